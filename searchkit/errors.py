@@ -1,0 +1,80 @@
+"""What searchkit raises: one root, each kind also the builtin that fits it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class SearchkitError(Exception):
+    """Root of every error that searchkit raises on purpose."""
+
+
+class UnknownNameError(SearchkitError, LookupError):
+    """A name that nothing is registered under."""
+
+    @classmethod
+    def of(cls, kind: str, name: object, allowed: Iterable[str]) -> UnknownNameError:
+        """The sentence that every unknown name gets: what was given, what is allowed, what is near."""
+        names = sorted(allowed)
+        near = nearest(name, names)
+        hint = f" Did you mean '{near}'?" if near else ""
+        return cls(f"unknown {kind} {name!r}: choose from {', '.join(names) or 'none'}.{hint}")
+
+
+class SpaceError(SearchkitError, ValueError):
+    """A space that contradicts itself, or a candidate that is not in it."""
+
+
+class ObjectiveError(SearchkitError, ValueError):
+    """An objective, or what an evaluation returned for it, that cannot be used."""
+
+
+class ConstraintError(SearchkitError, ValueError):
+    """A bound that is malformed or that no candidate can meet."""
+
+
+class BudgetError(SearchkitError, ValueError):
+    """A budget that is empty, negative or of the wrong type."""
+
+
+class DataError(SearchkitError, ValueError):
+    """Data that cannot be learned from: one class, NaN, unequal lengths."""
+
+
+class DeviceError(SearchkitError, ValueError):
+    """A device that is unknown or not there."""
+
+
+class StorageError(SearchkitError, OSError):
+    """A storage that cannot be written, or is held by another search."""
+
+
+class StudyMismatchError(SearchkitError, ValueError):
+    """A recorded study that differs from the search that wants to continue it."""
+
+
+class ExportError(SearchkitError, RuntimeError):
+    """An exported network that does not do what the measured one did."""
+
+
+class CandidateError(SearchkitError, RuntimeError):
+    """The candidate's own fault: recorded as a failed trial, and the search goes on."""
+
+
+class TimeLimitError(CandidateError, TimeoutError):
+    """A candidate that took longer than it was given."""
+
+
+class SearchFailed(SearchkitError, RuntimeError):
+    """Every one of the first candidates failed: the fault is in what is evaluated, not in them."""
+
+
+class StopSearch(Exception):  # noqa: N818 - like StopIteration, a request and not an error
+    """Raised in a callback to end the search cleanly after the current candidate."""
+
+
+def nearest(name: object, names: Iterable[str]) -> str | None:
+    """The registered name most like ``name``, or None where none is near."""
+    close = difflib.get_close_matches(str(name).lower(), list(names), n=1, cutoff=0.5)
+    return close[0] if close else None

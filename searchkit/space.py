@@ -1,0 +1,314 @@
+"""What can be chosen: a candidate is a row of option indices, and a space is batch first.
+
+``codes`` is everywhere an ``(n, d)`` int64 matrix: n candidates, d decisions, entry = index of the chosen
+option. Dictionaries exist only at the two doors, :meth:`Space.encode` and :meth:`Space.decode`.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from searchkit.errors import SpaceError, nearest
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Codes = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+
+_SCALARS = (str, int, float, bool, type(None))
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One decision and its options.
+
+    Args:
+        name: unique within a space.
+        options: two or more distinct values (one is allowed: a decision already taken). Anything may be
+            an option; strings and numbers are recorded as they are, the rest by ``str``.
+        ordered: the options lie on a scale (widths, depths, a grid of learning rates), so that
+            neighbouring options are alike.
+    """
+
+    name: str
+    options: tuple[Any, ...]
+    ordered: bool = False
+
+    def __init__(self, name: str, options: Iterable[Any], ordered: bool = False) -> None:
+        if not isinstance(name, str) or not name:
+            raise SpaceError(f"a choice's name is a non-empty string, not {name!r}")
+        if isinstance(options, str):
+            raise SpaceError(f"choice '{name}' got the string {options!r} as options; give a sequence of options")
+        object.__setattr__(self, "name", name)
+        object.__setattr__(self, "options", tuple(options))
+        object.__setattr__(self, "ordered", bool(ordered))
+        if not self.options:
+            raise SpaceError(f"choice '{name}' has no options; give at least one")
+        labels = [str(label) for label in self.labels]
+        twice = {label for label in labels if labels.count(label) > 1}
+        if twice:
+            raise SpaceError(f"choice '{name}' lists {', '.join(sorted(twice))} more than once; options must differ")
+
+    @property
+    def labels(self) -> tuple[str | int | float | bool | None, ...]:
+        """The options as they are recorded: scalars as they are, anything else by its ``str``."""
+        if all(isinstance(option, _SCALARS) for option in self.options):
+            return self.options
+        return tuple(str(option) for option in self.options)
+
+    def index(self, option: Any) -> int:
+        """Index of an option, given as itself or as its label."""
+        for group in (self.options, self.labels):
+            for i, known in enumerate(group):
+                if known is option or (type(known) is type(option) and known == option):
+                    return i
+        for i, known in enumerate(self.options):  # 8 for 8.0, numpy scalars: equal is enough
+            if not isinstance(option, bool) and not isinstance(known, bool) and _equal(known, option):
+                return i
+        near = nearest(option, [str(label) for label in self.labels])
+        hint = f" Did you mean {near!r}?" if near else ""
+        raise SpaceError(f"choice '{self.name}' has no option {option!r}: choose from {list(self.labels)}.{hint}")
+
+
+class Space:
+    """A finite space: every combination of one option per choice.
+
+    Args:
+        choices: the decisions, in column order.
+        name: what errors and records call it.
+        canonical: ``(n, d) -> (n, d)``, maps every candidate to the representative of its equals; idempotent.
+            Equal candidates then have equal rows, so that none is paid for twice. Identity where not given.
+    """
+
+    def __init__(
+        self,
+        choices: Sequence[Choice],
+        *,
+        name: str = "custom",
+        canonical: Callable[[Codes], Codes] | None = None,
+    ) -> None:
+        self.choices = tuple(choices)
+        self.name = name
+        self._canonical = canonical
+        if not self.choices:
+            raise SpaceError("a space needs at least one choice")
+        for choice in self.choices:
+            if not isinstance(choice, Choice):
+                raise SpaceError(f"a space is made of Choice objects, not {type(choice).__name__}: {choice!r}")
+        self.names = tuple(choice.name for choice in self.choices)
+        twice = {name for name in self.names if self.names.count(name) > 1}
+        if twice:
+            raise SpaceError(f"choices must have different names; {', '.join(sorted(twice))} appears more than once")
+        self.n_options: npt.NDArray[np.int64] = np.array([len(c.options) for c in self.choices], dtype=np.int64)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}('{self.name}', {len(self.choices)} choices, {self.size:,} candidates)"
+
+    @property
+    def n_choices(self) -> int:
+        """Number of decisions, d."""
+        return len(self.choices)
+
+    @property
+    def size(self) -> int:
+        """Number of combinations (before equal ones are merged)."""
+        return math.prod(int(n) for n in self.n_options)
+
+    def sample(self, n: int, rng: np.random.Generator) -> Codes:
+        """``(n, d)`` canonical codes, each decision uniform and independent; rows may repeat."""
+        return self.canonical(rng.integers(0, self.n_options, size=(n, self.n_choices)))
+
+    def check(self, codes: npt.ArrayLike) -> Codes:
+        """Validate codes and return them canonical, as ``(n, d)`` int64; one row may be given as ``(d,)``."""
+        given = np.asarray(codes)
+        rows = np.atleast_2d(given)
+        if rows.ndim != 2 or rows.shape[1] != self.n_choices:
+            raise SpaceError(
+                f"candidates of space '{self.name}' have {self.n_choices} choices; got an array of shape {given.shape}"
+            )
+        if rows.dtype.kind not in "iu" and (rows.dtype.kind != "f" or not np.all(rows == np.floor(rows))):
+            raise SpaceError(f"candidates are rows of whole option indices; got dtype {rows.dtype}")
+        rows = rows.astype(np.int64)
+        bad = np.argwhere((rows < 0) | (rows >= self.n_options))
+        if len(bad):
+            row, column = bad[0]
+            choice = self.choices[column]
+            raise SpaceError(
+                f"candidate {row} takes option {rows[row, column]} of choice '{choice.name}', "
+                f"which has {len(choice.options)} (0 to {len(choice.options) - 1})"
+            )
+        return self.canonical(rows)
+
+    def canonical(self, codes: Codes) -> Codes:
+        """Map valid codes to the representatives of their equals; shape kept."""
+        return codes if self._canonical is None else self._canonical(codes)
+
+    def encode(self, choices: Mapping[str, Any] | Iterable[Mapping[str, Any]]) -> Codes:
+        """One dictionary of options, or several, to canonical codes ``(n, d)``."""
+        dictionaries = [choices] if isinstance(choices, Mapping) else list(choices)
+        codes = np.empty((len(dictionaries), self.n_choices), dtype=np.int64)
+        for i, dictionary in enumerate(dictionaries):
+            for name in dictionary:
+                if name not in self.names:
+                    near = nearest(name, self.names)
+                    hint = f" Did you mean '{near}'?" if near else ""
+                    raise SpaceError(f"space '{self.name}' has no choice {name!r}: it has {list(self.names)}.{hint}")
+            for j, choice in enumerate(self.choices):
+                if choice.name not in dictionary:
+                    raise SpaceError(f"candidate {i} says nothing of choice '{choice.name}'")
+                codes[i, j] = choice.index(dictionary[choice.name])
+        return self.check(codes)
+
+    def decode(self, codes: npt.ArrayLike) -> list[dict[str, Any]]:
+        """Codes to one dictionary of options per row."""
+        options = [choice.options for choice in self.choices]
+        rows = np.atleast_2d(np.asarray(codes)).tolist()
+        return [{name: o[i] for name, o, i in zip(self.names, options, row, strict=True)} for row in rows]
+
+    def neighbours(self, code: npt.ArrayLike) -> Codes:
+        """All distinct candidates one decision away from ``code`` ``(d,)``, canonical, without itself."""
+        home = self.check(code)
+        steps = [
+            np.where(np.arange(self.n_choices) == j, option, home[0])
+            for j in range(self.n_choices)
+            for option in range(int(self.n_options[j]))
+            if option != home[0, j]
+        ]
+        if not steps:
+            return home[:0]
+        found = np.unique(self.canonical(np.stack(steps)), axis=0)
+        return found[(found != home).any(axis=1)]
+
+    def features(self, codes: Codes) -> Floats:
+        """``(n, p)`` numbers in [0, 1] for models: one column per ordered choice, one-hot for the others."""
+        columns: list[Floats] = []
+        for j, choice in enumerate(self.choices):
+            if choice.ordered:
+                columns.append(codes[:, j : j + 1] / max(1, len(choice.options) - 1))
+            else:
+                columns.append((codes[:, j : j + 1] == np.arange(len(choice.options))).astype(np.float64))
+        return np.concatenate(columns, axis=1)
+
+    def enumerate(self, limit: int = 200_000) -> Codes:
+        """All distinct canonical candidates, in lexicographic order; refused above ``limit`` combinations."""
+        if self.size > limit:
+            raise SpaceError(f"space '{self.name}' has {self.size:,} combinations, more than the limit of {limit:,}")
+        grid = np.indices(tuple(int(n) for n in self.n_options)).reshape(self.n_choices, -1).T
+        return np.unique(self.canonical(np.ascontiguousarray(grid, dtype=np.int64)), axis=0)
+
+    def describe(self) -> dict[str, Any]:
+        """What identifies the space in a record, as JSON values."""
+        return {
+            "name": self.name,
+            "choices": [{"name": c.name, "options": list(c.labels), "ordered": c.ordered} for c in self.choices],
+        }
+
+
+@dataclass(frozen=True)
+class Node:
+    """A block node of a modular space: the choices that decide it, and the shapes it maps between.
+
+    Shapes are ``(channels, height, width)`` of one image, without the batch.
+    """
+
+    name: str
+    choices: tuple[str, ...]
+    input_shape: tuple[int, ...]
+    output_shape: tuple[int, ...]
+
+
+Builder = Callable[..., "nn.Module"]
+Counter = Callable[["NetworkSpace", Codes], Mapping[str, Floats]]
+
+
+class NetworkSpace(Space):
+    """A space whose candidates are torch networks.
+
+    Args:
+        choices, name, canonical: as for :class:`Space`.
+        build: ``build(choices, input_shape, n_classes) -> nn.Module``; ``choices`` is the dictionary of
+            options, ``input_shape`` is ``(channels, height, width)`` of the images. The network returns logits
+            ``(batch, n_classes)``. A module-level function where candidates are trained in other processes.
+        input_shape, n_classes: of the data. ``searchkit.run`` sets them from its data.
+        options: whatever the space was made with; recorded, so that two settings are not confused.
+        count: optional ``count(space, codes) -> {"params": (n,), "macs": (n,)}``, exact and vectorised. Without
+            it every candidate is built on the meta device and counted, milliseconds each.
+        nodes: optional ``nodes(space) -> tuple[Node, ...]`` for block-wise methods.
+    """
+
+    def __init__(
+        self,
+        choices: Sequence[Choice],
+        build: Builder,
+        *,
+        name: str = "custom",
+        canonical: Callable[[Codes], Codes] | None = None,
+        input_shape: tuple[int, int, int] = (3, 32, 32),
+        n_classes: int = 10,
+        options: Mapping[str, Any] | None = None,
+        count: Counter | None = None,
+        nodes: Callable[[NetworkSpace], tuple[Node, ...]] | None = None,
+    ) -> None:
+        super().__init__(choices, name=name, canonical=canonical)
+        if not callable(build):
+            raise SpaceError(f"build is a function (choices, input_shape, n_classes) -> nn.Module, not {build!r}")
+        self.input_shape = tuple(int(n) for n in input_shape)
+        self.n_classes = int(n_classes)
+        self.options = dict(options or {})
+        self.count = count
+        self._build = build
+        self._nodes = nodes
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """The block nodes, in depth order; empty where the space names none."""
+        return () if self._nodes is None else self._nodes(self)
+
+    def build(self, code: npt.ArrayLike) -> nn.Module:
+        """A freshly initialised network for one candidate ``(d,)``; seed torch before for a fixed draw."""
+        choices = self.decode(self.check(code))[0]
+        return self._build(choices, self.input_shape, self.n_classes)
+
+    def for_data(self, input_shape: Sequence[int], n_classes: int) -> NetworkSpace:
+        """The same space for images of another shape or another number of classes."""
+        other = copy.copy(self)
+        other.input_shape = tuple(int(n) for n in input_shape)
+        other.n_classes = int(n_classes)
+        return other
+
+    def describe(self) -> dict[str, Any]:
+        """What identifies the space in a record, as JSON values."""
+        return super().describe() | {
+            "options": self.options,
+            "input_shape": list(self.input_shape),
+            "n_classes": self.n_classes,
+        }
+
+
+def keys(codes: Codes) -> list[bytes]:
+    """One hashable key per row; equal rows, equal keys."""
+    return [row.tobytes() for row in np.ascontiguousarray(codes, dtype=np.int64)]
+
+
+def unique_rows(codes: Codes) -> Codes:
+    """Distinct rows in order of first appearance."""
+    first = dict(zip(keys(codes), itertools.count()))
+    _, index = np.unique(codes, axis=0, return_index=True) if len(first) < len(codes) else (None, None)
+    return codes if index is None else codes[np.sort(index)]
+
+
+def _equal(known: Any, option: Any) -> bool:
+    try:
+        return bool(known == option)
+    except (TypeError, ValueError):
+        return False

@@ -1,0 +1,1 @@
+"""Network spaces that build torch modules, one space a file."""

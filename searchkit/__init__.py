@@ -1,8 +1,59 @@
-"""searchkit: networks on a trade-off of accuracy and cost, while training almost none of them."""
+"""searchkit: networks on a trade-off of accuracy and cost, while training almost none of them.
+
+``import searchkit`` loads numpy and little else; torch and the optimisers come when they are used.
+"""
 
 from __future__ import annotations
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from searchkit.errors import SearchkitError, StopSearch
+from searchkit.plugins import load_space
 from searchkit.space import Choice, NetworkSpace, Node, Space
 
-__all__ = ["Choice", "NetworkSpace", "Node", "Space"]
+if TYPE_CHECKING:
+    from searchkit.data import load_data
+    from searchkit.metrics import Metric
+    from searchkit.result import Result
+    from searchkit.run import run
+    from searchkit.studies import list_studies, load
+
 __version__ = "0.1.0"
+
+_LATER = {
+    "Metric": "searchkit.metrics",
+    "Result": "searchkit.result",
+    "list_studies": "searchkit.studies",
+    "load": "searchkit.studies",
+    "load_data": "searchkit.data",
+    "run": "searchkit.run",
+}
+
+__all__ = [
+    "Choice",
+    "Metric",
+    "NetworkSpace",
+    "Node",
+    "Result",
+    "SearchkitError",
+    "Space",
+    "StopSearch",
+    "list_studies",
+    "load",
+    "load_data",
+    "load_space",
+    "run",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LATER:
+        value = getattr(importlib.import_module(_LATER[name]), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'searchkit' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

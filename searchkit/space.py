@@ -50,7 +50,8 @@ class Choice:
         if isinstance(options, str):
             raise SpaceError(f"choice '{name}' got the string {options!r} as options; give a sequence of options")
         object.__setattr__(self, "name", name)
-        object.__setattr__(self, "options", tuple(options))
+        plain = (option.item() if isinstance(option, np.generic) else option for option in options)
+        object.__setattr__(self, "options", tuple(plain))
         object.__setattr__(self, "ordered", bool(ordered))
         if not self.options:
             raise SpaceError(f"choice '{name}' has no options; give at least one")
@@ -61,8 +62,12 @@ class Choice:
 
     @property
     def labels(self) -> tuple[str | int | float | bool | None, ...]:
-        """The options as they are recorded: scalars as they are, anything else by its ``str``."""
-        if all(isinstance(option, _SCALARS) for option in self.options):
+        """The options as they are recorded: scalars as they are, anything else by its ``str``.
+
+        Scalars that compare equal (1, 1.0, True) or that JSON cannot hold (NaN) are recorded by their ``str`` too.
+        """
+        plain = all(isinstance(o, _SCALARS) and not (isinstance(o, float) and not math.isfinite(o)) for o in self.options)
+        if plain and len(set(self.options)) == len(self.options):
             return self.options
         return tuple(str(option) for option in self.options)
 

@@ -1,0 +1,147 @@
+"""Whatever arrays a user has -> images as one NCHW tensor, labels as one vector, or a sentence that says why not."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.utils.data import Dataset, TensorDataset
+
+from searchkit.errors import DataError
+
+Channels = Literal["first", "last"]
+Label = str | int | bool
+
+CHANNEL_COUNTS = (1, 3, 4)  # grey, colour, colour with alpha
+SMALLEST_FLAT_SIDE = 8  # below that, rows of numbers are more likely a table than images
+
+
+def as_images(X: Any, *, channels: Channels | None = None) -> torch.Tensor:
+    """Images in any usual layout -> ``(n, c, h, w)``, uint8 where the values are bytes, else float32.
+
+    Args:
+        X: ``(n, h, w)``, ``(n, h, w, c)``, ``(n, c, h, w)``, or ``(n, side * side)`` with a side of 8 or more.
+        channels: where the channels are in 4-D images; needed where the shape does not say.
+    """
+    array = _numbers(X, "images X")
+    n_odd = int(array.size - np.isfinite(array).sum()) if array.dtype.kind == "f" else 0
+    if n_odd:
+        raise DataError(f"images X hold {n_odd:,} NaN or infinite pixel{'s' * (n_odd != 1)}; all must be finite")
+    array = np.moveaxis(*_channels_first(array, channels))
+    if 0 in array.shape:
+        raise DataError(f"images X are empty: their shape is {np.shape(X)}")
+    whole = array.dtype == np.bool_ or (array.dtype.kind in "iu" and array.min() >= 0 and array.max() <= 255)
+    with np.errstate(over="ignore"):
+        pixels = torch.from_numpy(np.array(array, dtype=np.uint8 if whole else np.float32, order="C"))
+    if not whole and not bool(torch.isfinite(pixels).all()):
+        raise DataError(f"images X reach {np.abs(array).max():.3g}, which is too large for float32; rescale them")
+    return pixels
+
+
+def as_labels(y: Any) -> npt.NDArray[Any]:
+    """Labels -> a vector ``(n,)`` of ints, bools or strings; floats are taken where they are whole."""
+    labels = _numpy(y, "labels y")
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.ndim != 1:
+        hint = "; for one-hot labels give y.argmax(axis=1)" if labels.ndim == 2 else ""
+        raise DataError(f"labels y are a vector with one label per image, not an array of shape {labels.shape}{hint}")
+    if labels.dtype.kind == "O":
+        kinds = sorted({type(label).__name__ for label in labels})
+        if kinds != ["str"]:
+            raise DataError(f"labels y are all ints, all strings or all bools, not {' and '.join(kinds)}")
+        labels = labels.astype(str)
+    if labels.dtype.kind == "f":
+        odd = ~np.isfinite(labels) | (labels != np.floor(labels))
+        if odd.any():
+            at = int(np.argmax(odd))
+            raise DataError(f"labels y name classes, but label {at} is {labels[at]}; give ints, strings or bools")
+        labels = labels.astype(np.int64)
+    if labels.dtype.kind not in "iubU":
+        raise DataError(f"labels y are ints, strings or bools, not {labels.dtype}")
+    return labels
+
+
+def from_dataset(dataset: Dataset[Any]) -> tuple[Any, Any]:
+    """All ``(image, label)`` items of a torch Dataset as ``(X, y)``."""
+    name = type(dataset).__name__
+    if isinstance(dataset, TensorDataset) and len(dataset.tensors) == 2:
+        return dataset.tensors
+    try:
+        n = len(dataset)  # type: ignore[arg-type]
+    except TypeError:
+        raise DataError(f"the dataset {name} has no length; give one with len() and [index]") from None
+    images: list[npt.NDArray[Any]] = []
+    labels: list[Any] = []
+    for i in range(n):
+        item = dataset[i]
+        if not isinstance(item, Sequence) or len(item) != 2:
+            raise DataError(f"item {i} of the dataset {name} is not a pair (image, label) but {type(item).__name__}")
+        image, label = _numpy(item[0], f"image {i}"), item[1]
+        if images and image.shape != images[0].shape:
+            raise DataError(
+                f"image {i} of the dataset {name} has shape {image.shape}, image 0 has {images[0].shape}; "
+                "resize all images to one shape"
+            )
+        images.append(image)
+        labels.append(label.item() if isinstance(label, torch.Tensor | np.ndarray) and label.size else label)
+    if not images:
+        raise DataError(f"the dataset {name} is empty")
+    return np.stack(images), labels
+
+
+def plain_label(label: Any) -> Label:
+    """A numpy scalar as the Python value it stands for."""
+    value = label.item() if isinstance(label, np.generic) else label
+    return value if isinstance(value, str | bool) else int(value)
+
+
+def _channels_first(array: npt.NDArray[Any], channels: Channels | None) -> tuple[npt.NDArray[Any], int, int]:
+    """The 4-D array and the move ``(array, from, to)`` that puts its channels on axis 1."""
+    shape = array.shape
+    if channels not in (None, "first", "last"):
+        raise DataError(f"channels is 'first', 'last' or None, not {channels!r}")
+    if array.ndim == 2:
+        side = math.isqrt(shape[1])
+        if side * side != shape[1] or side < SMALLEST_FLAT_SIDE:
+            raise DataError(
+                f"images are needed: X has shape {shape}, rows of {shape[1]} features that are no square image; "
+                "give (n, h, w), (n, h, w, c) or (n, c, h, w)"
+            )
+        return array.reshape(shape[0], 1, side, side), 1, 1
+    if array.ndim == 3:
+        return array[:, None], 1, 1
+    if array.ndim != 4:
+        raise DataError(f"images X have shape (n, h, w), (n, h, w, c) or (n, c, h, w), not {shape}")
+    if channels is not None:
+        return array, (1 if channels == "first" else 3), 1
+    axes = [axis for axis in (1, 3) if shape[axis] in CHANNEL_COUNTS]
+    if len(axes) != 1:
+        which = "both axis 1 and axis 3 could be" if axes else "neither axis 1 nor axis 3 has the 1, 3 or 4 of"
+        raise DataError(
+            f"images X have shape {shape}, where {which} the channels; "
+            "say which with load_data(..., channels='first') or 'last'"
+        )
+    return array, axes[0], 1
+
+
+def _numbers(values: Any, what: str) -> npt.NDArray[Any]:
+    array = _numpy(values, what)
+    if array.dtype.kind not in "fiub":
+        raise DataError(f"{what} are numbers, not {array.dtype}")
+    return array
+
+
+def _numpy(values: Any, what: str) -> npt.NDArray[Any]:
+    """Tensors (of any device), lists and whatever else numpy takes."""
+    if isinstance(values, torch.Tensor):
+        values = values.detach().cpu()
+        return np.asarray(values.float() if values.dtype in (torch.bfloat16, torch.float16) else values)
+    try:
+        return np.asarray(values)
+    except ValueError:
+        raise DataError(f"{what} have no common shape; every element must have the same one") from None

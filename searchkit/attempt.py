@@ -1,0 +1,87 @@
+"""Evaluate one candidate so that whatever goes wrong is its own recorded failure."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import signal
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any
+
+from searchkit.errors import CandidateError, TimeLimitError
+from searchkit.space import Codes
+
+Evaluate = Callable[[Codes, int], Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one evaluation brought: values, or the reason why there are none."""
+
+    values: dict[str, float] = field(default_factory=dict)
+    reason: str | None = None
+    traceback: str | None = None
+    seconds: float = 0.0
+
+
+def attempt(evaluate: Evaluate, code: Codes, seed: int, needed: tuple[str, ...], limit: float | None = None) -> Outcome:
+    """Run ``evaluate(code, seed)`` and check what it returns.
+
+    An exception, a missing or non-finite value of a needed metric, or more than ``limit`` seconds is the
+    candidate's failure. Only what ends the process (KeyboardInterrupt, SystemExit) passes through.
+    """
+    start = time.perf_counter()
+    try:
+        with _deadline(limit):
+            returned = evaluate(code, seed)
+        values = _checked(returned, needed)
+        if limit is not None and time.perf_counter() - start > limit:
+            raise TimeLimitError(f"over its time limit of {limit:g} s")
+    except Exception as error:
+        text = str(error) if isinstance(error, CandidateError) else f"{type(error).__name__}: {error}"
+        trace = "".join(traceback.format_exception(error)[-8:])
+        return Outcome({}, text.strip(), trace[-4000:], time.perf_counter() - start)
+    return Outcome(values, None, None, time.perf_counter() - start)
+
+
+def _checked(returned: Any, needed: tuple[str, ...]) -> dict[str, float]:
+    if not isinstance(returned, Mapping):
+        raise CandidateError(f"evaluate returned {type(returned).__name__}, not a mapping of {', '.join(needed)}")
+    values: dict[str, float] = {}
+    for name, value in returned.items():
+        try:
+            values[str(name)] = float(value)
+        except (TypeError, ValueError):
+            if name in needed:
+                raise CandidateError(f"{name} is {value!r}, not a number") from None
+    for name in needed:
+        if name not in values:
+            raise CandidateError(f"evaluate returned no {name!r}, only {', '.join(values) or 'nothing'}")
+        if not math.isfinite(values[name]):
+            raise CandidateError(f"{name} is {values[name]}")
+    return values
+
+
+@contextlib.contextmanager
+def _deadline(limit: float | None) -> Iterator[None]:
+    """Interrupt what runs inside after ``limit`` seconds, where the platform can (main thread, POSIX)."""
+    usable = hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
+    if limit is None or not usable:
+        yield
+        return
+
+    def ring(_signal: int, _frame: FrameType | None) -> None:
+        raise TimeLimitError(f"over its time limit of {limit:g} s")
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, limit)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)

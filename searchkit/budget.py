@@ -1,0 +1,50 @@
+"""How much a search may spend: evaluations, seconds, or both; whichever ends first."""
+
+from __future__ import annotations
+
+import datetime
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from searchkit.errors import BudgetError, UnknownNameError
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Counted over the whole study: a search that is continued goes on from what it has already spent.
+
+    Attributes:
+        evaluations: candidates in all, or None.
+        seconds: wall-clock seconds in all, or None; a candidate that has begun is finished.
+    """
+
+    evaluations: int | None = None
+    seconds: float | None = None
+
+
+def read_budget(given: Any) -> Budget:
+    """A budget from what a user writes: 100, ``{"evaluations": 100, "seconds": 600}``, or a timedelta.
+
+    Raises:
+        BudgetError: empty, not positive, or not a number.
+    """
+    if isinstance(given, Budget):
+        given = {"evaluations": given.evaluations, "seconds": given.seconds}
+    if isinstance(given, datetime.timedelta):
+        given = {"seconds": given.total_seconds()}
+    parts = dict(given) if isinstance(given, Mapping) else {"evaluations": given}
+    for name in parts:
+        if name not in ("evaluations", "seconds"):
+            raise UnknownNameError.of("budget", name, ("evaluations", "seconds"))
+    parts = {name: value for name, value in parts.items() if value is not None}
+    if not parts:
+        raise BudgetError("the budget is empty: give a number of evaluations, or {'evaluations': n, 'seconds': s}")
+    for name, value in parts.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value <= 0:
+            raise BudgetError(f"the budget's {name} must be a positive number, not {value!r}")
+        if name == "evaluations" and value != int(value):
+            raise BudgetError(f"the budget's evaluations must be a whole number, not {value!r}")
+    evaluations, seconds = parts.get("evaluations"), parts.get("seconds")
+    return Budget(None if evaluations is None else int(evaluations), None if seconds is None else float(seconds))

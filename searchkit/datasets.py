@@ -1,0 +1,137 @@
+"""Data sets by name: scikit-learn's digits, and Fashion-MNIST and CIFAR-10 from files that are already here.
+
+Nothing is downloaded. Files are looked for in ``$SEARCHKIT_DATA``, ``../shared/data`` and ``./data``.
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+import pickle
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from searchkit.errors import DataError, UnknownNameError
+
+Bytes = npt.NDArray[np.uint8]
+Ints = npt.NDArray[np.int64]
+
+FASHION_CLASSES = (
+    "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
+)  # fmt: skip
+CIFAR_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+
+
+@dataclass(frozen=True)
+class Named:
+    """A data set as its files hold it: images uint8 ``(n, c, h, w)``, labels ``(n,)``, 0 to k - 1."""
+
+    name: str
+    train: tuple[Bytes, Ints]
+    test: tuple[Bytes, Ints] | None
+    classes: tuple[str | int, ...]
+    augment: str
+
+
+def named(name: str) -> Named:
+    """The data set of that name; DataError with the places looked in where its files are absent."""
+    readers = {"digits": _digits, "fashion-mnist": _fashion_mnist, "cifar-10": _cifar_10}
+    if name not in readers:
+        raise UnknownNameError.of("data set", name, readers)
+    return readers[name]()
+
+
+def data_folders() -> list[Path]:
+    """Where files of named data sets are looked for, in order."""
+    given = os.environ.get("SEARCHKIT_DATA")
+    return [*([Path(given).expanduser()] if given else []), Path("../shared/data"), Path("data")]
+
+
+def _digits() -> Named:
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    images = digits.images.astype(np.uint8)[:, None]  # 0 to 16 grey levels, 8 x 8
+    return Named("digits", (images, digits.target.astype(np.int64)), None, tuple(range(10)), "shift")
+
+
+def _fashion_mnist() -> Named:
+    names = [f"{part}-{kind}-ubyte.gz" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")]
+    folder = _find(
+        [f"{sub}{names[0]}" for sub in ("images/fashion-mnist/", "fashion-mnist/", "")],
+        "fashion-mnist",
+        f"the four files {', '.join(names)} in one of them",
+    ).parent
+    x_train, y_train, x_test, y_test = (_read_idx(folder / name) for name in names)
+    train, test = (x_train[:, None], y_train.astype(np.int64)), (x_test[:, None], y_test.astype(np.int64))
+    return Named("fashion-mnist", train, test, FASHION_CLASSES, "crop-flip")
+
+
+def _cifar_10() -> Named:
+    batches = "cifar-10-batches-py"
+    subset = "cifar10_subset.npz"
+    found = _find(
+        [f"{batches}/data_batch_1", f"images/{batches}/data_batch_1", f"images/{subset}", subset],
+        "cifar-10",
+        f"the folder {batches} of the official Python version in one of them",
+    )
+    if found.suffix != ".npz":
+        parts = [_read_batch(found.parent / f"data_batch_{i}") for i in range(1, 6)]
+        train = np.concatenate([x for x, _ in parts]), np.concatenate([y for _, y in parts])
+        return Named("cifar-10", train, _read_batch(found.parent / "test_batch"), CIFAR_CLASSES, "crop-flip")
+    with np.load(found) as file:
+        x_train, x_test = (file[key].transpose(0, 3, 1, 2) for key in ("x_train", "x_test"))
+        y_train, y_test = (file[key].astype(np.int64) for key in ("y_train", "y_test"))
+        classes = tuple(str(label) for label in file["class_names"])
+    # its own name: accuracies on a part of CIFAR-10 are not accuracies on CIFAR-10
+    return Named(f"cifar-10-subset-{len(x_train)}", (x_train, y_train), (x_test, y_test), classes, "crop-flip")
+
+
+def _find(relative: list[str], name: str, wanted: str) -> Path:
+    folders = data_folders()
+    for folder in folders:
+        for path in relative:
+            if (folder / path).is_file():
+                return folder / path
+    places = ", ".join(str(folder.absolute()) for folder in folders)
+    raise DataError(
+        f"the files of data set '{name}' are not in {places}: put {wanted}, or set SEARCHKIT_DATA to where they are"
+    )
+
+
+def _read_idx(path: Path) -> Bytes:
+    """An idx file of bytes: two zeros, type 8 (unsigned byte), the number of dimensions, each as 4 bytes, data."""
+    try:
+        content = gzip.decompress(path.read_bytes())
+        dimensions = np.frombuffer(content, ">u4", count=content[3], offset=4)
+        return np.frombuffer(content, np.uint8, offset=4 + 4 * content[3]).reshape(dimensions.tolist())
+    except (OSError, EOFError, IndexError, ValueError, zlib.error) as error:
+        raise DataError(f"{path} is not a readable gzipped idx file: {error}") from error
+
+
+class _ArraysOnly(pickle.Unpickler):
+    """Reads numpy arrays and nothing that could run code."""
+
+    allowed = (("numpy", "_reconstruct"), ("numpy", "ndarray"), ("numpy", "dtype"), ("_codecs", "encode"))
+
+    def find_class(self, module: str, name: str) -> Any:
+        package = module.split(".")[0]
+        if (package, name) in self.allowed:
+            return super().find_class(module, name)
+        raise pickle.UnpicklingError(f"{module}.{name} does not belong in a CIFAR-10 batch")
+
+
+def _read_batch(path: Path) -> tuple[Bytes, Ints]:
+    """One official batch: rows of 3 x 32 x 32 bytes, and labels."""
+    try:
+        with path.open("rb") as file:
+            batch = _ArraysOnly(file, encoding="bytes").load()
+        images = np.asarray(batch[b"data"], dtype=np.uint8).reshape(-1, 3, 32, 32)
+        return images, np.asarray(batch[b"labels"], dtype=np.int64)
+    except (OSError, EOFError, KeyError, TypeError, ValueError, pickle.UnpicklingError) as error:
+        raise DataError(f"{path} is not a readable CIFAR-10 batch: {error}") from error

@@ -1,0 +1,112 @@
+"""Evaluating a candidate network: its costs first, in the driver; its training after, wherever the executor is."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from searchkit import costs, latency
+from searchkit.data import Data
+from searchkit.errors import CandidateError
+from searchkit.metrics import Metric
+from searchkit.space import Codes, Floats, NetworkSpace
+from searchkit.training import Recipe, build_seeded, train
+
+
+@dataclass(frozen=True)
+class Training:
+    """Trains one candidate and scores it on the validation part; picklable.
+
+    Attributes:
+        data: without its test part; the search never sees that.
+        metrics: functions of the trained network, beside accuracy.
+        folder: where the trained weights go, one safetensors file a candidate.
+    """
+
+    space: NetworkSpace
+    data: Data
+    recipe: Recipe
+    device: str
+    metrics: tuple[Metric, ...]
+    folder: Path
+    limit: float | None = None
+
+    def __call__(self, code: Codes, seed: int) -> dict[str, float]:
+        """``{"accuracy": ..., and the metrics}``; raises what makes the candidate a failed one."""
+        network = build_seeded(self.space, code, seed)
+        trained = train(
+            network, self.data, recipe=self.recipe, seed=seed, device=self.device, time_limit=self.limit
+        )
+        values = {"accuracy": trained.accuracy}
+        values |= {metric.name: _number(metric, network) for metric in self.metrics}
+        save_weights(network, weights_path(self.folder, code))
+        return values
+
+
+@dataclass(frozen=True)
+class CostMeter:
+    """The costs of a candidate that need no training; runs in the driver, one candidate at a time.
+
+    Attributes:
+        metrics: those asked for; params and macs are always among the values.
+        device: whose latency is measured.
+    """
+
+    space: NetworkSpace
+    metrics: Mapping[str, Metric]
+    device: str
+
+    def __call__(self, code: Codes) -> dict[str, float]:
+        """``{name: value}``; ``latency_ms`` comes with ``latency_ms_spread``."""
+        values = {name: float(column[0]) for name, column in self.counted(code[None]).items()}
+        network: nn.Module | None = None
+        for name, metric in self.metrics.items():
+            if metric.stage != "measured":
+                continue
+            network = network or build_seeded(self.space, code, 0).eval()
+            if metric.function is not None:
+                values[name] = _number(metric, network)
+            else:
+                measured = latency.latency(network, self.space.input_shape, device=self.device)
+                values |= {"latency_ms": measured.median_ms, "latency_ms_spread": measured.spread}
+        return values
+
+    def counted(self, codes: Codes) -> dict[str, Floats]:
+        """``{name: (n,)}`` for what is counted exactly: params, macs, and peak_memory where it is asked for."""
+        columns = dict(costs.space_counts(self.space, codes))
+        if "peak_memory" in self.metrics:
+            columns["peak_memory"] = costs.space_peak_memory(self.space, codes)
+        return columns
+
+
+def weights_path(folder: Path, code: Codes) -> Path:
+    """The file of a candidate's trained weights."""
+    digest = hashlib.blake2b(np.ascontiguousarray(code, np.int64).tobytes(), digest_size=8).hexdigest()
+    return folder / f"{digest}.safetensors"
+
+
+def save_weights(network: nn.Module, path: Path) -> None:
+    """Write a network's state; a reader never sees half a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    save_file({name: tensor.contiguous() for name, tensor in network.state_dict().items()}, partial)
+    partial.replace(path)
+
+
+def load_weights(network: nn.Module, path: Path) -> None:
+    """Load what :func:`save_weights` wrote."""
+    network.load_state_dict(load_file(path))
+
+
+def _number(metric: Metric, network: nn.Module) -> float:
+    assert metric.function is not None
+    try:
+        return float(metric.function(network))
+    except Exception as error:
+        raise CandidateError(f"metric '{metric.name}' raised {type(error).__name__}: {error}") from error

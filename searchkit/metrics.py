@@ -1,0 +1,89 @@
+"""What can be known of a network, which way is better, and when it becomes known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from searchkit.errors import ObjectiveError, UnknownNameError
+from searchkit.objectives import DIRECTIONS, Direction
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Stage = Literal["counted", "measured", "trained"]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A number that a network has.
+
+    Args:
+        name: what objectives, constraints and tables call it.
+        function: ``function(network) -> float``. An untrained network in eval mode where ``trained`` is false (a cost:
+            it is taken before training, and a bound on it spares the training), the trained one otherwise.
+        direction: "min" or "max".
+        trained: the function needs the trained network.
+        unit: for tables and plots.
+    """
+
+    name: str
+    function: Callable[[nn.Module], float] | None = None
+    direction: Direction = "min"
+    trained: bool = False
+    unit: str = ""
+    stage: Stage | None = None
+
+    def __post_init__(self) -> None:
+        if self.direction not in DIRECTIONS:
+            raise ObjectiveError(f"metric '{self.name}' has direction {self.direction!r}: choose 'min' or 'max'")
+        if self.function is None and self.stage is None:
+            raise ObjectiveError(f"metric '{self.name}' needs a function(network) -> float")
+        if self.stage is None:
+            object.__setattr__(self, "stage", "trained" if self.trained else "measured")
+
+
+BUILT_IN = {
+    metric.name: metric
+    for metric in (
+        Metric("accuracy", direction="max", stage="trained", unit="share of the validation part"),
+        Metric("params", stage="counted", unit="parameters"),
+        Metric("macs", stage="counted", unit="multiply-accumulates, one image"),
+        Metric("peak_memory", stage="counted", unit="bytes, one image"),
+        Metric("latency_ms", stage="measured", unit="ms, one image"),
+    )
+}
+
+
+def read_metrics(objectives: Any, constraints: Any) -> tuple[dict[str, Metric], dict[str, Direction]]:
+    """The metrics that a network search needs, and its objectives with their directions.
+
+    Args:
+        objectives: names of built-in metrics, or :class:`Metric` objects; or a mapping of name -> direction.
+        constraints: a mapping whose keys are names of metrics, or None.
+
+    Raises:
+        UnknownNameError: a name that is neither built in nor brought along.
+    """
+    given: Sequence[Any]
+    directions: dict[str, Any] = {}
+    if isinstance(objectives, dict):
+        given = list(objectives)
+        directions = {_name(key): value for key, value in objectives.items()}
+    else:
+        given = [objectives] if isinstance(objectives, str | Metric) else list(objectives)
+    own = {entry.name: entry for entry in [*given, *(constraints or {})] if isinstance(entry, Metric)}
+    known = BUILT_IN | own
+    needed: dict[str, Metric] = {}
+    for entry in [*given, *(constraints or {})]:
+        if _name(entry) not in known:
+            raise UnknownNameError.of("objective" if entry in given else "constraint", _name(entry), known)
+        needed[_name(entry)] = known[_name(entry)]
+    for entry in given:
+        directions.setdefault(_name(entry), known[_name(entry)].direction)
+    return needed, directions
+
+
+def _name(entry: Any) -> str:
+    return entry.name if isinstance(entry, Metric) else str(entry)

@@ -1,0 +1,155 @@
+"""A search over networks: space, data, metrics and training put together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from searchkit import plugins
+from searchkit.data import Data, load_data
+from searchkit.devices import resolve_device
+from searchkit.errors import SpaceError
+from searchkit.evaluation import CostMeter, Training, load_weights, weights_path
+from searchkit.metrics import read_metrics
+from searchkit.objectives import Bound, Goals, read_bounds, read_objectives
+from searchkit.result import Result
+from searchkit.run import DEFAULT_OBJECTIVES, Task
+from searchkit.space import Codes, Floats, NetworkSpace, Space
+from searchkit.storage import Record
+from searchkit.training import Recipe, score
+from searchkit.trial import State, Trial, front
+
+DEFAULT_SPACE = ("nas-bench-201", {"width": 16, "cells": 1})
+
+
+def network_task(
+    space: Any,
+    data: Any,
+    objectives: Any,
+    constraints: Any,
+    device: str,
+    seed: int,
+    epochs: int | None,
+    time_limit: float | None,
+) -> Task:
+    """Everything about a search over networks but where it is kept; see :func:`searchkit.run`."""
+    where = str(resolve_device(device))
+    space = _space(space)
+    metrics, directions = read_metrics(DEFAULT_OBJECTIVES if objectives is None else objectives, constraints)
+    named_bounds = {getattr(key, "name", key): limit for key, limit in (constraints or {}).items()}
+    goals = Goals(
+        read_objectives(directions), read_bounds(named_bounds, {m.name: m.direction for m in metrics.values()})
+    )
+    loaded = load_data(data, seed=seed)
+    space = space.for_data(loaded.input_shape, loaded.n_classes)
+    recipe = Recipe() if epochs is None else Recipe(epochs=epochs)
+    meter = CostMeter(space, metrics, where)
+    own = tuple(m for m in metrics.values() if m.stage == "trained" and m.function is not None)
+    evaluate = Training(space, loaded.without_test(), recipe, where, own, Path(), time_limit)
+    counted = tuple((i, b) for i, b in enumerate(goals.bounds) if metrics[b.name].stage == "counted")
+    return Task(
+        space=space,
+        goals=goals,
+        evaluate=evaluate,
+        costs=meter,
+        needed=("accuracy", *(metric.name for metric in own)),
+        identity={
+            "kind": "networks",
+            "data": {"name": loaded.name, "fingerprint": loaded.fingerprint},
+            "epochs": recipe.epochs,
+        },
+        context={
+            "kind": "networks",
+            "data": {
+                "name": loaded.name,
+                "classes": list(loaded.classes),
+                "mean": list(loaded.mean),
+                "std": list(loaded.std),
+            },
+            "device": where,
+            "units": {metric.name: metric.unit for metric in metrics.values() if metric.unit},
+        },
+        label=loaded.name,
+        known=_Known(meter, counted, len(goals.bounds)) if counted else None,
+        counted=meter.counted if counted else None,
+        finish=_TestScores(loaded, space, where) if len(loaded.test) else None,
+    )
+
+
+def in_folder(task: Task, folder: Path) -> Task:
+    """The task with its trained networks kept in a folder, those of the front only."""
+    assert isinstance(task.evaluate, Training)
+    keep = _KeepFront(task.goals, folder)
+    return replace(task, evaluate=replace(task.evaluate, folder=folder), folder=folder, callbacks=(keep,))
+
+
+@dataclass(frozen=True)
+class _Known:
+    """``(n, d) -> (n, c)`` violations of the bounds on counted costs; the other columns are 0."""
+
+    meter: CostMeter
+    bounds: tuple[tuple[int, Bound], ...]
+    n_bounds: int
+
+    def __call__(self, codes: Codes) -> Floats:
+        columns = self.meter.counted(codes)
+        violations = np.zeros((len(codes), self.n_bounds))
+        for i, bound in self.bounds:
+            violations[:, i] = bound.violation(columns[bound.name])
+        return violations
+
+
+@dataclass
+class _KeepFront:
+    """Deletes the weights of trials that left the front, or never were on it."""
+
+    goals: Goals
+    folder: Path
+
+    def __call__(self, trial: Trial, trials: Sequence[Trial]) -> None:
+        if trial.state is not State.SCORED:
+            return
+        kept = {weights_path(self.folder, winner.code) for winner in front(trials, self.goals)}
+        for path in self.folder.glob("*.safetensors"):
+            if path not in kept and path in {weights_path(self.folder, t.code) for t in trials if t.finished}:
+                path.unlink()
+
+
+@dataclass(frozen=True)
+class _TestScores:
+    """Scores the front's networks on the test part, each once in the life of a study."""
+
+    data: Data
+    space: NetworkSpace
+    device: str
+
+    def __call__(self, result: Result, record: Record) -> None:
+        scores: dict[str, float] = dict(record.notes("test_accuracy") or {})
+        for trial in front(record.trials, result.goals):
+            path = weights_path(result.folder or Path(), trial.code)
+            if str(trial.number) in scores or not path.exists():
+                continue
+            network = self.space.build(trial.code)
+            load_weights(network, path)
+            scores[str(trial.number)] = score(network, self.data.test, self.data, self.device)
+        record.note("test_accuracy", scores)
+        result.test_accuracy = {int(number): accuracy for number, accuracy in scores.items()}
+
+
+def _space(space: Any) -> NetworkSpace:
+    if space is None:
+        name, options = DEFAULT_SPACE
+        return plugins.load_space(name, **options)
+    if isinstance(space, str):
+        return plugins.load_space(space)
+    if isinstance(space, NetworkSpace):
+        return space
+    if isinstance(space, Space):
+        raise SpaceError(
+            f"space '{space.name}' builds no networks: give a NetworkSpace, or evaluate= to search it as a black box"
+        )
+    raise SpaceError(f"space is a name ({', '.join(plugins.names('space'))}) or a NetworkSpace, not {space!r}")

@@ -1,0 +1,170 @@
+"""What a search found: tables, the winning networks, and the way out of searchkit."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from searchkit.errors import SearchkitError, SpaceError, UnknownNameError
+from searchkit.objectives import Goals, read_bounds
+from searchkit.space import NetworkSpace, Space
+from searchkit.trial import State, Trial, front
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from torch import nn
+
+
+class Result:
+    """The outcome of a search.
+
+    Attributes:
+        front: DataFrame, one row per candidate that no other dominates, best first by the first objective: the
+            objectives and other metrics in their own units, ``test_accuracy`` where there is a test part, the
+            choices, and ``trial``, its number in the history.
+        history: DataFrame, one row per candidate in the order of asking, with its state and reason.
+        stopped: why the search ended.
+        name: of the study.
+        trials: the history as objects.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        goals: Goals,
+        trials: list[Trial],
+        name: str,
+        stopped: str,
+        context: dict[str, Any],
+        folder: Path | None = None,
+        scratch: Any = None,
+    ) -> None:
+        self.space, self.goals, self.trials = space, goals, trials
+        self.name, self.stopped, self.context, self.folder = name, stopped, context, folder
+        self.test_accuracy: dict[int, float] = {}
+        self._scratch = scratch  # the temporary folder of a search in memory lives as long as its result
+
+    def __repr__(self) -> str:
+        counts = {state: sum(trial.state is state for trial in self.trials) for state in State}
+        told = ", ".join(f"{n} {state}" for state, n in counts.items() if n)
+        return f"Result('{self.name}': {len(self._winners)} on the front; {told or 'no candidates'}; {self.stopped})"
+
+    def _repr_html_(self) -> str:
+        table = self.front.to_html()
+        return f"<p><b>{self.name}</b>: {len(self.trials)} candidates, {self.stopped}</p>{table}"
+
+    @property
+    def _winners(self) -> list[Trial]:
+        return front(self.trials, self.goals)
+
+    @cached_property
+    def front(self) -> pd.DataFrame:
+        """The Pareto front; see the class."""
+        table = self._table(self._winners)
+        return table.drop(columns=["batch", "state", "reason", "seconds"])
+
+    @cached_property
+    def history(self) -> pd.DataFrame:
+        """Every candidate in the order of asking; see the class."""
+        return self._table(self.trials)
+
+    def best(self, metric: str | None = None, **bounds: Any) -> pd.Series[Any]:
+        """The row of the front that is best in one metric, among those within bounds.
+
+        Args:
+            metric: an objective; the first where not given.
+            bounds: as constraints, e.g. ``params=50_000`` or ``latency_ms=(None, 5)``.
+
+        Raises:
+            SearchkitError: the front is empty, or nothing on it is within the bounds.
+        """
+        directions = {objective.name: objective.direction for objective in self.goals.objectives}
+        metric = metric or self.goals.names[0]
+        if metric not in directions:
+            raise UnknownNameError.of("objective", metric, directions)
+        rows = self.front
+        for bound in read_bounds(bounds, directions):
+            if bound.name not in rows:
+                raise UnknownNameError.of("metric", bound.name, [str(column) for column in rows.columns])
+            rows = rows[bound.violation(rows[bound.name].to_numpy(float)) <= 0]
+        if rows.empty:
+            kept = " and ".join(str(bound) for bound in read_bounds(bounds, directions))
+            raise SearchkitError(f"nothing on the front of '{self.name}' has {kept}" if kept else f"the front of '{self.name}' is empty")
+        order = rows[metric]
+        return rows.loc[order.idxmax() if directions[metric] == "max" else order.idxmin()]
+
+    def build(self, i: int = 0, *, trained: bool = True) -> nn.Module:
+        """The network of row ``i`` of the front, in eval mode, with the weights that were measured.
+
+        It takes raw images ``(n, c, h, w)`` in the scale of the data it was trained on (0 to 255 for bytes): the
+        normalisation is part of it. It returns logits ``(n, classes)``; ``result.classes`` names them.
+
+        Args:
+            trained: False for a freshly initialised one.
+        """
+        from searchkit.deploy import build_network
+
+        return build_network(self, self._trial(i), trained)
+
+    def export(self, i: int, path: str | Path) -> list[Path]:
+        """Write row ``i`` of the front as ``path.onnx``, ``path.safetensors`` and ``path.json``; see :mod:`searchkit.deploy`.
+
+        Raises:
+            ExportError: what was written does not give the outputs of the measured network.
+        """
+        from searchkit.deploy import export
+
+        return export(self, self._trial(i), Path(path))
+
+    def plot(self, path: str | Path | None = None, *, x: str | None = None, y: str | None = None) -> Any:
+        """Draw the front over all candidates; ``.html`` is interactive, anything else an image.
+
+        Args:
+            path: where to write it; not written where not given.
+            x, y: metrics; the second and the first objective where not given.
+
+        Returns:
+            A plotly figure for ``.html``, else a matplotlib figure.
+        """
+        from searchkit.plots import draw
+
+        return draw(self, path, x, y)
+
+    @property
+    def classes(self) -> list[Any]:
+        """The labels that the network's outputs stand for."""
+        classes: list[Any] = self.context.get("data", {}).get("classes", [])
+        return classes
+
+    @property
+    def network_space(self) -> NetworkSpace:
+        """The space, where it builds networks."""
+        if not isinstance(self.space, NetworkSpace):
+            raise SpaceError(f"space '{self.space.name}' builds no networks")
+        return self.space
+
+    def _trial(self, i: int) -> Trial:
+        winners = self._winners
+        if not isinstance(i, int) or not -len(winners) <= i < len(winners):
+            raise SearchkitError(f"the front of '{self.name}' has rows 0 to {len(winners) - 1}, not {i!r}" if winners else f"the front of '{self.name}' is empty")
+        return winners[i]
+
+    def _table(self, trials: list[Trial]) -> pd.DataFrame:
+        import pandas as pd
+
+        metrics = dict.fromkeys([*self.goals.metrics, *(name for trial in trials for name in trial.values)])
+        choices = self.space.decode([trial.code for trial in trials]) if trials else []
+        columns: dict[str, list[Any]] = {name: [trial.values.get(name, float("nan")) for trial in trials] for name in metrics}
+        if self.test_accuracy:
+            columns["test_accuracy"] = [self.test_accuracy.get(trial.number, float("nan")) for trial in trials]
+        columns |= {
+            "trial": [trial.number for trial in trials],
+            "batch": [trial.batch for trial in trials],
+            "state": [str(trial.state) for trial in trials],
+            "reason": [trial.reason for trial in trials],
+            "seconds": [trial.seconds for trial in trials],
+        }
+        for name in self.space.names:
+            columns[name if name not in columns else f"{name} (choice)"] = [row[name] for row in choices]
+        return pd.DataFrame(columns)

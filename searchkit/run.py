@@ -1,0 +1,266 @@
+"""The front door: from what a user writes to a finished search."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from searchkit import plugins
+from searchkit.attempt import Evaluate
+from searchkit.budget import Budget, read_budget
+from searchkit.errors import ObjectiveError, SearchkitError, SpaceError, UnknownNameError
+from searchkit.executors import open_executor
+from searchkit.objectives import Goals, Objective, read_bounds, read_objectives
+from searchkit.problem import Problem, Strategy
+from searchkit.progress import Progress
+from searchkit.reachable import check_bounds
+from searchkit.result import Result
+from searchkit.search import Callback, Costs, Search
+from searchkit.space import Codes, Floats, NetworkSpace, Space
+from searchkit.storage import FORMAT, Memory, OptunaRecord, Record, networks_folder
+
+DEFAULT_BUDGET = 40
+DEFAULT_OBJECTIVES = ("accuracy", "params")
+
+log = logging.getLogger("searchkit")
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is searched and how a candidate is evaluated: networks, or a function of the user's.
+
+    Attributes:
+        identity: JSON values; a recorded study with other ones is another search.
+        context: JSON values that a record keeps so that results can be shown and built without the call.
+        known: violations known before evaluation, ``(n, d) -> (n, c)``, or None.
+        counted: the costs that those are of, ``(n, d) -> {name: (n,)}``.
+        finish: called with the result once, at the end (scores the winners on the test part).
+    """
+
+    space: Space
+    goals: Goals
+    evaluate: Evaluate
+    costs: Costs | None
+    needed: tuple[str, ...]
+    identity: dict[str, Any]
+    context: dict[str, Any]
+    label: str
+    known: Callable[[Codes], Floats] | None = None
+    counted: Callable[[Codes], dict[str, Floats]] | None = None
+    callbacks: tuple[Callback, ...] = ()
+    finish: Callable[[Result, Record], None] | None = None
+    folder: Path | None = None
+
+
+def run(
+    strategy: str | Callable[[Problem], Strategy] = "nsga2",
+    *,
+    space: str | Space | None = None,
+    data: Any = None,
+    objectives: Any = None,
+    constraints: dict[Any, Any] | None = None,
+    proxies: Sequence[str] = (),
+    budget: Any = DEFAULT_BUDGET,
+    batch: int | None = None,
+    evaluate: Callable[[dict[str, Any]], dict[str, float]] | None = None,
+    device: str = "auto",
+    executor: Any = None,
+    storage: Any = None,
+    name: str | None = None,
+    seed: int = 0,
+    epochs: int | None = None,
+    time_limit: float | None = None,
+    callbacks: Sequence[Callback] = (),
+    progress: bool | None = None,
+) -> Result:
+    """Search a space for the best trade-offs and return them.
+
+    Without ``evaluate``, candidates are networks: each is built, its costs are counted and measured, and it is trained
+    on the data and scored on the validation part; the front is scored on the untouched test part once, at the end.
+    With ``evaluate=f``, candidates are whatever ``f(choices) -> {objective: value}`` makes of them.
+
+    The same call again continues where it stopped, and evaluates nothing twice.
+
+    Args:
+        strategy: a name (see ``searchkit.plugins.names("strategy")``), or a callable that makes a strategy from a
+            :class:`~searchkit.problem.Problem`, such as ``functools.partial(NSGA2, population=50)``.
+        space: a name, a :class:`Space`, or a :class:`NetworkSpace`; a small NAS-Bench-201 where not given.
+        data: see :func:`searchkit.load_data`; scikit-learn's digits where not given.
+        objectives: names of metrics (accuracy, params, macs, peak_memory, latency_ms) or :class:`Metric` objects;
+            ("accuracy", "params") where not given. With ``evaluate``, a mapping name -> "min" or "max".
+        constraints: bounds, e.g. ``{"params": 1e6, "latency_ms": (None, 5), "accuracy": 0.9}``: a number bounds the bad
+            side, a pair is (low, high). Bounds on what is known without training are kept before training.
+        proxies: none are built in yet.
+        budget: evaluations (40), or ``{"evaluations": n, "seconds": s}``; counted over the whole study.
+        batch: candidates asked for at once; one per worker for networks, the strategy's own for functions.
+        device: "auto" (CUDA where there is one, else CPU), "cpu", "cuda", "cuda:1".
+        executor: None (here, in order), a number of worker processes, or a ``concurrent.futures`` executor.
+        storage: None (``searchkit-runs/<name>.journal``), a folder, a ``.journal`` file, "memory", an SQLAlchemy URL, or
+            an Optuna storage.
+        name: of the study; made from the call where not given.
+        seed: of everything random.
+        epochs: of each candidate's training; 20 where not given.
+        time_limit: seconds a candidate may take; beyond, it has failed.
+        callbacks: called as ``callback(trial, trials)`` after every candidate; raise ``StopSearch`` to end.
+        progress: show a progress bar; where not given, only in a terminal.
+
+    Raises:
+        SearchkitError: one of its kinds, before any work, where something given cannot be used.
+        SearchFailed: the first candidates all failed.
+    """
+    factory = _factory(strategy)
+    limits = read_budget(budget)
+    _check_numbers(batch=batch, seed=seed, epochs=epochs, time_limit=time_limit)
+    for proxy in [proxies] if isinstance(proxies, str) else proxies:
+        plugins.resolve("proxy", proxy)
+    if evaluate is not None:
+        task = _function_task(evaluate, space, objectives, constraints)
+    else:
+        from searchkit.networks import network_task
+
+        task = network_task(space, data, objectives, constraints, device, seed, epochs, time_limit)
+    in_memory = isinstance(storage, str) and storage == "memory"
+    name = name or _name(task, strategy, seed)
+    scratch = tempfile.TemporaryDirectory(prefix="searchkit-") if in_memory and evaluate is None else None
+    if evaluate is None:
+        from searchkit.networks import in_folder
+
+        task = in_folder(task, Path(scratch.name) if scratch else networks_folder(storage, name))
+    problem = Problem(
+        task.space, len(task.goals.objectives), len(task.goals.bounds), limits.evaluations, task.known
+    )
+    if task.counted is not None:
+        check_bounds(problem, task.goals.bounds, task.counted)
+    begun = factory(problem)
+    workers = open_executor(executor, task.evaluate, task.needed, time_limit)
+    header = _header(task, strategy, seed, limits, {"epochs": epochs, "device": device})
+    record: Record = Memory() if in_memory else OptunaRecord(storage, name, task.space, task.goals, header)
+    try:
+        if record.trials:
+            log.info("continuing study '%s' with %d candidates on record", name, len(record.trials))
+        size = batch or (workers.workers if evaluate is None else getattr(begun, "batch", 1))
+        with Progress(progress, task.goals, limits, record.trials) as bar:
+            search = Search(
+                problem, begun, task.goals, task.costs, workers, record, limits, size, seed,
+                (*task.callbacks, bar.update, *callbacks),
+            )  # fmt: skip
+            stopped = search.run()
+        result = Result(task.space, task.goals, record.trials, name, stopped, header["context"], task.folder, scratch)
+        if task.finish is not None and record.trials:
+            task.finish(result, record)
+        return result
+    finally:
+        workers.close()
+        record.close()
+
+
+def _factory(strategy: Any) -> Callable[[Problem], Strategy]:
+    if isinstance(strategy, str):
+        found: Callable[[Problem], Strategy] = plugins.resolve("strategy", strategy)
+        return found
+    if callable(strategy):
+        return strategy  # type: ignore[no-any-return]
+    raise UnknownNameError.of("strategy", strategy, plugins.names("strategy"))
+
+
+def _check_numbers(**given: Any) -> None:
+    for name, value in given.items():
+        if value is None:
+            continue
+        whole = name != "time_limit"
+        kind = int | np.integer if whole else int | float
+        least = 0 if name == "seed" else 1 if whole else 0
+        if isinstance(value, bool) or not isinstance(value, kind) or value < least or (not whole and value <= 0):
+            raise SearchkitError(f"{name} must be a {'whole ' if whole else ''}number of at least {least}, not {value!r}")
+
+
+@dataclass(frozen=True)
+class _Function:
+    """The user's function as an evaluation; picklable where the function is."""
+
+    function: Callable[[dict[str, Any]], Any]
+    space: Space
+
+    def __call__(self, code: Codes, seed: int) -> Any:
+        return self.function(self.space.decode(code)[0])
+
+
+def _function_task(evaluate: Any, space: Any, objectives: Any, constraints: Any) -> Task:
+    if not callable(evaluate):
+        raise SearchkitError(f"evaluate is a function (choices) -> {{objective: value}}, not {evaluate!r}")
+    if isinstance(space, str):
+        space = plugins.load_space(space)
+    if not isinstance(space, Space):
+        raise SpaceError(f"with evaluate=, give the space to search: space=searchkit.Space([...]), not {space!r}")
+    if not isinstance(objectives, dict):
+        raise ObjectiveError(
+            f"with evaluate=, objectives is a mapping name -> 'min' or 'max', such as {{'loss': 'min'}}; got {objectives!r}"
+        )
+    wanted = read_objectives(objectives)
+    goals = Goals(wanted, read_bounds(constraints, {o.name: o.direction for o in wanted}))
+    label = getattr(evaluate, "__name__", type(evaluate).__name__).strip("<>")
+    return Task(
+        space=space,
+        goals=goals,
+        evaluate=_Function(evaluate, space),
+        costs=None,
+        needed=goals.metrics,
+        identity={"kind": "function"},
+        context={"kind": "function", "function": _fingerprint(evaluate)},
+        label=label,
+    )
+
+
+def _header(task: Task, strategy: Any, seed: int, budget: Budget, call: dict[str, Any]) -> dict[str, Any]:
+    """What the record keeps of the search: to compare, and to show it or go on without the call."""
+    from searchkit import __version__
+
+    return {
+        "format": FORMAT,
+        "version": __version__,
+        "search": task.identity | _goals(task.goals) | {"space": task.space.describe(), "seed": seed},
+        "context": task.context
+        | {"strategy": _strategy_name(strategy), "evaluations": budget.evaluations, "seconds": budget.seconds}
+        | call,
+    }
+
+
+def _goals(goals: Goals) -> dict[str, Any]:
+    return {
+        "objectives": {objective.name: objective.direction for objective in goals.objectives},
+        "constraints": [str(bound) for bound in goals.bounds],
+    }
+
+
+def _name(task: Task, strategy: Any, seed: int) -> str:
+    """A name that the same call gets again, and another call does not."""
+    everything = [task.identity, task.context.get("function"), _goals(task.goals), task.space.describe(), seed]
+    digest = hashlib.blake2b(json.dumps(everything, sort_keys=True).encode(), digest_size=3).hexdigest()
+    return f"{task.space.name}-{task.label}-{_strategy_name(strategy)}-{digest}"
+
+
+def _strategy_name(strategy: Any) -> str:
+    if isinstance(strategy, str):
+        return strategy
+    inner = getattr(strategy, "func", strategy)  # functools.partial
+    return str(getattr(inner, "__name__", type(inner).__name__)).lower()
+
+
+def _fingerprint(function: Any) -> str:
+    """Tells two functions apart, also two lambdas or two versions of one in a notebook."""
+    code = getattr(function, "__code__", None)
+    parts: Iterable[Any] = (getattr(function, "__module__", ""), getattr(function, "__qualname__", type(function).__qualname__))
+    if code is not None:
+        constants = [constant for constant in code.co_consts if isinstance(constant, str | int | float | tuple)]
+        parts = (*parts, code.co_code.hex(), repr(constants), code.co_names)
+    return hashlib.blake2b(repr(parts).encode(), digest_size=6).hexdigest()
+
+

@@ -1,0 +1,190 @@
+"""The loop: ask, record, evaluate, record, tell."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Protocol
+
+import numpy as np
+
+from searchkit.attempt import Outcome
+from searchkit.budget import Budget
+from searchkit.errors import SearchFailed, StopSearch
+from searchkit.executors import Elsewhere, Here, Workers
+from searchkit.objectives import Goals
+from searchkit.problem import Problem, Strategy
+from searchkit.space import Codes, keys
+from searchkit.storage import Record
+from searchkit.trial import State, Trial, observe
+
+FIRST = 3  # where so many candidates fail and none has succeeded, the fault is not theirs
+
+Callback = Callable[[Trial, Sequence[Trial]], None]
+
+
+class Costs(Protocol):
+    """What the driver learns of a candidate before it pays for it."""
+
+    def __call__(self, code: Codes) -> Mapping[str, float]:
+        """Metric values ``{name: value}`` of one candidate ``(d,)``; may raise for a candidate at fault."""
+        ...
+
+
+@dataclass
+class Search:
+    """One search, ready to run.
+
+    Attributes:
+        problem, strategy, goals: what is searched, by whom, for what.
+        costs: measured here before a candidate is sent to be evaluated, and bounds on them enforced; None: there are none.
+        executor: evaluates the rest.
+        record: holds what was done already and takes what is done now.
+        batch: candidates asked for at once.
+        callbacks: called with every finished trial and the list of all.
+    """
+
+    problem: Problem
+    strategy: Strategy
+    goals: Goals
+    costs: Costs | None
+    executor: Here | Workers | Elsewhere
+    record: Record
+    budget: Budget
+    batch: int
+    seed: int
+    callbacks: Sequence[Callback] = ()
+
+    def run(self) -> str:
+        """Search until the budget is spent; returns why it ended.
+
+        A record with trials is continued: the strategy is told them batch by batch, which by its two laws brings
+        it to where it was; candidates that were asked and have no outcome are evaluated now.
+
+        Raises:
+            SearchFailed: the first candidates all failed.
+        """
+        self._before = max((trial.elapsed for trial in self.record.trials), default=0.0)
+        self._began = time.perf_counter()
+        self._n_done = sum(trial.finished for trial in self.record.trials)
+        self._failures: list[Trial] = []
+        self._succeeded = any(trial.state is State.SCORED for trial in self.record.trials)
+        batches = [list(group) for _, group in groupby(self.record.trials, key=lambda trial: trial.batch)]
+        begun: list[Trial] = []
+        for trials in batches:
+            begun = [] if self._complete(trials) else trials
+            if not begun:
+                self._tell(trials)
+        number = len(batches) - bool(begun)
+        try:
+            while not self._spent():
+                trials = self._ask(number, begun)
+                if not trials:
+                    return "every candidate of the space has been evaluated"
+                self._evaluate([trial for trial in trials if not trial.finished])
+                if not self._complete(trials):
+                    break
+                self._tell(trials)
+                number, begun = number + 1, []
+        except KeyboardInterrupt:
+            return "interrupted"
+        except StopSearch as stop:
+            return f"stopped by a callback{f': {stop}' if str(stop) else ''}"
+        return "the budget is spent"
+
+    @staticmethod
+    def _complete(trials: Sequence[Trial]) -> bool:
+        return len(trials) == trials[0].batch_size and all(trial.finished for trial in trials)
+
+    def _tell(self, trials: Sequence[Trial]) -> None:
+        self.strategy.tell(observe(trials, self.goals))
+
+    def _ask(self, number: int, begun: list[Trial]) -> list[Trial]:
+        """The trials of one batch: those recorded of it, then what the strategy asks for."""
+        size = begun[0].batch_size if begun else self.batch
+        if not begun and self.budget.evaluations is not None:
+            size = min(size, self.budget.evaluations - self._n_done)
+        if len(begun) < size:  # asking again brings the same batch, of which a killed process wrote a part
+            rng = np.random.default_rng([self.seed, number])
+            codes = self.problem.space.check(
+                self.strategy.ask(size, rng, np.empty((0, self.problem.space.n_choices), dtype=np.int64))
+            )
+            known = set(keys(np.stack([trial.code for trial in begun]))) if begun else set()
+            fresh = [code for code, key in zip(codes, keys(codes), strict=True) if key not in known]
+            fresh = fresh[: size - len(begun)]
+            total, first = len(begun) + len(fresh), len(self.record.trials)
+            begun = [*begun, *(Trial(first + i, number, total, code) for i, code in enumerate(fresh))]
+            for trial in begun:
+                trial.batch_size = total
+            if fresh:
+                self.record.ask(begun[-len(fresh) :])
+        return begun
+
+    def _evaluate(self, trials: Sequence[Trial]) -> None:
+        """Costs first, here; then those that keep their bounds, on the executor."""
+        here = isinstance(self.executor, Here)
+        for group in [[trial] for trial in trials] if here else [list(trials)]:
+            to_pay = [trial for trial in group if not self._spent() and self._affordable(trial)]
+            if self._spent():
+                return
+            jobs = [(trial.code, candidate_seed(self.seed, trial.code)) for trial in to_pay]
+            for i, outcome in self.executor.run(jobs):
+                to_pay[i].values |= outcome.values
+                self._finish(to_pay[i], State.FAILED if outcome.reason else State.SCORED, outcome)
+
+    def _affordable(self, trial: Trial) -> bool:
+        """Measure what needs no training; a candidate that breaks a bound, or fails here, is finished."""
+        if self.costs is None:
+            return True
+        start = time.perf_counter()
+        try:
+            trial.values |= {name: float(value) for name, value in self.costs(trial.code).items()}
+        except Exception as error:
+            outcome = Outcome(reason=f"{type(error).__name__}: {error}", seconds=time.perf_counter() - start)
+            self._finish(trial, State.FAILED, outcome)
+            return False
+        broken = [
+            f"{bound} (it has {trial.values[bound.name]:g})"
+            for bound in self.goals.bounds
+            if bound.violation(np.array([trial.values.get(bound.name, np.nan)]))[0] > 0
+        ]
+        if broken:
+            outcome = Outcome(reason="breaks " + ", ".join(broken), seconds=time.perf_counter() - start)
+            self._finish(trial, State.INFEASIBLE, outcome)
+            return False
+        return True
+
+    def _finish(self, trial: Trial, state: State, outcome: Outcome) -> None:
+        trial.state, trial.reason, trial.traceback = state, outcome.reason, outcome.traceback
+        trial.seconds, trial.elapsed = outcome.seconds, self._elapsed()
+        self.record.finish(trial)
+        self._n_done += 1
+        self._succeeded |= state is State.SCORED
+        for callback in self.callbacks:
+            callback(trial, self.record.trials)
+        if state is State.FAILED:
+            self._failures.append(trial)
+            if len(self._failures) >= FIRST and not self._succeeded:
+                first = self._failures[0]
+                raise SearchFailed(
+                    f"the first {FIRST} candidates all failed, so the search stops. The first: {first.reason}\n"
+                    f"{first.traceback or ''}".rstrip()
+                )
+
+    def _elapsed(self) -> float:
+        return self._before + time.perf_counter() - self._began
+
+    def _spent(self) -> bool:
+        evaluations, seconds = self.budget.evaluations, self.budget.seconds
+        return (evaluations is not None and self._n_done >= evaluations) or (
+            seconds is not None and self._elapsed() >= seconds
+        )
+
+
+def candidate_seed(seed: int, code: Codes) -> int:
+    """The seed of one candidate's evaluation, from the search's seed and the candidate, never from call order."""
+    digest = hashlib.blake2b(code.tobytes(), digest_size=4, salt=seed.to_bytes(16, "little")).digest()
+    return int.from_bytes(digest, "little")

@@ -1,0 +1,72 @@
+"""What the skeletons of image networks share: checked options, and an input that is resized in the network."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from searchkit.errors import SpaceError
+
+
+def whole(space: str, name: str, value: Any, least: int = 1) -> int:
+    """An option that must be a whole number of at least ``least``.
+
+    Raises:
+        SpaceError: it is something else.
+    """
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        number = operator.index(value)
+    except TypeError:
+        number = least - 1
+    if number < least:
+        raise SpaceError(f"space '{space}' takes {name} as a whole number of at least {least}; got {value!r}")
+    return number
+
+
+def image_shape(space: str, input_shape: Any) -> tuple[int, int, int]:
+    """``input_shape`` as ``(channels, height, width)`` of one image.
+
+    Raises:
+        SpaceError: not three whole numbers of at least 1.
+    """
+    if not isinstance(input_shape, (tuple, list)) or len(input_shape) != 3:
+        raise SpaceError(f"space '{space}' takes input_shape as (channels, height, width); got {input_shape!r}")
+    channels, height, width = (whole(space, "each part of input_shape", n) for n in input_shape)
+    return channels, height, width
+
+
+def working_size(input_shape: Sequence[int], resolution: int | None) -> tuple[int, int]:
+    """Height and width that the stem sees, in pixels: the image's own, or ``resolution`` squared."""
+    return (int(input_shape[1]), int(input_shape[2])) if resolution is None else (resolution, resolution)
+
+
+def halved(size: tuple[int, int]) -> tuple[int, int]:
+    """Height and width after a stride of 2 with "same" padding: rounded up."""
+    return (size[0] + 1) // 2, (size[1] + 1) // 2
+
+
+class Resize(nn.Module):
+    """Bilinear resize to ``size`` (height, width), so that an exported network takes the user's own images."""
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        super().__init__()
+        self.size = size
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(batch, channels, any, any)`` to ``(batch, channels, height, width)``."""
+        return functional.interpolate(x, size=self.size, mode="bilinear", align_corners=False)
+
+    def extra_repr(self) -> str:
+        return f"{self.size[0]}x{self.size[1]}"
+
+
+def resize_to(input_shape: Sequence[int], resolution: int | None) -> nn.Module:
+    """A :class:`Resize` where ``resolution`` differs from the image, else nothing."""
+    size = working_size(input_shape, resolution)
+    return nn.Identity() if size == (input_shape[1], input_shape[2]) else Resize(size)

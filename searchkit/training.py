@@ -1,0 +1,214 @@
+"""Trains and scores one network: a short one-cycle run from given weights, the same for the same seed.
+
+On a CPU in float32 with one thread, bitwise repeatable; on a GPU in bfloat16, channels last.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy.typing as npt
+import torch
+from torch import nn
+from torch.nn import functional
+
+from searchkit.batches import Normaliser, TrainBatches, in_order
+from searchkit.data import Data, Split
+from searchkit.devices import one_thread, resolve_device
+from searchkit.errors import CandidateError, DataError, TimeLimitError
+from searchkit.space import NetworkSpace
+
+__all__ = ["Recipe", "Trained", "build_seeded", "resolve_device", "score", "train"]
+
+SCORE_BATCH = 512
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a candidate is trained; the defaults suit small networks on small images.
+
+    Args:
+        epochs: passes over the train part.
+        batch_size: examples a step.
+        lr: peak of the one-cycle schedule.
+        optimiser: "sgd" (Nesterov momentum) or "adamw".
+        momentum: of SGD.
+        weight_decay: of weights of two or more dimensions; not of biases and normalisations.
+        label_smoothing: 0 to 1.
+        warm_up: part of the steps in which the rate rises.
+    """
+
+    epochs: int = 20
+    batch_size: int = 64
+    lr: float = 0.1
+    optimiser: Literal["sgd", "adamw"] = "sgd"
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    label_smoothing: float = 0.1
+    warm_up: float = 0.2
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training run was worth: accuracy on the validation part (0 to 1), last epoch's mean loss, seconds."""
+
+    accuracy: float
+    train_loss: float
+    seconds: float
+
+
+def build_seeded(space: NetworkSpace, code: npt.ArrayLike, seed: int) -> nn.Module:
+    """The candidate's network with weights that the seed fixes; the caller's random state stays as it is."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        return space.build(code)
+
+
+def train(
+    network: nn.Module,
+    data: Data,
+    *,
+    recipe: Recipe | None = None,
+    seed: int = 0,
+    device: str | torch.device = "auto",
+    time_limit: float | None = None,
+) -> Trained:
+    """Train a network in place on ``data.train`` and score it on ``data.val``; it comes back on the CPU, in eval mode.
+
+    Args:
+        seed: of order, augmentation and dropout; the weights are as given.
+        time_limit: seconds; checked after every step.
+
+    Raises:
+        CandidateError: the loss is no longer finite, or the device has run out of memory.
+        TimeLimitError: the limit is over.
+    """
+    started = time.perf_counter()
+    recipe = recipe or Recipe()
+    where = resolve_device(device)
+    with ExitStack() as stack:
+        stack.callback(_bring_home, network)
+        if where.type == "cpu":
+            stack.enter_context(one_thread())
+        _fork_and_seed(stack, where, seed)
+        try:
+            _place(network, where)
+            deadline = None if time_limit is None else started + time_limit
+            train_loss = _fit(network, data, recipe, where, torch.Generator().manual_seed(seed), deadline)
+            accuracy = _accuracy(network, data.val, data, where)
+        except torch.OutOfMemoryError:
+            raise CandidateError(f"out of memory on {where}, batches of {recipe.batch_size}") from None
+    return Trained(accuracy, train_loss, time.perf_counter() - started)
+
+
+def score(network: nn.Module, split: Split, data: Data, device: str | torch.device = "auto") -> float:
+    """Accuracy (0 to 1) on a part of the data; the network comes back on the CPU, in eval mode."""
+    if not len(split):
+        raise DataError(f"the part of data '{data.name}' to score on is empty")
+    where = resolve_device(device)
+    with ExitStack() as stack:
+        stack.callback(_bring_home, network)
+        if where.type == "cpu":
+            stack.enter_context(one_thread())
+        _place(network, where)
+        return _accuracy(network, split, data, where)
+
+
+def _fit(
+    network: nn.Module,
+    data: Data,
+    recipe: Recipe,
+    device: torch.device,
+    generator: torch.Generator,
+    deadline: float | None,
+) -> float:
+    """All epochs; the mean loss of the last one."""
+    batches = TrainBatches(data, recipe.batch_size, device, generator)
+    optimiser = _optimiser(network, recipe)
+    n_steps, step, mean_loss = recipe.epochs * batches.n_batches, 0, math.nan
+    network.train()
+    for epoch in range(1, recipe.epochs + 1):
+        total = torch.zeros((), device=device)
+        for x, y in batches.epoch():
+            for group in optimiser.param_groups:
+                group["lr"] = recipe.lr * one_cycle(step / n_steps, recipe.warm_up)
+            with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+                loss = functional.cross_entropy(network(x), y, label_smoothing=recipe.label_smoothing)
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+            total += loss.detach()
+            step += 1
+            if deadline is not None and time.perf_counter() > deadline:
+                raise TimeLimitError(f"over its time limit at epoch {epoch} of {recipe.epochs}")
+        mean_loss = total.item() / batches.n_batches  # the only wait for the device: once an epoch
+        if not math.isfinite(mean_loss):
+            raise CandidateError(f"diverged: loss {mean_loss} at epoch {epoch}")
+    return mean_loss
+
+
+def one_cycle(progress: float, warm_up: float) -> float:
+    """Share of the peak learning rate at ``progress`` in [0, 1): a straight rise, then half a cosine down to 0."""
+    if progress < warm_up:
+        return 0.1 + 0.9 * progress / warm_up
+    return 0.5 + 0.5 * math.cos(math.pi * (progress - warm_up) / (1 - warm_up))
+
+
+def _optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """SGD or AdamW in one fused step; weight decay on matrices and kernels only."""
+    learned = [p for p in network.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in learned if p.ndim > 1], "weight_decay": recipe.weight_decay},
+        {"params": [p for p in learned if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    groups = [group for group in groups if group["params"]]
+    if recipe.optimiser == "adamw":
+        return torch.optim.AdamW(groups, lr=recipe.lr, fused=True)
+    return torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=recipe.momentum > 0, fused=True)
+
+
+def _accuracy(network: nn.Module, split: Split, data: Data, device: torch.device) -> float:
+    network.eval()
+    n_right = torch.zeros((), dtype=torch.int64, device=device)
+    finite = torch.ones((), dtype=torch.bool, device=device)
+    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+        for x, y in in_order(split, SCORE_BATCH, Normaliser(data, device), device):
+            logits = network(x.contiguous(memory_format=_memory_format(device)))
+            n_right += (logits.argmax(1) == y).sum()
+            finite &= torch.isfinite(logits).all()
+    if not finite:
+        raise CandidateError("diverged: the trained network's outputs are not finite")
+    return int(n_right) / len(split)
+
+
+def _memory_format(device: torch.device) -> torch.memory_format:
+    return torch.channels_last if device.type == "cuda" else torch.contiguous_format
+
+
+def _place(network: nn.Module, device: torch.device) -> None:
+    network.to(device, memory_format=_memory_format(device))  # type: ignore[call-overload]
+
+
+def _fork_and_seed(stack: ExitStack, device: torch.device, seed: int) -> None:
+    """Dropout and the like draw from the global generators: seeded here, as they were after."""
+    if device.type == "cuda":
+        stack.enter_context(torch.random.fork_rng(devices=[device]))
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(seed)
+    else:
+        stack.enter_context(torch.random.fork_rng(devices=[]))
+    torch.default_generator.manual_seed(seed)
+
+
+def _bring_home(network: nn.Module) -> None:
+    """Back to the CPU in the usual layout, in eval mode, without gradients; the device's memory is free again."""
+    on_gpu = any(p.is_cuda for p in network.parameters())
+    network.zero_grad(set_to_none=True)
+    network.eval()
+    _place(network, torch.device("cpu"))
+    if on_gpu:
+        torch.cuda.empty_cache()

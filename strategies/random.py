@@ -1,0 +1,28 @@
+"""Random search: uniform over the allowed candidates, never the same one twice. The baseline to beat."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from searchkit.observations import Observations
+from searchkit.problem import Problem, complete
+from searchkit.space import Codes, keys
+
+
+class Random:
+    """Uniform random search without repeats."""
+
+    batch = 100  # a good number of black-box candidates to ask for at once
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        self._seen: set[bytes] = set()
+
+    def ask(self, n: int, rng: np.random.Generator, pending: Codes) -> Codes:
+        """Up to n new candidates; see :class:`searchkit.problem.Strategy`."""
+        seen = self._seen.union(keys(pending)) if len(pending) else self._seen
+        return complete(self.problem, self.problem.sample(n, rng), n, seen, rng)
+
+    def tell(self, told: Observations) -> None:
+        """Remember what need not be asked again."""
+        self._seen.update(keys(told.codes))

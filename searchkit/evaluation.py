@@ -11,12 +11,13 @@ import numpy as np
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from searchkit import costs, latency
+from searchkit import costs
 from searchkit.data import Data
 from searchkit.errors import CandidateError
 from searchkit.metrics import Metric
 from searchkit.space import Codes, Floats, NetworkSpace
-from searchkit.training import Recipe, build_seeded, train
+from searchkit.recipe import Recipe
+from searchkit.training import build_seeded, train
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,9 @@ class CostMeter:
             if metric.function is not None:
                 values[name] = _number(metric, network)
             else:
-                measured = latency.latency(network, self.space.input_shape, device=self.device)
+                from searchkit.latency import latency
+
+                measured = latency(network, self.space.input_shape, device=self.device)
                 values |= {"latency_ms": measured.median_ms, "latency_ms_spread": measured.spread}
         return values
 

@@ -20,7 +20,8 @@ from searchkit.result import Result
 from searchkit.run import DEFAULT_OBJECTIVES, Task
 from searchkit.space import Codes, Floats, NetworkSpace, Space
 from searchkit.storage import Record
-from searchkit.training import Recipe, score
+from searchkit.recipe import Recipe
+from searchkit.training import score
 from searchkit.trial import State, Trial, front
 
 DEFAULT_SPACE = ("nas-bench-201", {"width": 16, "cells": 1})

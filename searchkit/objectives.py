@@ -44,10 +44,10 @@ class Bound:
 
     def __str__(self) -> str:
         if np.isinf(self.low):
-            return f"{self.name} <= {self.high:g}"
+            return f"{self.name} <= {self.high:.12g}"
         if np.isinf(self.high):
-            return f"{self.name} >= {self.low:g}"
-        return f"{self.low:g} <= {self.name} <= {self.high:g}"
+            return f"{self.name} >= {self.low:.12g}"
+        return f"{self.low:.12g} <= {self.name} <= {self.high:.12g}"
 
 
 @dataclass(frozen=True)

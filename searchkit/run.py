@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -141,7 +142,8 @@ def run(
         check_bounds(problem, task.goals.bounds, task.counted)
     begun = factory(problem)
     workers = open_executor(executor, task.evaluate, task.needed, time_limit)
-    header = _header(task, strategy, seed, limits, {"epochs": epochs, "device": device})
+    call = {"batch": batch, "device": device, "epochs": epochs, "time_limit": time_limit}
+    header = _header(task, strategy, seed, limits, call)
     record: Record = Memory() if in_memory else OptunaRecord(storage, name, task.space, task.goals, header)
     try:
         if record.trials:
@@ -228,8 +230,12 @@ def _header(task: Task, strategy: Any, seed: int, budget: Budget, call: dict[str
         "version": __version__,
         "search": task.identity | _goals(task.goals) | {"space": task.space.describe(), "seed": seed},
         "context": task.context
-        | {"strategy": _strategy_name(strategy), "evaluations": budget.evaluations, "seconds": budget.seconds}
-        | call,
+        | {
+            "strategy": strategy if isinstance(strategy, str) else None,
+            "budget": {"evaluations": budget.evaluations, "seconds": budget.seconds},
+            "bounds": {b.name: [None if math.isinf(end) else end for end in (b.low, b.high)] for b in task.goals.bounds},
+            "call": call,
+        },
     }
 
 

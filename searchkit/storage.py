@@ -289,7 +289,7 @@ def _claim(storage: Any, name: str) -> filelock.BaseFileLock | None:
     path = journal_path(storage, name)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(f"{path}.driver", timeout=0)
+        lock = filelock.FileLock(path.with_name(f".{path.name}.driver"), timeout=0)
         lock.acquire()
     except filelock.Timeout:
         raise StorageError(f"study '{name}' in {path} is being written by another search; wait for it, or give another name") from None

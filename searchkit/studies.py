@@ -1,0 +1,146 @@
+"""Recorded studies: found again, listed, and turned back into results."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import optuna
+from optuna.storages import BaseStorage
+
+from searchkit import plugins
+from searchkit._optuna import quiet
+from searchkit.errors import SearchkitError, StorageError, UnknownNameError
+from searchkit.objectives import Bound, Goals, Objective
+from searchkit.result import Result
+from searchkit.space import Choice, NetworkSpace, Space
+from searchkit.storage import FOLDER, SUFFIX, networks_folder, open_storage, read_trials
+from searchkit.trial import State, Trial, front
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study as it was recorded; nothing of it is changed by reading it."""
+
+    name: str
+    header: dict[str, Any]
+    space: Space
+    goals: Goals
+    trials: list[Trial]
+    test_accuracy: dict[int, float]
+
+    @classmethod
+    def read(cls, study: optuna.Study, space: Space | None = None) -> Study:
+        """From an Optuna study that searchkit wrote."""
+        header = study.user_attrs["searchkit"]
+        space = space or space_of(header)
+        scores = study.user_attrs.get("searchkit:test_accuracy") or {}
+        return cls(
+            study.study_name,
+            header,
+            space,
+            goals_of(header),
+            read_trials(study, space),
+            {int(number): accuracy for number, accuracy in scores.items()},
+        )
+
+
+def load(name: str, storage: Any = None, *, space: Space | None = None) -> Result:
+    """The result of a recorded study, as far as it has come.
+
+    Args:
+        name: of the study.
+        storage: where it is; as for :func:`searchkit.run`.
+        space: needed to build networks where the space was made in Python and not by name.
+
+    Raises:
+        UnknownNameError: no study of that name; it lists those there are.
+    """
+    study = read_study(name, storage, space)
+    result = Result(
+        study.space, study.goals, study.trials, name, "loaded from its record", study.header["context"],
+        networks_folder(storage, name),
+    )  # fmt: skip
+    result.test_accuracy = study.test_accuracy
+    return result
+
+
+def read_study(name: str, storage: Any = None, space: Space | None = None) -> Study:
+    """A recorded study; see :func:`load`."""
+    known = _found(storage)
+    if name not in known:
+        raise UnknownNameError.of(f"study in {storage or FOLDER}", name, known)
+    return Study.read(known[name], space)
+
+
+def list_studies(storage: Any = None) -> pd.DataFrame:
+    """One row per study: its name, candidates by state, size of the front, and the best of the first objective."""
+    import pandas as pd
+
+    rows = []
+    for study in map(Study.read, _found(storage).values()):
+        winners = front(study.trials, study.goals)
+        first = study.goals.names[0]
+        rows.append(
+            {
+                "study": study.name,
+                "strategy": study.header["context"].get("strategy"),
+                "candidates": len(study.trials),
+                "scored": sum(trial.state is State.SCORED for trial in study.trials),
+                "failed": sum(trial.state is State.FAILED for trial in study.trials),
+                "front": len(winners),
+                "best": f"{first} {winners[0].values[first]:.4g}" if winners else "",
+            }
+        )
+    return pd.DataFrame(rows, columns=["study", "strategy", "candidates", "scored", "failed", "front", "best"])
+
+
+def space_of(header: dict[str, Any]) -> Space:
+    """The recorded space: the registered one where it is the same, else its choices alone (which build nothing)."""
+    recorded = header["search"]["space"]
+    if "options" in recorded and recorded["name"] in plugins.names("space"):
+        try:
+            space = plugins.load_space(recorded["name"], **recorded["options"])
+        except SearchkitError:
+            space = None
+        if isinstance(space, NetworkSpace):
+            space = space.for_data(recorded["input_shape"], recorded["n_classes"])
+            if space.describe() == recorded:
+                return space
+    choices = [Choice(c["name"], c["options"], c["ordered"]) for c in recorded["choices"]]
+    return Space(choices, name=recorded["name"])
+
+
+def goals_of(header: dict[str, Any]) -> Goals:
+    """The recorded objectives and bounds."""
+    objectives = tuple(Objective(name, direction) for name, direction in header["search"]["objectives"].items())
+    infinite = float("inf")
+    bounds = tuple(
+        Bound(name, -infinite if low is None else low, infinite if high is None else high)
+        for name, (low, high) in header["context"]["bounds"].items()
+    )
+    return Goals(objectives, bounds)
+
+
+def _found(storage: Any) -> dict[str, optuna.Study]:
+    """Every searchkit study in a storage, by name."""
+    if isinstance(storage, BaseStorage) or "://" in str(storage or ""):
+        places: list[Any] = [storage]
+    else:
+        path = Path(storage or FOLDER)
+        places = sorted(path.glob(f"*{SUFFIX}")) if path.is_dir() else [path] if path.exists() else []
+        if storage is not None and not path.exists():
+            raise StorageError(f"storage '{storage}' is not there")
+    found = {}
+    with quiet():
+        for place in places:
+            opened, _ = open_storage(place, "")
+            for study in optuna.get_all_study_names(opened):
+                loaded = optuna.load_study(study_name=study, storage=opened)
+                if "searchkit" in loaded.user_attrs:
+                    found[study] = loaded
+    return found

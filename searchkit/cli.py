@@ -1,0 +1,340 @@
+"""The command line: searchkit run | resume | show | export | list."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from searchkit import __version__, plugins
+from searchkit.errors import ConstraintError, ExportError, SearchFailed, SearchkitError, SpaceError
+
+if TYPE_CHECKING:
+    from searchkit.result import Result
+
+OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+
+_EPILOG = """\
+exit codes: 0 done, 1 the search or an export failed, 2 bad input, 130 interrupted (what was found is kept)
+
+examples:
+  searchkit run                                      small networks for handwritten digits, in minutes
+  searchkit run --space macro --data cifar-10 --constraint "params<=1e6" --objectives accuracy,latency_ms
+  searchkit list                                     what was searched so far
+  searchkit resume NAME --budget 100                 go on with one of them
+  searchkit export NAME 0 model                      model.onnx, model.safetensors and model.json
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    logging.basicConfig(format="%(message)s", stream=sys.stderr)
+    logging.getLogger("searchkit").setLevel(logging.INFO)
+    try:
+        code: int = given.command(given)
+    except (SearchFailed, ExportError) as error:
+        print(f"searchkit: {error}", file=sys.stderr)
+        return FAILED
+    except SearchkitError as error:
+        print(f"searchkit: {error}", file=sys.stderr)
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader, `head` say, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="searchkit",
+        description="Finds neural networks on a trade-off of accuracy and cost.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"searchkit {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    for name, text, add, command in (
+        ("run", "search for networks; the same call again continues", _run_arguments, _run),
+        ("resume", "go on with a recorded search", _resume_arguments, _resume),
+        ("show", "show the front of a recorded search", _show_arguments, _show),
+        ("export", "write a network of the front as ONNX and safetensors", _export_arguments, _export),
+        ("list", "list the recorded searches", _list_arguments, _list),
+    ):
+        sub = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        add(sub)
+        sub.add_argument(
+            "--storage", metavar="WHERE", help="folder, .journal file or database URL of the record (searchkit-runs/)"
+        )
+        sub.set_defaults(command=command)
+    return parser
+
+
+def _run_arguments(parser: argparse.ArgumentParser) -> None:
+    spaces, strategies = ", ".join(plugins.names("space")), ", ".join(plugins.names("strategy"))
+    parser.add_argument("--strategy", default="nsga2", help=f"how to search: {strategies} (nsga2)")
+    parser.add_argument("--space", help=f"what to search: {spaces} (a small nas-bench-201)")
+    parser.add_argument(
+        "--space-option", action="append", default=[], metavar="NAME=VALUE",
+        help="an argument of the space, such as width=16; may be repeated",
+    )  # fmt: skip
+    parser.add_argument("--data", help="digits, fashion-mnist, cifar-10, or an .npz file with arrays X and y (digits)")
+    parser.add_argument(
+        "--objectives", default=None, metavar="A,B",
+        help="accuracy, params, macs, peak_memory, latency_ms, separated by commas (accuracy,params)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--constraint", action="append", default=[], metavar="BOUND",
+        help='a bound such as "params<=100000"; may be repeated',
+    )  # fmt: skip
+    parser.add_argument("--name", help="name of the study (made from the call)")
+    parser.add_argument("--seed", type=int, default=0, help="of everything random (0)")
+    parser.add_argument("--epochs", type=int, help="of each candidate's training (20)")
+    parser.add_argument("--batch", type=int, help="candidates asked for at once (one per worker)")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 (auto)")
+    parser.add_argument("--time-limit", type=float, metavar="S", help="seconds a candidate may take (no limit)")
+    _running_arguments(parser, budget=40)
+
+
+def _resume_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", help="name of the study; see searchkit list")
+    _running_arguments(parser, budget=None)
+
+
+def _running_arguments(parser: argparse.ArgumentParser, budget: int | None) -> None:
+    text = f"candidates to evaluate in all ({budget})" if budget else "candidates to evaluate in all (as it was begun with)"
+    parser.add_argument("--budget", type=int, default=None, metavar="N", help=text)
+    parser.add_argument("--seconds", type=float, metavar="S", help="stop after so many seconds in all")
+    parser.add_argument(
+        "--workers", type=int, metavar="N", help="processes that train at the same time; 1 trains here (one per core, at most 4)"
+    )
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="picture of the front, .png or .html (beside the record)")
+    _json_argument(parser)
+
+
+def _show_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", help="name of the study; see searchkit list")
+    parser.add_argument("--history", action="store_true", help="every candidate, not only the front")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="write a picture of the front, .png or .html")
+    _json_argument(parser)
+
+
+def _export_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", help="name of the study; see searchkit list")
+    parser.add_argument("row", type=int, help="row of the front, from 0; see searchkit show")
+    parser.add_argument("path", type=Path, help="where to; .onnx, .safetensors and .json are appended")
+    _json_argument(parser)
+
+
+def _list_arguments(parser: argparse.ArgumentParser) -> None:
+    _json_argument(parser)
+
+
+def _json_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _run(given: argparse.Namespace) -> int:
+    from searchkit.run import DEFAULT_BUDGET, run
+
+    space = given.space
+    if given.space_option:
+        if space is None:
+            raise SpaceError("--space-option needs --space")
+        space = plugins.load_space(space, **dict(_option(text) for text in given.space_option))
+    evaluations = given.budget if given.budget is not None or given.seconds is not None else DEFAULT_BUDGET
+    result = run(
+        given.strategy,
+        space=space,
+        data=_data(given.data),
+        objectives=given.objectives.split(",") if given.objectives else None,
+        constraints=_constraints(given.constraint),
+        budget={"evaluations": evaluations, "seconds": given.seconds},
+        batch=given.batch,
+        device=given.device,
+        executor=_workers(given),
+        storage=given.storage,
+        name=given.name,
+        seed=given.seed,
+        epochs=given.epochs,
+        time_limit=given.time_limit,
+    )
+    return _report(result, given)
+
+
+def _resume(given: argparse.Namespace) -> int:
+    from searchkit.run import run
+    from searchkit.studies import read_study
+
+    study = read_study(given.name, given.storage)
+    context = study.header["context"]
+    known_data = context.get("data", {}).get("name")
+    lacking = [
+        what
+        for what, there in (
+            ("its evaluate function", context["kind"] == "networks"),
+            ("its strategy", context["strategy"] is not None),
+            ("its space", hasattr(study.space, "build")),
+            ("its data", known_data in ("digits", "fashion-mnist", "cifar-10")),
+        )
+        if not there
+    ]
+    if lacking:
+        raise SearchkitError(
+            f"study '{given.name}' was begun in Python with {' and '.join(lacking)} given as objects; "
+            "call searchkit.run there again, as before, and it continues"
+        )
+    budget = dict(context["budget"])
+    if given.budget is not None or given.seconds is not None:
+        budget = {"evaluations": given.budget, "seconds": given.seconds}
+    result = run(
+        context["strategy"],
+        space=study.space,
+        data=known_data,
+        objectives=dict(study.header["search"]["objectives"]),
+        constraints={name: tuple(ends) for name, ends in context["bounds"].items()},
+        budget=budget,
+        executor=_workers(given),
+        storage=given.storage,
+        name=given.name,
+        seed=study.header["search"]["seed"],
+        **context["call"],
+    )
+    return _report(result, given)
+
+
+def _show(given: argparse.Namespace) -> int:
+    from searchkit.studies import load
+
+    result = load(given.name, given.storage)
+    if given.plot:
+        result.plot(given.plot)
+    table = result.history if given.history else result.front
+    if given.json:
+        _print_json(table.to_dict("records"))
+    else:
+        print(repr(result))
+        print(table.to_string() if len(table) else "nothing on the front yet")
+    return OK
+
+
+def _export(given: argparse.Namespace) -> int:
+    from searchkit.studies import load
+
+    files = load(given.name, given.storage).export(given.row, given.path)
+    if given.json:
+        _print_json([str(file) for file in files])
+    else:
+        print("written and checked against the measured network:", *files, sep="\n  ")
+    return OK
+
+
+def _list(given: argparse.Namespace) -> int:
+    from searchkit.studies import list_studies
+
+    table = list_studies(given.storage)
+    if given.json:
+        _print_json(table.to_dict("records"))
+    else:
+        print(table.to_string(index=False) if len(table) else f"no studies in {given.storage or 'searchkit-runs/'} yet")
+    return OK
+
+
+def _report(result: Result, given: argparse.Namespace) -> int:
+    """Print what was found, and draw it."""
+    interrupted = result.stopped == "interrupted"
+    if len(result.front):
+        plot = given.plot or (result.folder.with_suffix(".png") if result.folder else None)
+        if plot is not None:
+            result.plot(plot)
+    if given.json:
+        _print_json({"study": result.name, "stopped": result.stopped, "front": result.front.to_dict("records")})
+        return INTERRUPTED if interrupted else OK
+    print(repr(result))
+    if len(result.front):
+        print(result.front.to_string())
+        print(f"\npicture: {plot}\nnetwork: searchkit export {result.name} 0 best")
+    return INTERRUPTED if interrupted else OK
+
+
+def _workers(given: argparse.Namespace) -> int | None:
+    """Training runs in one process per core; 1 is here, without a pool."""
+    n = given.workers if given.workers is not None else min(4, _n_cores())
+    if n < 1:
+        raise SearchkitError(f"--workers must be at least 1, not {n}")
+    return None if n == 1 else n
+
+
+def _n_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _data(text: str | None) -> Any:
+    """A name, or the arrays of an .npz file."""
+    if text is None or not text.endswith(".npz"):
+        return text
+    import numpy as np
+
+    from searchkit.errors import DataError
+
+    try:
+        with np.load(text, allow_pickle=False) as arrays:
+            missing = {"X", "y"} - set(arrays)
+            if missing:
+                raise DataError(f"{text} has arrays {', '.join(arrays)}; it needs X and y")
+            return arrays["X"], arrays["y"]
+    except (OSError, ValueError) as error:
+        raise DataError(f"{text} cannot be read: {error}") from error
+
+
+def _constraints(texts: Sequence[str]) -> dict[str, Any]:
+    bounds: dict[str, Any] = {}
+    for text in texts:
+        found = re.fullmatch(r"\s*([\w-]+)\s*(<=|>=)\s*([-+.\w]+)\s*", text)
+        try:
+            if found is None:
+                raise ValueError
+            name, sign, value = found[1], found[2], float(found[3])
+        except ValueError:
+            raise ConstraintError(f'constraint {text!r} is not of the form "params<=100000" or "accuracy>=0.9"') from None
+        low, high = bounds.get(name, (None, None))
+        bounds[name] = (low, value) if sign == "<=" else (value, high)
+    return bounds
+
+
+def _option(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise SpaceError(f"--space-option is NAME=VALUE, not {text!r}")
+    try:
+        return name, json.loads(value)
+    except json.JSONDecodeError:
+        return name, value
+
+
+def _print_json(value: Any) -> None:
+    """JSON on standard output; NaN, which JSON lacks, as null."""
+    print(json.dumps(_plain(value), indent=2))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
+    if hasattr(value, "item"):
+        value = value.item()
+    return None if isinstance(value, float) and value != value else value
+
+
+if __name__ == "__main__":
+    sys.exit(main())

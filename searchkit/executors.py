@@ -129,18 +129,22 @@ def open_executor(
 
 def _as_they_finish(futures: dict[Future[Outcome], int]) -> Iterator[tuple[int, Outcome]]:
     pending = set(futures)
-    while pending:
-        finished, pending = wait(pending, return_when=FIRST_COMPLETED)
-        broken = None
-        for future in sorted(finished, key=futures.__getitem__):
-            try:
-                outcome = future.result()
-            except BrokenExecutor as error:
-                broken = error  # those that finished before the break still count
-            else:
-                yield futures[future], outcome
-        if broken is not None:
-            raise broken
+    try:
+        while pending:
+            finished, pending = wait(pending, return_when=FIRST_COMPLETED)
+            broken = None
+            for future in sorted(finished, key=futures.__getitem__):
+                try:
+                    outcome = future.result()
+                except BrokenExecutor as error:
+                    broken = error  # those that finished before the break still count
+                else:
+                    yield futures[future], outcome
+            if broken is not None:
+                raise broken
+    finally:
+        for future in pending:
+            future.cancel()  # the search was interrupted: what has not begun need not
 
 
 def _prepare(evaluate: Evaluate, needed: tuple[str, ...], limit: float | None) -> None:

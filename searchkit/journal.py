@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import time
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,23 @@ class JournalFile(BaseJournalBackend):
             yield
         finally:
             self._lock.release()
+
+
+def drop_stale_lock(path: Path, patience: float = 1.0) -> None:
+    """Remove the append lock that a killed driver left behind; for the one process that may drive the file.
+
+    Others (a dashboard) hold it for milliseconds; one that stays for ``patience`` seconds belongs to nobody. Without
+    this, Optuna's lock is waited for until its grace period ends.
+    """
+    lock = Path(f"{path}.lock")
+    try:
+        before = lock.lstat().st_mtime_ns
+        if time.time() - before / 1e9 < patience:
+            time.sleep(patience)
+        if lock.lstat().st_mtime_ns == before:
+            lock.unlink()
+    except FileNotFoundError:
+        return
 
 
 def _cut_torn_line(path: Path) -> None:

@@ -16,7 +16,7 @@ from searchkit.budget import Budget
 from searchkit.errors import SearchFailed, StopSearch
 from searchkit.executors import Elsewhere, Here, Workers
 from searchkit.objectives import Goals
-from searchkit.problem import Problem, Strategy
+from searchkit.problem import Problem, Strategy, complete
 from searchkit.space import Codes, keys
 from searchkit.storage import Record
 from searchkit.trial import State, Trial, observe
@@ -71,6 +71,7 @@ class Search:
         self._began = time.perf_counter()
         self._n_done = sum(trial.finished for trial in self.record.trials)
         self._failures: list[Trial] = []
+        self._seen = {key for trial in self.record.trials for key in keys(trial.code[None])}
         self._succeeded = any(trial.state is State.SCORED for trial in self.record.trials)
         batches = [list(group) for _, group in groupby(self.record.trials, key=lambda trial: trial.batch)]
         begun: list[Trial] = []
@@ -103,24 +104,26 @@ class Search:
         self.strategy.tell(observe(trials, self.goals))
 
     def _ask(self, number: int, begun: list[Trial]) -> list[Trial]:
-        """The trials of one batch: those recorded of it, then what the strategy asks for."""
+        """The trials of one batch: those recorded of it, then what the strategy asks for.
+
+        Whatever a strategy proposes, nothing is evaluated twice and nothing that is known to break a bound; such
+        proposals are replaced by random ones.
+        """
         size = begun[0].batch_size if begun else self.batch
         if not begun and self.budget.evaluations is not None:
             size = min(size, self.budget.evaluations - self._n_done)
         if len(begun) < size:  # asking again brings the same batch, of which a killed process wrote a part
             rng = np.random.default_rng([self.seed, number])
-            codes = self.problem.space.check(
-                self.strategy.ask(size, rng, np.empty((0, self.problem.space.n_choices), dtype=np.int64))
-            )
-            known = set(keys(np.stack([trial.code for trial in begun]))) if begun else set()
-            fresh = [code for code, key in zip(codes, keys(codes), strict=True) if key not in known]
-            fresh = fresh[: size - len(begun)]
-            total, first = len(begun) + len(fresh), len(self.record.trials)
-            begun = [*begun, *(Trial(first + i, number, total, code) for i, code in enumerate(fresh))]
+            none = np.empty((0, self.problem.space.n_choices), dtype=np.int64)
+            codes = self.problem.space.check(self.strategy.ask(size, rng, none))
+            codes = complete(self.problem, codes, min(len(codes), size - len(begun)), self._seen, rng)
+            self._seen.update(keys(codes))
+            total, first = len(begun) + len(codes), len(self.record.trials)
+            begun = [*begun, *(Trial(first + i, number, total, code) for i, code in enumerate(codes))]
             for trial in begun:
                 trial.batch_size = total
-            if fresh:
-                self.record.ask(begun[-len(fresh) :])
+            if len(codes):
+                self.record.ask(begun[-len(codes) :])
         return begun
 
     def _evaluate(self, trials: Sequence[Trial]) -> None:
@@ -159,7 +162,7 @@ class Search:
 
     def _finish(self, trial: Trial, state: State, outcome: Outcome) -> None:
         trial.state, trial.reason, trial.traceback = state, outcome.reason, outcome.traceback
-        trial.seconds, trial.elapsed = outcome.seconds, self._elapsed()
+        trial.seconds, trial.elapsed = round(outcome.seconds, 6), round(self._elapsed(), 3)
         self.record.finish(trial)
         self._n_done += 1
         self._succeeded |= state is State.SCORED

@@ -23,7 +23,7 @@ from optuna.trial import TrialState
 
 from searchkit._optuna import quiet
 from searchkit.errors import StorageError, StudyMismatchError
-from searchkit.journal import JournalFile
+from searchkit.journal import JournalFile, drop_stale_lock
 from searchkit.objectives import Goals
 from searchkit.space import Space
 from searchkit.trial import State, Trial
@@ -141,8 +141,8 @@ class OptunaRecord:
         with self._together():
             outcome: dict[str, Any] = {
                 "metrics": {name: value for name, value in trial.values.items() if np.isfinite(value)},
-                "seconds": round(trial.seconds, 6),
-                "elapsed": round(trial.elapsed, 3),
+                "seconds": trial.seconds,
+                "elapsed": trial.elapsed,
             }
             outcome |= {"reason": trial.reason} if trial.reason else {}
             outcome |= {"traceback": trial.traceback} if trial.traceback else {}
@@ -291,6 +291,7 @@ def _claim(storage: Any, name: str) -> filelock.BaseFileLock | None:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = filelock.FileLock(path.with_name(f".{path.name}.driver"), timeout=0)
         lock.acquire()
+        drop_stale_lock(path)
     except filelock.Timeout:
         raise StorageError(f"study '{name}' in {path} is being written by another search; wait for it, or give another name") from None
     except OSError as error:

@@ -1,0 +1,159 @@
+"""A search that is killed and called again ends as if it had never been killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import warnings
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import optuna
+import pytest
+
+import searchkit
+from searchkit import Choice, Space, plugins
+from searchkit.journal import JournalFile
+
+SPACE = Space([Choice("a", range(5)), Choice("b", ("u", "vv", "www", "xxxx")), Choice("c", (1, 2, 4, 8), ordered=True)])
+BUDGET, BATCH = 22, 4
+KILLS: list[tuple[str, int]] = [("evaluation", 1), ("evaluation", 6), ("evaluation", 19), ("write", 3), ("write", 12)]
+
+
+def evaluate(choices: dict) -> dict:
+    if choices["a"] == 3:
+        raise ValueError("hidden constraint")
+    return {"loss": choices["a"] * 1.5 - choices["c"] + len(choices["b"]), "cost": (choices["a"] - 2) ** 2 + choices["c"]}
+
+
+def search(strategy: str, folder: Path, function: Callable = evaluate) -> searchkit.Result:
+    return searchkit.run(
+        strategy, space=SPACE, evaluate=function, objectives={"loss": "min", "cost": "max"}, budget=BUDGET, batch=BATCH,
+        storage=folder, name="study",
+    )  # fmt: skip
+
+
+def in_a_process_that_is_killed(strategy: str, folder: Path, log: Path, kind: str, count: int) -> None:
+    """Run the search in a fork that gets SIGKILL in its n-th evaluation, or in the middle of its n-th write."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # forking beside torch's idle threads
+        child = os.fork()
+    if child:
+        _, status = os.waitpid(child, 0)
+        assert os.WIFSIGNALED(status), f"the search was to be killed in {kind} {count}, and ended"
+        return
+    done = {"evaluation": 0, "write": 0}
+    write = JournalFile._write
+
+    def half_a_write(journal: JournalFile, lines: list[str]) -> None:
+        done["write"] += 1
+        if kind == "write" and done["write"] == count:
+            text = ("\n".join(lines) + "\n").encode()
+            with open(journal.path, "ab") as file:
+                file.write(text[: len(text) // 2])
+            os.kill(os.getpid(), signal.SIGKILL)
+        write(journal, lines)
+
+    def counted(choices: dict) -> dict:
+        done["evaluation"] += 1
+        if kind == "evaluation" and done["evaluation"] == count:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return logged(log)(choices)
+
+    JournalFile._write = half_a_write  # type: ignore[method-assign]
+    try:
+        search(strategy, folder, counted)
+    finally:
+        os._exit(0)
+
+
+def logged(log: Path) -> Callable[[dict], dict]:
+    def function(choices: dict) -> dict:
+        with open(log, "a") as file:
+            file.write(repr(choices) + "\n")
+        return evaluate(choices)
+
+    return function
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+@pytest.mark.parametrize("strategy", plugins.names("strategy"))
+def test_killed_at_five_points_and_continued_the_history_is_the_same(strategy: str, tmp_path: Path) -> None:
+    whole = search(strategy, tmp_path / "whole").history.drop(columns="seconds")
+    log = tmp_path / "evaluations"
+    for kind, count in KILLS:
+        folder = tmp_path / f"{kind}{count}"
+        log.write_text("")
+        in_a_process_that_is_killed(strategy, folder, log, kind, count)
+        again = search(strategy, folder, logged(log)).history.drop(columns="seconds")
+        assert again.equals(whole), f"killed in {kind} {count}"
+        times = Counter(log.read_text().splitlines())
+        lost = sum(times.values()) - len(whole)
+        assert lost <= (kind == "write"), "a recorded candidate was evaluated again"
+
+
+def test_killed_many_times_in_one_study(tmp_path: Path) -> None:
+    whole = search("nsga2", tmp_path / "whole").history.drop(columns="seconds")
+    for kind, count in (("evaluation", 5), ("write", 2), ("write", 4), ("evaluation", 3), ("write", 1)):
+        in_a_process_that_is_killed("nsga2", tmp_path / "study", tmp_path / "log", kind, count)
+    assert search("nsga2", tmp_path / "study").history.drop(columns="seconds").equals(whole)
+
+
+def test_the_same_call_again_evaluates_nothing(tmp_path: Path) -> None:
+    first = search("random", tmp_path)
+
+    def never(choices: dict) -> dict:
+        raise AssertionError("evaluated again")
+
+    assert search("random", tmp_path, never).history.equals(first.history)
+
+
+def test_a_larger_budget_goes_on_and_keeps_what_there_is(tmp_path: Path) -> None:
+    first = search("tpe", tmp_path).history
+    more = searchkit.run(
+        "tpe", space=SPACE, evaluate=evaluate, objectives={"loss": "min", "cost": "max"}, budget=30, batch=BATCH,
+        storage=tmp_path, name="study",
+    ).history  # fmt: skip
+    assert len(more) == 30
+    assert more.iloc[: len(first)].equals(first)
+
+
+def test_optuna_reads_the_study(tmp_path: Path) -> None:
+    result = search("nsga2", tmp_path)
+    backend = optuna.storages.journal.JournalFileBackend(str(tmp_path / "study.journal"))
+    study = optuna.load_study(study_name="study", storage=optuna.storages.JournalStorage(backend))
+    assert study.metric_names == ["loss", "cost"]
+    assert [d.name for d in study.directions] == ["MINIMIZE", "MAXIMIZE"]
+    counts = Counter(trial.state.name for trial in study.trials)
+    assert counts["COMPLETE"] == (result.history.state == "scored").sum()
+    assert counts["FAIL"] == (result.history.state == "failed").sum() > 0
+    best = {tuple(trial.values) for trial in study.best_trials}
+    assert best == set(zip(result.front.loss, result.front.cost, strict=True))
+    failed = next(trial for trial in study.trials if trial.state.name == "FAIL")
+    assert failed.user_attrs["reason"] == "ValueError: hidden constraint"
+
+
+def test_the_record_is_written_before_the_evaluation(tmp_path: Path) -> None:
+    seen = []
+
+    def look(choices: dict) -> dict:
+        seen.append((tmp_path / "study.journal").read_text().count('"state":0'))
+        return evaluate(choices)
+
+    search("random", tmp_path, look)
+    assert seen[0] == BATCH
+    assert seen[-1] == BUDGET
+
+
+def test_an_sqlite_study_continues(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/study.db"
+
+    def run(budget: int) -> searchkit.Result:
+        return searchkit.run(
+            "nsga2", space=SPACE, evaluate=evaluate, objectives={"loss": "min"}, budget=budget, batch=2, storage=url, name="s"
+        )
+
+    first, more = run(4), run(8)
+    assert more.history.iloc[:4].equals(first.history)
+    assert len(more.history) == 8

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from searchkit import __version__, plugins
-from searchkit.errors import ConstraintError, ExportError, SearchFailed, SearchkitError, SpaceError
+from searchkit.errors import ConstraintError, ExportError, SearchFailedError, SearchkitError, SpaceError
 
 if TYPE_CHECKING:
     from searchkit.result import Result
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.getLogger("searchkit").setLevel(logging.INFO)
     try:
         code: int = given.command(given)
-    except (SearchFailed, ExportError) as error:
+    except (SearchFailedError, ExportError) as error:
         print(f"searchkit: {error}", file=sys.stderr)
         return FAILED
     except SearchkitError as error:
@@ -111,13 +111,22 @@ def _resume_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _running_arguments(parser: argparse.ArgumentParser, budget: int | None) -> None:
-    text = f"candidates to evaluate in all ({budget})" if budget else "candidates to evaluate in all (as it was begun with)"
+    text = (
+        f"candidates to evaluate in all ({budget})"
+        if budget
+        else "candidates to evaluate in all (as it was begun with)"
+    )
     parser.add_argument("--budget", type=int, default=None, metavar="N", help=text)
     parser.add_argument("--seconds", type=float, metavar="S", help="stop after so many seconds in all")
     parser.add_argument(
-        "--workers", type=int, metavar="N", help="processes that train at the same time; 1 trains here (one per core, at most 4)"
+        "--workers",
+        type=int,
+        metavar="N",
+        help="processes that train at the same time; 1 trains here (one per core, at most 4)",
     )
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="picture of the front, .png or .html (beside the record)")
+    parser.add_argument(
+        "--plot", type=Path, metavar="FILE", help="picture of the front, .png or .html (beside the record)"
+    )
     _json_argument(parser)
 
 
@@ -305,7 +314,9 @@ def _constraints(texts: Sequence[str]) -> dict[str, Any]:
                 raise ValueError
             name, sign, value = found[1], found[2], float(found[3])
         except ValueError:
-            raise ConstraintError(f'constraint {text!r} is not of the form "params<=100000" or "accuracy>=0.9"') from None
+            raise ConstraintError(
+                f'constraint {text!r} is not of the form "params<=100000" or "accuracy>=0.9"'
+            ) from None
         low, high = bounds.get(name, (None, None))
         bounds[name] = (low, value) if sign == "<=" else (value, high)
     return bounds

@@ -104,7 +104,7 @@ def _from_safetensors(result: Result, trial: Trial, path: Path, images: torch.Te
     fresh = build_network(result, trial, trained=False)
     fresh.load_state_dict(load_file(path))
     with torch.inference_mode():
-        return fresh(images).numpy()
+        return np.asarray(fresh(images))
 
 
 def _write_onnx(network: nn.Module, images: torch.Tensor, path: Path) -> None:
@@ -137,7 +137,9 @@ def _check(what: str, expected: np.ndarray[Any, Any], got: np.ndarray[Any, Any])
         raise ExportError(f"the {what} export returns shape {got.shape}, the measured network {expected.shape}")
     difference = float(np.abs(got - expected).max() / max(float(np.ptp(expected)), 1e-6))
     if not difference <= TOLERANCE:
-        raise ExportError(f"the {what} export differs from the measured network by {difference:.2g} of its outputs' range")
+        raise ExportError(
+            f"the {what} export differs from the measured network by {difference:.2g} of its outputs' range"
+        )
 
 
 def _description(result: Result, trial: Trial, network: nn.Module) -> dict[str, Any]:
@@ -152,7 +154,9 @@ def _description(result: Result, trial: Trial, network: nn.Module) -> dict[str, 
         "study": result.name,
         "candidate": trial.number,
         "space": {"name": space.name, "options": space.options},
-        "choices": dict(zip(space.names, (c.labels[i] for c, i in zip(space.choices, trial.code, strict=True)), strict=True)),
+        "choices": dict(
+            zip(space.names, (c.labels[i] for c, i in zip(space.choices, trial.code, strict=True)), strict=True)
+        ),
         "measured": measured,
         "input": {"name": "images", "shape": ["n", *space.input_shape], "scale": "raw pixels; normalisation is inside"},
         "output": {"name": "logits", "shape": ["n", space.n_classes], "classes": result.classes},

@@ -66,7 +66,7 @@ class TimeLimitError(CandidateError, TimeoutError):
     """A candidate that took longer than it was given."""
 
 
-class SearchFailed(SearchkitError, RuntimeError):
+class SearchFailedError(SearchkitError, RuntimeError):
     """Every one of the first candidates failed: the fault is in what is evaluated, not in them."""
 
 

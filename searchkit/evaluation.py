@@ -15,8 +15,8 @@ from searchkit import costs
 from searchkit.data import Data
 from searchkit.errors import CandidateError
 from searchkit.metrics import Metric
-from searchkit.space import Codes, Floats, NetworkSpace
 from searchkit.recipe import Recipe
+from searchkit.space import Codes, Floats, NetworkSpace
 from searchkit.training import build_seeded, train
 
 
@@ -41,9 +41,7 @@ class Training:
     def __call__(self, code: Codes, seed: int) -> dict[str, float]:
         """``{"accuracy": ..., and the metrics}``; raises what makes the candidate a failed one."""
         network = build_seeded(self.space, code, seed)
-        trained = train(
-            network, self.data, recipe=self.recipe, seed=seed, device=self.device, time_limit=self.limit
-        )
+        trained = train(network, self.data, recipe=self.recipe, seed=seed, device=self.device, time_limit=self.limit)
         values = {"accuracy": trained.accuracy}
         values |= {metric.name: _number(metric, network) for metric in self.metrics}
         save_weights(network, weights_path(self.folder, code))

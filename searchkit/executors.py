@@ -73,7 +73,9 @@ class Workers:
         try:
             return self._start().submit(_work, code, seed).result()
         except BrokenExecutor:
-            return Outcome(reason=_DIED + "; a script that starts workers keeps its call under if __name__ == '__main__'")
+            return Outcome(
+                reason=_DIED + "; a script that starts workers keeps its call under if __name__ == '__main__'"
+            )
 
     def _start(self) -> ProcessPoolExecutor:
         if self._pool is None:
@@ -172,7 +174,7 @@ def _check_picklable(evaluate: Evaluate) -> None:
 
 @contextlib.contextmanager
 def _one_thread_each() -> Iterator[None]:
-    """Workers inherit one thread each: side by side, more are slower (two OpenMP threads by a busy neighbour: 5-14x)."""
+    """Workers inherit one thread each: two, beside a busy neighbour, were 5 to 14 times slower."""
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
     before = {name: os.environ.get(name) for name in names}
     os.environ.update(dict.fromkeys(names, "1"))

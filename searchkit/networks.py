@@ -16,11 +16,11 @@ from searchkit.errors import SpaceError
 from searchkit.evaluation import CostMeter, Training, load_weights, weights_path
 from searchkit.metrics import read_metrics
 from searchkit.objectives import Bound, Goals, read_bounds, read_objectives
+from searchkit.recipe import Recipe
 from searchkit.result import Result
 from searchkit.run import DEFAULT_OBJECTIVES, Task
 from searchkit.space import Codes, Floats, NetworkSpace, Space
 from searchkit.storage import Record
-from searchkit.recipe import Recipe
 from searchkit.training import score
 from searchkit.trial import State, Trial, front
 

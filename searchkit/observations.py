@@ -42,9 +42,7 @@ class Observations:
     @classmethod
     def empty(cls, n_choices: int, n_objectives: int, n_constraints: int = 0) -> Observations:
         """No observations, with the right numbers of columns."""
-        return cls(
-            np.empty((0, n_choices), dtype=np.int64), np.empty((0, n_objectives)), np.empty((0, n_constraints))
-        )
+        return cls(np.empty((0, n_choices), dtype=np.int64), np.empty((0, n_objectives)), np.empty((0, n_constraints)))
 
     @classmethod
     def join(cls, parts: Sequence[Observations]) -> Observations:
@@ -67,7 +65,7 @@ class Observations:
     @property
     def scored(self) -> Bools:
         """``(n,)`` bool: the losses are known."""
-        known: Bools = np.isfinite(self.losses).all(axis=1)
+        known: Bools = np.asarray(np.isfinite(self.losses).all(axis=1))
         return known
 
     @property
@@ -75,11 +73,11 @@ class Observations:
         """``(n,)`` bool: nothing is known but that it failed."""
         if not self.violations.shape[1]:
             return ~self.scored
-        unknown: Bools = ~np.isfinite(self.violations).all(axis=1)
+        unknown: Bools = np.asarray(~np.isfinite(self.violations).all(axis=1))
         return unknown
 
     @property
     def feasible(self) -> Bools:
         """``(n,)`` bool: scored, and every constraint kept."""
-        kept: Bools = self.scored & (np.nan_to_num(self.violations, nan=np.inf) <= 0).all(axis=1)
+        kept: Bools = self.scored & np.asarray((np.nan_to_num(self.violations, nan=np.inf) <= 0).all(axis=1))
         return kept

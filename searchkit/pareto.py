@@ -11,7 +11,7 @@ def non_dominated(losses: Floats) -> Bools:
     """``(n,)`` bool: rows of ``(n, k)`` losses that no other row beats; of equal rows, all stay."""
     import moocore
 
-    keep: Bools = np.isfinite(losses).all(axis=1)
+    keep: Bools = np.asarray(np.isfinite(losses).all(axis=1))
     rows = np.flatnonzero(keep)
     if len(rows):
         keep[rows] = moocore.is_nondominated(losses[rows], keep_weakly=True)

@@ -28,7 +28,9 @@ def draw(result: Result, path: str | Path | None, x: str | None, y: str | None) 
     """
     target = None if path is None else Path(path)
     if target is not None and target.suffix not in (".html", *_IMAGES):
-        raise SearchkitError(f"a plot is written as .html or as {', '.join(_IMAGES)}; not '{target.suffix or target.name}'")
+        raise SearchkitError(
+            f"a plot is written as .html or as {', '.join(_IMAGES)}; not '{target.suffix or target.name}'"
+        )
     names = result.goals.names
     known = [str(c) for c in result.history.columns[: result.history.columns.get_loc("trial")]]
     y = y or names[0]
@@ -39,7 +41,9 @@ def draw(result: Result, path: str | Path | None, x: str | None, y: str | None) 
     scored = result.history[result.history["state"] == "scored"]
     if scored.empty:
         raise SearchkitError(f"study '{result.name}' has no scored candidate to plot")
-    figure = _interactive(result, scored, x, y) if target and target.suffix == ".html" else _picture(result, scored, x, y)
+    figure = (
+        _interactive(result, scored, x, y) if target and target.suffix == ".html" else _picture(result, scored, x, y)
+    )
     if target is not None:
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.suffix == ".html":
@@ -56,7 +60,9 @@ def _picture(result: Result, scored: pd.DataFrame, x: str, y: str) -> Any:
     axes = figure.subplots()
     winners = result.front.sort_values(x)
     others = scored[~scored["trial"].isin(winners["trial"])]
-    axes.scatter(others[x], others[y], s=22, color=_GREY, alpha=0.6, linewidths=0, label=f"{len(others)} other candidates")
+    axes.scatter(
+        others[x], others[y], s=22, color=_GREY, alpha=0.6, linewidths=0, label=f"{len(others)} other candidates"
+    )
     if len(result.goals.names) == 2 and {x, y} == set(result.goals.names):
         axes.plot(*_staircase(result, winners, x, y), color=_BLUE, linewidth=1.2, alpha=0.8)
     axes.scatter(winners[x], winners[y], s=42, color=_BLUE, zorder=3, label=f"{len(winners)} on the front")
@@ -116,9 +122,14 @@ def _interactive(result: Result, scored: pd.DataFrame, x: str, y: str) -> Any:
         )  # fmt: skip
     if len(result.goals.names) == 2 and {x, y} == set(result.goals.names):
         xs, ys = _staircase(result, result.front, x, y)
-        figure.add_scatter(x=xs, y=ys, mode="lines", line={"color": _BLUE, "width": 1}, hoverinfo="skip", showlegend=False)
+        figure.add_scatter(
+            x=xs, y=ys, mode="lines", line={"color": _BLUE, "width": 1}, hoverinfo="skip", showlegend=False
+        )
     figure.update_layout(
-        template="plotly_white", title=html.escape(result.name), xaxis_title=_label(result, x), yaxis_title=_label(result, y)
+        template="plotly_white",
+        title=html.escape(result.name),
+        xaxis_title=_label(result, x),
+        yaxis_title=_label(result, y),
     )
     return figure
 

@@ -29,7 +29,9 @@ def resolve(kind: str, name: str) -> Any:
     try:
         return found[0].load()
     except (ImportError, AttributeError) as error:
-        raise SearchkitError(f"{kind} '{name}' is registered as {found[0].value}, which cannot be loaded: {error}") from error
+        raise SearchkitError(
+            f"{kind} '{name}' is registered as {found[0].value}, which cannot be loaded: {error}"
+        ) from error
 
 
 def load_space(name: str, **options: Any) -> NetworkSpace:

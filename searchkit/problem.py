@@ -151,7 +151,9 @@ def complete(problem: Problem, proposals: Codes, n: int, seen: set[bytes], rng: 
     if everything is not None:
         return novel(problem, np.concatenate([codes, everything[rng.permutation(len(everything))]]), n, seen)
     known = np.frombuffer(b"".join(sorted(seen)), dtype=np.int64).reshape(-1, problem.space.n_choices)
-    for code in known[rng.permutation(len(known))]:  # a large space with few allowed candidates: step from one to the next
+    for code in known[
+        rng.permutation(len(known))
+    ]:  # a large space with few allowed candidates: step from one to the next
         codes = novel(problem, np.concatenate([codes, problem.space.neighbours(code)]), n, seen)
         if len(codes) == n:
             break

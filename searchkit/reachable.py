@@ -34,13 +34,15 @@ def check_bounds(problem: Problem, bounds: Sequence[Bound], counted: Counted) ->
     for bound in known:
         low, high = _range(problem, bound.name, counted, rng)
         if high < bound.low:
-            hopeless.append(f"{bound}: the highest {word} is {high:g}")
+            hopeless.append(f"{bound}: the highest {word} is {high:.12g}")
         if low > bound.high:
-            hopeless.append(f"{bound}: the lowest {word} is {low:g}")
+            hopeless.append(f"{bound}: the lowest {word} is {low:.12g}")
     if hopeless:
         raise ConstraintError(f"no candidate of space '{problem.space.name}' can meet " + "; ".join(hopeless))
     together = " and ".join(str(bound) for bound in known)
-    raise ConstraintError(f"no candidate of space '{problem.space.name}' meets {together} {'together' * (len(known) > 1)}".strip())
+    raise ConstraintError(
+        f"no candidate of space '{problem.space.name}' meets {together} {'together' * (len(known) > 1)}".strip()
+    )
 
 
 def _range(problem: Problem, name: str, counted: Counted, rng: np.random.Generator) -> tuple[float, float]:

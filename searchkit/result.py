@@ -6,6 +6,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from searchkit.errors import SearchkitError, SpaceError, UnknownNameError
 from searchkit.objectives import Goals, read_bounds
 from searchkit.space import NetworkSpace, Space
@@ -90,9 +92,11 @@ class Result:
             rows = rows[bound.violation(rows[bound.name].to_numpy(float)) <= 0]
         if rows.empty:
             kept = " and ".join(str(bound) for bound in read_bounds(bounds, directions))
-            raise SearchkitError(f"nothing on the front of '{self.name}' has {kept}" if kept else f"the front of '{self.name}' is empty")
-        order = rows[metric]
-        return rows.loc[order.idxmax() if directions[metric] == "max" else order.idxmin()]
+            raise SearchkitError(
+                f"nothing on the front of '{self.name}' has {kept}" if kept else f"the front of '{self.name}' is empty"
+            )
+        order = rows[metric].to_numpy(float)
+        return rows.iloc[int(np.argmax(order) if directions[metric] == "max" else np.argmin(order))]
 
     def build(self, i: int = 0, *, trained: bool = True) -> nn.Module:
         """The network of row ``i`` of the front, in eval mode, with the weights that were measured.
@@ -108,7 +112,9 @@ class Result:
         return build_network(self, self._trial(i), trained)
 
     def export(self, i: int, path: str | Path) -> list[Path]:
-        """Write row ``i`` of the front as ``path.onnx``, ``path.safetensors`` and ``path.json``; see :mod:`searchkit.deploy`.
+        """Write row ``i`` of the front as ``path.onnx``, ``path.safetensors`` and ``path.json``.
+
+        The files are loaded back and their outputs compared; see :mod:`searchkit.deploy`.
 
         Raises:
             ExportError: what was written does not give the outputs of the measured network.
@@ -147,7 +153,11 @@ class Result:
     def _trial(self, i: int) -> Trial:
         winners = self._winners
         if not isinstance(i, int) or not -len(winners) <= i < len(winners):
-            raise SearchkitError(f"the front of '{self.name}' has rows 0 to {len(winners) - 1}, not {i!r}" if winners else f"the front of '{self.name}' is empty")
+            raise SearchkitError(
+                f"the front of '{self.name}' has rows 0 to {len(winners) - 1}, not {i!r}"
+                if winners
+                else f"the front of '{self.name}' is empty"
+            )
         return winners[i]
 
     def _table(self, trials: list[Trial]) -> pd.DataFrame:
@@ -155,7 +165,9 @@ class Result:
 
         metrics = dict.fromkeys([*self.goals.metrics, *(name for trial in trials for name in trial.values)])
         choices = self.space.decode([trial.code for trial in trials]) if trials else []
-        columns: dict[str, list[Any]] = {name: [trial.values.get(name, float("nan")) for trial in trials] for name in metrics}
+        columns: dict[str, list[Any]] = {
+            name: [trial.values.get(name, float("nan")) for trial in trials] for name in metrics
+        }
         if self.test_accuracy:
             columns["test_accuracy"] = [self.test_accuracy.get(trial.number, float("nan")) for trial in trials]
         columns |= {

@@ -8,7 +8,7 @@ import logging
 import math
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +19,13 @@ from searchkit.attempt import Evaluate
 from searchkit.budget import Budget, read_budget
 from searchkit.errors import ObjectiveError, SearchkitError, SpaceError, UnknownNameError
 from searchkit.executors import open_executor
-from searchkit.objectives import Goals, Objective, read_bounds, read_objectives
+from searchkit.objectives import Goals, read_bounds, read_objectives
 from searchkit.problem import Problem, Strategy
 from searchkit.progress import Progress
 from searchkit.reachable import check_bounds
 from searchkit.result import Result
 from searchkit.search import Callback, Costs, Search
-from searchkit.space import Codes, Floats, NetworkSpace, Space
+from searchkit.space import Codes, Floats, Space
 from searchkit.storage import FORMAT, Memory, OptunaRecord, Record, networks_folder
 
 DEFAULT_BUDGET = 40
@@ -104,8 +104,8 @@ def run(
         batch: candidates asked for at once; one per worker for networks, the strategy's own for functions.
         device: "auto" (CUDA where there is one, else CPU), "cpu", "cuda", "cuda:1".
         executor: None (here, in order), a number of worker processes, or a ``concurrent.futures`` executor.
-        storage: None (``searchkit-runs/<name>.journal``), a folder, a ``.journal`` file, "memory", an SQLAlchemy URL, or
-            an Optuna storage.
+        storage: None (``searchkit-runs/<name>.journal``), a folder, a ``.journal`` file, "memory", an SQLAlchemy URL,
+            or an Optuna storage.
         name: of the study; made from the call where not given.
         seed: of everything random.
         epochs: of each candidate's training; 20 where not given.
@@ -115,7 +115,7 @@ def run(
 
     Raises:
         SearchkitError: one of its kinds, before any work, where something given cannot be used.
-        SearchFailed: the first candidates all failed.
+        SearchFailedError: the first candidates all failed.
     """
     factory = _factory(strategy)
     limits = read_budget(budget)
@@ -135,9 +135,7 @@ def run(
         from searchkit.networks import in_folder
 
         task = in_folder(task, Path(scratch.name) if scratch else networks_folder(storage, name))
-    problem = Problem(
-        task.space, len(task.goals.objectives), len(task.goals.bounds), limits.evaluations, task.known
-    )
+    problem = Problem(task.space, len(task.goals.objectives), len(task.goals.bounds), limits.evaluations, task.known)
     if task.counted is not None:
         check_bounds(problem, task.goals.bounds, task.counted)
     begun = factory(problem)
@@ -148,7 +146,8 @@ def run(
     try:
         if record.trials:
             log.info("continuing study '%s' with %d candidates on record", name, len(record.trials))
-        size = batch or (workers.workers if evaluate is None else getattr(begun, "batch", 1))
+        own = 1 if evaluate is None else int(getattr(begun, "batch", 1))
+        size = batch or max(workers.workers, own)
         with Progress(progress, task.goals, limits, record.trials) as bar:
             search = Search(
                 problem, begun, task.goals, task.costs, workers, record, limits, size, seed,
@@ -181,7 +180,9 @@ def _check_numbers(**given: Any) -> None:
         kind = int | np.integer if whole else int | float
         least = 0 if name == "seed" else 1 if whole else 0
         if isinstance(value, bool) or not isinstance(value, kind) or value < least or (not whole and value <= 0):
-            raise SearchkitError(f"{name} must be a {'whole ' if whole else ''}number of at least {least}, not {value!r}")
+            raise SearchkitError(
+                f"{name} must be a {'whole ' if whole else ''}number of at least {least}, not {value!r}"
+            )
 
 
 @dataclass(frozen=True)
@@ -204,7 +205,8 @@ def _function_task(evaluate: Any, space: Any, objectives: Any, constraints: Any)
         raise SpaceError(f"with evaluate=, give the space to search: space=searchkit.Space([...]), not {space!r}")
     if not isinstance(objectives, dict):
         raise ObjectiveError(
-            f"with evaluate=, objectives is a mapping name -> 'min' or 'max', such as {{'loss': 'min'}}; got {objectives!r}"
+            "with evaluate=, objectives is a mapping name -> 'min' or 'max', such as {'loss': 'min'}; "
+            f"got {objectives!r}"
         )
     wanted = read_objectives(objectives)
     goals = Goals(wanted, read_bounds(constraints, {o.name: o.direction for o in wanted}))
@@ -233,7 +235,9 @@ def _header(task: Task, strategy: Any, seed: int, budget: Budget, call: dict[str
         | {
             "strategy": strategy if isinstance(strategy, str) else None,
             "budget": {"evaluations": budget.evaluations, "seconds": budget.seconds},
-            "bounds": {b.name: [None if math.isinf(end) else end for end in (b.low, b.high)] for b in task.goals.bounds},
+            "bounds": {
+                b.name: [None if math.isinf(end) else end for end in (b.low, b.high)] for b in task.goals.bounds
+            },
             "call": call,
         },
     }
@@ -263,10 +267,11 @@ def _strategy_name(strategy: Any) -> str:
 def _fingerprint(function: Any) -> str:
     """Tells two functions apart, also two lambdas or two versions of one in a notebook."""
     code = getattr(function, "__code__", None)
-    parts: Iterable[Any] = (getattr(function, "__module__", ""), getattr(function, "__qualname__", type(function).__qualname__))
+    parts: Iterable[Any] = (
+        getattr(function, "__module__", ""),
+        getattr(function, "__qualname__", type(function).__qualname__),
+    )
     if code is not None:
         constants = [constant for constant in code.co_consts if isinstance(constant, str | int | float | tuple)]
         parts = (*parts, code.co_code.hex(), repr(constants), code.co_names)
     return hashlib.blake2b(repr(parts).encode(), digest_size=6).hexdigest()
-
-

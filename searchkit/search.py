@@ -13,7 +13,7 @@ import numpy as np
 
 from searchkit.attempt import Outcome
 from searchkit.budget import Budget
-from searchkit.errors import SearchFailed, StopSearch
+from searchkit.errors import SearchFailedError, StopSearch
 from searchkit.executors import Elsewhere, Here, Workers
 from searchkit.objectives import Goals
 from searchkit.problem import Problem, Strategy, complete
@@ -40,7 +40,7 @@ class Search:
 
     Attributes:
         problem, strategy, goals: what is searched, by whom, for what.
-        costs: measured here before a candidate is sent to be evaluated, and bounds on them enforced; None: there are none.
+        costs: taken here before a candidate is sent to be evaluated, and bounds on them enforced; None: there are none.
         executor: evaluates the rest.
         record: holds what was done already and takes what is done now.
         batch: candidates asked for at once.
@@ -65,7 +65,7 @@ class Search:
         it to where it was; candidates that were asked and have no outcome are evaluated now.
 
         Raises:
-            SearchFailed: the first candidates all failed.
+            SearchFailedError: the first candidates all failed.
         """
         self._before = max((trial.elapsed for trial in self.record.trials), default=0.0)
         self._began = time.perf_counter()
@@ -172,7 +172,7 @@ class Search:
             self._failures.append(trial)
             if len(self._failures) >= FIRST and not self._succeeded:
                 first = self._failures[0]
-                raise SearchFailed(
+                raise SearchFailedError(
                     f"the first {FIRST} candidates all failed, so the search stops. The first: {first.reason}\n"
                     f"{first.traceback or ''}".rstrip()
                 )

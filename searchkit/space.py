@@ -66,7 +66,9 @@ class Choice:
 
         Scalars that compare equal (1, 1.0, True) or that JSON cannot hold (NaN) are recorded by their ``str`` too.
         """
-        plain = all(isinstance(o, _SCALARS) and not (isinstance(o, float) and not math.isfinite(o)) for o in self.options)
+        plain = all(
+            isinstance(o, _SCALARS) and not (isinstance(o, float) and not math.isfinite(o)) for o in self.options
+        )
         if plain and len(set(self.options)) == len(self.options):
             return self.options
         return tuple(str(option) for option in self.options)
@@ -191,8 +193,9 @@ class Space:
         ]
         if not steps:
             return home[:0]
-        found = np.unique(self.canonical(np.stack(steps)), axis=0)
-        return found[(found != home).any(axis=1)]
+        found: Codes = np.unique(self.canonical(np.stack(steps)), axis=0)
+        away: Codes = found[(found != home).any(axis=1)]
+        return away
 
     def features(self, codes: Codes) -> Floats:
         """``(n, p)`` numbers in [0, 1] for models: one column per ordered choice, one-hot for the others."""

@@ -269,12 +269,15 @@ def compare_headers(name: str, found: dict[str, Any], wanted: dict[str, Any]) ->
     """
     if found.get("format", 0) > FORMAT:
         raise StudyMismatchError(
-            f"study '{name}' was written in format {found['format']} by searchkit {found.get('version')}, which is newer "
-            f"than the format {FORMAT} that this version reads; update searchkit"
+            f"study '{name}' was written in format {found['format']} by searchkit {found.get('version')}, which is "
+            f"newer than the format {FORMAT} that this version reads; update searchkit"
         )
     recorded = found["search"]
-    differing = [_difference(key, recorded.get(key), value) for key, value in wanted["search"].items()
-                 if recorded.get(key) != value]
+    differing = [
+        _difference(key, recorded.get(key), value)
+        for key, value in wanted["search"].items()
+        if recorded.get(key) != value
+    ]
     if differing:
         raise StudyMismatchError(
             f"study '{name}' holds another search; it differs in {'; '.join(differing)}. "
@@ -293,7 +296,9 @@ def _claim(storage: Any, name: str) -> filelock.BaseFileLock | None:
         lock.acquire()
         drop_stale_lock(path)
     except filelock.Timeout:
-        raise StorageError(f"study '{name}' in {path} is being written by another search; wait for it, or give another name") from None
+        raise StorageError(
+            f"study '{name}' in {path} is being written by another search; wait for it, or give another name"
+        ) from None
     except OSError as error:
         raise StorageError(f"storage '{storage or FOLDER}' cannot be written: {_first_line(error)}") from error
     return lock

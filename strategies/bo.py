@@ -93,7 +93,9 @@ class BO:
         if len(good):
             parents = good[rng.integers(0, len(good), self.pool - self.pool // 2)]
             rates = rng.integers(1, 4, (len(parents), 1)) / self.problem.space.n_choices
-            parts.append(np.where(rng.random(parents.shape) < 2 * rates, mutate(parents, self.problem.space, rng), parents))
+            parts.append(
+                np.where(rng.random(parents.shape) < 2 * rates, mutate(parents, self.problem.space, rng), parents)
+            )
             parts.append(mutate(parents, self.problem.space, rng))
         found = novel(self.problem, np.concatenate(parts), 2 * self.pool, seen)
         if len(found) < self.pool // 4:  # a space that runs low
@@ -115,7 +117,8 @@ class BO:
                 break
             top = near[np.argsort(-values)[:2]]
             best, value = top[0], float(values.max())
-        return best
+        climbed: Codes = best
+        return climbed
 
 
 class _Acquisition:
@@ -162,7 +165,10 @@ class _Acquisition:
         if not len(gains):
             return None
         if gains.shape[1] == 1:
-            return LogExpectedImprovement(self._model, best_f=gains.max())
+            improvement: Callable[[torch.Tensor], torch.Tensor] = LogExpectedImprovement(
+                self._model, best_f=gains.max()
+            )
+            return improvement
         low, high = gains.min(dim=0).values, gains.max(dim=0).values
         reference = low - 0.1 * (high - low) - 1e-6
         partitioning = FastNondominatedPartitioning(ref_point=reference, Y=gains)
@@ -175,4 +181,5 @@ def _tamed(losses: Floats) -> Floats:
     low, high = np.quantile(losses, [0.25, 0.75], axis=0)
     drawn = np.minimum(losses, high + 3 * np.maximum(high - low, 1e-12))
     spread = drawn.std(axis=0)
-    return (drawn - drawn.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
+    standard: Floats = (drawn - drawn.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
+    return standard

@@ -24,9 +24,9 @@ from searchkit.space import Codes, Floats, Space
 class Process(Model):
     """One independent Gaussian process per column of values, with fitted hyperparameters.
 
-    Its posterior is marginal: the mean and the variance of each candidate, no covariances between candidates. That is all
-    an analytic acquisition needs, and for a pool of thousands it is one matrix product with the training rows, where
-    BoTorch's batched posterior copies the training rows for every candidate (30 times slower at 200 rows).
+    Its posterior is marginal: the mean and the variance of each candidate, no covariances between candidates. That
+    is all an analytic acquisition needs, and for a pool of thousands it is one matrix product with the training rows,
+    where BoTorch's batched posterior copies the training rows for every candidate (30 times slower at 200 rows).
 
     Args:
         space: of the candidates.
@@ -130,7 +130,7 @@ def _column_widths(space: Space) -> Floats:
 
     The prior over length scales is made for such numbers.
     """
-    widths = []
+    widths: list[float] = []
     for choice in space.choices:
         m = len(choice.options)
         widths += [1.0] if choice.ordered else [(1 / (12 * (1 - 1 / m))) ** 0.5 if m > 1 else 0.0] * m

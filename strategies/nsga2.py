@@ -1,9 +1,9 @@
 """NSGA-II on pymoo: elitist multi-objective evolution by non-domination rank and crowding distance.
 
 Deb, Pratap, Agarwal, Meyarivan: A fast and elitist multiobjective genetic algorithm: NSGA-II. IEEE TEC 6(2), 2002.
-pymoo owns the sorting into fronts and the crowding distance; codes, operators and bookkeeping are searchkit's, in arrays
-(pymoo's population of objects would take most of the time). Told fewer candidates than a population at a time, it runs as
-the steady-state form, which learns from every single result.
+pymoo owns the sorting into fronts and the crowding distance; codes, operators and bookkeeping are searchkit's, in
+arrays (pymoo's population of objects would take most of the time). Told fewer candidates than a population at a time,
+it runs as the steady-state form, which learns from every single result.
 """
 
 from __future__ import annotations

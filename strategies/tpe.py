@@ -33,7 +33,7 @@ class TPE:
         self.problem = problem
         self.options = {"constant_liar": True} | sampler_options
         self._seen: set[bytes] = set()
-        self._distributions = {
+        self._distributions: dict[str, optuna.distributions.BaseDistribution] = {
             str(j): optuna.distributions.IntDistribution(0, len(choice.options) - 1)
             if choice.ordered
             else optuna.distributions.CategoricalDistribution(range(len(choice.options)))

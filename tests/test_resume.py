@@ -24,7 +24,10 @@ KILLS: list[tuple[str, int]] = [("evaluation", 1), ("evaluation", 6), ("evaluati
 def evaluate(choices: dict) -> dict:
     if choices["a"] == 3:
         raise ValueError("hidden constraint")
-    return {"loss": choices["a"] * 1.5 - choices["c"] + len(choices["b"]), "cost": (choices["a"] - 2) ** 2 + choices["c"]}
+    return {
+        "loss": choices["a"] * 1.5 - choices["c"] + len(choices["b"]),
+        "cost": (choices["a"] - 2) ** 2 + choices["c"],
+    }
 
 
 def search(strategy: str, folder: Path, function: Callable = evaluate) -> searchkit.Result:
@@ -151,7 +154,14 @@ def test_an_sqlite_study_continues(tmp_path: Path) -> None:
 
     def run(budget: int) -> searchkit.Result:
         return searchkit.run(
-            "nsga2", space=SPACE, evaluate=evaluate, objectives={"loss": "min"}, budget=budget, batch=2, storage=url, name="s"
+            "nsga2",
+            space=SPACE,
+            evaluate=evaluate,
+            objectives={"loss": "min"},
+            budget=budget,
+            batch=2,
+            storage=url,
+            name="s",
         )
 
     first, more = run(4), run(8)

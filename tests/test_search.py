@@ -12,7 +12,7 @@ import pytest
 
 import searchkit
 from searchkit import Choice, Space, StopSearch
-from searchkit.errors import SearchFailed, SearchkitError
+from searchkit.errors import SearchFailedError, SearchkitError
 
 SPACE = Space([Choice(name, range(6)) for name in "abcde"])
 
@@ -96,7 +96,7 @@ def test_if_the_first_three_all_fail_the_search_stops_with_the_first_error(strat
     def broken(choices):
         raise RuntimeError(f"bug {choices['a']}")
 
-    with pytest.raises(SearchFailed, match=r"first 3 candidates all failed.*RuntimeError: bug \d"):
+    with pytest.raises(SearchFailedError, match=r"first 3 candidates all failed.*RuntimeError: bug \d"):
         search(broken, strategy)
 
 
@@ -110,7 +110,7 @@ def test_if_the_first_three_all_fail_the_search_stops_with_the_first_error(strat
     ],
 )
 def test_what_evaluate_returns_is_checked(returned, reason):
-    with pytest.raises(SearchFailed, match=reason):
+    with pytest.raises(SearchFailedError, match=reason):
         search(lambda choices: returned)
 
 

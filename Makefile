@@ -1,0 +1,43 @@
+# Two commands do all the set-up: `make demo` searches, `make test` runs the tests.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+TORCH := $(shell grep '^torch==' constraints.txt)
+
+# One thread a process: searchkit runs processes side by side, where more threads are slower.
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: demo test quick lint notebooks clean
+
+demo: $(VENV)/.installed
+	$(BIN)/searchkit run
+
+test: $(VENV)/.installed-test
+	$(BIN)/python -m pytest -n 2 --dist loadscope
+
+quick: $(VENV)/.installed-test
+	$(BIN)/python -m pytest -n 2 --dist loadscope -m "not slow"
+
+lint: $(VENV)/.installed-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+notebooks: $(VENV)/.installed-test
+	$(BIN)/python -m pytest --nbmake --nbmake-timeout=600 --override-ini=testpaths=notebooks notebooks
+
+# torch first and pinned: asked for by a range, pip would take a CUDA build of several gigabytes.
+$(VENV)/.installed: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) $(TORCH)
+	$(PIP) --constraint constraints.txt --editable .
+	touch $@
+
+$(VENV)/.installed-test: $(VENV)/.installed
+	$(PIP) --constraint constraints.txt --editable '.[test]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) build *.egg-info

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-import multiprocessing
-import os
 import pickle
 import signal
 from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from typing import Any
 
 from searchkit.attempt import Evaluate, Outcome, attempt
 from searchkit.errors import SearchkitError
 from searchkit.space import Codes
 
-_DIED = "its worker process died (out of memory?)"
 _task: tuple[Evaluate, tuple[str, ...], float | None] | None = None
 
 
@@ -38,13 +34,15 @@ class Here:
 
 
 class Workers:
-    """Evaluates in n processes of one thread each; a worker that dies costs its own candidate only."""
+    """Evaluates in n processes of one thread each, on loky; a worker that dies costs its own candidate only.
+
+    loky carries lambdas and functions of a script or a notebook to its workers, and needs no ``__main__`` guard.
+    """
 
     def __init__(self, n: int, evaluate: Evaluate, needed: tuple[str, ...], limit: float | None) -> None:
         self.workers = n
-        self._task = (evaluate, needed, limit)
-        self._pool: ProcessPoolExecutor | None = None
-        _check_picklable(evaluate)
+        self._task = _packed((evaluate, needed, limit))
+        self._pool: Executor | None = None
 
     def run(self, jobs: Sequence[tuple[Codes, int]]) -> Iterator[tuple[int, Outcome]]:
         """Yield ``(index of the job, outcome)`` as they finish."""
@@ -62,27 +60,24 @@ class Workers:
     def close(self) -> None:
         """Stop the workers, also those in the middle of a candidate."""
         if self._pool is not None:
-            processes = list((getattr(self._pool, "_processes", None) or {}).values())
-            self._pool.shutdown(wait=False, cancel_futures=True)
-            for process in processes:
-                process.terminate()
+            self._pool.shutdown(wait=True, kill_workers=True)  # type: ignore[call-arg]  # loky's own
             self._pool = None
 
     def _alone(self, code: Codes, seed: int) -> Outcome:
         self.close()
         try:
             return self._start().submit(_work, code, seed).result()
-        except BrokenExecutor:
-            return Outcome(
-                reason=_DIED + "; a script that starts workers keeps its call under if __name__ == '__main__'"
-            )
+        except BrokenExecutor as error:
+            return Outcome(reason="its worker process died (out of memory?)", traceback=str(error))
 
-    def _start(self) -> ProcessPoolExecutor:
+    def _start(self) -> Executor:
         if self._pool is None:
-            context = multiprocessing.get_context("spawn")  # forking a process that holds threads can hang
-            with _one_thread_each():
-                self._pool = ProcessPoolExecutor(self.workers, context, _prepare, self._task)
-                self._pool.submit(os.getpid).result()
+            from loky import ProcessPoolExecutor
+
+            threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+            self._pool = ProcessPoolExecutor(
+                self.workers, timeout=None, initializer=_prepare, initargs=(self._task,), env=threads
+            )
         return self._pool
 
 
@@ -149,10 +144,24 @@ def _as_they_finish(futures: dict[Future[Outcome], int]) -> Iterator[tuple[int, 
             future.cancel()  # the search was interrupted: what has not begun need not
 
 
-def _prepare(evaluate: Evaluate, needed: tuple[str, ...], limit: float | None) -> None:
-    """Runs once in each worker, so that data travel once and not with every candidate."""
+def _packed(task: tuple[Evaluate, tuple[str, ...], float | None]) -> bytes:
+    """The task as bytes, made once; data travel to each worker once and not with every candidate."""
+    import cloudpickle
+
+    try:
+        packed: bytes = cloudpickle.dumps(task)
+    except Exception as error:
+        raise SearchkitError(
+            f"what is evaluated cannot be sent to worker processes ({error}): open files, locks and connections inside "
+            "the function, or use executor=None"
+        ) from error
+    return packed
+
+
+def _prepare(packed: bytes) -> None:
+    """Runs once in each worker."""
     global _task
-    _task = (evaluate, needed, limit)
+    _task = pickle.loads(packed)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the driver, which stops the workers
 
 
@@ -160,29 +169,3 @@ def _work(code: Codes, seed: int) -> Outcome:
     assert _task is not None
     evaluate, needed, limit = _task
     return attempt(evaluate, code, seed, needed, limit)
-
-
-def _check_picklable(evaluate: Evaluate) -> None:
-    try:
-        pickle.dumps(evaluate)
-    except Exception as error:
-        raise SearchkitError(
-            f"what is evaluated cannot be sent to worker processes ({error}): define functions at the top level of a "
-            "module, or use executor=None"
-        ) from error
-
-
-@contextlib.contextmanager
-def _one_thread_each() -> Iterator[None]:
-    """Workers inherit one thread each: two, beside a busy neighbour, were 5 to 14 times slower."""
-    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-    before = {name: os.environ.get(name) for name in names}
-    os.environ.update(dict.fromkeys(names, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value

@@ -18,12 +18,13 @@ from searchkit.metrics import read_metrics
 from searchkit.objectives import Bound, Goals, read_bounds, read_objectives
 from searchkit.recipe import Recipe
 from searchkit.result import Result
-from searchkit.run import DEFAULT_OBJECTIVES, Task
 from searchkit.space import Codes, Floats, NetworkSpace, Space
 from searchkit.storage import Record
+from searchkit.task import Task
 from searchkit.training import score
 from searchkit.trial import State, Trial, front
 
+DEFAULT_OBJECTIVES = ("accuracy", "params")
 DEFAULT_SPACE = ("nas-bench-201", {"width": 16, "cells": 1})
 
 
@@ -77,11 +78,12 @@ def network_task(
         label=loaded.name,
         known=_Known(meter, counted, len(goals.bounds)) if counted else None,
         counted=meter.counted if counted else None,
+        in_folder=_in_folder,
         finish=_TestScores(loaded, space, where) if len(loaded.test) else None,
     )
 
 
-def in_folder(task: Task, folder: Path) -> Task:
+def _in_folder(task: Task, folder: Path) -> Task:
     """The task with its trained networks kept in a folder, those of the front only."""
     assert isinstance(task.evaluate, Training)
     keep = _KeepFront(task.goals, folder)

@@ -40,12 +40,10 @@ class Result:
         stopped: str,
         context: dict[str, Any],
         folder: Path | None = None,
-        scratch: Any = None,
     ) -> None:
         self.space, self.goals, self.trials = space, goals, trials
         self.name, self.stopped, self.context, self.folder = name, stopped, context, folder
         self.test_accuracy: dict[int, float] = {}
-        self._scratch = scratch  # the temporary folder of a search in memory lives as long as its result
 
     def __repr__(self) -> str:
         counts = {state: sum(trial.state is state for trial in self.trials) for state in State}

@@ -6,59 +6,33 @@ import hashlib
 import json
 import logging
 import math
+import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+import weakref
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from searchkit import plugins
-from searchkit.attempt import Evaluate
 from searchkit.budget import Budget, read_budget
-from searchkit.errors import ObjectiveError, SearchkitError, SpaceError, UnknownNameError
+from searchkit.errors import SearchkitError, UnknownNameError
 from searchkit.executors import open_executor
-from searchkit.objectives import Goals, read_bounds, read_objectives
+from searchkit.objectives import Goals
 from searchkit.problem import Problem, Strategy
 from searchkit.progress import Progress
 from searchkit.reachable import check_bounds
 from searchkit.result import Result
-from searchkit.search import Callback, Costs, Search
-from searchkit.space import Codes, Floats, Space
+from searchkit.search import Callback, Search
+from searchkit.space import Space
 from searchkit.storage import FORMAT, Memory, OptunaRecord, Record, networks_folder
+from searchkit.task import Task, function_task
 
 DEFAULT_BUDGET = 40
-DEFAULT_OBJECTIVES = ("accuracy", "params")
 
 log = logging.getLogger("searchkit")
-
-
-@dataclass(frozen=True)
-class Task:
-    """What is searched and how a candidate is evaluated: networks, or a function of the user's.
-
-    Attributes:
-        identity: JSON values; a recorded study with other ones is another search.
-        context: JSON values that a record keeps so that results can be shown and built without the call.
-        known: violations known before evaluation, ``(n, d) -> (n, c)``, or None.
-        counted: the costs that those are of, ``(n, d) -> {name: (n,)}``.
-        finish: called with the result once, at the end (scores the winners on the test part).
-    """
-
-    space: Space
-    goals: Goals
-    evaluate: Evaluate
-    costs: Costs | None
-    needed: tuple[str, ...]
-    identity: dict[str, Any]
-    context: dict[str, Any]
-    label: str
-    known: Callable[[Codes], Floats] | None = None
-    counted: Callable[[Codes], dict[str, Floats]] | None = None
-    callbacks: tuple[Callback, ...] = ()
-    finish: Callable[[Result, Record], None] | None = None
-    folder: Path | None = None
 
 
 def run(
@@ -123,44 +97,41 @@ def run(
     for proxy in [proxies] if isinstance(proxies, str) else proxies:
         plugins.resolve("proxy", proxy)
     if evaluate is not None:
-        task = _function_task(evaluate, space, objectives, constraints)
+        task = function_task(evaluate, space, objectives, constraints)
     else:
         from searchkit.networks import network_task
 
         task = network_task(space, data, objectives, constraints, device, seed, epochs, time_limit)
     in_memory = isinstance(storage, str) and storage == "memory"
     name = name or _name(task, strategy, seed)
-    scratch = tempfile.TemporaryDirectory(prefix="searchkit-") if in_memory and evaluate is None else None
-    if evaluate is None:
-        from searchkit.networks import in_folder
-
-        task = in_folder(task, Path(scratch.name) if scratch else networks_folder(storage, name))
     problem = Problem(task.space, len(task.goals.objectives), len(task.goals.bounds), limits.evaluations, task.known)
     if task.counted is not None:
         check_bounds(problem, task.goals.bounds, task.counted)
     begun = factory(problem)
-    workers = open_executor(executor, task.evaluate, task.needed, time_limit)
     call = {"batch": batch, "device": device, "epochs": epochs, "time_limit": time_limit}
     header = _header(task, strategy, seed, limits, call)
-    record: Record = Memory() if in_memory else OptunaRecord(storage, name, task.space, task.goals, header)
-    try:
+    with ExitStack() as stack:
+        if task.in_folder is not None:
+            folder = Path(tempfile.mkdtemp(prefix="searchkit-")) if in_memory else networks_folder(storage, name)
+            task = task.in_folder(task, folder)
+        workers = open_executor(executor, task.evaluate, task.needed, time_limit)
+        stack.callback(workers.close)
+        record: Record = Memory() if in_memory else OptunaRecord(storage, name, task.space, task.goals, header)
+        stack.callback(record.close)
+        result = Result(task.space, task.goals, record.trials, name, "not begun", header["context"], task.folder)
+        if in_memory and task.folder is not None:
+            weakref.finalize(result, shutil.rmtree, task.folder, ignore_errors=True)
         if record.trials:
             log.info("continuing study '%s' with %d candidates on record", name, len(record.trials))
         own = 1 if evaluate is None else int(getattr(begun, "batch", 1))
         size = batch or max(workers.workers, own)
-        with Progress(progress, task.goals, limits, record.trials) as bar:
-            search = Search(
-                problem, begun, task.goals, task.costs, workers, record, limits, size, seed,
-                (*task.callbacks, bar.update, *callbacks),
-            )  # fmt: skip
-            stopped = search.run()
-        result = Result(task.space, task.goals, record.trials, name, stopped, header["context"], task.folder, scratch)
+        bar = stack.enter_context(Progress(progress, task.goals, limits, record.trials))
+        watching = (*task.callbacks, bar.update, *callbacks)
+        search = Search(problem, begun, task.goals, task.costs, workers, record, limits, size, seed, watching)
+        result.stopped = search.run()
         if task.finish is not None and record.trials:
             task.finish(result, record)
         return result
-    finally:
-        workers.close()
-        record.close()
 
 
 def _factory(strategy: Any) -> Callable[[Problem], Strategy]:
@@ -183,44 +154,6 @@ def _check_numbers(**given: Any) -> None:
             raise SearchkitError(
                 f"{name} must be a {'whole ' if whole else ''}number of at least {least}, not {value!r}"
             )
-
-
-@dataclass(frozen=True)
-class _Function:
-    """The user's function as an evaluation; picklable where the function is."""
-
-    function: Callable[[dict[str, Any]], Any]
-    space: Space
-
-    def __call__(self, code: Codes, seed: int) -> Any:
-        return self.function(self.space.decode(code)[0])
-
-
-def _function_task(evaluate: Any, space: Any, objectives: Any, constraints: Any) -> Task:
-    if not callable(evaluate):
-        raise SearchkitError(f"evaluate is a function (choices) -> {{objective: value}}, not {evaluate!r}")
-    if isinstance(space, str):
-        space = plugins.load_space(space)
-    if not isinstance(space, Space):
-        raise SpaceError(f"with evaluate=, give the space to search: space=searchkit.Space([...]), not {space!r}")
-    if not isinstance(objectives, dict):
-        raise ObjectiveError(
-            "with evaluate=, objectives is a mapping name -> 'min' or 'max', such as {'loss': 'min'}; "
-            f"got {objectives!r}"
-        )
-    wanted = read_objectives(objectives)
-    goals = Goals(wanted, read_bounds(constraints, {o.name: o.direction for o in wanted}))
-    label = getattr(evaluate, "__name__", type(evaluate).__name__).strip("<>")
-    return Task(
-        space=space,
-        goals=goals,
-        evaluate=_Function(evaluate, space),
-        costs=None,
-        needed=goals.metrics,
-        identity={"kind": "function"},
-        context={"kind": "function", "function": _fingerprint(evaluate)},
-        label=label,
-    )
 
 
 def _header(task: Task, strategy: Any, seed: int, budget: Budget, call: dict[str, Any]) -> dict[str, Any]:
@@ -262,16 +195,3 @@ def _strategy_name(strategy: Any) -> str:
         return strategy
     inner = getattr(strategy, "func", strategy)  # functools.partial
     return str(getattr(inner, "__name__", type(inner).__name__)).lower()
-
-
-def _fingerprint(function: Any) -> str:
-    """Tells two functions apart, also two lambdas or two versions of one in a notebook."""
-    code = getattr(function, "__code__", None)
-    parts: Iterable[Any] = (
-        getattr(function, "__module__", ""),
-        getattr(function, "__qualname__", type(function).__qualname__),
-    )
-    if code is not None:
-        constants = [constant for constant in code.co_consts if isinstance(constant, str | int | float | tuple)]
-        parts = (*parts, code.co_code.hex(), repr(constants), code.co_names)
-    return hashlib.blake2b(repr(parts).encode(), digest_size=6).hexdigest()

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -200,8 +203,24 @@ def test_any_futures_executor_will_do():
 
 
 def test_what_cannot_be_sent_to_workers_is_said_before_work():
-    with pytest.raises(SearchkitError, match="cannot be sent to worker processes.*top level of a module"):
-        search(lambda choices: loss(choices), executor=2)
+    lock = threading.Lock()
+    with pytest.raises(SearchkitError, match="cannot be sent to worker processes.*inside the function"):
+        search(lambda choices: loss(choices) if lock else {}, executor=2)
+
+
+@pytest.mark.slow
+def test_workers_take_lambdas_and_scripts_without_a_main_guard(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(
+        "import searchkit\n"
+        "space = searchkit.Space([searchkit.Choice('x', range(9))])\n"
+        "result = searchkit.run('random', space=space, evaluate=lambda c: {'y': c['x']}, objectives={'y': 'max'},\n"
+        "                       budget=9, executor=2)\n"
+        "print(int(result.best()['x']))\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, check=True, timeout=120
+    )
+    assert ended.stdout.split() == ["8"]
 
 
 def test_three_objectives_and_maximisation():

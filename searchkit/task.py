@@ -1,0 +1,100 @@
+"""What is searched and how a candidate is evaluated; and the simplest such task, a function of the user's."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from searchkit import plugins
+from searchkit.attempt import Evaluate
+from searchkit.errors import ObjectiveError, SearchkitError, SpaceError
+from searchkit.objectives import Goals, read_bounds, read_objectives
+from searchkit.result import Result
+from searchkit.search import Callback, Costs
+from searchkit.space import Codes, Floats, Space
+from searchkit.storage import Record
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is searched and how a candidate is evaluated: networks, or a function of the user's.
+
+    Attributes:
+        identity: JSON values; a recorded study with other ones is another search.
+        context: JSON values that a record keeps so that results can be shown and built without the call.
+        known: violations known before evaluation, ``(n, d) -> (n, c)``, or None.
+        counted: the costs that those are of, ``(n, d) -> {name: (n,)}``.
+        finish: called with the result once, at the end (scores the winners on the test part).
+        in_folder: ``(task, folder) -> task``, for a task that keeps files beside the record, such as trained networks.
+        folder: where it keeps them.
+    """
+
+    space: Space
+    goals: Goals
+    evaluate: Evaluate
+    costs: Costs | None
+    needed: tuple[str, ...]
+    identity: dict[str, Any]
+    context: dict[str, Any]
+    label: str
+    known: Callable[[Codes], Floats] | None = None
+    counted: Callable[[Codes], dict[str, Floats]] | None = None
+    callbacks: tuple[Callback, ...] = ()
+    finish: Callable[[Result, Record], None] | None = None
+    in_folder: Callable[[Task, Path], Task] | None = None
+    folder: Path | None = None
+
+
+def function_task(evaluate: Any, space: Any, objectives: Any, constraints: Any) -> Task:
+    """A search over ``evaluate(choices) -> {objective: value}``; see :func:`searchkit.run`."""
+    if not callable(evaluate):
+        raise SearchkitError(f"evaluate is a function (choices) -> {{objective: value}}, not {evaluate!r}")
+    if isinstance(space, str):
+        space = plugins.load_space(space)
+    if not isinstance(space, Space):
+        raise SpaceError(f"with evaluate=, give the space to search: space=searchkit.Space([...]), not {space!r}")
+    if not isinstance(objectives, dict):
+        raise ObjectiveError(
+            "with evaluate=, objectives is a mapping name -> 'min' or 'max', such as {'loss': 'min'}; "
+            f"got {objectives!r}"
+        )
+    wanted = read_objectives(objectives)
+    goals = Goals(wanted, read_bounds(constraints, {o.name: o.direction for o in wanted}))
+    label = getattr(evaluate, "__name__", type(evaluate).__name__).strip("<>")
+    return Task(
+        space=space,
+        goals=goals,
+        evaluate=_Function(evaluate, space),
+        costs=None,
+        needed=goals.metrics,
+        identity={"kind": "function"},
+        context={"kind": "function", "function": _fingerprint(evaluate)},
+        label=label,
+    )
+
+
+@dataclass(frozen=True)
+class _Function:
+    """The user's function as an evaluation; picklable where the function is."""
+
+    function: Callable[[dict[str, Any]], Any]
+    space: Space
+
+    def __call__(self, code: Codes, seed: int) -> Any:
+        return self.function(self.space.decode(code)[0])
+
+
+def _fingerprint(function: Any) -> str:
+    """Tells two functions apart, also two lambdas or two versions of one in a notebook."""
+    code = getattr(function, "__code__", None)
+    parts: Iterable[Any] = (
+        getattr(function, "__module__", ""),
+        getattr(function, "__qualname__", type(function).__qualname__),
+    )
+    if code is not None:
+        constants = [constant for constant in code.co_consts if isinstance(constant, str | int | float | tuple)]
+        parts = (*parts, code.co_code.hex(), repr(constants), code.co_names)
+    return hashlib.blake2b(repr(parts).encode(), digest_size=6).hexdigest()

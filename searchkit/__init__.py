@@ -14,9 +14,9 @@ from searchkit.space import Choice, NetworkSpace, Node, Space
 
 if TYPE_CHECKING:
     from searchkit.data import load_data
+    from searchkit.entry import run
     from searchkit.metrics import Metric
     from searchkit.result import Result
-    from searchkit.run import run
     from searchkit.studies import list_studies, load
 
 __version__ = "0.1.0"
@@ -27,7 +27,7 @@ _LATER = {
     "list_studies": "searchkit.studies",
     "load": "searchkit.studies",
     "load_data": "searchkit.data",
-    "run": "searchkit.run",
+    "run": "searchkit.entry",
 }
 
 __all__ = [

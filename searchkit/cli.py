@@ -153,7 +153,7 @@ def _json_argument(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(given: argparse.Namespace) -> int:
-    from searchkit.run import DEFAULT_BUDGET, run
+    from searchkit.entry import DEFAULT_BUDGET, run
 
     space = given.space
     if given.space_option:
@@ -181,7 +181,7 @@ def _run(given: argparse.Namespace) -> int:
 
 
 def _resume(given: argparse.Namespace) -> int:
-    from searchkit.run import run
+    from searchkit.entry import run
     from searchkit.studies import read_study
 
     study = read_study(given.name, given.storage)

@@ -70,6 +70,13 @@ def test_importing_searchkit_loads_no_heavy_library() -> None:
     assert ended.stdout.strip() == "[]"
 
 
+def test_no_module_stands_in_the_place_of_a_public_name() -> None:
+    import searchkit
+
+    modules = {path.stem for path in FOLDERS["searchkit"].iterdir()}
+    assert not modules & set(searchkit.__all__)
+
+
 def test_every_public_name_is_there() -> None:
     import searchkit
 

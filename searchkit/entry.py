@@ -1,4 +1,7 @@
-"""The front door: from what a user writes to a finished search."""
+"""The front door: from what a user writes to a finished search.
+
+Not named run.py: importing a submodule of that name would put the module in the place of ``searchkit.run``.
+"""
 
 from __future__ import annotations
 

@@ -12,21 +12,24 @@ def crossover(first: Codes, second: Codes, rng: np.random.Generator) -> Codes:
     return np.where(rng.random(first.shape) < 0.5, first, second)
 
 
-def mutate(codes: Codes, space: Space, rng: np.random.Generator, rate: float | None = None) -> Codes:
+def mutate(
+    codes: Codes, space: Space, rng: np.random.Generator, rate: float | None = None, *, always: bool = True
+) -> Codes:
     """Change decisions at random; a changed decision always takes another option.
 
     Unordered choices jump to any other option; ordered ones step to a neighbouring option half of the time.
 
     Args:
         codes: ``(n, d)``.
-        rate: chance per decision, 1/d where not given. At least one decision of every row changes.
+        rate: chance per decision, 1/d where not given.
+        always: at least one decision of every row changes.
     """
     n, d = codes.shape
     free = space.n_options > 1
     if not free.any():
         return codes.copy()
     chosen = (rng.random((n, d)) < (1.0 / d if rate is None else rate)) & free
-    still = ~chosen.any(axis=1)
+    still = ~chosen.any(axis=1) & always
     chosen[still, rng.choice(np.flatnonzero(free), size=int(still.sum()))] = True
     jump = (codes + rng.integers(1, np.maximum(space.n_options, 2), size=(n, d))) % space.n_options
     ordered = np.array([choice.ordered for choice in space.choices])

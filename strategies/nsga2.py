@@ -104,7 +104,8 @@ class NSGA2:
         mothers, fathers = codes[_tournament(self._places, n, rng)], codes[_tournament(self._places, n, rng)]
         mixed = rng.random((n, 1)) < self.crossover_rate
         children = np.where(mixed, crossover(mothers, fathers, rng), mothers)
-        return mutate(children, self.problem.space, rng, self.mutation_rate)
+        # a child of two parents need not change as well; clones of what is known are dropped as repeats
+        return mutate(children, self.problem.space, rng, self.mutation_rate, always=False)
 
 
 def _tournament(places: npt.NDArray[np.int64], n: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:

@@ -1,0 +1,55 @@
+"""The README shows only what works: its Python runs as it stands, with smaller budgets."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import searchkit
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.mark.slow
+def test_the_python_of_the_readme_runs(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = searchkit.run
+
+    def small(*args, **given):
+        less = {"budget": 2} | ({} if "evaluate" in given else {"epochs": 1})
+        return run(*args, **(given | less))
+
+    monkeypatch.setattr(searchkit, "run", small)
+    digits = searchkit.load_data("digits", limit=300).train
+    names = {
+        "X": digits.x.numpy()[:, 0],
+        "y": digits.y.numpy(),
+        "my_function": lambda choices: {"loss": choices["lr"], "seconds": choices["trees"]},
+    }
+    assert len(BLOCKS) == 3
+    for block in BLOCKS:
+        exec(compile(block, "README.md", "exec"), names)
+    assert (tmp_path / "camera.onnx").exists()
+
+
+def test_own_data_takes_about_ten_lines_and_an_own_space_under_twenty() -> None:
+    own_data, own_space, _ = BLOCKS
+    assert len(own_data.strip().splitlines()) <= 14
+    assert len(own_space.strip().splitlines()) < 20
+
+
+def test_the_two_commands_come_first_and_are_make_targets() -> None:
+    commands = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)[0]
+    assert re.findall(r"^make \w+", commands, re.MULTILINE) == ["make demo", "make test"]
+    makefile = (ROOT / "Makefile").read_text()
+    assert re.search(r"^demo:", makefile, re.MULTILINE)
+    assert re.search(r"^test:", makefile, re.MULTILINE)
+
+
+def test_every_file_that_the_readme_links_is_there() -> None:
+    for link in re.findall(r"\]\(([^)#]+)\)", README):
+        assert (ROOT / link).exists(), link

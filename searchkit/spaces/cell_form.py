@@ -82,7 +82,7 @@ def _representatives() -> npt.NDArray[np.int64]:
 
 
 def _expression(cell: list[int]) -> tuple[str, ...]:
-    """The smallest writing of one cell: its output, then operation and input of every convolution by name."""
+    """The smallest writing of a cell without dead edges: output, then each convolution's operation and input."""
     output = _output(cell)
     convs = _convs(output, {})
     alike: dict[str, list[int]] = defaultdict(list)
@@ -98,11 +98,11 @@ def _expression(cell: list[int]) -> tuple[str, ...]:
 
 
 def _output(cell: list[int]) -> _Value:
-    """The value of node 3."""
+    """The value of node 3 of a cell without dead edges."""
     values: list[_Value] = [(_Input(),), (), (), ()]
     for edge, ((source, target), operation) in enumerate(zip(EDGES, cell, strict=True)):
         value = values[source]
-        if operation == _NONE or not value:
+        if operation == _NONE:
             continue
         if operation == _SKIP:
             values[target] += value

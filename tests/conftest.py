@@ -1,0 +1,26 @@
+"""What several test files need."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+torch.set_num_threads(1)  # beside a busy neighbour two threads are slower than one, several times
+
+DATA = Path(os.environ.get("SEARCHKIT_DATA") or Path(__file__).parents[2] / "shared" / "data")
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Callable[[str], Path]:
+    """``real_data("folder/file")`` is the path of a published table; the test is skipped where it is not there."""
+
+    def find(path: str) -> Path:
+        if not (DATA / path).exists():
+            pytest.skip(f"{path} is not under {DATA}; set SEARCHKIT_DATA to the folder that has it")
+        return DATA / path
+
+    return find

@@ -36,7 +36,7 @@ def as_images(X: Any, *, channels: Channels | None = None) -> torch.Tensor:
         raise DataError(f"images X are empty: their shape is {np.shape(X)}")
     whole = array.dtype == np.bool_ or (array.dtype.kind in "iu" and array.min() >= 0 and array.max() <= 255)
     with np.errstate(over="ignore"):
-        pixels = torch.from_numpy(np.array(array, dtype=np.uint8 if whole else np.float32, order="C"))
+        pixels = torch.from_numpy(np.array(array, dtype=np.uint8 if whole else np.float32))
     if not whole and not bool(torch.isfinite(pixels).all()):
         raise DataError(f"images X reach {np.abs(array).max():.3g}, which is too large for float32; rescale them")
     return pixels

@@ -25,7 +25,7 @@ from searchkit.training import score
 from searchkit.trial import State, Trial, front
 
 DEFAULT_OBJECTIVES = ("accuracy", "params")
-DEFAULT_SPACE = ("nas-bench-201", {"width": 16, "cells": 1})
+DEFAULT_SPACE = ("nas-bench-201", {"width": 8, "cells": 1})
 
 
 def network_task(

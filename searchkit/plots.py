@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,7 +57,15 @@ def draw(result: Result, path: str | Path | None, x: str | None, y: str | None) 
 def _picture(result: Result, scored: pd.DataFrame, x: str, y: str) -> Any:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7, 4.6), layout="constrained")
+    class Picture(Figure):  # type: ignore[misc]
+        """A figure that a notebook shows, without pyplot and its global state."""
+
+        def _repr_png_(self) -> bytes:
+            buffer = io.BytesIO()
+            self.savefig(buffer, dpi=100)
+            return buffer.getvalue()
+
+    figure = Picture(figsize=(7, 4.6), layout="constrained")
     axes = figure.subplots()
     winners = result.front.sort_values(x)
     others = scored[~scored["trial"].isin(winners["trial"])]

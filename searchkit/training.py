@@ -9,7 +9,6 @@ import math
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy.typing as npt
 import torch
@@ -20,36 +19,13 @@ from searchkit.batches import Normaliser, TrainBatches, in_order
 from searchkit.data import Data, Split
 from searchkit.devices import one_thread, resolve_device
 from searchkit.errors import CandidateError, DataError, TimeLimitError
+from searchkit.recipe import Recipe
 from searchkit.space import NetworkSpace
 
 __all__ = ["Recipe", "Trained", "build_seeded", "resolve_device", "score", "train"]
 
-SCORE_BATCH = 512
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How a candidate is trained; the defaults suit small networks on small images.
-
-    Args:
-        epochs: passes over the train part.
-        batch_size: examples a step.
-        lr: peak of the one-cycle schedule.
-        optimiser: "sgd" (Nesterov momentum) or "adamw".
-        momentum: of SGD.
-        weight_decay: of weights of two or more dimensions; not of biases and normalisations.
-        label_smoothing: 0 to 1.
-        warm_up: part of the steps in which the rate rises.
-    """
-
-    epochs: int = 20
-    batch_size: int = 64
-    lr: float = 0.1
-    optimiser: Literal["sgd", "adamw"] = "sgd"
-    momentum: float = 0.9
-    weight_decay: float = 5e-4
-    label_smoothing: float = 0.1
-    warm_up: float = 0.2
+SCORE_BATCH = 512  # images, of up to 90x90 pixels
+SCORE_PIXELS = 2**22  # and so many pixels of larger ones
 
 
 @dataclass(frozen=True)
@@ -95,13 +71,17 @@ def train(
         if where.type == "cpu":
             stack.enter_context(one_thread())
         _fork_and_seed(stack, where, seed)
+        fits = True
         try:
             _place(network, where)
-            deadline = None if time_limit is None else started + time_limit
-            train_loss = _fit(network, data, recipe, where, torch.Generator().manual_seed(seed), deadline)
+            train_loss = _fit(network, data, recipe, where, seed, started, time_limit)
             accuracy = _accuracy(network, data.val, data, where)
-        except torch.OutOfMemoryError:
-            raise CandidateError(f"out of memory on {where}, batches of {recipe.batch_size}") from None
+        except (MemoryError, RuntimeError) as error:
+            if not _out_of_memory(error):
+                raise
+            fits = False
+        if not fits:  # out here, where the error no longer keeps the tensors of its frames alive
+            raise CandidateError(f"out of memory on {where} with batches of {recipe.batch_size}")
     return Trained(accuracy, train_loss, time.perf_counter() - started)
 
 
@@ -123,11 +103,12 @@ def _fit(
     data: Data,
     recipe: Recipe,
     device: torch.device,
-    generator: torch.Generator,
-    deadline: float | None,
+    seed: int,
+    started: float,
+    time_limit: float | None,
 ) -> float:
     """All epochs; the mean loss of the last one."""
-    batches = TrainBatches(data, recipe.batch_size, device, generator)
+    batches = TrainBatches(data, recipe.batch_size, device, torch.Generator().manual_seed(seed))
     optimiser = _optimiser(network, recipe)
     n_steps, step, mean_loss = recipe.epochs * batches.n_batches, 0, math.nan
     network.train()
@@ -143,8 +124,8 @@ def _fit(
             optimiser.step()
             total += loss.detach()
             step += 1
-            if deadline is not None and time.perf_counter() > deadline:
-                raise TimeLimitError(f"over its time limit at epoch {epoch} of {recipe.epochs}")
+            if time_limit is not None and time.perf_counter() - started > time_limit:
+                raise TimeLimitError(f"over its limit of {time_limit:g} s at epoch {epoch} of {recipe.epochs}")
         mean_loss = total.item() / batches.n_batches  # the only wait for the device: once an epoch
         if not math.isfinite(mean_loss):
             raise CandidateError(f"diverged: loss {mean_loss} at epoch {epoch}")
@@ -175,8 +156,10 @@ def _accuracy(network: nn.Module, split: Split, data: Data, device: torch.device
     network.eval()
     n_right = torch.zeros((), dtype=torch.int64, device=device)
     finite = torch.ones((), dtype=torch.bool, device=device)
+    height, width = data.input_shape[1:]
+    batch_size = max(1, min(SCORE_BATCH, SCORE_PIXELS // (height * width)))
     with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-        for x, y in in_order(split, SCORE_BATCH, Normaliser(data, device), device):
+        for x, y in in_order(split, batch_size, Normaliser(data, device), device):
             logits = network(x.contiguous(memory_format=_memory_format(device)))
             n_right += (logits.argmax(1) == y).sum()
             finite &= torch.isfinite(logits).all()
@@ -185,7 +168,14 @@ def _accuracy(network: nn.Module, split: Split, data: Data, device: torch.device
     return int(n_right) / len(split)
 
 
+def _out_of_memory(error: Exception) -> bool:
+    """A GPU's kind of error, Python's, or the sentence of torch's CPU allocator, which has no kind of its own."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
+
+
 def _memory_format(device: torch.device) -> torch.memory_format:
+    # On a CPU the layout did not matter: 42.8 and 40.3 ms a step for six 3x3 edges, 16 channels, 8x8, batch 128;
+    # 29.2 and 29.9 for two; 0.13 s and 0.13 s a step at 32x32 (torch 2.13, one thread of an EPYC).
     return torch.channels_last if device.type == "cuda" else torch.contiguous_format
 
 

@@ -107,7 +107,14 @@ def run(
         task = network_task(space, data, objectives, constraints, device, seed, epochs, time_limit)
     in_memory = isinstance(storage, str) and storage == "memory"
     name = name or _name(task, strategy, seed)
-    problem = Problem(task.space, len(task.goals.objectives), len(task.goals.bounds), limits.evaluations, task.known)
+    problem = Problem(
+        task.space,
+        len(task.goals.objectives),
+        len(task.goals.bounds),
+        budget=limits.evaluations,
+        known=task.known,
+        listable=task.listable,
+    )
     if task.counted is not None:
         check_bounds(problem, task.goals.bounds, task.counted)
     begun = factory(problem)

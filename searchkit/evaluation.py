@@ -78,6 +78,11 @@ class CostMeter:
                 values |= {"latency_ms": measured.median_ms, "latency_ms_spread": measured.spread}
         return values
 
+    @property
+    def vectorised(self) -> bool:
+        """Whether many candidates are counted at once, by the space's own formula."""
+        return self.space.count is not None and "peak_memory" not in self.metrics
+
     def counted(self, codes: Codes) -> dict[str, Floats]:
         """``{name: (n,)}`` for what is counted exactly: params, macs, and peak_memory where it is asked for."""
         columns = dict(costs.space_counts(self.space, codes))

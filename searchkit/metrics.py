@@ -47,9 +47,9 @@ class Metric:
 BUILT_IN = {
     metric.name: metric
     for metric in (
-        Metric("accuracy", direction="max", stage="trained", unit="share of the validation part"),
-        Metric("params", stage="counted", unit="parameters"),
-        Metric("macs", stage="counted", unit="multiply-accumulates, one image"),
+        Metric("accuracy", direction="max", stage="trained", unit="validation part"),
+        Metric("params", stage="counted"),
+        Metric("macs", stage="counted", unit="one image"),
         Metric("peak_memory", stage="counted", unit="bytes, one image"),
         Metric("latency_ms", stage="measured", unit="ms, one image"),
     )

@@ -16,6 +16,7 @@ from searchkit.errors import SpaceError
 from searchkit.evaluation import CostMeter, Training, load_weights, weights_path
 from searchkit.metrics import read_metrics
 from searchkit.objectives import Bound, Goals, read_bounds, read_objectives
+from searchkit.problem import LISTABLE
 from searchkit.recipe import Recipe
 from searchkit.result import Result
 from searchkit.space import Codes, Floats, NetworkSpace, Space
@@ -24,8 +25,9 @@ from searchkit.task import Task
 from searchkit.training import score
 from searchkit.trial import State, Trial, front
 
+COUNTABLE = 500  # combinations that are all built to be counted, at some 20 ms each, to tell whether bounds can be met
 DEFAULT_OBJECTIVES = ("accuracy", "params")
-DEFAULT_SPACE = ("nas-bench-201", {"width": 8, "cells": 1})
+DEFAULT_SPACE = ("nas-bench-201", {"width": [4, 6, 8, 12], "cells": 1})
 
 
 def network_task(
@@ -78,6 +80,7 @@ def network_task(
         label=loaded.name,
         known=_Known(meter, counted, len(goals.bounds)) if counted else None,
         counted=meter.counted if counted else None,
+        listable=LISTABLE if meter.vectorised else COUNTABLE,
         in_folder=_in_folder,
         finish=_TestScores(loaded, space, where) if len(loaded.test) else None,
     )

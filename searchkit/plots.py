@@ -50,14 +50,14 @@ def draw(result: Result, path: str | Path | None, x: str | None, y: str | None) 
         if target.suffix == ".html":
             figure.write_html(target, include_plotlyjs=True)  # one file that needs no network
         else:
-            figure.savefig(target, dpi=150)
+            figure.savefig(target, dpi=120)
     return figure
 
 
 def _picture(result: Result, scored: pd.DataFrame, x: str, y: str) -> Any:
     from matplotlib.figure import Figure
 
-    class Picture(Figure):  # type: ignore[misc]
+    class Picture(Figure):
         """A figure that a notebook shows, without pyplot and its global state."""
 
         def _repr_png_(self) -> bytes:
@@ -80,6 +80,7 @@ def _picture(result: Result, scored: pd.DataFrame, x: str, y: str) -> Any:
             winners[x], winners["test_accuracy"], s=42, marker="x", color=_ORANGE, zorder=3,
             label="the front on the test part",
         )  # fmt: skip
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.6g}")
     axes.set_xlabel(_label(result, x))
     axes.set_ylabel(_label(result, y))
     axes.set_title(result.name, fontsize=10, loc="left")

@@ -11,7 +11,7 @@ import numpy as np
 from searchkit.observations import Observations
 from searchkit.space import Bools, Codes, Floats, Space, keys
 
-ENUMERABLE = 50_000  # below this many combinations a space is listed rather than sampled when it runs low
+LISTABLE = 100_000  # up to so many combinations a space is listed rather than sampled when it runs low
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class Problem:
         budget: how many candidates will be evaluated in all, where that is known; a hint for sizes.
         known: ``(n, d) -> (n, c0)``, violations that need no evaluation (bounds on params and MACs); a candidate
             that breaks one is never evaluated, so a strategy should not propose it.
+        listable: up to so many combinations all candidates may be listed (and ``known`` be asked of each).
     """
 
     space: Space
@@ -31,6 +32,7 @@ class Problem:
     n_constraints: int = 0
     budget: int | None = None
     known: Callable[[Codes], Floats] | None = None
+    listable: int = LISTABLE
     _cache: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def excess(self, codes: Codes) -> Floats:
@@ -49,10 +51,10 @@ class Problem:
 
     def everything(self) -> Codes | None:
         """All distinct allowed candidates of a space small enough to be listed, else None."""
-        if self.space.size > ENUMERABLE:
+        if self.space.size > self.listable:
             return None
         if "everything" not in self._cache:
-            codes = self.space.enumerate(ENUMERABLE)
+            codes = self.space.enumerate(self.listable)
             self._cache["everything"] = codes[self.allowed(codes)]
         return self._cache["everything"]  # type: ignore[no-any-return]
 

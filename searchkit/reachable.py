@@ -48,8 +48,8 @@ def check_bounds(problem: Problem, bounds: Sequence[Bound], counted: Counted) ->
 def _range(problem: Problem, name: str, counted: Counted, rng: np.random.Generator) -> tuple[float, float]:
     """Lowest and highest value of a counted metric in the space."""
     space = problem.space
-    if problem.space.size <= 50_000:
-        values = counted(space.enumerate())[name]
+    if space.size <= problem.listable:
+        values = counted(space.enumerate(problem.listable))[name]
         return float(values.min()), float(values.max())
     ends = []
     for sign in (1.0, -1.0):

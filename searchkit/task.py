@@ -12,6 +12,7 @@ from searchkit import plugins
 from searchkit.attempt import Evaluate
 from searchkit.errors import ObjectiveError, SearchkitError, SpaceError
 from searchkit.objectives import Goals, read_bounds, read_objectives
+from searchkit.problem import LISTABLE
 from searchkit.result import Result
 from searchkit.search import Callback, Costs
 from searchkit.space import Codes, Floats, Space
@@ -27,6 +28,7 @@ class Task:
         context: JSON values that a record keeps so that results can be shown and built without the call.
         known: violations known before evaluation, ``(n, d) -> (n, c)``, or None.
         counted: the costs that those are of, ``(n, d) -> {name: (n,)}``.
+        listable: see :class:`~searchkit.problem.Problem`.
         finish: called with the result once, at the end (scores the winners on the test part).
         in_folder: ``(task, folder) -> task``, for a task that keeps files beside the record, such as trained networks.
         folder: where it keeps them.
@@ -42,6 +44,7 @@ class Task:
     label: str
     known: Callable[[Codes], Floats] | None = None
     counted: Callable[[Codes], dict[str, Floats]] | None = None
+    listable: int = LISTABLE
     callbacks: tuple[Callback, ...] = ()
     finish: Callable[[Result, Record], None] | None = None
     in_folder: Callable[[Task, Path], Task] | None = None

@@ -28,11 +28,12 @@ from searchkit.spaces.skeleton import halved, image_shape, resize_to, whole, wor
 
 _NAME = "nas-bench-201"
 EDGE_NAMES = tuple(f"edge_{a}_to_{b}" for a, b in EDGES)
+_N_EDGES = len(EDGES)
 
 
 def nas_bench_201(
     *,
-    width: int = 16,
+    width: int | Sequence[int] = 16,
     cells: int = 5,
     resolution: int | None = None,
     input_shape: Sequence[int] = (3, 32, 32),
@@ -44,7 +45,8 @@ def nas_bench_201(
     and option order is the official one: none, skip_connect, nor_conv_1x1, nor_conv_3x3, avg_pool_3x3.
 
     Args:
-        width: channels of the first stage; the others have twice and four times as many. Published: 16.
+        width: channels of the first stage; the others have twice and four times as many. Published: 16. Several
+            widths make it a seventh, ordered choice, "width", so that the front spans sizes that one cell cannot.
         cells: cells per stage. Published: 5.
         resolution: side in pixels to which the network resizes its input first; None keeps the image's own.
         input_shape: ``(channels, height, width)`` of the images; any size, 8x8 still leaves 2x2 in the last stage.
@@ -53,16 +55,18 @@ def nas_bench_201(
     Raises:
         SpaceError: an option that is no whole number of at least 1.
     """
+    widths = [whole(_NAME, "width", w) for w in width] if isinstance(width, Sequence) else None
     options: dict[str, Any] = {
-        "width": whole(_NAME, "width", width),
+        "width": whole(_NAME, "width", width) if widths is None else widths,
         "cells": whole(_NAME, "cells", cells),
         "resolution": None if resolution is None else whole(_NAME, "resolution", resolution),
     }
+    choices = [Choice(name, OPERATIONS) for name in EDGE_NAMES]
     return NetworkSpace(
-        [Choice(name, OPERATIONS) for name in EDGE_NAMES],
+        choices if widths is None else [*choices, Choice("width", widths, ordered=True)],
         functools.partial(_build, **options),
         name=_NAME,
-        canonical=canonical,
+        canonical=_canonical,
         input_shape=image_shape(_NAME, input_shape),
         n_classes=whole(_NAME, "n_classes", n_classes),
         options=options,
@@ -76,7 +80,7 @@ def count(space: NetworkSpace, codes: Codes) -> Mapping[str, Floats]:
 
     MACs are at batch 1, of convolutions and the linear layer; biases, batch norm and pooling are not counted.
     """
-    return _count(space, codes, live_edges(codes))
+    return _count(space, codes, live_edges(codes[:, :_N_EDGES]))
 
 
 def published_params(space: NetworkSpace, codes: npt.ArrayLike) -> Floats:
@@ -85,7 +89,7 @@ def published_params(space: NetworkSpace, codes: npt.ArrayLike) -> Floats:
     Give the codes as the table has them. ``space.check`` would make them canonical, and so remove dead edges.
     """
     rows = np.atleast_2d(np.asarray(codes, dtype=np.int64))
-    return _count(space, rows, np.ones(rows.shape, dtype=np.bool_))["params"]
+    return _count(space, rows, np.ones((len(rows), _N_EDGES), dtype=np.bool_))["params"]
 
 
 class Cell(nn.Module):
@@ -176,7 +180,13 @@ class Network(nn.Module):
 
 def _build(choices: Mapping[str, Any], input_shape: Sequence[int], n_classes: int, **options: Any) -> nn.Module:
     operations = [OPERATIONS.index(choices[name]) for name in EDGE_NAMES]
-    return Network(operations, input_shape, n_classes, **options)
+    width = choices.get("width", options["width"])
+    return Network(operations, input_shape, n_classes, **(options | {"width": width}))
+
+
+def _canonical(codes: Codes) -> Codes:
+    """The cell's canonical form; a width stays as it is."""
+    return np.concatenate([canonical(codes[:, :_N_EDGES]), codes[:, _N_EDGES:]], axis=1)
 
 
 def _edge(operation: int, channels: int) -> nn.Module:
@@ -197,30 +207,33 @@ def _conv(n_in: int, n_out: int, kernel: int, stride: int = 1) -> nn.Sequential:
 
 
 def _nodes(space: NetworkSpace) -> tuple[Node, ...]:
-    """One node per edge: an edge is decided once for all cells. The shapes are those of the first stage."""
-    shape = (int(space.options["width"]), *working_size(space.input_shape, space.options["resolution"]))
+    """One node per edge: an edge is decided once for all cells. The shapes are those of the (widest) first stage."""
+    width = int(np.max(space.options["width"]))
+    shape = (width, *working_size(space.input_shape, space.options["resolution"]))
     return tuple(Node(name, (name,), shape, shape) for name in EDGE_NAMES)
 
 
 def _count(space: NetworkSpace, codes: Codes, counted: Bools) -> dict[str, Floats]:
     """Counts with the edges marked in ``counted`` ``(n, 6)``."""
-    width, cells = int(space.options["width"]), int(space.options["cells"])
+    cells, codes, wide = int(space.options["cells"]), codes[:, :_N_EDGES], codes[:, _N_EDGES:]
+    widths = np.array(space.options["width"], dtype=np.float64)
+    width = widths[wide[:, 0]] if wide.shape[1] else np.full(len(codes), widths)
     n_1x1 = ((codes == OPERATIONS.index("nor_conv_1x1")) & counted).sum(axis=1)
     n_3x3 = ((codes == OPERATIONS.index("nor_conv_3x3")) & counted).sum(axis=1)
     size = working_size(space.input_shape, space.options["resolution"])
     weights = 9 * space.input_shape[0] * width
-    params = np.full(len(codes), weights + 2 * width, dtype=np.float64)
-    macs = np.full(len(codes), weights * size[0] * size[1], dtype=np.float64)
+    params = weights + 2 * width
+    macs = weights * size[0] * size[1]
     channels = width
     for stage in range(3):
         if stage > 0:
             before, channels, size = channels, 2 * channels, halved(size)
             weights = 9 * before * channels + 9 * channels**2 + before * channels
-            params += weights + 4 * channels
-            macs += weights * size[0] * size[1]
+            params = params + weights + 4 * channels
+            macs = macs + weights * size[0] * size[1]
         per_cell = (n_1x1 + 9 * n_3x3) * channels**2
-        params += cells * (per_cell + (n_1x1 + n_3x3) * 2 * channels)
-        macs += cells * per_cell * size[0] * size[1]
-    params += 2 * channels + (channels + 1) * space.n_classes
-    macs += channels * space.n_classes
+        params = params + cells * (per_cell + (n_1x1 + n_3x3) * 2 * channels)
+        macs = macs + cells * per_cell * size[0] * size[1]
+    params = params + 2 * channels + (channels + 1) * space.n_classes
+    macs = macs + channels * space.n_classes
     return {"params": params, "macs": macs}

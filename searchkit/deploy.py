@@ -158,6 +158,7 @@ def _description(result: Result, trial: Trial, network: nn.Module) -> dict[str, 
             zip(space.names, (c.labels[i] for c, i in zip(space.choices, trial.code, strict=True)), strict=True)
         ),
         "measured": measured,
+        "methods": trial.methods,
         "input": {"name": "images", "shape": ["n", *space.input_shape], "scale": "raw pixels; normalisation is inside"},
         "output": {"name": "logits", "shape": ["n", space.n_classes], "classes": result.classes},
         "normalisation": {key: result.context["data"][key] for key in ("mean", "std")},

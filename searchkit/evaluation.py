@@ -61,8 +61,9 @@ class CostMeter:
     metrics: Mapping[str, Metric]
     device: str
 
-    def __call__(self, code: Codes) -> dict[str, float]:
-        """``{name: value}``; ``latency_ms`` comes with ``latency_ms_spread``."""
+    def __call__(self, code: Codes) -> tuple[dict[str, float], dict[str, str]]:
+        """``{name: value}`` and ``{name: method}``; ``latency_ms`` comes with its relative spread."""
+        methods: dict[str, str] = {}
         values = {name: float(column[0]) for name, column in self.counted(code[None]).items()}
         network: nn.Module | None = None
         for name, metric in self.metrics.items():
@@ -76,7 +77,10 @@ class CostMeter:
 
                 measured = latency(network, self.space.input_shape, device=self.device)
                 values |= {"latency_ms": measured.median_ms, "latency_ms_spread": measured.spread}
-        return values
+                methods["latency_ms"] = (
+                    f"{measured.method}; batch {measured.batch}, {measured.threads} threads, {measured.device}"
+                )
+        return values, methods
 
     @property
     def vectorised(self) -> bool:

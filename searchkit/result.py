@@ -136,6 +136,15 @@ class Result:
         return draw(self, path, x, y)
 
     @property
+    def methods(self) -> dict[str, list[str]]:
+        """How metrics were measured, where that matters: name -> every method and device that was used."""
+        found: dict[str, dict[str, None]] = {}
+        for trial in self.trials:
+            for name, method in trial.methods.items():
+                found.setdefault(name, {})[method] = None
+        return {name: list(methods) for name, methods in found.items()}
+
+    @property
     def classes(self) -> list[Any]:
         """The labels that the network's outputs stand for."""
         classes: list[Any] = self.context.get("data", {}).get("classes", [])

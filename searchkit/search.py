@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Protocol
@@ -29,8 +29,8 @@ Callback = Callable[[Trial, Sequence[Trial]], None]
 class Costs(Protocol):
     """What the driver learns of a candidate before it pays for it."""
 
-    def __call__(self, code: Codes) -> Mapping[str, float]:
-        """Metric values ``{name: value}`` of one candidate ``(d,)``; may raise for a candidate at fault."""
+    def __call__(self, code: Codes) -> tuple[dict[str, float], dict[str, str]]:
+        """Metric values of one candidate ``(d,)``, and how they were measured; may raise for a candidate at fault."""
         ...
 
 
@@ -144,7 +144,8 @@ class Search:
             return True
         start = time.perf_counter()
         try:
-            trial.values |= {name: float(value) for name, value in self.costs(trial.code).items()}
+            values, trial.methods = self.costs(trial.code)
+            trial.values |= values
         except Exception as error:
             outcome = Outcome(reason=f"{type(error).__name__}: {error}", seconds=time.perf_counter() - start)
             self._finish(trial, State.FAILED, outcome)

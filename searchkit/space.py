@@ -250,7 +250,7 @@ class NetworkSpace(Space):
         input_shape, n_classes: of the data. ``searchkit.run`` sets them from its data.
         options: whatever the space was made with; recorded, so that two settings are not confused.
         count: optional ``count(space, codes) -> {"params": (n,), "macs": (n,)}``, exact and vectorised. Without
-            it every candidate is built on the meta device and counted, milliseconds each.
+            it every candidate is built on the meta device and counted, some 20 ms each.
         nodes: optional ``nodes(space) -> tuple[Node, ...]`` for block-wise methods.
     """
 

@@ -8,6 +8,7 @@ seed) stands in its attributes, and a study with another header is refused. So O
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -144,6 +145,7 @@ class OptunaRecord:
                 "seconds": trial.seconds,
                 "elapsed": trial.elapsed,
             }
+            outcome |= {"methods": trial.methods} if trial.methods else {}
             outcome |= {"reason": trial.reason} if trial.reason else {}
             outcome |= {"traceback": trial.traceback} if trial.traceback else {}
             for key, value in outcome.items():
@@ -224,10 +226,20 @@ def journal_path(storage: str | Path | None, name: str) -> Path:
 
 
 def networks_folder(storage: Any, name: str) -> Path:
-    """Where the trained networks of a study are kept: beside its journal, or in ``searchkit-runs/``."""
-    in_file = not isinstance(storage, BaseStorage) and "://" not in str(storage or "")
-    folder = journal_path(storage, name).parent if in_file else Path(FOLDER)
-    return folder / f"{check_name(name)}.networks"
+    """Where the trained networks of a study are kept: beside its journal, or in ``searchkit-runs/``.
+
+    Studies of one name in two databases have two folders.
+    """
+    if is_file(storage):
+        return journal_path(storage, name).parent / f"{check_name(name)}.networks"
+    address = str(getattr(storage, "url", storage if isinstance(storage, str) else type(storage).__name__))
+    digest = hashlib.blake2b(address.encode(), digest_size=3).hexdigest()
+    return Path(FOLDER) / f"{check_name(name)}-{digest}.networks"
+
+
+def is_file(storage: Any) -> bool:
+    """Whether the storage is a journal file, and not a database or an object of Optuna's."""
+    return not isinstance(storage, BaseStorage) and "://" not in str(storage or "")
 
 
 def check_name(name: str) -> str:
@@ -252,6 +264,7 @@ def read_trials(study: optuna.Study, space: Space) -> list[Trial]:
                 code=np.array(code, dtype=np.int64),
                 state=_FROM_OPTUNA.get(frozen.state, State.ASKED),
                 values=dict(attrs.get("metrics", {})),
+                methods=dict(attrs.get("methods", {})),
                 reason=attrs.get("reason"),
                 traceback=attrs.get("traceback"),
                 seconds=attrs.get("seconds", 0.0),
@@ -287,7 +300,7 @@ def compare_headers(name: str, found: dict[str, Any], wanted: dict[str, Any]) ->
 
 def _claim(storage: Any, name: str) -> filelock.BaseFileLock | None:
     """A lock that the operating system releases with the process, so that one search drives a journal file."""
-    if isinstance(storage, BaseStorage) or "://" in str(storage or ""):
+    if not is_file(storage):
         return None
     path = journal_path(storage, name)
     try:

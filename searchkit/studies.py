@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import optuna
-from optuna.storages import BaseStorage
 
 from searchkit import plugins
 from searchkit._optuna import quiet
@@ -15,7 +14,7 @@ from searchkit.errors import SearchkitError, StorageError, UnknownNameError
 from searchkit.objectives import Bound, Goals, Objective
 from searchkit.result import Result
 from searchkit.space import Choice, NetworkSpace, Space
-from searchkit.storage import FOLDER, SUFFIX, networks_folder, open_storage, read_trials
+from searchkit.storage import FOLDER, SUFFIX, is_file, networks_folder, open_storage, read_trials
 from searchkit.trial import State, Trial, front
 
 if TYPE_CHECKING:
@@ -128,7 +127,7 @@ def goals_of(header: dict[str, Any]) -> Goals:
 
 def _found(storage: Any) -> dict[str, optuna.Study]:
     """Every searchkit study in a storage, by name."""
-    if isinstance(storage, BaseStorage) or "://" in str(storage or ""):
+    if not is_file(storage):
         places: list[Any] = [storage]
     else:
         path = Path(storage or FOLDER)

@@ -32,6 +32,7 @@ class Trial:
         batch, batch_size: the batch it was asked in, and how many that batch holds.
         code: ``(d,)`` canonical.
         values: metric name -> raw value in its own unit and direction; partial unless scored.
+        methods: metric name -> how it was measured, for metrics that depend on it.
         reason: why it failed or was not trained.
         traceback: of the exception, where there was one.
         seconds: how long its evaluation took.
@@ -44,6 +45,7 @@ class Trial:
     code: Codes
     state: State = State.ASKED
     values: dict[str, float] = field(default_factory=dict)
+    methods: dict[str, str] = field(default_factory=dict)
     reason: str | None = None
     traceback: str | None = None
     seconds: float = 0.0

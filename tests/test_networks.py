@@ -171,7 +171,11 @@ def test_metrics_of_the_trained_network_are_objectives_too() -> None:
 
 
 def test_latency_and_memory_are_measured_when_asked_for() -> None:
-    history = search(objectives=("accuracy", "latency_ms", "peak_memory"), budget=2, epochs=1).history
+    result = search(objectives=("accuracy", "latency_ms", "peak_memory"), budget=2, epochs=1)
+    history = result.history
+    for method in result.methods["latency_ms"]:
+        assert "onnxruntime" in method
+        assert "batch 1, 1 threads" in method
     assert (history.latency_ms > 0).all()
     assert (history.latency_ms_spread >= 0).all()
     assert (history.peak_memory > 1000).all()

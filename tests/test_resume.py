@@ -149,21 +149,34 @@ def test_the_record_is_written_before_the_evaluation(tmp_path: Path) -> None:
     assert seen[-1] == BUDGET
 
 
-def test_an_sqlite_study_continues(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/study.db"
+STORAGES = {
+    "memory": lambda folder: "memory",
+    "a folder": lambda folder: folder,
+    "a journal file": lambda folder: folder / "one.journal",
+    "SQLite": lambda folder: f"sqlite:///{folder}/study.db",
+    "an Optuna storage": lambda folder: optuna.storages.InMemoryStorage(),
+}
 
-    def run(budget: int) -> searchkit.Result:
-        return searchkit.run(
-            "nsga2",
-            space=SPACE,
-            evaluate=evaluate,
-            objectives={"loss": "min"},
-            budget=budget,
-            batch=2,
-            storage=url,
-            name="s",
-        )
 
-    first, more = run(4), run(8)
-    assert more.history.iloc[:4].equals(first.history)
-    assert len(more.history) == 8
+@pytest.mark.parametrize("kind", STORAGES)
+def test_every_storage_keeps_the_same_history_and_continues_it(kind: str, tmp_path: Path) -> None:
+    whole = search("nsga2", tmp_path / "whole")
+    storage = STORAGES[kind](tmp_path)
+    calls = 0
+
+    def interrupted(choices: dict) -> dict:
+        nonlocal calls
+        calls += 1
+        if calls == 10:
+            raise KeyboardInterrupt
+        return evaluate(choices)
+
+    first = search("nsga2", storage, interrupted)
+    assert first.stopped == "interrupted"
+    again = search("nsga2", storage)
+    if kind != "memory":
+        loaded = searchkit.load("study", storage)
+        assert loaded.history.equals(again.history)
+        assert loaded.front.equals(again.front)
+        assert searchkit.list_studies(storage)["study"].tolist() == ["study"]
+    assert again.history.drop(columns="seconds").equals(whole.history.drop(columns="seconds"))

@@ -197,6 +197,26 @@ def test_worker_processes_give_the_same_history_and_a_dead_one_costs_one_candida
     assert here.drop(columns=["seconds", "reason"]).equals(result.history.drop(columns=["seconds", "reason", "worker"]))
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc").exists(), reason="looks for processes in /proc")
+def test_workers_do_not_outlive_a_killed_driver(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(
+        "import os, signal, searchkit\n"
+        "space = searchkit.Space([searchkit.Choice('x', range(9))])\n"
+        "def stop(trial, trials):\n"
+        "    print(int(trial.values['worker']), flush=True)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+        "searchkit.run('random', space=space, evaluate=lambda c: {'y': c['x'], 'worker': os.getpid()}, budget=9,\n"
+        "              objectives={'y': 'max'}, executor=2, callbacks=[stop])\n"
+    )
+    ended = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, stdout=subprocess.PIPE, text=True, timeout=120)
+    worker = Path("/proc") / ended.stdout.strip()
+    deadline = time.monotonic() + 20
+    while worker.exists() and "zombie" not in (worker / "status").read_text() and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert time.monotonic() < deadline, "the worker is still there"
+
+
 def test_any_futures_executor_will_do():
     with ThreadPoolExecutor(3) as pool:
         assert len(search(executor=pool, batch=6).history) == 20

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from searchkit.space import Codes, Space
+from searchkit.space import Codes, Floats, Space
 
 
 def crossover(first: Codes, second: Codes, rng: np.random.Generator) -> Codes:
@@ -13,7 +13,7 @@ def crossover(first: Codes, second: Codes, rng: np.random.Generator) -> Codes:
 
 
 def mutate(
-    codes: Codes, space: Space, rng: np.random.Generator, rate: float | None = None, *, always: bool = True
+    codes: Codes, space: Space, rng: np.random.Generator, rate: float | Floats | None = None, *, always: bool = True
 ) -> Codes:
     """Change decisions at random; a changed decision always takes another option.
 
@@ -21,7 +21,7 @@ def mutate(
 
     Args:
         codes: ``(n, d)``.
-        rate: chance per decision, 1/d where not given.
+        rate: chance per decision, one for all or ``(n, 1)``; 1/d where not given.
         always: at least one decision of every row changes.
     """
     n, d = codes.shape

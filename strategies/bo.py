@@ -91,12 +91,9 @@ class BO:
         good = self._told.codes[non_dominated(np.where(self._told.feasible[:, None], self._told.losses, np.nan))]
         parts = [self.problem.sample(self.pool // 2, rng)]
         if len(good):
-            parents = good[rng.integers(0, len(good), self.pool - self.pool // 2)]
+            parents = good[rng.integers(0, len(good), self.pool)]
             rates = rng.integers(1, 4, (len(parents), 1)) / self.problem.space.n_choices
-            parts.append(
-                np.where(rng.random(parents.shape) < 2 * rates, mutate(parents, self.problem.space, rng), parents)
-            )
-            parts.append(mutate(parents, self.problem.space, rng))
+            parts.append(mutate(parents, self.problem.space, rng, rates))
         found = novel(self.problem, np.concatenate(parts), 2 * self.pool, seen)
         if len(found) < self.pool // 4:  # a space that runs low
             return complete(self.problem, found, self.pool // 4, seen, rng)

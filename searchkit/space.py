@@ -7,7 +7,6 @@ option. Dictionaries exist only at the two doors, :meth:`Space.encode` and :meth
 from __future__ import annotations
 
 import copy
-import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -306,13 +305,6 @@ class NetworkSpace(Space):
 def keys(codes: Codes) -> list[bytes]:
     """One hashable key per row; equal rows, equal keys."""
     return [row.tobytes() for row in np.ascontiguousarray(codes, dtype=np.int64)]
-
-
-def unique_rows(codes: Codes) -> Codes:
-    """Distinct rows in order of first appearance."""
-    first = dict(zip(keys(codes), itertools.count()))
-    _, index = np.unique(codes, axis=0, return_index=True) if len(first) < len(codes) else (None, None)
-    return codes if index is None else codes[np.sort(index)]
 
 
 def _equal(known: Any, option: Any) -> bool:

@@ -21,8 +21,8 @@ from searchkit.devices import one_thread
 from searchkit.observations import Observations
 from searchkit.operators import mutate
 from searchkit.pareto import non_dominated
-from searchkit.problem import Problem, complete, novel
-from searchkit.space import Codes, Floats, keys, unique_rows
+from searchkit.problem import Problem, complete, distinct, first_allowed
+from searchkit.space import Codes, Floats, keys
 from searchkit.strategies.gaussian_process import Process
 
 Score = Callable[[Codes], Floats]
@@ -70,14 +70,13 @@ class BO:
                 acquisition.believe(code)
             chosen = np.empty((0, self.problem.space.n_choices), dtype=np.int64)
             for _ in range(n):
-                pool = self._pool(seen, rng)
-                if not len(pool):
+                best = self._climb(self._pool(seen, rng), acquisition, seen)
+                if not len(best):
                     break
-                best = self._climb(pool, acquisition, seen)
-                chosen = np.concatenate([chosen, best[None]])
-                seen.update(keys(best[None]))
+                chosen = np.concatenate([chosen, best])
+                seen.update(keys(best))
                 if len(chosen) < n:
-                    acquisition.believe(best)
+                    acquisition.believe(best[0])
         seen.difference_update(keys(chosen))
         return complete(self.problem, chosen, n, seen, rng)
 
@@ -87,35 +86,39 @@ class BO:
         self._told = self._told + told
 
     def _pool(self, seen: set[bytes], rng: np.random.Generator) -> Codes:
-        """New candidates: mutations of the front (one to three changes) and random ones."""
+        """New candidates: mutations of the front (one to three changes are expected) and random ones.
+
+        Known bounds are looked at later, from the best candidate down: they may cost more than the acquisition.
+        """
         good = self._told.codes[non_dominated(np.where(self._told.feasible[:, None], self._told.losses, np.nan))]
-        parts = [self.problem.sample(self.pool // 2, rng)]
+        parts = [self.problem.space.sample(self.pool // 2, rng)]
         if len(good):
             parents = good[rng.integers(0, len(good), self.pool)]
             rates = rng.integers(1, 4, (len(parents), 1)) / self.problem.space.n_choices
             parts.append(mutate(parents, self.problem.space, rng, rates))
-        found = novel(self.problem, np.concatenate(parts), 2 * self.pool, seen)
-        if len(found) < self.pool // 4:  # a space that runs low
-            return complete(self.problem, found, self.pool // 4, seen, rng)
-        return found
+        found = distinct(self.problem, np.concatenate(parts), seen)
+        everything = self.problem.everything() if len(found) < self.pool // 4 else None
+        return found if everything is None else distinct(self.problem, everything, seen)
 
     def _climb(self, pool: Codes, score: Score, seen: set[bytes]) -> Codes:
-        """The best ``(d,)`` that single changes reach from the five best of the pool."""
-        values = score(pool)
-        top = pool[np.argsort(-values)[:5]]
-        best, value = top[0], float(values.max())
+        """The best ``(1, d)`` that single changes reach from the five best of the pool; ``(0, d)`` if none is allowed."""
+        if not len(pool):
+            return pool
+        top = first_allowed(self.problem, pool[np.argsort(-score(pool))], 5)
+        if not len(top):
+            return top
+        best, value = top[:1], float(score(top[:1])[0])
         for _ in range(4):
-            near = np.concatenate([self.problem.space.neighbours(code) for code in top])
-            near = novel(self.problem, unique_rows(near), len(near), seen)
+            near = distinct(self.problem, np.concatenate([self.problem.space.neighbours(code) for code in top]), seen)
             if not len(near):
                 break
             values = score(near)
-            if values.max() <= value:
+            order = np.argsort(-values)
+            top = first_allowed(self.problem, near[order[values[order] > value]], 2)
+            if not len(top):
                 break
-            top = near[np.argsort(-values)[:2]]
-            best, value = top[0], float(values.max())
-        climbed: Codes = best
-        return climbed
+            best, value = top[:1], float(score(top[:1])[0])
+        return best
 
 
 class _Acquisition:

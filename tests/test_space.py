@@ -12,7 +12,7 @@ from searchkit.observations import Observations
 from searchkit.operators import crossover, mutate
 from searchkit.pareto import hypervolume, non_dominated
 from searchkit.problem import Problem, complete
-from searchkit.space import keys, unique_rows
+from searchkit.space import keys
 
 
 @st.composite
@@ -129,7 +129,3 @@ def test_observations_join_and_refuse_half_a_row() -> None:
     assert both.feasible.tolist() == [True, False]
     with pytest.raises(ValueError, match="row 0 has some finite losses and some not"):
         Observations(np.zeros((1, 2), np.int64), np.array([[1.0, np.nan]]), np.zeros((1, 1)))
-
-
-def test_unique_rows_keeps_the_order() -> None:
-    assert unique_rows(np.array([[2], [1], [2], [0]])).ravel().tolist() == [2, 1, 0]

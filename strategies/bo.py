@@ -101,7 +101,7 @@ class BO:
         return found if everything is None else distinct(self.problem, everything, seen)
 
     def _climb(self, pool: Codes, score: Score, seen: set[bytes]) -> Codes:
-        """The best ``(1, d)`` that single changes reach from the five best of the pool; ``(0, d)`` if none is allowed."""
+        """The best ``(1, d)`` that single changes reach from the five best of the pool; empty if none is allowed."""
         if not len(pool):
             return pool
         top = first_allowed(self.problem, pool[np.argsort(-score(pool))], 5)

@@ -69,7 +69,7 @@ class Problem:
         missing = n
         for _ in range(8):
             codes = self.space.sample(max(32, 2 * missing), rng)
-            inside = codes[self.allowed(codes)][:missing]
+            inside = first_allowed(self, codes, missing)
             found.append(inside)
             missing -= len(inside)
             if not missing:

@@ -53,14 +53,15 @@ def network_task(
     recipe = Recipe() if epochs is None else Recipe(epochs=epochs)
     meter = CostMeter(space, metrics, where)
     own = tuple(m for m in metrics.values() if m.stage == "trained" and m.function is not None)
-    evaluate = Training(space, loaded.without_test(), recipe, where, own, Path(), time_limit)
+    trains = any(metric.stage == "trained" for metric in metrics.values())
+    training = Training(space, loaded.without_test(), recipe, where, own, Path(), time_limit)
     counted = tuple((i, b) for i, b in enumerate(goals.bounds) if metrics[b.name].stage == "counted")
     return Task(
         space=space,
         goals=goals,
-        evaluate=evaluate,
+        evaluate=training if trains else no_training,
         costs=meter,
-        needed=("accuracy", *(metric.name for metric in own)),
+        needed=("accuracy", *(metric.name for metric in own)) if trains else (),
         identity={
             "kind": "networks",
             "data": {"name": loaded.name, "fingerprint": loaded.fingerprint},
@@ -81,9 +82,14 @@ def network_task(
         known=_Known(meter, counted, len(goals.bounds)) if counted else None,
         counted=meter.counted if counted else None,
         listable=LISTABLE if meter.vectorised else COUNTABLE,
-        in_folder=_in_folder,
-        finish=_TestScores(loaded, space, where) if len(loaded.test) else None,
+        in_folder=_in_folder if trains else None,
+        finish=_TestScores(loaded, space, where) if trains and len(loaded.test) else None,
     )
+
+
+def no_training(code: Codes, seed: int) -> dict[str, float]:
+    """The evaluation of a search whose objectives and bounds are all costs: there is nothing left to find out."""
+    return {}
 
 
 def _in_folder(task: Task, folder: Path) -> Task:

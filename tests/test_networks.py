@@ -161,6 +161,16 @@ def test_a_bound_on_a_measured_cost_spares_the_training() -> None:
     assert set(history[~broken].state) == {"scored"}
 
 
+def test_nothing_is_trained_where_only_costs_are_asked_for(monkeypatch) -> None:
+    from searchkit import evaluation
+
+    monkeypatch.setattr(evaluation, "train", lambda *given, **more: pytest.fail("trained"))
+    result = search(objectives=("params", "peak_memory"), budget=5)
+    assert result.front.params.min() == result.history.params.min()
+    assert "accuracy" not in result.history
+    result.build(0, trained=False)
+
+
 def test_metrics_of_the_trained_network_are_objectives_too() -> None:
     def largest_weight(network: nn.Module) -> float:
         return max(p.abs().max().item() for p in network.parameters())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -145,3 +146,26 @@ def _numpy(values: Any, what: str) -> npt.NDArray[Any]:
         return np.asarray(values)
     except ValueError:
         raise DataError(f"{what} have no common shape; every element must have the same one") from None
+
+
+def is_npz(data: Any) -> bool:
+    """Whether data are given as the path of an ``.npz`` file."""
+    return isinstance(data, str | Path) and Path(data).suffix == ".npz"
+
+
+def read_npz(path: str | Path) -> Any:
+    """``(X, y)`` of a file, or ``((X, y), (X_test, y_test))`` where it holds a test set.
+
+    Raises:
+        DataError: it cannot be read, or lacks an array.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read: {error}") from error
+    missing = {"X", "y"} - set(arrays)
+    if missing:
+        raise DataError(f"{path} has arrays {', '.join(arrays)}; it needs X and y")
+    pair = (arrays["X"], arrays["y"])
+    return (pair, (arrays["X_test"], arrays["y_test"])) if {"X_test", "y_test"} <= set(arrays) else pair

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from searchkit.errors import BudgetError, UnknownNameError
 
 
@@ -42,7 +44,8 @@ def read_budget(given: Any) -> Budget:
     if not parts:
         raise BudgetError("the budget is empty: give a number of evaluations, or {'evaluations': n, 'seconds': s}")
     for name, value in parts.items():
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value <= 0:
+        number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+        if not number or not math.isfinite(value) or value <= 0:
             raise BudgetError(f"the budget's {name} must be a positive number, not {value!r}")
         if name == "evaluations" and value != int(value):
             raise BudgetError(f"the budget's evaluations must be a whole number, not {value!r}")

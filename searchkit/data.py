@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -15,7 +16,7 @@ import numpy.typing as npt
 import torch
 from torch.utils.data import Dataset
 
-from searchkit.arrays import Channels, Label, as_images, as_labels, from_dataset, plain_label
+from searchkit.arrays import Channels, Label, as_images, as_labels, from_dataset, is_npz, plain_label, read_npz
 from searchkit.datasets import named
 from searchkit.errors import DataError
 
@@ -96,7 +97,8 @@ def load_data(
     """Anything that holds labelled images -> :class:`Data`; the same seed gives the same split.
 
     Args:
-        data: None or "digits" (bundled with scikit-learn), "fashion-mnist", "cifar-10"; a pair ``(X, y)`` of arrays,
+        data: None or "digits" (bundled with scikit-learn), "fashion-mnist", "cifar-10"; an ``.npz`` file with arrays X
+            and y (and X_test and y_test); a pair ``(X, y)`` of arrays,
             tensors or lists; a torch Dataset of ``(image, label)``; a pair of either, ``(train, test)``; or a Data,
             returned as it is. Without a test set the split is 60/20/20, with one it is 80/20 and that test set.
         seed: of the split.
@@ -113,6 +115,8 @@ def load_data(
     if augment is not None and augment not in get_args(Augment):
         raise DataError(f"augment is one of {', '.join(get_args(Augment))}, not {augment!r}")
     labels: tuple[Label, ...] | None = None
+    if is_npz(data):
+        name, data = name or Path(data).stem, read_npz(data)
     if data is None or isinstance(data, str):
         known = named("digits" if data is None else data)
         train, test, labels = known.train, known.test, known.classes

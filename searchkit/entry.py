@@ -23,14 +23,17 @@ from searchkit import plugins
 from searchkit.budget import Budget, read_budget
 from searchkit.errors import SearchkitError, UnknownNameError
 from searchkit.executors import open_executor
-from searchkit.objectives import Goals
+from searchkit.fingerprint import fingerprint
+from searchkit.header import FORMAT, plain
+from searchkit.locations import check_name, check_storage, networks_folder
+from searchkit.objectives import Goals, check_constraints
 from searchkit.problem import Problem, Strategy
 from searchkit.progress import Progress
 from searchkit.reachable import check_bounds
 from searchkit.result import Result
 from searchkit.search import Callback, Search
 from searchkit.space import Space
-from searchkit.storage import FORMAT, Memory, OptunaRecord, Record, networks_folder
+from searchkit.storage import Memory, OptunaRecord, Record
 from searchkit.task import Task, function_task
 
 DEFAULT_BUDGET = 40
@@ -45,7 +48,7 @@ def run(
     data: Any = None,
     objectives: Any = None,
     constraints: dict[Any, Any] | None = None,
-    proxies: Sequence[str] = (),
+    proxies: str | Sequence[str] | None = (),
     budget: Any = DEFAULT_BUDGET,
     batch: int | None = None,
     evaluate: Callable[[dict[str, Any]], dict[str, float]] | None = None,
@@ -96,10 +99,17 @@ def run(
     """
     factory = _factory(strategy)
     limits = read_budget(budget)
-    _check_numbers(batch=batch, seed=seed, epochs=epochs, time_limit=time_limit)
-    for proxy in [proxies] if isinstance(proxies, str) else proxies:
+    batch, seed, epochs = _whole("batch", batch, 1), _whole("seed", seed, 0) or 0, _whole("epochs", epochs, 1)
+    _check_seconds(time_limit)
+    watchers = _callbacks(callbacks)
+    check_storage(storage)
+    check_constraints(constraints)
+    if name is not None:
+        check_name(name)
+    for proxy in _proxies(proxies):
         plugins.resolve("proxy", proxy)
     if evaluate is not None:
+        _refuse_network_arguments(data=data, epochs=epochs, device=None if device == "auto" else device)
         task = function_task(evaluate, space, objectives, constraints)
     else:
         from searchkit.networks import network_task
@@ -117,30 +127,34 @@ def run(
     )
     if task.counted is not None:
         check_bounds(problem, task.goals.bounds, task.counted)
-    begun = factory(problem)
+    begun = _begin(factory, problem, strategy)
     call = {"batch": batch, "device": device, "epochs": epochs, "time_limit": time_limit}
-    header = _header(task, strategy, seed, limits, call)
+    header = plain(_header(task, strategy, seed, limits, call))
     with ExitStack() as stack:
-        if task.in_folder is not None:
-            folder = Path(tempfile.mkdtemp(prefix="searchkit-")) if in_memory else networks_folder(storage, name)
+        if task.in_folder is not None and in_memory:
+            folder = Path(tempfile.mkdtemp(prefix="searchkit-"))
+            abandoned = stack.enter_context(ExitStack())  # unless the search comes to a result, which then owns it
+            abandoned.callback(shutil.rmtree, folder, ignore_errors=True)
             task = task.in_folder(task, folder)
+        elif task.in_folder is not None:
+            task = task.in_folder(task, networks_folder(storage, name))
         workers = open_executor(executor, task.evaluate, task.needed, time_limit)
         stack.callback(workers.close)
         record: Record = Memory() if in_memory else OptunaRecord(storage, name, task.space, task.goals, header)
         stack.callback(record.close)
+        _continue(record, name, header)
         result = Result(task.space, task.goals, record.trials, name, "not begun", header["context"], task.folder)
-        if in_memory and task.folder is not None:
-            weakref.finalize(result, shutil.rmtree, task.folder, ignore_errors=True)
-        if record.trials:
-            log.info("continuing study '%s' with %d candidates on record", name, len(record.trials))
         own = 1 if evaluate is None else int(getattr(begun, "batch", 1))
         size = batch or max(workers.workers, own)
         bar = stack.enter_context(Progress(progress, task.goals, limits, record.trials))
-        watching = (*task.callbacks, bar.update, *callbacks)
+        watching = (*task.callbacks, bar.update, *watchers)
         search = Search(problem, begun, task.goals, task.costs, workers, record, limits, size, seed, watching)
         result.stopped = search.run()
         if task.finish is not None and record.trials:
             task.finish(result, record)
+        if in_memory and task.folder is not None:
+            abandoned.pop_all()
+            weakref.finalize(result, shutil.rmtree, task.folder, ignore_errors=True)
         return result
 
 
@@ -153,17 +167,72 @@ def _factory(strategy: Any) -> Callable[[Problem], Strategy]:
     raise UnknownNameError.of("strategy", strategy, plugins.names("strategy"))
 
 
-def _check_numbers(**given: Any) -> None:
-    for name, value in given.items():
-        if value is None:
-            continue
-        whole = name != "time_limit"
-        kind = int | np.integer if whole else int | float
-        least = 0 if name == "seed" else 1 if whole else 0
-        if isinstance(value, bool) or not isinstance(value, kind) or value < least or (not whole and value <= 0):
-            raise SearchkitError(
-                f"{name} must be a {'whole ' if whole else ''}number of at least {least}, not {value!r}"
-            )
+def _begin(factory: Callable[[Problem], Strategy], problem: Problem, strategy: Any) -> Strategy:
+    name = _strategy_name(strategy)
+    try:
+        begun = factory(problem)
+    except (TypeError, ValueError) as error:
+        raise SearchkitError(f"strategy '{name}' cannot be made for this search: {error}") from error
+    if not isinstance(begun, Strategy):
+        raise SearchkitError(
+            f"strategy '{name}' made {begun!r}, which has no ask and tell; give a callable (problem) -> strategy"
+        )
+    return begun
+
+
+def _whole(name: str, value: Any, least: int) -> int | None:
+    if value is None and name != "seed":
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not least <= value < 2**32:
+        allowed = f"from {least} to {2**32 - 1:,}" if name == "seed" else f"of at least {least}"
+        raise SearchkitError(f"{name} must be a whole number {allowed}, not {value!r}")
+    return int(value)
+
+
+def _check_seconds(time_limit: Any) -> None:
+    number = isinstance(time_limit, int | float | np.number) and not isinstance(time_limit, bool)
+    if time_limit is not None and not (number and time_limit > 0):
+        raise SearchkitError(f"time_limit must be a number of seconds above 0, not {time_limit!r}")
+
+
+def _callbacks(given: Any) -> tuple[Callback, ...]:
+    callbacks = () if given is None else (given,) if callable(given) else tuple(given)
+    for callback in callbacks:
+        if not callable(callback):
+            raise SearchkitError(f"callbacks are functions (trial, trials) -> None, not {callback!r}")
+    return callbacks
+
+
+def _proxies(given: Any) -> list[str]:
+    names = [] if given is None else [given] if isinstance(given, str) else given
+    if not isinstance(names, list | tuple | set):
+        raise SearchkitError(f"proxies are names, such as ('eproxy', 'synflow'), not {given!r}")
+    return list(names)
+
+
+def _refuse_network_arguments(**given: Any) -> None:
+    named = [name for name, value in given.items() if value is not None]
+    if named:
+        raise SearchkitError(
+            f"{' and '.join(named)} say how networks are trained, but evaluate= was given, which does all the work: "
+            "leave one of them out"
+        )
+
+
+def _continue(record: Record, name: str, header: dict[str, Any]) -> None:
+    """Say what a continued study does otherwise than before, and keep the call that it was last made with."""
+    before = record.notes("latest") or getattr(record, "header", header)["context"]
+    if record.trials:
+        log.info("continuing study '%s' with %d candidates on record", name, len(record.trials))
+        now = header["context"]
+        changed = {
+            "another strategy": any(before.get(key) != now[key] for key in ("strategy", "strategy_function")),
+            "another version of what is evaluated": before.get("function") != now["function"],
+        }
+        for what in (what for what, differs in changed.items() if differs):
+            log.warning("study '%s' is continued with %s; give another name to keep the two apart", name, what)
+    if before != header["context"]:
+        record.note("latest", header["context"])
 
 
 def _header(task: Task, strategy: Any, seed: int, budget: Budget, call: dict[str, Any]) -> dict[str, Any]:
@@ -177,6 +246,7 @@ def _header(task: Task, strategy: Any, seed: int, budget: Budget, call: dict[str
         "context": task.context
         | {
             "strategy": strategy if isinstance(strategy, str) else None,
+            "strategy_function": None if isinstance(strategy, str) else fingerprint(strategy),
             "budget": {"evaluations": budget.evaluations, "seconds": budget.seconds},
             "bounds": {
                 b.name: [None if math.isinf(end) else end for end in (b.low, b.high)] for b in task.goals.bounds
@@ -195,8 +265,10 @@ def _goals(goals: Goals) -> dict[str, Any]:
 
 def _name(task: Task, strategy: Any, seed: int) -> str:
     """A name that the same call gets again, and another call does not."""
-    everything = [task.identity, task.context.get("function"), _goals(task.goals), task.space.describe(), seed]
-    digest = hashlib.blake2b(json.dumps(everything, sort_keys=True).encode(), digest_size=3).hexdigest()
+    goals = _goals(task.goals) | {"objectives": [(o.name, o.direction) for o in task.goals.objectives]}
+    own = None if isinstance(strategy, str) else fingerprint(strategy)
+    everything = [task.identity, task.context.get("function"), goals, task.space.describe(), seed, own]
+    digest = hashlib.blake2b(json.dumps(plain(everything), sort_keys=True).encode(), digest_size=3).hexdigest()
     return f"{task.space.name}-{task.label}-{_strategy_name(strategy)}-{digest}"
 
 

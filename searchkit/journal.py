@@ -18,18 +18,32 @@ from typing import Any
 
 from optuna.storages.journal import BaseJournalBackend, JournalFileOpenLock
 
+from searchkit.errors import StorageError
+
 
 class JournalFile(BaseJournalBackend):
-    """Append-only log of operations; one line an operation."""
+    """Append-only log of operations; one line an operation.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        path: of the file. A file that holds something else than a journal is refused, and left as it is.
+        write: False to read only: nothing is created, cut or locked.
+
+    Raises:
+        StorageError: the file is not a journal of Optuna's.
+    """
+
+    def __init__(self, path: Path, *, write: bool = True) -> None:
         self.path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
+        self._writes = write
+        check_journal(path)
+        if write:
+            path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = JournalFileOpenLock(str(path), grace_period=10)
         self._ends = [0]  # byte offsets: line i stands between ends[i] and ends[i + 1]
         self._group: list[str] | None = None
-        with self._locked():
-            _cut_torn_line(path)
+        if write:
+            with self._locked():
+                _cut_torn_line(path)
 
     def read_logs(self, log_number_from: int) -> Generator[dict[str, Any], None, None]:
         """The operations from a number on, those of an open group included."""
@@ -52,6 +66,8 @@ class JournalFile(BaseJournalBackend):
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         """Add operations: to the open group, or durably to the file."""
+        if not self._writes:
+            raise StorageError(f"{self.path} was opened to be read only")
         lines = [json.dumps(log, separators=(",", ":")) for log in logs]
         if self._group is not None:
             self._group.extend(lines)
@@ -75,10 +91,16 @@ class JournalFile(BaseJournalBackend):
                 self._write(lines)
 
     def _write(self, lines: list[str]) -> None:
-        with open(self.path, "ab") as file:
-            file.write(("\n".join(lines) + "\n").encode())
-            file.flush()
-            os.fsync(file.fileno())
+        size = self.path.stat().st_size
+        try:
+            with open(self.path, "ab") as file:
+                file.write(("\n".join(lines) + "\n").encode())
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.truncate(self.path, size)  # a full disk takes half a line; the next one would be joined to it
+            raise
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
@@ -87,6 +109,22 @@ class JournalFile(BaseJournalBackend):
             yield
         finally:
             self._lock.release()
+
+
+def check_journal(path: Path) -> None:
+    """Refuse a file that has lines of something else; an empty one, or half a first line of a journal, is fine."""
+    if not path.exists():
+        return
+    with open(path, "rb") as file:
+        first = file.readline(1_000_000)
+    begins = b'{"op_code":'
+    try:
+        whole = first.endswith(b"\n")
+        journal = "op_code" in json.loads(first) if whole else first[: len(begins)] == begins[: len(first)]
+    except (ValueError, TypeError):
+        journal = False
+    if not journal:
+        raise StorageError(f"{path} is not a journal of searchkit's or Optuna's; it is left as it is")
 
 
 def drop_stale_lock(path: Path, patience: float = 1.0) -> None:

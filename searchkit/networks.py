@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 
 from searchkit import plugins
+from searchkit.arrays import is_npz
 from searchkit.data import Data, load_data
 from searchkit.devices import resolve_device
 from searchkit.errors import SpaceError
 from searchkit.evaluation import CostMeter, Training, load_weights, weights_path
+from searchkit.fingerprint import fingerprint
 from searchkit.metrics import read_metrics
 from searchkit.objectives import Bound, Goals, read_bounds, read_objectives
 from searchkit.problem import LISTABLE
@@ -66,11 +68,14 @@ def network_task(
             "kind": "networks",
             "data": {"name": loaded.name, "fingerprint": loaded.fingerprint},
             "epochs": recipe.epochs,
-        },
+        }
+        | ({"device": where} if "latency_ms" in metrics else {}),
         context={
             "kind": "networks",
+            "function": fingerprint(space._build, space._canonical, [metric.function for metric in metrics.values()]),
             "data": {
                 "name": loaded.name,
+                "source": str(Path(data).absolute()) if isinstance(data, str | Path) and is_npz(data) else None,
                 "classes": list(loaded.classes),
                 "mean": list(loaded.mean),
                 "std": list(loaded.std),

@@ -117,6 +117,16 @@ def read_objectives(given: Any, known: Mapping[str, Direction] | None = None) ->
     return objectives
 
 
+def check_constraints(given: Any) -> None:
+    """Refuse constraints that are no mapping.
+
+    Raises:
+        ConstraintError: it shows how they are written.
+    """
+    if given is not None and not isinstance(given, Mapping):
+        raise ConstraintError(f"constraints are a mapping such as {{'params': 100_000}}, not {given!r}")
+
+
 def read_bounds(given: Mapping[str, Any] | None, directions: Mapping[str, Direction]) -> tuple[Bound, ...]:
     """Bounds from ``{"params": 1e6, "latency_ms": (None, 5), "accuracy": 0.9}``.
 
@@ -126,7 +136,7 @@ def read_bounds(given: Mapping[str, Any] | None, directions: Mapping[str, Direct
     bounds = []
     for name, limit in (given or {}).items():
         low, high = limit if isinstance(limit, tuple | list) and len(limit) == 2 else (None, None)
-        if isinstance(limit, int | float) and not isinstance(limit, bool):
+        if isinstance(limit, int | float | np.number) and not isinstance(limit, bool):
             low, high = (limit, None) if directions.get(name) == "max" else (None, limit)
         elif low is None and high is None:
             raise ConstraintError(f"constraint {name!r} is a number or a pair (low, high), not {limit!r}")

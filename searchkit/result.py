@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     import pandas as pd
     from torch import nn
 
+# columns of the tables that every search has -> where a trial keeps them
+RECORDED = {"trial": "number", "batch": "batch", "state": "state", "reason": "reason", "seconds": "seconds"}
+
 
 class Result:
     """The outcome of a search.
@@ -62,7 +65,7 @@ class Result:
     def front(self) -> pd.DataFrame:
         """The Pareto front; see the class."""
         table = self._table(self._winners)
-        return table.drop(columns=["batch", "state", "reason", "seconds"])
+        return table.drop(columns=self._columns("batch", "state", "reason", "seconds"))
 
     @cached_property
     def history(self) -> pd.DataFrame:
@@ -159,31 +162,37 @@ class Result:
 
     def _trial(self, i: int) -> Trial:
         winners = self._winners
-        if not isinstance(i, int) or not -len(winners) <= i < len(winners):
+        if isinstance(i, bool) or not isinstance(i, int | np.integer) or not -len(winners) <= i < len(winners):
             raise SearchkitError(
                 f"the front of '{self.name}' has rows 0 to {len(winners) - 1}, not {i!r}"
                 if winners
                 else f"the front of '{self.name}' is empty"
             )
-        return winners[i]
+        return winners[int(i)]
+
+    @property
+    def _metrics(self) -> list[str]:
+        return list(dict.fromkeys([*self.goals.metrics, *(name for trial in self.trials for name in trial.values)]))
+
+    def _columns(self, *names: str) -> list[str]:
+        """What columns of the record are called: a metric of the same name keeps it."""
+        taken = self._metrics
+        return [f"{name} (record)" if name in taken else name for name in names]
 
     def _table(self, trials: list[Trial]) -> pd.DataFrame:
         import pandas as pd
 
-        metrics = dict.fromkeys([*self.goals.metrics, *(name for trial in trials for name in trial.values)])
         choices = self.space.decode([trial.code for trial in trials]) if trials else []
         columns: dict[str, list[Any]] = {
-            name: [trial.values.get(name, float("nan")) for trial in trials] for name in metrics
+            name: [trial.values.get(name, float("nan")) for trial in trials] for name in self._metrics
         }
         if self.test_accuracy:
-            columns["test_accuracy"] = [self.test_accuracy.get(trial.number, float("nan")) for trial in trials]
-        columns |= {
-            "trial": [trial.number for trial in trials],
-            "batch": [trial.batch for trial in trials],
-            "state": [str(trial.state) for trial in trials],
-            "reason": [trial.reason for trial in trials],
-            "seconds": [trial.seconds for trial in trials],
-        }
+            columns[self._columns("test_accuracy")[0]] = [
+                self.test_accuracy.get(trial.number, float("nan")) for trial in trials
+            ]
+        for column, name in zip(self._columns(*RECORDED), RECORDED, strict=True):
+            cells = [getattr(trial, RECORDED[name]) for trial in trials]
+            columns[column] = [str(cell) for cell in cells] if name == "state" else cells
         for name in self.space.names:
             columns[name if name not in columns else f"{name} (choice)"] = [row[name] for row in choices]
         return pd.DataFrame(columns)

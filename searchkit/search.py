@@ -130,7 +130,10 @@ class Search:
         """Costs first, here; then those that keep their bounds, on the executor."""
         here = isinstance(self.executor, Here)
         for group in [[trial] for trial in trials] if here else [list(trials)]:
-            to_pay = [trial for trial in group if not self._spent() and self._affordable(trial)]
+            to_pay: list[Trial] = []
+            for trial in group:
+                if not self._spent(len(to_pay)) and self._affordable(trial):
+                    to_pay.append(trial)
             if self._spent():
                 return
             jobs = [(trial.code, candidate_seed(self.seed, trial.code)) for trial in to_pay]
@@ -181,9 +184,10 @@ class Search:
     def _elapsed(self) -> float:
         return self._before + time.perf_counter() - self._began
 
-    def _spent(self) -> bool:
+    def _spent(self, n_more: int = 0) -> bool:
+        """Whether the budget is used up, also by ``n_more`` candidates that are about to be evaluated."""
         evaluations, seconds = self.budget.evaluations, self.budget.seconds
-        return (evaluations is not None and self._n_done >= evaluations) or (
+        return (evaluations is not None and self._n_done + n_more >= evaluations) or (
             seconds is not None and self._elapsed() >= seconds
         )
 

@@ -8,30 +8,27 @@ seed) stands in its attributes, and a study with another header is refused. So O
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import re
+import uuid
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from itertools import groupby
 from typing import Any, Protocol
 
-import filelock
 import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
-from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
+from sqlalchemy.exc import SQLAlchemyError
 
 from searchkit._optuna import quiet
-from searchkit.errors import StorageError, StudyMismatchError
-from searchkit.journal import JournalFile, drop_stale_lock
+from searchkit.errors import SearchkitError, StorageError, StudyMismatchError
+from searchkit.header import compare_headers
+from searchkit.interrupt import uninterrupted
+from searchkit.locations import claim, first_line, open_storage
 from searchkit.objectives import Goals
 from searchkit.space import Space
 from searchkit.trial import State, Trial
-
-FOLDER = "searchkit-runs"
-FORMAT = 1  # of the record; a newer one is refused, an older one is read
-SUFFIX = ".journal"
 
 _TO_OPTUNA = {
     State.SCORED: TrialState.COMPLETE,
@@ -104,16 +101,24 @@ class OptunaRecord:
 
     Raises:
         StudyMismatchError: the name holds another search; it says what differs.
-        StorageError: the storage cannot be written, or another search has the study open.
+        StorageError: the storage cannot be written, or another search has the study open; while searching: it cannot
+            be written any more, or another search took the study over.
     """
 
     def __init__(self, storage: Any, name: str, space: Space, goals: Goals, header: dict[str, Any]) -> None:
         self._space, self._goals = space, goals
-        self._lock = _claim(storage, name)
+        self._name = name
+        with uninterrupted():
+            self._lock = claim(storage, name)
         try:
             self._storage, self._journal = open_storage(storage, name)
-            self._study = self._open(name, header)
+            with uninterrupted(), self._written():
+                self._study = self._open(name, header)
+                self._token = None if self._lock else uuid.uuid4().hex
+                if self._token:
+                    self.note("driver", self._token)
             self.trials = read_trials(self._study, space)
+            check_batches(name, self.trials)
             self._ids = [trial._trial_id for trial in self._study.get_trials(deepcopy=False)]
         except BaseException:
             self.close()
@@ -124,7 +129,9 @@ class OptunaRecord:
 
     def ask(self, trials: Sequence[Trial]) -> None:
         """Create one running trial each, in one write where the storage is a journal file."""
-        with self._together():
+        with uninterrupted(), self._written(), self._together():
+            if self._token and self.notes("driver") != self._token:
+                raise self._taken_over()
             for trial in trials:
                 labels = {c.name: c.labels[i] for c, i in zip(self._space.choices, trial.code.tolist(), strict=True)}
                 template = optuna.create_trial(
@@ -139,7 +146,7 @@ class OptunaRecord:
     def finish(self, trial: Trial) -> None:
         """Write the outcome; in one write where the storage is a journal file."""
         number = self._ids[trial.number]
-        with self._together():
+        with uninterrupted(), self._written(), self._together():
             outcome: dict[str, Any] = {
                 "metrics": {name: value for name, value in trial.values.items() if np.isfinite(value)},
                 "seconds": trial.seconds,
@@ -160,7 +167,8 @@ class OptunaRecord:
 
     def note(self, key: str, value: Any) -> None:
         """Keep a value in the study's attributes."""
-        self._study.set_user_attr(f"searchkit:{key}", value)
+        with uninterrupted(), self._written():
+            self._study.set_user_attr(f"searchkit:{key}", value)
 
     def notes(self, key: str) -> Any:
         """A kept value, or None."""
@@ -170,14 +178,14 @@ class OptunaRecord:
         """Release the study."""
         if self._lock is not None:
             self._lock.release()
+            self._lock = None
 
     def _open(self, name: str, header: dict[str, Any]) -> optuna.Study:
         storage = self._storage
+        directions = [
+            StudyDirection.MAXIMIZE if o.direction == "max" else StudyDirection.MINIMIZE for o in self._goals.objectives
+        ]
         if name not in {study.study_name for study in storage.get_all_studies()}:
-            directions = [
-                StudyDirection.MAXIMIZE if o.direction == "max" else StudyDirection.MINIMIZE
-                for o in self._goals.objectives
-            ]
             with quiet(), self._together():  # a study without its header is never on disk
                 storage.create_new_study(directions, name)
                 study = optuna.load_study(study_name=name, storage=storage)
@@ -186,9 +194,33 @@ class OptunaRecord:
         study = optuna.load_study(study_name=name, storage=storage)
         found = study.user_attrs.get("searchkit")
         if found is None:
-            raise StudyMismatchError(f"study '{name}' was not made by searchkit; give another name")
+            begun = not study.user_attrs and not study.get_trials(deepcopy=False) and study.directions == directions
+            if not begun:
+                raise StudyMismatchError(f"study '{name}' was not made by searchkit; give another name")
+            with quiet():
+                study.set_user_attr("searchkit", header)  # killed between the two in a database
+                study.set_metric_names(list(self._goals.names))
+            found = header
         compare_headers(name, found, header)
+        self.header = found
         return study
+
+    def _taken_over(self) -> StorageError:
+        return StorageError(f"study '{self._name}' was taken over by another search; this one stops")
+
+    @contextlib.contextmanager
+    def _written(self) -> Iterator[None]:
+        try:
+            yield
+        except UpdateFinishedTrialError as error:
+            raise self._taken_over() from error
+        except (OSError, SQLAlchemyError, StorageInternalError) as error:
+            if isinstance(error, SearchkitError):
+                raise
+            raise StorageError(
+                f"the record of study '{self._name}' cannot be written any more ({first_line(error)}); what it holds "
+                "is intact, and the same call continues from there"
+            ) from error
 
     @contextlib.contextmanager
     def _together(self) -> Iterator[None]:
@@ -196,64 +228,16 @@ class OptunaRecord:
             yield
 
 
-def open_storage(storage: Any, name: str) -> tuple[BaseStorage, JournalFile | None]:
-    """The Optuna storage that a user means.
-
-    Args:
-        storage: None (a journal file in ``searchkit-runs/``), a folder, a ``.journal`` file, an SQLAlchemy URL
-            (``sqlite:///study.db``) or an Optuna storage object.
-        name: of the study; names the journal file in a folder.
-
-    Raises:
-        StorageError: it cannot be opened or written; the reason is given.
-    """
-    if isinstance(storage, BaseStorage):
-        return storage, None
-    try:
-        with quiet():
-            if "://" in str(storage or ""):
-                return RDBStorage(str(storage)), None
-            journal = JournalFile(journal_path(storage, name))
-            return JournalStorage(journal), journal
-    except Exception as error:
-        raise StorageError(f"storage {str(storage or FOLDER)!r} cannot be opened: {_first_line(error)}") from error
-
-
-def journal_path(storage: str | Path | None, name: str) -> Path:
-    """The journal file of a study: the file given, or one named after it in the folder given."""
-    path = Path(storage or FOLDER)
-    return path if path.suffix in (SUFFIX, ".log") else path / f"{check_name(name)}{SUFFIX}"
-
-
-def networks_folder(storage: Any, name: str) -> Path:
-    """Where the trained networks of a study are kept: beside its journal, or in ``searchkit-runs/``.
-
-    Studies of one name in two databases have two folders.
-    """
-    if is_file(storage):
-        return journal_path(storage, name).parent / f"{check_name(name)}.networks"
-    address = str(getattr(storage, "url", storage if isinstance(storage, str) else type(storage).__name__))
-    digest = hashlib.blake2b(address.encode(), digest_size=3).hexdigest()
-    return Path(FOLDER) / f"{check_name(name)}-{digest}.networks"
-
-
-def is_file(storage: Any) -> bool:
-    """Whether the storage is a journal file, and not a database or an object of Optuna's."""
-    return not isinstance(storage, BaseStorage) and "://" not in str(storage or "")
-
-
-def check_name(name: str) -> str:
-    """A study's name, if it can be a file's."""
-    if not re.fullmatch(r"[\w][\w.+ -]*", name):
-        raise StorageError(f"a study's name is made of letters, digits, '.', '-', '_' and spaces, not {name!r}")
-    return name
-
-
 def read_trials(study: optuna.Study, space: Space) -> list[Trial]:
     """The record of a study as trials, in the order of asking."""
     lookup = [{_typed(label): i for i, label in enumerate(choice.labels)} for choice in space.choices]
     trials = []
     for frozen in study.get_trials(deepcopy=False):
+        if "batch" not in frozen.user_attrs:
+            raise StudyMismatchError(
+                f"study '{study.study_name}' holds candidates that searchkit did not ask for (trial {frozen.number}); "
+                "give another name"
+            )
         code = [index[_typed(frozen.params[name])] for name, index in zip(space.names, lookup, strict=True)]
         attrs = frozen.user_attrs
         trials.append(
@@ -274,64 +258,21 @@ def read_trials(study: optuna.Study, space: Space) -> list[Trial]:
     return trials
 
 
-def compare_headers(name: str, found: dict[str, Any], wanted: dict[str, Any]) -> None:
-    """Refuse a recorded study whose header differs from the search that wants to continue it.
+def check_batches(name: str, trials: Sequence[Trial]) -> None:
+    """Refuse a record whose batches do not add up: only the last one may be incomplete.
 
     Raises:
-        StudyMismatchError: with the name of everything that differs, as recorded and as asked.
+        StorageError: it names the first trial that does not belong where it stands.
     """
-    if found.get("format", 0) > FORMAT:
-        raise StudyMismatchError(
-            f"study '{name}' was written in format {found['format']} by searchkit {found.get('version')}, which is "
-            f"newer than the format {FORMAT} that this version reads; update searchkit"
-        )
-    recorded = found["search"]
-    differing = [
-        _difference(key, recorded.get(key), value)
-        for key, value in wanted["search"].items()
-        if recorded.get(key) != value
-    ]
-    if differing:
-        raise StudyMismatchError(
-            f"study '{name}' holds another search; it differs in {'; '.join(differing)}. "
-            "Give another name, or call it as it was begun"
-        )
-
-
-def _claim(storage: Any, name: str) -> filelock.BaseFileLock | None:
-    """A lock that the operating system releases with the process, so that one search drives a journal file."""
-    if not is_file(storage):
-        return None
-    path = journal_path(storage, name)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(path.with_name(f".{path.name}.driver"), timeout=0)
-        lock.acquire()
-        drop_stale_lock(path)
-    except filelock.Timeout:
-        raise StorageError(
-            f"study '{name}' in {path} is being written by another search; wait for it, or give another name"
-        ) from None
-    except OSError as error:
-        raise StorageError(f"storage '{storage or FOLDER}' cannot be written: {_first_line(error)}") from error
-    return lock
+    batches = [list(group) for _, group in groupby(trials, key=lambda trial: trial.batch)]
+    for number, group in enumerate(batches):
+        first, missing = group[0], group[0].batch_size - len(group)
+        if first.batch != number or missing < 0 or (missing and number < len(batches) - 1):
+            raise StorageError(
+                f"the record of study '{name}' does not add up at trial {first.number} (batch {first.batch}): two "
+                "searches wrote it at once. It can be shown, but not continued; give another name"
+            )
 
 
 def _typed(label: Any) -> tuple[type, Any]:
     return type(label), label  # 1, 1.0 and True are different options
-
-
-def _first_line(error: BaseException) -> str:
-    text = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {text[0]}" if text else type(error).__name__
-
-
-def _difference(key: str, recorded: Any, asked: Any) -> str:
-    """What differs, down to the entry of a dictionary."""
-    if isinstance(recorded, dict) and isinstance(asked, dict):
-        inner = [name for name in {**recorded, **asked} if recorded.get(name) != asked.get(name)]
-        if "name" not in inner:
-            return ", ".join(_difference(f"{key}.{name}", recorded.get(name), asked.get(name)) for name in inner)
-        recorded, asked = recorded.get("name"), asked.get("name")
-    was, now = (text if len(text) <= 60 else text[:57] + "..." for text in (str(recorded), str(asked)))
-    return f"{key} (recorded {was}, asked {now})"

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import optuna
+from sqlalchemy.exc import SQLAlchemyError
 
 from searchkit import plugins
 from searchkit._optuna import quiet
 from searchkit.errors import SearchkitError, StorageError, UnknownNameError
+from searchkit.header import compare_headers, plain
+from searchkit.locations import FOLDER, SUFFIX, first_line, is_file, networks_folder, open_storage
 from searchkit.objectives import Bound, Goals, Objective
 from searchkit.result import Result
 from searchkit.space import Choice, NetworkSpace, Space
-from searchkit.storage import FOLDER, SUFFIX, is_file, networks_folder, open_storage, read_trials
+from searchkit.storage import read_trials
 from searchkit.trial import State, Trial, front
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+log = logging.getLogger("searchkit")
 
 
 @dataclass(frozen=True)
@@ -36,7 +43,8 @@ class Study:
     def read(cls, study: optuna.Study, space: Space | None = None) -> Study:
         """From an Optuna study that searchkit wrote."""
         header = study.user_attrs["searchkit"]
-        space = space or space_of(header)
+        header = header | {"context": header["context"] | (study.user_attrs.get("searchkit:latest") or {})}
+        space = space_of(header) if space is None else _same_space(study.study_name, space, header)
         scores = study.user_attrs.get("searchkit:test_accuracy") or {}
         return cls(
             study.study_name,
@@ -58,6 +66,7 @@ def load(name: str, storage: Any = None, *, space: Space | None = None) -> Resul
 
     Raises:
         UnknownNameError: no study of that name; it lists those there are.
+        StudyMismatchError: the space given is not that of the study.
     """
     study = read_study(name, storage, space)
     result = Result(
@@ -81,7 +90,12 @@ def list_studies(storage: Any = None) -> pd.DataFrame:
     import pandas as pd
 
     rows = []
-    for study in map(Study.read, _found(storage).values()):
+    for found in _found(storage).values():
+        try:
+            study = Study.read(found)
+        except Exception as error:  # one that cannot be read must not hide the others
+            log.warning("study '%s' cannot be read: %s", found.study_name, error)
+            continue
         winners = front(study.trials, study.goals)
         first = study.goals.names[0]
         rows.append(
@@ -110,8 +124,18 @@ def space_of(header: dict[str, Any]) -> Space:
             space = space.for_data(recorded["input_shape"], recorded["n_classes"])
             if space.describe() == recorded:
                 return space
+    log.info("space '%s' was made in Python: give it to load(..., space=...) to build networks", recorded["name"])
     choices = [Choice(c["name"], c["options"], c["ordered"]) for c in recorded["choices"]]
     return Space(choices, name=recorded["name"])
+
+
+def _same_space(name: str, space: Space, header: dict[str, Any]) -> Space:
+    """The space given, set to the study's data; refused where its choices are others."""
+    recorded = header["search"]["space"]
+    if isinstance(space, NetworkSpace) and "input_shape" in recorded:
+        space = space.for_data(recorded["input_shape"], recorded["n_classes"])
+    compare_headers(name, header, {"search": {"space": plain(space.describe())}})
+    return space
 
 
 def goals_of(header: dict[str, Any]) -> Goals:
@@ -134,12 +158,24 @@ def _found(storage: Any) -> dict[str, optuna.Study]:
         places = sorted(path.glob(f"*{SUFFIX}")) if path.is_dir() else [path] if path.exists() else []
         if storage is not None and not path.exists():
             raise StorageError(f"storage '{storage}' is not there")
-    found = {}
-    with quiet():
-        for place in places:
-            opened, _ = open_storage(place, "")
-            for study in optuna.get_all_study_names(opened):
-                loaded = optuna.load_study(study_name=study, storage=opened)
-                if "searchkit" in loaded.user_attrs:
-                    found[study] = loaded
+    one_of_many = is_file(storage) and Path(storage or FOLDER).is_dir()
+    found: dict[str, optuna.Study] = {}
+    for place in places:
+        try:
+            found |= _inside(place)
+        except StorageError as error:
+            if not one_of_many:
+                raise
+            log.warning("%s", error)  # a file that is no journal must not hide the others
     return found
+
+
+def _inside(place: Any) -> dict[str, optuna.Study]:
+    """The searchkit studies of one file or database, which is only read."""
+    with quiet():
+        opened, _ = open_storage(place, "", write=False)
+        try:
+            studies = [optuna.load_study(study_name=n, storage=opened) for n in optuna.get_all_study_names(opened)]
+            return {study.study_name: study for study in studies if "searchkit" in study.user_attrs}
+        except SQLAlchemyError as error:
+            raise StorageError(f"storage '{place}' holds no studies: {first_line(error)}") from error

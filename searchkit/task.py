@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 from searchkit import plugins
 from searchkit.attempt import Evaluate
 from searchkit.errors import ObjectiveError, SearchkitError, SpaceError
+from searchkit.fingerprint import fingerprint
 from searchkit.objectives import Goals, read_bounds, read_objectives
 from searchkit.problem import LISTABLE
 from searchkit.result import Result
@@ -74,7 +74,7 @@ def function_task(evaluate: Any, space: Any, objectives: Any, constraints: Any) 
         costs=None,
         needed=goals.metrics,
         identity={"kind": "function"},
-        context={"kind": "function", "function": _fingerprint(evaluate)},
+        context={"kind": "function", "function": fingerprint(evaluate)},
         label=label,
     )
 
@@ -88,16 +88,3 @@ class _Function:
 
     def __call__(self, code: Codes, seed: int) -> Any:
         return self.function(self.space.decode(code)[0])
-
-
-def _fingerprint(function: Any) -> str:
-    """Tells two functions apart, also two lambdas or two versions of one in a notebook."""
-    code = getattr(function, "__code__", None)
-    parts: Iterable[Any] = (
-        getattr(function, "__module__", ""),
-        getattr(function, "__qualname__", type(function).__qualname__),
-    )
-    if code is not None:
-        constants = [constant for constant in code.co_consts if isinstance(constant, str | int | float | tuple)]
-        parts = (*parts, code.co_code.hex(), repr(constants), code.co_names)
-    return hashlib.blake2b(repr(parts).encode(), digest_size=6).hexdigest()

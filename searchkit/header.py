@@ -1,0 +1,72 @@
+"""What a record says of its search, so that another search is not continued by mistake."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+
+from searchkit.errors import SearchkitError, StudyMismatchError
+
+FORMAT = 1  # of the record; a newer one is refused, an older one is read
+
+
+def compare_headers(name: str, found: dict[str, Any], wanted: dict[str, Any]) -> None:
+    """Refuse a recorded study whose header differs from the search that wants to continue it.
+
+    Raises:
+        StudyMismatchError: with the name of everything that differs, as recorded and as asked.
+    """
+    if found.get("format", 0) > FORMAT:
+        raise StudyMismatchError(
+            f"study '{name}' was written in format {found['format']} by searchkit {found.get('version')}, which is "
+            f"newer than the format {FORMAT} that this version reads; update searchkit"
+        )
+    recorded = found["search"]
+    differing = [
+        _difference(key, recorded.get(key), value)
+        for key, value in wanted["search"].items()
+        if _ordered(recorded.get(key)) != _ordered(value)
+    ]
+    if differing:
+        raise StudyMismatchError(
+            f"study '{name}' holds another search; it differs in {'; '.join(differing)}. "
+            "Give another name, or call it as it was begun"
+        )
+
+
+def plain(value: Any) -> Any:
+    """JSON values as they come back from a record: tuples as lists, numpy's numbers as Python's.
+
+    Raises:
+        SearchkitError: something inside cannot be recorded.
+    """
+    try:
+        return json.loads(json.dumps(value, default=_python))
+    except (TypeError, ValueError) as error:
+        raise SearchkitError(f"the search cannot be recorded: {error}") from error
+
+
+def _python(value: Any) -> Any:
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    raise TypeError(f"{value!r} is not a JSON value")
+
+
+def _ordered(value: Any) -> Any:
+    """Mappings as pairs, so that the order of objectives counts: it is that of Optuna's values."""
+    return list(value.items()) if isinstance(value, dict) else value
+
+
+def _difference(key: str, recorded: Any, asked: Any) -> str:
+    """What differs, down to the entry of a dictionary."""
+    if isinstance(recorded, dict) and isinstance(asked, dict):
+        inner = [name for name in {**recorded, **asked} if recorded.get(name) != asked.get(name)]
+        if not inner:
+            return f"the order of {key} (recorded {', '.join(recorded)}, asked {', '.join(asked)})"
+        if "name" not in inner:
+            return ", ".join(_difference(f"{key}.{name}", recorded.get(name), asked.get(name)) for name in inner)
+        recorded, asked = recorded.get("name"), asked.get("name")
+    was, now = (text if len(text) <= 60 else text[:57] + "..." for text in (str(recorded), str(asked)))
+    return f"{key} (recorded {was}, asked {now})"

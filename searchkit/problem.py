@@ -83,22 +83,34 @@ class Problem:
         return np.concatenate(found)
 
     def descend(self, code: Codes, rng: np.random.Generator, restarts: int = 5) -> Codes:
-        """``(1, d)`` allowed candidate reached from ``code`` ``(d,)`` by single changes, or ``(0, d)``."""
+        """``(1, d)`` allowed candidate reached from ``code`` ``(d,)`` by single changes, or ``(0, d)``.
+
+        The first change that is found to help is taken: looking at all of them would cost seconds a step where each
+        is built to be counted.
+        """
         for _ in range(restarts):
             excess = float(self.excess(code[None])[0])
             while excess > 0:
-                near = self.space.neighbours(code)
-                if not len(near):
+                step, least = self._improvement(code, excess, rng)
+                if least >= excess:
                     break
-                near = near[rng.permutation(len(near))]  # ties are broken at random, not by column order
-                steps = self.excess(near)
-                if steps.min() >= excess:
-                    break
-                code, excess = near[int(steps.argmin())], float(steps.min())
+                code, excess = step, least
             if excess <= 0:
                 return code[None]
             code = self.space.sample(1, rng)[0]
         return np.empty((0, self.space.n_choices), dtype=np.int64)
+
+    def _improvement(self, code: Codes, excess: float, rng: np.random.Generator) -> tuple[Codes, float]:
+        """A neighbour with less excess and that excess, or ``code`` and ``excess`` where none has less."""
+        near = self.space.neighbours(code)
+        near = near[rng.permutation(len(near))]
+        start, size = 0, 2
+        while start < len(near):
+            steps = self.excess(near[start : start + size])
+            if steps.min() < excess:
+                return near[start + int(steps.argmin())], float(steps.min())
+            start, size = start + size, 2 * size
+        return code, excess
 
 
 @runtime_checkable

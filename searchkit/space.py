@@ -7,6 +7,7 @@ option. Dictionaries exist only at the two doors, :meth:`Space.encode` and :meth
 from __future__ import annotations
 
 import copy
+import enum
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ Codes = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
-_SCALARS = (str, int, float, bool, type(None))
+Label = str | int | float | bool | None
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,8 @@ class Choice:
     Args:
         name: unique within a space.
         options: two or more distinct values (one is allowed: a decision already taken). Anything may be
-            an option; strings and numbers are recorded as they are, the rest by ``str``.
+            an option; strings and numbers are recorded as they are, functions and classes by name, the rest by
+            ``str``.
         ordered: the options lie on a scale (widths, depths, a grid of learning rates), so that
             neighbouring options are alike.
     """
@@ -54,29 +56,35 @@ class Choice:
         object.__setattr__(self, "ordered", bool(ordered))
         if not self.options:
             raise SpaceError(f"choice '{name}' has no options; give at least one")
+        object.__setattr__(self, "_labels", _labels(self.options))
         labels = [str(label) for label in self.labels]
+        for label in labels:
+            if " at 0x" in label:
+                raise SpaceError(
+                    f"choice '{name}' has an option without a name, {label}: a record could not tell it in another "
+                    "process. Give strings, and look the objects up by them where you build; or a __str__ of its own"
+                )
         twice = {label for label in labels if labels.count(label) > 1}
         if twice:
-            raise SpaceError(f"choice '{name}' lists {', '.join(sorted(twice))} more than once; options must differ")
+            hint = "; define functions by def, each under its own name" if "<lambda>" in "".join(twice) else ""
+            raise SpaceError(
+                f"choice '{name}' lists {', '.join(sorted(twice))} more than once; options must differ{hint}"
+            )
 
     @property
-    def labels(self) -> tuple[str | int | float | bool | None, ...]:
-        """The options as they are recorded: scalars as they are, anything else by its ``str``.
+    def labels(self) -> tuple[Label, ...]:
+        """The options as they are recorded: scalars as they are, functions and classes by name, others by ``str``.
 
         Scalars that compare equal (1, 1.0, True) or that JSON cannot hold (NaN) are recorded by their ``str`` too.
         """
-        plain = all(
-            isinstance(o, _SCALARS) and not (isinstance(o, float) and not math.isfinite(o)) for o in self.options
-        )
-        if plain and len(set(self.options)) == len(self.options):
-            return self.options
-        return tuple(str(option) for option in self.options)
+        labels: tuple[Label, ...] = self._labels  # type: ignore[attr-defined]  # made once, not part of its identity
+        return labels
 
     def index(self, option: Any) -> int:
         """Index of an option, given as itself or as its label."""
         for group in (self.options, self.labels):
             for i, known in enumerate(group):
-                if known is option or (type(known) is type(option) and known == option):
+                if known is option or (type(known) is type(option) and _equal(known, option)):
                     return i
         for i, known in enumerate(self.options):  # 8 for 8.0, numpy scalars: equal is enough
             if not isinstance(option, bool) and not isinstance(known, bool) and _equal(known, option):
@@ -118,7 +126,7 @@ class Space:
         self.n_options: npt.NDArray[np.int64] = np.array([len(c.options) for c in self.choices], dtype=np.int64)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}('{self.name}', {len(self.choices)} choices, {self.size:,} candidates)"
+        return f"{type(self).__name__}('{self.name}', {len(self.choices)} choices, {_readable(self.size)} candidates)"
 
     @property
     def n_choices(self) -> int:
@@ -209,9 +217,12 @@ class Space:
     def enumerate(self, limit: int = 200_000) -> Codes:
         """All distinct canonical candidates, in lexicographic order; refused above ``limit`` combinations."""
         if self.size > limit:
-            raise SpaceError(f"space '{self.name}' has {self.size:,} combinations, more than the limit of {limit:,}")
-        grid = np.indices(tuple(int(n) for n in self.n_options)).reshape(self.n_choices, -1).T
-        return np.unique(self.canonical(np.ascontiguousarray(grid, dtype=np.int64)), axis=0)
+            raise SpaceError(
+                f"space '{self.name}' has {_readable(self.size)} combinations, more than the limit of {limit:,}"
+            )
+        places = np.append(np.cumprod(self.n_options[:0:-1])[::-1], 1)  # candidate i as a number of mixed radix
+        codes = np.arange(self.size)[:, None] // places % self.n_options
+        return np.unique(self.canonical(codes), axis=0)
 
     def describe(self) -> dict[str, Any]:
         """What identifies the space in a record, as JSON values."""
@@ -305,6 +316,43 @@ class NetworkSpace(Space):
 def keys(codes: Codes) -> list[bytes]:
     """One hashable key per row; equal rows, equal keys."""
     return [row.tobytes() for row in np.ascontiguousarray(codes, dtype=np.int64)]
+
+
+def _labels(options: tuple[Any, ...]) -> tuple[Label, ...]:
+    """One label an option: what a record can hold, and as much like the option as that allows."""
+    scalars = [o for o in options if _is_scalar(o)]
+    labels: list[Label] = [
+        o if _is_scalar(o) and sum(o == other for other in scalars) == 1 else _name(o) for o in options
+    ]
+    texts = [str(label) for label in labels]
+    return tuple(
+        f"{option.__module__}.{label}" if _is_named(option) and texts.count(text) > 1 else label
+        for option, label, text in zip(options, labels, texts, strict=True)
+    )
+
+
+def _is_scalar(option: Any) -> bool:
+    """Exactly a type that JSON gives back: a subclass, such as an enumeration's, would come back as another type."""
+    return type(option) in (str, int, bool, type(None)) or (type(option) is float and math.isfinite(option))
+
+
+def _is_named(option: Any) -> bool:
+    return callable(option) and hasattr(option, "__qualname__") and hasattr(option, "__module__")
+
+
+def _name(option: Any) -> str:
+    if isinstance(option, enum.Enum):
+        return f"{type(option).__qualname__}.{option.name}"
+    return str(option.__qualname__ if _is_named(option) else option)
+
+
+def _readable(size: int) -> str:
+    """1,234 or 1.2e+30; also of numbers beyond the largest float."""
+    if size < 10**15:
+        return f"{size:,}"
+    exponent = int(math.log10(size))
+    mantissa = f"{size / 10**exponent:.1f}"
+    return f"{mantissa}e+{exponent}" if mantissa != "10.0" else f"1.0e+{exponent + 1}"
 
 
 def _equal(known: Any, option: Any) -> bool:

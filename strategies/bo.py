@@ -177,9 +177,21 @@ class _Acquisition:
 
 
 def _tamed(losses: Floats) -> Floats:
-    """Standardised losses, with the worst tail drawn in, so that a few bad candidates do not set the scale."""
+    """Standardised losses, with the worst tail drawn in, so that a few bad candidates do not set the scale.
+
+    Scaled to [-1, 1] before each step, by powers of two and so without rounding: sums, differences and squares of
+    losses around 1e306 would overflow, and those of losses beside one such outlier would vanish.
+    """
+    losses = _scaled(losses)
     low, high = np.quantile(losses, [0.25, 0.75], axis=0)
-    drawn = np.minimum(losses, high + 3 * np.maximum(high - low, 1e-12))
+    reach = np.where(high > low, high - low, high - losses.min(axis=0))
+    drawn = np.where(reach > 0, np.minimum(losses, high + 3 * reach), losses)
+    drawn = _scaled(drawn)
     spread = drawn.std(axis=0)
     standard: Floats = (drawn - drawn.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
     return standard
+
+
+def _scaled(columns: Floats) -> Floats:
+    scaled: Floats = np.ldexp(columns, -np.frexp(np.abs(columns).max(axis=0))[1])
+    return scaled

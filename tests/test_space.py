@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import enum
+import math
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from searchkit import Choice, Space
+from searchkit.errors import SpaceError
 from searchkit.observations import Observations
 from searchkit.operators import crossover, mutate
 from searchkit.pareto import hypervolume, non_dominated
@@ -100,11 +105,79 @@ def test_a_large_space_with_few_allowed_candidates_is_searched_by_steps() -> Non
 
 def test_options_of_any_kind_are_recorded_by_label_and_found_again() -> None:
     choice = Choice("c", ((3, 3), (5, 5), None))
-    assert choice.labels == ("(3, 3)", "(5, 5)", "None")
+    assert choice.labels == ("(3, 3)", "(5, 5)", None)
     assert [choice.index(option) for option in ((3, 3), "(5, 5)", None)] == [0, 1, 2]
     assert Choice("c", (1, True, 1.0)).labels == ("1", "True", "1.0")
     assert Choice("c", (1, 2, 0.5)).index(np.float64(0.5)) == 2
     assert Choice("c", np.arange(3)).labels == (0, 1, 2)
+
+
+def test_each_option_that_a_record_can_hold_is_recorded_as_it_is_beside_ones_that_it_cannot() -> None:
+    assert Choice("c", (8, "eight", None, (1, 2), float("inf"))).labels == (8, "eight", None, "(1, 2)", "inf")
+    assert Choice("c", (1, True, 2, "x")).labels == ("1", "True", 2, "x")
+    arrays = Choice("c", (np.zeros(2), np.ones(2)))
+    assert arrays.index(arrays.options[1]) == 1
+
+
+class Size(enum.IntEnum):
+    SMALL = 1
+    LARGE = 2
+
+
+class Other:
+    class Size:
+        pass
+
+
+def test_functions_classes_and_enumerations_are_recorded_by_name() -> None:
+    assert Choice("c", (math.sin, Space, partial(round, ndigits=2))).labels[:2] == ("sin", "Space")
+    assert Choice("c", tuple(Size)).labels == ("Size.SMALL", "Size.LARGE")
+    assert Choice("c", (Size, Other.Size)).labels == ("Size", "Other.Size")
+    assert Choice("c", ("Choice", Choice)).labels == ("Choice", "searchkit.space.Choice")
+    assert Choice("c", (Choice, Space)).index("Space") == Choice("c", (Choice, Space)).index(Space) == 1
+    with pytest.raises(SpaceError, match="lists .*<lambda> more than once.*define functions by def"):
+        Choice("c", (lambda x: x, lambda x: 2 * x))
+
+
+def test_an_option_that_has_no_name_but_its_address_is_refused() -> None:
+    with pytest.raises(
+        SpaceError, match=r"choice 'c' has an option without a name, <object object at 0x.*Give strings"
+    ):
+        Choice("c", (1, object()))
+
+
+def test_a_space_of_many_choices_is_enumerated_in_lexicographic_order() -> None:
+    one = [Choice(f"one{i}", ("only",)) for i in range(80)]
+    space = Space([Choice("a", range(3)), *one, Choice("b", range(2))])
+    every = space.enumerate()
+    assert every[:, [0, -1]].tolist() == [[a, b] for a in range(3) for b in range(2)]
+    assert not every[:, 1:-1].any()
+
+
+@pytest.mark.parametrize(
+    ("sizes", "words"),
+    [((12,) * 3, "1,728"), ((10,) * 30, "1.0e+30"), ((2,) * 100, "1.3e+30"), ((99,) * 400, "1.8e+798")],
+)
+def test_the_size_of_a_space_can_be_read(sizes: tuple[int, ...], words: str) -> None:
+    space = Space([Choice(f"c{i}", range(n)) for i, n in enumerate(sizes)])
+    assert repr(space) == f"Space('custom', {len(sizes)} choices, {words} candidates)"
+
+
+def test_a_descent_to_what_is_allowed_looks_at_few_candidates() -> None:
+    looked = []
+
+    def known(codes: np.ndarray) -> np.ndarray:
+        looked.append(len(codes))
+        return np.maximum(0.0, codes.sum(axis=1, keepdims=True) - 3.0)
+
+    space = Space([Choice(f"c{i}", range(6)) for i in range(20)])
+    problem = Problem(space, known=known)
+    found = problem.descend(space.sample(1, np.random.default_rng(0))[0], np.random.default_rng(1))
+    assert found.sum() <= 3
+    assert sum(looked) < 500  # of 100 neighbours a step, and some 30 steps
+    assert np.array_equal(
+        found, problem.descend(space.sample(1, np.random.default_rng(0))[0], np.random.default_rng(1))
+    )
 
 
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4), st.integers(0, 4)), max_size=12), st.integers(1, 3))

@@ -32,8 +32,8 @@ class Outcome:
 def attempt(evaluate: Evaluate, code: Codes, seed: int, needed: tuple[str, ...], limit: float | None = None) -> Outcome:
     """Run ``evaluate(code, seed)`` and check what it returns.
 
-    An exception, a missing or non-finite value of a needed metric, or more than ``limit`` seconds is the
-    candidate's failure. Only what ends the process (KeyboardInterrupt, SystemExit) passes through.
+    An exception, a call of ``sys.exit``, a missing or non-finite value of a needed metric, or more than ``limit``
+    seconds is the candidate's failure. KeyboardInterrupt is the user's and passes through.
     """
     start = time.perf_counter()
     try:
@@ -42,7 +42,7 @@ def attempt(evaluate: Evaluate, code: Codes, seed: int, needed: tuple[str, ...],
         values = _checked(returned, needed)
         if limit is not None and time.perf_counter() - start > limit:
             raise TimeLimitError(f"over its time limit of {limit:g} s")
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         text = str(error) if isinstance(error, CandidateError) else f"{type(error).__name__}: {error}"
         trace = "".join(traceback.format_exception(error)[-8:])
         return Outcome({}, text.strip(), trace[-4000:], time.perf_counter() - start)

@@ -19,12 +19,13 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from searchkit.errors import ExportError, SearchkitError
-from searchkit.evaluation import load_weights, weights_path
+from searchkit.evaluation import load_weights, own_state, weights_path
 from searchkit.trial import Trial
 
 if TYPE_CHECKING:
     from searchkit.result import Result
 
+ENDINGS = (".onnx", ".safetensors", ".json")
 TOLERANCE = 1e-3  # largest difference of logits, relative to their spread, between the network and its export
 
 
@@ -68,6 +69,8 @@ def build_network(result: Result, trial: Trial, trained: bool = True) -> Normali
 def export(result: Result, trial: Trial, path: Path) -> list[Path]:
     """Write ``path.onnx``, ``path.safetensors`` and ``path.json``, and check both networks by loading them back.
 
+    One of the three endings may be given with the path.
+
     The ONNX network takes raw images ``images (n, c, h, w)`` float32, any n, and returns ``logits (n, classes)``. The
     safetensors file holds the state of :class:`Normalised`.
 
@@ -79,11 +82,12 @@ def export(result: Result, trial: Trial, path: Path) -> list[Path]:
     if n_params != trial.values["params"]:
         raise ExportError(f"the network has {n_params:,} parameters, the measured one {trial.values['params']:,.0f}")
     path.parent.mkdir(parents=True, exist_ok=True)
-    onnx, weights, described = (path.with_name(f"{path.name}.{end}") for end in ("onnx", "safetensors", "json"))
+    stem = path.stem if path.suffix.lower() in ENDINGS else path.name
+    onnx, weights, described = (path.with_name(stem + ending) for ending in ENDINGS)
     images = _images(result, n=3)
     with torch.inference_mode():
         expected = network(images).numpy()
-    save_file({name: tensor.contiguous() for name, tensor in network.state_dict().items()}, weights)
+    save_file(own_state(network), weights)
     _check("safetensors", expected, _from_safetensors(result, trial, weights, images))
     _write_onnx(network, images, onnx)
     _check("onnx", expected, _from_onnx(onnx, images))

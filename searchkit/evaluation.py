@@ -6,8 +6,10 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
+import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -28,7 +30,11 @@ class Training:
         data: without its test part; the search never sees that.
         metrics: functions of the trained network, beside accuracy.
         folder: where the trained weights go, one safetensors file a candidate.
+        exclusive: threads take turns, since weights and dropout draw from torch's generator, of which a process has
+            one: trained side by side, two networks would depend on who came first.
     """
+
+    exclusive: ClassVar[bool] = True
 
     space: NetworkSpace
     data: Data
@@ -105,8 +111,13 @@ def save_weights(network: nn.Module, path: Path) -> None:
     """Write a network's state; a reader never sees half a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
-    save_file({name: tensor.contiguous() for name, tensor in network.state_dict().items()}, partial)
+    save_file(own_state(network), partial)
     partial.replace(path)
+
+
+def own_state(network: nn.Module) -> dict[str, torch.Tensor]:
+    """A network's state with memory of its own for each entry, as safetensors wants it; tied weights share theirs."""
+    return {name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in network.state_dict().items()}
 
 
 def load_weights(network: nn.Module, path: Path) -> None:
@@ -118,5 +129,5 @@ def _number(metric: Metric, network: nn.Module) -> float:
     assert metric.function is not None
     try:
         return float(metric.function(network))
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise CandidateError(f"metric '{metric.name}' raised {type(error).__name__}: {error}") from error

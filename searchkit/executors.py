@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import operator
 import os
 import pickle
 import signal
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ThreadPoolExecutor, wait
 from typing import Any
 
 from searchkit.attempt import Evaluate, Outcome, attempt
 from searchkit.errors import SearchkitError
 from searchkit.space import Codes
 
-_task: tuple[Evaluate, tuple[str, ...], float | None] | None = None
+_Task = tuple[Evaluate, tuple[str, ...], float | None]
+
+_task: _Task | None = None  # of a worker process
+_turn = threading.Lock()  # of evaluations that threads of one process must not run at the same time
 
 
 class Here:
@@ -79,29 +85,49 @@ class Workers:
 
             threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
             self._pool = ProcessPoolExecutor(
-                self.workers, timeout=None, initializer=_prepare, initargs=(self._task,), env=threads
+                self.workers, timeout=None, initializer=_prepare, initargs=(self._task, os.getpid()), env=threads
             )
         return self._pool
 
 
 class Elsewhere:
-    """Evaluates on a ``concurrent.futures.Executor`` that the user made (Dask's, loky's, submitit's, MPI's)."""
+    """Evaluates on a ``concurrent.futures.Executor`` that the user made (Dask's, loky's, submitit's, MPI's).
+
+    Threads get the task as it is; anything else gets it as bytes, so that lambdas reach any kind of process.
+    """
 
     def __init__(
         self, executor: Executor, evaluate: Evaluate, needed: tuple[str, ...], limit: float | None, workers: int = 1
     ) -> None:
         self.workers = workers
         self._executor = executor
-        self._task = (evaluate, needed, limit)
+        task = (evaluate, needed, limit)
+        self._task = task if isinstance(executor, ThreadPoolExecutor) else _packed(task)
 
     def run(self, jobs: Sequence[tuple[Codes, int]]) -> Iterator[tuple[int, Outcome]]:
-        """Yield ``(index of the job, outcome)`` as they finish."""
-        evaluate, needed, limit = self._task
-        futures = {
-            self._executor.submit(attempt, evaluate, code, seed, needed, limit): i
-            for i, (code, seed) in enumerate(jobs)
-        }
-        yield from _as_they_finish(futures)
+        """Yield ``(index of the job, outcome)`` as they finish.
+
+        Raises:
+            SearchkitError: the executor is closed, or broke; those that had finished were yielded before.
+        """
+        futures: dict[Future[Outcome], int] = {}
+        refused: Exception | None = None
+        for i, (code, seed) in enumerate(jobs):
+            try:
+                futures[self._executor.submit(_work_on, self._task, code, seed)] = i
+            except Exception as error:  # closed or broken; each kind of executor raises its own
+                refused = error
+                break
+        try:
+            yield from _as_they_finish(futures)
+            if refused is not None:
+                raise refused
+        except Exception as error:  # never the candidate's: attempt() has caught those
+            raise SearchkitError(
+                f"the executor, a {type(self._executor).__name__}, no longer takes or returns work "
+                f"({type(error).__name__}: {error}); the record is intact, and the same call with a working executor "
+                "continues"
+            ) from error
 
     def close(self) -> None:
         """The executor belongs to the user and stays open."""
@@ -117,8 +143,9 @@ def open_executor(
     """
     if executor is None:
         return Here(evaluate, needed, limit)
-    if isinstance(executor, int) and not isinstance(executor, bool) and executor > 0:
-        return Workers(executor, evaluate, needed, limit)
+    n = _whole(executor)
+    if n is not None and n > 0:
+        return Workers(n, evaluate, needed, limit)
     if callable(getattr(executor, "submit", None)):
         workers = getattr(executor, "_max_workers", 1)
         return Elsewhere(executor, evaluate, needed, limit, workers if isinstance(workers, int) else 1)
@@ -127,16 +154,26 @@ def open_executor(
     )
 
 
+def _whole(value: Any) -> int | None:
+    """A whole number, numpy's too; True is none."""
+    if isinstance(value, bool):
+        return None
+    try:
+        return operator.index(value)
+    except TypeError:
+        return None
+
+
 def _as_they_finish(futures: dict[Future[Outcome], int]) -> Iterator[tuple[int, Outcome]]:
     pending = set(futures)
     try:
         while pending:
             finished, pending = wait(pending, return_when=FIRST_COMPLETED)
-            broken = None
+            broken: Exception | None = None
             for future in sorted(finished, key=futures.__getitem__):
                 try:
                     outcome = future.result()
-                except BrokenExecutor as error:
+                except Exception as error:
                     broken = error  # those that finished before the break still count
                 else:
                     yield futures[future], outcome
@@ -147,7 +184,7 @@ def _as_they_finish(futures: dict[Future[Outcome], int]) -> Iterator[tuple[int, 
             future.cancel()  # the search was interrupted: what has not begun need not
 
 
-def _packed(task: tuple[Evaluate, tuple[str, ...], float | None]) -> bytes:
+def _packed(task: _Task) -> bytes:
     """The task as bytes, made once; data travel to each worker once and not with every candidate."""
     import cloudpickle
 
@@ -161,12 +198,17 @@ def _packed(task: tuple[Evaluate, tuple[str, ...], float | None]) -> bytes:
     return packed
 
 
-def _prepare(packed: bytes) -> None:
-    """Runs once in each worker."""
+def _prepare(packed: bytes, driver: int) -> None:
+    """Runs once in each worker.
+
+    Args:
+        driver: the process that started it. Asked for here, the parent of a worker whose driver was killed in the
+            seconds that its imports take would be process 1, which never ends.
+    """
     global _task
-    _task = pickle.loads(packed)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the driver, which stops the workers
-    threading.Thread(target=_leave_with, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=_leave_with, args=(driver,), daemon=True).start()
+    _task = pickle.loads(packed)
 
 
 def _leave_with(driver: int) -> None:
@@ -178,5 +220,17 @@ def _leave_with(driver: int) -> None:
 
 def _work(code: Codes, seed: int) -> Outcome:
     assert _task is not None
-    evaluate, needed, limit = _task
-    return attempt(evaluate, code, seed, needed, limit)
+    return _work_on(_task, code, seed)
+
+
+def _work_on(task: _Task | bytes, code: Codes, seed: int) -> Outcome:
+    """One evaluation; alone in its process where it says that it is ``exclusive``, the wait not counted as its time."""
+    evaluate, needed, limit = _unpacked(task) if isinstance(task, bytes) else task
+    with _turn if getattr(evaluate, "exclusive", False) else contextlib.nullcontext():
+        return attempt(evaluate, code, seed, needed, limit)
+
+
+@functools.lru_cache(maxsize=1)  # a process unpacks a task, and the data in it, once
+def _unpacked(packed: bytes) -> _Task:
+    task: _Task = pickle.loads(packed)
+    return task

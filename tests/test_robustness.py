@@ -1,0 +1,183 @@
+"""What users' code, executors and losses do at their worst ends in a sentence or a recorded failure."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import searchkit
+from searchkit import Choice, NetworkSpace, Space
+from searchkit.errors import SearchkitError
+from searchkit.executors import Workers, open_executor
+
+SPACE = Space([Choice(name, range(6)) for name in "abc"])
+DIGITS = searchkit.load_data("digits", limit=300)
+
+
+def loss(choices: dict) -> dict:
+    return {"loss": sum(choices.values())}
+
+
+def search(function=loss, strategy="random", **given):
+    given = {"budget": 12, "storage": "memory", "objectives": {"loss": "min"}} | given
+    return searchkit.run(strategy, space=SPACE, evaluate=function, **given)
+
+
+def test_a_candidate_that_calls_exit_has_failed_and_the_search_goes_on() -> None:
+    history = search(lambda c: sys.exit(3) if c["a"] == 1 else loss(c), budget=40).history
+    assert len(history) == 40
+    assert set(history[history.a == 1].reason) == {"SystemExit: 3"}
+    assert set(history[history.a != 1].state) == {"scored"}
+
+
+def processes() -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(1, mp_context=get_context("spawn"))
+
+
+@pytest.mark.slow
+def test_a_plain_process_pool_takes_lambdas_and_unpacks_the_task_once() -> None:
+    count: list[int] = []
+    here = search(lambda c: loss(c), batch=4).history
+    with processes() as pool:
+        there = search(lambda c: count.append(1) or loss(c) | {"calls": len(count)}, batch=4, executor=pool).history
+    assert count == []
+    assert there.calls.max() == 12  # the worker kept what it had unpacked
+    assert there.drop(columns=["seconds", "calls"]).equals(here.drop(columns="seconds"))
+
+
+@pytest.mark.slow
+def test_a_broken_process_pool_is_said_and_the_same_call_continues(tmp_path: Path) -> None:
+    def deadly(choices: dict) -> dict:
+        if choices["a"] == 3:
+            os._exit(9)
+        return loss(choices)
+
+    given = {"storage": tmp_path, "name": "s", "batch": 4, "budget": 20}
+    with processes() as pool, pytest.raises(SearchkitError, match="BrokenProcessPool.*record is intact") as raised:
+        search(deadly, executor=pool, **given)
+    assert "\n" not in str(raised.value)
+    assert len(search(**given, executor=None).history) == 20
+
+
+def test_a_closed_executor_is_said() -> None:
+    with ThreadPoolExecutor(2) as pool:
+        pass
+    with pytest.raises(SearchkitError, match="ThreadPoolExecutor, no longer takes .*after shutdown.*record is intact"):
+        search(executor=pool)
+
+
+def test_an_executor_that_is_closed_meanwhile_returns_what_it_had(tmp_path: Path) -> None:
+    pool = ThreadPoolExecutor(2)
+    with pytest.raises(SearchkitError, match="after shutdown"):
+        search(executor=pool, batch=4, storage=tmp_path, name="s", callbacks=[lambda *_: pool.shutdown(wait=False)])
+    assert (searchkit.load("s", tmp_path).history.state == "scored").sum() == 4
+
+
+def test_what_a_process_pool_cannot_get_is_said_before_work() -> None:
+    lock = threading.Lock()
+    with processes() as pool, pytest.raises(SearchkitError, match="cannot be sent to worker processes"):
+        search(lambda choices: loss(choices) if lock else {}, executor=pool)
+
+
+def test_whole_numbers_of_numpy_are_numbers_of_processes() -> None:
+    assert isinstance(open_executor(np.int64(2), lambda code, seed: {}, ()), Workers)
+    for wrong in (True, np.True_, 0, np.int64(-1), 1.0):
+        with pytest.raises(SearchkitError, match="is not known"):
+            open_executor(wrong, lambda code, seed: {}, ())
+
+
+def build(choices: dict, input_shape: tuple[int, int, int], n_classes: int) -> nn.Module:
+    return nn.Sequential(
+        nn.Flatten(), nn.Linear(64, choices["width"]), nn.Dropout(0.5), nn.Linear(choices["width"], 10)
+    )
+
+
+NETWORKS = NetworkSpace([Choice("width", (8, 12, 16, 20, 24, 28, 32, 36))], build, name="dropout")
+
+
+def test_threads_train_to_the_same_accuracies_as_one_process() -> None:
+    given = {"space": NETWORKS, "data": DIGITS, "budget": 8, "batch": 8, "epochs": 2, "storage": "memory"}
+    here = searchkit.run("random", **given).history.drop(columns="seconds")
+    with ThreadPoolExecutor(4) as pool:
+        there = searchkit.run("random", executor=pool, **given).history.drop(columns="seconds")
+    assert there.equals(here)
+
+
+def test_waiting_for_another_thread_is_not_a_candidates_time() -> None:
+    given = {"space": NETWORKS, "data": DIGITS, "budget": 8, "batch": 8, "epochs": 4, "storage": "memory"}
+    seconds = searchkit.run("random", **given).history.seconds
+    with ThreadPoolExecutor(8) as pool:
+        history = searchkit.run("random", executor=pool, time_limit=4 * seconds.max(), **given).history
+    assert set(history.state) == {"scored"}
+
+
+class Tied(nn.Module):
+    """Two layers with one weight."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.stem, self.first, self.second = nn.Linear(64, width), nn.Linear(width, width), nn.Linear(width, width)
+        self.second.weight = self.first.weight
+        self.head = nn.Linear(width, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = torch.relu(self.stem(x.flatten(1)))
+        return self.head(torch.relu(self.second(torch.relu(self.first(x)))))
+
+
+def tied(choices: dict, input_shape: tuple[int, int, int], n_classes: int) -> nn.Module:
+    return Tied(choices["width"])
+
+
+def test_a_network_with_tied_weights_is_trained_rebuilt_and_exported(tmp_path: Path) -> None:
+    space = NetworkSpace([Choice("width", (8, 16))], tied, name="tied")
+    result = searchkit.run("random", space=space, data=DIGITS, budget=2, epochs=4, storage=tmp_path / "runs")
+    assert set(result.history.state) == {"scored"}
+    row, network = result.front.iloc[0], result.build(0)
+    assert sum(p.numel() for p in network.parameters()) == row.params
+    with torch.inference_mode():
+        assert (network(DIGITS.val.x).argmax(1) == DIGITS.val.y).double().mean().item() == pytest.approx(row.accuracy)
+    assert len(result.export(0, tmp_path / "best")) == 3
+
+
+@pytest.mark.parametrize("given", ["q", "q.onnx", "q.json", "q.safetensors", "q.v2"])
+def test_an_ending_given_with_the_path_is_not_doubled(given: str, tmp_path: Path) -> None:
+    result = searchkit.run("random", space=NETWORKS, data=DIGITS, budget=1, epochs=1, storage="memory")
+    stem = "q.v2" if given == "q.v2" else "q"
+    written = result.export(0, tmp_path / given)
+    assert [path.name for path in written] == [f"{stem}.onnx", f"{stem}.safetensors", f"{stem}.json"]
+    assert {path.name for path in tmp_path.iterdir()} == {path.name for path in written}
+
+
+@pytest.mark.parametrize("strategy", ["bo", "nsga2"])
+def test_losses_near_the_largest_float_do_not_stop_a_search(strategy: str) -> None:
+    def huge(choices: dict) -> dict:
+        return {"loss": 1e306 * (choices["a"] - 2.5) * (1 + choices["b"]), "other": -1e307 * choices["c"]}
+
+    history = search(huge, strategy, objectives={"loss": "min", "other": "min"}, budget=16).history
+    assert set(history.state) == {"scored"}
+    assert len(history) == 16
+
+
+def test_bo_sees_differences_beside_an_outlier_and_whatever_the_scale() -> None:
+    from searchkit.strategies.bo import _tamed
+
+    losses = np.random.default_rng(0).random((40, 1))
+    plain = _tamed(losses)
+    assert plain.mean() == pytest.approx(0, abs=1e-12)
+    assert plain.std() == pytest.approx(1)
+    for scale in (1e-300, 1e306):
+        assert _tamed(losses * scale) == pytest.approx(plain, abs=1e-9)
+    losses[7] = 1e306
+    others = np.arange(40) != 7
+    assert np.ptp(_tamed(losses)[others]) > 1
+    assert np.isfinite(_tamed(np.full((5, 2), 1.7e308))).all()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -197,24 +198,60 @@ def test_worker_processes_give_the_same_history_and_a_dead_one_costs_one_candida
     assert here.drop(columns=["seconds", "reason"]).equals(result.history.drop(columns=["seconds", "reason", "worker"]))
 
 
+KILLED = """\
+import os, signal, searchkit, threading, time
+from pathlib import Path
+space = searchkit.Space([searchkit.Choice("x", range(9))])
+
+def evaluate(choices):
+    Path(f"worker-{os.getpid()}").touch()
+    time.sleep(60 * choices["x"])
+    return {"y": choices["x"]}
+
+def kill():
+    while not list(Path().glob("worker-*")):
+        time.sleep(0.01)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+threading.Thread(target=kill).start()
+searchkit.run("random", space=space, evaluate=evaluate, budget=9, objectives={"y": "max"}, executor=2)
+"""
+
+SLOW_START = """\
+import os, sys, time
+if any("loky" in argument and "tracker" not in argument for argument in sys.orig_argv):
+    open(f"worker-{os.getpid()}", "w").close()
+    time.sleep(2)
+"""
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc").exists(), reason="looks for processes in /proc")
-def test_workers_do_not_outlive_a_killed_driver(tmp_path: Path) -> None:
-    (tmp_path / "script.py").write_text(
-        "import os, signal, searchkit\n"
-        "space = searchkit.Space([searchkit.Choice('x', range(9))])\n"
-        "def stop(trial, trials):\n"
-        "    print(int(trial.values['worker']), flush=True)\n"
-        "    os.kill(os.getpid(), signal.SIGKILL)\n"
-        "searchkit.run('random', space=space, evaluate=lambda c: {'y': c['x'], 'worker': os.getpid()}, budget=9,\n"
-        "              objectives={'y': 'max'}, executor=2, callbacks=[stop])\n"
-    )
-    ended = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, stdout=subprocess.PIPE, text=True, timeout=120)
-    worker = Path("/proc") / ended.stdout.strip()
-    deadline = time.monotonic() + 20
-    while worker.exists() and "zombie" not in (worker / "status").read_text() and time.monotonic() < deadline:
+@pytest.mark.parametrize("moment", ["evaluating", "starting"])
+def test_workers_do_not_outlive_a_killed_driver(moment: str, tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(KILLED)
+    if moment == "starting":
+        (tmp_path / "sitecustomize.py").write_text(SLOW_START)
+    # output to a file: a pipe ends when the last of the driver's children has closed it, which is what is tested
+    with open(tmp_path / "output", "w") as output:
+        ended = subprocess.run(
+            [sys.executable, "script.py"], cwd=tmp_path, stdout=output, stderr=subprocess.STDOUT, timeout=120,
+            env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        )  # fmt: skip
+    assert ended.returncode == -signal.SIGKILL, (tmp_path / "output").read_text()
+    workers = [Path("/proc") / path.name.removeprefix("worker-") for path in tmp_path.glob("worker-*")]
+    assert workers
+    deadline = time.monotonic() + 60
+    while any(map(is_running, workers)) and time.monotonic() < deadline:
         time.sleep(0.2)
-    assert time.monotonic() < deadline, "the worker is still there"
+    assert not any(map(is_running, workers)), "a worker is still there"
+
+
+def is_running(process: Path) -> bool:
+    try:
+        return "zombie" not in (process / "status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def test_any_futures_executor_will_do():

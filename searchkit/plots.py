@@ -4,20 +4,35 @@ from __future__ import annotations
 
 import html
 import io
+import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from searchkit.errors import SearchkitError, UnknownNameError
+from searchkit.trial import State, Trial, front, observe
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from searchkit.result import Result
 
-_GREY, _BLUE, _ORANGE = "#9aa5b1", "#1f5fa8", "#d9730d"
+_GREY, _BLUE, _ORANGE, _RED = "#9aa5b1", "#1f5fa8", "#d9730d", "#b3403a"
 _IMAGES = (".png", ".svg", ".pdf", ".jpg", ".jpeg", ".webp")
+
+
+@dataclass(frozen=True)
+class _Points:
+    """What is drawn: the candidates whose x and y are known, in three groups."""
+
+    x: str
+    y: str
+    winners: list[Trial]  # by x
+    others: list[Trial]
+    infeasible: list[Trial]
+
+    def all(self) -> list[Trial]:
+        return [*self.winners, *self.others, *self.infeasible]
 
 
 def draw(result: Result, path: str | Path | None, x: str | None, y: str | None) -> Any:
@@ -25,36 +40,68 @@ def draw(result: Result, path: str | Path | None, x: str | None, y: str | None) 
 
     Raises:
         UnknownNameError: a metric that the study has not measured.
-        SearchkitError: nothing was scored, or a file ending that is no picture.
+        SearchkitError: no candidate has both metrics, or a file that no picture can be written to.
     """
-    target = None if path is None else Path(path)
-    if target is not None and target.suffix not in (".html", *_IMAGES):
-        raise SearchkitError(
-            f"a plot is written as .html or as {', '.join(_IMAGES)}; not '{target.suffix or target.name}'"
-        )
+    target = None if path is None else check_target(path)
     names = result.goals.names
-    known = [str(c) for c in result.history.columns[: result.history.columns.get_loc("trial")]]
-    y = y or names[0]
-    x = x or (names[1] if len(names) > 1 else "trial")
-    for name in (x, y):
-        if name not in (*known, "trial"):
-            raise UnknownNameError.of("metric to plot", name, [*known, "trial"])
-    scored = result.history[result.history["state"] == "scored"]
-    if scored.empty:
-        raise SearchkitError(f"study '{result.name}' has no scored candidate to plot")
-    figure = (
-        _interactive(result, scored, x, y) if target and target.suffix == ".html" else _picture(result, scored, x, y)
-    )
+    points = _points(result, x or (names[1] if len(names) > 1 else "trial"), y or names[0])
+    figure = _interactive(result, points) if target and target.suffix.lower() == ".html" else _picture(result, points)
     if target is not None:
         target.parent.mkdir(parents=True, exist_ok=True)
-        if target.suffix == ".html":
+        if target.suffix.lower() == ".html":
             figure.write_html(target, include_plotlyjs=True)  # one file that needs no network
         else:
             figure.savefig(target, dpi=120)
     return figure
 
 
-def _picture(result: Result, scored: pd.DataFrame, x: str, y: str) -> Any:
+def check_target(path: str | Path) -> Path:
+    """The file of a picture, if it can be one; nothing is created.
+
+    Raises:
+        SearchkitError: an ending that is no picture's, or a folder that is not there and cannot be made.
+    """
+    target = Path(path)
+    if target.suffix.lower() not in (".html", *_IMAGES):
+        raise SearchkitError(
+            f"a plot is written as .html or as {', '.join(_IMAGES)}; not '{target.suffix or target.name}'"
+        )
+    folder = next(parent for parent in target.absolute().parents if parent.exists())
+    if target.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
+        why = "is a folder" if target.is_dir() else f"cannot be written in {folder}"
+        raise SearchkitError(f"the plot '{target}' {why}")
+    return target
+
+
+def _points(result: Result, x: str, y: str) -> _Points:
+    measured = dict.fromkeys([*result.goals.metrics, *(name for trial in result.trials for name in trial.values)])
+    known = [*measured, *(["test_accuracy"] if result.test_accuracy else []), "trial"]
+    for name in (x, y):
+        if name not in known:
+            raise UnknownNameError.of("metric to plot", name, known)
+    best = front(result.trials, result.goals)
+    shown = [t for t in result.trials if all(np.isfinite(_value(result, t, name)) for name in (x, y))]
+    if not shown:
+        raise SearchkitError(f"study '{result.name}' has no candidate with {x} and {y} to plot")
+    kept = observe(shown, result.goals).feasible
+    return _Points(
+        x,
+        y,
+        sorted((trial for trial in best if trial in shown), key=lambda trial: _value(result, trial, x)),
+        [trial for trial, fine in zip(shown, kept, strict=True) if fine and trial not in best],
+        [t for t, fine in zip(shown, kept, strict=True) if not fine and t.state is not State.FAILED],
+    )
+
+
+def _value(result: Result, trial: Trial, name: str) -> float:
+    if name in trial.values:
+        return trial.values[name]
+    if name == "test_accuracy":
+        return result.test_accuracy.get(trial.number, float("nan"))
+    return float(trial.number) if name == "trial" else float("nan")
+
+
+def _picture(result: Result, points: _Points) -> Any:
     from matplotlib.figure import Figure
 
     class Picture(Figure):
@@ -65,90 +112,111 @@ def _picture(result: Result, scored: pd.DataFrame, x: str, y: str) -> Any:
             self.savefig(buffer, dpi=100)
             return buffer.getvalue()
 
+    def columns(trials: list[Trial], y: str = points.y) -> tuple[list[float], list[float]]:
+        return [_value(result, t, points.x) for t in trials], [_value(result, t, y) for t in trials]
+
     figure = Picture(figsize=(7, 4.6), layout="constrained")
     axes = figure.subplots()
-    winners = result.front.sort_values(x)
-    others = scored[~scored["trial"].isin(winners["trial"])]
-    axes.scatter(
-        others[x], others[y], s=22, color=_GREY, alpha=0.6, linewidths=0, label=f"{len(others)} other candidates"
-    )
-    if len(result.goals.names) == 2 and {x, y} == set(result.goals.names):
-        axes.plot(*_staircase(result, winners, x, y), color=_BLUE, linewidth=1.2, alpha=0.8)
-    axes.scatter(winners[x], winners[y], s=42, color=_BLUE, zorder=3, label=f"{len(winners)} on the front")
-    if "test_accuracy" in winners and y == "accuracy":
+    if points.infeasible:
         axes.scatter(
-            winners[x], winners["test_accuracy"], s=42, marker="x", color=_ORANGE, zorder=3,
+            *columns(points.infeasible), s=26, marker="x", color=_RED, alpha=0.6, linewidths=1,
+            label=f"{len(points.infeasible)} infeasible",
+        )  # fmt: skip
+    if points.others:
+        axes.scatter(
+            *columns(points.others), s=22, color=_GREY, alpha=0.6, linewidths=0,
+            label=f"{len(points.others)} other candidates",
+        )  # fmt: skip
+    if _is_trade_off(result, points):
+        axes.plot(*_staircase(result, points), color=_BLUE, linewidth=1.2, alpha=0.8)
+    if points.winners:
+        axes.scatter(*columns(points.winners), s=42, color=_BLUE, zorder=3, label=f"{len(points.winners)} on the front")
+    tested = points.winners if result.test_accuracy and points.y == "accuracy" else []
+    if tested:
+        axes.scatter(
+            *columns(tested, "test_accuracy"), s=42, marker="x", color=_ORANGE, zorder=3,
             label="the front on the test part",
         )  # fmt: skip
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.6g}")
-    axes.set_xlabel(_label(result, x))
-    axes.set_ylabel(_label(result, y))
+    axes.set_xlabel(_label(result, points.x))
+    axes.set_ylabel(_label(result, points.y))
     axes.set_title(result.name, fontsize=10, loc="left")
     axes.grid(alpha=0.25, linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
-    _zoom(axes, scored[y], np.concatenate([winners[y], winners.get("test_accuracy", winners[y])]))
+    _zoom(axes, columns(points.all())[1], [*columns(points.winners)[1], *columns(tested, "test_accuracy")[1]])
     axes.legend(frameon=False, fontsize=8, loc="best")
     return figure
 
 
-def _zoom(axes: Any, values: pd.Series[Any], winners: np.ndarray[Any, Any]) -> None:
+def _zoom(axes: Any, values: list[float], winners: list[float]) -> None:
     """Candidates that learned nothing would squeeze the front flat: the axis ends at the middle ones' spread."""
-    low, high = np.quantile(values, [0.1, 0.9])
-    low, high = min(low, np.nanmin(winners)), max(high, np.nanmax(winners))
+    ends = np.quantile(values, [0.1, 0.9])
+    low, high = float(np.nanmin([*ends, *winners])), float(np.nanmax([*ends, *winners]))
     margin = 0.08 * (high - low) or 0.01
-    hidden = int(((values < low - margin) | (values > high + margin)).sum())
+    hidden = sum(value < low - margin or value > high + margin for value in values)
     axes.set_ylim(low - margin, high + margin)
     if hidden:
         axes.annotate(f"{hidden} outside the picture", (0.01, 0.015), xycoords="axes fraction", fontsize=7, color=_GREY)
 
 
-def _staircase(result: Result, winners: pd.DataFrame, x: str, y: str) -> tuple[list[float], list[float]]:
+def _is_trade_off(result: Result, points: _Points) -> bool:
+    return bool(points.winners) and len(result.goals.names) == 2 and {points.x, points.y} == set(result.goals.names)
+
+
+def _staircase(result: Result, points: _Points) -> tuple[list[float], list[float]]:
     """What is attainable at each x: the front as steps."""
     directions = {objective.name: objective.direction for objective in result.goals.objectives}
-    rows = winners.sort_values(x, ascending=directions[x] == "min")
-    xs, ys = rows[x].tolist(), rows[y].tolist()
-    steps_x, steps_y = [], []
-    for i, (a, b) in enumerate(zip(xs, ys, strict=True)):
-        if i:
+    rows = points.winners if directions[points.x] == "min" else points.winners[::-1]
+    steps_x: list[float] = []
+    steps_y: list[float] = []
+    for trial in rows:
+        a, b = trial.values[points.x], trial.values[points.y]
+        if steps_y:
             steps_x.append(a)
-            steps_y.append(ys[i - 1])
+            steps_y.append(steps_y[-1])
         steps_x.append(a)
         steps_y.append(b)
     return steps_x, steps_y
 
 
-def _interactive(result: Result, scored: pd.DataFrame, x: str, y: str) -> Any:
+def _interactive(result: Result, points: _Points) -> Any:
     import plotly.graph_objects as go
 
     figure = go.Figure()
-    on_front = scored["trial"].isin(result.front["trial"])
-    for rows, name, colour, size in (
-        (scored[~on_front], "other candidates", _GREY, 7),
-        (scored[on_front].sort_values(x), "on the front", _BLUE, 10),
+    for trials, name, marker in (
+        (points.infeasible, "infeasible", {"color": _RED, "size": 7, "symbol": "x-thin-open"}),
+        (points.others, "other candidates", {"color": _GREY, "size": 7}),
+        (points.winners, "on the front", {"color": _BLUE, "size": 10}),
     ):
+        if not trials:
+            continue
         figure.add_scatter(
-            x=rows[x], y=rows[y], name=f"{len(rows)} {name}", mode="markers", marker={"color": colour, "size": size},
-            text=[_card(result, row) for _, row in rows.iterrows()], hovertemplate="%{text}<extra></extra>",
+            x=[_value(result, t, points.x) for t in trials], y=[_value(result, t, points.y) for t in trials],
+            name=f"{len(trials)} {name}", mode="markers", marker=marker, showlegend=True,
+            text=[_card(result, trial) for trial in trials], hovertemplate="%{text}<extra></extra>",
         )  # fmt: skip
-    if len(result.goals.names) == 2 and {x, y} == set(result.goals.names):
-        xs, ys = _staircase(result, result.front, x, y)
+    if _is_trade_off(result, points):
+        xs, ys = _staircase(result, points)
         figure.add_scatter(
             x=xs, y=ys, mode="lines", line={"color": _BLUE, "width": 1}, hoverinfo="skip", showlegend=False
         )
     figure.update_layout(
         template="plotly_white",
         title=html.escape(result.name),
-        xaxis_title=_label(result, x),
-        yaxis_title=_label(result, y),
+        xaxis_title=_label(result, points.x),
+        yaxis_title=_label(result, points.y),
     )
     return figure
 
 
-def _card(result: Result, row: pd.Series[Any]) -> str:
+def _card(result: Result, trial: Trial) -> str:
     """What hovering shows: the metrics and the choices of a candidate."""
-    metrics = [name for name in row.index[: row.index.get_loc("trial")] if row[name] == row[name]]
-    lines = [f"<b>candidate {row['trial']}</b>", *(f"{name} {row[name]:,.6g}" for name in metrics)]
-    lines += [f"{html.escape(name)}: {html.escape(str(row[name]))}" for name in result.space.names if name in row]
+    values = trial.values | (
+        {"test_accuracy": result.test_accuracy[trial.number]} if trial.number in result.test_accuracy else {}
+    )
+    lines = [f"<b>candidate {trial.number}</b>", *(f"{html.escape(n)} {v:,.6g}" for n, v in values.items())]
+    lines += [html.escape(f"{name}: {option}") for name, option in result.space.decode(trial.code)[0].items()]
+    lines += [html.escape(trial.reason)] if trial.reason else []
     return "<br>".join(lines)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -16,7 +17,7 @@ from torch import nn
 
 import searchkit
 from searchkit import Choice, NetworkSpace, Space
-from searchkit.errors import SearchkitError
+from searchkit.errors import SearchkitError, UnknownNameError
 from searchkit.executors import Workers, open_executor
 
 SPACE = Space([Choice(name, range(6)) for name in "abc"])
@@ -181,3 +182,77 @@ def test_bo_sees_differences_beside_an_outlier_and_whatever_the_scale() -> None:
     others = np.arange(40) != 7
     assert np.ptp(_tamed(losses)[others]) > 1
     assert np.isfinite(_tamed(np.full((5, 2), 1.7e308))).all()
+
+
+def test_the_progress_bar_ends_with_the_last_candidate(capsys: pytest.CaptureFixture[str]) -> None:
+    values = iter([3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 2])
+    search(lambda choices: {"loss": next(values)}, progress=True)  # all within one look at the front
+    last = capsys.readouterr().err.replace("\r", "\n").strip().splitlines()[-1]
+    assert "12/12 candidates [" in last
+    assert last.endswith("front 1, best loss 2]")
+
+
+def test_the_progress_bar_counts_the_seconds_down(capsys: pytest.CaptureFixture[str]) -> None:
+    search(lambda c: time.sleep(0.35) or loss(c), budget={"seconds": 1.2}, batch=9, progress=True)
+    shown = capsys.readouterr().err.replace("\r", "\n").strip().splitlines()
+    assert any("1 s left" in line for line in shown)
+    assert "0 s left" in shown[-1]
+
+
+def two(choices: dict) -> dict:
+    if choices["c"] == 0:
+        raise ValueError("no")
+    return {"loss": choices["a"] + choices["b"], "size": 10 - choices["a"]}
+
+
+BOTH = {"loss": "min", "size": "min"}
+
+
+def test_infeasible_candidates_are_drawn_apart() -> None:
+    result = search(two, objectives=BOTH, constraints={"loss": 5}, budget=40)
+    axes = result.plot().axes[0]
+    labels = [text.get_text() for text in axes.get_legend().get_texts()]
+    broken = int((result.history.loss > 5).sum())
+    others = int((result.history.loss <= 5).sum()) - len(result.front)
+    assert labels == [f"{broken} infeasible", f"{others} other candidates", f"{len(result.front)} on the front"]
+
+
+@pytest.mark.parametrize("ending", ["png", "html", "PNG"])
+def test_a_history_without_a_feasible_candidate_is_drawn(ending: str, tmp_path: Path) -> None:
+    result = search(two, objectives=BOTH, constraints={"loss": -1}, budget=20)
+    assert result.front.empty
+    figure = result.plot(tmp_path / f"picture.{ending}")
+    assert (tmp_path / f"picture.{ending}").stat().st_size > 10_000
+    n = (result.history.state == "scored").sum()
+    if ending == "html":
+        assert [trace.name for trace in figure.data] == [f"{n} infeasible"]
+
+
+def test_a_candidate_that_was_never_trained_is_drawn_where_both_metrics_are_costs() -> None:
+    result = searchkit.run(
+        "random", space=NETWORKS, data=DIGITS, objectives=("accuracy", "params", "peak_memory"), budget=8, epochs=1,
+        constraints={searchkit.Metric("twice", lambda n: 2 * sum(p.numel() for p in n.parameters())): 2500},
+        storage="memory",
+    )  # fmt: skip
+    n = int((result.history.state == "infeasible").sum())
+    assert n
+    assert f"{n} infeasible" in [
+        t.get_text() for t in result.plot(x="params", y="twice").axes[0].get_legend().get_texts()
+    ]
+    assert "infeasible" not in str([t.get_text() for t in result.plot().axes[0].get_legend().get_texts()])
+
+
+def test_what_cannot_be_drawn_is_said() -> None:
+    result = search(two, objectives=BOTH, budget=8)
+    with pytest.raises(UnknownNameError, match="unknown metric to plot 'sise': choose from loss, size, trial.*'size'"):
+        result.plot(x="sise")
+    nothing = search(lambda c: {"loss": c["a"] if c["a"] else float("nan")}, budget=8)
+    nothing.trials[:] = [trial for trial in nothing.trials if trial.state == "failed"]
+    with pytest.raises(SearchkitError, match="has no candidate with trial and loss to plot"):
+        nothing.plot()
+
+
+def test_metrics_named_like_columns_of_the_record_are_drawn() -> None:
+    result = search(lambda c: {"state": c["a"], "trial": c["b"]}, objectives={"state": "min", "trial": "min"})
+    axes = result.plot().axes[0]
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("trial", "state")

@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import re
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -39,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     logging.getLogger("searchkit").setLevel(logging.INFO)
     try:
+        _check_storage(given.storage)
         code: int = given.command(given)
     except (SearchFailedError, ExportError) as error:
         print(f"searchkit: {error}", file=sys.stderr)
@@ -47,11 +49,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"searchkit: {error}", file=sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt:
-        return INTERRUPTED
+        return _interrupted(given)
     except BrokenPipeError:  # the reader, `head` say, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
     return code
+
+
+def _interrupted(given: argparse.Namespace) -> int:
+    searching = given.command in (_run, _resume)
+    print("searchkit: interrupted" + "; the same command continues" * searching, file=sys.stderr)
+    return INTERRUPTED
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -107,6 +115,7 @@ def _run_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _resume_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", help="name of the study; see searchkit list")
+    parser.add_argument("--data", metavar="FILE", help="its .npz file, where that has moved")
     _running_arguments(parser, budget=None)
 
 
@@ -140,7 +149,7 @@ def _show_arguments(parser: argparse.ArgumentParser) -> None:
 def _export_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", help="name of the study; see searchkit list")
     parser.add_argument("row", type=int, help="row of the front, from 0; see searchkit show")
-    parser.add_argument("path", type=Path, help="where to; .onnx, .safetensors and .json are appended")
+    parser.add_argument("path", type=Path, help="where to: best makes best.onnx, best.safetensors and best.json")
     _json_argument(parser)
 
 
@@ -155,6 +164,7 @@ def _json_argument(parser: argparse.ArgumentParser) -> None:
 def _run(given: argparse.Namespace) -> int:
     from searchkit.entry import DEFAULT_BUDGET, run
 
+    _check_plot(given)
     space = given.space
     if given.space_option:
         if space is None:
@@ -164,8 +174,8 @@ def _run(given: argparse.Namespace) -> int:
     result = run(
         given.strategy,
         space=space,
-        data=_data(given.data),
-        objectives=given.objectives.split(",") if given.objectives else None,
+        data=given.data,
+        objectives=_names(given.objectives),
         constraints=_constraints(given.constraint),
         budget={"evaluations": evaluations, "seconds": given.seconds},
         batch=given.batch,
@@ -184,16 +194,18 @@ def _resume(given: argparse.Namespace) -> int:
     from searchkit.entry import run
     from searchkit.studies import read_study
 
+    _check_plot(given)
     study = read_study(given.name, given.storage)
     context = study.header["context"]
-    known_data = context.get("data", {}).get("name")
+    recorded = context.get("data", {})
+    data = given.data or recorded.get("source") or recorded.get("name")
     lacking = [
         what
         for what, there in (
             ("its evaluate function", context["kind"] == "networks"),
             ("its strategy", context["strategy"] is not None),
             ("its space", hasattr(study.space, "build")),
-            ("its data", known_data in ("digits", "fashion-mnist", "cifar-10")),
+            ("its data", str(data).endswith(".npz") or data in ("digits", "fashion-mnist", "cifar-10")),
         )
         if not there
     ]
@@ -208,7 +220,7 @@ def _resume(given: argparse.Namespace) -> int:
     result = run(
         context["strategy"],
         space=study.space,
-        data=known_data,
+        data=data,
         objectives=dict(study.header["search"]["objectives"]),
         constraints={name: tuple(ends) for name, ends in context["bounds"].items()},
         budget=budget,
@@ -224,15 +236,16 @@ def _resume(given: argparse.Namespace) -> int:
 def _show(given: argparse.Namespace) -> int:
     from searchkit.studies import load
 
+    _check_plot(given)
     result = load(given.name, given.storage)
-    if given.plot:
-        result.plot(given.plot)
     table = result.history if given.history else result.front
     if given.json:
         _print_json(table.to_dict("records"))
     else:
         print(repr(result))
         print(table.to_string() if len(table) else "nothing on the front yet")
+    if given.plot:
+        result.plot(given.plot)
     return OK
 
 
@@ -259,20 +272,50 @@ def _list(given: argparse.Namespace) -> int:
 
 
 def _report(result: Result, given: argparse.Namespace) -> int:
-    """Print what was found, and draw it."""
-    interrupted = result.stopped == "interrupted"
-    if len(result.front):
-        plot = given.plot or (result.folder.with_suffix(".png") if result.folder else None)
-        if plot is not None:
-            result.plot(plot)
+    """Print what was found, then draw it: a picture that fails costs nothing else."""
+    from searchkit.shortfall import why_nothing
+
+    found = len(result.front) > 0
     if given.json:
         _print_json({"study": result.name, "stopped": result.stopped, "front": result.front.to_dict("records")})
-        return INTERRUPTED if interrupted else OK
-    print(repr(result))
-    if len(result.front):
-        print(result.front.to_string())
-        print(f"\npicture: {plot}\nnetwork: searchkit export {result.name} 0 best")
-    return INTERRUPTED if interrupted else OK
+    else:
+        print(repr(result))
+        if found:
+            print(result.front.to_string(), end="\n\n")
+    if not found:
+        print(f"searchkit: {why_nothing(result)}", file=sys.stderr)
+    plot = given.plot or (result.folder.with_suffix(".png") if found and result.folder else None)
+    if plot is not None:
+        result.plot(plot)
+    if not given.json:
+        if plot is not None:
+            print(f"picture: {plot}")
+        if found and result.folder:
+            where = ["--storage", given.storage] if given.storage else []
+            print("network:", shlex.join(["searchkit", "export", result.name, "0", "best", *where]))
+    if result.stopped == "interrupted":
+        return _interrupted(given)
+    return OK if found else FAILED
+
+
+def _check_storage(storage: str | None) -> None:
+    if storage == "memory":
+        raise SearchkitError(
+            "a search in memory ends with the command, and nothing of it could be shown or exported; "
+            "leave --storage out, or give a folder, a .journal file or a database URL"
+        )
+
+
+def _check_plot(given: argparse.Namespace) -> None:
+    """Before the search: a picture that cannot be written is not found out after hours."""
+    if given.plot is not None:
+        from searchkit.plots import check_target
+
+        check_target(given.plot)
+
+
+def _names(text: str | None) -> list[str] | None:
+    return [name.strip() for name in text.split(",") if name.strip()] if text else None
 
 
 def _workers(given: argparse.Namespace) -> int | None:
@@ -285,24 +328,6 @@ def _workers(given: argparse.Namespace) -> int | None:
 
 def _n_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _data(text: str | None) -> Any:
-    """A name, or the arrays of an .npz file."""
-    if text is None or not text.endswith(".npz"):
-        return text
-    import numpy as np
-
-    from searchkit.errors import DataError
-
-    try:
-        with np.load(text, allow_pickle=False) as arrays:
-            missing = {"X", "y"} - set(arrays)
-            if missing:
-                raise DataError(f"{text} has arrays {', '.join(arrays)}; it needs X and y")
-            return arrays["X"], arrays["y"]
-    except (OSError, ValueError) as error:
-        raise DataError(f"{text} cannot be read: {error}") from error
 
 
 def _constraints(texts: Sequence[str]) -> dict[str, Any]:

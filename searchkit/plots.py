@@ -47,11 +47,14 @@ def draw(result: Result, path: str | Path | None, x: str | None, y: str | None) 
     points = _points(result, x or (names[1] if len(names) > 1 else "trial"), y or names[0])
     figure = _interactive(result, points) if target and target.suffix.lower() == ".html" else _picture(result, points)
     if target is not None:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if target.suffix.lower() == ".html":
-            figure.write_html(target, include_plotlyjs=True)  # one file that needs no network
-        else:
-            figure.savefig(target, dpi=120)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if target.suffix.lower() == ".html":
+                figure.write_html(target, include_plotlyjs=True)  # one file that needs no network
+            else:
+                figure.savefig(target, dpi=120)
+        except OSError as error:
+            raise SearchkitError(f"the plot '{target}' cannot be written: {error}") from error
     return figure
 
 

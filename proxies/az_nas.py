@@ -1,0 +1,76 @@
+"""AZ-NAS: expressivity, progressivity, trainability and complexity of a network's primary blocks.
+
+Lee and Ham, AZ-NAS: Assembling Zero-Cost Proxies for Network Architecture Search, CVPR 2024 (arXiv 2403.19232),
+equations 1 to 9. All four come from one forward and one backward pass. The paper adds up log(rank / n) of the four.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from searchkit.passes_count import CountPass
+from searchkit.passes_forward import Forward, ForwardRecording
+
+_EPSILON = 1e-6
+_UNTRAINABLE = -1 / _EPSILON + 2  # what a block gets that passes no gradient, and one that is the identity
+
+
+@dataclass(frozen=True)
+class AZNAS:
+    """The four signals; higher is better for each.
+
+    Args:
+        batch: number of inputs.
+    """
+
+    batch: int = 64
+
+    names = ("az_expressivity", "az_progressivity", "az_trainability", "az_complexity")
+
+    @property
+    def passes(self) -> tuple[Forward, CountPass]:
+        return Forward(frozenset({"blocks", "pullbacks"}), batch=self.batch), CountPass()
+
+    def values(self, recordings: Sequence[ForwardRecording | Mapping[str, float]]) -> Mapping[str, float]:
+        """The four by name; what needs two blocks is NaN for a network that has one."""
+        forward, counts = recordings
+        assert isinstance(forward, ForwardRecording)
+        assert isinstance(counts, Mapping)
+        entropies = [channel_entropy(block) for block in forward.blocks]
+        steps = [after - before for before, after in zip(entropies[:-1], entropies[1:], strict=True)]
+        pulled = [trainability(*pair) for pair in forward.pullbacks]
+        return {
+            "az_expressivity": sum(entropies) if entropies else math.nan,
+            "az_progressivity": min(steps) if steps else math.nan,
+            "az_trainability": sum(pulled) / len(pulled) if pulled else math.nan,
+            "az_complexity": counts["macs"],
+        }
+
+
+def channel_entropy(features: Tensor) -> float:
+    """Entropy of the normalised eigenvalues of the channels' covariance, over images and places ``(batch, c, h, w)``."""
+    rows = features.permute(0, 2, 3, 1).reshape(-1, features.shape[1])
+    rows = rows - rows.mean(dim=0)
+    eigenvalues = torch.linalg.eigvalsh(rows.T @ rows).clamp(min=0)
+    share = eigenvalues / eigenvalues.sum()
+    return float(-(share * (share + 1e-8).log()).sum())
+
+
+def trainability(cotangent: Tensor, pulled: Tensor | None) -> float:
+    """-s - 1/s + 2, at best 0: s is the spectral norm of the mean outer product of the cotangents ``(batch, c, h, w)``."""
+    if pulled is None or (pulled.shape == cotangent.shape and torch.equal(pulled, cotangent)):
+        return _UNTRAINABLE
+    stride = pulled.shape[2] // cotangent.shape[2]
+    if stride > 1:
+        side = (cotangent.shape[2] * stride, cotangent.shape[3] * stride)
+        pulled = functional.pixel_unshuffle(pulled[:, :, : side[0], : side[1]], stride)
+    n, c = cotangent.shape[0] * cotangent.shape[2] * cotangent.shape[3], cotangent.shape[1]
+    covariance = pulled.permute(0, 2, 3, 1).reshape(n, -1).T @ cotangent.permute(0, 2, 3, 1).reshape(n, c) / n
+    norm = float(torch.linalg.eigvalsh((covariance.T @ covariance).double())[-1].clamp(min=0).sqrt())
+    return -norm - 1 / (norm + _EPSILON) + 2

@@ -1,0 +1,38 @@
+"""Number of parameters: the free baseline that every other proxy has to beat."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from searchkit.costs import space_counts
+from searchkit.errors import SearchkitError
+from searchkit.space import Codes, Floats, NetworkSpace, Space
+
+
+class Params:
+    """Parameters of each candidate, exactly as built."""
+
+    name = "params"
+    needs_networks = True
+    cached = False  # counted faster than looked up
+
+    def __init__(self, space: Space) -> None:
+        self.space = network_space(space, self.name)
+
+    def score(self, codes: Codes) -> Floats:
+        """``(n,)`` numbers of parameters."""
+        return np.asarray(space_counts(self.space, codes)["params"], dtype=np.float64)
+
+
+def network_space(space: Space, name: str) -> NetworkSpace:
+    """The space, if its candidates are networks.
+
+    Raises:
+        SearchkitError: they are not, so that there is nothing to count.
+    """
+    if not isinstance(space, NetworkSpace):
+        raise SearchkitError(
+            f"proxy '{name}' needs networks and space '{space.name}' has none: "
+            "give a NetworkSpace, or use the proxy 'structure'"
+        )
+    return space

@@ -1,0 +1,54 @@
+"""ZiCo: large gradients that agree from minibatch to minibatch.
+
+Li et al., ZiCo: Zero-shot NAS via Inverse Coefficient of Variation on Gradients, ICLR 2023 (arXiv 2301.11300), equation 7.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from searchkit.errors import CandidateError
+from searchkit.passes_forward import Forward, ForwardRecording
+
+
+@dataclass(frozen=True)
+class ZiCo:
+    """Sum over layers of log(sum over weights of mean |g| / std g), over minibatches.
+
+    Args:
+        batch: labelled images in each minibatch.
+        n_batches: number of minibatches, at least 2; the paper's 2.
+    """
+
+    batch: int = 64
+    n_batches: int = 2
+
+    names = ("zico",)
+
+    def __post_init__(self) -> None:
+        if self.n_batches < 2:
+            raise ValueError(f"zico compares 2 or more minibatches, not {self.n_batches}")
+
+    @property
+    def passes(self) -> tuple[Forward, ...]:
+        reads = frozenset({"weight_gradients"})
+        return tuple(Forward(reads, batch=self.batch, index=i) for i in range(self.n_batches))
+
+    def values(self, recordings: Sequence[ForwardRecording]) -> Mapping[str, float]:
+        """``{"zico": sum}``; a layer that no gradient reaches adds nothing. Refused where the loss overflows."""
+        total = 0.0
+        for layer in zip(*(recording.weight_gradients for recording in recordings), strict=True):
+            if len(layer) == 2:  # the same as below, without stacking
+                mean, std = (layer[0].abs() + layer[1].abs()) / 2, (layer[0] - layer[1]).abs() / 2
+            else:
+                gradients = torch.stack(layer)
+                mean, std = gradients.abs().mean(dim=0), gradients.std(dim=0, correction=0)
+            ratio = float(torch.where(std > 0, mean / std, 0.0).sum())
+            if math.isnan(ratio):
+                raise CandidateError("its loss or its gradients are not finite")
+            total += math.log(ratio) if ratio > 0 else 0.0
+        return {"zico": total}

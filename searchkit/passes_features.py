@@ -1,0 +1,102 @@
+"""Feature maps of any network: its stages' outputs and its blocks' outputs, found by hooks where it does not name them.
+
+Stages come from the network's own method ``features(x) -> [outputs]`` where it has one (the built-in spaces do);
+otherwise a stage's output is the last 4-D output at each distinct resolution. A block is the smallest part that the
+author gave a class of its own (a cell, a residual block), or a Sequential of plain layers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from torch import Tensor, nn
+
+_CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
+
+
+class Maps:
+    """What :func:`recording` fills in: ``stages`` and ``blocks``, lists of ``(batch, c, h, w)`` in depth order."""
+
+    def __init__(self) -> None:
+        self.blocks: list[Tensor] = []
+        self.named: list[Tensor] = []
+        self.by_size: dict[tuple[int, ...], Tensor] = {}
+        self.open = True  # the blocks behind the last stage are the head, and no part of the features
+
+    @property
+    def stages(self) -> list[Tensor]:
+        """Outputs of the stages, shallow to deep."""
+        return self.named or list(self.by_size.values())
+
+
+@contextmanager
+def recording(network: nn.Module, *, blocks: bool) -> Iterator[Maps]:
+    """Record the feature maps of the forward pass made inside; the network is left as it was."""
+    maps = Maps()
+    own = stage_method(network)
+    watched = {id(module) for module in block_modules(network)} if blocks else set()
+    handles = []
+
+    def seen(module: nn.Module, args: Any, output: Any) -> None:
+        if not isinstance(output, Tensor) or output.ndim != 4:
+            return
+        if own is None:
+            size = tuple(output.shape[2:])
+            maps.by_size.pop(size, None)  # the last output at a size, in the order in which sizes were left
+            maps.by_size[size] = output
+        if id(module) in watched and maps.open and not any(output is known for known in maps.blocks):
+            maps.blocks.append(output)
+
+    for module in network.modules():
+        if module is not network and (id(module) in watched or own is None):
+            handles.append(module.register_forward_hook(seen))
+    if own is not None:
+
+        def features(x: Tensor) -> Any:
+            outputs = own(x)
+            maps.named, maps.open = list(outputs), False
+            return outputs
+
+        network.__dict__["features"] = features  # found before the method, by the network's own forward too
+    try:
+        yield maps
+    finally:
+        network.__dict__.pop("features", None)
+        for handle in handles:
+            handle.remove()
+
+
+def stage_method(network: nn.Module) -> Callable[[Tensor], Any] | None:
+    """The network's own ``features(x)``, where it is a method (in torchvision it is often a submodule)."""
+    method = getattr(network, "features", None)
+    return method if callable(method) and not isinstance(method, nn.Module) else None
+
+
+def stage_maps(network: nn.Module, x: Tensor) -> list[Tensor]:
+    """The stages' outputs for x, shallow to deep, without running the classifier where the network names its stages."""
+    own = stage_method(network)
+    if own is not None:
+        return list(own(x))
+    with recording(network, blocks=False) as maps:
+        network(x)
+    return maps.stages
+
+
+def block_modules(network: nn.Module) -> list[nn.Module]:
+    """The network's primary blocks; where it has none, its convolutions."""
+    found = [block for child in network.children() for block in _blocks(child)]
+    return found or [module for module in network.modules() if isinstance(module, nn.Conv2d)]
+
+
+def _blocks(module: nn.Module) -> Iterator[nn.Module]:
+    children = list(module.children())
+    if not children:
+        return
+    nested = any(list(child.children()) for child in children)
+    if isinstance(module, _CONTAINERS) and nested:
+        for child in children:
+            yield from _blocks(child)
+    else:
+        yield module

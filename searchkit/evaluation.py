@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import math
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +20,7 @@ from searchkit.data import Data
 from searchkit.errors import CandidateError
 from searchkit.metrics import Metric
 from searchkit.recipe import Recipe
+from searchkit.scoring import Scorer
 from searchkit.space import Codes, Floats, NetworkSpace
 from searchkit.training import build_seeded, train
 
@@ -55,6 +58,31 @@ class Training:
 
 
 @dataclass(frozen=True)
+class Scoring:
+    """Scores one candidate with proxies, then trains it where that is asked for; picklable.
+
+    Attributes:
+        scorer: of the proxies that are objectives or bounded.
+        then: the training, or None for a search without any.
+    """
+
+    scorer: Scorer
+    then: Training | None = None
+
+    def __call__(self, code: Codes, seed: int) -> dict[str, float]:
+        """``{proxy: score, ...}`` and what the training adds; a proxy that cannot score makes a failed candidate."""
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            scores = self.scorer(code[None])[0]
+        values = dict(zip(self.scorer.names, scores.tolist(), strict=True))
+        for name, value in values.items():
+            if not math.isfinite(value):
+                told = next((str(w.message) for w in caught if f"'{name}'" in str(w.message)), "")
+                raise CandidateError(told or f"proxy '{name}' has no score for it")
+        return values | (self.then(code, seed) if self.then else {})
+
+
+@dataclass(frozen=True)
 class CostMeter:
     """The costs of a candidate that need no training; runs in the driver, one candidate at a time.
 
@@ -69,8 +97,14 @@ class CostMeter:
 
     def __call__(self, code: Codes) -> tuple[dict[str, float], dict[str, str]]:
         """``{name: value}`` and ``{name: method}``; ``latency_ms`` comes with its relative spread."""
+        try:
+            return self._measured(code)
+        except SystemExit as error:  # of the user's build; an end of the candidate, not of the search
+            raise CandidateError(f"SystemExit: {error}") from error
+
+    def _measured(self, code: Codes) -> tuple[dict[str, float], dict[str, str]]:
         methods: dict[str, str] = {}
-        values = {name: float(column[0]) for name, column in self.counted(code[None]).items()}
+        values = {name: float(column[0]) for name, column in self._counted(code[None]).items()}
         network: nn.Module | None = None
         for name, metric in self.metrics.items():
             if metric.stage != "measured":
@@ -94,7 +128,26 @@ class CostMeter:
         return self.space.count is not None and "peak_memory" not in self.metrics
 
     def counted(self, codes: Codes) -> dict[str, Floats]:
-        """``{name: (n,)}`` for what is counted exactly: params, macs, and peak_memory where it is asked for."""
+        """``{name: (n,)}`` for what is counted exactly: params, macs, and peak_memory where it is asked for.
+
+        NaN where a candidate cannot be built: it says why, on record, when it is evaluated.
+        """
+        if self.vectorised:
+            return self._counted(codes)
+        rows = [self._counted_or_nan(code) for code in codes]
+        return {name: np.array([row[name] for row in rows], dtype=np.float64) for name in self._names}
+
+    def _counted_or_nan(self, code: Codes) -> dict[str, float]:
+        try:
+            return {name: float(column[0]) for name, column in self._counted(code[None]).items()}
+        except (Exception, SystemExit):
+            return dict.fromkeys(self._names, float("nan"))
+
+    @property
+    def _names(self) -> list[str]:
+        return ["params", "macs", *(["peak_memory"] if "peak_memory" in self.metrics else [])]
+
+    def _counted(self, codes: Codes) -> dict[str, Floats]:
         columns = dict(costs.space_counts(self.space, codes))
         if "peak_memory" in self.metrics:
             columns["peak_memory"] = costs.space_peak_memory(self.space, codes)

@@ -123,9 +123,10 @@ class Elsewhere:
             if refused is not None:
                 raise refused
         except Exception as error:  # never the candidate's: attempt() has caught those
+            said = str(error).partition("\n")[0]
             raise SearchkitError(
                 f"the executor, a {type(self._executor).__name__}, no longer takes or returns work "
-                f"({type(error).__name__}: {error}); the record is intact, and the same call with a working executor "
+                f"({type(error).__name__}: {said}); the record is intact, and the same call with a working executor "
                 "continues"
             ) from error
 

@@ -36,10 +36,14 @@ class Problem:
     _cache: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def excess(self, codes: Codes) -> Floats:
-        """``(n,)`` summed known violations; 0 where a candidate may be evaluated, NaN counts as infinite."""
+        """``(n,)`` summed known violations; 0 where a candidate may be evaluated.
+
+        NaN, of a candidate that cannot be built, is no violation: it fails when it is evaluated, with its reason on
+        record, and where all do, the search says so.
+        """
         if self.known is None:
             return np.zeros(len(codes))
-        total: Floats = np.nan_to_num(self.known(codes), nan=np.inf).sum(axis=1)
+        total: Floats = np.nansum(self.known(codes), axis=1)
         return total
 
     def allowed(self, codes: Codes) -> Bools:

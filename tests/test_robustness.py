@@ -76,6 +76,15 @@ def test_a_closed_executor_is_said() -> None:
         search(executor=pool)
 
 
+def test_whatever_a_users_executor_raises_becomes_one_line() -> None:
+    class Broken:
+        def submit(self, *given: object) -> None:
+            raise OSError("no more processes\nand a page of details")
+
+    with pytest.raises(SearchkitError, match=r"a Broken, .*\(OSError: no more processes\); the record is intact"):
+        search(executor=Broken())
+
+
 def test_an_executor_that_is_closed_meanwhile_returns_what_it_had(tmp_path: Path) -> None:
     pool = ThreadPoolExecutor(2)
     with pytest.raises(SearchkitError, match="after shutdown"):
@@ -256,3 +265,30 @@ def test_metrics_named_like_columns_of_the_record_are_drawn() -> None:
     result = search(lambda c: {"state": c["a"], "trial": c["b"]}, objectives={"state": "min", "trial": "min"})
     axes = result.plot().axes[0]
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("trial", "state")
+
+
+@pytest.mark.parametrize("constraints", [None, {"params": 5000}])
+@pytest.mark.parametrize("error", [ValueError("bad width"), SystemExit("bad width")])
+def test_a_network_that_cannot_be_built_is_a_recorded_failure_also_beside_a_bound(error, constraints) -> None:
+    def fragile(choices: dict, input_shape: tuple[int, int, int], n_classes: int) -> nn.Module:
+        if choices["width"] > 28:
+            raise error
+        return build(choices, input_shape, n_classes)
+
+    space = NetworkSpace([*NETWORKS.choices, Choice("unused", range(2))], fragile, name="fragile")
+    history = searchkit.run(
+        "random", space=space, data=DIGITS, budget=16, epochs=1, storage="memory", constraints=constraints
+    ).history
+    failed = history[history.width > 28]
+    assert len(failed) == 4
+    assert failed.reason.str.contains(r"(?:ValueError|SystemExit): bad width").all()
+    assert set(history[history.width <= 28].state) == {"scored"}
+
+
+def test_where_no_network_can_be_built_the_search_says_why_and_not_that_a_bound_is_broken() -> None:
+    def broken(choices: dict, input_shape: tuple[int, int, int], n_classes: int) -> nn.Module:
+        raise TypeError("wrong argument")
+
+    space = NetworkSpace(NETWORKS.choices, broken, name="broken")
+    with pytest.raises(SearchkitError, match="TypeError: wrong argument"):
+        searchkit.run("random", space=space, data=DIGITS, epochs=1, storage="memory", constraints={"params": 5000})

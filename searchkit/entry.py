@@ -14,6 +14,7 @@ import tempfile
 import weakref
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from searchkit.errors import SearchkitError, UnknownNameError
 from searchkit.executors import open_executor
 from searchkit.fingerprint import fingerprint
 from searchkit.header import FORMAT, plain
+from searchkit.judging import name_of, open_scorer, open_screen, read_proxies, report
 from searchkit.locations import check_name, check_storage, networks_folder
 from searchkit.objectives import Goals, check_constraints
 from searchkit.problem import Problem, Strategy
@@ -37,6 +39,7 @@ from searchkit.storage import Memory, OptunaRecord, Record
 from searchkit.task import Task, function_task
 
 DEFAULT_BUDGET = 40
+SCREEN = 16  # candidates scored by proxies for each one that is evaluated
 
 log = logging.getLogger("searchkit")
 
@@ -48,7 +51,9 @@ def run(
     data: Any = None,
     objectives: Any = None,
     constraints: dict[Any, Any] | None = None,
-    proxies: str | Sequence[str] | None = (),
+    proxies: Any = (),
+    screen: int | None = None,
+    verify: int | None = None,
     budget: Any = DEFAULT_BUDGET,
     batch: int | None = None,
     evaluate: Callable[[dict[str, Any]], dict[str, float]] | None = None,
@@ -79,7 +84,13 @@ def run(
             ("accuracy", "params") where not given. With ``evaluate``, a mapping name -> "min" or "max".
         constraints: bounds, e.g. ``{"params": 1e6, "latency_ms": (None, 5), "accuracy": 0.9}``: a number bounds the bad
             side, a pair is (low, high). Bounds on what is known without training are kept before training.
-        proxies: none are built in yet.
+        proxies: cheap signals that judge candidates before they are evaluated: names (see
+            ``searchkit.plugins.names("proxy")``), "default" for a set that holds on many spaces, or objects. More is
+            proposed than is evaluated, the proxy layer picks (:mod:`searchkit.signals`), and ``result.signals`` says
+            what each was worth. Any proxy's name is an objective too: ``objectives=("naswot", "params")`` searches
+            without training.
+        screen: candidates scored by the proxies for each one that is evaluated; 16 where not given.
+        verify: of a search without training, train the best so many: ``result.verified``.
         budget: evaluations (40), or ``{"evaluations": n, "seconds": s}``; counted over the whole study.
         batch: candidates asked for at once; one per worker for networks, the strategy's own for functions.
         device: "auto" (CUDA where there is one, else CPU), "cpu", "cuda", "cuda:1".
@@ -88,7 +99,7 @@ def run(
             or an Optuna storage.
         name: of the study; made from the call where not given.
         seed: of everything random.
-        epochs: of each candidate's training; 20 where not given.
+        epochs: of each candidate's training; 30 where not given.
         time_limit: seconds a candidate may take; beyond, it has failed.
         callbacks: called as ``callback(trial, trials)`` after every candidate; raise ``StopSearch`` to end.
         progress: show a progress bar; where not given, only in a terminal.
@@ -106,15 +117,18 @@ def run(
     check_constraints(constraints)
     if name is not None:
         check_name(name)
-    for proxy in _proxies(proxies):
-        plugins.resolve("proxy", proxy)
+    signals = read_proxies(proxies)
+    screen, verify = _whole("screen", screen, 1) or SCREEN, _whole("verify", verify, 1) or 0
     if evaluate is not None:
-        _refuse_network_arguments(data=data, epochs=epochs, device=None if device == "auto" else device)
-        task = function_task(evaluate, space, objectives, constraints)
+        looked_at = {} if signals else {"data": data, "device": None if device == "auto" else device}
+        _refuse_network_arguments(**looked_at, epochs=epochs, verify=verify or None)
+        task = function_task(evaluate, space, objectives, constraints, data, seed)
     else:
         from searchkit.networks import network_task
 
-        task = network_task(space, data, objectives, constraints, device, seed, epochs, time_limit)
+        task = network_task(space, data, objectives, constraints, device, seed, epochs, time_limit, verify)
+    if signals:
+        task = replace(task, identity=task.identity | {"proxies": [name_of(proxy) for proxy in signals]})
     in_memory = isinstance(storage, str) and storage == "memory"
     name = name or _name(task, strategy, seed)
     problem = Problem(
@@ -128,7 +142,12 @@ def run(
     if task.counted is not None:
         check_bounds(problem, task.goals.bounds, task.counted)
     begun = _begin(factory, problem, strategy)
-    call = {"batch": batch, "device": device, "epochs": epochs, "time_limit": time_limit}
+    scorer = open_scorer(task, signals, device, seed) if signals else None
+    call: dict[str, Any] = {"batch": batch, "device": device, "epochs": epochs, "time_limit": time_limit}
+    if signals:
+        call |= {"proxies": [name_of(proxy) for proxy in signals], "screen": screen}
+    if verify:
+        call |= {"verify": verify}
     header = plain(_header(task, strategy, seed, limits, call))
     with ExitStack() as stack:
         if task.in_folder is not None and in_memory:
@@ -147,9 +166,14 @@ def run(
         own = 1 if evaluate is None else int(getattr(begun, "batch", 1))
         size = batch or max(workers.workers, own)
         bar = stack.enter_context(Progress(progress, task.goals, limits, record.trials))
+        judge = None if scorer is None else open_screen(task, problem, scorer, record, screen, seed, signals)
         watching = (*task.callbacks, bar.update, *watchers)
-        search = Search(problem, begun, task.goals, task.costs, workers, record, limits, size, seed, watching)
+        search = Search(problem, begun, task.goals, task.costs, workers, record, limits, size, seed, watching, judge)
         result.stopped = search.run()
+        if judge is not None:
+            result.trust = report(judge, record)
+        if task.verify is not None:
+            task.verify(result, record, lambda training: open_executor(executor, training, ("accuracy",), time_limit))
         if task.finish is not None and record.trials:
             task.finish(result, record)
         if in_memory and task.folder is not None:
@@ -201,13 +225,6 @@ def _callbacks(given: Any) -> tuple[Callback, ...]:
         if not callable(callback):
             raise SearchkitError(f"callbacks are functions (trial, trials) -> None, not {callback!r}")
     return callbacks
-
-
-def _proxies(given: Any) -> list[str]:
-    names = [] if given is None else [given] if isinstance(given, str) else given
-    if not isinstance(names, list | tuple | set):
-        raise SearchkitError(f"proxies are names, such as ('eproxy', 'synflow'), not {given!r}")
-    return list(names)
 
 
 def _refuse_network_arguments(**given: Any) -> None:

@@ -12,7 +12,7 @@ from searchkit.objectives import DIRECTIONS, Direction
 if TYPE_CHECKING:
     from torch import nn
 
-Stage = Literal["counted", "measured", "trained"]
+Stage = Literal["counted", "measured", "scored", "trained"]  # scored: by a proxy, without training
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ BUILT_IN = {
 
 
 def read_metrics(objectives: Any, constraints: Any) -> tuple[dict[str, Metric], dict[str, Direction]]:
-    """The metrics that a network search needs, and its objectives with their directions.
+    """The metrics that a network search needs, and its objectives with their directions; any proxy is one too.
 
     Args:
         objectives: names of built-in metrics, or :class:`Metric` objects; or a mapping of name -> direction.
@@ -75,6 +75,10 @@ def read_metrics(objectives: Any, constraints: Any) -> tuple[dict[str, Metric], 
         given = [objectives] if isinstance(objectives, str | Metric) else list(objectives)
     own = {entry.name: entry for entry in [*given, *(constraints or {})] if isinstance(entry, Metric)}
     known = BUILT_IN | own
+    if any(_name(entry) not in known for entry in [*given, *(constraints or {})]):
+        from searchkit.scoring import registered_names
+
+        known = {name: Metric(name, direction="max", stage="scored") for name in registered_names()} | known
     needed: dict[str, Metric] = {}
     for entry in [*given, *(constraints or {})]:
         if _name(entry) not in known:

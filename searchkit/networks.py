@@ -11,21 +11,24 @@ import numpy as np
 
 from searchkit import plugins
 from searchkit.arrays import is_npz
+from searchkit.attempt import Evaluate
 from searchkit.data import Data, load_data
 from searchkit.devices import resolve_device
-from searchkit.errors import SpaceError
-from searchkit.evaluation import CostMeter, Training, load_weights, weights_path
+from searchkit.errors import SearchkitError, SpaceError
+from searchkit.evaluation import CostMeter, Scoring, Training, load_weights, weights_path
 from searchkit.fingerprint import fingerprint
 from searchkit.metrics import read_metrics
 from searchkit.objectives import Bound, Goals, read_bounds, read_objectives
 from searchkit.problem import LISTABLE
 from searchkit.recipe import Recipe
 from searchkit.result import Result
+from searchkit.scoring import Scorer, registered_names
 from searchkit.space import Codes, Floats, NetworkSpace, Space
 from searchkit.storage import Record
 from searchkit.task import Task
 from searchkit.training import score
 from searchkit.trial import State, Trial, front
+from searchkit.verification import Verification
 
 COUNTABLE = 500  # combinations that are all built to be counted, at some 20 ms each, to tell whether bounds can be met
 DEFAULT_OBJECTIVES = ("accuracy", "params")
@@ -41,6 +44,7 @@ def network_task(
     seed: int,
     epochs: int | None,
     time_limit: float | None,
+    verify: int = 0,
 ) -> Task:
     """Everything about a search over networks but where it is kept; see :func:`searchkit.run`."""
     where = str(resolve_device(device))
@@ -57,13 +61,22 @@ def network_task(
     own = tuple(m for m in metrics.values() if m.stage == "trained" and m.function is not None)
     trains = any(metric.stage == "trained" for metric in metrics.values())
     training = Training(space, loaded.without_test(), recipe, where, own, Path(), time_limit)
+    if verify and trains:
+        raise SearchkitError(
+            "verify trains the best of a search without training, such as objectives=('eproxy', 'params'); "
+            f"this one trains every candidate for {', '.join(n for n, m in metrics.items() if m.stage == 'trained')}"
+        )
+    given = tuple(name for name, metric in metrics.items() if metric.stage == "scored")
+    evaluate: Evaluate = training if trains else no_training
+    if given:
+        evaluate = Scoring(_scorer(given, space, loaded.without_test(), where, seed), training if trains else None)
     counted = tuple((i, b) for i, b in enumerate(goals.bounds) if metrics[b.name].stage == "counted")
     return Task(
         space=space,
         goals=goals,
-        evaluate=training if trains else no_training,
+        evaluate=evaluate,
         costs=meter,
-        needed=("accuracy", *(metric.name for metric in own)) if trains else (),
+        needed=(*given, *(("accuracy", *(metric.name for metric in own)) if trains else ())),
         identity={
             "kind": "networks",
             "data": {"name": loaded.name, "fingerprint": loaded.fingerprint},
@@ -87,9 +100,17 @@ def network_task(
         known=_Known(meter, counted, len(goals.bounds)) if counted else None,
         counted=meter.counted if counted else None,
         listable=LISTABLE if meter.vectorised else COUNTABLE,
-        in_folder=_in_folder if trains else None,
+        in_folder=_in_folder if trains or verify else None,
         finish=_TestScores(loaded, space, where) if trains and len(loaded.test) else None,
+        verify=Verification(verify, training, loaded if len(loaded.test) else None, seed) if verify else None,
+        images=loaded.without_test(),
     )
+
+
+def _scorer(signals: Sequence[str], space: NetworkSpace, data: Data, device: str, seed: int) -> Scorer:
+    """Of the proxies that give some signals."""
+    registered = registered_names()
+    return Scorer(space, list(dict.fromkeys(registered[name] for name in signals)), data, device=device, seed=seed)
 
 
 def no_training(code: Codes, seed: int) -> dict[str, float]:
@@ -99,9 +120,18 @@ def no_training(code: Codes, seed: int) -> dict[str, float]:
 
 def _in_folder(task: Task, folder: Path) -> Task:
     """The task with its trained networks kept in a folder, those of the front only."""
-    assert isinstance(task.evaluate, Training)
+    if task.verify is not None:
+        training = replace(task.verify.training, folder=folder)
+        return replace(task, verify=replace(task.verify, training=training), folder=folder)
+    evaluate: Evaluate
+    if isinstance(task.evaluate, Scoring):
+        assert task.evaluate.then is not None
+        evaluate = replace(task.evaluate, then=replace(task.evaluate.then, folder=folder))
+    else:
+        assert isinstance(task.evaluate, Training)
+        evaluate = replace(task.evaluate, folder=folder)
     keep = _KeepFront(task.goals, folder)
-    return replace(task, evaluate=replace(task.evaluate, folder=folder), folder=folder, callbacks=(keep,))
+    return replace(task, evaluate=evaluate, folder=folder, callbacks=(keep,))
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ class Recipe:
         warm_up: share of the steps in which the rate rises.
     """
 
-    epochs: int = 20
+    epochs: int = 30
     batch_size: int = 128
     lr: float = 0.1
     optimiser: Optimiser = "sgd"

@@ -47,6 +47,8 @@ class Result:
         self.space, self.goals, self.trials = space, goals, trials
         self.name, self.stopped, self.context, self.folder = name, stopped, context, folder
         self.test_accuracy: dict[int, float] = {}
+        self.verifications: dict[int, dict[str, Any]] = {}
+        self.trust: list[dict[str, Any]] | None = None
 
     def __repr__(self) -> str:
         counts = {state: sum(trial.state is state for trial in self.trials) for state in State}
@@ -71,6 +73,27 @@ class Result:
     def history(self) -> pd.DataFrame:
         """Every candidate in the order of asking; see the class."""
         return self._table(self.trials)
+
+    @cached_property
+    def signals(self) -> pd.DataFrame:
+        """What each proxy of the search was worth, most trusted first; see :attr:`searchkit.signals.Signals.trust`.
+
+        Empty for a search without proxies. params and macs stand beside them where they are known.
+        """
+        import pandas as pd
+
+        return pd.DataFrame(self.trust or [], columns=["proxy", "rho", "low", "high", "belief", "weight"])
+
+    @cached_property
+    def verified(self) -> pd.DataFrame:
+        """What ``verify=`` trained, most accurate first: as the history, with ``accuracy`` and ``test_accuracy``."""
+        table = self._table([trial for trial in self.trials if trial.number in self.verifications])
+        table = table.drop(columns=self._columns("batch", "state", "reason", "seconds"))
+        numbers = table[self._columns("trial")[0]]
+        for place, name in enumerate(("accuracy", "test_accuracy", "reason")):
+            if any(name in entry for entry in self.verifications.values()):
+                table.insert(place, name, [self.verifications[number].get(name) for number in numbers])
+        return table.sort_values("accuracy", ascending=False, ignore_index=True) if "accuracy" in table else table
 
     def best(self, metric: str | None = None, **bounds: Any) -> pd.Series[Any]:
         """The row of the front that is best in one metric, among those within bounds.
@@ -99,20 +122,21 @@ class Result:
         order = rows[metric].to_numpy(float)
         return rows.iloc[int(np.argmax(order) if directions[metric] == "max" else np.argmin(order))]
 
-    def build(self, i: int = 0, *, trained: bool = True) -> nn.Module:
+    def build(self, i: int = 0, *, trial: int | None = None, trained: bool = True) -> nn.Module:
         """The network of row ``i`` of the front, in eval mode, with the weights that were measured.
 
         It takes raw images ``(n, c, h, w)`` in the scale of the data it was trained on (0 to 255 for bytes): the
         normalisation is part of it. It returns logits ``(n, classes)``; ``result.classes`` names them.
 
         Args:
+            trial: the number of a candidate to take in place of one of the front, such as one of :attr:`verified`.
             trained: False for a freshly initialised one.
         """
         from searchkit.deploy import build_network
 
-        return build_network(self, self._trial(i), trained)
+        return build_network(self, self._trial(i, trial), trained)
 
-    def export(self, i: int, path: str | Path) -> list[Path]:
+    def export(self, i: int, path: str | Path, *, trial: int | None = None) -> list[Path]:
         """Write row ``i`` of the front as ``path.onnx``, ``path.safetensors`` and ``path.json``.
 
         The files are loaded back and their outputs compared; see :mod:`searchkit.deploy`.
@@ -122,7 +146,7 @@ class Result:
         """
         from searchkit.deploy import export
 
-        return export(self, self._trial(i), Path(path))
+        return export(self, self._trial(i, trial), Path(path))
 
     def plot(self, path: str | Path | None = None, *, x: str | None = None, y: str | None = None) -> Any:
         """Draw the front over all candidates; ``.html`` is interactive, anything else an image.
@@ -160,7 +184,11 @@ class Result:
             raise SpaceError(f"space '{self.space.name}' builds no networks")
         return self.space
 
-    def _trial(self, i: int) -> Trial:
+    def _trial(self, i: int, number: int | None = None) -> Trial:
+        if number is not None:
+            if isinstance(number, bool) or number not in range(len(self.trials)):
+                raise SearchkitError(f"'{self.name}' has candidates 0 to {len(self.trials) - 1}, not {number!r}")
+            return self.trials[int(number)]
         winners = self._winners
         if isinstance(i, bool) or not isinstance(i, int | np.integer) or not -len(winners) <= i < len(winners):
             raise SearchkitError(

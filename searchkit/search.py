@@ -17,6 +17,7 @@ from searchkit.errors import SearchFailedError, StopSearch
 from searchkit.executors import Elsewhere, Here, Workers
 from searchkit.objectives import Goals
 from searchkit.problem import Problem, Strategy, complete
+from searchkit.screening import Screen
 from searchkit.space import Codes, keys
 from searchkit.storage import Record
 from searchkit.trial import State, Trial, observe
@@ -44,6 +45,7 @@ class Search:
         executor: evaluates the rest.
         record: holds what was done already and takes what is done now.
         batch: candidates asked for at once.
+        screen: picks what is evaluated among more that are proposed, by the proxy layer; None: all that is proposed is.
         callbacks: called with every finished trial and the list of all.
     """
 
@@ -57,6 +59,7 @@ class Search:
     batch: int
     seed: int
     callbacks: Sequence[Callback] = ()
+    screen: Screen | None = None
 
     def run(self) -> str:
         """Search until the budget is spent; returns why it ended.
@@ -101,7 +104,10 @@ class Search:
         return len(trials) == trials[0].batch_size and all(trial.finished for trial in trials)
 
     def _tell(self, trials: Sequence[Trial]) -> None:
-        self.strategy.tell(observe(trials, self.goals))
+        told = observe(trials, self.goals)
+        self.strategy.tell(told)
+        if self.screen is not None:
+            self.screen.tell(told)
 
     def _ask(self, number: int, begun: list[Trial]) -> list[Trial]:
         """The trials of one batch: those recorded of it, then what the strategy asks for.
@@ -115,7 +121,11 @@ class Search:
         if len(begun) < size:  # asking again brings the same batch, of which a killed process wrote a part
             rng = np.random.default_rng([self.seed, number])
             none = np.empty((0, self.problem.space.n_choices), dtype=np.int64)
-            codes = self.problem.space.check(self.strategy.ask(size, rng, none))
+            n_asked = self.screen.proposals(size) if self.screen else size
+            codes = self.problem.space.check(self.strategy.ask(n_asked, rng, none))
+            if self.screen is not None:
+                known = self._seen.difference(key for trial in begun for key in keys(trial.code[None]))
+                codes = self.screen.pick(codes, size, known, rng)
             codes = complete(self.problem, codes, min(len(codes), size - len(begun)), self._seen, rng)
             self._seen.update(keys(codes))
             total, first = len(begun) + len(codes), len(self.record.trials)

@@ -59,6 +59,10 @@ class Record(Protocol):
         """A kept value, or None."""
         ...
 
+    def noted(self, prefix: str) -> list[Any]:
+        """Every value kept under a key that begins so."""
+        ...
+
     def close(self) -> None:
         """Let another search open the study."""
         ...
@@ -85,6 +89,10 @@ class Memory:
     def notes(self, key: str) -> Any:
         """A kept value, or None."""
         return self._notes.get(key)
+
+    def noted(self, prefix: str) -> list[Any]:
+        """Every value kept under a key that begins so."""
+        return [value for key, value in self._notes.items() if key.startswith(prefix)]
 
     def close(self) -> None:
         """Nothing to release."""
@@ -173,6 +181,10 @@ class OptunaRecord:
     def notes(self, key: str) -> Any:
         """A kept value, or None."""
         return self._study.user_attrs.get(f"searchkit:{key}")
+
+    def noted(self, prefix: str) -> list[Any]:
+        """Every value kept under a key that begins so."""
+        return [value for key, value in self._study.user_attrs.items() if key.startswith(f"searchkit:{prefix}")]
 
     def close(self) -> None:
         """Release the study."""

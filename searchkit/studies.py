@@ -38,6 +38,8 @@ class Study:
     goals: Goals
     trials: list[Trial]
     test_accuracy: dict[int, float]
+    verified: dict[int, dict[str, Any]]
+    trust: list[dict[str, Any]] | None
 
     @classmethod
     def read(cls, study: optuna.Study, space: Space | None = None) -> Study:
@@ -53,6 +55,8 @@ class Study:
             goals_of(header),
             read_trials(study, space),
             {int(number): accuracy for number, accuracy in scores.items()},
+            {int(number): entry for number, entry in (study.user_attrs.get("searchkit:verified") or {}).items()},
+            study.user_attrs.get("searchkit:trust"),
         )
 
 
@@ -73,7 +77,7 @@ def load(name: str, storage: Any = None, *, space: Space | None = None) -> Resul
         study.space, study.goals, study.trials, name, "loaded from its record", study.header["context"],
         networks_folder(storage, name),
     )  # fmt: skip
-    result.test_accuracy = study.test_accuracy
+    result.test_accuracy, result.verifications, result.trust = study.test_accuracy, study.verified, study.trust
     return result
 
 

@@ -30,6 +30,8 @@ class Task:
         counted: the costs that those are of, ``(n, d) -> {name: (n,)}``.
         listable: see :class:`~searchkit.problem.Problem`.
         finish: called with the result once, at the end (scores the winners on the test part).
+        verify: trains the best of a search without training.
+        images: what proxies look at, where the task has data.
         in_folder: ``(task, folder) -> task``, for a task that keeps files beside the record, such as trained networks.
         folder: where it keeps them.
     """
@@ -49,10 +51,18 @@ class Task:
     finish: Callable[[Result, Record], None] | None = None
     in_folder: Callable[[Task, Path], Task] | None = None
     folder: Path | None = None
+    verify: Any = None  # a Verification; torch is loaded by who makes one
+    images: Any = None  # Data
 
 
-def function_task(evaluate: Any, space: Any, objectives: Any, constraints: Any) -> Task:
-    """A search over ``evaluate(choices) -> {objective: value}``; see :func:`searchkit.run`."""
+def function_task(
+    evaluate: Any, space: Any, objectives: Any, constraints: Any, data: Any = None, seed: int = 0
+) -> Task:
+    """A search over ``evaluate(choices) -> {objective: value}``; see :func:`searchkit.run`.
+
+    Args:
+        data: images that proxies look at, where there are proxies; the function does without.
+    """
     if not callable(evaluate):
         raise SearchkitError(f"evaluate is a function (choices) -> {{objective: value}}, not {evaluate!r}")
     if isinstance(space, str):
@@ -76,7 +86,14 @@ def function_task(evaluate: Any, space: Any, objectives: Any, constraints: Any) 
         identity={"kind": "function"},
         context={"kind": "function", "function": fingerprint(evaluate)},
         label=label,
+        images=None if data is None else _images(data, seed),
     )
+
+
+def _images(data: Any, seed: int) -> Any:
+    from searchkit.data import load_data
+
+    return load_data(data, seed=seed).without_test()
 
 
 @dataclass(frozen=True)

@@ -331,3 +331,36 @@ def test_a_strategy_that_cannot_be_made_says_why() -> None:
 
 def test_nothing_given_is_nothing() -> None:
     assert len(search(storage="memory", proxies=None, callbacks=None, constraints=None).history) == 8
+
+
+def test_network_searches_with_other_builders_or_metrics_are_other_studies(tmp_path: Path) -> None:
+    from torch import nn
+
+    def space(bias: bool) -> searchkit.NetworkSpace:
+        def build(choices: dict, input_shape: tuple[int, int, int], n_classes: int) -> nn.Module:
+            return nn.Sequential(nn.Flatten(), nn.Linear(64, choices["n"]), nn.Linear(choices["n"], n_classes, bias))
+
+        return searchkit.NetworkSpace([Choice("n", (2, 4, 8))], build)
+
+    def last(power: int) -> searchkit.Metric:
+        return searchkit.Metric("size", lambda network: sum(p.numel() for p in network.parameters()) ** power)
+
+    calls = [(space(True), last(1)), (space(False), last(1)), (space(True), last(2)), (space(True), last(1))]
+    results = [
+        searchkit.run("random", space=space, objectives=(metric, "params"), budget=2, storage=tmp_path)
+        for space, metric in calls
+    ]
+    names = [result.name for result in results]
+    assert len(set(names[:3])) == 3
+    assert names[3] == names[0]
+
+
+def test_an_error_in_a_memory_search_leaves_no_folder_behind(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+
+    def fail(trial, trials):
+        raise RuntimeError("mine")
+
+    with pytest.raises(RuntimeError, match="mine"):
+        searchkit.run("random", budget=1, epochs=1, storage="memory", callbacks=[fail])
+    assert not os.listdir(tmp_path)

@@ -1,0 +1,122 @@
+"""Several proxies -> one judgement: ranks within a fixed sample, shared votes, and trust that is earned.
+
+Ranks are quantiles within a fixed reference sample, since ranks within the population would change as it does. The
+judgement is log-rank aggregation, the sum of the logarithms of the quantiles: one bad rank outweighs one good one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import norm, rankdata
+
+from searchkit.space import Floats
+
+PRIOR_RHO = 0.5  # what a proxy is taken to be worth before anything is observed
+PRIOR_WEIGHT = 4.0  # and for how many observations that belief stands
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Scores of a fixed sample of candidates, within which others are ranked.
+
+    Args:
+        scores: ``(r, p)``, NaN where a proxy cannot score; such a candidate ranks lowest.
+    """
+
+    scores: Floats
+
+    def quantiles(self, scores: Floats) -> Floats:
+        """``(n, p)`` in (0, 1), higher is better; interpolated, and drawn out beyond the best and the worst."""
+        columns = [self._column(self.scores[:, j], scores[:, j]) for j in range(scores.shape[1])]
+        return np.column_stack(columns) if columns else np.empty((len(scores), 0))
+
+    @staticmethod
+    def _column(known: Floats, new: Floats) -> Floats:
+        r = len(known)
+        finite = np.isfinite(known)
+        values, counts = np.unique(known[finite], return_counts=True)
+        if len(values) < 2:
+            return np.full(len(new), 0.5)
+        n_lost = int((~finite).sum())
+        places = (n_lost + np.cumsum(counts) - 0.5 * counts) / r
+        quantiles = np.interp(new, values, places)
+        # beyond the sample: on towards 0 and 1, by the distance in units of the spread
+        spread = float(np.subtract(*np.percentile(values, [90, 10]))) or float(np.ptp(values))
+        above, below = np.maximum(new - values[-1], 0), np.maximum(values[0] - new, 0)
+        quantiles = 1 - (1 - quantiles) / (1 + above / spread)
+        quantiles = quantiles / (1 + below / spread)
+        lowest = max(n_lost, 1) / (2 * r)
+        result: Floats = np.where(np.isnan(new), lowest, quantiles)
+        return np.clip(result, 1e-4, 1 - 1e-4)
+
+
+def shared_votes(quantiles: Floats) -> Floats:
+    """``(p,)`` weights summing to 1: proxies that rank the reference alike share one vote; constant ones have none."""
+    p = quantiles.shape[1]
+    if not p:
+        return np.empty(0)
+    varied = quantiles.std(axis=0) > 0
+    alike = np.eye(p)
+    if varied.sum() > 1:
+        ranks = rankdata(quantiles[:, varied], axis=0)
+        alike[np.ix_(varied, varied)] = np.maximum(np.atleast_2d(np.corrcoef(ranks.T)), 0) ** 2
+    votes = np.where(varied, 1 / alike.sum(axis=1), 0.0)
+    return votes / (votes.sum() or 1.0)
+
+
+def log_rank(quantiles: Floats, weights: Floats) -> Floats:
+    """``(n,)`` weighted sum of log quantiles; higher is better."""
+    judged: Floats = np.log(quantiles) @ weights
+    return judged
+
+
+@dataclass(frozen=True)
+class Trust:
+    """What one proxy was worth so far.
+
+    Attributes:
+        rho: rank correlation with what was observed, higher is better; NaN with fewer than three observations.
+        low, high: its 95 % interval.
+        belief: the correlation it is taken to have, prior and observations together.
+        weight: its share in the judgement.
+    """
+
+    rho: float
+    low: float
+    high: float
+    belief: float
+    weight: float
+
+
+def trusts(quantiles: Floats, observed: Floats, votes: Floats) -> list[Trust]:
+    """One per proxy, from the quantiles ``(n, p)`` of n observed candidates and how good they were ``(n,)``.
+
+    Belief is the mean of Fisher's z of the prior and of the observations, weighted by their numbers (Fieller's variance
+    for Spearman's rho, 1.06 / (n - 3)). The weight falls with the square of belief and is zero below zero: a proxy with
+    a vanished or flipped sign has lost it within 20 observations.
+    """
+    n, p = quantiles.shape
+    found = []
+    for j in range(p):
+        rho, low, high, belief = np.nan, -1.0, 1.0, PRIOR_RHO
+        if n >= 3:
+            rho = _spearman(quantiles[:, j], observed)
+            z, certainty = float(np.arctanh(np.clip(rho, -0.999, 0.999))), max(n - 3, 0) / 1.06
+            belief = float(np.tanh((PRIOR_WEIGHT * np.arctanh(PRIOR_RHO) + certainty * z) / (PRIOR_WEIGHT + certainty)))
+            if certainty:
+                margin = norm.ppf(0.5 + CONFIDENCE / 2) / np.sqrt(certainty)
+                low, high = float(np.tanh(z - margin)), float(np.tanh(z + margin))
+        found.append((rho, low, high, belief))
+    strength = np.array([max(belief, 0.0) ** 2 for *_, belief in found])
+    weights = votes * strength
+    weights = weights / (weights.sum() or 1.0)
+    return [Trust(*entry, weight=float(weight)) for entry, weight in zip(found, weights, strict=True)]
+
+
+def _spearman(a: Floats, b: Floats) -> float:
+    if np.ptp(a) == 0 or np.ptp(b) == 0:
+        return 0.0
+    return float(np.corrcoef(rankdata(a), rankdata(b))[0, 1])

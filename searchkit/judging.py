@@ -1,0 +1,83 @@
+"""The proxy layer of one search: proxies read, made, joined to the study's record, and their worth reported."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from searchkit import plugins
+from searchkit.errors import SearchkitError
+from searchkit.fingerprint import fingerprint
+from searchkit.problem import Problem
+from searchkit.screening import Kept, Screen
+from searchkit.signals import Signals
+from searchkit.storage import Record
+from searchkit.task import Task
+
+if TYPE_CHECKING:
+    from searchkit.scoring import Scorer
+
+DEFAULT = ("params", "macs", "jacov", "naswot", "az_nas")  # what "default" stands for
+
+
+def read_proxies(given: Any) -> list[Any]:
+    """Names and objects from what a user writes; "default" is spelt out.
+
+    Raises:
+        UnknownNameError: a name that nothing is registered under.
+        SearchkitError: something that is neither a name nor a proxy.
+    """
+    listed = [] if given is None else [given] if isinstance(given, str) else given
+    if not isinstance(listed, list | tuple | set):
+        raise SearchkitError(f"proxies are names, such as ('eproxy', 'synflow'), not {given!r}")
+    proxies: list[Any] = []
+    for proxy in listed:
+        if proxy == "default":
+            proxies += DEFAULT
+        elif isinstance(proxy, str):
+            plugins.resolve("proxy", proxy)
+            proxies.append(proxy)
+        elif hasattr(proxy, "score") or hasattr(proxy, "passes"):
+            proxies.append(proxy)
+        else:
+            raise SearchkitError(f"a proxy is a name or an object with score(codes), not {proxy!r}")
+    return proxies
+
+
+def name_of(proxy: Any) -> str:
+    """What records and tables call a proxy."""
+    if isinstance(proxy, str):
+        return proxy
+    return str(getattr(proxy, "name", None) or ",".join(getattr(proxy, "names", (type(proxy).__name__,))))
+
+
+def open_scorer(task: Task, proxies: Sequence[Any], device: str, seed: int) -> Scorer:
+    """The proxies made for the task's space and data; what cannot work on it is said here, before any work."""
+    from searchkit.scoring import Scorer
+
+    return Scorer(task.space, proxies, task.images, device=device, seed=seed)
+
+
+def open_screen(
+    task: Task, problem: Problem, scorer: Scorer, record: Record, factor: int, seed: int, proxies: Sequence[Any]
+) -> Screen:
+    """The proxy layer, with the scores that the record holds."""
+    images = getattr(task.images, "fingerprint", None)
+    kept = Kept(record, scorer, fingerprint(list(proxies), images, task.space.describe(), seed))
+    signals = Signals(task.space, scorer.names, scorer, task.goals, known=task.counted, seed=seed)
+    return Screen(problem, signals, factor, seed, kept)
+
+
+def report(screen: Screen, record: Record) -> list[dict[str, Any]]:
+    """What each proxy was worth, as rows; kept with the study."""
+    table = screen.signals.trust
+    rows = [{str(key): _plain(value) for key, value in row.items()} for row in table.to_dict("records")]
+    record.note("trust", rows)
+    if screen.kept is not None:
+        screen.kept.write()
+    return rows
+
+
+def _plain(value: Any) -> Any:
+    return None if isinstance(value, float) and math.isnan(value) else value

@@ -1,0 +1,264 @@
+"""The proxy layer: several proxies -> a prediction of every objective with its uncertainty, and what each was worth.
+
+Before anything is observed the judgement is label-free (:mod:`searchkit.aggregation`). From then on it is the known
+mean of a Gaussian process (:mod:`searchkit.gaussian`) over two groups of features: the signals' quantiles, and the
+structure of the candidate (its choices and what they add up to). Each proxy's weight follows what it was worth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.special import log_ndtr
+from scipy.stats import norm, rankdata
+
+from searchkit.aggregation import Reference, Trust, log_rank, shared_votes, trusts
+from searchkit.gaussian import Gaussian, fit
+from searchkit.objectives import Goals
+from searchkit.observations import Observations
+from searchkit.space import Codes, Floats, Space
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+N_REFERENCE = 100
+FIRST_FIT = 5  # observations before the process is fitted; until then the label-free judgement stands
+
+Score = Callable[[Codes], Floats]
+Known = Callable[[Codes], Mapping[str, Floats]]
+
+
+class Signals:
+    """Learns from what is told, as a strategy does; see the module.
+
+    Args:
+        space: of the candidates.
+        names: of the proxies' signals, p of them.
+        score: ``codes (n, d) -> (n, p)``, higher is better, NaN where a proxy cannot.
+        goals: what is predicted.
+        known: ``codes -> {objective: (n,)}``, raw values of the objectives that need no evaluation; they are exact.
+        structure: ``codes -> (n, q)`` features beside the signals; the space's own where not given.
+        n_reference: candidates within which scores are ranked; they are scored when the first prediction is made.
+        seed: of the reference sample.
+
+    The label-free judgement is of how good a network is. It is the known mean of the first objective that is not known
+    exactly (the accuracy); the others are learned from observations alone.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        names: tuple[str, ...],
+        score: Score,
+        goals: Goals,
+        *,
+        known: Known | None = None,
+        structure: Callable[[Codes], Floats] | None = None,
+        n_reference: int = N_REFERENCE,
+        seed: int = 0,
+    ) -> None:
+        self.space, self.names, self.goals = space, names, goals
+        self._score, self._known = score, known
+        self._structure = structure or space.features
+        self._n_reference, self._seed = n_reference, seed
+        self._told = Observations.empty(space.n_choices, len(goals.objectives), len(goals.bounds))
+        self._models: dict[int, Gaussian] | None = None
+        self._prepared: _Prepared | None = None
+
+    def observe(self, told: Observations) -> None:
+        """Learn one batch of outcomes; nothing is drawn."""
+        self._told = self._told + told
+        self._models = None
+
+    def quality(self, codes: Codes) -> Floats:
+        """``(n,)`` the judgement by the proxies alone, higher is better, standardised over the reference sample.
+
+        Label-free at first; the weights follow :attr:`trust`.
+        """
+        quantiles = self._ready.reference.quantiles(self._score(codes))
+        return self._judged(quantiles)
+
+    def features(self, codes: Codes) -> Floats:
+        """``(n, p)`` quantiles of the signals within the reference sample, in (0, 1): inputs for a strategy's model."""
+        return self._ready.reference.quantiles(self._score(codes))
+
+    def predict(self, codes: Codes) -> tuple[Floats, Floats]:
+        """Mean and standard deviation ``(n, k)`` of the losses, in units of the objectives (minimised).
+
+        Exact objectives have deviation 0. With fewer than five observations, what has to be learned is NaN: proxies
+        have no unit. Use :meth:`quality` then.
+        """
+        mean, std = self.latent(codes)
+        for j in self._learned:
+            observed = self._told.losses[self._told.scored, j]
+            if len(observed) < FIRST_FIT:
+                mean[:, j] = std[:, j] = np.nan
+                continue
+            centre = _loss_of(mean[:, j], observed)
+            above, below = (_loss_of(mean[:, j] + sign * std[:, j], observed) for sign in (1, -1))
+            mean[:, j], std[:, j] = centre, (above - below) / 2
+        return mean, std
+
+    def latent(self, codes: Codes) -> tuple[Floats, Floats]:
+        """Mean and standard deviation ``(n, k)`` of the losses: learned ones in normal scores, exact ones raw."""
+        n, k = len(codes), len(self.goals.objectives)
+        mean, std = np.zeros((n, k)), np.zeros((n, k))
+        for j, values in self._exact(codes).items():
+            mean[:, j] = values
+        if self._learned:
+            groups, judged = self._groups(codes)
+            for j in self._learned:
+                model = self._fitted().get(j)
+                prior = -judged if j == self._learned[0] else np.zeros(n)
+                mean[:, j], std[:, j] = model.predict(groups, prior) if model else (prior, np.full(n, 1.0))
+        return mean, std
+
+    def placed(self, told: Observations) -> Floats:
+        """``(n, k)`` losses that were told, in the coordinates of :meth:`latent`."""
+        losses = told.losses.copy()
+        fitted = self._fitted()
+        scored = self._told.losses[self._told.scored]
+        for j in self._learned:
+            if j in fitted:
+                losses[:, j] = _score_of(losses[:, j], scored[:, j])
+            elif len(told):
+                losses[:, j] = -self.quality(told.codes) if j == self._learned[0] else 0.0
+        return losses
+
+    def log_chance(self, codes: Codes) -> Floats:
+        """``(n,)`` log probability that a candidate is scored and feasible; 0 while nothing has gone wrong."""
+        model = self._fitted().get(-1)
+        if model is None:
+            return np.zeros(len(codes))
+        groups, _ = self._groups(codes)
+        mean, std = model.predict(groups, np.zeros(len(codes)))
+        chance: Floats = log_ndtr(mean / np.sqrt(std**2 + model.noise))
+        return chance
+
+    @property
+    def trust(self) -> pd.DataFrame:
+        """What each proxy was worth: a row each, most trusted first.
+
+        Columns: ``rho``, its rank correlation with what was observed of the first objective that had to be learned
+        (positive: it says better where it is better), ``low`` and ``high``, its 95 % interval, ``belief`` with the
+        prior included, and ``weight``, its share in the judgement.
+        """
+        import pandas as pd
+
+        rows = [
+            {"proxy": name, "rho": t.rho, "low": t.low, "high": t.high, "belief": t.belief, "weight": t.weight}
+            for name, t in zip(self.names, self._trust(), strict=True)
+        ]
+        table = pd.DataFrame(rows, columns=["proxy", "rho", "low", "high", "belief", "weight"])
+        return table.sort_values("weight", ascending=False, kind="stable", ignore_index=True)
+
+    @property
+    def _learned(self) -> list[int]:
+        exact = self._ready.exact
+        return [j for j, objective in enumerate(self.goals.objectives) if objective.name not in exact]
+
+    def _exact(self, codes: Codes) -> dict[int, Floats]:
+        """Losses of the objectives that are known without evaluation, by column."""
+        if self._known is None:
+            return {}
+        values = self._known(codes)
+        return {
+            j: -values[o.name] if o.direction == "max" else values[o.name]
+            for j, o in enumerate(self.goals.objectives)
+            if o.name in values
+        }
+
+    @property
+    def _ready(self) -> _Prepared:
+        if self._prepared is None:
+            self._prepared = self._prepare()
+        return self._prepared
+
+    def _prepare(self) -> _Prepared:
+        """Score the reference sample: distinct candidates of the space, the same for every search of that seed."""
+        rng = np.random.default_rng([self._seed, 20_230_215])
+        sample = self.space.sample(4 * self._n_reference, rng)
+        _, first = np.unique(sample, axis=0, return_index=True)
+        sample = sample[np.sort(first)][: self._n_reference]
+        reference = Reference(self._score(sample))
+        quantiles = reference.quantiles(reference.scores)
+        votes = shared_votes(quantiles)
+        structure = self._structure(sample)
+        exact = frozenset(self._known(sample[:1])) if self._known else frozenset[str]()
+        return _Prepared(reference, quantiles, votes, structure.mean(axis=0), structure.std(axis=0), exact)
+
+    def _judged(self, quantiles: Floats) -> Floats:
+        weights = np.array([t.weight for t in self._trust()])
+        known = log_rank(self._ready.quantiles, weights)
+        judged: Floats = (log_rank(quantiles, weights) - known.mean()) / (known.std() or 1.0)
+        return judged
+
+    def _trust(self) -> list[Trust]:
+        learned = self._learned
+        told = self._told[self._told.scored]
+        if not learned:
+            told = told[:0]
+        quantiles = self.features(told.codes) if len(told) else np.empty((0, len(self.names)))
+        observed = -told.losses[:, learned[0]] if learned else np.empty(0)
+        return trusts(quantiles, observed, self._ready.votes)
+
+    def _groups(self, codes: Codes) -> tuple[list[Floats], Floats]:
+        """The features of the process, each group with a mean square distance near 1, and the judgement."""
+        ready = self._ready
+        quantiles = self.features(codes)
+        signals = np.concatenate([(quantiles - 0.5) * np.sqrt(12), norm.ppf(quantiles) / 2], axis=1)
+        varied = ready.std > 0
+        structure = (self._structure(codes)[:, varied] - ready.mean[varied]) / ready.std[varied]
+        groups = [group / np.sqrt(2 * group.shape[1]) for group in (signals, structure) if group.shape[1]]
+        return groups, self._judged(quantiles)
+
+    def _fitted(self) -> dict[int, Gaussian]:
+        """The process of each learned objective, and under -1 that of feasibility where something went wrong."""
+        if self._models is None:
+            self._models = {}
+            scored = self._told[self._told.scored]
+            if len(scored) >= FIRST_FIT:
+                groups, judged = self._groups(scored.codes)
+                for j in self._learned:
+                    prior = -judged if j == self._learned[0] else np.zeros(len(scored))
+                    self._models[j] = fit(groups, prior, _normal_scores(scored.losses[:, j]))
+            feasible = self._told.feasible
+            if len(self._told) >= FIRST_FIT and not feasible.all():
+                groups, _ = self._groups(self._told.codes)
+                self._models[-1] = fit(groups, np.zeros(len(self._told)), np.where(feasible, 1.0, -1.0))
+        return self._models
+
+
+class _Prepared:
+    """What is computed once, of the reference sample."""
+
+    def __init__(
+        self, reference: Reference, quantiles: Floats, votes: Floats, mean: Floats, std: Floats, exact: frozenset[str]
+    ) -> None:
+        self.reference, self.quantiles, self.votes = reference, quantiles, votes
+        self.mean, self.std, self.exact = mean, std, exact  # mean and std of the structure features
+
+
+def _normal_scores(values: Floats) -> Floats:
+    """Ranks as quantiles of a normal distribution; robust to the few networks that learn nothing."""
+    scores: Floats = norm.ppf((rankdata(values) - 0.5) / len(values))
+    return scores
+
+
+def _score_of(losses: Floats, observed: Floats) -> Floats:
+    """Normal scores of losses that are among those observed."""
+    y, scores = np.sort(observed), np.sort(_normal_scores(observed))
+    placed: Floats = np.interp(losses, y, scores)
+    return placed
+
+
+def _loss_of(scores: Floats, observed: Floats) -> Floats:
+    """The way back: interpolated among what was observed, drawn out linearly beyond."""
+    y = np.sort(observed)
+    z = norm.ppf((np.arange(len(y)) + 0.5) / len(y))
+    slope = (y[-1] - y[0]) / (z[-1] - z[0])
+    beyond = np.maximum(scores - z[-1], 0) - np.maximum(z[0] - scores, 0)
+    losses: Floats = np.interp(scores, z, y) + slope * beyond
+    return losses

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from searchkit.data import load_data
     from searchkit.entry import run
     from searchkit.metrics import Metric
+    from searchkit.rating import score
     from searchkit.result import Result
     from searchkit.studies import list_studies, load
 
@@ -28,6 +29,7 @@ _LATER = {
     "load": "searchkit.studies",
     "load_data": "searchkit.data",
     "run": "searchkit.entry",
+    "score": "searchkit.rating",
 }
 
 __all__ = [
@@ -44,6 +46,7 @@ __all__ = [
     "load_data",
     "load_space",
     "run",
+    "score",
 ]
 
 

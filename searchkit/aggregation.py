@@ -1,4 +1,4 @@
-"""Several proxies -> one judgement: ranks within a fixed sample, shared votes, and trust that is earned.
+"""Several proxies -> one judgement: ranks within a fixed sample, votes, and trust that is earned.
 
 Ranks are quantiles within a fixed reference sample, since ranks within the population would change as it does. The
 judgement is log-rank aggregation, the sum of the logarithms of the quantiles: one bad rank outweighs one good one.
@@ -6,6 +6,7 @@ judgement is log-rank aggregation, the sum of the logarithms of the quantiles: o
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,21 @@ from searchkit.space import Floats
 PRIOR_RHO = 0.5  # what a proxy is taken to be worth before anything is observed
 PRIOR_WEIGHT = 4.0  # and for how many observations that belief stands
 CONFIDENCE = 0.95
+ALIKE = 0.99  # rank correlation from which two signals are one
+
+# Label-free votes, in halves and quarters, chosen on NAS-Bench-201 and NAS-Bench-Macro together (docs/benchmarks.md):
+# size, the diversity of the responses, and three properties of the layers. The reserves say much the same again, and
+# adding them to these makes the aggregate worse: they vote where none of these is asked for, and are features always.
+CORE = {
+    "macs": 1.0,
+    "az_complexity": 1.0,
+    "jacov": 1.0,
+    "az_expressivity": 0.5,
+    "az_trainability": 0.5,
+    "az_progressivity": 0.25,
+}
+RESERVE = 0.01
+RESERVES = frozenset({"params", "naswot", "synflow", "grad_norm", "zen", "zico", "swap", "eproxy"})
 
 
 @dataclass(frozen=True)
@@ -53,18 +69,30 @@ class Reference:
         return np.clip(result, 1e-4, 1 - 1e-4)
 
 
-def shared_votes(quantiles: Floats) -> Floats:
-    """``(p,)`` weights summing to 1: proxies that rank the reference alike share one vote; constant ones have none."""
-    p = quantiles.shape[1]
-    if not p:
-        return np.empty(0)
-    varied = quantiles.std(axis=0) > 0
-    alike = np.eye(p)
-    if varied.sum() > 1:
-        ranks = rankdata(quantiles[:, varied], axis=0)
-        alike[np.ix_(varied, varied)] = np.maximum(np.atleast_2d(np.corrcoef(ranks.T)), 0) ** 2
-    votes = np.where(varied, 1 / alike.sum(axis=1), 0.0)
-    return votes / (votes.sum() or 1.0)
+def shared_votes(names: Sequence[str], quantiles: Floats) -> Floats:
+    """``(p,)`` label-free weights summing to 1, from :data:`CORE`.
+
+    Signals that rank the reference all but alike share the vote of the strongest; constant ones have none. A signal of
+    a name that is not known here, a user's own, has a full vote.
+
+    Args:
+        names: of the signals.
+        quantiles: ``(r, p)`` of the reference sample.
+    """
+    p = len(names)
+    votes = np.array([CORE.get(name, RESERVE if name in RESERVES else 1.0) for name in names], dtype=np.float64)
+    votes[quantiles.std(axis=0) == 0] = 0.0
+    ranks = rankdata(quantiles, axis=0)
+    group = np.arange(p)
+    for i in range(p):
+        for j in range(i):
+            if votes[i] and votes[j] and np.corrcoef(ranks[:, i], ranks[:, j])[0, 1] > ALIKE:
+                group[group == group[i]] = group[j]
+    for g in np.unique(group):
+        inside = group == g
+        votes[inside] *= votes[inside].max() / (votes[inside].sum() or 1.0)
+    total = float(votes.sum())
+    return votes / (total or 1.0)
 
 
 def log_rank(quantiles: Floats, weights: Floats) -> Floats:

@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     logging.getLogger("searchkit").setLevel(logging.INFO)
     try:
-        _check_storage(given.storage)
+        _check_storage(getattr(given, "storage", None))
         code: int = given.command(given)
     except (SearchFailedError, ExportError) as error:
         print(f"searchkit: {error}", file=sys.stderr)
@@ -74,32 +74,36 @@ def _parser() -> argparse.ArgumentParser:
     for name, text, add, command in (
         ("run", "search for networks; the same call again continues", _run_arguments, _run),
         ("resume", "go on with a recorded search", _resume_arguments, _resume),
+        ("score", "score candidates with proxies; nothing is trained", _score_arguments, _score),
         ("show", "show the front of a recorded search", _show_arguments, _show),
         ("export", "write a network of the front as ONNX and safetensors", _export_arguments, _export),
         ("list", "list the recorded searches", _list_arguments, _list),
     ):
         sub = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
         add(sub)
-        sub.add_argument(
-            "--storage", metavar="WHERE", help="folder, .journal file or database URL of the record (searchkit-runs/)"
-        )
+        if command is not _score:
+            sub.add_argument(
+                "--storage",
+                metavar="WHERE",
+                help="folder, .journal file or database URL of the record (searchkit-runs/)",
+            )
         sub.set_defaults(command=command)
     return parser
 
 
 def _run_arguments(parser: argparse.ArgumentParser) -> None:
-    spaces, strategies = ", ".join(plugins.names("space")), ", ".join(plugins.names("strategy"))
+    strategies = ", ".join(plugins.names("strategy"))
     parser.add_argument("--strategy", default="nsga2", help=f"how to search: {strategies} (nsga2)")
-    parser.add_argument("--space", help=f"what to search: {spaces} (a small nas-bench-201)")
-    parser.add_argument(
-        "--space-option", action="append", default=[], metavar="NAME=VALUE",
-        help="an argument of the space, such as width=16; may be repeated",
-    )  # fmt: skip
-    parser.add_argument("--data", help="digits, fashion-mnist, cifar-10, or an .npz file with arrays X and y (digits)")
+    _space_arguments(parser)
     parser.add_argument(
         "--objectives", default=None, metavar="A,B",
-        help="accuracy, params, macs, peak_memory, latency_ms, separated by commas (accuracy,params)",
+        help="accuracy, params, macs, peak_memory, latency_ms, or proxies, separated by commas (accuracy,params)",
     )  # fmt: skip
+    parser.add_argument(
+        "--proxies", metavar="A,B", help="judge candidates before they are trained: default, or names; see score"
+    )
+    parser.add_argument("--screen", type=int, metavar="N", help="candidates scored for each one trained (16)")
+    parser.add_argument("--verify", type=int, metavar="N", help="of a search without training, train the N best")
     parser.add_argument(
         "--constraint", action="append", default=[], metavar="BOUND",
         help='a bound such as "params<=100000"; may be repeated',
@@ -111,6 +115,33 @@ def _run_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 (auto)")
     parser.add_argument("--time-limit", type=float, metavar="S", help="seconds a candidate may take (no limit)")
     _running_arguments(parser, budget=40)
+
+
+def _space_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--space", help=f"what to search: {', '.join(plugins.names('space'))} (a small nas-bench-201)")
+    parser.add_argument(
+        "--space-option", action="append", default=[], metavar="NAME=VALUE",
+        help="an argument of the space, such as width=16; may be repeated",
+    )  # fmt: skip
+    parser.add_argument("--data", help="digits, fashion-mnist, cifar-10, or an .npz file with arrays X and y (digits)")
+
+
+def _score_arguments(parser: argparse.ArgumentParser) -> None:
+    _space_arguments(parser)
+    parser.add_argument(
+        "--proxies",
+        metavar="A,B",
+        default="default",
+        help=f"default, or of: {', '.join(plugins.names('proxy'))} (default)",
+    )
+    parser.add_argument("--n", type=int, default=10, help="random candidates (10)")
+    parser.add_argument(
+        "--candidate", action="append", default=[], metavar="JSON",
+        help="choices to score in place of random ones, a JSON object or the file of an export; may be repeated",
+    )  # fmt: skip
+    parser.add_argument("--seed", type=int, default=0, help="of everything random (0)")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 (auto)")
+    _json_argument(parser)
 
 
 def _resume_arguments(parser: argparse.ArgumentParser) -> None:
@@ -165,17 +196,15 @@ def _run(given: argparse.Namespace) -> int:
     from searchkit.entry import DEFAULT_BUDGET, run
 
     _check_plot(given)
-    space = given.space
-    if given.space_option:
-        if space is None:
-            raise SpaceError("--space-option needs --space")
-        space = plugins.load_space(space, **dict(_option(text) for text in given.space_option))
     evaluations = given.budget if given.budget is not None or given.seconds is not None else DEFAULT_BUDGET
     result = run(
         given.strategy,
-        space=space,
+        space=_space(given),
         data=given.data,
         objectives=_names(given.objectives),
+        proxies=_names(given.proxies),
+        screen=given.screen,
+        verify=given.verify,
         constraints=_constraints(given.constraint),
         budget={"evaluations": evaluations, "seconds": given.seconds},
         batch=given.batch,
@@ -188,6 +217,41 @@ def _run(given: argparse.Namespace) -> int:
         time_limit=given.time_limit,
     )
     return _report(result, given)
+
+
+def _space(given: argparse.Namespace) -> Any:
+    if not given.space_option:
+        return given.space
+    if given.space is None:
+        raise SpaceError("--space-option needs --space")
+    return plugins.load_space(given.space, **dict(_option(text) for text in given.space_option))
+
+
+def _score(given: argparse.Namespace) -> int:
+    from searchkit.rating import score
+
+    candidates = [_candidate(text) for text in given.candidate] or given.n
+    table = score(
+        _space(given), candidates, proxies=_names(given.proxies), data=given.data, device=given.device, seed=given.seed
+    )
+    if given.json:
+        _print_json(table.to_dict("records"))
+    else:
+        print(table.to_string())
+    return OK
+
+
+def _candidate(text: str) -> dict[str, Any]:
+    """Choices from JSON, or from the JSON file that an export wrote."""
+    try:
+        path = Path(text)
+        found = json.loads(path.read_text() if text.endswith(".json") and path.exists() else text)
+    except (OSError, json.JSONDecodeError) as error:
+        raise SpaceError(f'--candidate is an object such as {{"width": 8}} or a file of it, not {text!r}') from error
+    if not isinstance(found, dict):
+        raise SpaceError(f'--candidate is an object such as {{"width": 8}}, not {text!r}')
+    choices: dict[str, Any] = found.get("choices", found)
+    return choices
 
 
 def _resume(given: argparse.Namespace) -> int:
@@ -244,6 +308,7 @@ def _show(given: argparse.Namespace) -> int:
     else:
         print(repr(result))
         print(table.to_string() if len(table) else "nothing on the front yet")
+        _print_signals(result)
     if given.plot:
         result.plot(given.plot)
     return OK
@@ -282,6 +347,7 @@ def _report(result: Result, given: argparse.Namespace) -> int:
         print(repr(result))
         if found:
             print(result.front.to_string(), end="\n\n")
+        _print_signals(result)
     if not found:
         print(f"searchkit: {why_nothing(result)}", file=sys.stderr)
     plot = given.plot or (result.folder.with_suffix(".png") if found and result.folder else None)
@@ -312,6 +378,15 @@ def _check_plot(given: argparse.Namespace) -> None:
         from searchkit.plots import check_target
 
         check_target(given.plot)
+
+
+def _print_signals(result: Result) -> None:
+    """What the proxies were worth, and what the best they found came to."""
+    if len(result.signals):
+        print("what each proxy was worth (rank correlation with what was observed, its 95 % interval, its weight):")
+        print(result.signals.to_string(index=False, float_format="{:.2f}".format, na_rep="-"), end="\n\n")
+    if len(result.verified):
+        print("verified by training:", result.verified.to_string(), sep="\n", end="\n\n")
 
 
 def _names(text: str | None) -> list[str] | None:

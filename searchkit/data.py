@@ -6,6 +6,7 @@ x is ``(n, c, h, w)``, uint8 or float32, as it came; it is normalised batch by b
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -116,7 +117,7 @@ def load_data(
         raise DataError(f"augment is one of {', '.join(get_args(Augment))}, not {augment!r}")
     labels: tuple[Label, ...] | None = None
     if is_npz(data):
-        name, data = name or Path(data).stem, read_npz(data)
+        name, data = name or re.sub(r"[^\w.+-]", "-", Path(data).stem), read_npz(data)
     if data is None or isinstance(data, str):
         known = named("digits" if data is None else data)
         train, test, labels = known.train, known.test, known.classes

@@ -18,7 +18,7 @@ from searchkit.task import Task
 if TYPE_CHECKING:
     from searchkit.scoring import Scorer
 
-DEFAULT = ("params", "macs", "jacov", "naswot", "az_nas")  # what "default" stands for
+DEFAULT = ("params", "macs", "jacov", "naswot", "synflow", "grad_norm", "az_nas")  # what "default" stands for
 
 
 def read_proxies(given: Any) -> list[Any]:

@@ -48,7 +48,7 @@ def network_task(
 ) -> Task:
     """Everything about a search over networks but where it is kept; see :func:`searchkit.run`."""
     where = str(resolve_device(device))
-    space = _space(space)
+    space = read_space(space)
     metrics, directions = read_metrics(DEFAULT_OBJECTIVES if objectives is None else objectives, constraints)
     named_bounds = {getattr(key, "name", key): limit for key, limit in (constraints or {}).items()}
     goals = Goals(
@@ -187,7 +187,12 @@ class _TestScores:
         result.test_accuracy = {int(number): accuracy for number, accuracy in scores.items()}
 
 
-def _space(space: Any) -> NetworkSpace:
+def read_space(space: Any) -> NetworkSpace:
+    """The network space that a user means: None (the default one), a name, or itself.
+
+    Raises:
+        SpaceError: it builds no networks, or is no space.
+    """
     if space is None:
         name, options = DEFAULT_SPACE
         return plugins.load_space(name, **options)

@@ -50,15 +50,17 @@ def _range(problem: Problem, name: str, counted: Counted, rng: np.random.Generat
     space = problem.space
     if space.size <= problem.listable:
         values = counted(space.enumerate(problem.listable))[name]
-        return float(values.min()), float(values.max())
+        values = values[np.isfinite(values)]  # a network that cannot be built has no count
+        return (float(values.min()), float(values.max())) if len(values) else (-np.inf, np.inf)
     ends = []
     for sign in (1.0, -1.0):
         best = np.inf
         for code in space.sample(3, rng):
             value = sign * float(counted(code[None])[name][0])
+            value = value if np.isfinite(value) else np.inf
             while True:
                 near = space.neighbours(code)
-                steps = sign * counted(near)[name]
+                steps = np.nan_to_num(sign * counted(near)[name], nan=np.inf)
                 if not len(near) or steps.min() >= value:
                     break
                 code, value = near[int(steps.argmin())], float(steps.min())

@@ -7,6 +7,7 @@ structure of the candidate (its choices and what they add up to). Each proxy's w
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from searchkit.gaussian import Gaussian, fit
 from searchkit.objectives import Goals
 from searchkit.observations import Observations
 from searchkit.space import Codes, Floats, Space
+from searchkit.structure import structure as choices_and_counts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,7 +41,8 @@ class Signals:
         score: ``codes (n, d) -> (n, p)``, higher is better, NaN where a proxy cannot.
         goals: what is predicted.
         known: ``codes -> {objective: (n,)}``, raw values of the objectives that need no evaluation; they are exact.
-        structure: ``codes -> (n, q)`` features beside the signals; the space's own where not given.
+        structure: ``codes -> (n, q)`` features beside the signals; :func:`searchkit.structure.structure` where not
+            given.
         n_reference: candidates within which scores are ranked; they are scored when the first prediction is made.
         seed: of the reference sample.
 
@@ -61,7 +64,7 @@ class Signals:
     ) -> None:
         self.space, self.names, self.goals = space, names, goals
         self._score, self._known = score, known
-        self._structure = structure or space.features
+        self._structure = structure or functools.partial(choices_and_counts, space)
         self._n_reference, self._seed = n_reference, seed
         self._told = Observations.empty(space.n_choices, len(goals.objectives), len(goals.bounds))
         self._models: dict[int, Gaussian] | None = None
@@ -184,7 +187,7 @@ class Signals:
         sample = sample[np.sort(first)][: self._n_reference]
         reference = Reference(self._score(sample))
         quantiles = reference.quantiles(reference.scores)
-        votes = shared_votes(quantiles)
+        votes = shared_votes(self.names, quantiles)
         structure = self._structure(sample)
         exact = frozenset(self._known(sample[:1])) if self._known else frozenset[str]()
         return _Prepared(reference, quantiles, votes, structure.mean(axis=0), structure.std(axis=0), exact)

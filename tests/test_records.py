@@ -311,7 +311,7 @@ def test_an_interrupt_is_not_lost() -> None:
         ({"seed": 2**130}, "seed must be a whole number from 0 to 4,294,967,295"),
         ({"time_limit": 0}, "time_limit must be a number of seconds above 0, not 0"),
         ({"data": "digits"}, "data say how networks are trained, but evaluate= was given"),
-        ({"epochs": 3, "device": "cpu"}, "epochs and device say how"),
+        ({"epochs": 3, "device": "cpu"}, "device and epochs say how"),
     ],
 )
 def test_what_cannot_be_used_is_said_in_one_sentence(given, words, tmp_path, monkeypatch) -> None:

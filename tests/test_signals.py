@@ -88,10 +88,18 @@ def test_quantiles_do_not_depend_on_the_scale_of_a_proxy() -> None:
 def test_proxies_that_agree_share_a_vote_and_constant_ones_have_none() -> None:
     rng = np.random.default_rng(0)
     a, b = rng.uniform(0.01, 0.99, (2, 200))
-    votes = shared_votes(np.column_stack([a, a, b, np.full(200, 0.5)]))
+    votes = shared_votes(("x", "y", "z", "constant"), np.column_stack([a, a**2, b, np.full(200, 0.5)]))
     assert votes[3] == 0
     assert votes[0] == votes[1] == pytest.approx(votes[2] / 2, rel=0.05)
     assert votes.sum() == pytest.approx(1)
+
+
+def test_reserves_vote_only_where_the_core_is_not_asked() -> None:
+    a, b, c = np.random.default_rng(0).uniform(0.01, 0.99, (3, 200))
+    with_core = shared_votes(("macs", "naswot", "synflow"), np.column_stack([a, b, c]))
+    assert with_core[0] > 0.95
+    alone = shared_votes(("naswot", "synflow"), np.column_stack([b, c]))
+    assert list(alone) == pytest.approx([0.5, 0.5])
 
 
 def test_a_bad_rank_outweighs_a_good_one() -> None:
@@ -316,7 +324,7 @@ def test_a_signal_can_be_an_objective_beside_a_trained_accuracy() -> None:
     assert {"accuracy", "naswot", "test_accuracy"} <= set(result.front.columns)
 
 
-@pytest.mark.filterwarnings("ignore:proxy 'naswot' has no score")  # of networks to which two small images are alike
+@pytest.mark.filterwarnings("ignore:proxy")  # of networks that tell no small images apart
 def test_networks_are_screened_by_several_proxies_at_once(tmp_path: Path) -> None:
     result = searchkit.run(
         "nsga2", proxies=("params", "naswot", "az_nas"), screen=4, budget=3, epochs=1, storage=tmp_path, name="s"

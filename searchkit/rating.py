@@ -1,0 +1,82 @@
+"""A table of what proxies say of some candidates, without a search."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from searchkit.aggregation import Reference, log_rank, shared_votes
+from searchkit.errors import SearchkitError
+from searchkit.judging import read_proxies
+from searchkit.scoring import Scorer
+from searchkit.space import NetworkSpace, Space
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FEWEST = 5  # candidates that are ranked against each other
+
+
+def score(
+    space: Any = None,
+    candidates: int | Mapping[str, Any] | Iterable[Mapping[str, Any]] = 10,
+    *,
+    proxies: Any = "default",
+    data: Any = None,
+    device: str = "auto",
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Score candidates with proxies; nothing is trained and nothing recorded.
+
+    Args:
+        space: a name, a :class:`Space` or a :class:`NetworkSpace`; as for :func:`searchkit.run`.
+        candidates: how many random ones, or dictionaries of choices.
+        proxies: names or objects; see :func:`searchkit.run`.
+        data: whose images the proxies look at; scikit-learn's digits for networks where not given.
+        device: where networks are scored.
+        seed: of random candidates, weights and noise.
+
+    Returns:
+        One row per distinct candidate: a column per signal (higher is better), ``judgement``, what they say together
+        (rank aggregation among these candidates, where there are at least five; NaN otherwise), and the choices. The
+        best judged come first.
+
+    Raises:
+        SearchkitError: one of its kinds, where something given cannot be used.
+    """
+    import pandas as pd
+
+    from searchkit.data import load_data
+    from searchkit.networks import read_space
+
+    chosen = space if isinstance(space, Space) else read_space(space)
+    images = load_data(data, seed=seed).without_test() if isinstance(chosen, NetworkSpace) else None
+    scorer = Scorer(chosen, read_proxies(proxies), images, device=device, seed=seed)
+    if not scorer.names:
+        raise SearchkitError("no proxies were given: name at least one")
+    codes = _codes(scorer.space, candidates, seed)
+    scores = scorer(codes)
+    quantiles = Reference(scores).quantiles(scores)
+    enough = len(codes) >= FEWEST
+    judged = log_rank(quantiles, shared_votes(scorer.names, quantiles)) if enough else np.full(len(codes), np.nan)
+    columns: dict[str, Any] = {name: scores[:, j] for j, name in enumerate(scorer.names)} | {"judgement": judged}
+    rows = scorer.space.decode(codes)
+    for name in scorer.space.names:
+        columns[name if name not in columns else f"{name} (choice)"] = [row[name] for row in rows]
+    by = "judgement" if enough else scorer.names[0]
+    return pd.DataFrame(columns).sort_values(by, ascending=False, kind="stable", ignore_index=True)
+
+
+def _codes(space: Space, candidates: Any, seed: int) -> Any:
+    if isinstance(candidates, int | np.integer) and not isinstance(candidates, bool):
+        if candidates < 1:
+            raise SearchkitError(f"candidates must be at least 1, not {candidates}")
+        codes = space.sample(4 * int(candidates), np.random.default_rng(seed))
+        n = int(candidates)
+    else:
+        codes = space.encode(candidates)
+        n = len(codes)
+    _, first = np.unique(codes, axis=0, return_index=True)
+    return codes[np.sort(first)][:n]

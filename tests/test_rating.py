@@ -1,0 +1,65 @@
+"""A table of what proxies say, from Python and from the command line."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+import searchkit
+from searchkit.cli import main
+from searchkit.errors import SearchkitError
+
+
+def test_random_candidates_are_scored_and_the_best_judged_come_first() -> None:
+    table = searchkit.score("macro", 6, proxies=("params", "naswot"), seed=1)
+    assert len(table) == 6
+    assert list(table.columns[:3]) == ["params", "naswot", "judgement"]
+    assert table.judgement.is_monotonic_decreasing
+    assert searchkit.score("macro", 6, proxies=("params", "naswot"), seed=1).equals(table)
+
+
+def test_given_candidates_are_scored_like_the_random_ones() -> None:
+    random = searchkit.score("macro", 5, proxies="params")
+    choices = random.drop(columns=["params", "judgement"]).to_dict("records")
+    assert searchkit.score("macro", choices[:2], proxies="params").params.tolist() == random.params[:2].tolist()
+
+
+def test_a_space_without_networks_names_the_proxies_that_work_on_it() -> None:
+    space = searchkit.Space([searchkit.Choice("a", (1, 2, 3))])
+    with pytest.raises(SearchkitError, match="builds no networks.*Proxies that work on it"):
+        searchkit.score(space, 2, proxies="naswot")
+
+
+def test_the_command_line_prints_the_table(capsys) -> None:
+    assert main(["score", "--space", "macro", "--proxies", "params,macs", "--n", "3", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert len(rows) == 3
+    candidate = {name: value for name, value in rows[0].items() if name not in ("params", "macs", "judgement")}
+    arguments = [
+        "score",
+        "--space",
+        "macro",
+        "--proxies",
+        "params,macs",
+        "--candidate",
+        json.dumps(candidate),
+        "--json",
+    ]
+    assert main(arguments) == 0
+    assert json.loads(capsys.readouterr().out)[0]["params"] == rows[0]["params"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--proxies", "parms"], "unknown proxy 'parms'"),
+        (["--n", "0"], "candidates must be at least 1"),
+        (["--candidate", "width"], "--candidate is an object such as"),
+        (["--candidate", "{}"], "says nothing of choice"),
+        (["--space", "marco"], "Did you mean 'macro'"),
+    ],
+)
+def test_what_cannot_be_scored_is_said(arguments, words, capsys) -> None:
+    assert main(["score", *arguments]) == 2
+    assert words in capsys.readouterr().err

@@ -29,7 +29,7 @@ class AZNAS:
         batch: number of inputs.
     """
 
-    batch: int = 64
+    batch: int = 32
 
     names = ("az_expressivity", "az_progressivity", "az_trainability", "az_complexity")
 

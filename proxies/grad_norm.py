@@ -20,7 +20,7 @@ class GradNorm:
         batch: number of labelled images.
     """
 
-    batch: int = 64
+    batch: int = 32
 
     names = ("grad_norm",)
 

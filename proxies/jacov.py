@@ -24,7 +24,7 @@ class Jacov:
         batch: number of images.
     """
 
-    batch: int = 64
+    batch: int = 32
 
     names = ("jacov",)
 

@@ -23,7 +23,7 @@ class SWAP:
             and the score only counts units.
     """
 
-    batch: int = 64
+    batch: int = 32
     images: int = 32
 
     names = ("swap",)

@@ -24,7 +24,7 @@ class ZiCo:
         n_batches: number of minibatches, at least 2; the paper's 2.
     """
 
-    batch: int = 64
+    batch: int = 32
     n_batches: int = 2
 
     names = ("zico",)

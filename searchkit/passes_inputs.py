@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 
 import numpy as np
 import torch
@@ -34,7 +34,7 @@ class Inputs:
         self.device = device
         self.seed = seed
         self._kept: dict[tuple[str, int, int], tuple[Tensor, Tensor]] = {}
-        self._signs: dict[tuple[int, ...], Tensor] = {}
+        self._made: dict[Hashable, Tensor] = {}
 
     def noise(self, batch: int, index: int = 0) -> tuple[Tensor, Tensor]:
         """Standard normal ``(batch, c, h, w)`` and random labels ``(batch,)``; another ``index`` is another draw."""
@@ -54,11 +54,22 @@ class Inputs:
 
     def signs(self, shape: tuple[int, ...]) -> Tensor:
         """Random +1 and -1 of a 4-D shape, channels last: drawing them anew took longer than the pass they serve."""
-        if shape not in self._signs:
-            generator = torch.Generator().manual_seed(int(np.random.SeedSequence([self.seed, *shape]).generate_state(1)[0]))
-            drawn = torch.randint(0, 2, shape, generator=generator).mul_(2).sub_(1).to(torch.float32)
-            self._signs[shape] = drawn.contiguous(memory_format=torch.channels_last).to(self.device)
-        return self._signs[shape]
+
+        def draw() -> Tensor:
+            drawn = torch.randint(0, 2, shape, generator=self.generator(*shape)).mul_(2).sub_(1).to(torch.float32)
+            return drawn.contiguous(memory_format=torch.channels_last)
+
+        return self.once(("signs", shape), draw)
+
+    def once(self, key: Hashable, make: Callable[[], Tensor]) -> Tensor:
+        """A tensor that is the same for every network, on the device: made the first time it is asked for."""
+        if key not in self._made:
+            self._made[key] = make().to(self.device)
+        return self._made[key]
+
+    def generator(self, *stream: int) -> torch.Generator:
+        """Random numbers that depend on the seed and on the stream's name, on the CPU."""
+        return torch.Generator().manual_seed(int(np.random.SeedSequence([self.seed, *stream]).generate_state(1)[0]))
 
     def _keep(self, kind: str, batch: int, index: int) -> tuple[Tensor, Tensor]:
         key = (kind, batch, index)
@@ -70,7 +81,7 @@ class Inputs:
         return self._kept[key]
 
     def _draw(self, kind: str, batch: int, index: int) -> tuple[Tensor, Tensor]:
-        generator = torch.Generator().manual_seed(int(np.random.SeedSequence([self.seed, index]).generate_state(1)[0]))
+        generator = self.generator(index)
         if kind == "noise" or self.data is None:
             x = torch.randn(batch, *self.input_shape, generator=generator)
             return x, torch.randint(0, self.n_classes, (batch,), generator=generator)

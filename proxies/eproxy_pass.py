@@ -1,0 +1,116 @@
+"""Eproxy's ten steps of training a network, with its heads, to draw the targets."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from searchkit.errors import CandidateError
+from searchkit.passes import Built
+from searchkit.passes_features import stage_maps
+from searchkit.passes_forward import weight_layers
+from searchkit.passes_inputs import Inputs
+from searchkit.proxies.eproxy_setting import Branch, EproxySetting
+from searchkit.proxies.eproxy_targets import target
+
+_HEAD, _BARRIER = 11, 12  # streams of random numbers
+
+
+@dataclass(frozen=True)
+class EproxyPass:
+    """The regression errors at the last forward pass, deepest map first; no backward pass follows that one."""
+
+    setting: EproxySetting
+
+    @property
+    def key(self) -> Hashable:
+        return ("eproxy", self.setting)
+
+    def joined(self, other: Self) -> Self:
+        return self
+
+    def run(self, built: Built) -> list[float]:
+        """Mean squared error of each branch; the network may have fewer feature maps than there are branches."""
+        setting, network = self.setting, built.network
+        draw_weights(network, setting.network_init, built.generator(3))
+        x = built.inputs.augmented(setting.batch)
+        targets = [
+            built.inputs.once(("eproxy", setting.batch, setting.side, i, branch), lambda b=branch, i=i: target(b, i, setting, built.inputs))
+            for i, branch in enumerate(setting.branches)
+        ]
+        heads: nn.ModuleList | None = None
+        optimiser: torch.optim.Optimizer | None = None
+        for step in range(setting.steps):
+            last = step == setting.steps - 1
+            with torch.set_grad_enabled(not last):
+                maps = [_resized(m, setting.side) for m in reversed(stage_maps(network, x))][: len(targets)]
+                if heads is None:
+                    heads = _heads(maps, setting, built)
+                    optimiser = _optimiser([network, heads], setting)
+                errors = [
+                    functional.mse_loss(head(feature), wanted)
+                    for head, feature, wanted in zip(heads, maps, targets, strict=False)
+                ]
+            if not last:
+                assert optimiser is not None
+                optimiser.zero_grad(set_to_none=True)
+                torch.stack(errors).sum().backward()  # type: ignore[no-untyped-call]
+                optimiser.step()
+        return torch.stack(errors).tolist()
+
+
+def draw_weights(network: nn.Module, init: str, generator: torch.Generator) -> None:
+    """Weights of convolutions and linear layers by a function of ``torch.nn.init``; "default" leaves them."""
+    if init == "default":
+        return
+    for layer in weight_layers(network):
+        if isinstance(layer.weight, Tensor) and layer.weight.ndim > 1:
+            drawn = torch.empty(layer.weight.shape)
+            getattr(nn.init, f"{init}_")(drawn, generator=generator)
+            with torch.no_grad():
+                layer.weight.copy_(drawn)
+
+
+def _heads(maps: list[Tensor], setting: EproxySetting, built: Built) -> nn.ModuleList:
+    """A trainable head and the barrier for each map; drawn alike for every network."""
+    if not maps:
+        raise CandidateError("it has no feature maps")
+    heads = [
+        _head(m.shape[1], branch, setting, built.inputs, i)
+        for i, (m, branch) in enumerate(zip(maps, setting.branches, strict=False))
+    ]
+    return nn.ModuleList(heads).to(built.device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+
+def _head(n_in: int, branch: Branch, setting: EproxySetting, inputs: Inputs, position: int) -> nn.Module:
+    torch.manual_seed(inputs.generator(_HEAD, position).initial_seed())  # inside the pass's forked random state
+    head = nn.Conv2d(n_in, branch.out_channels, branch.head_kernel, padding=branch.head_kernel // 2)
+    torch.manual_seed(inputs.generator(_BARRIER, position).initial_seed())
+    side = branch.barrier_kernel
+    barrier = nn.Conv2d(branch.out_channels, branch.last_channels, side, padding=side // 2)
+    draw_weights(barrier, setting.barrier_init, inputs.generator(_BARRIER, position))
+    barrier.requires_grad_(False)
+    return nn.Sequential(head, nn.ReLU(inplace=True), nn.BatchNorm2d(branch.out_channels), barrier)
+
+
+def _resized(feature: Tensor, side: int) -> Tensor:
+    """Nearest neighbour; a slice where the sides divide, whose gradient is cheaper."""
+    height, width = feature.shape[2:]
+    if height % side == 0 and width % side == 0:
+        return feature[:, :, :: height // side, :: width // side]
+    return functional.interpolate(feature, size=(side, side), mode="nearest")
+
+
+def _optimiser(modules: list[nn.Module], setting: EproxySetting) -> torch.optim.Optimizer:
+    learned = [p for module in modules for p in module.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in learned if p.ndim > 1], "weight_decay": setting.weight_decay},
+        {"params": [p for p in learned if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    groups = [group for group in groups if group["params"]]
+    return torch.optim.SGD(groups, lr=setting.lr, momentum=setting.momentum, fused=True)

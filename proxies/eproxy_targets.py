@@ -1,0 +1,55 @@
+"""The synthetic maps that Eproxy's regression is about: waves, dots, and the features of a random network."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from searchkit.passes_inputs import Inputs
+from searchkit.proxies.eproxy_setting import FAMILIES, Branch, EproxySetting
+
+_TARGET = 13  # stream of random numbers
+FREQUENCIES = {"wave_l": (0.0, 0.125), "wave_m": (0.125, 0.35), "wave_h": (0.375, 0.4875)}  # cycles per pixel
+_NET_WIDTH = 64
+
+
+def target(branch: Branch, position: int, setting: EproxySetting, inputs: Inputs) -> Tensor:
+    """``(batch, last_channels, side, side)``: the sum of the branch's families times its level, on the CPU."""
+    shape = (setting.batch, branch.last_channels, setting.side, setting.side)
+    total = torch.zeros(shape)
+    for family in branch.families:
+        generator = inputs.generator(_TARGET, position, FAMILIES.index(family))
+        if family == "dot":
+            total += torch.randint(0, 2, shape, generator=generator) * 2.0 - 1.0
+        elif family == "net":
+            total += _random_features(inputs.augmented(setting.batch).cpu(), shape, generator)
+        else:
+            total += waves(shape, *FREQUENCIES[family], generator)
+    return (total * branch.level).contiguous(memory_format=torch.channels_last)
+
+
+def waves(shape: tuple[int, ...], lowest: float, highest: float, generator: torch.Generator) -> Tensor:
+    """sin(2 pi (fx x + fy y) + phase), each image and channel with frequencies and a phase of its own.
+
+    A random phase makes sines and cosines alike; a random sign of fy, the mirrored copies.
+    """
+    n, c, height, width = shape
+    frequency = lowest + (highest - lowest) * torch.rand(2, n, c, 1, 1, generator=generator)
+    sign = torch.randint(0, 2, (n, c, 1, 1), generator=generator) * 2.0 - 1.0
+    phase = 2 * math.pi * torch.rand(n, c, 1, 1, generator=generator)
+    x = torch.arange(width, dtype=torch.float32)
+    y = torch.arange(height, dtype=torch.float32).view(-1, 1)
+    return torch.sin(2 * math.pi * (frequency[0] * x + sign * frequency[1] * y) + phase)
+
+
+def _random_features(images: Tensor, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    """Two random convolutions with ReLUs over the resized images, each channel normalised."""
+    x = functional.interpolate(images, size=shape[2:], mode="bilinear", align_corners=False)
+    for n_out in (_NET_WIDTH, shape[1]):
+        weight = torch.randn(n_out, x.shape[1], 3, 3, generator=generator) * math.sqrt(2 / (9 * x.shape[1]))
+        x = functional.conv2d(x, weight, padding=1).relu()
+    deviation = x.std(dim=(0, 2, 3), keepdim=True).clamp(min=1e-6)
+    return (x - x.mean(dim=(0, 2, 3), keepdim=True)) / deviation

@@ -262,6 +262,7 @@ class NetworkSpace(Space):
         count: optional ``count(space, codes) -> {"params": (n,), "macs": (n,)}``, exact and vectorised. Without
             it every candidate is built on the meta device and counted, some 20 ms each.
         nodes: optional ``nodes(space) -> tuple[Node, ...]`` for block-wise methods.
+        graph: optional ``codes (n, d) -> (n, g)``, features of the networks' graph that models learn from.
     """
 
     def __init__(
@@ -276,6 +277,7 @@ class NetworkSpace(Space):
         options: Mapping[str, Any] | None = None,
         count: Counter | None = None,
         nodes: Callable[[NetworkSpace], tuple[Node, ...]] | None = None,
+        graph: Callable[[Codes], Floats] | None = None,
     ) -> None:
         super().__init__(choices, name=name, canonical=canonical)
         if not callable(build):
@@ -286,6 +288,7 @@ class NetworkSpace(Space):
         self.count = count
         self._build = build
         self._nodes = nodes
+        self.graph_features = graph
 
     @property
     def nodes(self) -> tuple[Node, ...]:

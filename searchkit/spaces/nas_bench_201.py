@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from searchkit.space import Bools, Choice, Codes, Floats, NetworkSpace, Node
 from searchkit.spaces.cell_form import EDGES, OPERATIONS, canonical, live_edges
+from searchkit.spaces.cell_graph import cell_graph
 from searchkit.spaces.skeleton import halved, image_shape, resize_to, whole, working_size
 
 _NAME = "nas-bench-201"
@@ -72,6 +73,7 @@ def nas_bench_201(
         options=options,
         count=count,
         nodes=_nodes,
+        graph=cell_graph,
     )
 
 

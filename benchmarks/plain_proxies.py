@@ -1,12 +1,12 @@
 """Plain implementations of the proxies, one network and one signal at a time: what the shared passes are compared with.
 
-Written from the definitions with torch's defaults (every edge of a cell is built and run, contiguous memory, gradients by
-``backward()``), so that the speed table says what sharing and layout are worth, and the agreement table that they
-change nothing.
+Written from the definitions with torch's defaults (every edge of a cell is built and run, contiguous memory, gradients
+by ``backward()``), so that the speed table says what sharing and layout are worth.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -166,7 +166,7 @@ def az_trainability(network: Any, x: Tensor) -> float:
     """Mean of -s - 1/s + 2 over blocks."""
     blocks = network.blocks(x)
     scores = []
-    for before, after in zip(blocks[:-1], blocks[1:], strict=True):
+    for before, after in itertools.pairwise(blocks):
         cotangent = torch.randint(0, 2, after.shape) * 2.0 - 1.0
         (pulled,) = torch.autograd.grad(after, before, cotangent, retain_graph=True)
         if pulled.shape == cotangent.shape and torch.equal(pulled, cotangent):

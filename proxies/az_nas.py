@@ -6,6 +6,7 @@ equations 1 to 9. All four come from one forward and one backward pass. The pape
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -43,7 +44,7 @@ class AZNAS:
         assert isinstance(forward, ForwardRecording)
         assert isinstance(counts, Mapping)
         entropies = [channel_entropy(block) for block in forward.blocks]
-        steps = [after - before for before, after in zip(entropies[:-1], entropies[1:], strict=True)]
+        steps = [after - before for before, after in itertools.pairwise(entropies)]
         pulled = [trainability(*pair) for pair in forward.pullbacks]
         return {
             "az_expressivity": sum(entropies) if entropies else math.nan,
@@ -54,7 +55,7 @@ class AZNAS:
 
 
 def channel_entropy(features: Tensor) -> float:
-    """Entropy of the normalised eigenvalues of the channels' covariance, over images and places ``(batch, c, h, w)``."""
+    """Entropy of the normalised eigenvalues of the channels' covariance; features are ``(batch, c, h, w)``."""
     rows = features.permute(0, 2, 3, 1).reshape(-1, features.shape[1])
     rows = rows - rows.mean(dim=0)
     eigenvalues = torch.linalg.eigvalsh(rows.T @ rows).clamp(min=0)
@@ -63,7 +64,7 @@ def channel_entropy(features: Tensor) -> float:
 
 
 def trainability(cotangent: Tensor, pulled: Tensor | None) -> float:
-    """-s - 1/s + 2, at best 0: s is the spectral norm of the mean outer product of the cotangents ``(batch, c, h, w)``."""
+    """-s - 1/s + 2, at best 0, where s is the spectral norm of the mean outer product of the two cotangents."""
     if pulled is None or (pulled.shape == cotangent.shape and torch.equal(pulled, cotangent)):
         return _UNTRAINABLE
     stride = pulled.shape[2] // cotangent.shape[2]

@@ -2,8 +2,8 @@
 
 Li et al., Extensible Proxy for Efficient NAS (arXiv 2210.09459); its predecessor is GenNAS (arXiv 2108.01899).
 
-The feature maps of up to three stages, deepest first, go through a trainable head and through the **barrier**, one random
-convolution that is never trained, and are regressed onto targets that are the same for every network.
+The feature maps of up to three stages, deepest first, go through a trainable head and through the **barrier**, one
+random convolution that is never trained, and are regressed onto targets that are the same for every network.
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ from searchkit.proxies.eproxy_setting import Branch, EproxySetting
 __all__ = ["Branch", "Eproxy", "EproxySetting"]
 
 
+DEFAULT = EproxySetting()
+
+
 @dataclass(frozen=True)
 class Eproxy:
     """Minus the regression error after the last step: MSE of the deepest map + MSE/2 of the next + MSE/4 of the third.
@@ -31,7 +34,7 @@ class Eproxy:
         setting: the task; :class:`searchkit.proxies.dps.DPS` finds one for a space and a target.
     """
 
-    setting: EproxySetting = EproxySetting()
+    setting: EproxySetting = DEFAULT
 
     names = ("eproxy",)
 

@@ -39,10 +39,7 @@ class EproxyPass:
         setting, network = self.setting, built.network
         draw_weights(network, setting.network_init, built.generator(3))
         x = built.inputs.augmented(setting.batch)
-        targets = [
-            built.inputs.once(("eproxy", setting.batch, setting.side, i, branch), lambda b=branch, i=i: target(b, i, setting, built.inputs))
-            for i, branch in enumerate(setting.branches)
-        ]
+        targets = [_target(i, branch, setting, built.inputs) for i, branch in enumerate(setting.branches)]
         heads: nn.ModuleList | None = None
         optimiser: torch.optim.Optimizer | None = None
         for step in range(setting.steps):
@@ -74,6 +71,11 @@ def draw_weights(network: nn.Module, init: str, generator: torch.Generator) -> N
             getattr(nn.init, f"{init}_")(drawn, generator=generator)
             with torch.no_grad():
                 layer.weight.copy_(drawn)
+
+
+def _target(position: int, branch: Branch, setting: EproxySetting, inputs: Inputs) -> Tensor:
+    key = ("eproxy", position, branch, setting.batch, setting.side)
+    return inputs.once(key, lambda: target(branch, position, setting, inputs))
 
 
 def _heads(maps: list[Tensor], setting: EproxySetting, built: Built) -> nn.ModuleList:

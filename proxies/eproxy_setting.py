@@ -15,8 +15,8 @@ class Branch:
     """What one feature map is regressed onto, and through what.
 
     Args:
-        families: whose sum is the target: waves of low, middle or high frequency, "dot" (random +-1), "net" (features of a
-            random network).
+        families: whose sum is the target: waves of low, middle or high frequency, "dot" (random +-1), "net" (features
+            of a random network).
         level: factor of the target.
         head_kernel, barrier_kernel: odd sides of the two convolutions, in pixels.
         out_channels: of the head.
@@ -68,7 +68,7 @@ class EproxySetting:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "branches", tuple(self.branches))
-        if not 1 <= len(self.branches):
+        if not self.branches:
             raise ValueError("a setting has one or more branches")
         if min(self.steps, self.batch, self.side) < 1 or self.lr <= 0:
             raise ValueError(f"steps, batch and side are at least 1 and lr is positive; got {self}")

@@ -65,7 +65,7 @@ class SynflowPass:
             for module in network.modules():
                 if isinstance(module, nn.modules.batchnorm._BatchNorm):
                     stack.callback(module.__dict__.pop, "forward")
-                    module.forward = _identity  # type: ignore[method-assign]
+                    module.forward = _identity  # type: ignore[assignment,method-assign]
             for layer in weight_layers(network):
                 stack.callback(layer.register_forward_hook(seen).remove)
             network.eval().double()

@@ -1,6 +1,7 @@
 """Zen score: how much features change when the input of a network with Gaussian weights does.
 
-Lin et al., Zen-NAS: A Zero-Shot NAS for High-Performance Deep Image Recognition, ICCV 2021 (arXiv 2102.01063), algorithm 1.
+Lin et al., Zen-NAS: A Zero-Shot NAS for High-Performance Deep Image Recognition, ICCV 2021 (arXiv 2102.01063),
+algorithm 1.
 """
 
 from __future__ import annotations

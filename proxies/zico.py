@@ -1,6 +1,7 @@
 """ZiCo: large gradients that agree from minibatch to minibatch.
 
-Li et al., ZiCo: Zero-shot NAS via Inverse Coefficient of Variation on Gradients, ICLR 2023 (arXiv 2301.11300), equation 7.
+Li et al., ZiCo: Zero-shot NAS via Inverse Coefficient of Variation on Gradients, ICLR 2023 (arXiv 2301.11300),
+equation 7.
 """
 
 from __future__ import annotations
@@ -35,8 +36,7 @@ class ZiCo:
 
     @property
     def passes(self) -> tuple[Forward, ...]:
-        reads = frozenset({"weight_gradients"})
-        return tuple(Forward(reads, batch=self.batch, index=i) for i in range(self.n_batches))
+        return tuple(Forward(frozenset({"weight_gradients"}), batch=self.batch, index=i) for i in range(self.n_batches))
 
     def values(self, recordings: Sequence[ForwardRecording]) -> Mapping[str, float]:
         """``{"zico": sum}``; a layer that no gradient reaches adds nothing. Refused where the loss overflows."""

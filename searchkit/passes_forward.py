@@ -1,11 +1,12 @@
 """One forward pass in training mode, and the backward passes that start from it.
 
-The forward pass is shared by everything that reads it; each backward pass (to the input, to the blocks, to the weights) is
-run where a proxy asks for it, on the same graph.
+The forward pass is shared by everything that reads it; each backward pass (to the input, to the blocks, to the
+weights) is run where a proxy asks for it, on the same graph.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Hashable
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field, replace
@@ -41,7 +42,7 @@ class Forward:
 
     reads: frozenset[Reads]
     source: Literal["noise", "images"] = "images"
-    batch: int = 64
+    batch: int = 32
     index: int = 0
     n_patterns: int = 0
 
@@ -62,9 +63,7 @@ class Forward:
             maps = Maps()
             if {"stages", "blocks", "pullbacks"} & self.reads:
                 maps = stack.enter_context(recording(built.network, blocks=bool({"blocks", "pullbacks"} & self.reads)))
-            signs = Signs(
-                self.batch, built.device, agreement="agreement" in self.reads, n_patterns=self.n_patterns
-            )
+            signs = Signs(self.batch, built.device, agreement="agreement" in self.reads, n_patterns=self.n_patterns)
             if "agreement" in self.reads or self.n_patterns:
                 stack.enter_context(signs)
             logits = built.network(x)
@@ -116,7 +115,7 @@ def _input_gradient(logits: Tensor, x: Tensor) -> Tensor:
 def _pullbacks(blocks: list[Tensor], inputs: Inputs) -> list[tuple[Tensor, Tensor | None]]:
     """One call per block, but each runs that block's part of the graph only: together one backward pass."""
     pairs: list[tuple[Tensor, Tensor | None]] = []
-    for before, after in zip(blocks[:-1], blocks[1:], strict=True):
+    for before, after in itertools.pairwise(blocks):
         cotangent = inputs.signs(tuple(after.shape))
         if not (after.requires_grad and before.requires_grad):
             pairs.append((cotangent, None))

@@ -23,7 +23,9 @@ class Proxy(Protocol):
     """Scores candidates from their codes.
 
     Attributes:
-        name: of its signal. One with several signals also has ``names: tuple[str, ...]``.
+        name: of its signal. One with several signals also has ``names: tuple[str, ...]``; a class may say
+            ``needs_networks = True`` (it is refused for spaces without), ``cached = False`` (its scores are cheaper
+            than a look-up) and ``features_only = True`` (no direction: nothing to be an objective).
     """
 
     name: str

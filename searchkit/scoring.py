@@ -8,17 +8,18 @@ from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequenc
 
 import numpy as np
 
-from searchkit import plugins
 from searchkit.data import Data
 from searchkit.devices import one_thread, resolve_device
 from searchkit.errors import CandidateError, SearchkitError
 from searchkit.passes import Built, build, run
 from searchkit.passes_inputs import Inputs
 from searchkit.proxy import NetworkProxy, Pass, Proxy
+from searchkit.proxy_objects import AnyProxy, made, names_of, registered_names
 from searchkit.space import Codes, Floats, NetworkSpace, Space, keys
 
-AnyProxy = Proxy | NetworkProxy
 Scores = dict[str, float]
+__all__ = ["Scorer", "reason", "registered_names"]
+
 OnScored = Callable[[Codes, Mapping[str, float]], None]
 
 
@@ -187,57 +188,9 @@ class Scorer:
             warnings.warn(f"proxy '{name}' has no score for some candidates: {why}", stacklevel=2)
 
 
-def made(proxies: Sequence[str | AnyProxy], space: Space) -> list[AnyProxy]:
-    """Proxy objects from names and objects.
-
-    Raises:
-        UnknownNameError: nothing is registered under a name.
-        SearchkitError: something that is no proxy, or proxies of networks for a space that builds none.
-    """
-    found: list[AnyProxy] = []
-    needing: list[str] = []
-    for given in proxies:
-        factory = plugins.resolve("proxy", given) if isinstance(given, str) else None
-        if factory is None:
-            proxy = given
-        elif hasattr(factory, "score"):
-            if getattr(factory, "needs_networks", False) and not isinstance(space, NetworkSpace):
-                needing.append(str(given))
-                continue
-            proxy = factory(space)
-        else:
-            proxy = factory()
-        if not isinstance(proxy, Proxy | NetworkProxy):
-            raise SearchkitError(f"{proxy!r} is no proxy: it has neither 'name' and 'score' nor 'names', 'passes', 'values'")
-        if isinstance(proxy, NetworkProxy) and not isinstance(space, NetworkSpace):
-            needing.append(proxy.names[0] if factory is None else str(given))
-        found.append(proxy)
-    if needing:
-        raise SearchkitError(
-            f"space '{space.name}' builds no networks, which {_listed(needing)} would need. "
-            f"Proxies that work on it: {_listed(without_networks())}, and any of your own with score(codes)"
-        )
-    return found
-
-
-def without_networks() -> list[str]:
-    """Names of the registered proxies that score any space."""
-    kinds = {name: plugins.resolve("proxy", name) for name in plugins.names("proxy")}
-    return [n for n, kind in kinds.items() if hasattr(kind, "score") and not getattr(kind, "needs_networks", False)]
-
-
-def names_of(proxy: AnyProxy) -> tuple[str, ...]:
-    """The proxy's columns."""
-    return tuple(getattr(proxy, "names", ())) or (getattr(proxy, "name", ""),)
-
-
 def reason(error: Exception) -> str:
     """Why a candidate has no score, in the words of whoever refused it."""
     if isinstance(error, CandidateError):
         return str(error)
     first_line = (str(error).strip().splitlines() or [""])[0]
     return f"{type(error).__name__}: {first_line}"
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(f"'{name}'" for name in names)

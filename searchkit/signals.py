@@ -43,8 +43,9 @@ class Signals:
         known: ``codes -> {objective: (n,)}``, raw values of the objectives that need no evaluation; they are exact.
         structure: ``codes -> (n, q)`` features beside the signals; :func:`searchkit.structure.structure` where not
             given.
-        n_reference: candidates within which scores are ranked; they are scored when the first prediction is made.
-        seed: of the reference sample.
+        reference: ``(r, d)`` the sample within which scores are ranked, scored when the first prediction is made; drawn
+            at random where not given.
+        seed: of the sample, where it is drawn.
 
     The label-free judgement is of how good a network is. It is the known mean of the first objective that is not known
     exactly (the accuracy); the others are learned from observations alone.
@@ -59,13 +60,13 @@ class Signals:
         *,
         known: Known | None = None,
         structure: Callable[[Codes], Floats] | None = None,
-        n_reference: int = N_REFERENCE,
+        reference: Codes | None = None,
         seed: int = 0,
     ) -> None:
         self.space, self.names, self.goals = space, names, goals
         self._score, self._known = score, known
         self._structure = structure or functools.partial(choices_and_counts, space)
-        self._n_reference, self._seed = n_reference, seed
+        self._reference, self._seed = reference, seed
         self._told = Observations.empty(space.n_choices, len(goals.objectives), len(goals.bounds))
         self._models: dict[int, Gaussian] | None = None
         self._prepared: _Prepared | None = None
@@ -181,10 +182,11 @@ class Signals:
 
     def _prepare(self) -> _Prepared:
         """Score the reference sample: distinct candidates of the space, the same for every search of that seed."""
-        rng = np.random.default_rng([self._seed, 20_230_215])
-        sample = self.space.sample(4 * self._n_reference, rng)
-        _, first = np.unique(sample, axis=0, return_index=True)
-        sample = sample[np.sort(first)][: self._n_reference]
+        sample = self._reference
+        if sample is None:
+            drawn = self.space.sample(4 * N_REFERENCE, np.random.default_rng([self._seed, 20_230_215]))
+            _, first = np.unique(drawn, axis=0, return_index=True)
+            sample = drawn[np.sort(first)][:N_REFERENCE]
         reference = Reference(self._score(sample))
         quantiles = reference.quantiles(reference.scores)
         votes = shared_votes(self.names, quantiles)

@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from searchkit.costs import space_counts
 from searchkit.data import Data
-from searchkit.proxies.eproxy import Eproxy, EproxySetting
+from searchkit.proxies.eproxy import DEFAULT, Eproxy, EproxySetting
 from searchkit.proxies.eproxy_genome import distance, drawn, mutated
 from searchkit.scoring import Scorer
 from searchkit.space import Codes, Floats, NetworkSpace
@@ -46,7 +46,8 @@ class DPS:
         population, tournament, n_evaluations: of the ageing evolution; the published 40, 10 and 200.
         mutation: chance of each gene.
         n_bootstrap, quantile: fitness is this quantile of the rank correlation over so many bootstrap samples.
-        shrinkage: taken off the fitness of a setting that differs from the default in all genes.
+        start: the setting that is tried first, and towards which others are shrunk.
+        shrinkage: taken off the fitness of a setting that differs from ``start`` in all genes.
         first: share of the networks on which a setting is tried first; the better half of these goes on to the rest.
         path: a JSON-lines file of what was tried; a search that finds one continues it.
         on_tried: called with the number done, the number of all and the :class:`Tried`.
@@ -66,6 +67,7 @@ class DPS:
         population: int = 40,
         tournament: int = 10,
         n_evaluations: int = 200,
+        start: EproxySetting = DEFAULT,
         mutation: float = 0.2,
         n_bootstrap: int = 200,
         quantile: float = 0.25,
@@ -79,12 +81,13 @@ class DPS:
         self.space = space if data is None else space.for_data(data.input_shape, data.n_classes)
         self.data, self.device, self.seed = data, device, seed
         self.population, self.tournament, self.n_evaluations = population, tournament, n_evaluations
+        self.start = start
         self.mutation, self.shrinkage, self.first = mutation, shrinkage, first
         self.n_bootstrap, self.quantile = n_bootstrap, quantile
         self.path = None if path is None else Path(path)
         self.on_tried = on_tried
         self.tried: list[Tried] = []
-        self.setting = EproxySetting()
+        self.setting = start
 
     def fit(self, codes: Codes, accuracies: npt.ArrayLike) -> Self:
         """Search with networks ``(n, d)`` of known accuracy ``(n,)``, higher is better; five or more.
@@ -125,9 +128,9 @@ class DPS:
         """The next setting: a function of what was tried and of the seed, so that a search can be continued."""
         rng = np.random.default_rng([self.seed, len(self.tried)])
         if not self.tried:
-            return EproxySetting()  # the default is always among those compared
+            return self.start  # the default is always among those compared
         if len(self.tried) < self.population:
-            return drawn(rng)
+            return drawn(rng, self.start)
         living = self.tried[-self.population :]
         chosen = rng.choice(len(living), self.tournament, replace=False)
         parent = max((living[i] for i in chosen), key=lambda tried: tried.fitness)
@@ -157,7 +160,7 @@ class DPS:
         rng = np.random.default_rng(self.seed)  # the same samples for every setting
         samples = rng.integers(0, len(values), (self.n_bootstrap, len(values)))
         robust = float(np.quantile([correlation(scores[s], values[s]) for s in samples], self.quantile))
-        return robust - self.shrinkage * distance(setting, EproxySetting())
+        return robust - self.shrinkage * distance(setting, self.start)
 
     def _recorded(self, codes: Codes, values: Floats) -> dict[EproxySetting, Tried]:
         """What the file holds of this same search; a torn last line is passed over."""

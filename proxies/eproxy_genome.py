@@ -19,10 +19,11 @@ _FAMILY = 0.2  # chance that a family is on in a first draw
 _T = TypeVar("_T")
 
 
-def drawn(rng: np.random.Generator) -> EproxySetting:
-    """A setting with every gene at random."""
+def drawn(rng: np.random.Generator, start: EproxySetting) -> EproxySetting:
+    """A setting with every gene at random; what is no gene (steps, batch, ...) is as in ``start``."""
     branches = tuple(_branch(rng) for _ in range(_pick(_BRANCHES, rng)))
-    return EproxySetting(
+    return replace(
+        start,
         lr=_pick(_LR, rng),
         macs_weight=_pick(_ALPHA, rng),
         branches=branches,

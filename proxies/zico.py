@@ -48,7 +48,7 @@ class ZiCo:
                 gradients = torch.stack(layer)
                 mean, std = gradients.abs().mean(dim=0), gradients.std(dim=0, correction=0)
             ratio = float(torch.where(std > 0, mean / std, 0.0).sum())
-            if math.isnan(ratio):
+            if not math.isfinite(ratio) or not all(bool(torch.isfinite(gradient).all()) for gradient in layer):
                 raise CandidateError("its loss or its gradients are not finite")
             total += math.log(ratio) if ratio > 0 else 0.0
         return {"zico": total}

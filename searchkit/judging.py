@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from searchkit import plugins
@@ -11,7 +11,8 @@ from searchkit.errors import SearchkitError
 from searchkit.fingerprint import fingerprint
 from searchkit.problem import Problem
 from searchkit.screening import Kept, Screen
-from searchkit.signals import Signals
+from searchkit.signals import Known, Signals
+from searchkit.space import Codes, Floats, NetworkSpace, Space
 from searchkit.storage import Record
 from searchkit.task import Task
 
@@ -65,8 +66,23 @@ def open_screen(
     """The proxy layer, with the scores that the record holds."""
     images = getattr(task.images, "fingerprint", None)
     kept = Kept(record, scorer, fingerprint(list(proxies), images, task.space.describe(), seed))
-    signals = Signals(task.space, scorer.names, scorer, task.goals, known=task.counted, seed=seed)
+    signals = Signals(
+        task.space, scorer.names, scorer, task.goals, known=task.counted, baselines=_counts(task.space), seed=seed
+    )
     return Screen(problem, signals, factor, seed, kept)
+
+
+def _counts(space: Space) -> Known | None:
+    """params and macs of a space of networks."""
+    if not isinstance(space, NetworkSpace):
+        return None
+
+    def counted(codes: Codes) -> Mapping[str, Floats]:
+        from searchkit.costs import space_counts
+
+        return space_counts(space, codes)
+
+    return counted
 
 
 def report(screen: Screen, record: Record) -> list[dict[str, Any]]:

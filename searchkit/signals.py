@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.special import log_ndtr
@@ -43,6 +43,7 @@ class Signals:
         known: ``codes -> {objective: (n,)}``, raw values of the objectives that need no evaluation; they are exact.
         structure: ``codes -> (n, q)`` features beside the signals; :func:`searchkit.structure.structure` where not
             given.
+        baselines: ``codes -> {name: (n,)}``, free counts (params, macs) that stand beside the proxies in :attr:`trust`.
         reference: ``(r, d)`` the sample within which scores are ranked, scored when the first prediction is made; drawn
             at random where not given.
         seed: of the sample, where it is drawn.
@@ -60,11 +61,12 @@ class Signals:
         *,
         known: Known | None = None,
         structure: Callable[[Codes], Floats] | None = None,
+        baselines: Known | None = None,
         reference: Codes | None = None,
         seed: int = 0,
     ) -> None:
         self.space, self.names, self.goals = space, names, goals
-        self._score, self._known = score, known
+        self._score, self._known, self._baselines = score, known, baselines
         self._structure = structure or functools.partial(choices_and_counts, space)
         self._reference, self._seed = reference, seed
         self._told = Observations.empty(space.n_choices, len(goals.objectives), len(goals.bounds))
@@ -147,16 +149,21 @@ class Signals:
 
         Columns: ``rho``, its rank correlation with what was observed of the first objective that had to be learned
         (positive: it says better where it is better), ``low`` and ``high``, its 95 % interval, ``belief`` with the
-        prior included, and ``weight``, its share in the judgement.
+        prior included, and ``weight``, its share in the judgement. Free counts that are no proxies of this search stand
+        below, without a weight: what a proxy says beyond them is what it is for.
         """
         import pandas as pd
 
-        rows = [
-            {"proxy": name, "rho": t.rho, "low": t.low, "high": t.high, "belief": t.belief, "weight": t.weight}
-            for name, t in zip(self.names, self._trust(), strict=True)
-        ]
-        table = pd.DataFrame(rows, columns=["proxy", "rho", "low", "high", "belief", "weight"])
-        return table.sort_values("weight", ascending=False, kind="stable", ignore_index=True)
+        rows = [_row(name, t, t.weight) for name, t in zip(self.names, self._trust(), strict=True)]
+        rows.sort(key=lambda row: -row["weight"])
+        told = self._judged_by
+        counts = self._baselines(told.codes) if self._baselines and len(told) else {}
+        free = [name for name in counts if name not in self.names]
+        if free:
+            columns = Reference(np.column_stack([counts[name] for name in free]))
+            worth = trusts(columns.quantiles(columns.scores), -told.losses[:, self._learned[0]], np.ones(len(free)))
+            rows += [_row(name, t, np.nan) for name, t in zip(free, worth, strict=True)]
+        return pd.DataFrame(rows, columns=["proxy", "rho", "low", "high", "belief", "weight"])
 
     @property
     def _learned(self) -> list[int]:
@@ -200,13 +207,16 @@ class Signals:
         judged: Floats = (log_rank(quantiles, weights) - known.mean()) / (known.std() or 1.0)
         return judged
 
-    def _trust(self) -> list[Trust]:
-        learned = self._learned
+    @property
+    def _judged_by(self) -> Observations:
+        """What proxies are held against: the scored candidates, where an objective has to be learned at all."""
         told = self._told[self._told.scored]
-        if not learned:
-            told = told[:0]
+        return told if self._learned else told[:0]
+
+    def _trust(self) -> list[Trust]:
+        told = self._judged_by
         quantiles = self.features(told.codes) if len(told) else np.empty((0, len(self.names)))
-        observed = -told.losses[:, learned[0]] if learned else np.empty(0)
+        observed = -told.losses[:, self._learned[0]] if len(told) else np.empty(0)
         return trusts(quantiles, observed, self._ready.votes)
 
     def _groups(self, codes: Codes) -> tuple[list[Floats], Floats]:
@@ -244,6 +254,17 @@ class _Prepared:
     ) -> None:
         self.reference, self.quantiles, self.votes = reference, quantiles, votes
         self.mean, self.std, self.exact = mean, std, exact  # mean and std of the structure features
+
+
+def _row(name: str, trust: Trust, weight: float) -> dict[str, Any]:
+    return {
+        "proxy": name,
+        "rho": trust.rho,
+        "low": trust.low,
+        "high": trust.high,
+        "belief": trust.belief,
+        "weight": weight,
+    }
 
 
 def _normal_scores(values: Floats) -> Floats:

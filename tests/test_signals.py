@@ -188,6 +188,27 @@ def test_what_is_not_known_exactly_is_learned_for_every_objective() -> None:
     assert (std > 0).mean() > 0.9
 
 
+def test_free_counts_stand_beside_the_proxies() -> None:
+    signals = Signals(
+        SPACE, ("hint",), lambda codes: Hint().score(codes)[:, None], GOALS, known=lambda codes: {"size": size(codes)},
+        baselines=lambda codes: {"params": size(codes), "hint": size(codes)},
+    )  # fmt: skip
+    assert list(signals.trust.proxy) == ["hint"], "nothing is observed yet"
+    told = observed(20)
+    signals.observe(told)
+    assert list(signals.trust.proxy) == ["hint", "params"]
+    assert signals.trust.rho[1] == pytest.approx(spearmanr(size(told.codes), truth(told.codes))[0])
+    assert np.isnan(signals.trust.weight[1])
+
+
+def test_a_proxy_that_says_the_same_of_everything_changes_nothing() -> None:
+    signals = layer(Hint("constant", sign=0.0))
+    assert (signals.quality(SPACE.enumerate()) == 0).all()
+    result = search(proxies=[Hint("constant", sign=0.0)], budget=10)
+    assert len(result.history) == 10
+    assert result.signals.weight.tolist() == [0]
+
+
 def test_a_misleading_proxy_does_less_harm_than_it_did_unobserved() -> None:
     codes = SPACE.enumerate()
     signals = layer(Hint(sign=-1))

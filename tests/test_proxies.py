@@ -160,7 +160,7 @@ def test_five_signals_cost_the_union_of_their_passes(monkeypatch: pytest.MonkeyP
     ran: list[Forward] = []
     run = Forward.run
     monkeypatch.setattr(Forward, "run", lambda self, built: (ran.append(self), run(self, built))[1])
-    proxies = [NASWOT(BATCH), SWAP(BATCH, BATCH), Jacov(BATCH), GradNorm(BATCH), AZNAS(BATCH), ZiCo(BATCH)]
+    proxies = [NASWOT(BATCH), SWAP(BATCH, BATCH), Jacov(BATCH), GradNorm(BATCH), AZNAS(BATCH, "images"), ZiCo(BATCH)]
     forwards = _count_forwards(monkeypatch)
     Scorer(CELLS, proxies)(CODES[:1])
     assert len(ran) == 2  # the second is ZiCo's second minibatch

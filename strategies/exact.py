@@ -1,0 +1,105 @@
+"""The exact front of an additive model of the space, refitted as evaluations arrive.
+
+MathNAS (arXiv 2311.04943) solves an integer programme over block values once they are measured. Here the two take turns:
+block values are fitted to what was told (:mod:`searchkit.additive_fit`), the whole space's front under them is found
+exactly (:mod:`searchkit.exact`), and of that front the networks are evaluated that may add most to what was found.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from searchkit.additive import blocks_of
+from searchkit.additive_fit import BlockFit, fit_blocks
+from searchkit.exact import front, k_best
+from searchkit.observations import Observations
+from searchkit.pareto import hypervolume, non_dominated
+from searchkit.problem import Problem, complete, distinct
+from searchkit.space import Codes, keys
+
+LIKELY = 50  # best networks of a mix of the objectives that are looked at beside the front
+
+
+class Exact:
+    """Alternates between fitting block values and solving for the front.
+
+    Args:
+        problem: what is searched.
+        n_initial: random candidates before the first fit; where not given, a third of the budget between 8 and the
+            number of blocks, or the number of blocks and at most 40.
+    """
+
+    batch = 4
+
+    def __init__(self, problem: Problem, *, n_initial: int | None = None) -> None:
+        self._blocks = blocks_of(problem.space)
+        if n_initial is None:
+            n_free = sum(self._blocks.sizes) - len(self._blocks.sizes) + 1
+            n_initial = min(40, n_free) if problem.budget is None else max(8, min(n_free, problem.budget // 3))
+        if n_initial < 3:
+            raise ValueError(f"n_initial must be at least 3, not {n_initial}")
+        self.problem, self.n_initial = problem, n_initial
+        self._seen: set[bytes] = set()
+        self._told = Observations.empty(problem.space.n_choices, problem.n_objectives, problem.n_constraints)
+
+    def ask(self, n: int, rng: np.random.Generator, pending: Codes) -> Codes:
+        """Up to n new candidates; see :class:`searchkit.problem.Strategy`."""
+        seen = self._seen.union(keys(pending))
+        scored = self._told[self._told.scored]
+        if len(self._told) + len(pending) < self.n_initial or len(scored) < 3:
+            return complete(self.problem, self.problem.sample(n, rng), n, seen, rng)
+        fits = [fit_blocks(self._blocks, scored.codes, column) for column in scored.losses.T]
+        picked = self._candidates(fits, n + len(self._told), rng)
+        picked = picked[self._promising(picked)]
+        codes = distinct(self.problem, self._blocks.codes(picked), seen)
+        codes = codes[self.problem.allowed(codes)]
+        return complete(self.problem, codes[self._informative(codes, fits, n)], n, seen, rng)
+
+    def tell(self, told: Observations) -> None:
+        """Keep a batch; the blocks are fitted when they are needed."""
+        self._seen.update(keys(told.codes))
+        self._told = self._told + told
+
+    def _candidates(self, fits: list[BlockFit], n: int, rng: np.random.Generator) -> Codes:
+        """The exact front, and the best of one random mix of the objectives: ``(c, m)`` alternatives."""
+        models = [fit.model for fit in fits]
+        scales = [sum(float(np.ptp(table)) for table in model.tables) or 1.0 for model in models]
+        weights = rng.dirichlet(np.ones(len(models))) / scales
+        mix = models[0].mixed(models[1:], weights)
+        best, _ = k_best(mix, LIKELY + n)
+        return np.concatenate([front(models)[0], best]) if len(models) <= 3 else best
+
+    def _promising(self, picked: Codes) -> Codes:
+        """Rows that an additive model of what went wrong does not expect to go wrong; all, where nothing did."""
+        feasible = self._told.feasible
+        rows = np.arange(len(picked))
+        if feasible.all() or not feasible.any():
+            return rows
+        wrong = fit_blocks(self._blocks, self._told.codes, np.where(feasible, 0.0, 1.0)).model(picked)
+        limit = np.median(wrong)
+        return rows[wrong <= limit] if (wrong <= limit).any() else rows
+
+    def _informative(self, codes: Codes, fits: list[BlockFit], n: int) -> Codes:
+        """Rows of the n to evaluate: those that, at their best, add most to the front of what was told.
+
+        Told candidates count with the losses that the models give them, so that all are on one scale.
+        """
+        picked = self._blocks.choose(codes)
+        hopeful = np.column_stack([fit.model(picked) - fit.std(picked) for fit in fits])
+        if len(fits) == 1 or not len(codes):
+            return np.argsort(hopeful[:, 0], kind="stable")[:n]
+        told = self._blocks.choose(self._told.codes[self._told.feasible])
+        known = np.column_stack([fit.model(told) for fit in fits])
+        both = np.concatenate([hopeful, known])
+        low, span = both.min(axis=0), np.ptp(both, axis=0)
+        span[span == 0] = 1.0
+        hopeful, known = (hopeful - low) / span, (known - low) / span
+        reference = np.full(len(fits), 1.1)
+        chosen: list[int] = []
+        for _ in range(min(n, len(codes))):
+            known = known[non_dominated(known)]
+            gain = np.array([hypervolume(np.concatenate([known, row[None]]), reference) for row in hopeful])
+            gain[chosen] = -np.inf
+            chosen.append(int(np.argmax(gain)))
+            known = np.concatenate([known, hopeful[chosen[-1:]]])
+        return np.array(chosen, dtype=np.int64)

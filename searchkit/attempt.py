@@ -16,7 +16,8 @@ from typing import Any
 from searchkit.errors import CandidateError, TimeLimitError
 from searchkit.space import Codes
 
-Evaluate = Callable[[Codes, int], Mapping[str, Any]]
+Job = tuple[Codes, int] | tuple[Codes, int, int]  # candidate, seed, and the rung of the ladder where it is not in full
+Evaluate = Callable[..., Mapping[str, Any]]  # of a job
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,8 @@ class Outcome:
     seconds: float = 0.0
 
 
-def attempt(evaluate: Evaluate, code: Codes, seed: int, needed: tuple[str, ...], limit: float | None = None) -> Outcome:
-    """Run ``evaluate(code, seed)`` and check what it returns.
+def attempt(evaluate: Evaluate, job: Job, needed: tuple[str, ...], limit: float | None = None) -> Outcome:
+    """Run ``evaluate(*job)`` and check what it returns.
 
     An exception, a call of ``sys.exit``, a missing or non-finite value of a needed metric, or more than ``limit``
     seconds is the candidate's failure. KeyboardInterrupt is the user's and passes through.
@@ -38,7 +39,7 @@ def attempt(evaluate: Evaluate, code: Codes, seed: int, needed: tuple[str, ...],
     start = time.perf_counter()
     try:
         with _deadline(limit):
-            returned = evaluate(code, seed)
+            returned = evaluate(*job)
         values = _checked(returned, needed)
         if limit is not None and time.perf_counter() - start > limit:
             raise TimeLimitError(f"over its time limit of {limit:g} s")

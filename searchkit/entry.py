@@ -63,6 +63,7 @@ def run(
     name: str | None = None,
     seed: int = 0,
     epochs: int | None = None,
+    ladder: Any = None,
     time_limit: float | None = None,
     callbacks: Sequence[Callback] = (),
     progress: bool | None = None,
@@ -100,7 +101,14 @@ def run(
         name: of the study; made from the call where not given.
         seed: of everything random.
         epochs: of each candidate's training; 30 where not given.
-        time_limit: seconds a candidate may take; beyond, it has failed.
+        ladder: cheap trainings that a candidate has to pass before the full one, from cheap to dear, such as
+            ``({"epochs": 3}, {"epochs": 10, "data": 0.5})``. A rung sets epochs, resolution (pixels of the shorter side
+            of the images), width (a factor on the space's choice or option of that name) and data (a fraction of the
+            train part); "default" is a tenth and a third of the epochs. After a rung, a candidate of the first third of
+            all that got there (:mod:`searchkit.ladder`) goes on; another ends as "dropped": it counts in the budget and
+            stands in the history, with what the rungs were worth, and never on the front. Give a ``batch`` of several:
+            they are compared with each other, too.
+        time_limit: seconds a training may take, each rung's by itself; beyond, the candidate has failed.
         callbacks: called as ``callback(trial, trials)`` after every candidate; raise ``StopSearch`` to end.
         progress: show a progress bar; where not given, only in a terminal.
 
@@ -121,12 +129,12 @@ def run(
     screen, verify = _whole("screen", screen, 1) or SCREEN, _whole("verify", verify, 1) or 0
     if evaluate is not None:
         looked_at = {} if signals else {"data": data, "device": None if device == "auto" else device}
-        _refuse_network_arguments(**looked_at, epochs=epochs, verify=verify or None)
+        _refuse_network_arguments(**looked_at, epochs=epochs, verify=verify or None, ladder=ladder)
         task = function_task(evaluate, space, objectives, constraints, data, seed)
     else:
         from searchkit.networks import network_task
 
-        task = network_task(space, data, objectives, constraints, device, seed, epochs, time_limit, verify)
+        task = network_task(space, data, objectives, constraints, device, seed, epochs, time_limit, verify, ladder)
     if signals:
         task = replace(task, identity=task.identity | {"proxies": [name_of(proxy) for proxy in signals]})
     in_memory = isinstance(storage, str) and storage == "memory"
@@ -148,6 +156,8 @@ def run(
         call |= {"proxies": [name_of(proxy) for proxy in signals], "screen": screen}
     if verify:
         call |= {"verify": verify}
+    if task.ladder is not None:
+        call |= {"ladder": [rung.given for rung in task.ladder.rungs]}
     header = plain(_header(task, strategy, seed, limits, call))
     with ExitStack() as stack:
         if task.in_folder is not None and in_memory:
@@ -168,7 +178,9 @@ def run(
         bar = stack.enter_context(Progress(progress, task.goals, limits, record.trials))
         judge = None if scorer is None else open_screen(task, problem, scorer, record, screen, seed, signals)
         watching = (*task.callbacks, bar.update, *watchers)
-        search = Search(problem, begun, task.goals, task.costs, workers, record, limits, size, seed, watching, judge)
+        search = Search(
+            problem, begun, task.goals, task.costs, workers, record, limits, size, seed, watching, judge, task.ladder
+        )
         result.stopped = search.run()
         if judge is not None:
             result.trust = report(judge, record)

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import math
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
+from torch.nn import functional
 
 from searchkit import costs
-from searchkit.data import Data
-from searchkit.errors import CandidateError
+from searchkit.data import Data, Split, stratified
+from searchkit.errors import CandidateError, SpaceError
+from searchkit.ladder import Rung
 from searchkit.metrics import Metric
 from searchkit.recipe import Recipe
 from searchkit.scoring import Scorer
@@ -33,6 +36,8 @@ class Training:
         data: without its test part; the search never sees that.
         metrics: functions of the trained network, beside accuracy.
         folder: where the trained weights go, one safetensors file a candidate.
+        rungs: the cheap trainings of a fidelity ladder; see :func:`at_rung`.
+        keep: whether they go there; those of a cheap training do not.
         exclusive: threads take turns, since weights and dropout draw from torch's generator, of which a process has
             one: trained side by side, two networks would depend on who came first.
     """
@@ -46,14 +51,23 @@ class Training:
     metrics: tuple[Metric, ...]
     folder: Path
     limit: float | None = None
+    rungs: tuple[Training, ...] = ()
+    keep: bool = True
 
-    def __call__(self, code: Codes, seed: int) -> dict[str, float]:
-        """``{"accuracy": ..., and the metrics}``; raises what makes the candidate a failed one."""
+    def __call__(self, code: Codes, seed: int, rung: int | None = None) -> dict[str, float]:
+        """``{"accuracy": ..., and the metrics}``; raises what makes the candidate a failed one.
+
+        Args:
+            rung: the number of the ladder's rung to train at; in full where not given.
+        """
+        if rung is not None:
+            return self.rungs[rung](code, seed)
         network = build_seeded(self.space, code, seed)
         trained = train(network, self.data, recipe=self.recipe, seed=seed, device=self.device, time_limit=self.limit)
         values = {"accuracy": trained.accuracy}
         values |= {metric.name: _number(metric, network) for metric in self.metrics}
-        save_weights(network, weights_path(self.folder, code))
+        if self.keep:
+            save_weights(network, weights_path(self.folder, code))
         return values
 
 
@@ -69,7 +83,7 @@ class Scoring:
     scorer: Scorer
     then: Training | None = None
 
-    def __call__(self, code: Codes, seed: int) -> dict[str, float]:
+    def __call__(self, code: Codes, seed: int, rung: int | None = None) -> dict[str, float]:
         """``{proxy: score, ...}`` and what the training adds; a proxy that cannot score makes a failed candidate."""
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
@@ -79,7 +93,7 @@ class Scoring:
             if not math.isfinite(value):
                 told = next((str(w.message) for w in caught if f"'{name}'" in str(w.message)), "")
                 raise CandidateError(told or f"proxy '{name}' has no score for it")
-        return values | (self.then(code, seed) if self.then else {})
+        return values | (self.then(code, seed, rung) if self.then else {})
 
 
 @dataclass(frozen=True)
@@ -152,6 +166,75 @@ class CostMeter:
         if "peak_memory" in self.metrics:
             columns["peak_memory"] = costs.space_peak_memory(self.space, codes)
         return columns
+
+
+def at_rung(training: Training, rung: Rung, seed: int) -> Training:
+    """The training at a rung of a fidelity ladder; it keeps no weights.
+
+    Args:
+        seed: of the part of the data; a smaller part is within a larger one.
+
+    Raises:
+        SpaceError: the rung sets a width, which the space does not have.
+    """
+    space, data = training.space, training.data
+    if rung.width is not None:
+        space = narrower(space, rung.width)
+    if rung.data is not None and rung.data < 1:
+        rows = torch.from_numpy(stratified(data.train.y.numpy(), (rung.data,), np.random.default_rng(seed))[1])
+        data = replace(data, train=Split(data.train.x[rows], data.train.y[rows]))
+    if rung.resolution is not None:
+        data = replace(data, train=_resized(data.train, rung.resolution), val=_resized(data.val, rung.resolution))
+        space = space.for_data(data.input_shape, data.n_classes)
+    recipe = replace(training.recipe, epochs=rung.epochs or training.recipe.epochs)
+    return replace(training, space=space, data=data, recipe=recipe, keep=False)
+
+
+def narrower(space: NetworkSpace, factor: float) -> NetworkSpace:
+    """The space with the same candidates, whose networks have ``factor`` times the ``width``, a choice or an option.
+
+    Raises:
+        SpaceError: it has no width, or none that can be scaled.
+    """
+    taken = space._build.keywords if isinstance(space._build, functools.partial) else {}
+    if "width" in space.names:
+        build = functools.partial(_build_narrow, space._build, factor)
+        widths = list(space.choices[space.names.index("width")].options)
+    elif "width" in space.options and "width" in taken:
+        widths = [taken["width"]]
+    else:
+        has = [*(f"the option {name}" for name in space.options), *(f"the choice {name}" for name in space.names)]
+        raise SpaceError(
+            f"a rung of the ladder sets width, but space '{space.name}' has no choice of that name, and no option that "
+            f"its build function, a functools.partial, was given; it has {', '.join(has)}"
+        )
+    for width in widths:
+        if isinstance(width, bool) or not isinstance(width, int | float):
+            raise SpaceError(
+                f"a rung of the ladder sets width, but {width!r}, a width of space '{space.name}', is no number"
+            )
+    if "width" not in space.names:
+        build = functools.partial(space._build, width=_scaled(widths[0], factor))
+    other = space.for_data(space.input_shape, space.n_classes)
+    other._build, other.count = build, None
+    return other
+
+
+def _build_narrow(build: Any, factor: float, choices: Mapping[str, Any], *shape: Any) -> nn.Module:
+    network: nn.Module = build({**choices, "width": _scaled(choices["width"], factor)}, *shape)
+    return network
+
+
+def _scaled(width: float, factor: float) -> float:
+    return max(1, round(width * factor)) if isinstance(width, int) else width * factor
+
+
+def _resized(split: Split, side: int) -> Split:
+    """Images whose shorter side has ``side`` pixels; bytes stay bytes."""
+    height, width = split.x.shape[2:]
+    size = [max(1, round(n * side / min(height, width))) for n in (height, width)]
+    x = functional.interpolate(split.x.float(), size=size, mode="bilinear", antialias=True)
+    return Split(x.round().clamp(0, 255).to(torch.uint8) if split.x.dtype == torch.uint8 else x, split.y)
 
 
 def weights_path(folder: Path, code: Codes) -> Path:

@@ -14,9 +14,8 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ThreadPoolExecutor, wait
 from typing import Any
 
-from searchkit.attempt import Evaluate, Outcome, attempt
+from searchkit.attempt import Evaluate, Job, Outcome, attempt
 from searchkit.errors import SearchkitError
-from searchkit.space import Codes
 
 _Task = tuple[Evaluate, tuple[str, ...], float | None]
 
@@ -32,11 +31,11 @@ class Here:
     def __init__(self, evaluate: Evaluate, needed: tuple[str, ...], limit: float | None) -> None:
         self._task = (evaluate, needed, limit)
 
-    def run(self, jobs: Sequence[tuple[Codes, int]]) -> Iterator[tuple[int, Outcome]]:
+    def run(self, jobs: Sequence[Job]) -> Iterator[tuple[int, Outcome]]:
         """Yield ``(index of the job, outcome)`` as they finish."""
         evaluate, needed, limit = self._task
-        for i, (code, seed) in enumerate(jobs):
-            yield i, attempt(evaluate, code, seed, needed, limit)
+        for i, job in enumerate(jobs):
+            yield i, attempt(evaluate, job, needed, limit)
 
     def close(self) -> None:
         """Nothing to stop."""
@@ -53,18 +52,18 @@ class Workers:
         self._task = _packed((evaluate, needed, limit))
         self._pool: Executor | None = None
 
-    def run(self, jobs: Sequence[tuple[Codes, int]]) -> Iterator[tuple[int, Outcome]]:
+    def run(self, jobs: Sequence[Job]) -> Iterator[tuple[int, Outcome]]:
         """Yield ``(index of the job, outcome)`` as they finish."""
         done: set[int] = set()
         try:
-            futures = {self._start().submit(_work, code, seed): i for i, (code, seed) in enumerate(jobs)}
+            futures = {self._start().submit(_work, job): i for i, job in enumerate(jobs)}
             for i, outcome in _as_they_finish(futures):
                 done.add(i)
                 yield i, outcome
         except BrokenExecutor:  # all that was pending is lost with the pool: each runs again, alone
-            for i, (code, seed) in enumerate(jobs):
+            for i, job in enumerate(jobs):
                 if i not in done:
-                    yield i, self._alone(code, seed)
+                    yield i, self._alone(job)
 
     def close(self) -> None:
         """Stop the workers, also those in the middle of a candidate."""
@@ -72,10 +71,10 @@ class Workers:
             self._pool.shutdown(wait=True, kill_workers=True)  # type: ignore[call-arg]  # loky's own
             self._pool = None
 
-    def _alone(self, code: Codes, seed: int) -> Outcome:
+    def _alone(self, job: Job) -> Outcome:
         self.close()
         try:
-            return self._start().submit(_work, code, seed).result()
+            return self._start().submit(_work, job).result()
         except BrokenExecutor as error:
             return Outcome(reason="its worker process died (out of memory?)", traceback=str(error))
 
@@ -104,7 +103,7 @@ class Elsewhere:
         task = (evaluate, needed, limit)
         self._task = task if isinstance(executor, ThreadPoolExecutor) else _packed(task)
 
-    def run(self, jobs: Sequence[tuple[Codes, int]]) -> Iterator[tuple[int, Outcome]]:
+    def run(self, jobs: Sequence[Job]) -> Iterator[tuple[int, Outcome]]:
         """Yield ``(index of the job, outcome)`` as they finish.
 
         Raises:
@@ -112,9 +111,9 @@ class Elsewhere:
         """
         futures: dict[Future[Outcome], int] = {}
         refused: Exception | None = None
-        for i, (code, seed) in enumerate(jobs):
+        for i, job in enumerate(jobs):
             try:
-                futures[self._executor.submit(_work_on, self._task, code, seed)] = i
+                futures[self._executor.submit(_work_on, self._task, job)] = i
             except Exception as error:  # closed or broken; each kind of executor raises its own
                 refused = error
                 break
@@ -219,16 +218,16 @@ def _leave_with(driver: int) -> None:
     os._exit(1)
 
 
-def _work(code: Codes, seed: int) -> Outcome:
+def _work(job: Job) -> Outcome:
     assert _task is not None
-    return _work_on(_task, code, seed)
+    return _work_on(_task, job)
 
 
-def _work_on(task: _Task | bytes, code: Codes, seed: int) -> Outcome:
+def _work_on(task: _Task | bytes, job: Job) -> Outcome:
     """One evaluation; alone in its process where it says that it is ``exclusive``, the wait not counted as its time."""
     evaluate, needed, limit = _unpacked(task) if isinstance(task, bytes) else task
     with _turn if getattr(evaluate, "exclusive", False) else contextlib.nullcontext():
-        return attempt(evaluate, code, seed, needed, limit)
+        return attempt(evaluate, job, needed, limit)
 
 
 @functools.lru_cache(maxsize=1)  # a process unpacks a task, and the data in it, once

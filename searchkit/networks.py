@@ -15,8 +15,9 @@ from searchkit.attempt import Evaluate
 from searchkit.data import Data, load_data
 from searchkit.devices import resolve_device
 from searchkit.errors import SearchkitError, SpaceError
-from searchkit.evaluation import CostMeter, Scoring, Training, load_weights, weights_path
+from searchkit.evaluation import CostMeter, Scoring, Training, at_rung, load_weights, weights_path
 from searchkit.fingerprint import fingerprint
+from searchkit.ladder import Ladder, check_cheaper, read_ladder
 from searchkit.metrics import read_metrics
 from searchkit.objectives import Bound, Goals, read_bounds, read_objectives
 from searchkit.problem import LISTABLE
@@ -45,6 +46,7 @@ def network_task(
     epochs: int | None,
     time_limit: float | None,
     verify: int = 0,
+    ladder: Any = None,
 ) -> Task:
     """Everything about a search over networks but where it is kept; see :func:`searchkit.run`."""
     where = str(resolve_device(device))
@@ -54,9 +56,11 @@ def network_task(
     goals = Goals(
         read_objectives(directions), read_bounds(named_bounds, {m.name: m.direction for m in metrics.values()})
     )
+    recipe = Recipe() if epochs is None else Recipe(epochs=epochs)
+    rungs = read_ladder(ladder, recipe.epochs)
     loaded = load_data(data, seed=seed)
     space = space.for_data(loaded.input_shape, loaded.n_classes)
-    recipe = Recipe() if epochs is None else Recipe(epochs=epochs)
+    check_cheaper(rungs, recipe.epochs, min(loaded.input_shape[1:]))
     meter = CostMeter(space, metrics, where)
     own = tuple(m for m in metrics.values() if m.stage == "trained" and m.function is not None)
     trains = any(metric.stage == "trained" for metric in metrics.values())
@@ -66,6 +70,12 @@ def network_task(
             "verify trains the best of a search without training, such as objectives=('eproxy', 'params'); "
             f"this one trains every candidate for {', '.join(n for n, m in metrics.items() if m.stage == 'trained')}"
         )
+    if rungs and not trains:
+        raise SearchkitError(
+            "ladder trains candidates cheaply before it trains them in full, but this search trains none: its "
+            f"objectives and bounds are {', '.join(goals.metrics)}"
+        )
+    training = replace(training, rungs=tuple(at_rung(training, rung, seed) for rung in rungs))
     given = tuple(name for name, metric in metrics.items() if metric.stage == "scored")
     evaluate: Evaluate = training if trains else no_training
     if given:
@@ -82,7 +92,8 @@ def network_task(
             "data": {"name": loaded.name, "fingerprint": loaded.fingerprint},
             "epochs": recipe.epochs,
         }
-        | ({"device": where} if "latency_ms" in metrics else {}),
+        | ({"device": where} if "latency_ms" in metrics else {})
+        | ({"ladder": [rung.given for rung in rungs]} if rungs else {}),
         context={
             "kind": "networks",
             "function": fingerprint(space._build, space._canonical, [metric.function for metric in metrics.values()]),
@@ -102,6 +113,7 @@ def network_task(
         listable=LISTABLE if meter.vectorised else COUNTABLE,
         in_folder=_in_folder if trains or verify else None,
         finish=_TestScores(loaded, space, where) if trains and len(loaded.test) else None,
+        ladder=Ladder(rungs, ("accuracy", *(metric.name for metric in own))) if rungs else None,
         verify=Verification(verify, training, loaded if len(loaded.test) else None, seed) if verify else None,
         images=loaded.without_test(),
     )

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Protocol
 
 import numpy as np
 
-from searchkit.attempt import Outcome
+from searchkit.attempt import Job, Outcome
 from searchkit.budget import Budget
 from searchkit.errors import SearchFailedError, StopSearch
 from searchkit.executors import Elsewhere, Here, Workers
+from searchkit.ladder import Ladder
 from searchkit.objectives import Goals
 from searchkit.problem import Problem, Strategy, complete
 from searchkit.screening import Screen
@@ -46,6 +47,7 @@ class Search:
         record: holds what was done already and takes what is done now.
         batch: candidates asked for at once.
         screen: picks what is evaluated among more that are proposed, by the proxy layer; None: all that is proposed is.
+        ladder: cheap evaluations that a candidate has to pass before the full one; None: there are none.
         callbacks: called with every finished trial and the list of all.
     """
 
@@ -60,6 +62,7 @@ class Search:
     seed: int
     callbacks: Sequence[Callback] = ()
     screen: Screen | None = None
+    ladder: Ladder | None = None
 
     def run(self) -> str:
         """Search until the budget is spent; returns why it ended.
@@ -75,7 +78,7 @@ class Search:
         self._n_done = sum(trial.finished for trial in self.record.trials)
         self._failures: list[Trial] = []
         self._seen = {key for trial in self.record.trials for key in keys(trial.code[None])}
-        self._succeeded = any(trial.state is State.SCORED for trial in self.record.trials)
+        self._succeeded = any(trial.state in (State.SCORED, State.DROPPED) for trial in self.record.trials)
         batches = [list(group) for _, group in groupby(self.record.trials, key=lambda trial: trial.batch)]
         begun: list[Trial] = []
         for trials in batches:
@@ -137,19 +140,53 @@ class Search:
         return begun
 
     def _evaluate(self, trials: Sequence[Trial]) -> None:
-        """Costs first, here; then those that keep their bounds, on the executor."""
-        here = isinstance(self.executor, Here)
-        for group in [[trial] for trial in trials] if here else [list(trials)]:
+        """Costs first, here; then those that keep their bounds, on the executor; by way of the ladder, together."""
+        alone = isinstance(self.executor, Here) and self.ladder is None
+        for group in [[trial] for trial in trials] if alone else [list(trials)]:
             to_pay: list[Trial] = []
             for trial in group:
                 if not self._spent(len(to_pay)) and self._affordable(trial):
                     to_pay.append(trial)
             if self._spent():
                 return
-            jobs = [(trial.code, candidate_seed(self.seed, trial.code)) for trial in to_pay]
-            for i, outcome in self.executor.run(jobs):
-                to_pay[i].values |= outcome.values
-                self._finish(to_pay[i], State.FAILED if outcome.reason else State.SCORED, outcome)
+            promoted = to_pay if self.ladder is None else self._climb(to_pay, self.ladder)
+            for trial, outcome in self._outcomes(promoted):
+                trial.values |= outcome.values
+                self._finish(trial, State.FAILED if outcome.reason else State.SCORED, outcome)
+
+    def _climb(self, trials: list[Trial], ladder: Ladder) -> list[Trial]:
+        """Take one batch up the ladder; the trials that are left for the full evaluation.
+
+        What a rung brought is recorded at once, and who is promoted is decided when the whole batch is there: the same
+        when a killed search goes on.
+        """
+        for i in range(len(ladder.rungs)):
+            for trial, outcome in self._outcomes([trial for trial in trials if not ladder.reached(trial, i)], i):
+                if outcome.reason:
+                    self._finish(trial, State.FAILED, outcome)
+                    continue
+                trial.values |= ladder.named(outcome.values, i)
+                trial.seconds += outcome.seconds
+                self._succeeded = True
+                self.record.reach(trial, i, ladder.score(trial, i))
+            trials = [trial for trial in trials if not trial.finished]
+            if self._spent():
+                return []
+            reasons = ladder.dropped(trials, self.record.trials, i, self.goals)
+            for trial in trials:
+                if trial.number in reasons:
+                    self._finish(trial, State.DROPPED, Outcome(reason=reasons[trial.number]))
+            trials = [trial for trial in trials if not trial.finished]
+        return trials
+
+    def _outcomes(self, trials: Sequence[Trial], rung: int | None = None) -> Iterator[tuple[Trial, Outcome]]:
+        """Evaluate on the executor, as they finish; one after another, no more are begun when the budget is spent."""
+        full = [(trial.code, candidate_seed(self.seed, trial.code)) for trial in trials]
+        jobs: Sequence[Job] = full if rung is None else [(*job, rung) for job in full]
+        for i, outcome in self.executor.run(jobs):
+            yield trials[i], outcome
+            if isinstance(self.executor, Here) and self._spent():
+                return
 
     def _affordable(self, trial: Trial) -> bool:
         """Measure what needs no training; a candidate that breaks a bound, or fails here, is finished."""
@@ -176,7 +213,7 @@ class Search:
 
     def _finish(self, trial: Trial, state: State, outcome: Outcome) -> None:
         trial.state, trial.reason, trial.traceback = state, outcome.reason, outcome.traceback
-        trial.seconds, trial.elapsed = round(outcome.seconds, 6), round(self._elapsed(), 3)
+        trial.seconds, trial.elapsed = round(trial.seconds + outcome.seconds, 6), round(self._elapsed(), 3)
         self.record.finish(trial)
         self._n_done += 1
         self._succeeded |= state is State.SCORED

@@ -1,7 +1,8 @@
 """The record of a study, on Optuna's storages: asked is written before it is evaluated, and nothing is overwritten.
 
 A candidate is an Optuna trial. Asked = a running trial with its choices; scored = complete, with the raw objective
-values; infeasible = pruned; failed = failed, with its reason. The study's header (space, objectives, constraints, data,
+values; infeasible = pruned; dropped from the ladder = pruned too, and marked; failed = failed, with its reason. What a
+rung of the ladder brings is an intermediate value. The study's header (space, objectives, constraints, data,
 seed) stands in its attributes, and a study with another header is refused. So Optuna's own tools work on it.
 """
 
@@ -34,8 +35,9 @@ _TO_OPTUNA = {
     State.SCORED: TrialState.COMPLETE,
     State.INFEASIBLE: TrialState.PRUNED,
     State.FAILED: TrialState.FAIL,
+    State.DROPPED: TrialState.PRUNED,
 }
-_FROM_OPTUNA = {theirs: ours for ours, theirs in _TO_OPTUNA.items()}
+_FROM_OPTUNA = {theirs: ours for ours, theirs in _TO_OPTUNA.items() if ours is not State.DROPPED}
 
 
 class Record(Protocol):
@@ -45,6 +47,10 @@ class Record(Protocol):
 
     def ask(self, trials: Sequence[Trial]) -> None:
         """Make new trials durable, before they are evaluated."""
+        ...
+
+    def reach(self, trial: Trial, rung: int, score: float) -> None:
+        """Make durable what a rung of the ladder brought."""
         ...
 
     def finish(self, trial: Trial) -> None:
@@ -78,6 +84,9 @@ class Memory:
     def ask(self, trials: Sequence[Trial]) -> None:
         """Keep new trials."""
         self.trials.extend(trials)
+
+    def reach(self, trial: Trial, rung: int, score: float) -> None:
+        """Nothing to do: the trial is the record."""
 
     def finish(self, trial: Trial) -> None:
         """Nothing to do: the trial is the record."""
@@ -151,15 +160,20 @@ class OptunaRecord:
                 self._ids.append(self._storage.create_new_trial(self._study._study_id, template))
         self.trials.extend(trials)
 
+    def reach(self, trial: Trial, rung: int, score: float) -> None:
+        """Write a running trial's values so far, and the rung's as an intermediate one; all in one write, as above."""
+        number = self._ids[trial.number]
+        with uninterrupted(), self._written(), self._together():
+            for key, value in _so_far(trial).items():
+                self._storage.set_trial_user_attr(number, key, value)
+            self._storage.set_trial_intermediate_value(number, rung, score)
+
     def finish(self, trial: Trial) -> None:
         """Write the outcome; in one write where the storage is a journal file."""
         number = self._ids[trial.number]
         with uninterrupted(), self._written(), self._together():
-            outcome: dict[str, Any] = {
-                "metrics": {name: value for name, value in trial.values.items() if np.isfinite(value)},
-                "seconds": trial.seconds,
-                "elapsed": trial.elapsed,
-            }
+            outcome: dict[str, Any] = _so_far(trial) | {"elapsed": trial.elapsed}
+            outcome |= {"dropped": True} if trial.state is State.DROPPED else {}
             outcome |= {"methods": trial.methods} if trial.methods else {}
             outcome |= {"reason": trial.reason} if trial.reason else {}
             outcome |= {"traceback": trial.traceback} if trial.traceback else {}
@@ -213,7 +227,8 @@ class OptunaRecord:
                 study.set_user_attr("searchkit", header)  # killed between the two in a database
                 study.set_metric_names(list(self._goals.names))
             found = header
-        compare_headers(name, found, header)
+        # a ladder that was left out differs too, while a record from before there were any is continued
+        compare_headers(name, found, header | {"search": {"ladder": None} | header["search"]})
         self.header = found
         return study
 
@@ -258,7 +273,7 @@ def read_trials(study: optuna.Study, space: Space) -> list[Trial]:
                 batch=attrs["batch"],
                 batch_size=attrs["batch_size"],
                 code=np.array(code, dtype=np.int64),
-                state=_FROM_OPTUNA.get(frozen.state, State.ASKED),
+                state=State.DROPPED if attrs.get("dropped") else _FROM_OPTUNA.get(frozen.state, State.ASKED),
                 values=dict(attrs.get("metrics", {})),
                 methods=dict(attrs.get("methods", {})),
                 reason=attrs.get("reason"),
@@ -284,6 +299,11 @@ def check_batches(name: str, trials: Sequence[Trial]) -> None:
                 f"the record of study '{name}' does not add up at trial {first.number} (batch {first.batch}): two "
                 "searches wrote it at once. It can be shown, but not continued; give another name"
             )
+
+
+def _so_far(trial: Trial) -> dict[str, Any]:
+    finite = {name: value for name, value in trial.values.items() if np.isfinite(value)}
+    return {"metrics": finite, "seconds": trial.seconds}
 
 
 def _typed(label: Any) -> tuple[type, Any]:

@@ -11,6 +11,7 @@ from searchkit import plugins
 from searchkit.attempt import Evaluate
 from searchkit.errors import ObjectiveError, SearchkitError, SpaceError
 from searchkit.fingerprint import fingerprint
+from searchkit.ladder import Ladder
 from searchkit.objectives import Goals, read_bounds, read_objectives
 from searchkit.problem import LISTABLE
 from searchkit.result import Result
@@ -30,6 +31,7 @@ class Task:
         counted: the costs that those are of, ``(n, d) -> {name: (n,)}``.
         listable: see :class:`~searchkit.problem.Problem`.
         finish: called with the result once, at the end (scores the winners on the test part).
+        ladder: cheap evaluations before the full one; ``evaluate`` takes the number of a rung as a third argument then.
         verify: trains the best of a search without training.
         images: what proxies look at, where the task has data.
         in_folder: ``(task, folder) -> task``, for a task that keeps files beside the record, such as trained networks.
@@ -51,6 +53,7 @@ class Task:
     finish: Callable[[Result, Record], None] | None = None
     in_folder: Callable[[Task, Path], Task] | None = None
     folder: Path | None = None
+    ladder: Ladder | None = None
     verify: Any = None  # a Verification; torch is loaded by who makes one
     images: Any = None  # Data
 

@@ -21,6 +21,7 @@ class State(StrEnum):
     SCORED = "scored"  # every metric is known
     INFEASIBLE = "infeasible"  # a cost that is known without training breaks a bound; never trained
     FAILED = "failed"  # raised, diverged, ran out of memory or of time
+    DROPPED = "dropped"  # not promoted from a rung of the fidelity ladder; never trained in full
 
 
 @dataclass(eq=False)
@@ -31,9 +32,10 @@ class Trial:
         number: position in the order of asking, from 0.
         batch, batch_size: the batch it was asked in, and how many that batch holds.
         code: ``(d,)`` canonical.
-        values: metric name -> raw value in its own unit and direction; partial unless scored.
+        values: metric name -> raw value in its own unit and direction; partial unless scored. What a rung of the ladder
+            brought has a name of its own, such as "accuracy (epochs=3)".
         methods: metric name -> how it was measured, for metrics that depend on it.
-        reason: why it failed or was not trained.
+        reason: why it failed, was not trained, or not promoted.
         traceback: of the exception, where there was one.
         seconds: how long its evaluation took.
         elapsed: seconds that the whole search had run when it ended.
@@ -58,7 +60,10 @@ class Trial:
 
 
 def observe(trials: Sequence[Trial], goals: Goals) -> Observations:
-    """What a strategy is told of finished trials: losses and violations, NaN where unknown."""
+    """What a strategy is told of finished trials: losses and violations, NaN where unknown.
+
+    Of a dropped trial it learns what it learns of a failed one: a loss of a short training is none of the full one.
+    """
     n = len(trials)
     columns = {
         name: np.array([trial.values.get(name, np.nan) for trial in trials], dtype=np.float64) for name in goals.metrics
@@ -67,7 +72,7 @@ def observe(trials: Sequence[Trial], goals: Goals) -> Observations:
     unscored = np.array([trial.state is not State.SCORED for trial in trials], dtype=bool)
     losses[unscored] = np.nan
     for i in range(n):
-        if trials[i].state is State.FAILED:
+        if trials[i].state in (State.FAILED, State.DROPPED):
             violations[i] = np.nan
         elif trials[i].state is State.INFEASIBLE:
             violations[i] = np.nan_to_num(violations[i])  # bounds on what was not measured are not known to be broken

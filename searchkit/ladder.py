@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -173,7 +174,7 @@ def check_cheaper(rungs: Sequence[Rung], epochs: int, side: int) -> None:
         epochs, side: of the full evaluation: its epochs, and the pixels of the shorter side of its images.
     """
     full = Rung(epochs=epochs, resolution=side if any(rung.resolution for rung in rungs) else None)
-    for i, (rung, above) in enumerate(zip(rungs, [*rungs[1:], full], strict=True), start=1):
+    for i, (rung, above) in enumerate(pairwise([*rungs, full]), start=1):
         if rung.cost(epochs, side) >= above.cost(epochs, side):
             what = f"the full evaluation ({above.label})" if above is full else f"the next one ({above.label})"
             raise SearchkitError(f"rung {i} of the ladder ({rung.label}) is not cheaper than {what}")

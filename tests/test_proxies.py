@@ -254,7 +254,7 @@ class Codewise:
 
 
 def test_proxies_of_ones_own_work_and_may_raise() -> None:
-    with pytest.warns(UserWarning) as caught:
+    with pytest.warns(UserWarning, match="has no score") as caught:
         scores = Scorer(CELLS, [Raises(), Codewise(), Synflow()])(CODES)
     assert sorted(str(w.message).split(":")[0].split("'")[1] for w in caught) == ["half", "mine"]
     assert np.isnan(scores[:, 0]).all()

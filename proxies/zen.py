@@ -28,7 +28,7 @@ class Zen:
     Args:
         batch: number of inputs, standard normal.
         perturbation: size of the change, in standard deviations of the input.
-        repeats: draws of weights and input that are averaged; the paper's 32 rank as one does, at 32 times its price.
+        repeats: draws of weights and input that are averaged; the paper has 32, and each costs as much as the first.
     """
 
     batch: int = 16

@@ -37,9 +37,11 @@ class Built:
     device: torch.device
     counts: Callable[[], dict[str, float]]
     _initial: dict[str, Tensor] = field(default_factory=dict, repr=False)
+    _learned: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         self._initial = {name: tensor.detach().clone() for name, tensor in self.network.state_dict().items()}
+        self._learned = frozenset(name for name, p in self.network.named_parameters() if p.requires_grad)
 
     def reset(self) -> None:
         """The initial weights and buffers, training mode, no gradients."""
@@ -47,8 +49,8 @@ class Built:
             for name, tensor in self.network.state_dict().items():
                 tensor.copy_(self._initial[name])
         self.network.train()
-        for parameter in self.network.parameters():
-            parameter.requires_grad_(True)
+        for name, parameter in self.network.named_parameters():
+            parameter.requires_grad_(name in self._learned)
             parameter.grad = None
 
     def generator(self, stream: int = 0) -> torch.Generator:

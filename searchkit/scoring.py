@@ -110,8 +110,7 @@ class Scorer:
     def _from_codes(self, proxy: Proxy, names: Sequence[str], rows: Codes) -> Floats:
         try:
             found = np.asarray(proxy.score(rows), dtype=np.float64)
-            values = found.reshape(len(rows), -1)
-            if values.shape != (len(rows), len(names)):
+            if found.size != len(rows) * len(names):
                 raise ValueError(f"it returned an array of shape {found.shape} for {len(rows)} candidates")
         except (KeyboardInterrupt, SystemExit):
             raise
@@ -119,7 +118,7 @@ class Scorer:
             for name in names:
                 self._warn(name, reason(error))
             return np.full((len(rows), len(names)), np.nan)
-        values = values.copy()
+        values = found.reshape(len(rows), len(names)).copy()
         for name, column in zip(names, values.T, strict=True):
             if not np.isfinite(column).all():
                 column[~np.isfinite(column)] = np.nan

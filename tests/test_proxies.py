@@ -18,7 +18,7 @@ from searchkit import plugins
 from searchkit.costs import space_counts
 from searchkit.data import Data, load_data
 from searchkit.errors import SearchkitError, UnknownNameError
-from searchkit.passes import build
+from searchkit.passes import Built, build, run
 from searchkit.passes_features import block_modules, stage_maps
 from searchkit.passes_forward import Forward
 from searchkit.passes_inputs import Inputs
@@ -229,6 +229,22 @@ def test_one_block_has_no_progressivity_but_an_expressivity() -> None:
     assert math.isnan(scores["az_progressivity"])
     assert math.isnan(scores["az_trainability"])
     assert np.isfinite([scores["az_expressivity"], scores["az_complexity"]]).all()
+
+
+def test_no_candidates_have_no_scores() -> None:
+    scorer = Scorer(CELLS, ["params", "structure", Synflow(), Codewise()])
+    assert scorer(CODES[:0]).shape == (0, len(scorer.names))
+
+
+def test_what_the_author_froze_stays_frozen() -> None:
+    inputs = Inputs(None, CELLS.input_shape, 10, torch.device("cpu"), 0)
+    network = CELLS.build(CODES[0])
+    frozen = next(network.parameters()).requires_grad_(False)
+    built = Built(network, inputs, 0, torch.device("cpu"), dict)
+    run(built, [*Synflow().passes, *GradNorm(BATCH).passes])
+    built.reset()
+    assert not frozen.requires_grad
+    assert all(p.requires_grad for p in list(network.parameters())[1:])
 
 
 def test_too_few_images_are_a_reason(digits: Data) -> None:

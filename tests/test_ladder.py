@@ -8,6 +8,7 @@ import os
 import signal
 import warnings
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -229,6 +230,9 @@ def test_only_full_trainings_keep_their_weights(tmp_path: Path) -> None:
     assert (result.history.state == "dropped").sum() == 2
     assert len(list(result.folder.glob("*.safetensors"))) == len(result.front)
     result.build(0)
+    full = replace(training(nas_bench_201(width=4, cells=1)), folder=tmp_path / "none")
+    at_rung(full, Rung(epochs=1), 0)(np.zeros(6, dtype=np.int64), 0)
+    assert not (tmp_path / "none").exists()
 
 
 # The search
@@ -236,7 +240,7 @@ def test_only_full_trainings_keep_their_weights(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("no_training")
 def test_a_dropped_candidate_stands_in_the_history_with_its_rungs_and_never_on_the_front() -> None:
-    result = search("nsga2", budget=40, batch=8)
+    result = search("nsga2", budget=40, batch=8, constraints={"macs": 1e9})
     history = result.history
     assert Counter(history.state) == Counter(str(trial.state) for trial in result.trials)
     assert len(history) == 40
@@ -420,6 +424,30 @@ def test_killed_between_rungs_and_continued_the_history_is_the_same(
         assert again.equals(whole), f"killed in {kind} {count}"
         times = Counter(log.read_text().splitlines())
         assert sum(times.values()) - len(times) <= (kind == "write"), "a recorded training was done again"
+
+
+@pytest.mark.parametrize("kind", ["SQLite", "an Optuna storage", "memory"])
+@pytest.mark.usefixtures("no_training")
+def test_interrupted_between_rungs_in_any_storage_and_continued(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = {"SQLite": f"sqlite:///{tmp_path}/s.db", "an Optuna storage": optuna.storages.InMemoryStorage()}
+    calls = []
+
+    def interrupted(training: Training, code: Codes, seed: int, rung: int | None = None) -> dict[str, float]:
+        calls.append(rung)
+        if len(calls) == 6:
+            raise KeyboardInterrupt
+        return imagined(training, code, seed, rung)
+
+    whole = search("nsga2").history.drop(columns="seconds")
+    with monkeypatch.context() as patch:
+        patch.setattr(Training, "__call__", interrupted)
+        first = search("nsga2", storage=storage.get(kind, "memory"), name="study")
+        assert first.stopped == "interrupted"
+        assert any(trial.state is State.ASKED and FIRST in trial.values for trial in first.trials)
+    again = search("nsga2", storage=storage.get(kind, "memory"), name="study")
+    assert again.history.drop(columns="seconds").equals(whole)
 
 
 @pytest.mark.usefixtures("no_training")

@@ -106,8 +106,9 @@ def run(
             of the images), width (a factor on the space's choice or option of that name) and data (a fraction of the
             train part); "default" is a tenth and a third of the epochs. After a rung, a candidate of the first third of
             all that got there (:mod:`searchkit.ladder`) goes on; another ends as "dropped": it counts in the budget and
-            stands in the history, with what the rungs were worth, and never on the front. Give a ``batch`` of several:
-            they are compared with each other, too.
+            stands in the history, with what the rungs were worth, and never on the front, and a strategy learns of it
+            no more than of a failed one. One rung leaves about a third for the full training and two a ninth, so the
+            budget should be larger than without. Give a ``batch`` of several: they are compared with each other, too.
         time_limit: seconds a training may take, each rung's by itself; beyond, the candidate has failed.
         callbacks: called as ``callback(trial, trials)`` after every candidate; raise ``StopSearch`` to end.
         progress: show a progress bar; where not given, only in a terminal.

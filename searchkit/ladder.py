@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from itertools import pairwise
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -52,10 +52,9 @@ class Rung:
         """Its name in reasons and columns: "epochs=10, data=0.5"."""
         return ", ".join(f"{name}={value:g}" for name, value in self.given.items())
 
-    def cost(self, epochs: int, side: int) -> float:
-        """Its training time over the full one's, roughly: images seen times pixels times channels squared."""
-        pixels = 1.0 if self.resolution is None else (self.resolution / side) ** 2
-        return (self.epochs or epochs) / epochs * pixels * (self.width or 1.0) ** 2 * (self.data or 1.0)
+    def settings(self, full: Rung) -> tuple[float, ...]:
+        """All four in numbers; what it does not set is as in the full evaluation."""
+        return tuple(full.given[name] if value is None else value for name, value in asdict(self).items())
 
 
 @dataclass(frozen=True)
@@ -168,16 +167,16 @@ def read_ladder(given: Any, epochs: int) -> tuple[Rung, ...]:
 
 
 def check_cheaper(rungs: Sequence[Rung], epochs: int, side: int) -> None:
-    """Refuse rungs that do not go from cheap to dear.
+    """Refuse rungs of which one saves nothing, in no setting, over a later one or over the full evaluation.
 
     Args:
         epochs, side: of the full evaluation: its epochs, and the pixels of the shorter side of its images.
     """
-    full = Rung(epochs=epochs, resolution=side if any(rung.resolution for rung in rungs) else None)
-    for i, (rung, above) in enumerate(pairwise([*rungs, full]), start=1):
-        if rung.cost(epochs, side) >= above.cost(epochs, side):
-            what = f"the full evaluation ({above.label})" if above is full else f"the next one ({above.label})"
-            raise SearchkitError(f"rung {i} of the ladder ({rung.label}) is not cheaper than {what}")
+    full = Rung(epochs=epochs, resolution=side, width=1.0, data=1.0)
+    names = [*(f"rung {i} ({rung.label})" for i, rung in enumerate(rungs, start=1)), f"the full one ({full.label})"]
+    for (low, one), (high, other) in combinations(zip([*rungs, full], names, strict=True), 2):
+        if all(mine >= its for mine, its in zip(low.settings(full), high.settings(full), strict=True)):
+            raise SearchkitError(f"of the ladder, {one} is not cheaper than {other}, which comes after it")
 
 
 def _read_rung(given: Any, i: int) -> Rung:

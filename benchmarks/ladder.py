@@ -2,12 +2,11 @@
 
     python benchmarks/ladder.py [--seeds 2] [--budget 27] [--strategy nsga2]
 
-Every search of a seed has the same space, data, number of candidates and batch, on one thread, and the epochs of
-searchkit.run. A search of a third of the candidates without a ladder takes about as long as one with a rung of three
-epochs; three times the candidates with that rung take about as long as all without a ladder. CPU seconds are those of the
-process, which a busy machine disturbs less than the clock. The hypervolume is of accuracy and log10 of params, over
-10 % and under 10^5.5, on the validation part (which the search has seen) and of the same networks on the test part
-(which it has not).
+Every search of a seed has the same space, data and batch, on one thread, and the epochs of searchkit.run. A search of a
+third of the candidates without a ladder takes about as long as one with a rung of three epochs; three times the
+candidates with that rung take about as long as all without a ladder. CPU seconds are those of the process, which a busy
+machine disturbs less than the clock. The hypervolume is of accuracy and log10 of params, over 10 % and under 10^5.5, on
+the validation part (which the search has seen) and of the same networks on the test part (which it has not).
 """
 
 from __future__ import annotations

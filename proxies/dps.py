@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from searchkit.costs import space_counts
 from searchkit.data import Data
+from searchkit.errors import ProxyError
 from searchkit.proxies.eproxy import DEFAULT, Eproxy, EproxySetting
 from searchkit.proxies.eproxy_genome import distance, drawn, mutated
 from searchkit.scoring import Scorer
@@ -77,7 +78,7 @@ class DPS:
         on_tried: Callable[[int, int, Tried], None] | None = None,
     ) -> None:
         if not 1 <= tournament <= population or n_evaluations < 1:
-            raise ValueError("a search has a tournament of 1 to its population, and one evaluation or more")
+            raise ProxyError("a search has a tournament of 1 to its population, and one evaluation or more")
         self.space = space if data is None else space.for_data(data.input_shape, data.n_classes)
         self.data, self.device, self.seed = data, device, seed
         self.population, self.tournament, self.n_evaluations = population, tournament, n_evaluations
@@ -93,11 +94,11 @@ class DPS:
         """Search with networks ``(n, d)`` of known accuracy ``(n,)``, higher is better; five or more.
 
         Raises:
-            ValueError: too few networks, or accuracies that do not fit them.
+            ProxyError: too few networks, or accuracies that do not fit them.
         """
         codes, values = self.space.check(codes), np.asarray(accuracies, dtype=np.float64)
         if values.shape != (len(codes),) or not np.isfinite(values).all() or len(codes) < 5:
-            raise ValueError(
+            raise ProxyError(
                 f"{len(codes)} networks and accuracies of shape {values.shape}: give five or more, all finite"
             )
         order = np.random.default_rng(self.seed).permutation(len(codes))
@@ -170,7 +171,7 @@ class DPS:
             return {}
         lines = self.path.read_text().split("\n")[:-1]
         if lines and json.loads(lines[0]) != json.loads(json.dumps(self._header)):
-            raise ValueError(f"{self.path} holds another search: other networks, accuracies or arguments")
+            raise ProxyError(f"{self.path} holds another search: other networks, accuracies or arguments")
         self.path.write_text("".join(line + "\n" for line in lines))
         entries = [json.loads(line) for line in lines[1:]]
         found = [Tried(EproxySetting.of(e["setting"]), e["fitness"], e["n_networks"]) for e in entries]

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from searchkit.errors import CandidateError
+from searchkit.errors import CandidateError, ProxyError
 from searchkit.passes_count import CountPass
 from searchkit.proxies.eproxy_pass import EproxyPass
 from searchkit.proxies.eproxy_setting import Branch, EproxySetting
@@ -62,6 +62,12 @@ class Eproxy:
         """An Eproxy with the setting that :meth:`save` wrote.
 
         Raises:
-            ValueError: the file holds no setting, or one that is out of range.
+            ProxyError: the file holds no setting, or one that is out of range.
         """
-        return cls(EproxySetting.of(json.loads(Path(path).read_text())))
+        try:
+            held = json.loads(Path(path).read_text())
+        except (OSError, ValueError) as error:
+            raise ProxyError(f"{path} holds no Eproxy setting: {error}") from error
+        if not isinstance(held, dict):
+            raise ProxyError(f"{path} holds no Eproxy setting: it is not a JSON object")
+        return cls(EproxySetting.of(held))

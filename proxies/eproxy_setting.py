@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
+from searchkit.errors import ProxyError
+
 FAMILIES = ("wave_l", "wave_m", "wave_h", "dot", "net")
 INITS = ("default", "xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal")
 
@@ -34,9 +36,9 @@ class Branch:
         object.__setattr__(self, "families", tuple(self.families))
         unknown = [family for family in self.families if family not in FAMILIES]
         if unknown or not self.families:
-            raise ValueError(f"a branch needs one or more of {', '.join(FAMILIES)}; got {list(self.families)}")
+            raise ProxyError(f"a branch needs one or more of {', '.join(FAMILIES)}; got {list(self.families)}")
         if min(self.out_channels, self.last_channels) < 1 or not (self.head_kernel % 2 and self.barrier_kernel % 2):
-            raise ValueError(f"a branch has channels of at least 1 and odd kernels; got {self}")
+            raise ProxyError(f"a branch has channels of at least 1 and odd kernels; got {self}")
 
 
 @dataclass(frozen=True)
@@ -69,22 +71,22 @@ class EproxySetting:
     def __post_init__(self) -> None:
         object.__setattr__(self, "branches", tuple(self.branches))
         if not self.branches:
-            raise ValueError("a setting has one or more branches")
+            raise ProxyError("a setting has one or more branches")
         if min(self.steps, self.batch, self.side) < 1 or self.lr <= 0:
-            raise ValueError(f"steps, batch and side are at least 1 and lr is positive; got {self}")
+            raise ProxyError(f"steps, batch and side are at least 1 and lr is positive; got {self}")
         for init in (self.network_init, self.barrier_init):
             if init not in INITS:
-                raise ValueError(f"weights are drawn by one of {', '.join(INITS)}; got {init!r}")
+                raise ProxyError(f"weights are drawn by one of {', '.join(INITS)}; got {init!r}")
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Self:
         """From the dictionary that ``dataclasses.asdict`` makes.
 
         Raises:
-            ValueError: a key that is none of the setting's, or a value out of range.
+            ProxyError: a key that is none of the setting's, or a value out of range.
         """
         unknown = sorted(set(values) - {field.name for field in fields(cls)})
         if unknown:
-            raise ValueError(f"an Eproxy setting has no {unknown[0]!r}")
+            raise ProxyError(f"an Eproxy setting has no {unknown[0]!r}")
         branches = tuple(Branch(**branch) for branch in values.get("branches", ()))
         return cls(**(dict(values) | ({"branches": branches} if branches else {})))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from searchkit.errors import CandidateError
+from searchkit.errors import CandidateError, ProxyError
 from searchkit.passes_forward import Forward, ForwardRecording
 from searchkit.passes_signs import MOST_PATTERNS
 
@@ -30,7 +30,7 @@ class SWAP:
 
     def __post_init__(self) -> None:
         if not 1 <= self.images <= min(self.batch, MOST_PATTERNS):
-            raise ValueError(f"swap compares 1 to {min(self.batch, MOST_PATTERNS)} images, not {self.images}")
+            raise ProxyError(f"swap compares 1 to {min(self.batch, MOST_PATTERNS)} images, not {self.images}")
 
     @property
     def passes(self) -> tuple[Forward, ...]:

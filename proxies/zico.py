@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import torch
 
-from searchkit.errors import CandidateError
+from searchkit.errors import CandidateError, ProxyError
 from searchkit.passes_forward import Forward, ForwardRecording
 
 
@@ -32,7 +32,7 @@ class ZiCo:
 
     def __post_init__(self) -> None:
         if self.n_batches < 2:
-            raise ValueError(f"zico compares 2 or more minibatches, not {self.n_batches}")
+            raise ProxyError(f"zico compares 2 or more minibatches, not {self.n_batches}")
 
     @property
     def passes(self) -> tuple[Forward, ...]:

@@ -42,6 +42,10 @@ class DataError(SearchkitError, ValueError):
     """Data that cannot be learned from: one class, NaN, unequal lengths."""
 
 
+class ProxyError(SearchkitError, ValueError):
+    """A setting of a proxy that it cannot have, or observations that it cannot learn from."""
+
+
 class DeviceError(SearchkitError, ValueError):
     """A device that is unknown or not there."""
 

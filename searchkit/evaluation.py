@@ -78,7 +78,10 @@ class Scoring:
     Attributes:
         scorer: of the proxies that are objectives or bounded.
         then: the training, or None for a search without any.
+        exclusive: as of :class:`Training`.
     """
+
+    exclusive: ClassVar[bool] = True
 
     scorer: Scorer
     then: Training | None = None

@@ -227,8 +227,8 @@ class OptunaRecord:
                 study.set_user_attr("searchkit", header)  # killed between the two in a database
                 study.set_metric_names(list(self._goals.names))
             found = header
-        # a ladder that was left out differs too, while a record from before there were any is continued
-        compare_headers(name, found, header | {"search": {"ladder": None} | header["search"]})
+        # what was left out differs too, while a record from before it existed is continued
+        compare_headers(name, found, header | {"search": {"ladder": None, "proxies": None} | header["search"]})
         self.header = found
         return study
 

@@ -352,3 +352,14 @@ def test_networks_are_screened_by_several_proxies_at_once(tmp_path: Path) -> Non
     )
     assert len(result.history) == 3
     assert {"params", "naswot", "az_expressivity"} <= set(result.signals.proxy)
+
+
+def test_a_study_with_proxies_is_not_continued_without_them(tmp_path: Path) -> None:
+    from searchkit.errors import StudyMismatchError
+
+    search(proxies=[Hint()], storage=tmp_path, name="s", budget=4)
+    with pytest.raises(StudyMismatchError, match="differs in proxies"):
+        search(storage=tmp_path, name="s", budget=6)
+    search(storage=tmp_path, name="t", budget=4)
+    with pytest.raises(StudyMismatchError, match="differs in proxies"):
+        search(proxies=[Hint()], storage=tmp_path, name="t", budget=6)

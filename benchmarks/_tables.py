@@ -5,10 +5,11 @@ They are looked for under $SEARCHKIT_DATA, then in ``../shared/data``; a benchma
 
 from __future__ import annotations
 
-import hashlib
+import json
 import os
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,16 +31,23 @@ class Table:
     """Distinct networks of a space and what is published of them.
 
     Attributes:
+        title: the space, what makes networks distinct, and what the accuracies are.
         codes: ``(n, d)`` canonical.
-        test, validation: ``(n,)`` accuracies in percent, means over the published seeds (and over cells that the space
-            takes for one network).
+        test, validation: ``(n,)`` accuracies in percent, means over the published seeds.
+        index: ``(n,)`` of the row in the published table.
     """
 
-    name: str
+    title: str
     space: NetworkSpace
     codes: Codes
     test: Floats
     validation: Floats
+    index: Codes
+
+    def sample(self, n: int) -> Table:
+        """The first n of one fixed random order; all where there are fewer."""
+        rows = np.random.default_rng(0).permutation(len(self.codes))[:n]
+        return Table(self.title, self.space, self.codes[rows], self.test[rows], self.validation[rows], self.index[rows])
 
 
 def table(path: str) -> Path:
@@ -50,60 +58,58 @@ def table(path: str) -> Path:
 
 
 def cells() -> Table:
-    """NAS-Bench-201, CIFAR-10: one row per isomorphism class of the table (9,445)."""
+    """NAS-Bench-201: one row per isomorphism class of the published table (9,445)."""
     rows = pd.read_csv(table("nasbench201/nb201_cifar10.csv.gz"), dtype={"ops": str})
     rows = rows[rows["cifar10_test200"].notna()].drop_duplicates("unique_str_group")
-    space = nas_bench_201()
     return Table(
-        "nas-bench-201", space, space.check(_digits(rows["ops"])), rows["cifar10_test200"].to_numpy(float),
-        rows["cifar10valid_val200_mean"].to_numpy(float),
-    )  # fmt: skip
+        "NAS-Bench-201, unique cells, CIFAR-10 test accuracy, 200 epochs, mean of the published seeds",
+        nas_bench_201(),
+        nas_bench_201().check(_digits(rows["ops"])),
+        rows["cifar10_test200"].to_numpy(np.float64),
+        rows["cifar10valid_val200_mean"].to_numpy(np.float64),
+        rows["arch_index"].to_numpy(np.int64),
+    )
 
 
 def layers() -> Table:
-    """NAS-Bench-Macro, CIFAR-10: one row per distinct network (3,969); it has test accuracies only."""
+    """NAS-Bench-Macro: the distinct networks (3,969); it has test accuracies only."""
     rows = pd.read_csv(table("nasbench_macro/nasbench_macro_cifar10.csv.gz"), dtype={"arch": str})
-    space = macro()
-    codes, group = np.unique(space.check(_digits(rows["arch"])), axis=0, return_inverse=True)
-    accuracy = np.bincount(group.ravel(), rows["mean_acc"].to_numpy(float)) / np.bincount(group.ravel())
-    return Table("macro", space, codes, accuracy, accuracy)
+    codes, first, group = np.unique(
+        macro().check(_digits(rows["arch"])), axis=0, return_index=True, return_inverse=True
+    )
+    accuracy = np.bincount(group.ravel(), rows["mean_acc"].to_numpy(np.float64)) / np.bincount(group.ravel())
+    title = "NAS-Bench-Macro, unique networks, CIFAR-10 test accuracy, mean of three seeds"
+    return Table(title, macro(), codes, accuracy, accuracy, first)
 
 
 def images() -> Data:
     """12,000 + 3,000 CIFAR-10 images."""
-    found = np.load(table("images/cifar10_subset.npz"))
-    pairs = ((found["x_train"], found["y_train"]), (found["x_test"], found["y_test"]))
+    with np.load(table("images/cifar10_subset.npz")) as held:
+        pairs = ((held["x_train"], held["y_train"]), (held["x_test"], held["y_test"]))
     return load_data(pairs, seed=0, augment="crop-flip", name="cifar10-subset")
 
 
-def scored(space: NetworkSpace, codes: Codes, proxies: tuple[str, ...], data: Data) -> tuple[tuple[str, ...], Floats]:
-    """Names and ``(n, p)`` scores, computed once for each network and kept in :data:`CACHE`; resumed when killed."""
-    scorer = Scorer(space, proxies, data, seed=0)
-    described = f"{scorer.space.describe()}{scorer.names}{data.fingerprint}"
-    path = CACHE / f"{space.name}-{hashlib.blake2b(described.encode(), digest_size=6).hexdigest()}.npz"
-    if path.exists():
-        with np.load(path) as kept:
-            for key, row in zip(keys(kept["codes"]), kept["scores"].tolist(), strict=True):
-                scorer.cache[key] = dict(zip(scorer.names, row, strict=True))
-    wanted = [key not in scorer.cache for key in keys(codes)]
-    missing = codes[np.array(wanted, dtype=bool)]
-    start = time.perf_counter()
-    for first in range(0, len(missing), 50):
-        scorer(missing[first : first + 50])
-        _keep(path, scorer)
-        done = min(first + 50, len(missing))
-        rate = (time.perf_counter() - start) / done
-        print(f"{space.name}: {done} of {len(missing)} networks scored, {rate:.2f} s each", file=sys.stderr)
-    return scorer.names, scorer(codes)
-
-
-def _keep(path: Path, scorer: Scorer) -> None:
+def scored(space: NetworkSpace, codes: Codes, proxies: Sequence[str], data: Data) -> tuple[tuple[str, ...], Floats]:
+    """Names and ``(n, p)`` scores, each made once and kept in :data:`CACHE`; a run that was stopped goes on."""
+    path = CACHE / f"{space.name}.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
-    codes = np.stack([np.frombuffer(key, dtype=np.int64) for key in scorer.cache])
-    scores = np.array([[known[name] for name in scorer.names] for known in scorer.cache.values()])
-    partial = path.with_suffix(".partial.npz")
-    np.savez(partial, codes=codes, scores=scores)
-    partial.replace(path)
+    start, done = time.perf_counter(), 0
+    with path.open("a") as file:
+
+        def keep(code: Codes, found: Mapping[str, float]) -> None:
+            nonlocal done
+            file.write(json.dumps({"code": code.tolist(), "scores": dict(found)}) + "\n")
+            file.flush()
+            done += 1
+            if done % 100 == 0:
+                rate = (time.perf_counter() - start) / done
+                print(f"{space.name}: {done} scores made, {rate:.2f} s each", file=sys.stderr)
+
+        scorer = Scorer(space, proxies, data, on_scored=keep)
+        for line in path.read_text().splitlines():
+            entry = json.loads(line)
+            scorer.cache.setdefault(keys(np.array([entry["code"]]))[0], {}).update(entry["scores"])
+        return scorer.names, scorer(codes)
 
 
 def _digits(column: pd.Series[str]) -> Codes:

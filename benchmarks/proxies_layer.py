@@ -1,10 +1,10 @@
 """What the proxy layer is worth: label-free, from a few labels, and in a search of twenty evaluations.
 
-    python benchmarks/proxies_layer.py [--cells 1000] [--layers 600] [--seeds 50] [--skip-search]
+    python benchmarks/proxies_layer.py [--cells 1000] [--layers 600] [--seeds 50]
 
 Scores are computed with searchkit's own proxies (networks at full width, CIFAR-10 images) and kept in
 ``$SEARCHKIT_CACHE``; accuracies are looked up. The search needs the scores of every network that it screens, half a
-second each: give it an hour, or --skip-search.
+second each: give it an hour, or --seeds 0.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ class Kept:
 
 def correlations(found: Table, n: int) -> None:
     """Spearman's rho with test accuracy on n random distinct networks: each signal, mixes, the layer."""
-    rows = np.random.default_rng(0).choice(len(found.codes), min(n, len(found.codes)), replace=False)
-    codes, accuracy = found.codes[rows], found.test[rows]
+    found = found.sample(n)
+    codes, accuracy = found.codes, found.test
     names, scores = scored(found.space, codes, DEFAULT, images())
     quantiles = Reference(scores).quantiles(scores)
 
@@ -57,7 +57,7 @@ def correlations(found: Table, n: int) -> None:
         return rho(np.log(quantiles[:, [names.index(s) for s in signals]]).sum(axis=1), accuracy)
 
     four = ("az_expressivity", "az_progressivity", "az_trainability", "az_complexity")
-    print(f"## {found.name}: {len(rows):,} random distinct networks, test accuracy, rho\n")
+    print(f"## {found.title}\n\nN = {len(codes):,} drawn at random, one seed of the proxies; Spearman's rho.\n")
     print("| signal | rho |\n|---|---|")
     for name, column in zip(names, quantiles.T, strict=True):
         print(f"| {name} | {rho(column, accuracy):.3f} |")
@@ -103,7 +103,7 @@ def search(found: Table, n_seeds: int) -> None:
     def evaluate(choices: dict[str, Any]) -> dict[str, float]:
         return {"accuracy": float(np.mean(validation[keys(found.space.encode(choices))[0]]))}
 
-    print(f"## {found.name}: searches of 20 evaluations, test accuracy of the best by validation, {n_seeds} seeds\n")
+    print(f"## NAS-Bench-201: searches of 20 evaluations, test accuracy of the best by validation, {n_seeds} seeds\n")
     print("| strategy | proxies | scored per evaluation | median | quartiles | worst | optimum found |")
     print("|---|---|---|---|---|---|---|")
     for strategy, proxies, screen in (
@@ -132,17 +132,21 @@ def rho(a: Floats, b: Floats) -> float:
     return float(spearmanr(a, b)[0])
 
 
+def main(n_cells: int, n_layers: int, n_seeds: int) -> None:
+    """Print the tables."""
+    warnings.simplefilter("ignore")  # of networks that a proxy cannot score; they count, as the worst
+    print(f"# The proxy layer\n\n{describe()}. Signals computed, accuracies looked up.\n")
+    print(f"Proxies: {', '.join(DEFAULT)}.\n")
+    correlations(cells(), n_cells)
+    correlations(layers(), n_layers)
+    if n_seeds:
+        search(cells(), n_seeds)
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cells", type=int, default=1000)
     parser.add_argument("--layers", type=int, default=600)
-    parser.add_argument("--seeds", type=int, default=50)
-    parser.add_argument("--skip-search", action="store_true")
+    parser.add_argument("--seeds", type=int, default=50, help="of the searches; 0 for none")
     given = parser.parse_args()
-    warnings.simplefilter("ignore")  # of networks that a proxy cannot score; they count, as the worst
-    print(f"# The proxy layer\n\n{describe()}. Signals computed, accuracies looked up, one seed of weights.\n")
-    print(f"Proxies: {', '.join(DEFAULT)}.\n")
-    correlations(cells(), given.cells)
-    correlations(layers(), given.layers)
-    if not given.skip_search:
-        search(cells(), given.seeds)
+    main(given.cells, given.layers, given.seeds)

@@ -1,162 +1,90 @@
 """Single proxies against published values and accuracies, and what sharing their passes saves.
 
-Run from the repository's root: ``python benchmarks/proxies_single.py [FOLDER] [--eproxy 500 200] [--speed 12]``.
-Scores are kept in FOLDER (default: the user's cache), so that a stopped run continues. The tables are looked for under
-$SEARCHKIT_DATA, then in ``../shared/data``. Correlations are Spearman's, signed; params and MACs stand beside.
+    python benchmarks/proxies_single.py [--cheap 1000 600] [--eproxy 500 200] [--speed 12]
+
+Scores are kept in ``$SEARCHKIT_CACHE``, so that a stopped run continues. Correlations are Spearman's, signed; params
+and MACs stand beside.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import sys
 import time
 import warnings
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 import plain_proxies as plain
 import torch
 from _machine import describe
+from _tables import Table, cells, images, layers, scored, table
 from scipy.stats import rankdata, spearmanr
 
-from searchkit.data import Data, load_data
+from searchkit.data import Data
 from searchkit.passes_inputs import Inputs
 from searchkit.proxies.eproxy import DEFAULT
 from searchkit.proxies.eproxy_targets import target
 from searchkit.scoring import Scorer
-from searchkit.space import Codes, Floats, NetworkSpace, keys
-from searchkit.spaces.macro import macro
-from searchkit.spaces.nas_bench_201 import nas_bench_201
+from searchkit.space import Floats
 
-DATA = Path(os.environ.get("SEARCHKIT_DATA") or Path(__file__).parents[2] / "shared" / "data")
-IMAGES = "images/cifar10_subset.npz"
-CELLS = "nasbench201/nb201_cifar10.csv.gz"
 THIRTEEN = "nasbench201/nb201_13_proxies_cifar10.csv.gz"
 ZERO_COST = "nasbench201/nb201_zero_cost_cifar10.csv.gz"
-LAYERS = "nasbench_macro/nasbench_macro_cifar10.csv.gz"
 CHEAP = ["params", "macs", "jacov", "naswot", "synflow", "grad_norm", "zen", "zico", "swap", "az_nas"]
 LABEL_FREE = ["jacov", "naswot", "synflow", "zen", "swap", "az_nas"]
 AZ = ("az_expressivity", "az_progressivity", "az_trainability", "az_complexity")
 PUBLISHED = {"naswot": "nwot", "synflow": "synflow", "jacov": "jacov", "grad_norm": "grad_norm", "zen": "zen"}
 
 
-@dataclass(frozen=True)
-class Table:
-    """A random sample of distinct networks with known accuracy."""
-
-    title: str
-    space: NetworkSpace
-    codes: Codes
-    accuracy: Floats
-    index: Codes  # of the row in the published table
-
-
-def main() -> None:
-    """Print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "searchkit" / "proxies_single"
-    parser.add_argument("folder", nargs="?", type=Path, default=default)
-    parser.add_argument("--cheap", nargs=2, type=int, default=[1000, 600], help="networks of the two spaces")
-    parser.add_argument("--eproxy", nargs=2, type=int, default=[500, 200])
-    parser.add_argument("--speed", type=int, default=12, help="cells that are timed; 0 for none")
-    given = parser.parse_args()
-    for path in (IMAGES, CELLS, THIRTEEN, ZERO_COST, LAYERS):
-        if not (DATA / path).exists():
-            sys.exit(f"{path} is not under {DATA}; set SEARCHKIT_DATA to the folder that has it")
+def main(n_cheap: Sequence[int], n_eproxy: Sequence[int], n_speed: int) -> None:
+    """Print the tables; numbers of networks of the two spaces, and of cells that are timed."""
     torch.set_num_threads(1)
-    given.folder.mkdir(parents=True, exist_ok=True)
-    data, cells, layers = images(), nas_bench_201_cells(), macro_networks()
-    print(f"{describe()}. One seed of weights and batches; CIFAR-10 images; full width.\n")
-    if given.speed:
-        speed(cells, data, given.speed)
-    scored = {}
-    for table, n_cheap, n_eproxy in zip((cells, layers), given.cheap, given.eproxy, strict=True):
-        path = given.folder / f"{table.space.name}.jsonl"
-        cheap = scores(table, CHEAP, data, n_cheap, path)
-        scored[table.space.name] = cheap | scores(table, ["eproxy"], data, n_eproxy, path)
-    agreement(cells, scored["nas-bench-201"], 500)
-    for table in (cells, layers):
-        accuracies(table, scored[table.space.name])
+    data, cells_, layers_ = images(), cells(), layers()
+    print(f"# Single proxies\n\n{describe()}. One seed of weights and batches; CIFAR-10 images; full width.\n")
+    if n_speed:
+        speed(cells_.sample(n_speed), data, n_speed)
+    for found, cheap, few in zip((cells_, layers_), n_cheap, n_eproxy, strict=True):
+        values = scores(found.sample(cheap), CHEAP, data) | scores(found.sample(few), ["eproxy"], data)
+        if found is cells_:
+            agreement(found.sample(min(cheap, 500)), values)
+        accuracies(found.sample(max(cheap, few)), values)
 
 
-def images() -> Data:
-    """The CIFAR-10 subset."""
-    with np.load(DATA / IMAGES) as held:
-        parts = (held["x_train"], held["y_train"]), (held["x_test"], held["y_test"])
-    return load_data(parts, seed=0, augment="crop-flip", name="cifar10-subset")
+def scores(found: Table, proxies: list[str], data: Data) -> dict[str, Floats]:
+    """``{signal: (n,)}``."""
+    names, values = scored(found.space, found.codes, proxies, data)
+    return dict(zip(names, values.T, strict=True))
 
 
-def nas_bench_201_cells(n: int = 1000) -> Table:
-    """Distinct cells, one of each isomorphism class, at random."""
-    table = pd.read_csv(DATA / CELLS, dtype={"ops": str})
-    unique = table[table["cifar10_test200"].notna()].drop_duplicates("unique_str_group")
-    rows = unique.iloc[np.random.default_rng(0).choice(len(unique), n, replace=False)]
-    accuracy = rows["cifar10_test200"].to_numpy(np.float64)
-    title = "NAS-Bench-201, unique cells, CIFAR-10 test accuracy, 200 epochs, mean of the published seeds"
-    return Table(title, nas_bench_201(), _codes(rows["ops"]), accuracy, rows["arch_index"].to_numpy(np.int64))
-
-
-def macro_networks(n: int = 600) -> Table:
-    """Distinct networks at random."""
-    table = pd.read_csv(DATA / LAYERS, dtype={"arch": str})
-    space = macro()
-    codes = _codes(table["arch"])
-    _, first = np.unique(space.check(codes), axis=0, return_index=True)
-    rows = np.random.default_rng(0).choice(np.sort(first), n, replace=False)
-    title = "NAS-Bench-Macro, unique networks, CIFAR-10 test accuracy, mean of three seeds"
-    return Table(title, space, codes[rows], table["mean_acc"].to_numpy(np.float64)[rows], rows)
-
-
-def scores(table: Table, proxies: list[str], data: Data, n: int, path: Path) -> dict[str, Floats]:
-    """``{signal: (n,)}`` of the first n networks; each is written to a JSON-lines file once it is scored."""
-    with path.open("a") as file:
-
-        def keep(code: Codes, found: Mapping[str, float]) -> None:
-            file.write(json.dumps({"code": code.tolist(), "scores": dict(found)}) + "\n")
-            file.flush()
-
-        scorer = Scorer(table.space, proxies, data, on_scored=keep)
-        for line in path.read_text().splitlines():
-            entry = json.loads(line)
-            known = scorer.cache.setdefault(keys(np.array([entry["code"]]))[0], {})
-            known |= entry["scores"]
-        found = scorer(table.codes[:n])
-    return dict(zip(scorer.names, found.T, strict=True))
-
-
-def agreement(cells: Table, scored: Mapping[str, Floats], n: int) -> None:
+def agreement(cells: Table, values: Mapping[str, Floats]) -> None:
     """Own values against two published sets of values."""
-    thirteen = pd.read_csv(DATA / THIRTEEN).set_index("arch_index").reindex(cells.index[:n])
-    zero_cost = pd.read_csv(DATA / ZERO_COST).set_index("arch_index").reindex(cells.index[:n])
+    n = len(cells.codes)
+    thirteen = pd.read_csv(table(THIRTEEN)).set_index("arch_index").reindex(cells.index)
+    zero_cost = pd.read_csv(table(ZERO_COST)).set_index("arch_index").reindex(cells.index)
     print(f"\nAgreement with published values: NAS-Bench-201, N = {n} unique cells, one seed.\n")
     print("| signal | rho with the 13 signals' value | N | rho with the second source | rho with test accuracy: own |")
     print("|---|---|---|---|---|")
     for name, column in PUBLISHED.items():
-        own = scored[name][:n]
+        own = values[name][:n]
         first = thirteen[column].to_numpy(np.float64)
         second = zero_cost.get(f"cifar10_{'logsynflow' if name == 'synflow' else name}")
         other = "" if second is None else f"{rho(own, second.where(second > -1e7).to_numpy(np.float64)):.3f}"
         n_both = int((np.isfinite(own) & np.isfinite(first)).sum())
-        print(f"| {name} | {rho(own, first):.3f} | {n_both} | {other} | {rho(own, cells.accuracy[:n]):.3f} |")
+        print(f"| {name} | {rho(own, first):.3f} | {n_both} | {other} | {rho(own, cells.test):.3f} |")
 
 
-def accuracies(table: Table, scored: Mapping[str, Floats]) -> None:
+def accuracies(found: Table, scored: Mapping[str, Floats]) -> None:
     """Each signal and AZ-NAS's four together against accuracy."""
-    print(f"\n{table.title}; one seed of the proxies.\n")
+    print(f"\n{found.title}; one seed of the proxies.\n")
     print("| signal | N | rho | params there | MACs there |\n|---|---|---|---|---|")
     az = np.column_stack([scored[name] for name in AZ])
     columns = dict(scored) | {"AZ-NAS, log-rank of four": log_rank(az)}
     columns["params + jacov, log-rank"] = log_rank(np.column_stack([scored["params"], scored["jacov"]]))
     for name, values in columns.items():
         n = len(values)
-        free = [f"{rho(scored[c][:n], table.accuracy[:n]):.3f}" for c in ("params", "macs")]
+        free = [f"{rho(scored[c][:n], found.test[:n]):.3f}" for c in ("params", "macs")]
         n_scored = int(np.isfinite(values).sum())
-        print(f"| {name} | {n_scored} | {rho(values, table.accuracy[:n]):.3f} | {' | '.join(free)} |")
+        print(f"| {name} | {n_scored} | {rho(values, found.test[:n]):.3f} | {' | '.join(free)} |")
 
 
 def log_rank(values: Floats) -> Floats:
@@ -229,9 +157,10 @@ def _seconds(function: Callable[[], object], i: int) -> float:
     return time.perf_counter() - start
 
 
-def _codes(column: pd.Series[str]) -> Codes:
-    return np.array([[int(digit) for digit in row] for row in column], dtype=np.int64)
-
-
 if __name__ == "__main__":
-    main()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cheap", nargs=2, type=int, default=[1000, 600], help="networks of the two spaces")
+    parser.add_argument("--eproxy", nargs=2, type=int, default=[500, 200])
+    parser.add_argument("--speed", type=int, default=12, help="cells that are timed; 0 for none")
+    given = parser.parse_args()
+    main(given.cheap, given.eproxy, given.speed)

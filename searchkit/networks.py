@@ -105,6 +105,7 @@ def network_task(
                 "std": list(loaded.std),
             },
             "device": where,
+            "rungs": [rung.label for rung in rungs],
             "units": {metric.name: metric.unit for metric in metrics.values() if metric.unit},
         },
         label=loaded.name,

@@ -92,7 +92,7 @@ def _points(result: Result, x: str, y: str) -> _Points:
         y,
         sorted((trial for trial in best if trial in shown), key=lambda trial: _value(result, trial, x)),
         [trial for trial, fine in zip(shown, kept, strict=True) if fine and trial not in best],
-        [t for t, fine in zip(shown, kept, strict=True) if not fine and t.state is not State.FAILED],
+        [t for t, fine in zip(shown, kept, strict=True) if not fine and t.state not in (State.FAILED, State.DROPPED)],
     )
 
 

@@ -67,7 +67,9 @@ class Result:
     def front(self) -> pd.DataFrame:
         """The Pareto front; see the class."""
         table = self._table(self._winners)
-        return table.drop(columns=self._columns("batch", "state", "reason", "seconds"))
+        rungs = [f"{metric} ({rung})" for metric in self._metrics for rung in self.context.get("rungs", ())]
+        dropped = [*self._columns("batch", "state", "reason", "seconds"), *(name for name in rungs if name in table)]
+        return table.drop(columns=dropped)
 
     @cached_property
     def history(self) -> pd.DataFrame:

@@ -460,3 +460,9 @@ def test_interrupted_between_rungs_in_any_storage_and_continued(
 def test_the_front_is_of_full_trainings_only() -> None:
     result = search(budget=20)
     assert all("accuracy" in trial.values for trial in front(result.trials, result.goals))
+
+
+def test_the_front_shows_no_columns_of_rungs_and_the_history_does() -> None:
+    result = searchkit.run("random", budget=4, batch=4, epochs=2, ladder=({"epochs": 1},), storage="memory")
+    assert "accuracy (epochs=1)" in result.history
+    assert "accuracy (epochs=1)" not in result.front

@@ -107,8 +107,8 @@ def search(found: Table, n_seeds: int) -> None:
     print("| strategy | proxies | scored per evaluation | median | quartiles | worst | optimum found |")
     print("|---|---|---|---|---|---|---|")
     for strategy, proxies, screen in (
-        ("random", (), None), ("bo", (), None), ("random", (proxy,), 16), ("nsga2", (proxy,), 16), ("bo", (proxy,), 16),
-        ("random", (proxy,), 64), ("nsga2", (proxy,), 64), ("bo", (proxy,), 64),
+        ("random", (), None), ("bo", (), None), ("nsga2", (proxy,), 16), ("random", (proxy,), 64),
+        ("nsga2", (proxy,), 64), ("bo", (proxy,), 64),
     ):  # fmt: skip
         best = []
         for seed in range(n_seeds):

@@ -140,7 +140,7 @@ def main(n_cells: int, n_layers: int, n_seeds: int) -> None:
     correlations(cells(), n_cells)
     correlations(layers(), n_layers)
     if n_seeds:
-        search(cells(), n_seeds)
+        search(cells(unique=False), n_seeds)
 
 
 if __name__ == "__main__":

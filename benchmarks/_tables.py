@@ -58,7 +58,7 @@ def table(path: str) -> Path:
 
 
 def cells(*, unique: bool = True) -> Table:
-    """NAS-Bench-201: one row per isomorphism class of the published table (9,445), or every row (15,625)."""
+    """NAS-Bench-201: one row per isomorphism class of the published table (6,466), or every row (15,625)."""
     rows = pd.read_csv(table("nasbench201/nb201_cifar10.csv.gz"), dtype={"ops": str})
     rows = rows.drop_duplicates("unique_str_group") if unique else rows
     return Table(

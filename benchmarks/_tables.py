@@ -64,7 +64,7 @@ def cells(*, unique: bool = True) -> Table:
     return Table(
         "NAS-Bench-201, unique cells, CIFAR-10 test accuracy, 200 epochs, mean of the published seeds",
         nas_bench_201(),
-        nas_bench_201().check(_digits(rows["ops"])),
+        nas_bench_201().check(digits(rows["ops"])),
         rows["cifar10_test200"].to_numpy(np.float64),
         rows["cifar10valid_val200_mean"].to_numpy(np.float64),
         rows["arch_index"].to_numpy(np.int64),
@@ -74,9 +74,7 @@ def cells(*, unique: bool = True) -> Table:
 def layers() -> Table:
     """NAS-Bench-Macro: the distinct networks (3,969); it has test accuracies only."""
     rows = pd.read_csv(table("nasbench_macro/nasbench_macro_cifar10.csv.gz"), dtype={"arch": str})
-    codes, first, group = np.unique(
-        macro().check(_digits(rows["arch"])), axis=0, return_index=True, return_inverse=True
-    )
+    codes, first, group = np.unique(macro().check(digits(rows["arch"])), axis=0, return_index=True, return_inverse=True)
     accuracy = np.bincount(group.ravel(), rows["mean_acc"].to_numpy(np.float64)) / np.bincount(group.ravel())
     title = "NAS-Bench-Macro, unique networks, CIFAR-10 test accuracy, mean of three seeds"
     return Table(title, macro(), codes, accuracy, accuracy, first)
@@ -112,5 +110,6 @@ def scored(space: NetworkSpace, codes: Codes, proxies: Sequence[str], data: Data
         return scorer.names, scorer(codes)
 
 
-def _digits(column: pd.Series[str]) -> Codes:
+def digits(column: pd.Series[str]) -> Codes:
+    """``(n, d)`` option indices of architectures that are written as digits."""
     return np.array([[int(digit) for digit in row] for row in column], dtype=np.int64)

@@ -6,34 +6,25 @@ $SEARCHKIT_DATA, then in ``../shared/data``.
 
 from __future__ import annotations
 
-import os
-import sys
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from _machine import describe
+from _tables import digits, table
 
 from searchkit.costs import space_counts
-from searchkit.space import Codes, Floats
+from searchkit.space import Floats
 from searchkit.spaces.macro import macro
 from searchkit.spaces.nas_bench_201 import nas_bench_201, published_params
-
-DATA = Path(os.environ.get("SEARCHKIT_DATA") or Path(__file__).parents[2] / "shared" / "data")
-CELLS = "nasbench201/nb201_cifar10.csv.gz"
-LAYERS = "nasbench_macro/nasbench_macro_cifar10.csv.gz"
 
 
 def main() -> None:
     """Print one row per published count, then the deviations."""
-    for path in (CELLS, LAYERS):
-        if not (DATA / path).exists():
-            sys.exit(f"{path} is not under {DATA}; set SEARCHKIT_DATA to the folder that has it")
-    cells = pd.read_csv(DATA / CELLS, dtype={"ops": str})
-    layers = pd.read_csv(DATA / LAYERS, dtype={"arch": str})
-    counted = space_counts(macro(), _codes(layers["arch"]))
-    space, codes = nas_bench_201(), _codes(cells["ops"])
+    cells = pd.read_csv(table("nasbench201/nb201_cifar10.csv.gz"), dtype={"ops": str})
+    layers = pd.read_csv(table("nasbench_macro/nasbench_macro_cifar10.csv.gz"), dtype={"arch": str})
+    counted = space_counts(macro(), digits(layers["arch"]))
+    space, codes = nas_bench_201(), digits(cells["ops"])
     published = np.round(cells["cifar10valid_params_M"].to_numpy(np.float64) * 1e6)
     as_published = published_params(space, codes)
     print(f"{describe()}. Exact counts, one pass over every row.\n")
@@ -42,17 +33,13 @@ def main() -> None:
     _row("macro", "MACs", counted["macs"] - layers["flops"].to_numpy(np.float64))
     _row("nas-bench-201", "params, every edge's convolution (published)", as_published - published)
     _row("nas-bench-201", "params, dead edges removed (built)", space_counts(space, codes)["params"] - published)
-    for name, known, rows in (("macro", macro(), _codes(layers["arch"])), ("nas-bench-201", space, codes)):
+    for name, known, rows in (("macro", macro(), digits(layers["arch"])), ("nas-bench-201", space, codes)):
         print(f"\n{name}: {len(np.unique(known.check(rows), axis=0)):,} of {len(rows):,} networks are distinct.")
     print("\nDeviating rows of NAS-Bench-201, all whole convolutions (1x1: 28,000, 3x3: 243,040):\n")
     print("| published - counted | rows |\n|---|---|")
     for difference, n in sorted(Counter((published - as_published).tolist()).items()):
         if difference != 0:
             print(f"| {difference:+,.0f} | {n} |")
-
-
-def _codes(column: pd.Series[str]) -> Codes:
-    return np.array([[int(digit) for digit in row] for row in column], dtype=np.int64)
 
 
 def _row(space: str, count: str, deviation: Floats) -> None:

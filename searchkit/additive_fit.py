@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import norm, rankdata
 
 from searchkit.additive import Additive, Blocks
+from searchkit.ranks import normal_scores, rank_correlation
 from searchkit.space import Codes, Floats
 
 PENALTIES = np.logspace(-3, 2.5, 23)
@@ -47,13 +47,13 @@ def fit_blocks(blocks: Blocks, codes: Codes, y: Floats) -> BlockFit:
     Values or ranks, whichever leave-one-out predictions order better.
     """
     x = _one_hot(blocks.choose(codes), blocks.sizes)
-    fits = [_ridge(x, target) for target in (y, norm.ppf((rankdata(y) - 0.5) / len(y)))]
-    orders = [_agreement(left_out, y) for *_, left_out in fits]
+    targets = (y, normal_scores(y))
+    fits = [_ridge(x, target) for target in targets]
+    orders = [rank_correlation(left_out, y) for *_, left_out in fits]
     on_ranks = orders[1] > orders[0]
     weights, base, covariance, left_out = fits[int(on_ranks)]
-    target = norm.ppf((rankdata(y) - 0.5) / len(y)) if on_ranks else y
     ends = np.cumsum(blocks.sizes)[:-1]
-    error = float(np.sqrt(np.mean((left_out - target) ** 2)))
+    error = float(np.sqrt(np.mean((left_out - targets[int(on_ranks)]) ** 2)))
     model = Additive(base, tuple(np.split(weights, ends)))
     return BlockFit(model, error, bool(on_ranks), blocks.sizes, covariance)
 
@@ -85,9 +85,3 @@ def _one_hot(picked: Codes, sizes: tuple[int, ...]) -> Floats:
     return np.concatenate([(picked[:, i : i + 1] == np.arange(size)) for i, size in enumerate(sizes)], axis=1).astype(
         float
     )
-
-
-def _agreement(a: Floats, b: Floats) -> float:
-    if np.ptp(a) == 0 or np.ptp(b) == 0:
-        return 0.0
-    return float(np.corrcoef(rankdata(a), rankdata(b))[0, 1])

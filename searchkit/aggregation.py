@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import norm, rankdata
 
+from searchkit.ranks import rank_correlation
 from searchkit.space import Floats
 
 PRIOR_RHO = 0.5  # what a proxy is taken to be worth before anything is observed
@@ -131,7 +132,7 @@ def trusts(quantiles: Floats, observed: Floats, votes: Floats) -> list[Trust]:
     for j in range(p):
         rho, low, high, belief = np.nan, -1.0, 1.0, PRIOR_RHO
         if n >= 3:
-            rho = _spearman(quantiles[:, j], observed)
+            rho = rank_correlation(quantiles[:, j], observed)
             z, certainty = float(np.arctanh(np.clip(rho, -0.999, 0.999))), max(n - 3, 0) / 1.06
             belief = float(np.tanh((PRIOR_WEIGHT * np.arctanh(PRIOR_RHO) + certainty * z) / (PRIOR_WEIGHT + certainty)))
             if certainty:
@@ -142,9 +143,3 @@ def trusts(quantiles: Floats, observed: Floats, votes: Floats) -> list[Trust]:
     weights = votes * strength
     weights = weights / (weights.sum() or 1.0)
     return [Trust(*entry, weight=float(weight)) for entry, weight in zip(found, weights, strict=True)]
-
-
-def _spearman(a: Floats, b: Floats) -> float:
-    if np.ptp(a) == 0 or np.ptp(b) == 0:
-        return 0.0
-    return float(np.corrcoef(rankdata(a), rankdata(b))[0, 1])

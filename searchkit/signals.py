@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.special import log_ndtr
-from scipy.stats import norm, rankdata
+from scipy.stats import norm
 
 from searchkit.aggregation import Reference, Trust, log_rank, shared_votes, trusts
 from searchkit.gaussian import Gaussian, fit
 from searchkit.objectives import Goals
 from searchkit.observations import Observations
+from searchkit.ranks import normal_scores
 from searchkit.space import Codes, Floats, Space
 from searchkit.structure import structure as choices_and_counts
 
@@ -70,13 +71,14 @@ class Signals:
         self._structure = structure or functools.partial(choices_and_counts, space)
         self._reference, self._seed = reference, seed
         self._told = Observations.empty(space.n_choices, len(goals.objectives), len(goals.bounds))
-        self._models: dict[int, Gaussian] | None = None
+        self._models: dict[int, Gaussian] | None = None  # both are functions of what was told, made when asked for
+        self._trusts: list[Trust] | None = None
         self._prepared: _Prepared | None = None
 
     def observe(self, told: Observations) -> None:
         """Learn one batch of outcomes; nothing is drawn."""
         self._told = self._told + told
-        self._models = None
+        self._models = self._trusts = None
 
     def quality(self, codes: Codes) -> Floats:
         """``(n,)`` the judgement by the proxies alone, higher is better, standardised over the reference sample.
@@ -214,6 +216,11 @@ class Signals:
         return told if self._learned else told[:0]
 
     def _trust(self) -> list[Trust]:
+        if self._trusts is None:
+            self._trusts = self._earned()
+        return self._trusts
+
+    def _earned(self) -> list[Trust]:
         told = self._judged_by
         quantiles = self.features(told.codes) if len(told) else np.empty((0, len(self.names)))
         observed = -told.losses[:, self._learned[0]] if len(told) else np.empty(0)
@@ -238,7 +245,7 @@ class Signals:
                 groups, judged = self._groups(scored.codes)
                 for j in self._learned:
                     prior = -judged if j == self._learned[0] else np.zeros(len(scored))
-                    self._models[j] = fit(groups, prior, _normal_scores(scored.losses[:, j]))
+                    self._models[j] = fit(groups, prior, normal_scores(scored.losses[:, j]))
             feasible = self._told.feasible
             if len(self._told) >= FIRST_FIT and not feasible.all():
                 groups, _ = self._groups(self._told.codes)
@@ -267,15 +274,9 @@ def _row(name: str, trust: Trust, weight: float) -> dict[str, Any]:
     }
 
 
-def _normal_scores(values: Floats) -> Floats:
-    """Ranks as quantiles of a normal distribution; robust to the few networks that learn nothing."""
-    scores: Floats = norm.ppf((rankdata(values) - 0.5) / len(values))
-    return scores
-
-
 def _score_of(losses: Floats, observed: Floats) -> Floats:
     """Normal scores of losses that are among those observed."""
-    y, scores = np.sort(observed), np.sort(_normal_scores(observed))
+    y, scores = np.sort(observed), np.sort(normal_scores(observed))
     placed: Floats = np.interp(losses, y, scores)
     return placed
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import functools
 import math
 import os
-import signal
-import warnings
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,12 +14,12 @@ import numpy as np
 import optuna
 import pytest
 import torch
+from killing import in_a_process_that_is_killed
 
 import searchkit
 from searchkit import Choice, NetworkSpace, Space, plugins
 from searchkit.errors import SearchkitError, StudyMismatchError
 from searchkit.evaluation import Training, at_rung, narrower
-from searchkit.journal import JournalFile
 from searchkit.ladder import ETA, Ladder, Rung, check_cheaper, n_promoted, ranking, read_ladder
 from searchkit.objectives import Goals, Objective
 from searchkit.recipe import Recipe
@@ -364,39 +363,18 @@ def test_worker_processes_give_the_same_history() -> None:
 # Resume
 
 
-def in_a_process_that_is_killed(strategy: str, folder: Path, log: Path, kind: str, count: int) -> None:
+def killed(strategy: str, folder: Path, log: Path, kind: str, count: int) -> None:
     """Run the search in a fork that gets SIGKILL in its n-th training, or in the middle of its n-th write."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # forking beside torch's idle threads
-        child = os.fork()
-    if child:
-        _, status = os.waitpid(child, 0)
-        assert os.WIFSIGNALED(status), f"the search was to be killed in {kind} {count}, and ended"
-        return
-    done = {"training": 0, "write": 0}
-    write = JournalFile._write
 
-    def half_a_write(journal: JournalFile, lines: list[str]) -> None:
-        done["write"] += 1
-        if kind == "write" and done["write"] == count:
-            text = ("\n".join(lines) + "\n").encode()
-            with open(journal.path, "ab") as file:
-                file.write(text[: len(text) // 2])
-            os.kill(os.getpid(), signal.SIGKILL)
-        write(journal, lines)
+    def run(tick: Callable[[], None]) -> None:
+        def counted(training: Training, code: Codes, seed: int, rung: int | None = None) -> dict[str, float]:
+            tick()
+            return logged(log)(training, code, seed, rung)
 
-    def counted(training: Training, code: Codes, seed: int, rung: int | None = None) -> dict[str, float]:
-        done["training"] += 1
-        if kind == "training" and done["training"] == count:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return logged(log)(training, code, seed, rung)
-
-    JournalFile._write = half_a_write  # type: ignore[method-assign]
-    Training.__call__ = counted  # type: ignore[method-assign]
-    try:
+        Training.__call__ = counted  # type: ignore[method-assign]
         search(strategy, storage=folder, name="study")
-    finally:
-        os._exit(0)
+
+    in_a_process_that_is_killed(kind, count, "training", run)
 
 
 def logged(log: Path):
@@ -424,7 +402,7 @@ def test_killed_between_rungs_and_continued_the_history_is_the_same(
     for kind, count in KILLS:
         folder = tmp_path / f"{kind}{count}"
         log.write_text("")
-        in_a_process_that_is_killed(strategy, folder, log, kind, count)
+        killed(strategy, folder, log, kind, count)
         monkeypatch.setattr(Training, "__call__", logged(log))
         again = search(strategy, storage=folder, name="study").history.drop(columns="seconds")
         assert again.equals(whole), f"killed in {kind} {count}"

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import os
-import signal
-import warnings
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import optuna
 import pytest
+from killing import in_a_process_that_is_killed
 
 import searchkit
 from searchkit import Choice, Space, plugins
-from searchkit.journal import JournalFile
 
 SPACE = Space([Choice("a", range(5)), Choice("b", ("u", "vv", "www", "xxxx")), Choice("c", (1, 2, 4, 8), ordered=True)])
 BUDGET, BATCH = 22, 4
@@ -37,38 +35,17 @@ def search(strategy: str, folder: Path, function: Callable = evaluate) -> search
     )  # fmt: skip
 
 
-def in_a_process_that_is_killed(strategy: str, folder: Path, log: Path, kind: str, count: int) -> None:
+def killed(strategy: str, folder: Path, log: Path, kind: str, count: int) -> None:
     """Run the search in a fork that gets SIGKILL in its n-th evaluation, or in the middle of its n-th write."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # forking beside torch's idle threads
-        child = os.fork()
-    if child:
-        _, status = os.waitpid(child, 0)
-        assert os.WIFSIGNALED(status), f"the search was to be killed in {kind} {count}, and ended"
-        return
-    done = {"evaluation": 0, "write": 0}
-    write = JournalFile._write
 
-    def half_a_write(journal: JournalFile, lines: list[str]) -> None:
-        done["write"] += 1
-        if kind == "write" and done["write"] == count:
-            text = ("\n".join(lines) + "\n").encode()
-            with open(journal.path, "ab") as file:
-                file.write(text[: len(text) // 2])
-            os.kill(os.getpid(), signal.SIGKILL)
-        write(journal, lines)
+    def run(tick: Callable[[], None]) -> None:
+        def counted(choices: dict) -> dict:
+            tick()
+            return logged(log)(choices)
 
-    def counted(choices: dict) -> dict:
-        done["evaluation"] += 1
-        if kind == "evaluation" and done["evaluation"] == count:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return logged(log)(choices)
-
-    JournalFile._write = half_a_write  # type: ignore[method-assign]
-    try:
         search(strategy, folder, counted)
-    finally:
-        os._exit(0)
+
+    in_a_process_that_is_killed(kind, count, "evaluation", run)
 
 
 def logged(log: Path) -> Callable[[dict], dict]:
@@ -88,7 +65,7 @@ def test_killed_at_five_points_and_continued_the_history_is_the_same(strategy: s
     for kind, count in KILLS:
         folder = tmp_path / f"{kind}{count}"
         log.write_text("")
-        in_a_process_that_is_killed(strategy, folder, log, kind, count)
+        killed(strategy, folder, log, kind, count)
         again = search(strategy, folder, logged(log)).history.drop(columns="seconds")
         assert again.equals(whole), f"killed in {kind} {count}"
         times = Counter(log.read_text().splitlines())
@@ -99,7 +76,7 @@ def test_killed_at_five_points_and_continued_the_history_is_the_same(strategy: s
 def test_killed_many_times_in_one_study(tmp_path: Path) -> None:
     whole = search("nsga2", tmp_path / "whole").history.drop(columns="seconds")
     for kind, count in (("evaluation", 5), ("write", 2), ("write", 4), ("evaluation", 3), ("write", 1)):
-        in_a_process_that_is_killed("nsga2", tmp_path / "study", tmp_path / "log", kind, count)
+        killed("nsga2", tmp_path / "study", tmp_path / "log", kind, count)
     assert search("nsga2", tmp_path / "study").history.drop(columns="seconds").equals(whole)
 
 

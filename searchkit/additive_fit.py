@@ -31,12 +31,12 @@ class BlockFit:
     model: Additive
     error: float
     on_ranks: bool
-    _sizes: tuple[int, ...]
+    _blocks: Blocks
     _covariance: Floats
 
     def std(self, picked: Codes) -> Floats:
         """``(n,)`` standard deviation of the prediction, the noise of one evaluation not included."""
-        x = _one_hot(picked, self._sizes)
+        x = self._blocks.encode(picked)
         deviations: Floats = self.error * np.sqrt(np.maximum(((x @ self._covariance) * x).sum(axis=1), 0.0))
         return deviations
 
@@ -46,16 +46,16 @@ def fit_blocks(blocks: Blocks, codes: Codes, y: Floats) -> BlockFit:
 
     Values or ranks, whichever leave-one-out predictions order better.
     """
-    x = _one_hot(blocks.choose(codes), blocks.sizes)
+    x = blocks.encode(blocks.choose(codes))
     targets = (y, normal_scores(y))
     fits = [_ridge(x, target) for target in targets]
     orders = [rank_correlation(left_out, y) for *_, left_out in fits]
     on_ranks = orders[1] > orders[0]
     weights, base, covariance, left_out = fits[int(on_ranks)]
-    ends = np.cumsum(blocks.sizes)[:-1]
+    ends = np.cumsum([table.shape[1] for table in blocks.features])[:-1]
     error = float(np.sqrt(np.mean((left_out - targets[int(on_ranks)]) ** 2)))
-    model = Additive(base, tuple(np.split(weights, ends)))
-    return BlockFit(model, error, bool(on_ranks), blocks.sizes, covariance)
+    tables = (table @ part for table, part in zip(blocks.features, np.split(weights, ends), strict=True))
+    return BlockFit(Additive(base, tuple(tables)), error, bool(on_ranks), blocks, covariance)
 
 
 def _ridge(x: Floats, y: Floats) -> tuple[Floats, float, Floats, Floats]:
@@ -79,9 +79,3 @@ def _ridge(x: Floats, y: Floats) -> tuple[Floats, float, Floats, Floats]:
     n_columns = x.shape[1]
     spread = vt.T @ np.diag(1 / (s**2 + penalty) - 1 / penalty) @ vt + np.eye(n_columns) / penalty
     return weights, centre - float(mean @ weights), spread, left_out
-
-
-def _one_hot(picked: Codes, sizes: tuple[int, ...]) -> Floats:
-    return np.concatenate([(picked[:, i : i + 1] == np.arange(size)) for i, size in enumerate(sizes)], axis=1).astype(
-        float
-    )

@@ -237,12 +237,24 @@ class Node:
     """A block node of a modular space: the choices that decide it, and the shapes it maps between.
 
     Shapes are ``(channels, height, width)`` of one image, without the batch.
+
+    Args:
+        choices: whose options are the node's alternatives.
+        block: nodes of one name form a block, such as the layers of a stage. The space's canonical map may move things
+            within a block, and not between blocks. A node without a name is a block of its own.
+        module: dotted name of the node's module in a built network, such as "stages.0.1"; empty where there is no one
+            module (the edges of a cell that is repeated).
+        optional: ``(choice, least)``: the node is there only where the option of that choice is at least ``least``,
+            such as ``("depth", 3)`` for a third layer. Elsewhere it is "no block". The choice belongs to the block.
     """
 
     name: str
     choices: tuple[str, ...]
     input_shape: tuple[int, ...]
     output_shape: tuple[int, ...]
+    block: str = ""
+    module: str = ""
+    optional: tuple[str, Any] | None = None
 
 
 Builder = Callable[..., "nn.Module"]

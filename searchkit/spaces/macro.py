@@ -227,10 +227,13 @@ def _layer_costs(layer: _Layer, name: str) -> tuple[int, int]:
 
 
 def _nodes(space: NetworkSpace) -> tuple[Node, ...]:
-    """One node per layer, in depth order."""
-    plan = _layers(space.input_shape, **space.options)
-    names = _layer_names(space.options["layers"])
-    return tuple(
-        Node(name, (name,), (layer.n_in, *layer.size_in), (layer.n_out, *layer.size_out))
-        for name, layer in zip(names, plan, strict=True)
-    )
+    """One node per layer, in depth order; a stage is a block, since its identities are interchangeable."""
+    plan = iter(_layers(space.input_shape, **space.options))
+    names = iter(_layer_names(space.options["layers"]))
+    nodes = []
+    for stage, n in enumerate(space.options["layers"]):
+        for position in range(n):
+            name, layer = next(names), next(plan)
+            before, after = (layer.n_in, *layer.size_in), (layer.n_out, *layer.size_out)
+            nodes.append(Node(name, (name,), before, after, f"stage_{stage + 1}", f"stages.{stage}.{position}"))
+    return tuple(nodes)

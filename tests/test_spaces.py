@@ -22,6 +22,7 @@ from searchkit.plugins import load_space
 from searchkit.space import Codes, NetworkSpace
 from searchkit.spaces.cell_form import EDGES, OPERATIONS, canonical, live_edges
 from searchkit.spaces.macro import macro
+from searchkit.spaces.mobilenet import mobilenet
 from searchkit.spaces.nas_bench_201 import nas_bench_201, published_params
 
 SMALL = {
@@ -32,6 +33,8 @@ SMALL = {
     "macro": macro(width=4, input_shape=(1, 8, 8)),
     "macro, resized": macro(width=4, resolution=17, input_shape=(3, 8, 12), n_classes=3),
     "macro, other layers": macro(width=3, layers=(1, 4), input_shape=(2, 11, 9)),
+    "mobilenet": mobilenet(width=0.25, input_shape=(1, 8, 8)),
+    "mobilenet, two resolutions": mobilenet(width=0.3, resolution=(17, 8), input_shape=(2, 11, 9), n_classes=3),
 }
 spaces = pytest.mark.parametrize("space", SMALL.values(), ids=SMALL.keys())
 cells = st.lists(st.integers(0, 4), min_size=6, max_size=6)
@@ -103,7 +106,8 @@ def test_a_space_survives_pickling(space: NetworkSpace) -> None:
 @spaces
 def test_nodes_name_their_choices_and_their_shapes_are_real(space: NetworkSpace) -> None:
     decided = [choice for node in space.nodes for choice in node.choices]
-    assert decided == [name for name in space.names if name != "width"]  # a width is of the whole network
+    of_more = ("width", "resolution", "depth")  # of the whole network or of a stage
+    assert decided == [name for name in space.names if not name.startswith(of_more)]
     if space.name != "macro":
         return
     code = np.full((1, space.n_choices), 1)

@@ -1,0 +1,387 @@
+"""MobileNetV3 as a space: five stages of two to four inverted residuals, about 2.2e19 networks.
+
+Cai et al., Once-for-All, ICLR 2020 (arXiv 1908.09791); Howard et al., Searching for MobileNetV3, ICCV 2019
+(arXiv 1905.02244).
+
+A 3x3 stem and one fixed layer of 16 channels; stages of 24, 40, 80, 112 and 160 channels, whose layers choose a kernel
+(3, 5, 7) and an expansion (3, 4, 6), the second, fourth and fifth with squeeze-and-excitation; a 1x1 convolution to 960
+channels, pooling, 1,280 mixed features and a linear layer. Every number of channels is times ``width``. The fixed
+layer and the first two stages use ReLU, all else hard-swish. Only the first layer of a stage changes shapes, so that a
+stage of less depth is the same stage without its last layers.
+
+**Small images.** The stem and the stages 1, 2, 3 and 5 halve height and width, but only while 4 pixels are left on the
+shorter side, in depth order: from 97 pixels on all five do, as published; 32x32 images are halved by the stem and the
+first two stages, 8x8 images by the stem alone. Counts and shapes follow what is built.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from torch import Tensor, nn
+
+from searchkit.errors import SpaceError
+from searchkit.space import Choice, Codes, Floats, NetworkSpace, Node
+from searchkit.spaces.skeleton import halved, image_shape, resize_to, whole, working_size
+
+_NAME = "mobilenet"
+_SMALLEST = 4  # pixels on the shorter side that a stride must leave
+_BASE = 16  # channels of the stem and of the fixed layer
+_LAST, _MIXED = 960, 1280  # channels before and after pooling
+_REDUCTION = 4  # hidden channels per channel in the middle of squeeze-and-excitation
+DEPTHS = (2, 3, 4)
+KERNELS = (3, 5, 7)
+EXPANSIONS = (3, 4, 6)
+_COLUMNS = 1 + 2 * DEPTHS[-1]  # of one stage: its depth, then kernel and expansion of every layer
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What is fixed of a stage: channels at width 1, stride of its first layer, squeeze-and-excitation, activation."""
+
+    channels: int
+    stride: int
+    squeeze: bool
+    hard_swish: bool
+
+
+STAGES = (
+    Stage(24, 2, squeeze=False, hard_swish=False),
+    Stage(40, 2, squeeze=True, hard_swish=False),
+    Stage(80, 2, squeeze=False, hard_swish=True),
+    Stage(112, 1, squeeze=True, hard_swish=True),
+    Stage(160, 2, squeeze=True, hard_swish=True),
+)
+
+
+def mobilenet(
+    *,
+    width: float = 1.0,
+    resolution: int | Sequence[int] | None = None,
+    input_shape: Sequence[int] = (3, 32, 32),
+    n_classes: int = 10,
+) -> NetworkSpace:
+    """The space, as published by default and scaled by its options.
+
+    Stage after stage, the columns are its depth and the kernel and expansion of each of four layers. In the
+    canonical form the layers beyond the depth, which are not built, take the first options.
+
+    Args:
+        width: factor on all numbers of channels, which stay divisible by 8. Published: 1 and 1.2.
+        resolution: side in pixels to which the network resizes its input first; None keeps the image's own. Several
+            resolutions make it one more, ordered choice, "resolution". Published: 128 to 224.
+        input_shape: ``(channels, height, width)`` of the images.
+        n_classes: number of logits.
+
+    Raises:
+        SpaceError: a width that is no number above 0, or another option that is no whole number of at least 1.
+    """
+    options: dict[str, Any] = {"width": _factor(width), "resolution": _sides(resolution)}
+    choices = [choice for stage in range(len(STAGES)) for choice in _stage_choices(stage)]
+    if isinstance(options["resolution"], list):
+        choices.append(Choice("resolution", options["resolution"], ordered=True))
+    return NetworkSpace(
+        choices,
+        functools.partial(_build, **options),
+        name=_NAME,
+        canonical=_canonical,
+        input_shape=image_shape(_NAME, input_shape),
+        n_classes=whole(_NAME, "n_classes", n_classes),
+        options=options,
+        count=count,
+        nodes=_nodes,
+    )
+
+
+def count(space: NetworkSpace, codes: Codes) -> Mapping[str, Floats]:
+    """Exact ``params`` and ``macs`` ``(n,)``; MACs at batch 1, of convolutions and linear layers without biases."""
+    plans = [_plan(space.input_shape, space.options["width"], resolution) for resolution in _resolutions(space)]
+    chosen = codes[:, -1] if isinstance(space.options["resolution"], list) else np.zeros(len(codes), dtype=np.int64)
+    totals = np.array([_fixed_costs(plan, space.n_classes) for plan in plans], dtype=np.float64)[chosen]
+    for stage, layer in _places():
+        costs = np.array([_layer_table(plan.stages[stage][layer]) for plan in plans], dtype=np.float64)
+        depth, kernel, expansion = codes[:, _layer_columns(stage, layer)].T
+        there = np.array(DEPTHS)[depth] > layer
+        totals += np.where(there[:, None], costs[chosen, kernel, expansion], 0.0)
+    return {"params": totals[:, 0], "macs": totals[:, 1]}
+
+
+def divisible(channels: float) -> int:
+    """The nearest multiple of 8, at least 8, and the one above where that takes away over a tenth."""
+    nearest = max(8, int(channels + 4) // 8 * 8)
+    return nearest + 8 if nearest < 0.9 * channels else nearest
+
+
+class Squeeze(nn.Module):
+    """Squeeze-and-excitation: every channel times a factor in [0, 1] that is computed from all channels' means."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        middle = divisible(channels // _REDUCTION)
+        self.factors = nn.Sequential(
+            nn.Conv2d(channels, middle, 1), nn.ReLU(), nn.Conv2d(middle, channels, 1), nn.Hardsigmoid()
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = x * self.factors(x.mean(dim=(2, 3), keepdim=True))
+        return y
+
+
+class InvertedResidual(nn.Module):
+    """1x1 expansion to ``hidden``, depthwise convolution, 1x1 projection; plus its input where the shape is kept.
+
+    Where ``hidden`` is the number of input channels there is no expansion.
+    """
+
+    def __init__(
+        self, n_in: int, hidden: int, n_out: int, *, kernel: int, stride: int, squeeze: bool, hard_swish: bool
+    ) -> None:
+        super().__init__()
+        activation = nn.Hardswish if hard_swish else nn.ReLU
+        expansion = () if hidden == n_in else (*_conv(n_in, hidden, 1), activation())
+        self.body = nn.Sequential(
+            *expansion,
+            *_conv(hidden, hidden, kernel, stride, groups=hidden),
+            activation(),
+            *([Squeeze(hidden)] if squeeze else []),
+            *_conv(hidden, n_out, 1),
+        )
+        self.residual = stride == 1 and n_in == n_out
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.body(x)
+        return x + y if self.residual else y
+
+
+class Network(nn.Module):
+    """``(batch, channels, height, width)`` images to ``(batch, n_classes)`` logits.
+
+    ``layers`` are the kernel and expansion of every layer that is there, stage by stage.
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[Sequence[tuple[int, int]]],
+        input_shape: Sequence[int],
+        n_classes: int,
+        *,
+        width: float,
+        resolution: int | None,
+    ) -> None:
+        super().__init__()
+        plan = _plan(input_shape, width, resolution)
+        self.stem = nn.Sequential(
+            resize_to(input_shape, resolution),
+            *_conv(plan.n_in, plan.fixed.n_in, 3, plan.stem_stride),
+            nn.Hardswish(),
+            _block(plan.fixed, kernel=3, expansion=1),
+        )
+        self.stages = nn.ModuleList(
+            nn.Sequential(*(_block(shape, *choice) for shape, choice in zip(shapes, choices, strict=False)))
+            for shapes, choices in zip(plan.stages, layers, strict=True)
+        )
+        self.last = nn.Sequential(*_conv(plan.stages[-1][-1].n_out, plan.n_last, 1), nn.Hardswish())
+        self.mixed = nn.Sequential(nn.Linear(plan.n_last, plan.n_mixed, bias=False), nn.Hardswish())
+        self.classifier = nn.Linear(plan.n_mixed, n_classes)
+
+    def features(self, x: Tensor) -> list[Tensor]:
+        """The outputs of the stages, in depth order."""
+        x = self.stem(x)
+        outputs = []
+        for stage in self.stages:
+            x = stage(x)
+            outputs.append(x)
+        return outputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        pooled = self.last(self.features(x)[-1]).mean(dim=(2, 3))
+        logits: Tensor = self.classifier(self.mixed(pooled))
+        return logits
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """The shapes a layer maps between, and what its stage says of it; sizes are (height, width)."""
+
+    n_in: int
+    n_out: int
+    stride: int
+    size_in: tuple[int, int]
+    size_out: tuple[int, int]
+    squeeze: bool
+    hard_swish: bool
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """All shapes of the deepest network; ``n_`` are numbers of channels."""
+
+    n_in: int
+    stem_stride: int
+    fixed: _Layer
+    stages: list[list[_Layer]]
+    n_last: int
+    n_mixed: int
+
+
+def _plan(input_shape: Sequence[int], width: float, resolution: int | None) -> _Plan:
+    stride, size = _step(working_size(input_shape, resolution), 2)
+    channels = divisible(_BASE * width)
+    fixed = _Layer(channels, channels, 1, size, size, squeeze=False, hard_swish=False)
+    stages = []
+    for stage in STAGES:
+        layers = []
+        for layer in range(DEPTHS[-1]):
+            step, after = _step(size, stage.stride if layer == 0 else 1)
+            n_out = divisible(stage.channels * width)
+            layers.append(_Layer(channels, n_out, step, size, after, stage.squeeze, stage.hard_swish))
+            channels, size = n_out, after
+        stages.append(layers)
+    return _Plan(int(input_shape[0]), stride, fixed, stages, divisible(_LAST * width), divisible(_MIXED * width))
+
+
+def _step(size: tuple[int, int], stride: int) -> tuple[int, tuple[int, int]]:
+    """The stride that is taken, and the size after it."""
+    return (2, halved(size)) if stride == 2 and min(halved(size)) >= _SMALLEST else (1, size)
+
+
+def _factor(width: Any) -> float:
+    if isinstance(width, bool) or not isinstance(width, (int, float, np.number)) or not 0 < width < math.inf:
+        raise SpaceError(f"space '{_NAME}' takes width as a number above 0; got {width!r}")
+    return float(width)
+
+
+def _sides(resolution: Any) -> int | list[int] | None:
+    """The option as it is recorded: a list where it is a choice."""
+    if resolution is None:
+        return None
+    if isinstance(resolution, Sequence) and not isinstance(resolution, str):
+        return [whole(_NAME, "each resolution", side) for side in resolution]
+    return whole(_NAME, "resolution", resolution)
+
+
+def _resolutions(space: NetworkSpace) -> list[int | None]:
+    """The options of the choice "resolution", or the one resolution that there is."""
+    given = space.options["resolution"]
+    return given if isinstance(given, list) else [given]
+
+
+def _stage_choices(stage: int) -> list[Choice]:
+    choices = [Choice(_depth_name(stage), DEPTHS, ordered=True)]
+    for layer in range(DEPTHS[-1]):
+        kernel, expansion = _layer_names(stage, layer)
+        choices += [Choice(kernel, KERNELS, ordered=True), Choice(expansion, EXPANSIONS, ordered=True)]
+    return choices
+
+
+def _depth_name(stage: int) -> str:
+    return f"depth_{stage + 1}"
+
+
+def _layer_names(stage: int, layer: int) -> tuple[str, str]:
+    return f"kernel_{stage + 1}_{layer + 1}", f"expansion_{stage + 1}_{layer + 1}"
+
+
+def _layer_columns(stage: int, layer: int) -> list[int]:
+    """The columns of the stage's depth and of the layer's kernel and expansion."""
+    start = stage * _COLUMNS
+    return [start, start + 1 + 2 * layer, start + 2 + 2 * layer]
+
+
+def _canonical(codes: Codes) -> Codes:
+    """Kernel and expansion of layers beyond the depth are the first options."""
+    codes = codes.copy()
+    for stage, layer in _places():
+        depth, *own = _layer_columns(stage, layer)
+        codes[:, own] *= (np.array(DEPTHS)[codes[:, depth]] > layer)[:, None]
+    return codes
+
+
+def _places() -> Iterator[tuple[int, int]]:
+    """Stage and layer of all layers that there may be, both from 0, in depth order."""
+    return itertools.product(range(len(STAGES)), range(DEPTHS[-1]))
+
+
+def _build(
+    choices: Mapping[str, Any], input_shape: Sequence[int], n_classes: int, *, width: float, resolution: Any
+) -> nn.Module:
+    layers = []
+    for stage in range(len(STAGES)):
+        names = [_layer_names(stage, layer) for layer in range(choices[_depth_name(stage)])]
+        layers.append([(choices[kernel], choices[expansion]) for kernel, expansion in names])
+    side = choices.get("resolution", resolution)
+    return Network(layers, input_shape, n_classes, width=width, resolution=side)
+
+
+def _block(layer: _Layer, kernel: int, expansion: int) -> InvertedResidual:
+    return InvertedResidual(
+        layer.n_in,
+        layer.n_in * expansion,
+        layer.n_out,
+        kernel=kernel,
+        stride=layer.stride,
+        squeeze=layer.squeeze,
+        hard_swish=layer.hard_swish,
+    )
+
+
+def _conv(n_in: int, n_out: int, kernel: int, stride: int = 1, groups: int = 1) -> tuple[nn.Module, nn.Module]:
+    """A convolution with "same" padding and its batch norm."""
+    conv = nn.Conv2d(n_in, n_out, kernel, stride=stride, padding=kernel // 2, groups=groups, bias=False)
+    return conv, nn.BatchNorm2d(n_out)
+
+
+def _fixed_costs(plan: _Plan, n_classes: int) -> tuple[int, int]:
+    """Parameters and MACs of all that is not chosen."""
+    params, macs = _layer_costs(plan.fixed, kernel=3, expansion=1)
+    stem, last = 9 * plan.n_in * plan.fixed.n_in, plan.stages[-1][-1].n_out * plan.n_last
+    linear = plan.n_last * plan.n_mixed + plan.n_mixed * n_classes
+    params += stem + 2 * plan.fixed.n_in + last + 2 * plan.n_last + linear + n_classes
+    macs += stem * math.prod(plan.fixed.size_in) + last * math.prod(plan.stages[-1][-1].size_out) + linear
+    return params, macs
+
+
+def _layer_table(layer: _Layer) -> list[list[tuple[int, int]]]:
+    """Parameters and MACs by kernel and expansion."""
+    return [[_layer_costs(layer, kernel, expansion) for expansion in EXPANSIONS] for kernel in KERNELS]
+
+
+def _layer_costs(layer: _Layer, kernel: int, expansion: int) -> tuple[int, int]:
+    """Parameters and MACs of one layer."""
+    before, after = math.prod(layer.size_in), math.prod(layer.size_out)
+    hidden = layer.n_in * expansion
+    expand = 0 if expansion == 1 else layer.n_in * hidden
+    depthwise, project = kernel**2 * hidden, hidden * layer.n_out
+    norms = 2 * ((1 if expansion == 1 else 2) * hidden + layer.n_out)
+    middle = divisible(hidden // _REDUCTION) if layer.squeeze else 0
+    squeeze = 2 * hidden * middle
+    biases = middle + hidden if layer.squeeze else 0
+    params = expand + depthwise + project + norms + squeeze + biases
+    return params, expand * before + (depthwise + project) * after + squeeze
+
+
+def _nodes(space: NetworkSpace) -> tuple[Node, ...]:
+    """One node per layer, in depth order; a stage is a block. The shapes are those of the largest resolution."""
+    largest = max(_resolutions(space), key=lambda side: side or 0)
+    plan = _plan(space.input_shape, space.options["width"], largest)
+    nodes = []
+    for stage, layer in _places():
+        shape = plan.stages[stage][layer]
+        nodes.append(
+            Node(
+                f"stage_{stage + 1}_layer_{layer + 1}",
+                _layer_names(stage, layer),
+                (shape.n_in, *shape.size_in),
+                (shape.n_out, *shape.size_out),
+                block=f"stage_{stage + 1}",
+                module=f"stages.{stage}.{layer}",
+                optional=(_depth_name(stage), layer + 1) if layer >= DEPTHS[0] else None,
+            )
+        )
+    return tuple(nodes)

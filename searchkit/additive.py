@@ -169,7 +169,9 @@ class Additive:
         return total
 
 
-def read_additive(tables: Sequence[Sequence[float]], base: float = 0.0, *, blocks: Blocks | None = None) -> Additive:
+def read_additive(
+    tables: Sequence[Sequence[float] | Floats], base: float = 0.0, *, blocks: Blocks | None = None
+) -> Additive:
     """A model from block tables, such as published ones.
 
     Raises:

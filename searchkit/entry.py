@@ -151,7 +151,8 @@ def run(
     if task.counted is not None:
         check_bounds(problem, task.goals.bounds, task.counted)
     begun = _begin(factory, problem, strategy)
-    scorer = open_scorer(task, signals, device, seed) if signals else None
+    trained = None if in_memory else networks_folder(storage, name)
+    scorer = open_scorer(task, signals, device, seed, executor, trained) if signals else None
     call: dict[str, Any] = {"batch": batch, "device": device, "epochs": epochs, "time_limit": time_limit}
     if signals:
         call |= {"proxies": [name_of(proxy) for proxy in signals], "screen": screen}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from searchkit import plugins
@@ -53,11 +54,13 @@ def name_of(proxy: Any) -> str:
     return str(getattr(proxy, "name", None) or ",".join(getattr(proxy, "names", (type(proxy).__name__,))))
 
 
-def open_scorer(task: Task, proxies: Sequence[Any], device: str, seed: int) -> Scorer:
+def open_scorer(
+    task: Task, proxies: Sequence[Any], device: str, seed: int, executor: Any = None, folder: Path | None = None
+) -> Scorer:
     """The proxies made for the task's space and data; what cannot work on it is said here, before any work."""
     from searchkit.scoring import Scorer
 
-    return Scorer(task.space, proxies, task.images, device=device, seed=seed)
+    return Scorer(task.space, proxies, task.images, device=device, seed=seed, executor=executor, folder=folder)
 
 
 def open_screen(
@@ -67,8 +70,9 @@ def open_screen(
     images = getattr(task.images, "fingerprint", None)
     kept = Kept(record, scorer, fingerprint(list(proxies), images, task.space.describe(), seed))
     signals = Signals(
-        task.space, scorer.names, scorer, task.goals, known=task.counted, baselines=_counts(task.space), seed=seed
-    )
+        task.space, scorer.names, scorer, task.goals, known=task.counted, baselines=_counts(task.space), seed=seed,
+        learners=scorer.learners,
+    )  # fmt: skip
     return Screen(problem, signals, factor, seed, kept)
 
 

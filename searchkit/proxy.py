@@ -10,11 +10,14 @@ There are two kinds, and a plug-in (entry-point group "searchkit.proxies") may r
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 
 from searchkit.space import Codes, Floats
 
 if TYPE_CHECKING:
+    from searchkit.data import Data
     from searchkit.passes import Built
 
 
@@ -26,6 +29,7 @@ class Proxy(Protocol):
         name: of its signal. One with several signals also has ``names: tuple[str, ...]``; a class may say
             ``needs_networks = True`` (it is refused for spaces without), ``cached = False`` (its scores are cheaper
             than a look-up) and ``features_only = True`` (no direction: nothing to be an objective).
+        ``needs_data = True``: it is made with ``factory(space, setting)``, see :class:`Setting`.
     """
 
     name: str
@@ -33,6 +37,46 @@ class Proxy(Protocol):
     def score(self, codes: Codes) -> Floats:
         """``(n,)`` float64 for codes ``(n, d)``: higher is better, NaN where it cannot; ``(n, p)`` with p ``names``."""
         ...
+
+
+@runtime_checkable
+class Learner(Proxy, Protocol):
+    """A proxy that learns from what a search evaluates: its class says ``learns = True``.
+
+    Attributes:
+        fitted: whether it has anything to judge by.
+        left_out: ``(n,)`` what it says of each network that it learned from without having learned from that one.
+    """
+
+    learns: bool
+
+    @property
+    def fitted(self) -> bool: ...
+
+    @property
+    def left_out(self) -> Floats: ...
+
+    def fit(self, codes: Codes, values: Floats) -> Self:
+        """A new proxy that has learned from networks ``(n, d)`` worth ``(n,)``, higher is better; a pure function."""
+        ...
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a proxy that trains something is made with.
+
+    Attributes:
+        data: whose train part it learns from and whose validation part it judges on.
+        device, seed: as of the search.
+        executor: as of the search: None, a number of processes, or a ``concurrent.futures`` executor.
+        folder: where it may keep what it trained; None: nowhere.
+    """
+
+    data: Data
+    device: str = "cpu"
+    seed: int = 0
+    executor: Any = None
+    folder: Path | None = None
 
 
 class Pass(Protocol):

@@ -6,18 +6,22 @@ from collections.abc import Iterable, Sequence
 
 from searchkit import plugins
 from searchkit.errors import SearchkitError
-from searchkit.proxy import NetworkProxy, Proxy
+from searchkit.proxy import NetworkProxy, Proxy, Setting
 from searchkit.space import NetworkSpace, Space
 
 AnyProxy = Proxy | NetworkProxy
 
 
-def made(proxies: Sequence[str | AnyProxy], space: Space) -> list[AnyProxy]:
+def made(proxies: Sequence[str | AnyProxy], space: Space, setting: Setting | None = None) -> list[AnyProxy]:
     """Proxy objects from names and objects.
+
+    Args:
+        setting: what proxies are made with that train something; None where there is no data.
 
     Raises:
         UnknownNameError: nothing is registered under a name.
-        SearchkitError: something that is no proxy, or proxies of networks for a space that builds none.
+        SearchkitError: something that is no proxy, proxies of networks for a space that builds none, or proxies that
+            train something and no data.
     """
     found: list[AnyProxy] = []
     needing: list[str] = []
@@ -29,7 +33,12 @@ def made(proxies: Sequence[str | AnyProxy], space: Space) -> list[AnyProxy]:
             if getattr(factory, "needs_networks", False) and not isinstance(space, NetworkSpace):
                 needing.append(str(given))
                 continue
-            proxy = factory(space)
+            if getattr(factory, "needs_data", False):
+                if setting is None:
+                    raise SearchkitError(f"proxy '{given}' trains networks on images: give data=")
+                proxy = factory(space, setting)
+            else:
+                proxy = factory(space)
         else:
             proxy = factory()
         if not isinstance(proxy, Proxy | NetworkProxy):
@@ -54,11 +63,12 @@ def without_networks() -> list[str]:
 
 
 def registered_names() -> dict[str, str]:
-    """Every signal of the registered proxies -> the proxy that gives it; features without a direction left out."""
+    """Every signal of the registered proxies -> the proxy that gives it; those without a direction of their
+    own left out, and those that have nothing to say before something was evaluated."""
     found: dict[str, str] = {}
     for name in plugins.names("proxy"):
         kind = plugins.resolve("proxy", name)
-        if not getattr(kind, "features_only", False):
+        if not getattr(kind, "features_only", False) and not getattr(kind, "learns", False):
             found |= dict.fromkeys((name,) if hasattr(kind, "score") else kind().names, name)
     return found
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +15,7 @@ from searchkit.devices import one_thread, resolve_device
 from searchkit.errors import CandidateError, SearchkitError
 from searchkit.passes import Built, build, run
 from searchkit.passes_inputs import Inputs
-from searchkit.proxy import NetworkProxy, Pass, Proxy
+from searchkit.proxy import Learner, NetworkProxy, Pass, Proxy, Setting
 from searchkit.proxy_objects import AnyProxy, made, names_of, registered_names
 from searchkit.space import Codes, Floats, NetworkSpace, Space, keys
 
@@ -36,9 +38,11 @@ class Scorer:
         device: "cpu", "cuda", "auto", ...
         seed: of weights and inputs.
         on_scored: called with a candidate ``(d,)`` and its new scores, once each, to keep a record of them.
+        executor, folder: for proxies that train something; see :class:`searchkit.proxy.Setting`.
 
     Attributes:
         names: of the columns.
+        learners: column -> proxy that learns from what is evaluated.
         cache: ``{candidate's bytes (searchkit.space.keys): {name: score}}``; may be filled from a record.
 
     Raises:
@@ -55,6 +59,8 @@ class Scorer:
         device: str = "cpu",
         seed: int = 0,
         on_scored: OnScored | None = None,
+        executor: Any = None,
+        folder: Path | None = None,
     ) -> None:
         if isinstance(space, NetworkSpace) and data is not None:
             space = space.for_data(data.input_shape, data.n_classes)
@@ -66,7 +72,12 @@ class Scorer:
         self._plain: list[Proxy] = []
         self._networks: list[NetworkProxy] = []
         columns: list[str] = []
-        for proxy in made(proxies, space):
+        self.learners: dict[int, Learner] = {}
+        setting = None if data is None else Setting(data, str(self.device), seed, executor, folder)
+        for proxy in made(proxies, space, setting):
+            if getattr(proxy, "learns", False):
+                assert isinstance(proxy, Learner)
+                self.learners[len(columns)] = proxy
             columns.extend(names_of(proxy))
             if isinstance(proxy, NetworkProxy):
                 self._networks.append(proxy)

@@ -21,6 +21,7 @@ from searchkit.problem import Problem, Strategy, complete
 from searchkit.screening import Screen
 from searchkit.space import Codes, keys
 from searchkit.storage import Record
+from searchkit.threads import one_blas_thread
 from searchkit.trial import State, Trial, observe
 
 FIRST = 3  # where so many candidates fail and none has succeeded, the fault is not theirs
@@ -108,9 +109,10 @@ class Search:
 
     def _tell(self, trials: Sequence[Trial]) -> None:
         told = observe(trials, self.goals)
-        self.strategy.tell(told)
-        if self.screen is not None:
-            self.screen.tell(told)
+        with one_blas_thread():
+            self.strategy.tell(told)
+            if self.screen is not None:
+                self.screen.tell(told)
 
     def _ask(self, number: int, begun: list[Trial]) -> list[Trial]:
         """The trials of one batch: those recorded of it, then what the strategy asks for.
@@ -125,10 +127,11 @@ class Search:
             rng = np.random.default_rng([self.seed, number])
             none = np.empty((0, self.problem.space.n_choices), dtype=np.int64)
             n_asked = self.screen.proposals(size) if self.screen else size
-            codes = self.problem.space.check(self.strategy.ask(n_asked, rng, none))
-            if self.screen is not None:
-                known = self._seen.difference(key for trial in begun for key in keys(trial.code[None]))
-                codes = self.screen.pick(codes, size, known, rng)
+            with one_blas_thread():
+                codes = self.problem.space.check(self.strategy.ask(n_asked, rng, none))
+                if self.screen is not None:
+                    known = self._seen.difference(key for trial in begun for key in keys(trial.code[None]))
+                    codes = self.screen.pick(codes, size, known, rng)
             codes = complete(self.problem, codes, min(len(codes), size - len(begun)), self._seen, rng)
             self._seen.update(keys(codes))
             total, first = len(begun) + len(codes), len(self.record.trials)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,9 +20,11 @@ from searchkit.aggregation import Reference, Trust, log_rank, shared_votes, trus
 from searchkit.gaussian import Gaussian, fit
 from searchkit.objectives import Goals
 from searchkit.observations import Observations
-from searchkit.ranks import normal_scores
+from searchkit.proxy import Learner
+from searchkit.ranks import normal_scores, scores_of, values_of
 from searchkit.space import Codes, Floats, Space
 from searchkit.structure import structure as choices_and_counts
+from searchkit.teaching import Taught
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,6 +51,8 @@ class Signals:
         reference: ``(r, d)`` the sample within which scores are ranked, scored when the first prediction is made; drawn
             at random where not given.
         seed: of the sample, where it is drawn.
+        learners: column of ``score`` -> a proxy that learns from what is observed of the first objective that is not
+            known exactly; see :mod:`searchkit.teaching`.
 
     The label-free judgement is of how good a network is. It is the known mean of the first objective that is not known
     exactly (the accuracy); the others are learned from observations alone.
@@ -65,32 +70,35 @@ class Signals:
         baselines: Known | None = None,
         reference: Codes | None = None,
         seed: int = 0,
+        learners: Mapping[int, Learner] | None = None,
     ) -> None:
         self.space, self.names, self.goals = space, names, goals
+        self._learners = dict(learners or {})
         self._score, self._known, self._baselines = score, known, baselines
         self._structure = structure or functools.partial(choices_and_counts, space)
         self._reference, self._seed = reference, seed
         self._told = Observations.empty(space.n_choices, len(goals.objectives), len(goals.bounds))
         self._models: dict[int, Gaussian] | None = None  # both are functions of what was told, made when asked for
         self._trusts: list[Trust] | None = None
+        self._ranked: _Ranked | None = None
         self._prepared: _Prepared | None = None
 
     def observe(self, told: Observations) -> None:
         """Learn one batch of outcomes; nothing is drawn."""
         self._told = self._told + told
-        self._models = self._trusts = None
+        self._models = self._trusts = self._ranked = None
 
     def quality(self, codes: Codes) -> Floats:
         """``(n,)`` the judgement by the proxies alone, higher is better, standardised over the reference sample.
 
         Label-free at first; the weights follow :attr:`trust`.
         """
-        quantiles = self._ready.reference.quantiles(self._score(codes))
-        return self._judged(quantiles)
+        return self._judged(self.features(codes))
 
     def features(self, codes: Codes) -> Floats:
         """``(n, p)`` quantiles of the signals within the reference sample, in (0, 1): inputs for a strategy's model."""
-        return self._ready.reference.quantiles(self._score(codes))
+        ranking = self._ranking
+        return ranking.reference.quantiles(ranking.taught.complete(codes, self._score(codes)))
 
     def predict(self, codes: Codes) -> tuple[Floats, Floats]:
         """Mean and standard deviation ``(n, k)`` of the losses, in units of the objectives (minimised).
@@ -104,8 +112,8 @@ class Signals:
             if len(observed) < FIRST_FIT:
                 mean[:, j] = std[:, j] = np.nan
                 continue
-            centre = _loss_of(mean[:, j], observed)
-            above, below = (_loss_of(mean[:, j] + sign * std[:, j], observed) for sign in (1, -1))
+            centre = values_of(mean[:, j], observed)
+            above, below = (values_of(mean[:, j] + sign * std[:, j], observed) for sign in (1, -1))
             mean[:, j], std[:, j] = centre, (above - below) / 2
         return mean, std
 
@@ -130,7 +138,7 @@ class Signals:
         scored = self._told.losses[self._told.scored]
         for j in self._learned:
             if j in fitted:
-                losses[:, j] = _score_of(losses[:, j], scored[:, j])
+                losses[:, j] = scores_of(losses[:, j], scored[:, j])
             elif len(told):
                 losses[:, j] = -self.quality(told.codes) if j == self._learned[0] else 0.0
         return losses
@@ -196,16 +204,24 @@ class Signals:
             drawn = self.space.sample(4 * N_REFERENCE, np.random.default_rng([self._seed, 20_230_215]))
             _, first = np.unique(drawn, axis=0, return_index=True)
             sample = drawn[np.sort(first)][:N_REFERENCE]
-        reference = Reference(self._score(sample))
-        quantiles = reference.quantiles(reference.scores)
-        votes = shared_votes(self.names, quantiles)
         structure = self._structure(sample)
         exact = frozenset(self._known(sample[:1])) if self._known else frozenset[str]()
-        return _Prepared(reference, quantiles, votes, structure.mean(axis=0), structure.std(axis=0), exact)
+        return _Prepared(sample, self._score(sample), structure.mean(axis=0), structure.std(axis=0), exact)
+
+    @property
+    def _ranking(self) -> _Ranked:
+        if self._ranked is None:
+            told, ready = self._judged_by, self._ready
+            good = -told.losses[:, self._learned[0]] if len(told) else np.empty(0)
+            taught = Taught(self._learners, told.codes, good)
+            reference = Reference(taught.complete(ready.sample, ready.scores))
+            quantiles = reference.quantiles(reference.scores)
+            self._ranked = _Ranked(taught, reference, quantiles, shared_votes(self.names, quantiles))
+        return self._ranked
 
     def _judged(self, quantiles: Floats) -> Floats:
         weights = np.array([t.weight for t in self._trust()])
-        known = log_rank(self._ready.quantiles, weights)
+        known = log_rank(self._ranking.quantiles, weights)
         judged: Floats = (log_rank(quantiles, weights) - known.mean()) / (known.std() or 1.0)
         return judged
 
@@ -224,7 +240,7 @@ class Signals:
         told = self._judged_by
         quantiles = self.features(told.codes) if len(told) else np.empty((0, len(self.names)))
         observed = -told.losses[:, self._learned[0]] if len(told) else np.empty(0)
-        return trusts(quantiles, observed, self._ready.votes)
+        return trusts(quantiles, observed, self._ranking.votes)
 
     def _groups(self, codes: Codes) -> tuple[list[Floats], Floats]:
         """The features of the process, each group with a mean square distance near 1, and the judgement."""
@@ -253,14 +269,25 @@ class Signals:
         return self._models
 
 
+@dataclass(frozen=True)
 class _Prepared:
-    """What is computed once, of the reference sample."""
+    """What is computed once: the reference sample, its scores, and the moments of its structure features."""
 
-    def __init__(
-        self, reference: Reference, quantiles: Floats, votes: Floats, mean: Floats, std: Floats, exact: frozenset[str]
-    ) -> None:
-        self.reference, self.quantiles, self.votes = reference, quantiles, votes
-        self.mean, self.std, self.exact = mean, std, exact  # mean and std of the structure features
+    sample: Codes
+    scores: Floats
+    mean: Floats
+    std: Floats
+    exact: frozenset[str]
+
+
+@dataclass(frozen=True)
+class _Ranked:
+    """What changes with what was told: the learning proxies, and the reference sample as it ranks with them."""
+
+    taught: Taught
+    reference: Reference
+    quantiles: Floats
+    votes: Floats
 
 
 def _row(name: str, trust: Trust, weight: float) -> dict[str, Any]:
@@ -272,20 +299,3 @@ def _row(name: str, trust: Trust, weight: float) -> dict[str, Any]:
         "belief": trust.belief,
         "weight": weight,
     }
-
-
-def _score_of(losses: Floats, observed: Floats) -> Floats:
-    """Normal scores of losses that are among those observed."""
-    y, scores = np.sort(observed), np.sort(normal_scores(observed))
-    placed: Floats = np.interp(losses, y, scores)
-    return placed
-
-
-def _loss_of(scores: Floats, observed: Floats) -> Floats:
-    """The way back: interpolated among what was observed, drawn out linearly beyond."""
-    y = np.sort(observed)
-    z = norm.ppf((np.arange(len(y)) + 0.5) / len(y))
-    slope = (y[-1] - y[0]) / (z[-1] - z[0])
-    beyond = np.maximum(scores - z[-1], 0) - np.maximum(z[0] - scores, 0)
-    losses: Floats = np.interp(scores, z, y) + slope * beyond
-    return losses

@@ -1,0 +1,130 @@
+"""One block of a space: its supernet trained to give the teacher's map, and all its paths rated.
+
+Li et al., DNA (arXiv 1911.13053). The supernet of block b is fed the teacher's map b - 1 and learns its map b, so that
+blocks are trained independently, wherever there is room.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from searchkit.additive import blocks_of
+from searchkit.batches import Normaliser
+from searchkit.data import Data
+from searchkit.devices import one_thread, resolve_device
+from searchkit.proxies.dna_rating import rate, rating, recalibrated, relative_error, walk
+from searchkit.proxies.dna_setting import DNASetting
+from searchkit.proxies.dna_teacher import Lesson
+from searchkit.proxies.dna_training import train_block
+from searchkit.proxies.supernet import Part, Supernet, parts_of, supernet
+from searchkit.space import Codes, Floats, NetworkSpace
+
+PUT_IN = 24  # paths of a block that stand in for the teacher's own stage, to weigh the block
+OnBlock = Callable[[str, int, int, float], None]  # block, epochs done, epochs in all, mean loss
+
+
+@dataclass(frozen=True)
+class BlockTask:
+    """Trains and rates one block; picklable.
+
+    Attributes:
+        folder: where its checkpoint is; None: it is not kept.
+    """
+
+    space: NetworkSpace
+    data: Data
+    teacher: nn.Module
+    setting: DNASetting
+    device: str
+    seed: int
+    folder: Path | None = None
+    on_epoch: OnBlock | None = None
+
+    def __call__(self, code: Codes, seed: int) -> Mapping[str, float]:
+        """``{"weight": ..., "0": rating of path 0, ...}`` of the block of number ``code[0]``."""
+        with one_thread():
+            ratings, weight = self.run(int(code[0]))
+        return {"weight": weight} | {str(i): float(value) for i, value in enumerate(ratings)}
+
+    def run(self, number: int) -> tuple[Floats, float]:
+        """``(a,)`` the ratings of the block's paths, lower is better, and the block's weight."""
+        blocks = blocks_of(self.space)
+        parts = parts_of(self.space, blocks)
+        part, device = parts[number], resolve_device(self.device)
+        lesson = Lesson(self.teacher.to(device), parts, self.space.input_shape)
+        fed = None if number == 0 else lesson.shapes[number - 1]
+        images = Shown(self.data, device, self.setting)
+        x, y = images.maps(lesson, number, images.train)
+        positive = bool((y >= 0).all())
+
+        def ending(channels: int) -> nn.Module:
+            return nn.Sequential(nn.Conv2d(channels, y.shape[1], 1), nn.ReLU() if positive else nn.Identity())
+
+        net = supernet(self.space, blocks, part, fed, ending, self.seed + number)
+        net = net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+        def loss(rows: Tensor, path: Codes) -> Tensor:
+            rows = rows.to(device)
+            return functional.mse_loss(net(x[rows], path), y[rows])
+
+        checkpoint = None if self.folder is None else self.folder / f"{part.name}.pt"
+        train_block(net, loss, len(x), part, self.setting, self.seed, checkpoint, on_epoch=self.on_epoch)
+        stored = x[: self.setting.recalibrated]
+        shown, wanted = images.maps(lesson, number, images.val)
+        ratings = rate(net, part.taken, (stored, shown), relative_error(wanted))
+        return ratings, _weight(lesson, number, net, part, (stored, shown), images.val, wanted)
+
+
+def _weight(
+    lesson: Lesson, number: int, net: Supernet, part: Part, batch: tuple[Tensor, Tensor], images: Tensor, wanted: Tensor
+) -> float:
+    """How much the teacher's answer changes per unit of a block's error: Kullback-Leibler divergence over relative L1.
+
+    The outputs of some paths stand in for the teacher's own map; no label is looked at. An error early in a network
+    goes through all that follows, and weighs more than one near the end. 1 where nothing can stand in.
+    """
+    stage = lesson.stage(number, images)
+    if stage is None:
+        return 1.0
+    rows = np.random.default_rng(0).permutation(len(part.taken))[:PUT_IN]
+    expected, error = lesson.answers(images), relative_error(wanted)
+    divergences, errors = [], []
+    with torch.no_grad(), rating(net):
+        for _, pair in walk(net, part.taken[np.sort(rows)], batch):
+            y = recalibrated(net.ending(pair[1]), pair)[1]
+            answers = lesson.answers(images, stage, y)
+            divergences.append(float(functional.kl_div(answers, expected, reduction="batchmean", log_target=True)))
+            errors.append(error(y))
+    return float(np.mean(divergences) / np.mean(errors))
+
+
+class Shown:
+    """The images that blocks learn from and those that paths are rated on, normalised, on the device."""
+
+    def __init__(self, data: Data, device: torch.device, setting: DNASetting) -> None:
+        normalise = Normaliser(data, device)
+        rng = np.random.default_rng(0)
+
+        def some(x: Tensor, n: int) -> Tensor:
+            rows = torch.from_numpy(np.sort(rng.permutation(len(x))[:n]))
+            return normalise(x[rows].to(device)).contiguous(memory_format=torch.channels_last)
+
+        self.train = some(data.train.x, setting.images)
+        self.val = some(data.val.x, setting.rated)
+
+    def maps(self, lesson: Lesson, block: int, images: Tensor) -> tuple[Tensor, Tensor]:
+        """What a block is fed and what it is to give, for images ``(n, c, h, w)``."""
+        fed, wanted = [], []
+        for start in range(0, len(images), 256):
+            maps = lesson.maps(images[start : start + 256])
+            wanted.append(maps[block])
+            fed.append(maps[block - 1])
+        x = images if block == 0 else torch.cat(fed).contiguous(memory_format=torch.channels_last)
+        return x, torch.cat(wanted).contiguous(memory_format=torch.channels_last)

@@ -1,0 +1,81 @@
+"""Ratings of all paths of a block, prefix by prefix.
+
+Paths that begin alike share what they computed: they are walked depth first, each module runs once for all paths that
+go through it from the same prefix, and batch norm takes its statistics from a stored batch on the way, as it would if
+the path ran alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from searchkit.proxies.supernet import Supernet
+from searchkit.space import Codes, Floats
+
+Pair = tuple[Tensor, Tensor]  # a stored batch, from which batch norms take statistics, and what is rated
+
+
+def walk(supernet: Supernet, taken: Codes, batch: Pair) -> Iterator[tuple[int, Pair]]:
+    """Every path's number and its output before the ending, for paths ``(a, q)``; depth first."""
+    yield from _below(supernet, taken, np.arange(len(taken)), 0, recalibrated(supernet.before, batch))
+
+
+def rate(supernet: Supernet, taken: Codes, batch: Pair, error: Callable[[Tensor], float]) -> Floats:
+    """``(a,)`` the error of every path's output.
+
+    Args:
+        error: of what a path gives for the images that are rated; lower is better.
+    """
+    ratings = np.full(len(taken), np.nan)
+    with torch.no_grad(), rating(supernet):
+        for path, pair in walk(supernet, taken, batch):
+            ratings[path] = error(recalibrated(supernet.ending(pair[1]), pair)[1])
+    return ratings
+
+
+def relative_error(wanted: Tensor) -> Callable[[Tensor], float]:
+    """DNA's rating: mean absolute error over the deviation of what is wanted."""
+    deviation = wanted.std()
+    return lambda y: float((y - wanted).abs().mean() / deviation)
+
+
+def recalibrated(module: nn.Module, pair: Pair) -> Pair:
+    """Both batches through a module whose batch norms take the first one's statistics."""
+    norms = [m for m in module.modules() if isinstance(m, _BatchNorm)]
+    for norm in norms:
+        norm.training, norm.momentum = True, 1.0
+    stored = module(pair[0])
+    for norm in norms:
+        norm.training = False
+    return stored, module(pair[1])
+
+
+@contextmanager
+def rating(module: nn.Module) -> Iterator[None]:
+    """Evaluation mode inside; afterwards batch norms average again as they did."""
+    momenta = {m: m.momentum for m in module.modules() if isinstance(m, _BatchNorm)}
+    before = module.training
+    module.eval()
+    try:
+        yield
+    finally:
+        for norm, momentum in momenta.items():
+            norm.momentum = momentum
+        module.train(before)
+
+
+def _below(supernet: Supernet, taken: Codes, paths: Codes, node: int, pair: Pair) -> Iterator[tuple[int, Pair]]:
+    if node == taken.shape[1]:
+        for path in paths:
+            yield int(path), pair
+        return
+    for alternative in np.unique(taken[paths, node]):
+        through = paths[taken[paths, node] == alternative]
+        module = supernet.module(node, int(alternative))
+        yield from _below(supernet, taken, through, node + 1, recalibrated(module, pair))

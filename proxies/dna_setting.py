@@ -1,0 +1,54 @@
+"""How a block-wise supernet is trained and rated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from searchkit.errors import ProxyError
+
+
+@dataclass(frozen=True)
+class DNASetting:
+    """The settings of a block-wise rating; the defaults suit small images.
+
+    Args:
+        epochs: of each block's supernet. Published: 20.
+        batch: images a step.
+        lr: of Adam, at first. Published: 0.002 to 0.005.
+        decay: of the learning rate, each epoch. Published: 0.9.
+        images: of the train part that blocks learn from; all where there are fewer.
+        rated: images of the validation part on which paths are rated.
+        recalibrated: images of the train part of which a path's batch norms take their statistics.
+        teacher_epochs: of the teacher that is trained here.
+        teacher_width: channels of its stages, times those of the space's blocks.
+        teacher_layers: convolutions of a stage of it. One is best: what several do in a row, few paths can follow, so
+            that ratings say how deep a path is and little else.
+        momentum: of the moving average, in DNA++.
+        dimension: channels of the projection, in DNA++.
+    """
+
+    epochs: int = 6
+    batch: int = 64
+    lr: float = 0.004
+    decay: float = 0.9
+    images: int = 20_000
+    rated: int = 512
+    recalibrated: int = 512
+    teacher_epochs: int = 12
+    teacher_width: float = 2.0
+    teacher_layers: int = 1
+    momentum: float = 0.99
+    dimension: int = 64
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            whole = field.type == "int"
+            if isinstance(value, bool) or not isinstance(value, int if whole else int | float) or not value > 0:
+                raise ProxyError(f"{field.name} is a {'whole ' * whole}number above 0, not {value!r}")
+        for name, least in (("batch", 2), ("rated", 2), ("recalibrated", 2)):
+            if getattr(self, name) < least:
+                raise ProxyError(f"{name} is {least} or more, not {getattr(self, name)!r}")
+        for name in ("decay", "momentum"):
+            if getattr(self, name) > 1:
+                raise ProxyError(f"{name} is at most 1, not {getattr(self, name)!r}")

@@ -1,0 +1,120 @@
+"""Training the supernet of one block, one path a step; it is kept after every epoch, and goes on from there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from searchkit.errors import ProxyError
+from searchkit.proxies.dna_setting import DNASetting
+from searchkit.proxies.supernet import Part
+from searchkit.space import Bools, Codes
+
+Step = Callable[[torch.Tensor, Codes], torch.Tensor]
+OnEpoch = Callable[[str, int, int, float], None]
+
+
+def train_block(
+    module: nn.Module,
+    loss: Step,
+    n_images: int,
+    part: Part,
+    setting: DNASetting,
+    seed: int,
+    path: Path | None = None,
+    after: Callable[[], None] | None = None,
+    on_epoch: OnEpoch | None = None,
+) -> None:
+    """Train in place; the same for the same seed, also when it was stopped and goes on.
+
+    Args:
+        module: everything that is trained, and everything whose state counts.
+        loss: ``(rows of a batch of images, path (q,)) -> loss`` of one step.
+        part: whose paths are trained.
+        path: of a checkpoint, written after every epoch; a training that finds one goes on from there.
+        after: called after every step.
+        on_epoch: called with the block's name, the epochs done, those of all, and the mean loss.
+
+    Raises:
+        ProxyError: the loss is no longer finite.
+    """
+    optimiser = torch.optim.Adam([p for p in module.parameters() if p.requires_grad], lr=setting.lr)
+    for epoch in range(_resume(module, optimiser, path), setting.epochs):
+        for group in optimiser.param_groups:
+            group["lr"] = setting.lr * setting.decay**epoch
+        with torch.random.fork_rng(devices=[]):
+            mean = _epoch(module, optimiser, loss, n_images, part, setting, [seed, epoch], after)
+        if not np.isfinite(mean):
+            raise ProxyError(f"block '{part.name}' diverged at epoch {epoch + 1}: give a lower lr than {setting.lr:g}")
+        _keep(module, optimiser, epoch + 1, path)
+        if on_epoch is not None:
+            on_epoch(part.name, epoch + 1, setting.epochs, mean)
+
+
+def _epoch(
+    module: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    loss: Step,
+    n_images: int,
+    part: Part,
+    setting: DNASetting,
+    seed: list[int],
+    after: Callable[[], None] | None,
+) -> float:
+    """The mean loss of one pass over the images."""
+    rng = np.random.default_rng(seed)
+    torch.manual_seed(int(rng.integers(2**31)))  # what steps draw is the same when a training goes on
+    order, paths = torch.from_numpy(rng.permutation(n_images)), _fair(part.absent, rng)
+    batch = min(setting.batch, n_images)
+    module.train()
+    losses = []
+    for start in range(0, n_images - batch + 1, batch):
+        optimiser.zero_grad(set_to_none=True)
+        value = loss(order[start : start + batch], part.taken[next(paths)])
+        value.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        if after is not None:
+            after()
+        losses.append(value.detach())
+    return float(torch.stack(losses).mean())
+
+
+def _fair(absent: Bools, rng: np.random.Generator) -> Iterator[int]:
+    """Endless paths: those that leave out the same nodes take turns with those that leave out others.
+
+    Within a group, no path comes twice before all came once. Most paths are deep: drawn uniformly, shallow ones would
+    hardly be trained.
+    """
+    _, pattern = np.unique(absent, axis=0, return_inverse=True)
+    groups = [np.flatnonzero(pattern.ravel() == p) for p in range(pattern.max() + 1)]
+    queues: list[list[int]] = [[] for _ in groups]
+    while True:
+        for g in rng.permutation(len(groups)):
+            if not queues[g]:
+                queues[g] = rng.permutation(groups[g]).tolist()
+            yield queues[g].pop()
+
+
+def _resume(module: nn.Module, optimiser: torch.optim.Optimizer, path: Path | None) -> int:
+    """The number of epochs that a checkpoint holds, which is loaded; 0 without one."""
+    if path is None or not path.exists():
+        return 0
+    held = torch.load(path, weights_only=True)
+    module.load_state_dict(held["module"])
+    optimiser.load_state_dict(held["optimiser"])
+    return int(held["epochs"])
+
+
+def _keep(module: nn.Module, optimiser: torch.optim.Optimizer, epochs: int, path: Path | None) -> None:
+    """Written whole or not at all: a process that is killed leaves the checkpoint before."""
+    if path is None:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_suffix(".unfinished")
+    state = {"module": module.state_dict(), "optimiser": optimiser.state_dict(), "epochs": epochs}
+    torch.save(state, unfinished)
+    unfinished.replace(path)

@@ -1,0 +1,191 @@
+"""MathNAS: a network is worth what its blocks add up to.
+
+Wang et al., MathNAS: If Blocks Have a Role in Mathematical Architecture Design, NeurIPS 2023 (arXiv 2311.04943). Block
+values come from a given table, from switching blocks in a few context networks (the paper's sections 3 and 4), or from
+whatever networks were evaluated (:mod:`searchkit.additive_fit`); in a search they follow every result and cost no
+training of their own.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+from scipy.stats import norm
+
+from searchkit.additive import Additive, Blocks, blocks_of, read_additive
+from searchkit.additive_fit import BlockFit, fit_blocks
+from searchkit.costs import space_counts
+from searchkit.errors import ProxyError
+from searchkit.ranks import values_of
+from searchkit.space import Codes, Floats, NetworkSpace, Space
+from searchkit.switching import switched, switched_codes
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FEWEST = 5  # evaluated networks from which block values are fitted
+
+
+class MathNAS:
+    """Block values of a space as a proxy and a predictor; higher is better.
+
+    It works on any space: where a space names no nodes, each choice is a block.
+
+    Args:
+        space: of the candidates.
+        table: block values that are known beforehand, higher is better: a list of values for each block of
+            :func:`searchkit.additive.blocks_of`, or an :class:`Additive`. What is evaluated corrects them.
+
+    Raises:
+        SpaceError: a table of another shape than the space's blocks, or with NaN.
+    """
+
+    name = "mathnas"
+    learns = True
+    cached = False  # looked up faster than a record
+
+    def __init__(self, space: Space, *, table: Additive | Sequence[Sequence[float]] | None = None) -> None:
+        self.space = space
+        self.blocks: Blocks = blocks_of(space)
+        given = table.tables if isinstance(table, Additive) else table
+        base = table.base if isinstance(table, Additive) else 0.0
+        self.table = None if given is None else read_additive(given, base, blocks=self.blocks)
+        self._fit: BlockFit | None = None
+        self._observed = np.empty(0)
+
+    @classmethod
+    def switching(
+        cls,
+        space: Space,
+        evaluate: Callable[[Codes], Floats],
+        *,
+        contexts: int = 3,
+        exponent: float = 0.0,
+        seed: int = 0,
+    ) -> Self:
+        """Measure block values by switching one block at a time in a few context networks.
+
+        Args:
+            evaluate: ``(n, d) -> (n,)``, higher is better.
+            contexts: networks in which blocks are switched: those of nearest to average MACs among random ones; one is
+                the paper's single sampling. It takes about ``contexts * sum(alternatives - 1)`` evaluations.
+            exponent: of the MACs ratio by which a context's differences count.
+        """
+        blocks = blocks_of(space)
+        macs = None
+        if isinstance(space, NetworkSpace):
+
+            def macs(codes: Codes) -> Floats:
+                return space_counts(space, codes)["macs"]
+
+        codes = switched_codes(space, blocks, contexts, seed, macs)
+        values = np.asarray(evaluate(codes), dtype=np.float64)
+        return cls(space, table=switched(blocks, codes, values, None if macs is None else macs(codes), exponent))
+
+    def fit(self, codes: Codes, values: Floats) -> Self:
+        """A proxy that has learned from evaluated networks ``(n, d)`` with values ``(n,)``, higher is better.
+
+        With fewer than five it is the same as before.
+
+        Raises:
+            ProxyError: values that are not finite or do not fit the networks.
+        """
+        codes, values = self.space.check(codes), np.asarray(values, dtype=np.float64)
+        if values.shape != (len(codes),) or not np.isfinite(values).all():
+            raise ProxyError(f"{len(codes)} networks and values of shape {values.shape}: give one finite value each")
+        fitted = copy.copy(self)
+        if len(codes) >= FEWEST:
+            fitted._fit = fit_blocks(self.blocks, codes, values, macs=self._macs(codes), trend=self.table)
+            fitted._observed = values
+        return fitted
+
+    @property
+    def fitted(self) -> bool:
+        """Whether there are block values to judge by."""
+        return self._fit is not None or self.table is not None
+
+    @property
+    def left_out(self) -> Floats:
+        """``(n,)`` what each network that was learned from is worth by the others, in units of :meth:`score`."""
+        return np.empty(0) if self._fit is None else self._fit.left_out
+
+    def score(self, codes: Codes) -> Floats:
+        """``(n,)`` in units that order as the values do; 0 for all while there is nothing to judge by."""
+        if self._fit is None:
+            return np.zeros(len(codes)) if self.table is None else self.table(self.blocks.choose(codes))
+        return self._fit.predict(self.blocks.choose(codes), self._macs(codes))[0]
+
+    def predict(self, codes: Codes) -> tuple[Floats, Floats]:
+        """Mean and standard deviation ``(n,)`` in units of the values.
+
+        Raises:
+            ProxyError: nothing was fitted.
+        """
+        low, centre, high = self._at(codes, 1.0)
+        return centre, (high - low) / 2
+
+    def interval(self, codes: Codes, level: float = 0.9) -> tuple[Floats, Floats]:
+        """Ends ``(n,)`` of an interval that holds a new evaluation with about that probability.
+
+        The deviation is that of the process with noise, stretched so that as many of the left-out predictions were
+        within theirs.
+
+        Raises:
+            ProxyError: nothing was fitted, or a level outside (0, 1).
+        """
+        if not 0 < level < 1:
+            raise ProxyError(f"a level is between 0 and 1, such as 0.9, not {level!r}")
+        residuals = np.abs(self._needed().residuals)
+        stretch = float(np.quantile(residuals, min(1.0, level * (1 + 1 / len(residuals)))))
+        low, _, high = self._at(codes, max(stretch, 0.5 * float(norm.ppf(0.5 + level / 2))), noise=True)
+        return low, high
+
+    @property
+    def values(self) -> pd.DataFrame:
+        """Every block alternative with its value: columns block, alternative, value; the best of a block has 0."""
+        import pandas as pd
+
+        model = self._fit.model if self._fit is not None else self.table
+        if model is None:
+            raise ProxyError("no block values yet: fit() evaluated networks, or give a table")
+        rows = []
+        for i, table in enumerate(model.tables):
+            labels = self.blocks.labels[i]
+            for taken, value in zip(self.blocks.taken[i], table - table.max(), strict=True):
+                alternative = ", ".join(called[a] for called, a in zip(labels, taken, strict=True))
+                rows.append((self.blocks.names[i], alternative, float(value)))
+        return pd.DataFrame(rows, columns=["block", "alternative", "value"])
+
+    @property
+    def model(self) -> BlockFit:
+        """What was fitted: its exponent, its pairwise weight, its error.
+
+        Raises:
+            ProxyError: nothing was fitted.
+        """
+        return self._needed()
+
+    def _at(self, codes: Codes, times: float, *, noise: bool = False) -> tuple[Floats, Floats, Floats]:
+        """Mean, and so many deviations to either side, in units of the values."""
+        fit = self._needed()
+        mean, std = fit.predict(self.blocks.choose(self.space.check(codes)), self._macs(codes))
+        std = fit.with_noise(std) if noise else std
+        three = (mean - times * std, mean, mean + times * std)
+        if not fit.on_ranks:
+            return three
+        low, centre, high = (values_of(scores, self._observed) for scores in three)
+        return low, centre, high
+
+    def _needed(self) -> BlockFit:
+        if self._fit is None:
+            raise ProxyError(f"nothing was fitted: fit() takes {FEWEST} evaluated networks or more")
+        return self._fit
+
+    def _macs(self, codes: Codes) -> Floats | None:
+        """MACs, where the space has a formula for them; building every network for it would cost more than it says."""
+        if isinstance(self.space, NetworkSpace) and self.space.count is not None:
+            return space_counts(self.space, codes)["macs"]
+        return None

@@ -26,6 +26,8 @@ from searchkit.proxies.dna_training import train_block
 from searchkit.proxies.supernet import Part, Supernet, parts_of, supernet
 from searchkit.space import Codes, Floats, NetworkSpace
 
+PATH_IMAGES = 300_000  # paths times images: a block of thousands of paths is rated on fewer images,
+FEWEST = 64  # and on no fewer than these
 PUT_IN = 24  # paths of a block that stand in for the teacher's own stage, to weigh the block
 OnBlock = Callable[[str, int, int, float], None]  # block, epochs done, epochs in all, mean loss
 
@@ -76,10 +78,12 @@ class BlockTask:
 
         checkpoint = None if self.folder is None else self.folder / f"{part.name}.pt"
         train_block(net, loss, len(x), part, self.setting, self.seed, checkpoint, on_epoch=self.on_epoch)
-        stored = x[: self.setting.recalibrated]
-        shown, wanted = images.maps(lesson, number, images.val)
-        ratings = rate(net, part.taken, (stored, shown), relative_error(wanted))
-        return ratings, _weight(lesson, number, net, part, (stored, shown), images.val, wanted)
+        most = max(FEWEST, PATH_IMAGES // len(part.taken))
+        val = images.val[:most]
+        shown, wanted = images.maps(lesson, number, val)
+        batch = x[: min(self.setting.recalibrated, most)], shown
+        ratings = rate(net, part.taken, batch, relative_error(wanted))
+        return ratings, _weight(lesson, number, net, part, batch, val, wanted)
 
 
 def _weight(

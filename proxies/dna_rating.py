@@ -7,6 +7,7 @@ the path ran alone.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -46,14 +47,19 @@ def relative_error(wanted: Tensor) -> Callable[[Tensor], float]:
 
 
 def recalibrated(module: nn.Module, pair: Pair) -> Pair:
-    """Both batches through a module whose batch norms take the first one's statistics."""
-    norms = [m for m in module.modules() if isinstance(m, _BatchNorm)]
+    """Both batches through a module in evaluation mode, whose batch norms take the first one's statistics."""
+    norms = _norms(module)
     for norm in norms:
         norm.training, norm.momentum = True, 1.0
     stored = module(pair[0])
     for norm in norms:
         norm.training = False
     return stored, module(pair[1])
+
+
+@functools.lru_cache(maxsize=4096)  # modules are looked through once: a block has a thousand times as many paths
+def _norms(module: nn.Module) -> tuple[_BatchNorm, ...]:
+    return tuple(m for m in module.modules() if isinstance(m, _BatchNorm))
 
 
 @contextmanager
@@ -65,6 +71,7 @@ def rating(module: nn.Module) -> Iterator[None]:
     try:
         yield
     finally:
+        _norms.cache_clear()  # it would keep the supernet alive
         for norm, momentum in momenta.items():
             norm.momentum = momentum
         module.train(before)

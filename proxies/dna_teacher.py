@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
 from searchkit.data import Data
 from searchkit.errors import ProxyError
+from searchkit.evaluation import load_weights, save_weights
 from searchkit.passes_features import stage_maps
 from searchkit.proxies.dna_setting import DNASetting
 from searchkit.proxies.supernet import Part, Shape
@@ -92,14 +92,11 @@ def trained_teacher(
 ) -> nn.Module:
     """The network with weights: those that the file has, or trained now and written there."""
     if path is not None and path.exists():
-        network.load_state_dict(load_file(path))
+        load_weights(network, path)
         return network.eval()
     train(network, data, recipe=Recipe(epochs=setting.teacher_epochs), seed=seed, device=device)
     if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_suffix(".unfinished")
-        save_file(network.state_dict(), unfinished)
-        unfinished.replace(path)
+        save_weights(network, path)
     return network.eval()
 
 

@@ -1,6 +1,6 @@
 """Additive models of a space: every block has a value, and a network's is the sum of its blocks'.
 
-MathNAS (Qinsi et al., NeurIPS 2023, arXiv 2311.04943) and DNA (Li et al., CVPR 2020, arXiv 1911.13053) know a space of
+MathNAS (Wang et al., NeurIPS 2023, arXiv 2311.04943) and DNA (Li et al., CVPR 2020, arXiv 1911.13053) know a space of
 n^m networks through its m * n blocks. What such a model says of the whole space is found in :mod:`searchkit.exact`.
 """
 

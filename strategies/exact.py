@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from searchkit.additive import blocks_of
+from searchkit.additive import Additive, blocks_of
 from searchkit.additive_fit import BlockFit, fit_blocks
 from searchkit.exact import front, k_best
 from searchkit.observations import Observations
@@ -17,7 +17,8 @@ from searchkit.pareto import hypervolume, non_dominated
 from searchkit.problem import Problem, complete, distinct
 from searchkit.space import Codes, keys
 
-LIKELY = 50  # best networks of a mix of the objectives that are looked at beside the front
+SAMPLE = 300  # random networks from which block values of known bounds are fitted
+LIKELY = 200  # best networks of a mix of the objectives that are looked at beside the front
 
 
 class Exact:
@@ -40,6 +41,7 @@ class Exact:
             raise ValueError(f"n_initial must be at least 3, not {n_initial}")
         self.problem, self.n_initial = problem, n_initial
         self._seen: set[bytes] = set()
+        self._known: list[Additive] | None = None
         self._told = Observations.empty(problem.space.n_choices, problem.n_objectives, problem.n_constraints)
 
     def ask(self, n: int, rng: np.random.Generator, pending: Codes) -> Codes:
@@ -49,7 +51,7 @@ class Exact:
         if len(self._told) + len(pending) < self.n_initial or len(scored) < 3:
             return complete(self.problem, self.problem.sample(n, rng), n, seen, rng)
         fits = [fit_blocks(self._blocks, scored.codes, column) for column in scored.losses.T]
-        picked = self._candidates(fits, n + len(self._told), rng)
+        picked = np.unique(self._candidates(fits, n + len(self._told), rng), axis=0)
         picked = picked[self._promising(picked)]
         codes = distinct(self.problem, self._blocks.codes(picked), seen)
         codes = codes[self.problem.allowed(codes)]
@@ -66,8 +68,24 @@ class Exact:
         scales = [sum(float(np.ptp(table)) for table in model.tables) or 1.0 for model in models]
         weights = rng.dirichlet(np.ones(len(models))) / scales
         mix = models[0].mixed(models[1:], weights)
-        best, _ = k_best(mix, LIKELY + n)
-        return np.concatenate([front(models)[0], best]) if len(models) <= 3 else best
+        found = [k_best(mix, LIKELY + n)[0]]
+        if len(models) <= 3:
+            found.append(front(models)[0])
+        found += [front([mix, excess])[0] for excess in self._excesses()]
+        return np.concatenate(found)
+
+    def _excesses(self) -> list[Additive]:
+        """For each known bound, an additive model of what breaks it, so that fronts reach into what keeps it."""
+        if self.problem.known is None:
+            return []
+        if self._known is None:
+            sample = self.problem.space.sample(SAMPLE, np.random.default_rng(0))
+            self._known = []
+            for column in self.problem.known(sample).T:
+                over = np.flatnonzero(column > 0)  # there a bound on what adds up is additive; below it is 0
+                if len(over) >= 3:
+                    self._known.append(fit_blocks(self._blocks, sample[over], column[over]).model)
+        return self._known
 
     def _promising(self, picked: Codes) -> Codes:
         """Rows that an additive model of what went wrong does not expect to go wrong; all, where nothing did."""
@@ -85,11 +103,12 @@ class Exact:
         Told candidates count with the losses that the models give them, so that all are on one scale.
         """
         picked = self._blocks.choose(codes)
-        hopeful = np.column_stack([fit.model(picked) - fit.std(picked) for fit in fits])
+        predicted = [fit.predict(picked) for fit in fits]
+        hopeful = np.column_stack([mean - std for mean, std in predicted])
         if len(fits) == 1 or not len(codes):
             return np.argsort(hopeful[:, 0], kind="stable")[:n]
         told = self._blocks.choose(self._told.codes[self._told.feasible])
-        known = np.column_stack([fit.model(told) for fit in fits])
+        known = np.column_stack([fit.predict(told)[0] for fit in fits])
         both = np.concatenate([hopeful, known])
         low, span = both.min(axis=0), np.ptp(both, axis=0)
         span[span == 0] = 1.0

@@ -8,202 +8,50 @@ equation 6). DNA++ does without a teacher and without labels: :mod:`searchkit.pr
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import torch
-from safetensors import safe_open
-from safetensors.numpy import save_file
 from torch import nn
 
-from searchkit.additive import Additive, blocks_of
-from searchkit.data import load_data
 from searchkit.errors import ProxyError
 from searchkit.executors import open_executor
 from searchkit.fingerprint import fingerprint
-from searchkit.proxies.dna_block import BlockTask, OnBlock
-from searchkit.proxies.dna_setting import DNASetting
+from searchkit.proxies.block_ratings import BlockRatings, Rated
+from searchkit.proxies.dna_block import BlockTask
 from searchkit.proxies.dna_teacher import Lesson, plain_teacher, trained_teacher
-from searchkit.proxies.supernet import parts_of
-from searchkit.proxy import Setting
-from searchkit.space import Codes, Floats, NetworkSpace, Space
-
-FORMAT = 1
+from searchkit.space import Space
 
 
-class DNA:
+class DNA(BlockRatings):
     """Rates all networks of a space from blocks trained one by one; a proxy, higher is better.
 
-    Nothing is trained before the first score is asked for, or :meth:`fit` is called. With a folder, what is trained is
-    kept there, and a training that was stopped goes on.
-
     Args:
-        space: of networks; it names its nodes and the module of each (``searchkit.Node``).
-        data: as for :func:`searchkit.run`, or what the search gives to proxies (:class:`searchkit.proxy.Setting`).
         teacher: any trained network that gives one feature map a block, of the block's height and width; a plain
             convolutional one is trained here where not given.
-        setting: of the training.
-        device, seed, executor: as for :func:`searchkit.run`; blocks are trained at the same time where the executor
-            has room for several.
-        folder: where what is trained is kept; None: nowhere.
-        on_epoch: called with a block's name, its epochs done, those of all, and the mean loss; in this process only.
+        space, data, given: see :class:`~searchkit.proxies.block_ratings.BlockRatings`; blocks are trained at the same
+            time where the executor has room for several, and ``on_epoch`` is called only where there is none.
 
     Raises:
-        ProxyError: the space has no nodes, or none that are modules.
+        ProxyError: the space has no nodes, or none that are modules; or the teacher's maps are of other shapes.
     """
 
     name = "dna"
-    needs_networks = True
-    needs_data = True
-    cached = False  # looked up faster than a record
 
-    def __init__(
-        self,
-        space: Space,
-        data: Any = None,
-        *,
-        teacher: nn.Module | None = None,
-        setting: DNASetting | None = None,
-        device: str = "cpu",
-        seed: int = 0,
-        executor: Any = None,
-        folder: str | Path | None = None,
-        on_epoch: OnBlock | None = None,
-    ) -> None:
-        if not isinstance(space, NetworkSpace):
-            raise ProxyError(f"proxy '{self.name}' needs networks and space '{space.name}' has none")
-        if isinstance(data, Setting):
-            device, seed, executor, folder, data = data.device, data.seed, data.executor, data.folder, data.data
-        self.data = load_data(data, seed=seed).without_test()
-        self.space = space.for_data(self.data.input_shape, self.data.n_classes)
-        self.blocks = blocks_of(self.space)
-        self.parts = parts_of(self.space, self.blocks)
-        self.setting = setting or DNASetting()
-        self.device, self.seed, self.executor, self.on_epoch = device, seed, executor, on_epoch
-        self.folder = None if folder is None else Path(folder) / self.name.replace("++", "-self")
+    def __init__(self, space: Space, data: Any = None, *, teacher: nn.Module | None = None, **given: Any) -> None:
+        super().__init__(space, data, **given)
         self.teacher = teacher
         if teacher is not None:
             Lesson(teacher, self.parts, self.space.input_shape)
-        self._ratings: list[Floats] | None = None
-        self._weights: list[float] = []
-
-    def fit(self) -> Self:
-        """Train and rate all blocks, as far as that is not done.
-
-        Raises:
-            ProxyError: a block could not be trained; the others are kept.
-        """
-        if self._ratings is None and not self._read():
-            rated = self._rated()
-            self._ratings = [ratings for ratings, _ in rated]
-            self._weights = [weight for _, weight in rated]
-            if self.folder is not None:
-                self.save(self.folder / "ratings")
-        return self
-
-    @property
-    def ratings(self) -> dict[str, Floats]:
-        """Block name -> ``(a,)`` ratings of its paths, in the order of its alternatives; lower is better."""
-        self.fit()
-        assert self._ratings is not None
-        return {part.name: ratings for part, ratings in zip(self.parts, self._ratings, strict=True)}
-
-    @property
-    def weights(self) -> dict[str, float]:
-        """Block name -> its weight in the sum."""
-        self.fit()
-        return {part.name: weight for part, weight in zip(self.parts, self._weights, strict=True)}
-
-    @property
-    def model(self) -> Additive:
-        """The ratings as an additive model over all blocks, to be minimised; :mod:`searchkit.exact` takes it.
-
-        Choices that are no modules (a width of the whole network) have the value 0.
-        """
-        ratings, weights = self.ratings, self.weights
-        tables = [np.zeros(n) for n in self.blocks.sizes]
-        for part in self.parts:
-            tables[part.index] = weights[part.name] * ratings[part.name]
-        return Additive(0.0, tuple(tables))
-
-    def score(self, codes: Codes) -> Floats:
-        """``(n,)`` minus the weighted sum of the ratings."""
-        return -self.model(self.blocks.choose(self.space.check(codes)))
-
-    def save(self, path: str | Path) -> None:
-        """Write the ratings as ``path.safetensors`` and what they are of as ``path.json``."""
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        described = self._described() | {"weights": self.weights}
-        unfinished = [path.with_name(path.name + ending + ".unfinished") for ending in (".json", ".safetensors")]
-        unfinished[0].write_text(json.dumps(described, indent=2) + "\n")
-        save_file({name: np.ascontiguousarray(ratings) for name, ratings in self.ratings.items()}, unfinished[1])
-        for file in unfinished:
-            file.replace(file.with_suffix(""))
-
-    def load(self, path: str | Path) -> Self:
-        """Take the ratings that :meth:`save` wrote; nothing is trained.
-
-        Raises:
-            ProxyError: there are none, or they are of another space or another setting.
-        """
-        path = Path(path)
-        try:
-            held = json.loads(path.with_name(path.name + ".json").read_text())
-            with safe_open(path.with_name(path.name + ".safetensors"), "numpy") as file:
-                names = list(file.keys())
-                ratings = {name: np.asarray(file.get_tensor(name), dtype=np.float64) for name in names}
-        except (OSError, ValueError) as error:
-            raise ProxyError(f"{path} holds no ratings: {error}") from error
-        now = self._described()
-        differs = [key for key in now if held.get(key) != now[key]]
-        if differs:
-            raise ProxyError(f"{path} holds ratings with another {' and another '.join(differs)}")
-        for part in self.parts:
-            if part.name not in ratings or ratings[part.name].shape != (len(part.taken),):
-                shape = ratings[part.name].shape if part.name in ratings else "none"
-                raise ProxyError(
-                    f"{path} has ratings of shape {shape} for block '{part.name}', not ({len(part.taken)},)"
-                )
-            if not np.isfinite(ratings[part.name]).all():
-                raise ProxyError(f"{path} has ratings of block '{part.name}' that are NaN or infinite")
-        self._ratings = [ratings[part.name] for part in self.parts]
-        self._weights = [float(held["weights"][part.name]) for part in self.parts]
-        return self
 
     def __getstate__(self) -> dict[str, Any]:
-        """A DNA that goes to another process is rated first: it is not to be trained again there."""
-        self.fit()
-        return self.__dict__ | {"executor": None, "on_epoch": None, "teacher": None}
+        return super().__getstate__() | {"teacher": None}
 
-    def _described(self) -> dict[str, Any]:
-        """What ratings depend on, as JSON values."""
-        described = {
-            "format": FORMAT,
-            "method": self.name,
-            "space": self.space.describe(),
-            "data": self.data.fingerprint,
-            "setting": asdict(self.setting),
-            "seed": self.seed,
-            "teacher": None if self.teacher is None else _digest(self.teacher),
-        }
-        plain: dict[str, Any] = json.loads(json.dumps(described))
-        return plain
+    def _taught_by(self) -> dict[str, Any]:
+        return {"teacher": None if self.teacher is None else _digest(self.teacher)}
 
-    def _read(self) -> bool:
-        """Whether the folder has these ratings, which are taken then."""
-        if self.folder is None or not (self.folder / "ratings.safetensors").exists():
-            return False
-        try:
-            self.load(self.folder / "ratings")
-        except ProxyError:
-            return False
-        return True
-
-    def _rated(self) -> list[tuple[Floats, float]]:
+    def _rated(self) -> list[Rated]:
         """Ratings and weight of every block, trained where there is room."""
         folder = self._own_folder()
         task = BlockTask(
@@ -213,7 +61,7 @@ class DNA:
         if self.executor is None:  # errors as they are, without the executors' catch
             return [_read_outcome(task(np.array([i]), 0)) for i in range(len(self.parts))]
         workers = open_executor(self.executor, task, ("weight",))
-        found: dict[int, tuple[Floats, float]] = {}
+        found: dict[int, Rated] = {}
         try:
             jobs = [(np.array([i], dtype=np.int64), 0) for i in range(len(self.parts))]
             for i, outcome in workers.run(jobs):
@@ -223,10 +71,6 @@ class DNA:
         finally:
             workers.close()
         return [found[i] for i in range(len(self.parts))]
-
-    def _own_folder(self) -> Path | None:
-        """A folder for what is trained for these ratings; that of other settings is beside it."""
-        return None if self.folder is None else self.folder / fingerprint(self._described())
 
     def _taught(self, folder: Path | None) -> nn.Module:
         """The teacher, trained here where none was given."""
@@ -239,7 +83,7 @@ class DNA:
         return trained_teacher(network, self.data, self.setting, self.device, self.seed, path)
 
 
-def _read_outcome(values: Any) -> tuple[Floats, float]:
+def _read_outcome(values: Any) -> Rated:
     return np.array([values[str(i)] for i in range(len(values) - 1)]), float(values["weight"])
 
 

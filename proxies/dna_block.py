@@ -6,7 +6,7 @@ blocks are trained independently, wherever there is room.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,14 +22,13 @@ from searchkit.devices import one_thread, resolve_device
 from searchkit.proxies.dna_rating import rate, rating, recalibrated, relative_error, walk
 from searchkit.proxies.dna_setting import DNASetting
 from searchkit.proxies.dna_teacher import Lesson
-from searchkit.proxies.dna_training import train_block
+from searchkit.proxies.dna_training import OnEpoch, train_block
 from searchkit.proxies.supernet import Part, Supernet, parts_of, supernet
 from searchkit.space import Codes, Floats, NetworkSpace
 
 PATH_IMAGES = 300_000  # paths times images: a block of thousands of paths is rated on fewer images,
 FEWEST = 64  # and on no fewer than these
 PUT_IN = 24  # paths of a block that stand in for the teacher's own stage, to weigh the block
-OnBlock = Callable[[str, int, int, float], None]  # block, epochs done, epochs in all, mean loss
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ class BlockTask:
     device: str
     seed: int
     folder: Path | None = None
-    on_epoch: OnBlock | None = None
+    on_epoch: OnEpoch | None = None
 
     def __call__(self, code: Codes, seed: int) -> Mapping[str, float]:
         """``{"weight": ..., "0": rating of path 0, ...}`` of the block of number ``code[0]``."""
@@ -78,12 +77,17 @@ class BlockTask:
 
         checkpoint = None if self.folder is None else self.folder / f"{part.name}.pt"
         train_block(net, loss, len(x), part, self.setting, self.seed, checkpoint, on_epoch=self.on_epoch)
-        most = max(FEWEST, PATH_IMAGES // len(part.taken))
-        val = images.val[:most]
+        n = n_rated(part, self.setting)
+        val = images.val[:n]
         shown, wanted = images.maps(lesson, number, val)
-        batch = x[: min(self.setting.recalibrated, most)], shown
+        batch = x[: min(self.setting.recalibrated, n)], shown
         ratings = rate(net, part.taken, batch, relative_error(wanted))
         return ratings, _weight(lesson, number, net, part, batch, val, wanted)
+
+
+def n_rated(part: Part, setting: DNASetting) -> int:
+    """On how many images the paths of a block are rated."""
+    return min(setting.rated, max(FEWEST, PATH_IMAGES // len(part.taken)))
 
 
 def _weight(
@@ -113,6 +117,7 @@ class Shown:
     """The images that blocks learn from and those that paths are rated on, normalised, on the device."""
 
     def __init__(self, data: Data, device: torch.device, setting: DNASetting) -> None:
+        self.device = device
         normalise = Normaliser(data, device)
         rng = np.random.default_rng(0)
 

@@ -15,7 +15,7 @@ from searchkit.proxies.supernet import Part
 from searchkit.space import Bools, Codes
 
 Step = Callable[[torch.Tensor, Codes], torch.Tensor]
-OnEpoch = Callable[[str, int, int, float], None]
+OnEpoch = Callable[[str, int, int, float], None]  # block, epochs done, epochs in all, mean loss
 
 
 def train_block(
@@ -65,14 +65,18 @@ def _epoch(
     seed: list[int],
     after: Callable[[], None] | None,
 ) -> float:
-    """The mean loss of one pass over the images."""
+    """The mean loss of one pass over the images, or of several where they are few."""
     rng = np.random.default_rng(seed)
     torch.manual_seed(int(rng.integers(2**31)))  # what steps draw is the same when a training goes on
-    order, paths = torch.from_numpy(rng.permutation(n_images)), _fair(part.absent, rng)
+    paths = _fair(part.absent, rng)
     batch = min(setting.batch, n_images)
+    n_steps = max(n_images // batch, setting.steps)
+    times = -(-n_steps * batch // (n_images // batch * batch))
+    orders = [rng.permutation(n_images)[: n_images // batch * batch] for _ in range(times)]
+    order = torch.from_numpy(np.concatenate(orders))
     module.train()
     losses = []
-    for start in range(0, n_images - batch + 1, batch):
+    for start in range(0, n_steps * batch, batch):
         optimiser.zero_grad(set_to_none=True)
         value = loss(order[start : start + batch], part.taken[next(paths)])
         value.backward()  # type: ignore[no-untyped-call]

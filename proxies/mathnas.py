@@ -57,22 +57,13 @@ class MathNAS:
         self._observed = np.empty(0)
 
     @classmethod
-    def switching(
-        cls,
-        space: Space,
-        evaluate: Callable[[Codes], Floats],
-        *,
-        contexts: int = 3,
-        exponent: float = 0.0,
-        seed: int = 0,
-    ) -> Self:
+    def switching(cls, space: Space, evaluate: Callable[[Codes], Floats], *, contexts: int = 3, seed: int = 0) -> Self:
         """Measure block values by switching one block at a time in a few context networks.
 
         Args:
             evaluate: ``(n, d) -> (n,)``, higher is better.
             contexts: networks in which blocks are switched: those of nearest to average MACs among random ones; one is
                 the paper's single sampling. It takes about ``contexts * sum(alternatives - 1)`` evaluations.
-            exponent: of the MACs ratio by which a context's differences count.
         """
         blocks = blocks_of(space)
         macs = None
@@ -83,7 +74,7 @@ class MathNAS:
 
         codes = switched_codes(space, blocks, contexts, seed, macs)
         values = np.asarray(evaluate(codes), dtype=np.float64)
-        return cls(space, table=switched(blocks, codes, values, None if macs is None else macs(codes), exponent))
+        return cls(space, table=switched(blocks, codes, values))
 
     def fit(self, codes: Codes, values: Floats) -> Self:
         """A proxy that has learned from evaluated networks ``(n, d)`` with values ``(n,)``, higher is better.
@@ -144,8 +135,11 @@ class MathNAS:
         return low, high
 
     @property
-    def values(self) -> pd.DataFrame:
-        """Every block alternative with its value: columns block, alternative, value; the best of a block has 0."""
+    def block_values(self) -> pd.DataFrame:
+        """Every block alternative with its value: columns block, alternative, value; the best of a block has 0.
+
+        In units of what was evaluated, or of its normal scores where ranks were fitted (``model.on_ranks``).
+        """
         import pandas as pd
 
         model = self._fit.model if self._fit is not None else self.table

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from searchkit.additive import Blocks
 from searchkit.errors import ProxyError
+from searchkit.node_modules import NodeModule, node_modules
 from searchkit.space import Bools, Codes, NetworkSpace, Node
 
 Shape = tuple[int, ...]
@@ -84,13 +85,18 @@ class Supernet(nn.Module):
         self.nodes = nn.ModuleList(nn.ModuleList(modules) for modules in nodes)
         self.after = after
 
-    def forward(self, x: Tensor, path: Sequence[int]) -> Tensor:
+    def forward(self, x: Tensor, path: Sequence[int] | Codes) -> Tensor:
         """``(batch, c, h, w)`` along a path ``(q,)`` of alternatives."""
-        x = self.before(x)
-        for j, alternative in enumerate(path):
-            x = self.module(j, alternative)(x)
+        x = self.along(x, path)
         y: Tensor = self.ending(x)(x)
         return y
+
+    def along(self, x: Tensor, path: Sequence[int] | Codes) -> Tensor:
+        """What the last node of a path gives."""
+        x = self.before(x)
+        for j, alternative in enumerate(path):
+            x = self.module(j, int(alternative))(x)
+        return x
 
     def module(self, node: int, alternative: int) -> nn.Module:
         """The module of one alternative of one node."""
@@ -112,18 +118,21 @@ def supernet(space: NetworkSpace, blocks: Blocks, part: Part, fed: Shape | None,
         seed: of the weights.
 
     Raises:
-        ProxyError: the networks lack a module that the space names, or it is of another shape.
+        SpaceError: the networks lack a module that the space names, or it is of another shape.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        modules, channels = _modules(space, blocks, part)
+        modules = node_modules(space, blocks, part.index)
         n_in = part.nodes[0].input_shape[0]
         before: nn.Module = nn.Identity()
         if fed is None:
-            before = Stem(space.build(_code(blocks, part, 0)), part.nodes[0].module)
+            before = Stem(
+                space.build(blocks.codes(np.zeros((1, len(blocks.names)), dtype=np.int64))[0]), part.nodes[0].module
+            )
         elif fed[0] != n_in:
             before = nn.Sequential(nn.Conv2d(fed[0], n_in, 1, bias=False), nn.BatchNorm2d(n_in))
-        return Supernet(before, modules, nn.ModuleDict({str(c): ending(c) for c in sorted(channels)}))
+        after = nn.ModuleDict({str(channels): ending(channels) for channels in sorted(_ends(part, modules))})
+        return Supernet(before, [[one.module if one else nn.Identity() for one in node] for node in modules], after)
 
 
 class Stem(nn.Module):
@@ -155,78 +164,10 @@ class _Reached(Exception):  # noqa: N818 - no error: the way out of a forward pa
     pass
 
 
-def _modules(space: NetworkSpace, blocks: Blocks, part: Part) -> tuple[list[list[nn.Module]], set[int]]:
-    """For each node the module of each of its alternatives; and the numbers of channels that paths end with.
-
-    Networks are built until each alternative was in one of them.
-    """
-    labels = blocks.labels[part.index]
-    missing = {(j, int(a)) for j in range(len(part.nodes)) for a in np.unique(part.taken[:, j])}
-    modules: dict[tuple[int, int], nn.Module] = {}
-    n_out: dict[tuple[int, int], int] = {}
-    while missing:
-        row = _richest(part.taken, missing)
-        network = space.build(_code(blocks, part, row))
-        named = dict(network.named_modules())
-        new = [(j, int(a)) for j, a in enumerate(part.taken[row]) if (j, int(a)) in missing]
-        there = {key: part.nodes[key[0]] for key in new if labels[key[0]][key[1]] != "no block"}
-        for key, node in there.items():
-            if node.module not in named:
-                raise ProxyError(
-                    f"node '{node.name}' of space '{space.name}' names the module '{node.module}', which the network "
-                    f"with '{labels[key[0]][key[1]]}' there does not have"
-                )
-            modules[key] = named[node.module]
-        n_out |= {key: shape[0] for key, shape in _shapes(space, network, there).items()}
-        missing.difference_update(new)
-    ends = {n_out[key] for path in part.taken for key in [_last(path, n_out)] if key is not None}
-    if any(_last(path, n_out) is None for path in part.taken):
-        ends.add(part.nodes[0].input_shape[0])
-    return [[modules.get((j, a), nn.Identity()) for a in range(len(names))] for j, names in enumerate(labels)], ends
-
-
-def _richest(taken: Codes, missing: set[tuple[int, int]]) -> int:
-    """The path with the most alternatives that no network had so far."""
-    count = np.zeros(len(taken), dtype=np.int64)
-    for j, a in missing:
-        count += taken[:, j] == a
-    return int(np.argmax(count))
-
-
-def _code(blocks: Blocks, part: Part, row: int) -> Codes:
-    """``(d,)`` a candidate with one alternative of the block, and the first of all others."""
-    picked = np.zeros((1, len(blocks.names)), dtype=np.int64)
-    picked[0, part.index] = row
-    code: Codes = blocks.codes(picked)[0]
-    return code
-
-
-def _shapes(
-    space: NetworkSpace, network: nn.Module, nodes: dict[tuple[int, int], Node]
-) -> dict[tuple[int, int], Shape]:
-    """The output shape of each node's module, in one pass; height and width must be as the space says."""
-    seen: dict[tuple[int, int], Shape] = {}
-    handles = []
-    for key, node in nodes.items():
-
-        def hook(module: nn.Module, x: object, y: Tensor, key: tuple[int, int] = key) -> None:
-            seen[key] = tuple(y.shape[1:])
-
-        handles.append(network.get_submodule(node.module).register_forward_hook(hook))
-    with torch.no_grad():
-        network.eval()(torch.zeros(1, *space.input_shape))
-    for handle in handles:
-        handle.remove()
-    for key, node in nodes.items():
-        if key not in seen or seen[key][1:] != tuple(node.output_shape[1:]):
-            raise ProxyError(
-                f"node '{node.name}' of space '{space.name}' is said to give {tuple(node.output_shape)} and its module "
-                f"'{node.module}' gives {seen.get(key, 'nothing')}"
-            )
-    return seen
-
-
-def _last(path: Codes, n_out: dict[tuple[int, int], int]) -> tuple[int, int] | None:
-    """The last node of a path that is there, with its alternative."""
-    there = [(j, int(a)) for j, a in enumerate(path) if (j, int(a)) in n_out]
-    return there[-1] if there else None
+def _ends(part: Part, modules: Sequence[Sequence[NodeModule | None]]) -> set[int]:
+    """The numbers of channels that paths end with: those of the last node that is there."""
+    ends = set()
+    for path in part.taken:
+        there = [one for node, a in zip(modules, path, strict=True) for one in [node[a]] if one is not None]
+        ends.add(there[-1].output_shape[0] if there else part.nodes[0].input_shape[0])
+    return ends

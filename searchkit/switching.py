@@ -40,15 +40,12 @@ def switched_codes(
     return np.unique(blocks.codes(np.concatenate(rows)), axis=0)  # as switched: a cut may be worth what it cuts off
 
 
-def switched(
-    blocks: Blocks, codes: Codes, values: Floats, macs: Floats | None = None, exponent: float = 0.0
-) -> Additive:
+def switched(blocks: Blocks, codes: Codes, values: Floats) -> Additive:
     """The block values that evaluated networks show: mean differences between those that differ in one block only.
 
     Args:
         codes, values: ``(n, d)`` and ``(n,)``, as :func:`switched_codes` asks for; all pairs that differ in one block
             are used.
-        macs: ``(n,)``, with an exponent other than 0.
 
     Raises:
         SpaceError: values that are not finite or not one a network, or an alternative that no pair shows.
@@ -57,11 +54,10 @@ def switched(
         raise SpaceError(
             f"{len(codes)} networks were to be evaluated and came back with shape {values.shape} or with NaN"
         )
-    ratio = np.ones(len(codes)) if macs is None else (macs / macs.mean()) ** exponent
     picked = blocks.choose(codes)
     tables = []
     for i, size in enumerate(blocks.sizes):
-        table = _differences(picked, i, size, values, ratio)
+        table = _differences(picked, i, size, values)
         if not np.isfinite(table).all():
             raise SpaceError(
                 f"no two networks that differ in block '{blocks.names[i]}' alone show {int(np.isnan(table).sum())} of "
@@ -72,7 +68,7 @@ def switched(
     return Additive(float(np.mean(values - model(picked))), model.tables)
 
 
-def _differences(picked: Codes, block: int, size: int, values: Floats, ratio: Floats) -> Floats:
+def _differences(picked: Codes, block: int, size: int, values: Floats) -> Floats:
     """``(size,)`` values of one block's alternatives, by least squares on the groups that share all other blocks."""
     _, group = np.unique(np.delete(picked, block, axis=1), axis=0, return_inverse=True)
     group = group.ravel()
@@ -82,9 +78,8 @@ def _differences(picked: Codes, block: int, size: int, values: Floats, ratio: Fl
         rows = np.flatnonzero(group == g)
         own = (picked[rows, block][:, None] == np.arange(size)).astype(float)
         own -= own.mean(axis=0)
-        y = (values[rows] - values[rows].mean()) * ratio[rows]
         left += own.T @ own
-        right += own.T @ y
+        right += own.T @ (values[rows] - values[rows].mean())
         seen[picked[rows, block]] = True
     table = np.linalg.lstsq(left, right, rcond=None)[0] if seen.any() else np.zeros(size)
     return np.where(seen, table, np.nan) if size > 1 else np.zeros(1)

@@ -1,0 +1,220 @@
+"""DNA++: blocks rated without a teacher and without labels; each path has to say what all paths say on average.
+
+Wang et al., DNA Family, 2024 (arXiv 2403.01326); after BossNAS, Li et al., ICCV 2021 (arXiv 2103.12424). A block has an
+online and a target supernet, the moving average of the online one. They see two views of an image; from its own, an
+online path predicts the average projection of some target paths at every place of the map. Blocks follow each other:
+the next one is fed what the best path of the one before gives.
+
+**Two departures**, each measured on NAS-Bench-Macro. Maps are compared place by place and not averaged, and channels
+of the projection must not say the same: averages are learned by every path. And the predictor, which all paths share,
+suits those of middling size best; a rating is taken after each path has a linear predictor of its own, in closed form.
+It is minus the logarithm of the share of the average projection's variance that the path explains, so that the sum over
+blocks is that of the product of the shares: what one block loses, none behind it brings back.
+"""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from searchkit.devices import one_thread, resolve_device
+from searchkit.errors import ProxyError
+from searchkit.proxies.block_ratings import BlockRatings, Rated
+from searchkit.proxies.dna_block import Shown, n_rated
+from searchkit.proxies.dna_rating import Pair, rating, recalibrated, walk
+from searchkit.proxies.dna_setting import DNASetting
+from searchkit.proxies.dna_training import train_block
+from searchkit.proxies.dna_views import two_views
+from searchkit.proxies.supernet import Part, Supernet, supernet
+from searchkit.space import Codes
+
+TARGETS = 2  # paths whose projections a step averages
+COLLAPSED = 0.1  # of the spread that independent directions have: below, all outputs are all but equal
+RIDGE = 1e-2  # penalty of a path's own predictor, relative to its number of examples
+LOST = 1e-3  # least share that a path explains
+
+
+class DNASelf(BlockRatings):
+    """Self-supervised ratings of all networks of a space; a proxy, higher is better.
+
+    Args:
+        space, data, given: see :class:`~searchkit.proxies.block_ratings.BlockRatings`. Labels are not looked at. Blocks
+            are trained one after another, each on what the one before gives, so that an executor is of no use.
+
+    Raises:
+        ProxyError: the space has no nodes, or none that are modules.
+    """
+
+    name = "dna++"
+
+    def _rated(self) -> list[Rated]:
+        """Blocks in depth order.
+
+        Raises:
+            ProxyError: a block diverged, or collapsed: its outputs are the same for all images.
+        """
+        device, folder = resolve_device(self.device), self._own_folder()
+        images = Shown(self.data, device, self.setting)
+        before: list[tuple[Supernet, Codes]] = []
+        found: list[Rated] = []
+        with one_thread():
+            for number, part in enumerate(self.parts):
+                twins = self._trained(number, part, before, images, folder)
+                most = n_rated(part, self.setting)
+                pair = _through(before, images.train[:most]), _through(before, images.val[:most])
+                found.append((_ratings(twins, part, pair), 1.0))
+                best = part.taken[int(np.argmin(found[-1][0]))]
+                _settle(twins.target, best, pair)
+                before.append((twins.target, best))
+        return found
+
+    def _trained(
+        self, number: int, part: Part, before: list[tuple[Supernet, Codes]], images: Shown, folder: Path | None
+    ) -> Twins:
+        """The two supernets of a block, trained."""
+        fed = None if number == 0 else tuple(_through(before, images.train[:2]).shape[1:])
+        dimension = self.setting.dimension
+
+        def projector(channels: int) -> nn.Module:
+            return _perceptron(channels, dimension)
+
+        net = supernet(self.space, self.blocks, part, fed, projector, self.seed + number)
+        twins = Twins(net, dimension, self.seed + number)
+        twins.to(images.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        shift = max(1, round(self.space.input_shape[1] / part.nodes[0].input_shape[1]))  # one pixel of what it is fed
+        flip = self.data.augment == "crop-flip"
+
+        def loss(rows: Tensor, path: Codes) -> Tensor:
+            views = two_views(images.train[rows.to(images.device)], shift, flip=flip)
+            mine, other = (_through(before, view) for view in views)
+            targets = part.taken[torch.randint(len(part.taken), (TARGETS,)).numpy()]
+            return twins.loss(mine, other, path, targets, self.setting)
+
+        path = None if folder is None else folder / f"{part.name}.pt"
+        train_block(
+            twins, loss, len(images.train), part, self.setting, self.seed, path,
+            after=lambda: twins.follow(self.setting.momentum), on_epoch=self.on_epoch,
+        )  # fmt: skip
+        return twins
+
+
+class Twins(nn.Module):
+    """The online supernet, its moving average, and the predictor from one's projections to the other's."""
+
+    def __init__(self, online: Supernet, dimension: int, seed: int) -> None:
+        super().__init__()
+        self.online, self.target = online, copy.deepcopy(online).requires_grad_(False)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.predictor = _perceptron(dimension, dimension)
+
+    def loss(self, mine: Tensor, other: Tensor, path: Codes, targets: Codes, setting: DNASetting) -> Tensor:
+        """Squared distance of the prediction from the average, place by place, and the guards against a collapse."""
+        with torch.no_grad():
+            average = functional.normalize(sum(_direction(self.target(other, t)) for t in targets), dim=1)  # type: ignore[arg-type]
+        projected = self.online(mine, path)
+        prediction = _direction(self.predictor(projected))
+        distance = (2 - 2 * (prediction * average).sum(dim=1)).mean()
+        spread = functional.relu(1 - _spread(_direction(projected))).mean()
+        return distance + setting.variance * spread + setting.decorrelation * _alike(projected)
+
+    def follow(self, momentum: float) -> None:
+        """Move the target towards the online supernet."""
+        with torch.no_grad():
+            for mean, new in zip(self.target.parameters(), self.online.parameters(), strict=True):
+                mean.lerp_(new, 1 - momentum)
+
+
+def _perceptron(n_in: int, n_out: int) -> nn.Sequential:
+    """Two 1x1 convolutions: the same at every place."""
+    return nn.Sequential(
+        nn.Conv2d(n_in, 2 * n_out, 1), nn.BatchNorm2d(2 * n_out), nn.ReLU(), nn.Conv2d(2 * n_out, n_out, 1)
+    )
+
+
+def _direction(x: Tensor) -> Tensor:
+    return functional.normalize(x, dim=1)
+
+
+def _spread(directions: Tensor) -> Tensor:
+    """``(c,)`` deviation of each channel over images and places; 1 where directions are independent."""
+    spread: Tensor = directions.std(dim=(0, 2, 3)) * directions.shape[1] ** 0.5
+    return spread
+
+
+def _alike(projected: Tensor) -> Tensor:
+    """Mean over channels of the sum of squared correlations with the others."""
+    rows = projected.permute(0, 2, 3, 1).reshape(-1, projected.shape[1])
+    rows = (rows - rows.mean(dim=0)) / (rows.std(dim=0) + 1e-4)
+    correlations = rows.T @ rows / len(rows)
+    return (correlations.square().sum() - correlations.diagonal().square().sum()) / len(correlations)
+
+
+def _through(before: list[tuple[Supernet, Codes]], images: Tensor) -> Tensor:
+    """What a block is fed: images, after the chosen paths of the blocks before."""
+    with torch.no_grad():
+        for net, path in before:
+            images = net.along(images, path)
+    return images
+
+
+def _settle(net: Supernet, path: Codes, pair: Pair) -> None:
+    """Give the batch norms of one path its own statistics, for good: the supernet is only run along it from now on."""
+    with torch.no_grad(), rating(net):
+        pair = recalibrated(net.before, pair)
+        for j, alternative in enumerate(path):
+            pair = recalibrated(net.module(j, alternative), pair)
+    net.eval()
+
+
+def _ratings(twins: Twins, part: Part, pair: Pair) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """``(a,)`` minus the logarithm of the share of the average projection that each path explains, on unseen images.
+
+    Raises:
+        ProxyError: the average projection is all but the same everywhere.
+    """
+    ratings = np.full(len(part.taken), np.nan)
+    with torch.no_grad(), rating(twins.target), rating(twins.online):
+        stored, shown = _average(twins.target, part, pair)
+        spread = float(_spread(shown).mean())
+        if not spread > COLLAPSED:
+            raise ProxyError(
+                f"block '{part.name}' collapsed: what its paths project varies by {spread:.2g} where independent "
+                "outputs vary by 1; ratings would say nothing. Give more images, a lower lr, or a higher variance="
+            )
+        for path, features in walk(twins.online, part.taken, pair):
+            explained = 1 - _unexplained(features, (stored, shown))
+            ratings[path] = -np.log(max(explained, LOST))
+    return ratings
+
+
+def _average(net: Supernet, part: Part, pair: Pair) -> Pair:
+    """The average direction of all paths' projections, for the stored and the rated images."""
+    totals: list[Tensor] = []
+    for _, features in walk(net, part.taken, pair):
+        directions = [_direction(x) for x in recalibrated(net.ending(features[1]), features)]
+        totals = [a + b for a, b in zip(totals, directions, strict=True)] if totals else directions
+    return _direction(totals[0]), _direction(totals[1])
+
+
+def _unexplained(features: Pair, wanted: Pair) -> float:
+    """Share of the variance that the path's best linear predictor leaves; fitted on stored images, taken on others."""
+    x, x_new = (_rows(part) for part in features)
+    y, y_new = (_rows(part) for part in wanted)
+    mean, deviation = x.mean(dim=0), x.std(dim=0) + 1e-4
+    x, x_new = (x - mean) / deviation, (x_new - mean) / deviation
+    centre = y.mean(dim=0)
+    penalty = RIDGE * len(x) * torch.eye(x.shape[1], device=x.device)
+    weights = torch.linalg.solve(x.T @ x + penalty, x.T @ (y - centre))
+    left = (x_new @ weights + centre - y_new).square().mean()
+    return float(left / y_new.var(dim=0).mean())
+
+
+def _rows(x: Tensor) -> Tensor:
+    """``(n h w, c)``."""
+    return x.permute(0, 2, 3, 1).reshape(-1, x.shape[1])

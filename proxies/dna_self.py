@@ -181,7 +181,7 @@ def _ratings(twins: Twins, part: Part, pair: Pair) -> np.ndarray[tuple[int], np.
     ratings = np.full(len(part.taken), np.nan)
     with torch.no_grad(), rating(twins.target), rating(twins.online):
         stored, shown = _average(twins.target, part, pair)
-        spread = float(_spread(shown).mean())
+        spread = float(shown.std(dim=0).mean()) * shown.shape[1] ** 0.5  # over images, at every place
         if not spread > COLLAPSED:
             raise ProxyError(
                 f"block '{part.name}' collapsed: what its paths project varies by {spread:.2g} where independent "

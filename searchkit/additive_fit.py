@@ -23,7 +23,7 @@ from searchkit.ranks import normal_scores, rank_correlation
 from searchkit.space import Codes, Floats
 
 PENALTIES = np.logspace(-4, 1.5, 23)  # of the squared block values, in units of the targets' variance
-PAIRWISE = (0.3, 1.0, 3.0)  # weights of the pairwise terms that are tried beside 0
+PAIRWISE = (0.1, 0.3, 1.0, 3.0)  # weights of the pairwise terms that are tried beside 0
 EXPONENTS = (0.25, 0.5, 1.0)  # of the MACs ratio, tried beside 0
 ENOUGH = 20  # networks from which pairwise terms and an exponent are tried
 MOST = 500  # networks on which these are chosen
@@ -55,13 +55,13 @@ class BlockFit:
     _full: _Process
     _trend: Additive | None
 
-    def predict(self, picked: Codes, macs: Floats | None = None) -> tuple[Floats, Floats]:
+    def predict(self, picked: Codes, macs: Floats | None = None, beside: Floats | None = None) -> tuple[Floats, Floats]:
         """Mean and standard deviation ``(n,)`` of networks ``(n, m)``, the noise of one evaluation not included.
 
         Args:
-            macs: ``(n,)``; needed where the model was fitted with them.
+            macs, beside: as in :func:`fit_blocks`; needed where the model was fitted with them.
         """
-        inputs = _inputs(self._blocks, picked, macs, self._full.inputs.mean_macs, self._trend)
+        inputs = _inputs(self._blocks, picked, macs, self._full.inputs.mean_macs, self._trend, beside)
         return self._full.predict(inputs)
 
     def std(self, picked: Codes, macs: Floats | None = None) -> Floats:
@@ -75,17 +75,25 @@ class BlockFit:
 
 
 def fit_blocks(
-    blocks: Blocks, codes: Codes, y: Floats, *, macs: Floats | None = None, trend: Additive | None = None
+    blocks: Blocks,
+    codes: Codes,
+    y: Floats,
+    *,
+    macs: Floats | None = None,
+    trend: Additive | None = None,
+    beside: Floats | None = None,
 ) -> BlockFit:
     """Fit values ``(n,)`` of candidates ``(n, d)``; n of 3 or more, finite.
 
     Args:
         macs: ``(n,)`` of the candidates, for the MACs ratio; no ratio is tried without.
         trend: block values that are known beforehand (a published table, ratings); they enter with a fitted factor.
+        beside: ``(n, e)`` of 0 and 1, what blocks alone do not say, such as which of them carry a signal where others
+            cut the network; the additive ``model`` is without it.
     """
     picked = blocks.choose(codes)
     mean_macs = 1.0 if macs is None else float(np.mean(macs))
-    inputs = _inputs(blocks, picked, macs, mean_macs, trend)
+    inputs = _inputs(blocks, picked, macs, mean_macs, trend, beside)
     targets = np.stack([(y - y.mean()) / (y.std() or 1.0), normal_scores(y)])
     choice = _chosen(inputs, targets, y, ratio=macs is not None)
     on_ranks = choice.target == 1
@@ -123,14 +131,28 @@ class _Inputs:
         return _Inputs(self.x[which], self.ratio[which], self.free[which], self.mean_macs)
 
 
-def _inputs(blocks: Blocks, picked: Codes, macs: Floats | None, mean_macs: float, trend: Additive | None) -> _Inputs:
+def _inputs(
+    blocks: Blocks,
+    picked: Codes,
+    macs: Floats | None,
+    mean_macs: float,
+    trend: Additive | None,
+    beside: Floats | None,
+) -> _Inputs:
     ratio = np.ones(len(picked)) if macs is None else mean_macs / np.maximum(macs, 1e-12)
     free = [np.ones(len(picked))]
     if trend is not None:
         centre, spread = _moments(trend)
         free.append((trend(picked) - centre) / spread)
     x = blocks.encode(picked)
-    return _Inputs(x / np.sqrt(sum(len(labels) for labels in blocks.labels)), ratio, np.column_stack(free), mean_macs)
+    if beside is not None:
+        x = np.concatenate([x, beside], axis=1)
+    return _Inputs(x / _scale(blocks), ratio, np.column_stack(free), mean_macs)
+
+
+def _scale(blocks: Blocks) -> float:
+    """Of features, so that <x, x> is about 1."""
+    return float(np.sqrt(sum(len(labels) for labels in blocks.labels)))
 
 
 def _moments(trend: Additive) -> tuple[float, float]:
@@ -267,9 +289,10 @@ def _process(inputs: _Inputs, t: Floats, pairwise: float, exponent: float, penal
 def _tables(blocks: Blocks, process: _Process, trend: Additive | None) -> Additive:
     """The block values of a purely additive process."""
     per_feature = process.inputs.x.T @ process.alpha / process.unit
-    per_feature *= process.scale / np.sqrt(sum(len(labels) for labels in blocks.labels))
-    ends = np.cumsum([table.shape[1] for table in blocks.features])[:-1]
-    tables = [table @ part for table, part in zip(blocks.features, np.split(per_feature, ends), strict=True)]
+    per_feature *= process.scale / _scale(blocks)
+    ends = np.cumsum([table.shape[1] for table in blocks.features])
+    parts = np.split(per_feature, ends)[: len(ends)]  # without what stood beside
+    tables = [table @ part for table, part in zip(blocks.features, parts, strict=True)]
     free = FREE * process.scale * (process.inputs.free.T @ process.alpha)
     base = process.shift + float(free[0])
     if trend is not None:

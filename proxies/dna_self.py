@@ -8,8 +8,8 @@ the next one is fed what the best path of the one before gives.
 **Two departures**, each measured on NAS-Bench-Macro. Maps are compared place by place and not averaged, and channels
 of the projection must not say the same: averages are learned by every path. And the predictor, which all paths share,
 suits those of middling size best; a rating is taken after each path has a linear predictor of its own, in closed form.
-It is minus the logarithm of the share of the average projection's variance that the path explains, so that the sum over
-blocks is that of the product of the shares: what one block loses, none behind it brings back.
+It is the noise-to-signal ratio of that prediction, the variance of the average projection that it misses over the one
+that it explains: of parts that noise goes through one after another, these ratios add up.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from searchkit.space import Codes
 TARGETS = 2  # paths whose projections a step averages
 COLLAPSED = 0.1  # of the spread that independent directions have: below, all outputs are all but equal
 RIDGE = 1e-2  # penalty of a path's own predictor, relative to its number of examples
-LOST = 1e-3  # least share that a path explains
+LEAST = 1e-3  # share that a path explains, however little it does
 
 
 class DNASelf(BlockRatings):
@@ -173,7 +173,7 @@ def _settle(net: Supernet, path: Codes, pair: Pair) -> None:
 
 
 def _ratings(twins: Twins, part: Part, pair: Pair) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """``(a,)`` minus the logarithm of the share of the average projection that each path explains, on unseen images.
+    """``(a,)`` the variance of the average projection that each path misses over what it explains, on unseen images.
 
     Raises:
         ProxyError: the average projection is all but the same everywhere.
@@ -188,8 +188,8 @@ def _ratings(twins: Twins, part: Part, pair: Pair) -> np.ndarray[tuple[int], np.
                 "outputs vary by 1; ratings would say nothing. Give more images, a lower lr, or a higher variance="
             )
         for path, features in walk(twins.online, part.taken, pair):
-            explained = 1 - _unexplained(features, (stored, shown))
-            ratings[path] = -np.log(max(explained, LOST))
+            missed = _unexplained(features, (stored, shown))
+            ratings[path] = missed / max(1 - missed, LEAST)
     return ratings
 
 

@@ -103,7 +103,7 @@ class BlockRatings(ABC):
         return {part.name: weight for part, weight in zip(self.parts, self._weights, strict=True)}
 
     @property
-    def model(self) -> Additive:
+    def losses(self) -> Additive:
         """The ratings as an additive model over all blocks, to be minimised; :mod:`searchkit.exact` takes it.
 
         Choices that are no modules (a width of the whole network) have the value 0.
@@ -116,7 +116,7 @@ class BlockRatings(ABC):
 
     def score(self, codes: Codes) -> Floats:
         """``(n,)`` minus the weighted sum of the ratings."""
-        return -self.model(self.blocks.choose(self.space.check(codes)))
+        return -self.losses(self.blocks.choose(self.space.check(codes)))
 
     def save(self, path: str | Path) -> None:
         """Write the ratings as ``path.safetensors`` and what they are of as ``path.json``."""

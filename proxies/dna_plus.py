@@ -75,7 +75,7 @@ def dna_plus(
         dna = DNA(
             space, data, teacher=teacher, setting=setting, device=device, seed=seed, executor=executor, folder=own
         ).fit()
-        best = solve(dna.model, limits)
+        best = solve(dna.losses, limits)
         if best.picked is None:
             raise ProxyError(f"no network of space '{space.name}' can be picked: {best.reason}")
         code, accuracy = dna.blocks.codes(best.picked[None])[0], float("nan")

@@ -135,6 +135,18 @@ class MathNAS:
         return low, high
 
     @property
+    def losses(self) -> Additive:
+        """The block values as an additive model to be minimised, which :mod:`searchkit.exact` and ``solve`` take.
+
+        Raises:
+            ProxyError: there are none.
+        """
+        model = self._fit.model if self._fit is not None else self.table
+        if model is None:
+            raise ProxyError("no block values yet: fit() evaluated networks, or give a table")
+        return model.mixed((), np.array([-1.0]))
+
+    @property
     def block_values(self) -> pd.DataFrame:
         """Every block alternative with its value: columns block, alternative, value; the best of a block has 0.
 
@@ -142,13 +154,10 @@ class MathNAS:
         """
         import pandas as pd
 
-        model = self._fit.model if self._fit is not None else self.table
-        if model is None:
-            raise ProxyError("no block values yet: fit() evaluated networks, or give a table")
         rows = []
-        for i, table in enumerate(model.tables):
+        for i, losses in enumerate(self.losses.tables):
             labels = self.blocks.labels[i]
-            for taken, value in zip(self.blocks.taken[i], table - table.max(), strict=True):
+            for taken, value in zip(self.blocks.taken[i], losses.min() - losses, strict=True):
                 alternative = ", ".join(called[a] for called, a in zip(labels, taken, strict=True))
                 rows.append((self.blocks.names[i], alternative, float(value)))
         return pd.DataFrame(rows, columns=["block", "alternative", "value"])

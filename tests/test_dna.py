@@ -156,7 +156,7 @@ def test_all_networks_are_rated_by_the_sum_of_their_blocks(space: NetworkSpace, 
     assert all(np.isfinite(r).all() and (r > 0).all() for r in dna.ratings.values())
     assert all(weight > 0 for weight in dna.weights.values())
     assert {name: len(r) for name, r in dna.ratings.items()} == {p.name: len(p.taken) for p in dna.parts}
-    best, values = k_best(dna.model, 1)
+    best, values = k_best(dna.losses, 1)
     assert values[0] == pytest.approx(-dna.score(dna.blocks.codes(best))[0])
 
 
@@ -355,11 +355,11 @@ def test_the_found_network_teaches_the_next_round(tmp_path: Path, digits: Data) 
     assert first.teacher is not None
     assert 0 <= first.accuracy <= 1
     assert second.teacher is None
-    assert first.code.tolist() == first.dna.blocks.codes(k_best(first.dna.model, 1)[0])[0].tolist()
+    assert first.code.tolist() == first.dna.blocks.codes(k_best(first.dna.losses, 1)[0])[0].tolist()
     assert first.teacher.get_submodule("stem")[1].out_channels == 6  # type: ignore[index]  # 1.5 times 4
     assert second.dna.teacher is first.teacher
     again = dna_plus(space, digits, rounds=2, setting=QUICK, folder=tmp_path)
-    assert np.array_equal(again[1].dna.model.tables[0], second.dna.model.tables[0])
+    assert np.array_equal(again[1].dna.losses.tables[0], second.dna.losses.tables[0])
 
 
 def test_dna_plus_keeps_limits_and_says_which_cannot_be_met(digits: Data) -> None:

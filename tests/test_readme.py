@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import searchkit
+from searchkit.proxies.dna_setting import DNASetting
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -29,11 +31,16 @@ def test_the_python_of_the_readme_runs(tmp_path: Path, monkeypatch) -> None:
     names = {
         "X": digits.x.numpy()[:, 0],
         "y": digits.y.numpy(),
+        "codes": searchkit.load_space("mobilenet").sample(50, np.random.default_rng(0)),
+        "accuracies": np.random.default_rng(0).random(50),
         "my_function": lambda choices: {"loss": choices["lr"], "seconds": choices["trees"]},
     }
-    assert len(BLOCKS) == 4
+    assert len(BLOCKS) == 6
+    quick = DNASetting(epochs=1, steps=2, images=64, rated=32, recalibrated=32, teacher_epochs=1)
+    monkeypatch.setattr("searchkit.proxies.block_ratings.DNASetting", lambda: quick)
     for block in BLOCKS:
         exec(compile(block, "README.md", "exec"), names)
+    assert names["best"].status == "optimal"
     assert (tmp_path / "camera.onnx").exists()
 
 

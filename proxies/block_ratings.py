@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import sys
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -38,7 +41,8 @@ class BlockRatings(ABC):
         setting: of the training.
         device, seed, executor: as for :func:`searchkit.run`.
         folder: where what is trained is kept; None: nowhere.
-        on_epoch: called with a block's name, its epochs done, those of all, and the mean loss.
+        on_epoch: called with a block's name, its epochs done, those of all, and the mean loss; a progress bar in a
+            terminal where not given.
 
     Raises:
         ProxyError: the space has no nodes, or none that are modules.
@@ -82,7 +86,8 @@ class BlockRatings(ABC):
             ProxyError: a block could not be trained; the others are kept.
         """
         if self._ratings is None and not self._read():
-            rated = self._rated()
+            with _progress(self):
+                rated = self._rated()
             self._ratings = [ratings for ratings, _ in rated]
             self._weights = [weight for _, weight in rated]
             if self.folder is not None:
@@ -198,3 +203,27 @@ class BlockRatings(ABC):
     @abstractmethod
     def _rated(self) -> list[Rated]:
         """Train and rate every block."""
+
+
+@contextmanager
+def _progress(rated: BlockRatings) -> Iterator[None]:
+    """A bar of all blocks' epochs, in a terminal where nobody else watches."""
+    if rated.on_epoch is not None or not sys.stderr.isatty():
+        yield
+        return
+    from tqdm import tqdm
+
+    done: dict[str, int] = {}
+
+    def show(block: str, epochs: int, total: int, loss: float) -> None:
+        bar.update(epochs - done.get(block, 0))
+        done[block] = epochs
+        bar.set_postfix_str(f"{block}, loss {loss:.3g}")
+
+    n_epochs = len(rated.parts) * rated.setting.epochs
+    with tqdm(total=n_epochs, desc=rated.name, unit="epoch", dynamic_ncols=True, leave=False) as bar:
+        rated.on_epoch = show
+        try:
+            yield
+        finally:
+            rated.on_epoch = None

@@ -31,7 +31,7 @@ class DNA(BlockRatings):
         teacher: any trained network that gives one feature map a block, of the block's height and width; a plain
             convolutional one is trained here where not given.
         space, data, given: see :class:`~searchkit.proxies.block_ratings.BlockRatings`; blocks are trained at the same
-            time where the executor has room for several, and ``on_epoch`` is called only where there is none.
+            time where the executor has room for several, and ``on_epoch`` is then called as each is complete.
 
     Raises:
         ProxyError: the space has no nodes, or none that are modules; or the teacher's maps are of other shapes.
@@ -68,6 +68,8 @@ class DNA(BlockRatings):
                 if outcome.reason is not None:
                     raise ProxyError(f"block '{self.parts[i].name}' was not rated: {outcome.reason}")
                 found[i] = _read_outcome(outcome.values)
+                if self.on_epoch is not None:
+                    self.on_epoch(self.parts[i].name, self.setting.epochs, self.setting.epochs, float("nan"))
         finally:
             workers.close()
         return [found[i] for i in range(len(self.parts))]

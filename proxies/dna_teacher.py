@@ -20,6 +20,7 @@ from searchkit.passes_features import stage_maps
 from searchkit.proxies.dna_setting import DNASetting
 from searchkit.proxies.supernet import Part, Shape
 from searchkit.recipe import Recipe
+from searchkit.spaces.skeleton import outputs
 from searchkit.training import train
 
 
@@ -48,12 +49,7 @@ class PlainTeacher(nn.Module):
 
     def features(self, x: Tensor) -> list[Tensor]:
         """The outputs of the stages, in depth order."""
-        x = self.stem(x)
-        outputs = []
-        for stage in self.stages:
-            x = stage(x)
-            outputs.append(x)
-        return outputs
+        return outputs(self.stages, self.stem(x))
 
     def forward(self, x: Tensor) -> Tensor:
         logits: Tensor = self.classifier(self.features(x)[-1].mean(dim=(2, 3)))

@@ -12,7 +12,7 @@ import threadpoolctl
 from scipy.stats import spearmanr
 
 import searchkit
-from searchkit import Choice, Space, additive_fit
+from searchkit import Choice, Space, block_process
 from searchkit.additive import Additive, blocks_of, read_additive
 from searchkit.costs import space_counts
 from searchkit.errors import ProxyError, SearchkitError, SpaceError
@@ -116,7 +116,7 @@ def test_the_exponent_of_the_macs_ratio_is_found() -> None:
     values, macs = by_macs(codes)
     assert macs.max() > 1.5 * macs.min()
     known = np.random.default_rng(0).permutation(len(codes))[: len(codes) * 2 // 3]
-    assert len(known) >= additive_fit.ENOUGH
+    assert len(known) >= block_process.ENOUGH
     proxy = MathNAS(SMALL).fit(codes[known], values[known])
     assert proxy.model.exponent == 1.0
     assert rho(proxy.score(codes), values) > 0.97
@@ -181,12 +181,12 @@ def test_what_is_left_out_is_what_the_others_say(kind: str, monkeypatch) -> None
     proxy = proxy.fit(codes, values)
     full = proxy.model._full
     assert (proxy.model.exponent > 0) == (kind == "ratio")
-    monkeypatch.setattr(additive_fit, "_unit", lambda inputs, pairwise: full.unit)  # of all networks, as the penalty
+    monkeypatch.setattr(block_process, "_unit", lambda inputs, pairwise: full.unit)  # of all networks, as the penalty
     targets = (full.targets - full.shift) / full.scale
     for i in range(0, len(codes), 5):
         rest = np.delete(np.arange(len(codes)), i)
         settings = (full.pairwise, full.exponent, proxy.model.penalty)
-        others = additive_fit._process(full.inputs.rows(rest), targets[rest], *settings)
+        others = block_process.process(full.inputs.rows(rest), targets[rest], *settings)
         mean, _ = others.scaled(full.shift, full.scale).predict(full.inputs.rows(np.array([i])))
         assert proxy.left_out[i] == pytest.approx(mean[0], rel=1e-6, abs=1e-6)
     assert np.abs(proxy.left_out - proxy.score(codes)).max() > 1e-3, "what was learned from says otherwise"

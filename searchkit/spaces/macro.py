@@ -22,10 +22,9 @@ from torch import Tensor, nn
 
 from searchkit.errors import SpaceError
 from searchkit.space import Choice, Codes, Floats, NetworkSpace, Node
-from searchkit.spaces.skeleton import halved, image_shape, resize_to, whole, working_size
+from searchkit.spaces.skeleton import image_shape, outputs, resize_to, stepped, whole, working_size
 
 _NAME = "macro"
-_SMALLEST = 4  # pixels on the shorter side that a stride must leave
 _HEAD = 40  # channels of the last convolution per channel of the stem: 1,280 at 32
 OPERATIONS = {"identity": None, "mb3_k3": (3, 3), "mb6_k5": (6, 5)}  # expansion, kernel
 
@@ -136,12 +135,7 @@ class Network(nn.Module):
 
     def features(self, x: Tensor) -> list[Tensor]:
         """The outputs of the stages, in depth order."""
-        x = self.stem(x)
-        outputs = []
-        for stage in self.stages:
-            x = stage(x)
-            outputs.append(x)
-        return outputs
+        return outputs(self.stages, self.stem(x))
 
     def forward(self, x: Tensor) -> Tensor:
         pooled = self.last(self.features(x)[-1]).mean(dim=(2, 3))
@@ -167,8 +161,7 @@ def _layers(input_shape: Sequence[int], *, width: int, layers: Sequence[int], re
     for n in layers:
         for position in range(n):
             first = position == 0
-            stride = 2 if first and min(halved(size)) >= _SMALLEST else 1
-            after = halved(size) if stride == 2 else size
+            stride, after = stepped(size, 2 if first else 1)
             plan.append(_Layer(channels, 2 * channels if first else channels, stride, size, after))
             size, channels = after, plan[-1].n_out
     return plan

@@ -28,10 +28,9 @@ from torch import Tensor, nn
 
 from searchkit.errors import SpaceError
 from searchkit.space import Choice, Codes, Floats, NetworkSpace, Node
-from searchkit.spaces.skeleton import halved, image_shape, resize_to, whole, working_size
+from searchkit.spaces.skeleton import image_shape, outputs, resize_to, stepped, whole, working_size
 
 _NAME = "mobilenet"
-_SMALLEST = 4  # pixels on the shorter side that a stride must leave
 _BASE = 16  # channels of the stem and of the fixed layer
 _LAST, _MIXED = 960, 1280  # channels before and after pooling
 _REDUCTION = 4  # hidden channels per channel in the middle of squeeze-and-excitation
@@ -192,12 +191,7 @@ class Network(nn.Module):
 
     def features(self, x: Tensor) -> list[Tensor]:
         """The outputs of the stages, in depth order."""
-        x = self.stem(x)
-        outputs = []
-        for stage in self.stages:
-            x = stage(x)
-            outputs.append(x)
-        return outputs
+        return outputs(self.stages, self.stem(x))
 
     def forward(self, x: Tensor) -> Tensor:
         pooled = self.last(self.features(x)[-1]).mean(dim=(2, 3))
@@ -231,24 +225,19 @@ class _Plan:
 
 
 def _plan(input_shape: Sequence[int], width: float, resolution: int | None) -> _Plan:
-    stride, size = _step(working_size(input_shape, resolution), 2)
+    stride, size = stepped(working_size(input_shape, resolution), 2)
     channels = divisible(_BASE * width)
     fixed = _Layer(channels, channels, 1, size, size, squeeze=False, hard_swish=False)
     stages = []
     for stage in STAGES:
         layers = []
         for layer in range(DEPTHS[-1]):
-            step, after = _step(size, stage.stride if layer == 0 else 1)
+            step, after = stepped(size, stage.stride if layer == 0 else 1)
             n_out = divisible(stage.channels * width)
             layers.append(_Layer(channels, n_out, step, size, after, stage.squeeze, stage.hard_swish))
             channels, size = n_out, after
         stages.append(layers)
     return _Plan(int(input_shape[0]), stride, fixed, stages, divisible(_LAST * width), divisible(_MIXED * width))
-
-
-def _step(size: tuple[int, int], stride: int) -> tuple[int, tuple[int, int]]:
-    """The stride that is taken, and the size after it."""
-    return (2, halved(size)) if stride == 2 and min(halved(size)) >= _SMALLEST else (1, size)
 
 
 def _factor(width: Any) -> float:

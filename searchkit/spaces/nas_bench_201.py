@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from searchkit.space import Bools, Choice, Codes, Floats, NetworkSpace, Node
 from searchkit.spaces.cell_form import EDGES, OPERATIONS, canonical, live_edges
 from searchkit.spaces.cell_graph import cell_graph
-from searchkit.spaces.skeleton import halved, image_shape, resize_to, whole, working_size
+from searchkit.spaces.skeleton import halved, image_shape, outputs, resize_to, whole, working_size
 
 _NAME = "nas-bench-201"
 EDGE_NAMES = tuple(f"edge_{a}_to_{b}" for a, b in EDGES)
@@ -167,12 +167,7 @@ class Network(nn.Module):
 
     def features(self, x: Tensor) -> list[Tensor]:
         """The outputs of the three stages, in depth order."""
-        x = self.stem(x)
-        outputs = []
-        for stage in self.stages:
-            x = stage(x)
-            outputs.append(x)
-        return outputs
+        return outputs(self.stages, self.stem(x))
 
     def forward(self, x: Tensor) -> Tensor:
         pooled = self.last(self.features(x)[-1]).mean(dim=(2, 3))

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from torch import Tensor, nn
 from torch.nn import functional
 
 from searchkit.errors import SpaceError
+
+_SMALLEST = 4  # pixels on the shorter side that a stride must leave
 
 
 def whole(space: str, name: str, value: Any, least: int = 1) -> int:
@@ -49,6 +51,20 @@ def working_size(input_shape: Sequence[int], resolution: int | None) -> tuple[in
 def halved(size: tuple[int, int]) -> tuple[int, int]:
     """Height and width after a stride of 2 with "same" padding: rounded up."""
     return (size[0] + 1) // 2, (size[1] + 1) // 2
+
+
+def stepped(size: tuple[int, int], stride: int) -> tuple[int, tuple[int, int]]:
+    """The stride that is taken, and the size after it: 2 only while 4 pixels are left on the shorter side."""
+    return (2, halved(size)) if stride == 2 and min(halved(size)) >= _SMALLEST else (1, size)
+
+
+def outputs(stages: Iterable[nn.Module], x: Tensor) -> list[Tensor]:
+    """What each of several modules in a row gives, in depth order."""
+    found = []
+    for stage in stages:
+        x = stage(x)
+        found.append(x)
+    return found
 
 
 class Resize(nn.Module):

@@ -12,7 +12,7 @@ import numpy as np
 
 from searchkit.data import Data
 from searchkit.devices import one_thread, resolve_device
-from searchkit.errors import CandidateError, SearchkitError
+from searchkit.errors import CandidateError, ProxyError, SearchkitError
 from searchkit.passes import Built, build, run
 from searchkit.passes_inputs import Inputs
 from searchkit.proxy import Learner, NetworkProxy, Pass, Proxy, Setting
@@ -123,7 +123,7 @@ class Scorer:
             found = np.asarray(proxy.score(rows), dtype=np.float64)
             if found.size != len(rows) * len(names):
                 raise ValueError(f"it returned an array of shape {found.shape} for {len(rows)} candidates")
-        except (KeyboardInterrupt, SystemExit):
+        except (KeyboardInterrupt, SystemExit, ProxyError):  # the proxy itself is at fault, and with all candidates
             raise
         except Exception as error:
             for name in names:

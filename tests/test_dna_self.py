@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+import searchkit
 from searchkit import plugins
 from searchkit.data import Data, Split, load_data
 from searchkit.errors import ProxyError
@@ -77,6 +78,15 @@ def test_a_collapse_is_said_with_the_block_and_how_far(digits: Data) -> None:
     setting = replace(QUICK, variance=0.0, decorrelation=0.0)
     with pytest.raises(ProxyError, match=r"block 'stage_1' collapsed: .* varies by 0 where independent outputs"):
         DNASelf(LAYERS, alike, setting=setting).fit()
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_search_stops_with_what_went_wrong_in_the_training(digits: Data) -> None:
+    dna = DNASelf(LAYERS, digits, setting=replace(QUICK, lr=1e30))
+    with pytest.raises(ProxyError, match="block 'stage_1' diverged"):
+        searchkit.run(
+            "random", space=dna.space, data=digits, proxies=(dna,), budget=2, epochs=1, storage="memory", progress=False
+        )
 
 
 def test_the_target_is_the_moving_average_and_learns_nothing_itself(digits: Data) -> None:

@@ -6,7 +6,8 @@ blocks are trained independently, wherever there is room.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from searchkit.proxies.dna_training import OnEpoch, train_block
 from searchkit.proxies.supernet import Part, Supernet, parts_of, supernet
 from searchkit.space import Codes, Floats, NetworkSpace
 
+MEMORY = 2**30  # bytes of feature maps, of one block's input or output, that are kept of the images it learns from
 PATH_IMAGES = 300_000  # paths times images: a block of thousands of paths is rated on fewer images,
 FEWEST = 64  # and on no fewer than these
 PUT_IN = 24  # paths of a block that stand in for the teacher's own stage, to weigh the block
@@ -61,7 +63,7 @@ class BlockTask:
         part, device = parts[number], resolve_device(self.device)
         lesson = Lesson(self.teacher.to(device), parts, self.space.input_shape)
         fed = None if number == 0 else lesson.shapes[number - 1]
-        images = Shown(self.data, device, self.setting)
+        images = Shown(self.data, device, self.setting, parts)
         x, y = images.maps(lesson, number, images.train)
         positive = bool((y >= 0).all())
 
@@ -80,7 +82,7 @@ class BlockTask:
         n = n_rated(part, self.setting)
         val = images.val[:n]
         shown, wanted = images.maps(lesson, number, val)
-        batch = x[: min(self.setting.recalibrated, n)], shown
+        batch = x[: n_stored(part, self.setting)], shown
         ratings = rate(net, part.taken, batch, relative_error(wanted))
         return ratings, _weight(lesson, number, net, part, batch, val, wanted)
 
@@ -88,6 +90,11 @@ class BlockTask:
 def n_rated(part: Part, setting: DNASetting) -> int:
     """On how many images the paths of a block are rated."""
     return min(setting.rated, max(FEWEST, PATH_IMAGES // len(part.taken)))
+
+
+def n_stored(part: Part, setting: DNASetting) -> int:
+    """From how many images batch norms take their statistics."""
+    return min(setting.recalibrated, n_rated(part, setting))
 
 
 def _weight(
@@ -116,13 +123,18 @@ def _weight(
 class Shown:
     """The images that blocks learn from and those that paths are rated on, normalised, on the device."""
 
-    def __init__(self, data: Data, device: torch.device, setting: DNASetting) -> None:
+    def __init__(self, data: Data, device: torch.device, setting: DNASetting, parts: Sequence[Part]) -> None:
         self.device = device
         normalise = Normaliser(data, device)
         rng = np.random.default_rng(0)
+        shapes = [
+            data.input_shape,
+            *(shape for part in parts for n in part.nodes for shape in (n.input_shape, n.output_shape)),
+        ]
+        most = max(FEWEST, MEMORY // (4 * max(map(math.prod, [data.input_shape, *shapes]))))
 
         def some(x: Tensor, n: int) -> Tensor:
-            rows = torch.from_numpy(np.sort(rng.permutation(len(x))[:n]))
+            rows = torch.from_numpy(rng.permutation(len(x))[: min(n, most)])
             return normalise(x[rows].to(device)).contiguous(memory_format=torch.channels_last)
 
         self.train = some(data.train.x, setting.images)

@@ -25,7 +25,7 @@ from torch.nn import functional
 from searchkit.devices import one_thread, resolve_device
 from searchkit.errors import ProxyError
 from searchkit.proxies.block_ratings import BlockRatings, Rated
-from searchkit.proxies.dna_block import Shown, n_rated
+from searchkit.proxies.dna_block import Shown, n_rated, n_stored
 from searchkit.proxies.dna_rating import Pair, rating, recalibrated, walk
 from searchkit.proxies.dna_setting import DNASetting
 from searchkit.proxies.dna_training import train_block
@@ -59,14 +59,14 @@ class DNASelf(BlockRatings):
             ProxyError: a block diverged, or collapsed: its outputs are the same for all images.
         """
         device, folder = resolve_device(self.device), self._own_folder()
-        images = Shown(self.data, device, self.setting)
+        images = Shown(self.data, device, self.setting, self.parts)
         before: list[tuple[Supernet, Codes]] = []
         found: list[Rated] = []
         with one_thread():
             for number, part in enumerate(self.parts):
                 twins = self._trained(number, part, before, images, folder)
-                most = n_rated(part, self.setting)
-                pair = _through(before, images.train[:most]), _through(before, images.val[:most])
+                n_seen, n_new = n_stored(part, self.setting), n_rated(part, self.setting)
+                pair = _through(before, images.train[:n_seen]), _through(before, images.val[:n_new])
                 found.append((_ratings(twins, part, pair), 1.0))
                 best = part.taken[int(np.argmin(found[-1][0]))]
                 _settle(twins.target, best, pair)

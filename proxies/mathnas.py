@@ -101,7 +101,7 @@ class MathNAS:
     @property
     def left_out(self) -> Floats:
         """``(n,)`` what each network that was learned from is worth by the others, in units of :meth:`score`."""
-        return np.empty(0) if self._fit is None else self._fit.left_out
+        return np.empty(0) if self._fit is None else self._fit.apart
 
     def score(self, codes: Codes) -> Floats:
         """``(n,)`` in units that order as the values do; 0 for all while there is nothing to judge by."""

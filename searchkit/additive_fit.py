@@ -29,7 +29,8 @@ class BlockFit:
         model: its purely additive form, which :mod:`searchkit.exact` takes; fitted by itself.
         on_ranks: everything is in normal scores, which fitted the order better than the values.
         pairwise, exponent, penalty: what was chosen; 0 where the model is additive.
-        left_out: ``(n,)`` leave-one-out predictions of what was fitted.
+        left_out, apart: ``(n,)`` leave-one-out predictions of what was fitted; and the same with the base known, which
+            order networks fairly.
         error: their root mean square error.
         residuals: ``(n,)`` leave-one-out errors over their predicted deviations.
     """
@@ -40,6 +41,7 @@ class BlockFit:
     exponent: float
     penalty: float
     left_out: Floats
+    apart: Floats
     error: float
     residuals: Floats
     _blocks: Blocks
@@ -101,6 +103,7 @@ def fit_blocks(
         exponent=choice.exponent,
         penalty=choice.penalty,
         left_out=full.left_out,
+        apart=full.apart,
         error=float(np.sqrt(np.mean((full.left_out - full.targets) ** 2))),
         residuals=full.residuals,
         _blocks=blocks,

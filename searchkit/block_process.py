@@ -108,6 +108,8 @@ class Process:
 
     Attributes:
         targets, left_out: ``(n,)`` what was fitted and its leave-one-out predictions.
+        apart: ``(n,)`` the same with the base known. Where nothing was learned, left-out predictions are the means of
+            the others, which order networks the wrong way round; these are then equal.
         residuals: ``(n,)`` leave-one-out errors over their predicted deviations.
         variance: of the process, in squared units of the targets.
     """
@@ -115,6 +117,7 @@ class Process:
     inputs: Inputs
     targets: Floats
     left_out: Floats
+    apart: Floats
     residuals: Floats
     variance: float
     pairwise: float
@@ -128,7 +131,8 @@ class Process:
     def scaled(self, shift: float, scale: float) -> Process:
         """The same of ``shift + scale * targets``."""
         return Process(
-            self.inputs, shift + scale * self.targets, shift + scale * self.left_out, self.residuals,
+            self.inputs, shift + scale * self.targets, shift + scale * self.left_out, shift + scale * self.apart,
+            self.residuals,
             scale**2 * self.variance, self.pairwise, self.exponent, self.unit, shift, scale, self.alpha, self.inverse,
         )  # fmt: skip
 
@@ -150,12 +154,19 @@ class Process:
 def process(inputs: Inputs, t: Floats, pairwise: float, exponent: float, penalty: float) -> Process:
     unit = _unit(inputs, pairwise)
     covariance = _covariance(inputs, inputs, pairwise, exponent, unit)
-    inverse = np.asarray(np.linalg.inv(covariance + penalty * np.eye(len(t))), dtype=np.float64)
+    inverse = _inverse(covariance, penalty)
     alpha = inverse @ t
     spread = 1 / np.diag(inverse)  # variance of a left-out target, in units of the process
     errors = alpha * spread
+    known = _inverse(covariance - FREE, penalty)  # the base, which is the first of what is free, taken as known
+    base = FREE * float(inputs.free[:, 0] @ alpha)
+    apart = t - (known @ (t - base)) / np.diag(known)
     variance = float(np.mean(errors**2 / spread)) or 1e-12
     residuals = errors / np.sqrt(variance * spread)
     return Process(
-        inputs, t, t - errors, residuals, variance, pairwise, exponent, unit, 0.0, 1.0, alpha, inverse
+        inputs, t, t - errors, apart, residuals, variance, pairwise, exponent, unit, 0.0, 1.0, alpha, inverse
     )  # fmt: skip
+
+
+def _inverse(covariance: Floats, penalty: float) -> Floats:
+    return np.asarray(np.linalg.inv(covariance + penalty * np.eye(len(covariance))), dtype=np.float64)

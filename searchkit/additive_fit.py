@@ -75,6 +75,7 @@ def fit_blocks(
     macs: Floats | None = None,
     trend: Additive | None = None,
     beside: Floats | None = None,
+    ranks: bool = True,
 ) -> BlockFit:
     """Fit values ``(n,)`` of candidates ``(n, d)``; n of 3 or more, finite.
 
@@ -83,11 +84,12 @@ def fit_blocks(
         trend: block values that are known beforehand (a published table, ratings); they enter with a fitted factor.
         beside: ``(n, e)`` of 0 and 1, what blocks alone do not say, such as which of them carry a signal where others
             cut the network; the additive ``model`` is without it.
+        ranks: whether ranks may be fitted in the place of values.
     """
     picked = blocks.choose(codes)
     mean_macs = 1.0 if macs is None else float(np.mean(macs))
     inputs = _inputs(blocks, picked, macs, mean_macs, trend, beside)
-    targets = np.stack([(y - y.mean()) / (y.std() or 1.0), normal_scores(y)])
+    targets = np.stack([(y - y.mean()) / (y.std() or 1.0), normal_scores(y)][: 1 + ranks])
     choice = chosen(inputs, targets, y, ratio=macs is not None)
     on_ranks = choice.target == 1
     shift, scale = (0.0, 1.0) if on_ranks else (float(y.mean()), float(y.std() or 1.0))

@@ -71,12 +71,12 @@ def chosen(inputs: Inputs, targets: Floats, y: Floats, *, ratio: bool) -> Chosen
         for pairwise in PAIRWISE:
             found[pairwise, 0.0] = list(_left_out(inputs, targets, pairwise, 0.0))
         if ratio:
-            for pairwise in {min(found, key=lambda key: found[key][t][0])[0] for t in range(2)}:
+            for pairwise in {min(found, key=lambda key: found[key][t][0])[0] for t in range(len(targets))}:
                 for exponent in EXPONENTS:
                     found[pairwise, exponent] = list(_left_out(inputs, targets, pairwise, exponent))
-    best = [min(found, key=lambda key: found[key][t][0]) for t in range(2)]
-    orders = [rank_correlation(found[best[t]][t][2], y) for t in range(2)]
-    target = int(orders[1] > orders[0])
+    best = [min(found, key=lambda key: found[key][t][0]) for t in range(len(targets))]
+    orders = [rank_correlation(found[key][t][2], y) for t, key in enumerate(best)]
+    target = int(np.argmax(orders))
     pairwise, exponent = best[target]
     return Chosen(target, pairwise, exponent, found[best[target]][target][1], found[0.0, 0.0][target][1])
 

@@ -96,7 +96,9 @@ def _kept(values: Floats) -> Bools:
         best_before = np.concatenate([[np.inf], np.minimum.accumulate(second)[:-1]])
         keep[order[second < best_before]] = True
         return keep
-    _, first = np.unique(values, axis=0, return_index=True)
-    first = np.sort(first)
-    keep[first[non_dominated(values[first])]] = True
+    order = np.lexsort(values.T[::-1])  # equal rows are neighbours, the first of them first
+    rows = values[order]
+    new = np.concatenate([[True], (rows[1:] != rows[:-1]).any(axis=1)])
+    first = order[new]
+    keep[first[non_dominated(rows[new])]] = True
     return keep

@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from searchkit.additive import Additive, blocks_of
+from searchkit.additive import Additive, Blocks, blocks_of
 from searchkit.additive_fit import BlockFit, fit_blocks
 from searchkit.exact import front, k_best
 from searchkit.observations import Observations
 from searchkit.pareto import hypervolume, non_dominated
 from searchkit.problem import Problem, complete, distinct
-from searchkit.space import Codes, keys
+from searchkit.space import Codes, Floats, keys
 
 SAMPLE = 300  # random networks from which block values of known bounds are fitted
+LONGEST = 500  # networks of a front that are looked at
+PROJECTIONS = 4  # fronts of two random mixes, with three objectives or more
+FEW = 20  # candidates that are kept where all are expected to break a bound
 LIKELY = 200  # best networks of a mix of the objectives that are looked at beside the front
 
 
@@ -27,7 +30,7 @@ class Exact:
     Args:
         problem: what is searched.
         n_initial: random candidates before the first fit; where not given, a third of the budget between 8 and the
-            number of blocks, or the number of blocks and at most 40.
+            number of block values, or that number and at most 40.
     """
 
     batch = 4
@@ -35,7 +38,7 @@ class Exact:
     def __init__(self, problem: Problem, *, n_initial: int | None = None) -> None:
         self._blocks = blocks_of(problem.space)
         if n_initial is None:
-            n_free = sum(self._blocks.sizes) - len(self._blocks.sizes) + 1
+            n_free = sum(f.shape[1] for f in self._blocks.features) - sum(map(len, self._blocks.nodes)) + 1
             n_initial = min(40, n_free) if problem.budget is None else max(8, min(n_free, problem.budget // 3))
         if n_initial < 3:
             raise ValueError(f"n_initial must be at least 3, not {n_initial}")
@@ -63,39 +66,46 @@ class Exact:
         self._told = self._told + told
 
     def _candidates(self, fits: list[BlockFit], n: int, rng: np.random.Generator) -> Codes:
-        """The exact front, and the best of one random mix of the objectives: ``(c, m)`` alternatives."""
+        """The exact front, the best of one random mix of the objectives, and what reaches into bounds: ``(c, m)``."""
         models = [fit.model for fit in fits]
-        scales = [sum(float(np.ptp(table)) for table in model.tables) or 1.0 for model in models]
-        weights = rng.dirichlet(np.ones(len(models))) / scales
-        mix = models[0].mixed(models[1:], weights)
-        found = [k_best(mix, LIKELY + n)[0]]
-        if len(models) <= 3:
-            found.append(front(models)[0])
-        found += [front([mix, excess])[0] for excess in self._excesses()]
+        scales = np.array([sum(float(np.ptp(table)) for table in model.tables) or 1.0 for model in models])
+        mixes = [models[0].mixed(models[1:], w / scales) for w in rng.dirichlet(np.ones(len(models)), 2 * PROJECTIONS)]
+        found = [k_best(mixes[0], LIKELY + n)[0]]
+        if len(models) == 2:
+            found.append(_thinned(front(models)[0]))
+        elif len(models) > 2:  # what no network beats in two mixes of the objectives, none beats in all of them
+            found += [_thinned(front(mixes[i : i + 2])[0]) for i in range(0, 2 * PROJECTIONS, 2)]
+        found += [
+            _thinned(front([mixes[0], excess])[0]) for excess in (*self._known_excesses(), *self._learned_excesses())
+        ]
         return np.concatenate(found)
 
-    def _excesses(self) -> list[Additive]:
-        """For each known bound, an additive model of what breaks it, so that fronts reach into what keeps it."""
+    def _known_excesses(self) -> list[Additive]:
+        """For each known bound an additive model of by how much networks break it."""
         if self.problem.known is None:
             return []
         if self._known is None:
             sample = self.problem.space.sample(SAMPLE, np.random.default_rng(0))
-            self._known = []
-            for column in self.problem.known(sample).T:
-                over = np.flatnonzero(column > 0)  # there a bound on what adds up is additive; below it is 0
-                if len(over) >= 3:
-                    self._known.append(fit_blocks(self._blocks, sample[over], column[over]).model)
+            self._known = _excesses(self._blocks, sample, self.problem.known(sample))
         return self._known
 
+    def _learned_excesses(self) -> list[Additive]:
+        """The same for the bounds that candidates were told to break."""
+        return _excesses(self._blocks, self._told.codes, self._told.violations)
+
     def _promising(self, picked: Codes) -> Codes:
-        """Rows that an additive model of what went wrong does not expect to go wrong; all, where nothing did."""
-        feasible = self._told.feasible
+        """Rows that are expected to be evaluated and to keep the bounds; the least bad ones where none is."""
         rows = np.arange(len(picked))
-        if feasible.all() or not feasible.any():
-            return rows
-        wrong = fit_blocks(self._blocks, self._told.codes, np.where(feasible, 0.0, 1.0)).model(picked)
-        limit = np.median(wrong)
-        return rows[wrong <= limit] if (wrong <= limit).any() else rows
+        failed = self._told.failed
+        if failed.any() and not failed.all():
+            wrong = fit_blocks(self._blocks, self._told.codes, failed.astype(np.float64)).model(picked)
+            rows = rows[wrong <= np.median(wrong)]
+        learned = self._learned_excesses()
+        if learned:
+            excess = np.sum([np.maximum(model(picked[rows]), 0.0) for model in learned], axis=0)
+            inside = excess <= 0
+            rows = rows[inside] if inside.any() else rows[np.argsort(excess, kind="stable")[:FEW]]
+        return rows
 
     def _informative(self, codes: Codes, fits: list[BlockFit], n: int) -> Codes:
         """Rows of the n to evaluate: those that, at their best, add most to the front of what was told.
@@ -122,3 +132,20 @@ class Exact:
             chosen.append(int(np.argmax(gain)))
             known = np.concatenate([known, hopeful[chosen[-1:]]])
         return np.array(chosen, dtype=np.int64)
+
+
+def _excesses(blocks: Blocks, codes: Codes, violations: Floats) -> list[Additive]:
+    """An additive model of each bound's violation, from candidates that break it; elsewhere it is 0 and no sum."""
+    found = []
+    for column in violations.T:
+        over = np.flatnonzero(np.nan_to_num(column) > 0)
+        if len(over) >= 3:
+            found.append(fit_blocks(blocks, codes[over], column[over], ranks=False).model)
+    return found
+
+
+def _thinned(picked: Codes) -> Codes:
+    """Rows of a front, which come in the order of its first term, evenly thinned."""
+    if len(picked) <= LONGEST:
+        return picked
+    return picked[np.linspace(0, len(picked) - 1, LONGEST).astype(np.int64)]

@@ -16,7 +16,10 @@ from searchkit.additive import Additive, blocks_of, read_additive
 from searchkit.additive_fit import fit_blocks
 from searchkit.errors import SearchkitError, SpaceError
 from searchkit.exact import front, k_best
+from searchkit.observations import Observations
 from searchkit.pareto import hypervolume, non_dominated
+from searchkit.problem import Problem
+from searchkit.strategies.exact import Exact
 
 
 def random_models(rng: np.random.Generator, k: int, *, ties: bool = False) -> list[Additive]:
@@ -157,3 +160,43 @@ def test_the_strategy_finds_the_whole_front_of_an_additive_problem_of_many_netwo
     )
     assert exact > 0.97 * hypervolume(best, reference)
     assert exact > other
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_the_strategy_reaches_into_a_bound_that_no_random_candidate_keeps(known: bool) -> None:
+    rng = np.random.default_rng(0)
+    loss, cost = (read_additive([rng.random(6) for _ in range(15)]) for _ in range(2))
+    space = Space([Choice(f"c{i}", range(6)) for i in range(15)])
+    least = sum(float(table.min()) for table in cost.tables)
+    bound = least + 0.15 * (float(cost(space.sample(2000, rng)).mean()) - least)
+    assert cost(space.sample(20_000, rng)).min() > bound
+
+    def over(codes: np.ndarray) -> np.ndarray:
+        return np.maximum(0.0, cost(codes) - bound)[:, None]
+
+    problem = Problem(space, 1, 1, budget=100, known=over if known else None)
+    strategy = Exact(problem)
+    feasible: list[float] = []
+    for step in range(20):
+        codes = strategy.ask(5, np.random.default_rng(step), np.empty((0, 15), dtype=np.int64))
+        strategy.tell(Observations(codes, loss(codes)[:, None], over(codes)))
+        feasible += loss(codes)[over(codes)[:, 0] == 0].tolist()
+    _, values = front([loss, cost])
+    best = values[values[:, 1] <= bound, 0].min()
+    assert min(feasible) < best + 0.1 * (loss(space.sample(2000, rng)).mean() - best)
+
+
+def test_three_objectives_take_the_strategy_no_exact_front_of_three_terms() -> None:
+    rng = np.random.default_rng(0)
+    terms = [read_additive([rng.random(30) for _ in range(15)]) for _ in range(3)]
+    space = Space([Choice(f"c{i}", range(30)) for i in range(15)])
+    strategy = Exact(Problem(space, 3, budget=80))
+    losses = np.empty((0, 3))
+    for step in range(10):
+        codes = strategy.ask(8, np.random.default_rng(step), np.empty((0, 15), dtype=np.int64))
+        told = np.column_stack([term(codes) for term in terms])
+        strategy.tell(Observations(codes, told, np.empty((8, 0))))
+        losses = np.concatenate([losses, told])
+    reference = losses.max(axis=0)
+    random = np.column_stack([term(space.sample(80, rng)) for term in terms])
+    assert hypervolume(losses, reference) > 1.3 * hypervolume(random[(random < reference).all(axis=1)], reference)

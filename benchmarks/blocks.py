@@ -32,7 +32,7 @@ from searchkit.exact import front
 from searchkit.proxies.block_ratings import BlockRatings
 from searchkit.proxies.dna import DNA
 from searchkit.proxies.dna_plus import dna_plus
-from searchkit.proxies.dna_rating import rate, rating, recalibrated, relative_error
+from searchkit.proxies.dna_rating import finished, rate, rating, recalibrated, relative_error
 from searchkit.proxies.dna_self import DNASelf
 from searchkit.proxies.supernet import Supernet, parts_of, supernet
 from searchkit.solve import Limit, solve
@@ -243,7 +243,9 @@ def _prefixes(repeats: int = 3) -> None:
         part = parts_of(space, blocks)[block]
         fed, given = part.nodes[0].input_shape, part.nodes[-1].output_shape
         net = supernet(space, blocks, part, fed, lambda channels: nn.Conv2d(channels, 16, 1), 0)
-        x, wanted = torch.randn(n, *fed), torch.randn(n, 16, *given[1:])
+        net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        x = torch.randn(n, *fed).contiguous(memory_format=torch.channels_last)
+        wanted = torch.randn(n, 16, *given[1:]).contiguous(memory_format=torch.channels_last)
         error = relative_error(wanted)
         shared, alone = [], []
         for _ in range(repeats):
@@ -271,7 +273,7 @@ def _one_by_one(net: Supernet, taken: Codes, x: torch.Tensor, error: Callable[[t
             pair = recalibrated(net.before, (x, x))
             for j, alternative in enumerate(path):
                 pair = recalibrated(net.module(j, int(alternative)), pair)
-            found.append(error(recalibrated(net.ending(pair[1]), pair)[1]))
+            found.append(error(finished(net.ending(pair[1]), pair)))
     return np.array(found)
 
 

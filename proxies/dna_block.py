@@ -20,7 +20,7 @@ from searchkit.additive import blocks_of
 from searchkit.batches import Normaliser
 from searchkit.data import Data
 from searchkit.devices import one_thread, resolve_device
-from searchkit.proxies.dna_rating import rate, rating, recalibrated, relative_error, walk
+from searchkit.proxies.dna_rating import finished, rate, rating, relative_error, walk
 from searchkit.proxies.dna_setting import DNASetting
 from searchkit.proxies.dna_teacher import Lesson
 from searchkit.proxies.dna_training import OnEpoch, train_block
@@ -113,7 +113,7 @@ def _weight(
     divergences, errors = [], []
     with torch.no_grad(), rating(net):
         for _, pair in walk(net, part.taken[np.sort(rows)], batch):
-            y = recalibrated(net.ending(pair[1]), pair)[1]
+            y = finished(net.ending(pair[1]), pair)
             answers = lesson.answers(images, stage, y)
             divergences.append(float(functional.kl_div(answers, expected, reduction="batchmean", log_target=True)))
             errors.append(error(y))

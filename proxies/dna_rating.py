@@ -36,7 +36,7 @@ def rate(supernet: Supernet, taken: Codes, batch: Pair, error: Callable[[Tensor]
     ratings = np.full(len(taken), np.nan)
     with torch.no_grad(), rating(supernet):
         for path, pair in walk(supernet, taken, batch):
-            ratings[path] = error(recalibrated(supernet.ending(pair[1]), pair)[1])
+            ratings[path] = error(finished(supernet.ending(pair[1]), pair))
     return ratings
 
 
@@ -55,6 +55,12 @@ def recalibrated(module: nn.Module, pair: Pair) -> Pair:
     for norm in norms:
         norm.training = False
     return stored, module(pair[1])
+
+
+def finished(module: nn.Module, pair: Pair) -> Tensor:
+    """What the last module gives for what is rated; the stored batch runs through it only where it has statistics."""
+    y: Tensor = recalibrated(module, pair)[1] if _norms(module) else module(pair[1])
+    return y
 
 
 @functools.lru_cache(maxsize=4096)  # modules are looked through once: a block has a thousand times as many paths

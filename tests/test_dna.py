@@ -413,3 +413,14 @@ def test_lessons_are_the_teachers_maps_and_answers(digits: Data) -> None:
     maps = lesson.maps(x)
     assert torch.allclose(lesson.answers(x, stage, maps[0]), lesson.answers(x))
     assert not torch.allclose(lesson.answers(x, stage, torch.zeros_like(maps[0])), lesson.answers(x))
+
+
+def test_ratings_of_a_narrow_space_judge_a_wide_one(digits: Data) -> None:
+    dna = DNA(macro(width=4, layers=(2, 1)), digits, setting=QUICK)
+    wide = macro(width=12, layers=(2, 1))
+    result = searchkit.run(
+        "random", space=wide, data=digits, objectives=("params",), proxies=(dna,), budget=4, storage="memory",
+        progress=False,
+    )  # fmt: skip
+    assert len(result.trials) == 4
+    assert "dna" in set(result.signals["proxy"])

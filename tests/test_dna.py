@@ -233,7 +233,7 @@ def test_a_pickled_dna_is_not_trained_again(digits: Data, monkeypatch) -> None:
 
 
 SCRIPT = """
-import sys
+import sys, time
 from searchkit.data import load_data
 from searchkit.proxies.dna import DNA
 from searchkit.proxies.dna_setting import DNASetting
@@ -241,7 +241,7 @@ from searchkit.spaces.macro import macro
 dna = DNA(macro(width=4, layers=(2, 1)), load_data("digits", limit=400), folder=sys.argv[1],
           setting=DNASetting(epochs=6, steps=3, images=128, rated=32, recalibrated=32, teacher_epochs=1,
                              teacher_width=1.0),
-          on_epoch=lambda *a: print(*a[:2], flush=True))
+          on_epoch=lambda *a: (print(*a[:2], flush=True), time.sleep(1)))  # in which it is killed
 dna.fit()
 """
 
@@ -270,7 +270,7 @@ def test_a_training_that_was_killed_goes_on_and_ends_with_the_same_ratings(tmp_p
     ratings = DNA(LAYERS, digits, setting=setting, folder=tmp_path, on_epoch=count).ratings
     assert all(np.array_equal(ratings[name], expected[name]) for name in expected)
     assert ("stage_1", 6) not in told  # it was complete
-    assert told[0] in (("stage_2", 4), ("stage_2", 5))
+    assert told[0] == ("stage_2", 4)
     told.clear()
     assert DNA(LAYERS, digits, setting=setting, folder=tmp_path, on_epoch=count).fit().ratings.keys() == ratings.keys()
     assert not told

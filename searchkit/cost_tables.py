@@ -1,6 +1,6 @@
 """Costs of blocks as additive models: counts exactly, latency by timing every block once.
 
-MathNAS (Qinsi et al., NeurIPS 2023, arXiv 2311.04943) and ProxylessNAS (Cai et al., ICLR 2019, arXiv 1812.00332) look
+MathNAS (Wang et al., NeurIPS 2023, arXiv 2311.04943) and ProxylessNAS (Cai et al., ICLR 2019, arXiv 1812.00332) look
 latency up block by block; here a few whole networks say what the blocks leave out, and a few others how far it is off.
 """
 

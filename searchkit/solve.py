@@ -1,6 +1,6 @@
 """The best network under any number of limits, also of a ratio, by mixed-integer programming and with a certificate.
 
-One binary per block and alternative, one alternative per block, linear limits: MathNAS (Qinsi et al., NeurIPS 2023,
+One binary per block and alternative, one alternative per block, linear limits: MathNAS (Wang et al., NeurIPS 2023,
 arXiv 2311.04943); how such a programme is solved stands in :mod:`searchkit.programme`. A ratio is a sequence of them
 (Dinkelbach, Management Science 13, 1967). For the whole trade-off of two or three terms see :mod:`searchkit.exact`.
 """

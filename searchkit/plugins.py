@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from importlib.metadata import entry_points
-from typing import Any
+from collections.abc import Callable
+from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING, Any
 
 from searchkit.errors import SearchkitError, UnknownNameError
 from searchkit.space import NetworkSpace
 
+if TYPE_CHECKING:
+    from searchkit.problem import Problem, Strategy
+
 _KINDS = {"strategy": "searchkit.strategies", "proxy": "searchkit.proxies", "space": "searchkit.spaces"}
+_ADAPTERS = "searchkit.adapters"
 
 
 def names(kind: str) -> list[str]:
@@ -26,11 +31,38 @@ def resolve(kind: str, name: str) -> Any:
     found = [point for point in entry_points(group=_KINDS[kind]) if point.name == name]
     if not found:
         raise UnknownNameError.of(kind, name, names(kind))
+    return _load(kind, found[0])
+
+
+def adapt(given: Any) -> Callable[[Problem], Strategy] | None:
+    """What makes a strategy of an optimiser of another library, such as an Optuna sampler or a pymoo algorithm.
+
+    A library's adapter is registered under the library's top-level name in the group ``searchkit.adapters``: a function
+    ``object -> (Problem -> strategy) or None``, None of objects it has no use for. The classes that the object's class
+    derives from count too, so that a user's own sampler is adapted as Optuna's. Only adapters of libraries that the
+    object comes from are imported.
+
+    Returns:
+        a factory as ``searchkit.run(strategy=...)`` takes it, or None where nobody adapts the object.
+
+    Raises:
+        SearchkitError: the adapter cannot be imported.
+    """
+    points = {point.name: point for point in entry_points(group=_ADAPTERS)}
+    for library in dict.fromkeys(base.__module__.split(".")[0] for base in type(given).__mro__):
+        if library in points:
+            factory: Callable[[Problem], Strategy] | None = _load("adapter", points[library])(given)
+            if factory is not None:
+                return factory
+    return None
+
+
+def _load(kind: str, point: EntryPoint) -> Any:
     try:
-        return found[0].load()
+        return point.load()
     except (ImportError, AttributeError) as error:
         raise SearchkitError(
-            f"{kind} '{name}' is registered as {found[0].value}, which cannot be loaded: {error}"
+            f"{kind} '{point.name}' is registered as {point.value}, which cannot be loaded: {error}"
         ) from error
 
 

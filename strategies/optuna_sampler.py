@@ -1,0 +1,181 @@
+"""Any sampler of Optuna as a strategy: ``searchkit.run(strategy=optuna.samplers.GPSampler())``.
+
+Akiba, Sano, Yanase, Ohta, Koyama: Optuna: A next-generation hyperparameter optimization framework. KDD 2019. Optuna
+owns the models; here its samplers are told what happened and asked for more, under the two laws: ask works on a copy
+that is seeded by ``rng``, in a study that forgets; tell seeds by the number of the trial, where a sampler draws at all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import warnings
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
+from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
+from optuna.trial import FrozenTrial, TrialState
+
+from searchkit._optuna import quiet
+from searchkit.feasibility import Failures, fill
+from searchkit.observations import Observations
+from searchkit.operators import mutate
+from searchkit.problem import Problem, Strategy
+from searchkit.space import Codes, keys
+from searchkit.strategies.optuna_seeds import check_sampler, seed_sampler
+from searchkit.strategies.optuna_storage import Shelf
+
+READ_TRIALS = (GPSampler, RandomSampler, TPESampler)  # all they know is the study's trials; the others keep a state
+ATTEMPTS = 4  # suggestions for each candidate that is asked for, where some are likely to fail
+
+
+def adapt(sampler: Any) -> Callable[[Problem], Strategy] | None:
+    """What makes a strategy of an Optuna sampler; None for anything else."""
+    if not isinstance(sampler, BaseSampler):
+        return None
+    sampler = copy.deepcopy(sampler)
+    seed_sampler(sampler, np.random.default_rng(0))  # two scripts that make the same sampler make the same strategy
+    return partial(OptunaSampler, sampler=sampler)
+
+
+class OptunaSampler:
+    """An Optuna sampler over codes: ordered choices are integers, others categories, named by their column.
+
+    Args:
+        problem: what is searched.
+        sampler: it is copied, and its random generators are seeded by the search. Bounds and failures are told as
+            Optuna's constraints (``Trial.set_constraint``); a ``constraints_func`` of its own is not called.
+
+    Raises:
+        ValueError: the sampler cannot search this: several objectives, unordered choices, a missing package.
+    """
+
+    batch = 1
+
+    def __init__(self, problem: Problem, *, sampler: BaseSampler) -> None:
+        self.problem = problem
+        self._seen: set[bytes] = set()
+        self._failures = Failures(problem)
+        self._distributions: dict[str, BaseDistribution] = {
+            str(j): IntDistribution(0, len(choice.options) - 1)
+            if choice.ordered
+            else CategoricalDistribution(range(len(choice.options)))
+            for j, choice in enumerate(problem.space.choices)
+        }
+        self._shelf = Shelf(problem.n_objectives)
+        self._sampler = sampler = copy.deepcopy(sampler)
+        check_sampler(problem, sampler)
+        with quiet():
+            try:  # what it cannot do is said now, not at the first suggestion
+                with self._shelf.running():
+                    self._suggest(self._copy(np.random.default_rng(0)))
+            except Exception as error:
+                raise ValueError(f"{type(sampler).__name__} cannot search this: {error}") from error
+
+    def ask(self, n: int, rng: np.random.Generator, pending: Codes) -> Codes:
+        """Up to n new candidates; see :class:`searchkit.problem.Strategy`.
+
+        What is pending, and what this call has already suggested, stands in the study as running trials (Optuna's
+        constant liar), which are forgotten at the end.
+        """
+        seen = self._seen.union(keys(pending)) if len(pending) else self._seen
+        model = self._failures.model
+        if model.hopeless:
+            return fill(model, pending[:0], n, seen, rng)
+        taken: set[bytes] = set()
+        proposals, others = [], []
+        with quiet(), warnings.catch_warnings(), self._shelf.running():
+            warnings.simplefilter("ignore", RuntimeWarning)  # of numerics, where objectives or bounds are constant
+            sampler = self._copy(rng)
+            for row in pending:
+                self._place(self._shelf.begin(), row)
+            for _ in range(ATTEMPTS * n):
+                row = self._suggest(sampler)
+                code = self.problem.space.canonical(row[None])
+                key = keys(code)[0]
+                if key in seen or key in taken or not self.problem.allowed(code)[0]:
+                    others.append(code)
+                    if len(others) == n:  # it would go on to suggest the same, at the same price
+                        break
+                elif model.likely(code, rng)[0]:
+                    taken.add(key)
+                    proposals.append(code)
+                    if len(proposals) == n:
+                        break
+        codes = np.concatenate([np.empty((0, self.problem.space.n_choices), dtype=np.int64), *proposals])
+        if len(codes) < n and others:  # near where the sampler points is better than anywhere
+            near = mutate(np.concatenate(others), self.problem.space, rng)
+            codes = np.concatenate([codes, near[model.likely(near, rng)]])
+        return fill(model, codes, n, seen, rng)
+
+    def tell(self, told: Observations) -> None:
+        """Put a batch on the shelf: scored as complete, the others as pruned with the constraint they broke."""
+        self._seen.update(keys(told.codes))
+        self._failures.tell(told)
+        with quiet():
+            for i in range(len(told)):
+                self._finish(told[i : i + 1])
+            with self._shelf.running():  # what the trials have in common is found out once for all that is asked
+                study = optuna.Study("searchkit", self._shelf, self._sampler)
+                self._sampler.infer_relative_search_space(study, self._shelf.begin())
+
+    def _finish(self, told: Observations) -> None:
+        """One trial. A sampler that keeps a state is led through it as if it had made the suggestion itself."""
+        notes: dict[str, Any] = {}
+        state = TrialState.COMPLETE if told.scored[0] else TrialState.PRUNED
+        values = told.losses[0].tolist() if told.scored[0] else None
+        if not isinstance(self._sampler, READ_TRIALS):
+            trial = self._shelf.begin()
+            seed_sampler(self._sampler, np.random.default_rng(trial.number))
+            study = optuna.Study("searchkit", self._shelf, self._sampler)
+            self._sampler.before_trial(study, trial)
+            self._sampler.sample_relative(study, trial, self._sampler.infer_relative_search_space(study, trial))
+            self._place(trial, told.codes[0])
+            with contextlib.suppress(RuntimeError):  # study.stop() of one that believes to have seen everything
+                self._sampler.after_trial(study, trial, state, values)
+            notes = trial.system_attrs
+        broken = {"failed": 1.0} if told.failed[0] else {str(i): float(v) for i, v in enumerate(told.violations[0])}
+        params = {str(j): i for j, i in enumerate(told.codes[0].tolist())}
+        self._shelf.finish(
+            optuna.create_trial(
+                state=state,
+                values=values,
+                params=params,
+                distributions=self._distributions,
+                system_attrs=dict(notes),
+                constraints=broken,
+            )
+        )
+
+    def _copy(self, rng: np.random.Generator) -> BaseSampler:
+        """The sampler as it is after what was told, with random generators that ``rng`` seeds."""
+        shared = {id(distribution): distribution for distribution in self._distributions.values()}  # never changed
+        sampler = copy.deepcopy(self._sampler, shared)
+        seed_sampler(sampler, rng)
+        return sampler
+
+    def _suggest(self, sampler: BaseSampler) -> Codes:
+        """``(d,)`` one suggestion, which stands in the study as running from now on."""
+        trial = self._shelf.begin()
+        study = optuna.Study("searchkit", self._shelf, sampler)
+        sampler.before_trial(study, trial)
+        given = sampler.sample_relative(study, trial, sampler.infer_relative_search_space(study, trial))
+        row = []
+        for name, distribution in self._distributions.items():
+            if name in given:
+                value = given[name]
+            elif distribution.single():
+                value = 0
+            else:
+                value = sampler.sample_independent(study, trial, name, distribution)
+            trial.params[name], trial.distributions[name] = int(value), distribution
+            row.append(int(value))
+        return np.array(row, dtype=np.int64)
+
+    def _place(self, trial: FrozenTrial, code: Codes) -> None:
+        trial.params.update({str(j): i for j, i in enumerate(code.tolist())})
+        trial.distributions.update(self._distributions)

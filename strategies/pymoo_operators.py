@@ -1,0 +1,74 @@
+"""searchkit's integer operators as operators of pymoo."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from pymoo.algorithms.base.genetic import GeneticAlgorithm
+from pymoo.core.algorithm import Algorithm
+from pymoo.core.crossover import Crossover
+from pymoo.core.mutation import Mutation
+from pymoo.core.repair import NoRepair
+from pymoo.core.sampling import Sampling
+from pymoo.operators.crossover.sbx import SBX
+from pymoo.operators.mutation.pm import PM
+from pymoo.operators.sampling.rnd import FloatRandomSampling
+
+from searchkit.operators import crossover, mutate
+from searchkit.space import Codes, Space
+
+MATINGS = 5  # tries to make children that differ from the population; pymoo's hundred take seconds where none are left
+
+
+class IntegerSampling(Sampling):  # type: ignore[misc]
+    """Uniform over the space."""
+
+    def __init__(self, space: Space) -> None:
+        super().__init__()
+        self.space = space
+
+    def _do(self, problem: Any, n_samples: int, *args: Any, random_state: Any = None, **kwargs: Any) -> Codes:
+        return self.space.sample(n_samples, random_state)
+
+
+class IntegerCrossover(Crossover):  # type: ignore[misc]
+    """Two children that share out the decisions of two parents."""
+
+    def __init__(self) -> None:
+        super().__init__(n_parents=2, n_offsprings=2, prob=0.9)
+
+    def _do(self, problem: Any, X: Any, *args: Any, random_state: Any = None, **kwargs: Any) -> Any:
+        first = crossover(X[0], X[1], random_state)
+        return np.stack([first, X[0] + X[1] - first])
+
+
+class IntegerMutation(Mutation):  # type: ignore[misc]
+    """Half a decision is expected to change."""
+
+    def __init__(self, space: Space) -> None:
+        super().__init__()
+        self.space = space
+
+    def _do(self, problem: Any, X: Any, *args: Any, random_state: Any = None, **kwargs: Any) -> Codes:
+        rate = 0.5 / self.space.n_choices
+        return mutate(np.rint(X).astype(np.int64), self.space, random_state, rate, always=False)
+
+
+def use_integer_operators(algorithm: Algorithm, space: Space) -> None:
+    """Replace, in place, what are pymoo's defaults for real numbers."""
+    if not isinstance(algorithm, GeneticAlgorithm):
+        return
+    if type(algorithm.initialization.sampling) is FloatRandomSampling:
+        algorithm.initialization.sampling = IntegerSampling(space)
+    mating = algorithm.mating
+    mating.n_max_iterations = min(mating.n_max_iterations, MATINGS)
+    if _is_default(mating, "crossover", SBX):
+        mating.crossover = IntegerCrossover()
+    if _is_default(mating, "mutation", PM):
+        mating.mutation = IntegerMutation(space)
+
+
+def _is_default(mating: Any, name: str, kind: type) -> bool:
+    operator: Any = getattr(mating, name, None)
+    return type(operator) is kind and isinstance(getattr(operator, "repair", None), NoRepair | None)

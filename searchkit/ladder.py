@@ -21,9 +21,10 @@ from searchkit.errors import SearchkitError, UnknownNameError
 from searchkit.objectives import Goals
 from searchkit.pareto import non_dominated
 from searchkit.space import Floats
-from searchkit.trial import Trial
+from searchkit.trial import State, Trial
 
 ETA = 3  # one of so many is promoted
+ENOUGH = 3  # trials in full from which a rung is held against the full training
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,38 @@ class Ladder:
             for trial in batch
             if places[trial.number] > kept
         }
+
+    def hints(self, batch: Sequence[Trial], trials: Sequence[Trial], goals: Goals) -> Floats:
+        """``(n, k)`` what the losses of the batch's dropped trials would be, NaN of all others.
+
+        A trained metric is carried over from the last rung by a straight line through the trials that were scored in
+        full; with fewer than three of these, as it stands. Costs are known exactly.
+
+        Args:
+            trials: those of the search up to the batch, with it.
+        """
+        scored = [trial for trial in trials if trial.state is State.SCORED]
+        rows = []
+        for trial in batch:
+            reached = [i for i, _ in enumerate(self.rungs) if trial.state is State.DROPPED and self.reached(trial, i)]
+            values = dict.fromkeys(goals.names, np.nan)
+            if reached:
+                values = {name: self._carried(name, reached[-1], trial, scored) for name in goals.names}
+            rows.append(values)
+        return goals.losses({name: np.array([row[name] for row in rows]) for name in goals.names})
+
+    def _carried(self, metric: str, i: int, trial: Trial, scored: Sequence[Trial]) -> float:
+        """A metric of a dropped trial as it would be after the full training."""
+        if metric not in self.trained:
+            return trial.values.get(metric, np.nan)
+        cheap = self._name(metric, i)
+        pairs = [(t.values[cheap], t.values[metric]) for t in scored if cheap in t.values and metric in t.values]
+        value = trial.values.get(cheap, np.nan)
+        if len(pairs) < ENOUGH:
+            return value
+        x, y = np.array(pairs).T
+        slope = max(float(np.cov(x, y)[0, 1] / (x.var(ddof=1) or 1.0)), 0.0)
+        return float(y.mean() + slope * (value - x.mean()))
 
     def _name(self, metric: str, i: int) -> str:
         return f"{metric} ({self.rungs[i].label})"

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from searchkit.improvement import expected_improvement
 from searchkit.observations import Observations
-from searchkit.pareto import hypervolume, non_dominated
+from searchkit.pareto import non_dominated
 from searchkit.problem import Problem, distinct, first_allowed
 from searchkit.signals import Signals
 from searchkit.space import Codes, Floats, keys
@@ -24,8 +25,7 @@ if TYPE_CHECKING:
     from searchkit.storage import Record
 
 NOTE_SIZE = 50  # scores in one note of the record
-NODES = (-1.28, -0.52, 0.0, 0.52, 1.28)  # of a normal distribution, each with a fifth of its mass
-FINALISTS = 40  # candidates whose improvement is computed at every node
+SURE = 1e-6  # deviation of what is known exactly, of a unit range
 
 
 class Kept:
@@ -114,9 +114,10 @@ class Screen:
         low, span = both.min(axis=0), np.ptp(both, axis=0)
         span[span == 0] = 1.0
         mean, std, front = (mean - low) / span, std / span, (front - low) / span
+        reference = np.full(mean.shape[1], 1.1)  # a little beyond the worst of all
         chosen: list[int] = []
         for _ in range(n):
-            gain = _improvement(mean, std, front) * chance
+            gain = expected_improvement(mean, np.maximum(std, SURE), front, reference) * chance
             gain[chosen] = -np.inf
             best = int(np.argmax(gain))
             if gain[best] <= 0:  # nothing is expected to improve: the best in itself
@@ -142,25 +143,3 @@ class Screen:
         told = told[told.feasible]
         losses = self.signals.placed(told)
         return losses[non_dominated(losses)]
-
-
-def _improvement(mean: Floats, std: Floats, front: Floats) -> Floats:
-    """``(n,)`` expected hypervolume improvement over ``front``, of the most promising candidates; 0 of the others.
-
-    Coordinates are scaled to a unit range, and the reference point lies a little beyond the worst of all.
-    """
-    k = mean.shape[1]
-    reference = np.full(k, 1.1)
-    before = hypervolume(front, reference)
-
-    def gained(points: Floats) -> Floats:
-        if k == 1:
-            best = min(float(front.min()) if len(front) else 1.1, 1.1)
-            return np.maximum(best - points[:, 0], 0.0)
-        return np.array([hypervolume(np.concatenate([front, point[None]]), reference) - before for point in points])
-
-    optimistic = gained(mean + NODES[0] * std)
-    total = np.zeros(len(mean))
-    rows = np.argsort(-optimistic, kind="stable")[: len(mean) if k == 1 else FINALISTS]
-    total[rows] = sum(gained(mean[rows] + z * std[rows]) for z in NODES) / len(NODES)
-    return total

@@ -84,8 +84,8 @@ class Signals:
         self._prepared: _Prepared | None = None
 
     def observe(self, told: Observations) -> None:
-        """Learn one batch of outcomes; nothing is drawn."""
-        self._told = self._told + told
+        """Learn one batch of outcomes, hints of a fidelity ladder among them; nothing is drawn."""
+        self._told = self._told + told.believed()
         self._models = self._trusts = None
         if self._learners:  # without any, the reference sample ranks as before
             self._ranked = None

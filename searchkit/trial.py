@@ -62,7 +62,8 @@ class Trial:
 def observe(trials: Sequence[Trial], goals: Goals) -> Observations:
     """What a strategy is told of finished trials: losses and violations, NaN where unknown.
 
-    Of a dropped trial it learns what it learns of a failed one: a loss of a short training is none of the full one.
+    A dropped trial has no losses: that of a short training is none of the full one. What it lets expect is a hint
+    (:meth:`searchkit.ladder.Ladder.hints`).
     """
     n = len(trials)
     columns = {

@@ -1,0 +1,99 @@
+"""What Bayesian optimisation looks for: expected improvement, of one objective or of the hypervolume, if feasible."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import torch
+from botorch.acquisition.analytic import LogExpectedImprovement
+
+from searchkit.devices import one_thread
+from searchkit.feasibility import Feasibility
+from searchkit.improvement import expected_improvement
+from searchkit.observations import Observations
+from searchkit.space import Bools, Codes, Floats
+from searchkit.strategies.gaussian_process import Column, Process
+from searchkit.strategies.surrogate import FORMS, Surrogate
+
+MOST_EXACT = 3  # objectives whose hypervolume is looked at; boxes multiply with each
+NOISY = 0.02  # share of the variance that is noise, from which what was observed is not taken at its word
+DRAWS = 6  # fronts drawn from the posterior then
+REACH = 0.1  # of the range of what is known, from its worst to the reference point
+NEAREST = 100  # candidates that such a front is drawn from
+
+
+class Acquisition:
+    """How much a candidate is expected to improve on what was told, times its chance to be feasible (in logs)."""
+
+    def __init__(
+        self, surrogate: Surrogate, told: Observations, feasibility: Feasibility, rng: np.random.Generator
+    ) -> None:
+        told = told[told.scored | told.hinted]
+        known = told.believed()
+        columns = [
+            surrogate.column(f"objective {j}", known.codes, column, FORMS) for j, column in enumerate(known.losses.T)
+        ]
+        if len(columns) > MOST_EXACT:
+            mixed = _scalarised(np.column_stack([column.gaussian.y for column in columns]), rng)
+            once = Surrogate(surrogate.inputs, surrogate.n_iterations)
+            columns = [once.column("scalarised", known.codes, -mixed, FORMS[:1])]
+        self._model = Process(surrogate.inputs, columns)
+        self._fronts = _fronts(columns, told.feasible, rng)
+        self._feasibility = feasibility
+
+    def __call__(self, codes: Codes) -> Floats:
+        """``(n,)`` log acquisition, higher is better."""
+        value = np.zeros(len(codes)) if not len(self._fronts[0]) else self._improvement(codes)
+        return value + self._feasibility.log_chance(codes)
+
+    def believe(self, code: Codes) -> None:
+        """Take a candidate to have the losses that the model predicts."""
+        values = self._model.believe(code)
+        self._fronts = [np.concatenate([front, values[None]]) for front in self._fronts]
+
+    def _improvement(self, codes: Codes) -> Floats:
+        if self._model.num_outputs == 1:
+            best = float(np.mean([front.max() for front in self._fronts]))
+            with one_thread(), torch.no_grad(), warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # that inputs are not in the unit cube: they are codes
+                value = LogExpectedImprovement(self._model, best_f=best)(torch.from_numpy(codes)[:, None].double())
+            found: Floats = value.numpy()
+            return found
+        mean, std = self._model.predict(codes)
+        gain = np.zeros(len(codes))
+        for front in self._fronts:
+            low, high = front.min(axis=0), front.max(axis=0)
+            reference = low - REACH * (high - low) - 1e-6
+            gain += expected_improvement(-mean, std, -front, -reference)
+        return np.log(np.maximum(gain / len(self._fronts), 1e-300))
+
+
+def _fronts(columns: list[Column], feasible: Bools, rng: np.random.Generator) -> list[Floats]:
+    """The feasible gains as they were observed, or, where they are noisy, as they may be without the noise."""
+    rows = np.flatnonzero(feasible)
+    gains = np.column_stack([column.gaussian.y for column in columns])
+    if not len(rows) or max(column.gaussian.noise for column in columns) < NOISY:
+        return [gains[rows]]
+    means = np.column_stack([column.gaussian.joint(rows)[0] for column in columns])
+    rows = rows[np.argsort(_beaten_by(means), kind="stable")[:NEAREST]]
+    draws = np.empty((DRAWS, len(rows), len(columns)))
+    for j, column in enumerate(columns):
+        mean, covariance = column.gaussian.joint(rows)
+        values, vectors = np.linalg.eigh(covariance)
+        half = vectors * np.sqrt(np.maximum(values, 0.0))
+        draws[:, :, j] = mean + rng.normal(size=(DRAWS, len(rows))) @ half.T
+    return list(draws)
+
+
+def _scalarised(gains: Floats, rng: np.random.Generator) -> Floats:
+    """``(n,)`` the augmented Chebyshev mix of the gains under random weights (Knowles 2006, eq. 2)."""
+    weighted = rng.dirichlet(np.ones(gains.shape[1])) * (gains - gains.max(axis=0))
+    mixed: Floats = weighted.min(axis=1) + 0.05 * weighted.sum(axis=1)
+    return mixed
+
+
+def _beaten_by(gains: Floats) -> Codes:
+    """``(n,)`` how many others are better in all columns."""
+    counts: Codes = (gains[None] > gains[:, None]).all(axis=2).sum(axis=1)
+    return counts

@@ -1,0 +1,142 @@
+"""The models that Bayesian optimisation fits to what was told: of which form, how often, and to how much of it.
+
+A fit takes n^3 a step, so that hyperparameters are fitted to at most :data:`MOST` observations, and, beyond
+:data:`ALL`, anew only when their number has grown by a twentieth; in between, new observations enter under the old
+ones. The form (on which scale, and with which kernels) is chosen anew when their number has grown by half. All are
+functions of what was told, so that a search which is continued comes to the same models.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from searchkit.gaussian import Gaussian, Setting, fit
+from searchkit.inputs import Inputs
+from searchkit.ranks import normal_scores, rank_correlation
+from searchkit.space import Codes, Floats
+from searchkit.strategies.gaussian_process import Column
+
+ALL = 60
+GROWTH = 1.05
+MOST = 250
+FORM_GROWTH = 1.5
+CLEARLY = 0.02  # in rank correlation
+
+
+@dataclass(frozen=True)
+class Form:
+    """How a column of losses is modelled: its scale, higher is better, and the groups of inputs that are seen."""
+
+    scale: Callable[[Floats], Floats]
+    groups: tuple[int, ...]
+
+
+class Surrogate:
+    """Fits processes to columns of losses, and keeps what it has learned of each under its name.
+
+    Args:
+        inputs: features and kernels.
+        n_iterations: at most so many steps of a fit.
+    """
+
+    def __init__(self, inputs: Inputs, n_iterations: int) -> None:
+        self.inputs = inputs
+        self.n_iterations = n_iterations
+        self._settings: dict[tuple[str, int, Form], Setting] = {}
+        self._forms: dict[tuple[str, int], Form] = {}
+        self._features: tuple[Codes, list[Floats]] | None = None
+
+    def column(self, name: str, codes: Codes, losses: Floats, forms: tuple[Form, ...]) -> Column:
+        """The process of one column of losses ``(n,)`` of candidates ``(n, d)``; of gains, higher is better.
+
+        Args:
+            name: of the column, under which fits are kept: codes and losses are those of earlier calls, and new ones
+                behind them.
+            forms: that are chosen from.
+        """
+        groups = self._groups(codes)
+        n, chosen = len(codes), fitted_at(len(codes), ALL, GROWTH)
+        at = fitted_at(n, 1, FORM_GROWTH)
+        if (name, at) not in self._forms:
+            self._forms[name, at] = forms[0] if len(forms) == 1 else self._best(groups, losses[:at], forms)
+        form = self._forms[name, at]
+        if (name, chosen, form) not in self._settings:
+            self._settings[name, chosen, form] = self._fit(groups, losses[:chosen], form).setting
+        kernels = [self.inputs.kernels[g] for g in form.groups]
+        seen = [groups[g] for g in form.groups]
+        known = np.zeros(n)
+        gaussian = Gaussian.of(seen, kernels, self._settings[name, chosen, form], known, form.scale(losses))
+        return Column(gaussian, form.groups)
+
+    def _best(self, groups: list[Floats], losses: Floats, forms: tuple[Form, ...]) -> Form:
+        """The form that ranks the observations best, each left out in turn; the first, unless one is clearly better."""
+        worth = []
+        for form in forms:
+            model = self._fit(groups, losses, form)
+            worth.append(rank_correlation(model.left_out()[0], model.y))
+        best = int(np.argmax(worth))
+        return forms[best if worth[best] > worth[0] + CLEARLY else 0]
+
+    def _fit(self, groups: list[Floats], losses: Floats, form: Form) -> Gaussian:
+        """The process of as many of the first observations as there are losses, or of those that tell most."""
+        rows = telling(losses, MOST)
+        kernels = [self.inputs.kernels[g] for g in form.groups]
+        seen = [groups[g][rows] for g in form.groups]
+        gains = form.scale(losses)[rows]
+        return fit(seen, np.zeros(len(rows)), gains, kernels=kernels, n_iterations=self.n_iterations)
+
+    def _groups(self, codes: Codes) -> list[Floats]:
+        if self._features is None or not np.array_equal(self._features[0], codes):
+            self._features = (codes, self.inputs(codes))
+        return self._features[1]
+
+
+def fitted_at(n: int, first: int, growth: float) -> int:
+    """The largest number up to n of: all up to ``first``, then each ``growth`` times the one before."""
+    if n <= first:
+        return n
+    steps = math.floor(math.log(n / first) / math.log(growth) + 1e-9)
+    return min(n, math.floor(first * growth**steps + 1e-9))
+
+
+def telling(losses: Floats, n: int) -> Codes:
+    """Rows of at most n losses: half of them the best there are, the others evenly over the rest."""
+    if len(losses) <= n:
+        return np.arange(len(losses))
+    order = np.argsort(losses, kind="stable")
+    rest = order[n // 2 :]
+    evenly = rest[np.linspace(0, len(rest) - 1, n - n // 2).astype(np.int64)]
+    return np.sort(np.concatenate([order[: n // 2], evenly]))
+
+
+def by_rank(losses: Floats) -> Floats:
+    """Normal scores ``(n,)``, the best highest: a few bad candidates set no scale, and outliers are none."""
+    return -normal_scores(losses)
+
+
+def by_value(losses: Floats) -> Floats:
+    """Standardised gains ``(n,)``, with the worst tail drawn in, so that a few bad candidates do not set the scale.
+
+    Scaled to [-1, 1] before each step, by powers of two and so without rounding: sums, differences and squares of
+    losses around 1e306 would overflow, and those of losses beside one such outlier would vanish.
+    """
+    losses = _halved(losses)
+    low, high = np.quantile(losses, [0.25, 0.75])
+    reach = high - low if high > low else high - losses.min()
+    drawn = _halved(np.minimum(losses, high + 3 * reach) if reach > 0 else losses)
+    spread = float(drawn.std())
+    standard: Floats = (drawn.mean() - drawn) / (spread if spread > 0 else 1.0)
+    return standard
+
+
+def _halved(column: Floats) -> Floats:
+    scaled: Floats = np.ldexp(column, -np.frexp(np.abs(column).max())[1])
+    return scaled
+
+
+STRUCTURE, CHOICES, PARTS = 0, 1, 2  # places in Inputs.kernels
+FORMS = tuple(Form(scale, groups) for scale in (by_rank, by_value) for groups in ((STRUCTURE,), (STRUCTURE, PARTS)))

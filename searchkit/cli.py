@@ -93,7 +93,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run_arguments(parser: argparse.ArgumentParser) -> None:
     strategies = ", ".join(plugins.names("strategy"))
-    parser.add_argument("--strategy", default="nsga2", help=f"how to search: {strategies} (nsga2)")
+    parser.add_argument("--strategy", default="auto", help=f"how to search: {strategies} (auto)")
     _space_arguments(parser)
     parser.add_argument(
         "--objectives", default=None, metavar="A,B",
@@ -103,6 +103,9 @@ def _run_arguments(parser: argparse.ArgumentParser) -> None:
         "--proxies", metavar="A,B", help="judge candidates before they are trained: default, or names; see score"
     )
     parser.add_argument("--screen", type=int, metavar="N", help="candidates scored for each one trained (16)")
+    parser.add_argument(
+        "--earlier", action="append", default=[], metavar="NAME", help="a study to learn from; may be repeated"
+    )
     parser.add_argument("--verify", type=int, metavar="N", help="of a search without training, train the N best")
     parser.add_argument(
         "--constraint", action="append", default=[], metavar="BOUND",
@@ -194,6 +197,7 @@ def _json_argument(parser: argparse.ArgumentParser) -> None:
 
 def _run(given: argparse.Namespace) -> int:
     from searchkit.entry import DEFAULT_BUDGET, run
+    from searchkit.studies import load
 
     _check_plot(given)
     evaluations = given.budget if given.budget is not None or given.seconds is not None else DEFAULT_BUDGET
@@ -203,6 +207,7 @@ def _run(given: argparse.Namespace) -> int:
         data=given.data,
         objectives=_names(given.objectives),
         proxies=_names(given.proxies),
+        earlier=[load(name, given.storage) for name in given.earlier],
         screen=given.screen,
         verify=given.verify,
         constraints=_constraints(given.constraint),

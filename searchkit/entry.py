@@ -22,6 +22,7 @@ import numpy as np
 
 from searchkit import plugins
 from searchkit.budget import Budget, read_budget
+from searchkit.earlier import read_earlier
 from searchkit.errors import SearchkitError, UnknownNameError
 from searchkit.executors import open_executor
 from searchkit.fingerprint import fingerprint
@@ -35,6 +36,7 @@ from searchkit.reachable import check_bounds
 from searchkit.result import Result
 from searchkit.search import Callback, Search
 from searchkit.space import Space
+from searchkit.start import read_start
 from searchkit.storage import Memory, OptunaRecord, Record
 from searchkit.task import Task, function_task
 
@@ -45,13 +47,15 @@ log = logging.getLogger("searchkit")
 
 
 def run(
-    strategy: str | Callable[[Problem], Strategy] = "nsga2",
+    strategy: Any = "auto",
     *,
     space: str | Space | None = None,
     data: Any = None,
     objectives: Any = None,
     constraints: dict[Any, Any] | None = None,
     proxies: Any = (),
+    start: Any = None,
+    earlier: Any = None,
     screen: int | None = None,
     verify: int | None = None,
     budget: Any = DEFAULT_BUDGET,
@@ -77,8 +81,10 @@ def run(
     The same call again continues where it stopped, and evaluates nothing twice.
 
     Args:
-        strategy: a name (see ``searchkit.plugins.names("strategy")``), or a callable that makes a strategy from a
-            :class:`~searchkit.problem.Problem`, such as ``functools.partial(NSGA2, population=50)``.
+        strategy: a name (see ``searchkit.plugins.names("strategy")``); "auto" picks one by budget, space and
+            objectives, and ``result.strategy`` says which and why. Or an Optuna sampler, a pymoo algorithm, or a
+            callable that makes a strategy from a :class:`~searchkit.problem.Problem`, such as
+            ``functools.partial(NSGA2, population=50)``.
         space: a name, a :class:`Space`, or a :class:`NetworkSpace`; a small NAS-Bench-201 where not given.
         data: see :func:`searchkit.load_data`; scikit-learn's digits where not given.
         objectives: names of metrics (accuracy, params, macs, peak_memory, latency_ms) or :class:`Metric` objects;
@@ -90,6 +96,10 @@ def run(
             proposed than is evaluated, the proxy layer picks (:mod:`searchkit.signals`), and ``result.signals`` says
             what each was worth. Any proxy's name is an objective too: ``objectives=("naswot", "params")`` searches
             without training.
+        start: candidates to begin with: dictionaries of choices, rows of codes, or a :class:`Result`, whose front they
+            are. They are evaluated first and count in the budget.
+        earlier: what is known already: the :class:`Result` of a study over the same choices, or several, also on other
+            data. What each would predict joins the proxies, and loses its weight where it misleads.
         screen: candidates scored by the proxies for each one that is evaluated; 16 where not given.
         verify: of a search without training, train the best so many: ``result.verified``.
         budget: evaluations (40), or ``{"evaluations": n, "seconds": s}``; counted over the whole study.
@@ -106,9 +116,10 @@ def run(
             of the images), width (a factor on the space's choice or option of that name) and data (a fraction of the
             train part); "default" is a tenth and a third of the epochs. After a rung, a candidate of the first third of
             all that got there (:mod:`searchkit.ladder`) goes on; another ends as "dropped": it counts in the budget and
-            stands in the history, with what the rungs were worth, and never on the front, and a strategy learns of it
-            no more than of a failed one. One rung leaves about a third for the full training and two a ninth, so the
-            budget should be larger than without. Give a ``batch`` of several: they are compared with each other, too.
+            stands in the history, with what the rungs were worth, and never on the front; bo and the proxy layer learn
+            from what its last rung lets expect, other strategies take it for a failed one. One rung leaves about a
+            third for the full training and two a ninth, so the budget should be larger than without. Give a ``batch``
+            of several: they are compared with each other, too.
         time_limit: seconds a training may take, each rung's by itself; beyond, the candidate has failed.
         callbacks: called as ``callback(trial, trials)`` after every candidate; raise ``StopSearch`` to end.
         progress: show a progress bar; where not given, only in a terminal.
@@ -136,6 +147,9 @@ def run(
         from searchkit.networks import network_task
 
         task = network_task(space, data, objectives, constraints, device, seed, epochs, time_limit, verify, ladder)
+    first = read_start(start, task.space)
+    counted = task.counted(task.space.sample(1, np.random.default_rng(0))) if task.counted else ()
+    signals += read_earlier(earlier, task.space, task.goals, counted)
     if signals:
         task = replace(task, identity=task.identity | {"proxies": [name_of(proxy) for proxy in signals]})
     in_memory = isinstance(storage, str) and storage == "memory"
@@ -147,6 +161,7 @@ def run(
         budget=limits.evaluations,
         known=task.known,
         listable=task.listable,
+        proxies=bool(signals),
     )
     if task.counted is not None:
         check_bounds(problem, task.goals.bounds, task.counted)
@@ -160,7 +175,9 @@ def run(
         call |= {"verify": verify}
     if task.ladder is not None:
         call |= {"ladder": [rung.given for rung in task.ladder.rungs]}
-    header = plain(_header(task, strategy, seed, limits, call))
+    why = getattr(begun, "why", "")
+    chosen = f"{getattr(begun, 'choice', '')}: {why}" if why else _strategy_name(strategy)
+    header = plain(_header(task, strategy, chosen, seed, limits, call))
     with ExitStack() as stack:
         if task.in_folder is not None and in_memory:
             folder = Path(tempfile.mkdtemp(prefix="searchkit-"))
@@ -174,6 +191,8 @@ def run(
         record: Record = Memory() if in_memory else OptunaRecord(storage, name, task.space, task.goals, header)
         stack.callback(record.close)
         _continue(record, name, header)
+        if why:
+            log.info("strategy 'auto' takes %s", chosen)
         result = Result(task.space, task.goals, record.trials, name, "not begun", header["context"], task.folder)
         own = 1 if evaluate is None else int(getattr(begun, "batch", 1))
         size = batch or max(workers.workers, own)
@@ -181,7 +200,19 @@ def run(
         judge = None if scorer is None else open_screen(task, problem, scorer, record, screen, seed, signals)
         watching = (*task.callbacks, bar.update, *watchers)
         search = Search(
-            problem, begun, task.goals, task.costs, workers, record, limits, size, seed, watching, judge, task.ladder
+            problem,
+            begun,
+            task.goals,
+            task.costs,
+            workers,
+            record,
+            limits,
+            size,
+            seed,
+            watching,
+            judge,
+            task.ladder,
+            first,
         )
         result.stopped = search.run()
         if judge is not None:
@@ -200,6 +231,9 @@ def _factory(strategy: Any) -> Callable[[Problem], Strategy]:
     if isinstance(strategy, str):
         found: Callable[[Problem], Strategy] = plugins.resolve("strategy", strategy)
         return found
+    adapted = plugins.adapt(strategy)
+    if adapted is not None:
+        return adapted
     if callable(strategy):
         return strategy  # type: ignore[no-any-return]
     raise UnknownNameError.of("strategy", strategy, plugins.names("strategy"))
@@ -266,7 +300,7 @@ def _continue(record: Record, name: str, header: dict[str, Any]) -> None:
         record.note("latest", header["context"])
 
 
-def _header(task: Task, strategy: Any, seed: int, budget: Budget, call: dict[str, Any]) -> dict[str, Any]:
+def _header(task: Task, strategy: Any, chosen: str, seed: int, budget: Budget, call: dict[str, Any]) -> dict[str, Any]:
     """What the record keeps of the search: to compare, and to show it or go on without the call."""
     from searchkit import __version__
 
@@ -277,6 +311,7 @@ def _header(task: Task, strategy: Any, seed: int, budget: Budget, call: dict[str
         "context": task.context
         | {
             "strategy": strategy if isinstance(strategy, str) else None,
+            "chosen": chosen,
             "strategy_function": None if isinstance(strategy, str) else fingerprint(strategy),
             "budget": {"evaluations": budget.evaluations, "seconds": budget.seconds},
             "bounds": {

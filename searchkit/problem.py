@@ -24,6 +24,7 @@ class Problem:
         budget: how many candidates will be evaluated in all, where that is known; a hint for sizes.
         known: ``(n, d) -> (n, c0)``, violations that need no evaluation (bounds on params and MACs); a candidate
             that breaks one is never evaluated, so a strategy should not propose it.
+        proxies: whether the proxy layer judges what is proposed; a hint.
         listable: up to so many combinations all candidates may be listed (and ``known`` be asked of each).
     """
 
@@ -33,6 +34,7 @@ class Problem:
     budget: int | None = None
     known: Callable[[Codes], Floats] | None = None
     listable: int = LISTABLE
+    proxies: bool = False
     _cache: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def excess(self, codes: Codes) -> Floats:
@@ -143,11 +145,9 @@ class Strategy(Protocol):
 def distinct(problem: Problem, proposals: Codes, seen: set[bytes]) -> Codes:
     """The proposals that are not seen and not repeated; canonical, order kept; not checked against known bounds."""
     codes = problem.space.canonical(proposals)
-    fresh: dict[bytes, int] = {}
-    for i, key in enumerate(keys(codes)):
-        if key not in seen and key not in fresh:
-            fresh[key] = i
-    return codes[list(fresh.values())]
+    rows = keys(codes)
+    first = dict(zip(reversed(rows), range(len(rows) - 1, -1, -1), strict=True))
+    return codes[sorted(i for key, i in first.items() if key not in seen)]
 
 
 def first_allowed(problem: Problem, codes: Codes, n: int) -> Codes:

@@ -30,6 +30,7 @@ class Result:
             choices, and ``trial``, its number in the history.
         history: DataFrame, one row per candidate in the order of asking, with its state and reason.
         stopped: why the search ended.
+        strategy: that proposed the candidates; with "auto", why it.
         name: of the study.
         trials: the history as objects.
     """
@@ -49,6 +50,10 @@ class Result:
         self.test_accuracy: dict[int, float] = {}
         self.verifications: dict[int, dict[str, Any]] = {}
         self.trust: list[dict[str, Any]] | None = None
+
+    @property
+    def strategy(self) -> str:
+        return str(self.context.get("chosen") or self.context.get("strategy") or "a strategy of your own")
 
     def __repr__(self) -> str:
         counts = {state: sum(trial.state is state for trial in self.trials) for state in State}

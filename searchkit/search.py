@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Protocol
 
@@ -17,7 +17,7 @@ from searchkit.errors import SearchFailedError, StopSearch
 from searchkit.executors import Elsewhere, Here, Workers
 from searchkit.ladder import Ladder
 from searchkit.objectives import Goals
-from searchkit.problem import Problem, Strategy, complete
+from searchkit.problem import Problem, Strategy, complete, distinct
 from searchkit.screening import Screen
 from searchkit.space import Codes, keys
 from searchkit.storage import Record
@@ -25,6 +25,8 @@ from searchkit.threads import one_blas_thread
 from searchkit.trial import State, Trial, observe
 
 FIRST = 3  # where so many candidates fail and none has succeeded, the fault is not theirs
+QUICK = 20  # of a function that fails quickly: it may be one that fails for most candidates
+PATIENCE = 5.0  # seconds that quick failures take together, at most
 
 Callback = Callable[[Trial, Sequence[Trial]], None]
 
@@ -49,6 +51,7 @@ class Search:
         batch: candidates asked for at once.
         screen: picks what is evaluated among more that are proposed, by the proxy layer; None: all that is proposed is.
         ladder: cheap evaluations that a candidate has to pass before the full one; None: there are none.
+        start: ``(s, d)`` candidates that are evaluated before any that the strategy proposes.
         callbacks: called with every finished trial and the list of all.
     """
 
@@ -64,6 +67,7 @@ class Search:
     callbacks: Sequence[Callback] = ()
     screen: Screen | None = None
     ladder: Ladder | None = None
+    start: Codes = field(default_factory=lambda: np.empty((0, 0), dtype=np.int64))
 
     def run(self) -> str:
         """Search until the budget is spent; returns why it ended.
@@ -109,6 +113,9 @@ class Search:
 
     def _tell(self, trials: Sequence[Trial]) -> None:
         told = observe(trials, self.goals)
+        if self.ladder is not None:
+            before = [trial for trial in self.record.trials if trial.batch <= trials[0].batch]
+            told = replace(told, hints=self.ladder.hints(trials, before, self.goals))
         with one_blas_thread():
             self.strategy.tell(told)
             if self.screen is not None:
@@ -125,13 +132,10 @@ class Search:
             size = min(size, self.budget.evaluations - self._n_done)
         if len(begun) < size:  # asking again brings the same batch, of which a killed process wrote a part
             rng = np.random.default_rng([self.seed, number])
-            none = np.empty((0, self.problem.space.n_choices), dtype=np.int64)
-            n_asked = self.screen.proposals(size) if self.screen else size
-            with one_blas_thread():
-                codes = self.problem.space.check(self.strategy.ask(n_asked, rng, none))
-                if self.screen is not None:
-                    known = self._seen.difference(key for trial in begun for key in keys(trial.code[None]))
-                    codes = self.screen.pick(codes, size, known, rng)
+            before = self._seen.difference(key for trial in begun for key in keys(trial.code[None]))
+            codes = self._begin(size, before)
+            if len(codes) < size:
+                codes = np.concatenate([codes, self._propose(size - len(codes), codes, before, rng)])
             codes = complete(self.problem, codes, min(len(codes), size - len(begun)), self._seen, rng)
             self._seen.update(keys(codes))
             total, first = len(begun) + len(codes), len(self.record.trials)
@@ -141,6 +145,21 @@ class Search:
             if len(codes):
                 self.record.ask(begun[-len(codes) :])
         return begun
+
+    def _begin(self, n: int, before: set[bytes]) -> Codes:
+        """The next n candidates of the start that were not asked for in an earlier batch."""
+        if not len(self.start):
+            return np.empty((0, self.problem.space.n_choices), dtype=np.int64)
+        return distinct(self.problem, self.start, before)[:n]
+
+    def _propose(self, n: int, pending: Codes, before: set[bytes], rng: np.random.Generator) -> Codes:
+        """What the strategy asks for, or what the proxy layer picks of more that it asks for."""
+        n_asked = self.screen.proposals(n) if self.screen else n
+        with one_blas_thread():
+            codes = self.problem.space.check(self.strategy.ask(n_asked, rng, pending))
+            if self.screen is not None:
+                codes = self.screen.pick(codes, n, before.union(keys(pending)), rng)
+        return codes
 
     def _evaluate(self, trials: Sequence[Trial]) -> None:
         """Costs first, here; then those that keep their bounds, on the executor; by way of the ladder, together."""
@@ -224,12 +243,17 @@ class Search:
             callback(trial, self.record.trials)
         if state is State.FAILED:
             self._failures.append(trial)
-            if len(self._failures) >= FIRST and not self._succeeded:
-                first = self._failures[0]
+            if len(self._failures) >= self._enough() and not self._succeeded:
+                n, first = len(self._failures), self._failures[0]
                 raise SearchFailedError(
-                    f"the first {FIRST} candidates all failed, so the search stops. The first: {first.reason}\n"
+                    f"the first {n} candidates all failed, so the search stops. The first: {first.reason}\n"
                     f"{first.traceback or ''}".rstrip()
                 )
+
+    def _enough(self) -> int:
+        """Failures without a success that end the search: up to a quarter of the budget where they cost nothing."""
+        quick = self.costs is None and sum(trial.seconds for trial in self._failures) < PATIENCE
+        return max(FIRST, min(QUICK, (self.budget.evaluations or 0) // 4)) if quick else FIRST
 
     def _elapsed(self) -> float:
         return self._before + time.perf_counter() - self._began

@@ -44,9 +44,9 @@ def search(function=fine, **given):
     ("given", "error", "words"),
     [
         (
-            {"strategy": "nsga3"},
+            {"strategy": "nsga22"},
             UnknownNameError,
-            r"unknown strategy 'nsga3': choose from .*nsga2.*Did you mean 'nsga2'",
+            r"unknown strategy 'nsga22': choose from .*nsga2.*Did you mean 'nsga2'",
         ),
         ({"strategy": 7}, UnknownNameError, r"unknown strategy 7"),
         ({"space": "nasbench201"}, UnknownNameError, r"unknown space 'nasbench201'.*Did you mean 'nas-bench-201'"),

@@ -23,7 +23,7 @@ def test_the_python_of_the_readme_runs(tmp_path: Path, monkeypatch) -> None:
     run = searchkit.run
 
     def small(*args, **given):
-        less = {"budget": 2} | ({} if "evaluate" in given else {"epochs": 1})
+        less = {"budget": 6} if "evaluate" in given else {"budget": 2, "epochs": 1}
         return run(*args, **(given | less))
 
     monkeypatch.setattr(searchkit, "run", small)
@@ -35,7 +35,7 @@ def test_the_python_of_the_readme_runs(tmp_path: Path, monkeypatch) -> None:
         "accuracies": np.random.default_rng(0).random(50),
         "my_function": lambda choices: {"loss": choices["lr"], "seconds": choices["trees"]},
     }
-    assert len(BLOCKS) == 6
+    assert len(BLOCKS) == 7
     quick = DNASetting(epochs=1, steps=2, images=64, rated=32, recalibrated=32, teacher_epochs=1)
     monkeypatch.setattr("searchkit.proxies.block_ratings.DNASetting", lambda: quick)
     for block in BLOCKS:

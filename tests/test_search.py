@@ -96,10 +96,13 @@ def test_a_failing_candidate_is_recorded_with_its_reason_and_the_search_goes_on(
 
 
 @pytest.mark.parametrize("strategy", ["bo", "nsga2", "random", "tpe"])
-def test_if_the_first_three_all_fail_the_search_stops_with_the_first_error(strategy):
+def test_if_the_first_candidates_all_fail_the_search_stops_with_the_first_error(strategy, monkeypatch):
     def broken(choices):
         raise RuntimeError(f"bug {choices['a']}")
 
+    with pytest.raises(SearchFailedError, match=r"first 5 candidates all failed.*RuntimeError: bug \d"):
+        search(broken, strategy)  # a quarter of 20: failures that cost nothing
+    monkeypatch.setattr("searchkit.search.PATIENCE", 0.0)
     with pytest.raises(SearchFailedError, match=r"first 3 candidates all failed.*RuntimeError: bug \d"):
         search(broken, strategy)
 

@@ -15,8 +15,8 @@ from searchkit.testing import STRATEGY_CHECKS
 NAMES = plugins.names("strategy")
 
 
-def test_the_four_strategies_are_registered():
-    assert {"bo", "nsga2", "random", "tpe"} <= set(NAMES)
+def test_the_strategies_are_registered():
+    assert {"bo", "evolution", "exact", "nsga2", "nsga3", "random", "tpe"} <= set(NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)

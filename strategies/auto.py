@@ -1,0 +1,57 @@
+"""A portfolio: takes the strategy that suits the search, and says which and why.
+
+The rules follow what benchmarks/compare.py measured (docs/benchmarks.md): model-based search is ahead wherever an
+evaluation costs more than the fraction of a second that it thinks; evolution costs microseconds a candidate.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from searchkit import plugins
+from searchkit.observations import Observations
+from searchkit.problem import Problem, Strategy
+from searchkit.space import Codes
+
+MODELLED = 500  # evaluations up to which a model is asked before each; it then takes about a second to answer
+FEW = 3  # objectives that non-domination still tells apart
+
+
+class Auto:
+    """Whatever :func:`choose` picks for the problem.
+
+    Attributes:
+        choice: name of the strategy.
+        why: one sentence.
+        batch: as the strategy's own.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        self.choice, self.why = choose(problem)
+        self._strategy: Strategy = plugins.resolve("strategy", self.choice)(problem)
+        self.batch = int(getattr(self._strategy, "batch", 1))
+
+    def ask(self, n: int, rng: np.random.Generator, pending: Codes) -> Codes:
+        """Up to n new candidates; see :class:`searchkit.problem.Strategy`."""
+        return self._strategy.ask(n, rng, pending)
+
+    def tell(self, told: Observations) -> None:
+        """Learn one batch of outcomes."""
+        self._strategy.tell(told)
+
+
+def choose(problem: Problem) -> tuple[str, str]:
+    """The name of a strategy, and why it: by budget, size of the space, objectives and proxies."""
+    size, budget, k = problem.space.size, problem.budget, problem.n_objectives
+    if budget is not None and size <= budget:
+        return "random", f"{budget} evaluations are enough for all {size} combinations, in whatever order"
+    beside = "; the proxies judge what it proposes" if problem.proxies else ""
+    if budget is None or budget <= MODELLED:
+        count = "a budget in seconds" if budget is None else f"{budget} evaluations"
+        return "bo", f"for {count} a model of what was evaluated finds better candidates than evolution{beside}"
+    reason = f"{budget} evaluations are many, and a model of them all would think longer than evolution needs"
+    if k > FEW:
+        return "nsga3", f"{reason}; {k} objectives need reference directions, since most candidates are on the front"
+    if k > 1:
+        return "nsga2", f"{reason}{beside}"
+    return "evolution", f"{reason}; with one objective, ageing keeps it from settling too early{beside}"

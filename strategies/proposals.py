@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from searchkit.errors import SpaceError
 from searchkit.feasibility import Failures, fill
 from searchkit.observations import Observations
 from searchkit.problem import Problem, distinct, first_allowed
 from searchkit.space import Codes, keys
+from searchkit.start import read_start
 
 Start = npt.ArrayLike | Iterable[Mapping[str, Any]] | None
 Draw = Callable[[int, np.random.Generator], Codes]
@@ -37,7 +37,8 @@ class Proposals:
         self.problem = problem
         self.seen: set[bytes] = set()
         self.failures = Failures(problem)
-        self._start = _read(problem, start)
+        codes = read_start(start, problem.space)
+        self._start = codes[problem.allowed(codes)] if len(codes) else codes
 
     def tell(self, told: Observations) -> None:
         """Remember what need not be proposed again, and what failed."""
@@ -68,16 +69,3 @@ class Proposals:
             taken.update(keys(drawn))
             codes = np.concatenate([codes, drawn]) if len(codes) else drawn
         return fill(model, codes, n, seen, rng)
-
-
-def _read(problem: Problem, start: Any) -> Codes:
-    codes = np.empty((0, problem.space.n_choices), dtype=np.int64)
-    try:
-        rows = [start] if isinstance(start, Mapping) else [] if start is None else list(start)
-        if any(isinstance(row, Mapping) for row in rows):
-            codes = problem.space.encode(rows)
-        elif rows:
-            codes = problem.space.check(np.array(rows))
-    except (SpaceError, ValueError, TypeError, AttributeError) as error:
-        raise SpaceError(f"start is a list of dictionaries or of rows of codes: {error}") from error
-    return distinct(problem, codes[problem.allowed(codes)], set()) if len(codes) else codes

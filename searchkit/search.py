@@ -17,7 +17,7 @@ from searchkit.errors import SearchFailedError, StopSearch
 from searchkit.executors import Elsewhere, Here, Workers
 from searchkit.ladder import Ladder
 from searchkit.objectives import Goals
-from searchkit.problem import Problem, Strategy, complete, distinct
+from searchkit.problem import Problem, Strategy, complete, distinct, first_allowed
 from searchkit.screening import Screen
 from searchkit.space import Codes, keys
 from searchkit.storage import Record
@@ -147,10 +147,10 @@ class Search:
         return begun
 
     def _begin(self, n: int, before: set[bytes]) -> Codes:
-        """The next n candidates of the start that were not asked for in an earlier batch."""
+        """The next n candidates of the start that were not asked for in an earlier batch, and may be evaluated."""
         if not len(self.start):
             return np.empty((0, self.problem.space.n_choices), dtype=np.int64)
-        return distinct(self.problem, self.start, before)[:n]
+        return first_allowed(self.problem, distinct(self.problem, self.start, before), n)
 
     def _propose(self, n: int, pending: Codes, before: set[bytes], rng: np.random.Generator) -> Codes:
         """What the strategy asks for, or what the proxy layer picks of more that it asks for."""

@@ -69,10 +69,10 @@ class BO:
         for code in pending:
             acquisition.believe(code)
         chosen = np.empty((0, self.problem.space.n_choices), dtype=np.int64)
-        daring = float(rng.random())
-        pool = self._hopeful(self._pool(seen, rng), daring)
+        caution = float(rng.random()) ** 0.25  # near 1: most that is expected to fail would look best, being unknown
+        pool = self._hopeful(self._pool(seen, rng), caution)
         for _ in range(n):
-            best = self._climb(pool, acquisition, seen, daring)
+            best = self._climb(pool, acquisition, seen, caution)
             if not len(best):
                 break
             chosen = np.concatenate([chosen, best])
@@ -108,14 +108,14 @@ class BO:
         everything = self.problem.everything() if len(found) < self.pool // 4 else None
         return found if everything is None else distinct(self.problem, everything, seen)
 
-    def _hopeful(self, codes: Codes, daring: float) -> Codes:
+    def _hopeful(self, codes: Codes, caution: float) -> Codes:
         """Those that have a chance not to fail; one threshold for a whole batch.
 
         Where nobody came back from, a model promises much: among thousands that will fail, some would always be tried.
         """
-        return codes[self._failures.model.keep(codes) >= daring]
+        return codes[self._failures.model.keep(codes) >= caution]
 
-    def _climb(self, pool: Codes, score: Acquisition, seen: set[bytes], daring: float) -> Codes:
+    def _climb(self, pool: Codes, score: Acquisition, seen: set[bytes], caution: float) -> Codes:
         """The best ``(1, d)`` that single changes reach from the five best of the pool; empty if none is allowed."""
         if not len(pool):
             return pool
@@ -125,7 +125,7 @@ class BO:
         best, value = top[:1], float(score(top[:1])[0])
         for _ in range(STEPS):
             near = distinct(self.problem, np.concatenate([self.problem.space.neighbours(code) for code in top]), seen)
-            near = self._hopeful(near, daring)
+            near = self._hopeful(near, caution)
             if not len(near):
                 break
             values = score(near)

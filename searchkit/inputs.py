@@ -7,10 +7,11 @@ import numpy as np
 from searchkit.additive import Blocks, blocks_of
 from searchkit.errors import SpaceError
 from searchkit.kernels import NEAR, SUM, ByChoice, Kernel
-from searchkit.space import Codes, Floats, Space
+from searchkit.space import Codes, Floats, Space, keys
 from searchkit.structure import structure
 
 SAMPLE = 256  # random candidates that features are scaled by
+REMEMBERED = 20_000  # combinations of a space whose candidates' features are kept
 
 
 class Inputs:
@@ -33,12 +34,29 @@ class Inputs:
         widths, of = _by_choice(space)
         self._widths = widths
         self.kernels: tuple[Kernel, ...] = (NEAR, ByChoice(of), SUM)
+        self._rows: dict[bytes, int] = {}
+        self._known: list[Floats] = []
         sample = space.sample(SAMPLE, np.random.default_rng(20_240_229))
         self._near = _moments(structure(space, sample))
         self._sum = _moments(self._parts(sample))
 
     def __call__(self, codes: Codes) -> list[Floats]:
-        """One ``(n, p)`` matrix per kernel."""
+        """One ``(n, p)`` matrix per kernel; of a small space each candidate's are made once."""
+        if self.space.size > REMEMBERED:
+            return self._made(codes)
+        found = keys(codes)
+        new = list({key: i for i, key in enumerate(found) if key not in self._rows}.values())
+        if new or not self._known:
+            made = self._made(codes[new])
+            n = len(self._rows)
+            self._rows.update((found[i], n + place) for place, i in enumerate(new))
+            self._known = (
+                [np.concatenate(pair) for pair in zip(self._known, made, strict=True)] if self._known else made
+            )
+        rows = np.array([self._rows[key] for key in found], dtype=np.int64)
+        return [group[rows] for group in self._known]
+
+    def _made(self, codes: Codes) -> list[Floats]:
         near, parts = structure(self.space, codes), self._parts(codes)
         scaled = [(x - mean) * scale for x, (mean, scale) in ((near, self._near), (parts, self._sum))]
         return [scaled[0] / np.sqrt(2), self.space.features(codes) * self._widths, scaled[1]]

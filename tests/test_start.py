@@ -163,7 +163,14 @@ def test_interrupted_among_them_it_goes_on_to_the_same_history(
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 @pytest.mark.parametrize(
-    ("kind", "count"), [("evaluation", 1), ("evaluation", 5), ("evaluation", 7), ("write", 2), ("write", 4)]
+    ("kind", "count"),
+    [
+        ("evaluation", 1),
+        ("evaluation", 5),
+        ("evaluation", 7),
+        ("write", 2),
+        ("write", 7),
+    ],  # 7: asks for the second four
 )
 @pytest.mark.parametrize("batch", [1, 4])
 def test_killed_among_them_it_goes_on_to_the_same_history(batch: int, kind: str, count: int, tmp_path: Path) -> None:

@@ -197,7 +197,11 @@ def run(
         own = 1 if evaluate is None else int(getattr(begun, "batch", 1))
         size = batch or max(workers.workers, own)
         bar = stack.enter_context(Progress(progress, task.goals, limits, record.trials))
-        judge = None if scorer is None else open_screen(task, problem, scorer, record, screen, seed, signals)
+        judge = (
+            None
+            if scorer is None
+            else open_screen(task, problem, scorer, record, screen, seed, signals, getattr(begun, "models", False))
+        )
         watching = (*task.callbacks, bar.update, *watchers)
         search = Search(
             problem,

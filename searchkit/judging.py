@@ -64,16 +64,23 @@ def open_scorer(
 
 
 def open_screen(
-    task: Task, problem: Problem, scorer: Scorer, record: Record, factor: int, seed: int, proxies: Sequence[Any]
+    task: Task,
+    problem: Problem,
+    scorer: Scorer,
+    record: Record,
+    factor: int,
+    seed: int,
+    proxies: Sequence[Any],
+    turns: bool = False,
 ) -> Screen:
-    """The proxy layer, with the scores that the record holds."""
+    """The proxy layer, with the scores that the record holds; see :class:`Screen` for ``turns``."""
     images = getattr(task.images, "fingerprint", None)
     kept = Kept(record, scorer, fingerprint(list(proxies), images, task.space.describe(), seed))
     signals = Signals(
         task.space, scorer.names, scorer, task.goals, known=task.counted, baselines=_counts(task.space), seed=seed,
         learners=scorer.learners,
     )  # fmt: skip
-    return Screen(problem, signals, factor, seed, kept)
+    return Screen(problem, signals, factor, seed, kept, turns)
 
 
 def _counts(space: Space) -> Known | None:

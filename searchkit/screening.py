@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from searchkit.storage import Record
 
 NOTE_SIZE = 50  # scores in one note of the record
+KNOWN = 20  # observations from which a strategy's own model has its turns
 SURE = 1e-6  # deviation of what is known exactly, of a unit range
 
 
@@ -68,6 +69,8 @@ class Screen:
     Attributes:
         factor: candidates that are scored for each one that is evaluated.
         seed: of the stream.
+        turns: from :data:`KNOWN` observations on, every other batch is what the strategy proposes first: of one that has a
+            model of its own, which may know better by then.
     """
 
     problem: Problem
@@ -75,6 +78,7 @@ class Screen:
     factor: int
     seed: int
     kept: Kept | None = None
+    turns: bool = False
     _told: list[Observations] = field(default_factory=list)
 
     def tell(self, told: Observations) -> None:
@@ -88,6 +92,8 @@ class Screen:
 
     def pick(self, proposed: Codes, n: int, seen: set[bytes], rng: np.random.Generator) -> Codes:
         """``(m, d)`` the n best of the pool, m < n only where no more are left."""
+        if self.turns and len(self._told) % 2 and sum(map(len, self._told)) >= KNOWN:
+            return first_allowed(self.problem, distinct(self.problem, proposed, seen), n)
         share = max(1, self.factor * n // 4)
         pool = distinct(self.problem, np.concatenate([proposed, self._stream(share)]), seen)
         if len(pool):

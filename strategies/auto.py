@@ -23,13 +23,14 @@ class Auto:
     Attributes:
         choice: name of the strategy.
         why: one sentence.
-        batch: as the strategy's own.
+        batch, models: as the strategy's own.
     """
 
     def __init__(self, problem: Problem) -> None:
         self.choice, self.why = choose(problem)
         self._strategy: Strategy = plugins.resolve("strategy", self.choice)(problem)
         self.batch = int(getattr(self._strategy, "batch", 1))
+        self.models = bool(getattr(self._strategy, "models", False))
 
     def ask(self, n: int, rng: np.random.Generator, pending: Codes) -> Codes:
         """Up to n new candidates; see :class:`searchkit.problem.Strategy`."""

@@ -37,6 +37,7 @@ class BO:
     """
 
     batch = 1
+    models = True  # its own proposals have their turns beside those of the proxy layer
 
     def __init__(
         self, problem: Problem, *, n_initial: int | None = None, pool: int = 2000, n_iterations: int = 40

@@ -235,6 +235,15 @@ def test_inputs_are_scaled_as_their_kernels_want_them() -> None:
     assert np.abs(parts.mean(axis=0)).max() < 0.15
 
 
+def test_inputs_of_a_candidate_do_not_depend_on_what_was_asked_before_or_beside_it() -> None:
+    codes, used = SPACE.enumerate(), Inputs(SPACE)
+    assert [group.shape[0] for group in used(codes[:0])] == [0, 0, 0]
+    for rows in ([5], [7, 5, 5, 2], list(range(20)), [], list(range(35, 0, -1))):
+        at_once = [group[rows] for group in Inputs(SPACE)(codes)]
+        for mine, theirs in zip(used(codes[rows]), at_once, strict=True):
+            assert np.array_equal(mine, theirs)
+
+
 def test_a_sum_of_choices_is_learned_from_few_of_its_candidates() -> None:
     space = Space([Choice(f"c{j}", range(4)) for j in range(4)])
     codes = space.enumerate()

@@ -162,28 +162,33 @@ def test_interrupted_among_them_it_goes_on_to_the_same_history(
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+@pytest.mark.parametrize("strategy", ["nsga2", "bo"])
 @pytest.mark.parametrize(
-    ("kind", "count"),
+    ("batch", "kind", "count"),
     [
-        ("evaluation", 1),
-        ("evaluation", 5),
-        ("evaluation", 7),
-        ("write", 2),
-        ("write", 7),
-    ],  # 7: asks for the second four
+        (1, "evaluation", 1),
+        (1, "evaluation", 7),
+        (1, "write", 4),
+        (4, "evaluation", 5),
+        (4, "write", 2),  # half of the first batch is on record
+        (4, "write", 7),  # and of the second, which the start and the strategy share
+    ],
 )
-@pytest.mark.parametrize("batch", [1, 4])
-def test_killed_among_them_it_goes_on_to_the_same_history(batch: int, kind: str, count: int, tmp_path: Path) -> None:
+def test_killed_among_them_it_goes_on_to_the_same_history(
+    batch: int, kind: str, count: int, strategy: str, tmp_path: Path
+) -> None:
+    given = {"strategy": strategy, "batch": batch, "budget": 12}
+
     def run(tick: Callable[[], None]) -> None:
         def counted(choices: dict) -> dict:
             tick()
             return evaluate(choices)
 
-        search(function=counted, storage=tmp_path, batch=batch, budget=12)
+        search(function=counted, storage=tmp_path, **given)
 
     in_a_process_that_is_killed(kind, count, "evaluation", run)
-    continued = search(storage=tmp_path, batch=batch, budget=12)
-    assert history(continued).equals(history(search(batch=batch, budget=12)))
+    continued = search(storage=tmp_path, **given)
+    assert history(continued).equals(history(search(**given)))
     assert begun(continued) == START
 
 

@@ -69,8 +69,8 @@ class Screen:
     Attributes:
         factor: candidates that are scored for each one that is evaluated.
         seed: of the stream.
-        turns: from :data:`KNOWN` observations on, every other batch is what the strategy proposes first: of one that has a
-            model of its own, which may know better by then.
+        turns: from :data:`KNOWN` observations on, every other batch is what the strategy proposes first: for one with
+            a model of its own, which may know better by then.
     """
 
     problem: Problem

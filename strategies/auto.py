@@ -11,10 +11,12 @@ import numpy as np
 from searchkit import plugins
 from searchkit.observations import Observations
 from searchkit.problem import Problem, Strategy
-from searchkit.space import Codes
+from searchkit.space import Codes, NetworkSpace
 
 MODELLED = 500  # evaluations up to which a model is asked before each; it then takes about a second to answer
 FEW = 3  # objectives that non-domination still tells apart
+BLOCKS = 200  # evaluations from which the blocks of a large modular space are known well enough to be solved for
+LARGE = 10**9
 
 
 class Auto:
@@ -46,6 +48,9 @@ def choose(problem: Problem) -> tuple[str, str]:
     size, budget, k = problem.space.size, problem.budget, problem.n_objectives
     if budget is not None and size <= budget:
         return "random", f"{budget} evaluations are enough for all {size} combinations, in whatever order"
+    if isinstance(problem.space, NetworkSpace) and problem.space.nodes and size > LARGE and (budget or 0) >= BLOCKS:
+        reason = f"{budget} evaluations are enough to learn what the blocks of this space are worth"
+        return "exact", f"{reason}, and under block values the best of all its networks are found exactly"
     beside = "; the proxies judge what it proposes" if problem.proxies else ""
     if budget is None or budget <= MODELLED:
         count = "a budget in seconds" if budget is None else f"{budget} evaluations"

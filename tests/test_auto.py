@@ -157,3 +157,13 @@ def test_without_a_name_a_longer_budget_finds_the_study_again(tmp_path: Path) ->
     assert more.name == first.name
     assert more.history.iloc[:10].equals(first.history)
     assert "auto" in first.name
+
+
+def test_a_large_modular_space_is_solved_by_its_blocks_where_the_budget_teaches_them() -> None:
+    from searchkit import load_space
+    from searchkit.strategies.auto import choose
+
+    space = load_space("mobilenet")
+    assert choose(Problem(space, 2, budget=300))[0] == "exact"
+    assert choose(Problem(space, 2, budget=100))[0] == "bo"
+    assert choose(Problem(load_space("macro"), 2, budget=300))[0] == "bo", "6,561 networks are not many"

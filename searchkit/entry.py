@@ -195,6 +195,8 @@ def run(
             log.info("strategy 'auto' takes %s", chosen)
         result = Result(task.space, task.goals, record.trials, name, "not begun", header["context"], task.folder)
         own = 1 if evaluate is None else int(getattr(begun, "batch", 1))
+        if signals and limits.evaluations:  # the proxy layer learns after every batch
+            own = min(own, max(1, limits.evaluations // 10))
         size = batch or max(workers.workers, own)
         bar = stack.enter_context(Progress(progress, task.goals, limits, record.trials))
         judge = (

@@ -133,10 +133,10 @@ def nsga2(repeats: int, skip_optuna: bool) -> None:
 
 def bo(repeats: int) -> None:
     print(f"\n## bo: one suggestion, two objectives, {D} choices x {OPTIONS}\n")
-    print("| observations | seconds (median) | of it in BoTorch, GPyTorch and torch | repeats |\n|---|---|---|---|")
+    print("| observations | seconds (median), fits of earlier suggestions kept | repeats |\n|---|---|---|")
     none = np.empty((0, D), dtype=np.int64)
     for n in (50, 100, 200):
-        seconds, shares = [], []
+        seconds = []
         for seed in range(repeats):
             problem = Problem(SPACE, 2)
             strategy = BO(problem)
@@ -146,25 +146,7 @@ def bo(repeats: int) -> None:
             start = time.perf_counter()
             strategy.ask(1, np.random.default_rng(seed), none)
             seconds.append(time.perf_counter() - start)
-            shares.append(in_libraries(lambda s=strategy, r=seed: s.ask(1, np.random.default_rng(r), none)))
-        print(f"| {n} | {statistics.median(seconds):.2f} | {statistics.median(shares):.0%} | {repeats} |")
-
-
-def in_libraries(work: Callable[[], Any]) -> float:
-    """Share of the time that is not spent in searchkit's own lines and numpy, by the profiler."""
-    import cProfile
-    import pstats
-
-    profile = cProfile.Profile()
-    profile.runcall(work)
-    stats: dict[Any, Any] = pstats.Stats(profile).stats  # type: ignore[attr-defined]
-    total = sum(row[2] for row in stats.values())
-    of_torch = sum(
-        row[2]
-        for (path, _, name), row in stats.items()
-        if any(part in path + name for part in ("torch", "linear_operator"))
-    )
-    return of_torch / total
+        print(f"| {n} | {statistics.median(seconds):.2f} | {repeats} |")
 
 
 def record(repeats: int) -> None:

@@ -125,27 +125,6 @@ def test_a_flipped_or_vanished_sign_loses_its_weight_within_20_observations(seed
         assert trust.rho == pytest.approx(spearmanr(column, good)[0])
 
 
-def test_the_gradient_of_the_fit_is_that_of_the_posterior(monkeypatch) -> None:
-    from scipy.optimize import approx_fprime
-
-    import searchkit.gaussian as module
-
-    rng = np.random.default_rng(0)
-    groups = [rng.normal(size=(15, 3)) / 2, rng.normal(size=(15, 2)) / 2]
-    seen = []
-    minimize = module.minimize
-
-    def spy(function, start, **given):
-        seen.append(function)
-        return minimize(function, start, **given)
-
-    monkeypatch.setattr(module, "minimize", spy)
-    fit(groups, rng.normal(size=15), rng.normal(size=15))
-    theta = rng.normal(size=7) * 0.3
-    numeric = approx_fprime(theta, lambda t: seen[0](t)[0], 1e-6)
-    assert np.allclose(seen[0](theta)[1], numeric, atol=1e-3)
-
-
 def test_the_process_follows_what_was_observed_and_is_unsure_elsewhere() -> None:
     x = np.linspace(-1, 1, 12)[:, None]
     model = fit([x], np.zeros(12), np.sin(3 * x[:, 0]))

@@ -23,6 +23,7 @@ from searchkit.strategies.gaussian_process import Column
 ALL = 60
 GROWTH = 1.05
 MOST = 250
+FEWER = 120  # that forms are compared on
 FORM_GROWTH = 1.5
 CLEARLY = 0.02  # in rank correlation
 
@@ -65,7 +66,7 @@ class Surrogate:
             self._forms[name, at] = forms[0] if len(forms) == 1 else self._best(groups, losses[:at], forms)
         form = self._forms[name, at]
         if (name, chosen, form) not in self._settings:
-            self._settings[name, chosen, form] = self._fit(groups, losses[:chosen], form).setting
+            self._settings[name, chosen, form] = self._fit(groups, losses[:chosen], form, MOST).setting
         kernels = [self.inputs.kernels[g] for g in form.groups]
         seen = [groups[g] for g in form.groups]
         known = np.zeros(n)
@@ -76,14 +77,14 @@ class Surrogate:
         """The form that ranks the observations best, each left out in turn; the first, unless one is clearly better."""
         worth = []
         for form in forms:
-            model = self._fit(groups, losses, form)
+            model = self._fit(groups, losses, form, FEWER)
             worth.append(rank_correlation(model.left_out()[0], model.y))
         best = int(np.argmax(worth))
         return forms[best if worth[best] > worth[0] + CLEARLY else 0]
 
-    def _fit(self, groups: list[Floats], losses: Floats, form: Form) -> Gaussian:
+    def _fit(self, groups: list[Floats], losses: Floats, form: Form, most: int) -> Gaussian:
         """The process of as many of the first observations as there are losses, or of those that tell most."""
-        rows = telling(losses, MOST)
+        rows = telling(losses, most)
         kernels = [self.inputs.kernels[g] for g in form.groups]
         seen = [groups[g][rows] for g in form.groups]
         gains = form.scale(losses)[rows]

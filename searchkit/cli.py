@@ -350,8 +350,6 @@ def _report(result: Result, given: argparse.Namespace) -> int:
         _print_json({"study": result.name, "stopped": result.stopped, "front": result.front.to_dict("records")})
     else:
         print(repr(result))
-        if ": " in result.strategy:  # chosen by "auto", with its reason
-            print("strategy", result.strategy)
         if found:
             print(result.front.to_string(), end="\n\n")
         _print_signals(result)

@@ -145,7 +145,7 @@ def _moments(trend: Additive) -> tuple[float, float]:
 
 
 def _tables(blocks: Blocks, fitted: Process, trend: Additive | None) -> Additive:
-    """The block values of a purely additive fitted."""
+    """The block values of a purely additive process."""
     per_feature = fitted.inputs.x.T @ fitted.alpha / fitted.unit
     per_feature *= fitted.scale / _scale(blocks)
     ends = np.cumsum([table.shape[1] for table in blocks.features])

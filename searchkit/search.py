@@ -132,7 +132,11 @@ class Search:
             size = min(size, self.budget.evaluations - self._n_done)
         if len(begun) < size:  # asking again brings the same batch, of which a killed process wrote a part
             rng = np.random.default_rng([self.seed, number])
-            before = self._seen.difference(key for trial in begun for key in keys(trial.code[None]))
+            before = (
+                self._seen
+            )  # not copied where nothing has to go: a search of single candidates asks thousands of times
+            if begun:
+                before = before.difference(key for trial in begun for key in keys(trial.code[None]))
             codes = self._begin(size, before)
             if len(codes) < size:
                 codes = np.concatenate([codes, self._propose(size - len(codes), codes, before, rng)])
@@ -158,7 +162,7 @@ class Search:
         with one_blas_thread():
             codes = self.problem.space.check(self.strategy.ask(n_asked, rng, pending))
             if self.screen is not None:
-                codes = self.screen.pick(codes, n, before.union(keys(pending)), rng)
+                codes = self.screen.pick(codes, n, before.union(keys(pending)) if len(pending) else before, rng)
         return codes
 
     def _evaluate(self, trials: Sequence[Trial]) -> None:

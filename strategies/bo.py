@@ -48,8 +48,7 @@ class BO:
             raise ValueError(f"n_initial {n_initial}, pool {pool}, n_iterations {n_iterations}: at least 2, 1 and 1")
         self.problem = problem
         self.n_initial, self.pool = n_initial, pool
-        self._inputs = Inputs(problem.space)
-        self._surrogate = Surrogate(self._inputs, n_iterations)
+        self._surrogate = Surrogate(Inputs(problem.space), n_iterations)
         self._failures = Failures(problem)
         self._seen: set[bytes] = set()
         self._told = Observations.empty(problem.space.n_choices, problem.n_objectives, problem.n_constraints)

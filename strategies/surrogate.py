@@ -139,5 +139,5 @@ def _halved(column: Floats) -> Floats:
     return scaled
 
 
-STRUCTURE, CHOICES, PARTS = 0, 1, 2  # places in Inputs.kernels
+STRUCTURE, PARTS = 0, 2  # places in Inputs.kernels
 FORMS = tuple(Form(scale, groups) for scale in (by_rank, by_value) for groups in ((STRUCTURE,), (STRUCTURE, PARTS)))

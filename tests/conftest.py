@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -24,3 +25,12 @@ def real_data() -> Callable[[str], Path]:
         return DATA / path
 
     return find
+
+
+@pytest.fixture(autouse=True)
+def _own_log_level() -> Iterator[None]:
+    """The command line, run in this process, turns the log on; the next test finds it as it was."""
+    log = logging.getLogger("searchkit")
+    level = log.level
+    yield
+    log.setLevel(level)

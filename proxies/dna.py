@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from searchkit.errors import ProxyError
-from searchkit.executors import open_executor
+from searchkit.executors import as_they_finish, open_executor
 from searchkit.fingerprint import fingerprint
 from searchkit.proxies.block_ratings import BlockRatings, Rated
 from searchkit.proxies.dna_block import BlockTask
@@ -67,7 +67,7 @@ class DNA(BlockRatings):
         found: dict[int, Rated] = {}
         try:
             jobs = [(np.array([i], dtype=np.int64), 0) for i in range(len(self.parts))]
-            for i, outcome in workers.run(jobs):
+            for i, outcome in as_they_finish(workers, jobs):
                 if outcome.reason is not None:
                     raise ProxyError(f"block '{self.parts[i].name}' was not rated: {outcome.reason}")
                 found[i] = _read_outcome(outcome.values)

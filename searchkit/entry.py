@@ -24,17 +24,18 @@ from searchkit import plugins
 from searchkit.budget import Budget, read_budget
 from searchkit.earlier import read_earlier
 from searchkit.errors import SearchkitError, UnknownNameError
-from searchkit.executors import open_executor
+from searchkit.executors import check_executor, open_executor
 from searchkit.fingerprint import fingerprint
 from searchkit.header import FORMAT, plain
 from searchkit.judging import name_of, open_scorer, open_screen, read_proxies, report
+from searchkit.ledger import Callback
 from searchkit.locations import check_name, check_storage, networks_folder
 from searchkit.objectives import Goals, check_constraints
 from searchkit.problem import Problem, Strategy
 from searchkit.progress import Progress
 from searchkit.reachable import check_bounds
 from searchkit.result import Result
-from searchkit.search import Callback, Search
+from searchkit.search import Search
 from searchkit.space import Space
 from searchkit.start import read_start
 from searchkit.storage import Memory, OptunaRecord, Record
@@ -63,6 +64,7 @@ def run(
     evaluate: Callable[[dict[str, Any]], dict[str, float]] | None = None,
     device: str = "auto",
     executor: Any = None,
+    workers: int | None = None,
     storage: Any = None,
     name: str | None = None,
     seed: int = 0,
@@ -103,9 +105,15 @@ def run(
         screen: candidates scored by the proxies for each one that is evaluated; 16 where not given.
         verify: of a search without training, train the best so many: ``result.verified``.
         budget: evaluations (40), or ``{"evaluations": n, "seconds": s}``; counted over the whole study.
-        batch: candidates asked for at once; one per worker for networks, the strategy's own for functions.
+        batch: candidates asked for at once, of which all are evaluated before the next are asked for. Where not given:
+            on one worker the strategy's own size for functions and one for networks; on several, each candidate by
+            itself as soon as a worker is free, so that a slow one holds nobody up. With a batch, the history depends on
+            the seed alone, whatever the executor; without, on which of those that ran side by side ended first.
         device: "auto" (CUDA where there is one, else CPU), "cpu", "cuda", "cuda:1".
-        executor: None (here, in order), a number of worker processes, or a ``concurrent.futures`` executor.
+        executor: None (here, in order), a number of worker processes, "ray" (a cluster; "ray://head:10001" at an
+            address), or an executor object: any of ``concurrent.futures``, Dask's, submitit's.
+        workers: candidates that an executor takes at the same time, where it does not say (submitit's) or says
+            otherwise.
         storage: None (``searchkit-runs/<name>.journal``), a folder, a ``.journal`` file, "memory", an SQLAlchemy URL,
             or an Optuna storage.
         name: of the study; made from the call where not given.
@@ -134,6 +142,8 @@ def run(
     _check_seconds(time_limit)
     watchers = _callbacks(callbacks)
     check_storage(storage)
+    check_executor(executor)
+    workers = _whole("workers", workers, 1)
     check_constraints(constraints)
     if name is not None:
         check_name(name)
@@ -186,18 +196,15 @@ def run(
             task = task.in_folder(task, folder)
         elif task.in_folder is not None:
             task = task.in_folder(task, networks_folder(storage, name))
-        workers = open_executor(executor, task.evaluate, task.needed, time_limit)
-        stack.callback(workers.close)
+        pool = open_executor(executor, task.evaluate, task.needed, time_limit, workers)
+        stack.callback(pool.close)
         record: Record = Memory() if in_memory else OptunaRecord(storage, name, task.space, task.goals, header)
         stack.callback(record.close)
         _continue(record, name, header)
         if why:
             log.info("strategy 'auto' takes %s", chosen)
         result = Result(task.space, task.goals, record.trials, name, "not begun", header["context"], task.folder)
-        own = 1 if evaluate is None else int(getattr(begun, "batch", 1))
-        if signals and limits.evaluations:  # the proxy layer learns after every batch
-            own = min(own, max(1, limits.evaluations // 10))
-        size = batch or max(workers.workers, own)
+        size = batch or (None if pool.workers > 1 else _batch_size(begun, evaluate is None, bool(signals), limits))
         bar = stack.enter_context(Progress(progress, task.goals, limits, record.trials))
         judge = (
             None
@@ -210,7 +217,7 @@ def run(
             begun,
             task.goals,
             task.costs,
-            workers,
+            pool,
             record,
             limits,
             size,
@@ -224,7 +231,9 @@ def run(
         if judge is not None:
             result.trust = report(judge, record)
         if task.verify is not None:
-            task.verify(result, record, lambda training: open_executor(executor, training, ("accuracy",), time_limit))
+            task.verify(
+                result, record, lambda training: open_executor(executor, training, ("accuracy",), time_limit, workers)
+            )
         if task.finish is not None and record.trials:
             task.finish(result, record)
         if in_memory and task.folder is not None:
@@ -256,6 +265,14 @@ def _begin(factory: Callable[[Problem], Strategy], problem: Problem, strategy: A
             f"strategy '{name}' made {begun!r}, which has no ask and tell; give a callable (problem) -> strategy"
         )
     return begun
+
+
+def _batch_size(strategy: Strategy, networks: bool, proxies: bool, budget: Budget) -> int:
+    """Candidates asked for at once where they are evaluated one after another."""
+    own = 1 if networks else int(getattr(strategy, "batch", 1))
+    if proxies and budget.evaluations:  # the proxy layer learns after every batch
+        own = min(own, max(1, budget.evaluations // 10))
+    return own
 
 
 def _whole(name: str, value: Any, least: int) -> int | None:

@@ -70,6 +70,10 @@ class TimeLimitError(CandidateError, TimeoutError):
     """A candidate that took longer than it was given."""
 
 
+class WorkerLostError(SearchkitError, RuntimeError):
+    """Whatever evaluated one candidate is gone, and with it the outcome; an executor's future raises it."""
+
+
 class SearchFailedError(SearchkitError, RuntimeError):
     """Every one of the first candidates failed: the fault is in what is evaluated, not in them."""
 

@@ -1,26 +1,56 @@
-"""Where candidates are evaluated: here and in order, in worker processes, or by any ``concurrent.futures`` executor."""
+"""What evaluates candidates for a search, and what ``executor=`` means."""
 
 from __future__ import annotations
 
-import contextlib
-import functools
 import operator
-import os
-import pickle
-import signal
-import threading
-import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ThreadPoolExecutor, wait
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol
 
+from searchkit import plugins
 from searchkit.attempt import Evaluate, Job, Outcome, attempt
-from searchkit.errors import SearchkitError
+from searchkit.elsewhere import Elsewhere, n_workers
+from searchkit.errors import SearchkitError, UnknownNameError
+from searchkit.workers import Workers
 
-_Task = tuple[Evaluate, tuple[str, ...], float | None]
 
-_task: _Task | None = None  # of a worker process
-_turn = threading.Lock()  # of evaluations that threads of one process must not run at the same time
+class Pool(Protocol):
+    """What evaluates jobs for a search.
+
+    Attributes:
+        workers: how many jobs it evaluates at the same time.
+    """
+
+    workers: int
+
+    def submit(self, number: int, job: Job) -> None:
+        """Take a job; ``number`` is the caller's name for it, unlike those of all jobs that are not back yet."""
+        ...
+
+    def wait(self) -> list[tuple[int, Outcome]]:
+        """``(number, outcome)`` of every job that is done and was not returned before; waits for one where none is."""
+        ...
+
+    def discard(self) -> None:
+        """Forget what was submitted: what has not begun need not."""
+        ...
+
+    def close(self) -> None:
+        """Stop what was started for the search."""
+        ...
+
+
+def as_they_finish(pool: Pool, jobs: Sequence[Job]) -> Iterator[tuple[int, Outcome]]:
+    """Evaluate jobs and yield ``(index of the job, outcome)``; where the caller stops, the rest is discarded."""
+    for i, job in enumerate(jobs):
+        pool.submit(i, job)
+    n = 0
+    try:
+        while n < len(jobs):
+            for done in pool.wait():
+                n += 1
+                yield done
+    finally:
+        pool.discard()
 
 
 class Here:
@@ -30,128 +60,80 @@ class Here:
 
     def __init__(self, evaluate: Evaluate, needed: tuple[str, ...], limit: float | None) -> None:
         self._task = (evaluate, needed, limit)
+        self._jobs: dict[int, Job] = {}
 
-    def run(self, jobs: Sequence[Job]) -> Iterator[tuple[int, Outcome]]:
-        """Yield ``(index of the job, outcome)`` as they finish."""
+    def submit(self, number: int, job: Job) -> None:
+        """Put it in the queue."""
+        self._jobs[number] = job
+
+    def wait(self) -> list[tuple[int, Outcome]]:
+        """Evaluate the first of the queue."""
         evaluate, needed, limit = self._task
-        for i, job in enumerate(jobs):
-            yield i, attempt(evaluate, job, needed, limit)
+        number = next(iter(self._jobs))
+        return [(number, attempt(evaluate, self._jobs.pop(number), needed, limit))]
+
+    def discard(self) -> None:
+        """Empty the queue."""
+        self._jobs.clear()
 
     def close(self) -> None:
         """Nothing to stop."""
 
 
-class Workers:
-    """Evaluates in n processes of one thread each, on loky; a worker that dies costs its own candidate only.
-
-    loky carries lambdas and functions of a script or a notebook to its workers, and needs no ``__main__`` guard.
-    """
-
-    def __init__(self, n: int, evaluate: Evaluate, needed: tuple[str, ...], limit: float | None) -> None:
-        self.workers = n
-        self._task = _packed((evaluate, needed, limit))
-        self._pool: Executor | None = None
-
-    def run(self, jobs: Sequence[Job]) -> Iterator[tuple[int, Outcome]]:
-        """Yield ``(index of the job, outcome)`` as they finish."""
-        done: set[int] = set()
-        try:
-            futures = {self._start().submit(_work, job): i for i, job in enumerate(jobs)}
-            for i, outcome in _as_they_finish(futures):
-                done.add(i)
-                yield i, outcome
-        except BrokenExecutor:  # all that was pending is lost with the pool: each runs again, alone
-            for i, job in enumerate(jobs):
-                if i not in done:
-                    yield i, self._alone(job)
-
-    def close(self) -> None:
-        """Stop the workers, also those in the middle of a candidate."""
-        if self._pool is not None:
-            self._pool.shutdown(wait=True, kill_workers=True)  # type: ignore[call-arg]  # loky's own
-            self._pool = None
-
-    def _alone(self, job: Job) -> Outcome:
-        self.close()
-        try:
-            return self._start().submit(_work, job).result()
-        except BrokenExecutor as error:
-            return Outcome(reason="its worker process died (out of memory?)", traceback=str(error))
-
-    def _start(self) -> Executor:
-        if self._pool is None:
-            from loky import ProcessPoolExecutor
-
-            threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-            self._pool = ProcessPoolExecutor(
-                self.workers, timeout=None, initializer=_prepare, initargs=(self._task, os.getpid()), env=threads
-            )
-        return self._pool
-
-
-class Elsewhere:
-    """Evaluates on a ``concurrent.futures.Executor`` that the user made (Dask's, loky's, submitit's, MPI's).
-
-    Threads get the task as it is; anything else gets it as bytes, so that lambdas reach any kind of process.
-    """
-
-    def __init__(
-        self, executor: Executor, evaluate: Evaluate, needed: tuple[str, ...], limit: float | None, workers: int = 1
-    ) -> None:
-        self.workers = workers
-        self._executor = executor
-        task = (evaluate, needed, limit)
-        self._task = task if isinstance(executor, ThreadPoolExecutor) else _packed(task)
-
-    def run(self, jobs: Sequence[Job]) -> Iterator[tuple[int, Outcome]]:
-        """Yield ``(index of the job, outcome)`` as they finish.
-
-        Raises:
-            SearchkitError: the executor is closed, or broke; those that had finished were yielded before.
-        """
-        futures: dict[Future[Outcome], int] = {}
-        refused: Exception | None = None
-        for i, job in enumerate(jobs):
-            try:
-                futures[self._executor.submit(_work_on, self._task, job)] = i
-            except Exception as error:  # closed or broken; each kind of executor raises its own
-                refused = error
-                break
-        try:
-            yield from _as_they_finish(futures)
-            if refused is not None:
-                raise refused
-        except Exception as error:  # never the candidate's: attempt() has caught those
-            said = str(error).partition("\n")[0]
-            raise SearchkitError(
-                f"the executor, a {type(self._executor).__name__}, no longer takes or returns work "
-                f"({type(error).__name__}: {said}); the record is intact, and the same call with a working executor "
-                "continues"
-            ) from error
-
-    def close(self) -> None:
-        """The executor belongs to the user and stays open."""
-
-
 def open_executor(
-    executor: Any, evaluate: Evaluate, needed: tuple[str, ...], limit: float | None = None
+    executor: Any, evaluate: Evaluate, needed: tuple[str, ...], limit: float | None = None, workers: int | None = None
 ) -> Here | Workers | Elsewhere:
-    """What ``executor=`` means: None here and in order, a number of processes, or an executor object.
+    """What ``executor=`` means: None here and in order, a number of processes, a registered name, or an object.
+
+    Args:
+        workers: jobs at the same time, where an executor does not say or says otherwise.
 
     Raises:
         SearchkitError: it is none of these, or ``evaluate`` cannot be sent to another process.
     """
+    n = _whole(executor)
+    if workers is not None and (executor is None or n is not None):
+        raise SearchkitError(
+            f"workers={workers} says how many candidates an executor takes at the same time, and executor={executor!r} "
+            f"is none: write executor={workers} for so many processes"
+        )
     if executor is None:
         return Here(evaluate, needed, limit)
-    n = _whole(executor)
     if n is not None and n > 0:
         return Workers(n, evaluate, needed, limit)
-    if callable(getattr(executor, "submit", None)):
-        workers = getattr(executor, "_max_workers", 1)
-        return Elsewhere(executor, evaluate, needed, limit, workers if isinstance(workers, int) else 1)
-    raise SearchkitError(
-        f"executor {executor!r} is not known: give None, a number of processes, or a concurrent.futures executor"
-    )
+    named = isinstance(executor, str)
+    opened = _named(executor) if named else executor
+    if not callable(getattr(opened, "submit", None)):
+        raise SearchkitError(
+            f"executor {executor!r} is not known: give None, a number of processes, a name such as 'ray', or a "
+            "concurrent.futures executor"
+        )
+    return Elsewhere(opened, evaluate, needed, limit, workers or n_workers(opened), owned=named)
+
+
+def check_executor(executor: Any) -> None:
+    """Refuse a name that nothing is registered under, before any work.
+
+    Raises:
+        UnknownNameError: it lists the names that there are.
+    """
+    if isinstance(executor, str):
+        _factory(executor)
+
+
+def _named(executor: str) -> Any:
+    """An executor made for this search: "ray" here, "ray://head:10001" at an address."""
+    given = "://" in executor
+    return _factory(executor)(executor if given else None)
+
+
+def _factory(executor: str) -> Callable[[str | None], Any]:
+    name = executor.partition("://")[0]
+    allowed = plugins.names("executor")
+    if name not in allowed:
+        raise UnknownNameError.of("executor", executor, allowed)
+    factory: Callable[[str | None], Any] = plugins.resolve("executor", name)
+    return factory
 
 
 def _whole(value: Any) -> int | None:
@@ -162,75 +144,3 @@ def _whole(value: Any) -> int | None:
         return operator.index(value)
     except TypeError:
         return None
-
-
-def _as_they_finish(futures: dict[Future[Outcome], int]) -> Iterator[tuple[int, Outcome]]:
-    pending = set(futures)
-    try:
-        while pending:
-            finished, pending = wait(pending, return_when=FIRST_COMPLETED)
-            broken: Exception | None = None
-            for future in sorted(finished, key=futures.__getitem__):
-                try:
-                    outcome = future.result()
-                except Exception as error:
-                    broken = error  # those that finished before the break still count
-                else:
-                    yield futures[future], outcome
-            if broken is not None:
-                raise broken
-    finally:
-        for future in pending:
-            future.cancel()  # the search was interrupted: what has not begun need not
-
-
-def _packed(task: _Task) -> bytes:
-    """The task as bytes, made once; data travel to each worker once and not with every candidate."""
-    import cloudpickle
-
-    try:
-        packed: bytes = cloudpickle.dumps(task)
-    except Exception as error:
-        raise SearchkitError(
-            f"what is evaluated cannot be sent to worker processes ({error}): open files, locks and connections inside "
-            "the function, or use executor=None"
-        ) from error
-    return packed
-
-
-def _prepare(packed: bytes, driver: int) -> None:
-    """Runs once in each worker.
-
-    Args:
-        driver: the process that started it. Asked for here, the parent of a worker whose driver was killed in the
-            seconds that its imports take would be process 1, which never ends.
-    """
-    global _task
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the driver, which stops the workers
-    threading.Thread(target=_leave_with, args=(driver,), daemon=True).start()
-    _task = pickle.loads(packed)
-
-
-def _leave_with(driver: int) -> None:
-    """End this worker when its driver was killed and could not end it; loky's would wait for work for ever."""
-    while os.getppid() == driver:
-        time.sleep(1)
-    os._exit(1)
-
-
-def _work(job: Job) -> Outcome:
-    assert _task is not None
-    return _work_on(_task, job)
-
-
-def _work_on(task: _Task | bytes, job: Job) -> Outcome:
-    """One evaluation; alone in its process where it says that it is ``exclusive``, the wait not counted as its time."""
-    evaluate, needed, limit = _unpacked(task) if isinstance(task, bytes) else task
-    with _turn if getattr(evaluate, "exclusive", False) else contextlib.nullcontext():
-        return attempt(evaluate, job, needed, limit)
-
-
-@functools.lru_cache(maxsize=1)  # a process unpacks a task, and the data in it, once
-def _unpacked(packed: bytes) -> _Task:
-    task: _Task = pickle.loads(packed)
-    return task

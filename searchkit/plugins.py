@@ -12,12 +12,17 @@ from searchkit.space import NetworkSpace
 if TYPE_CHECKING:
     from searchkit.problem import Problem, Strategy
 
-_KINDS = {"strategy": "searchkit.strategies", "proxy": "searchkit.proxies", "space": "searchkit.spaces"}
+_KINDS = {
+    "executor": "searchkit.executors",
+    "proxy": "searchkit.proxies",
+    "space": "searchkit.spaces",
+    "strategy": "searchkit.strategies",
+}
 _ADAPTERS = "searchkit.adapters"
 
 
 def names(kind: str) -> list[str]:
-    """Sorted names registered for ``"strategy"``, ``"proxy"`` or ``"space"``."""
+    """Sorted names registered for ``"strategy"``, ``"proxy"``, ``"space"`` or ``"executor"``."""
     return sorted({point.name for point in entry_points(group=_KINDS[kind])})
 
 

@@ -90,24 +90,28 @@ class Screen:
         """How many proposals a strategy is asked for, where n are evaluated: some may think long about each."""
         return n + min(max(self.factor * n // 2, n), 8)
 
-    def pick(self, proposed: Codes, n: int, seen: set[bytes], rng: np.random.Generator) -> Codes:
-        """``(m, d)`` the n best of the pool, m < n only where no more are left."""
+    def pick(self, proposed: Codes, n: int, seen: set[bytes], rng: np.random.Generator, pending: Codes) -> Codes:
+        """``(m, d)`` the n best of the pool, m < n only where no more are left.
+
+        Args:
+            pending: ``(p, d)`` candidates whose outcome is not known yet; they are taken to turn out as predicted.
+        """
         if self.turns and len(self._told) % 2 and sum(map(len, self._told)) >= KNOWN:
             return first_allowed(self.problem, distinct(self.problem, proposed, seen), n)
         share = max(1, self.factor * n // 4)
         pool = distinct(self.problem, np.concatenate([proposed, self._stream(share)]), seen)
         if len(pool):
-            best = pool[self.choose(pool, min(3, len(pool)))]
+            best = pool[self.choose(pool, min(3, len(pool)), pending)]
             near = np.concatenate([self.problem.space.neighbours(code) for code in best])
             near = distinct(self.problem, near, seen.union(keys(pool)))
             pool = np.concatenate([pool, near[rng.permutation(len(near))[:share]]])
         pool = first_allowed(self.problem, pool, len(pool))
-        picked = pool[self.choose(pool, min(n, len(pool)))]
+        picked = pool[self.choose(pool, min(n, len(pool)), pending)]
         if self.kept is not None:
             self.kept.write()
         return picked
 
-    def choose(self, pool: Codes, n: int) -> list[int]:
+    def choose(self, pool: Codes, n: int, pending: Codes) -> list[int]:
         """Rows of the pool, best first: greatest expected hypervolume improvement, one after another.
 
         With one objective that is the expected improvement. A candidate that was chosen is taken to turn out as
@@ -116,6 +120,8 @@ class Screen:
         mean, std = self.signals.latent(pool)
         chance = np.exp(self.signals.log_chance(pool))
         front = self._front()
+        if len(pending):
+            front = np.concatenate([front, self.signals.latent(pending)[0]])
         both = np.concatenate([mean, front])
         low, span = both.min(axis=0), np.ptp(both, axis=0)
         span[span == 0] = 1.0

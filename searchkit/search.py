@@ -1,21 +1,26 @@
-"""The loop: ask, record, evaluate, record, tell."""
+"""The loop: ask, record, evaluate, record, tell.
+
+It runs in one of two ways. *Batch by batch*: the next batch is asked for when the last one is complete, so a search is
+a function of its seed, whatever the executor. *As workers free*: each candidate is asked for by itself, with those that
+are being evaluated known as pending, so a slow one holds nobody up; the history then depends on which ended first.
+"""
 
 from __future__ import annotations
 
 import hashlib
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
-from typing import Protocol
 
 import numpy as np
 
 from searchkit.attempt import Job, Outcome
 from searchkit.budget import Budget
-from searchkit.errors import SearchFailedError, StopSearch
-from searchkit.executors import Elsewhere, Here, Workers
+from searchkit.errors import StopSearch
+from searchkit.executors import Here, Pool, as_they_finish
 from searchkit.ladder import Ladder
+from searchkit.ledger import Callback, Costs, Ledger
 from searchkit.objectives import Goals
 from searchkit.problem import Problem, Strategy, complete, distinct, first_allowed
 from searchkit.screening import Screen
@@ -24,19 +29,10 @@ from searchkit.storage import Record
 from searchkit.threads import one_blas_thread
 from searchkit.trial import State, Trial, observe
 
-FIRST = 3  # where so many candidates fail and none has succeeded, the fault is not theirs
-QUICK = 20  # of a function that fails quickly: it may be one that fails for most candidates
-PATIENCE = 5.0  # seconds that quick failures take together, at most
+_Running = tuple[Trial, list[Trial], int | None]  # a candidate, its batch, and the rung of the ladder that it is at
 
-Callback = Callable[[Trial, Sequence[Trial]], None]
-
-
-class Costs(Protocol):
-    """What the driver learns of a candidate before it pays for it."""
-
-    def __call__(self, code: Codes) -> tuple[dict[str, float], dict[str, str]]:
-        """Metric values of one candidate ``(d,)``, and how they were measured; may raise for a candidate at fault."""
-        ...
+QUICK = 0.25  # seconds: of evaluations that take less, workers get the next before they are done with the last
+LATELY = 20  # evaluations whose mean that is
 
 
 @dataclass
@@ -48,7 +44,7 @@ class Search:
         costs: taken here before a candidate is sent to be evaluated, and bounds on them enforced; None: there are none.
         executor: evaluates the rest.
         record: holds what was done already and takes what is done now.
-        batch: candidates asked for at once.
+        batch: candidates asked for at once; None: each as a worker frees.
         screen: picks what is evaluated among more that are proposed, by the proxy layer; None: all that is proposed is.
         ladder: cheap evaluations that a candidate has to pass before the full one; None: there are none.
         start: ``(s, d)`` candidates that are evaluated before any that the strategy proposes.
@@ -59,10 +55,10 @@ class Search:
     strategy: Strategy
     goals: Goals
     costs: Costs | None
-    executor: Here | Workers | Elsewhere
+    executor: Pool
     record: Record
     budget: Budget
-    batch: int
+    batch: int | None
     seed: int
     callbacks: Sequence[Callback] = ()
     screen: Screen | None = None
@@ -72,77 +68,140 @@ class Search:
     def run(self) -> str:
         """Search until the budget is spent; returns why it ended.
 
-        A record with trials is continued: the strategy is told them batch by batch, which by its two laws brings
-        it to where it was; candidates that were asked and have no outcome are evaluated now.
+        A record with trials is continued: the strategy is told them batch by batch, in the order in which these were
+        complete, which by its two laws brings it to where it was; candidates that were asked and have no outcome are
+        evaluated now.
 
         Raises:
             SearchFailedError: the first candidates all failed.
         """
-        self._before = max((trial.elapsed for trial in self.record.trials), default=0.0)
-        self._began = time.perf_counter()
-        self._n_done = sum(trial.finished for trial in self.record.trials)
-        self._failures: list[Trial] = []
+        self._ledger = Ledger(self.record, self.goals, self.budget, self.costs, self.callbacks)
         self._seen = {key for trial in self.record.trials for key in keys(trial.code[None])}
-        self._succeeded = any(trial.state in (State.SCORED, State.DROPPED) for trial in self.record.trials)
+        self._told: list[Trial] = []
+        self._lately: deque[float] = deque(maxlen=LATELY)
         batches = [list(group) for _, group in groupby(self.record.trials, key=lambda trial: trial.batch)]
-        begun: list[Trial] = []
-        for trials in batches:
-            begun = [] if self._complete(trials) else trials
-            if not begun:
-                self._tell(trials)
-        number = len(batches) - bool(begun)
+        self._n_batches = len(batches)
+        ended = [trials for trials in batches if self._complete(trials)]
+        for trials in sorted(ended, key=lambda trials: max(trial.elapsed for trial in trials)):
+            self._tell(trials)
+        begun = [trials for trials in batches if not self._complete(trials)]
         try:
-            while not self._spent():
-                trials = self._ask(number, begun)
-                if not trials:
-                    return "every candidate of the space has been evaluated"
-                self._evaluate([trial for trial in trials if not trial.finished])
-                if not self._complete(trials):
-                    break
-                self._tell(trials)
-                number, begun = number + 1, []
+            return self._as_workers_free(begun) if self.batch is None else self._by_batches(begun, self.batch)
         except KeyboardInterrupt:
             return "interrupted"
         except StopSearch as stop:
             return f"stopped by a callback{f': {stop}' if str(stop) else ''}"
+        finally:
+            self.executor.discard()
+
+    def _by_batches(self, begun: list[list[Trial]], size: int) -> str:
+        """One batch after the other; first those that were begun."""
+        while not self._ledger.spent():
+            trials = self._ask(size, begun.pop(0) if begun else [])
+            if not trials:
+                return "every candidate of the space has been evaluated"
+            self._evaluate([trial for trial in trials if not trial.finished])
+            if not self._complete(trials):
+                break
+            self._tell(trials)
         return "the budget is spent"
+
+    def _as_workers_free(self, begun: list[list[Trial]]) -> str:
+        """A candidate for every worker that has none; first those that were begun."""
+        running: dict[int, _Running] = {}
+        waiting: list[tuple[Trial, list[Trial]]] = []  # for a worker
+        exhausted = False
+        while True:
+            while len(running) < self.executor.workers + self._ahead() and not self._ledger.spent(len(running)):
+                if waiting:
+                    trial, batch = waiting.pop(0)
+                    if self._ledger.affordable(trial):
+                        self._send(trial, batch, running)
+                    self._tell_if_complete(batch)
+                elif exhausted:
+                    break
+                else:
+                    batch = self._ask(
+                        1, begun.pop(0) if begun else [], [trial.code for trial, _, _ in running.values()]
+                    )
+                    waiting = [(trial, batch) for trial in batch if not trial.finished]
+                    exhausted = not batch
+                    if batch and not waiting:  # its last candidates were never written, and no others are left
+                        self._tell_if_complete(batch)
+            if not running:
+                spent = self._ledger.spent()
+                return "the budget is spent" if spent else "every candidate of the space has been evaluated"
+            for number, outcome in self.executor.wait():
+                trial, batch, rung = running.pop(number)
+                self._lately.append(outcome.seconds)
+                if rung is None:
+                    self._ledger.evaluated(trial, outcome)
+                elif self._reach(trial, rung, outcome):
+                    self._send(trial, batch, running)
+                self._tell_if_complete(batch)
+
+    def _send(self, trial: Trial, batch: list[Trial], running: dict[int, _Running]) -> None:
+        """Have a trial evaluated: in full, or at its next rung where it is promoted to it."""
+        rung = None
+        if self.ladder is not None:
+            reached = [i for i in range(len(self.ladder.rungs)) if self.ladder.reached(trial, i)]
+            if reached and self._dropped([trial], reached[-1], self.ladder):
+                return
+            rung = len(reached) if len(reached) < len(self.ladder.rungs) else None
+        running[trial.number] = (trial, batch, rung)
+        self.executor.submit(trial.number, self._job(trial, rung))
+
+    def _ahead(self) -> int:
+        """How many candidates more than workers are sent, so that none waits for this process."""
+        quick = len(self._lately) > 0 and sum(self._lately) / len(self._lately) < QUICK
+        return self.executor.workers if quick else 0
 
     @staticmethod
     def _complete(trials: Sequence[Trial]) -> bool:
         return len(trials) == trials[0].batch_size and all(trial.finished for trial in trials)
 
+    def _tell_if_complete(self, trials: Sequence[Trial]) -> None:
+        if self._complete(trials):
+            self._tell(trials)
+
     def _tell(self, trials: Sequence[Trial]) -> None:
         told = observe(trials, self.goals)
+        self._told += trials
         if self.ladder is not None:
-            before = [trial for trial in self.record.trials if trial.batch <= trials[0].batch]
-            told = replace(told, hints=self.ladder.hints(trials, before, self.goals))
+            told = replace(told, hints=self.ladder.hints(trials, self._told, self.goals))
         with one_blas_thread():
             self.strategy.tell(told)
             if self.screen is not None:
                 self.screen.tell(told)
 
-    def _ask(self, number: int, begun: list[Trial]) -> list[Trial]:
+    def _ask(self, size: int, begun: list[Trial], running: Sequence[Codes] = ()) -> list[Trial]:
         """The trials of one batch: those recorded of it, then what the strategy asks for.
 
         Whatever a strategy proposes, nothing is evaluated twice and nothing that is known to break a bound; such
         proposals are replaced by random ones.
+
+        Args:
+            size: of a new batch; one that was begun keeps its own.
+            running: codes ``(d,)`` of candidates that are being evaluated.
         """
-        size = begun[0].batch_size if begun else self.batch
-        if not begun and self.budget.evaluations is not None:
-            size = min(size, self.budget.evaluations - self._n_done)
+        number = begun[0].batch if begun else self._n_batches
+        size = begun[0].batch_size if begun else int(min(size, self._ledger.left(len(running))))
         if len(begun) < size:  # asking again brings the same batch, of which a killed process wrote a part
             rng = np.random.default_rng([self.seed, number])
             before = (
                 self._seen
-            )  # not copied where nothing has to go: a search of single candidates asks thousands of times
+            )  # not copied where nothing has to go: single candidates are asked for thousands of times
             if begun:
                 before = before.difference(key for trial in begun for key in keys(trial.code[None]))
             codes = self._begin(size, before)
             if len(codes) < size:
-                codes = np.concatenate([codes, self._propose(size - len(codes), codes, before, rng)])
+                pending = np.array([*running, *codes], dtype=np.int64).reshape(-1, self.problem.space.n_choices)
+                codes = np.concatenate([codes, self._propose(size - len(codes), pending, before, rng)])
             codes = complete(self.problem, codes, min(len(codes), size - len(begun)), self._seen, rng)
             self._seen.update(keys(codes))
             total, first = len(begun) + len(codes), len(self.record.trials)
+            if not begun:
+                self._n_batches += len(codes) > 0
             begun = [*begun, *(Trial(first + i, number, total, code) for i, code in enumerate(codes))]
             for trial in begun:
                 trial.batch_size = total
@@ -162,7 +221,8 @@ class Search:
         with one_blas_thread():
             codes = self.problem.space.check(self.strategy.ask(n_asked, rng, pending))
             if self.screen is not None:
-                codes = self.screen.pick(codes, n, before.union(keys(pending)) if len(pending) else before, rng)
+                seen = before.union(keys(pending)) if len(pending) else before
+                codes = self.screen.pick(codes, n, seen, rng, pending)
         return codes
 
     def _evaluate(self, trials: Sequence[Trial]) -> None:
@@ -171,14 +231,13 @@ class Search:
         for group in [[trial] for trial in trials] if alone else [list(trials)]:
             to_pay: list[Trial] = []
             for trial in group:
-                if not self._spent(len(to_pay)) and self._affordable(trial):
+                if not self._ledger.spent(len(to_pay)) and self._ledger.affordable(trial):
                     to_pay.append(trial)
-            if self._spent():
+            if self._ledger.spent():
                 return
             promoted = to_pay if self.ladder is None else self._climb(to_pay, self.ladder)
             for trial, outcome in self._outcomes(promoted):
-                trial.values |= outcome.values
-                self._finish(trial, State.FAILED if outcome.reason else State.SCORED, outcome)
+                self._ledger.evaluated(trial, outcome)
 
     def _climb(self, trials: list[Trial], ladder: Ladder) -> list[Trial]:
         """Take one batch up the ladder; the trials that are left for the full evaluation.
@@ -188,86 +247,44 @@ class Search:
         """
         for i in range(len(ladder.rungs)):
             for trial, outcome in self._outcomes([trial for trial in trials if not ladder.reached(trial, i)], i):
-                if outcome.reason:
-                    self._finish(trial, State.FAILED, outcome)
-                    continue
-                trial.values |= ladder.named(outcome.values, i)
-                trial.seconds += outcome.seconds
-                self._succeeded = True
-                self.record.reach(trial, i, ladder.score(trial, i))
+                self._reach(trial, i, outcome)
             trials = [trial for trial in trials if not trial.finished]
-            if self._spent():
+            if self._ledger.spent():
                 return []
-            reasons = ladder.dropped(trials, self.record.trials, i, self.goals)
-            for trial in trials:
-                if trial.number in reasons:
-                    self._finish(trial, State.DROPPED, Outcome(reason=reasons[trial.number]))
+            self._dropped(trials, i, ladder)
             trials = [trial for trial in trials if not trial.finished]
         return trials
 
-    def _outcomes(self, trials: Sequence[Trial], rung: int | None = None) -> Iterator[tuple[Trial, Outcome]]:
-        """Evaluate on the executor, as they finish; one after another, no more are begun when the budget is spent."""
-        full = [(trial.code, candidate_seed(self.seed, trial.code)) for trial in trials]
-        jobs: Sequence[Job] = full if rung is None else [(*job, rung) for job in full]
-        for i, outcome in self.executor.run(jobs):
-            yield trials[i], outcome
-            if isinstance(self.executor, Here) and self._spent():
-                return
-
-    def _affordable(self, trial: Trial) -> bool:
-        """Measure what needs no training; a candidate that breaks a bound, or fails here, is finished."""
-        if self.costs is None:
-            return True
-        start = time.perf_counter()
-        try:
-            values, trial.methods = self.costs(trial.code)
-            trial.values |= values
-        except Exception as error:
-            outcome = Outcome(reason=f"{type(error).__name__}: {error}", seconds=time.perf_counter() - start)
-            self._finish(trial, State.FAILED, outcome)
+    def _reach(self, trial: Trial, rung: int, outcome: Outcome) -> bool:
+        """Record what a rung brought; False where the candidate failed there."""
+        assert self.ladder is not None
+        if outcome.reason:
+            self._ledger.finish(trial, State.FAILED, outcome)
             return False
-        broken = [
-            f"{bound} (it has {trial.values[bound.name]:g})"
-            for bound in self.goals.bounds
-            if bound.violation(np.array([trial.values.get(bound.name, np.nan)]))[0] > 0
-        ]
-        if broken:
-            outcome = Outcome(reason="breaks " + ", ".join(broken), seconds=time.perf_counter() - start)
-            self._finish(trial, State.INFEASIBLE, outcome)
-            return False
+        trial.values |= self.ladder.named(outcome.values, rung)
+        trial.seconds += outcome.seconds
+        self._ledger.succeeded = True
+        self.record.reach(trial, rung, self.ladder.score(trial, rung))
         return True
 
-    def _finish(self, trial: Trial, state: State, outcome: Outcome) -> None:
-        trial.state, trial.reason, trial.traceback = state, outcome.reason, outcome.traceback
-        trial.seconds, trial.elapsed = round(trial.seconds + outcome.seconds, 6), round(self._elapsed(), 3)
-        self.record.finish(trial)
-        self._n_done += 1
-        self._succeeded |= state is State.SCORED
-        for callback in self.callbacks:
-            callback(trial, self.record.trials)
-        if state is State.FAILED:
-            self._failures.append(trial)
-            if len(self._failures) >= self._enough() and not self._succeeded:
-                n, first = len(self._failures), self._failures[0]
-                raise SearchFailedError(
-                    f"the first {n} candidates all failed, so the search stops. The first: {first.reason}\n"
-                    f"{first.traceback or ''}".rstrip()
-                )
+    def _dropped(self, trials: Sequence[Trial], rung: int, ladder: Ladder) -> bool:
+        """Finish those that are not promoted from a rung; whether there were any."""
+        reasons = ladder.dropped(trials, self.record.trials, rung, self.goals)
+        for trial in trials:
+            if trial.number in reasons:
+                self._ledger.finish(trial, State.DROPPED, Outcome(reason=reasons[trial.number]))
+        return bool(reasons)
 
-    def _enough(self) -> int:
-        """Failures without a success that end the search: up to a quarter of the budget where they cost nothing."""
-        quick = self.costs is None and sum(trial.seconds for trial in self._failures) < PATIENCE
-        return max(FIRST, min(QUICK, (self.budget.evaluations or 0) // 4)) if quick else FIRST
+    def _outcomes(self, trials: Sequence[Trial], rung: int | None = None) -> Iterator[tuple[Trial, Outcome]]:
+        """Evaluate on the executor, as they finish; one after another, no more are begun when the budget is spent."""
+        for i, outcome in as_they_finish(self.executor, [self._job(trial, rung) for trial in trials]):
+            yield trials[i], outcome
+            if isinstance(self.executor, Here) and self._ledger.spent():
+                return
 
-    def _elapsed(self) -> float:
-        return self._before + time.perf_counter() - self._began
-
-    def _spent(self, n_more: int = 0) -> bool:
-        """Whether the budget is used up, also by ``n_more`` candidates that are about to be evaluated."""
-        evaluations, seconds = self.budget.evaluations, self.budget.seconds
-        return (evaluations is not None and self._n_done + n_more >= evaluations) or (
-            seconds is not None and self._elapsed() >= seconds
-        )
+    def _job(self, trial: Trial, rung: int | None) -> Job:
+        seed = candidate_seed(self.seed, trial.code)
+        return (trial.code, seed) if rung is None else (trial.code, seed, rung)
 
 
 def candidate_seed(seed: int, code: Codes) -> int:

@@ -12,10 +12,10 @@ from searchkit.attempt import Evaluate
 from searchkit.errors import ObjectiveError, SearchkitError, SpaceError
 from searchkit.fingerprint import fingerprint
 from searchkit.ladder import Ladder
+from searchkit.ledger import Callback, Costs
 from searchkit.objectives import Goals, read_bounds, read_objectives
 from searchkit.problem import LISTABLE
 from searchkit.result import Result
-from searchkit.search import Callback, Costs
 from searchkit.space import Codes, Floats, Space
 from searchkit.storage import Record
 

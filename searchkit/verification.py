@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from searchkit.evaluation import Training, load_weights, weights_path
-from searchkit.executors import Elsewhere, Here, Workers
+from searchkit.executors import Pool, as_they_finish
 from searchkit.result import Result
 from searchkit.search import candidate_seed
 from searchkit.storage import Record
 from searchkit.training import score
 from searchkit.trial import State, Trial, front
 
-Open = Callable[[Training], Here | Workers | Elsewhere]
+Open = Callable[[Training], Pool]
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Verification:
         workers = open_workers(self.training)
         try:
             jobs = [(trial.code, candidate_seed(self.seed, trial.code)) for trial in wanted]
-            for i, outcome in workers.run(jobs):
+            for i, outcome in as_they_finish(workers, jobs):
                 trial, outcomes = wanted[i], dict(outcome.values)
                 if not outcome.reason and self.test is not None:
                     outcomes["test_accuracy"] = self._test(trial)

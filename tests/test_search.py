@@ -102,7 +102,7 @@ def test_if_the_first_candidates_all_fail_the_search_stops_with_the_first_error(
 
     with pytest.raises(SearchFailedError, match=r"first 5 candidates all failed.*RuntimeError: bug \d"):
         search(broken, strategy)  # a quarter of 20: failures that cost nothing
-    monkeypatch.setattr("searchkit.search.PATIENCE", 0.0)
+    monkeypatch.setattr("searchkit.ledger.PATIENCE", 0.0)
     with pytest.raises(SearchFailedError, match=r"first 3 candidates all failed.*RuntimeError: bug \d"):
         search(broken, strategy)
 

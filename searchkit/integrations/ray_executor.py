@@ -1,0 +1,175 @@
+"""A Ray cluster as a ``concurrent.futures`` executor: candidates are tasks, retried where a worker or a node dies."""
+
+from __future__ import annotations
+
+import math
+import os
+import socket
+import warnings
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor, Future
+from typing import Any
+
+from searchkit.errors import SearchkitError, WorkerLostError
+
+PATIENCE = 5.0  # seconds that a cluster's address is given to answer
+SHIPPED = 1_000  # bytes from which an argument is put on the cluster once, in place of being sent with every task
+
+_kept: dict[bytes, Any] = {}  # in a worker: the last shipped argument
+
+
+class RayExecutor(Executor):
+    """Runs functions as tasks of a Ray cluster.
+
+    ``searchkit.run(executor="ray")`` makes one with these defaults and ends it with the search; an object made by
+    hand may be given in its place, is used by any number of searches, and ends with ``shutdown()``.
+
+    Args:
+        address: of the cluster: "ray://head:10001" (Ray client), "head:6379" (from a machine of the cluster); None: the
+            one that this process is connected to already, or else that of ``RAY_ADDRESS`` or of this machine, or else
+            a new one on this machine.
+        cpus, gpus: that a candidate takes; fractions of a GPU let several share one.
+        resources: of other kinds that it takes, such as ``{"pixel3": 1}``.
+        retries: how many times more a candidate is tried whose worker or node died.
+
+    Raises:
+        SearchkitError: Ray is not installed, nothing answers at the address, or no node has what a candidate takes.
+    """
+
+    def __init__(
+        self,
+        address: str | None = None,
+        *,
+        cpus: float = 1,
+        gpus: float = 0,
+        resources: Mapping[str, float] | None = None,
+        retries: int = 3,
+    ) -> None:
+        try:
+            import ray
+        except ImportError as error:
+            raise SearchkitError(
+                'executor "ray" needs Ray, which is not installed: pip install "searchkit-nas[ray]"'
+            ) from error
+        self._ray = ray
+        self._began = not ray.is_initialized()
+        if self._began:
+            _connect(ray, address)
+        try:
+            need = {"CPU": cpus, "GPU": gpus, **(resources or {})}
+            self._max_workers = _room(ray.nodes(), {name: n for name, n in need.items() if n})
+        except BaseException:
+            self.shutdown()
+            raise
+        self._retries = retries
+        self._task = ray.remote(
+            num_cpus=cpus, num_gpus=gpus, resources=dict(resources or {}), max_retries=retries, retry_exceptions=False
+        )(_call)
+        self._shipped: dict[int, tuple[Any, bytes, Any]] = {}  # id -> the argument, a key and where it is
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Run ``fn(*args, **kwargs)`` on the cluster. Of a worker that died too often: WorkerLostError."""
+        key, held, rest = b"", [], args
+        if args and isinstance(args[0], bytes) and len(args[0]) > SHIPPED:
+            (key, where), rest = self._ship(args[0]), args[1:]
+            held = [where]  # in a list, a task gets the reference and fetches what it stands for if it has to
+        return _TaskFuture(self._ray, self._task.remote(fn, key, held, rest, kwargs), self._retries)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Leave the cluster, or end it where it began with this object."""
+        if self._began:
+            self._ray.shutdown()
+            self._began = False
+
+    def _ship(self, value: bytes) -> tuple[bytes, Any]:
+        if id(value) not in self._shipped:
+            self._shipped[id(value)] = (value, os.urandom(16), self._ray.put(value))
+        return self._shipped[id(value)][1:]
+
+
+class _TaskFuture(Future[Any]):
+    """The outcome of a task; cancelled with it."""
+
+    def __init__(self, ray: Any, reference: Any, retries: int) -> None:
+        super().__init__()
+        self._ray, self._reference, self._retries = ray, reference, retries
+        reference.future().add_done_callback(self._take)
+
+    def cancel(self) -> bool:
+        """Cancel the task too, where it has not begun."""
+        cancelled = super().cancel()
+        if cancelled and self._ray.is_initialized():
+            self._ray.cancel(self._reference, force=False)
+        return cancelled
+
+    def _take(self, theirs: Future[Any]) -> None:
+        if not self.set_running_or_notify_cancel():
+            return
+        error = theirs.exception()
+        died = self._ray.exceptions
+        if error is None:
+            self.set_result(theirs.result())
+        elif isinstance(error, died.WorkerCrashedError | died.NodeDiedError | died.OutOfMemoryError):
+            said = (str(error).strip().splitlines() or [""])[0]
+            times = "once" if self._retries == 0 else f"{self._retries + 1} times"
+            self.set_exception(WorkerLostError(f"its worker on the Ray cluster died {times}: {said}"))
+        else:
+            self.set_exception(error)
+
+
+def _call(fn: Callable[..., Any], key: bytes, held: list[Any], rest: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """In a worker: the call, with what was shipped in the first place, fetched once."""
+    if not held:
+        return fn(*rest, **kwargs)
+    if key not in _kept:
+        import ray
+
+        _kept.clear()
+        _kept[key] = ray.get(held[0])
+    return fn(_kept[key], *rest, **kwargs)
+
+
+def _connect(ray: Any, address: str | None) -> None:
+    """Connect to a cluster, or begin one."""
+    given = address if address not in (None, "ray://", "auto") else None
+    wanted = given or os.environ.get("RAY_ADDRESS")
+    if wanted and wanted not in ("auto", "local"):
+        _check_answers(wanted)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of future defaults, which are Ray's own affair
+            ray.init(given, include_dashboard=False if not wanted else None, log_to_driver=False, logging_level="ERROR")
+    except Exception as error:
+        said = (str(error).strip().splitlines() or [""])[0]
+        raise SearchkitError(f"the Ray cluster at {wanted or 'this machine'} cannot be used: {said}") from error
+
+
+def _check_answers(address: str) -> None:
+    """Refuse an address at which nothing listens; Ray itself would go on trying for minutes."""
+    host, _, port = address.removeprefix("ray://").partition("/")[0].rpartition(":")
+    if not host or not port.isdecimal():
+        raise SearchkitError(f'{address!r} is no address of a Ray cluster: write "ray://head:10001" or "head:6379"')
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=PATIENCE).close()
+    except OSError as error:
+        raise SearchkitError(
+            f"no Ray cluster answers at {address} ({error}): start one with 'ray start --head', or use executor=\"ray\" "
+            "without an address for one on this machine"
+        ) from error
+
+
+def _room(nodes: list[dict[str, Any]], need: Mapping[str, float]) -> int:
+    """How many candidates fit on the living nodes at the same time."""
+    alive = [node["Resources"] for node in nodes if node["Alive"]]
+    room = sum(
+        math.floor(min((node.get(name, 0) / n for name, n in need.items()), default=node.get("CPU", 1)) + 1e-9)
+        for node in alive
+    )
+    if room < 1:
+        names = [*need]
+        have = "; ".join(", ".join(f"{name} {node.get(name, 0):g}" for name in names) for node in alive) or "none"
+        raise SearchkitError(
+            f"a candidate takes {', '.join(f'{name} {n:g}' for name, n in need.items())}, which no node of the Ray "
+            f"cluster has; its nodes have: {have}"
+        )
+    return room

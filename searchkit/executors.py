@@ -131,7 +131,7 @@ def _factory(executor: str) -> Callable[[str | None], Any]:
     name = executor.partition("://")[0]
     allowed = plugins.names("executor")
     if name not in allowed:
-        raise UnknownNameError.of("executor", executor, allowed)
+        raise UnknownNameError.of("executor", name, allowed)
     factory: Callable[[str | None], Any] = plugins.resolve("executor", name)
     return factory
 

@@ -114,7 +114,7 @@ class _TaskFuture(Future[Any]):
             times = "once" if self._retries == 0 else f"{self._retries + 1} times"
             self.set_exception(WorkerLostError(f"its worker on the Ray cluster died {times}: {said}"))
         else:
-            self.set_exception(error)
+            self.set_exception(getattr(error, "cause", None) or error)  # what was raised there, without Ray's frame
 
 
 def _call(fn: Callable[..., Any], key: bytes, held: list[Any], rest: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -153,7 +153,7 @@ def _check_answers(address: str) -> None:
         socket.create_connection((host.strip("[]"), int(port)), timeout=PATIENCE).close()
     except OSError as error:
         raise SearchkitError(
-            f"no Ray cluster answers at {address} ({error}): start one with 'ray start --head', or use executor=\"ray\" "
+            f"no Ray cluster answers at {address} ({error}): start one with 'ray start --head', or use 'ray' "
             "without an address for one on this machine"
         ) from error
 

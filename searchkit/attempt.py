@@ -22,12 +22,17 @@ Evaluate = Callable[..., Mapping[str, Any]]  # of a job
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one evaluation brought: values, or the reason why there are none."""
+    """What one evaluation brought: values, or the reason why there are none.
+
+    Attributes:
+        files: what it wrote, path -> bytes, where that was on a machine that is not the driver's.
+    """
 
     values: dict[str, float] = field(default_factory=dict)
     reason: str | None = None
     traceback: str | None = None
     seconds: float = 0.0
+    files: dict[str, bytes] = field(default_factory=dict)
 
 
 def attempt(evaluate: Evaluate, job: Job, needed: tuple[str, ...], limit: float | None = None) -> Outcome:

@@ -8,7 +8,7 @@ from typing import Any
 
 from searchkit.attempt import Evaluate, Job, Outcome
 from searchkit.errors import SearchkitError, WorkerLostError
-from searchkit.packing import packed, work_on
+from searchkit.packing import machine, packed, unpack_files, work_on
 
 POLL = 0.05  # seconds between looks at futures that do not say when they are done (submitit's)
 
@@ -36,13 +36,14 @@ class Elsewhere:
         self._executor, self._owned = executor, owned
         task = (evaluate, needed, limit)
         self._task = task if isinstance(executor, ThreadPoolExecutor) else packed(task)
+        self._home = machine()
         self._futures: dict[Any, int] = {}
         self._refused: Exception | None = None
 
     def submit(self, number: int, job: Job) -> None:
         """Submit it; where the executor takes no more, :meth:`wait` says so after all that it took before."""
         try:
-            self._futures[self._executor.submit(work_on, self._task, job)] = number
+            self._futures[self._executor.submit(work_on, self._task, job, self._home)] = number
         except Exception as error:  # closed or broken; each kind of executor raises its own
             self._refused = error
 
@@ -63,6 +64,7 @@ class Elsewhere:
                     broken = error
                     continue
                 outcome = Outcome(reason=f"its job failed ({type(error).__name__}: {_first_line(error)})")
+            unpack_files(outcome)
             done.append((self._futures.pop(future), outcome))
         if broken is not None and not done:
             raise self._gone(broken) from broken
@@ -81,6 +83,12 @@ class Elsewhere:
             self._executor.shutdown()
 
     def _gone(self, error: Exception) -> SearchkitError:
+        if isinstance(error, ModuleNotFoundError):
+            return SearchkitError(
+                f"the workers of the executor, a {type(self._executor).__name__}, have {_first_line(error)[:1].lower()}"
+                f"{_first_line(error)[1:]}, from which what is evaluated comes: install it there, or define the function "
+                "in the script or the notebook itself, which travels with it"
+            )
         return SearchkitError(
             f"the executor, a {type(self._executor).__name__}, no longer takes or returns work "
             f"({type(error).__name__}: {_first_line(error)}); the record is intact, and the same call with a working "

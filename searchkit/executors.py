@@ -102,7 +102,7 @@ def open_executor(
     if n is not None and n > 0:
         return Workers(n, evaluate, needed, limit)
     named = isinstance(executor, str)
-    opened = _named(executor) if named else executor
+    opened = _named(executor, str(getattr(evaluate, "device", "cpu"))) if named else executor
     if not callable(getattr(opened, "submit", None)):
         raise SearchkitError(
             f"executor {executor!r} is not known: give None, a number of processes, a name such as 'ray', or a "
@@ -121,18 +121,18 @@ def check_executor(executor: Any) -> None:
         _factory(executor)
 
 
-def _named(executor: str) -> Any:
-    """An executor made for this search: "ray" here, "ray://head:10001" at an address."""
-    given = "://" in executor
-    return _factory(executor)(executor if given else None)
+def _named(executor: str, device: str) -> Any:
+    """An executor made for this search: "ray" here, "ray://head:10001" at an address; a GPU each where they train."""
+    address = executor if "://" in executor else None
+    return _factory(executor)(address, gpus=1 if device.startswith("cuda") else 0)
 
 
-def _factory(executor: str) -> Callable[[str | None], Any]:
+def _factory(executor: str) -> Callable[..., Any]:
     name = executor.partition("://")[0]
     allowed = plugins.names("executor")
     if name not in allowed:
         raise UnknownNameError.of("executor", name, allowed)
-    factory: Callable[[str | None], Any] = plugins.resolve("executor", name)
+    factory: Callable[..., Any] = plugins.resolve("executor", name)
     return factory
 
 

@@ -5,7 +5,11 @@ from __future__ import annotations
 import contextlib
 import functools
 import pickle
+import platform
 import threading
+import uuid
+from dataclasses import replace
+from pathlib import Path
 
 from searchkit.attempt import Evaluate, Job, Outcome, attempt
 from searchkit.errors import SearchkitError
@@ -31,11 +35,37 @@ def packed(task: Task) -> bytes:
     return sent
 
 
-def work_on(task: Task | bytes, job: Job) -> Outcome:
-    """One evaluation; alone in its process where it says that it is ``exclusive``, the wait not counted as its time."""
+def work_on(task: Task | bytes, job: Job, home: str = "") -> Outcome:
+    """One evaluation; alone in its process where it says that it is ``exclusive``, the wait not counted as its time.
+
+    Args:
+        home: the machine of the driver; from another one, what a full evaluation wrote (``evaluate.written(code)`` says
+            where) goes back with the outcome.
+    """
     evaluate, needed, limit = _unpacked(task) if isinstance(task, bytes) else task
     with _turn if getattr(evaluate, "exclusive", False) else contextlib.nullcontext():
-        return attempt(evaluate, job, needed, limit)
+        outcome = attempt(evaluate, job, needed, limit)
+    in_full = len(job) == 2 and outcome.reason is None
+    path: Path | None = evaluate.written(job[0]) if in_full and home and hasattr(evaluate, "written") else None
+    if path is None or home == machine():
+        return outcome
+    return replace(outcome, files={str(path): path.read_bytes()})
+
+
+def unpack_files(outcome: Outcome) -> None:
+    """Write, on the driver's machine, what came back with an outcome."""
+    for name, content in outcome.files.items():
+        path = Path(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(".partial")
+        partial.write_bytes(content)
+        partial.replace(path)
+
+
+def machine() -> str:
+    """What tells machines, and containers of one machine, apart."""
+    boot = Path("/proc/sys/kernel/random/boot_id")
+    return f"{platform.node()} {boot.read_text().strip() if boot.exists() else uuid.getnode()}"
 
 
 @functools.lru_cache(maxsize=1)  # a process unpacks a task, and the data in it, once

@@ -208,3 +208,26 @@ def test_a_function_that_cannot_be_sent_is_named_with_the_fix(tmp_path: Path) ->
             SearchkitError, match=r"writes cannot be sent to worker processes \(.*open files.*executor=None"
         ):
             search(writes, 2)
+
+
+class Far(Executor):
+    """Another machine: files written there are not here."""
+
+    def submit(self, function: Callable, /, *args: Any, **kwargs: Any) -> Future:
+        future: Future = Future()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("searchkit.packing.machine", lambda: "another")
+            outcome = function(*args, **kwargs)
+        for name in outcome.files:
+            Path(name).unlink()
+        future.set_result(outcome)
+        return future
+
+
+def test_trained_networks_come_back_from_other_machines(tmp_path: Path) -> None:
+    given = {"space": searchkit.load_space("nas-bench-201", width=4, cells=1), "epochs": 1, "budget": 3, "name": "s"}
+    far = searchkit.run("random", executor=Far(), storage=tmp_path / "far", **given)
+    near = searchkit.run("random", storage=tmp_path / "near", **given)
+    assert far.front.drop(columns="trial").equals(near.front.drop(columns="trial"))
+    for one, other in zip(far.build(0).parameters(), near.build(0).parameters(), strict=True):
+        assert (one == other).all()

@@ -19,6 +19,7 @@ from searchkit import Choice, SearchkitError, Space
 
 ray = pytest.importorskip("ray", reason="ray is not installed")
 
+from searchkit.executors import open_executor  # noqa: E402
 from searchkit.integrations.ray import RayExecutor  # noqa: E402
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # Ray's own: open sockets, future defaults
@@ -96,6 +97,7 @@ def test_a_candidate_that_kills_its_worker_is_tried_again_and_then_fails_alone(e
 DRIVER = """
 import sys, time, searchkit
 from searchkit import Choice, Space
+from searchkit.executors import open_executor  # noqa: E402
 from searchkit.integrations.ray import RayExecutor
 
 def slow(choices):
@@ -160,6 +162,15 @@ def test_what_no_node_has_is_said_before_any_work(executor: RayExecutor) -> None
     with pytest.raises(SearchkitError, match=r"takes CPU 1, pixel3 2, which no node"):
         RayExecutor(resources={"pixel3": 2})
 
+    class OnAGPU:
+        device = "cuda"
+
+        def __call__(self, code: Any, seed: int) -> dict[str, float]:
+            raise AssertionError
+
+    with pytest.raises(SearchkitError, match=r"a candidate takes CPU 1, GPU 1, which no node"):
+        open_executor("ray", OnAGPU(), ())
+
 
 @pytest.fixture
 def _unconnected() -> None:
@@ -180,3 +191,10 @@ def test_without_ray_the_install_line_is_said(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(SearchkitError, match=r'pip install "searchkit-nas\[ray\]"'):
         search(loss, "ray")
+
+
+def test_networks_are_trained_on_the_cluster_and_built_here(executor: RayExecutor, tmp_path: Path) -> None:
+    space = searchkit.load_space("nas-bench-201", width=4, cells=1)
+    result = searchkit.run("random", space=space, epochs=1, budget=3, executor=executor, storage=tmp_path, name="s")
+    assert result.history.state.tolist() == ["scored"] * 3
+    assert result.build(0) is not None

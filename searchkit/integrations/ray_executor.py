@@ -161,7 +161,7 @@ def _check_answers(address: str) -> None:
 def _room(nodes: list[dict[str, Any]], need: Mapping[str, float]) -> int:
     """How many candidates fit on the living nodes at the same time."""
     alive = [node["Resources"] for node in nodes if node["Alive"]]
-    room = sum(
+    room: int = sum(
         math.floor(min((node.get(name, 0) / n for name, n in need.items()), default=node.get("CPU", 1)) + 1e-9)
         for node in alive
     )

@@ -177,6 +177,7 @@ def _show_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", help="name of the study; see searchkit list")
     parser.add_argument("--history", action="store_true", help="every candidate, not only the front")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="write a picture of the front, .png or .html")
+    parser.add_argument("--report", type=Path, metavar="FILE", help="write a page that says what was found, .html")
     _json_argument(parser)
 
 
@@ -306,6 +307,10 @@ def _show(given: argparse.Namespace) -> int:
     from searchkit.studies import load
 
     _check_plot(given)
+    if given.report is not None:
+        from searchkit.report import check_page
+
+        check_page(given.report)
     result = load(given.name, given.storage)
     table = result.history if given.history else result.front
     if given.json:
@@ -316,6 +321,8 @@ def _show(given: argparse.Namespace) -> int:
         _print_signals(result)
     if given.plot:
         result.plot(given.plot)
+    if given.report:
+        result.report(given.report)
     return OK
 
 

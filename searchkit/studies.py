@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import optuna
+from optuna.exceptions import StorageInternalError
+from optuna.storages import RDBStorage
 from sqlalchemy.exc import SQLAlchemyError
 
 from searchkit import plugins
 from searchkit._optuna import quiet
+from searchkit.database import is_url, shown
 from searchkit.errors import SearchkitError, StorageError, UnknownNameError
-from searchkit.header import compare_headers, plain
-from searchkit.locations import FOLDER, SUFFIX, first_line, is_file, networks_folder, open_storage
+from searchkit.header import check_format, compare_headers, plain
+from searchkit.locations import FOLDER, SUFFIX, cannot_open, is_file, networks_folder, open_storage
 from searchkit.objectives import Bound, Goals, Objective
 from searchkit.result import Result
 from searchkit.space import Choice, NetworkSpace, Space
@@ -45,6 +50,7 @@ class Study:
     def read(cls, study: optuna.Study, space: Space | None = None) -> Study:
         """From an Optuna study that searchkit wrote."""
         header = study.user_attrs["searchkit"]
+        check_format(study.study_name, header)
         header = header | {"context": header["context"] | (study.user_attrs.get("searchkit:latest") or {})}
         space = space_of(header) if space is None else _same_space(study.study_name, space, header)
         scores = study.user_attrs.get("searchkit:test_accuracy") or {}
@@ -73,8 +79,11 @@ def load(name: str, storage: Any = None, *, space: Space | None = None) -> Resul
         StudyMismatchError: the space given is not that of the study.
     """
     study = read_study(name, storage, space)
+    header = study.header
+    kept = {"seed": header["search"].get("seed"), "version": header.get("version"), **header["context"]}
+    kept["fingerprint"] = header["search"].get("data", {}).get("fingerprint")
     result = Result(
-        study.space, study.goals, study.trials, name, "loaded from its record", study.header["context"],
+        study.space, study.goals, study.trials, name, "loaded from its record", kept,
         networks_folder(storage, name),
     )  # fmt: skip
     result.test_accuracy, result.verifications, result.trust = study.test_accuracy, study.verified, study.trust
@@ -83,10 +92,11 @@ def load(name: str, storage: Any = None, *, space: Space | None = None) -> Resul
 
 def read_study(name: str, storage: Any = None, space: Space | None = None) -> Study:
     """A recorded study; see :func:`load`."""
-    known = _found(storage)
-    if name not in known:
-        raise UnknownNameError.of(f"study in {storage or FOLDER}", name, known)
-    return Study.read(known[name], space)
+    with _found(storage) as known:
+        if name not in known:
+            raise UnknownNameError.of(f"study in {shown(storage or FOLDER)}", name, known)
+        with _readable(storage):
+            return Study.read(known[name], space)
 
 
 def list_studies(storage: Any = None) -> pd.DataFrame:
@@ -94,12 +104,9 @@ def list_studies(storage: Any = None) -> pd.DataFrame:
     import pandas as pd
 
     rows = []
-    for found in _found(storage).values():
-        try:
-            study = Study.read(found)
-        except Exception as error:  # one that cannot be read must not hide the others
-            log.warning("study '%s' cannot be read: %s", found.study_name, error)
-            continue
+    with _found(storage) as known:
+        studies = [study for study in map(_read_or_say, known.values()) if study is not None]
+    for study in studies:
         winners = front(study.trials, study.goals)
         first = study.goals.names[0]
         rows.append(
@@ -153,8 +160,18 @@ def goals_of(header: dict[str, Any]) -> Goals:
     return Goals(objectives, bounds)
 
 
-def _found(storage: Any) -> dict[str, optuna.Study]:
-    """Every searchkit study in a storage, by name."""
+def _read_or_say(found: optuna.Study) -> Study | None:
+    """A study, or None and a warning: one that cannot be read must not hide the others."""
+    try:
+        return Study.read(found)
+    except Exception as error:
+        log.warning("study '%s' cannot be read: %s", found.study_name, error)
+        return None
+
+
+@contextlib.contextmanager
+def _found(storage: Any) -> Iterator[dict[str, optuna.Study]]:
+    """Every searchkit study in a storage, by name; inside, they can be read."""
     if not is_file(storage):
         places: list[Any] = [storage]
     else:
@@ -164,22 +181,31 @@ def _found(storage: Any) -> dict[str, optuna.Study]:
             raise StorageError(f"storage '{storage}' is not there")
     one_of_many = is_file(storage) and Path(storage or FOLDER).is_dir()
     found: dict[str, optuna.Study] = {}
-    for place in places:
-        try:
-            found |= _inside(place)
-        except StorageError as error:
-            if not one_of_many:
-                raise
-            log.warning("%s", error)  # a file that is no journal must not hide the others
-    return found
+    with contextlib.ExitStack() as stack:
+        for place in places:
+            try:
+                found |= _inside(place, stack)
+            except StorageError as error:
+                if not one_of_many:
+                    raise
+                log.warning("%s", error)  # a file that is no journal must not hide the others
+        yield found
 
 
-def _inside(place: Any) -> dict[str, optuna.Study]:
-    """The searchkit studies of one file or database, which is only read."""
+def _inside(place: Any, stack: contextlib.ExitStack) -> dict[str, optuna.Study]:
+    """The searchkit studies of one file or database, which is only read; the stack closes what is opened."""
     with quiet():
         opened, _ = open_storage(place, "", write=False)
-        try:
+        if is_url(place) and isinstance(opened, RDBStorage):
+            stack.callback(opened.engine.dispose)
+        with _readable(place):
             studies = [optuna.load_study(study_name=n, storage=opened) for n in optuna.get_all_study_names(opened)]
             return {study.study_name: study for study in studies if "searchkit" in study.user_attrs}
-        except SQLAlchemyError as error:
-            raise StorageError(f"storage '{place}' holds no studies: {first_line(error)}") from error
+
+
+@contextlib.contextmanager
+def _readable(place: Any) -> Iterator[None]:
+    try:
+        yield
+    except (SQLAlchemyError, StorageInternalError) as error:
+        raise cannot_open(place, error) from error

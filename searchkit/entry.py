@@ -22,6 +22,7 @@ import numpy as np
 
 from searchkit import plugins
 from searchkit.budget import Budget, read_budget
+from searchkit.callbacks import read_callbacks, watched
 from searchkit.earlier import read_earlier
 from searchkit.errors import SearchkitError, UnknownNameError
 from searchkit.executors import check_executor, open_executor
@@ -129,7 +130,10 @@ def run(
             third for the full training and two a ninth, so the budget should be larger than without. Give a ``batch``
             of several: they are compared with each other, too.
         time_limit: seconds a training may take, each rung's by itself; beyond, the candidate has failed.
-        callbacks: called as ``callback(trial, trials)`` after every candidate; raise ``StopSearch`` to end.
+        callbacks: called as ``callback(trial, trials)`` after every candidate; raise ``StopSearch`` to end. One
+            that has a method ``on_start(result)`` or ``on_end(result, error)`` is told of the two ends as well
+            (:func:`searchkit.callbacks.watched`). Trackers are callbacks: :mod:`searchkit.integrations.mlflow`,
+            ``tensorboard`` and ``jsonlines``.
         progress: show a progress bar; where not given, only in a terminal.
 
     Raises:
@@ -140,7 +144,7 @@ def run(
     limits = read_budget(budget)
     batch, seed, epochs = _whole("batch", batch, 1), _whole("seed", seed, 0) or 0, _whole("epochs", epochs, 1)
     _check_seconds(time_limit)
-    watchers = _callbacks(callbacks)
+    watchers = read_callbacks(callbacks)
     check_storage(storage)
     check_executor(executor)
     workers = _whole("workers", workers, 1)
@@ -176,7 +180,7 @@ def run(
     if task.counted is not None:
         check_bounds(problem, task.goals.bounds, task.counted)
     begun = _begin(factory, problem, strategy)
-    trained = None if in_memory else networks_folder(storage, name)
+    trained = None if in_memory else networks_folder(storage, name).absolute()  # workers may stand in another folder
     scorer = open_scorer(task, signals, device, seed, executor, trained) if signals else None
     call: dict[str, Any] = {"batch": batch, "device": device, "epochs": epochs, "time_limit": time_limit}
     if signals:
@@ -195,7 +199,8 @@ def run(
             abandoned.callback(shutil.rmtree, folder, ignore_errors=True)
             task = task.in_folder(task, folder)
         elif task.in_folder is not None:
-            task = task.in_folder(task, networks_folder(storage, name))
+            assert trained is not None
+            task = task.in_folder(task, trained)
         pool = open_executor(executor, task.evaluate, task.needed, time_limit, workers)
         stack.callback(pool.close)
         record: Record = Memory() if in_memory else OptunaRecord(storage, name, task.space, task.goals, header)
@@ -205,13 +210,14 @@ def run(
             log.info("strategy 'auto' takes %s", chosen)
         result = Result(task.space, task.goals, record.trials, name, "not begun", header["context"], task.folder)
         size = batch or (None if pool.workers > 1 else _batch_size(begun, evaluate is None, bool(signals), limits))
+        stack.enter_context(watched(result, watchers))
         bar = stack.enter_context(Progress(progress, task.goals, limits, record.trials))
         judge = (
             None
             if scorer is None
             else open_screen(task, problem, scorer, record, screen, seed, signals, getattr(begun, "models", False))
         )
-        watching = (*task.callbacks, bar.update, *watchers)
+        watching = (*task.callbacks, bar.update, result.refresh, *watchers)
         search = Search(
             problem,
             begun,
@@ -290,14 +296,6 @@ def _check_seconds(time_limit: Any) -> None:
         raise SearchkitError(f"time_limit must be a number of seconds above 0, not {time_limit!r}")
 
 
-def _callbacks(given: Any) -> tuple[Callback, ...]:
-    callbacks = () if given is None else (given,) if callable(given) else tuple(given)
-    for callback in callbacks:
-        if not callable(callback):
-            raise SearchkitError(f"callbacks are functions (trial, trials) -> None, not {callback!r}")
-    return callbacks
-
-
 def _refuse_network_arguments(**given: Any) -> None:
     named = [name for name, value in given.items() if value is not None]
     if named:
@@ -336,6 +334,7 @@ def _header(task: Task, strategy: Any, chosen: str, seed: int, budget: Budget, c
             "strategy": strategy if isinstance(strategy, str) else None,
             "chosen": chosen,
             "strategy_function": None if isinstance(strategy, str) else fingerprint(strategy),
+            "seed": seed,
             "budget": {"evaluations": budget.evaluations, "seconds": budget.seconds},
             "bounds": {
                 b.name: [None if math.isinf(end) else end for end in (b.low, b.high)] for b in task.goals.bounds

@@ -18,7 +18,7 @@ from torch import nn
 from torch.nn import functional
 
 from searchkit import costs
-from searchkit.data import Data, Split, stratified
+from searchkit.data import Data, Split, split_rows
 from searchkit.errors import CandidateError, SpaceError
 from searchkit.ladder import Rung
 from searchkit.metrics import Metric
@@ -34,10 +34,11 @@ class Training:
 
     Attributes:
         data: without its test part; the search never sees that.
-        metrics: functions of the trained network, beside accuracy.
+        metrics: functions of the trained network, beside its scores.
         folder: where the trained weights go, one safetensors file a candidate.
         rungs: the cheap trainings of a fidelity ladder; see :func:`at_rung`.
         keep: whether they go there; those of a cheap training do not.
+        scored: the scores on the validation part that are wanted, the first of them the one that counts.
         exclusive: threads take turns, since weights and dropout draw from torch's generator, of which a process has
             one: trained side by side, two networks would depend on who came first.
     """
@@ -53,6 +54,7 @@ class Training:
     limit: float | None = None
     rungs: tuple[Training, ...] = ()
     keep: bool = True
+    scored: tuple[str, ...] = ("accuracy",)
 
     def __call__(self, code: Codes, seed: int, rung: int | None = None) -> dict[str, float]:
         """``{"accuracy": ..., and the metrics}``; raises what makes the candidate a failed one.
@@ -64,11 +66,15 @@ class Training:
             return self.rungs[rung](code, seed)
         network = build_seeded(self.space, code, seed)
         trained = train(network, self.data, recipe=self.recipe, seed=seed, device=self.device, time_limit=self.limit)
-        values = {"accuracy": trained.accuracy}
+        values = {name: trained.scores[name] for name in self.scored}
         values |= {metric.name: _number(metric, network) for metric in self.metrics}
         if self.keep:
             save_weights(network, weights_path(self.folder, code))
         return values
+
+    def written(self, code: Codes) -> Path:
+        """The file that the full training of a candidate leaves."""
+        return weights_path(self.folder, code)
 
 
 @dataclass(frozen=True)
@@ -97,6 +103,15 @@ class Scoring:
                 told = next((str(w.message) for w in caught if f"'{name}'" in str(w.message)), "")
                 raise CandidateError(told or f"proxy '{name}' has no score for it")
         return values | (self.then(code, seed, rung) if self.then else {})
+
+    @property
+    def device(self) -> str:
+        """That of the training, and of the proxies."""
+        return str(self.scorer.device)
+
+    def written(self, code: Codes) -> Path | None:
+        """As of :meth:`Training.written`."""
+        return self.then.written(code) if self.then else None
 
 
 @dataclass(frozen=True)
@@ -184,7 +199,7 @@ def at_rung(training: Training, rung: Rung, seed: int) -> Training:
     if rung.width is not None:
         space = narrower(space, rung.width)
     if rung.data is not None and rung.data < 1:
-        rows = torch.from_numpy(stratified(data.train.y.numpy(), (rung.data,), np.random.default_rng(seed))[1])
+        rows = torch.from_numpy(split_rows(data.train.y.numpy(), (rung.data,), np.random.default_rng(seed))[1])
         data = replace(data, train=Split(data.train.x[rows], data.train.y[rows]))
     if rung.resolution is not None:
         data = replace(data, train=_resized(data.train, rung.resolution), val=_resized(data.val, rung.resolution))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import io
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,26 +60,30 @@ def draw(result: Result, path: str | Path | None, x: str | None, y: str | None) 
 
 
 def check_target(path: str | Path) -> Path:
-    """The file of a picture, if it can be one; nothing is created.
+    """The file of a picture, if it can be one; see :func:`check_file`."""
+    return check_file("plot", path, (".html", *_IMAGES))
+
+
+def check_file(kind: str, path: str | Path, endings: Sequence[str]) -> Path:
+    """The file that something can be written to; nothing is created.
 
     Raises:
-        SearchkitError: an ending that is no picture's, or a folder that is not there and cannot be made.
+        SearchkitError: an ending that is none of those, or a folder that is not there and cannot be made.
     """
     target = Path(path)
-    if target.suffix.lower() not in (".html", *_IMAGES):
-        raise SearchkitError(
-            f"a plot is written as .html or as {', '.join(_IMAGES)}; not '{target.suffix or target.name}'"
-        )
+    if target.suffix.lower() not in endings:
+        allowed = f"{endings[0]} or as {', '.join(endings[1:])}"
+        raise SearchkitError(f"a {kind} is written as {allowed}; not '{target.suffix or target.name}'")
     folder = next(parent for parent in target.absolute().parents if parent.exists())
     if target.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
         why = "is a folder" if target.is_dir() else f"cannot be written in {folder}"
-        raise SearchkitError(f"the plot '{target}' {why}")
+        raise SearchkitError(f"the {kind} '{target}' {why}")
     return target
 
 
 def _points(result: Result, x: str, y: str) -> _Points:
     measured = dict.fromkeys([*result.goals.metrics, *(name for trial in result.trials for name in trial.values)])
-    known = [*measured, *(["test_accuracy"] if result.test_accuracy else []), "trial"]
+    known = [*measured, *([result.tested] if result.test_accuracy else []), "trial"]
     for name in (x, y):
         if name not in known:
             raise UnknownNameError.of("metric to plot", name, known)
@@ -99,7 +104,7 @@ def _points(result: Result, x: str, y: str) -> _Points:
 def _value(result: Result, trial: Trial, name: str) -> float:
     if name in trial.values:
         return trial.values[name]
-    if name == "test_accuracy":
+    if name == result.tested:
         return result.test_accuracy.get(trial.number, float("nan"))
     return float(trial.number) if name == "trial" else float("nan")
 
@@ -134,10 +139,10 @@ def _picture(result: Result, points: _Points) -> Any:
         axes.plot(*_staircase(result, points), color=_BLUE, linewidth=1.2, alpha=0.8)
     if points.winners:
         axes.scatter(*columns(points.winners), s=42, color=_BLUE, zorder=3, label=f"{len(points.winners)} on the front")
-    tested = points.winners if result.test_accuracy and points.y == "accuracy" else []
+    tested = points.winners if result.test_accuracy and f"test_{points.y}" == result.tested else []
     if tested:
         axes.scatter(
-            *columns(tested, "test_accuracy"), s=42, marker="x", color=_ORANGE, zorder=3,
+            *columns(tested, result.tested), s=42, marker="x", color=_ORANGE, zorder=3,
             label="the front on the test part",
         )  # fmt: skip
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.6g}")
@@ -146,7 +151,7 @@ def _picture(result: Result, points: _Points) -> Any:
     axes.set_title(result.name, fontsize=10, loc="left")
     axes.grid(alpha=0.25, linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
-    _zoom(axes, columns(points.all())[1], [*columns(points.winners)[1], *columns(tested, "test_accuracy")[1]])
+    _zoom(axes, columns(points.all())[1], [*columns(points.winners)[1], *columns(tested, result.tested)[1]])
     axes.legend(frameon=False, fontsize=8, loc="best")
     return figure
 
@@ -215,7 +220,7 @@ def _interactive(result: Result, points: _Points) -> Any:
 def _card(result: Result, trial: Trial) -> str:
     """What hovering shows: the metrics and the choices of a candidate."""
     values = trial.values | (
-        {"test_accuracy": result.test_accuracy[trial.number]} if trial.number in result.test_accuracy else {}
+        {result.tested: result.test_accuracy[trial.number]} if trial.number in result.test_accuracy else {}
     )
     lines = [f"<b>candidate {trial.number}</b>", *(f"{html.escape(n)} {v:,.6g}" for n, v in values.items())]
     lines += [html.escape(f"{name}: {option}") for name, option in result.space.decode(trial.code)[0].items()]

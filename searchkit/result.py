@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,8 +27,8 @@ class Result:
 
     Attributes:
         front: DataFrame, one row per candidate that no other dominates, best first by the first objective: the
-            objectives and other metrics in their own units, ``test_accuracy`` where there is a test part, the
-            choices, and ``trial``, its number in the history.
+            objectives and other metrics in their own units, ``test_accuracy`` (or ``test_r2``) where there is a test
+            part, the choices, and ``trial``, its number in the history.
         history: DataFrame, one row per candidate in the order of asking, with its state and reason.
         stopped: why the search ended.
         strategy: that proposed the candidates; with "auto", why it.
@@ -67,6 +68,11 @@ class Result:
     @property
     def _winners(self) -> list[Trial]:
         return front(self.trials, self.goals)
+
+    def refresh(self, *_: object) -> None:
+        """Have the tables made anew: called, as a callback, whenever a candidate of a running search has ended."""
+        for table in ("front", "history", "signals", "verified"):
+            vars(self).pop(table, None)
 
     @cached_property
     def front(self) -> pd.DataFrame:
@@ -132,8 +138,9 @@ class Result:
     def build(self, i: int = 0, *, trial: int | None = None, trained: bool = True) -> nn.Module:
         """The network of row ``i`` of the front, in eval mode, with the weights that were measured.
 
-        It takes raw images ``(n, c, h, w)`` in the scale of the data it was trained on (0 to 255 for bytes): the
-        normalisation is part of it. It returns logits ``(n, classes)``; ``result.classes`` names them.
+        It takes raw images ``(n, c, h, w)`` in the scale of the data it was trained on (0 to 255 for bytes), or rows of
+        features: the normalisation is part of it. It returns logits ``(n, classes)``; ``result.classes`` names them. In
+        regression it returns values ``(n,)``.
 
         Args:
             trial: the number of a candidate to take in place of one of the front, such as one of :attr:`verified`.
@@ -169,6 +176,28 @@ class Result:
 
         return draw(self, path, x, y)
 
+    def report(self, path: str | Path, *, beside: Result | Sequence[Result] = ()) -> Path:
+        """Write one page that says what the search found; a single .html file that needs no network.
+
+        It has the front to look around in, the winning network drawn and described, the course of the search beside
+        baselines, what each proxy was worth, costs with their spreads, failures with their reasons, versions, and the
+        call that repeats it.
+
+        Args:
+            path: ends in .html.
+            beside: results of other searches for the same objectives, a random one say, whose course is drawn beside
+                this one's.
+
+        Returns:
+            The path.
+
+        Raises:
+            SearchkitError: the file cannot be written, or a result beside this one has other objectives.
+        """
+        from searchkit.report import write_report
+
+        return write_report(self, path, beside)
+
     @property
     def methods(self) -> dict[str, list[str]]:
         """How metrics were measured, where that matters: name -> every method and device that was used."""
@@ -183,6 +212,11 @@ class Result:
         """The labels that the network's outputs stand for."""
         classes: list[Any] = self.context.get("data", {}).get("classes", [])
         return classes
+
+    @property
+    def tested(self) -> str:
+        """What the score on the test part is called: "test_accuracy", or "test_r2" where a quantity is predicted."""
+        return "test_r2" if "target" in self.context.get("data", {}) else "test_accuracy"
 
     @property
     def network_space(self) -> NetworkSpace:
@@ -222,7 +256,7 @@ class Result:
             name: [trial.values.get(name, float("nan")) for trial in trials] for name in self._metrics
         }
         if self.test_accuracy:
-            columns[self._columns("test_accuracy")[0]] = [
+            columns[self._columns(self.tested)[0]] = [
                 self.test_accuracy.get(trial.number, float("nan")) for trial in trials
             ]
         for column, name in zip(self._columns(*RECORDED), RECORDED, strict=True):

@@ -1,0 +1,91 @@
+"""What trackers of searches have in common: none breaks a search, and each is told what it lacks before one begins.
+
+A tracker is a callback with ``on_start`` and ``on_end`` (:func:`searchkit.callbacks.watched`). What it keeps of the
+search that it follows is its attribute ``_open``, None before, after, and from its first error on.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar, cast
+
+from searchkit.errors import SearchkitError
+from searchkit.objectives import Goals
+from searchkit.result import Result
+from searchkit.space import Label, Space
+from searchkit.trial import Trial
+
+Method = TypeVar("Method", bound=Callable[..., None])
+
+log = logging.getLogger("searchkit")
+
+
+def harmless(method: Method) -> Method:
+    """A tracker's method: an error is logged in place of being raised, and the tracker is quiet from then on."""
+
+    @functools.wraps(method)
+    def call(tracker: Any, *given: Any) -> None:
+        try:
+            method(tracker, *given)
+        except Exception as error:
+            tracker._open = None
+            complain(tracker, error)
+
+    return cast(Method, call)
+
+
+def complain(tracker: object, error: Exception) -> None:
+    """Say that a tracker has ended before its search."""
+    said = (str(error).strip().splitlines() or [""])[0]
+    log.warning(
+        "%s logs no more of this search (%s: %s); the search itself goes on, and is on record",
+        type(tracker).__name__, type(error).__name__, said,
+    )  # fmt: skip
+
+
+def required(module: str, tracker: str, library: str, extra: str) -> Any:
+    """A module of an optional library.
+
+    Raises:
+        SearchkitError: it is not installed; with the line that installs it.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise SearchkitError(
+            f'{tracker} needs {library}, which is not installed: pip install "searchkit-nas[{extra}]"'
+        ) from error
+
+
+def in_order(trials: Sequence[Trial]) -> list[Trial]:
+    """The finished ones, as they ended."""
+    return sorted((trial for trial in trials if trial.finished), key=lambda trial: (trial.elapsed, trial.number))
+
+
+def chosen(space: Space, trial: Trial) -> dict[str, Label]:
+    """The choices of a candidate as they are recorded."""
+    return {choice.name: choice.labels[i] for choice, i in zip(space.choices, trial.code.tolist(), strict=True)}
+
+
+def seconds_of(goals: Goals) -> str:
+    """What an evaluation's time is called: a metric of that name keeps it, as in :attr:`searchkit.Result.history`."""
+    return "seconds (record)" if "seconds" in goals.metrics else "seconds"
+
+
+def described(result: Result) -> dict[str, Any]:
+    """A search in JSON values: what it looks for, where and how."""
+    context = result.context
+    return {
+        "strategy": result.strategy,
+        "seed": context.get("seed"),
+        "budget": {limit: value for limit, value in context.get("budget", {}).items() if value is not None},
+        "objectives": {objective.name: objective.direction for objective in result.goals.objectives},
+        "constraints": [str(bound) for bound in result.goals.bounds],
+        "space": {
+            "name": result.space.name,
+            "choices": {choice.name: list(choice.labels) for choice in result.space.choices},
+        },
+    }

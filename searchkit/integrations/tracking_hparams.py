@@ -1,0 +1,89 @@
+"""Candidates as sessions of TensorBoard's HPARAMS tab: choices are hyperparameters, metrics are metrics.
+
+Its messages are filled in here, as TensorBoard's own functions for that import TensorFlow.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+from searchkit.integrations.tracking import chosen, seconds_of
+from searchkit.integrations.tracking_events import Events, scalars
+from searchkit.objectives import Goals
+from searchkit.space import Choice, Label, Space
+from searchkit.trial import State, Trial
+
+GROUP = "candidate"  # of the tags of metrics, apart from the curves of the search
+
+
+def experiment(space: Space, goals: Goals) -> Any:
+    """The summary that says which columns the tab has; it stands in the folder above those of the candidates."""
+    from tensorboard.plugins.hparams import api_pb2, metadata
+
+    columns = []
+    for choice in space.choices:
+        options = list(dict.fromkeys(_option(choice, label) for label in choice.labels))
+        kind = {str: "STRING", bool: "BOOL"}.get(type(options[0]), "FLOAT64")
+        column = api_pb2.HParamInfo(name=choice.name, type=api_pb2.DataType.Value(f"DATA_TYPE_{kind}"))
+        column.domain_discrete.extend(options)
+        columns.append(column)
+    metrics = [
+        api_pb2.MetricInfo(name=api_pb2.MetricName(tag=f"{GROUP}/{name}"), display_name=name)
+        for name in (*goals.metrics, seconds_of(goals))
+    ]
+    described = api_pb2.Experiment(hparam_infos=columns, metric_infos=metrics, time_created_secs=time.time())
+    return _summary(metadata.EXPERIMENT_TAG, experiment=described)
+
+
+def write_session(folder: Path, space: Space, goals: Goals, trial: Trial, step: int) -> None:
+    """A candidate in a folder of its own; nothing is done where it is there."""
+    if folder.exists():
+        return
+    values = trial.values | {seconds_of(goals): trial.seconds}
+    metrics = {f"{GROUP}/{name}": value for name, value in values.items() if math.isfinite(value)}
+    events = Events(folder)
+    try:
+        events.add(_start(space, trial), 0)
+        events.add(scalars(metrics), step)
+        events.add(_end(trial.state), 0)
+    finally:
+        events.close()
+
+
+def _start(space: Space, trial: Trial) -> Any:
+    from tensorboard.plugins.hparams import metadata, plugin_data_pb2
+
+    began = time.time() - trial.seconds
+    info = plugin_data_pb2.SessionStartInfo(group_name=f"candidate {trial.number:04d}", start_time_secs=began)
+    for choice, label in zip(space.choices, chosen(space, trial).values(), strict=True):
+        option = _option(choice, label)
+        kind = {str: "string_value", bool: "bool_value"}.get(type(option), "number_value")
+        setattr(info.hparams[choice.name], kind, option)
+    return _summary(metadata.SESSION_START_INFO_TAG, session_start_info=info)
+
+
+def _end(state: State) -> Any:
+    """A session's end; a candidate that failed or broke a bound is a failure there."""
+    from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
+
+    status = "SUCCESS" if state in (State.SCORED, State.DROPPED) else "FAILURE"
+    number = api_pb2.Status.Value(f"STATUS_{status}")
+    info = plugin_data_pb2.SessionEndInfo(status=number, end_time_secs=time.time())
+    return _summary(metadata.SESSION_END_INFO_TAG, session_end_info=info)
+
+
+def _summary(tag: str, **message: Any) -> Any:
+    from tensorboard.compat.proto.summary_pb2 import Summary
+    from tensorboard.plugins.hparams import metadata, plugin_data_pb2
+
+    data = metadata.create_summary_metadata(plugin_data_pb2.HParamsPluginData(**message))
+    return Summary(value=[Summary.Value(tag=tag, metadata=data, tensor=metadata.NULL_TENSOR)])
+
+
+def _option(choice: Choice, label: Label) -> Label:
+    """An option as the tab takes it, where those of one column are of one type."""
+    kinds = {type(other) for other in choice.labels}
+    return label if (len(kinds) == 1 and kinds != {type(None)}) or kinds == {int, float} else str(label)

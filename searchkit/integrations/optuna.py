@@ -1,0 +1,232 @@
+"""searchkit inside Optuna: a sampler for any study, and studies that are read as results and written from them.
+
+``import optuna`` here is Optuna itself: imports are absolute.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler, RandomSampler
+from optuna.trial import FrozenTrial, TrialState
+
+from searchkit import plugins
+from searchkit.errors import SearchkitError, SpaceError, UnknownNameError
+from searchkit.integrations.optuna_following import Following, Setting
+from searchkit.integrations.optuna_judge import Signal, read_judges
+from searchkit.integrations.optuna_parameters import ASKED
+from searchkit.integrations.optuna_studies import read_study, write_study
+from searchkit.space import Space
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["SearchkitSampler", "read_study", "suggest", "write_study"]
+
+ROUNDS = 4  # in which a candidate is given up that another process has just begun
+
+
+class SearchkitSampler(BaseSampler):
+    """searchkit's strategies for any Optuna objective::
+
+        from searchkit.integrations.optuna import SearchkitSampler
+
+        study = optuna.create_study(directions=["maximize", "minimize"], sampler=SearchkitSampler("bo", seed=0))
+        study.optimize(objective, n_trials=100)
+
+    Whatever takes an Optuna sampler takes it: ``trainer.hyperparameter_search(backend="optuna", sampler=...)`` of
+    Hugging Face, ``OptunaSearchCV(study=optuna.create_study(sampler=...))`` over skorch or scikit-learn, Ray's
+    ``OptunaSearch(sampler=...)``.
+
+    The objective stays as it is. Parameters become known by its first trials, which are random: all that finished
+    trials have had are searched together, those that are asked for under a condition too, where an earlier parameter
+    decides it (:mod:`searchkit.integrations.optuna_parameters`); the rest is drawn at random. Numbers are searched in
+    cells and drawn inside them (:mod:`searchkit.integrations.optuna_axes`). A failed trial is told as failed, a pruned
+    one with what its last reported value lets expect, and ``trial.set_constraint`` as a bound.
+
+    Nothing is kept but in the study: what is suggested is a function of the seed, of the trial's number, and of the
+    trials that are finished or running. With one worker, a study that is continued with the same seed (in a storage, by
+    another process) goes on as if it had not been stopped. Workers suggest no candidate that another one runs; trials
+    that a killed worker left running count as such until they are failed (``optuna.storages.fail_stale_trials``).
+
+    Args:
+        strategy: a name (``searchkit.plugins.names("strategy")``), "auto", a callable that makes a strategy from a
+            :class:`~searchkit.problem.Problem`, or an algorithm of pymoo.
+        seed: of everything random; drawn where None. Workers may share one.
+        space: choices that are known before the first trial, such as a :class:`~searchkit.NetworkSpace`; the objective
+            asks for them by ``suggest(trial, space)``, and for other parameters besides as it likes.
+        signals: functions of a trial's parameters that judge them cheaply, by name: ``{"size": lambda params: ...}``.
+            Higher is better; how much each is worth, and that one misleads, is found out (:attr:`signals`). Numbers are
+            judged at the middle of their cells.
+        proxies: searchkit's proxies, by name or as objects; most need ``space``.
+        screen: candidates that signals and proxies judge for each one that is suggested.
+        constraints_func: as of Optuna's own samplers; ``trial.set_constraint`` needs none.
+        n_trials: how many there will be, where that is known: "auto" and some strategies go by it.
+        levels: cells of a number without steps; 64 where not given, more in a study of one or two parameters.
+
+    Raises:
+        SearchkitError: one of its kinds, before any trial, where something given cannot be used.
+    """
+
+    def __init__(
+        self,
+        strategy: Any = "auto",
+        *,
+        seed: int | None = None,
+        space: Space | str | None = None,
+        signals: Mapping[str, Signal] | None = None,
+        proxies: Any = (),
+        screen: int = 16,
+        constraints_func: Callable[[FrozenTrial], Sequence[float]] | None = None,
+        n_trials: int | None = None,
+        levels: int | None = None,
+    ) -> None:
+        for name, value, least in (("n_trials", n_trials, 1), ("levels", levels, 2), ("screen", screen, 1)):
+            _check_whole(name, value, least)
+        _check_whole("seed", seed, 0)
+        if constraints_func is not None and not callable(constraints_func):
+            raise SearchkitError(f"constraints_func is a function (trial) -> numbers, not {constraints_func!r}")
+        own = plugins.load_space(space) if isinstance(space, str) else space
+        if own is not None and not isinstance(own, Space):
+            raise SpaceError(f"space is a searchkit.Space or the name of one, not {space!r}")
+        seed = int(np.random.default_rng().integers(2**32)) if seed is None else int(seed)
+        factory, label = _factory(strategy)
+        judges = read_judges(signals, proxies, own, screen, seed)
+        self._setting = Setting(factory, label, seed, own, levels, n_trials, judges)
+        self._constraints_func = constraints_func
+        self._following: tuple[Any, int, Following] | None = None
+        self._lock = threading.RLock()
+
+    @property
+    def signals(self) -> pd.DataFrame:
+        """What each signal and proxy was worth in the study last sampled; see :attr:`searchkit.Result.signals`."""
+        import pandas as pd
+
+        made = self._following[2].made if self._following else None
+        if made is None or made.screen is None:
+            return pd.DataFrame(columns=["proxy", "rho", "low", "high", "belief", "weight"])
+        return made.screen.signals.trust
+
+    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        """The parameters that are searched together; learns what has finished."""
+        with self._lock:
+            return self._follow(study, _all_trials(study)).parameters.distributions
+
+    def sample_relative(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """A candidate that is neither told nor running, as parameters.
+
+        It is written to the trial before the objective asks for it, and given up where another process has meanwhile
+        written the same. When every candidate was tried, what follows is random.
+        """
+        if not search_space:
+            return {}
+        suggested: dict[str, Any] = {}
+        with self._lock:
+            for i in range(ROUNDS):
+                trials = _all_trials(study)
+                following = self._follow(study, trials)
+                running = [t for t in trials if t.state is TrialState.RUNNING and t.number != trial.number]
+                code = following.suggest(trial.number, running) if following.made else np.empty((0, 0), dtype=np.int64)
+                if not len(code):
+                    break
+                rng = np.random.default_rng([self._setting.seed, trial.number, 1])
+                suggested = following.parameters.values(code[0], rng)
+                if not suggested.keys() <= search_space.keys():  # a sampler around this one, which fixes the others
+                    suggested = {name: value for name, value in suggested.items() if name in search_space}
+                    break
+                _announce(study, trial, suggested, following)
+                if i == ROUNDS - 1 or not _taken(study, trial, code[0], following):
+                    break
+        if not suggested:
+            return {name: self.sample_independent(study, trial, name, d) for name, d in search_space.items()}
+        return suggested
+
+    def sample_independent(
+        self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        """A random value; a function of the seed, the trial and the parameter's name."""
+        drawn = np.random.default_rng([self._setting.seed, trial.number, 2, *param_name.encode()])
+        sampler = RandomSampler(seed=int(drawn.integers(2**32)))
+        return sampler.sample_independent(study, trial, param_name, param_distribution)
+
+    def after_trial(
+        self, study: optuna.Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None
+    ) -> None:
+        """Keep what ``constraints_func`` says with the trial, in Optuna's way."""
+        if self._constraints_func is None or state not in (TrialState.COMPLETE, TrialState.PRUNED):
+            return
+        constraints = tuple(float(value) for value in self._constraints_func(trial))
+        if np.isnan(constraints).any():
+            raise SearchkitError(f"constraints_func returned {constraints} for trial {trial.number}: NaN says nothing")
+        study._storage.set_trial_system_attr(trial._trial_id, "constraints", constraints)
+
+    def reseed_rng(self) -> None:
+        """Nothing: every trial's number is its seed, so that workers never draw the same."""
+
+    def _follow(self, study: optuna.Study, trials: Sequence[FrozenTrial]) -> Following:
+        """Everything that is known of a study; remembered for the last one only."""
+        known = self._following
+        if known is None or known[0] is not study._storage or known[1] != study._study_id:
+            name = study._storage.get_study_name_from_id(study._study_id)
+            whole = optuna.load_study(study_name=name, storage=study._storage)  # not one bracket of it
+            known = self._following = (study._storage, study._study_id, Following(whole, self._setting))
+        known[2].update(trials)
+        return known[2]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_following": None, "_lock": None}  # another process learns from the study
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state | {"_lock": threading.RLock()})
+
+
+def suggest(trial: optuna.Trial, space: Space) -> dict[str, Any]:
+    """One option for every choice of a searchkit space, as ``space.encode`` takes them::
+
+    network = space.build(space.encode(suggest(trial, space)))
+    """
+    chosen = {c.name: trial.suggest_categorical(c.name, c.labels) for c in space.choices}
+    return {c.name: c.options[c.index(chosen[c.name])] for c in space.choices}
+
+
+def _all_trials(study: optuna.Study) -> list[FrozenTrial]:
+    """From the storage: a pruner that divides a study into brackets would show those of one alone."""
+    return study._storage.get_all_trials(study._study_id, deepcopy=False)
+
+
+def _announce(study: optuna.Study, trial: FrozenTrial, suggested: Mapping[str, Any], following: Following) -> None:
+    distributions = following.parameters.distributions
+    inside = {name: distributions[name].to_internal_repr(value) for name, value in suggested.items()}
+    study._storage.set_trial_system_attr(trial._trial_id, ASKED, inside)
+
+
+def _taken(study: optuna.Study, trial: FrozenTrial, code: Any, following: Following) -> bool:
+    """Whether another running trial has written the same candidate."""
+    for other in _all_trials(study):
+        if other.state is TrialState.RUNNING and other.number != trial.number:
+            row = following.parameters.code(other)
+            if row is not None and (row == code).all():
+                return True
+    return False
+
+
+def _factory(strategy: Any) -> tuple[Callable[[Any], Any], str]:
+    if isinstance(strategy, str):
+        return plugins.resolve("strategy", strategy), strategy
+    label = str(getattr(getattr(strategy, "func", strategy), "__name__", type(strategy).__name__))
+    adapted = plugins.adapt(strategy)
+    if adapted is None and not callable(strategy):
+        raise UnknownNameError.of("strategy", strategy, plugins.names("strategy"))
+    return adapted or strategy, label
+
+
+def _check_whole(name: str, value: Any, least: int) -> None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least):
+        raise SearchkitError(f"{name} must be a whole number of at least {least}, not {value!r}")

@@ -1,0 +1,127 @@
+"""Optuna's parameters as choices of a space: categories as they are, numbers as cells of a grid.
+
+A strategy chooses a cell; the value is drawn inside it, evenly on the parameter's own scale (logarithmic where the
+distribution is). So the grid bounds what a strategy can tell apart and not what can be found, and uniform choices of
+cells are uniform values, as Optuna's own random sampler draws them. 64 cells of a learning rate between 1e-5 and 1e-1
+are steps of 15 %, finer than what training tells apart; with one or two parameters in all the grid is finer, or it
+would be used up. Numbers of few values (integers, steps) have a cell each.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+
+from searchkit.space import Choice, Floats
+
+LEVELS = 64
+FINER = {1: 1024, 2: 256}  # cells where a study has so few parameters: a space of 64 candidates would be used up
+LISTED = 256  # up to so many evenly spaced values have a cell each
+FEW = 16  # so many values go by what they are: what is learned of one layer's width says something of another's
+
+Number = FloatDistribution | IntDistribution
+
+
+@dataclass(frozen=True, eq=False)
+class Axis:
+    """One parameter, and the choice that stands for it.
+
+    Attributes:
+        name: of the parameter.
+        distribution: as Optuna records it.
+        choice: an option per category or cell.
+        centres: ``(m,)`` one value a cell, ascending, in the parameter's unit; empty for categories.
+        ends: ``(m + 1,)`` where cells begin and end, on the parameter's scale; empty for categories.
+    """
+
+    name: str
+    distribution: BaseDistribution
+    choice: Choice
+    centres: Floats
+    ends: Floats
+
+    def code(self, value: Any) -> int | None:
+        """The option that a recorded value belongs to; None where the distribution does not hold it."""
+        distribution = self.distribution
+        if not isinstance(distribution, Number):
+            try:
+                return int(distribution.to_internal_repr(value))
+            except ValueError:
+                return None
+        if not isinstance(value, int | float) or not distribution.low <= value <= distribution.high:
+            return None
+        return int(np.searchsorted(self.ends[1:-1], _scaled(distribution, float(value))))
+
+    def value(self, code: int, rng: np.random.Generator | None = None) -> Any:
+        """A value of an option: drawn inside its cell, or the middle of it where there is no ``rng``."""
+        distribution = self.distribution
+        if not isinstance(distribution, Number):
+            return distribution.to_external_repr(code)
+        value = float(self.centres[code])
+        if rng is not None and self.ends[code] < self.ends[code + 1]:
+            drawn = float(rng.uniform(self.ends[code], self.ends[code + 1]))
+            drawn = _on_step(distribution, math.exp(drawn) if distribution.log else drawn)
+            value = drawn if self.code(drawn) == code else value
+        return int(value) if isinstance(distribution, IntDistribution) else value
+
+
+def axes_of(distributions: Mapping[str, BaseDistribution], levels: int | None = None) -> list[Axis]:
+    """One axis a parameter, in order.
+
+    Args:
+        levels: cells of a number that has more values; see the module where not given.
+    """
+    levels = levels or FINER.get(len(distributions), LEVELS)
+    return [
+        _number(name, distribution, levels) if isinstance(distribution, Number) else _categories(name, distribution)
+        for name, distribution in distributions.items()
+    ]
+
+
+def choice_axis(choice: Choice) -> Axis:
+    """The axis of a choice of the user's own space, whose labels are the categories."""
+    return Axis(choice.name, CategoricalDistribution(choice.labels), choice, np.empty(0), np.empty(0))
+
+
+def _categories(name: str, distribution: BaseDistribution) -> Axis:
+    """Options go by ``repr``, which tells 1, "1" and True apart, and by position too where that does not."""
+    assert isinstance(distribution, CategoricalDistribution)
+    labels = [repr(choice) for choice in distribution.choices]
+    labels = [label if labels.count(label) == 1 else f"{label} ({i})" for i, label in enumerate(labels)]
+    return Axis(name, distribution, Choice(name, labels), np.empty(0), np.empty(0))
+
+
+def _number(name: str, distribution: Number, levels: int) -> Axis:
+    low, high = _scaled(distribution, distribution.low), _scaled(distribution, distribution.high)
+    step = distribution.step
+    n_values = math.inf if step is None else round((distribution.high - distribution.low) / step) + 1
+    if step is not None and n_values <= LISTED and not distribution.log:
+        values = distribution.low + np.arange(int(n_values)) * float(step)
+    else:
+        middles = low + (np.arange(levels) + 0.5) * ((high - low) / levels)
+        values = np.exp(middles) if distribution.log else middles
+    # of integers on a logarithmic scale the first cells would be smaller than 1: only those with a value are kept
+    centres: Floats = np.unique(np.array([_on_step(distribution, float(value)) for value in values], dtype=np.float64))
+    scaled = [_scaled(distribution, float(centre)) for centre in centres]
+    edges = [(a + b) / 2 for a, b in itertools.pairwise(scaled)]
+    ends = np.array([low, *edges, high], dtype=np.float64)
+    texts = [f"{centre:.12g}" for centre in centres]
+    labels = texts if len(texts) <= FEW else [f"{name} {i}: {text}" for i, text in enumerate(texts)]
+    return Axis(name, distribution, Choice(name, labels, ordered=True), centres, ends)
+
+
+def _on_step(distribution: Number, value: float) -> float:
+    """The value of the distribution that is nearest."""
+    low, step = distribution.low, distribution.step
+    stepped = value if step is None else low + round((value - low) / step) * step
+    return float(min(max(stepped, low), distribution.high))
+
+
+def _scaled(distribution: Number, value: float) -> float:
+    return math.log(value) if distribution.log else float(value)

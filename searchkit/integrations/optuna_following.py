@@ -1,0 +1,175 @@
+"""A study as a strategy knows it: made from the study's trials by any process, and kept up to date in this one."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.trial import FrozenTrial
+
+from searchkit.errors import SearchkitError
+from searchkit.integrations.optuna_judge import Judges
+from searchkit.integrations.optuna_outcomes import Outcomes, goals_of
+from searchkit.integrations.optuna_parameters import Parameters
+from searchkit.observations import Observations
+from searchkit.problem import Problem, Strategy, complete, distinct
+from searchkit.space import Codes, Space, keys
+from searchkit.threads import one_blas_thread
+
+SHARE = 20  # the proxy layer learns when it has as many new outcomes as a twentieth of all: it is fitted anew then
+
+log = logging.getLogger("searchkit")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a sampler was made with.
+
+    Attributes:
+        factory: makes the strategy.
+        label: what errors call it.
+        seed: of everything that is drawn, together with the number of the trial.
+        space: the user's, or None.
+        levels: see :func:`searchkit.integrations.optuna_axes.axes_of`.
+        n_trials: how many there will be, where that is known.
+        judges: signals and proxies.
+    """
+
+    factory: Callable[[Problem], Strategy]
+    label: str
+    seed: int
+    space: Space | None
+    levels: int | None
+    n_trials: int | None
+    judges: Judges
+
+
+class Following:
+    """What one sampler knows of one study; a function of the setting and of the finished trials in their order.
+
+    Every finished trial is told to the strategy by itself. When trials show what was not known (a parameter, another
+    distribution, a constraint), the strategy is made anew and told all of them again. So a process that opens the study
+    later knows what this one knows.
+    """
+
+    def __init__(self, study: optuna.Study, setting: Setting) -> None:
+        self._study, self._setting = study, setting
+        self._finished: list[FrozenTrial] = []
+        self._known: set[int] = set()
+        self._n_passed = 0  # trials before it are all known
+        self._constraints: dict[str, None] = {}
+        self._made: _Made | None = None
+        self._renew()
+
+    @property
+    def parameters(self) -> Parameters:
+        """Those that are searched together, as far as trials have shown them."""
+        return self._parameters
+
+    @property
+    def made(self) -> _Made | None:
+        """The strategy and what judges for it; None before any parameter is known."""
+        return self._made
+
+    def update(self, trials: Sequence[FrozenTrial]) -> None:
+        """Learn what has finished since."""
+        fresh = [t for t in trials[self._n_passed :] if t.state.is_finished() and t.number not in self._known]
+        while self._n_passed < len(trials) and trials[self._n_passed].state.is_finished():
+            self._n_passed += 1
+        changed = False
+        for trial in fresh:
+            self._finished.append(trial)
+            self._known.add(trial.number)
+            changed |= not self._parameters.fit(trial) or not trial.constraints.keys() <= self._constraints.keys()
+            self._constraints |= dict.fromkeys(trial.constraints)
+        if changed:
+            self._renew()
+        elif self._made is not None:
+            for trial in fresh:
+                self._made.tell(trial)
+
+    def suggest(self, number: int, running: Sequence[FrozenTrial]) -> Codes:
+        """``(1, d)`` a candidate for trial ``number``; empty where all are told or running.
+
+        Args:
+            running: trials of whoever works on the study.
+        """
+        assert self._made is not None
+        rows = [code for code in map(self._parameters.code, running) if code is not None]
+        return self._made.ask(np.random.default_rng([self._setting.seed, number]), rows)
+
+    def _renew(self) -> None:
+        self._parameters = Parameters(self._finished, self._setting.space, self._setting.levels)
+        if self._parameters.space is None:
+            return
+        self._made = _Made(self._parameters, goals_of(self._study, list(self._constraints)), self._setting)
+        for trial in self._finished:
+            self._made.tell(trial)
+
+
+class _Made:
+    """A strategy over one set of parameters, and the proxy layer beside it."""
+
+    def __init__(self, parameters: Parameters, goals: Any, setting: Setting) -> None:
+        assert parameters.space is not None
+        self.parameters, self.goals = parameters, goals
+        judged = bool(setting.judges.functions or setting.judges.proxies)
+        self.problem = Problem(
+            parameters.space, len(goals.objectives), len(goals.bounds), budget=setting.n_trials, proxies=judged
+        )
+        self.strategy = _begin(setting, self.problem)
+        turns = bool(getattr(self.strategy, "models", False))
+        self.screen = setting.judges.screen(parameters, self.problem, goals, turns)
+        self._outcomes = Outcomes(goals)
+        self._seen: set[bytes] = set()
+        self._waiting: list[Observations] = []  # told to the strategy, and not yet to the screen
+        self._n_told = 0
+
+    def tell(self, trial: FrozenTrial) -> None:
+        """One finished trial; without effect where it cannot be placed among the candidates."""
+        code = self.parameters.code(trial)
+        if code is None:
+            return
+        told = self._outcomes.observe(trial, code)
+        self._seen.update(keys(told.codes))
+        with one_blas_thread():
+            self.strategy.tell(told)
+            if self.screen is not None:
+                self._n_told += 1
+                self._waiting.append(told)
+                if len(self._waiting) * SHARE >= self._n_told:
+                    self.screen.tell(Observations.join(self._waiting))
+                    self._waiting = []
+
+    def ask(self, rng: np.random.Generator, running: Sequence[Codes]) -> Codes:
+        """``(1, d)`` or ``(0, d)``."""
+        none = np.empty((0, self.parameters.space.n_choices), dtype=np.int64)  # type: ignore[union-attr]
+        pending = distinct(self.problem, np.stack(running), self._seen) if running else none
+        seen = self._seen.union(keys(pending)) if len(pending) else self._seen
+        with one_blas_thread():
+            n_asked = self.screen.proposals(1) if self.screen else 1
+            codes = self.problem.space.check(self.strategy.ask(n_asked, rng, pending))
+            if self.screen is not None:
+                unknown = np.concatenate([pending, *(told.codes for told in self._waiting)])
+                codes = self.screen.pick(codes, 1, seen, rng, unknown)
+        return complete(self.problem, codes, 1, seen, rng)
+
+
+def _begin(setting: Setting, problem: Problem) -> Strategy:
+    try:
+        strategy = setting.factory(problem)
+    except (TypeError, ValueError) as error:
+        raise SearchkitError(f"strategy '{setting.label}' cannot be made for this study: {error}") from error
+    if not isinstance(strategy, Strategy):
+        raise SearchkitError(
+            f"strategy '{setting.label}' made {strategy!r}, which has no ask and tell; give a callable "
+            "(problem) -> strategy"
+        )
+    why = getattr(strategy, "why", "")
+    if why:
+        log.info("strategy 'auto' takes %s: %s", getattr(strategy, "choice", ""), why)
+    return strategy

@@ -9,7 +9,7 @@ TORCH := $(shell grep '^torch==' constraints.txt)
 # One thread a process: searchkit runs processes side by side, where more threads are slower.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test quick lint notebooks clean
+.PHONY: demo test quick lint notebooks docs clean
 
 demo: $(VENV)/.installed
 	$(BIN)/searchkit run
@@ -27,6 +27,10 @@ lint: $(VENV)/.installed-test
 
 notebooks: $(VENV)/.installed-test
 	$(BIN)/python -m pytest --nbmake --nbmake-timeout=600 --override-ini=testpaths=notebooks notebooks
+
+# into build/site; what is wrong with a link or a name is an error
+docs: $(VENV)/.installed-test
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # torch first and pinned: asked for by a range, pip would take a CUDA build of several gigabytes.
 $(VENV)/.installed: pyproject.toml constraints.txt

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import ray
+from ray import tune
+from sklearn.datasets import load_breast_cancer
 
 import searchkit
 from searchkit.proxies.dna_setting import DNASetting
@@ -17,7 +20,7 @@ BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:proxy")
+@pytest.mark.filterwarnings("ignore")  # of Ray, which some blocks start
 def test_the_python_of_the_readme_runs(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     run = searchkit.run
@@ -27,19 +30,34 @@ def test_the_python_of_the_readme_runs(tmp_path: Path, monkeypatch) -> None:
         return run(*args, **(given | less))
 
     monkeypatch.setattr(searchkit, "run", small)
+    few = tune.TuneConfig
+    monkeypatch.setattr(tune, "TuneConfig", lambda **given: few(**(given | {"num_samples": 2})))
+    X, y = load_breast_cancer(return_X_y=True)
     digits = searchkit.load_data("digits", limit=300).train
     names = {
         "X": digits.x.numpy()[:, 0],
         "y": digits.y.numpy(),
         "codes": searchkit.load_space("mobilenet").sample(50, np.random.default_rng(0)),
         "accuracies": np.random.default_rng(0).random(50),
+        "X_train": X[:300],
+        "X_test": X[300:],
+        "y_train": y[:300],
+        "y_test": y[300:],
+        "objective": lambda trial: (trial.suggest_float("x", 0, 1), trial.suggest_int("n", 1, 5)),
+        "trainable": lambda config: {"loss": config["lr"]},
         "my_function": lambda choices: {"loss": choices["lr"], "seconds": choices["trees"]},
     }
-    assert len(BLOCKS) == 7
+    assert len(BLOCKS) == 11
     quick = DNASetting(epochs=1, steps=2, images=64, rated=32, recalibrated=32, teacher_epochs=1)
     monkeypatch.setattr("searchkit.proxies.block_ratings.DNASetting", lambda: quick)
-    for block in BLOCKS:
-        exec(compile(block, "README.md", "exec"), names)
+    try:
+        for block in BLOCKS:
+            exec(compile(block, "README.md", "exec"), names)
+    finally:
+        ray.shutdown()
+    assert len(names["study"].trials) == 50
+    assert len((tmp_path / "search.jsonl").read_text().splitlines()) >= 2
+    assert "searchkit study" in (tmp_path / "study.html").read_text()
     assert names["best"].status == "optimal"
     assert (tmp_path / "camera.onnx").exists()
 
@@ -48,6 +66,12 @@ def test_own_data_takes_about_ten_lines_and_an_own_space_under_twenty() -> None:
     own_data, own_space, *_ = BLOCKS
     assert len(own_data.strip().splitlines()) <= 14
     assert len(own_space.strip().splitlines()) < 20
+
+
+def test_a_pipeline_of_another_library_takes_under_ten_lines() -> None:
+    for library in ("sklearn", "optuna", "ray"):
+        block = next(block for block in BLOCKS if f"searchkit.integrations.{library} import" in block)
+        assert len([line for line in block.splitlines() if line.strip()]) < 10
 
 
 def test_the_two_commands_come_first_and_are_make_targets() -> None:

@@ -114,7 +114,7 @@ def _run_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", help="name of the study (made from the call)")
     parser.add_argument("--seed", type=int, default=0, help="of everything random (0)")
     parser.add_argument("--epochs", type=int, help="of each candidate's training (30)")
-    parser.add_argument("--batch", type=int, help="candidates asked for at once (one per worker)")
+    parser.add_argument("--batch", type=int, help="candidates asked for at once and waited for (each as a worker frees)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 (auto)")
     parser.add_argument("--time-limit", type=float, metavar="S", help="seconds a candidate may take (no limit)")
     _running_arguments(parser, budget=40)
@@ -168,6 +168,9 @@ def _running_arguments(parser: argparse.ArgumentParser, budget: int | None) -> N
         help="processes that train at the same time; 1 trains here (one per core, at most 4)",
     )
     parser.add_argument(
+        "--executor", metavar="NAME", help="train elsewhere: ray, or a cluster's address such as ray://head:10001"
+    )
+    parser.add_argument(
         "--plot", type=Path, metavar="FILE", help="picture of the front, .png or .html (beside the record)"
     )
     _json_argument(parser)
@@ -215,7 +218,7 @@ def _run(given: argparse.Namespace) -> int:
         budget={"evaluations": evaluations, "seconds": given.seconds},
         batch=given.batch,
         device=given.device,
-        executor=_workers(given),
+        **_executor(given),
         storage=given.storage,
         name=given.name,
         seed=given.seed,
@@ -294,7 +297,7 @@ def _resume(given: argparse.Namespace) -> int:
         objectives=dict(study.header["search"]["objectives"]),
         constraints={name: tuple(ends) for name, ends in context["bounds"].items()},
         budget=budget,
-        executor=_workers(given),
+        **_executor(given),
         storage=given.storage,
         name=given.name,
         seed=study.header["search"]["seed"],
@@ -405,12 +408,14 @@ def _names(text: str | None) -> list[str] | None:
     return [name.strip() for name in text.split(",") if name.strip()] if text else None
 
 
-def _workers(given: argparse.Namespace) -> int | None:
-    """Training runs in one process per core; 1 is here, without a pool."""
-    n = given.workers if given.workers is not None else min(4, _n_cores())
-    if n < 1:
-        raise SearchkitError(f"--workers must be at least 1, not {n}")
-    return None if n == 1 else n
+def _executor(given: argparse.Namespace) -> dict[str, Any]:
+    """Where candidates are trained: in one process per core; 1 is here, without a pool."""
+    if given.workers is not None and given.workers < 1:
+        raise SearchkitError(f"--workers must be at least 1, not {given.workers}")
+    if given.executor is not None:
+        return {"executor": given.executor, "workers": given.workers}
+    n = given.workers or min(4, _n_cores())
+    return {"executor": None if n == 1 else n}
 
 
 def _n_cores() -> int:

@@ -233,3 +233,8 @@ def test_reading_commands_write_nothing(run, tmp_path: Path) -> None:
         for storage in ([], ["--storage", url], ["--storage", "none.journal"]):
             run(*command, *storage)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_executor_that_is_not_known_is_bad_input(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "--executor", "rya", "--budget", "2"]) == 2
+    assert "unknown executor 'rya': choose from ray. Did you mean 'ray'?" in capsys.readouterr().err

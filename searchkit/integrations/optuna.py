@@ -190,7 +190,7 @@ class SearchkitSampler(BaseSampler):
 def suggest(trial: optuna.Trial, space: Space) -> dict[str, Any]:
     """One option for every choice of a searchkit space, as ``space.encode`` takes them::
 
-    network = space.build(space.encode(suggest(trial, space)))
+        network = space.build(space.encode(suggest(trial, space)))
     """
     chosen = {c.name: trial.suggest_categorical(c.name, c.labels) for c in space.choices}
     return {c.name: c.options[c.index(chosen[c.name])] for c in space.choices}

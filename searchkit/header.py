@@ -18,11 +18,7 @@ def compare_headers(name: str, found: dict[str, Any], wanted: dict[str, Any]) ->
     Raises:
         StudyMismatchError: with the name of everything that differs, as recorded and as asked.
     """
-    if found.get("format", 0) > FORMAT:
-        raise StudyMismatchError(
-            f"study '{name}' was written in format {found['format']} by searchkit {found.get('version')}, which is "
-            f"newer than the format {FORMAT} that this version reads; update searchkit"
-        )
+    check_format(name, found)
     recorded = found["search"]
     differing = [
         _difference(key, recorded.get(key), value)
@@ -33,6 +29,19 @@ def compare_headers(name: str, found: dict[str, Any], wanted: dict[str, Any]) ->
         raise StudyMismatchError(
             f"study '{name}' holds another search; it differs in {'; '.join(differing)}. "
             "Give another name, or call it as it was begun"
+        )
+
+
+def check_format(name: str, found: dict[str, Any]) -> None:
+    """Refuse a record that a newer searchkit wrote.
+
+    Raises:
+        StudyMismatchError: with both formats.
+    """
+    if found.get("format", 0) > FORMAT:
+        raise StudyMismatchError(
+            f"study '{name}' was written in format {found['format']} by searchkit {found.get('version')}, which is "
+            f"newer than the format {FORMAT} that this version reads; update searchkit"
         )
 
 

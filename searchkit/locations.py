@@ -1,4 +1,4 @@
-"""Where a study is kept: what ``storage=`` means, which files belong to it, and who may write them."""
+"""Where a study is kept: what ``storage=`` means, and which files belong to it."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ import weakref
 from pathlib import Path
 from typing import Any
 
-import filelock
-from optuna.storages import BaseStorage, JournalStorage, RDBStorage
-from sqlalchemy import make_url
+from optuna.exceptions import StorageInternalError
+from optuna.storages import BaseStorage, JournalStorage
+from sqlalchemy.exc import DBAPIError
 
 from searchkit._optuna import quiet
+from searchkit.database import check_url, is_url, open_database, shown
 from searchkit.errors import SearchkitError, StorageError
-from searchkit.journal import JournalFile, check_journal, drop_stale_lock
+from searchkit.journal import JournalFile
 
 FOLDER = "searchkit-runs"
 SUFFIX = ".journal"
@@ -26,13 +27,15 @@ def check_storage(storage: Any) -> None:
     """Refuse what cannot be a storage, before any work.
 
     Raises:
-        StorageError: it says what a storage may be.
+        StorageError: it says what a storage may be, or what a database's URL lacks.
     """
     if storage is not None and not isinstance(storage, str | Path | BaseStorage):
         raise StorageError(
             f"storage {storage!r} is not known: give a folder, a .journal file, 'memory', an SQLAlchemy URL such as "
             "'sqlite:///study.db', or an Optuna storage"
         )
+    if is_url(storage):
+        check_url(storage)
 
 
 def open_storage(storage: Any, name: str, *, write: bool = True) -> tuple[BaseStorage, JournalFile | None]:
@@ -51,19 +54,24 @@ def open_storage(storage: Any, name: str, *, write: bool = True) -> tuple[BaseSt
         return storage, None
     try:
         with quiet():
-            if "://" in str(storage or ""):
-                return _database(str(storage), write), None
+            if is_url(storage):
+                return open_database(storage, write=write), None
             journal = JournalFile(journal_path(storage, name), write=write)
             return JournalStorage(journal), journal
     except SearchkitError:
         raise
     except Exception as error:
-        raise StorageError(f"storage {str(storage or FOLDER)!r} cannot be opened: {first_line(error)}") from error
+        raise cannot_open(storage, error) from error
+
+
+def cannot_open(storage: Any, error: Exception) -> StorageError:
+    """The sentence for a storage that is there and cannot be used."""
+    return StorageError(f"storage {shown(storage or FOLDER)!r} cannot be opened: {first_line(error)}")
 
 
 def is_file(storage: Any) -> bool:
     """Whether the storage is a journal file, and not a database or an object of Optuna's."""
-    return not isinstance(storage, BaseStorage) and "://" not in str(storage or "")
+    return not isinstance(storage, BaseStorage) and not is_url(storage)
 
 
 def check_name(name: str) -> str:
@@ -91,58 +99,28 @@ def networks_folder(storage: Any, name: str) -> Path:
         journal = journal_path(storage, name)
         stem = "" if journal.stem == name else f"{journal.stem}."
         return journal.parent / f"{stem}{check_name(name)}.networks"
-    backend = getattr(getattr(storage, "_backend", None), "_file_path", None)  # Optuna's own journal file
-    address = storage if isinstance(storage, str) else getattr(storage, "url", backend)
+    behind = getattr(storage, "_backend", storage)  # of Optuna's cache for a database
+    address = storage if isinstance(storage, str) else getattr(behind, "url", backend_path(storage))
     if address is None:
         return _temporary(storage) / f"{check_name(name)}.networks"
     digest = hashlib.blake2b(str(address).encode(), digest_size=3).hexdigest()
     return Path(FOLDER) / f"{check_name(name)}-{digest}.networks"
 
 
-def sqlite_path(url: Any) -> Path | None:
-    """The file of an SQLite database that a URL or an Optuna storage names, or None."""
-    text = str(getattr(url, "url", url) or "")
-    if not re.match(r"sqlite(\+\w+)?:///", text):
-        return None
-    database = make_url(text).database
-    return Path(database) if database and database != ":memory:" else None
-
-
-def claim(storage: Any, name: str) -> filelock.BaseFileLock | None:
-    """A lock that the operating system releases with the process, so that one search drives a journal file."""
-    database = None if is_file(storage) else sqlite_path(storage)
-    if not is_file(storage) and database is None:
-        return None
-    path = database or journal_path(storage, name)
-    if not database:
-        check_journal(path)
-    own = f".{check_name(name)}" if database else ""  # a database may be written by several searches, a study by one
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(path.with_name(f".{path.name}{own}.driver"), timeout=0)
-        lock.acquire()
-        if not database:
-            drop_stale_lock(path)
-    except filelock.Timeout:
-        raise StorageError(
-            f"study '{name}' in {path} is being written by another search; wait for it, or give another name"
-        ) from None
-    except OSError as error:
-        raise StorageError(f"storage '{storage or FOLDER}' cannot be written: {first_line(error)}") from error
-    return lock
+def backend_path(storage: Any) -> Path | None:
+    """The journal file that an Optuna object writes."""
+    path = getattr(getattr(storage, "_backend", None), "_file_path", None)
+    return None if path is None else Path(path)
 
 
 def first_line(error: BaseException) -> str:
     """The kind of an error and the first line of what it says."""
+    while isinstance(error, StorageInternalError) and error.__cause__ is not None:
+        error = error.__cause__  # Optuna's own words are of invalid data, whatever happened
+    if isinstance(error, DBAPIError) and error.orig is not None:
+        error = error.orig
     text = str(error).strip().splitlines()
     return f"{type(error).__name__}: {text[0]}" if text else type(error).__name__
-
-
-def _database(url: str, write: bool) -> RDBStorage:
-    path = sqlite_path(url)
-    if not write and path is not None and not path.exists():
-        raise StorageError(f"storage '{url}' is not there")
-    return RDBStorage(url, skip_table_creation=not write)
 
 
 _temporaries: weakref.WeakKeyDictionary[BaseStorage, Path] = weakref.WeakKeyDictionary()

@@ -18,15 +18,17 @@ import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
+from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from searchkit._optuna import quiet
+from searchkit.claims import hold
 from searchkit.errors import SearchkitError, StorageError, StudyMismatchError
 from searchkit.header import compare_headers
 from searchkit.interrupt import uninterrupted
-from searchkit.locations import claim, first_line, open_storage
+from searchkit.locations import cannot_open, first_line
 from searchkit.objectives import Goals
 from searchkit.space import Space
 from searchkit.trial import State, Trial
@@ -126,17 +128,18 @@ class OptunaRecord:
         self._space, self._goals = space, goals
         self._name = name
         with uninterrupted():
-            self._lock = claim(storage, name)
+            self._hold = hold(storage, name)
         try:
-            self._storage, self._journal = open_storage(storage, name)
-            with uninterrupted(), self._written():
+            self._storage = self._hold.storage
+            with self._opened(storage), uninterrupted():
                 self._study = self._open(name, header)
-                self._token = None if self._lock else uuid.uuid4().hex
+                self._token = None if self._hold.alone else uuid.uuid4().hex
                 if self._token:
                     self.note("driver", self._token)
-            self.trials = read_trials(self._study, space)
+            with self._opened(storage):
+                self.trials = read_trials(self._study, space)
+                self._ids = [trial._trial_id for trial in self._study.get_trials(deepcopy=False)]
             check_batches(name, self.trials)
-            self._ids = [trial._trial_id for trial in self._study.get_trials(deepcopy=False)]
         except BaseException:
             self.close()
             raise
@@ -145,8 +148,8 @@ class OptunaRecord:
         }
 
     def ask(self, trials: Sequence[Trial]) -> None:
-        """Create one running trial each, in one write where the storage is a journal file."""
-        with uninterrupted(), self._written(), self._together():
+        """Create one running trial each, in one write where the storage can."""
+        with uninterrupted(), self._written(), self._hold.together():
             if self._token and self.notes("driver") != self._token:
                 raise self._taken_over()
             for trial in trials:
@@ -163,15 +166,15 @@ class OptunaRecord:
     def reach(self, trial: Trial, rung: int, score: float) -> None:
         """Write a running trial's values so far, and the rung's as an intermediate one; all in one write, as above."""
         number = self._ids[trial.number]
-        with uninterrupted(), self._written(), self._together():
+        with uninterrupted(), self._written(), self._hold.together():
             for key, value in _so_far(trial).items():
                 self._storage.set_trial_user_attr(number, key, value)
             self._storage.set_trial_intermediate_value(number, rung, score)
 
     def finish(self, trial: Trial) -> None:
-        """Write the outcome; in one write where the storage is a journal file."""
+        """Write the outcome; in one write, as above."""
         number = self._ids[trial.number]
-        with uninterrupted(), self._written(), self._together():
+        with uninterrupted(), self._written(), self._hold.together():
             outcome: dict[str, Any] = _so_far(trial) | {"elapsed": trial.elapsed}
             outcome |= {"dropped": True} if trial.state is State.DROPPED else {}
             outcome |= {"methods": trial.methods} if trial.methods else {}
@@ -179,10 +182,14 @@ class OptunaRecord:
             outcome |= {"traceback": trial.traceback} if trial.traceback else {}
             for key, value in outcome.items():
                 self._storage.set_trial_user_attr(number, key, value)
+            known: list[float] = []
             for bound in self._goals.bounds:
                 value = float(bound.violation(np.array([trial.values.get(bound.name, np.nan)]))[0])
                 if np.isfinite(value):
                     self._storage.set_trial_system_attr(number, f"constraints:{bound}", value)
+                    known.append(value)
+            if known:  # Optuna's older form, the one that the dashboard reads
+                self._storage.set_trial_system_attr(number, "constraints", known)
             scored = trial.state is State.SCORED
             values = [trial.values[name] for name in self._goals.names] if scored else None
             self._storage.set_trial_state_values(number, _TO_OPTUNA[trial.state], values)
@@ -202,17 +209,15 @@ class OptunaRecord:
 
     def close(self) -> None:
         """Release the study."""
-        if self._lock is not None:
-            self._lock.release()
-            self._lock = None
+        self._hold.release()
 
     def _open(self, name: str, header: dict[str, Any]) -> optuna.Study:
         storage = self._storage
         directions = [
             StudyDirection.MAXIMIZE if o.direction == "max" else StudyDirection.MINIMIZE for o in self._goals.objectives
         ]
-        if name not in {study.study_name for study in storage.get_all_studies()}:
-            with quiet(), self._together():  # a study without its header is never on disk
+        if not _has_study(storage, name):
+            with quiet(), self._hold.together():  # a study without its header is never on disk
                 storage.create_new_study(directions, name)
                 study = optuna.load_study(study_name=name, storage=storage)
                 study.set_user_attr("searchkit", header)
@@ -224,7 +229,7 @@ class OptunaRecord:
             if not begun:
                 raise StudyMismatchError(f"study '{name}' was not made by searchkit; give another name")
             with quiet():
-                study.set_user_attr("searchkit", header)  # killed between the two in a database
+                study.set_user_attr("searchkit", header)  # killed between the two in an Optuna object
                 study.set_metric_names(list(self._goals.names))
             found = header
         # what was left out differs too, while a record from before it existed is continued
@@ -250,9 +255,13 @@ class OptunaRecord:
             ) from error
 
     @contextlib.contextmanager
-    def _together(self) -> Iterator[None]:
-        with self._journal.together() if self._journal else contextlib.nullcontext():
+    def _opened(self, storage: Any) -> Iterator[None]:
+        try:
             yield
+        except SearchkitError:
+            raise
+        except (OSError, SQLAlchemyError, StorageInternalError) as error:
+            raise cannot_open(storage, error) from error
 
 
 def read_trials(study: optuna.Study, space: Space) -> list[Trial]:
@@ -299,6 +308,14 @@ def check_batches(name: str, trials: Sequence[Trial]) -> None:
                 f"the record of study '{name}' does not add up at trial {first.number} (batch {first.batch}): two "
                 "searches wrote it at once. It can be shown, but not continued; give another name"
             )
+
+
+def _has_study(storage: BaseStorage, name: str) -> bool:
+    try:
+        storage.get_study_id_from_name(name)
+    except KeyError:
+        return False
+    return True
 
 
 def _so_far(trial: Trial) -> dict[str, Any]:

@@ -69,7 +69,7 @@ def search(function=fine, **given):
         ({"proxies": ("eproxi",)}, UnknownNameError, r"unknown proxy 'eproxi'"),
         ({"epochs": 0}, SearchkitError, r"epochs must be a whole number of at least 1, not 0"),
         ({"time_limit": -1}, SearchkitError, r"time_limit must be a number"),
-        ({"executor": "ray?"}, SearchkitError, r"executor 'ray\?' is not known"),
+        ({"executor": "ray?"}, SearchkitError, r"unknown executor 'ray\?': choose from ray"),
     ],
 )
 def test_a_search_over_networks(given, error, words, tmp_path, monkeypatch):
@@ -96,7 +96,7 @@ def test_a_search_over_networks(given, error, words, tmp_path, monkeypatch):
         ({"batch": 0}, SearchkitError, r"batch must be a whole number of at least 1"),
         ({"seed": -1}, SearchkitError, r"seed must be"),
         ({"storage": "/proc/nowhere"}, StorageError, r"'/proc/nowhere' cannot be"),
-        ({"storage": "nosuchdb://x/y"}, StorageError, r"'nosuchdb://x/y' cannot be opened"),
+        ({"storage": "nosuchdb://x/y"}, StorageError, r"'nosuchdb://x/y' names a database 'nosuchdb' that is"),
         ({"name": "../x", "storage": None}, StorageError, r"a study's name is made of letters"),
     ],
 )

@@ -6,7 +6,7 @@ import functools
 import logging
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -163,17 +163,30 @@ def test_a_database_study_is_driven_by_one_search(tmp_path: Path) -> None:
     assert len(search(storage=url, name="s", budget=4).history) == 4
 
 
-def test_a_study_in_an_optuna_storage_goes_to_the_search_that_opened_it_last() -> None:
-    storage = optuna.storages.InMemoryStorage()
+class Shared(optuna.storages.journal.BaseJournalBackend):
+    """A journal of a user's own, as one on a server would be: nothing to lock."""
+
+    def __init__(self) -> None:
+        self.logs: list[dict] = []
+
+    def read_logs(self, log_number_from: int) -> Iterator[dict]:
+        yield from self.logs[log_number_from:]
+
+    def append_logs(self, logs: list[dict]) -> None:
+        self.logs.extend(logs)
+
+
+def test_a_study_in_a_storage_without_locks_goes_to_the_search_that_opened_it_last() -> None:
+    backend = Shared()
     inner: list[searchkit.Result] = []
 
     def nested(choices: dict) -> dict:
         if not inner:
-            inner.append(search(storage=storage, name="s", budget=12, batch=4))
+            inner.append(search(storage=optuna.storages.JournalStorage(backend), name="s", budget=12, batch=4))
         return loss(choices)
 
     with pytest.raises(StorageError, match="taken over by another search"):
-        search(nested, storage=storage, name="s", budget=20, batch=4)
+        search(nested, storage=optuna.storages.JournalStorage(backend), name="s", budget=20, batch=4)
     assert len(inner[0].history) == 12
 
 

@@ -1,0 +1,153 @@
+"""What a database's URL means: its driver, how long to wait for it, and whether this Optuna can use what it holds."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import time
+from pathlib import Path
+from typing import Any, TypeGuard
+
+from optuna.exceptions import StorageInternalError
+from optuna.storages import RDBStorage
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError, SQLAlchemyError
+
+from searchkit.errors import StorageError, nearest
+
+CONNECT = 10  # seconds to wait for a server that does not answer
+LOCKED = 60  # seconds to wait for another process that writes the same SQLite file
+DATABASES = ("sqlite", "postgresql", "mysql", "mariadb")
+_INSTALL = {"psycopg": '"searchkit-nas[postgresql]"', "psycopg2": "psycopg2-binary", "MySQLdb": "mysqlclient"}
+_SETTINGS: dict[str, dict[str, Any]] = {  # of a connection, by its driver
+    "pysqlite": {"timeout": LOCKED},
+    "psycopg": {"connect_timeout": CONNECT, "keepalives_idle": 60},
+    "psycopg2": {"connect_timeout": CONNECT, "keepalives_idle": 60},
+    "pymysql": {"connect_timeout": CONNECT},
+    "mysqldb": {"connect_timeout": CONNECT},
+}
+
+
+def is_url(storage: Any) -> TypeGuard[str]:
+    """Whether a storage is the URL of a database."""
+    return isinstance(storage, str) and "://" in storage
+
+
+def check_url(url: str) -> URL:
+    """A database's URL, with the driver that is installed for it; nothing is connected.
+
+    Raises:
+        StorageError: it is malformed, no database of that kind is known, or its driver is not installed.
+    """
+    try:
+        parsed = make_url(url)
+        if parsed.drivername in ("postgres", "postgresql"):
+            old = _is_installed("psycopg2") and not _is_installed("psycopg")
+            parsed = parsed.set(drivername="postgresql+psycopg2" if old else "postgresql+psycopg")
+        parsed.get_dialect().import_dbapi()
+    except NoSuchModuleError as error:
+        kind = parsed.get_backend_name()
+        near = nearest(kind, DATABASES)
+        raise StorageError(
+            f"storage {shown(url)!r} names a database '{kind}' that is not known: choose from {', '.join(DATABASES)}."
+            + (f" Did you mean '{near}'?" if near else "")
+        ) from error
+    except ArgumentError as error:
+        raise StorageError(
+            f"storage {shown(url)!r} is no database's URL: write 'sqlite:///study.db' or "
+            "'postgresql://user:password@host/database'"
+        ) from error
+    except ImportError as error:
+        package = _INSTALL.get(error.name or "", error.name)
+        raise StorageError(
+            f"storage {shown(url)!r} needs the package {error.name}, which is not installed: pip install {package}"
+        ) from error
+    return parsed
+
+
+def open_database(url: str, *, write: bool = True) -> RDBStorage:
+    """Optuna's storage at a URL.
+
+    Args:
+        url: of the database.
+        write: False to read only: nothing is created.
+
+    Raises:
+        StorageError: it is not there, or another version of Optuna wrote it.
+        SQLAlchemyError, StorageInternalError: it cannot be reached or read.
+    """
+    path = sqlite_path(url)
+    if not write and path is not None and not path.exists():
+        raise StorageError(f"storage {shown(url)!r} is not there")
+    parsed = check_url(url)
+    settings = _SETTINGS.get(parsed.get_dialect().driver, {})
+    given: dict[str, Any] = {
+        "url": parsed.render_as_string(hide_password=False),
+        "engine_kwargs": {"connect_args": {key: settings[key] for key in settings.keys() - parsed.query.keys()}},
+        "skip_compatibility_check": True,
+        "skip_table_creation": not write,
+    }
+    for patience in (0.2, 1.0, 0.0):
+        try:
+            storage = RDBStorage(**given)
+            break
+        except (SQLAlchemyError, StorageInternalError) as error:
+            unreachable = isinstance(error, OperationalError) and path is None
+            if not write or unreachable or not patience:
+                raise
+            time.sleep(patience)  # another process may be creating the same tables
+    try:
+        _check_schema(storage, url)
+    except BaseException:
+        storage.engine.dispose()
+        raise
+    return storage
+
+
+def sqlite_path(url: Any) -> Path | None:
+    """The file of an SQLite database that a URL or an Optuna storage names, or None."""
+    text = str(getattr(url, "url", url) or "")
+    if not re.match(r"sqlite(\+\w+)?:///", text):
+        return None
+    database = make_url(text).database or ""
+    if database in ("", ":memory:") or "mode=memory" in text:
+        return None
+    return Path(database.removeprefix("file:"))
+
+
+def shown(storage: Any) -> str:
+    """A storage as it may be printed: without a password."""
+    if not is_url(storage):
+        return str(storage)
+    try:
+        return make_url(storage).render_as_string(hide_password=True)
+    except ArgumentError:
+        return re.sub(r"://[^@/]*@", "://***@", str(storage))
+
+
+def _is_installed(package: str) -> bool:
+    return importlib.util.find_spec(package) is not None
+
+
+def _check_schema(storage: RDBStorage, url: str) -> None:
+    found, newest = storage.get_current_version(), _newest_schema(storage)
+    if found == newest:
+        return
+    if found in storage.get_all_versions():
+        raise StorageError(
+            f"storage {shown(url)!r} was made by an older Optuna (tables {found}): bring it up to date with 'optuna "
+            f"storage upgrade --storage {shown(url)}'"
+        )
+    raise StorageError(
+        f"storage {shown(url)!r} was made by a newer Optuna (tables {found}) than the one installed, which reads up to "
+        f"{newest}: pip install --upgrade optuna"
+    )
+
+
+_newest: list[str] = []  # tables that the installed Optuna writes; it reads a folder of files to say so
+
+
+def _newest_schema(storage: RDBStorage) -> str:
+    if not _newest:
+        _newest.append(storage.get_head_version())
+    return _newest[0]

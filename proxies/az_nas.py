@@ -59,8 +59,11 @@ class AZNAS:
 
 
 def channel_entropy(features: Tensor) -> float:
-    """Entropy of the normalised eigenvalues of the channels' covariance; features are ``(batch, c, h, w)``."""
-    rows = features.permute(0, 2, 3, 1).reshape(-1, features.shape[1])
+    """Entropy of the normalised eigenvalues of the channels' covariance; features are ``(batch, c, h, w)``.
+
+    Those of a network for tables, ``(batch, units)``, are maps of one pixel.
+    """
+    rows = _maps(features).permute(0, 2, 3, 1).reshape(-1, features.shape[1])
     rows = rows - rows.mean(dim=0)
     eigenvalues = torch.linalg.eigvalsh(rows.T @ rows).clamp(min=0)
     share = eigenvalues / eigenvalues.sum()
@@ -71,6 +74,7 @@ def trainability(cotangent: Tensor, pulled: Tensor | None) -> float:
     """-s - 1/s + 2, at best 0, where s is the spectral norm of the mean outer product of the two cotangents."""
     if pulled is None or (pulled.shape == cotangent.shape and torch.equal(pulled, cotangent)):
         return _UNTRAINABLE
+    cotangent, pulled = _maps(cotangent), _maps(pulled)
     stride = pulled.shape[2] // cotangent.shape[2]
     if stride > 1:
         side = (cotangent.shape[2] * stride, cotangent.shape[3] * stride)
@@ -79,3 +83,7 @@ def trainability(cotangent: Tensor, pulled: Tensor | None) -> float:
     covariance = pulled.permute(0, 2, 3, 1).reshape(n, -1).T @ cotangent.permute(0, 2, 3, 1).reshape(n, c) / n
     norm = float(torch.linalg.eigvalsh((covariance.T @ covariance).double())[-1].clamp(min=0).sqrt())
     return -norm - 1 / (norm + _EPSILON) + 2
+
+
+def _maps(features: Tensor) -> Tensor:
+    return features[:, :, None, None] if features.ndim == 2 else features

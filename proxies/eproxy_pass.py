@@ -39,6 +39,8 @@ class EproxyPass:
         setting, network = self.setting, built.network
         draw_weights(network, setting.network_init, built.generator(3))
         x = built.inputs.augmented(setting.batch)
+        if x.ndim != 4:
+            raise CandidateError("it reads feature maps of images, and a network for tables has none")
         targets = [_target(i, branch, setting, built.inputs) for i, branch in enumerate(setting.branches)]
         heads: nn.ModuleList | None = None
         optimiser: torch.optim.Optimizer | None = None

@@ -66,6 +66,8 @@ class ZenPass:
     @torch.no_grad()
     def run(self, built: Built) -> float:
         """The score."""
+        if len(built.inputs.input_shape) == 1:
+            raise CandidateError("it reads feature maps of images, and a network for tables has none")
         scores = []
         for repeat in range(self.repeats):
             _draw_weights(built.network, built.generator(repeat + 2))

@@ -29,7 +29,7 @@ def as_images(X: Any, *, channels: Channels | None = None) -> torch.Tensor:
         X: ``(n, h, w)``, ``(n, h, w, c)``, ``(n, c, h, w)``, or ``(n, side * side)`` with a side of 8 or more.
         channels: where the channels are in 4-D images; needed where the shape does not say.
     """
-    array = _numbers(X, "images X")
+    array = numbers(X, "images X")
     n_odd = int(array.size - np.isfinite(array).sum()) if array.dtype.kind == "f" else 0
     if n_odd:
         raise DataError(f"images X hold {n_odd:,} NaN or infinite pixel{'s' * (n_odd != 1)}; all must be finite")
@@ -46,7 +46,7 @@ def as_images(X: Any, *, channels: Channels | None = None) -> torch.Tensor:
 
 def as_labels(y: Any) -> npt.NDArray[Any]:
     """Labels -> a vector ``(n,)`` of ints, bools or strings; floats are taken where they are whole."""
-    labels = _numpy(y, "labels y")
+    labels = plain_array(y, "labels y")
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.ndim != 1:
@@ -61,7 +61,10 @@ def as_labels(y: Any) -> npt.NDArray[Any]:
         odd = ~np.isfinite(labels) | (labels != np.floor(labels))
         if odd.any():
             at = int(np.argmax(odd))
-            raise DataError(f"labels y name classes, but label {at} is {labels[at]}; give ints, strings or bools")
+            raise DataError(
+                f"labels y name classes, but label {at} is {labels[at]}; give ints, strings or bools, or say that they "
+                "are quantities: objectives=('r2', 'params'), or load_data(..., task='regression')"
+            )
         labels = labels.astype(np.int64)
     if labels.dtype.kind not in "iubU":
         raise DataError(f"labels y are ints, strings or bools, not {labels.dtype}")
@@ -83,7 +86,7 @@ def from_dataset(dataset: Dataset[Any]) -> tuple[Any, Any]:
         item = dataset[i]
         if not isinstance(item, Sequence) or len(item) != 2:
             raise DataError(f"item {i} of the dataset {name} is not a pair (image, label) but {type(item).__name__}")
-        image, label = _numpy(item[0], f"image {i}"), item[1]
+        image, label = plain_array(item[0], f"image {i}"), item[1]
         if images and image.shape != images[0].shape:
             raise DataError(
                 f"image {i} of the dataset {name} has shape {image.shape}, image 0 has {images[0].shape}; "
@@ -102,6 +105,12 @@ def plain_label(label: Any) -> Label:
     return value if isinstance(value, str | bool) else int(value)
 
 
+def is_flat_image(shape: Sequence[int]) -> bool:
+    """Whether rows ``(n, length)`` may be square grey images, side by side: 8 x 8 or larger."""
+    side = math.isqrt(shape[1]) if len(shape) == 2 else 0
+    return side >= SMALLEST_FLAT_SIDE and side * side == shape[1]
+
+
 def _channels_first(array: npt.NDArray[Any], channels: Channels | None) -> tuple[npt.NDArray[Any], int, int]:
     """The 4-D array and the move ``(array, from, to)`` that puts its channels on axis 1."""
     shape = array.shape
@@ -109,7 +118,7 @@ def _channels_first(array: npt.NDArray[Any], channels: Channels | None) -> tuple
         raise DataError(f"channels is 'first', 'last' or None, not {channels!r}")
     if array.ndim == 2:
         side = math.isqrt(shape[1])
-        if side * side != shape[1] or side < SMALLEST_FLAT_SIDE:
+        if not is_flat_image(shape):
             raise DataError(
                 f"images are needed: X has shape {shape}, rows of {shape[1]} features that are no square image; "
                 "give (n, h, w), (n, h, w, c) or (n, c, h, w)"
@@ -131,14 +140,15 @@ def _channels_first(array: npt.NDArray[Any], channels: Channels | None) -> tuple
     return array, axes[0], 1
 
 
-def _numbers(values: Any, what: str) -> npt.NDArray[Any]:
-    array = _numpy(values, what)
+def numbers(values: Any, what: str) -> npt.NDArray[Any]:
+    """An array of floats, ints or bools; DataError of anything else."""
+    array = plain_array(values, what)
     if array.dtype.kind not in "fiub":
         raise DataError(f"{what} are numbers, not {array.dtype}")
     return array
 
 
-def _numpy(values: Any, what: str) -> npt.NDArray[Any]:
+def plain_array(values: Any, what: str) -> npt.NDArray[Any]:
     """Tensors (of any device), lists and whatever else numpy takes."""
     if isinstance(values, torch.Tensor):
         values = values.detach().cpu()

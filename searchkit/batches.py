@@ -1,4 +1,4 @@
-"""Batches of images on the device they are used on: shuffled, shifted, mirrored and normalised, all at once."""
+"""Batches on the device they are used on: shuffled, normalised and, of images, shifted and mirrored, all at once."""
 
 from __future__ import annotations
 
@@ -11,14 +11,54 @@ from searchkit.data import Data, Split
 
 
 class Normaliser:
-    """Pixels as stored -> ``(x - mean) / std`` per channel, float32, on the device."""
+    """Inputs as stored -> ``(x - mean) / std`` per channel or feature, float32, on the device."""
 
     def __init__(self, data: Data, device: torch.device) -> None:
-        self.mean = torch.tensor(data.mean, device=device).view(1, -1, 1, 1)
-        self.scale = 1.0 / torch.tensor(data.std, device=device).view(1, -1, 1, 1)
+        shape = (1, -1, *[1] * (data.train.x.ndim - 2))
+        self.mean = torch.tensor(data.mean, device=device).view(shape)
+        self.scale = 1.0 / torch.tensor(data.std, device=device).view(shape)
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         return (x.float() - self.mean) * self.scale
+
+
+def targets(data: Data, y: torch.Tensor) -> torch.Tensor:
+    """What a network is trained towards: labels as they are, quantities ``(n,)`` standardised, float32."""
+    if data.target is None:
+        return y
+    mean, std = data.target
+    return ((y - mean) / std).float()
+
+
+def train_batches(
+    data: Data, batch_size: int, device: torch.device, generator: torch.Generator
+) -> TrainBatches | TableBatches:
+    """Epochs over the train part, for its kind of examples; arguments as of :class:`TrainBatches`."""
+    kind = TableBatches if data.kind == "table" else TrainBatches
+    return kind(data, batch_size, device, generator)
+
+
+class TableBatches:
+    """Endless epochs over the train part of a table, in an order that depends on the seed alone.
+
+    Arguments as of :class:`TrainBatches`. The table is standardised once.
+    """
+
+    def __init__(self, data: Data, batch_size: int, device: torch.device, generator: torch.Generator) -> None:
+        self.n = len(data.train)
+        self.batch_size = min(batch_size, self.n)
+        self.n_batches = self.n // self.batch_size
+        self.device = device
+        self.generator = generator
+        self.x = Normaliser(data, device)(data.train.x.to(device))
+        self.y = targets(data, data.train.y).to(device)
+
+    def epoch(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """``(x (batch, features) float32, y (batch,))``, each example at most once."""
+        order = torch.randperm(self.n, generator=self.generator).to(self.device, non_blocking=True)
+        for start in range(0, self.n_batches * self.batch_size, self.batch_size):
+            chosen = order[start : start + self.batch_size]
+            yield self.x[chosen], self.y[chosen]
 
 
 class TrainBatches:
@@ -45,7 +85,7 @@ class TrainBatches:
         # black, or the mean where the user has normalised already.
         channels_last = split.x.to(device).permute(0, 2, 3, 1)
         self.x = functional.pad(channels_last, (0, 0, self.pad, self.pad, self.pad, self.pad)).contiguous()
-        self.y = split.y.to(device)
+        self.y = targets(data, split.y).to(device)
 
     def epoch(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """``(x (batch, c, h, w) float32, y (batch,))``, each example at most once."""

@@ -9,7 +9,7 @@ import json
 import logging
 import platform
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,21 +30,45 @@ TOLERANCE = 1e-3  # largest difference of logits, relative to their spread, betw
 
 
 class Normalised(nn.Module):
-    """A network that takes raw images: it subtracts the mean and divides by the deviation of the training pixels."""
+    """A network that takes raw inputs: it subtracts the mean and divides by the deviation of the train part.
+
+    Args:
+        network: trained on standardised inputs and, in regression, towards standardised targets.
+        mean, std: per channel or feature.
+        target: mean and deviation of the targets, in regression.
+        n_axes: of a batch of inputs: 4 of images, 2 of a table.
+    """
 
     mean: torch.Tensor
     std: torch.Tensor
+    target: torch.Tensor
 
-    def __init__(self, network: nn.Module, mean: list[float], std: list[float]) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        mean: Sequence[float],
+        std: Sequence[float],
+        target: Sequence[float] | None = None,
+        n_axes: int = 4,
+    ) -> None:
         super().__init__()
         self.network = network
-        self.register_buffer("mean", torch.tensor(mean).reshape(1, -1, 1, 1))
-        self.register_buffer("std", torch.tensor(std).reshape(1, -1, 1, 1))
+        shape = (1, -1, *[1] * (n_axes - 2))
+        self.register_buffer("mean", torch.tensor(mean).reshape(shape))
+        self.register_buffer("std", torch.tensor(std).reshape(shape))
+        self.regression = target is not None
+        if target is not None:
+            self.register_buffer("target", torch.tensor(target))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Logits ``(n, classes)`` of raw images ``(n, c, h, w)``, bytes or floats."""
-        logits: torch.Tensor = self.network((x.to(self.mean.dtype) - self.mean) / self.std)
-        return logits
+        """Logits ``(n, classes)`` of raw images ``(n, c, h, w)``, bytes or floats, or rows ``(n, features)``.
+
+        In regression values ``(n,)`` in the target's unit.
+        """
+        outputs: torch.Tensor = self.network((x.to(self.mean.dtype) - self.mean) / self.std)
+        if not self.regression:
+            return outputs
+        return outputs.squeeze(1) * self.target[1] + self.target[0]
 
 
 def build_network(result: Result, trial: Trial, trained: bool = True) -> Normalised:
@@ -62,8 +86,9 @@ def build_network(result: Result, trial: Trial, trained: bool = True) -> Normali
                 "build(i, trained=False) gives the network without them"
             )
         load_weights(network, path)
-    described = result.context["data"]
-    return Normalised(network, described["mean"], described["std"]).eval()
+    data = result.context["data"]
+    n_axes = 1 + len(result.network_space.input_shape)
+    return Normalised(network, data["mean"], data["std"], data.get("target"), n_axes).eval()
 
 
 def export(result: Result, trial: Trial, path: Path) -> list[Path]:
@@ -71,8 +96,9 @@ def export(result: Result, trial: Trial, path: Path) -> list[Path]:
 
     One of the three endings may be given with the path.
 
-    The ONNX network takes raw images ``images (n, c, h, w)`` float32, any n, and returns ``logits (n, classes)``. The
-    safetensors file holds the state of :class:`Normalised`.
+    The ONNX network takes raw images ``images (n, c, h, w)`` float32, any n, and returns ``logits (n, classes)``; of a
+    table it takes ``features (n, f)``, and in regression it returns ``values (n,)``. The safetensors file holds the
+    state of :class:`Normalised`.
 
     Raises:
         ExportError: a file does not give the measured network's outputs, or the network is no longer of its size.
@@ -88,19 +114,28 @@ def export(result: Result, trial: Trial, path: Path) -> list[Path]:
     with torch.inference_mode():
         expected = network(images).numpy()
     save_file(own_state(network), weights)
-    _check("safetensors", expected, _from_safetensors(result, trial, weights, images))
-    _write_onnx(network, images, onnx)
-    _check("onnx", expected, _from_onnx(onnx, images))
+    least = float(network.target[1]) if network.regression else 1e-6
+    _check("safetensors", expected, _from_safetensors(result, trial, weights, images), least)
+    _write_onnx(network, images, onnx, *_names(result))
+    got = _from_onnx(onnx, images)
+    _check("onnx", expected, got, least)
+    _check("onnx, given one example alone,", got[:1], _from_onnx(onnx, images[:1]), least)
     files = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in (onnx, weights)}
     described.write_text(json.dumps(_description(result, trial, network) | {"sha256": files}, indent=2) + "\n")
     return [onnx, weights, described]
 
 
+def _names(result: Result) -> tuple[str, str]:
+    """Of input and output: what they are."""
+    inputs = "features" if len(result.network_space.input_shape) == 1 else "images"
+    return inputs, "values" if "target" in result.context["data"] else "logits"
+
+
 def _images(result: Result, n: int) -> torch.Tensor:
-    """Random images with the training pixels' mean and deviation."""
-    data = result.context["data"]
-    noise = torch.randn((n, *result.network_space.input_shape), generator=torch.Generator().manual_seed(0))
-    mean, std = (torch.tensor(data[key]).reshape(1, -1, 1, 1) for key in ("mean", "std"))
+    """Random inputs with the mean and deviation of the train part."""
+    data, shape = result.context["data"], result.network_space.input_shape
+    noise = torch.randn((n, *shape), generator=torch.Generator().manual_seed(0))
+    mean, std = (torch.tensor(data[key]).reshape(1, -1, *[1] * (len(shape) - 1)) for key in ("mean", "std"))
     return noise * std + mean
 
 
@@ -111,14 +146,14 @@ def _from_safetensors(result: Result, trial: Trial, path: Path, images: torch.Te
         return np.asarray(fresh(images))
 
 
-def _write_onnx(network: nn.Module, images: torch.Tensor, path: Path) -> None:
+def _write_onnx(network: nn.Module, images: torch.Tensor, path: Path, inputs: str, outputs: str) -> None:
     with _quiet():
         torch.onnx.export(
             network,
             (images,),
             path,
-            input_names=["images"],
-            output_names=["logits"],
+            input_names=[inputs],
+            output_names=[outputs],
             dynamic_shapes={"x": {0: torch.export.Dim.DYNAMIC}},
             dynamo=True,
             external_data=False,
@@ -130,16 +165,14 @@ def _from_onnx(path: Path, images: torch.Tensor) -> np.ndarray[Any, Any]:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    whole = session.run(None, {"images": images.numpy()})[0]
-    single = session.run(None, {"images": images[:1].numpy()})[0]
-    _check("onnx with one image", whole[:1], single)
-    return np.asarray(whole)
+    return np.asarray(session.run(None, {session.get_inputs()[0].name: images.numpy()})[0])
 
 
-def _check(what: str, expected: np.ndarray[Any, Any], got: np.ndarray[Any, Any]) -> None:
+def _check(what: str, expected: np.ndarray[Any, Any], got: np.ndarray[Any, Any], least: float = 1e-6) -> None:
+    """Refuse outputs of another shape, or that differ by too much of their range (of ``least`` where that is more)."""
     if got.shape != expected.shape:
         raise ExportError(f"the {what} export returns shape {got.shape}, the measured network {expected.shape}")
-    difference = float(np.abs(got - expected).max() / max(float(np.ptp(expected)), 1e-6))
+    difference = float(np.abs(got - expected).max() / max(float(np.ptp(expected)), least))
     if not difference <= TOLERANCE:
         raise ExportError(
             f"the {what} export differs from the measured network by {difference:.2g} of its outputs' range"
@@ -151,9 +184,10 @@ def _description(result: Result, trial: Trial, network: nn.Module) -> dict[str, 
     from searchkit import __version__
 
     space = result.network_space
+    inputs, outputs = _names(result)
     measured = dict(trial.values)
     if trial.number in result.test_accuracy:
-        measured["test_accuracy"] = result.test_accuracy[trial.number]
+        measured[result.tested] = result.test_accuracy[trial.number]
     return {
         "study": result.name,
         "candidate": trial.number,
@@ -163,8 +197,14 @@ def _description(result: Result, trial: Trial, network: nn.Module) -> dict[str, 
         ),
         "measured": measured,
         "methods": trial.methods,
-        "input": {"name": "images", "shape": ["n", *space.input_shape], "scale": "raw pixels; normalisation is inside"},
-        "output": {"name": "logits", "shape": ["n", space.n_classes], "classes": result.classes},
+        "input": {
+            "name": inputs,
+            "shape": ["n", *space.input_shape],
+            "scale": f"raw {'pixels' if inputs == 'images' else 'numbers'}; normalisation is inside",
+        },
+        "output": {"name": "logits", "shape": ["n", space.n_classes], "classes": result.classes}
+        if outputs == "logits"
+        else {"name": outputs, "shape": ["n"], "scale": "as the targets that were given"},
         "normalisation": {key: result.context["data"][key] for key in ("mean", "std")},
         "made_with": {"searchkit": __version__, "torch": torch.__version__, "python": platform.python_version()},
     }

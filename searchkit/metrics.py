@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -48,12 +48,49 @@ BUILT_IN = {
     metric.name: metric
     for metric in (
         Metric("accuracy", direction="max", stage="trained", unit="validation part"),
+        Metric("balanced_accuracy", direction="max", stage="trained", unit="validation part"),
+        Metric("log_loss", stage="trained", unit="validation part"),
+        Metric("r2", direction="max", stage="trained", unit="validation part"),
+        Metric("rmse", stage="trained", unit="validation part"),
         Metric("params", stage="counted"),
         Metric("macs", stage="counted", unit="one image"),
         Metric("peak_memory", stage="counted", unit="bytes, one image"),
         Metric("latency_ms", stage="measured", unit="ms, one image"),
     )
 }
+SCORES = {"classification": ("accuracy", "balanced_accuracy", "log_loss"), "regression": ("r2", "rmse")}
+
+
+def task_of(metrics: Iterable[str]) -> str | None:
+    """The task that some of the metrics are scores of; None where they are of neither.
+
+    Raises:
+        ObjectiveError: they are of both.
+    """
+    found = {task: name for name in metrics for task, names in SCORES.items() if name in names}
+    if len(found) > 1:
+        raise ObjectiveError(
+            f"{found['classification']} is a score of classes and {found['regression']} one of quantities; a search "
+            "has one of the two"
+        )
+    return next(iter(found), None)
+
+
+def trained_scores(metrics: Iterable[str], task: str) -> tuple[str, ...]:
+    """The scores that every training of a task gives, and those that are asked for beside them.
+
+    Raises:
+        ObjectiveError: one of the metrics is a score of another task.
+    """
+    asked = list(metrics)
+    if task_of(asked) not in (None, task):
+        wrong = next(name for name in asked if name in SCORES[str(task_of(asked))])
+        raise ObjectiveError(
+            f"{wrong} is a score of {task_of(asked)}, and the data are loaded for {task}, whose scores are "
+            f"{', '.join(SCORES[task])}; or load_data(..., task='{task_of(asked)}')"
+        )
+    always = 1 if task == "classification" else 2
+    return tuple(name for i, name in enumerate(SCORES[task]) if i < always or name in asked)
 
 
 def read_metrics(objectives: Any, constraints: Any) -> tuple[dict[str, Metric], dict[str, Direction]]:

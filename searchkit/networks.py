@@ -14,14 +14,14 @@ from searchkit.arrays import is_npz
 from searchkit.attempt import Evaluate
 from searchkit.data import Data, load_data
 from searchkit.devices import resolve_device
-from searchkit.errors import SearchkitError, SpaceError
+from searchkit.errors import DataError, SearchkitError, SpaceError
 from searchkit.evaluation import CostMeter, Scoring, Training, at_rung, load_weights, weights_path
 from searchkit.fingerprint import fingerprint
-from searchkit.ladder import Ladder, check_cheaper, read_ladder
-from searchkit.metrics import read_metrics
+from searchkit.ladder import Ladder, Rung, check_cheaper, read_ladder
+from searchkit.metrics import SCORES, read_metrics, task_of, trained_scores
 from searchkit.objectives import Bound, Goals, read_bounds, read_objectives
 from searchkit.problem import LISTABLE
-from searchkit.recipe import Recipe
+from searchkit.recipe import recipe_for
 from searchkit.result import Result
 from searchkit.scoring import Scorer, registered_names
 from searchkit.space import Codes, Floats, NetworkSpace, Space
@@ -32,8 +32,8 @@ from searchkit.trial import State, Trial, front
 from searchkit.verification import Verification
 
 COUNTABLE = 500  # combinations that are all built to be counted, at some 20 ms each, to tell whether bounds can be met
-DEFAULT_OBJECTIVES = ("accuracy", "params")
 DEFAULT_SPACE = ("nas-bench-201", {"width": [4, 6, 8, 12], "cells": 1})
+TABLE_SPACE = "tabular"  # where the data are a table and no space is given
 
 
 def network_task(
@@ -50,25 +50,32 @@ def network_task(
 ) -> Task:
     """Everything about a search over networks but where it is kept; see :func:`searchkit.run`."""
     where = str(resolve_device(device))
-    space = read_space(space)
-    metrics, directions = read_metrics(DEFAULT_OBJECTIVES if objectives is None else objectives, constraints)
+    space = None if space is None else read_space(space)
+    if objectives is None:
+        task = task_of(_names(constraints)) or (data.task if isinstance(data, Data) else "classification")
+        objectives = (SCORES[task][0], "params")
+    metrics, directions = read_metrics(objectives, constraints)
     named_bounds = {getattr(key, "name", key): limit for key, limit in (constraints or {}).items()}
     goals = Goals(
         read_objectives(directions), read_bounds(named_bounds, {m.name: m.direction for m in metrics.values()})
     )
-    recipe = Recipe() if epochs is None else Recipe(epochs=epochs)
+    space, loaded = space_and_data(space, data, seed, task_of(metrics))
+    recipe = recipe_for(loaded.kind, len(loaded.train), epochs)
     rungs = read_ladder(ladder, recipe.epochs)
-    loaded = load_data(data, seed=seed)
-    space = space.for_data(loaded.input_shape, loaded.n_classes)
-    check_cheaper(rungs, recipe.epochs, min(loaded.input_shape[1:]))
+    _check_rungs(rungs, recipe.epochs, loaded)
     meter = CostMeter(space, metrics, where)
     own = tuple(m for m in metrics.values() if m.stage == "trained" and m.function is not None)
     trains = any(metric.stage == "trained" for metric in metrics.values())
-    training = Training(space, loaded.without_test(), recipe, where, own, Path(), time_limit)
+    scored = trained_scores(metrics, loaded.task)
+    training = Training(space, loaded.without_test(), recipe, where, own, Path(), time_limit, scored=scored)
     if verify and trains:
         raise SearchkitError(
             "verify trains the best of a search without training, such as objectives=('eproxy', 'params'); "
             f"this one trains every candidate for {', '.join(n for n, m in metrics.items() if m.stage == 'trained')}"
+        )
+    if verify and loaded.task == "regression":
+        raise SearchkitError(
+            "verify trains classifiers, and these data are loaded for regression: search with objectives=('r2', ...)"
         )
     if rungs and not trains:
         raise SearchkitError(
@@ -86,7 +93,7 @@ def network_task(
         goals=goals,
         evaluate=evaluate,
         costs=meter,
-        needed=(*given, *(("accuracy", *(metric.name for metric in own)) if trains else ())),
+        needed=(*given, *((*scored, *(metric.name for metric in own)) if trains else ())),
         identity={
             "kind": "networks",
             "data": {"name": loaded.name, "fingerprint": loaded.fingerprint},
@@ -103,7 +110,8 @@ def network_task(
                 "classes": list(loaded.classes),
                 "mean": list(loaded.mean),
                 "std": list(loaded.std),
-            },
+            }
+            | ({} if loaded.target is None else {"target": list(loaded.target)}),
             "device": where,
             "rungs": [rung.label for rung in rungs],
             "units": {metric.name: metric.unit for metric in metrics.values() if metric.unit},
@@ -114,7 +122,7 @@ def network_task(
         listable=LISTABLE if meter.vectorised else COUNTABLE,
         in_folder=_in_folder if trains or verify else None,
         finish=_TestScores(loaded, space, where) if trains and len(loaded.test) else None,
-        ladder=Ladder(rungs, ("accuracy", *(metric.name for metric in own))) if rungs else None,
+        ladder=Ladder(rungs, (*scored, *(metric.name for metric in own))) if rungs else None,
         verify=Verification(verify, training, loaded if len(loaded.test) else None, seed) if verify else None,
         images=loaded.without_test(),
     )
@@ -198,6 +206,55 @@ class _TestScores:
             scores[str(trial.number)] = score(network, self.data.test, self.data, self.device)
         record.note("test_accuracy", scores)
         result.test_accuracy = {int(number): accuracy for number, accuracy in scores.items()}
+
+
+def _names(constraints: Any) -> list[str]:
+    return [str(getattr(key, "name", key)) for key in constraints or {}]
+
+
+def _check_rungs(rungs: Sequence[Rung], epochs: int, data: Data) -> None:
+    if data.kind == "images":
+        check_cheaper(rungs, epochs, min(data.input_shape[1:]))
+        return
+    if any(rung.resolution is not None for rung in rungs):
+        raise SearchkitError(
+            f"a rung of the ladder sets resolution, but data '{data.name}' are a table and no images; a rung sets "
+            "epochs, width or data there"
+        )
+    check_cheaper(rungs, epochs, 1)
+
+
+def space_and_data(space: Any, data: Any, seed: int, task: str | None = None) -> tuple[NetworkSpace, Data]:
+    """The space that a user means, made for the data that go with it.
+
+    Args:
+        space: as for :func:`read_space`; where not given, one for the kind of examples that the data hold.
+        data: see :func:`searchkit.load_data`; read as a table where the space is one for tables.
+        task: "regression" or "classification" of data that are not loaded yet, where it is known.
+
+    Raises:
+        SearchkitError: either cannot be used, or they do not go together.
+    """
+    chosen = None if space is None else read_space(space)
+    for_tables = chosen is not None and len(chosen.input_shape) == 1
+    if isinstance(data, Data):
+        loaded = data
+    else:
+        loaded = load_data(data, seed=seed, kind="table" if for_tables else None, task=task)  # type: ignore[arg-type]
+    if chosen is None:
+        chosen = read_space(TABLE_SPACE if loaded.kind == "table" else None)
+    elif for_tables != (loaded.kind == "table"):
+        shape = loaded.input_shape
+        raise DataError(
+            f"space '{chosen.name}' takes {'rows of features' if for_tables else 'images'}, and an example of data "
+            f"'{loaded.name}' has shape {shape}: "
+            + (
+                "load them with load_data(..., kind='table')"
+                if for_tables
+                else f"take space='{TABLE_SPACE}', or say NetworkSpace(..., input_shape={shape}) of a space of your own"
+            )
+        )
+    return chosen.for_data(loaded.input_shape, loaded.n_classes), loaded
 
 
 def read_space(space: Any) -> NetworkSpace:

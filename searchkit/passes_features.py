@@ -17,7 +17,10 @@ _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 
 
 class Maps:
-    """What :func:`recording` fills in: ``stages`` and ``blocks``, lists of ``(batch, c, h, w)`` in depth order."""
+    """What :func:`recording` fills in: ``stages`` and ``blocks``, lists of ``(batch, c, h, w)`` in depth order.
+
+    In a network for tables they are ``(batch, units)``.
+    """
 
     def __init__(self) -> None:
         self.blocks: list[Tensor] = []
@@ -32,15 +35,19 @@ class Maps:
 
 
 @contextmanager
-def recording(network: nn.Module, *, blocks: bool) -> Iterator[Maps]:
-    """Record the feature maps of the forward pass made inside; the network is left as it was."""
+def recording(network: nn.Module, *, blocks: bool, n_axes: int = 4) -> Iterator[Maps]:
+    """Record the feature maps of the forward pass made inside; the network is left as it was.
+
+    Args:
+        n_axes: of a feature map: those of the network's input, 4 of images and 2 of a table.
+    """
     maps = Maps()
     own = stage_method(network)
     watched = {id(module) for module in block_modules(network)} if blocks else set()
     handles = []
 
     def seen(module: nn.Module, args: Any, output: Any) -> None:
-        if not isinstance(output, Tensor) or output.ndim != 4:
+        if not isinstance(output, Tensor) or output.ndim != n_axes:
             return
         if own is None:
             size = tuple(output.shape[2:])

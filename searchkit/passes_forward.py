@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from searchkit.errors import CandidateError
+from searchkit.losses import squared_error
 from searchkit.passes import Built
 from searchkit.passes_features import Maps, recording
 from searchkit.passes_inputs import Inputs
@@ -60,9 +61,9 @@ class Forward:
         x = x.detach().requires_grad_("input_gradient" in self.reads)
         with ExitStack() as stack:
             stack.enter_context(nullcontext() if backward else torch.no_grad())
-            maps = Maps()
+            maps, blocks = Maps(), bool({"blocks", "pullbacks"} & self.reads)
             if {"stages", "blocks", "pullbacks"} & self.reads:
-                maps = stack.enter_context(recording(built.network, blocks=bool({"blocks", "pullbacks"} & self.reads)))
+                maps = stack.enter_context(recording(built.network, blocks=blocks, n_axes=x.ndim))
             signs = Signs(self.batch, built.device, agreement="agreement" in self.reads, n_patterns=self.n_patterns)
             if "agreement" in self.reads or self.n_patterns:
                 stack.enter_context(signs)
@@ -84,7 +85,7 @@ class ForwardRecording:
 
     Attributes:
         signs: of the ReLUs.
-        stages, blocks: feature maps ``(batch, c, h, w)``, shallow to deep.
+        stages, blocks: feature maps ``(batch, c, h, w)``, shallow to deep; ``(batch, units)`` of a table.
         input_gradient: ``(batch, c * h * w)``.
         pullbacks: for every block but the first, the random +-1 cotangent at its output and the same pulled back to the
             block before, which is None where nothing arrives there.
@@ -129,7 +130,7 @@ def _weight_gradients(network: nn.Module, logits: Tensor, y: Tensor) -> tuple[fl
     weights = [p for layer in weight_layers(network) if isinstance(p := layer.weight, Tensor) and p.requires_grad]
     if not weights:
         raise CandidateError("it has no convolution and no linear layer")
-    loss = functional.cross_entropy(logits, y)
+    loss = squared_error(logits, y) if y.is_floating_point() else functional.cross_entropy(logits, y)
     gradients = torch.autograd.grad(loss, weights, allow_unused=True)
     zeros = (torch.zeros_like(w) if g is None else g for w, g in zip(weights, gradients, strict=True))
     return float(loss.detach()), list(zeros)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from searchkit.batches import Normaliser
+from searchkit.batches import Normaliser, targets
 from searchkit.data import Data
 from searchkit.errors import CandidateError
 
@@ -53,11 +53,11 @@ class Inputs:
         return self._keep("augmented" if self.data else "noise", batch, 0)[0]
 
     def signs(self, shape: tuple[int, ...]) -> Tensor:
-        """Random +1 and -1 of a 4-D shape, channels last: drawing them anew took longer than the pass they serve."""
+        """Random +1 and -1; of a 4-D shape channels last: drawing them anew took longer than the pass they serve."""
 
         def draw() -> Tensor:
             drawn = torch.randint(0, 2, shape, generator=self.generator(*shape)).mul_(2).sub_(1).to(torch.float32)
-            return drawn.contiguous(memory_format=torch.channels_last)
+            return drawn.contiguous(memory_format=torch.channels_last) if drawn.ndim == 4 else drawn
 
         return self.once(("signs", shape), draw)
 
@@ -84,6 +84,8 @@ class Inputs:
         generator = self.generator(index)
         if kind == "noise" or self.data is None:
             x = torch.randn(batch, *self.input_shape, generator=generator)
+            if self.data is not None and self.data.task == "regression":
+                return x, torch.randn(batch, generator=generator)
             return x, torch.randint(0, self.n_classes, (batch,), generator=generator)
         split = self.data.train
         if len(split) < (index + 1) * batch:
@@ -91,7 +93,7 @@ class Inputs:
         order = np.random.default_rng([self.seed, 1]).permutation(len(split))
         rows = torch.from_numpy(order[index * batch : (index + 1) * batch])
         normalise = Normaliser(self.data, torch.device("cpu"))
-        x, y = normalise(split.x[rows]), split.y[rows]
+        x, y = normalise(split.x[rows]), targets(self.data, split.y[rows])
         return (_augmented(x, self.data, generator) if kind == "augmented" else x), y
 
 

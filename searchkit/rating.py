@@ -48,11 +48,12 @@ def score(
     """
     import pandas as pd
 
-    from searchkit.data import load_data
-    from searchkit.networks import read_space
+    from searchkit.networks import space_and_data
 
-    chosen = space if isinstance(space, Space) else read_space(space)
-    images = load_data(data, seed=seed).without_test() if isinstance(chosen, NetworkSpace) else None
+    chosen, images = space, None
+    if not isinstance(space, Space) or isinstance(space, NetworkSpace):
+        chosen, loaded = space_and_data(space, data, seed)
+        images = loaded.without_test()
     scorer = Scorer(chosen, read_proxies(proxies), images, device=device, seed=seed)
     if not scorer.names:
         raise SearchkitError("no proxies were given: name at least one")

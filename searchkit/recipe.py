@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+import math
+from dataclasses import dataclass, fields, replace
 from typing import Literal, get_args
 
 from searchkit.errors import SearchkitError
@@ -16,7 +17,7 @@ class RecipeError(SearchkitError, ValueError):
 
 @dataclass(frozen=True)
 class Recipe:
-    """The settings of a training run; the defaults suit small networks on small images.
+    """The settings of a training run; the defaults suit small networks on small images, see :func:`recipe_for`.
 
     Args:
         epochs: passes over the train part.
@@ -57,3 +58,21 @@ class Recipe:
             raise RecipeError(f"lr is above 0 and finite, not {self.lr!r}")
         if not 0 <= self.weight_decay < float("inf"):
             raise RecipeError(f"weight_decay is 0 or more and finite, not {self.weight_decay!r}")
+
+
+def recipe_for(kind: str, n: int, epochs: int | None = None) -> Recipe:
+    """The recipe that a search trains with.
+
+    Args:
+        kind: "images" or "table".
+        n: examples in the train part; tables of a few hundred rows get smaller batches, so that an epoch has steps.
+        epochs: where others than the recipe's own are wanted.
+    """
+    own = Recipe() if epochs is None else Recipe(epochs=epochs)
+    if kind == "images":
+        return own
+    batch_size = min(256, max(16, 2 ** round(math.log2(max(n, 1) / 16))))
+    # Means of three networks and two seeds on seven tables of 178 to 4,000 rows: 20 epochs at this rate against 50 at
+    # 0.003 were better on four and worse on three, by up to 0.006, in under half the time; 100 at 0.003 lost 0.07 of
+    # R^2 on the smallest regression. 30, as of images, was not tried in that comparison.
+    return replace(own, batch_size=batch_size, lr=0.01, optimiser="adamw", weight_decay=0.01, label_smoothing=0.0)

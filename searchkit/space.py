@@ -269,7 +269,8 @@ class NetworkSpace(Space):
         build: ``build(choices, input_shape, n_classes) -> nn.Module``; ``choices`` is the dictionary of
             options, ``input_shape`` is ``(channels, height, width)`` of the images. The network returns logits
             ``(batch, n_classes)``. A module-level function where candidates are trained in other processes.
-        input_shape, n_classes: of the data. ``searchkit.run`` sets them from its data.
+        input_shape, n_classes: of the data. ``searchkit.run`` sets them from its data. A space for tables says so by an
+            input_shape ``(features,)``, of any number; in regression n_classes is 1.
         options: whatever the space was made with; recorded, so that two settings are not confused.
         count: optional ``count(space, codes) -> {"params": (n,), "macs": (n,)}``, exact and vectorised. Without
             it every candidate is built on the meta device and counted, some 20 ms each.
@@ -284,7 +285,7 @@ class NetworkSpace(Space):
         *,
         name: str = "custom",
         canonical: Callable[[Codes], Codes] | None = None,
-        input_shape: tuple[int, int, int] = (3, 32, 32),
+        input_shape: tuple[int, ...] = (3, 32, 32),
         n_classes: int = 10,
         options: Mapping[str, Any] | None = None,
         count: Counter | None = None,

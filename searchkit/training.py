@@ -13,28 +13,31 @@ from dataclasses import dataclass
 import numpy.typing as npt
 import torch
 from torch import nn
-from torch.nn import functional
 
-from searchkit.batches import Normaliser, TrainBatches, in_order
+from searchkit.batches import train_batches
 from searchkit.data import Data, Split
 from searchkit.devices import one_thread, resolve_device
 from searchkit.errors import CandidateError, DataError, TimeLimitError
+from searchkit.losses import loss_of
+from searchkit.quality import scores
 from searchkit.recipe import Recipe
 from searchkit.space import NetworkSpace
 
 __all__ = ["Recipe", "Trained", "build_seeded", "resolve_device", "score", "train"]
 
-SCORE_BATCH = 512  # images, of up to 90x90 pixels
-SCORE_PIXELS = 2**22  # and so many pixels of larger ones
-
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training run was worth: accuracy on the validation part (0 to 1), last epoch's mean loss, seconds."""
+    """What a training run was worth: scores on the validation part, last epoch's mean loss, seconds."""
 
-    accuracy: float
+    scores: dict[str, float]
     train_loss: float
     seconds: float
+
+    @property
+    def accuracy(self) -> float:
+        """0 to 1; NaN in regression."""
+        return self.scores.get("accuracy", math.nan)
 
 
 def build_seeded(space: NetworkSpace, code: npt.ArrayLike, seed: int) -> nn.Module:
@@ -75,18 +78,18 @@ def train(
         try:
             _place(network, where)
             train_loss = _fit(network, data, recipe, where, seed, started, time_limit)
-            accuracy = _accuracy(network, data.val, data, where)
+            found = _scores(network, data.val, data, where)
         except (MemoryError, RuntimeError) as error:
             if not _out_of_memory(error):
                 raise
             fits = False
         if not fits:  # out here, where the error no longer keeps the tensors of its frames alive
             raise CandidateError(f"out of memory on {where} with batches of {recipe.batch_size}")
-    return Trained(accuracy, train_loss, time.perf_counter() - started)
+    return Trained(found, train_loss, time.perf_counter() - started)
 
 
 def score(network: nn.Module, split: Split, data: Data, device: str | torch.device = "auto") -> float:
-    """Accuracy (0 to 1) on a part of the data; the network comes back on the CPU, in eval mode."""
+    """Accuracy (0 to 1) on a part of the data, R^2 in regression; the network comes back on the CPU, in eval mode."""
     if not len(split):
         raise DataError(f"the part of data '{data.name}' to score on is empty")
     where = resolve_device(device)
@@ -95,7 +98,12 @@ def score(network: nn.Module, split: Split, data: Data, device: str | torch.devi
         if where.type == "cpu":
             stack.enter_context(one_thread())
         _place(network, where)
-        return _accuracy(network, split, data, where)
+        return _scores(network, split, data, where)["accuracy" if data.task == "classification" else "r2"]
+
+
+def _scores(network: nn.Module, split: Split, data: Data, device: torch.device) -> dict[str, float]:
+    network.eval()
+    return scores(network, split, data, device, _memory_format(device))
 
 
 def _fit(
@@ -108,7 +116,8 @@ def _fit(
     time_limit: float | None,
 ) -> float:
     """All epochs; the mean loss of the last one."""
-    batches = TrainBatches(data, recipe.batch_size, device, torch.Generator().manual_seed(seed))
+    batches = train_batches(data, recipe.batch_size, device, torch.Generator().manual_seed(seed))
+    loss_function = loss_of(data, recipe, device)
     optimiser = _optimiser(network, recipe)
     n_steps, step, mean_loss = recipe.epochs * batches.n_batches, 0, math.nan
     network.train()
@@ -118,7 +127,7 @@ def _fit(
             for group in optimiser.param_groups:
                 group["lr"] = recipe.lr * one_cycle(step / n_steps, recipe.warm_up)
             with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-                loss = functional.cross_entropy(network(x), y, label_smoothing=recipe.label_smoothing)
+                loss = loss_function(network(x), y)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
@@ -150,22 +159,6 @@ def _optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     if recipe.optimiser == "adamw":
         return torch.optim.AdamW(groups, lr=recipe.lr, fused=True)
     return torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=recipe.momentum > 0, fused=True)
-
-
-def _accuracy(network: nn.Module, split: Split, data: Data, device: torch.device) -> float:
-    network.eval()
-    n_right = torch.zeros((), dtype=torch.int64, device=device)
-    finite = torch.ones((), dtype=torch.bool, device=device)
-    height, width = data.input_shape[1:]
-    batch_size = max(1, min(SCORE_BATCH, SCORE_PIXELS // (height * width)))
-    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-        for x, y in in_order(split, batch_size, Normaliser(data, device), device):
-            logits = network(x.contiguous(memory_format=_memory_format(device)))
-            n_right += (logits.argmax(1) == y).sum()
-            finite &= torch.isfinite(logits).all()
-    if not finite:
-        raise CandidateError("diverged: the trained network's outputs are not finite")
-    return int(n_right) / len(split)
 
 
 def _out_of_memory(error: Exception) -> bool:

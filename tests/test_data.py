@@ -260,8 +260,6 @@ REFUSED = {
     "complex labels": ((X, Y * 1j), "labels y are ints, strings or bools, not complex128"),
     "strings as images": ((["a"] * 60, Y), "images X are numbers, not <U1"),
     "ragged": (([[1, 2], [3]], [0, 1]), "images X have no common shape"),
-    "table": ((np.zeros((60, 30)), Y), r"images are needed: X has shape \(60, 30\), rows of 30 features"),
-    "tiny square table": ((np.zeros((60, 16)), Y), "rows of 16 features"),
     "one-dimensional": ((np.zeros(60), Y), r"not \(60,\)"),
     "ambiguous channels": ((np.zeros((60, 3, 9, 3)), Y), "both axis 1 and axis 3 could be the channels"),
     "no channels": ((np.zeros((60, 9, 9, 9)), Y), "neither axis 1 nor axis 3 has the 1, 3 or 4 of the channels"),
@@ -289,6 +287,7 @@ def test_bad_data_are_refused_in_one_sentence(data: Any, sentence: str) -> None:
     ("options", "sentence"),
     [
         ({"augment": "flip"}, "augment is one of shift, crop-flip, none, not 'flip'"),
+        ({"kind": "sound"}, "kind is one of images, table, not 'sound'"),
         ({"channels": "middle"}, "channels is 'first', 'last' or None, not 'middle'"),
         ({"limit": 5}, "limit is 5; 3 classes need at least 9 examples"),
     ],
@@ -296,6 +295,12 @@ def test_bad_data_are_refused_in_one_sentence(data: Any, sentence: str) -> None:
 def test_bad_options_are_refused(options: Any, sentence: str) -> None:
     with pytest.raises(DataError, match=sentence):
         load_data((X, Y), **options)
+
+
+@pytest.mark.parametrize("n_features", [30, 16])
+def test_rows_that_are_no_square_image_are_no_images(n_features: int) -> None:
+    with pytest.raises(DataError, match=rf"images are needed: X has shape \(60, {n_features}\), rows of {n_features}"):
+        load_data((np.zeros((60, n_features)), Y), kind="images")
 
 
 def test_an_unknown_name_gets_the_nearest() -> None:

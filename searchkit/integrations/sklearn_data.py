@@ -1,0 +1,86 @@
+"""Rows that scikit-learn has validated -> the parts of data that a search learns from; all rows are in one of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from searchkit.data import Data, Split, assemble
+from searchkit.errors import DataError
+from searchkit.space import Codes
+
+FEWEST = 10  # rows of which some are held out; the networks of fewer are judged on the rows that they learned from
+
+
+def parts(
+    x: torch.Tensor,
+    y: npt.NDArray[Any],
+    classes: tuple[Any, ...],
+    *,
+    validation: float,
+    test: float,
+    seed: int,
+    class_weights: tuple[float, ...] | None = None,
+) -> Data:
+    """Rows in random order, stratified by class, as train, validation and test part.
+
+    A class with a single row is in the train part alone, where :func:`searchkit.load_data` would refuse it.
+
+    Args:
+        x: ``(n, features)`` or ``(n, c, h, w)``.
+        y: ``(n,)`` int64 class numbers, or float64 targets where there are no classes.
+        validation, test: shares of all rows; no test part where it is 0.
+        seed: of the split.
+
+    Raises:
+        DataError: a share that leaves a part without rows.
+    """
+    for name, share, least in (("validation_fraction", validation, "above 0"), ("test_fraction", test, "0 or more")):
+        if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share < 1:
+            raise DataError(f"{name} is a share, {least} and below 1, not {share!r}")
+    if not validation or validation + test >= 1:
+        raise DataError(
+            f"validation_fraction={validation!r} and test_fraction={test!r} leave a part without rows; the first is "
+            "above 0, and both together below 1"
+        )
+    rng = np.random.default_rng(seed)
+    rows, held = np.arange(len(y)), np.arange(0)
+    if test:
+        rows, held = _held_out(y, rows, test, rng)
+    train, val = _held_out(y, rows, validation / (1 - test), rng) if len(rows) >= FEWEST else (rows, rows)
+    splits = [_split(x, y, part) for part in (train, val if len(val) else train, held)]
+    return assemble(splits, tuple(_plain(one) for one in classes), class_weights=class_weights, augment="shift")
+
+
+def whole(data: Data) -> Data:
+    """The same data with the validation part's rows in the train part as well."""
+    if data.train.x.shape == data.val.x.shape and torch.equal(data.train.x, data.val.x):
+        return data
+    train = Split(torch.cat([data.train.x, data.val.x]), torch.cat([data.train.y, data.val.y]))
+    return assemble([train, data.val, data.test], data.classes, class_weights=data.class_weights, augment=data.augment)
+
+
+def _held_out(y: npt.NDArray[Any], rows: Codes, share: float, rng: np.random.Generator) -> tuple[Codes, Codes]:
+    """Rows that stay and rows that are held out; of every class with two rows at least one stays and one goes."""
+    labels = np.zeros(len(rows), np.int64) if y.dtype.kind == "f" else y[rows]
+    held = []
+    for label in np.unique(labels):
+        own = rng.permutation(rows[labels == label])
+        held.append(own[: min(max(1, round(share * len(own))), len(own) - 1)])
+    out = np.sort(np.concatenate([rows[:0], *held]))
+    return np.setdiff1d(rows, out), out
+
+
+def _split(x: torch.Tensor, y: npt.NDArray[Any], rows: Codes) -> Split:
+    return Split(x[torch.from_numpy(rows)], torch.from_numpy(y[rows]))
+
+
+def _plain(label: Any) -> str | int | bool:
+    """What a record can hold of a class; whole floats are ints there."""
+    value = label.item() if isinstance(label, np.generic) else label
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value if isinstance(value, str | int | bool) else str(value)

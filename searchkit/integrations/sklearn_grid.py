@@ -1,0 +1,128 @@
+"""Parameter grids as scikit-learn writes them -> a space, and candidates of it -> parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from searchkit.errors import SpaceError
+from searchkit.space import Choice, Codes, Space
+
+QUANTILES = 16  # values of a continuous distribution, or at most so many of a discrete one
+
+
+@dataclass(frozen=True)
+class Grid:
+    """What is searched.
+
+    Attributes:
+        space: one choice a parameter; with several dictionaries, first which of them, and then all of theirs. Choices
+            of dictionaries that are not taken change nothing.
+        values: of each parameter of each dictionary, in the order of the columns.
+    """
+
+    space: Space
+    values: tuple[dict[str, list[Any]], ...]
+
+    def parameters(self, code: Codes) -> dict[str, Any]:
+        """The parameters ``{name: value}`` of one candidate ``(d,)``, for ``set_params``."""
+        taken, column = (int(code[0]), 1) if self._choose else (0, 0)
+        column += sum(len(grid) for grid in self.values[:taken])
+        return {name: options[code[column + i]] for i, (name, options) in enumerate(self.values[taken].items())}
+
+    @property
+    def _choose(self) -> bool:
+        return len(self.values) > 1 or not self.values[0]
+
+
+def read_grid(given: Any) -> Grid:
+    """A grid from ``{parameter: values}``, or a list of such dictionaries, of which a candidate is of one.
+
+    Values are a sequence, a scipy distribution (taken at 16 quantiles, or fewer where it has fewer values), or a
+    :class:`~searchkit.Choice`. Numbers that rise or fall are a scale, on which neighbours are alike.
+
+    Raises:
+        SpaceError: what is wrong, and with which parameter.
+    """
+    grids = [given] if isinstance(given, Mapping) else given
+    if not isinstance(grids, list | tuple) or not grids or not all(isinstance(grid, Mapping) for grid in grids):
+        raise SpaceError(f"param_grid is a dictionary {{parameter: values}} or a list of such, not {given!r}")
+    choices: list[Choice] = []
+    values: list[dict[str, list[Any]]] = []
+    owners: list[int] = []
+    for i, grid in enumerate(grids):
+        values.append({})
+        for name, options in grid.items():
+            found, ordered = _options(str(name), options)
+            values[i][str(name)] = found
+            called = str(name) if len(grids) == 1 else f"{name} [{i}]"
+            choices.append(Choice(called, _labels(found), ordered))
+            owners.append(i)
+    if len(grids) == 1 and choices:
+        return Grid(Space(choices, name="parameters"), tuple(values))
+    which = Choice("grid", tuple(range(len(grids))))
+    space = Space([which, *choices], name="parameters", canonical=_Canonical(tuple(owners)))
+    return Grid(space, tuple(values))
+
+
+@dataclass(frozen=True)
+class _Canonical:
+    """First options in the columns of dictionaries that are not taken."""
+
+    owners: tuple[int, ...]
+
+    def __call__(self, codes: Codes) -> Codes:
+        idle = np.array([-1, *self.owners]) != codes[:, :1]
+        idle[:, 0] = False
+        return np.where(idle, 0, codes)
+
+
+def _options(name: str, given: Any) -> tuple[list[Any], bool]:
+    """The values of a parameter, and whether they are a scale."""
+    if isinstance(given, Choice):
+        return list(given.options), given.ordered
+    if hasattr(given, "ppf"):
+        return _quantiles(name, given), True
+    if hasattr(given, "rvs"):
+        raise SpaceError(f"parameter '{name}' has a distribution without quantiles (ppf): give a list of values")
+    if isinstance(given, np.ndarray) and given.ndim != 1:
+        raise SpaceError(f"parameter '{name}' has an array of {given.ndim} axes; give one of a single axis, or a list")
+    if isinstance(given, str) or not (isinstance(given, Sequence) or hasattr(given, "__array__")):
+        raise SpaceError(
+            f"parameter '{name}' has {given!r}: give a list of values (of one, where it is fixed) or a distribution"
+        )
+    found = list(given)
+    if not found:
+        raise SpaceError(f"parameter '{name}' has no values; give at least one")
+    return found, _is_scale(found)
+
+
+def _quantiles(name: str, distribution: Any) -> list[Any]:
+    points = np.unique(distribution.ppf((np.arange(QUANTILES) + 0.5) / QUANTILES))
+    if not np.isfinite(points).all():
+        raise SpaceError(f"parameter '{name}' has a distribution whose quantiles are not finite")
+    discrete = hasattr(distribution, "pmf") or hasattr(getattr(distribution, "dist", None), "pmf")
+    return [int(point) if discrete else float(point) for point in points]
+
+
+def _is_scale(values: list[Any]) -> bool:
+    kinds = {type(value) for value in values}
+    if bool in kinds or not all(isinstance(value, int | float | np.number) for value in values):
+        return False
+    return len({after > before for before, after in pairwise(values)}) == 1 and len(set(values)) == len(values)
+
+
+def _labels(values: list[Any]) -> list[Any]:
+    """What records call the values: scalars as they are, others by their text, numbered where that is not enough."""
+    plain = [value.item() if isinstance(value, np.generic) else value for value in values]
+    labels: list[Any] = []
+    for i, value in enumerate(plain):
+        text = str(value).partition(" at 0x")[0]
+        same = sum(str(other).partition(" at 0x")[0] == text for other in plain) > 1
+        scalar = isinstance(value, str | int | float | bool | None) and not same
+        labels.append(value if scalar else f"{text} ({i})" if same else text)
+    return labels

@@ -1,0 +1,163 @@
+"""What both estimators do: check their input, search, pick a network of the front, and train it on all rows."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_array, check_consistent_length, column_or_1d, validate_data
+from torch import nn
+
+import searchkit
+from searchkit.arrays import as_images
+from searchkit.data import Data
+from searchkit.deploy import Normalised
+from searchkit.errors import CandidateError, DataError, SearchkitError
+from searchkit.integrations.sklearn_data import parts, whole
+from searchkit.recipe import recipe_for
+from searchkit.result import Result
+from searchkit.search import candidate_seed
+from searchkit.tables import as_table
+from searchkit.training import build_seeded, train
+
+PASSED = (
+    "space", "budget", "epochs", "objectives", "constraints", "proxies", "ladder", "storage", "name", "executor",
+    "device", "time_limit", "callbacks", "progress",
+)  # fmt: skip
+ROWS = 4096  # predicted at once
+
+
+def checked(estimator: Any, X: Any, y: Any, numeric: bool) -> tuple[torch.Tensor, npt.NDArray[Any]]:
+    """X and y of ``fit`` as scikit-learn's conventions have them; sets ``n_features_in_`` and ``feature_names_in_``.
+
+    Args:
+        numeric: y is numbers.
+
+    Returns:
+        a table ``(n, features)`` float32, or images ``(n, c, h, w)`` where X has three or four axes; y ``(n,)``.
+    """
+    if not _is_images(X):
+        X, y = validate_data(estimator, X, y, dtype="numeric", ensure_min_samples=2, y_numeric=numeric)
+        return as_table(X), y
+    if y is None:
+        raise ValueError(f"{type(estimator).__name__} requires y to be passed, but the target y is None")
+    images = as_images(check_array(X, ensure_2d=False, allow_nd=True, ensure_min_samples=2))
+    y = column_or_1d(y, warn=True, dtype=np.float64 if numeric else None)
+    check_consistent_length(images, y)
+    if hasattr(estimator, "feature_names_in_"):
+        del estimator.feature_names_in_  # of an earlier fit
+    estimator.n_features_in_ = images[0].numel()
+    return images, y
+
+
+def searched(
+    estimator: Any,
+    x: torch.Tensor,
+    y: npt.NDArray[Any],
+    classes: tuple[Any, ...],
+    score: str | None = None,
+    class_weights: tuple[float, ...] | None = None,
+) -> tuple[Result, nn.Module]:
+    """The result of the search that an estimator's parameters describe, and the network that it takes.
+
+    Args:
+        x, y, classes, class_weights: see :func:`searchkit.integrations.sklearn_data.parts`.
+        score: the objective beside params where the user names none, and not the task's own.
+    """
+    state = estimator.random_state
+    given_seed = isinstance(state, int | np.integer) and not isinstance(state, bool)
+    seed = int(state) if given_seed else int(check_random_state(state).randint(2**31 - 1))
+    data = parts(
+        x,
+        y,
+        classes,
+        validation=estimator.validation_fraction,
+        test=estimator.test_fraction,
+        seed=seed,
+        class_weights=class_weights,
+    )
+    given = {name: getattr(estimator, name) for name in PASSED}
+    given["batch"] = estimator.batch or (estimator.executor if isinstance(estimator.executor, int) else None)
+    if given["objectives"] is None and score is not None:
+        given["objectives"] = (score, "params")
+    result = searchkit.run(estimator.strategy, data=data, seed=seed, **given)
+    row = picked(result, estimator.pick)
+    if not estimator.refit:
+        return result, result.build(row)
+    return result, _refitted(estimator, result, row, data, seed)
+
+
+def outputs(estimator: Any, X: Any) -> npt.NDArray[np.float64]:
+    """What a fitted estimator's network says of X: ``(n, classes)`` logits, or ``(n,)`` values.
+
+    In float64, where what is said of a row does not depend on the rows beside it, to the last digit that one may see.
+    """
+    network = copy.deepcopy(estimator.network_).double()
+    with torch.inference_mode():
+        x = _inputs(estimator, X)
+        return np.asarray(torch.cat([network(x[i : i + ROWS].double()) for i in range(0, len(x), ROWS)]))
+
+
+def picked(result: Result, pick: Any) -> int:
+    """Row of the front: the best first objective for None, that of an objective, a row, or what a function says.
+
+    Raises:
+        SearchkitError: it is none of these, or the front is empty.
+    """
+    front = result.front
+    if front.empty:
+        raise SearchkitError(f"no network can be taken, since the front is empty: {result!r}")
+    chosen: Any = pick
+    if pick is None:
+        chosen = 0
+    elif isinstance(pick, str):
+        chosen = result.best(pick).name
+    elif callable(pick):
+        chosen = pick(front)
+    if isinstance(chosen, bool) or not isinstance(chosen, int | np.integer) or not -len(front) <= chosen < len(front):
+        raise SearchkitError(
+            f"pick is None, an objective, a row of the front or a function (front) -> row; {pick!r} gave {chosen!r}, "
+            f"and the front has rows 0 to {len(front) - 1}"
+        )
+    return int(chosen) % len(front)
+
+
+def _is_images(X: Any) -> bool:
+    shape = getattr(X, "shape", None)
+    return len(shape if shape is not None else np.shape(X) if isinstance(X, list | tuple) else ()) in (3, 4)
+
+
+def _inputs(estimator: Any, X: Any) -> torch.Tensor:
+    wanted = estimator.result_.network_space.input_shape
+    if len(wanted) == 1:
+        return torch.from_numpy(np.array(validate_data(estimator, X, dtype="numeric", reset=False), np.float64))
+    images = as_images(check_array(X, ensure_2d=False, allow_nd=True))
+    if tuple(images.shape[1:]) != wanted:
+        raise DataError(
+            f"{type(estimator).__name__} was fitted on images of shape {wanted}, and X has {tuple(images.shape[1:])}"
+        )
+    return images
+
+
+def _refitted(estimator: Any, result: Result, row: int, data: Data, seed: int) -> nn.Module:
+    """The network of a row trained once more, on the validation part's rows as well."""
+    every = whole(data)
+    space, trial = result.network_space, result.trials[int(result.front.trial[row])]
+    own = candidate_seed(seed, trial.code)
+    network = build_seeded(space, trial.code, own)
+    recipe = recipe_for(data.kind, len(every.train), estimator.epochs)
+    try:
+        train(network, every, recipe=recipe, seed=own, device=estimator.device, time_limit=estimator.time_limit)
+    except CandidateError as error:
+        warnings.warn(
+            f"the network that was picked could not be trained on all rows ({error}); it stays as the search trained "
+            "it, on the train part",
+            stacklevel=4,
+        )
+        return result.build(row)
+    return Normalised(network, every.mean, every.std, every.target, 1 + len(space.input_shape)).eval()

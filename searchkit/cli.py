@@ -114,7 +114,9 @@ def _run_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", help="name of the study (made from the call)")
     parser.add_argument("--seed", type=int, default=0, help="of everything random (0)")
     parser.add_argument("--epochs", type=int, help="of each candidate's training (30)")
-    parser.add_argument("--batch", type=int, help="candidates asked for at once and waited for (each as a worker frees)")
+    parser.add_argument(
+        "--batch", type=int, help="candidates asked for at once and waited for (each as a worker frees)"
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 (auto)")
     parser.add_argument("--time-limit", type=float, metavar="S", help="seconds a candidate may take (no limit)")
     _running_arguments(parser, budget=40)

@@ -88,11 +88,12 @@ def run(
             objectives, and ``result.strategy`` says which and why. Or an Optuna sampler, a pymoo algorithm, or a
             callable that makes a strategy from a :class:`~searchkit.problem.Problem`, such as
             ``functools.partial(NSGA2, population=50)``.
-        space: a name, a :class:`Space`, or a :class:`NetworkSpace`; where not given, a small NAS-Bench-201 for images and
-            "tabular" for tables.
+        space: a name, a :class:`Space`, or a :class:`NetworkSpace`; where not given, a small NAS-Bench-201 for images
+            and "tabular" for tables.
         data: see :func:`searchkit.load_data`; scikit-learn's digits where not given.
-        objectives: names of metrics (accuracy, balanced_accuracy, log_loss, params, macs, peak_memory, latency_ms; r2 or
-            rmse for a regression) or :class:`Metric` objects; ("accuracy", "params") where not given. With ``evaluate``, a mapping name -> "min" or "max".
+        objectives: names of metrics (accuracy, balanced_accuracy, log_loss, params, macs, peak_memory, latency_ms; r2
+            or rmse for a regression) or :class:`Metric` objects; ("accuracy", "params") where not given. With
+            ``evaluate``, a mapping name -> "min" or "max".
         constraints: bounds, e.g. ``{"params": 1e6, "latency_ms": (None, 5), "accuracy": 0.9}``: a number bounds the bad
             side, a pair is (low, high). Bounds on what is known without training are kept before training.
         proxies: cheap signals that judge candidates before they are evaluated: names (see

@@ -231,3 +231,17 @@ def test_trained_networks_come_back_from_other_machines(tmp_path: Path) -> None:
     assert far.front.drop(columns="trial").equals(near.front.drop(columns="trial"))
     for one, other in zip(far.build(0).parameters(), near.build(0).parameters(), strict=True):
         assert (one == other).all()
+
+
+class Strange(Executor):
+    """Its workers lack a module."""
+
+    def submit(self, function: Callable, /, *args: Any, **kwargs: Any) -> Future:
+        future: Future = Future()
+        future.set_exception(ModuleNotFoundError("No module named 'mine'"))
+        return future
+
+
+def test_a_module_that_workers_lack_is_named_with_the_fix() -> None:
+    with pytest.raises(SearchkitError, match=r"miss a module .*No module named 'mine'.*: install it there, or define"):
+        search(lambda c: {"loss": 1.0}, Strange())

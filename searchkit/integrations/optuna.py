@@ -188,9 +188,9 @@ class SearchkitSampler(BaseSampler):
 
 
 def suggest(trial: optuna.Trial, space: Space) -> dict[str, Any]:
-    """One option for every choice of a searchkit space, as ``space.encode`` takes them::
+    """One option for every choice of a searchkit space.
 
-        network = space.build(space.encode(suggest(trial, space)))
+    They are what ``space.encode`` takes: ``network = space.build(space.encode(suggest(trial, space)))``.
     """
     chosen = {c.name: trial.suggest_categorical(c.name, c.labels) for c in space.choices}
     return {c.name: c.options[c.index(chosen[c.name])] for c in space.choices}

@@ -85,9 +85,9 @@ class Elsewhere:
     def _gone(self, error: Exception) -> SearchkitError:
         if isinstance(error, ModuleNotFoundError):
             return SearchkitError(
-                f"the workers of the executor, a {type(self._executor).__name__}, miss a module that what is "
-                f"evaluated comes from or needs ({_first_line(error)}): install it there, or define the function in the script or "
-                "the notebook itself, which travels with it"
+                f"the workers of the executor, a {type(self._executor).__name__}, miss a module that what is evaluated "
+                f"needs ({_first_line(error)}): install it there, or define the function in the script or the notebook "
+                "itself, which travels with it"
             )
         return SearchkitError(
             f"the executor, a {type(self._executor).__name__}, no longer takes or returns work "

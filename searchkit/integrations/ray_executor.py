@@ -15,7 +15,7 @@ from searchkit.errors import SearchkitError, WorkerLostError
 PATIENCE = 5.0  # seconds that a cluster's address is given to answer
 SHIPPED = 1_000  # bytes from which an argument is put on the cluster once, in place of being sent with every task
 
-_kept: dict[bytes, Any] = {}  # in a worker: the last shipped argument
+_kept: dict[Any, Any] = {}  # in a worker: the last shipped argument, by its reference
 
 
 class RayExecutor(Executor):
@@ -62,18 +62,18 @@ class RayExecutor(Executor):
             self.shutdown()
             raise
         self._retries = retries
-        self._task = ray.remote(
+        self._remote = ray.remote(
             num_cpus=cpus, num_gpus=gpus, resources=dict(resources or {}), max_retries=retries, retry_exceptions=False
-        )(_call)
-        self._shipped: dict[int, tuple[Any, bytes, Any]] = {}  # id -> the argument, a key and where it is
+        )
+        self._plain = self._remote(_call)
+        self._shipped: dict[int, tuple[bytes, Any]] = {}  # id -> the argument, and the task that has it
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Run ``fn(*args, **kwargs)`` on the cluster. Of a worker that died too often: WorkerLostError."""
-        key, held, rest = b"", [], args
+        task, rest = self._plain, args
         if args and isinstance(args[0], bytes) and len(args[0]) > SHIPPED:
-            (key, where), rest = self._ship(args[0]), args[1:]
-            held = [where]  # in a list, a task gets the reference and fetches what it stands for if it has to
-        return _TaskFuture(self._ray, self._task.remote(fn, key, held, rest, kwargs), self._retries)
+            task, rest = self._with(args[0]), args[1:]
+        return _TaskFuture(self._ray, task.remote(fn, rest, kwargs), self._retries)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Leave the cluster, or end it where it began with this object."""
@@ -81,10 +81,11 @@ class RayExecutor(Executor):
             self._ray.shutdown()
             self._began = False
 
-    def _ship(self, value: bytes) -> tuple[bytes, Any]:
+    def _with(self, value: bytes) -> Any:
+        """A task that knows its first argument; given with every call, Ray would count references to it each time."""
         if id(value) not in self._shipped:
-            self._shipped[id(value)] = (value, os.urandom(16), self._ray.put(value))
-        return self._shipped[id(value)][1:]
+            self._shipped[id(value)] = (value, self._remote(_calling_with(self._ray.put(value))))
+        return self._shipped[id(value)][1]
 
 
 class _TaskFuture(Future[Any]):
@@ -117,16 +118,22 @@ class _TaskFuture(Future[Any]):
             self.set_exception(getattr(error, "cause", None) or error)  # what was raised there, without Ray's frame
 
 
-def _call(fn: Callable[..., Any], key: bytes, held: list[Any], rest: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """In a worker: the call, with what was shipped in the first place, fetched once."""
-    if not held:
-        return fn(*rest, **kwargs)
-    if key not in _kept:
-        import ray
+def _call(fn: Callable[..., Any], rest: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    return fn(*rest, **kwargs)
 
-        _kept.clear()
-        _kept[key] = ray.get(held[0])
-    return fn(_kept[key], *rest, **kwargs)
+
+def _calling_with(where: Any) -> Callable[..., Any]:
+    """A function for the cluster, which sends it to each worker once, and with it where the argument is."""
+
+    def call(fn: Callable[..., Any], rest: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if where not in _kept:
+            import ray
+
+            _kept.clear()
+            _kept[where] = ray.get(where)
+        return fn(_kept[where], *rest, **kwargs)
+
+    return call
 
 
 def _connect(ray: Any, address: str | None) -> None:

@@ -190,7 +190,7 @@ class SearchkitSampler(BaseSampler):
 def suggest(trial: optuna.Trial, space: Space) -> dict[str, Any]:
     """One option for every choice of a searchkit space.
 
-    They are what ``space.encode`` takes: ``network = space.build(space.encode(suggest(trial, space)))``.
+    They are what ``space.encode`` takes: ``network = space.build(space.encode(suggest(trial, space))[0])``.
     """
     chosen = {c.name: trial.suggest_categorical(c.name, c.labels) for c in space.choices}
     return {c.name: c.options[c.index(chosen[c.name])] for c in space.choices}

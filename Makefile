@@ -28,7 +28,7 @@ lint: $(VENV)/.installed-test
 # published tables, where they are; without them a notebook says how to get them and goes on with what it can compute
 notebooks: export SEARCHKIT_DATA ?= $(abspath ../shared/data)
 notebooks: $(VENV)/.installed-test
-	$(BIN)/python -m pytest --nbmake --nbmake-timeout=600 --durations=0 --override-ini=testpaths=notebooks notebooks
+	$(BIN)/python -m pytest -n 2 --nbmake --nbmake-timeout=600 --durations=0 --override-ini=testpaths=notebooks notebooks
 
 # into build/site; what is wrong with a link or a name is an error
 docs: $(VENV)/.installed-test

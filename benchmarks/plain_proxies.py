@@ -83,7 +83,7 @@ def naswot(network: nn.Module, x: Tensor) -> float:
     kernel = np.zeros((len(x), len(x)))
     for code in _relu_outputs(network, x):
         on = (code.flatten(1) > 0).double()
-        kernel += (on @ on.T + (1 - on) @ (1 - on).T).numpy()
+        kernel += (on @ on.T + (1 - on) @ (1 - on).T).cpu().numpy()
     return float(np.linalg.slogdet(kernel)[1])
 
 
@@ -96,9 +96,9 @@ def swap(network: nn.Module, x: Tensor) -> float:
 def jacov(network: nn.Module, x: Tensor) -> float:
     """From the eigenvalues of the correlations of input gradients."""
     x = x.clone().requires_grad_()
-    network(x).backward(torch.ones(len(x), 10))
+    network(x).backward(torch.ones(len(x), 10, device=x.device))
     assert x.grad is not None
-    values = np.linalg.eigvalsh(np.corrcoef(x.grad.flatten(1).double().numpy())).clip(0) + 1e-5
+    values = np.linalg.eigvalsh(np.corrcoef(x.grad.flatten(1).double().cpu().numpy())).clip(0) + 1e-5
     return float(-np.sum(np.log(values) + 1 / values))
 
 
@@ -167,7 +167,7 @@ def az_trainability(network: Any, x: Tensor) -> float:
     blocks = network.blocks(x)
     scores = []
     for before, after in itertools.pairwise(blocks):
-        cotangent = torch.randint(0, 2, after.shape) * 2.0 - 1.0
+        cotangent = torch.randint(0, 2, after.shape, device=after.device) * 2.0 - 1.0
         (pulled,) = torch.autograd.grad(after, before, cotangent, retain_graph=True)
         if pulled.shape == cotangent.shape and torch.equal(pulled, cotangent):
             scores.append(-1 / 1e-6 + 2)
@@ -188,7 +188,7 @@ def eproxy(
     for _ in range(steps):
         maps = [functional.interpolate(m, size=(8, 8)) for m in network.features(x)[::-1]][: len(targets)]
         if heads is None:
-            heads = nn.ModuleList([_head(m.shape[1], channels) for m in maps])
+            heads = nn.ModuleList([_head(m.shape[1], channels) for m in maps]).to(x.device)
             weights = [p for p in [*network.parameters(), *heads.parameters()] if p.requires_grad]
             groups = [
                 {"params": [p for p in weights if p.ndim > 1], "weight_decay": 4e-5},

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
 
-from searchkit.errors import CandidateError, TimeLimitError
+from searchkit.errors import CandidateError, DeviceGoneError, TimeLimitError
 from searchkit.space import Codes
 
 Job = tuple[Codes, int] | tuple[Codes, int, int]  # candidate, seed, and the rung of the ladder where it is not in full
@@ -39,7 +39,8 @@ def attempt(evaluate: Evaluate, job: Job, needed: tuple[str, ...], limit: float 
     """Run ``evaluate(*job)`` and check what it returns.
 
     An exception, a call of ``sys.exit``, a missing or non-finite value of a needed metric, or more than ``limit``
-    seconds is the candidate's failure. KeyboardInterrupt is the user's and passes through.
+    seconds is the candidate's failure. KeyboardInterrupt is the user's and passes through, and so does a device that is
+    gone: it would fail every candidate to come.
     """
     start = time.perf_counter()
     try:
@@ -48,6 +49,8 @@ def attempt(evaluate: Evaluate, job: Job, needed: tuple[str, ...], limit: float 
         values = _checked(returned, needed)
         if limit is not None and time.perf_counter() - start > limit:
             raise TimeLimitError(f"over its time limit of {limit:g} s")
+    except DeviceGoneError:
+        raise
     except (Exception, SystemExit) as error:
         text = str(error) if isinstance(error, CandidateError) else f"{type(error).__name__}: {error}"
         trace = "".join(traceback.format_exception(error)[-8:])

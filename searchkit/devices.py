@@ -1,14 +1,38 @@
-"""Names of devices -> devices that are there, and one thread for work that more would slow down."""
+"""Names of devices -> devices that are there; errors that mean a device is gone; one thread where more slow down."""
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 
-from searchkit.errors import DeviceError, nearest
+from searchkit.errors import DeviceError, DeviceGoneError, nearest
+
+# How CUDA and ROCm word errors after which a process can use the device no more; running out of memory is not one.
+_LOST = (
+    "device-side assert",
+    "unspecified launch failure",
+    "illegal memory access",
+    "illegal instruction",
+    "misaligned address",
+    "invalid program counter",
+    "hardware stack error",
+    "address space",
+    "launch timed out",
+    "context is destroyed",
+    "uncorrectable",
+    "no cuda-capable device",
+    "no rocm-capable device",
+    "device is lost",
+    "gpu is lost",
+    "fallen off the bus",
+    "driver shutting down",
+    "unknown error",
+)
+_TAKEN = ("busy or unavailable", "already in use by a different")
 
 
 def resolve_device(name: str | torch.device = "auto") -> torch.device:
@@ -27,12 +51,62 @@ def resolve_device(name: str | torch.device = "auto") -> torch.device:
         raise DeviceError(f"unknown device {name!r}: choose from {', '.join(allowed)}.{hint}")
     index = int(cuda[1] or 0)
     if index >= n_gpus:
-        build = "" if torch.version.cuda or torch.version.hip else ", and this torch is built for CPUs only"
         raise DeviceError(
-            f"device {str(name)!r} is not there: this machine shows {n_gpus} GPU{'s' * (n_gpus != 1)}{build}; "
-            f"choose from {', '.join(allowed)}, where 'auto' takes a GPU if there is one"
+            f"device {str(name)!r} is not there: this machine shows {n_gpus} GPU{'s' * (n_gpus != 1)}"
+            f"{_why_so_few(n_gpus)}; choose from {', '.join(allowed)}, where 'auto' takes a GPU if there is one"
         )
     return torch.device("cuda", index)
+
+
+def _why_so_few(n_gpus: int) -> str:
+    """What hides cards, as far as torch and the environment tell."""
+    if not (torch.version.cuda or torch.version.hip):
+        return ", and this torch is built for CPUs only (pytorch.org has builds for GPUs)"
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return f" with CUDA_VISIBLE_DEVICES={visible!r}"
+    return "" if n_gpus else ", though this torch is built for them: does nvidia-smi find the card and its driver"
+
+
+def is_device_lost(error: BaseException) -> bool:
+    """Whether an error, or one that led to it, means that this process can use the device no more.
+
+    A card that broke down or was taken away, and equally a kernel that failed there (a label out of range is enough):
+    CUDA refuses all further work in that process, whichever candidate it is for.
+    """
+    return _says(error, _LOST)
+
+
+def is_device_taken(error: BaseException) -> bool:
+    """Whether an error, or one that led to it, means that another process has the device for itself."""
+    return _says(error, _TAKEN)
+
+
+@contextmanager
+def device_errors(device: torch.device) -> Iterator[None]:
+    """What is raised inside because the device is gone comes out as a DeviceGoneError; the rest as it is.
+
+    Raises:
+        DeviceGoneError: the device is lost, or another process has it for itself.
+    """
+    try:
+        yield
+    except DeviceGoneError:
+        raise
+    except Exception as error:
+        if device.type == "cpu":
+            raise
+        if is_device_taken(error):
+            raise DeviceGoneError(
+                f"device '{device}' is in exclusive compute mode and another process has it ({_first_line(error)}): "
+                "share it ('nvidia-smi -c DEFAULT'), or use one process (executor=None); the record is intact"
+            ) from error
+        if is_device_lost(error):
+            raise DeviceGoneError(
+                f"device '{device}' is lost to this process ({_first_line(error)}); the record is intact, and the same "
+                "call continues in a new process or on another device"
+            ) from error
+        raise
 
 
 @contextmanager
@@ -44,3 +118,26 @@ def one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def _says(error: BaseException, phrases: tuple[str, ...]) -> bool:
+    link: BaseException | None = error
+    seen: set[int] = set()
+    while link is not None and id(link) not in seen:
+        seen.add(id(link))
+        text = str(link).lower()
+        from_device = "cuda error" in text or "hip error" in text or isinstance(link, _accelerator_error())
+        if from_device and any(phrase in text for phrase in phrases):
+            return True
+        link = link.__cause__ or link.__context__
+    return False
+
+
+def _accelerator_error() -> tuple[type[BaseException], ...]:
+    """torch's own kind for errors of a device, from 2.8 on; before, they are RuntimeErrors."""
+    kind = getattr(torch, "AcceleratorError", None)
+    return () if kind is None else (kind,)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

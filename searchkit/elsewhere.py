@@ -7,7 +7,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any
 
 from searchkit.attempt import Evaluate, Job, Outcome
-from searchkit.errors import SearchkitError, WorkerLostError
+from searchkit.errors import DeviceGoneError, SearchkitError, WorkerLostError
 from searchkit.packing import machine, packed, unpack_files, work_on
 
 POLL = 0.05  # seconds between looks at futures that do not say when they are done (submitit's)
@@ -67,6 +67,8 @@ class Elsewhere:
             unpack_files(outcome)
             done.append((self._futures.pop(future), outcome))
         if broken is not None and not done:
+            if isinstance(broken, DeviceGoneError):
+                raise broken
             raise self._gone(broken) from broken
         return done
 

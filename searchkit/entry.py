@@ -92,8 +92,8 @@ def run(
             and "tabular" for tables.
         data: see :func:`searchkit.load_data`; scikit-learn's digits where not given.
         objectives: names of metrics (accuracy, balanced_accuracy, log_loss, params, macs, peak_memory, latency_ms; r2
-            or rmse for a regression) or :class:`Metric` objects; ("accuracy", "params") where not given. With
-            ``evaluate``, a mapping name -> "min" or "max".
+            or rmse for a regression; energy_mj and card_memory on a GPU) or :class:`Metric` objects; ("accuracy",
+            "params") where not given. With ``evaluate``, a mapping name -> "min" or "max".
         constraints: bounds, e.g. ``{"params": 1e6, "latency_ms": (None, 5), "accuracy": 0.9}``: a number bounds the bad
             side, a pair is (low, high). Bounds on what is known without training are kept before training.
         proxies: cheap signals that judge candidates before they are evaluated: names (see
@@ -112,7 +112,8 @@ def run(
             on one worker the strategy's own size for functions and one for networks; on several, each candidate by
             itself as soon as a worker is free, so that a slow one holds nobody up. With a batch, the history depends on
             the seed alone, whatever the executor; without, on which of those that ran side by side ended first.
-        device: "auto" (CUDA where there is one, else CPU), "cpu", "cuda", "cuda:1".
+        device: "auto" (CUDA where there is one, else CPU), "cpu", "cuda", "cuda:1". With "auto" or "cuda", worker
+            processes train on a card each, or share cards where there are more workers; "cuda:1" is that card for all.
         executor: None (here, in order), a number of worker processes, "ray" (a cluster; "ray://head:10001" at an
             address), or an executor object: any of ``concurrent.futures``, Dask's, submitit's.
         workers: candidates that an executor takes at the same time, where it does not say (submitit's) or says
@@ -203,7 +204,8 @@ def run(
         elif task.in_folder is not None:
             assert trained is not None
             task = task.in_folder(task, trained)
-        pool = open_executor(executor, task.evaluate, task.needed, time_limit, workers)
+        any_card = device in ("auto", "cuda")
+        pool = open_executor(executor, task.evaluate, task.needed, time_limit, workers, any_card)
         stack.callback(pool.close)
         record: Record = Memory() if in_memory else OptunaRecord(storage, name, task.space, task.goals, header)
         stack.callback(record.close)
@@ -240,7 +242,9 @@ def run(
             result.trust = report(judge, record)
         if task.verify is not None:
             task.verify(
-                result, record, lambda training: open_executor(executor, training, ("accuracy",), time_limit, workers)
+                result,
+                record,
+                lambda training: open_executor(executor, training, ("accuracy",), time_limit, workers, any_card),
             )
         if task.finish is not None and record.trials:
             task.finish(result, record)

@@ -50,6 +50,10 @@ class DeviceError(SearchkitError, ValueError):
     """A device that is unknown or not there."""
 
 
+class DeviceGoneError(DeviceError):
+    """A device that was there and that this process can use no more, or not yet; the fault of no candidate."""
+
+
 class StorageError(SearchkitError, OSError):
     """A storage that cannot be written, or is held by another search."""
 

@@ -21,6 +21,7 @@ from searchkit import costs
 from searchkit.data import Data, Split, split_rows
 from searchkit.errors import CandidateError, SpaceError
 from searchkit.ladder import Rung
+from searchkit.measured import measured
 from searchkit.metrics import Metric
 from searchkit.recipe import Recipe
 from searchkit.scoring import Scorer
@@ -120,7 +121,7 @@ class CostMeter:
 
     Attributes:
         metrics: those asked for; params and macs are always among the values.
-        device: whose latency is measured.
+        device: whose latency, energy and memory are measured.
     """
 
     space: NetworkSpace
@@ -128,7 +129,7 @@ class CostMeter:
     device: str
 
     def __call__(self, code: Codes) -> tuple[dict[str, float], dict[str, str]]:
-        """``{name: value}`` and ``{name: method}``; ``latency_ms`` comes with its relative spread."""
+        """``{name: value}`` and ``{name: method}``; what is timed comes with its relative spread."""
         try:
             return self._measured(code)
         except SystemExit as error:  # of the user's build; an end of the candidate, not of the search
@@ -145,13 +146,8 @@ class CostMeter:
             if metric.function is not None:
                 values[name] = _number(metric, network)
             else:
-                from searchkit.latency import latency
-
-                measured = latency(network, self.space.input_shape, device=self.device)
-                values |= {"latency_ms": measured.median_ms, "latency_ms_spread": measured.spread}
-                methods["latency_ms"] = (
-                    f"{measured.method}; batch {measured.batch}, {measured.threads} threads, {measured.device}"
-                )
+                found, methods[name] = measured(name, network, self.space.input_shape, self.device)
+                values |= found
         return values, methods
 
     @property

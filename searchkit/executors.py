@@ -10,6 +10,7 @@ from searchkit import plugins
 from searchkit.attempt import Evaluate, Job, Outcome, attempt
 from searchkit.elsewhere import Elsewhere, n_workers
 from searchkit.errors import SearchkitError, UnknownNameError
+from searchkit.placement import visible_cards
 from searchkit.workers import Workers
 
 
@@ -81,12 +82,18 @@ class Here:
 
 
 def open_executor(
-    executor: Any, evaluate: Evaluate, needed: tuple[str, ...], limit: float | None = None, workers: int | None = None
+    executor: Any,
+    evaluate: Evaluate,
+    needed: tuple[str, ...],
+    limit: float | None = None,
+    workers: int | None = None,
+    any_card: bool = False,
 ) -> Here | Workers | Elsewhere:
     """What ``executor=`` means: None here and in order, a number of processes, a registered name, or an object.
 
     Args:
         workers: jobs at the same time, where an executor does not say or says otherwise.
+        any_card: where they train on a GPU, worker processes take one each of those that there are.
 
     Raises:
         SearchkitError: it is none of these, or ``evaluate`` cannot be sent to another process.
@@ -100,7 +107,8 @@ def open_executor(
     if executor is None:
         return Here(evaluate, needed, limit)
     if n is not None and n > 0:
-        return Workers(n, evaluate, needed, limit)
+        on_cards = any_card and str(getattr(evaluate, "device", "cpu")).startswith("cuda")
+        return Workers(n, evaluate, needed, limit, visible_cards() if on_cards else ())
     named = isinstance(executor, str)
     opened = _named(executor, str(getattr(evaluate, "device", "cpu"))) if named else executor
     if not callable(getattr(opened, "submit", None)):
@@ -123,6 +131,11 @@ def check_executor(executor: Any) -> None:
 
 def _named(executor: str, device: str) -> Any:
     """An executor made for this search: "ray" here, "ray://head:10001" at an address; a GPU each where they train."""
+    if device.startswith("cuda:") and device != "cuda:0":
+        raise SearchkitError(
+            f"executor {executor!r} gives each candidate a GPU of its own, which is cuda:0 to it: write "
+            f"device='cuda', not {device!r}"
+        )
     address = executor if "://" in executor else None
     return _factory(executor)(address, gpus=1 if device.startswith("cuda") else 0)
 

@@ -12,7 +12,8 @@ count. Measuring goes on for a while where these are too few. Where none come, a
 that the two saw: one is mostly dispatch, which suffers most, and one mostly arithmetic, which suffers least. Full speed
 is the best that this process has seen.
 
-**CUDA: eager torch,** timed with events around blocks of launches after a warm-up.
+**CUDA: a CUDA graph** of the forward pass, replayed in blocks between two events after a warm-up, one network at a time
+on the card (:mod:`searchkit.card_runs`, :mod:`searchkit.card_timing`); eager torch where a graph cannot be captured.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -35,12 +36,15 @@ import onnxruntime
 import torch
 from torch import nn
 
+from searchkit.card_runs import Precision, Runs, measured_on_card
+from searchkit.card_timing import on_events, timed
+from searchkit.devices import resolve_device
 from searchkit.errors import DeviceError, UnknownNameError
 from searchkit.space import Floats
 
 Run = Callable[[], object]
 
-_METHODS = ("onnxruntime", "torch")
+_METHODS = ("onnxruntime", "torch", "torch-graph")
 _BLOCK_SECONDS = 0.005  # of runs between two looks at the references
 _BLOCK_RUNS = 8  # at least; the first ones find a cold cache
 _REFERENCE_SECONDS = 0.0005
@@ -57,13 +61,16 @@ class Latency:
     """What was measured and how.
 
     Attributes:
-        median_ms: milliseconds per batch: median over blocks of a block's fastest run.
+        median_ms: milliseconds per batch: median over blocks, on a CPU of a block's fastest run, on a card of its mean.
         spread: interquartile range of the blocks, relative to the median.
         n: number of timed runs in the blocks that count.
         method: what ran the network and how the blocks were chosen.
         device: name of the processor.
         threads: of the CPU.
         batch: images per run.
+        mad_ms: median absolute deviation of the blocks from their median.
+        precision: of weights and activations.
+        driver: version of the card's, empty where it is not known; None for a CPU.
     """
 
     median_ms: float
@@ -73,6 +80,17 @@ class Latency:
     device: str
     threads: int
     batch: int
+    mad_ms: float = 0.0
+    precision: Precision = "float32"
+    driver: str | None = None
+
+    @property
+    def label(self) -> str:
+        """How it was measured, on what: for records and tables."""
+        if self.driver is None:
+            return f"{self.method}; batch {self.batch}, {self.threads} threads, {self.device}"
+        driver = self.driver or "unknown"
+        return f"{self.method}; batch {self.batch}, {self.precision}, {self.device}, driver {driver}"
 
 
 def latency(
@@ -82,36 +100,44 @@ def latency(
     device: str = "cpu",
     batch: int = 1,
     method: str | None = None,
+    precision: Precision = "float32",
     seconds: float = 0.15,
 ) -> Latency:
-    """Measure the forward pass of a network in evaluation mode, float32, with random weights or trained ones alike.
+    """Measure the forward pass of a network in evaluation mode, with random weights or trained ones alike.
 
     Args:
         network: left as it is; a copy is measured.
         input_shape: of one image, without the batch: ``(channels, height, width)``.
         device: "cpu", "cuda" or "cuda:<index>".
         batch: images per run.
-        method: "onnxruntime" or "torch". None: ONNX Runtime on a CPU, eager torch where that cannot
-            take the network, and on CUDA. ``Latency.method`` says which it was.
-        seconds: of timing; up to three times as many on a CPU that is not at full speed. Export comes on top.
+        method: "onnxruntime", "torch" (eager) or, on CUDA, "torch-graph". None: ONNX Runtime on a CPU and a CUDA
+            graph on a card, eager torch where those cannot take the network. ``Latency.method`` says which it was.
+        precision: "float32", or "bfloat16" on CUDA.
+        seconds: of timing; up to three times as many on a CPU that is not at full speed. Export and warm-up come on
+            top.
 
     Raises:
-        DeviceError: a device that is not there, or that this cannot time.
-        UnknownNameError: no such method.
+        DeviceError: a device that is not there, or that this cannot time in this way.
+        UnknownNameError: no such method or precision.
     """
     if method is not None and method not in _METHODS:
         raise UnknownNameError.of("latency method", method, _METHODS)
     kind = device.split(":")[0]
     if kind not in ("cpu", "cuda"):
         raise DeviceError(f"latency is measured on 'cpu' or 'cuda'; got device {device!r}")
+    if precision not in get_args(Precision):
+        raise UnknownNameError.of("precision", precision, get_args(Precision))
     if kind == "cuda" and not torch.cuda.is_available():
         raise DeviceError(f"device {device!r} was asked for, but torch sees no CUDA device")
     if kind == "cuda" and method == "onnxruntime":
-        raise DeviceError(f"latency on {device!r} is measured with method 'torch'; got 'onnxruntime'")
+        raise DeviceError(f"latency on {device!r} is measured with method 'torch-graph' or 'torch'; got 'onnxruntime'")
+    if kind == "cpu" and (method == "torch-graph" or precision != "float32"):
+        asked = f"precision {precision!r}" if precision != "float32" else f"method {method!r}"
+        raise DeviceError(f"latency with {asked} is measured on 'cuda'; got device {device!r}")
+    if kind == "cuda":
+        return _on_cuda(network, input_shape, resolve_device(device), batch, method, precision, seconds)
     x = np.random.default_rng(0).standard_normal((batch, *input_shape), dtype=np.float32)
     subject = copy.deepcopy(network).to("cpu", torch.float32).eval()
-    if kind == "cuda":
-        return _on_cuda(subject, torch.from_numpy(x).to(device), seconds)
     with _one_thread(), torch.inference_mode():
         run, ran_by = _runner(subject, x, method)
         return _on_cpu(run, ran_by, batch, seconds)
@@ -176,8 +202,7 @@ def _on_cpu(run: Run, ran_by: str, batch: int, seconds: float) -> Latency:
         fastest /= _expected_slowdown(fastest, (slowdowns[:-1] + slowdowns[1:]) / 2)
         counts = np.ones(len(blocks), dtype=np.bool_)
     n = sum(len(block) for block, counted in zip(blocks, counts, strict=True) if counted)
-    median, spread = _summary(fastest[counts])
-    return Latency(median, spread, n, f"{ran_by}, {how}", cpu_name(), 1, batch)
+    return _latency(fastest[counts], n, f"{ran_by}, {how}", cpu_name(), batch)
 
 
 def _expected_slowdown(milliseconds: Floats, references: Floats) -> Floats:
@@ -228,12 +253,6 @@ def _block(run: Run, seconds: float) -> list[float]:
     return times
 
 
-def _summary(blocks: Floats) -> tuple[float, float]:
-    """Median, and interquartile range relative to it."""
-    low, median, high = np.quantile(blocks, [0.25, 0.5, 0.75])
-    return float(median), float((high - low) / median)
-
-
 @contextmanager
 def _one_thread() -> Iterator[None]:
     """One torch thread, and as many as before after."""
@@ -245,30 +264,37 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-@torch.inference_mode()
-def _on_cuda(network: nn.Module, x: torch.Tensor, seconds: float) -> Latency:
-    """Blocks of launches between two events, so that the host's clock is not in it."""
-    with torch.cuda.device(x.device):
-        network = network.to(x.device)
+def _on_cuda(
+    network: nn.Module,
+    input_shape: Sequence[int],
+    device: torch.device,
+    batch: int,
+    method: str | None,
+    precision: Precision,
+    seconds: float,
+) -> Latency:
+    """Runs that follow each other on the card: the host, and the launch of a single run, are not in it."""
 
-        def block(n_runs: int) -> float:
-            start = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
-            end = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
-            torch.cuda.synchronize()
-            start.record()
-            for _ in range(n_runs):
-                network(x)
-            end.record()
-            end.synchronize()
-            return float(start.elapsed_time(end)) / n_runs
+    def measure(runs: Runs) -> Latency:
+        found = timed(on_events(runs.run), seconds)
+        how = f"{runs.method}, CUDA events"
+        return _latency(found.blocks, found.n, how, runs.card.name, batch, precision, runs.card.driver)
 
-        block(10)  # kernels are loaded and chosen, and the clocks come up
-        n_runs = max(3, round(10 / max(block(10), 1e-3)))  # about 10 ms a block
-        blocks: list[float] = []
-        begun = time.perf_counter()
-        while len(blocks) < _ENOUGH or time.perf_counter() - begun < seconds:
-            blocks.append(block(n_runs))
-    median, spread = _summary(np.array(blocks))
-    method = f"torch {torch.__version__} eager, CUDA events"
-    name = torch.cuda.get_device_name(x.device)
-    return Latency(median, spread, n_runs * len(blocks), method, name, 1, int(x.shape[0]))
+    graph = None if method is None else method == "torch-graph"
+    return measured_on_card(network, input_shape, device, measure, batch=batch, precision=precision, graph=graph)
+
+
+def _latency(
+    blocks: Floats,
+    n: int,
+    method: str,
+    device: str,
+    batch: int,
+    precision: Precision = "float32",
+    driver: str | None = None,
+) -> Latency:
+    """The measurement that blocks of runs ``(blocks,)``, in ms per run, amount to."""
+    low, median, high = np.quantile(blocks, [0.25, 0.5, 0.75])
+    mad = float(np.median(np.abs(blocks - median)))
+    spread = float((high - low) / median)
+    return Latency(float(median), spread, n, method, device, 1, batch, mad, precision, driver)

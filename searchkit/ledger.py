@@ -10,7 +10,7 @@ import numpy as np
 
 from searchkit.attempt import Outcome
 from searchkit.budget import Budget
-from searchkit.errors import SearchFailedError
+from searchkit.errors import DeviceGoneError, SearchFailedError
 from searchkit.objectives import Goals
 from searchkit.space import Codes
 from searchkit.storage import Record
@@ -67,6 +67,8 @@ class Ledger:
         try:
             values, trial.methods = self._costs(trial.code)
             trial.values |= values
+        except DeviceGoneError:
+            raise
         except Exception as error:
             outcome = Outcome(reason=f"{type(error).__name__}: {error}", seconds=time.perf_counter() - start)
             self.finish(trial, State.FAILED, outcome)
@@ -105,8 +107,8 @@ class Ledger:
             if len(self._failures) >= self._enough() and not self.succeeded:
                 n, first = len(self._failures), self._failures[0]
                 raise SearchFailedError(
-                    f"the first {n} candidates all failed, so the search stops. The first: {first.reason}\n"
-                    f"{first.traceback or ''}".rstrip()
+                    f"the first {n} candidates all failed, so the search stops. {_in_common(self._failures)}"
+                    f"The first: {first.reason}\n{first.traceback or ''}".rstrip()
                 )
 
     def _enough(self) -> int:
@@ -116,3 +118,10 @@ class Ledger:
 
     def _elapsed(self) -> float:
         return self._before + time.perf_counter() - self._began
+
+
+def _in_common(failures: Sequence[Trial]) -> str:
+    """What to do where they all failed in the same way, as far as that is known."""
+    if all("out of memory" in (trial.reason or "") for trial in failures):
+        return "None fits into the memory of the device: take a narrower space or smaller images, or a larger device. "
+    return ""

@@ -56,6 +56,8 @@ BUILT_IN = {
         Metric("macs", stage="counted", unit="one image"),
         Metric("peak_memory", stage="counted", unit="bytes, one image"),
         Metric("latency_ms", stage="measured", unit="ms, one image"),
+        Metric("energy_mj", stage="measured", unit="mJ, one image, on a GPU"),
+        Metric("card_memory", stage="measured", unit="bytes, one image, on a GPU"),
     )
 }
 SCORES = {"classification": ("accuracy", "balanced_accuracy", "log_loss"), "regression": ("r2", "rmse")}

@@ -18,6 +18,7 @@ from searchkit.errors import DataError, SearchkitError, SpaceError
 from searchkit.evaluation import CostMeter, Scoring, Training, at_rung, load_weights, weights_path
 from searchkit.fingerprint import fingerprint
 from searchkit.ladder import Ladder, Rung, check_cheaper, read_ladder
+from searchkit.measured import MEASURED, check_measurable, measured_on
 from searchkit.metrics import SCORES, read_metrics, task_of, trained_scores
 from searchkit.objectives import Bound, Goals, read_bounds, read_objectives
 from searchkit.problem import LISTABLE
@@ -55,6 +56,7 @@ def network_task(
         task = task_of(_names(constraints)) or (data.task if isinstance(data, Data) else "classification")
         objectives = (SCORES[task][0], "params")
     metrics, directions = read_metrics(objectives, constraints)
+    check_measurable(metrics, where)
     named_bounds = {getattr(key, "name", key): limit for key, limit in (constraints or {}).items()}
     goals = Goals(
         read_objectives(directions), read_bounds(named_bounds, {m.name: m.direction for m in metrics.values()})
@@ -99,7 +101,7 @@ def network_task(
             "data": {"name": loaded.name, "fingerprint": loaded.fingerprint},
             "epochs": recipe.epochs,
         }
-        | ({"device": where} if "latency_ms" in metrics else {})
+        | ({"device": measured_on(where)} if any(name in metrics for name in MEASURED) else {})
         | ({"ladder": [rung.given for rung in rungs]} if rungs else {}),
         context={
             "kind": "networks",

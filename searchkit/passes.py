@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from searchkit.costs import space_counts
+from searchkit.devices import device_errors
+from searchkit.errors import DeviceGoneError
 from searchkit.passes_inputs import Inputs
 from searchkit.proxy import Pass
 from searchkit.space import Codes, NetworkSpace
@@ -96,9 +98,10 @@ def _run(built: Built, one: Pass) -> Any:
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(built.seed)
         try:
-            built.reset()
-            return one.run(built)
-        except (KeyboardInterrupt, SystemExit):
+            with device_errors(built.device):
+                built.reset()
+                return one.run(built)
+        except (KeyboardInterrupt, SystemExit, DeviceGoneError):
             raise
         except Exception as error:  # the candidate's: the proxies that read this pass have no value for it
             return error

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from searchkit.data import Data
-from searchkit.devices import one_thread, resolve_device
-from searchkit.errors import CandidateError, ProxyError, SearchkitError
+from searchkit.devices import device_errors, one_thread, resolve_device
+from searchkit.errors import CandidateError, DeviceGoneError, ProxyError, SearchkitError
 from searchkit.passes import Built, build, run
 from searchkit.passes_inputs import Inputs
 from searchkit.proxy import Learner, NetworkProxy, Pass, Proxy, Setting
@@ -149,8 +149,9 @@ class Scorer:
         assert self._inputs is not None
         with one_thread():
             try:
-                built = build(self.space, row, self._inputs, self.seed)
-            except (KeyboardInterrupt, SystemExit):
+                with device_errors(self.device):
+                    built = build(self.space, row, self._inputs, self.seed)
+            except (KeyboardInterrupt, SystemExit, DeviceGoneError):
                 raise
             except Exception as error:
                 return self._refused([name for proxy in proxies for name in proxy.names], error)
@@ -167,9 +168,10 @@ class Scorer:
                 scores |= self._refused(proxy.names, failed)
                 continue
             try:
-                values = proxy.values(recordings)
+                with device_errors(self.device):
+                    values = proxy.values(recordings)
                 scores |= {name: self._finite(name, float(values[name])) for name in proxy.names}
-            except (KeyboardInterrupt, SystemExit):
+            except (KeyboardInterrupt, SystemExit, DeviceGoneError):
                 raise
             except Exception as error:
                 scores |= self._refused(proxy.names, error)

@@ -15,8 +15,9 @@ import torch
 from torch import nn
 
 from searchkit.batches import train_batches
+from searchkit.cards import give_way, key_of
 from searchkit.data import Data, Split
-from searchkit.devices import one_thread, resolve_device
+from searchkit.devices import device_errors, one_thread, resolve_device
 from searchkit.errors import CandidateError, DataError, TimeLimitError
 from searchkit.losses import loss_of
 from searchkit.quality import scores
@@ -65,11 +66,13 @@ def train(
     Raises:
         CandidateError: the loss is no longer finite, or the device has run out of memory.
         TimeLimitError: the limit is over.
+        DeviceGoneError: the device is lost, or another process has it for itself; no fault of the network.
     """
     started = time.perf_counter()
     recipe = recipe or Recipe()
     where = resolve_device(device)
     with ExitStack() as stack:
+        stack.enter_context(device_errors(where))
         stack.callback(_bring_home, network)
         if where.type == "cpu":
             stack.enter_context(one_thread())
@@ -94,6 +97,7 @@ def score(network: nn.Module, split: Split, data: Data, device: str | torch.devi
         raise DataError(f"the part of data '{data.name}' to score on is empty")
     where = resolve_device(device)
     with ExitStack() as stack:
+        stack.enter_context(device_errors(where))
         stack.callback(_bring_home, network)
         if where.type == "cpu":
             stack.enter_context(one_thread())
@@ -119,11 +123,14 @@ def _fit(
     batches = train_batches(data, recipe.batch_size, device, torch.Generator().manual_seed(seed))
     loss_function = loss_of(data, recipe, device)
     optimiser = _optimiser(network, recipe)
+    card = key_of(device) if device.type == "cuda" else None
     n_steps, step, mean_loss = recipe.epochs * batches.n_batches, 0, math.nan
     network.train()
     for epoch in range(1, recipe.epochs + 1):
         total = torch.zeros((), device=device)
         for x, y in batches.epoch():
+            if card is not None:
+                give_way(card)  # to whoever measures there
             for group in optimiser.param_groups:
                 group["lr"] = recipe.lr * one_cycle(step / n_steps, recipe.warm_up)
             with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import os
 import pickle
+import shutil
 import signal
+import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
+from pathlib import Path
 
 from searchkit.attempt import Evaluate, Job, Outcome
+from searchkit.errors import DeviceGoneError
 from searchkit.packing import Task, packed, work_on
+from searchkit.placement import take_card
 
 _task: Task | None = None  # of a worker process
 
@@ -21,10 +27,17 @@ class Workers:
     loky carries lambdas and functions of a script or a notebook to its workers, and needs no ``__main__`` guard.
     All that was pending is lost with a worker, and nobody knows whose fault it was: each of those jobs runs again,
     alone, and what is submitted in the meantime waits for them.
+
+    Args:
+        cards: each worker is shown one of these, see :mod:`searchkit.placement`; none: all see what this process sees.
     """
 
-    def __init__(self, n: int, evaluate: Evaluate, needed: tuple[str, ...], limit: float | None) -> None:
+    def __init__(
+        self, n: int, evaluate: Evaluate, needed: tuple[str, ...], limit: float | None, cards: Sequence[str] = ()
+    ) -> None:
         self.workers = n
+        self._cards = tuple(cards)
+        self._places: Path | None = None
         self._task = packed((evaluate, needed, limit))
         self._pool: Executor | None = None
         self._futures: dict[Future[Outcome], int] = {}
@@ -70,20 +83,27 @@ class Workers:
         if self._pool is not None:
             self._pool.shutdown(wait=True, kill_workers=True)  # type: ignore[call-arg]  # loky's own
             self._pool = None
+        if self._places is not None:
+            shutil.rmtree(self._places, ignore_errors=True)
+            self._places = None
 
     def _done(self) -> list[tuple[int, Outcome]]:
         """Nothing where the pool broke before any other was done."""
         finished, _ = wait(self._futures, return_when=FIRST_COMPLETED)
-        done, broken = [], False
+        done, broken, gone = [], False, None
         for future in sorted(finished, key=self._futures.__getitem__):
             try:
                 outcome = future.result()
             except BrokenExecutor:
                 broken = True
+            except DeviceGoneError as error:  # what else is done comes first
+                gone = error
             else:
                 number = self._futures.pop(future)
                 del self._jobs[number]
                 done.append((number, outcome))
+        if gone is not None and not done:
+            raise gone
         if broken:
             self._suspect()
         return done
@@ -105,23 +125,32 @@ class Workers:
         if self._pool is None:
             from loky import ProcessPoolExecutor
 
+            if self._cards:
+                self._places = Path(tempfile.mkdtemp(prefix="searchkit-cards-"))
             threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
             self._pool = ProcessPoolExecutor(
-                self.workers, timeout=None, initializer=_prepare, initargs=(self._task, os.getpid()), env=threads
+                self.workers,
+                timeout=None,
+                initializer=_prepare,
+                initargs=(self._task, os.getpid(), self._cards, self._places),
+                env=threads,
             )
         return self._pool
 
 
-def _prepare(packed: bytes, driver: int) -> None:
+def _prepare(packed: bytes, driver: int, cards: Sequence[str] = (), places: Path | None = None) -> None:
     """Runs once in each worker.
 
     Args:
+        cards, places: the cards that workers get one each of, and the folder in which they take their places.
         driver: the process that started it. Asked for here, the parent of a worker whose driver was killed in the
             seconds that its imports take would be process 1, which never ends.
     """
     global _task
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the driver, which stops the workers
     threading.Thread(target=_leave_with, args=(driver,), daemon=True).start()
+    if places is not None:
+        take_card(cards, places)  # before the task brings torch
     _task = pickle.loads(packed)
 
 

@@ -98,7 +98,7 @@ def test_a_device_or_method_that_is_not_there_is_refused_in_a_sentence() -> None
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA device")
-def test_on_cuda_events_time_eager_torch() -> None:
+def test_on_cuda_events_time_a_graph() -> None:
     measured = latency(NETWORK, SPACE.input_shape, device="cuda", seconds=0.05)
     assert measured.median_ms > 0
     assert "CUDA events" in measured.method

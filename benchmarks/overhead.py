@@ -153,14 +153,15 @@ def record(repeats: int) -> None:
     print(f"\n## the record: milliseconds per evaluation, {D} choices, one candidate at a time\n")
     print("| storage | ms (median) | evaluations | repeats |\n|---|---|---|---|")
     n = 300
-    for name in ("memory", "journal file"):
+    for name in ("memory", "journal file", "SQLite"):
         per_evaluation = []
         for seed in range(repeats):
             with tempfile.TemporaryDirectory() as folder:
+                storage = {"memory": "memory", "journal file": folder, "SQLite": f"sqlite:///{folder}/study.db"}[name]
                 start = time.perf_counter()
                 searchkit.run(
                     "random", space=SPACE, evaluate=on_choices, objectives={"a": "min", "b": "min"}, budget=n, batch=1,
-                    storage="memory" if name == "memory" else folder, seed=seed,
+                    storage=storage, seed=seed,
                 )  # fmt: skip
                 per_evaluation.append((time.perf_counter() - start) / n * 1000)
         print(f"| {name} | {statistics.median(per_evaluation):.2f} | {n} | {repeats} |")

@@ -25,6 +25,7 @@ class Outcome:
     """What one evaluation brought: values, or the reason why there are none.
 
     Attributes:
+        out_of_memory: that was the reason.
         files: what it wrote, path -> bytes, where that was on a machine that is not the driver's.
     """
 
@@ -32,6 +33,7 @@ class Outcome:
     reason: str | None = None
     traceback: str | None = None
     seconds: float = 0.0
+    out_of_memory: bool = False
     files: dict[str, bytes] = field(default_factory=dict)
 
 
@@ -54,8 +56,13 @@ def attempt(evaluate: Evaluate, job: Job, needed: tuple[str, ...], limit: float 
     except (Exception, SystemExit) as error:
         text = str(error) if isinstance(error, CandidateError) else f"{type(error).__name__}: {error}"
         trace = "".join(traceback.format_exception(error)[-8:])
-        return Outcome({}, text.strip(), trace[-4000:], time.perf_counter() - start)
+        return Outcome({}, text.strip(), trace[-4000:], time.perf_counter() - start, _out_of_memory(error))
     return Outcome(values, None, None, time.perf_counter() - start)
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    """Python's own, ours, or torch's, which has another root and is not imported for this."""
+    return isinstance(error, MemoryError) or any(kind.__name__ == "OutOfMemoryError" for kind in type(error).__mro__)
 
 
 def _checked(returned: Any, needed: tuple[str, ...]) -> dict[str, float]:

@@ -74,6 +74,10 @@ class TimeLimitError(CandidateError, TimeoutError):
     """A candidate that took longer than it was given."""
 
 
+class OutOfMemoryError(CandidateError, MemoryError):
+    """A candidate that does not fit into the memory that is free; beside no others it may."""
+
+
 class WorkerLostError(SearchkitError, RuntimeError):
     """Whatever evaluated one candidate is gone, and with it the outcome; an executor's future raises it."""
 

@@ -3,11 +3,15 @@
 It runs in one of two ways. *Batch by batch*: the next batch is asked for when the last one is complete, so a search is
 a function of its seed, whatever the executor. *As workers free*: each candidate is asked for by itself, with those that
 are being evaluated known as pending, so a slow one holds nobody up; the history then depends on which ended first.
+
+A candidate that runs out of memory beside others is evaluated once more, alone, and fails where it does so again.
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
+import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -33,6 +37,7 @@ _Running = tuple[Trial, list[Trial], int | None]  # a candidate, its batch, and 
 
 QUICK = 0.25  # seconds: of evaluations that take less, workers get the next before they are done with the last
 LATELY = 20  # evaluations whose mean that is
+NOTICED = 0.02  # share of an evaluation's time, for which a free worker may wait
 
 
 @dataclass
@@ -79,6 +84,8 @@ class Search:
         self._seen = {key for trial in self.record.trials for key in keys(trial.code[None])}
         self._told: list[Trial] = []
         self._lately: deque[float] = deque(maxlen=LATELY)
+        self._thought: deque[float] = deque(maxlen=LATELY)  # seconds between what came back and waiting again
+        self._back = time.perf_counter()
         batches = [list(group) for _, group in groupby(self.record.trials, key=lambda trial: trial.batch)]
         self._n_batches = len(batches)
         ended = [trials for trials in batches if self._complete(trials)]
@@ -109,10 +116,11 @@ class Search:
     def _as_workers_free(self, begun: list[list[Trial]]) -> str:
         """A candidate for every worker that has none; first those that were begun."""
         running: dict[int, _Running] = {}
+        alone: list[_Running] = []  # ran out of memory beside others
         waiting: list[tuple[Trial, list[Trial]]] = []  # for a worker
         exhausted = False
         while True:
-            while len(running) < self.executor.workers + self._ahead() and not self._ledger.spent(len(running)):
+            while not alone and self._room(running):
                 if waiting:
                     trial, batch = waiting.pop(0)
                     if self._ledger.affordable(trial):
@@ -121,24 +129,65 @@ class Search:
                 elif exhausted:
                     break
                 else:
-                    batch = self._ask(
-                        1, begun.pop(0) if begun else [], [trial.code for trial, _, _ in running.values()]
-                    )
+                    pending = [trial.code for trial, _, _ in running.values()]
+                    batch = self._ask(1, begun.pop(0) if begun else [], pending)
                     waiting = [(trial, batch) for trial in batch if not trial.finished]
                     exhausted = not batch
                     if batch and not waiting:  # its last candidates were never written, and no others are left
                         self._tell_if_complete(batch)
+            if alone and not running:
+                trial, batch, rung = alone.pop(0)
+                self._take((trial, batch, rung), self._alone(trial, rung), running)
+                continue
             if not running:
                 spent = self._ledger.spent()
                 return "the budget is spent" if spent else "every candidate of the space has been evaluated"
-            for number, outcome in self.executor.wait():
-                trial, batch, rung = running.pop(number)
+            self._thought.append(time.perf_counter() - self._back)
+            done = self.executor.wait()
+            self._back = time.perf_counter()
+            for number, outcome in done:
+                one = running.pop(number)
                 self._lately.append(outcome.seconds)
-                if rung is None:
-                    self._ledger.evaluated(trial, outcome)
-                elif self._reach(trial, rung, outcome):
-                    self._send(trial, batch, running)
-                self._tell_if_complete(batch)
+                if self._crowded(outcome):
+                    one[0].seconds += outcome.seconds
+                    alone.append(one)
+                else:
+                    self._take(one, outcome, running)
+
+    def _room(self, running: dict[int, _Running]) -> bool:
+        """Whether another candidate may be sent: to a worker that has none, or ahead."""
+        return len(running) < self.executor.workers + self._ahead() and not self._ledger.spent(len(running))
+
+    def _ahead(self) -> int:
+        """How many candidates more than workers are sent, so that none waits for what happens in this process.
+
+        For each worker one where evaluations are quick; else as many as are likely to end while one is asked for,
+        where that takes a share of their time worth mentioning. The more are pending, the less is known when asking.
+        """
+        if not self._lately:
+            return 0
+        evaluation = sum(self._lately) / len(self._lately)
+        if evaluation < QUICK:
+            return self.executor.workers
+        share = float(np.median(self._thought)) / evaluation
+        return math.ceil(self.executor.workers * share) if share > NOTICED else 0
+
+    def _take(self, one: _Running, outcome: Outcome, running: dict[int, _Running]) -> None:
+        """Record an outcome; a candidate that is promoted by it is sent to its next rung."""
+        trial, batch, rung = one
+        if rung is None:
+            self._ledger.evaluated(trial, outcome)
+        elif self._reach(trial, rung, outcome):
+            self._send(trial, batch, running)
+        self._tell_if_complete(batch)
+
+    def _crowded(self, outcome: Outcome) -> bool:
+        """Whether it ran out of memory where others may have held that; alone it may fit."""
+        return outcome.out_of_memory and self.executor.workers > 1
+
+    def _alone(self, trial: Trial, rung: int | None) -> Outcome:
+        """Evaluate while nothing else runs."""
+        return next(as_they_finish(self.executor, [self._job(trial, rung)]))[1]
 
     def _send(self, trial: Trial, batch: list[Trial], running: dict[int, _Running]) -> None:
         """Have a trial evaluated: in full, or at its next rung where it is promoted to it."""
@@ -150,11 +199,6 @@ class Search:
             rung = len(reached) if len(reached) < len(self.ladder.rungs) else None
         running[trial.number] = (trial, batch, rung)
         self.executor.submit(trial.number, self._job(trial, rung))
-
-    def _ahead(self) -> int:
-        """How many candidates more than workers are sent, so that none waits for this process."""
-        quick = len(self._lately) > 0 and sum(self._lately) / len(self._lately) < QUICK
-        return self.executor.workers if quick else 0
 
     @staticmethod
     def _complete(trials: Sequence[Trial]) -> bool:
@@ -277,10 +321,17 @@ class Search:
 
     def _outcomes(self, trials: Sequence[Trial], rung: int | None = None) -> Iterator[tuple[Trial, Outcome]]:
         """Evaluate on the executor, as they finish; one after another, no more are begun when the budget is spent."""
+        crowded: list[Trial] = []
         for i, outcome in as_they_finish(self.executor, [self._job(trial, rung) for trial in trials]):
+            if self._crowded(outcome):
+                trials[i].seconds += outcome.seconds
+                crowded.append(trials[i])
+                continue
             yield trials[i], outcome
             if isinstance(self.executor, Here) and self._ledger.spent():
                 return
+        for trial in crowded:
+            yield trial, self._alone(trial, rung)
 
     def _job(self, trial: Trial, rung: int | None) -> Job:
         seed = candidate_seed(self.seed, trial.code)

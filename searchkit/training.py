@@ -18,7 +18,7 @@ from searchkit.batches import train_batches
 from searchkit.cards import give_way, key_of
 from searchkit.data import Data, Split
 from searchkit.devices import device_errors, one_thread, resolve_device
-from searchkit.errors import CandidateError, DataError, TimeLimitError
+from searchkit.errors import CandidateError, DataError, OutOfMemoryError, TimeLimitError
 from searchkit.losses import loss_of
 from searchkit.quality import scores
 from searchkit.recipe import Recipe
@@ -64,7 +64,8 @@ def train(
         time_limit: seconds; checked after every step.
 
     Raises:
-        CandidateError: the loss is no longer finite, or the device has run out of memory.
+        CandidateError: the loss is no longer finite.
+        OutOfMemoryError: the device has run out of memory.
         TimeLimitError: the limit is over.
         DeviceGoneError: the device is lost, or another process has it for itself; no fault of the network.
     """
@@ -87,7 +88,7 @@ def train(
                 raise
             fits = False
         if not fits:  # out here, where the error no longer keeps the tensors of its frames alive
-            raise CandidateError(f"out of memory on {where} with batches of {recipe.batch_size}")
+            raise OutOfMemoryError(f"out of memory on {where} with batches of {recipe.batch_size}")
     return Trained(found, train_loss, time.perf_counter() - started)
 
 

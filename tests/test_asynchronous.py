@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import searchkit
 from searchkit import Choice, Space, StopSearch, plugins
@@ -253,3 +254,41 @@ def test_a_ladder_promotes_each_candidate_by_itself(tmp_path: Path) -> None:
     reached = result.history["accuracy (epochs=1, data=0.2)"]
     assert reached[result.history.state != "failed"].notna().all()
     assert result.history.accuracy.notna().equals(result.history.state == "scored")
+
+
+class Memory:
+    """A device of so much memory, shared by threads; a candidate of size n takes n of it while it is evaluated."""
+
+    def __init__(self, size: int) -> None:
+        self.free, self.lock, self.refusals = size, threading.Lock(), 0
+        self.beside = threading.Event()
+
+    def __call__(self, choices: dict) -> dict:
+        with self.lock:
+            if choices["c"] > self.free:
+                self.refusals += 1
+                raise torch.OutOfMemoryError(f"tried to allocate {choices['c']}, {self.free} free")
+            self.free -= choices["c"]
+        try:
+            self.beside.wait(0.02)  # so that others are there too
+            return {"loss": float(choices["a"]), "cost": float(choices["c"])}
+        finally:
+            with self.lock:
+                self.free += choices["c"]
+
+
+@pytest.mark.parametrize("batch", [None, 6])
+def test_what_ran_out_of_memory_beside_others_runs_again_alone(batch: int | None, threads: ThreadPoolExecutor) -> None:
+    memory = Memory(8)
+    history = search(function=memory, executor=threads, batch=batch, budget=40).history
+    assert (history.state == "scored").all(), "8 fit into 8 where they are alone"
+    assert memory.refusals > 0
+    assert len(history.drop_duplicates(["a", "b", "c"])) == 40
+
+
+@pytest.mark.parametrize("batch", [None, 6])
+def test_what_does_not_fit_alone_has_failed_and_harms_nobody(batch: int | None, threads: ThreadPoolExecutor) -> None:
+    history = search(function=Memory(6), executor=threads, batch=batch, budget=40).history
+    assert (history.state == "failed").equals(history.c == 8)
+    assert history.reason.dropna().str.startswith("OutOfMemoryError: tried to allocate 8").all()
+    assert history.reason.dropna().str.endswith(", 6 free").all(), "the second time, alone"

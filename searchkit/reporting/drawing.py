@@ -35,7 +35,7 @@ def _cell(edges: dict[tuple[int, int], str]) -> str:
     n = 1 + max(b for _, b in edges)
     above = max((b - a for a, b in edges if _is_above(a, b, n)), default=1)
     below = max((b - a for a, b in edges if not _is_above(a, b, n) and b - a > 1), default=0)
-    top, bottom = 22 + 40 * (above - 1) + 14, (22 + 40 * (below - 1) if below else 30) + 14
+    top, bottom = 22 + 40 * (above - 1) + 14, (22 + 40 * (below - 1) if below else 30) + 20
     width, height, line = _STEP * (n - 1) + 4 * _RADIUS, top + bottom + 2 * _RADIUS, top + _RADIUS
     parts = [_edge(a, b, operation, line, n) for (a, b), operation in edges.items()]
     for node in range(n):

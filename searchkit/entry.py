@@ -24,7 +24,7 @@ from searchkit import plugins
 from searchkit.budget import Budget, read_budget
 from searchkit.callbacks import read_callbacks, watched
 from searchkit.earlier import read_earlier
-from searchkit.errors import SearchkitError, UnknownNameError
+from searchkit.errors import SearchkitError
 from searchkit.executors import check_executor, open_executor
 from searchkit.fingerprint import fingerprint
 from searchkit.header import FORMAT, plain
@@ -143,7 +143,7 @@ def run(
         SearchkitError: one of its kinds, before any work, where something given cannot be used.
         SearchFailedError: the first candidates all failed.
     """
-    factory = _factory(strategy)
+    factory = plugins.strategy_factory(strategy)
     limits = read_budget(budget)
     batch, seed, epochs = _whole("batch", batch, 1), _whole("seed", seed, 0) or 0, _whole("epochs", epochs, 1)
     _check_seconds(time_limit)
@@ -252,18 +252,6 @@ def run(
             abandoned.pop_all()
             weakref.finalize(result, shutil.rmtree, task.folder, ignore_errors=True)
         return result
-
-
-def _factory(strategy: Any) -> Callable[[Problem], Strategy]:
-    if isinstance(strategy, str):
-        found: Callable[[Problem], Strategy] = plugins.resolve("strategy", strategy)
-        return found
-    adapted = plugins.adapt(strategy)
-    if adapted is not None:
-        return adapted
-    if callable(strategy):
-        return strategy  # type: ignore[no-any-return]
-    raise UnknownNameError.of("strategy", strategy, plugins.names("strategy"))
 
 
 def _begin(factory: Callable[[Problem], Strategy], problem: Problem, strategy: Any) -> Strategy:

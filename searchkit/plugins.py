@@ -39,6 +39,24 @@ def resolve(kind: str, name: str) -> Any:
     return _load(kind, found[0])
 
 
+def strategy_factory(given: Any) -> Callable[[Problem], Strategy]:
+    """What makes a strategy, from a name, an optimiser of another library, or a callable ``(problem) -> strategy``.
+
+    Raises:
+        UnknownNameError: it is none of these, or no such name.
+        SearchkitError: the plug-in or the adapter cannot be imported.
+    """
+    if isinstance(given, str):
+        found: Callable[[Problem], Strategy] = resolve("strategy", given)
+        return found
+    adapted = adapt(given)
+    if adapted is not None:
+        return adapted
+    if callable(given):
+        return given  # type: ignore[no-any-return]
+    raise UnknownNameError.of("strategy", given, names("strategy"))
+
+
 def adapt(given: Any) -> Callable[[Problem], Strategy] | None:
     """What makes a strategy of an optimiser of another library, such as an Optuna sampler or a pymoo algorithm.
 

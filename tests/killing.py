@@ -64,13 +64,7 @@ def in_a_process_that_is_killed_somewhere(rng: np.random.Generator, run: Callabl
     child = _fork()
     if child:
         os.close(begins)
-        if os.read(begun, 1):
-            time.sleep(delay)
-            os.kill(child, signal.SIGKILL)
-        os.close(begun)
-        _, status = os.waitpid(child, 0)
-        assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0, "the search raised an error"
-        return os.WIFSIGNALED(status)
+        return _killed_after(delay, begun, child)
     done, failed = 0, 1
 
     def tick() -> None:
@@ -91,6 +85,17 @@ def in_a_process_that_is_killed_somewhere(rng: np.random.Generator, run: Callabl
         traceback.print_exc()
     finally:
         os._exit(failed)
+
+
+def _killed_after(delay: float, begun: int, child: int) -> bool:
+    """Kill a child some seconds after it has said that it begins; False where it ended before that."""
+    if os.read(begun, 1):
+        time.sleep(delay)
+        os.kill(child, signal.SIGKILL)
+    os.close(begun)
+    _, status = os.waitpid(child, 0)
+    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0, "the search raised an error"
+    return os.WIFSIGNALED(status)
 
 
 def _fork() -> int:
@@ -142,13 +147,7 @@ def in_a_process_that_is_killed_after(count: int, delay: float, run: Callable[[T
     child = _fork()
     if child:
         os.close(begins)
-        if os.read(begun, 1):
-            time.sleep(delay)
-            os.kill(child, signal.SIGKILL)
-        os.close(begun)
-        _, status = os.waitpid(child, 0)
-        assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0, "the search raised an error"
-        return os.WIFSIGNALED(status)
+        return _killed_after(delay, begun, child)
     done, failed = -1, 1
     said = os.dup(2)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # of loky, which counts what a killed process leaves behind

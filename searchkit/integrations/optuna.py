@@ -16,7 +16,7 @@ from optuna.samplers import BaseSampler, RandomSampler
 from optuna.trial import FrozenTrial, TrialState
 
 from searchkit import plugins
-from searchkit.errors import SearchkitError, SpaceError, UnknownNameError
+from searchkit.errors import SearchkitError, SpaceError
 from searchkit.integrations.optuna_following import Following, Setting
 from searchkit.integrations.optuna_judge import Signal, read_judges
 from searchkit.integrations.optuna_parameters import ASKED
@@ -95,7 +95,7 @@ class SearchkitSampler(BaseSampler):
         if own is not None and not isinstance(own, Space):
             raise SpaceError(f"space is a searchkit.Space or the name of one, not {space!r}")
         seed = int(np.random.default_rng().integers(2**32)) if seed is None else int(seed)
-        factory, label = _factory(strategy)
+        factory, label = plugins.strategy_factory(strategy), _label(strategy)
         judges = read_judges(signals, proxies, own, screen, seed)
         self._setting = Setting(factory, label, seed, own, levels, n_trials, judges)
         self._constraints_func = constraints_func
@@ -217,14 +217,11 @@ def _taken(study: optuna.Study, trial: FrozenTrial, code: Any, following: Follow
     return False
 
 
-def _factory(strategy: Any) -> tuple[Callable[[Any], Any], str]:
+def _label(strategy: Any) -> str:
+    """What errors call a strategy."""
     if isinstance(strategy, str):
-        return plugins.resolve("strategy", strategy), strategy
-    label = str(getattr(getattr(strategy, "func", strategy), "__name__", type(strategy).__name__))
-    adapted = plugins.adapt(strategy)
-    if adapted is None and not callable(strategy):
-        raise UnknownNameError.of("strategy", strategy, plugins.names("strategy"))
-    return adapted or strategy, label
+        return strategy
+    return str(getattr(getattr(strategy, "func", strategy), "__name__", type(strategy).__name__))
 
 
 def _check_whole(name: str, value: Any, least: int) -> None:

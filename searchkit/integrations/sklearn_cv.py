@@ -99,7 +99,7 @@ class SearchkitCV(BaseSearchCV):
         """Ask, evaluate, tell, until the budget is spent; ``callback_ctx`` is there from scikit-learn 1.9 on."""
         grid, goals, limits = read_grid(self.param_grid), self._goals(), read_budget(self.budget)
         problem = Problem(grid.space, len(goals.objectives), budget=limits.evaluations)
-        strategy = _factory(self.strategy)(problem)
+        strategy = plugins.strategy_factory(self.strategy)(problem)
         context = None if callback_ctx is None else callback_ctx.subcontext(task_name="search", max_subtasks=None)
         if context is not None:
             context.call_on_fit_task_begin(estimator=self)
@@ -205,16 +205,6 @@ class _Folds:
         failed = [name for name, value in values.items() if not np.isfinite(value)]
         reason = f"{failed[0]} is {values[failed[0]]}: a fit or a score failed" if failed else None
         return Outcome({} if failed else values, reason, None, seconds)
-
-
-def _factory(strategy: Any) -> Callable[[Problem], Any]:
-    if isinstance(strategy, str):
-        found: Callable[[Problem], Any] = plugins.resolve("strategy", strategy)
-        return found
-    adapted = plugins.adapt(strategy)
-    if adapted is None and not callable(strategy):
-        raise UnknownNameError.of("strategy", strategy, plugins.names("strategy"))
-    return adapted or strategy
 
 
 def _last_line(error: Exception) -> str:

@@ -104,12 +104,20 @@ class Ledger:
             callback(trial, self._record.trials)
         if state is State.FAILED:
             self._failures.append(trial)
-            if len(self._failures) >= self._enough() and not self.succeeded:
+            if not self.succeeded and self._hopeless():
                 n, first = len(self._failures), self._failures[0]
                 raise SearchFailedError(
                     f"the first {n} candidates all failed, so the search stops. {_in_common(self._failures)}"
                     f"The first: {first.reason}\n{first.traceback or ''}".rstrip()
                 )
+
+    def _hopeless(self) -> bool:
+        """Whether enough have failed, of those that were asked for first: failures are quick, and others still run."""
+        enough, n = self._enough(), len(self._failures)
+        if n < enough or n >= QUICK:
+            return n >= enough
+        last = sorted(trial.number for trial in self._failures)[enough - 1]
+        return all(trial.finished for trial in self._record.trials[:last])
 
     def _enough(self) -> int:
         """Failures without a success that end the search: up to a quarter of the budget where they cost nothing."""

@@ -224,9 +224,29 @@ def test_candidates_that_all_fail_end_the_search_and_leave_no_work_behind(thread
     def broken(choices: dict) -> dict:
         raise RuntimeError("bug")
 
-    with pytest.raises(searchkit.SearchkitError, match="first 6 candidates all failed"):
+    with pytest.raises(searchkit.SearchkitError, match=r"first \d+ candidates all failed"):
         search(function=broken, executor=threads)
     assert threads.submit(lambda: 1).result(timeout=LONG) == 1
+
+
+@pytest.mark.parametrize("batch", [None, 16])
+def test_quick_failures_do_not_end_a_search_whose_first_candidate_still_runs(
+    batch: int | None, threads: ThreadPoolExecutor
+) -> None:
+    slow = {"a": 0, "b": "u", "c": 1}
+    calls, failed = iter(range(1000)), threading.Semaphore(0)
+
+    def slow_or_broken(choices: dict) -> dict:
+        if choices == slow:
+            for _ in range(8):
+                assert failed.acquire(timeout=LONG)
+        elif next(calls) < 8:
+            failed.release()
+            raise ValueError("this one is broken")
+        return {"loss": 0.0, "cost": 0.0}
+
+    states = search(function=slow_or_broken, executor=threads, budget=16, batch=batch, start=[slow]).history.state
+    assert states.value_counts().to_dict() == {"failed": 8, "scored": 8}
 
 
 def test_the_start_comes_first(threads: ThreadPoolExecutor) -> None:

@@ -151,7 +151,7 @@ def test_a_node_that_is_killed_in_the_middle_loses_and_repeats_nothing(cluster: 
 
 
 def test_by_name_the_search_uses_the_cluster_that_there_is(executor: RayExecutor) -> None:
-    result = search(loss, "ray", budget=6)
+    result = search(lambda choices: {"loss": float(choices["a"])}, "ray", budget=6)
     assert len(result.history) == 6
     assert ray.is_initialized(), "a search does not end a cluster that it did not begin"
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from searchkit.errors import SearchkitError
+from searchkit.errors import SearchkitError, first_line_said
 from searchkit.ledger import Callback
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def watched(result: Result, callbacks: Sequence[Callback]) -> Iterator[None]:
         yield
     except BaseException as raised:
         error = raised
-        said = (str(raised).strip().splitlines() or [""])[0]
+        said = first_line_said(raised)
         interrupted = isinstance(raised, KeyboardInterrupt)
         result.stopped = "interrupted" if interrupted else f"{type(raised).__name__}: {said}".removesuffix(": ")
         raise

@@ -94,3 +94,8 @@ def nearest(name: object, names: Iterable[str]) -> str | None:
     """The registered name most like ``name``, or None where none is near."""
     close = difflib.get_close_matches(str(name).lower(), list(names), n=1, cutoff=0.5)
     return close[0] if close else None
+
+
+def first_line_said(error: BaseException) -> str:
+    """The first line of what an error says; empty where it says nothing."""
+    return (str(error).strip().splitlines() or [""])[0]

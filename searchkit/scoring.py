@@ -12,7 +12,7 @@ import numpy as np
 
 from searchkit.data import Data
 from searchkit.devices import device_errors, one_thread, resolve_device
-from searchkit.errors import CandidateError, DeviceGoneError, ProxyError, SearchkitError
+from searchkit.errors import CandidateError, DeviceGoneError, ProxyError, SearchkitError, first_line_said
 from searchkit.passes import Built, build, run
 from searchkit.passes_inputs import Inputs
 from searchkit.proxy import Learner, NetworkProxy, Pass, Proxy, Setting
@@ -204,5 +204,5 @@ def reason(error: Exception) -> str:
     """Why a candidate has no score, in the words of whoever refused it."""
     if isinstance(error, CandidateError):
         return str(error)
-    first_line = (str(error).strip().splitlines() or [""])[0]
+    first_line = first_line_said(error)
     return f"{type(error).__name__}: {first_line}"

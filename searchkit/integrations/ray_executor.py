@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, Future
 from typing import Any
 
-from searchkit.errors import SearchkitError, WorkerLostError
+from searchkit.errors import SearchkitError, WorkerLostError, first_line_said
 
 PATIENCE = 5.0  # seconds that a cluster's address is given to answer
 SHIPPED = 1_000  # bytes from which an argument is put on the cluster once, in place of being sent with every task
@@ -111,7 +111,7 @@ class _TaskFuture(Future[Any]):
         if error is None:
             self.set_result(theirs.result())
         elif isinstance(error, died.WorkerCrashedError | died.NodeDiedError | died.OutOfMemoryError):
-            said = (str(error).strip().splitlines() or [""])[0]
+            said = first_line_said(error)
             times = "once" if self._retries == 0 else f"{self._retries + 1} times"
             self.set_exception(WorkerLostError(f"its worker on the Ray cluster died {times}: {said}"))
         else:
@@ -147,7 +147,7 @@ def _connect(ray: Any, address: str | None) -> None:
             warnings.simplefilter("ignore")  # of future defaults, which are Ray's own affair
             ray.init(given, include_dashboard=False if not wanted else None, log_to_driver=False, logging_level="ERROR")
     except Exception as error:
-        said = (str(error).strip().splitlines() or [""])[0]
+        said = first_line_said(error)
         raise SearchkitError(f"the Ray cluster at {wanted or 'this machine'} cannot be used: {said}") from error
 
 

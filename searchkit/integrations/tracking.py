@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, cast
 
-from searchkit.errors import SearchkitError
+from searchkit.errors import SearchkitError, first_line_said
 from searchkit.objectives import Goals
 from searchkit.result import Result
 from searchkit.space import Label, Space
@@ -39,7 +39,7 @@ def harmless(method: Method) -> Method:
 
 def complain(tracker: object, error: Exception) -> None:
     """Say that a tracker has ended before its search."""
-    said = (str(error).strip().splitlines() or [""])[0]
+    said = first_line_said(error)
     log.warning(
         "%s logs no more of this search (%s: %s); the search itself goes on, and is on record",
         type(tracker).__name__, type(error).__name__, said,

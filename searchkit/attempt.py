@@ -8,16 +8,17 @@ import signal
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
 
-from searchkit.errors import CandidateError, DeviceGoneError, TimeLimitError
+from searchkit.errors import CandidateError, DeviceGoneError, TimeLimitError, is_out_of_memory
 from searchkit.space import Codes
 
 Job = tuple[Codes, int] | tuple[Codes, int, int]  # candidate, seed, and the rung of the ladder where it is not in full
 Evaluate = Callable[..., Mapping[str, Any]]  # of a job
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -48,21 +49,41 @@ def attempt(evaluate: Evaluate, job: Job, needed: tuple[str, ...], limit: float 
     try:
         with _deadline(limit):
             returned = evaluate(*job)
-        values = _checked(returned, needed)
-        if limit is not None and time.perf_counter() - start > limit:
-            raise TimeLimitError(f"over its time limit of {limit:g} s")
+        return _success(returned, needed, start, limit)
     except DeviceGoneError:
         raise
     except (Exception, SystemExit) as error:
-        text = str(error) if isinstance(error, CandidateError) else f"{type(error).__name__}: {error}"
-        trace = "".join(traceback.format_exception(error)[-8:])
-        return Outcome({}, text.strip(), trace[-4000:], time.perf_counter() - start, _out_of_memory(error))
+        return _failure(error, start)
+
+
+def attempt_in_turns(
+    course: Generator[T, None, Mapping[str, Any]], needed: tuple[str, ...], limit: float | None = None
+) -> Generator[T, None, Outcome]:
+    """:func:`attempt` of an evaluation that is done in turns; it yields as that does.
+
+    The limit is looked at when the evaluation is over, and by the evaluation itself.
+    """
+    start = time.perf_counter()
+    try:
+        returned = yield from course
+        return _success(returned, needed, start, limit)
+    except DeviceGoneError:
+        raise
+    except (Exception, SystemExit) as error:
+        return _failure(error, start)
+
+
+def _success(returned: Any, needed: tuple[str, ...], start: float, limit: float | None) -> Outcome:
+    values = _checked(returned, needed)
+    if limit is not None and time.perf_counter() - start > limit:
+        raise TimeLimitError(f"over its time limit of {limit:g} s")
     return Outcome(values, None, None, time.perf_counter() - start)
 
 
-def _out_of_memory(error: BaseException) -> bool:
-    """Python's own, ours, or torch's, which has another root and is not imported for this."""
-    return isinstance(error, MemoryError) or any(kind.__name__ == "OutOfMemoryError" for kind in type(error).__mro__)
+def _failure(error: BaseException, start: float) -> Outcome:
+    text = str(error) if isinstance(error, CandidateError) else f"{type(error).__name__}: {error}"
+    trace = "".join(traceback.format_exception(error)[-8:])
+    return Outcome({}, text.strip(), trace[-4000:], time.perf_counter() - start, is_out_of_memory(error))
 
 
 def _checked(returned: Any, needed: tuple[str, ...]) -> dict[str, float]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import torch
 from torch.nn import functional
@@ -41,75 +43,126 @@ def train_batches(
 class TableBatches:
     """Endless epochs over the train part of a table, in an order that depends on the seed alone.
 
-    Arguments as of :class:`TrainBatches`. The table is standardised once.
+    Arguments and methods as of :class:`TrainBatches`. The table is standardised once.
     """
 
     def __init__(self, data: Data, batch_size: int, device: torch.device, generator: torch.Generator) -> None:
         self.n = len(data.train)
         self.batch_size = min(batch_size, self.n)
         self.n_batches = self.n // self.batch_size
-        self.device = device
         self.generator = generator
-        self.x = Normaliser(data, device)(data.train.x.to(device))
-        self.y = targets(data, data.train.y).to(device)
+        stored = _on_device(data, device)
+        self.x, self.y = stored.x, stored.y
+        self.order = torch.empty(self.n, dtype=torch.int64, device=device)
+
+    def shuffle(self) -> None:
+        """As of :class:`TrainBatches`."""
+        _put(torch.randperm(self.n, generator=self.generator), self.order)
+
+    def batch(self, places: slice | torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """``(x (batch, features) float32, y (batch,))``."""
+        chosen = self.order[places]
+        return self.x[chosen], self.y[chosen]
 
     def epoch(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """``(x (batch, features) float32, y (batch,))``, each example at most once."""
-        order = torch.randperm(self.n, generator=self.generator).to(self.device, non_blocking=True)
-        for start in range(0, self.n_batches * self.batch_size, self.batch_size):
-            chosen = order[start : start + self.batch_size]
-            yield self.x[chosen], self.y[chosen]
+        """As of :class:`TrainBatches`."""
+        return _epoch(self)
 
 
 class TrainBatches:
     """Endless epochs over the train part; what they hold depends on the seed alone.
 
     Args:
-        data: its train part is put on the device once, padded by the largest shift.
+        data: its train part is put on the device once for all trainings, padded by the largest shift.
         batch_size: an epoch drops the incomplete last batch; data smaller than a batch are one batch.
         generator: draws order, shifts and flips, on the CPU: the same draws whatever the device.
     """
 
     def __init__(self, data: Data, batch_size: int, device: torch.device, generator: torch.Generator) -> None:
-        split = data.train
-        self.n = len(split)
+        self.n = len(data.train)
         self.batch_size = min(batch_size, self.n)
         self.n_batches = self.n // self.batch_size
-        self.device = device
         self.generator = generator
         self.normalise = Normaliser(data, device)
-        self.height, self.width = data.input_shape[1:]
-        self.pad = 0 if data.augment == "none" else min(self.height, self.width) // 8  # 1 of 8, 4 of 32 pixels
+        self.pad = _padding(data)
         self.flip = data.augment == "crop-flip"
-        # Channels last, so that one gather cuts every image of a batch at its own place; the padding is 0 as stored:
-        # black, or the mean where the user has normalised already.
-        channels_last = split.x.to(device).permute(0, 2, 3, 1)
-        self.x = functional.pad(channels_last, (0, 0, self.pad, self.pad, self.pad, self.pad)).contiguous()
-        self.y = targets(data, split.y).to(device)
+        stored = _on_device(data, device)
+        self.x, self.y = stored.x, stored.y
+        self.rows, self.columns = (torch.arange(size, device=device) for size in data.input_shape[1:])
+        # Of the epoch at hand: drawn anew into the same tensors, which is where a recorded step looks for them.
+        self.order, self.top, self.left = (torch.empty(self.n, dtype=torch.int64, device=device) for _ in range(3))
+        self.mirrored = torch.empty(self.n, dtype=torch.bool, device=device)
+
+    def shuffle(self) -> None:
+        """Draw the next epoch: its order, and each image's shift and flip."""
+        _put(torch.randperm(self.n, generator=self.generator), self.order)
+        for offsets in (self.top, self.left):
+            _put(torch.randint(0, 2 * self.pad + 1, (self.n, 1), generator=self.generator)[:, 0], offsets)
+        if self.flip:
+            _put(torch.rand(self.n, generator=self.generator) < 0.5, self.mirrored)
+
+    def batch(self, places: slice | torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """``(x (batch, c, h, w) float32, y (batch,))`` of so many places in the epoch's order."""
+        chosen = self.order[places]
+        if not self.pad and not self.flip:
+            return self.normalise(self.x[chosen].permute(0, 3, 1, 2)), self.y[chosen]
+        rows = self.top[places][:, None] + self.rows
+        columns = self.left[places][:, None] + self.columns
+        if self.flip:
+            columns = torch.where(self.mirrored[places][:, None], columns.flip(1), columns)
+        x = self.x[chosen[:, None, None], rows[:, :, None], columns[:, None, :]]
+        return self.normalise(x.permute(0, 3, 1, 2)), self.y[chosen]
 
     def epoch(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """``(x (batch, c, h, w) float32, y (batch,))``, each example at most once."""
-        order = self._draw(torch.randperm(self.n, generator=self.generator))
-        rows, columns = self._window(self.height), self._window(self.width)
-        if self.flip:
-            mirrored = self._draw(torch.rand(self.n, generator=self.generator) < 0.5)
-            columns = torch.where(mirrored[:, None], columns.flip(1), columns)
-        for start in range(0, self.n_batches * self.batch_size, self.batch_size):
-            stop = start + self.batch_size
-            chosen = order[start:stop]
-            if self.pad or self.flip:
-                x = self.x[chosen[:, None, None], rows[start:stop, :, None], columns[start:stop, None, :]]
-            else:
-                x = self.x[chosen]
-            yield self.normalise(x.permute(0, 3, 1, 2)), self.y[chosen]
+        """The batches of a new epoch, each example in at most one."""
+        return _epoch(self)
 
-    def _window(self, size: int) -> torch.Tensor:
-        """``(n, size)``: where each image of the epoch is cut along one axis of the padded images."""
-        offsets = torch.randint(0, 2 * self.pad + 1, (self.n, 1), generator=self.generator)
-        return self._draw(offsets + torch.arange(size))
 
-    def _draw(self, values: torch.Tensor) -> torch.Tensor:
-        return values.to(self.device, non_blocking=True)
+def _epoch(batches: TrainBatches | TableBatches) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    batches.shuffle()
+    for start in range(0, batches.n_batches * batches.batch_size, batches.batch_size):
+        yield batches.batch(slice(start, start + batches.batch_size))
+
+
+@dataclass(frozen=True)
+class _Stored:
+    """The train part as it lies on a device: images as they came, channels last and padded; tables standardised.
+
+    Channels last, one gather cuts every image of a batch at its own place; the padding is 0 as stored: black, or the
+    mean where the user has normalised already.
+    """
+
+    x: torch.Tensor
+    y: torch.Tensor
+
+
+_stored: WeakKeyDictionary[Data, dict[torch.device, _Stored]] = WeakKeyDictionary()
+
+
+def _on_device(data: Data, device: torch.device) -> _Stored:
+    """Put there once, for all trainings, as long as the data are used at all."""
+    copies = _stored.setdefault(data, {})
+    if device not in copies:
+        if data.kind == "table":
+            x = Normaliser(data, device)(data.train.x.to(device))
+        else:
+            pad = _padding(data)
+            channels_last = data.train.x.to(device).permute(0, 2, 3, 1)
+            x = functional.pad(channels_last, (0, 0, pad, pad, pad, pad)).contiguous()
+        copies[device] = _Stored(x, targets(data, data.train.y).to(device))
+        if device.type == "cuda":  # trainings on other streams will read it
+            torch.cuda.current_stream(device).synchronize()
+    return copies[device]
+
+
+def _padding(data: Data) -> int:
+    """Pixels of the largest shift: 1 of 8, 4 of 32."""
+    return 0 if data.augment == "none" else min(data.input_shape[1:]) // 8
+
+
+def _put(drawn: torch.Tensor, there: torch.Tensor) -> None:
+    """Copy to a device without waiting for what it still has to do with the former content."""
+    there.copy_(drawn.pin_memory() if there.is_cuda else drawn, non_blocking=True)
 
 
 def in_order(

@@ -107,3 +107,18 @@ class _TorchAllocator:
 
     def reset(self) -> None:
         torch.cuda.reset_peak_memory_stats(self.device)
+
+
+class DeviceMemory:
+    """The memory of a card, as its driver and torch's allocator see it."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+
+    def free(self) -> int:
+        """Bytes that no process holds."""
+        return torch.cuda.mem_get_info(self._device)[0]
+
+    def held(self) -> int:
+        """Bytes that torch holds in this process."""
+        return torch.cuda.memory_reserved(self._device)

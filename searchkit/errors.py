@@ -99,3 +99,13 @@ def nearest(name: object, names: Iterable[str]) -> str | None:
 def first_line_said(error: BaseException) -> str:
     """The first line of what an error says; empty where it says nothing."""
     return (str(error).strip().splitlines() or [""])[0]
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Python's own kind, ours, torch's, which has another root and is not imported for this; or a library's words."""
+    kinds = isinstance(error, MemoryError) or any(kind.__name__ == "OutOfMemoryError" for kind in type(error).__mro__)
+    return kinds or (isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _NO_MEMORY))
+
+
+# torch's CPU allocator, CUDA and ROCm past torch's own allocator, cuDNN and cuBLAS have no kind of their own
+_NO_MEMORY = ("can't allocate memory", "cuda error: out of memory", "hip error: out of memory", "status_alloc_failed")

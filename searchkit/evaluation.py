@@ -18,6 +18,7 @@ from torch import nn
 from torch.nn import functional
 
 from searchkit import costs
+from searchkit.courses import Course, finish
 from searchkit.data import Data, Split, split_rows
 from searchkit.errors import CandidateError, SpaceError
 from searchkit.ladder import Rung
@@ -26,7 +27,7 @@ from searchkit.metrics import Metric
 from searchkit.recipe import Recipe
 from searchkit.scoring import Scorer
 from searchkit.space import Codes, Floats, NetworkSpace
-from searchkit.training import build_seeded, train
+from searchkit.training import build_seeded, course
 
 
 @dataclass(frozen=True)
@@ -63,10 +64,16 @@ class Training:
         Args:
             rung: the number of the ladder's rung to train at; in full where not given.
         """
+        return finish(self.course(code, seed, rung))
+
+    def course(self, code: Codes, seed: int, rung: int | None = None) -> Course[dict[str, float]]:
+        """The same in turns, for several on one device (:mod:`searchkit.interleaved`)."""
         if rung is not None:
-            return self.rungs[rung](code, seed)
+            return (yield from self.rungs[rung].course(code, seed))
         network = build_seeded(self.space, code, seed)
-        trained = train(network, self.data, recipe=self.recipe, seed=seed, device=self.device, time_limit=self.limit)
+        trained = yield from course(
+            network, self.data, recipe=self.recipe, seed=seed, device=self.device, time_limit=self.limit
+        )
         values = {name: trained.scores[name] for name in self.scored}
         values |= {metric.name: _number(metric, network) for metric in self.metrics}
         if self.keep:
@@ -95,6 +102,10 @@ class Scoring:
 
     def __call__(self, code: Codes, seed: int, rung: int | None = None) -> dict[str, float]:
         """``{proxy: score, ...}`` and what the training adds; a proxy that cannot score makes a failed candidate."""
+        return finish(self.course(code, seed, rung))
+
+    def course(self, code: Codes, seed: int, rung: int | None = None) -> Course[dict[str, float]]:
+        """The same in turns, of which the first scores."""
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             scores = self.scorer(code[None])[0]
@@ -103,7 +114,7 @@ class Scoring:
             if not math.isfinite(value):
                 told = next((str(w.message) for w in caught if f"'{name}'" in str(w.message)), "")
                 raise CandidateError(told or f"proxy '{name}' has no score for it")
-        return values | (self.then(code, seed, rung) if self.then else {})
+        return values | ((yield from self.then.course(code, seed, rung)) if self.then else {})
 
     @property
     def device(self) -> str:

@@ -10,8 +10,11 @@ from searchkit import plugins
 from searchkit.attempt import Evaluate, Job, Outcome, attempt
 from searchkit.elsewhere import Elsewhere, n_workers
 from searchkit.errors import SearchkitError, UnknownNameError
+from searchkit.interleaved import AT_ONCE, Interleaved
 from searchkit.placement import visible_cards
 from searchkit.workers import Workers
+
+INTERLEAVED = "interleaved"
 
 
 class Pool(Protocol):
@@ -88,8 +91,8 @@ def open_executor(
     limit: float | None = None,
     workers: int | None = None,
     any_card: bool = False,
-) -> Here | Workers | Elsewhere:
-    """What ``executor=`` means: None here and in order, a number of processes, a registered name, or an object.
+) -> Here | Interleaved | Workers | Elsewhere:
+    """What ``executor=`` means: None here and in order, a number of processes, a name, or an object.
 
     Args:
         workers: jobs at the same time, where an executor does not say or says otherwise.
@@ -98,6 +101,9 @@ def open_executor(
     Raises:
         SearchkitError: it is none of these, or ``evaluate`` cannot be sent to another process.
     """
+    device = str(getattr(evaluate, "device", "cpu"))
+    if executor == INTERLEAVED:
+        return _interleaved(evaluate, needed, limit, workers, device)
     n = _whole(executor)
     if workers is not None and (executor is None or n is not None):
         raise SearchkitError(
@@ -107,14 +113,14 @@ def open_executor(
     if executor is None:
         return Here(evaluate, needed, limit)
     if n is not None and n > 0:
-        on_cards = any_card and str(getattr(evaluate, "device", "cpu")).startswith("cuda")
+        on_cards = any_card and device.startswith("cuda")
         return Workers(n, evaluate, needed, limit, visible_cards() if on_cards else ())
     named = isinstance(executor, str)
-    opened = _named(executor, str(getattr(evaluate, "device", "cpu"))) if named else executor
+    opened = _named(executor, device) if named else executor
     if not callable(getattr(opened, "submit", None)):
         raise SearchkitError(
-            f"executor {executor!r} is not known: give None, a number of processes, a name such as 'ray', or a "
-            "concurrent.futures executor"
+            f"executor {executor!r} is not known: give None, a number of processes, a name such as "
+            "'interleaved' or 'ray', or a concurrent.futures executor"
         )
     return Elsewhere(opened, evaluate, needed, limit, workers or n_workers(opened), owned=named)
 
@@ -125,8 +131,25 @@ def check_executor(executor: Any) -> None:
     Raises:
         UnknownNameError: it lists the names that there are.
     """
-    if isinstance(executor, str):
+    if isinstance(executor, str) and executor != INTERLEAVED:
         _factory(executor)
+
+
+def _interleaved(
+    evaluate: Evaluate, needed: tuple[str, ...], limit: float | None, workers: int | None, device: str
+) -> Interleaved:
+    if not hasattr(evaluate, "course"):
+        raise SearchkitError(
+            f"executor='{INTERLEAVED}' trains several networks in turns, and this search trains none here: write "
+            "executor=4 for four processes, or leave it out"
+        )
+    if not device.startswith("cuda"):
+        return Interleaved(evaluate, needed, limit, workers or AT_ONCE)
+    import torch
+
+    from searchkit.card_memory import DeviceMemory
+
+    return Interleaved(evaluate, needed, limit, workers or AT_ONCE, DeviceMemory(torch.device(device)))
 
 
 def _named(executor: str, device: str) -> Any:
@@ -142,7 +165,7 @@ def _named(executor: str, device: str) -> Any:
 
 def _factory(executor: str) -> Callable[..., Any]:
     name = executor.partition("://")[0]
-    allowed = plugins.names("executor")
+    allowed = sorted([INTERLEAVED, *plugins.names("executor")])
     if name not in allowed:
         raise UnknownNameError.of("executor", name, allowed)
     factory: Callable[..., Any] = plugins.resolve("executor", name)

@@ -14,17 +14,18 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from searchkit.batches import train_batches
-from searchkit.cards import give_way, key_of
+from searchkit.captured import Capture, captured
+from searchkit.courses import Course, finish
 from searchkit.data import Data, Split
 from searchkit.devices import device_errors, one_thread, resolve_device
-from searchkit.errors import CandidateError, DataError, OutOfMemoryError, TimeLimitError
-from searchkit.losses import loss_of
+from searchkit.errors import CandidateError, DataError, OutOfMemoryError, TimeLimitError, is_out_of_memory
 from searchkit.quality import scores
 from searchkit.recipe import Recipe
 from searchkit.space import NetworkSpace
+from searchkit.steps import Steps, one_cycle
+from searchkit.turns import Turns
 
-__all__ = ["Recipe", "Trained", "build_seeded", "resolve_device", "score", "train"]
+__all__ = ["Recipe", "Trained", "build_seeded", "course", "one_cycle", "resolve_device", "score", "train"]
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def train(
 
     Args:
         seed: of order, augmentation and dropout; the weights are as given.
-        time_limit: seconds; checked after every step.
+        time_limit: seconds; checked after every step, on a card after every few.
 
     Raises:
         CandidateError: the loss is no longer finite.
@@ -69,26 +70,47 @@ def train(
         TimeLimitError: the limit is over.
         DeviceGoneError: the device is lost, or another process has it for itself; no fault of the network.
     """
+    return finish(course(network, data, recipe=recipe, seed=seed, device=device, time_limit=time_limit))
+
+
+def course(
+    network: nn.Module,
+    data: Data,
+    *,
+    recipe: Recipe | None = None,
+    seed: int = 0,
+    device: str | torch.device = "auto",
+    time_limit: float | None = None,
+    capture: Capture | None = None,
+) -> Course[Trained]:
+    """:func:`train` in turns, for several on one device; what each comes to does not depend on the others.
+
+    ``time_limit`` and ``Trained.seconds`` count the turns of the others, too.
+
+    Args:
+        capture: what records a step; a CUDA graph on a card and nothing elsewhere, where not given.
+    """
     started = time.perf_counter()
     recipe = recipe or Recipe()
     where = resolve_device(device)
-    with ExitStack() as stack:
-        stack.enter_context(device_errors(where))
-        stack.callback(_bring_home, network)
-        if where.type == "cpu":
-            stack.enter_context(one_thread())
-        _fork_and_seed(stack, where, seed)
-        fits = True
+    turns = Turns(where, seed)
+    if capture is None and where.type == "cuda":
+        capture = captured
+    fits = True
+    try:
         try:
-            _place(network, where)
-            train_loss = _fit(network, data, recipe, where, seed, started, time_limit)
-            found = _scores(network, data.val, data, where)
+            clock = _Clock(started, time_limit)
+            train_loss, found = yield from _trained(network, data, recipe, turns, seed, clock, capture)
         except (MemoryError, RuntimeError) as error:
-            if not _out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
             fits = False
         if not fits:  # out here, where the error no longer keeps the tensors of its frames alive
             raise OutOfMemoryError(f"out of memory on {where} with batches of {recipe.batch_size}")
+    finally:
+        with turns.turn():
+            _bring_home(network)
+    turns.close()
     return Trained(found, train_loss, time.perf_counter() - started)
 
 
@@ -111,67 +133,61 @@ def _scores(network: nn.Module, split: Split, data: Data, device: torch.device) 
     return scores(network, split, data, device, _memory_format(device))
 
 
-def _fit(
+@dataclass(frozen=True)
+class _Clock:
+    """When a training began (``time.perf_counter``), and the seconds it may take."""
+
+    started: float
+    limit: float | None
+
+    def check(self, epoch: int, epochs: int) -> None:
+        if self.limit is not None and time.perf_counter() - self.started > self.limit:
+            raise TimeLimitError(f"over its limit of {self.limit:g} s at epoch {epoch} of {epochs}")
+
+
+def _trained(
     network: nn.Module,
     data: Data,
     recipe: Recipe,
-    device: torch.device,
+    turns: Turns,
     seed: int,
-    started: float,
-    time_limit: float | None,
-) -> float:
-    """All epochs; the mean loss of the last one."""
-    batches = train_batches(data, recipe.batch_size, device, torch.Generator().manual_seed(seed))
-    loss_function = loss_of(data, recipe, device)
-    optimiser = _optimiser(network, recipe)
-    card = key_of(device) if device.type == "cuda" else None
-    n_steps, step, mean_loss = recipe.epochs * batches.n_batches, 0, math.nan
-    network.train()
-    for epoch in range(1, recipe.epochs + 1):
-        total = torch.zeros((), device=device)
-        for x, y in batches.epoch():
-            if card is not None:
-                give_way(card)  # to whoever measures there
-            for group in optimiser.param_groups:
-                group["lr"] = recipe.lr * one_cycle(step / n_steps, recipe.warm_up)
-            with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-                loss = loss_function(network(x), y)
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
-            total += loss.detach()
-            step += 1
-            if time_limit is not None and time.perf_counter() - started > time_limit:
-                raise TimeLimitError(f"over its limit of {time_limit:g} s at epoch {epoch} of {recipe.epochs}")
-        mean_loss = total.item() / batches.n_batches  # the only wait for the device: once an epoch
-        if not math.isfinite(mean_loss):
-            raise CandidateError(f"diverged: loss {mean_loss} at epoch {epoch}")
+    clock: _Clock,
+    capture: Capture | None,
+) -> Course[tuple[float, dict[str, float]]]:
+    """The mean loss of the last epoch, and the scores."""
+    mean_loss = math.nan
+    try:
+        with turns.turn():
+            _place(network, turns.device)
+            network.train()
+            steps = Steps(network, data, recipe, turns.device, seed, capture)
+        for epoch in range(1, recipe.epochs + 1):
+            mean_loss = yield from _epoch(steps, turns, clock, epoch, recipe.epochs)
+        with turns.turn():
+            return mean_loss, _scores(network, data.val, data, turns.device)
+    finally:
+        turns.wait()
+
+
+def _epoch(steps: Steps, turns: Turns, clock: _Clock, epoch: int, epochs: int) -> Course[float]:
+    """The mean loss of one epoch; of a card's turns one is always queued behind the one that it is at."""
+    left, before = steps.n_batches, None
+    while left:
+        with turns.turn():
+            began, n = time.perf_counter(), 0
+            while left and not (n and turns.over(n, began)):
+                steps.take()
+                n, left = n + 1, left - 1
+                clock.check(epoch, epochs)
+            if not left:
+                steps.tell()
+            queued = turns.mark()
+        yield before if left else queued
+        before = queued
+    mean_loss = steps.mean_loss()
+    if not math.isfinite(mean_loss):
+        raise CandidateError(f"diverged: loss {mean_loss} at epoch {epoch}")
     return mean_loss
-
-
-def one_cycle(progress: float, warm_up: float) -> float:
-    """Share of the peak learning rate at ``progress`` in [0, 1): a straight rise, then half a cosine down to 0."""
-    if progress < warm_up:
-        return 0.1 + 0.9 * progress / warm_up
-    return 0.5 + 0.5 * math.cos(math.pi * (progress - warm_up) / (1 - warm_up))
-
-
-def _optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """SGD or AdamW in one fused step; weight decay on matrices and kernels only."""
-    learned = [p for p in network.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in learned if p.ndim > 1], "weight_decay": recipe.weight_decay},
-        {"params": [p for p in learned if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    groups = [group for group in groups if group["params"]]
-    if recipe.optimiser == "adamw":
-        return torch.optim.AdamW(groups, lr=recipe.lr, fused=True)
-    return torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=recipe.momentum > 0, fused=True)
-
-
-def _out_of_memory(error: Exception) -> bool:
-    """A GPU's kind of error, Python's, or the sentence of torch's CPU allocator, which has no kind of its own."""
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
 
 
 def _memory_format(device: torch.device) -> torch.memory_format:
@@ -182,17 +198,6 @@ def _memory_format(device: torch.device) -> torch.memory_format:
 
 def _place(network: nn.Module, device: torch.device) -> None:
     network.to(device, memory_format=_memory_format(device))  # type: ignore[call-overload]
-
-
-def _fork_and_seed(stack: ExitStack, device: torch.device, seed: int) -> None:
-    """Dropout and the like draw from the global generators: seeded here, as they were after."""
-    if device.type == "cuda":
-        stack.enter_context(torch.random.fork_rng(devices=[device]))
-        with torch.cuda.device(device):
-            torch.cuda.manual_seed(seed)
-    else:
-        stack.enter_context(torch.random.fork_rng(devices=[]))
-    torch.default_generator.manual_seed(seed)
 
 
 def _bring_home(network: nn.Module) -> None:

@@ -130,9 +130,9 @@ def test_the_search_never_sees_the_test_part(monkeypatch) -> None:
     from searchkit import evaluation
 
     seen = []
-    train = evaluation.train
+    course = evaluation.course
     monkeypatch.setattr(
-        evaluation, "train", lambda network, data, **more: seen.append(len(data.test)) or train(network, data, **more)
+        evaluation, "course", lambda network, data, **more: seen.append(len(data.test)) or course(network, data, **more)
     )
     search(budget=2)
     assert seen == [0, 0]
@@ -165,7 +165,7 @@ def test_a_bound_on_a_measured_cost_spares_the_training() -> None:
 def test_nothing_is_trained_where_only_costs_are_asked_for(monkeypatch) -> None:
     from searchkit import evaluation
 
-    monkeypatch.setattr(evaluation, "train", lambda *given, **more: pytest.fail("trained"))
+    monkeypatch.setattr(evaluation, "course", lambda *given, **more: pytest.fail("trained"))
     result = search(objectives=("params", "peak_memory"), budget=5)
     assert result.front.params.min() == result.history.params.min()
     assert "accuracy" not in result.history

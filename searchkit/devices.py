@@ -58,6 +58,22 @@ def resolve_device(name: str | torch.device = "auto") -> torch.device:
     return torch.device("cuda", index)
 
 
+def devices_of(name: str, elsewhere: bool) -> tuple[str, str]:
+    """The device of this process, and the one of the trainings: another where those are done elsewhere on cards.
+
+    Args:
+        name: as of :func:`resolve_device`.
+        elsewhere: whether an executor trains on machines that may have cards where this one has none.
+
+    Raises:
+        DeviceError: as of :func:`resolve_device`.
+    """
+    if elsewhere and str(name).strip().lower() == "cuda" and not torch.cuda.is_available():
+        return "cpu", "cuda"
+    here = str(resolve_device(name))
+    return here, here
+
+
 def _why_so_few(n_gpus: int) -> str:
     """What hides cards, as far as torch and the environment tell."""
     if not (torch.version.cuda or torch.version.hip):

@@ -25,7 +25,7 @@ from searchkit.budget import Budget, read_budget
 from searchkit.callbacks import read_callbacks, watched
 from searchkit.earlier import read_earlier
 from searchkit.errors import SearchkitError
-from searchkit.executors import check_executor, open_executor
+from searchkit.executors import check_executor, is_elsewhere, open_executor
 from searchkit.fingerprint import fingerprint
 from searchkit.header import FORMAT, plain
 from searchkit.judging import name_of, open_scorer, open_screen, read_proxies, report
@@ -160,10 +160,16 @@ def run(
         looked_at = {} if signals else {"data": data, "device": None if device == "auto" else device}
         _refuse_network_arguments(**looked_at, epochs=epochs, verify=verify or None, ladder=ladder)
         task = function_task(evaluate, space, objectives, constraints, data, seed)
+        here = device
     else:
+        from searchkit.devices import devices_of
         from searchkit.networks import network_task
 
-        task = network_task(space, data, objectives, constraints, device, seed, epochs, time_limit, verify, ladder)
+        elsewhere = is_elsewhere(executor)
+        task = network_task(
+            space, data, objectives, constraints, device, seed, epochs, time_limit, verify, ladder, elsewhere
+        )
+        here, _ = devices_of(device, elsewhere)
     first = read_start(start, task.space)
     counted = task.counted(task.space.sample(1, np.random.default_rng(0))) if task.counted else ()
     signals += read_earlier(earlier, task.space, task.goals, counted)
@@ -184,7 +190,7 @@ def run(
         check_bounds(problem, task.goals.bounds, task.counted)
     begun = _begin(factory, problem, strategy)
     trained = None if in_memory else networks_folder(storage, name).absolute()  # workers may stand in another folder
-    scorer = open_scorer(task, signals, device, seed, executor, trained) if signals else None
+    scorer = open_scorer(task, signals, here, seed, executor, trained) if signals else None
     call: dict[str, Any] = {"batch": batch, "device": device, "epochs": epochs, "time_limit": time_limit}
     if signals:
         call |= {"proxies": [name_of(proxy) for proxy in signals], "screen": screen}

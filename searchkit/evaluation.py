@@ -118,8 +118,8 @@ class Scoring:
 
     @property
     def device(self) -> str:
-        """That of the training, and of the proxies."""
-        return str(self.scorer.device)
+        """That of the training; where there is none, of the proxies."""
+        return self.then.device if self.then else str(self.scorer.device)
 
     def written(self, code: Codes) -> Path | None:
         """As of :meth:`Training.written`."""

@@ -135,6 +135,11 @@ def check_executor(executor: Any) -> None:
         _factory(executor)
 
 
+def is_elsewhere(executor: Any) -> bool:
+    """Whether what it evaluates may be on another machine."""
+    return executor is not None and executor != INTERLEAVED and _whole(executor) is None
+
+
 def _interleaved(
     evaluate: Evaluate, needed: tuple[str, ...], limit: float | None, workers: int | None, device: str
 ) -> Interleaved:

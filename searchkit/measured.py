@@ -47,12 +47,23 @@ def measured_on(device: str) -> str:
     return card_of(resolve_device(device)).name if device.startswith("cuda") else device
 
 
-def check_measurable(metrics: Iterable[str], device: str) -> None:
+def check_measurable(metrics: Iterable[str], device: str, there: str) -> None:
     """Refuse metrics that the search's device cannot be measured for, before any work.
+
+    Args:
+        device: of this process, which measures.
+        there: that of the trainings.
 
     Raises:
         DeviceError: which, and why.
     """
+    metrics = list(metrics)
+    measured = [name for name in metrics if name in MEASURED]
+    if measured and device != there:
+        raise DeviceError(
+            f"{measured[0]} is measured by the process that searches, and this machine has no {there!r}: start the "
+            "search on a machine with a card, or leave it out; params, macs and peak_memory are counted anywhere"
+        )
     wanted = [name for name in metrics if name in ON_CARDS]
     if wanted and not device.startswith("cuda"):
         instead = "latency_ms" if wanted[0] == "energy_mj" else "peak_memory"

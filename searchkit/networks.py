@@ -13,7 +13,7 @@ from searchkit import plugins
 from searchkit.arrays import is_npz
 from searchkit.attempt import Evaluate
 from searchkit.data import Data, load_data
-from searchkit.devices import resolve_device
+from searchkit.devices import devices_of
 from searchkit.errors import DataError, SearchkitError, SpaceError
 from searchkit.evaluation import CostMeter, Scoring, Training, at_rung, load_weights, weights_path
 from searchkit.fingerprint import fingerprint
@@ -48,15 +48,20 @@ def network_task(
     time_limit: float | None,
     verify: int = 0,
     ladder: Any = None,
+    elsewhere: bool = False,
 ) -> Task:
-    """Everything about a search over networks but where it is kept; see :func:`searchkit.run`."""
-    where = str(resolve_device(device))
+    """Everything about a search over networks but where it is kept; see :func:`searchkit.run`.
+
+    Args:
+        elsewhere: whether trainings are done on other machines.
+    """
+    where, there = devices_of(device, elsewhere)
     space = None if space is None else read_space(space)
     if objectives is None:
         task = task_of(_names(constraints)) or (data.task if isinstance(data, Data) else "classification")
         objectives = (SCORES[task][0], "params")
     metrics, directions = read_metrics(objectives, constraints)
-    check_measurable(metrics, where)
+    check_measurable(metrics, where, there)
     named_bounds = {getattr(key, "name", key): limit for key, limit in (constraints or {}).items()}
     goals = Goals(
         read_objectives(directions), read_bounds(named_bounds, {m.name: m.direction for m in metrics.values()})
@@ -69,7 +74,7 @@ def network_task(
     own = tuple(m for m in metrics.values() if m.stage == "trained" and m.function is not None)
     trains = any(metric.stage == "trained" for metric in metrics.values())
     scored = trained_scores(metrics, loaded.task)
-    training = Training(space, loaded.without_test(), recipe, where, own, Path(), time_limit, scored=scored)
+    training = Training(space, loaded.without_test(), recipe, there, own, Path(), time_limit, scored=scored)
     if verify and trains:
         raise SearchkitError(
             "verify trains the best of a search without training, such as objectives=('eproxy', 'params'); "
@@ -114,7 +119,7 @@ def network_task(
                 "std": list(loaded.std),
             }
             | ({} if loaded.target is None else {"target": list(loaded.target)}),
-            "device": where,
+            "device": there,
             "rungs": [rung.label for rung in rungs],
             "units": {metric.name: metric.unit for metric in metrics.values() if metric.unit},
         },
@@ -125,7 +130,7 @@ def network_task(
         in_folder=_in_folder if trains or verify else None,
         finish=_TestScores(loaded, space, where) if trains and len(loaded.test) else None,
         ladder=Ladder(rungs, (*scored, *(metric.name for metric in own))) if rungs else None,
-        verify=Verification(verify, training, loaded if len(loaded.test) else None, seed) if verify else None,
+        verify=Verification(verify, training, loaded if len(loaded.test) else None, seed, where) if verify else None,
         images=loaded.without_test(),
     )
 

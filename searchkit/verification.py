@@ -23,12 +23,16 @@ class Verification:
 
     The best are those of the front, then those of the front of what remains, and so on, in the order of the first
     objective: no signal's best is believed by itself.
+
+    Attributes:
+        device: of this process, which scores on the test part what was trained.
     """
 
     n: int
     training: Training
     test: Any  # Data with its test part, or None
     seed: int
+    device: str
 
     def __call__(self, result: Result, record: Record, open_workers: Open) -> None:
         """Train them and put ``{trial: {"accuracy", "test_accuracy"} or {"reason"}}`` on record and in the result."""
@@ -50,7 +54,7 @@ class Verification:
     def _test(self, trial: Trial) -> float:
         network = self.training.space.build(trial.code)
         load_weights(network, weights_path(self.training.folder, trial.code))
-        return score(network, self.test.test, self.test, self.training.device)
+        return score(network, self.test.test, self.test, self.device)
 
 
 def best(result: Result, n: int) -> list[Trial]:

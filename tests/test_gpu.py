@@ -439,6 +439,47 @@ def test_ray_numbers_the_cards_itself() -> None:
         open_executor("ray", OnAGPU("cuda:1"), ())
 
 
+class WithACard(ThreadPoolExecutor):
+    """A machine with a card, for as long as something is evaluated there; its card computes as a CPU does."""
+
+    def submit(self, function: Any, /, *given: Any, **more: Any) -> Any:
+        def there() -> Any:
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr("searchkit.training.resolve_device", self.device)
+                return function(*given, **more)
+
+        return super().submit(there)
+
+    def device(self, name: str) -> torch.device:
+        assert name == "cuda"
+        return torch.device("cpu")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a card")
+@pytest.mark.parametrize("wanted", [{}, {"proxies": ["synflow"]}, {"objectives": ("naswot", "params"), "verify": 1}])
+def test_a_machine_without_a_card_searches_where_candidates_are_trained_on_others(wanted: Any) -> None:
+    with WithACard(1) as cluster:
+        result = searchkit.run(
+            "random", space=CELLS, device="cuda", executor=cluster, budget=2, epochs=1, storage="memory",
+            progress=False, **wanted,
+        )  # fmt: skip
+    assert result.history.state.tolist() == ["scored"] * 2
+    scores = [one["test_accuracy"] for one in result.verified.to_dict("records")] if "verify" in wanted else []
+    assert all(0 <= score <= 1 for score in [*(result.test_accuracy or {}).values(), *scores])
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a card")
+def test_what_the_searching_machine_measures_needs_a_card_of_its_own() -> None:
+    with WithACard(1) as cluster, pytest.raises(DeviceError, match=r"latency_ms is measured by the process that sea"):
+        searchkit.run(
+            "random", space=CELLS, device="cuda", executor=cluster, objectives=("accuracy", "latency_ms"),
+            storage="memory",
+        )  # fmt: skip
+    for executor in (None, 2, "interleaved"):
+        with pytest.raises(DeviceError, match="'cuda' is not there"):
+            searchkit.run("random", space=CELLS, device="cuda", executor=executor, storage="memory")
+
+
 # The benchmark
 
 

@@ -455,6 +455,7 @@ class WithACard(ThreadPoolExecutor):
         return torch.device("cpu")
 
 
+@pytest.mark.filterwarnings("ignore:proxy 'synflow' has no score")
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a card")
 @pytest.mark.parametrize("wanted", [{}, {"proxies": ["synflow"]}, {"objectives": ("naswot", "params"), "verify": 1}])
 def test_a_machine_without_a_card_searches_where_candidates_are_trained_on_others(wanted: Any) -> None:

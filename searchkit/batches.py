@@ -51,7 +51,7 @@ class TableBatches:
         self.batch_size = min(batch_size, self.n)
         self.n_batches = self.n // self.batch_size
         self.generator = generator
-        stored = _on_device(data, device)
+        stored = put_on_device(data, device)
         self.x, self.y = stored.x, stored.y
         self.order = torch.empty(self.n, dtype=torch.int64, device=device)
 
@@ -86,7 +86,7 @@ class TrainBatches:
         self.normalise = Normaliser(data, device)
         self.pad = _padding(data)
         self.flip = data.augment == "crop-flip"
-        stored = _on_device(data, device)
+        stored = put_on_device(data, device)
         self.x, self.y = stored.x, stored.y
         self.rows, self.columns = (torch.arange(size, device=device) for size in data.input_shape[1:])
         # Of the epoch at hand: drawn anew into the same tensors, which is where a recorded step looks for them.
@@ -125,7 +125,7 @@ def _epoch(batches: TrainBatches | TableBatches) -> Iterator[tuple[torch.Tensor,
 
 
 @dataclass(frozen=True)
-class _Stored:
+class Stored:
     """The train part as it lies on a device: images as they came, channels last and padded; tables standardised.
 
     Channels last, one gather cuts every image of a batch at its own place; the padding is 0 as stored: black, or the
@@ -136,11 +136,11 @@ class _Stored:
     y: torch.Tensor
 
 
-_stored: WeakKeyDictionary[Data, dict[torch.device, _Stored]] = WeakKeyDictionary()
+_stored: WeakKeyDictionary[Data, dict[torch.device, Stored]] = WeakKeyDictionary()
 
 
-def _on_device(data: Data, device: torch.device) -> _Stored:
-    """Put there once, for all trainings, as long as the data are used at all."""
+def put_on_device(data: Data, device: torch.device) -> Stored:
+    """The train part on a device: put there once, for all trainings, and kept as long as the data are."""
     copies = _stored.setdefault(data, {})
     if device not in copies:
         if data.kind == "table":
@@ -149,7 +149,7 @@ def _on_device(data: Data, device: torch.device) -> _Stored:
             pad = _padding(data)
             channels_last = data.train.x.to(device).permute(0, 2, 3, 1)
             x = functional.pad(channels_last, (0, 0, pad, pad, pad, pad)).contiguous()
-        copies[device] = _Stored(x, targets(data, data.train.y).to(device))
+        copies[device] = Stored(x, targets(data, data.train.y).to(device))
         if device.type == "cuda":  # trainings on other streams will read it
             torch.cuda.current_stream(device).synchronize()
     return copies[device]

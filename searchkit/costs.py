@@ -16,7 +16,6 @@ from __future__ import annotations
 import copy
 import functools
 import math
-import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -27,6 +26,8 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from searchkit.live_memory import LiveMemory
+from searchkit.shapes import aten, no_gradients, run, shape_only
 from searchkit.space import Codes, Floats, NetworkSpace, keys
 
 _T = TypeVar("_T")
@@ -92,20 +93,9 @@ def _measured(network: nn.Module, input_shape: Sequence[int], measure: _Measure[
     """Measure a copy of the network: on the meta device without its numbers, or on the CPU with them."""
     try:
         with torch.device("meta"):
-            return measure(_meta_copy(network), _image(input_shape, "meta"))
+            return measure(shape_only(network).eval(), _image(input_shape, "meta"))
     except (NotImplementedError, RuntimeError):
         return measure(copy.deepcopy(network).to("cpu", torch.float32).eval(), _image(input_shape, "cpu"))
-
-
-def _meta_copy(network: nn.Module) -> nn.Module:
-    """The same modules in float32 and evaluation mode, with parameters and buffers that have shapes only."""
-
-    def shape_only(tensor: Tensor) -> Tensor:
-        return torch.empty_like(tensor, device="meta", dtype=torch.float32 if tensor.is_floating_point() else None)
-
-    memo: dict[int, Tensor] = {id(p): nn.Parameter(shape_only(p), p.requires_grad) for p in network.parameters()}
-    memo |= {id(b): shape_only(b) for b in network.buffers()}
-    return copy.deepcopy(network, memo).eval()
 
 
 def _image(input_shape: Sequence[int], device: str) -> Tensor:
@@ -119,7 +109,7 @@ def _count(network: nn.Module, x: Tensor) -> dict[str, int]:
 
 
 def _peak_memory(network: nn.Module, x: Tensor) -> float:
-    with _plain_forward(), _LiveMemory([*network.parameters(), *network.buffers(), x]) as memory:
+    with _plain_forward(), LiveMemory([*network.parameters(), *network.buffers(), x]) as memory:
         network(x)
     return float(memory.peak)
 
@@ -127,13 +117,8 @@ def _peak_memory(network: nn.Module, x: Tensor) -> float:
 @contextmanager
 def _plain_forward() -> Iterator[None]:
     """No gradients, and attention as the matrix products it is rather than as one fused kernel."""
-    fast_path = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        with torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
-            yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fast_path)
+    with no_gradients(), sdpa_kernel(SDPBackend.MATH):
+        yield
 
 
 class _MacCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -146,7 +131,7 @@ class _MacCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
-        out = _run(func, args, kwargs or {})
+        out = run(func, args, kwargs or {})
         formula = _MACS.get(func.overloadpacket)
         if formula is not None:
             self.macs += formula(args, out)
@@ -165,74 +150,14 @@ def _product_macs(left: int) -> Callable[[tuple[Any, ...], Tensor], int]:
     return lambda args, out: int(out.numel()) * int(args[left].shape[-1])
 
 
-_aten = torch.ops.aten
 _MACS: dict[Any, Callable[[tuple[Any, ...], Tensor], int]] = {
-    _aten.convolution: _convolution_macs,
-    _aten.mm: _product_macs(0),
-    _aten.bmm: _product_macs(0),
-    _aten.mv: _product_macs(0),
-    _aten.dot: _product_macs(0),
-    _aten.addmm: _product_macs(1),
-    _aten.addbmm: _product_macs(1),
-    _aten.baddbmm: _product_macs(1),
-    _aten.addmv: _product_macs(1),
+    aten.convolution: _convolution_macs,
+    aten.mm: _product_macs(0),
+    aten.bmm: _product_macs(0),
+    aten.mv: _product_macs(0),
+    aten.dot: _product_macs(0),
+    aten.addmm: _product_macs(1),
+    aten.addbmm: _product_macs(1),
+    aten.baddbmm: _product_macs(1),
+    aten.addmv: _product_macs(1),
 }
-
-
-class _LiveMemory(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Follows the storages that exist: each counts from the operation that made it until it is freed.
-
-    An operation's inputs are alive while its outputs are made, so that the peak is looked at after each one.
-    """
-
-    def __init__(self, held: Sequence[Tensor]) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.live = 0
-        self.peak = 0
-        self._seen: dict[int, weakref.ref[Any]] = {}
-        for tensor in held:
-            self._add(tensor)
-
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
-    ) -> Any:
-        out = _run(func, args, kwargs or {})
-        for tensor in _tensors(out):
-            self._add(tensor)
-        return out
-
-    def _add(self, tensor: Tensor) -> None:
-        storage = tensor.untyped_storage()
-        key, n_bytes = id(storage), storage.nbytes()
-        if key in self._seen:  # a view, or an operation in place
-            return
-
-        def freed(_: Any) -> None:
-            del self._seen[key]
-            self.live -= n_bytes
-
-        self._seen[key] = weakref.ref(storage, freed)
-        self.live += n_bytes
-        self.peak = max(self.peak, self.live)
-
-
-def _run(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-    """The operation itself, but for two that on the meta device run in Python, ten times slower than a kernel.
-
-    Batch norm in evaluation has empty statistics on a real device, and on the meta device makes them for show.
-    """
-    if args and isinstance(args[0], Tensor) and args[0].is_meta:
-        if func is _aten.relu.default:
-            return torch.empty_like(args[0])
-        if func is _aten.native_batch_norm.default and not args[5]:
-            return torch.empty_like(args[0]), args[0].new_empty(0), args[0].new_empty(0)
-    return func(*args, **kwargs)
-
-
-def _tensors(out: Any) -> Iterator[Tensor]:
-    """The tensors that an operation returned: one, or a sequence of them."""
-    if isinstance(out, Tensor):
-        yield out
-    elif isinstance(out, (tuple, list)):
-        for part in out:
-            yield from _tensors(part)

@@ -18,6 +18,7 @@ from torch import nn
 from torch.nn import functional
 
 from searchkit import costs
+from searchkit.batches import put_on_device
 from searchkit.courses import Course, finish
 from searchkit.data import Data, Split, split_rows
 from searchkit.errors import CandidateError, SpaceError
@@ -28,6 +29,7 @@ from searchkit.recipe import Recipe
 from searchkit.scoring import Scorer
 from searchkit.space import Codes, Floats, NetworkSpace
 from searchkit.training import build_seeded, course
+from searchkit.training_memory import candidate_training_bytes
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,20 @@ class Training:
             save_weights(network, weights_path(self.folder, code))
         return values
 
+    def memory(self, code: Codes, seed: int, rung: int | None = None) -> int:
+        """Bytes that a candidate is expected to take beside the data, which are put on the device here.
+
+        0 of one whose network cannot be built or run: training it will say why.
+        """
+        if rung is not None:
+            return self.rungs[rung].memory(code, seed)
+        on_card = self.device.startswith("cuda")
+        put_on_device(self.data, torch.device(self.device))
+        try:
+            return candidate_training_bytes(self.space, code, self.data, self.recipe, autocast=on_card)
+        except Exception:
+            return 0
+
     def written(self, code: Codes) -> Path:
         """The file that the full training of a candidate leaves."""
         return weights_path(self.folder, code)
@@ -115,6 +131,10 @@ class Scoring:
                 told = next((str(w.message) for w in caught if f"'{name}'" in str(w.message)), "")
                 raise CandidateError(told or f"proxy '{name}' has no score for it")
         return values | ((yield from self.then.course(code, seed, rung)) if self.then else {})
+
+    def memory(self, code: Codes, seed: int, rung: int | None = None) -> int:
+        """As of :meth:`Training.memory`; what proxies take and give back before is not counted."""
+        return self.then.memory(code, seed, rung) if self.then else 0
 
     @property
     def device(self) -> str:

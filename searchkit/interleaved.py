@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from searchkit.attempt import Job, Outcome, attempt_in_turns
 from searchkit.courses import Course, Waiting
 from searchkit.errors import DeviceGoneError
-from searchkit.room import Room
+from searchkit.room import SCRATCH, Room
 
 AT_ONCE = 4  # candidates on one card, where nothing is said; not measured on one yet
 POLL = 2e-4  # seconds between two looks at what a card has done: a turn there takes some hundred times as long
@@ -67,6 +67,7 @@ class Interleaved:
     Args:
         evaluate: has a method ``course`` and may have ``memory``, ``job -> bytes`` that it is expected to take.
         memory: of the device; None: there is always enough.
+        scratch: bytes that any candidate may take beside what is predicted.
     """
 
     def __init__(
@@ -76,13 +77,15 @@ class Interleaved:
         limit: float | None,
         workers: int = AT_ONCE,
         memory: Memory | None = None,
+        scratch: int = SCRATCH,
     ) -> None:
         self.workers = workers
         self._evaluate, self._needed, self._limit = evaluate, needed, limit
         self._expected: Callable[..., int] | None = getattr(evaluate, "memory", None)
         self._memory = memory
-        self._room = Room()
+        self._room = Room(scratch)
         self._queue: deque[tuple[int, Job]] = deque()
+        self._next: int | None = None  # bytes that the first of the queue is expected to take
         self._running: dict[int, _Running] = {}
         self._gone: DeviceGoneError | None = None
 
@@ -119,6 +122,7 @@ class Interleaved:
     def discard(self) -> None:
         """Drop what is waiting and what is at work."""
         self._queue.clear()
+        self._next = None
         running, self._running = self._running, {}
         for one in running.values():
             with contextlib.suppress(DeviceGoneError):  # has been raised, or will be by whoever comes next
@@ -131,13 +135,15 @@ class Interleaved:
     def _begin(self) -> None:
         """As many of the queue as there is room for, one after the other: each is to be measured by itself."""
         while self._queue and len(self._running) < self.workers:
-            job = self._queue[0][1]
-            expected = self._expected(*job) if self._expected is not None and self._memory is not None else 0
-            if self._running and not self._fits(expected):
+            number, job = self._queue[0]
+            if self._next is None:
+                self._next = 0 if self._expected is None or self._memory is None else self._expected(*job)
+            if self._running and not self._fits(self._next):
                 return
-            number, job = self._queue.popleft()
             course = attempt_in_turns(self._evaluate.course(*job), self._needed, self._limit)
-            self._running[number] = _Running(course, expected)
+            self._running[number] = _Running(course, self._next)
+            self._queue.popleft()
+            self._next = None
 
     def _fits(self, expected: int) -> bool:
         if self._memory is None:

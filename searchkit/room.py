@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
-MARGIN = 1.3  # of the first: allocators round up, and kernels have scratch memory that no prediction knows of
+from collections import deque
+
+MARGIN = 1.5  # before anything is known: allocators round up, and kernels have scratch memory that nobody predicts
+SCRATCH = 64 * 2**20  # bytes of it that the smallest network may take
+KNOWN = 5  # candidates that took what they took, from which only they are believed
+LATELY = 32  # of them are remembered
 CAUTION = 1.25  # what was too little is multiplied by
 
 
 class Room:
-    """Turns predicted bytes into bytes to keep free: by the largest ratio of taken to predicted that was seen."""
+    """Turns predicted bytes into bytes to keep free: by the largest ratio of taken to predicted that was seen lately.
 
-    def __init__(self) -> None:
-        self.ratio = MARGIN
+    Args:
+        scratch: bytes that are added to every prediction.
+    """
+
+    def __init__(self, scratch: int = SCRATCH) -> None:
+        self._scratch = scratch
+        self._ratios: deque[float] = deque(maxlen=LATELY)
 
     def needed(self, predicted: int) -> int:
         """Bytes that should be free."""
-        return round(self.ratio * predicted)
+        ratios = [*self._ratios, *([MARGIN] if len(self._ratios) < KNOWN else [])]
+        return round(max(ratios) * (predicted + self._scratch))
 
     def learn(self, predicted: int, taken: int) -> None:
-        """A candidate took so many bytes; less than nothing where others gave back more in the meantime."""
-        if predicted > 0:
-            self.ratio = max(self.ratio, taken / predicted)
+        """A candidate took so many bytes."""
+        self._ratios.append(taken / max(1, predicted + self._scratch))
 
     def too_little(self) -> None:
         """A candidate ran out of memory beside others."""
-        self.ratio *= CAUTION
+        self._ratios.append(CAUTION * max([MARGIN, *self._ratios]))

@@ -115,7 +115,7 @@ class Steps:
         for group in adam:
             group["capturable"] = True  # asked for while recording only; its fused step is the same either way
         try:
-            return capture(self._step)
+            repeat = capture(self._step)
         except Exception as error:
             if is_out_of_memory(error) or is_device_lost(error) or is_device_taken(error):
                 raise
@@ -123,6 +123,9 @@ class Steps:
                 group["capturable"] = False
             log.info("a step of this training cannot be recorded, so each is made anew: %s", first_line_said(error))
             return None
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()  # of the steps before: a recording has memory of its own
+        return repeat
 
 
 def one_cycle(progress: float, warm_up: float) -> float:

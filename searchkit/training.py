@@ -163,6 +163,7 @@ def _trained(
             steps = Steps(network, data, recipe, turns.device, seed, capture)
         for epoch in range(1, recipe.epochs + 1):
             mean_loss = yield from _epoch(steps, turns, clock, epoch, recipe.epochs)
+        del steps  # and with it all that it holds on the device, so that scoring needs no more than training did
         with turns.turn():
             return mean_loss, _scores(network, data.val, data, turns.device)
     finally:

@@ -22,7 +22,7 @@ from searchkit.errors import CandidateError, DeviceGoneError, OutOfMemoryError, 
 from searchkit.executors import open_executor
 from searchkit.interleaved import Interleaved
 from searchkit.recipe import Recipe
-from searchkit.room import CAUTION, MARGIN, Room
+from searchkit.room import CAUTION, KNOWN, LATELY, MARGIN, Room
 from searchkit.space import Choice, NetworkSpace, Space
 from searchkit.training import build_seeded, course, train
 
@@ -162,7 +162,7 @@ class Work:
         return {"loss": float(n)}
 
     def pool(self, workers: int = 4, bounded: bool = True) -> Interleaved:
-        return Interleaved(self, ("loss",), None, workers, self.device if bounded else None)
+        return Interleaved(self, ("loss",), None, workers, self.device if bounded else None, scratch=0)
 
 
 def all_of(pool: Interleaved, n: int) -> dict[int, Outcome]:
@@ -207,16 +207,27 @@ def test_what_candidates_took_corrects_what_others_are_expected_to_take() -> Non
 
 
 def test_expectations_grow_with_what_was_taken_and_with_every_failure() -> None:
-    room = Room()
+    room = Room(scratch=0)
     assert room.needed(100) == round(100 * MARGIN)
     room.learn(100, 90)
     assert room.needed(100) == round(100 * MARGIN)
     room.learn(100, 300)
-    room.learn(100, -50)
-    room.learn(0, 10)
     assert room.needed(100) == 300
     room.too_little()
     assert room.needed(100) == round(300 * CAUTION)
+
+
+def test_expectations_follow_what_was_taken_lately_and_leave_the_smallest_some_scratch_memory() -> None:
+    room = Room(scratch=1000)
+    for _ in range(KNOWN):
+        room.learn(100, 1210)
+    assert room.needed(100) == 1210
+    assert room.needed(10_000) == 12_100
+    room.learn(100, 2200)
+    assert room.needed(100) == 2200
+    for _ in range(LATELY):
+        room.learn(100, 550)
+    assert room.needed(100) == 550
 
 
 def searched(work: Work, monkeypatch: pytest.MonkeyPatch, budget: int, batch: int | None) -> searchkit.Result:

@@ -1,0 +1,104 @@
+"""Networks and operations by shape alone, on torch's meta device: nothing is computed, and no memory needed."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+aten = torch.ops.aten
+
+
+def shape_only(network: nn.Module) -> nn.Module:
+    """The same modules in float32, in the modes they are in; parameters and buffers have shapes only."""
+
+    def bare(tensor: Tensor) -> Tensor:
+        return torch.empty_like(tensor, device="meta", dtype=torch.float32 if tensor.is_floating_point() else None)
+
+    memo: dict[int, Tensor] = {id(p): nn.Parameter(bare(p), p.requires_grad) for p in network.parameters()}
+    memo |= {id(b): bare(b) for b in network.buffers()}
+    return copy.deepcopy(network, memo)
+
+
+@contextmanager
+def no_gradients() -> Iterator[None]:
+    """As in evaluation, but with attention's layers as the operations they are made of, not one that has no shapes."""
+    fast_path = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast_path)
+
+
+def run(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    """What a dispatch mode calls an operation by: the operation itself, but for those that are slow on the meta device.
+
+    Some are written in Python there, and take 0.15 to 2 ms where their shapes take 0.01.
+    """
+    if args and isinstance(args[0], Tensor) and args[0].is_meta:
+        if func in _LIKE_FIRST and args[0].is_floating_point():
+            return _like(args[0])
+        if func in _LIKE_BOTH and isinstance(args[1], Tensor) and _alike(args[0], args[1]):
+            return _like(args[0])
+        if func is aten.native_batch_norm.default:
+            return _batch_norm(*args)
+        if func is aten.native_batch_norm_backward.default:
+            return _batch_norm_backward(*args)
+    return func(*args, **kwargs)
+
+
+_LIKE_FIRST = {
+    aten.relu.default,
+    aten.hardswish.default,
+    aten.hardsigmoid.default,
+    aten.sigmoid.default,
+    aten.silu.default,
+    aten.gelu.default,
+    aten.tanh.default,
+}
+_LIKE_BOTH = {
+    aten.add.Tensor,
+    aten.mul.Tensor,
+    aten.threshold_backward.default,
+    aten.hardswish_backward.default,
+    aten.hardsigmoid_backward.default,
+    aten.sigmoid_backward.default,
+    aten.silu_backward.default,
+    aten.gelu_backward.default,
+    aten.tanh_backward.default,
+}
+
+
+def _like(x: Tensor) -> Tensor:
+    """``torch.empty_like``, five times faster where nothing is to be decided."""
+    if x.is_contiguous() or x.is_contiguous(memory_format=torch.channels_last):
+        return x.new_empty_strided(x.shape, x.stride())
+    return torch.empty_like(x)
+
+
+def _alike(a: Tensor, b: Tensor) -> bool:
+    return a.shape == b.shape and a.dtype == b.dtype
+
+
+def _batch_norm(x: Tensor, *others: Any) -> tuple[Tensor, Tensor, Tensor]:
+    """The output, and the batch's mean and deviation; in evaluation real devices leave the latter two empty."""
+    training = others[4]
+    n = x.shape[1] if training else 0
+    return _like(x), _per_channel(x, n), _per_channel(x, n)
+
+
+def _batch_norm_backward(gradient: Tensor, x: Tensor, *others: Any) -> tuple[Tensor | None, ...]:
+    wanted = others[-1]
+    made = _like(x), _per_channel(x, x.shape[1]), _per_channel(x, x.shape[1])
+    return tuple(tensor if on else None for tensor, on in zip(made, wanted, strict=True))
+
+
+def _per_channel(x: Tensor, size: int) -> Tensor:
+    """Statistics of a batch are float32 at least, in half precision too."""
+    return x.new_empty(size, dtype=torch.promote_types(x.dtype, torch.float32))

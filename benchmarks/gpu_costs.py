@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ import searchkit
 from searchkit.card_runs import Precision
 from searchkit.data import Data, Split
 from searchkit.energy import energy
-from searchkit.errors import DeviceError
+from searchkit.errors import DeviceError, DeviceGoneError
 from searchkit.latency import Latency, latency
 from searchkit.trial import Trial
 
@@ -37,33 +38,43 @@ def latency_part(setting: Setting) -> None:
                     )
                 )  # fmt: skip
     print(f"N = {len(networks)} networks, {setting.pairs} pairs each.\n")
-    print("| network | batch | precision | median, ms | MAD | pairs differ by: median | largest | mJ a run | method |")
+    print(
+        "| network | batch | precision | median, ms | MAD | pairs differ by: median | largest | mJ a batch | method |"
+    )
     print("|---|---|---|---|---|---|---|---|---|")
+    unread: set[str] = set()  # reasons why the card's energy is not known
     for (n, batch, precision), found in measured.items():
         pairs = np.array([one.median_ms for one in found]).reshape(-1, 2)
         apart = np.abs(pairs[:, 0] - pairs[:, 1]) / pairs.min(axis=1)
         mad = np.median([one.mad_ms / one.median_ms for one in found])
         print(
             f"| {n} | {batch} | {precision} | {np.median(pairs):.4f} | {mad:.2%} | {np.median(apart):.2%} "
-            f"| {apart.max():.2%} | {_energy(setting, networks[n], batch, precision)} | {found[0].method} |",
+            f"| {apart.max():.2%} | {_energy(setting, networks[n], batch, precision, unread)} "
+            f"| {' or '.join(sorted({one.method for one in found}))} |",
             flush=True,
         )
+    print("".join(f"\nNo energy: {reason}." for reason in sorted(unread)))
 
 
-def _energy(setting: Setting, network: torch.nn.Module, batch: int, precision: Precision) -> str:
-    """With the range of three repeats, or why there is none."""
+def _energy(setting: Setting, network: torch.nn.Module, batch: int, precision: Precision, unread: set[str]) -> str:
+    """With the range of three repeats, or nothing and why."""
     if setting.device.type == "cpu":
-        return "no card"
+        unread.add("no card")
+    if unread:  # it is the same card
+        return "-"
     try:
         used = energy(network, setting.data.input_shape, setting.device, batch=batch, precision=precision)
+    except DeviceGoneError:
+        raise
     except DeviceError as error:
-        return str(error).partition(":")[0]
+        unread.add(str(error))
+        return "-"
     return f"{used.median_mj:.3g} (range {used.spread:.1%})"
 
 
 def memory_part(setting: Setting) -> None:
-    """Print what is allocated after the first candidates and after the last, of a search that trains and measures."""
-    found: list[tuple[float, float]] = []
+    """Print what is held after the first candidates and after the last, of a search that trains and measures."""
+    found: list[dict[str, float]] = []
 
     def look(trial: Trial, trials: Sequence[Trial]) -> None:
         gc.collect()
@@ -74,23 +85,27 @@ def memory_part(setting: Setting) -> None:
         "random", space=space, data=_few(setting.data), objectives=("accuracy", "latency_ms"), epochs=1,
         budget=setting.candidates, device=str(setting.device), storage="memory", callbacks=[look], progress=False,
     )  # fmt: skip
-    early, late = found[: max(1, len(found) // 10)], found[-max(1, len(found) // 10) :]
-    what = "allocated and reserved by torch on the card" if setting.device.type == "cuda" else "resident in memory"
+    tenth = max(1, len(found) // 10)
     failed = int((result.history["state"] == "failed").sum())
-    print(f"N = {len(found)} candidates in a row, of which {failed} failed; MiB {what}: the most of a tenth.\n")
+    print(f"N = {len(found)} candidates in a row, of which {failed} failed; MiB: the most of a tenth.\n")
     print("| | first tenth | last tenth | growth |\n|---|---|---|---|")
-    for i, name in enumerate(("allocated", "reserved")):
-        first, last = (max(pair[i] for pair in part) / 2**20 for part in (early, late))
-        print(f"| {name} | {first:.2f} | {last:.2f} | {last - first:+.2f} |")
+    for name in found[0]:
+        first, last = (max(held[name] for held in part) / 2**20 for part in (found[:tenth], found[-tenth:]))
+        print(f"| {name} | {first:.2f} | {last:.2f} | {last - first:+.2f} |", flush=True)
 
 
-def _held(device: torch.device) -> tuple[float, float]:
-    """Bytes allocated and reserved on the card; on a CPU what the process has in memory, twice."""
+def _held(device: torch.device) -> dict[str, float]:
+    """Bytes by who counts them; the allocator does not see what the driver keeps of graphs and of loaded kernels."""
+    held: dict[str, float] = {}
     if device.type == "cuda":
-        return torch.cuda.memory_allocated(device), torch.cuda.memory_reserved(device)
+        free, total = torch.cuda.mem_get_info(device)
+        held["allocated by torch on the card"] = torch.cuda.memory_allocated(device)
+        held["reserved by torch on the card"] = torch.cuda.memory_reserved(device)
+        held["in use on the card, by whomever"] = total - free
     statistics = Path("/proc/self/statm")
-    resident = int(statistics.read_text().split()[1]) * 4096.0 if statistics.exists() else float("nan")
-    return resident, resident
+    if statistics.exists():  # not outside of Linux
+        held["resident on the host"] = int(statistics.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return held
 
 
 def _few(data: Data) -> Data:

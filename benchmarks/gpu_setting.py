@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import os
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +22,7 @@ from searchkit.space import Codes, NetworkSpace
 from searchkit.spaces.nas_bench_201 import nas_bench_201
 
 _PATTERNS = 8  # of a class of the drawn images
+_ALL = 40_000  # images of CIFAR-10 that are left to learn from
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,7 @@ class Setting:
         loaders: processes of the plain loop's DataLoader.
         executor: worker processes of searchkit's training; None: none.
         matrix: side of the matrix product that the ceiling is measured with.
+        workers: processes that score networks at the same time; 1: no others than this one.
     """
 
     device: torch.device
@@ -44,6 +48,7 @@ class Setting:
     pairs: int
     candidates: int
     matrix: int
+    workers: int = 8
 
     @property
     def space(self) -> NetworkSpace:
@@ -61,20 +66,29 @@ class Setting:
 
 
 def setting(given: argparse.Namespace, device: torch.device) -> Setting:
-    """From the command line."""
+    """From the command line; loaders are no more than there are cores, as torch advises."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if given.tiny:
         data = load_data(drawn_images(400, 100, side=16, n_classes=10), name="drawn", augment="crop-flip")
         return Setting(device, data, 4, 1, 2, 1, 1, given.executor, 2, 4, 128)
-    data = load_data(drawn_images(50_000, 10_000), name="drawn", augment="crop-flip")
-    if not given.drawn:
+    data = _images(given.drawn)
+    return Setting(
+        device, data, 16, 5, given.networks, given.epochs, min(given.loaders, cores), given.executor, given.pairs,
+        given.candidates, 8192,
+    )  # fmt: skip
+
+
+def _images(drawn: bool) -> Data:
+    """CIFAR-10 where all of it is there and wanted, else drawn images, which take some seconds and 3 GB to draw."""
+    if not drawn:
         try:
             data = load_data("cifar-10")
+            if len(data.train) >= _ALL - 10:  # a stratified split rounds by class
+                return data
+            print(f"Drawn images: {data.name} is a part of CIFAR-10, and an epoch of it is shorter.")
         except DataError as error:
             print(f"Drawn images: {error}.")
-    return Setting(
-        device, data, 16, 5, given.networks, given.epochs, given.loaders, given.executor, given.pairs, given.candidates,
-        8192,
-    )  # fmt: skip
+    return load_data(drawn_images(50_000, 10_000), name="drawn", augment="crop-flip")
 
 
 def drawn_images(
@@ -101,12 +115,14 @@ def drawn_images(
 
 
 def describe_device(device: torch.device) -> str:
-    """Machine, card and driver."""
+    """Machine, card and driver; memory in use tells whether others are on the card, where times mean little."""
     if device.type == "cpu":
         return f"{describe()}, no card"
     card = card_of(device)
-    memory = torch.cuda.get_device_properties(device).total_memory / 2**30
-    return f"{card.name}, {memory:.0f} GiB, driver {card.driver or 'unknown'}, CUDA {torch.version.cuda}; {describe()}"
+    free, total = (n / 2**30 for n in torch.cuda.mem_get_info(device))
+    cudnn = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
+    versions = f"driver {card.driver or 'unknown'}, CUDA {torch.version.cuda}, cuDNN {cudnn}"
+    return f"{card.name}, {total - free:.1f} of {total:.0f} GiB in use, {versions}; {describe()}"
 
 
 def wait(device: torch.device) -> None:
@@ -133,4 +149,6 @@ def ms_of(run: Callable[[], object], device: torch.device) -> float:
             run()
         return (time.perf_counter() - start) * 1e3 / n
 
-    return float(np.median(timed(on_events(run) if device.type == "cuda" else on_clock, 0.2).blocks))
+    # Events are of the current card and its current stream.
+    with torch.cuda.device(device) if device.type == "cuda" else nullcontext():
+        return float(np.median(timed(on_events(run) if device.type == "cuda" else on_clock, 0.2).blocks))

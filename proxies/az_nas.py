@@ -18,6 +18,7 @@ from torch.nn import functional
 
 from searchkit.passes_count import CountPass
 from searchkit.passes_forward import Forward, ForwardRecording
+from searchkit.passes_transfer import equal, to_host
 
 _EPSILON = 1e-6
 _UNTRAINABLE = -1 / _EPSILON + 2  # what a block gets that passes no gradient, and one that is the identity
@@ -47,9 +48,10 @@ class AZNAS:
         forward, counts = recordings
         assert isinstance(forward, ForwardRecording)
         assert isinstance(counts, Mapping)
-        entropies = [channel_entropy(block) for block in forward.blocks]
+        covariances = to_host([channel_covariance(block) for block in forward.blocks])
+        entropies = [entropy(covariance) for covariance in covariances]
         steps = [after - before for before, after in itertools.pairwise(entropies)]
-        pulled = [trainability(*pair) for pair in forward.pullbacks]
+        pulled = trainabilities(forward.pullbacks)
         return {
             "az_expressivity": sum(entropies) if entropies else math.nan,
             "az_progressivity": min(steps) if steps else math.nan,
@@ -58,22 +60,40 @@ class AZNAS:
         }
 
 
-def channel_entropy(features: Tensor) -> float:
-    """Entropy of the normalised eigenvalues of the channels' covariance; features are ``(batch, c, h, w)``.
-
-    Those of a network for tables, ``(batch, units)``, are maps of one pixel.
-    """
+def channel_covariance(features: Tensor) -> Tensor:
+    """``(c, c)`` of features ``(batch, c, h, w)``, times a number; ``(batch, units)`` are maps of one pixel."""
     rows = _maps(features).permute(0, 2, 3, 1).reshape(-1, features.shape[1])
     rows = rows - rows.mean(dim=0)
-    eigenvalues = torch.linalg.eigvalsh(rows.T @ rows).clamp(min=0)
+    return rows.T @ rows
+
+
+def entropy(covariance: Tensor) -> float:
+    """Of the normalised eigenvalues."""
+    eigenvalues = torch.linalg.eigvalsh(covariance).clamp(min=0)
     share = eigenvalues / eigenvalues.sum()
     return float(-(share * (share + 1e-8).log()).sum())
 
 
-def trainability(cotangent: Tensor, pulled: Tensor | None) -> float:
-    """-s - 1/s + 2, at best 0, where s is the spectral norm of the mean outer product of the two cotangents."""
-    if pulled is None or (pulled.shape == cotangent.shape and torch.equal(pulled, cotangent)):
-        return _UNTRAINABLE
+def trainabilities(pairs: Sequence[tuple[Tensor, Tensor | None]]) -> list[float]:
+    """-s - 1/s + 2 of each block, at best 0, where s is the spectral norm of the mean outer product of its cotangents.
+
+    Args:
+        pairs: the cotangent at a block's output, and the same pulled back to its input; see :class:`ForwardRecording`.
+    """
+    arrived = [(i, cotangent, pulled) for i, (cotangent, pulled) in enumerate(pairs) if pulled is not None]
+    alike = [(cotangent, pulled) for _, cotangent, pulled in arrived if cotangent.shape == pulled.shape]
+    identities = iter(equal(alike))
+    trained = [one for one in arrived if not (one[1].shape == one[2].shape and next(identities))]
+    values = [_UNTRAINABLE] * len(pairs)
+    squares = to_host([_squared(cotangent, pulled) for _, cotangent, pulled in trained])
+    for (i, _, _), square in zip(trained, squares, strict=True):
+        norm = float(torch.linalg.eigvalsh(square)[-1].clamp(min=0).sqrt())
+        values[i] = -norm - 1 / (norm + _EPSILON) + 2
+    return values
+
+
+def _squared(cotangent: Tensor, pulled: Tensor) -> Tensor:
+    """``(c, c)`` float64, of which the norm's square is the largest eigenvalue."""
     cotangent, pulled = _maps(cotangent), _maps(pulled)
     stride = pulled.shape[2] // cotangent.shape[2]
     if stride > 1:
@@ -81,8 +101,7 @@ def trainability(cotangent: Tensor, pulled: Tensor | None) -> float:
         pulled = functional.pixel_unshuffle(pulled[:, :, : side[0], : side[1]], stride)
     n, c = cotangent.shape[0] * cotangent.shape[2] * cotangent.shape[3], cotangent.shape[1]
     covariance = pulled.permute(0, 2, 3, 1).reshape(n, -1).T @ cotangent.permute(0, 2, 3, 1).reshape(n, c) / n
-    norm = float(torch.linalg.eigvalsh((covariance.T @ covariance).double())[-1].clamp(min=0).sqrt())
-    return -norm - 1 / (norm + _EPSILON) + 2
+    return (covariance.T @ covariance).double()
 
 
 def _maps(features: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from searchkit.devices import resolve_device
 from searchkit.errors import ProxyError
 from searchkit.executors import as_they_finish, open_executor
 from searchkit.fingerprint import fingerprint
@@ -34,7 +35,8 @@ class DNA(BlockRatings):
         teacher: any trained network that gives one feature map a block, of the block's height and width; a plain
             convolutional one is trained here where not given.
         space, data, given: see :class:`~searchkit.proxies.block_ratings.BlockRatings`; blocks are trained at the same
-            time where the executor has room for several, and ``on_epoch`` is then called as each is complete.
+            time where the executor has room for several (with device "auto" or "cuda", on all GPUs that there are), and
+            ``on_epoch`` is then called as each is complete.
 
     Raises:
         ProxyError: the space has no nodes, or none that are modules; or the teacher's maps are of other shapes.
@@ -57,13 +59,14 @@ class DNA(BlockRatings):
     def _rated(self) -> list[Rated]:
         """Ratings and weight of every block, trained where there is room."""
         folder = self._own_folder()
+        device, any_card = str(resolve_device(self.device)), str(self.device) in ("auto", "cuda")
         task = BlockTask(
-            self.space, self.data, self._taught(folder), self.setting, self.device, self.seed, folder,
+            self.space, self.data, self._taught(folder), self.setting, device, self.seed, folder,
             self.on_epoch if self.executor is None else None,
         )  # fmt: skip
         if self.executor is None:  # errors as they are, without the executors' catch
             return [_read_outcome(task(np.array([i]), 0)) for i in range(len(self.parts))]
-        workers = open_executor(self.executor, task, ("weight",))
+        workers = open_executor(self.executor, task, ("weight",), any_card=any_card)
         found: dict[int, Rated] = {}
         try:
             jobs = [(np.array([i], dtype=np.int64), 0) for i in range(len(self.parts))]

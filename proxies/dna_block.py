@@ -6,6 +6,7 @@ blocks are trained independently, wherever there is room.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -61,7 +62,7 @@ class BlockTask:
         blocks = blocks_of(self.space)
         parts = parts_of(self.space, blocks)
         part, device = parts[number], resolve_device(self.device)
-        lesson = Lesson(self.teacher.to(device), parts, self.space.input_shape)
+        lesson = Lesson(copy.deepcopy(self.teacher).to(device), parts, self.space.input_shape)
         fed = None if number == 0 else lesson.shapes[number - 1]
         images = Shown(self.data, device, self.setting, parts)
         x, y = images.maps(lesson, number, images.train)
@@ -74,7 +75,6 @@ class BlockTask:
         net = net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
         def loss(rows: Tensor, path: Codes) -> Tensor:
-            rows = rows.to(device)
             return functional.mse_loss(net(x[rows], path), y[rows])
 
         checkpoint = None if self.folder is None else self.folder / f"{part.name}.pt"
@@ -115,9 +115,9 @@ def _weight(
         for _, pair in walk(net, part.taken[np.sort(rows)], batch):
             y = finished(net.ending(pair[1]), pair)
             answers = lesson.answers(images, stage, y)
-            divergences.append(float(functional.kl_div(answers, expected, reduction="batchmean", log_target=True)))
+            divergences.append(functional.kl_div(answers, expected, reduction="batchmean", log_target=True))
             errors.append(error(y))
-    return float(np.mean(divergences) / np.mean(errors))
+    return float(np.mean(torch.stack(divergences).tolist()) / np.mean(torch.stack(errors).tolist()))
 
 
 class Shown:

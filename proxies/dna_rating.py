@@ -27,23 +27,25 @@ def walk(supernet: Supernet, taken: Codes, batch: Pair) -> Iterator[tuple[int, P
     yield from _below(supernet, taken, np.arange(len(taken)), 0, recalibrated(supernet.before, batch))
 
 
-def rate(supernet: Supernet, taken: Codes, batch: Pair, error: Callable[[Tensor], float]) -> Floats:
+def rate(supernet: Supernet, taken: Codes, batch: Pair, error: Callable[[Tensor], Tensor]) -> Floats:
     """``(a,)`` the error of every path's output.
 
     Args:
-        error: of what a path gives for the images that are rated; lower is better.
+        error: ``()`` of what a path gives for the images that are rated; lower is better.
     """
-    ratings = np.full(len(taken), np.nan)
+    errors: dict[int, Tensor] = {}  # read together: each by itself would be a wait for a card
     with torch.no_grad(), rating(supernet):
         for path, pair in walk(supernet, taken, batch):
-            ratings[path] = error(finished(supernet.ending(pair[1]), pair))
+            errors[path] = error(finished(supernet.ending(pair[1]), pair))
+    ratings = np.full(len(taken), np.nan)
+    ratings[list(errors)] = torch.stack(list(errors.values())).tolist()
     return ratings
 
 
-def relative_error(wanted: Tensor) -> Callable[[Tensor], float]:
+def relative_error(wanted: Tensor) -> Callable[[Tensor], Tensor]:
     """DNA's rating: mean absolute error over the deviation of what is wanted."""
     deviation = wanted.std()
-    return lambda y: float((y - wanted).abs().mean() / deviation)
+    return lambda y: (y - wanted).abs().mean() / deviation
 
 
 def recalibrated(module: nn.Module, pair: Pair) -> Pair:

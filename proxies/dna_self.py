@@ -90,7 +90,7 @@ class DNASelf(BlockRatings):
         flip = self.data.augment == "crop-flip"
 
         def loss(rows: Tensor, path: Codes) -> Tensor:
-            views = two_views(images.train[rows.to(images.device)], shift, flip=flip)
+            views = two_views(images.train[rows], shift, flip=flip)
             mine, other = (_through(before, view) for view in views)
             targets = part.taken[torch.randint(len(part.taken), (TARGETS,)).numpy()]
             return twins.loss(mine, other, path, targets, self.setting)
@@ -126,8 +126,7 @@ class Twins(nn.Module):
     def follow(self, momentum: float) -> None:
         """Move the target towards the online supernet."""
         with torch.no_grad():
-            for mean, new in zip(self.target.parameters(), self.online.parameters(), strict=True):
-                mean.lerp_(new, 1 - momentum)
+            torch._foreach_lerp_(list(self.target.parameters()), list(self.online.parameters()), 1 - momentum)
 
 
 def _perceptron(n_in: int, n_out: int) -> nn.Sequential:
@@ -178,7 +177,7 @@ def _ratings(twins: Twins, part: Part, pair: Pair) -> np.ndarray[tuple[int], np.
     Raises:
         ProxyError: the average projection is all but the same everywhere.
     """
-    ratings = np.full(len(part.taken), np.nan)
+    missed: dict[int, Tensor] = {}
     with torch.no_grad(), rating(twins.target), rating(twins.online):
         stored, shown = _average(twins.target, part, pair)
         spread = float(shown.std(dim=0).mean()) * shown.shape[1] ** 0.5  # over images, at every place
@@ -188,8 +187,10 @@ def _ratings(twins: Twins, part: Part, pair: Pair) -> np.ndarray[tuple[int], np.
                 "outputs vary by 1; ratings would say nothing. Give more images, a lower lr, or a higher variance="
             )
         for path, features in walk(twins.online, part.taken, pair):
-            missed = _unexplained(features, (stored, shown))
-            ratings[path] = missed / max(1 - missed, LEAST)
+            missed[path] = _unexplained(features, (stored, shown))
+    ratings = np.full(len(part.taken), np.nan)
+    for path, share in zip(missed, torch.stack(list(missed.values())).tolist(), strict=True):
+        ratings[path] = share / max(1 - share, LEAST)
     return ratings
 
 
@@ -202,17 +203,17 @@ def _average(net: Supernet, part: Part, pair: Pair) -> Pair:
     return _direction(totals[0]), _direction(totals[1])
 
 
-def _unexplained(features: Pair, wanted: Pair) -> float:
-    """Share of the variance that the path's best linear predictor leaves; fitted on stored images, taken on others."""
+def _unexplained(features: Pair, wanted: Pair) -> Tensor:
+    """``()``: share of variance that the path's best linear predictor, fitted on stored images, leaves on others."""
     x, x_new = (_rows(part) for part in features)
     y, y_new = (_rows(part) for part in wanted)
     mean, deviation = x.mean(dim=0), x.std(dim=0) + 1e-4
     x, x_new = (x - mean) / deviation, (x_new - mean) / deviation
     centre = y.mean(dim=0)
     penalty = RIDGE * len(x) * torch.eye(x.shape[1], device=x.device)
-    weights = torch.linalg.solve(x.T @ x + penalty, x.T @ (y - centre))
-    left = (x_new @ weights + centre - y_new).square().mean()
-    return float(left / y_new.var(dim=0).mean())
+    weights, _ = torch.linalg.solve_ex(x.T @ x + penalty, x.T @ (y - centre))  # the penalty keeps it solvable
+    left: Tensor = (x_new @ weights + centre - y_new).square().mean()
+    return left / y_new.var(dim=0).mean()
 
 
 def _rows(x: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from searchkit.cards import give_way, key_of
 from searchkit.errors import ProxyError
 from searchkit.proxies.dna_setting import DNASetting
 from searchkit.proxies.supernet import Part
@@ -33,7 +34,7 @@ def train_block(
 
     Args:
         module: everything that is trained, and everything whose state counts.
-        loss: ``(rows of a batch of images, path (q,)) -> loss`` of one step.
+        loss: ``(rows of a batch of images, on the module's device, path (q,)) -> loss`` of one step.
         part: whose paths are trained.
         path: of a checkpoint, written after every epoch; a training that finds one goes on from there.
         after: called after every step.
@@ -42,11 +43,15 @@ def train_block(
     Raises:
         ProxyError: the loss is no longer finite.
     """
-    optimiser = torch.optim.Adam([p for p in module.parameters() if p.requires_grad], lr=setting.lr)
+    device = next((p.device for p in module.parameters()), torch.device("cpu"))
+    on_card = device.type == "cuda"
+    optimiser = torch.optim.Adam(
+        [p for p in module.parameters() if p.requires_grad], lr=setting.lr, fused=True if on_card else None
+    )
     for epoch in range(_resume(module, optimiser, path), setting.epochs):
         for group in optimiser.param_groups:
             group["lr"] = setting.lr * setting.decay**epoch
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[device] if on_card else []):
             mean = _epoch(module, optimiser, loss, n_images, part, setting, [seed, epoch], after)
         if not np.isfinite(mean):
             raise ProxyError(f"block '{part.name}' diverged at epoch {epoch + 1}: give a lower lr than {setting.lr:g}")
@@ -73,10 +78,14 @@ def _epoch(
     n_steps = max(n_images // batch, setting.steps)
     times = -(-n_steps * batch // (n_images // batch * batch))
     orders = [rng.permutation(n_images)[: n_images // batch * batch] for _ in range(times)]
-    order = torch.from_numpy(np.concatenate(orders))
+    device = next((p.device for p in module.parameters()), torch.device("cpu"))
+    order = torch.from_numpy(np.concatenate(orders)).to(device)
+    card = key_of(device) if device.type == "cuda" else None
     module.train()
     losses = []
     for start in range(0, n_steps * batch, batch):
+        if card is not None:
+            give_way(card)  # to whoever measures there
         optimiser.zero_grad(set_to_none=True)
         value = loss(order[start : start + batch], part.taken[next(paths)])
         value.backward()  # type: ignore[no-untyped-call]
@@ -107,7 +116,7 @@ def _resume(module: nn.Module, optimiser: torch.optim.Optimizer, path: Path | No
     """The number of epochs that a checkpoint holds, which is loaded; 0 without one."""
     if path is None or not path.exists():
         return 0
-    held = torch.load(path, weights_only=True)
+    held = torch.load(path, map_location="cpu", weights_only=True)  # also where no card is any more
     module.load_state_dict(held["module"])
     optimiser.load_state_dict(held["optimiser"])
     return int(held["epochs"])

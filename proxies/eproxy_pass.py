@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Self
@@ -10,12 +11,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from searchkit.captured import Capture
 from searchkit.errors import CandidateError
 from searchkit.passes import Built
 from searchkit.passes_features import stage_maps
 from searchkit.passes_forward import weight_layers
 from searchkit.passes_inputs import Inputs
+from searchkit.passes_transfer import to_device
 from searchkit.proxies.eproxy_setting import Branch, EproxySetting
+from searchkit.proxies.eproxy_steps import last_errors, on_a_stream
 from searchkit.proxies.eproxy_targets import target
 
 _HEAD, _BARRIER = 11, 12  # streams of random numbers
@@ -36,43 +40,51 @@ class EproxyPass:
 
     def run(self, built: Built) -> list[float]:
         """Mean squared error of each branch; the network may have fewer feature maps than there are branches."""
-        setting, network = self.setting, built.network
-        draw_weights(network, setting.network_init, built.generator(3))
-        x = built.inputs.augmented(setting.batch)
-        if x.ndim != 4:
-            raise CandidateError("it reads feature maps of images, and a network for tables has none")
-        targets = [_target(i, branch, setting, built.inputs) for i, branch in enumerate(setting.branches)]
-        heads: nn.ModuleList | None = None
-        optimiser: torch.optim.Optimizer | None = None
-        for step in range(setting.steps):
-            last = step == setting.steps - 1
-            with torch.set_grad_enabled(not last):
-                maps = [_resized(m, setting.side) for m in reversed(stage_maps(network, x))][: len(targets)]
-                if heads is None:
-                    heads = _heads(maps, setting, built)
-                    optimiser = _optimiser([network, heads], setting)
-                errors = [
-                    functional.mse_loss(head(feature), wanted)
-                    for head, feature, wanted in zip(heads, maps, targets, strict=False)
-                ]
-            if not last:
-                assert optimiser is not None
-                optimiser.zero_grad(set_to_none=True)
-                torch.stack(errors).sum().backward()  # type: ignore[no-untyped-call]
-                optimiser.step()
-        return torch.stack(errors).tolist()
+        if built.device.type != "cuda":
+            return regression_errors(self.setting, built)
+        with on_a_stream(built.device) as capture:
+            return regression_errors(self.setting, built, capture)
+
+
+def regression_errors(setting: EproxySetting, built: Built, capture: Capture | None = None) -> list[float]:
+    """The pass itself.
+
+    Args:
+        capture: records a step, for it to be repeated; see :func:`searchkit.captured.captured`.
+    """
+    network = built.network
+    draw_weights(network, setting.network_init, built.generator(3))
+    x = built.inputs.augmented(setting.batch)
+    if x.ndim != 4:
+        raise CandidateError("it reads feature maps of images, and a network for tables has none")
+    targets = [_target(i, branch, setting, built.inputs) for i, branch in enumerate(setting.branches)]
+    heads = nn.ModuleList()
+
+    def maps() -> list[Tensor]:
+        return [_resized(m, setting.side) for m in reversed(stage_maps(network, x))][: len(targets)]
+
+    def errors(features: list[Tensor]) -> Tensor:
+        if not heads:
+            heads.extend(_heads(features, setting, built))
+        triples = zip(heads, features, targets, strict=False)
+        return torch.stack([functional.mse_loss(head(feature), wanted) for head, feature, wanted in triples])
+
+    if not getattr(network, "recordable", True):
+        capture = None
+    optimiser = functools.partial(_optimiser, [network, heads], setting)
+    return last_errors(maps, errors, optimiser, setting.steps, built.device, capture)
 
 
 def draw_weights(network: nn.Module, init: str, generator: torch.Generator) -> None:
     """Weights of convolutions and linear layers by a function of ``torch.nn.init``; "default" leaves them."""
     if init == "default":
         return
-    for layer in weight_layers(network):
-        if isinstance(layer.weight, Tensor) and layer.weight.ndim > 1:
-            drawn = torch.empty(layer.weight.shape)
-            getattr(nn.init, f"{init}_")(drawn, generator=generator)
-            with torch.no_grad():
-                layer.weight.copy_(drawn)
+    found = [layer.weight for layer in weight_layers(network)]
+    weights = [weight for weight in found if isinstance(weight, Tensor) and weight.ndim > 1]
+    drawn = [getattr(nn.init, f"{init}_")(torch.empty(weight.shape), generator=generator) for weight in weights]
+    with torch.no_grad():
+        for weight, values in zip(weights, to_device(drawn, weights[0].device) if weights else (), strict=True):
+            weight.copy_(values)
 
 
 def _target(position: int, branch: Branch, setting: EproxySetting, inputs: Inputs) -> Tensor:

@@ -12,6 +12,7 @@ import torch
 
 from searchkit.errors import CandidateError
 from searchkit.passes_forward import Forward, ForwardRecording
+from searchkit.passes_transfer import to_host
 
 _K = 1e-5
 
@@ -39,9 +40,10 @@ class Jacov:
         rows = gradient.to(torch.float64)
         rows = rows - rows.mean(dim=1, keepdim=True)
         norms = rows.norm(dim=1, keepdim=True)
+        rows = rows / norms
+        correlations, norms = to_host([rows @ rows.T, norms])
         if not bool((norms > 0).all()) or not bool(torch.isfinite(norms).all()):
             raise CandidateError("its output does not depend on its input, or not finitely")
-        rows = rows / norms
         # Symmetric, and no eigenvalue of correlations is negative: what is below 0 is rounding.
-        eigenvalues = torch.linalg.eigvalsh(rows @ rows.T).clamp(min=0) + _K
+        eigenvalues = torch.linalg.eigvalsh(correlations).clamp(min=0) + _K
         return {"jacov": -float((eigenvalues.log() + 1 / eigenvalues).sum())}

@@ -12,6 +12,7 @@ import torch
 
 from searchkit.errors import CandidateError
 from searchkit.passes_forward import Forward, ForwardRecording
+from searchkit.passes_transfer import to_host
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class NASWOT:
         signs = recordings[0].signs
         if signs.n_relus == 0:
             raise CandidateError("it has no ReLU")
-        sign, logdet = torch.linalg.slogdet(signs.kernel)
+        sign, logdet = torch.linalg.slogdet(*to_host([signs.kernel]))
         if float(sign) <= 0 or not torch.isfinite(logdet):
             raise CandidateError("two images are alike to all its ReLUs, so that the determinant is zero")
         return {"naswot": float(logdet)}

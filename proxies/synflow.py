@@ -76,10 +76,14 @@ class SynflowPass:
             x = torch.ones(shape, dtype=torch.float64, device=built.device, requires_grad=True)
             out = network(x).sum()
             gradients = torch.autograd.grad(out, [y for _, y in outputs], allow_unused=True)
+        flows = [
+            (_without_bias(layer, y.detach()) * gradient).sum()
+            for (layer, y), gradient in zip(outputs, gradients, strict=True)
+            if gradient is not None
+        ]
         total = 0.0
-        for (layer, y), gradient in zip(outputs, gradients, strict=True):
-            if gradient is not None:
-                total += float((_without_bias(layer, y.detach()) * gradient).sum())
+        for flow in torch.stack(flows).tolist() if flows else ():
+            total += flow
         return total
 
 

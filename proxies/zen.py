@@ -19,6 +19,7 @@ from searchkit.errors import CandidateError
 from searchkit.passes import Built
 from searchkit.passes_features import stage_maps
 from searchkit.passes_forward import weight_layers
+from searchkit.passes_transfer import to_device
 
 
 @dataclass(frozen=True)
@@ -82,17 +83,21 @@ class ZenPass:
                 deviations = [n.running_var.mean().sqrt().log() for n in norms if n.running_var is not None]
                 after = stage_maps(built.network, x + self.perturbation * change)[-1]
             change_of_features = (before - after).abs().mean().log()
-            scores.append(float(change_of_features + sum(deviations)))
-        return sum(scores) / len(scores)
+            scores.append(change_of_features + sum(deviations))
+        found: list[float] = torch.stack(scores).tolist()
+        return sum(found) / len(found)
 
 
 def _draw_weights(network: nn.Module, generator: torch.Generator) -> None:
     """N(0, 1) weights, no biases, batch norms that only normalise."""
-    for layer in weight_layers(network):
-        for weight in (layer.weight, layer.bias):
-            if isinstance(weight, Tensor):
-                drawn = torch.randn(weight.shape, generator=generator) if weight is layer.weight else torch.zeros(())
-                weight.copy_(drawn.to(weight.device))
+    layers = weight_layers(network)
+    weights = [layer.weight for layer in layers if isinstance(layer.weight, Tensor)]
+    drawn = [torch.randn(weight.shape, generator=generator) for weight in weights]
+    for weight, values in zip(weights, to_device(drawn, weights[0].device) if weights else (), strict=True):
+        weight.copy_(values)
+    for layer in layers:
+        if isinstance(layer.bias, Tensor):
+            layer.bias.zero_()
     for module in network.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.affine:
             module.weight.fill_(1.0)

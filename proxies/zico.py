@@ -40,15 +40,19 @@ class ZiCo:
 
     def values(self, recordings: Sequence[ForwardRecording]) -> Mapping[str, float]:
         """``{"zico": sum}``; a layer that no gradient reaches adds nothing. Refused where the loss overflows."""
-        total = 0.0
+        ratios, finite = [], []
         for layer in zip(*(recording.weight_gradients for recording in recordings), strict=True):
             if len(layer) == 2:  # the same as below, without stacking
                 mean, std = (layer[0].abs() + layer[1].abs()) / 2, (layer[0] - layer[1]).abs() / 2
             else:
                 gradients = torch.stack(layer)
                 mean, std = gradients.abs().mean(dim=0), gradients.std(dim=0, correction=0)
-            ratio = float(torch.where(std > 0, mean / std, 0.0).sum())
-            if not math.isfinite(ratio) or not all(bool(torch.isfinite(gradient).all()) for gradient in layer):
-                raise CandidateError("its loss or its gradients are not finite")
+            ratios.append(torch.where(std > 0, mean / std, 0.0).sum())
+            finite += [torch.isfinite(gradient).all() for gradient in layer]
+        found = torch.stack(ratios).tolist()
+        if not all(map(math.isfinite, found)) or not bool(torch.stack(finite).all()):
+            raise CandidateError("its loss or its gradients are not finite")
+        total = 0.0
+        for ratio in found:
             total += math.log(ratio) if ratio > 0 else 0.0
         return {"zico": total}

@@ -146,6 +146,9 @@ def _score_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--seed", type=int, default=0, help="of everything random (0)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 (auto)")
+    parser.add_argument(
+        "--workers", type=int, metavar="N", help="processes that score at the same time; they begin where they pay (1)"
+    )
     _json_argument(parser)
 
 
@@ -170,7 +173,9 @@ def _running_arguments(parser: argparse.ArgumentParser, budget: int | None) -> N
         help="processes that train at the same time; 1 trains here (one per core, at most 4)",
     )
     parser.add_argument(
-        "--executor", metavar="NAME", help="train elsewhere: ray, or a cluster's address such as ray://head:10001"
+        "--executor",
+        metavar="NAME",
+        help="interleaved: several here at once, for a GPU; or elsewhere: ray, ray://head:10001",
     )
     parser.add_argument(
         "--plot", type=Path, metavar="FILE", help="picture of the front, .png or .html (beside the record)"
@@ -243,7 +248,13 @@ def _score(given: argparse.Namespace) -> int:
 
     candidates = [_candidate(text) for text in given.candidate] or given.n
     table = score(
-        _space(given), candidates, proxies=_names(given.proxies), data=given.data, device=given.device, seed=given.seed
+        _space(given),
+        candidates,
+        proxies=_names(given.proxies),
+        data=given.data,
+        device=given.device,
+        seed=given.seed,
+        workers=given.workers,
     )
     if given.json:
         _print_json(table.to_dict("records"))

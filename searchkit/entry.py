@@ -114,10 +114,12 @@ def run(
             the seed alone, whatever the executor; without, on which of those that ran side by side ended first.
         device: "auto" (CUDA where there is one, else CPU), "cpu", "cuda", "cuda:1". With "auto" or "cuda", worker
             processes train on a card each, or share cards where there are more workers; "cuda:1" is that card for all.
-        executor: None (here, in order), a number of worker processes, "ray" (a cluster; "ray://head:10001" at an
-            address), or an executor object: any of ``concurrent.futures``, Dask's, submitit's.
+            A cluster's may have cards where this machine has none.
+        executor: None (here, in order), a number of worker processes, "interleaved" (several networks at once in this
+            process, for a GPU: :mod:`searchkit.interleaved`), "ray" (a cluster; "ray://head:10001" at an address), or
+            an executor object: any of ``concurrent.futures``, Dask's, submitit's.
         workers: candidates that an executor takes at the same time, where it does not say (submitit's) or says
-            otherwise.
+            otherwise; of "interleaved" 4 where not given.
         storage: None (``searchkit-runs/<name>.journal``), a folder, a ``.journal`` file, "memory", an SQLAlchemy URL,
             or an Optuna storage.
         name: of the study; made from the call where not given.
@@ -202,6 +204,8 @@ def run(
     chosen = f"{getattr(begun, 'choice', '')}: {why}" if why else _strategy_name(strategy)
     header = plain(_header(task, strategy, chosen, seed, limits, call))
     with ExitStack() as stack:
+        if scorer is not None:
+            stack.callback(scorer.close)
         if task.in_folder is not None and in_memory:
             folder = Path(tempfile.mkdtemp(prefix="searchkit-"))
             abandoned = stack.enter_context(ExitStack())  # unless the search comes to a result, which then owns it

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,8 +48,8 @@ class Built:
     def reset(self) -> None:
         """The initial weights and buffers, training mode, no gradients."""
         with torch.no_grad():
-            for name, tensor in self.network.state_dict().items():
-                tensor.copy_(self._initial[name])
+            for group in _by_dtype(self.network.state_dict()):
+                torch._foreach_copy_(list(group.values()), [self._initial[name] for name in group])
         self.network.train()
         for name, parameter in self.network.named_parameters():
             parameter.requires_grad_(name in self._learned)
@@ -72,6 +72,14 @@ def build(space: NetworkSpace, code: Codes, inputs: Inputs, seed: int) -> Built:
         return {name: float(column[0]) for name, column in space_counts(space, code[None]).items()}
 
     return Built(network.train(), inputs, own, inputs.device, counts)
+
+
+def _by_dtype(state: Mapping[str, Tensor]) -> Iterable[dict[str, Tensor]]:
+    """What a card copies in one go."""
+    groups: dict[torch.dtype, dict[str, Tensor]] = {}
+    for name, tensor in state.items():
+        groups.setdefault(tensor.dtype, {})[name] = tensor
+    return groups.values()
 
 
 def candidate_seed(code: Codes, seed: int) -> int:
@@ -104,4 +112,4 @@ def _run(built: Built, one: Pass) -> Any:
         except (KeyboardInterrupt, SystemExit, DeviceGoneError):
             raise
         except Exception as error:  # the candidate's: the proxies that read this pass have no value for it
-            return error
+            return error.with_traceback(None)  # whose frames hold activations, and a graph of them on this stream

@@ -89,7 +89,7 @@ class ForwardRecording:
         input_gradient: ``(batch, c * h * w)``.
         pullbacks: for every block but the first, the random +-1 cotangent at its output and the same pulled back to the
             block before, which is None where nothing arrives there.
-        loss: mean cross-entropy.
+        loss: ``()`` the mean cross-entropy, on the device: reading it would be a wait.
         weight_gradients: one for each convolution and linear layer, shaped as its weight.
     """
 
@@ -98,7 +98,7 @@ class ForwardRecording:
     blocks: list[Tensor]
     input_gradient: Tensor | None = None
     pullbacks: list[tuple[Tensor, Tensor | None]] = field(default_factory=list)
-    loss: float = float("nan")
+    loss: Tensor | None = None
     weight_gradients: list[Tensor] = field(default_factory=list)
 
 
@@ -126,11 +126,11 @@ def _pullbacks(blocks: list[Tensor], inputs: Inputs) -> list[tuple[Tensor, Tenso
     return pairs
 
 
-def _weight_gradients(network: nn.Module, logits: Tensor, y: Tensor) -> tuple[float, list[Tensor]]:
+def _weight_gradients(network: nn.Module, logits: Tensor, y: Tensor) -> tuple[Tensor, list[Tensor]]:
     weights = [p for layer in weight_layers(network) if isinstance(p := layer.weight, Tensor) and p.requires_grad]
     if not weights:
         raise CandidateError("it has no convolution and no linear layer")
     loss = squared_error(logits, y) if y.is_floating_point() else functional.cross_entropy(logits, y)
     gradients = torch.autograd.grad(loss, weights, allow_unused=True)
     zeros = (torch.zeros_like(w) if g is None else g for w, g in zip(weights, gradients, strict=True))
-    return float(loss.detach()), list(zeros)
+    return loss.detach(), list(zeros)

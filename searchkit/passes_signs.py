@@ -109,7 +109,7 @@ class Signs(TorchFunctionMode):
 def _bit_weights(batch: int, n_patterns: int, device: torch.device) -> Tensor:
     """``(chunks, n_patterns)``: powers of two that turn 20 signs into one exact float32."""
     n_chunks = -(-n_patterns // _CHUNK)
-    weights = torch.zeros(n_chunks, n_patterns, device=device)
+    weights = torch.zeros(n_chunks, n_patterns)
     for image in range(n_patterns):
         weights[image // _CHUNK, image] = 2.0 ** (image % _CHUNK)
-    return weights
+    return weights.to(device)

@@ -67,7 +67,8 @@ class Setting:
 
     Attributes:
         data: whose train part it learns from and whose validation part it judges on.
-        device, seed: as of the search.
+        device: "cpu", "cuda:1", or "cuda": any of the GPUs that there are.
+        seed: as of the search.
         executor: as of the search: None, a number of processes, or a ``concurrent.futures`` executor.
         folder: where it may keep what it trained; None: nowhere.
     """

@@ -11,6 +11,7 @@ from searchkit.aggregation import Reference, log_rank, shared_votes
 from searchkit.errors import SearchkitError
 from searchkit.judging import read_proxies
 from searchkit.scoring import Scorer
+from searchkit.scoring_pool import read_workers
 from searchkit.space import NetworkSpace, Space
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ def score(
     data: Any = None,
     device: str = "auto",
     seed: int = 0,
+    workers: int | None = None,
 ) -> pd.DataFrame:
     """Score candidates with proxies; nothing is trained and nothing recorded.
 
@@ -37,6 +39,8 @@ def score(
         data: whose images the proxies look at; scikit-learn's digits for networks where not given.
         device: where networks are scored.
         seed: of random candidates, weights and noise.
+        workers: processes that score networks at the same time, with the same scores; here where not given. They take
+            seconds to begin, and do so where there is more to score than that.
 
     Returns:
         One row per distinct candidate: a column per signal (higher is better), ``judgement``, what they say together
@@ -50,15 +54,16 @@ def score(
 
     from searchkit.networks import space_and_data
 
+    read_workers(workers)
     chosen, images = space, None
     if not isinstance(space, Space) or isinstance(space, NetworkSpace):
         chosen, loaded = space_and_data(space, data, seed)
         images = loaded.without_test()
-    scorer = Scorer(chosen, read_proxies(proxies), images, device=device, seed=seed)
-    if not scorer.names:
-        raise SearchkitError("no proxies were given: name at least one")
-    codes = _codes(scorer.space, candidates, seed)
-    scores = scorer(codes)
+    with Scorer(chosen, read_proxies(proxies), images, device=device, seed=seed, workers=workers) as scorer:
+        if not scorer.names:
+            raise SearchkitError("no proxies were given: name at least one")
+        codes = _codes(scorer.space, candidates, seed)
+        scores = scorer(codes)
     quantiles = Reference(scores).quantiles(scores)
     enough = len(codes) >= FEWEST
     judged = log_rank(quantiles, shared_votes(scorer.names, quantiles)) if enough else np.full(len(codes), np.nan)

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import math
+import contextlib
 import warnings
-from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Generator, Mapping, MutableMapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
+from searchkit.attempt import Job
 from searchkit.data import Data
-from searchkit.devices import device_errors, one_thread, resolve_device
-from searchkit.errors import CandidateError, DeviceGoneError, ProxyError, SearchkitError, first_line_said
-from searchkit.passes import Built, build, run
+from searchkit.devices import resolve_device
+from searchkit.errors import ProxyError, SearchkitError
 from searchkit.passes_inputs import Inputs
-from searchkit.proxy import Learner, NetworkProxy, Pass, Proxy, Setting
+from searchkit.proxy import Learner, NetworkProxy, Proxy, Setting
 from searchkit.proxy_objects import AnyProxy, made, names_of, registered_names
+from searchkit.scoring_network import NOT_FINITE, NetworkScores, Scores, asked, reason, score_network
+from searchkit.scoring_pool import ScoringPool, read_workers
 from searchkit.space import Codes, Floats, NetworkSpace, Space, keys
 
-Scores = dict[str, float]
-__all__ = ["Scorer", "reason", "registered_names"]
+__all__ = ["Scorer", "registered_names"]
 
 OnScored = Callable[[Codes, Mapping[str, float]], None]
 
@@ -39,6 +40,10 @@ class Scorer:
         seed: of weights and inputs.
         on_scored: called with a candidate ``(d,)`` and its new scores, once each, to keep a record of them.
         executor, folder: for proxies that train something; see :class:`searchkit.proxy.Setting`.
+        workers: processes that score networks at the same time, with the same scores; 1, which is this process, where
+            not given. They begin when so much is to be scored that they pay (:mod:`searchkit.scoring_pool`) and end
+            with the scorer, with :meth:`close` or with a ``with`` block. A candidate that kills its process has no
+            scores. Proxies that score codes, not networks, stay in this process.
 
     Attributes:
         names: of the columns.
@@ -47,7 +52,8 @@ class Scorer:
 
     Raises:
         UnknownNameError: a name that nothing is registered under.
-        SearchkitError: proxies that need networks, and a space that has none.
+        SearchkitError: proxies that need networks, and a space that has none; with workers, a space or proxies that
+            cannot be sent to another process.
     """
 
     def __init__(
@@ -61,7 +67,9 @@ class Scorer:
         on_scored: OnScored | None = None,
         executor: Any = None,
         folder: Path | None = None,
+        workers: int | None = None,
     ) -> None:
+        n = read_workers(workers)
         if isinstance(space, NetworkSpace) and data is not None:
             space = space.for_data(data.input_shape, data.n_classes)
         self.space = space
@@ -73,7 +81,9 @@ class Scorer:
         self._networks: list[NetworkProxy] = []
         columns: list[str] = []
         self.learners: dict[int, Learner] = {}
-        setting = None if data is None else Setting(data, str(self.device), seed, executor, folder)
+        any_card = self.device.type == "cuda" and str(device) in ("auto", "cuda")
+        trained_on = "cuda" if any_card else str(self.device)
+        setting = None if data is None else Setting(data, trained_on, seed, executor, folder)
         for proxy in made(proxies, space, setting):
             if getattr(proxy, "learns", False):
                 assert isinstance(proxy, Learner)
@@ -91,6 +101,10 @@ class Scorer:
         self._inputs: Inputs | None = None
         if isinstance(space, NetworkSpace):
             self._inputs = Inputs(data, space.input_shape, space.n_classes, self.device, seed)
+        self._pool: ScoringPool | None = None
+        if n > 1 and self._networks:
+            assert isinstance(space, NetworkSpace)
+            self._pool = ScoringPool(n, space, self._networks, data, self.device, seed, any_card)
 
     def __call__(self, codes: Codes) -> Floats:
         """``(n, p)`` float64, columns as in ``names``; candidates that the cache knows cost nothing."""
@@ -105,6 +119,17 @@ class Scorer:
             known = self.cache[key]
             scores[i, columns] = [known[self.names[column]] for column in columns]
         return scores
+
+    def close(self) -> None:
+        """End the worker processes, if there are any."""
+        if self._pool is not None:
+            self._pool.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def _score_plain(self, proxy: Proxy, rows: Codes) -> Floats:
         names = names_of(proxy)
@@ -133,60 +158,34 @@ class Scorer:
         for name, column in zip(names, values.T, strict=True):
             if not np.isfinite(column).all():
                 column[~np.isfinite(column)] = np.nan
-                self._warn(name, "its value is not a finite number")
+                self._warn(name, NOT_FINITE)
         return values
 
     def _score_networks(self, rows: Codes) -> None:
-        assert self._inputs is not None or not self._networks
+        jobs: dict[bytes, Job] = {}
         for key, row in zip(keys(rows), rows, strict=True):
-            known = self.cache.get(key, {})
-            missing = [proxy for proxy in self._networks if not set(proxy.names) <= known.keys()]
-            if missing:
-                self._keep(key, row, self._network_scores(missing, row))
+            known = self.cache.get(key, {}).keys()
+            number = sum(1 << i for i, proxy in enumerate(self._networks) if not set(proxy.names) <= known)
+            if number:
+                jobs[key] = (row, number)
+        with contextlib.closing(self._scored(list(jobs.values()))) as scored:
+            waiting = list(jobs)
+            for i, scores in scored:
+                for name, why in scores.reasons.items():
+                    self._warn(name, why)
+                self._keep(waiting[i], jobs[waiting[i]][0], scores.values)
 
-    def _network_scores(self, proxies: Sequence[NetworkProxy], row: Codes) -> Scores:
+    def _scored(self, jobs: Sequence[Job]) -> Generator[tuple[int, NetworkScores], None, None]:
+        if self._pool is not None:
+            yield from self._pool.score(jobs, self._scored_here)
+        else:
+            for i, job in enumerate(jobs):
+                yield i, self._scored_here(job)
+
+    def _scored_here(self, job: Job) -> NetworkScores:
         assert isinstance(self.space, NetworkSpace)
         assert self._inputs is not None
-        with one_thread():
-            try:
-                with device_errors(self.device):
-                    built = build(self.space, row, self._inputs, self.seed)
-            except (KeyboardInterrupt, SystemExit, DeviceGoneError):
-                raise
-            except Exception as error:
-                return self._refused([name for proxy in proxies for name in proxy.names], error)
-            return self._from_network(proxies, built)
-
-    def _from_network(self, proxies: Sequence[NetworkProxy], built: Built) -> Scores:
-        scores: Scores = {}
-        passes: list[Pass] = [one for proxy in proxies for one in proxy.passes]
-        recorded = run(built, passes)
-        for proxy in proxies:
-            recordings = [recorded[one.key] for one in proxy.passes]
-            failed = next((r for r in recordings if isinstance(r, Exception)), None)
-            if failed is not None:
-                scores |= self._refused(proxy.names, failed)
-                continue
-            try:
-                with device_errors(self.device):
-                    values = proxy.values(recordings)
-                scores |= {name: self._finite(name, float(values[name])) for name in proxy.names}
-            except (KeyboardInterrupt, SystemExit, DeviceGoneError):
-                raise
-            except Exception as error:
-                scores |= self._refused(proxy.names, error)
-        return scores
-
-    def _finite(self, name: str, value: float) -> float:
-        if math.isfinite(value):
-            return value
-        self._warn(name, "its value is not a finite number")
-        return math.nan
-
-    def _refused(self, names: Iterable[str], error: Exception) -> Scores:
-        for name in names:
-            self._warn(name, reason(error))
-        return dict.fromkeys(names, math.nan)
+        return score_network(self.space, asked(self._networks, job), job[0], self._inputs, self.seed)
 
     def _keep(self, key: bytes, row: Codes, scores: Scores) -> None:
         self.cache.setdefault(key, {}).update(scores)
@@ -198,11 +197,3 @@ class Scorer:
         if (name, why) not in self._warned:
             self._warned.add((name, why))
             warnings.warn(f"proxy '{name}' has no score for some candidates: {why}", stacklevel=2)
-
-
-def reason(error: Exception) -> str:
-    """Why a candidate has no score, in the words of whoever refused it."""
-    if isinstance(error, CandidateError):
-        return str(error)
-    first_line = first_line_said(error)
-    return f"{type(error).__name__}: {first_line}"

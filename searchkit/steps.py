@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 import math
 
 import torch
 from torch import nn
 
 from searchkit.batches import train_batches
-from searchkit.captured import Capture, Work, draws_outside_torch
+from searchkit.captured import Capture, Work, draws_elsewhere, recorded
 from searchkit.data import Data
-from searchkit.devices import is_device_lost, is_device_taken
-from searchkit.errors import first_line_said, is_out_of_memory
 from searchkit.losses import loss_of
 from searchkit.recipe import Recipe
 
 WARM_UP = 3  # steps from Python before one is recorded: libraries set themselves up, the optimiser makes its state
 WORTH_IT = 8  # steps to come, for which recording one pays
-
-log = logging.getLogger("searchkit")
 
 
 class Steps:
@@ -68,7 +63,7 @@ class Steps:
             self._repeat()
         elif self._capture is None:
             self._step() if self._static else self._from_python()
-        elif draws_outside_torch(self._step):
+        elif draws_elsewhere(self._step, self._device):
             self._capture = None
         self._taken += 1
         self.left -= 1
@@ -114,17 +109,13 @@ class Steps:
         adam = [group for group in self._optimiser.param_groups if "capturable" in group]
         for group in adam:
             group["capturable"] = True  # asked for while recording only; its fused step is the same either way
-        try:
-            repeat = capture(self._step)
-        except Exception as error:
-            if is_out_of_memory(error) or is_device_lost(error) or is_device_taken(error):
-                raise
+        self._optimiser.zero_grad(set_to_none=True)
+        if self._device.type == "cuda":  # a recording has memory of its own, and cannot take that of the steps before
+            torch.cuda.empty_cache()
+        repeat = recorded(self._step, capture)
+        if repeat is None:
             for group in adam:
                 group["capturable"] = False
-            log.info("a step of this training cannot be recorded, so each is made anew: %s", first_line_said(error))
-            return None
-        if self._device.type == "cuda":
-            torch.cuda.empty_cache()  # of the steps before: a recording has memory of its own
         return repeat
 
 

@@ -1,0 +1,112 @@
+"""Steps of gradient descent from fixed inputs: one after the other, or one recorded and repeated, to the same end."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from searchkit.captured import Capture, Work, captured, draws_elsewhere, recorded
+
+WORTH_IT = 3  # steps to come, for which recording one pays
+
+
+def last_errors(
+    maps: Callable[[], list[Tensor]],
+    errors: Callable[[list[Tensor]], Tensor],
+    optimiser: Callable[[], torch.optim.Optimizer],
+    steps: int,
+    device: torch.device,
+    capture: Capture | None,
+) -> list[float]:
+    """The errors of the last of ``steps`` forward passes, each of which but the last changes the weights before it.
+
+    The first step is always made from Python: it loads what recording needs loaded, and gives the optimiser its state,
+    so that every later step is the same work on the same tensors. Where a step cannot be recorded (it waits for a
+    value, or draws random numbers that a card does not), all are made from Python.
+
+    Args:
+        maps: the network's forward pass.
+        errors: ``(k,)`` of what ``maps`` gave.
+        optimiser: makes the optimiser, after the first errors.
+        device: of all that.
+        capture: records a step, see :func:`searchkit.captured.captured`; None: every step is made from Python.
+    """
+    if steps == 1:
+        return _seen(maps, errors)
+    with torch.enable_grad():
+        first: list[Tensor] = []
+        if draws_elsewhere(lambda: first.extend(maps()), device):
+            capture = None
+        found = errors(first)
+        sgd = optimiser()
+        _learn(found, sgd)
+        told = torch.zeros_like(found, requires_grad=False)
+        first.clear()
+        del found
+
+        def step() -> None:
+            found = errors(maps())
+            told.copy_(found.detach())
+            _learn(found, sgd)
+
+        repeat = recorded(step, capture) if capture is not None and steps - 1 >= WORTH_IT else None
+        if repeat is not None:
+            for _ in range(steps - 1):
+                repeat()  # the last one changes the weights, too, which nobody reads any more
+            return told.tolist()
+        for _ in range(steps - 2):
+            _learn(errors(maps()), sgd)
+    return _seen(maps, errors)
+
+
+@contextmanager
+def on_a_stream(device: torch.device) -> Iterator[Capture]:
+    """A stream on which work can be recorded, and what records it there; what was queued before comes before it.
+
+    All that one thread records shares memory: nothing is repeated any more when the next is recorded.
+    """
+    own = _own(device, threading.get_ident())
+    around = torch.cuda.current_stream(device)
+    own.stream.wait_stream(around)
+    try:
+        with torch.cuda.device(device), torch.cuda.stream(own.stream):
+            yield own.capture
+    finally:
+        around.wait_stream(own.stream)
+
+
+@dataclass
+class _Own:
+    """A thread's stream of one card. The last recording is kept until there is another: memory goes with the last."""
+
+    stream: torch.cuda.Stream
+    pool: Any
+    last: Work | None = None
+
+    def capture(self, work: Work) -> Work:
+        repeat = captured(work, self.pool)
+        self.last = repeat
+        return repeat
+
+
+@functools.cache  # libraries keep scratch memory for every stream that they were used on
+def _own(device: torch.device, thread: int) -> _Own:
+    return _Own(torch.cuda.Stream(device), torch.cuda.graph_pool_handle())  # type: ignore[no-untyped-call]
+
+
+def _seen(maps: Callable[[], list[Tensor]], errors: Callable[[list[Tensor]], Tensor]) -> list[float]:
+    with torch.no_grad():
+        return errors(maps()).tolist()
+
+
+def _learn(errors: Tensor, optimiser: torch.optim.Optimizer) -> None:
+    optimiser.zero_grad(set_to_none=True)
+    errors.sum().backward()  # type: ignore[no-untyped-call]
+    optimiser.step()

@@ -1,12 +1,13 @@
 """searchkit on a GPU beside a plain loop (DataLoader, one network at a time, fp32 eager), on the same card in one run.
 
-    python benchmarks/gpu.py [--part training|eproxy|signals|latency|memory|all] [--networks 20] [--device cuda]
+    python benchmarks/gpu.py [--part training|ways|eproxy|signals|latency|memory|all] [--networks 20] [--device cuda]
 
 Parts and what is aimed at: training, at least 5 times the networks an hour at equal accuracy (means apart by less than
-0.3 points), with the share of the card's bf16 ceiling; eproxy and signals (jacov, naswot and AZ-NAS together), at least
-5 times the networks a second; latency, a network measured twice apart by under 2 % (median of 20 pairs); memory, none
-more allocated after 500 candidates than after the first ones. NAS-Bench-201 cells at full width; images are CIFAR-10
-where its files are there, else as many drawn ones of the same size that can be learned.
+0.3 points), with the share of the card's bf16 ceiling; ways, the ways to train several networks on one card, of which
+the quickest should be what executor="interleaved" does; eproxy and signals (jacov, naswot and AZ-NAS together), at
+least 5 times the networks a second; latency, a network measured twice apart by under 2 % (median of 20 pairs); memory,
+none more allocated after 500 candidates than after the first ones. NAS-Bench-201 cells at full width; images are
+CIFAR-10 where its files are there, else as many drawn ones of the same size that can be learned.
 
 Without a card it ends with code 2. ``--device cpu --tiny`` runs the code of every part on a CPU in a minute, with
 numbers that mean nothing.
@@ -17,18 +18,22 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from gpu_costs import latency_part, memory_part
 from gpu_setting import Setting, describe_device, setting
 from gpu_signals import eproxy_part, signals_part
 from gpu_training import training_part
+from gpu_ways import ways_part
 
 from searchkit.devices import resolve_device
 from searchkit.errors import DeviceError
+from searchkit.interleaved import AT_ONCE
 
 PARTS: dict[str, Callable[[Setting], None]] = {
     "training": training_part,
+    "ways": ways_part,
     "eproxy": eproxy_part,
     "signals": signals_part,
     "latency": latency_part,
@@ -48,7 +53,8 @@ def main(given: argparse.Namespace) -> int:
         if not given.tiny:
             print("on a CPU this takes days: add --tiny to run the code only", file=sys.stderr)
             return 2
-    chosen = setting(given, device)
+    workers = given.workers or (8 if device.type == "cuda" else 2)
+    chosen = replace(setting(given, device), workers=workers)
     for name, part in PARTS.items():
         if given.part in (name, "all"):
             print(f"\n# {name}\n\n{describe_device(device)}.\n", flush=True)
@@ -63,7 +69,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--networks", type=int, default=20, help="of training, eproxy and signals (20)")
     parser.add_argument("--epochs", type=int, default=10, help="of training (10)")
     parser.add_argument(
-        "--executor", type=int, help="worker processes of searchkit's training, on the same card (none)"
+        "--executor",
+        type=lambda given: given if given == "interleaved" else int(given),
+        default="interleaved",
+        help="of searchkit's training: interleaved, or a number of worker processes on the same card (interleaved)",
+    )
+    parser.add_argument("--at-once", type=int, default=AT_ONCE, help=f"networks that are interleaved ({AT_ONCE})")
+    parser.add_argument(
+        "--workers",
+        type=int,
+        help="processes that score networks in eproxy and signals, on the same card (8; a CPU: 2)",
     )
     parser.add_argument("--loaders", type=int, default=8, help="worker processes of the plain loop's DataLoader (8)")
     parser.add_argument("--pairs", type=int, default=20, help="of latency measurements (20)")

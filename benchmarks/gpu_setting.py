@@ -32,7 +32,7 @@ class Setting:
     Attributes:
         width, cells: of the networks; published 16 and 5.
         loaders: processes of the plain loop's DataLoader.
-        executor: worker processes of searchkit's training; None: none.
+        executor, at_once: of searchkit's training: a number of worker processes, or "interleaved" and how many.
         matrix: side of the matrix product that the ceiling is measured with.
         workers: processes that score networks at the same time; 1: no others than this one.
     """
@@ -44,7 +44,8 @@ class Setting:
     networks: int
     epochs: int
     loaders: int
-    executor: int | None
+    executor: int | str
+    at_once: int
     pairs: int
     candidates: int
     matrix: int
@@ -70,10 +71,11 @@ def setting(given: argparse.Namespace, device: torch.device) -> Setting:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if given.tiny:
         data = load_data(drawn_images(400, 100, side=16, n_classes=10), name="drawn", augment="crop-flip")
-        return Setting(device, data, 4, 1, 2, 1, 1, given.executor, 2, 4, 128)
+        return Setting(device, data, 4, 1, 2, 1, 1, given.executor, 2, 2, 4, 128)
     data = _images(given.drawn)
     return Setting(
-        device, data, 16, 5, given.networks, given.epochs, min(given.loaders, cores), given.executor, given.pairs,
+        device, data, 16, 5, given.networks, given.epochs, min(given.loaders, cores), given.executor,
+        given.at_once, given.pairs,
         given.candidates, 8192,
     )  # fmt: skip
 

@@ -11,17 +11,20 @@ import torch
 from gpu_setting import Setting, seconds_of
 from scipy.stats import spearmanr
 
+from searchkit import scoring_pool
 from searchkit.passes_inputs import Inputs
 from searchkit.proxies.eproxy import DEFAULT
 from searchkit.proxies.eproxy_targets import target
 from searchkit.scoring import Scorer
-from searchkit.space import Floats
+from searchkit.space import Codes, Floats
+
+_EACH = 8  # networks that a worker scores at least, on the average
 
 Score = Callable[[plain.PlainNetwork], float]
 
 
 def eproxy_part(setting: Setting) -> None:
-    """Print networks a second, plain and by a Scorer."""
+    """Print networks a second: plain, by a Scorer, and by a Scorer with worker processes."""
     inputs = _inputs(setting)
     images = inputs.augmented(DEFAULT.batch).contiguous()
     targets = [target(b, i, DEFAULT, inputs).to(setting.device).contiguous() for i, b in enumerate(DEFAULT.branches)]
@@ -46,35 +49,58 @@ def _inputs(setting: Setting) -> Inputs:
 
 
 def _compare(setting: Setting, proxies: Sequence[str], scores: dict[str, Score]) -> None:
-    """The same networks by both; each is warm from one network more."""
-    codes = setting.codes(setting.networks + 1)
-    codes, first = codes[:-1], codes[-1:]
-    scorer = Scorer(setting.space, proxies, setting.data, device=str(setting.device))
+    """The same networks by all; each is warm from one network more. Workers score more of them, for all to be busy."""
+    each = _EACH if setting.device.type == "cuda" else 1
+    n, n_busy = setting.networks, max(setting.networks, each * setting.workers)
+    n_warm = 2 + 2 * setting.workers
+    codes = setting.codes(n_busy + n_warm)
+    codes, warm = codes[:n_busy], codes[n_busy:]
     found: dict[str, Floats] = {}
 
     def one_at_a_time() -> None:
-        found.update(
-            {name: np.array([_plain(setting, code, score) for code in codes]) for name, score in scores.items()}
-        )
+        for name, score in scores.items():
+            found[name] = np.array([_plain(setting, code, score) for code in codes[:n]])
 
     def at_once() -> None:
-        table = scorer(codes)
+        table = scorer(codes[:n])
         found.update({f"searchkit {name}": column for name, column in zip(scorer.names, table.T, strict=True)})
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of networks that a signal refuses
         for score in scores.values():
-            _plain(setting, first[0], score)
-        scorer(first)
-        before = seconds_of(one_at_a_time, setting.device)
-        after = seconds_of(at_once, setting.device)
-    print(f"N = {len(codes)} networks of width {setting.width} and {setting.cells} cells a stage; images: ", end="")
-    print(f"{setting.data.name}. Plain: one network and signal at a time, fp32 with torch's defaults, contiguous.\n")
-    print("| | seconds | networks a second |\n|---|---|---|")
-    for name, taken in (("plain", before), (f"searchkit, {' + '.join(proxies)}", after)):
-        print(f"| {name} | {taken:.2f} | {len(codes) / taken:.2f} |")
+            _plain(setting, warm[0], score)
+        seconds = [("plain", n, seconds_of(one_at_a_time, setting.device))]
+        scorer = _scorer(setting, proxies, 1)
+        scorer(warm[:1])
+        seconds.append((f"searchkit, {' + '.join(proxies)}", n, seconds_of(at_once, setting.device)))
+        apart = ""
+        if setting.workers > 1:
+            taken, table = _by_workers(setting, proxies, codes, warm)
+            seconds.append((f"searchkit, {setting.workers} workers", n_busy, taken))
+            here = np.column_stack([found[f"searchkit {name}"] for name in scorer.names])
+            most = np.nanmax(np.abs(table[:n] - here) / np.maximum(np.abs(here), 1e-12))
+            apart = f" Scores of the workers are apart from this process's by {most:.1e} of them at most."
+    print(f"Networks of width {setting.width} and {setting.cells} cells a stage; images: {setting.data.name}. ", end="")
+    print("Plain: one network and signal at a time, fp32 with torch's defaults, contiguous.\n")
+    print("| | networks | seconds | networks a second | times plain |\n|---|---|---|---|---|")
+    rates = [count / taken for _, count, taken in seconds]
+    for (name, count, taken), rate in zip(seconds, rates, strict=True):
+        print(f"| {name} | {count} | {taken:.2f} | {rate:.2f} | {rate / rates[0]:.2f} |")
     agreement = ", ".join(f"{name} {_rho(found[name], found[f'searchkit {name}']):.2f}" for name in scores)
-    print(f"\n{before / after:.2f} times the networks a second. Spearman's rho of both: {agreement}.")
+    print(f"\nSpearman's rho of plain and searchkit: {agreement}.{apart}")
+
+
+def _scorer(setting: Setting, proxies: Sequence[str], workers: int) -> Scorer:
+    return Scorer(setting.space, proxies, setting.data, device=str(setting.device), workers=workers)
+
+
+def _by_workers(setting: Setting, proxies: Sequence[str], codes: Codes, warm: Codes) -> tuple[float, Floats]:
+    """Seconds of processes that are there and warm, and their scores."""
+    scoring_pool.PAYS = 0.0  # they begin with the third network, however few there are
+    tables: list[Floats] = []
+    with _scorer(setting, proxies, setting.workers) as scorer:
+        scorer(warm)
+        return seconds_of(lambda: tables.append(scorer(codes)), setting.device), tables[0]
 
 
 def _plain(setting: Setting, code: Sequence[int], score: Score) -> float:

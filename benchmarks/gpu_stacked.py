@@ -8,6 +8,7 @@ candidate, which is evaluated once (counted by benchmarks/stacked.py).
 from __future__ import annotations
 
 import copy
+import functools
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -172,8 +173,13 @@ def _accuracies(network: nn.Module, state: Stacked, data: Data, device: torch.de
 @contextmanager
 def _on_own_stream(device: torch.device) -> Iterator[None]:
     """Not the default one, on which nothing can be recorded."""
-    stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    stream = _own_stream(device)
     stream.wait_stream(torch.cuda.current_stream(device))
     with torch.cuda.device(device), torch.cuda.stream(stream):
         yield
     torch.cuda.current_stream(device).wait_stream(stream)
+
+
+@functools.cache  # libraries keep scratch memory for every stream that they were used on
+def _own_stream(device: torch.device) -> torch.cuda.Stream:
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call,no-any-return]

@@ -38,7 +38,7 @@ def training_part(setting: Setting) -> None:
         f"N = {len(codes)} networks of width {setting.width} and {setting.cells} cells a stage, {recipe.epochs} epochs "
         f"of {len(data.train):,} images ({data.name}), batches of {recipe.batch_size}; accuracy on {len(data.val):,}. "
         f"Plain: {setting.loaders} loaders, fp32 eager with torch's defaults; tuned: bf16, channels last, kernels "
-        f"chosen by timing. searchkit: executor={setting.executor}. "
+        f"chosen by timing. searchkit: executor={setting.executor}, {setting.at_once} at once if interleaved. "
         f"Ceiling: {peak / 1e12:.3g} TFLOP/s, the better of a bf16 matrix product and a 3x3 convolution.\n"
     )
     print(
@@ -99,8 +99,8 @@ def _searched(setting: Setting, codes: Codes, epochs: int) -> tuple[Floats, floa
     start = time.perf_counter()
     result = searchkit.run(
         "random", space=setting.space, data=setting.data, objectives=("accuracy",), budget=len(codes), start=codes,
-        batch=len(codes), epochs=epochs, device=str(setting.device), executor=setting.executor, storage="memory",
-        progress=False,
+        batch=len(codes), epochs=epochs, device=str(setting.device), executor=setting.executor,
+        workers=setting.at_once if setting.executor == "interleaved" else None, storage="memory", progress=False,
     )  # fmt: skip
     taken = time.perf_counter() - start
     names = [choice.name for choice in setting.space.choices]

@@ -130,9 +130,15 @@ def in_turn(runs: Sequence[Callable[[], object]]) -> Callable[[], object]:
     return lambda: next(turns)()
 
 
+@functools.cache  # libraries keep scratch memory for every stream that they were used on
+def _side_stream(device: int) -> torch.cuda.Stream:
+    """That is warmed up and recorded on."""
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call,no-any-return]
+
+
 def _warm_up(network: nn.Module, inputs: Sequence[Tensor]) -> None:
-    """On a side stream, as capture asks for."""
-    side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+    """On the stream that will be recorded on, so that its libraries have their scratch memory there before."""
+    side = _side_stream(torch.cuda.current_device())
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
         for _ in range(_WARM_UP):
@@ -143,12 +149,14 @@ def _warm_up(network: nn.Module, inputs: Sequence[Tensor]) -> None:
 
 def _captured(network: nn.Module, inputs: Sequence[Tensor]) -> list[Callable[[], object]]:
     pool: Any = torch.cuda.graph_pool_handle()
+    side = _side_stream(torch.cuda.current_device())
     graphs = []
-    for x in inputs:
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):  # whatever other threads do
-            network(x)
-        graphs.append(graph)
+    with torch.cuda.stream(torch.cuda.current_stream()):  # which torch.cuda.graph does not restore where it fails
+        for x in inputs:
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph, pool, side, capture_error_mode="thread_local"):  # whatever other threads do
+                network(x)
+            graphs.append(graph)
     return [graph.replay for graph in graphs]
 
 

@@ -115,7 +115,8 @@ def device_errors(device: torch.device) -> Iterator[None]:
         if is_device_taken(error):
             raise DeviceGoneError(
                 f"device '{device}' is in exclusive compute mode and another process has it ({_first_line(error)}): "
-                "share it ('nvidia-smi -c DEFAULT'), or use one process (executor=None); the record is intact"
+                "share it ('nvidia-smi -c DEFAULT'), or use one process (executor=None or 'interleaved'); the record "
+                "is intact"
             ) from error
         if is_device_lost(error):
             raise DeviceGoneError(

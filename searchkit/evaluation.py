@@ -85,13 +85,13 @@ class Training:
     def memory(self, code: Codes, seed: int, rung: int | None = None) -> int:
         """Bytes that a candidate is expected to take beside the data, which are put on the device here.
 
-        0 of one whose network cannot be built or run: training it will say why.
+        0 where the data have no room or the network cannot be built or run: training it will say why.
         """
         if rung is not None:
             return self.rungs[rung].memory(code, seed)
         on_card = self.device.startswith("cuda")
-        put_on_device(self.data, torch.device(self.device))
         try:
+            put_on_device(self.data, torch.device(self.device))
             return candidate_training_bytes(self.space, code, self.data, self.recipe, autocast=on_card)
         except Exception:
             return 0

@@ -174,6 +174,7 @@ def _epoch(steps: Steps, turns: Turns, clock: _Clock, epoch: int, epochs: int) -
     """The mean loss of one epoch; of a card's turns one is always queued behind the one that it is at."""
     left, before = steps.n_batches, None
     while left:
+        turns.follow(before)
         with turns.turn():
             began, n = time.perf_counter(), 0
             while left and not (n and turns.over(n, began)):

@@ -9,8 +9,7 @@ gather to the normalised images; an epoch's order and shifts. Attention is count
 though a card may have a kernel that holds less.
 
 **Not in it:** the data, which all trainings on a device share (:func:`data_bytes`); what the allocator rounds up and
-keeps in reserve; scratch memory inside kernels, of cuDNN and cuBLAS; a second set of activations where a step is
-recorded as a graph while the blocks of the steps before it are still cached; the CUDA context. A
+keeps in reserve; scratch memory inside kernels, of cuDNN and cuBLAS; recorded steps themselves; the CUDA context. A
 :class:`searchkit.room.Room` learns their share.
 """
 

@@ -7,6 +7,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 
 import torch
 
@@ -14,7 +15,8 @@ from searchkit.cards import give_way, key_of
 from searchkit.courses import Waiting
 from searchkit.devices import device_errors, one_thread
 
-STEPS = 8  # of a training that a turn on a card queues
+STEPS = 8  # of a training that a turn on a card queues at first
+MOST = 64  # that it may come to
 SECONDS = 0.02  # that a turn on a CPU takes, once it has done a step
 
 
@@ -32,6 +34,7 @@ class Turns:
         on_card = device.type == "cuda"
         self._stream = _borrowed(device) if on_card else None
         self._card = key_of(device) if on_card else ""
+        self._steps = STEPS
 
     @contextmanager
     def turn(self) -> Iterator[None]:
@@ -53,7 +56,16 @@ class Turns:
 
     def over(self, n: int, since: float) -> bool:
         """Whether a turn should end that began at ``since`` (``time.perf_counter``) and has made n steps."""
-        return n >= STEPS if self._stream is not None else time.perf_counter() - since >= SECONDS
+        return n >= self._steps if self._stream is not None else time.perf_counter() - since >= SECONDS
+
+    def follow(self, last: Waiting | None) -> None:
+        """Make turns longer where the card is done with the last one (:meth:`mark`) before the next begins.
+
+        The card has nothing to do while this process builds, records or scores another network: what is queued is to
+        last for so long. Where steps are long, a few of them do.
+        """
+        if last is not None and last.query():
+            self._steps = min(2 * self._steps, MOST)
 
     def mark(self) -> Waiting | None:
         """The end of what was queued so far; None on a CPU, where nothing is queued."""
@@ -61,7 +73,7 @@ class Turns:
             return None
         event = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
         event.record(self._stream)
-        return event
+        return Mark(event, self.device)
 
     def wait(self) -> None:
         """Until everything that was queued is done, or failed: nothing of it may go before."""
@@ -98,6 +110,28 @@ class Turns:
         torch.set_rng_state(states[0])
         if states[1] is not None:
             torch.cuda.set_rng_state(states[1], self.device)
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A point in what a device was given, whose errors are those of the device and no course's own.
+
+    Raises:
+        DeviceGoneError: when asked, where the device is lost or taken.
+    """
+
+    event: Waiting
+    device: torch.device
+
+    def query(self) -> bool:
+        """Whether the device has come to it."""
+        with device_errors(self.device):
+            return self.event.query()
+
+    def synchronize(self) -> None:
+        """Wait until it has."""
+        with device_errors(self.device):
+            self.event.synchronize()
 
 
 # Libraries keep scratch memory for every stream that they were used on: few streams, used again and again.

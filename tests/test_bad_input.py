@@ -69,7 +69,7 @@ def search(function=fine, **given):
         ({"proxies": ("eproxi",)}, UnknownNameError, r"unknown proxy 'eproxi'"),
         ({"epochs": 0}, SearchkitError, r"epochs must be a whole number of at least 1, not 0"),
         ({"time_limit": -1}, SearchkitError, r"time_limit must be a number"),
-        ({"executor": "ray?"}, SearchkitError, r"unknown executor 'ray\?': choose from ray"),
+        ({"executor": "ray?"}, SearchkitError, r"unknown executor 'ray\?': choose from interleaved, ray"),
     ],
 )
 def test_a_search_over_networks(given, error, words, tmp_path, monkeypatch):

@@ -220,7 +220,7 @@ def test_an_interrupted_search_says_how_to_go_on(run, moment: str, monkeypatch) 
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(*((evaluation, "train") if moment == "searching" else (networks, "load_data")), interrupt)
+        patch.setattr(*((evaluation, "course") if moment == "searching" else (networks, "load_data")), interrupt)
         code, _, err = run("run", *QUICK)
     assert code == 130
     assert err.rstrip().endswith("searchkit: interrupted; the same command continues")
@@ -237,4 +237,4 @@ def test_reading_commands_write_nothing(run, tmp_path: Path) -> None:
 
 def test_an_executor_that_is_not_known_is_bad_input(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", "--executor", "rya", "--budget", "2"]) == 2
-    assert "unknown executor 'rya': choose from ray. Did you mean 'ray'?" in capsys.readouterr().err
+    assert "unknown executor 'rya': choose from interleaved, ray. Did you mean 'ray'?" in capsys.readouterr().err

@@ -187,7 +187,7 @@ def test_executors_that_are_none_are_refused_before_any_work() -> None:
     def never(choices: dict) -> dict:
         raise AssertionError
 
-    with pytest.raises(UnknownNameError, match=r"unknown executor 'rai': choose from interleaved, ray. Did you mean 'ray'\?"):
+    with pytest.raises(UnknownNameError, match=r"unknown executor 'rai': .* interleaved, ray. Did you mean 'ray'\?"):
         search(never, "rai")
     with pytest.raises(UnknownNameError, match=r"unknown executor 'raj': .*'ray'"):
         search(never, "raj://head:10001")

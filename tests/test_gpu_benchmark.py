@@ -19,8 +19,8 @@ from searchkit.training import build_seeded, train
 
 CPU = torch.device("cpu")
 GIVEN = {
-    "tiny": False, "drawn": False, "networks": 3, "epochs": 2, "loaders": 10_000, "executor": None, "pairs": 2,
-    "candidates": 4,
+    "tiny": False, "drawn": False, "networks": 3, "epochs": 2, "loaders": 10_000, "executor": None, "at_once": 2,
+    "pairs": 2, "candidates": 4,
 }  # fmt: skip
 
 

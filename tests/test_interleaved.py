@@ -81,7 +81,9 @@ def test_whatever_the_order_of_turns_each_network_is_as_trained_alone(order: lis
 def trained_alone(i: int, known: dict[int, Any] = {}) -> tuple[dict[str, torch.Tensor], float]:  # noqa: B006 - a cache
     if i not in known:
         one = build_seeded(SPACE, [i, 0], i)
-        known[i] = one.state_dict(), train(one, DATA, recipe=RECIPE, seed=i, device="cpu").train_loss
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("searchkit.turns.SECONDS", 1000.0)  # all in few turns
+            known[i] = one.state_dict(), train(one, DATA, recipe=RECIPE, seed=i, device="cpu").train_loss
     found: tuple[dict[str, torch.Tensor], float] = known[i]
     return found
 
@@ -315,7 +317,7 @@ class Lost(Work):
 
 
 def test_a_lost_device_ends_it_after_what_is_done_was_returned() -> None:
-    pool = Lost(Device(9), [1] * 4).pool()
+    pool = Lost(Device(9), [1] * 4).pool(bounded=False)
     for i in range(4):
         pool.submit(i, (np.array([i]), 0))
     assert [number for number, _ in pool.wait()] == [0]

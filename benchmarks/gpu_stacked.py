@@ -182,4 +182,4 @@ def _on_own_stream(device: torch.device) -> Iterator[None]:
 
 @functools.cache  # libraries keep scratch memory for every stream that they were used on
 def _own_stream(device: torch.device) -> torch.cuda.Stream:
-    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call,no-any-return]
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]

@@ -133,7 +133,7 @@ def in_turn(runs: Sequence[Callable[[], object]]) -> Callable[[], object]:
 @functools.cache  # libraries keep scratch memory for every stream that they were used on
 def _side_stream(device: int) -> torch.cuda.Stream:
     """That is warmed up and recorded on."""
-    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call,no-any-return]
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
 
 def _warm_up(network: nn.Module, inputs: Sequence[Tensor]) -> None:

@@ -211,3 +211,14 @@ def test_a_failed_recording_leaves_no_trace_in_the_training() -> None:
     losses = {trained(convolutional(), images(), capture)[0].train_loss for capture in (halfway, refused, replayed)}
     assert len(losses) == 1
     assert math.isfinite(losses.pop())
+
+
+def test_what_the_steps_before_hold_is_gone_when_one_is_recorded() -> None:
+    network, alive = convolutional(), list[bool]()
+
+    def looks(work: Callable[[], None]) -> Callable[[], None]:
+        alive.append(any(p.grad is not None for p in network.parameters()))
+        return replayed(work)
+
+    trained(network, images(), looks)
+    assert alive == [False]

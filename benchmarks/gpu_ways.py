@@ -61,7 +61,8 @@ def _row(setting: Setting, name: str, n: int, way: Way, codes: Codes) -> None:
     except (RuntimeError, OutOfMemoryError):
         print(f"| {name} | {n} | failed: {traceback.format_exc().strip().splitlines()[-1]} | | | |", flush=True)
         return
-    reserved = torch.cuda.max_memory_reserved(setting.device) / 2**30 if on_card else float("nan")
+    here = on_card and "processes" not in name  # what others reserve is not known here
+    reserved = torch.cuda.max_memory_reserved(setting.device) / 2**30 if here else float("nan")
     print(
         f"| {name} | {n} | {taken:.1f} | {3600 * len(found) / taken:.1f} | {100 * np.nanmean(found):.2f} % "
         f"| {reserved:.2f} |",

@@ -91,7 +91,12 @@ class _Own:
     last: Work | None = None
 
     def capture(self, work: Work) -> Work:
-        repeat = captured(work, self.pool)
+        try:
+            repeat = captured(work, self.pool)
+        except BaseException:
+            if self.last is None:  # the pool went with the recording that failed
+                self.pool = torch.cuda.graph_pool_handle()
+            raise
         self.last = repeat
         return repeat
 

@@ -7,6 +7,7 @@ the same time while one thread serves them all.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Generator
 from typing import Protocol, TypeVar
 
@@ -37,4 +38,9 @@ def finish(course: Course[T]) -> T:
             result: T = end.value
             return result
         if waiting is not None:
-            waiting.synchronize()
+            try:
+                waiting.synchronize()
+            except BaseException:
+                with contextlib.suppress(Exception):  # which may need the device that has just failed
+                    course.close()
+                raise

@@ -25,6 +25,9 @@ class Turns:
 
     Args:
         seed: of torch's generators at the first turn.
+
+    Raises:
+        DeviceGoneError: the device is lost or taken.
     """
 
     def __init__(self, device: torch.device, seed: int) -> None:
@@ -32,8 +35,9 @@ class Turns:
         self._seed = seed
         self._states: tuple[torch.Tensor, torch.Tensor | None] | None = None
         on_card = device.type == "cuda"
-        self._stream = _borrowed(device) if on_card else None
-        self._card = key_of(device) if on_card else ""
+        with device_errors(device):  # a process may meet its card here for the first time
+            self._stream = _borrowed(device) if on_card else None
+            self._card = key_of(device) if on_card else ""
         self._steps = STEPS
 
     @contextmanager

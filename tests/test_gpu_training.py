@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -35,19 +36,30 @@ def networks(name: str) -> Any:
     return space, space.sample(2, np.random.default_rng(1))
 
 
+@pytest.fixture
+def repeatable_kernels() -> Iterator[None]:
+    """Sums in one order: elsewhere two trainings of a network part ways as if their weights had been others."""
+    before = torch.backends.cudnn.deterministic
+    torch.backends.cudnn.deterministic = True
+    yield
+    torch.backends.cudnn.deterministic = before
+
+
+@pytest.mark.usefixtures("repeatable_kernels")
 @pytest.mark.parametrize("name", ["nas-bench-201", "macro", "mobilenet"])
 def test_networks_of_the_built_in_spaces_are_recorded_and_learn_as_from_python(
     name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     space, codes = networks(name)
+    # On a CPU, weights 0.2 % apart end up to 2 % apart in loss and 0.07 in accuracy; at the usual rate, 8 % and 0.16.
+    recipe = Recipe(epochs=3, batch_size=32, lr=0.02)
     with caplog.at_level(logging.INFO, logger="searchkit"):
         for i, code in enumerate(codes):
             found = [
-                finish(course(build_seeded(space, code, i), DATA, recipe=RECIPE, seed=i, device="cuda", capture=how))
+                finish(course(build_seeded(space, code, i), DATA, recipe=recipe, seed=i, device="cuda", capture=how))
                 for how in (captured, refused)
             ]
-            # bfloat16, and sums in whatever order: close, not equal
-            assert found[0].train_loss == pytest.approx(found[1].train_loss, rel=0.1)
+            assert found[0].train_loss == pytest.approx(found[1].train_loss, rel=0.05)
             assert abs(found[0].accuracy - found[1].accuracy) < 0.15
     said = [record.message for record in caplog.records if "cannot be recorded" in record.message]
     assert len(said) == len(codes), "by those that were refused, and by no other"
@@ -84,6 +96,7 @@ def test_a_network_that_cannot_be_recorded_is_trained_all_the_same_and_the_next_
     assert torch.rand(3, device="cuda").isfinite().all()
 
 
+@pytest.mark.usefixtures("repeatable_kernels")
 def test_a_search_is_the_same_interleaved_within_what_a_card_repeats(tmp_path: Any) -> None:
     wanted: dict[str, Any] = {"data": DATA, "budget": 6, "batch": 6, "epochs": 6, "device": "cuda", "progress": False}
     alone = searchkit.run("random", storage=tmp_path / "alone", **wanted)

@@ -116,7 +116,7 @@ class Interleaved:
                     done.append((number, outcome))
             if done:
                 return done
-            if not ready and self._gone is None:
+            if not ready and self._gone is None and not self._looked_ahead():
                 time.sleep(POLL)
 
     def discard(self) -> None:
@@ -135,15 +135,21 @@ class Interleaved:
     def _begin(self) -> None:
         """As many of the queue as there is room for, one after the other: each is to be measured by itself."""
         while self._queue and len(self._running) < self.workers:
-            number, job = self._queue[0]
-            if self._next is None:
-                self._next = 0 if self._expected is None or self._memory is None else self._expected(*job)
+            self._looked_ahead()
+            assert self._next is not None
             if self._running and not self._fits(self._next):
                 return
+            number, job = self._queue.popleft()
             course = attempt_in_turns(self._evaluate.course(*job), self._needed, self._limit)
             self._running[number] = _Running(course, self._next)
-            self._queue.popleft()
             self._next = None
+
+    def _looked_ahead(self) -> bool:
+        """Find out what the first of the queue will take, which is some work; False where that is known already."""
+        if not self._queue or self._next is not None:
+            return False
+        self._next = 0 if self._expected is None or self._memory is None else self._expected(*self._queue[0][1])
+        return True
 
     def _fits(self, expected: int) -> bool:
         if self._memory is None:

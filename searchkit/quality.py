@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import nn
@@ -12,6 +13,8 @@ from searchkit.batches import Normaliser, in_order
 from searchkit.data import Data, Split
 from searchkit.errors import CandidateError
 
+Answers = tuple[torch.Tensor, torch.Tensor]  # a network's outputs for some examples, and their y
+
 SCORE_BATCH = 512  # images, of up to 90x90 pixels
 SCORE_PIXELS = 2**22  # and so many pixels, or features, of larger ones
 
@@ -19,7 +22,24 @@ SCORE_PIXELS = 2**22  # and so many pixels, or features, of larger ones
 def scores(
     network: nn.Module, split: Split, data: Data, device: torch.device, memory_format: torch.memory_format
 ) -> dict[str, float]:
-    """The scores of a network in eval mode, which is on the device.
+    """The scores of a network in eval mode, which is on the device; see :func:`scores_of`."""
+    return scores_of(list(answers(network, split, data, device, memory_format)), data)
+
+
+def answers(
+    network: nn.Module, split: Split, data: Data, device: torch.device, memory_format: torch.memory_format
+) -> Iterator[Answers]:
+    """``(outputs, y)``, batch by batch, each computed when it is asked for."""
+    size = max(1, min(SCORE_BATCH, SCORE_PIXELS // max(1, math.prod(data.input_shape[-2:]))))
+    for x, y in in_order(split, size, Normaliser(data, device), device):
+        placed = x.contiguous(memory_format=memory_format) if x.ndim == 4 else x
+        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+            outputs = network(placed)
+        yield outputs, y
+
+
+def scores_of(found: Sequence[Answers], data: Data) -> dict[str, float]:
+    """How good answers are.
 
     Returns:
         of classes ``accuracy`` and ``balanced_accuracy`` (mean over classes of the share that is recognised), both 0 to
@@ -28,17 +48,10 @@ def scores(
     Raises:
         CandidateError: outputs are not finite.
     """
-    size = max(1, min(SCORE_BATCH, SCORE_PIXELS // max(1, math.prod(data.input_shape[-2:]))))
-    outputs, wanted = [], []
-    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-        for x, y in in_order(split, size, Normaliser(data, device), device):
-            placed = x.contiguous(memory_format=memory_format) if x.ndim == 4 else x
-            outputs.append(network(placed))
-            wanted.append(y)
-    found, y = torch.cat(outputs), torch.cat(wanted)
-    if not bool(torch.isfinite(found).all()):
+    outputs, y = (torch.cat(parts) for parts in zip(*found, strict=True))
+    if not bool(torch.isfinite(outputs).all()):
         raise CandidateError("diverged: the trained network's outputs are not finite")
-    return _of_classes(found, y) if data.target is None else _of_quantities(found, y, data.target)
+    return _of_classes(outputs, y) if data.target is None else _of_quantities(outputs, y, data.target)
 
 
 def _of_classes(logits: torch.Tensor, y: torch.Tensor) -> dict[str, float]:

@@ -19,7 +19,7 @@ from searchkit.courses import Course, finish
 from searchkit.data import Data, Split
 from searchkit.devices import device_errors, one_thread, resolve_device
 from searchkit.errors import CandidateError, DataError, OutOfMemoryError, TimeLimitError, is_out_of_memory
-from searchkit.quality import scores
+from searchkit.quality import Answers, answers, scores, scores_of
 from searchkit.recipe import Recipe
 from searchkit.space import NetworkSpace
 from searchkit.steps import Steps, one_cycle
@@ -164,8 +164,7 @@ def _trained(
         for epoch in range(1, recipe.epochs + 1):
             mean_loss = yield from _epoch(steps, turns, clock, epoch, recipe.epochs)
         del steps  # and with it all that it holds on the device, so that scoring needs no more than training did
-        with turns.turn():
-            return mean_loss, _scores(network, data.val, data, turns.device)
+        return mean_loss, (yield from _scored(network, data, turns))
     finally:
         turns.wait()
 
@@ -190,6 +189,20 @@ def _epoch(steps: Steps, turns: Turns, clock: _Clock, epoch: int, epochs: int) -
     if not math.isfinite(mean_loss):
         raise CandidateError(f"diverged: loss {mean_loss} at epoch {epoch}")
     return mean_loss
+
+
+def _scored(network: nn.Module, data: Data, turns: Turns) -> Course[dict[str, float]]:
+    """Scores on the validation part; a batch is a turn, since each is launched from Python while others wait."""
+    network.eval()
+    parts = answers(network, data.val, data, turns.device, _memory_format(turns.device))
+    found: list[Answers] = []
+    while True:
+        with turns.turn():
+            part = next(parts, None)
+            if part is None:
+                return scores_of(found, data)
+            found.append(part)
+        yield None
 
 
 def _memory_format(device: torch.device) -> torch.memory_format:

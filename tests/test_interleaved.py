@@ -88,6 +88,15 @@ def trained_alone(i: int, known: dict[int, Any] = {}) -> tuple[dict[str, torch.T
     return found
 
 
+@pytest.mark.usefixtures("single_steps")
+def test_a_large_validation_part_is_scored_in_turns_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    turns = []
+    for size in (512, 5):
+        monkeypatch.setattr("searchkit.quality.SCORE_BATCH", size)
+        turns.append(sum(1 for _ in course(build_seeded(SPACE, [0, 0], 0), DATA, recipe=RECIPE, device="cpu")))
+    assert turns[1] - turns[0] == len(DATA.val) // 5 + (len(DATA.val) % 5 > 0) - 1
+
+
 def run(folder: Path, **changes: Any) -> searchkit.Result:
     wanted: dict[str, Any] = {
         "space": SPACE, "data": DATA, "objectives": ("accuracy", "params"), "budget": 4, "epochs": 2, "device": "cpu",

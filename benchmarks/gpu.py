@@ -9,6 +9,9 @@ least 5 times the networks a second; latency, a network measured twice apart by 
 none more allocated after 500 candidates than after the first ones. NAS-Bench-201 cells at full width; images are
 CIFAR-10 where its files are there, else as many drawn ones of the same size that can be learned.
 
+The plain loop takes most of the time, some minutes a network at 10 epochs: for a first look one part a call, with
+``--networks 8 --epochs 3 --candidates 200 --pairs 10``; first of all ``pytest -m gpu``.
+
 Without a card it ends with code 2. ``--device cpu --tiny`` runs the code of every part on a CPU in a minute, with
 numbers that mean nothing.
 """

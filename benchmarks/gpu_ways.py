@@ -22,7 +22,7 @@ from searchkit.courses import Course, finish
 from searchkit.errors import OutOfMemoryError
 from searchkit.evaluation import Training
 from searchkit.executors import Pool, as_they_finish, open_executor
-from searchkit.interleaved import Interleaved
+from searchkit.interleaved import Interleaved, Place
 from searchkit.recipe import Recipe, recipe_for
 from searchkit.space import Codes, Floats
 from searchkit.training import build_seeded, course
@@ -113,7 +113,7 @@ def _one_by_one(setting: Setting, recipe: Recipe, codes: Codes, capture: Any) ->
 
 
 def _in_turns(setting: Setting, recipe: Recipe, n: int, capture: Any) -> Way:
-    pool = Interleaved(_Steps(setting, recipe, capture), ("accuracy",), None, n)
+    pool = Interleaved([Place(_Steps(setting, recipe, capture))], ("accuracy",), None, n)
     return lambda codes: _accuracies(pool, codes)
 
 

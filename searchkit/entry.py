@@ -119,7 +119,7 @@ def run(
             process, for a GPU: :mod:`searchkit.interleaved`), "ray" (a cluster; "ray://head:10001" at an address), or
             an executor object: any of ``concurrent.futures``, Dask's, submitit's.
         workers: candidates that an executor takes at the same time, where it does not say (submitit's) or says
-            otherwise; of "interleaved" 4 where not given.
+            otherwise; of "interleaved" 4 where not given, on each card.
         storage: None (``searchkit-runs/<name>.journal``), a folder, a ``.journal`` file, "memory", an SQLAlchemy URL,
             or an Optuna storage.
         name: of the study; made from the call where not given.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import math
@@ -82,19 +83,28 @@ class Training:
             save_weights(network, weights_path(self.folder, code))
         return values
 
-    def memory(self, code: Codes, seed: int, rung: int | None = None) -> int:
-        """Bytes that a candidate is expected to take beside the data, which are put on the device here.
+    def prepare(self, code: Codes, seed: int, rung: int | None = None) -> None:
+        """Put the data on the device; where they have no room there, training will say so."""
+        data = self.data if rung is None else self.rungs[rung].data
+        with contextlib.suppress(Exception):
+            put_on_device(data, torch.device(self.device))
 
-        0 where the data have no room or the network cannot be built or run: training it will say why.
+    def memory(self, code: Codes, seed: int, rung: int | None = None) -> int:
+        """Bytes that a candidate is expected to take of the device, beside the data.
+
+        0 where the network cannot be built or run: training it will say why.
         """
         if rung is not None:
             return self.rungs[rung].memory(code, seed)
         on_card = self.device.startswith("cuda")
         try:
-            put_on_device(self.data, torch.device(self.device))
             return candidate_training_bytes(self.space, code, self.data, self.recipe, autocast=on_card)
         except Exception:
             return 0
+
+    def on(self, device: str) -> Training:
+        """The same on another device."""
+        return replace(self, device=device, rungs=tuple(rung.on(device) for rung in self.rungs))
 
     def written(self, code: Codes) -> Path:
         """The file that the full training of a candidate leaves."""
@@ -135,6 +145,15 @@ class Scoring:
     def memory(self, code: Codes, seed: int, rung: int | None = None) -> int:
         """As of :meth:`Training.memory`; what proxies take and give back before is not counted."""
         return self.then.memory(code, seed, rung) if self.then else 0
+
+    def prepare(self, code: Codes, seed: int, rung: int | None = None) -> None:
+        """As of :meth:`Training.prepare`."""
+        if self.then:
+            self.then.prepare(code, seed, rung)
+
+    def on(self, device: str) -> Scoring:
+        """The same with the training on another device; proxies stay where they are."""
+        return replace(self, then=self.then.on(device) if self.then else None)
 
     @property
     def device(self) -> str:

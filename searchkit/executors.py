@@ -10,7 +10,7 @@ from searchkit import plugins
 from searchkit.attempt import Evaluate, Job, Outcome, attempt
 from searchkit.elsewhere import Elsewhere, n_workers
 from searchkit.errors import SearchkitError, UnknownNameError
-from searchkit.interleaved import AT_ONCE, Interleaved
+from searchkit.interleaved import AT_ONCE, Interleaved, Place
 from searchkit.placement import visible_cards
 from searchkit.workers import Workers
 
@@ -96,14 +96,15 @@ def open_executor(
 
     Args:
         workers: jobs at the same time, where an executor does not say or says otherwise.
-        any_card: where they train on a GPU, worker processes take one each of those that there are.
+        any_card: where they train on a GPU, worker processes take one each of those that there are, and "interleaved"
+            trains on all of them.
 
     Raises:
         SearchkitError: it is none of these, or ``evaluate`` cannot be sent to another process.
     """
     device = str(getattr(evaluate, "device", "cpu"))
     if executor == INTERLEAVED:
-        return _interleaved(evaluate, needed, limit, workers, device)
+        return _interleaved(evaluate, needed, limit, workers, device, any_card)
     n = _whole(executor)
     if workers is not None and (executor is None or n is not None):
         raise SearchkitError(
@@ -141,7 +142,7 @@ def is_elsewhere(executor: Any) -> bool:
 
 
 def _interleaved(
-    evaluate: Evaluate, needed: tuple[str, ...], limit: float | None, workers: int | None, device: str
+    evaluate: Evaluate, needed: tuple[str, ...], limit: float | None, each: int | None, device: str, any_card: bool
 ) -> Interleaved:
     if not hasattr(evaluate, "course"):
         raise SearchkitError(
@@ -149,12 +150,14 @@ def _interleaved(
             "executor=4 for four processes, or leave it out"
         )
     if not device.startswith("cuda"):
-        return Interleaved(evaluate, needed, limit, workers or AT_ONCE)
+        return Interleaved([Place(evaluate)], needed, limit, each or AT_ONCE)
     import torch
 
     from searchkit.card_memory import DeviceMemory
 
-    return Interleaved(evaluate, needed, limit, workers or AT_ONCE, DeviceMemory(torch.device(device)))
+    cards = [f"cuda:{i}" for i in range(torch.cuda.device_count())] if any_card else [device]
+    places = [Place(evaluate.on(card), DeviceMemory(torch.device(card))) for card in cards]  # type: ignore[attr-defined]
+    return Interleaved(places, needed, limit, each or AT_ONCE)
 
 
 def _named(executor: str, device: str) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,8 +20,9 @@ from searchkit.courses import Course, Waiting
 from searchkit.data import load_data
 from searchkit.devices import device_errors
 from searchkit.errors import CandidateError, DeviceGoneError, OutOfMemoryError, SearchkitError
+from searchkit.evaluation import Training
 from searchkit.executors import open_executor
-from searchkit.interleaved import Interleaved
+from searchkit.interleaved import Interleaved, Place
 from searchkit.recipe import Recipe
 from searchkit.room import CAUTION, KNOWN, LATELY, MARGIN, Room
 from searchkit.space import Choice, NetworkSpace, Space
@@ -173,7 +175,8 @@ class Work:
         return {"loss": float(n)}
 
     def pool(self, workers: int = 4, bounded: bool = True) -> Interleaved:
-        return Interleaved(self, ("loss",), None, workers, self.device if bounded else None, scratch=0)
+        place = Place(self, self.device if bounded else None, Room(scratch=0))
+        return Interleaved([place], ("loss",), None, workers)
 
 
 def all_of(pool: Interleaved, n: int) -> dict[int, Outcome]:
@@ -263,6 +266,27 @@ def test_out_of_memory_is_tried_again_alone_and_the_neighbours_are_not_harmed(
     tries = {n: work.begun.count(n) for n in range(6)}
     assert tries[1] == tries[3] == 2, "one that fits alone, and one that does not, once more each"
     assert tries[0] == tries[2] == tries[4] == tries[5] == 1
+
+
+def test_several_devices_take_so_many_each_and_each_learns_for_itself() -> None:
+    small, large = Work(Device(40), [30] * 8, told=[10] * 8), Work(Device(1000), [30] * 8, told=[10] * 8)
+    places = [Place(work, work.device, Room(scratch=0)) for work in (small, large)]
+    pool = Interleaved(places, ("loss",), None, each=3)
+    assert pool.workers == 6
+    assert all(outcome.reason is None for outcome in all_of(pool, 8).values())
+    assert sorted(small.begun + large.begun) == list(range(8))
+    assert (small.device.most_at_once, large.device.most_at_once) == (1, 3)
+
+
+def test_what_is_prepared_before_counts_for_no_candidate() -> None:
+    class Uploads(Work):
+        def prepare(self, code: Any, seed: int) -> None:
+            if 99 not in self.device.holders:
+                self.device.take(99, 50)
+
+    device = Device(100)
+    all_of(Uploads(device, [12] * 6).pool(workers=8), 6)
+    assert device.most_at_once == 1 + 3, "the data, and as many as the rest has room for"
 
 
 class Marks(Work):
@@ -356,6 +380,19 @@ def test_a_training_that_is_dropped_hands_its_network_back(single_steps: None) -
     begun.close()
     assert not one.training
     assert all(p.grad is None for p in one.parameters())
+
+
+def test_on_several_cards_it_trains_on_all_unless_one_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    training = Training(SPACE, DATA, RECIPE, "cuda:0", (), Path())
+    training = replace(training, rungs=(training,))
+    spread, one = (
+        open_executor("interleaved", training, (), workers=2, any_card=any_card) for any_card in (True, False)
+    )
+    assert isinstance(spread, Interleaved)
+    devices = [(place.evaluate.device, place.evaluate.rungs[0].device) for place in spread._places]  # type: ignore[attr-defined]
+    assert devices == [(f"cuda:{i}", f"cuda:{i}") for i in range(3)]
+    assert (spread.workers, one.workers) == (6, 2)
 
 
 class Unlike:

@@ -12,7 +12,7 @@ import torch
 from searchkit.attempt import attempt
 from searchkit.courses import Course, finish
 from searchkit.errors import DeviceGoneError
-from searchkit.interleaved import Interleaved
+from searchkit.interleaved import Interleaved, Place
 from searchkit.turns import MOST, STEPS, Mark, Turns
 
 CARD = torch.device("cuda", 0)
@@ -49,7 +49,7 @@ def evaluated_alone() -> None:
 
 
 def evaluated_beside_others() -> None:
-    pool = Interleaved(Waits(), ("loss",), None)
+    pool = Interleaved([Place(Waits())], ("loss",), None)
     pool.submit(0, (np.zeros(1, np.int64), 0))
     try:
         pool.wait()

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from searchkit.attempt import Job
+from searchkit.cards import give_way, key_of
 from searchkit.devices import device_errors, one_thread
 from searchkit.errors import CandidateError, DeviceGoneError, first_line_said, is_out_of_memory
 from searchkit.passes import Built, build, run
@@ -49,6 +50,8 @@ def score_network(
     Raises:
         DeviceGoneError: the device is lost, or another process has it for itself.
     """
+    if inputs.device.type == "cuda":
+        give_way(key_of(inputs.device))  # to whoever measures there
     with one_thread(), exact_float32(inputs.device):
         try:
             with device_errors(inputs.device):

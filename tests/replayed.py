@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 _WAITS = {"aten::_local_scalar_dense", "aten::nonzero", "aten::equal"}
@@ -24,6 +24,51 @@ def replayed(work: Callable[[], None]) -> Callable[[], None]:
     recorder.undo()
     torch.set_rng_state(random_state)
     return recorder.run
+
+
+def refused(work: Callable[[], None]) -> Callable[[], None]:
+    """A card that records nothing."""
+    raise RuntimeError("CUDA error: operation not permitted when stream is capturing")
+
+
+class Recording:
+    """:func:`replayed`, with counts of what it recorded, what it could not, and how often the former was repeated."""
+
+    def __init__(self) -> None:
+        self.recorded = self.refused = self.repeated = 0
+
+    def __call__(self, work: Callable[[], None]) -> Callable[[], None]:
+        try:
+            repeat = replayed(work)
+        except Exception:
+            self.refused += 1
+            raise
+        self.recorded += 1
+
+        def again() -> None:
+            self.repeated += 1
+            repeat()
+
+        return again
+
+
+class TwoStages(nn.Module):
+    """A network that names its stages, with something in between them."""
+
+    def __init__(self, between: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.between = between
+        self.first = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU())
+        self.second = nn.Sequential(nn.Conv2d(4, 8, 3, stride=2, padding=1), nn.BatchNorm2d(8), nn.ReLU())
+
+    def features(self, x: Tensor) -> list[Tensor]:
+        """Outputs of both."""
+        x = self.first(x)
+        return [x, self.second(self.between(x))]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(batch, 8)``."""
+        return self.features(x)[-1].mean(dim=(2, 3))
 
 
 class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]

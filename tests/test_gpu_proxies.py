@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from replayed import TwoStages
 from scipy.stats import spearmanr
 from torch import Tensor, nn
 
@@ -353,20 +354,6 @@ def test_on_a_card_a_recorded_step_is_as_one_made_anew() -> None:
     assert held[-1] <= held[4] + 2**20
 
 
-class Odd(nn.Module):
-    """Two stages, with something in between."""
-
-    def __init__(self, between: Callable[[Tensor], Tensor]) -> None:
-        super().__init__()
-        self.between = between
-        self.first = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU())
-        self.second = nn.Sequential(nn.Conv2d(4, 8, 3, stride=2, padding=1), nn.BatchNorm2d(8), nn.ReLU())
-
-    def features(self, x: Tensor) -> list[Tensor]:
-        x = self.first(x)
-        return [x, self.second(self.between(x))]
-
-
 @pytest.mark.gpu
 @needs_a_gpu
 @pytest.mark.parametrize(
@@ -381,7 +368,7 @@ class Odd(nn.Module):
 def test_on_a_card_odd_networks_have_the_same_errors(between: Callable[[Tensor], Tensor], n: int) -> None:
     torch.manual_seed(0)
     inputs = Inputs(None, (3, 16, 16), 10, CARD, 0)
-    network = Odd(between).to(CARD, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+    network = TwoStages(between).to(CARD, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
     subject, recorded = Built(network, inputs, 7, CARD, dict), list[Work]()
     assert errors(subject, recorded) == pytest.approx(errors(subject, None), rel=1e-3)
     assert len(recorded) == n

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from replayed import refused
 from torch import Tensor, nn
 
 import searchkit
@@ -25,10 +26,6 @@ pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(),
 
 DATA = load_data("digits", limit=800, augment="crop-flip")
 RECIPE = Recipe(epochs=4, batch_size=32)
-
-
-def refused(work: Any) -> Any:
-    raise RuntimeError("CUDA error: operation not permitted when stream is capturing")
 
 
 def networks(name: str) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from replayed import replayed
+from replayed import Recording, TwoStages
 from torch import Tensor, nn
 
 import searchkit
@@ -28,44 +28,6 @@ SMALL = EproxySetting(batch=4, side=4, branches=(Branch(out_channels=8, last_cha
 CELLS = nas_bench_201(width=4, cells=1, input_shape=(3, 8, 8))
 
 
-class Counting:
-    """Records as a card would, and counts."""
-
-    def __init__(self) -> None:
-        self.recorded = self.refused = self.repeated = 0
-
-    def __call__(self, work: Work) -> Work:
-        try:
-            repeat = replayed(work)
-        except Exception:
-            self.refused += 1
-            raise
-        self.recorded += 1
-
-        def again() -> None:
-            self.repeated += 1
-            repeat()
-
-        return again
-
-
-class Small(nn.Module):
-    """Two stages, with something in between."""
-
-    def __init__(self, between: Callable[[Tensor], Tensor]) -> None:
-        super().__init__()
-        self.between = between
-        self.first = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU())
-        self.second = nn.Sequential(nn.Conv2d(4, 8, 3, stride=2, padding=1), nn.BatchNorm2d(8), nn.ReLU())
-
-    def features(self, x: Tensor) -> list[Tensor]:
-        x = self.first(x)
-        return [x, self.second(self.between(x))]
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.features(x)[-1].mean(dim=(2, 3))
-
-
 def built(network: nn.Module, shape: tuple[int, ...] = (3, 8, 8)) -> Built:
     inputs = Inputs(None, shape, 10, torch.device("cpu"), 0)
     return Built(network.to(memory_format=torch.channels_last).train(), inputs, 7, inputs.device, dict)  # type: ignore[call-overload]
@@ -73,7 +35,7 @@ def built(network: nn.Module, shape: tuple[int, ...] = (3, 8, 8)) -> Built:
 
 def small(between: Callable[[Tensor], Tensor]) -> Built:
     torch.manual_seed(0)
-    return built(Small(between))
+    return built(TwoStages(between))
 
 
 def errors(subject: Built, setting: EproxySetting, capture: Capture | None = None) -> list[float]:
@@ -99,13 +61,13 @@ def test_repeating_a_recorded_step_is_as_making_each(space: NetworkSpace, codes:
         codes = space.sample(codes, np.random.default_rng(0))
     inputs = Inputs(None, space.input_shape, space.n_classes, torch.device("cpu"), 0)
     for code in codes:
-        subject, capture = build(space, code, inputs, 0), Counting()
+        subject, capture = build(space, code, inputs, 0), Recording()
         assert errors(subject, setting, capture) == errors(subject, setting)
         assert (capture.recorded, capture.repeated) == (1, setting.steps - 1)
 
 
 def test_random_numbers_of_the_network_are_drawn_anew_in_each_step() -> None:
-    subject, capture = small(nn.Dropout(0.5)), Counting()
+    subject, capture = small(nn.Dropout(0.5)), Recording()
     assert errors(subject, SMALL, capture) == errors(subject, SMALL)
     assert capture.recorded == 1
     assert errors(small(nn.Identity()), SMALL) != errors(subject, SMALL)
@@ -116,7 +78,7 @@ def waits(x: Tensor) -> Tensor:
 
 
 def test_a_network_that_waits_for_a_value_has_the_same_score() -> None:
-    subject, capture = small(waits), Counting()
+    subject, capture = small(waits), Recording()
     assert errors(subject, SMALL, capture) == errors(subject, SMALL)
     assert (capture.refused, capture.repeated) == (1, 0)
 
@@ -126,14 +88,14 @@ def test_what_a_recording_would_freeze_is_not_recorded() -> None:
     counted = small(nn.Identity())
     counted.network.recordable = False  # type: ignore[assignment]
     for subject in (unlike, counted):
-        capture = Counting()
+        capture = Recording()
         assert errors(subject, SMALL, capture) == errors(subject, SMALL)
         assert (capture.recorded, capture.refused) == (0, 0)
 
 
 def test_few_steps_are_not_worth_a_recording() -> None:
     for steps in (1, 2, 3):
-        subject, capture = small(nn.Identity()), Counting()
+        subject, capture = small(nn.Identity()), Recording()
         few = replace(SMALL, steps=steps)
         assert errors(subject, few, capture) == errors(subject, few)
         assert capture.recorded == 0
@@ -156,4 +118,4 @@ def test_without_feature_maps_there_is_no_score() -> None:
             return x.flatten(1).sum(dim=1, keepdim=True)
 
     with pytest.raises(CandidateError, match="no feature maps"):
-        errors(built(Flat()), SMALL, Counting())
+        errors(built(Flat()), SMALL, Recording())

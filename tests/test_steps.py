@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from replayed import replayed
+from replayed import Recording, refused, replayed
 from torch import Tensor, nn
 
 from searchkit.courses import finish
@@ -24,28 +24,6 @@ from searchkit.recipe import Recipe
 from searchkit.training import Trained, build_seeded, course, train
 
 RECIPE = Recipe(epochs=3, batch_size=16)
-
-
-def refused(work: Callable[[], None]) -> Callable[[], None]:
-    """A card that records nothing."""
-    raise RuntimeError("CUDA error: operation not permitted when stream is capturing")
-
-
-class Recording:
-    """Records, and counts what it has recorded and how often that was repeated."""
-
-    def __init__(self) -> None:
-        self.n = self.repeated = 0
-
-    def __call__(self, work: Callable[[], None]) -> Callable[[], None]:
-        repeat = replayed(work)
-        self.n += 1
-
-        def counted() -> None:
-            self.repeated += 1
-            repeat()
-
-        return counted
 
 
 def images(augment: Any = "shift") -> Data:
@@ -105,7 +83,7 @@ def test_a_recorded_training_is_the_same_bit_by_bit_as_one_step_by_step(case: st
     record, data = Recording(), load()
     (repeated, repeated_weights) = trained(make(), data, record, recipe)
     (stepped, stepped_weights) = trained(make(), data, refused, recipe)
-    assert (record.n, record.repeated) == (1, 3 * (120 // 16) - 3)
+    assert (record.recorded, record.repeated) == (1, 3 * (120 // 16) - 3)
     assert repeated.scores == stepped.scores
     assert repeated.train_loss == stepped.train_loss
     assert all(torch.equal(a, b) for a, b in zip(repeated_weights, stepped_weights, strict=True))
@@ -123,7 +101,7 @@ def test_networks_of_the_built_in_spaces_can_be_recorded(name: str) -> None:
     code = space.sample(1, np.random.default_rng(2))[0]
     record, recipe = Recording(), Recipe(epochs=2, batch_size=20)
     results = [trained(build_seeded(space, code, 0), data, capture, recipe) for capture in (record, refused)]
-    assert record.n == 1
+    assert record.recorded == 1
     assert results[0][0].train_loss == results[1][0].train_loss
     assert all(torch.equal(a, b) for a, b in zip(results[0][1], results[1][1], strict=True))
 
@@ -133,7 +111,7 @@ def test_weighted_classes_are_weighted_in_a_recording_too() -> None:
     weighted = assemble([data.train, data.val, data.test], data.classes, augment="shift", class_weights=(9.0, 1.0, 1.0))
     record = Recording()
     losses = {trained(convolutional(), weighted, capture)[0].train_loss for capture in (record, refused)}
-    assert record.n == 1
+    assert record.recorded == 1
     assert len(losses) == 1
     assert losses != {trained(convolutional(), data, refused)[0].train_loss}
 
@@ -178,7 +156,7 @@ def test_a_network_that_waits_for_a_value_is_trained_step_by_step_to_the_same_en
 def test_a_network_that_draws_from_python_or_numpy_draws_in_every_step(draw: Any) -> None:
     network, record = DrawsFromPython(draw), Recording()
     trained(network, images(), record)
-    assert record.n == 0
+    assert record.recorded == 0
     assert network.drawn == 3 * (120 // 16)
 
 
@@ -186,13 +164,13 @@ def test_a_network_that_asks_not_to_be_recorded_is_not() -> None:
     network, record = convolutional(), Recording()
     network.recordable = False  # type: ignore[assignment]
     trained(network, images(), record)
-    assert record.n == 0
+    assert record.recorded == 0
 
 
 def test_a_few_steps_are_not_worth_a_recording() -> None:
     record = Recording()
     trained(convolutional(), images(), record, Recipe(epochs=1, batch_size=16))
-    assert record.n == 0
+    assert record.recorded == 0
 
 
 def test_no_memory_for_a_recording_is_no_memory_for_the_candidate() -> None:

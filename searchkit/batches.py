@@ -64,10 +64,6 @@ class TableBatches:
         chosen = self.order[places]
         return self.x[chosen], self.y[chosen]
 
-    def epoch(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """As of :class:`TrainBatches`."""
-        return _epoch(self)
-
 
 class TrainBatches:
     """Endless epochs over the train part; what they hold depends on the seed alone.
@@ -112,16 +108,6 @@ class TrainBatches:
             columns = torch.where(self.mirrored[places][:, None], columns.flip(1), columns)
         x = self.x[chosen[:, None, None], rows[:, :, None], columns[:, None, :]]
         return self.normalise(x.permute(0, 3, 1, 2)), self.y[chosen]
-
-    def epoch(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """The batches of a new epoch, each example in at most one."""
-        return _epoch(self)
-
-
-def _epoch(batches: TrainBatches | TableBatches) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    batches.shuffle()
-    for start in range(0, batches.n_batches * batches.batch_size, batches.batch_size):
-        yield batches.batch(slice(start, start + batches.batch_size))
 
 
 @dataclass(frozen=True)

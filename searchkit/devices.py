@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import torch
 
-from searchkit.errors import DeviceError, DeviceGoneError, nearest
+from searchkit.errors import DeviceError, DeviceGoneError, first_line_said, nearest
 
 # How CUDA and ROCm word errors after which a process can use the device no more; running out of memory is not one.
 _LOST = (
@@ -114,13 +114,13 @@ def device_errors(device: torch.device) -> Iterator[None]:
             raise
         if is_device_taken(error):
             raise DeviceGoneError(
-                f"device '{device}' is in exclusive compute mode and another process has it ({_first_line(error)}): "
+                f"device '{device}' is in exclusive compute mode and another process has it ({_said(error)}): "
                 "share it ('nvidia-smi -c DEFAULT'), or use one process (executor=None or 'interleaved'); the record "
                 "is intact"
             ) from error
         if is_device_lost(error):
             raise DeviceGoneError(
-                f"device '{device}' is lost to this process ({_first_line(error)}); the record is intact, and the same "
+                f"device '{device}' is lost to this process ({_said(error)}); the record is intact, and the same "
                 "call continues in a new process or on another device"
             ) from error
         raise
@@ -156,5 +156,5 @@ def _accelerator_error() -> tuple[type[BaseException], ...]:
     return () if kind is None else (kind,)
 
 
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+def _said(error: BaseException) -> str:
+    return first_line_said(error) or type(error).__name__

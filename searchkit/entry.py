@@ -167,11 +167,8 @@ def run(
         from searchkit.devices import devices_of
         from searchkit.networks import network_task
 
-        elsewhere = is_elsewhere(executor)
-        task = network_task(
-            space, data, objectives, constraints, device, seed, epochs, time_limit, verify, ladder, elsewhere
-        )
-        here, _ = devices_of(device, elsewhere)
+        here, there = devices_of(device, is_elsewhere(executor))
+        task = network_task(space, data, objectives, constraints, here, there, seed, epochs, time_limit, verify, ladder)
     first = read_start(start, task.space)
     counted = task.counted(task.space.sample(1, np.random.default_rng(0))) if task.counted else ()
     signals += read_earlier(earlier, task.space, task.goals, counted)

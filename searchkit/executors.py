@@ -105,7 +105,7 @@ def open_executor(
     device = str(getattr(evaluate, "device", "cpu"))
     if executor == INTERLEAVED:
         return _interleaved(evaluate, needed, limit, workers, device, any_card)
-    n = _whole(executor)
+    n = n_processes(executor)
     if workers is not None and (executor is None or n is not None):
         raise SearchkitError(
             f"workers={workers} says how many candidates an executor takes at the same time, and executor={executor!r} "
@@ -138,7 +138,7 @@ def check_executor(executor: Any) -> None:
 
 def is_elsewhere(executor: Any) -> bool:
     """Whether what it evaluates may be on another machine."""
-    return executor is not None and executor != INTERLEAVED and _whole(executor) is None
+    return executor is not None and executor != INTERLEAVED and n_processes(executor) is None
 
 
 def _interleaved(
@@ -180,8 +180,8 @@ def _factory(executor: str) -> Callable[..., Any]:
     return factory
 
 
-def _whole(value: Any) -> int | None:
-    """A whole number, numpy's too; True is none."""
+def n_processes(value: Any) -> int | None:
+    """The number of processes that ``executor=`` asks for, numpy's too; None where it is something else, as True is."""
     if isinstance(value, bool):
         return None
     try:

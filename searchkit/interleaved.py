@@ -172,7 +172,7 @@ class Interleaved:
 
     def _free_place(self) -> Place | None:
         """The least busy that can take the first of the queue, once those who began there are known to have room."""
-        there = {place: [one for one in self._running.values() if one.place is place] for place in self._places}
+        there = {place: self._at(place) for place in self._places}
         for place in sorted(self._places, key=lambda place: len(there[place])):
             settled = place.memory is None or all(one.settled for one in there[place])
             fits = not there[place] or (settled and place.has_room(self._next or 0))
@@ -187,7 +187,7 @@ class Interleaved:
             one.waiting = next(one.course)
         except StopIteration as end:
             outcome: Outcome = end.value
-            if outcome.out_of_memory and any(other.place is one.place for other in self._others(one)):
+            if outcome.out_of_memory and len(self._at(one.place)) > 1:
                 one.place.room.too_little()
             return outcome
         if not one.settled and one.place.memory is not None:
@@ -204,5 +204,5 @@ class Interleaved:
             prepare(*one.job)
         return one.place.memory.held()
 
-    def _others(self, one: _Running) -> list[_Running]:
-        return [other for other in self._running.values() if other is not one]
+    def _at(self, place: Place) -> list[_Running]:
+        return [one for one in self._running.values() if one.place is place]

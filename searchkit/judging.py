@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from searchkit import plugins
 from searchkit.errors import SearchkitError
+from searchkit.executors import n_processes
 from searchkit.fingerprint import fingerprint
 from searchkit.problem import Problem
 from searchkit.screening import Kept, Screen
@@ -77,11 +76,12 @@ def _scoring_workers(task: Task, proxies: Sequence[Any], device: str, executor: 
     from searchkit.devices import resolve_device
     from searchkit.scoring_jobs import can_be_sent
 
-    if isinstance(executor, bool) or not isinstance(executor, int | np.integer) or executor < 2:
+    n = n_processes(executor)
+    if n is None or n < 2:
         return None
     if resolve_device(device).type != "cpu" or not can_be_sent(task.space, *proxies):
         return None
-    return int(executor)
+    return n
 
 
 def open_screen(

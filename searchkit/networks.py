@@ -13,7 +13,6 @@ from searchkit import plugins
 from searchkit.arrays import is_npz
 from searchkit.attempt import Evaluate
 from searchkit.data import Data, load_data
-from searchkit.devices import devices_of
 from searchkit.errors import DataError, SearchkitError, SpaceError
 from searchkit.evaluation import CostMeter, Scoring, Training, at_rung, load_weights, weights_path
 from searchkit.fingerprint import fingerprint
@@ -42,20 +41,19 @@ def network_task(
     data: Any,
     objectives: Any,
     constraints: Any,
-    device: str,
+    where: str,
+    there: str,
     seed: int,
     epochs: int | None,
     time_limit: float | None,
     verify: int = 0,
     ladder: Any = None,
-    elsewhere: bool = False,
 ) -> Task:
     """Everything about a search over networks but where it is kept; see :func:`searchkit.run`.
 
     Args:
-        elsewhere: whether trainings are done on other machines.
+        where, there: the device of this process and that of the trainings, see :func:`searchkit.devices.devices_of`.
     """
-    where, there = devices_of(device, elsewhere)
     space = None if space is None else read_space(space)
     if objectives is None:
         task = task_of(_names(constraints)) or (data.task if isinstance(data, Data) else "classification")

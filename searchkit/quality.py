@@ -30,12 +30,16 @@ def answers(
     network: nn.Module, split: Split, data: Data, device: torch.device, memory_format: torch.memory_format
 ) -> Iterator[Answers]:
     """``(outputs, y)``, batch by batch, each computed when it is asked for."""
-    size = max(1, min(SCORE_BATCH, SCORE_PIXELS // max(1, math.prod(data.input_shape[-2:]))))
-    for x, y in in_order(split, size, Normaliser(data, device), device):
+    for x, y in in_order(split, score_batch(data), Normaliser(data, device), device):
         placed = x.contiguous(memory_format=memory_format) if x.ndim == 4 else x
         with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
             outputs = network(placed)
         yield outputs, y
+
+
+def score_batch(data: Data) -> int:
+    """Examples that are scored at a time: fewer of large images."""
+    return max(1, min(SCORE_BATCH, SCORE_PIXELS // max(1, math.prod(data.input_shape[-2:]))))
 
 
 def scores_of(found: Sequence[Answers], data: Data) -> dict[str, float]:

@@ -125,12 +125,9 @@ def score(network: nn.Module, split: Split, data: Data, device: str | torch.devi
         if where.type == "cpu":
             stack.enter_context(one_thread())
         _place(network, where)
-        return _scores(network, split, data, where)["accuracy" if data.task == "classification" else "r2"]
-
-
-def _scores(network: nn.Module, split: Split, data: Data, device: torch.device) -> dict[str, float]:
-    network.eval()
-    return scores(network, split, data, device, _memory_format(device))
+        network.eval()
+        found = scores(network, split, data, where, _memory_format(where))
+        return found["accuracy" if data.task == "classification" else "r2"]
 
 
 @dataclass(frozen=True)

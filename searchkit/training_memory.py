@@ -32,7 +32,7 @@ from searchkit.data import Data, Split
 from searchkit.half_precision import HalfPrecision
 from searchkit.live_memory import LiveMemory
 from searchkit.losses import loss_of
-from searchkit.quality import SCORE_BATCH, SCORE_PIXELS
+from searchkit.quality import score_batch
 from searchkit.recipe import Recipe
 from searchkit.shapes import no_gradients, shape_only
 from searchkit.space import NetworkSpace
@@ -89,7 +89,7 @@ def _peak_by_shape(network: nn.Module, data: Data, recipe: Recipe, autocast: boo
     step = _step(network, data, recipe, _META, HalfPrecision() if autocast else contextlib.nullcontext())
     if not len(data.val):
         return max(step)
-    size = min(_score_size(data), len(data.val))
+    size = min(score_batch(data), len(data.val))
     return max(*step, *_scoring(network, data, size, _META, HalfPrecision() if autocast else None))
 
 
@@ -102,7 +102,7 @@ def _peak_by_small_batches(network: nn.Module, data: Data, recipe: Recipe, autoc
     peak = _extrapolated(steps, min(recipe.batch_size, len(data.train)))
     if len(data.val):
         scorings = [_scoring(network, part, len(part.val), _CPU, precision() if autocast else None) for part in few]
-        peak = max(peak, _extrapolated(scorings, min(_score_size(data), len(data.val))))
+        peak = max(peak, _extrapolated(scorings, min(score_batch(data), len(data.val))))
     return peak
 
 
@@ -178,10 +178,6 @@ def _own(batches: TrainBatches | TableBatches) -> list[torch.Tensor]:
 
 def _total(tensors: Sequence[torch.Tensor]) -> int:
     return sum(tensor.untyped_storage().nbytes() for tensor in tensors)
-
-
-def _score_size(data: Data) -> int:
-    return max(1, min(SCORE_BATCH, SCORE_PIXELS // max(1, math.prod(data.input_shape[-2:]))))
 
 
 def _bare(data: Data) -> Data:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -274,6 +275,13 @@ def marked(n: int, side: int, augment: Augment) -> Data:
     return load_data((x, np.arange(n) % 2), augment=augment)
 
 
+def epoch_of(batches: TrainBatches) -> Iterator[tuple[Tensor, Tensor]]:
+    """The batches of a new epoch, as a training's steps take them."""
+    batches.shuffle()
+    for start in range(0, batches.n_batches * batches.batch_size, batches.batch_size):
+        yield batches.batch(slice(start, start + batches.batch_size))
+
+
 def test_an_epoch_shows_each_example_once_and_another_epoch_another_order() -> None:
     data = marked(100, 8, "none")
     batches = TrainBatches(data, 10, CPU, torch.Generator().manual_seed(0))
@@ -282,7 +290,9 @@ def test_an_epoch_shows_each_example_once_and_another_epoch_another_order() -> N
     orders = []
     for _ in range(2):
         seen = [
-            (image.numpy().tobytes(), int(label)) for x, y in batches.epoch() for image, label in zip(x, y, strict=True)
+            (image.numpy().tobytes(), int(label))
+            for x, y in epoch_of(batches)
+            for image, label in zip(x, y, strict=True)
         ]
         assert all(label_of[image] == label for image, label in seen)
         assert set(Counter(image for image, _ in seen).values()) == {1}
@@ -293,7 +303,7 @@ def test_an_epoch_shows_each_example_once_and_another_epoch_another_order() -> N
 
 def test_the_incomplete_last_batch_is_dropped() -> None:
     batches = TrainBatches(marked(100, 8, "none"), 16, CPU, torch.Generator().manual_seed(0))
-    assert [len(y) for _, y in batches.epoch()] == [16, 16, 16]  # of 60
+    assert [len(y) for _, y in epoch_of(batches)] == [16, 16, 16]  # of 60
 
 
 def test_normalised_images_have_mean_zero_and_deviation_one() -> None:
@@ -306,7 +316,7 @@ def test_normalised_images_have_mean_zero_and_deviation_one() -> None:
 def test_shifts_reach_every_place_within_an_eighth_and_never_further() -> None:
     data = marked(300, 16, "shift")
     places = set()
-    for x, _ in TrainBatches(data, 20, CPU, torch.Generator().manual_seed(0)).epoch():
+    for x, _ in epoch_of(TrainBatches(data, 20, CPU, torch.Generator().manual_seed(0))):
         assert x.shape == (20, 1, 16, 16)
         places |= {divmod(int(at), 16) for at in x.flatten(1).argmax(1)}
     assert places == {(row, column) for row in range(6, 11) for column in range(6, 11)}
@@ -322,7 +332,7 @@ def test_a_shifted_image_is_the_image_with_black_where_it_left() -> None:
         for column in range(3)
         for i in range(len(padded))
     }
-    for x, _ in TrainBatches(data, 24, CPU, torch.Generator().manual_seed(0)).epoch():
+    for x, _ in epoch_of(TrainBatches(data, 24, CPU, torch.Generator().manual_seed(0))):
         assert {image.numpy().tobytes() for image in x} <= allowed
 
 
@@ -332,7 +342,7 @@ def test_about_half_of_natural_images_are_mirrored_and_no_others_are() -> None:
         x[:, :, 3] = 200  # the bright column comes to the right half where the image is mirrored
         x[:, 0, 0] = np.arange(1000) % 7
         data = load_data((x, np.arange(1000) % 2), augment=augment)  # type: ignore[arg-type]
-        epoch = TrainBatches(data, 100, CPU, torch.Generator().manual_seed(0)).epoch()
+        epoch = epoch_of(TrainBatches(data, 100, CPU, torch.Generator().manual_seed(0)))
         mirrored = torch.cat([batch.mean(dim=(1, 2)).argmax(1) > 7 for batch, _ in epoch])
         assert least <= mirrored.float().mean().item() <= most
 

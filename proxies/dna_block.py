@@ -20,7 +20,7 @@ from torch.nn import functional
 from searchkit.additive import blocks_of
 from searchkit.batches import Normaliser
 from searchkit.data import Data
-from searchkit.devices import one_thread, resolve_device
+from searchkit.devices import memory_format, one_thread, placed, resolve_device
 from searchkit.proxies.dna_rating import finished, rate, rating, relative_error, walk
 from searchkit.proxies.dna_setting import DNASetting
 from searchkit.proxies.dna_teacher import Lesson
@@ -72,7 +72,7 @@ class BlockTask:
             return nn.Sequential(nn.Conv2d(channels, y.shape[1], 1), nn.ReLU() if positive else nn.Identity())
 
         net = supernet(self.space, blocks, part, fed, ending, self.seed + number)
-        net = net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        net = net.to(device, memory_format=memory_format(device))  # type: ignore[call-overload]
 
         def loss(rows: Tensor, path: Codes) -> Tensor:
             return functional.mse_loss(net(x[rows], path), y[rows])
@@ -135,7 +135,7 @@ class Shown:
 
         def some(x: Tensor, n: int) -> Tensor:
             rows = torch.from_numpy(rng.permutation(len(x))[: min(n, most)])
-            return normalise(x[rows].to(device)).contiguous(memory_format=torch.channels_last)
+            return placed(normalise(x[rows].to(device)), device)
 
         self.train = some(data.train.x, setting.images)
         self.val = some(data.val.x, setting.rated)
@@ -147,5 +147,5 @@ class Shown:
             maps = lesson.maps(images[start : start + 256])
             wanted.append(maps[block])
             fed.append(maps[block - 1])
-        x = images if block == 0 else torch.cat(fed).contiguous(memory_format=torch.channels_last)
-        return x, torch.cat(wanted).contiguous(memory_format=torch.channels_last)
+        x = images if block == 0 else placed(torch.cat(fed), self.device)
+        return x, placed(torch.cat(wanted), self.device)

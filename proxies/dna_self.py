@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from searchkit.devices import one_thread, resolve_device
+from searchkit.devices import memory_format, one_thread, resolve_device
 from searchkit.errors import ProxyError
 from searchkit.proxies.block_ratings import BlockRatings, Rated
 from searchkit.proxies.dna_block import Shown, n_rated, n_stored
@@ -85,7 +85,7 @@ class DNASelf(BlockRatings):
 
         net = supernet(self.space, self.blocks, part, fed, projector, self.seed + number)
         twins = Twins(net, dimension, self.seed + number)
-        twins.to(images.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        twins.to(images.device, memory_format=memory_format(images.device))  # type: ignore[call-overload]
         shift = max(1, round(self.space.input_shape[1] / part.nodes[0].input_shape[1]))  # one pixel of what it is fed
         flip = self.data.augment == "crop-flip"
 

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from searchkit.devices import placed
+
 CONTRAST, BRIGHTNESS, NOISE = 0.4, 0.4, 0.1  # of normalised images: half ranges, and a deviation
 
 
@@ -42,4 +44,4 @@ def _lit(x: Tensor) -> Tensor:
     contrast = 1 + CONTRAST * (2 * torch.rand(n, 1, 1, 1, device=x.device) - 1)
     brightness = BRIGHTNESS * (2 * torch.rand(n, c, 1, 1, device=x.device) - 1)
     lit = x * contrast + brightness + NOISE * torch.randn(x.shape, device=x.device)
-    return lit.contiguous(memory_format=torch.channels_last)
+    return placed(lit, x.device)

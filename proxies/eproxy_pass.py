@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from searchkit.captured import Capture
+from searchkit.devices import memory_format
 from searchkit.errors import CandidateError
 from searchkit.passes import Built
 from searchkit.passes_features import stage_maps
@@ -100,7 +101,7 @@ def _heads(maps: list[Tensor], setting: EproxySetting, built: Built) -> nn.Modul
         _head(m.shape[1], branch, setting, built.inputs, i)
         for i, (m, branch) in enumerate(zip(maps, setting.branches, strict=False))
     ]
-    return nn.ModuleList(heads).to(built.device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+    return nn.ModuleList(heads).to(built.device, memory_format=memory_format(built.device))  # type: ignore[call-overload,no-any-return]
 
 
 def _head(n_in: int, branch: Branch, setting: EproxySetting, inputs: Inputs, position: int) -> nn.Module:

@@ -28,7 +28,7 @@ def target(branch: Branch, position: int, setting: EproxySetting, inputs: Inputs
             total += _random_features(inputs.augmented(setting.batch).cpu(), shape, generator)
         else:
             total += waves(shape, *FREQUENCIES[family], generator)
-    return (total * branch.level).contiguous(memory_format=torch.channels_last)
+    return total * branch.level
 
 
 def waves(shape: tuple[int, ...], lowest: float, highest: float, generator: torch.Generator) -> Tensor:

@@ -10,6 +10,7 @@ import torch
 from torch.nn import functional
 
 from searchkit.data import Data, Split
+from searchkit.devices import placed
 
 
 class Normaliser:
@@ -21,7 +22,7 @@ class Normaliser:
         self.scale = 1.0 / torch.tensor(data.std, device=device).view(shape)
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        return (x.float() - self.mean) * self.scale
+        return (placed(x, x.device).float() - self.mean) * self.scale
 
 
 def targets(data: Data, y: torch.Tensor) -> torch.Tensor:

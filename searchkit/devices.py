@@ -98,6 +98,40 @@ def is_device_taken(error: BaseException) -> bool:
     return _says(error, _TAKEN)
 
 
+def memory_format(device: torch.device) -> torch.memory_format:
+    """How networks, pictures and maps of rank 4 lie in memory on a device: channels last where that is safe.
+
+    Channels last is quicker: on a card; on a CPU with AVX-512 a training by a tenth to a fifth, proxies by a third.
+    """
+    safe = device.type == "cuda" or channels_last_is_safe()  # the meta device stands for the CPU
+    return torch.channels_last if safe else torch.contiguous_format
+
+
+def channels_last_is_safe() -> bool:
+    """Whether this process may convolve tensors that lie channels last on the CPU: where torch uses AVX-512.
+
+    Without AVX-512, torch 2.13 and 2.14 write beyond their buffers in the backward pass of a 1x1 convolution of stride
+    2 with 2 to 7 input channels, and the process dies; ``ONEDNN_MAX_CPU_ISA=AVX2`` shows it on every x86 CPU. With
+    AVX-512, 9,300 convolutions of other kernels, strides and sizes passed glibc's malloc checks as well.
+    """
+    allowed = os.environ.get("ONEDNN_MAX_CPU_ISA") or os.environ.get("DNNL_MAX_CPU_ISA") or "ALL"
+    restricted = not re.search("AVX512|AVX10|ALL|DEFAULT", allowed.upper())
+    return "AVX512" in torch.backends.cpu.get_cpu_capability() and not restricted
+
+
+def placed(x: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """A tensor on a device, of rank 4 in the device's memory format."""
+    x = x.to(device)
+    if x.ndim != 4:
+        return x
+    if memory_format(device) is torch.channels_last:
+        return x.contiguous(memory_format=torch.channels_last)
+    _, c, h, w = x.shape
+    if x.stride() == (c * h * w, h * w, w, 1):
+        return x
+    return x.clone(memory_format=torch.contiguous_format)  # contiguous() leaves strides that torch takes for either
+
+
 @contextmanager
 def device_errors(device: torch.device) -> Iterator[None]:
     """What is raised inside because the device is gone comes out as a DeviceGoneError; the rest as it is.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -130,6 +131,6 @@ class Ledger:
 
 def _in_common(failures: Sequence[Trial]) -> str:
     """What to do where they all failed in the same way, as far as that is known."""
-    if all("out of memory" in (trial.reason or "") for trial in failures):
+    if all(re.search(r"out of memory(?!\?)", trial.reason or "") for trial in failures):
         return "None fits into the memory of the device: take a narrower space or smaller images, or a larger device. "
     return ""

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from searchkit.costs import space_counts
-from searchkit.devices import device_errors
+from searchkit.devices import device_errors, memory_format
 from searchkit.errors import DeviceGoneError
 from searchkit.passes_inputs import Inputs
 from searchkit.proxy import Pass
@@ -66,7 +66,7 @@ def build(space: NetworkSpace, code: Codes, inputs: Inputs, seed: int) -> Built:
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(own)
         network = space.build(code)
-    network.to(inputs.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network.to(inputs.device, memory_format=memory_format(inputs.device))  # type: ignore[call-overload]
 
     def counts() -> dict[str, float]:
         return {name: float(column[0]) for name, column in space_counts(space, code[None]).items()}

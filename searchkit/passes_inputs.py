@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from searchkit.batches import Normaliser, targets
 from searchkit.data import Data
+from searchkit.devices import placed
 from searchkit.errors import CandidateError
 
 
@@ -53,18 +54,17 @@ class Inputs:
         return self._keep("augmented" if self.data else "noise", batch, 0)[0]
 
     def signs(self, shape: tuple[int, ...]) -> Tensor:
-        """Random +1 and -1; of a 4-D shape channels last: drawing them anew took longer than the pass they serve."""
+        """Random +1 and -1, kept: drawing them anew took longer than the pass they serve."""
 
         def draw() -> Tensor:
-            drawn = torch.randint(0, 2, shape, generator=self.generator(*shape)).mul_(2).sub_(1).to(torch.float32)
-            return drawn.contiguous(memory_format=torch.channels_last) if drawn.ndim == 4 else drawn
+            return torch.randint(0, 2, shape, generator=self.generator(*shape)).mul_(2).sub_(1).to(torch.float32)
 
         return self.once(("signs", shape), draw)
 
     def once(self, key: Hashable, make: Callable[[], Tensor]) -> Tensor:
         """A tensor that is the same for every network, on the device: made the first time it is asked for."""
         if key not in self._made:
-            self._made[key] = make().to(self.device)
+            self._made[key] = placed(make(), self.device)
         return self._made[key]
 
     def generator(self, *stream: int) -> torch.Generator:
@@ -75,9 +75,7 @@ class Inputs:
         key = (kind, batch, index)
         if key not in self._kept:
             x, y = self._draw(*key)
-            if x.ndim == 4:
-                x = x.contiguous(memory_format=torch.channels_last)
-            self._kept[key] = (x.to(self.device), y.to(self.device))
+            self._kept[key] = (placed(x, self.device), y.to(self.device))
         return self._kept[key]
 
     def _draw(self, kind: str, batch: int, index: int) -> tuple[Tensor, Tensor]:

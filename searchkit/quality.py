@@ -19,21 +19,16 @@ SCORE_BATCH = 512  # images, of up to 90x90 pixels
 SCORE_PIXELS = 2**22  # and so many pixels, or features, of larger ones
 
 
-def scores(
-    network: nn.Module, split: Split, data: Data, device: torch.device, memory_format: torch.memory_format
-) -> dict[str, float]:
+def scores(network: nn.Module, split: Split, data: Data, device: torch.device) -> dict[str, float]:
     """The scores of a network in eval mode, which is on the device; see :func:`scores_of`."""
-    return scores_of(list(answers(network, split, data, device, memory_format)), data)
+    return scores_of(list(answers(network, split, data, device)), data)
 
 
-def answers(
-    network: nn.Module, split: Split, data: Data, device: torch.device, memory_format: torch.memory_format
-) -> Iterator[Answers]:
+def answers(network: nn.Module, split: Split, data: Data, device: torch.device) -> Iterator[Answers]:
     """``(outputs, y)``, batch by batch, each computed when it is asked for."""
     for x, y in in_order(split, score_batch(data), Normaliser(data, device), device):
-        placed = x.contiguous(memory_format=memory_format) if x.ndim == 4 else x
         with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-            outputs = network(placed)
+            outputs = network(x)
         yield outputs, y
 
 

@@ -17,7 +17,7 @@ from torch import nn
 from searchkit.captured import Capture, captured
 from searchkit.courses import Course, finish
 from searchkit.data import Data, Split
-from searchkit.devices import device_errors, one_thread, resolve_device
+from searchkit.devices import device_errors, memory_format, one_thread, resolve_device
 from searchkit.errors import CandidateError, DataError, OutOfMemoryError, TimeLimitError, is_out_of_memory
 from searchkit.quality import Answers, answers, scores, scores_of
 from searchkit.recipe import Recipe
@@ -126,7 +126,7 @@ def score(network: nn.Module, split: Split, data: Data, device: str | torch.devi
             stack.enter_context(one_thread())
         _place(network, where)
         network.eval()
-        found = scores(network, split, data, where, _memory_format(where))
+        found = scores(network, split, data, where)
         return found["accuracy" if data.task == "classification" else "r2"]
 
 
@@ -191,7 +191,7 @@ def _epoch(steps: Steps, turns: Turns, clock: _Clock, epoch: int, epochs: int) -
 def _scored(network: nn.Module, data: Data, turns: Turns) -> Course[dict[str, float]]:
     """Scores on the validation part; a batch is a turn, since each is launched from Python while others wait."""
     network.eval()
-    parts = answers(network, data.val, data, turns.device, _memory_format(turns.device))
+    parts = answers(network, data.val, data, turns.device)
     found: list[Answers] = []
     while True:
         with turns.turn():
@@ -202,14 +202,8 @@ def _scored(network: nn.Module, data: Data, turns: Turns) -> Course[dict[str, fl
         yield None
 
 
-def _memory_format(device: torch.device) -> torch.memory_format:
-    # On a CPU the layout did not matter: 42.8 and 40.3 ms a step for six 3x3 edges, 16 channels, 8x8, batch 128;
-    # 29.2 and 29.9 for two; 0.13 s and 0.13 s a step at 32x32 (torch 2.13, one thread of an EPYC).
-    return torch.channels_last if device.type == "cuda" else torch.contiguous_format
-
-
 def _place(network: nn.Module, device: torch.device) -> None:
-    network.to(device, memory_format=_memory_format(device))  # type: ignore[call-overload]
+    network.to(device, memory_format=memory_format(device))  # type: ignore[call-overload]
 
 
 def _bring_home(network: nn.Module) -> None:
@@ -217,6 +211,6 @@ def _bring_home(network: nn.Module) -> None:
     on_gpu = any(p.is_cuda for p in network.parameters())
     network.zero_grad(set_to_none=True)
     network.eval()
-    _place(network, torch.device("cpu"))
+    network.to("cpu", memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     if on_gpu:
         torch.cuda.empty_cache()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
 import shutil
 import signal
 import tempfile
@@ -119,7 +120,7 @@ class Workers:
             return self._start().submit(_work, job).result()
         except BrokenExecutor as error:
             self.close()
-            return Outcome(reason="its worker process died (out of memory?)", traceback=str(error))
+            return Outcome(reason=how_it_died(error), traceback=_exit_codes(error))
 
     def _start(self) -> Executor:
         if self._pool is None:
@@ -136,6 +137,20 @@ class Workers:
                 env=threads,
             )
         return self._pool
+
+
+def how_it_died(error: BrokenExecutor) -> str:
+    """The end of a worker process in words, from the signals that loky tells."""
+    signals = re.findall(r"SIG[A-Z0-9]+", str(error))
+    crashes = sorted({name for name in signals if name in ("SIGSEGV", "SIGABRT", "SIGBUS", "SIGILL", "SIGFPE")})
+    if crashes:
+        return f"its worker process crashed in native code ({', '.join(crashes)})"
+    return "its worker process was killed (out of memory?)" if "SIGKILL" in signals else "its worker process died"
+
+
+def _exit_codes(error: BrokenExecutor) -> str | None:
+    """loky's line of them; what else it says is a guess at the cause."""
+    return next((line for line in str(error).splitlines() if "exit codes" in line), None)
 
 
 def _prepare(packed: bytes, driver: int, cards: Sequence[str] = (), places: Path | None = None) -> None:

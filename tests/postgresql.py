@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -40,7 +42,7 @@ def postgresql() -> Iterator[str]:
             port = free.getsockname()[1]
         command = [binaries / "postgres", "-D", data, "-p", str(port), "-k", folder, "-F", "-c", "shared_buffers=16MB"]
         with open(log, "w") as output:
-            server = subprocess.Popen(command, **quiet | {"stdout": output})
+            server = subprocess.Popen(command, preexec_fn=_end_with_the_tests, **quiet | {"stdout": output})
         try:
             url = f"postgresql://tests@127.0.0.1:{port}/postgres"
             _wait(psycopg, url, server, log)
@@ -50,6 +52,13 @@ def postgresql() -> Iterator[str]:
             server.wait(30)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _end_with_the_tests() -> None:
+    """Runs in the server's process before it begins: it ends with the process that started it, however that ends."""
+    if sys.platform == "linux":
+        parent_death_signal = 1  # prctl(2)
+        ctypes.CDLL(None).prctl(parent_death_signal, signal.SIGQUIT)
 
 
 def _binaries() -> Path | None:

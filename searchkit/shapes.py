@@ -50,6 +50,8 @@ def run(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
             return _batch_norm(*args)
         if func is aten.native_batch_norm_backward.default:
             return _batch_norm_backward(*args)
+        if func is aten.convolution.default:
+            return _convolution(*args, **kwargs)
     return func(*args, **kwargs)
 
 
@@ -80,6 +82,14 @@ def _like(x: Tensor) -> Tensor:
     if x.is_contiguous() or x.is_contiguous(memory_format=torch.channels_last):
         return x.new_empty_strided(x.shape, x.stride())
     return torch.empty_like(x)
+
+
+def _convolution(x: Tensor, weight: Tensor, *others: Any) -> Tensor:
+    """The output lies as on real devices: channels last where input or weight do."""
+    out: Tensor = aten.convolution.default(x, weight, *others)
+    if out.ndim == 4 and torch.channels_last in map(torch._prims_common.suggest_memory_format, (x, weight)):
+        return torch.empty_like(out, memory_format=torch.channels_last)
+    return out
 
 
 def _alike(a: Tensor, b: Tensor) -> bool:

@@ -8,7 +8,7 @@ import platform
 import numpy as np
 import torch
 
-from searchkit.latency import cpu_name
+from searchkit.costs.latency import cpu_name
 
 
 def describe() -> str:

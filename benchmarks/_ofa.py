@@ -6,17 +6,10 @@ import functools
 
 from _tables import DATA, table
 
-from searchkit.additive import Additive
-from searchkit.benchmarks.ofa import (
-    LATENCIES,
-    PREDICTOR,
-    RESOLUTIONS,
-    Surrogate,
-    fixed_keys,
-    layer_keys,
-    ofa_space,
-)
-from searchkit.space import Codes, Floats, NetworkSpace
+from searchkit.benchmarks.ofa import LATENCIES, PREDICTOR, RESOLUTIONS, Surrogate, fixed_keys, layer_keys, ofa_space
+from searchkit.blocks.additive import Additive
+from searchkit.space import NetworkSpace
+from searchkit.types import Codes, Floats
 
 __all__ = ["RESOLUTIONS", "accuracy", "additive_latency", "fixed_keys", "latency_ms", "layer_keys", "ofa_space"]
 

@@ -18,11 +18,12 @@ import pandas as pd
 
 from searchkit.benchmarks import load
 from searchkit.benchmarks.tables import CELLS, LAYERS, read_cells, read_layers
-from searchkit.data import Data, load_data
-from searchkit.scoring import Scorer
-from searchkit.space import Codes, Floats, NetworkSpace, keys
+from searchkit.data.data import Data, load_data
+from searchkit.scoring.scorer import Scorer
+from searchkit.space import NetworkSpace, keys
 from searchkit.spaces.macro import macro
 from searchkit.spaces.nas_bench_201 import nas_bench_201
+from searchkit.types import Codes, Floats
 
 DATA = Path(os.environ.get("SEARCHKIT_DATA") or Path(__file__).parents[2] / "shared" / "data")
 CACHE = Path(os.environ.get("SEARCHKIT_CACHE") or Path.home() / ".cache" / "searchkit-benchmarks")

@@ -24,23 +24,24 @@ from scipy.stats import spearmanr
 from solve import programmes
 from torch import nn
 
-from searchkit.additive import blocks_of, read_additive
-from searchkit.additive_fit import fit_blocks
-from searchkit.cost_tables import measure_latency
-from searchkit.costs import space_counts
-from searchkit.exact import front
+from searchkit.blocks.additive import blocks_of, read_additive
+from searchkit.blocks.cost_tables import measure_latency
+from searchkit.blocks.exact import front
+from searchkit.blocks.fit import fit_blocks
+from searchkit.blocks.solve import Limit, solve
+from searchkit.costs.counts import space_counts
 from searchkit.proxies.block_ratings import BlockRatings
 from searchkit.proxies.dna import DNA
 from searchkit.proxies.dna_plus import dna_plus
 from searchkit.proxies.dna_rating import finished, rate, rating, recalibrated, relative_error
 from searchkit.proxies.dna_self import DNASelf
 from searchkit.proxies.supernet import Supernet, parts_of, supernet
-from searchkit.solve import Limit, solve
-from searchkit.space import Codes, Floats, NetworkSpace
+from searchkit.space import NetworkSpace
 from searchkit.spaces.cell_form import live_edges
 from searchkit.spaces.macro import macro
 from searchkit.spaces.mobilenet import mobilenet
 from searchkit.spaces.nas_bench_201 import nas_bench_201
+from searchkit.types import Codes, Floats
 
 DNA_WIDTH = 8  # of the networks of NAS-Bench-Macro that are trained as supernets; published: 32
 

@@ -17,10 +17,10 @@ from _machine import describe
 from _tables import CACHE, Table, cells, images, scored
 from scipy.stats import spearmanr
 
-from searchkit.data import Data
+from searchkit.data.data import Data
 from searchkit.proxies.dps import DPS
-from searchkit.scoring import Scorer
-from searchkit.space import Floats
+from searchkit.scoring.scorer import Scorer
+from searchkit.types import Floats
 
 LABELS = 20
 

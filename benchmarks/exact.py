@@ -15,8 +15,8 @@ from _machine import describe
 from _tables import layers
 
 import searchkit
-from searchkit.additive import read_additive
-from searchkit.exact import front
+from searchkit.blocks.additive import read_additive
+from searchkit.blocks.exact import front
 from searchkit.space import keys
 
 BUDGET = 40

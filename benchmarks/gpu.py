@@ -30,9 +30,9 @@ from gpu_signals import eproxy_part, signals_part
 from gpu_training import training_part
 from gpu_ways import ways_part
 
-from searchkit.devices import resolve_device
 from searchkit.errors import DeviceError
-from searchkit.interleaved import AT_ONCE
+from searchkit.execution.interleaved import AT_ONCE
+from searchkit.runtime.devices import resolve_device
 
 PARTS: dict[str, Callable[[Setting], None]] = {
     "training": training_part,

@@ -13,12 +13,12 @@ import torch
 from gpu_setting import Setting
 
 import searchkit
-from searchkit.card_runs import Precision
-from searchkit.data import Data, Split
-from searchkit.energy import energy
+from searchkit.costs.energy import energy
+from searchkit.costs.gpu_timing import Precision
+from searchkit.costs.latency import Latency, latency
+from searchkit.data.data import Data, Split
 from searchkit.errors import DeviceError, DeviceGoneError
-from searchkit.latency import Latency, latency
-from searchkit.trial import Trial
+from searchkit.problem.trial import Trial
 
 
 def latency_part(setting: Setting) -> None:

@@ -14,12 +14,13 @@ import numpy.typing as npt
 import torch
 from _machine import describe
 
-from searchkit.card_timing import on_events, timed
-from searchkit.cards import card_of
-from searchkit.data import Data, load_data
+from searchkit.costs.gpu_clock import on_events, timed
+from searchkit.data.data import Data, load_data
 from searchkit.errors import DataError
-from searchkit.space import Codes, NetworkSpace
+from searchkit.runtime.gpu_lock import card_of
+from searchkit.space import NetworkSpace
 from searchkit.spaces.nas_bench_201 import nas_bench_201
+from searchkit.types import Codes
 
 _PATTERNS = 8  # of a class of the drawn images
 _ALL = 40_000  # images of CIFAR-10 that are left to learn from

@@ -11,12 +11,12 @@ import torch
 from gpu_setting import Setting, seconds_of
 from scipy.stats import spearmanr
 
-from searchkit import scoring_pool
-from searchkit.passes_inputs import Inputs
 from searchkit.proxies.eproxy import DEFAULT
 from searchkit.proxies.eproxy_targets import target
-from searchkit.scoring import Scorer
-from searchkit.space import Codes, Floats
+from searchkit.scoring import pool as scoring_pool
+from searchkit.scoring.passes.inputs import Inputs
+from searchkit.scoring.scorer import Scorer
+from searchkit.types import Codes, Floats
 
 _EACH = 8  # networks that a worker scores at least, on the average
 

@@ -19,15 +19,16 @@ from gpu_folded import Stacked, fold_channels, stack
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from searchkit.batches import Normaliser, in_order, train_batches
-from searchkit.captured import Capture
-from searchkit.data import Data
-from searchkit.devices import one_thread
-from searchkit.losses import loss_of
-from searchkit.quality import SCORE_BATCH
-from searchkit.recipe import Recipe
-from searchkit.space import Bools, Codes, Floats, NetworkSpace
-from searchkit.training import one_cycle
+from searchkit.data.data import Data
+from searchkit.data.loader import Normaliser, in_order, train_batches
+from searchkit.runtime.cuda_graphs import Capture
+from searchkit.runtime.devices import one_thread
+from searchkit.space import NetworkSpace
+from searchkit.training.losses import loss_of
+from searchkit.training.recipe import Recipe
+from searchkit.training.scores import SCORE_BATCH
+from searchkit.training.train import one_cycle
+from searchkit.types import Bools, Codes, Floats
 
 
 def stacked_training(
@@ -40,15 +41,16 @@ def stacked_training(
 ) -> Floats:
     """Train k networks in place as one, by the recipe; they come back on the CPU, in eval mode.
 
-    Each has its own order and augmentation, from its own seed, as :func:`searchkit.training.train` would give it alone.
-    Dropout, where there is any, is drawn for all of them together from torch's own random state, and so is not.
+    Each has its own order and augmentation, from its own seed, as :func:`searchkit.training.train.train` would give it
+    alone. Dropout, where there is any, is drawn for all of them together from torch's own random state, and so is not.
 
     Args:
         networks: of equal :func:`topology`; the weights are as given.
         data: images.
         recipe: with SGD.
         seeds: one for each network.
-        capture: records one step, which is then repeated, see :func:`searchkit.captured.captured`; None: eager.
+        capture: records one step, which is then repeated, see :func:`searchkit.runtime.cuda_graphs.captured`; None:
+            eager.
 
     Returns:
         accuracies ``(k,)`` on the validation part, 0 to 1; NaN where a network diverged.

@@ -21,11 +21,11 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 
 import searchkit
-from searchkit.costs import space_counts
-from searchkit.data import Data, Split
-from searchkit.recipe import Recipe, recipe_for
-from searchkit.space import Codes, Floats
-from searchkit.training import build_seeded, one_cycle
+from searchkit.costs.counts import space_counts
+from searchkit.data.data import Data, Split
+from searchkit.training.recipe import Recipe, recipe_for
+from searchkit.training.train import build_seeded, one_cycle
+from searchkit.types import Codes, Floats
 
 
 def training_part(setting: Setting) -> None:

@@ -17,15 +17,15 @@ import torch
 from gpu_setting import Setting, wait
 from gpu_stacked import stacked_training
 
-from searchkit.captured import captured
-from searchkit.courses import Course, finish
 from searchkit.errors import OutOfMemoryError
-from searchkit.evaluation import Training
-from searchkit.executors import Pool, as_they_finish, open_executor
-from searchkit.interleaved import Interleaved, Place
-from searchkit.recipe import Recipe, recipe_for
-from searchkit.space import Codes, Floats
-from searchkit.training import build_seeded, course
+from searchkit.execution.executors import Pool, as_they_finish, open_executor
+from searchkit.execution.interleaved import Interleaved, Place
+from searchkit.runtime.cuda_graphs import captured
+from searchkit.training.courses import Course, finish
+from searchkit.training.evaluator import Training
+from searchkit.training.recipe import Recipe, recipe_for
+from searchkit.training.train import build_seeded, course
+from searchkit.types import Codes, Floats
 
 Way = Callable[[Codes], Floats]  # networks (n, d) -> accuracies (n,)
 

@@ -19,7 +19,7 @@ import numpy as np
 from _machine import describe
 
 import searchkit
-from searchkit.pareto import hypervolume
+from searchkit.problem.pareto import hypervolume
 
 LADDERS: dict[str, tuple[Any, float]] = {  # and how many candidates, over the budget
     "none": (None, 1),

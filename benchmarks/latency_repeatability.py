@@ -16,7 +16,7 @@ import torch
 from _machine import describe
 from torch import nn
 
-from searchkit.latency import Latency, latency
+from searchkit.costs.latency import Latency, latency
 from searchkit.spaces.macro import macro
 from searchkit.spaces.nas_bench_201 import nas_bench_201
 

@@ -31,9 +31,9 @@ from pymoo.optimize import minimize
 
 import searchkit
 from searchkit import Choice, Space
-from searchkit.observations import Observations
-from searchkit.pareto import hypervolume
-from searchkit.problem import Problem
+from searchkit.problem.observations import Observations
+from searchkit.problem.pareto import hypervolume
+from searchkit.problem.problem import Problem
 from searchkit.strategies.bo import BO
 from searchkit.strategies.nsga2 import NSGA2
 

@@ -19,12 +19,13 @@ from _tables import Table, cells, images, layers, scored
 from scipy.stats import spearmanr
 
 import searchkit
-from searchkit.aggregation import Reference
-from searchkit.judging import DEFAULT
-from searchkit.objectives import Goals, Objective
-from searchkit.observations import Observations
-from searchkit.signals import N_REFERENCE, Signals
-from searchkit.space import Codes, Floats, keys
+from searchkit.problem.objectives import Goals, Objective
+from searchkit.problem.observations import Observations
+from searchkit.proxy_layer.aggregation import Reference
+from searchkit.proxy_layer.setup import DEFAULT
+from searchkit.proxy_layer.signals import N_REFERENCE, Signals
+from searchkit.space import keys
+from searchkit.types import Codes, Floats
 
 GOALS = Goals((Objective("accuracy", "max"),), ())
 LABELS = (25, 50, 100)

@@ -21,12 +21,12 @@ from _machine import describe
 from _tables import Table, cells, images, layers, scored, table
 from scipy.stats import rankdata, spearmanr
 
-from searchkit.data import Data
-from searchkit.passes_inputs import Inputs
+from searchkit.data.data import Data
 from searchkit.proxies.eproxy import DEFAULT
 from searchkit.proxies.eproxy_targets import target
-from searchkit.scoring import Scorer
-from searchkit.space import Floats
+from searchkit.scoring.passes.inputs import Inputs
+from searchkit.scoring.scorer import Scorer
+from searchkit.types import Floats
 
 THIRTEEN = "nasbench201/nb201_13_proxies_cifar10.csv.gz"
 ZERO_COST = "nasbench201/nb201_zero_cost_cifar10.csv.gz"

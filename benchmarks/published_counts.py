@@ -13,10 +13,10 @@ import pandas as pd
 from _machine import describe
 from _tables import digits, table
 
-from searchkit.costs import space_counts
-from searchkit.space import Floats
+from searchkit.costs.counts import space_counts
 from searchkit.spaces.macro import macro
 from searchkit.spaces.nas_bench_201 import nas_bench_201, published_params
+from searchkit.types import Floats
 
 
 def main() -> None:

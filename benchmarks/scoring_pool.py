@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from _machine import describe
 
-from searchkit import scoring_pool
-from searchkit.networks import space_and_data
-from searchkit.scoring import Scorer
+from searchkit.scoring import pool as scoring_pool
+from searchkit.scoring.scorer import Scorer
+from searchkit.search.network_task import space_and_data
 
 SETS = {("eproxy",): 16, ("jacov", "naswot", "az_nas"): 160}  # proxies -> networks
 

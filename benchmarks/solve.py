@@ -13,8 +13,8 @@ from collections import Counter
 import numpy as np
 from _machine import describe
 
-from searchkit.additive import Additive, read_additive
-from searchkit.solve import Limit, solve
+from searchkit.blocks.additive import Additive, read_additive
+from searchkit.blocks.solve import Limit, solve
 
 SHAPES = ((10, 10), (20, 10), (20, 30))
 COSTS = ("of their own", "in the way")

@@ -14,10 +14,11 @@ from _machine import describe
 from gpu_stacked import stacked_training, topologies
 
 import searchkit
-from searchkit.data import load_data
-from searchkit.recipe import Recipe
-from searchkit.space import Codes, NetworkSpace
-from searchkit.training import build_seeded, train
+from searchkit.data.data import load_data
+from searchkit.space import NetworkSpace
+from searchkit.training.recipe import Recipe
+from searchkit.training.train import build_seeded, train
+from searchkit.types import Codes
 
 SPACES = ("nas-bench-201", "macro", "mobilenet")
 STACKED = 4

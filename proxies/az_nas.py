@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from searchkit.passes_count import CountPass
-from searchkit.passes_forward import Forward, ForwardRecording
-from searchkit.passes_transfer import equal, to_host
+from searchkit.runtime.transfer import equal, to_host
+from searchkit.scoring.passes.counts import CountPass
+from searchkit.scoring.passes.forward import Forward, ForwardRecording
 
 _EPSILON = 1e-6
 _UNTRAINABLE = -1 / _EPSILON + 2  # what a block gets that passes no gradient, and one that is the identity

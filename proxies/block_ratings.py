@@ -15,15 +15,16 @@ import numpy as np
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from searchkit.additive import Additive, blocks_of
-from searchkit.data import load_data
+from searchkit.blocks.additive import Additive, blocks_of
+from searchkit.data.data import load_data
 from searchkit.errors import ProxyError
-from searchkit.fingerprint import fingerprint
 from searchkit.proxies.dna_setting import DNASetting
 from searchkit.proxies.dna_training import OnEpoch
 from searchkit.proxies.supernet import parts_of
-from searchkit.proxy import Setting
-from searchkit.space import Codes, Floats, NetworkSpace, Space
+from searchkit.runtime.fingerprint import fingerprint
+from searchkit.scoring.protocols import Setting
+from searchkit.space import NetworkSpace, Space
+from searchkit.types import Codes, Floats
 
 FORMAT = 1
 Rated = tuple[Floats, float]  # (a,) ratings of a block's paths, lower is better, and the block's weight
@@ -37,7 +38,8 @@ class BlockRatings(ABC):
 
     Args:
         space: of networks; it names its nodes and the module of each (``searchkit.Node``).
-        data: as for :func:`searchkit.run`, or what the search gives to proxies (:class:`searchkit.proxy.Setting`).
+        data: as for :func:`searchkit.run`, or what the search gives to proxies
+            (:class:`searchkit.scoring.protocols.Setting`).
         setting: of the training.
         device, seed, executor: as for :func:`searchkit.run`.
         folder: where what is trained is kept; None: nowhere.
@@ -109,7 +111,7 @@ class BlockRatings(ABC):
 
     @property
     def losses(self) -> Additive:
-        """The ratings as an additive model over all blocks, to be minimised; :mod:`searchkit.exact` takes it.
+        """The ratings as an additive model over all blocks, to be minimised; :mod:`searchkit.blocks.exact` takes it.
 
         Choices that are no modules (a width of the whole network) have the value 0.
         """

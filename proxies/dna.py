@@ -15,13 +15,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from searchkit.devices import resolve_device
 from searchkit.errors import ProxyError
-from searchkit.executors import as_they_finish, open_executor
-from searchkit.fingerprint import fingerprint
+from searchkit.execution.executors import as_they_finish, open_executor
 from searchkit.proxies.block_ratings import BlockRatings, Rated
 from searchkit.proxies.dna_block import BlockTask
 from searchkit.proxies.dna_teacher import Lesson, plain_teacher, trained_teacher
+from searchkit.runtime.devices import resolve_device
+from searchkit.runtime.fingerprint import fingerprint
 from searchkit.space import Space
 
 

@@ -17,16 +17,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from searchkit.additive import blocks_of
-from searchkit.batches import Normaliser
-from searchkit.data import Data
-from searchkit.devices import memory_format, one_thread, placed, resolve_device
+from searchkit.blocks.additive import blocks_of
+from searchkit.data.data import Data
+from searchkit.data.loader import Normaliser
 from searchkit.proxies.dna_rating import finished, rate, rating, relative_error, walk
 from searchkit.proxies.dna_setting import DNASetting
 from searchkit.proxies.dna_teacher import Lesson
 from searchkit.proxies.dna_training import OnEpoch, train_block
 from searchkit.proxies.supernet import Part, Supernet, parts_of, supernet
-from searchkit.space import Codes, Floats, NetworkSpace
+from searchkit.runtime.devices import memory_format, one_thread, placed, resolve_device
+from searchkit.space import NetworkSpace
+from searchkit.types import Codes, Floats
 
 MEMORY = 2**30  # bytes of feature maps, of one block's input or output, that are kept of the images it learns from
 PATH_IMAGES = 300_000  # paths times images: a block of thousands of paths is rated on fewer images,

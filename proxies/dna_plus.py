@@ -12,14 +12,15 @@ from typing import Any
 
 from torch import nn
 
+from searchkit.blocks.solve import Limit, solve
 from searchkit.errors import ProxyError, SpaceError
-from searchkit.evaluation import narrower
 from searchkit.proxies.dna import DNA
 from searchkit.proxies.dna_setting import DNASetting
 from searchkit.proxies.dna_teacher import trained_teacher
-from searchkit.solve import Limit, solve
-from searchkit.space import Codes, NetworkSpace
-from searchkit.training import build_seeded, score
+from searchkit.space import NetworkSpace
+from searchkit.training.evaluator import narrower
+from searchkit.training.train import build_seeded, score
+from searchkit.types import Codes
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from searchkit.proxies.supernet import Supernet
-from searchkit.space import Codes, Floats
+from searchkit.types import Codes, Floats
 
 Pair = tuple[Tensor, Tensor]  # a stored batch, from which batch norms take statistics, and what is rated
 

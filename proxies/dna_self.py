@@ -22,7 +22,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from searchkit.devices import memory_format, one_thread, resolve_device
 from searchkit.errors import ProxyError
 from searchkit.proxies.block_ratings import BlockRatings, Rated
 from searchkit.proxies.dna_block import Shown, n_rated, n_stored
@@ -31,7 +30,8 @@ from searchkit.proxies.dna_setting import DNASetting
 from searchkit.proxies.dna_training import train_block
 from searchkit.proxies.dna_views import two_views
 from searchkit.proxies.supernet import Part, Supernet, supernet
-from searchkit.space import Codes
+from searchkit.runtime.devices import memory_format, one_thread, resolve_device
+from searchkit.types import Codes
 
 TARGETS = 2  # paths whose projections a step averages
 COLLAPSED = 0.1  # of the spread that independent directions have: below, all outputs are all but equal

@@ -13,15 +13,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from searchkit.data import Data
+from searchkit.data.data import Data
 from searchkit.errors import ProxyError
-from searchkit.evaluation import load_weights, save_weights
-from searchkit.passes_features import stage_maps
 from searchkit.proxies.dna_setting import DNASetting
 from searchkit.proxies.supernet import Part, Shape
-from searchkit.recipe import Recipe
+from searchkit.scoring.passes.feature_maps import stage_maps
 from searchkit.spaces.skeleton import outputs
-from searchkit.training import train
+from searchkit.training.evaluator import load_weights, save_weights
+from searchkit.training.recipe import Recipe
+from searchkit.training.train import train
 
 
 class PlainTeacher(nn.Module):

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from searchkit.cards import give_way, key_of
 from searchkit.errors import ProxyError
 from searchkit.proxies.dna_setting import DNASetting
 from searchkit.proxies.supernet import Part
-from searchkit.space import Bools, Codes
+from searchkit.runtime.gpu_lock import give_way, key_of
+from searchkit.types import Bools, Codes
 
 Step = Callable[[torch.Tensor, Codes], torch.Tensor]
 OnEpoch = Callable[[str, int, int, float], None]  # block, epochs done, epochs in all, mean loss

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from searchkit.devices import placed
+from searchkit.runtime.devices import placed
 
 CONTRAST, BRIGHTNESS, NOISE = 0.4, 0.4, 0.1  # of normalised images: half ranges, and a deviation
 

@@ -19,13 +19,14 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from searchkit.costs import space_counts
-from searchkit.data import Data
+from searchkit.costs.counts import space_counts
+from searchkit.data.data import Data
 from searchkit.errors import ProxyError
 from searchkit.proxies.eproxy import DEFAULT, Eproxy, EproxySetting
 from searchkit.proxies.eproxy_genome import distance, drawn, mutated
-from searchkit.scoring import Scorer
-from searchkit.space import Codes, Floats, NetworkSpace
+from searchkit.scoring.scorer import Scorer
+from searchkit.space import NetworkSpace
+from searchkit.types import Codes, Floats
 
 FAILED = -1.0  # fitness of a setting under which a network has no score
 
@@ -43,7 +44,7 @@ class DPS:
     """The discrete proxy search.
 
     Args:
-        space, data, device, seed: as for :class:`searchkit.scoring.Scorer`.
+        space, data, device, seed: as for :class:`searchkit.scoring.scorer.Scorer`.
         population, tournament, n_evaluations: of the ageing evolution; the published 40, 10 and 200.
         mutation: chance of each gene.
         n_bootstrap, quantile: fitness is this quantile of the rank correlation over so many bootstrap samples.

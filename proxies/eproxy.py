@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any, Self
 
 from searchkit.errors import CandidateError, ProxyError
-from searchkit.passes_count import CountPass
 from searchkit.proxies.eproxy_pass import EproxyPass
 from searchkit.proxies.eproxy_setting import Branch, EproxySetting
+from searchkit.scoring.passes.counts import CountPass
 
 __all__ = ["Branch", "Eproxy", "EproxySetting"]
 

@@ -11,17 +11,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from searchkit.captured import Capture
-from searchkit.devices import memory_format
 from searchkit.errors import CandidateError
-from searchkit.passes import Built
-from searchkit.passes_features import stage_maps
-from searchkit.passes_forward import weight_layers
-from searchkit.passes_inputs import Inputs
-from searchkit.passes_transfer import to_device
 from searchkit.proxies.eproxy_setting import Branch, EproxySetting
 from searchkit.proxies.eproxy_steps import last_errors, on_a_stream
 from searchkit.proxies.eproxy_targets import target
+from searchkit.runtime.cuda_graphs import Capture
+from searchkit.runtime.devices import memory_format
+from searchkit.runtime.transfer import to_device
+from searchkit.scoring.passes.feature_maps import stage_maps
+from searchkit.scoring.passes.forward import weight_layers
+from searchkit.scoring.passes.inputs import Inputs
+from searchkit.scoring.passes.passes import Built
 
 _HEAD, _BARRIER = 11, 12  # streams of random numbers
 
@@ -51,7 +51,7 @@ def regression_errors(setting: EproxySetting, built: Built, capture: Capture | N
     """The pass itself.
 
     Args:
-        capture: records a step, for it to be repeated; see :func:`searchkit.captured.captured`.
+        capture: records a step, for it to be repeated; see :func:`searchkit.runtime.cuda_graphs.captured`.
     """
     network = built.network
     draw_weights(network, setting.network_init, built.generator(3))

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from searchkit.captured import Capture, Work, captured, draws_elsewhere, recorded
+from searchkit.runtime.cuda_graphs import Capture, Work, captured, draws_elsewhere, recorded
 
 WORTH_IT = 3  # steps to come, for which recording one pays
 
@@ -36,7 +36,8 @@ def last_errors(
         errors: ``(k,)`` of what ``maps`` gave.
         optimiser: makes the optimiser, after the first errors.
         device: of all that.
-        capture: records a step, see :func:`searchkit.captured.captured`; None: every step is made from Python.
+        capture: records a step, see :func:`searchkit.runtime.cuda_graphs.captured`; None: every step is made from
+            Python.
     """
     if steps == 1:
         return _seen(maps, errors)

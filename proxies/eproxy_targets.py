@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from searchkit.passes_inputs import Inputs
 from searchkit.proxies.eproxy_setting import FAMILIES, Branch, EproxySetting
+from searchkit.scoring.passes.inputs import Inputs
 
 _TARGET = 13  # stream of random numbers
 FREQUENCIES = {"wave_l": (0.0, 0.125), "wave_m": (0.125, 0.35), "wave_h": (0.375, 0.4875)}  # cycles per pixel

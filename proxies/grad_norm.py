@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from searchkit.errors import CandidateError
-from searchkit.passes_forward import Forward, ForwardRecording
+from searchkit.scoring.passes.forward import Forward, ForwardRecording
 
 
 @dataclass(frozen=True)

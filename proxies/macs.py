@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from searchkit.costs import space_counts
+from searchkit.costs.counts import space_counts
 from searchkit.proxies.params import network_space
-from searchkit.space import Codes, Floats, Space
+from searchkit.space import Space
+from searchkit.types import Codes, Floats
 
 
 class MACs:

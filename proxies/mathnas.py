@@ -2,7 +2,7 @@
 
 Wang et al., MathNAS: If Blocks Have a Role in Mathematical Architecture Design, NeurIPS 2023 (arXiv 2311.04943). Block
 values come from a given table, from switching blocks in a few context networks (the paper's sections 3 and 4), or from
-whatever networks were evaluated (:mod:`searchkit.additive_fit`); in a search they follow every result and cost no
+whatever networks were evaluated (:mod:`searchkit.blocks.fit`); in a search they follow every result and cost no
 training of their own.
 """
 
@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 from scipy.stats import norm
 
-from searchkit.additive import Additive, Blocks, blocks_of, read_additive
-from searchkit.additive_fit import BlockFit, fit_blocks
-from searchkit.costs import space_counts
+from searchkit.blocks.additive import Additive, Blocks, blocks_of, read_additive
+from searchkit.blocks.fit import BlockFit, fit_blocks
+from searchkit.blocks.switching import switched, switched_codes
+from searchkit.costs.counts import space_counts
 from searchkit.errors import ProxyError
-from searchkit.ranks import values_of
-from searchkit.space import Codes, Floats, NetworkSpace, Space
-from searchkit.switching import switched, switched_codes
+from searchkit.problem.ranks import values_of
+from searchkit.space import NetworkSpace, Space
+from searchkit.types import Codes, Floats
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,7 +38,7 @@ class MathNAS:
     Args:
         space: of the candidates.
         table: block values that are known beforehand, higher is better: a list of values for each block of
-            :func:`searchkit.additive.blocks_of`, or an :class:`Additive`. What is evaluated corrects them.
+            :func:`searchkit.blocks.additive.blocks_of`, or an :class:`Additive`. What is evaluated corrects them.
 
     Raises:
         SpaceError: a table of another shape than the space's blocks, or with NaN.
@@ -136,7 +137,8 @@ class MathNAS:
 
     @property
     def losses(self) -> Additive:
-        """The block values as an additive model to be minimised, which :mod:`searchkit.exact` and ``solve`` take.
+        """The block values as an additive model to be minimised, which :mod:`searchkit.blocks.exact` and ``solve``
+        take.
 
         Raises:
             ProxyError: there are none.

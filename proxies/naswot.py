@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import torch
 
 from searchkit.errors import CandidateError
-from searchkit.passes_forward import Forward, ForwardRecording
-from searchkit.passes_transfer import to_host
+from searchkit.runtime.transfer import to_host
+from searchkit.scoring.passes.forward import Forward, ForwardRecording
 
 
 @dataclass(frozen=True)

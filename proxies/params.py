@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from searchkit.costs import space_counts
+from searchkit.costs.counts import space_counts
 from searchkit.errors import SearchkitError
-from searchkit.space import Codes, Floats, NetworkSpace, Space
+from searchkit.space import NetworkSpace, Space
+from searchkit.types import Codes, Floats
 
 
 class Params:

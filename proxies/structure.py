@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from searchkit.space import Codes, Floats, Space
-from searchkit.structure import structure
+from searchkit.space import Space
+from searchkit.surrogates.structure import structure
+from searchkit.types import Codes, Floats
 
 
 class Structure:
@@ -28,5 +29,5 @@ class Structure:
         self.names = tuple(f"structure_{i}" for i in range(structure(space, example).shape[1]))
 
     def score(self, codes: Codes) -> Floats:
-        """``(n, p)`` features; see :func:`searchkit.structure.structure`."""
+        """``(n, p)`` features; see :func:`searchkit.surrogates.structure.structure`."""
         return structure(self.space, codes)

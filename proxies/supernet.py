@@ -13,10 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from searchkit.additive import Blocks
+from searchkit.blocks.additive import Blocks
+from searchkit.blocks.modules import NodeModule, node_modules
 from searchkit.errors import ProxyError
-from searchkit.node_modules import NodeModule, node_modules
-from searchkit.space import Bools, Codes, NetworkSpace, Node
+from searchkit.space import NetworkSpace, Node
+from searchkit.types import Bools, Codes
 
 Shape = tuple[int, ...]
 Ending = Callable[[int], nn.Module]

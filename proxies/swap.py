@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from searchkit.errors import CandidateError, ProxyError
-from searchkit.passes_forward import Forward, ForwardRecording
-from searchkit.passes_signs import MOST_PATTERNS
+from searchkit.scoring.passes.activation_signs import MOST_PATTERNS
+from searchkit.scoring.passes.forward import Forward, ForwardRecording
 
 
 @dataclass(frozen=True)

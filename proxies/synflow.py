@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from searchkit.errors import CandidateError
-from searchkit.passes import Built
-from searchkit.passes_forward import weight_layers
+from searchkit.scoring.passes.forward import weight_layers
+from searchkit.scoring.passes.passes import Built
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,10 @@ import torch
 from torch import Tensor, nn
 
 from searchkit.errors import CandidateError
-from searchkit.passes import Built
-from searchkit.passes_features import stage_maps
-from searchkit.passes_forward import weight_layers
-from searchkit.passes_transfer import to_device
+from searchkit.runtime.transfer import to_device
+from searchkit.scoring.passes.feature_maps import stage_maps
+from searchkit.scoring.passes.forward import weight_layers
+from searchkit.scoring.passes.passes import Built
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 
 from searchkit.errors import CandidateError, ProxyError
-from searchkit.passes_forward import Forward, ForwardRecording
+from searchkit.scoring.passes.forward import Forward, ForwardRecording
 
 
 @dataclass(frozen=True)

@@ -13,22 +13,22 @@ from searchkit.plugins import load_space
 from searchkit.space import Choice, NetworkSpace, Node, Space
 
 if TYPE_CHECKING:
-    from searchkit.data import load_data
-    from searchkit.entry import run
-    from searchkit.metrics import Metric
+    from searchkit.api import run
+    from searchkit.costs.metrics import Metric
+    from searchkit.data.data import load_data
     from searchkit.rating import score
-    from searchkit.result import Result
-    from searchkit.studies import list_studies, load
+    from searchkit.results.result import Result
+    from searchkit.results.studies import list_studies, load
 
 __version__ = "0.1.0"
 
 _LATER = {
-    "Metric": "searchkit.metrics",
-    "Result": "searchkit.result",
-    "list_studies": "searchkit.studies",
-    "load": "searchkit.studies",
-    "load_data": "searchkit.data",
-    "run": "searchkit.entry",
+    "Metric": "searchkit.costs.metrics",
+    "Result": "searchkit.results.result",
+    "list_studies": "searchkit.results.studies",
+    "load": "searchkit.results.studies",
+    "load_data": "searchkit.data.data",
+    "run": "searchkit.api",
     "score": "searchkit.rating",
 }
 

@@ -10,7 +10,7 @@ from searchkit.errors import SearchkitError, UnknownNameError
 from searchkit.space import NetworkSpace
 
 if TYPE_CHECKING:
-    from searchkit.problem import Problem, Strategy
+    from searchkit.problem.problem import Problem, Strategy
 
 _KINDS = {
     "executor": "searchkit.executors",

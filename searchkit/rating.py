@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from searchkit.aggregation import Reference, log_rank, shared_votes
 from searchkit.errors import SearchkitError
-from searchkit.judging import read_proxies
-from searchkit.scoring import Scorer
-from searchkit.scoring_pool import read_workers
+from searchkit.proxy_layer.aggregation import Reference, log_rank, shared_votes
+from searchkit.proxy_layer.setup import read_proxies
+from searchkit.scoring.pool import read_workers
+from searchkit.scoring.scorer import Scorer
 from searchkit.space import NetworkSpace, Space
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def score(
     """
     import pandas as pd
 
-    from searchkit.networks import space_and_data
+    from searchkit.search.network_task import space_and_data
 
     read_workers(workers)
     chosen, images = space, None

@@ -7,7 +7,7 @@
     def test_my_strategy(check):
         check(MyStrategy)
 
-Each check takes a factory (:class:`~searchkit.problem.Problem` -> strategy) and raises AssertionError.
+Each check takes a factory (:class:`~searchkit.problem.problem.Problem` -> strategy) and raises AssertionError.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from searchkit.observations import Observations
-from searchkit.problem import Problem, Strategy
-from searchkit.space import Choice, Codes, Floats, Space, keys
+from searchkit.problem.observations import Observations
+from searchkit.problem.problem import Problem, Strategy
+from searchkit.space import Choice, Space, keys
+from searchkit.types import Codes, Floats
 
 Factory = Callable[[Problem], Strategy]
 

@@ -8,13 +8,13 @@ import numpy as np
 import torch
 from botorch.acquisition.analytic import LogExpectedImprovement
 
-from searchkit.devices import one_thread
-from searchkit.feasibility import Feasibility
-from searchkit.improvement import expected_improvement
-from searchkit.observations import Observations
-from searchkit.space import Bools, Codes, Floats
+from searchkit.problem.observations import Observations
+from searchkit.runtime.devices import one_thread
 from searchkit.strategies.gaussian_process import Column, Process
 from searchkit.strategies.surrogate import FORMS, Surrogate
+from searchkit.surrogates.feasibility import Feasibility
+from searchkit.surrogates.hypervolume_improvement import expected_improvement
+from searchkit.types import Bools, Codes, Floats
 
 MOST_EXACT = 3  # objectives whose hypervolume is looked at; boxes multiply with each
 NOISY = 0.02  # share of the variance that is noise, from which what was observed is not taken at its word

@@ -9,9 +9,10 @@ from __future__ import annotations
 import numpy as np
 
 from searchkit import plugins
-from searchkit.observations import Observations
-from searchkit.problem import Problem, Strategy
-from searchkit.space import Codes, NetworkSpace
+from searchkit.problem.observations import Observations
+from searchkit.problem.problem import Problem, Strategy
+from searchkit.space import NetworkSpace
+from searchkit.types import Codes
 
 MODELLED = 500  # evaluations up to which a model is asked before each; it then takes about a second to answer
 FEW = 3  # objectives that non-domination still tells apart
@@ -35,7 +36,7 @@ class Auto:
         self.models = bool(getattr(self._strategy, "models", False))
 
     def ask(self, n: int, rng: np.random.Generator, pending: Codes) -> Codes:
-        """Up to n new candidates; see :class:`searchkit.problem.Strategy`."""
+        """Up to n new candidates; see :class:`searchkit.problem.problem.Strategy`."""
         return self._strategy.ask(n, rng, pending)
 
     def tell(self, told: Observations) -> None:

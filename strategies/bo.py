@@ -3,23 +3,24 @@
 One objective: log expected improvement (Ament et al., NeurIPS 2023). Two or three: exact expected hypervolume
 improvement (Yang et al., 2019), over fronts drawn from the posterior where evaluations are noisy (the idea of Daulton,
 Balandat and Bakshy, NeurIPS 2021). More: the improvement of a random Chebyshev scalarisation (ParEGO, Knowles 2006).
-What fails or is infeasible teaches where not to look (:mod:`searchkit.feasibility`). BoTorch's qLogEHVI is avoided on
-purpose: it compiles C++ at its first use, and a process killed meanwhile blocks every later one.
+What fails or is infeasible teaches where not to look (:mod:`searchkit.surrogates.feasibility`). BoTorch's qLogEHVI is
+avoided on purpose: it compiles C++ at its first use, and a process killed meanwhile blocks every later one.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from searchkit.feasibility import Failures, fill
-from searchkit.inputs import Inputs
-from searchkit.observations import Observations
-from searchkit.operators import mutate
-from searchkit.pareto import non_dominated
-from searchkit.problem import Problem, distinct, first_allowed
-from searchkit.space import Codes, keys
+from searchkit.problem.observations import Observations
+from searchkit.problem.operators import mutate
+from searchkit.problem.pareto import non_dominated
+from searchkit.problem.problem import Problem, distinct, first_allowed
+from searchkit.space import keys
 from searchkit.strategies.acquisition import Acquisition
 from searchkit.strategies.surrogate import Surrogate
+from searchkit.surrogates.feasibility import Failures, fill
+from searchkit.surrogates.features import Inputs
+from searchkit.types import Codes
 
 STEPS = 8  # of the climb from the best of the pool
 
@@ -54,7 +55,7 @@ class BO:
         self._told = Observations.empty(problem.space.n_choices, problem.n_objectives, problem.n_constraints)
 
     def ask(self, n: int, rng: np.random.Generator, pending: Codes) -> Codes:
-        """Up to n new candidates; see :class:`searchkit.problem.Strategy`.
+        """Up to n new candidates; see :class:`searchkit.problem.problem.Strategy`.
 
         A batch is chosen one by one, each taken to have turned out as predicted before the next is chosen
         (Kriging believer); so are pending candidates.

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from searchkit.observations import Observations
-from searchkit.operators import mutate
-from searchkit.problem import Problem
-from searchkit.space import Codes, Floats
+from searchkit.problem.observations import Observations
+from searchkit.problem.operators import mutate
+from searchkit.problem.problem import Problem
 from searchkit.strategies.proposals import Proposals, Start
 from searchkit.strategies.survival import survive
+from searchkit.types import Codes, Floats
 
 
 class Evolution:
@@ -63,7 +63,7 @@ class Evolution:
         self._handicap: Floats = np.empty(0)
 
     def ask(self, n: int, rng: np.random.Generator, pending: Codes) -> Codes:
-        """Up to n new candidates; see :class:`searchkit.problem.Strategy`."""
+        """Up to n new candidates; see :class:`searchkit.problem.problem.Strategy`."""
         begun = self._n_told + len(pending) >= self.population and len(self._alive) > 0
         return self._proposals.propose(n, rng, pending, self._children if begun else self.problem.space.sample)
 

@@ -1,21 +1,23 @@
 """The exact front of an additive model of the space, refitted as evaluations arrive.
 
 MathNAS (arXiv 2311.04943) solves an integer programme over block values once they are measured. Here both take turns:
-block values are fitted to what was told (:mod:`searchkit.additive_fit`), the whole space's front under them is found
-exactly (:mod:`searchkit.exact`), and of that front the networks are evaluated that may add most to what was found.
+block values are fitted to what was told (:mod:`searchkit.blocks.fit`), the whole space's front under them is found
+exactly (:mod:`searchkit.blocks.exact`), and of that front the networks are evaluated that may add most to what was
+found.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from searchkit.additive import Additive, Blocks, blocks_of
-from searchkit.additive_fit import BlockFit, fit_blocks
-from searchkit.exact import front, k_best
-from searchkit.observations import Observations
-from searchkit.pareto import hypervolume, non_dominated
-from searchkit.problem import Problem, complete, distinct
-from searchkit.space import Codes, Floats, keys
+from searchkit.blocks.additive import Additive, Blocks, blocks_of
+from searchkit.blocks.exact import front, k_best
+from searchkit.blocks.fit import BlockFit, fit_blocks
+from searchkit.problem.observations import Observations
+from searchkit.problem.pareto import hypervolume, non_dominated
+from searchkit.problem.problem import Problem, complete, distinct
+from searchkit.space import keys
+from searchkit.types import Codes, Floats
 
 SAMPLE = 300  # random networks from which block values of known bounds are fitted
 LONGEST = 500  # networks of a front that are looked at
@@ -48,7 +50,7 @@ class Exact:
         self._told = Observations.empty(problem.space.n_choices, problem.n_objectives, problem.n_constraints)
 
     def ask(self, n: int, rng: np.random.Generator, pending: Codes) -> Codes:
-        """Up to n new candidates; see :class:`searchkit.problem.Strategy`."""
+        """Up to n new candidates; see :class:`searchkit.problem.problem.Strategy`."""
         seen = self._seen.union(keys(pending))
         scored = self._told[self._told.scored]
         if len(self._told) + len(pending) < self.n_initial or len(scored) < 3:

@@ -1,7 +1,8 @@
 """A Gaussian process over candidates as a BoTorch model: one per objective, fitted with analytic gradients.
 
 BoTorch's own fit differentiates through every kernel entry and took three quarters of a suggestion; this one
-(:mod:`searchkit.gaussian`) costs a tenth. As a BoTorch model it serves BoTorch's analytic acquisition functions.
+(:mod:`searchkit.surrogates.gaussian_process`) costs a tenth. As a BoTorch model it serves BoTorch's analytic
+acquisition functions.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ import numpy as np
 import torch
 from botorch.models.model import Model
 
-from searchkit.gaussian import Gaussian
-from searchkit.inputs import Inputs
-from searchkit.space import Codes, Floats
+from searchkit.surrogates.features import Inputs
+from searchkit.surrogates.gaussian_process import Gaussian
+from searchkit.types import Codes, Floats
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from searchkit.observations import Observations
-from searchkit.operators import crossover, mutate
-from searchkit.problem import Problem
-from searchkit.space import Codes
+from searchkit.problem.observations import Observations
+from searchkit.problem.operators import crossover, mutate
+from searchkit.problem.problem import Problem
 from searchkit.strategies.proposals import Proposals, Start
 from searchkit.strategies.survival import Rows, survive
+from searchkit.types import Codes
 
 
 class NSGA2:
@@ -60,7 +60,7 @@ class NSGA2:
         self._places: Rows = np.empty(0, dtype=np.int64)
 
     def ask(self, n: int, rng: np.random.Generator, pending: Codes) -> Codes:
-        """Up to n new candidates; see :class:`searchkit.problem.Strategy`."""
+        """Up to n new candidates; see :class:`searchkit.problem.problem.Strategy`."""
         begun = self._n_told >= self.population and len(self._parents) >= 2
         return self._proposals.propose(n, rng, pending, self._offspring if begun else self.problem.space.sample)
 

@@ -16,11 +16,11 @@ from pymoo.core.population import Population
 from pymoo.core.problem import Problem as PymooProblem
 from pymoo.util.ref_dirs import get_reference_directions
 
-from searchkit.observations import Observations
-from searchkit.problem import Problem
-from searchkit.space import Floats
+from searchkit.problem.observations import Observations
+from searchkit.problem.problem import Problem
 from searchkit.strategies.nsga2 import NSGA2
 from searchkit.strategies.survival import Rows, survive
+from searchkit.types import Floats
 
 LARGEST = 1e100  # losses beyond it tie: their squares would overflow
 

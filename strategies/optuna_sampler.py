@@ -20,14 +20,15 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, IntD
 from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
-from searchkit._optuna import quiet
-from searchkit.feasibility import Failures, fill
-from searchkit.observations import Observations
-from searchkit.operators import mutate
-from searchkit.problem import Problem, Strategy
-from searchkit.space import Codes, keys
+from searchkit.problem.observations import Observations
+from searchkit.problem.operators import mutate
+from searchkit.problem.problem import Problem, Strategy
+from searchkit.space import keys
+from searchkit.storage.optuna_compat import quiet
 from searchkit.strategies.optuna_seeds import check_sampler, seed_sampler
 from searchkit.strategies.optuna_storage import Shelf
+from searchkit.surrogates.feasibility import Failures, fill
+from searchkit.types import Codes
 
 READ_TRIALS = (GPSampler, RandomSampler, TPESampler)  # all they know is the study's trials; the others keep a state
 ATTEMPTS = 4  # suggestions for each candidate that is asked for, where some are likely to fail
@@ -77,7 +78,7 @@ class OptunaSampler:
                 raise ValueError(f"{type(sampler).__name__} cannot search this: {error}") from error
 
     def ask(self, n: int, rng: np.random.Generator, pending: Codes) -> Codes:
-        """Up to n new candidates; see :class:`searchkit.problem.Strategy`.
+        """Up to n new candidates; see :class:`searchkit.problem.problem.Strategy`.
 
         What is pending, and what this call has already suggested, stands in the study as running trials (Optuna's
         constant liar), which are forgotten at the end.

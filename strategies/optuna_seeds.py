@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from optuna.samplers import BaseSampler
 
-from searchkit.problem import Problem
+from searchkit.problem.problem import Problem
 
 REFUSED = {
     "GridSampler": "it walks through a grid of its own; strategy 'random' visits all of a finite space",

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from searchkit.feasibility import Failures, fill
-from searchkit.observations import Observations
-from searchkit.problem import Problem, distinct, first_allowed
-from searchkit.space import Codes, keys
-from searchkit.start import read_start
+from searchkit.problem.initial_design import read_start
+from searchkit.problem.observations import Observations
+from searchkit.problem.problem import Problem, distinct, first_allowed
+from searchkit.space import keys
+from searchkit.surrogates.feasibility import Failures, fill
+from searchkit.types import Codes
 
 Start = npt.ArrayLike | Iterable[Mapping[str, Any]] | None
 Draw = Callable[[int, np.random.Generator], Codes]

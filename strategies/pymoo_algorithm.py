@@ -20,11 +20,11 @@ from pymoo.core.population import Population
 from pymoo.core.problem import Problem as PymooProblem
 from pymoo.problems.static import StaticProblem
 
-from searchkit.observations import Observations
-from searchkit.problem import Problem, Strategy
-from searchkit.space import Codes, Floats
+from searchkit.problem.observations import Observations
+from searchkit.problem.problem import Problem, Strategy
 from searchkit.strategies.proposals import Proposals, Start
 from searchkit.strategies.pymoo_operators import use_integer_operators
+from searchkit.types import Codes, Floats
 
 FAILED = 1e3  # violation of a failed candidate: relative violations of bounds are smaller
 
@@ -83,7 +83,7 @@ class PymooAlgorithm:
         self.batch = self._sizes[1]
 
     def ask(self, n: int, rng: np.random.Generator, pending: Codes) -> Codes:
-        """Up to n new candidates; see :class:`searchkit.problem.Strategy`."""
+        """Up to n new candidates; see :class:`searchkit.problem.problem.Strategy`."""
         algorithm = copy.deepcopy(self._algorithm)
         return self._proposals.propose(n, rng, pending, partial(self._infill, algorithm))
 

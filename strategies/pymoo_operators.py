@@ -15,8 +15,9 @@ from pymoo.operators.crossover.sbx import SBX
 from pymoo.operators.mutation.pm import PM
 from pymoo.operators.sampling.rnd import FloatRandomSampling
 
-from searchkit.operators import crossover, mutate
-from searchkit.space import Codes, Space
+from searchkit.problem.operators import crossover, mutate
+from searchkit.space import Space
+from searchkit.types import Codes
 
 MATINGS = 5  # tries to make children that differ from the population; pymoo's hundred take seconds where none are left
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from searchkit.observations import Observations
-from searchkit.problem import Problem, complete
-from searchkit.space import Codes, keys
+from searchkit.problem.observations import Observations
+from searchkit.problem.problem import Problem, complete
+from searchkit.space import keys
+from searchkit.types import Codes
 
 
 class Random:
@@ -19,7 +20,7 @@ class Random:
         self._seen: set[bytes] = set()
 
     def ask(self, n: int, rng: np.random.Generator, pending: Codes) -> Codes:
-        """Up to n new candidates; see :class:`searchkit.problem.Strategy`."""
+        """Up to n new candidates; see :class:`searchkit.problem.problem.Strategy`."""
         seen = self._seen.union(keys(pending)) if len(pending) else self._seen
         return complete(self.problem, self.problem.sample(n, rng), n, seen, rng)
 

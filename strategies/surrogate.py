@@ -14,11 +14,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from searchkit.gaussian import Gaussian, Setting, fit
-from searchkit.inputs import Inputs
-from searchkit.ranks import normal_scores, rank_correlation
-from searchkit.space import Codes, Floats
+from searchkit.problem.ranks import normal_scores, rank_correlation
 from searchkit.strategies.gaussian_process import Column
+from searchkit.surrogates.features import Inputs
+from searchkit.surrogates.gaussian_process import Gaussian, Setting, fit
+from searchkit.types import Codes, Floats
 
 ALL = 60
 GROWTH = 1.05

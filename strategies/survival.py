@@ -12,8 +12,8 @@ import numpy.typing as npt
 from pymoo.operators.survival.rank_and_crowding.metrics import get_crowding_function
 from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting
 
-from searchkit.observations import Observations
-from searchkit.space import Floats
+from searchkit.problem.observations import Observations
+from searchkit.types import Floats
 
 Rows = npt.NDArray[np.int64]
 

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from optuna.samplers import TPESampler
 
-from searchkit._optuna import quiet
-from searchkit.observations import Observations
-from searchkit.problem import Problem
+from searchkit.problem.observations import Observations
+from searchkit.problem.problem import Problem
+from searchkit.storage.optuna_compat import quiet
 from searchkit.strategies.optuna_sampler import OptunaSampler
 from searchkit.strategies.survival import survive
 

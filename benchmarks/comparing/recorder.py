@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from searchkit.benchmarks import Benchmark
-from searchkit.space import Floats
+from searchkit.types import Floats
 
 
 class Spent(BaseException):

@@ -13,7 +13,7 @@ from comparing.methods import listed
 from comparing.problems import Problem
 from comparing.problems import listed as listed_problems
 from comparing.results import Results, collect
-from searchkit.space import Floats
+from searchkit.types import Floats
 
 NEAR = 0.1  # accuracy points from the optimum that are counted as near it
 OBSERVED = (10, 50, 100, 300)

@@ -11,8 +11,9 @@ from comparing.methods import Method
 from comparing.problems import Problem
 from comparing.store import Run, runs
 from searchkit.benchmarks import Benchmark
-from searchkit.pareto import non_dominated
-from searchkit.space import Floats, keys
+from searchkit.problem.pareto import non_dominated
+from searchkit.space import keys
+from searchkit.types import Floats
 
 WINDOW = 20  # suggestions over which seconds are averaged: the first one of a batch, or of a generation, has them all
 

@@ -8,10 +8,11 @@ from collections.abc import Mapping
 import numpy as np
 from _tables import CACHE, images
 
-from searchkit.judging import DEFAULT
-from searchkit.scoring import Scorer
-from searchkit.space import Codes, Floats, keys
+from searchkit.proxy_layer.setup import DEFAULT
+from searchkit.scoring.scorer import Scorer
+from searchkit.space import keys
 from searchkit.spaces.nas_bench_201 import nas_bench_201
+from searchkit.types import Codes, Floats
 
 PATH = CACHE / "nas-bench-201.jsonl"
 

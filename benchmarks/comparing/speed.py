@@ -20,9 +20,9 @@ from comparing.throughput import nsga2
 from searchkit import plugins
 from searchkit.benchmarks import Benchmark
 from searchkit.errors import UnknownNameError
-from searchkit.observations import Observations
-from searchkit.problem import Problem
-from searchkit.space import Codes, Floats
+from searchkit.problem.observations import Observations
+from searchkit.problem.problem import Problem
+from searchkit.types import Codes, Floats
 
 OBSERVED = (100, 500, 1000)
 ONLY = {"ax": (100,), "optuna-gp": (100,)}  # what takes minutes beyond

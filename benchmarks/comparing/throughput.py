@@ -10,9 +10,9 @@ import numpy as np
 
 from searchkit import plugins
 from searchkit.benchmarks import Benchmark
-from searchkit.observations import Observations
-from searchkit.problem import Problem
-from searchkit.space import Codes, Floats
+from searchkit.problem.observations import Observations
+from searchkit.problem.problem import Problem
+from searchkit.types import Codes, Floats
 
 POPULATION = 100
 

@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from searchkit.errors import SearchkitError, UnknownNameError
-from searchkit.objectives import Direction, Goals, read_objectives
-from searchkit.pareto import hypervolume, non_dominated
-from searchkit.space import Codes, Floats, Space
+from searchkit.problem.objectives import Direction, Goals, read_objectives
+from searchkit.problem.pareto import hypervolume, non_dominated
+from searchkit.space import Space
+from searchkit.types import Codes, Floats
 
 WORST = 90  # percentile of each loss that is the reference point
 LISTED = 200_000  # up to so many combinations, all candidates are looked at

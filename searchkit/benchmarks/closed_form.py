@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from searchkit import exact
-from searchkit.additive import Additive
 from searchkit.benchmarks.benchmark import Benchmark, made
+from searchkit.blocks import exact
+from searchkit.blocks.additive import Additive
 from searchkit.errors import SearchkitError, SpaceError
-from searchkit.objectives import Direction
-from searchkit.pareto import non_dominated
-from searchkit.space import Choice, Codes, Floats, Space
+from searchkit.problem.objectives import Direction
+from searchkit.problem.pareto import non_dominated
+from searchkit.space import Choice, Space
+from searchkit.types import Codes, Floats
 
 LARGEST_KNOWN = 3  # objectives of which the exact front is made
 

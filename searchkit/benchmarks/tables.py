@@ -17,12 +17,13 @@ import numpy.typing as npt
 from searchkit.benchmarks import packaged
 from searchkit.benchmarks.benchmark import TEST, Benchmark, made
 from searchkit.benchmarks.files import located, read_digits, read_table, required
-from searchkit.costs import space_counts
+from searchkit.costs.counts import space_counts
 from searchkit.errors import DataError, UnknownNameError
-from searchkit.objectives import Direction
-from searchkit.space import Codes, Floats, Space
+from searchkit.problem.objectives import Direction
+from searchkit.space import Space
 from searchkit.spaces.macro import macro
 from searchkit.spaces.nas_bench_201 import nas_bench_201
+from searchkit.types import Codes, Floats
 
 if TYPE_CHECKING:
     import pandas as pd

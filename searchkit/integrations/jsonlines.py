@@ -11,7 +11,7 @@ All have
 "candidate", once for every candidate of a study, however often it is continued, in the order in which they ended:
 
 * ``trial``: its number in the history, from 0,
-* ``state``: "scored", "infeasible", "failed" or "dropped" (:class:`searchkit.trial.State`),
+* ``state``: "scored", "infeasible", "failed" or "dropped" (:class:`searchkit.problem.trial.State`),
 * ``values``: metric -> number in its own unit; what was known of it, all where it was scored,
 * ``choices``: choice -> option, as it is recorded,
 * ``reason``: why it failed, was not trained, or not promoted; else null,
@@ -41,8 +41,8 @@ from typing import Any
 
 from searchkit.errors import SearchkitError
 from searchkit.integrations.tracking import chosen, described, harmless, in_order
-from searchkit.result import Result
-from searchkit.trial import Trial, front
+from searchkit.problem.trial import Trial, front
+from searchkit.results.result import Result
 
 
 class JSONLines:

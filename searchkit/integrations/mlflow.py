@@ -19,8 +19,8 @@ from searchkit.integrations.tracking import complain, harmless, in_order, requir
 from searchkit.integrations.tracking_behind import Behind
 from searchkit.integrations.tracking_course import Course
 from searchkit.integrations.tracking_runs import Runs
-from searchkit.result import Result
-from searchkit.trial import Trial
+from searchkit.problem.trial import Trial
+from searchkit.results.result import Result
 
 EXPERIMENT = "searchkit"  # where nothing says otherwise
 ANSWER = 5.0  # seconds that a tracking server is given to answer

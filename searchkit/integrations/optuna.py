@@ -56,7 +56,7 @@ class SearchkitSampler(BaseSampler):
 
     Args:
         strategy: a name (``searchkit.plugins.names("strategy")``), "auto", a callable that makes a strategy from a
-            :class:`~searchkit.problem.Problem`, or an algorithm of pymoo.
+            :class:`~searchkit.problem.problem.Problem`, or an algorithm of pymoo.
         seed: of everything random; drawn where None. Workers may share one.
         space: choices that are known before the first trial, such as a :class:`~searchkit.NetworkSpace`; the objective
             asks for them by ``suggest(trial, space)``, and for other parameters besides as it likes.

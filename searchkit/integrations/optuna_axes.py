@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from searchkit.space import Choice, Floats
+from searchkit.space import Choice
+from searchkit.types import Floats
 
 LEVELS = 64
 FINER = {1: 1024, 2: 256}  # cells where a study has so few parameters: a space of 64 candidates would be used up

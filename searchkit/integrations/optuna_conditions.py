@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from searchkit.space import Bools, Choice, Codes
+from searchkit.space import Choice
+from searchkit.types import Bools, Codes
 
 ABSENT = -1  # the code of a parameter that a trial was not asked
 

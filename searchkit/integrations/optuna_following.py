@@ -15,10 +15,11 @@ from searchkit.errors import SearchkitError
 from searchkit.integrations.optuna_judge import Judges
 from searchkit.integrations.optuna_outcomes import Outcomes, goals_of
 from searchkit.integrations.optuna_parameters import Parameters
-from searchkit.observations import Observations
-from searchkit.problem import Problem, Strategy, complete, distinct
-from searchkit.space import Codes, Space, keys
-from searchkit.threads import one_blas_thread
+from searchkit.problem.observations import Observations
+from searchkit.problem.problem import Problem, Strategy, complete, distinct
+from searchkit.runtime.threads import one_blas_thread
+from searchkit.space import Space, keys
+from searchkit.types import Codes
 
 SHARE = 20  # the proxy layer learns when it has as many new outcomes as a twentieth of all: it is fitted anew then
 

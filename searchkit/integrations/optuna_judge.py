@@ -12,14 +12,15 @@ import numpy as np
 
 from searchkit.errors import ProxyError, SearchkitError
 from searchkit.integrations.optuna_parameters import Parameters
-from searchkit.objectives import Goals
-from searchkit.problem import Problem
-from searchkit.screening import Screen
-from searchkit.signals import Signals
-from searchkit.space import Choice, Codes, Floats, Space, keys
+from searchkit.problem.objectives import Goals
+from searchkit.problem.problem import Problem
+from searchkit.proxy_layer.screening import Screen
+from searchkit.proxy_layer.signals import Signals
+from searchkit.space import Choice, Space, keys
+from searchkit.types import Codes, Floats
 
 if TYPE_CHECKING:
-    from searchkit.scoring import Scorer
+    from searchkit.scoring.scorer import Scorer
 
 Signal = Callable[[dict[str, Any]], float]
 TRIED = 20  # candidates of which a signal must judge one, or it is at fault itself
@@ -71,7 +72,7 @@ def read_judges(signals: Any, proxies: Any, own: Space | None, factor: int, seed
     Raises:
         SearchkitError: signals that are no mapping of functions, or proxies that are unknown or need networks.
     """
-    from searchkit.judging import read_proxies
+    from searchkit.proxy_layer.setup import read_proxies
 
     functions = {} if signals is None else signals
     if not isinstance(functions, Mapping) or not all(callable(f) for f in functions.values()):
@@ -129,6 +130,6 @@ class _Functions:
 
 
 def _scorer(space: Space, proxies: Sequence[Any], seed: int) -> Scorer:
-    from searchkit.scoring import Scorer
+    from searchkit.scoring.scorer import Scorer
 
     return Scorer(space, proxies, seed=seed)

@@ -9,9 +9,9 @@ import optuna
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from searchkit.objectives import Bound, Goals, Objective
-from searchkit.observations import Observations
-from searchkit.space import Codes
+from searchkit.problem.objectives import Bound, Goals, Objective
+from searchkit.problem.observations import Observations
+from searchkit.types import Codes
 
 ENOUGH = 3  # finished trials with a value at the same step, from which a straight line is drawn
 HUGE = 1e12  # in the place of an infinite violation

@@ -12,7 +12,8 @@ from optuna.trial import FrozenTrial, TrialState
 from searchkit.errors import StudyMismatchError
 from searchkit.integrations.optuna_axes import Axis, axes_of, choice_axis
 from searchkit.integrations.optuna_conditions import ABSENT, Condition, active, conditions_of
-from searchkit.space import Codes, Space
+from searchkit.space import Space
+from searchkit.types import Codes
 
 CHANGES = 3  # of a parameter's distribution in a study; one that changes more often depends on something else
 ASKED = "searchkit:asked"  # attribute of a trial: what was suggested, before the objective asks for it

@@ -12,18 +12,18 @@ from optuna.distributions import CategoricalDistribution
 from optuna.exceptions import DuplicatedStudyError
 from optuna.trial import FrozenTrial, TrialState
 
-from searchkit._optuna import quiet
 from searchkit.errors import SearchkitError, StudyMismatchError
-from searchkit.header import FORMAT, plain
 from searchkit.integrations.optuna_options import ABSENT, choices_of, goes_by_repr, place
 from searchkit.integrations.optuna_outcomes import goals_of
-from searchkit.locations import check_name, check_storage, open_storage
-from searchkit.objectives import Goals
-from searchkit.result import Result
+from searchkit.problem.objectives import Goals
+from searchkit.problem.trial import State, Trial
+from searchkit.results.result import Result
+from searchkit.results.studies import Study
 from searchkit.space import Space
-from searchkit.storage import OptunaRecord
-from searchkit.studies import Study
-from searchkit.trial import State, Trial
+from searchkit.storage.header import FORMAT, plain
+from searchkit.storage.optuna_compat import quiet
+from searchkit.storage.paths import check_name, check_storage, open_storage
+from searchkit.storage.record import OptunaRecord
 
 _STATES = {
     TrialState.COMPLETE: State.SCORED,

@@ -11,10 +11,10 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import TrialState
 
 from searchkit import plugins
-from searchkit._optuna import quiet
 from searchkit.errors import SearchkitError, UnknownNameError
 from searchkit.integrations.optuna import SearchkitSampler
 from searchkit.space import Space
+from searchkit.storage.optuna_compat import quiet
 
 try:
     from ray.tune.search import Searcher

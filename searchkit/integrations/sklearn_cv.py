@@ -12,15 +12,15 @@ from sklearn.model_selection._search import BaseSearchCV
 from sklearn.utils import check_random_state
 
 from searchkit import plugins
-from searchkit.attempt import Job, Outcome
-from searchkit.budget import read_budget
 from searchkit.errors import ObjectiveError, SearchFailedError, UnknownNameError
+from searchkit.execution.outcome import Job, Outcome
 from searchkit.integrations.sklearn_grid import Grid, read_grid
-from searchkit.objectives import Goals, read_objectives
-from searchkit.problem import Problem
-from searchkit.result import Result
-from searchkit.search import Search
-from searchkit.storage import Memory
+from searchkit.problem.budget import read_budget
+from searchkit.problem.objectives import Goals, read_objectives
+from searchkit.problem.problem import Problem
+from searchkit.results.result import Result
+from searchkit.search.loop import Search
+from searchkit.storage.record import Memory
 
 TIMES = ("fit_time", "score_time")  # of cv_results_, seconds; objectives that are minimised
 
@@ -137,7 +137,7 @@ class SearchkitCV(BaseSearchCV):
 
 
 class _Folds:
-    """Evaluates whole batches by cross-validation: the pool of :class:`searchkit.search.Search`.
+    """Evaluates whole batches by cross-validation: the pool of :class:`searchkit.search.loop.Search`.
 
     Attributes:
         error: the first that a batch raised of which every fit failed.

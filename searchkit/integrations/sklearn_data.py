@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from searchkit.data import Data, Split, assemble
+from searchkit.data.data import Data, Split, assemble
 from searchkit.errors import DataError
-from searchkit.space import Codes
+from searchkit.types import Codes
 
 FEWEST = 10  # rows of which some are held out; the networks of fewer are judged on the rows that they learned from
 

@@ -15,7 +15,7 @@ from torch import nn
 
 from searchkit.errors import DataError
 from searchkit.integrations.sklearn_search import checked, outputs, searched
-from searchkit.result import Result
+from searchkit.results.result import Result
 
 BUDGET = 10  # on seven tables of 178 to 4,000 rows, 20 evaluations changed test scores by less than they vary by split
 

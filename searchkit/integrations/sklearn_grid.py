@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from searchkit.errors import SpaceError
-from searchkit.space import Choice, Codes, Space
+from searchkit.space import Choice, Space
+from searchkit.types import Codes
 
 QUANTILES = 16  # values of a continuous distribution, or at most so many of a discrete one
 

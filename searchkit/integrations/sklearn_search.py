@@ -14,16 +14,16 @@ from sklearn.utils.validation import check_array, check_consistent_length, colum
 from torch import nn
 
 import searchkit
-from searchkit.arrays import as_images
-from searchkit.data import Data
-from searchkit.deploy import Normalised
+from searchkit.data.data import Data
+from searchkit.data.images import as_images
+from searchkit.data.tables import as_table
 from searchkit.errors import CandidateError, DataError, SearchkitError
 from searchkit.integrations.sklearn_data import parts, whole
-from searchkit.recipe import recipe_for
-from searchkit.result import Result
-from searchkit.search import candidate_seed
-from searchkit.tables import as_table
-from searchkit.training import build_seeded, train
+from searchkit.results.export import Normalised
+from searchkit.results.result import Result
+from searchkit.search.loop import candidate_seed
+from searchkit.training.recipe import recipe_for
+from searchkit.training.train import build_seeded, train
 
 PASSED = (
     "space", "budget", "epochs", "objectives", "constraints", "proxies", "ladder", "storage", "name", "executor",

@@ -11,8 +11,8 @@ from searchkit.integrations.tracking import described, harmless, in_order, requi
 from searchkit.integrations.tracking_course import Course
 from searchkit.integrations.tracking_events import Events, picture, scalars, text
 from searchkit.integrations.tracking_hparams import experiment, write_session
-from searchkit.result import Result
-from searchkit.trial import Trial
+from searchkit.problem.trial import Trial
+from searchkit.results.result import Result
 
 EVERY = "search/front"  # the tag that every candidate has: its last step is what was logged
 FIRST_PICTURE = 10  # evaluations; the next after twice as many each time, the last at the end

@@ -1,7 +1,7 @@
 """What trackers of searches have in common: none breaks a search, and each is told what it lacks before one begins.
 
-A tracker is a callback with ``on_start`` and ``on_end`` (:func:`searchkit.callbacks.watched`). What it keeps of the
-search that it follows is its attribute ``_open``, None before, after, and from its first error on.
+A tracker is a callback with ``on_start`` and ``on_end`` (:func:`searchkit.search.callbacks.watched`). What it keeps of
+the search that it follows is its attribute ``_open``, None before, after, and from its first error on.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, cast
 
 from searchkit.errors import SearchkitError, first_line_said
-from searchkit.objectives import Goals
-from searchkit.result import Result
-from searchkit.space import Label, Space
-from searchkit.trial import Trial
+from searchkit.problem.objectives import Goals
+from searchkit.problem.trial import Trial
+from searchkit.results.result import Result
+from searchkit.space import Space
+from searchkit.space.choice import Label
 
 Method = TypeVar("Method", bound=Callable[..., None])
 

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 import numpy as np
 
 from searchkit.errors import ObjectiveError, UnknownNameError
-from searchkit.objectives import Goals
-from searchkit.pareto import hypervolume, non_dominated
-from searchkit.space import Floats
-from searchkit.trial import State, Trial, observe
+from searchkit.problem.objectives import Goals
+from searchkit.problem.pareto import hypervolume, non_dominated
+from searchkit.problem.trial import State, Trial, observe
+from searchkit.types import Floats
 
 FIRST = 10  # scored candidates whose values are the yardstick of the hypervolume
 MARGIN = 0.5  # of their range: so much worse than the worst of them lies the reference point

@@ -12,9 +12,10 @@ from typing import Any
 
 from searchkit.integrations.tracking import chosen, seconds_of
 from searchkit.integrations.tracking_events import Events, scalars
-from searchkit.objectives import Goals
-from searchkit.space import Choice, Label, Space
-from searchkit.trial import State, Trial
+from searchkit.problem.objectives import Goals
+from searchkit.problem.trial import State, Trial
+from searchkit.space import Choice, Space
+from searchkit.space.choice import Label
 
 GROUP = "candidate"  # of the tags of metrics, apart from the curves of the search
 

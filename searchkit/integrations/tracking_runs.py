@@ -11,8 +11,8 @@ from typing import Any
 
 from searchkit.integrations.tracking import chosen, described, seconds_of
 from searchkit.integrations.tracking_keys import LONGEST_PARAM, LONGEST_TAG, PER_BATCH, Keys, cut
-from searchkit.result import Result
-from searchkit.trial import State, Trial
+from searchkit.problem.trial import State, Trial
+from searchkit.results.result import Result
 
 STUDY = "searchkit.study"  # tag of a study's run: its name
 PARENT = "mlflow.parentRunId"  # what MLflow nests by

@@ -11,8 +11,8 @@ import itertools
 
 import numpy as np
 
-from searchkit.space import Bools, Codes, Floats
 from searchkit.spaces.cell_form import EDGES, OPERATIONS
+from searchkit.types import Bools, Codes, Floats
 
 _OUTPUT = max(target for _, target in EDGES)
 _FAR = _OUTPUT + 1  # stands for the length of a path that is not there

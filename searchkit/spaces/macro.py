@@ -21,8 +21,9 @@ import numpy as np
 from torch import Tensor, nn
 
 from searchkit.errors import SpaceError
-from searchkit.space import Choice, Codes, Floats, NetworkSpace, Node
+from searchkit.space import Choice, NetworkSpace, Node
 from searchkit.spaces.skeleton import image_shape, outputs, resize_to, stepped, whole, working_size
+from searchkit.types import Codes, Floats
 
 _NAME = "macro"
 _HEAD = 40  # channels of the last convolution per channel of the stem: 1,280 at 32

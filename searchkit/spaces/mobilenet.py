@@ -27,8 +27,9 @@ import numpy as np
 from torch import Tensor, nn
 
 from searchkit.errors import SpaceError
-from searchkit.space import Choice, Codes, Floats, NetworkSpace, Node
+from searchkit.space import Choice, NetworkSpace, Node
 from searchkit.spaces.skeleton import image_shape, outputs, resize_to, stepped, whole, working_size
+from searchkit.types import Codes, Floats
 
 _NAME = "mobilenet"
 _BASE = 16  # channels of the stem and of the fixed layer

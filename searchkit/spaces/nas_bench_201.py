@@ -8,8 +8,9 @@ edges. The stem is a 3x3 convolution, then come three stages of ``cells`` cells 
 
 **What differs from the published networks.** An edge that carries no signal from node 0 to node 3 is removed before the
 network is built: it can only cost memory and time. (A published convolution whose input is zero still adds
-the shift of its batch norm, one constant per channel; that constant is dropped.) :func:`searchkit.costs.space_counts`
-therefore counts what is built, and :func:`published_params` counts every edge, as the published table does.
+the shift of its batch norm, one constant per channel; that constant is dropped.)
+:func:`searchkit.costs.counts.space_counts` therefore counts what is built, and :func:`published_params` counts every
+edge, as the published table does.
 """
 
 from __future__ import annotations
@@ -22,10 +23,11 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor, nn
 
-from searchkit.space import Bools, Choice, Codes, Floats, NetworkSpace, Node
+from searchkit.space import Choice, NetworkSpace, Node
 from searchkit.spaces.cell_form import EDGES, OPERATIONS, canonical, live_edges
 from searchkit.spaces.cell_graph import cell_graph
 from searchkit.spaces.skeleton import halved, image_shape, outputs, resize_to, whole, working_size
+from searchkit.types import Bools, Codes, Floats
 
 _NAME = "nas-bench-201"
 EDGE_NAMES = tuple(f"edge_{a}_to_{b}" for a, b in EDGES)

@@ -15,8 +15,9 @@ import numpy as np
 from torch import Tensor, nn
 
 from searchkit.errors import SpaceError
-from searchkit.space import Choice, Codes, Floats, NetworkSpace
+from searchkit.space import Choice, NetworkSpace
 from searchkit.spaces.skeleton import outputs, whole
+from searchkit.types import Codes, Floats
 
 _NAME = "tabular"
 _BLOCKS = ("plain", "residual")

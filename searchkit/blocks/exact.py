@@ -1,0 +1,104 @@
+"""The exact Pareto front of additive models over a whole space, however large, and its k best networks.
+
+A front of sums is made of fronts: a network with a dominated partial sum is dominated by the one that has the
+dominating partial sum instead (Nemhauser and Ullmann on the knapsack problem, Management Science 15, 1969). So nodes
+are merged one by one and dominated partial sums are dropped; nothing is lost, and there is no bound to trust.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Sequence
+
+import numpy as np
+
+from searchkit.blocks.additive import Additive
+from searchkit.errors import SearchkitError
+from searchkit.problem.pareto import non_dominated
+from searchkit.types import Bools, Codes, Floats
+
+LARGEST_FRONT = 2_000_000  # partial sums kept
+
+
+def front(models: Sequence[Additive]) -> tuple[Codes, Floats]:
+    """All values that no network of the space dominates, one network each; every model is minimised.
+
+    Args:
+        models: one to three terms over the same nodes.
+
+    Returns:
+        Alternatives ``(f, m)`` and values ``(f, k)``, in the order of the first term.
+
+    Raises:
+        SearchkitError: more than three terms, other nodes, or a front of over two million networks.
+    """
+    k, m = len(models), len(models[0].tables)
+    if not 1 <= k <= 3:
+        raise SearchkitError(f"the exact front takes one to three additive terms, not {k}; bound the others in solve()")
+    if any([len(t) for t in model.tables] != [len(t) for t in models[0].tables] for model in models):
+        raise SearchkitError("the terms are over different nodes")
+    order = sorted(range(m), key=lambda i: len(models[0].tables[i]))
+    values = np.array([[model.base for model in models]])
+    steps: list[tuple[int, Codes, Codes]] = []  # node, row of the step before, alternative
+    for i in order:
+        own = np.column_stack([model.tables[i] for model in models])
+        good = np.flatnonzero(_kept(own))
+        sums = (values[:, None, :] + own[None, good, :]).reshape(-1, k)
+        rows = np.flatnonzero(_kept(sums))
+        if len(rows) > LARGEST_FRONT:
+            raise SearchkitError(f"the front has over {LARGEST_FRONT:,} networks; round the costs to make it smaller")
+        values = sums[rows]
+        steps.append((i, rows // len(good), good[rows % len(good)]))
+    picked = np.empty((len(values), m), dtype=np.int64)
+    at = np.lexsort(values.T[::-1])
+    values = values[at]
+    for i, before, alternative in reversed(steps):
+        picked[:, i] = alternative[at]
+        at = before[at]
+    return picked, values
+
+
+def k_best(model: Additive, k: int) -> tuple[Codes, Floats]:
+    """The k networks of lowest sum, best first: ``(k, m)`` and values ``(k,)``; fewer where the space ends.
+
+    Each node is sorted once; a network's successors differ in one node by one place, each reached in one way only
+    (Lawler's partition, Management Science 18, 1972).
+    """
+    sorted_nodes = [np.argsort(table, kind="stable") for table in model.tables]
+    steps = [np.diff(table[order]) for table, order in zip(model.tables, sorted_nodes, strict=True)]
+    start = (0,) * len(steps)
+    lowest = model.base + sum(float(table.min()) for table in model.tables)
+    heap: list[tuple[float, tuple[int, ...], int]] = [(lowest, start, 0)]
+    places: list[tuple[int, ...]] = []
+    found: list[float] = []
+    while heap and len(places) < k:
+        value, place, first = heapq.heappop(heap)
+        places.append(place)
+        found.append(value)
+        for i in range(first, len(place)):
+            if place[i] < len(steps[i]):
+                following = (*place[:i], place[i] + 1, *place[i + 1 :])
+                heapq.heappush(heap, (value + float(steps[i][place[i]]), following, i))
+    rows = np.array(places, dtype=np.int64).reshape(len(places), len(steps))
+    picked = np.column_stack([order[rows[:, i]] for i, order in enumerate(sorted_nodes)])
+    return picked, model(picked)
+
+
+def _kept(values: Floats) -> Bools:
+    """``(n,)`` bool: not dominated, and of equal rows the first."""
+    keep: Bools = np.zeros(len(values), dtype=np.bool_)
+    if values.shape[1] == 1:
+        keep[int(np.argmin(values[:, 0]))] = True
+        return keep
+    if values.shape[1] == 2:
+        order = np.lexsort((values[:, 1], values[:, 0]))
+        second = values[order, 1]
+        best_before = np.concatenate([[np.inf], np.minimum.accumulate(second)[:-1]])
+        keep[order[second < best_before]] = True
+        return keep
+    order = np.lexsort(values.T[::-1])  # equal rows are neighbours, the first of them first
+    rows = values[order]
+    new = np.concatenate([[True], (rows[1:] != rows[:-1]).any(axis=1)])
+    first = order[new]
+    keep[first[non_dominated(rows[new])]] = True
+    return keep

@@ -1,0 +1,160 @@
+"""Block values from evaluated networks: regularised least squares on what a network is made of.
+
+MathNAS (arXiv 2311.04943) switches one block at a time around one network; re-measured, that is too noisy to rank a
+space, and least squares on a few dozen random networks does better. The model is
+
+    value = base + trend + (mean MACs / MACs)^exponent * (sum of block values + pairwise terms)
+
+fitted in its dual form (:mod:`searchkit.blocks.gaussian_process`). MathNAS takes the exponent 1; here 0, a plain sum,
+wins more often.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from searchkit.blocks.additive import Additive, Blocks
+from searchkit.blocks.gaussian_process import FREE, Inputs, Process, chosen, process
+from searchkit.problem.ranks import normal_scores
+from searchkit.types import Codes, Floats
+
+
+@dataclass(frozen=True)
+class BlockFit:
+    """A fitted model, and how sure it is; to be minimised or not, as what was fitted.
+
+    Attributes:
+        model: its purely additive form, which :mod:`searchkit.blocks.exact` takes; fitted by itself.
+        on_ranks: everything is in normal scores, which fitted the order better than the values.
+        pairwise, exponent, penalty: what was chosen; 0 where the model is additive.
+        left_out, apart: ``(n,)`` leave-one-out predictions of what was fitted; and the same with the base known, which
+            order networks fairly.
+        error: their root mean square error.
+        residuals: ``(n,)`` leave-one-out errors over their predicted deviations.
+    """
+
+    model: Additive
+    on_ranks: bool
+    pairwise: float
+    exponent: float
+    penalty: float
+    left_out: Floats
+    apart: Floats
+    error: float
+    residuals: Floats
+    _blocks: Blocks
+    _full: Process
+    _trend: Additive | None
+
+    def predict(self, picked: Codes, macs: Floats | None = None, beside: Floats | None = None) -> tuple[Floats, Floats]:
+        """Mean and standard deviation ``(n,)`` of networks ``(n, m)``, the noise of one evaluation not included.
+
+        Args:
+            macs, beside: as in :func:`fit_blocks`; needed where the model was fitted with them.
+        """
+        inputs = _inputs(self._blocks, picked, macs, self._full.inputs.mean_macs, self._trend, beside)
+        return self._full.predict(inputs)
+
+    def std(self, picked: Codes, macs: Floats | None = None) -> Floats:
+        """``(n,)`` standard deviation of the prediction, the noise of one evaluation not included."""
+        return self.predict(picked, macs)[1]
+
+    def with_noise(self, std: Floats) -> Floats:
+        """The deviation of one evaluation around the mean, from the deviation of the mean."""
+        noisy: Floats = np.sqrt(std**2 + self._full.variance * self.penalty)
+        return noisy
+
+
+def fit_blocks(
+    blocks: Blocks,
+    codes: Codes,
+    y: Floats,
+    *,
+    macs: Floats | None = None,
+    trend: Additive | None = None,
+    beside: Floats | None = None,
+    ranks: bool = True,
+) -> BlockFit:
+    """Fit values ``(n,)`` of candidates ``(n, d)``; n of 3 or more, finite.
+
+    Args:
+        macs: ``(n,)`` of the candidates, for the MACs ratio; no ratio is tried without.
+        trend: block values that are known beforehand (a published table, ratings); they enter with a fitted factor.
+        beside: ``(n, e)`` of 0 and 1, what blocks alone do not say, such as which of them carry a signal where others
+            cut the network; the additive ``model`` is without it.
+        ranks: whether ranks may be fitted in the place of values.
+    """
+    picked = blocks.choose(codes)
+    mean_macs = 1.0 if macs is None else float(np.mean(macs))
+    inputs = _inputs(blocks, picked, macs, mean_macs, trend, beside)
+    targets = np.stack([(y - y.mean()) / (y.std() or 1.0), normal_scores(y)][: 1 + ranks])
+    choice = chosen(inputs, targets, y, ratio=macs is not None)
+    on_ranks = choice.target == 1
+    shift, scale = (0.0, 1.0) if on_ranks else (float(y.mean()), float(y.std() or 1.0))
+    t = targets[choice.target]
+    full = process(inputs, t, choice.pairwise, choice.exponent, choice.penalty).scaled(shift, scale)
+    sums = full
+    if choice.pairwise or choice.exponent:
+        sums = process(inputs, t, 0.0, 0.0, choice.additive_penalty).scaled(shift, scale)
+    return BlockFit(
+        model=_tables(blocks, sums, trend),
+        on_ranks=on_ranks,
+        pairwise=choice.pairwise,
+        exponent=choice.exponent,
+        penalty=choice.penalty,
+        left_out=full.left_out,
+        apart=full.apart,
+        error=float(np.sqrt(np.mean((full.left_out - full.targets) ** 2))),
+        residuals=full.residuals,
+        _blocks=blocks,
+        _full=full,
+        _trend=trend,
+    )
+
+
+def _inputs(
+    blocks: Blocks,
+    picked: Codes,
+    macs: Floats | None,
+    mean_macs: float,
+    trend: Additive | None,
+    beside: Floats | None,
+) -> Inputs:
+    ratio = np.ones(len(picked)) if macs is None else mean_macs / np.maximum(macs, 1e-12)
+    free = [np.ones(len(picked))]
+    if trend is not None:
+        centre, spread = _moments(trend)
+        free.append((trend(picked) - centre) / spread)
+    x = blocks.encode(picked)
+    if beside is not None:
+        x = np.concatenate([x, beside], axis=1)
+    return Inputs(x / _scale(blocks), ratio, np.column_stack(free), mean_macs)
+
+
+def _scale(blocks: Blocks) -> float:
+    """Of features, so that <x, x> is about 1."""
+    return float(np.sqrt(sum(len(labels) for labels in blocks.labels)))
+
+
+def _moments(trend: Additive) -> tuple[float, float]:
+    """Mean and deviation of the trend over the whole space."""
+    mean = trend.base + sum(float(table.mean()) for table in trend.tables)
+    return mean, float(np.sqrt(sum(float(table.var()) for table in trend.tables))) or 1.0
+
+
+def _tables(blocks: Blocks, fitted: Process, trend: Additive | None) -> Additive:
+    """The block values of a purely additive process."""
+    per_feature = fitted.inputs.x.T @ fitted.alpha / fitted.unit
+    per_feature *= fitted.scale / _scale(blocks)
+    ends = np.cumsum([table.shape[1] for table in blocks.features])
+    parts = np.split(per_feature, ends)[: len(ends)]  # without what stood beside
+    tables = [table @ part for table, part in zip(blocks.features, parts, strict=True)]
+    free = FREE * fitted.scale * (fitted.inputs.free.T @ fitted.alpha)
+    base = fitted.shift + float(free[0])
+    if trend is not None:
+        centre, spread = _moments(trend)
+        base += float(free[1]) * (trend.base - centre) / spread
+        tables = [own + float(free[1]) / spread * known for own, known in zip(tables, trend.tables, strict=True)]
+    return Additive(base, tuple(tables))

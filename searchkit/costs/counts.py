@@ -1,0 +1,164 @@
+"""Costs that are known without training or timing: parameters, MACs and peak memory of any torch network.
+
+Everything is counted on one eager forward pass of a single image in evaluation mode, on torch's meta device: shapes
+are computed and numbers are not, so that a count takes milliseconds and needs no memory. A network that
+meta tensors cannot run (one that reads values of its activations) is run on the CPU instead, with the same result.
+
+**MACs** are multiply-accumulates of convolutions and matrix products (attention is two of those), as in the
+published tables: biases, batch norm, pooling and element-wise operations are not counted.
+
+**Peak memory** is what eager torch holds at the worst moment: parameters, buffers, the input, and the activations that
+are alive. Scratch memory inside a kernel is not known here and not counted.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from searchkit.costs.memory_tracker import LiveMemory
+from searchkit.costs.meta_tensors import aten, no_gradients, run, shape_only
+from searchkit.space import NetworkSpace, keys
+from searchkit.types import Codes, Floats
+
+_T = TypeVar("_T")
+_N_CACHED = 1 << 16  # candidates whose counts are remembered, all spaces together
+
+
+def count(network: nn.Module, input_shape: Sequence[int]) -> dict[str, int]:
+    """``params`` (elements of distinct parameters) and ``macs`` of one forward pass of one image.
+
+    Args:
+        network: left as it is, wherever it lives.
+        input_shape: of one image, without the batch: ``(channels, height, width)``.
+    """
+    return _measured(network, input_shape, _count)
+
+
+def peak_memory(network: nn.Module, input_shape: Sequence[int]) -> float:
+    """Peak bytes of one forward pass of one image without gradients, in float32; arguments as of :func:`count`."""
+    return _measured(network, input_shape, _peak_memory)
+
+
+def space_counts(space: NetworkSpace, codes: Codes) -> dict[str, Floats]:
+    """``params`` and ``macs``, each ``(n,)``, of candidates ``(n, d)``.
+
+    By the space's own formula where it has one; otherwise each distinct candidate is built and counted, once.
+    """
+    if space.count is not None:
+        return {name: np.asarray(values, dtype=np.float64) for name, values in space.count(space, codes).items()}
+    counts = [_candidate_count(space, key) for key in keys(space.check(codes))]
+    return {name: np.array([c[name] for c in counts], dtype=np.float64) for name in ("params", "macs")}
+
+
+def space_peak_memory(space: NetworkSpace, codes: Codes) -> Floats:
+    """Peak bytes ``(n,)`` of candidates ``(n, d)``; each distinct one is built and run on the meta device, once."""
+    return np.array([_candidate_memory(space, key) for key in keys(space.check(codes))], dtype=np.float64)
+
+
+@functools.lru_cache(_N_CACHED)
+def _candidate_count(space: NetworkSpace, key: bytes) -> dict[str, int]:
+    return _candidate(space, key, _count)
+
+
+@functools.lru_cache(_N_CACHED)
+def _candidate_memory(space: NetworkSpace, key: bytes) -> float:
+    return _candidate(space, key, _peak_memory)
+
+
+_Measure = Callable[[nn.Module, Tensor], _T]
+
+
+def _candidate(space: NetworkSpace, key: bytes, measure: _Measure[_T]) -> _T:
+    """Build one candidate on the meta device, or on the CPU if its builder needs real numbers, and measure it."""
+    code = np.frombuffer(key, dtype=np.int64)
+    with torch.random.fork_rng(devices=[]):  # whoever seeded torch for a later build keeps that draw
+        try:
+            with torch.device("meta"):
+                return measure(space.build(code).eval(), _image(space.input_shape, "meta"))
+        except (NotImplementedError, RuntimeError):
+            return _measured(space.build(code), space.input_shape, measure)
+
+
+def _measured(network: nn.Module, input_shape: Sequence[int], measure: _Measure[_T]) -> _T:
+    """Measure a copy of the network: on the meta device without its numbers, or on the CPU with them."""
+    try:
+        with torch.device("meta"):
+            return measure(shape_only(network).eval(), _image(input_shape, "meta"))
+    except (NotImplementedError, RuntimeError):
+        return measure(copy.deepcopy(network).to("cpu", torch.float32).eval(), _image(input_shape, "cpu"))
+
+
+def _image(input_shape: Sequence[int], device: str) -> Tensor:
+    return torch.zeros(1, *input_shape, device=device)
+
+
+def _count(network: nn.Module, x: Tensor) -> dict[str, int]:
+    with _plain_forward(), _MacCounter() as counter:
+        network(x)
+    return {"params": sum(p.numel() for p in network.parameters()), "macs": counter.macs}
+
+
+def _peak_memory(network: nn.Module, x: Tensor) -> float:
+    with _plain_forward(), LiveMemory([*network.parameters(), *network.buffers(), x]) as memory:
+        network(x)
+    return float(memory.peak)
+
+
+@contextmanager
+def _plain_forward() -> Iterator[None]:
+    """No gradients, and attention as the matrix products it is rather than as one fused kernel."""
+    with no_gradients(), sdpa_kernel(SDPBackend.MATH):
+        yield
+
+
+class _MacCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Adds up the MACs of every convolution and matrix product below it."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.macs = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        out = run(func, args, kwargs or {})
+        formula = _MACS.get(func.overloadpacket)
+        if formula is not None:
+            self.macs += formula(args, out)
+        return out
+
+
+def _convolution_macs(args: tuple[Any, ...], out: Tensor) -> int:
+    """Every weight meets every output position, or every input position where the convolution is transposed."""
+    x, weight, transposed = args[0], args[1], args[6]
+    positions = (x if transposed else out).shape[2:]
+    return int(x.shape[0]) * int(weight.numel()) * math.prod(positions)
+
+
+def _product_macs(left: int) -> Callable[[tuple[Any, ...], Tensor], int]:
+    """Every output element of a matrix product sums over the last axis of its left factor, argument ``left``."""
+    return lambda args, out: int(out.numel()) * int(args[left].shape[-1])
+
+
+_MACS: dict[Any, Callable[[tuple[Any, ...], Tensor], int]] = {
+    aten.convolution: _convolution_macs,
+    aten.mm: _product_macs(0),
+    aten.bmm: _product_macs(0),
+    aten.mv: _product_macs(0),
+    aten.dot: _product_macs(0),
+    aten.addmm: _product_macs(1),
+    aten.addbmm: _product_macs(1),
+    aten.baddbmm: _product_macs(1),
+    aten.addmv: _product_macs(1),
+}

@@ -1,0 +1,301 @@
+"""Latency of one network on one device: a random variable, with the method that measured it.
+
+**CPU: ONNX Runtime, one thread.** It is what networks are deployed with, and it measures best. On two cores of a
+shared server a NAS-Bench-201 network of one cell per stage took 0.06 ms in ONNX Runtime where eager torch took 1.0 to
+1.5 ms, most of it Python, in which the differences between networks drown. Export by tracing and loading took 0.1 to
+0.2 s (the dynamo exporter 1.5 to 4 s, for the same timing; torch.jit 0.3 to 0.5 s, and runs 2 to 10 times slower).
+
+**Noise.** A core whose hyperthread sibling is busy runs 1.2 to 1.5 times slower, for milliseconds or for seconds: a
+second mode and not a tail, so that more repeats of a median do not help. Four things do. A block of runs counts with
+its fastest. Between blocks two small fixed networks are timed, and only blocks at whose ends the core was at full speed
+count. Measuring goes on for a while where these are too few. Where none come, all blocks count, divided by the slowdown
+that the two saw: one is mostly dispatch, which suffers most, and one mostly arithmetic, which suffers least. Full speed
+is the best that this process has seen.
+
+**CUDA: a CUDA graph** of the forward pass, replayed in blocks between two events after a warm-up, one network at a time
+on the card (:mod:`searchkit.costs.gpu_timing`, :mod:`searchkit.costs.gpu_clock`); eager torch where a graph cannot be
+captured.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import io
+import platform
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+import torch
+from torch import nn
+
+from searchkit.costs.gpu_clock import on_events, timed
+from searchkit.costs.gpu_timing import Precision, Runs, measured_on_card
+from searchkit.errors import DeviceError, UnknownNameError
+from searchkit.runtime.devices import resolve_device
+from searchkit.types import Floats
+
+Run = Callable[[], object]
+
+_METHODS = ("onnxruntime", "torch", "torch-graph")
+_BLOCK_SECONDS = 0.005  # of runs between two looks at the references
+_BLOCK_RUNS = 8  # at least; the first ones find a cold cache
+_REFERENCE_SECONDS = 0.0005
+_FULL_SPEED = 1.07  # a reference this much slower than its best is still called full speed
+_DISPATCH_MS = (
+    0.06  # a network this fast is mostly dispatch: measured slowdowns were 1.4-1.5 below, 1.2 at ten times it
+)
+_ENOUGH = 5  # blocks at full speed
+_PATIENCE = 3.0  # times the asked seconds, in which they must come
+
+
+@dataclass(frozen=True)
+class Latency:
+    """What was measured and how.
+
+    Attributes:
+        median_ms: milliseconds per batch: median over blocks, on a CPU of a block's fastest run, on a card of its mean.
+        spread: interquartile range of the blocks, relative to the median.
+        n: number of timed runs in the blocks that count.
+        method: what ran the network and how the blocks were chosen.
+        device: name of the processor.
+        threads: of the CPU.
+        batch: images per run.
+        mad_ms: median absolute deviation of the blocks from their median.
+        precision: of weights and activations.
+        driver: version of the card's, empty where it is not known; None for a CPU.
+    """
+
+    median_ms: float
+    spread: float
+    n: int
+    method: str
+    device: str
+    threads: int
+    batch: int
+    mad_ms: float = 0.0
+    precision: Precision = "float32"
+    driver: str | None = None
+
+    @property
+    def label(self) -> str:
+        """How it was measured, on what: for records and tables."""
+        if self.driver is None:
+            return f"{self.method}; batch {self.batch}, {self.threads} threads, {self.device}"
+        driver = self.driver or "unknown"
+        return f"{self.method}; batch {self.batch}, {self.precision}, {self.device}, driver {driver}"
+
+
+def latency(
+    network: nn.Module,
+    input_shape: Sequence[int],
+    *,
+    device: str = "cpu",
+    batch: int = 1,
+    method: str | None = None,
+    precision: Precision = "float32",
+    seconds: float = 0.15,
+) -> Latency:
+    """Measure the forward pass of a network in evaluation mode, with random weights or trained ones alike.
+
+    Args:
+        network: left as it is; a copy is measured.
+        input_shape: of one image, without the batch: ``(channels, height, width)``.
+        device: "cpu", "cuda" or "cuda:<index>".
+        batch: images per run.
+        method: "onnxruntime", "torch" (eager) or, on CUDA, "torch-graph". None: ONNX Runtime on a CPU and a CUDA
+            graph on a card, eager torch where those cannot take the network. ``Latency.method`` says which it was.
+        precision: "float32", or "bfloat16" on CUDA.
+        seconds: of timing; up to three times as many on a CPU that is not at full speed. Export and warm-up come on
+            top.
+
+    Raises:
+        DeviceError: a device that is not there, or that this cannot time in this way.
+        UnknownNameError: no such method or precision.
+    """
+    if method is not None and method not in _METHODS:
+        raise UnknownNameError.of("latency method", method, _METHODS)
+    kind = device.split(":")[0]
+    if kind not in ("cpu", "cuda"):
+        raise DeviceError(f"latency is measured on 'cpu' or 'cuda'; got device {device!r}")
+    if precision not in get_args(Precision):
+        raise UnknownNameError.of("precision", precision, get_args(Precision))
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise DeviceError(f"device {device!r} was asked for, but torch sees no CUDA device")
+    if kind == "cuda" and method == "onnxruntime":
+        raise DeviceError(f"latency on {device!r} is measured with method 'torch-graph' or 'torch'; got 'onnxruntime'")
+    if kind == "cpu" and (method == "torch-graph" or precision != "float32"):
+        asked = f"precision {precision!r}" if precision != "float32" else f"method {method!r}"
+        raise DeviceError(f"latency with {asked} is measured on 'cuda'; got device {device!r}")
+    if kind == "cuda":
+        return _on_cuda(network, input_shape, resolve_device(device), batch, method, precision, seconds)
+    x = np.random.default_rng(0).standard_normal((batch, *input_shape), dtype=np.float32)
+    subject = copy.deepcopy(network).to("cpu", torch.float32).eval()
+    with _one_thread(), torch.inference_mode():
+        run, ran_by = _runner(subject, x, method)
+        return _on_cpu(run, ran_by, batch, seconds)
+
+
+def cpu_name() -> str:
+    """Model name of this machine's CPU, as far as the system tells."""
+    information = Path("/proc/cpuinfo")
+    if information.exists():
+        for line in information.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def _runner(network: nn.Module, x: npt.NDArray[np.float32], method: str | None) -> tuple[Run, str]:
+    """What to time, and what it is called."""
+    tensor = torch.from_numpy(x)
+    if method != "torch":
+        try:
+            return _onnx_runner(network, x), f"onnxruntime {onnxruntime.__version__}"
+        except Exception:  # whatever the exporter stumbles over; a network that is broken fails in torch as well
+            if method is not None:
+                raise
+    return lambda: network(tensor), f"torch {torch.__version__} eager"
+
+
+def _onnx_runner(network: nn.Module, x: npt.NDArray[np.float32]) -> Run:
+    """The network in an ONNX Runtime session with one thread."""
+    file: Any = io.BytesIO()  # the tracing exporter takes one; its annotation does not say so
+    # Tracing makes tensors that autograd must be able to see: outside of inference mode.
+    with warnings.catch_warnings(), torch.inference_mode(False), torch.no_grad():
+        warnings.simplefilter("ignore")  # the tracing exporter is deprecated, and ten times as fast as its successor
+        torch.onnx.export(network, (torch.from_numpy(x),), file, dynamo=False)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(file.getvalue(), options, providers=["CPUExecutionProvider"])
+    feed = {session.get_inputs()[0].name: x}
+    return lambda: session.run(None, feed)
+
+
+def _on_cpu(run: Run, ran_by: str, batch: int, seconds: float) -> Latency:
+    references = _references()
+    for _ in range(3):
+        run()
+    blocks: list[list[float]] = []  # of runs, ms
+    looks = [references.look()]  # at the references before and after each block, ms
+    begun = time.perf_counter()
+    while True:
+        blocks.append(_block(run, _BLOCK_SECONDS))
+        looks.append(references.look())
+        elapsed = time.perf_counter() - begun
+        slowdowns = np.array(looks) / references.best
+        counts = np.maximum(slowdowns[:-1, 0], slowdowns[1:, 0]) < _FULL_SPEED
+        if elapsed >= seconds and (counts.sum() >= _ENOUGH or elapsed >= _PATIENCE * seconds):
+            break
+    fastest = np.array([min(block) for block in blocks])
+    how = "at full speed"
+    if counts.sum() < 2:
+        how = "corrected for a busy core"
+        fastest /= _expected_slowdown(fastest, (slowdowns[:-1] + slowdowns[1:]) / 2)
+        counts = np.ones(len(blocks), dtype=np.bool_)
+    n = sum(len(block) for block, counted in zip(blocks, counts, strict=True) if counted)
+    return _latency(fastest[counts], n, f"{ran_by}, {how}", cpu_name(), batch)
+
+
+def _expected_slowdown(milliseconds: Floats, references: Floats) -> Floats:
+    """Slowdown ``(blocks,)`` between those of the two references ``(blocks, 2)``, by the share of dispatch."""
+    dispatch = np.minimum(1.0, _DISPATCH_MS / milliseconds)
+    slowdown: Floats = references[:, 0] * dispatch + references[:, 1] * (1 - dispatch)
+    return slowdown
+
+
+class _References:
+    """Two small fixed networks whose times tell how fast the core is just now: many small operations, a few large."""
+
+    def __init__(self) -> None:
+        with torch.random.fork_rng(devices=[]), torch.inference_mode(False):
+            small: list[nn.Module] = []
+            for _ in range(4):
+                depthwise = nn.Conv2d(64, 64, 3, padding=1, groups=64)
+                small += [nn.Conv2d(32, 64, 1), nn.ReLU(), depthwise, nn.ReLU(), nn.Conv2d(64, 32, 1)]
+            large = [nn.Conv2d(16, 16, 3, padding=1), nn.ReLU(), nn.Conv2d(16, 16, 3, padding=1)]
+            self._runs = [
+                _onnx_runner(nn.Sequential(*layers).eval(), np.ones((1, *shape), dtype=np.float32))
+                for layers, shape in ((small, (32, 8, 8)), (large, (16, 32, 32)))
+            ]
+        self.best = np.full(2, np.inf)
+        for _ in range(200):
+            self.look()
+
+    def look(self) -> Floats:
+        """Milliseconds ``(2,)`` of one run of each just now; ``best`` is the least that was ever seen."""
+        now = np.array([min(_block(run, _REFERENCE_SECONDS)) for run in self._runs])
+        self.best = np.minimum(self.best, now)
+        return now
+
+
+@functools.cache
+def _references() -> _References:
+    return _References()
+
+
+def _block(run: Run, seconds: float) -> list[float]:
+    """Milliseconds of each of several runs in a row."""
+    times: list[float] = []
+    end = time.perf_counter() + seconds
+    while len(times) < _BLOCK_RUNS or time.perf_counter() < end:
+        start = time.perf_counter_ns()
+        run()
+        times.append((time.perf_counter_ns() - start) * 1e-6)
+    return times
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """One torch thread, and as many as before after."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _on_cuda(
+    network: nn.Module,
+    input_shape: Sequence[int],
+    device: torch.device,
+    batch: int,
+    method: str | None,
+    precision: Precision,
+    seconds: float,
+) -> Latency:
+    """Runs that follow each other on the card: the host, and the launch of a single run, are not in it."""
+
+    def measure(runs: Runs) -> Latency:
+        found = timed(on_events(runs.run), seconds)
+        how = f"{runs.method}, CUDA events"
+        return _latency(found.blocks, found.n, how, runs.card.name, batch, precision, runs.card.driver)
+
+    graph = None if method is None else method == "torch-graph"
+    return measured_on_card(network, input_shape, device, measure, batch=batch, precision=precision, graph=graph)
+
+
+def _latency(
+    blocks: Floats,
+    n: int,
+    method: str,
+    device: str,
+    batch: int,
+    precision: Precision = "float32",
+    driver: str | None = None,
+) -> Latency:
+    """The measurement that blocks of runs ``(blocks,)``, in ms per run, amount to."""
+    low, median, high = np.quantile(blocks, [0.25, 0.5, 0.75])
+    mad = float(np.median(np.abs(blocks - median)))
+    spread = float((high - low) / median)
+    return Latency(float(median), spread, n, method, device, 1, batch, mad, precision, driver)

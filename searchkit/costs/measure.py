@@ -1,0 +1,77 @@
+"""The costs of a network that are measured on the search's device, by name: latency, energy, memory on a card."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from torch import nn
+
+from searchkit.errors import DeviceError
+from searchkit.runtime.devices import resolve_device
+from searchkit.runtime.gpu_lock import card_of
+
+ON_CARDS = ("energy_mj", "card_memory")  # have no meaning on a CPU
+MEASURED = ("latency_ms", *ON_CARDS)
+
+
+def measured(name: str, network: nn.Module, input_shape: Sequence[int], device: str) -> tuple[dict[str, float], str]:
+    """``{metric: value}``, a relative spread beside the value where it has one, and how it was measured.
+
+    Args:
+        name: one of :data:`MEASURED`.
+        network: untrained, in evaluation mode; left as it is.
+        input_shape: of one image, without the batch.
+        device: of the search.
+
+    Raises:
+        DeviceError: the device cannot be used for it.
+    """
+    if name == "latency_ms":
+        from searchkit.costs.latency import latency
+
+        time = latency(network, input_shape, device=device)
+        return {name: time.median_ms, f"{name}_spread": time.spread}, time.label
+    if name == "energy_mj":
+        from searchkit.costs.energy import energy
+
+        used = energy(network, input_shape, resolve_device(device))
+        return {name: used.median_mj, f"{name}_spread": used.spread}, used.label
+    from searchkit.costs.gpu_memory import card_memory
+
+    held = card_memory(network, input_shape, resolve_device(device))
+    return {name: float(held.peak)}, held.label
+
+
+def measured_on(device: str) -> str:
+    """What a search's measurements are of: "cpu", or the model of the card, under whatever index it is there."""
+    return card_of(resolve_device(device)).name if device.startswith("cuda") else device
+
+
+def check_measurable(metrics: Iterable[str], device: str, there: str) -> None:
+    """Refuse metrics that the search's device cannot be measured for, before any work.
+
+    Args:
+        device: of this process, which measures.
+        there: that of the trainings.
+
+    Raises:
+        DeviceError: which, and why.
+    """
+    metrics = list(metrics)
+    measured = [name for name in metrics if name in MEASURED]
+    if measured and device != there:
+        raise DeviceError(
+            f"{measured[0]} is measured by the process that searches, and this machine has no {there!r}: start the "
+            "search on a machine with a card, or leave it out; params, macs and peak_memory are counted anywhere"
+        )
+    wanted = [name for name in metrics if name in ON_CARDS]
+    if wanted and not device.startswith("cuda"):
+        instead = "latency_ms" if wanted[0] == "energy_mj" else "peak_memory"
+        raise DeviceError(
+            f"{wanted[0]} is measured on a GPU, and this search runs on {device!r}: choose device='cuda' on a machine "
+            f"with one, or {instead}, which every device has"
+        )
+    if "energy_mj" in wanted:
+        from searchkit.costs.energy import check_readable
+
+        check_readable(resolve_device(device))

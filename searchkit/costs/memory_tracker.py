@@ -1,0 +1,68 @@
+"""Bytes that are alive while torch runs, operation by operation, on any device; the meta device too."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from searchkit.costs.meta_tensors import run
+
+
+class LiveMemory(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Follows the storages that exist: each counts from the operation that made it until it is freed.
+
+    An operation's inputs are alive while its outputs are made, so that the peak is looked at after each one.
+
+    Attributes:
+        live: bytes that are alive now.
+        peak: the most that were.
+        course: bytes alive whenever one more storage was there, in order.
+
+    Args:
+        held: tensors that exist already and count from the beginning.
+    """
+
+    def __init__(self, held: Sequence[Tensor]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.live = 0
+        self.peak = 0
+        self.course: list[int] = []
+        self._seen: dict[int, weakref.ref[Any]] = {}
+        for tensor in held:
+            self._add(tensor)
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        out = run(func, args, kwargs or {})
+        for tensor in _tensors(out):
+            self._add(tensor)
+        return out
+
+    def _add(self, tensor: Tensor) -> None:
+        storage = tensor.untyped_storage()
+        key, n_bytes = id(storage), storage.nbytes()
+        if key in self._seen:  # a view, or an operation in place
+            return
+
+        def freed(_: Any) -> None:
+            del self._seen[key]
+            self.live -= n_bytes
+
+        self._seen[key] = weakref.ref(storage, freed)
+        self.live += n_bytes
+        self.peak = max(self.peak, self.live)
+        self.course.append(self.live)
+
+
+def _tensors(out: Any) -> Iterator[Tensor]:
+    """The tensors that an operation returned: one, or a sequence of them."""
+    if isinstance(out, Tensor):
+        yield out
+    elif isinstance(out, (tuple, list)):
+        for part in out:
+            yield from _tensors(part)

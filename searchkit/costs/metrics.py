@@ -1,0 +1,132 @@
+"""What can be known of a network, which way is better, and when it becomes known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from searchkit.errors import ObjectiveError, UnknownNameError
+from searchkit.problem.objectives import DIRECTIONS, Direction
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Stage = Literal["counted", "measured", "scored", "trained"]  # scored: by a proxy, without training
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A number that a network has.
+
+    Args:
+        name: what objectives, constraints and tables call it.
+        function: ``function(network) -> float``. An untrained network in eval mode where ``trained`` is false (a cost:
+            it is taken before training, and a bound on it spares the training), the trained one otherwise.
+        direction: "min" or "max".
+        trained: the function needs the trained network.
+        unit: for tables and plots.
+    """
+
+    name: str
+    function: Callable[[nn.Module], float] | None = None
+    direction: Direction = "min"
+    trained: bool = False
+    unit: str = ""
+    stage: Stage | None = None
+
+    def __post_init__(self) -> None:
+        if self.direction not in DIRECTIONS:
+            raise ObjectiveError(f"metric '{self.name}' has direction {self.direction!r}: choose 'min' or 'max'")
+        if self.function is None and self.stage is None:
+            raise ObjectiveError(f"metric '{self.name}' needs a function(network) -> float")
+        if self.stage is None:
+            object.__setattr__(self, "stage", "trained" if self.trained else "measured")
+
+
+BUILT_IN = {
+    metric.name: metric
+    for metric in (
+        Metric("accuracy", direction="max", stage="trained", unit="validation part"),
+        Metric("balanced_accuracy", direction="max", stage="trained", unit="validation part"),
+        Metric("log_loss", stage="trained", unit="validation part"),
+        Metric("r2", direction="max", stage="trained", unit="validation part"),
+        Metric("rmse", stage="trained", unit="validation part"),
+        Metric("params", stage="counted"),
+        Metric("macs", stage="counted", unit="one image"),
+        Metric("peak_memory", stage="counted", unit="bytes, one image"),
+        Metric("latency_ms", stage="measured", unit="ms, one image"),
+        Metric("energy_mj", stage="measured", unit="mJ, one image, on a GPU"),
+        Metric("card_memory", stage="measured", unit="bytes, one image, on a GPU"),
+    )
+}
+SCORES = {"classification": ("accuracy", "balanced_accuracy", "log_loss"), "regression": ("r2", "rmse")}
+
+
+def task_of(metrics: Iterable[str]) -> str | None:
+    """The task that some of the metrics are scores of; None where they are of neither.
+
+    Raises:
+        ObjectiveError: they are of both.
+    """
+    found = {task: name for name in metrics for task, names in SCORES.items() if name in names}
+    if len(found) > 1:
+        raise ObjectiveError(
+            f"{found['classification']} is a score of classes and {found['regression']} one of quantities; a search "
+            "has one of the two"
+        )
+    return next(iter(found), None)
+
+
+def trained_scores(metrics: Iterable[str], task: str) -> tuple[str, ...]:
+    """The scores that every training of a task gives, and those that are asked for beside them.
+
+    Raises:
+        ObjectiveError: one of the metrics is a score of another task.
+    """
+    asked = list(metrics)
+    if task_of(asked) not in (None, task):
+        wrong = next(name for name in asked if name in SCORES[str(task_of(asked))])
+        raise ObjectiveError(
+            f"{wrong} is a score of {task_of(asked)}, and the data are loaded for {task}, whose scores are "
+            f"{', '.join(SCORES[task])}; or load_data(..., task='{task_of(asked)}')"
+        )
+    always = 1 if task == "classification" else 2
+    return tuple(name for i, name in enumerate(SCORES[task]) if i < always or name in asked)
+
+
+def read_metrics(objectives: Any, constraints: Any) -> tuple[dict[str, Metric], dict[str, Direction]]:
+    """The metrics that a network search needs, and its objectives with their directions; any proxy is one too.
+
+    Args:
+        objectives: names of built-in metrics, or :class:`Metric` objects; or a mapping of name -> direction.
+        constraints: a mapping whose keys are names of metrics, or None.
+
+    Raises:
+        UnknownNameError: a name that is neither built in nor brought along.
+    """
+    given: Sequence[Any]
+    directions: dict[str, Any] = {}
+    if isinstance(objectives, dict):
+        given = list(objectives)
+        directions = {_name(key): value for key, value in objectives.items()}
+    else:
+        given = [objectives] if isinstance(objectives, str | Metric) else list(objectives)
+    own = {entry.name: entry for entry in [*given, *(constraints or {})] if isinstance(entry, Metric)}
+    known = BUILT_IN | own
+    if any(_name(entry) not in known for entry in [*given, *(constraints or {})]):
+        from searchkit.scoring.scorer import registered_names
+
+        known = {name: Metric(name, direction="max", stage="scored") for name in registered_names()} | known
+    needed: dict[str, Metric] = {}
+    for entry in [*given, *(constraints or {})]:
+        if _name(entry) not in known:
+            raise UnknownNameError.of("objective" if entry in given else "constraint", _name(entry), known)
+        needed[_name(entry)] = known[_name(entry)]
+    for entry in given:
+        directions.setdefault(_name(entry), known[_name(entry)].direction)
+    return needed, directions
+
+
+def _name(entry: Any) -> str:
+    return entry.name if isinstance(entry, Metric) else str(entry)

@@ -1,0 +1,75 @@
+"""Whatever table a user has -> rows of float32 features, quantities as one vector, or a sentence that says why not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from searchkit.data.images import is_flat_image, plain_array
+from searchkit.errors import DataError
+
+
+def is_table(X: Any) -> bool:
+    """Whether X is rows of features rather than images: two axes, and no rows that may be square images.
+
+    Rows of 64, 81, 100, ... values are taken for images of 8 x 8, 9 x 9, 10 x 10, ... pixels; ``kind="table"`` and a
+    space for tables say otherwise.
+    """
+    shape = plain_array(X, "images X").shape
+    return len(shape) == 2 and not is_flat_image(shape)
+
+
+def as_table(X: Any) -> torch.Tensor:
+    """Rows of numbers, or images that become rows -> ``(n, features)`` float32, all finite."""
+    array = _floats(X, "table X")
+    if array.ndim < 2:
+        raise DataError(f"a table X has shape (n, features), not {array.shape}; a single feature is X.reshape(-1, 1)")
+    if 0 in array.shape:
+        raise DataError(f"table X is empty: its shape is {array.shape}")
+    array = array.reshape(len(array), -1)
+    odd = ~np.isfinite(array)
+    if odd.any():
+        row, column = np.argwhere(odd)[0]
+        n_odd = int(odd.sum())
+        raise DataError(
+            f"table X holds {n_odd:,} NaN or infinite value{'s' * (n_odd != 1)}, the first in row {row}, column "
+            f"{column}; fill them (sklearn.impute) or drop the rows"
+        )
+    with np.errstate(over="ignore"):
+        features = torch.from_numpy(np.array(array, dtype=np.float32))
+    if not bool(torch.isfinite(features).all()):
+        raise DataError(f"table X reaches {np.abs(array).max():.3g}, which is too large for float32; rescale it")
+    return features
+
+
+def as_target(y: Any) -> npt.NDArray[np.float64]:
+    """Quantities to predict -> ``(n,)`` float64, all finite."""
+    values = _floats(y, "targets y")
+    if values.ndim == 2 and values.shape[1] == 1:
+        values = values[:, 0]
+    if values.ndim != 1:
+        raise DataError(f"targets y are a vector with one number per example, not an array of shape {values.shape}")
+    odd = ~np.isfinite(values)
+    if odd.any():
+        at = int(np.argmax(odd))
+        raise DataError(f"targets y are finite numbers, but target {at} is {values[at]}")
+    return values
+
+
+def _floats(values: Any, what: str) -> npt.NDArray[np.float64]:
+    """As float64, also where a data frame of mixed columns came as objects."""
+    array = plain_array(values, what)
+    if array.dtype.kind in "fiub":
+        return array.astype(np.float64)
+    try:
+        if array.dtype.kind != "O":
+            raise TypeError
+        return array.astype(np.float64)
+    except (TypeError, ValueError):
+        raise DataError(
+            f"{what} {'are' if what.endswith('y') else 'is'} numbers, not {array.dtype}; turn names and categories "
+            "into numbers first (sklearn.preprocessing.OneHotEncoder or OrdinalEncoder)"
+        ) from None

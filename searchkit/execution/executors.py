@@ -1,0 +1,190 @@
+"""What evaluates candidates for a search, and what ``executor=`` means."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol
+
+from searchkit import plugins
+from searchkit.errors import SearchkitError, UnknownNameError
+from searchkit.execution.external import Elsewhere, n_workers
+from searchkit.execution.gpu_placement import visible_cards
+from searchkit.execution.interleaved import AT_ONCE, Interleaved, Place
+from searchkit.execution.outcome import Evaluate, Job, Outcome, attempt
+from searchkit.execution.processes import Workers
+
+INTERLEAVED = "interleaved"
+
+
+class Pool(Protocol):
+    """What evaluates jobs for a search.
+
+    Attributes:
+        workers: how many jobs it evaluates at the same time.
+    """
+
+    workers: int
+
+    def submit(self, number: int, job: Job) -> None:
+        """Take a job; ``number`` is the caller's name for it, unlike those of all jobs that are not back yet."""
+        ...
+
+    def wait(self) -> list[tuple[int, Outcome]]:
+        """``(number, outcome)`` of every job that is done and was not returned before; waits for one where none is."""
+        ...
+
+    def discard(self) -> None:
+        """Forget what was submitted: what has not begun need not."""
+        ...
+
+    def close(self) -> None:
+        """Stop what was started for the search."""
+        ...
+
+
+def as_they_finish(pool: Pool, jobs: Sequence[Job]) -> Iterator[tuple[int, Outcome]]:
+    """Evaluate jobs and yield ``(index of the job, outcome)``; where the caller stops, the rest is discarded."""
+    for i, job in enumerate(jobs):
+        pool.submit(i, job)
+    n = 0
+    try:
+        while n < len(jobs):
+            for done in pool.wait():
+                n += 1
+                yield done
+    finally:
+        pool.discard()
+
+
+class Here:
+    """Evaluates in this process, one after another."""
+
+    workers = 1
+
+    def __init__(self, evaluate: Evaluate, needed: tuple[str, ...], limit: float | None) -> None:
+        self._task = (evaluate, needed, limit)
+        self._jobs: dict[int, Job] = {}
+
+    def submit(self, number: int, job: Job) -> None:
+        """Put it in the queue."""
+        self._jobs[number] = job
+
+    def wait(self) -> list[tuple[int, Outcome]]:
+        """Evaluate the first of the queue."""
+        evaluate, needed, limit = self._task
+        number = next(iter(self._jobs))
+        return [(number, attempt(evaluate, self._jobs.pop(number), needed, limit))]
+
+    def discard(self) -> None:
+        """Empty the queue."""
+        self._jobs.clear()
+
+    def close(self) -> None:
+        """Nothing to stop."""
+
+
+def open_executor(
+    executor: Any,
+    evaluate: Evaluate,
+    needed: tuple[str, ...],
+    limit: float | None = None,
+    workers: int | None = None,
+    any_card: bool = False,
+) -> Here | Interleaved | Workers | Elsewhere:
+    """What ``executor=`` means: None here and in order, a number of processes, a name, or an object.
+
+    Args:
+        workers: jobs at the same time, where an executor does not say or says otherwise.
+        any_card: where they train on a GPU, worker processes take one each of those that there are, and "interleaved"
+            trains on all of them.
+
+    Raises:
+        SearchkitError: it is none of these, or ``evaluate`` cannot be sent to another process.
+    """
+    device = str(getattr(evaluate, "device", "cpu"))
+    if executor == INTERLEAVED:
+        return _interleaved(evaluate, needed, limit, workers, device, any_card)
+    n = n_processes(executor)
+    if workers is not None and (executor is None or n is not None):
+        raise SearchkitError(
+            f"workers={workers} says how many candidates an executor takes at the same time, and executor={executor!r} "
+            f"is none: write executor={workers} for so many processes"
+        )
+    if executor is None:
+        return Here(evaluate, needed, limit)
+    if n is not None and n > 0:
+        on_cards = any_card and device.startswith("cuda")
+        return Workers(n, evaluate, needed, limit, visible_cards() if on_cards else ())
+    named = isinstance(executor, str)
+    opened = _named(executor, device) if named else executor
+    if not callable(getattr(opened, "submit", None)):
+        raise SearchkitError(
+            f"executor {executor!r} is not known: give None, a number of processes, a name such as "
+            "'interleaved' or 'ray', or a concurrent.futures executor"
+        )
+    return Elsewhere(opened, evaluate, needed, limit, workers or n_workers(opened), owned=named)
+
+
+def check_executor(executor: Any) -> None:
+    """Refuse a name that nothing is registered under, before any work.
+
+    Raises:
+        UnknownNameError: it lists the names that there are.
+    """
+    if isinstance(executor, str) and executor != INTERLEAVED:
+        _factory(executor)
+
+
+def is_elsewhere(executor: Any) -> bool:
+    """Whether what it evaluates may be on another machine."""
+    return executor is not None and executor != INTERLEAVED and n_processes(executor) is None
+
+
+def _interleaved(
+    evaluate: Evaluate, needed: tuple[str, ...], limit: float | None, each: int | None, device: str, any_card: bool
+) -> Interleaved:
+    if not hasattr(evaluate, "course"):
+        raise SearchkitError(
+            f"executor='{INTERLEAVED}' trains several networks in turns, and this search trains none here: write "
+            "executor=4 for four processes, or leave it out"
+        )
+    if not device.startswith("cuda"):
+        return Interleaved([Place(evaluate)], needed, limit, each or AT_ONCE)
+    import torch
+
+    from searchkit.costs.gpu_memory import DeviceMemory
+
+    cards = [f"cuda:{i}" for i in range(torch.cuda.device_count())] if any_card else [device]
+    places = [Place(evaluate.on(card), DeviceMemory(torch.device(card))) for card in cards]  # type: ignore[attr-defined]
+    return Interleaved(places, needed, limit, each or AT_ONCE)
+
+
+def _named(executor: str, device: str) -> Any:
+    """An executor made for this search: "ray" here, "ray://head:10001" at an address; a GPU each where they train."""
+    if device.startswith("cuda:") and device != "cuda:0":
+        raise SearchkitError(
+            f"executor {executor!r} gives each candidate a GPU of its own, which is cuda:0 to it: write "
+            f"device='cuda', not {device!r}"
+        )
+    address = executor if "://" in executor else None
+    return _factory(executor)(address, gpus=1 if device.startswith("cuda") else 0)
+
+
+def _factory(executor: str) -> Callable[..., Any]:
+    name = executor.partition("://")[0]
+    allowed = sorted([INTERLEAVED, *plugins.names("executor")])
+    if name not in allowed:
+        raise UnknownNameError.of("executor", name, allowed)
+    factory: Callable[..., Any] = plugins.resolve("executor", name)
+    return factory
+
+
+def n_processes(value: Any) -> int | None:
+    """The number of processes that ``executor=`` asks for, numpy's too; None where it is something else, as True is."""
+    if isinstance(value, bool):
+        return None
+    try:
+        return operator.index(value)
+    except TypeError:
+        return None

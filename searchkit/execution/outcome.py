@@ -1,0 +1,124 @@
+"""Evaluate one candidate so that whatever goes wrong is its own recorded failure."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import signal
+import threading
+import time
+import traceback
+from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any, TypeVar
+
+from searchkit.errors import CandidateError, DeviceGoneError, TimeLimitError, is_out_of_memory
+from searchkit.types import Codes
+
+Job = tuple[Codes, int] | tuple[Codes, int, int]  # candidate, seed, and the rung of the ladder where it is not in full
+Evaluate = Callable[..., Mapping[str, Any]]  # of a job
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one evaluation brought: values, or the reason why there are none.
+
+    Attributes:
+        out_of_memory: that was the reason.
+        files: what it wrote, path -> bytes, where that was on a machine that is not the driver's.
+    """
+
+    values: dict[str, float] = field(default_factory=dict)
+    reason: str | None = None
+    traceback: str | None = None
+    seconds: float = 0.0
+    out_of_memory: bool = False
+    files: dict[str, bytes] = field(default_factory=dict)
+
+
+def attempt(evaluate: Evaluate, job: Job, needed: tuple[str, ...], limit: float | None = None) -> Outcome:
+    """Run ``evaluate(*job)`` and check what it returns.
+
+    An exception, a call of ``sys.exit``, a missing or non-finite value of a needed metric, or more than ``limit``
+    seconds is the candidate's failure. KeyboardInterrupt is the user's and passes through, and so does a device that is
+    gone: it would fail every candidate to come.
+    """
+    start = time.perf_counter()
+    try:
+        with _deadline(limit):
+            returned = evaluate(*job)
+        return _success(returned, needed, start, limit)
+    except DeviceGoneError:
+        raise
+    except (Exception, SystemExit) as error:
+        return _failure(error, start)
+
+
+def attempt_in_turns(
+    course: Generator[T, None, Mapping[str, Any]], needed: tuple[str, ...], limit: float | None = None
+) -> Generator[T, None, Outcome]:
+    """:func:`attempt` of an evaluation that is done in turns; it yields as that does.
+
+    The limit is looked at when the evaluation is over, and by the evaluation itself.
+    """
+    start = time.perf_counter()
+    try:
+        returned = yield from course
+        return _success(returned, needed, start, limit)
+    except DeviceGoneError:
+        raise
+    except (Exception, SystemExit) as error:
+        return _failure(error, start)
+
+
+def _success(returned: Any, needed: tuple[str, ...], start: float, limit: float | None) -> Outcome:
+    values = _checked(returned, needed)
+    if limit is not None and time.perf_counter() - start > limit:
+        raise TimeLimitError(f"over its time limit of {limit:g} s")
+    return Outcome(values, None, None, time.perf_counter() - start)
+
+
+def _failure(error: BaseException, start: float) -> Outcome:
+    text = str(error) if isinstance(error, CandidateError) else f"{type(error).__name__}: {error}"
+    trace = "".join(traceback.format_exception(error)[-8:])
+    return Outcome({}, text.strip(), trace[-4000:], time.perf_counter() - start, is_out_of_memory(error))
+
+
+def _checked(returned: Any, needed: tuple[str, ...]) -> dict[str, float]:
+    if not isinstance(returned, Mapping):
+        raise CandidateError(f"evaluate returned {type(returned).__name__}, not a mapping of {', '.join(needed)}")
+    values: dict[str, float] = {}
+    for name, value in returned.items():
+        try:
+            values[str(name)] = float(value)
+        except (TypeError, ValueError):
+            if name in needed:
+                raise CandidateError(f"{name} is {value!r}, not a number") from None
+    for name in needed:
+        if name not in values:
+            raise CandidateError(f"evaluate returned no {name!r}, only {', '.join(values) or 'nothing'}")
+        if not math.isfinite(values[name]):
+            raise CandidateError(f"{name} is {values[name]}")
+    return values
+
+
+@contextlib.contextmanager
+def _deadline(limit: float | None) -> Iterator[None]:
+    """Interrupt what runs inside after ``limit`` seconds, where the platform can (main thread, POSIX)."""
+    usable = hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
+    if limit is None or not usable:
+        yield
+        return
+
+    def ring(_signal: int, _frame: FrameType | None) -> None:
+        raise TimeLimitError(f"over its time limit of {limit:g} s")
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, limit)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)

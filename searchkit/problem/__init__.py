@@ -1,0 +1,42 @@
+"""Problem: what is asked of a strategy, and what it is told."""
+
+from typing import TYPE_CHECKING
+
+from searchkit.lazy import lazily
+
+if TYPE_CHECKING:
+    from searchkit.problem.objectives import Goals, Objective
+    from searchkit.problem.observations import Observations
+    from searchkit.problem.problem import Problem, Strategy, complete, distinct, first_allowed, novel
+    from searchkit.problem.trial import State, Trial
+
+__all__ = [
+    "Goals",
+    "Objective",
+    "Observations",
+    "Problem",
+    "State",
+    "Strategy",
+    "Trial",
+    "complete",
+    "distinct",
+    "first_allowed",
+    "novel",
+]
+
+__getattr__, __dir__ = lazily(
+    __name__,
+    {
+        "Goals": "objectives",
+        "Objective": "objectives",
+        "Observations": "observations",
+        "Problem": "problem",
+        "Strategy": "problem",
+        "complete": "problem",
+        "distinct": "problem",
+        "first_allowed": "problem",
+        "novel": "problem",
+        "State": "trial",
+        "Trial": "trial",
+    },
+)

@@ -1,0 +1,197 @@
+"""What a strategy is asked to search: a space, and which of its candidates may be proposed at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from searchkit.problem.observations import Observations
+from searchkit.space import Space, keys
+from searchkit.types import Bools, Codes, Floats
+
+LISTABLE = 100_000  # up to so many combinations a space is listed rather than sampled when it runs low
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A space to search, and what is known of its constraints before anything is evaluated.
+
+    Attributes:
+        space: what can be chosen.
+        n_objectives, n_constraints: columns of the losses and of the violations that ``tell`` will bring.
+        budget: how many candidates will be evaluated in all, where that is known; a hint for sizes.
+        known: ``(n, d) -> (n, c0)``, violations that need no evaluation (bounds on params and MACs); a candidate
+            that breaks one is never evaluated, so a strategy should not propose it.
+        proxies: whether the proxy layer judges what is proposed; a hint.
+        listable: up to so many combinations all candidates may be listed (and ``known`` be asked of each).
+    """
+
+    space: Space
+    n_objectives: int = 1
+    n_constraints: int = 0
+    budget: int | None = None
+    known: Callable[[Codes], Floats] | None = None
+    listable: int = LISTABLE
+    proxies: bool = False
+    _cache: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    def excess(self, codes: Codes) -> Floats:
+        """``(n,)`` summed known violations; 0 where a candidate may be evaluated.
+
+        NaN, of a candidate that cannot be built, is no violation: it fails when it is evaluated, with its reason on
+        record, and where all do, the search says so.
+        """
+        if self.known is None:
+            return np.zeros(len(codes))
+        total: Floats = np.nansum(self.known(codes), axis=1)
+        return total
+
+    def allowed(self, codes: Codes) -> Bools:
+        """``(n,)`` bool: no known constraint is broken."""
+        if self.known is None:
+            return np.ones(len(codes), dtype=bool)
+        inside: Bools = self.excess(codes) <= 0
+        return inside
+
+    def everything(self) -> Codes | None:
+        """All distinct allowed candidates of a space small enough to be listed, else None."""
+        if self.space.size > self.listable:
+            return None
+        if "everything" not in self._cache:
+            codes = self.space.enumerate(self.listable)
+            self._cache["everything"] = codes[self.allowed(codes)]
+        return self._cache["everything"]  # type: ignore[no-any-return]
+
+    def sample(self, n: int, rng: np.random.Generator) -> Codes:
+        """``(n, d)`` random allowed candidates, rows may repeat; fewer only where none is allowed.
+
+        Uniform by rejection; where almost nothing is allowed, random candidates walk downhill in violation.
+        """
+        if self.known is None:
+            return self.space.sample(n, rng)
+        found: list[Codes] = []
+        missing = n
+        for _ in range(8):
+            codes = self.space.sample(max(32, 2 * missing), rng)
+            inside = first_allowed(self, codes, missing)
+            found.append(inside)
+            missing -= len(inside)
+            if not missing:
+                return np.concatenate(found)
+        everything = self.everything()
+        if everything is not None:
+            pick = rng.integers(0, len(everything), missing) if len(everything) else np.empty(0, np.int64)
+            return np.concatenate([*found, everything[pick]])
+        for _ in range(missing):
+            found.append(self.descend(self.space.sample(1, rng)[0], rng))
+        return np.concatenate(found)
+
+    def descend(self, code: Codes, rng: np.random.Generator, restarts: int = 5) -> Codes:
+        """``(1, d)`` allowed candidate reached from ``code`` ``(d,)`` by single changes, or ``(0, d)``.
+
+        The first change that is found to help is taken: looking at all of them would cost seconds a step where each
+        is built to be counted.
+        """
+        for _ in range(restarts):
+            excess = float(self.excess(code[None])[0])
+            while excess > 0:
+                step, least = self._improvement(code, excess, rng)
+                if least >= excess:
+                    break
+                code, excess = step, least
+            if excess <= 0:
+                return code[None]
+            code = self.space.sample(1, rng)[0]
+        return np.empty((0, self.space.n_choices), dtype=np.int64)
+
+    def _improvement(self, code: Codes, excess: float, rng: np.random.Generator) -> tuple[Codes, float]:
+        """A neighbour with less excess and that excess, or ``code`` and ``excess`` where none has less."""
+        near = self.space.neighbours(code)
+        near = near[rng.permutation(len(near))]
+        start, size = 0, 2
+        while start < len(near):
+            steps = self.excess(near[start : start + size])
+            if steps.min() < excess:
+                return near[start + int(steps.argmin())], float(steps.min())
+            start, size = start + size, 2 * size
+        return code, excess
+
+
+@runtime_checkable
+class Strategy(Protocol):
+    """A search algorithm: it proposes and it learns, under two laws.
+
+    1. ``ask`` changes nothing: it is a function of what was told, ``n``, ``rng`` and what is pending.
+    2. ``tell`` draws nothing: it is a function of what was told, batch by batch.
+
+    From the laws follows that a search can be resumed by telling a new strategy the record.
+    Made by ``factory(problem)``, where factory is a registered class or any callable.
+    """
+
+    def ask(self, n: int, rng: np.random.Generator, pending: Codes) -> Codes:
+        """Up to n distinct canonical candidates ``(m, d)``, none of them told or pending.
+
+        m < n only where the allowed candidates run out.
+        """
+        ...
+
+    def tell(self, told: Observations) -> None:
+        """Learn one batch of outcomes."""
+        ...
+
+
+def distinct(problem: Problem, proposals: Codes, seen: set[bytes]) -> Codes:
+    """The proposals that are not seen and not repeated; canonical, order kept; not checked against known bounds."""
+    codes = problem.space.canonical(proposals)
+    rows = keys(codes)
+    first = dict(zip(reversed(rows), range(len(rows) - 1, -1, -1), strict=True))
+    return codes[sorted(i for key, i in first.items() if key not in seen)]
+
+
+def first_allowed(problem: Problem, codes: Codes, n: int) -> Codes:
+    """The first n of the codes that break no known bound; no more are checked than needed.
+
+    A bound on a user's own networks costs milliseconds a candidate, where each is built to be counted.
+    """
+    if problem.known is None:
+        return codes[:n]
+    found = codes[:0]
+    start, size = 0, n
+    while len(found) < n and start < len(codes):
+        part = codes[start : start + size]
+        found = np.concatenate([found, part[problem.allowed(part)]])[:n]
+        start, size = start + size, 2 * size
+    return found
+
+
+def novel(problem: Problem, proposals: Codes, n: int, seen: set[bytes]) -> Codes:
+    """The first n proposals that are allowed, not seen and not repeated; canonical, order kept."""
+    return first_allowed(problem, distinct(problem, proposals, seen), n)
+
+
+def complete(problem: Problem, proposals: Codes, n: int, seen: set[bytes], rng: np.random.Generator) -> Codes:
+    """Exactly n distinct new candidates where so many are left: good proposals first, then random ones.
+
+    Every strategy passes its proposals through here, so none repeats a candidate, none proposes one that is
+    known to be infeasible, and a space that runs low is searched to its end.
+    """
+    codes = novel(problem, proposals, n, seen)
+    for _ in range(4):
+        if len(codes) == n:
+            return codes
+        more = np.concatenate([codes, problem.sample(2 * (n - len(codes)) + 8, rng)])
+        codes = novel(problem, more, n, seen)
+    everything = problem.everything()
+    if everything is not None:
+        return novel(problem, np.concatenate([codes, everything[rng.permutation(len(everything))]]), n, seen)
+    known = np.frombuffer(b"".join(sorted(seen)), dtype=np.int64).reshape(-1, problem.space.n_choices)
+    for code in known[
+        rng.permutation(len(known))
+    ]:  # a large space with few allowed candidates: step from one to the next
+        codes = novel(problem, np.concatenate([codes, problem.space.neighbours(code)]), n, seen)
+        if len(codes) == n:
+            break
+    return codes

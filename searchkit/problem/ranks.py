@@ -1,0 +1,38 @@
+"""Ranks as numbers: what orders alike is alike, and a few networks that learn nothing set no scale."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.stats import norm, rankdata
+
+from searchkit.types import Floats
+
+
+def normal_scores(values: Floats) -> Floats:
+    """``(n,)`` ranks as quantiles of a normal distribution."""
+    scores: Floats = norm.ppf((rankdata(values) - 0.5) / len(values))
+    return scores
+
+
+def rank_correlation(a: Floats, b: Floats) -> float:
+    """Spearman's rho; 0 where one of the two is constant."""
+    if np.ptp(a) == 0 or np.ptp(b) == 0:
+        return 0.0
+    return float(np.corrcoef(rankdata(a), rankdata(b))[0, 1])
+
+
+def scores_of(values: Floats, observed: Floats) -> Floats:
+    """Normal scores ``(n,)`` of values that are among those observed ``(m,)``."""
+    known, scores = np.sort(observed), np.sort(normal_scores(observed))
+    placed: Floats = np.interp(values, known, scores)
+    return placed
+
+
+def values_of(scores: Floats, observed: Floats) -> Floats:
+    """The way back from normal scores: interpolated among what was observed, drawn out linearly beyond."""
+    known = np.sort(observed)
+    z = norm.ppf((np.arange(len(known)) + 0.5) / len(known))
+    slope = (known[-1] - known[0]) / (z[-1] - z[0])
+    beyond = np.maximum(scores - z[-1], 0) - np.maximum(z[0] - scores, 0)
+    values: Floats = np.interp(scores, z, known) + slope * beyond
+    return values

@@ -1,0 +1,91 @@
+"""One candidate of a search, from the moment it is asked for to its outcome, in the user's own units."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+
+from searchkit.problem.objectives import Goals
+from searchkit.problem.observations import Observations
+from searchkit.problem.pareto import non_dominated
+from searchkit.types import Codes
+
+
+class State(StrEnum):
+    """What became of a candidate."""
+
+    ASKED = "asked"  # chosen and recorded, no outcome yet
+    SCORED = "scored"  # every metric is known
+    INFEASIBLE = "infeasible"  # a cost that is known without training breaks a bound; never trained
+    FAILED = "failed"  # raised, diverged, ran out of memory or of time
+    DROPPED = "dropped"  # not promoted from a rung of the fidelity ladder; never trained in full
+
+
+@dataclass(eq=False)
+class Trial:
+    """A candidate and what became of it.
+
+    Attributes:
+        number: position in the order of asking, from 0.
+        batch, batch_size: the batch it was asked in, and how many that batch holds.
+        code: ``(d,)`` canonical.
+        values: metric name -> raw value in its own unit and direction; partial unless scored. What a rung of the ladder
+            brought has a name of its own, such as "accuracy (epochs=3)".
+        methods: metric name -> how it was measured, for metrics that depend on it.
+        reason: why it failed, was not trained, or not promoted.
+        traceback: of the exception, where there was one.
+        seconds: how long its evaluation took.
+        elapsed: seconds that the whole search had run when it ended.
+    """
+
+    number: int
+    batch: int
+    batch_size: int
+    code: Codes
+    state: State = State.ASKED
+    values: dict[str, float] = field(default_factory=dict)
+    methods: dict[str, str] = field(default_factory=dict)
+    reason: str | None = None
+    traceback: str | None = None
+    seconds: float = 0.0
+    elapsed: float = 0.0
+
+    @property
+    def finished(self) -> bool:
+        """It has an outcome, of whatever kind."""
+        return self.state is not State.ASKED
+
+
+def observe(trials: Sequence[Trial], goals: Goals) -> Observations:
+    """What a strategy is told of finished trials: losses and violations, NaN where unknown.
+
+    A dropped trial has no losses: that of a short training is none of the full one. What it lets expect is a hint
+    (:meth:`searchkit.training.fidelity.Ladder.hints`).
+    """
+    n = len(trials)
+    columns = {
+        name: np.array([trial.values.get(name, np.nan) for trial in trials], dtype=np.float64) for name in goals.metrics
+    }
+    losses, violations = goals.losses(columns), goals.violations(columns)
+    unscored = np.array([trial.state is not State.SCORED for trial in trials], dtype=bool)
+    losses[unscored] = np.nan
+    for i in range(n):
+        if trials[i].state in (State.FAILED, State.DROPPED):
+            violations[i] = np.nan
+        elif trials[i].state is State.INFEASIBLE:
+            violations[i] = np.nan_to_num(violations[i])  # bounds on what was not measured are not known to be broken
+    return Observations(np.stack([trial.code for trial in trials]), losses, violations)
+
+
+def front(trials: Sequence[Trial], goals: Goals) -> list[Trial]:
+    """The scored, feasible trials that no other one dominates, best first by the first objective."""
+    scored = [trial for trial in trials if trial.state is State.SCORED]
+    if not scored:
+        return []
+    seen = observe(scored, goals)
+    rows = np.flatnonzero(seen.feasible)
+    rows = rows[non_dominated(seen.losses[rows])]
+    return [scored[i] for i in rows[np.lexsort(seen.losses[rows].T[::-1])]]

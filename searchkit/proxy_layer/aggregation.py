@@ -1,0 +1,145 @@
+"""Several proxies -> one judgement: ranks within a fixed sample, votes, and trust that is earned.
+
+Ranks are quantiles within a fixed reference sample, since ranks within the population would change as it does. The
+judgement is log-rank aggregation, the sum of the logarithms of the quantiles: one bad rank outweighs one good one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import norm, rankdata
+
+from searchkit.problem.ranks import rank_correlation
+from searchkit.types import Floats
+
+PRIOR_RHO = 0.5  # what a proxy is taken to be worth before anything is observed
+PRIOR_WEIGHT = 4.0  # and for how many observations that belief stands
+CONFIDENCE = 0.95
+ALIKE = 0.99  # rank correlation from which two signals are one
+
+# Label-free votes, in halves and quarters, chosen on NAS-Bench-201 and NAS-Bench-Macro together (docs/benchmarks.md):
+# size, the diversity of the responses, and three properties of the layers. The reserves say much the same again, and
+# adding them to these makes the aggregate worse: they vote where none of these is asked for, and are features always.
+CORE = {
+    "macs": 1.0,
+    "az_complexity": 1.0,
+    "jacov": 1.0,
+    "az_expressivity": 0.5,
+    "az_trainability": 0.5,
+    "az_progressivity": 0.25,
+}
+RESERVE = 0.01
+RESERVES = frozenset({"params", "naswot", "synflow", "grad_norm", "zen", "zico", "swap", "eproxy"})
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Scores of a fixed sample of candidates, within which others are ranked.
+
+    Args:
+        scores: ``(r, p)``, NaN where a proxy cannot score; such a candidate ranks lowest.
+    """
+
+    scores: Floats
+
+    def quantiles(self, scores: Floats) -> Floats:
+        """``(n, p)`` in (0, 1), higher is better; interpolated, and drawn out beyond the best and the worst."""
+        columns = [self._column(self.scores[:, j], scores[:, j]) for j in range(scores.shape[1])]
+        return np.column_stack(columns) if columns else np.empty((len(scores), 0))
+
+    @staticmethod
+    def _column(known: Floats, new: Floats) -> Floats:
+        r = len(known)
+        finite = np.isfinite(known)
+        values, counts = np.unique(known[finite], return_counts=True)
+        if len(values) < 2:
+            return np.full(len(new), 0.5)
+        n_lost = int((~finite).sum())
+        places = (n_lost + np.cumsum(counts) - 0.5 * counts) / r
+        quantiles = np.interp(new, values, places)
+        # beyond the sample: on towards 0 and 1, by the distance in units of the spread
+        spread = float(np.subtract(*np.percentile(values, [90, 10]))) or float(np.ptp(values))
+        above, below = np.maximum(new - values[-1], 0), np.maximum(values[0] - new, 0)
+        quantiles = 1 - (1 - quantiles) / (1 + above / spread)
+        quantiles = quantiles / (1 + below / spread)
+        lowest = max(n_lost, 1) / (2 * r)
+        result: Floats = np.where(np.isnan(new), lowest, quantiles)
+        return np.clip(result, 1e-4, 1 - 1e-4)
+
+
+def shared_votes(names: Sequence[str], quantiles: Floats) -> Floats:
+    """``(p,)`` label-free weights summing to 1, from :data:`CORE`.
+
+    Signals that rank the reference all but alike share the vote of the strongest; constant ones have none. A signal of
+    a name that is not known here, a user's own, has a full vote.
+
+    Args:
+        names: of the signals.
+        quantiles: ``(r, p)`` of the reference sample.
+    """
+    p = len(names)
+    votes = np.array([CORE.get(name, RESERVE if name in RESERVES else 1.0) for name in names], dtype=np.float64)
+    votes[quantiles.std(axis=0) == 0] = 0.0
+    ranks = rankdata(quantiles, axis=0)
+    group = np.arange(p)
+    for i in range(p):
+        for j in range(i):
+            if votes[i] and votes[j] and np.corrcoef(ranks[:, i], ranks[:, j])[0, 1] > ALIKE:
+                group[group == group[i]] = group[j]
+    for g in np.unique(group):
+        inside = group == g
+        votes[inside] *= votes[inside].max() / (votes[inside].sum() or 1.0)
+    total = float(votes.sum())
+    return votes / (total or 1.0)
+
+
+def log_rank(quantiles: Floats, weights: Floats) -> Floats:
+    """``(n,)`` weighted sum of log quantiles; higher is better."""
+    judged: Floats = np.log(quantiles) @ weights
+    return judged
+
+
+@dataclass(frozen=True)
+class Trust:
+    """What one proxy was worth so far.
+
+    Attributes:
+        rho: rank correlation with what was observed, higher is better; NaN with fewer than three observations.
+        low, high: its 95 % interval.
+        belief: the correlation it is taken to have, prior and observations together.
+        weight: its share in the judgement.
+    """
+
+    rho: float
+    low: float
+    high: float
+    belief: float
+    weight: float
+
+
+def trusts(quantiles: Floats, observed: Floats, votes: Floats) -> list[Trust]:
+    """One per proxy, from the quantiles ``(n, p)`` of n observed candidates and how good they were ``(n,)``.
+
+    Belief is the mean of Fisher's z of the prior and of the observations, weighted by their numbers (Fieller's variance
+    for Spearman's rho, 1.06 / (n - 3)). The weight falls with the square of belief and is zero below zero: a proxy with
+    a vanished or flipped sign has lost it within 20 observations.
+    """
+    n, p = quantiles.shape
+    found = []
+    for j in range(p):
+        rho, low, high, belief = np.nan, -1.0, 1.0, PRIOR_RHO
+        if n >= 3:
+            rho = rank_correlation(quantiles[:, j], observed)
+            z, certainty = float(np.arctanh(np.clip(rho, -0.999, 0.999))), max(n - 3, 0) / 1.06
+            belief = float(np.tanh((PRIOR_WEIGHT * np.arctanh(PRIOR_RHO) + certainty * z) / (PRIOR_WEIGHT + certainty)))
+            if certainty:
+                margin = norm.ppf(0.5 + CONFIDENCE / 2) / np.sqrt(certainty)
+                low, high = float(np.tanh(z - margin)), float(np.tanh(z + margin))
+        found.append((rho, low, high, belief))
+    strength = np.array([max(belief, 0.0) ** 2 for *_, belief in found])
+    weights = votes * strength
+    weights = weights / (weights.sum() or 1.0)
+    return [Trust(*entry, weight=float(weight)) for entry, weight in zip(found, weights, strict=True)]

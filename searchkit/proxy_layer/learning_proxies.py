@@ -1,0 +1,38 @@
+"""Proxies that learn from what a search evaluates, and what they say of what they have already seen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from searchkit.scoring.protocols import Learner
+from searchkit.space import keys
+from searchkit.types import Codes, Floats
+
+
+class Taught:
+    """The learning proxies of a search, fitted to what was observed.
+
+    Args:
+        learners: column of the scores -> proxy.
+        codes, values: ``(n, d)`` and ``(n,)`` what was observed, higher is better.
+    """
+
+    def __init__(self, learners: Mapping[int, Learner], codes: Codes, values: Floats) -> None:
+        self._fitted = {column: proxy.fit(codes, values) for column, proxy in learners.items()}
+        self._row = {key: i for i, key in enumerate(keys(codes))}
+
+    def complete(self, codes: Codes, scores: Floats) -> Floats:
+        """Scores ``(n, p)`` with the columns of the learning proxies filled in.
+
+        A candidate that a proxy has learned from gets what the proxy says without it: what it says with it would be no
+        news, and the trust that it earned by it none.
+        """
+        completed = scores.copy()
+        for column, proxy in self._fitted.items():
+            if proxy.fitted:
+                completed[:, column] = proxy.score(codes)
+                left_out = proxy.left_out
+                if len(left_out):
+                    seen = [(i, self._row[key]) for i, key in enumerate(keys(codes)) if key in self._row]
+                    completed[[i for i, _ in seen], column] = left_out[[row for _, row in seen]]
+        return completed

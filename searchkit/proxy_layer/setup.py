@@ -1,0 +1,132 @@
+"""The proxy layer of one search: proxies read, made, joined to the study's record, and their worth reported."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from searchkit import plugins
+from searchkit.errors import SearchkitError
+from searchkit.execution.executors import n_processes
+from searchkit.problem.problem import Problem
+from searchkit.proxy_layer.screening import Kept, Screen
+from searchkit.proxy_layer.signals import Known, Signals
+from searchkit.runtime.fingerprint import fingerprint
+from searchkit.search.task import Task
+from searchkit.space import NetworkSpace, Space
+from searchkit.storage.record import Record
+from searchkit.types import Codes, Floats
+
+if TYPE_CHECKING:
+    from searchkit.scoring.scorer import Scorer
+
+DEFAULT = ("params", "macs", "jacov", "naswot", "synflow", "grad_norm", "az_nas")  # what "default" stands for
+
+
+def read_proxies(given: Any) -> list[Any]:
+    """Names and objects from what a user writes; "default" is spelt out.
+
+    Raises:
+        UnknownNameError: a name that nothing is registered under.
+        SearchkitError: something that is neither a name nor a proxy.
+    """
+    listed = [] if given is None else [given] if isinstance(given, str) else given
+    if not isinstance(listed, list | tuple | set):
+        raise SearchkitError(f"proxies are names, such as ('eproxy', 'synflow'), not {given!r}")
+    proxies: list[Any] = []
+    for proxy in listed:
+        if proxy == "default":
+            proxies += DEFAULT
+        elif isinstance(proxy, str):
+            plugins.resolve("proxy", proxy)
+            proxies.append(proxy)
+        elif hasattr(proxy, "score") or hasattr(proxy, "passes"):
+            proxies.append(proxy)
+        else:
+            raise SearchkitError(f"a proxy is a name or an object with score(codes), not {proxy!r}")
+    return proxies
+
+
+def name_of(proxy: Any) -> str:
+    """What records and tables call a proxy."""
+    if isinstance(proxy, str):
+        return proxy
+    return str(getattr(proxy, "name", None) or ",".join(getattr(proxy, "names", (type(proxy).__name__,))))
+
+
+def open_scorer(
+    task: Task, proxies: Sequence[Any], device: str, seed: int, executor: Any = None, folder: Path | None = None
+) -> Scorer:
+    """The proxies made for the task's space and data; what cannot work on it is said here, before any work."""
+    from searchkit.scoring.scorer import Scorer
+
+    workers = _scoring_workers(task, proxies, device, executor)
+    return Scorer(
+        task.space, proxies, task.images, device=device, seed=seed, executor=executor, folder=folder, workers=workers
+    )
+
+
+def _scoring_workers(task: Task, proxies: Sequence[Any], device: str, executor: Any) -> int | None:
+    """As many processes score as train, which wait in the meantime, in batches all of them.
+
+    Where scoring is dear they pay (Eproxy on two cores, batches of four: 45 s in place of 78 s), and where it is cheap
+    they do not begin or cost nothing to speak of. Not on a card: each would hold memory there that trainings need.
+    """
+    from searchkit.runtime.devices import resolve_device
+    from searchkit.scoring.jobs import can_be_sent
+
+    n = n_processes(executor)
+    if n is None or n < 2:
+        return None
+    if resolve_device(device).type != "cpu" or not can_be_sent(task.space, *proxies):
+        return None
+    return n
+
+
+def open_screen(
+    task: Task,
+    problem: Problem,
+    scorer: Scorer,
+    record: Record,
+    factor: int,
+    seed: int,
+    proxies: Sequence[Any],
+    turns: bool = False,
+) -> Screen:
+    """The proxy layer, with the scores that the record holds; see :class:`Screen` for ``turns``."""
+    images = getattr(task.images, "fingerprint", None)
+    kept = Kept(record, scorer, fingerprint(list(proxies), images, task.space.describe(), seed))
+    signals = Signals(
+        task.space, scorer.names, scorer, task.goals, known=task.counted, baselines=_counts(task.space), seed=seed,
+        learners=scorer.learners,
+    )  # fmt: skip
+    return Screen(problem, signals, factor, seed, kept, turns)
+
+
+def _counts(space: Space) -> Known | None:
+    """params and macs of a space of networks."""
+    if not isinstance(space, NetworkSpace):
+        return None
+
+    def counted(codes: Codes) -> Mapping[str, Floats]:
+        from searchkit.costs.counts import space_counts
+
+        return space_counts(space, codes)
+
+    return counted
+
+
+def report(screen: Screen, record: Record) -> list[dict[str, Any]]:
+    """What each proxy was worth, as rows; kept with the study."""
+    table = screen.signals.trust
+    rows = [{str(key): _plain(value) for key, value in row.items()} for row in table.to_dict("records")]
+    record.note("trust", rows)
+    if screen.kept is not None:
+        screen.kept.write()
+    return rows
+
+
+def _plain(value: Any) -> Any:
+    return None if isinstance(value, float) and math.isnan(value) else value

@@ -1,0 +1,305 @@
+"""The proxy layer: several proxies -> a prediction of every objective with its uncertainty, and what each was worth.
+
+Before anything is observed the judgement is label-free (:mod:`searchkit.proxy_layer.aggregation`). From then on it is
+the known mean of a Gaussian process (:mod:`searchkit.surrogates.gaussian_process`) over two groups of features: the
+signals' quantiles, and the structure of the candidate (its choices and what they add up to). Each proxy's weight
+follows what it was worth.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy.special import log_ndtr
+from scipy.stats import norm
+
+from searchkit.problem.objectives import Goals
+from searchkit.problem.observations import Observations
+from searchkit.problem.ranks import normal_scores, scores_of, values_of
+from searchkit.proxy_layer.aggregation import Reference, Trust, log_rank, shared_votes, trusts
+from searchkit.proxy_layer.learning_proxies import Taught
+from searchkit.scoring.protocols import Learner
+from searchkit.space import Space
+from searchkit.surrogates.gaussian_process import Gaussian, fit
+from searchkit.surrogates.structure import structure as choices_and_counts
+from searchkit.types import Codes, Floats
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+N_REFERENCE = 100
+FIRST_FIT = 5  # observations before the process is fitted; until then the label-free judgement stands
+
+Score = Callable[[Codes], Floats]
+Known = Callable[[Codes], Mapping[str, Floats]]
+
+
+class Signals:
+    """Learns from what is told, as a strategy does; see the module.
+
+    Args:
+        space: of the candidates.
+        names: of the proxies' signals, p of them.
+        score: ``codes (n, d) -> (n, p)``, higher is better, NaN where a proxy cannot.
+        goals: what is predicted.
+        known: ``codes -> {objective: (n,)}``, raw values of the objectives that need no evaluation; they are exact.
+        structure: ``codes -> (n, q)`` features beside the signals; :func:`searchkit.surrogates.structure.structure`
+            where not given.
+        baselines: ``codes -> {name: (n,)}``, free counts (params, macs) that stand beside the proxies in :attr:`trust`.
+        reference: ``(r, d)`` the sample within which scores are ranked, scored when the first prediction is made; drawn
+            at random where not given.
+        seed: of the sample, where it is drawn.
+        learners: column of ``score`` -> a proxy that learns from what is observed of the first objective that is not
+            known exactly; see :mod:`searchkit.proxy_layer.learning_proxies`.
+
+    The label-free judgement is of how good a network is. It is the known mean of the first objective that is not known
+    exactly (the accuracy); the others are learned from observations alone.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        names: tuple[str, ...],
+        score: Score,
+        goals: Goals,
+        *,
+        known: Known | None = None,
+        structure: Callable[[Codes], Floats] | None = None,
+        baselines: Known | None = None,
+        reference: Codes | None = None,
+        seed: int = 0,
+        learners: Mapping[int, Learner] | None = None,
+    ) -> None:
+        self.space, self.names, self.goals = space, names, goals
+        self._learners = dict(learners or {})
+        self._score, self._known, self._baselines = score, known, baselines
+        self._structure = structure or functools.partial(choices_and_counts, space)
+        self._reference, self._seed = reference, seed
+        self._told = Observations.empty(space.n_choices, len(goals.objectives), len(goals.bounds))
+        self._models: dict[int, Gaussian] | None = None  # both are functions of what was told, made when asked for
+        self._trusts: list[Trust] | None = None
+        self._ranked: _Ranked | None = None
+        self._prepared: _Prepared | None = None
+
+    def observe(self, told: Observations) -> None:
+        """Learn one batch of outcomes, hints of a fidelity ladder among them; nothing is drawn."""
+        self._told = self._told + told.believed()
+        self._models = self._trusts = None
+        if self._learners:  # without any, the reference sample ranks as before
+            self._ranked = None
+
+    def quality(self, codes: Codes) -> Floats:
+        """``(n,)`` the judgement by the proxies alone, higher is better, standardised over the reference sample.
+
+        Label-free at first; the weights follow :attr:`trust`.
+        """
+        return self._judged(self.features(codes))
+
+    def features(self, codes: Codes) -> Floats:
+        """``(n, p)`` quantiles of the signals within the reference sample, in (0, 1): inputs for a strategy's model."""
+        ranking = self._ranking
+        return ranking.reference.quantiles(ranking.taught.complete(codes, self._score(codes)))
+
+    def predict(self, codes: Codes) -> tuple[Floats, Floats]:
+        """Mean and standard deviation ``(n, k)`` of the losses, in units of the objectives (minimised).
+
+        Exact objectives have deviation 0. With fewer than five observations, what has to be learned is NaN: proxies
+        have no unit. Use :meth:`quality` then.
+        """
+        mean, std = self.latent(codes)
+        for j in self._learned:
+            observed = self._told.losses[self._told.scored, j]
+            if len(observed) < FIRST_FIT:
+                mean[:, j] = std[:, j] = np.nan
+                continue
+            centre = values_of(mean[:, j], observed)
+            above, below = (values_of(mean[:, j] + sign * std[:, j], observed) for sign in (1, -1))
+            mean[:, j], std[:, j] = centre, (above - below) / 2
+        return mean, std
+
+    def latent(self, codes: Codes) -> tuple[Floats, Floats]:
+        """Mean and standard deviation ``(n, k)`` of the losses: learned ones in normal scores, exact ones raw."""
+        n, k = len(codes), len(self.goals.objectives)
+        mean, std = np.zeros((n, k)), np.zeros((n, k))
+        for j, values in self._exact(codes).items():
+            mean[:, j] = values
+        if self._learned:
+            groups, judged = self._groups(codes)
+            for j in self._learned:
+                model = self._fitted().get(j)
+                prior = -judged if j == self._learned[0] else np.zeros(n)
+                mean[:, j], std[:, j] = model.predict(groups, prior) if model else (prior, np.full(n, 1.0))
+        return mean, std
+
+    def placed(self, told: Observations) -> Floats:
+        """``(n, k)`` losses that were told, in the coordinates of :meth:`latent`."""
+        losses = told.losses.copy()
+        fitted = self._fitted()
+        scored = self._told.losses[self._told.scored]
+        for j in self._learned:
+            if j in fitted:
+                losses[:, j] = scores_of(losses[:, j], scored[:, j])
+            elif len(told):
+                losses[:, j] = -self.quality(told.codes) if j == self._learned[0] else 0.0
+        return losses
+
+    def log_chance(self, codes: Codes) -> Floats:
+        """``(n,)`` log probability that a candidate is scored and feasible; 0 while nothing has gone wrong."""
+        model = self._fitted().get(-1)
+        if model is None:
+            return np.zeros(len(codes))
+        groups, _ = self._groups(codes)
+        mean, std = model.predict(groups, np.zeros(len(codes)))
+        chance: Floats = log_ndtr(mean / np.sqrt(std**2 + model.noise))
+        return chance
+
+    @property
+    def trust(self) -> pd.DataFrame:
+        """What each proxy was worth: a row each, most trusted first.
+
+        Columns: ``rho``, its rank correlation with what was observed of the first objective that had to be learned
+        (positive: it says better where it is better), ``low`` and ``high``, its 95 % interval, ``belief`` with the
+        prior included, and ``weight``, its share in the judgement. Free counts that are no proxies of this search stand
+        below, without a weight: what a proxy says beyond them is what it is for.
+        """
+        import pandas as pd
+
+        rows = [_row(name, t, t.weight) for name, t in zip(self.names, self._trust(), strict=True)]
+        rows.sort(key=lambda row: -row["weight"])
+        told = self._judged_by
+        counts = self._baselines(told.codes) if self._baselines and len(told) else {}
+        free = [name for name in counts if name not in self.names]
+        if free:
+            columns = Reference(np.column_stack([counts[name] for name in free]))
+            worth = trusts(columns.quantiles(columns.scores), -told.losses[:, self._learned[0]], np.ones(len(free)))
+            rows += [_row(name, t, np.nan) for name, t in zip(free, worth, strict=True)]
+        return pd.DataFrame(rows, columns=["proxy", "rho", "low", "high", "belief", "weight"])
+
+    @property
+    def _learned(self) -> list[int]:
+        exact = self._ready.exact
+        return [j for j, objective in enumerate(self.goals.objectives) if objective.name not in exact]
+
+    def _exact(self, codes: Codes) -> dict[int, Floats]:
+        """Losses of the objectives that are known without evaluation, by column."""
+        if self._known is None:
+            return {}
+        values = self._known(codes)
+        return {
+            j: -values[o.name] if o.direction == "max" else values[o.name]
+            for j, o in enumerate(self.goals.objectives)
+            if o.name in values
+        }
+
+    @property
+    def _ready(self) -> _Prepared:
+        if self._prepared is None:
+            self._prepared = self._prepare()
+        return self._prepared
+
+    def _prepare(self) -> _Prepared:
+        """Score the reference sample: distinct candidates of the space, the same for every search of that seed."""
+        sample = self._reference
+        if sample is None:
+            drawn = self.space.sample(4 * N_REFERENCE, np.random.default_rng([self._seed, 20_230_215]))
+            _, first = np.unique(drawn, axis=0, return_index=True)
+            sample = drawn[np.sort(first)][:N_REFERENCE]
+        structure = self._structure(sample)
+        exact = frozenset(self._known(sample[:1])) if self._known else frozenset[str]()
+        return _Prepared(sample, self._score(sample), structure.mean(axis=0), structure.std(axis=0), exact)
+
+    @property
+    def _ranking(self) -> _Ranked:
+        if self._ranked is None:
+            told, ready = self._judged_by, self._ready
+            good = -told.losses[:, self._learned[0]] if len(told) else np.empty(0)
+            taught = Taught(self._learners, told.codes, good)
+            reference = Reference(taught.complete(ready.sample, ready.scores))
+            quantiles = reference.quantiles(reference.scores)
+            self._ranked = _Ranked(taught, reference, quantiles, shared_votes(self.names, quantiles))
+        return self._ranked
+
+    def _judged(self, quantiles: Floats) -> Floats:
+        weights = np.array([t.weight for t in self._trust()])
+        known = log_rank(self._ranking.quantiles, weights)
+        judged: Floats = (log_rank(quantiles, weights) - known.mean()) / (known.std() or 1.0)
+        return judged
+
+    @property
+    def _judged_by(self) -> Observations:
+        """What proxies are held against: the scored candidates, where an objective has to be learned at all."""
+        told = self._told[self._told.scored]
+        return told if self._learned else told[:0]
+
+    def _trust(self) -> list[Trust]:
+        if self._trusts is None:
+            self._trusts = self._earned()
+        return self._trusts
+
+    def _earned(self) -> list[Trust]:
+        told = self._judged_by
+        quantiles = self.features(told.codes) if len(told) else np.empty((0, len(self.names)))
+        observed = -told.losses[:, self._learned[0]] if len(told) else np.empty(0)
+        return trusts(quantiles, observed, self._ranking.votes)
+
+    def _groups(self, codes: Codes) -> tuple[list[Floats], Floats]:
+        """The features of the process, each group with a mean square distance near 1, and the judgement."""
+        ready = self._ready
+        quantiles = self.features(codes)
+        signals = np.concatenate([(quantiles - 0.5) * np.sqrt(12), norm.ppf(quantiles) / 2], axis=1)
+        varied = ready.std > 0
+        structure = (self._structure(codes)[:, varied] - ready.mean[varied]) / ready.std[varied]
+        groups = [group / np.sqrt(2 * group.shape[1]) for group in (signals, structure) if group.shape[1]]
+        return groups, self._judged(quantiles)
+
+    def _fitted(self) -> dict[int, Gaussian]:
+        """The process of each learned objective, and under -1 that of feasibility where something went wrong."""
+        if self._models is None:
+            self._models = {}
+            scored = self._told[self._told.scored]
+            if len(scored) >= FIRST_FIT:
+                groups, judged = self._groups(scored.codes)
+                for j in self._learned:
+                    prior = -judged if j == self._learned[0] else np.zeros(len(scored))
+                    self._models[j] = fit(groups, prior, normal_scores(scored.losses[:, j]))
+            feasible = self._told.feasible
+            if len(self._told) >= FIRST_FIT and not feasible.all():
+                groups, _ = self._groups(self._told.codes)
+                self._models[-1] = fit(groups, np.zeros(len(self._told)), np.where(feasible, 1.0, -1.0))
+        return self._models
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """What is computed once: the reference sample, its scores, and the moments of its structure features."""
+
+    sample: Codes
+    scores: Floats
+    mean: Floats
+    std: Floats
+    exact: frozenset[str]
+
+
+@dataclass(frozen=True)
+class _Ranked:
+    """What changes with what was told: the learning proxies, and the reference sample as it ranks with them."""
+
+    taught: Taught
+    reference: Reference
+    quantiles: Floats
+    votes: Floats
+
+
+def _row(name: str, trust: Trust, weight: float) -> dict[str, Any]:
+    return {
+        "proxy": name,
+        "rho": trust.rho,
+        "low": trust.low,
+        "high": trust.high,
+        "belief": trust.belief,
+        "weight": weight,
+    }

@@ -1,0 +1,98 @@
+"""What an earlier study knows, as a proxy: its surrogate's prediction for every candidate of the new one.
+
+Networks that were good on one data set tend to be good on another, and where they are not, the proxy layer finds out:
+it takes the prediction as the prior mean of its process (Poloczek, Wang, Frazier, Warm starting Bayesian optimization,
+WSC 2016, is the idea), with a weight that follows what it was worth on what the new search has evaluated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from searchkit.errors import SearchkitError
+from searchkit.problem.objectives import Goals
+from searchkit.problem.ranks import normal_scores
+from searchkit.problem.trial import State
+from searchkit.space import Space
+from searchkit.surrogates.features import Inputs
+from searchkit.surrogates.gaussian_process import fit
+from searchkit.types import Codes, Floats
+
+if TYPE_CHECKING:
+    from searchkit.results.result import Result
+
+FEWEST = 5  # scored candidates that something can be learned from
+MOST = 400  # that are learned from: the best half and every so many of the others
+ROUNDS = 40  # of the fit
+
+
+class Earlier:
+    """A proxy that learned from a finished study: higher is better for the first objective that both have.
+
+    Args:
+        result: of the earlier study; its space must have the same choices and options, in any data's shapes.
+        space, goals: of the new one.
+        known: names of the new one's objectives that need no evaluation, and so no knowledge.
+
+    Raises:
+        SearchkitError: other choices, no objective in common, or fewer than five scored candidates.
+    """
+
+    def __init__(self, result: Result, space: Space, goals: Goals, known: Collection[str] = ()) -> None:
+        _check_choices(result.space, space, result.name)
+        directions = {objective.name: objective.direction for objective in result.goals.objectives}
+        shared = [o for o in goals.objectives if directions.get(o.name) == o.direction and o.name not in known]
+        if not shared:
+            raise SearchkitError(
+                f"earlier study '{result.name}' has {', '.join(directions)} and this search {', '.join(goals.names)}: "
+                "knowledge carries over where both have to learn an objective of the same name and direction"
+            )
+        scored = [trial for trial in result.trials if trial.state is State.SCORED]
+        if len(scored) < FEWEST:
+            raise SearchkitError(
+                f"earlier study '{result.name}' has {len(scored)} scored candidates; at least {FEWEST} are needed"
+            )
+        self.name = f"earlier:{result.name}"
+        codes = space.check(np.stack([trial.code for trial in scored]))
+        values = np.array([trial.values[shared[0].name] for trial in scored])
+        gains = normal_scores(values if shared[0].direction == "max" else -values)
+        order = np.argsort(-gains, kind="stable")
+        rest = order[MOST // 2 :]
+        step = max(1, -(-len(rest) // (MOST // 2)))
+        rows = np.sort(np.concatenate([order[: MOST // 2], rest[::step]]))
+        self._inputs = Inputs(space)
+        seen = self._inputs(codes[rows])
+        self._model = fit(seen, np.zeros(len(rows)), gains[rows], kernels=self._inputs.kernels, n_iterations=ROUNDS)
+
+    def score(self, codes: Codes) -> Floats:
+        """``(n,)`` the predicted gain, in normal scores of the earlier study; higher is better."""
+        return self._model.predict(self._inputs(codes), np.zeros(len(codes)))[0]
+
+
+def read_earlier(given: Any, space: Space, goals: Goals, known: Collection[str] = ()) -> list[Earlier]:
+    """Results, one or several, to proxies.
+
+    Raises:
+        SearchkitError: something that is no result of a study, or one that does not fit (:class:`Earlier`).
+    """
+    from searchkit.results.result import Result
+
+    listed: Sequence[Any] = () if given is None else (given,) if isinstance(given, Result) else given
+    if isinstance(listed, str) or not isinstance(listed, list | tuple):
+        raise SearchkitError(f"earlier= takes results, such as searchkit.load('name'), not {given!r}")
+    for one in listed:
+        if not isinstance(one, Result):
+            raise SearchkitError(f"earlier= takes results, such as searchkit.load('name'), not {one!r}")
+    return [Earlier(result, space, goals, known) for result in listed]
+
+
+def _check_choices(old: Space, new: Space, name: str) -> None:
+    before = {choice.name: choice.labels for choice in old.choices}
+    now = {choice.name: choice.labels for choice in new.choices}
+    differing = [key for key in {**before, **now} if before.get(key) != now.get(key)]
+    if differing or old.names != new.names:
+        what = f"choice '{differing[0]}' differs" if differing else "their order differs"
+        raise SearchkitError(f"earlier study '{name}' searched other choices than this one: {what}")

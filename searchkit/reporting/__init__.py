@@ -1,1 +1,0 @@
-"""The parts of a report's page; :mod:`searchkit.report` puts them together."""

@@ -1,0 +1,20 @@
+"""Results: what a search found, and what can be made of it."""
+
+from typing import TYPE_CHECKING
+
+from searchkit.lazy import lazily
+
+if TYPE_CHECKING:
+    from searchkit.results.result import Result
+    from searchkit.results.studies import list_studies, load
+
+__all__ = ["Result", "list_studies", "load"]
+
+__getattr__, __dir__ = lazily(
+    __name__,
+    {
+        "Result": "result",
+        "list_studies": "studies",
+        "load": "studies",
+    },
+)

@@ -1,0 +1,224 @@
+"""What leaves is what was measured: the winning network rebuilt, exported, and checked against its file."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+import logging
+import platform
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from searchkit.errors import ExportError, SearchkitError
+from searchkit.problem.trial import Trial
+from searchkit.training.evaluator import load_weights, own_state, weights_path
+
+if TYPE_CHECKING:
+    from searchkit.results.result import Result
+
+ENDINGS = (".onnx", ".safetensors", ".json")
+TOLERANCE = 1e-3  # largest difference of logits, relative to their spread, between the network and its export
+
+
+class Normalised(nn.Module):
+    """A network that takes raw inputs: it subtracts the mean and divides by the deviation of the train part.
+
+    Args:
+        network: trained on standardised inputs and, in regression, towards standardised targets.
+        mean, std: per channel or feature.
+        target: mean and deviation of the targets, in regression.
+        n_axes: of a batch of inputs: 4 of images, 2 of a table.
+    """
+
+    mean: torch.Tensor
+    std: torch.Tensor
+    target: torch.Tensor
+
+    def __init__(
+        self,
+        network: nn.Module,
+        mean: Sequence[float],
+        std: Sequence[float],
+        target: Sequence[float] | None = None,
+        n_axes: int = 4,
+    ) -> None:
+        super().__init__()
+        self.network = network
+        shape = (1, -1, *[1] * (n_axes - 2))
+        self.register_buffer("mean", torch.tensor(mean).reshape(shape))
+        self.register_buffer("std", torch.tensor(std).reshape(shape))
+        self.regression = target is not None
+        if target is not None:
+            self.register_buffer("target", torch.tensor(target))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Logits ``(n, classes)`` of raw images ``(n, c, h, w)``, bytes or floats, or rows ``(n, features)``.
+
+        In regression values ``(n,)`` in the target's unit.
+        """
+        outputs: torch.Tensor = self.network((x.to(self.mean.dtype) - self.mean) / self.std)
+        if not self.regression:
+            return outputs
+        return outputs.squeeze(1) * self.target[1] + self.target[0]
+
+
+def build_network(result: Result, trial: Trial, trained: bool = True) -> Normalised:
+    """The network of a trial, in eval mode; with its weights where ``trained``.
+
+    Raises:
+        SearchkitError: the weights are not where the search kept them.
+    """
+    network = result.network_space.build(trial.code)
+    if trained:
+        path = weights_path(result.folder or Path(), trial.code)
+        if not path.exists():
+            raise SearchkitError(
+                f"the trained weights of candidate {trial.number} are not in {path.parent}; "
+                "build(i, trained=False) gives the network without them"
+            )
+        load_weights(network, path)
+    data = result.context["data"]
+    n_axes = 1 + len(result.network_space.input_shape)
+    return Normalised(network, data["mean"], data["std"], data.get("target"), n_axes).eval()
+
+
+def export(result: Result, trial: Trial, path: Path) -> list[Path]:
+    """Write ``path.onnx``, ``path.safetensors`` and ``path.json``, and check both networks by loading them back.
+
+    One of the three endings may be given with the path.
+
+    The ONNX network takes raw images ``images (n, c, h, w)`` float32, any n, and returns ``logits (n, classes)``; of a
+    table it takes ``features (n, f)``, and in regression it returns ``values (n,)``. The safetensors file holds the
+    state of :class:`Normalised`.
+
+    Raises:
+        ExportError: a file does not give the measured network's outputs, or the network is no longer of its size.
+    """
+    network = build_network(result, trial)
+    n_params = sum(parameter.numel() for parameter in network.parameters())
+    if n_params != trial.values["params"]:
+        raise ExportError(f"the network has {n_params:,} parameters, the measured one {trial.values['params']:,.0f}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    stem = path.stem if path.suffix.lower() in ENDINGS else path.name
+    onnx, weights, described = (path.with_name(stem + ending) for ending in ENDINGS)
+    images = _images(result, n=3)
+    with torch.inference_mode():
+        expected = network(images).numpy()
+    save_file(own_state(network), weights)
+    least = float(network.target[1]) if network.regression else 1e-6
+    _check("safetensors", expected, _from_safetensors(result, trial, weights, images), least)
+    _write_onnx(network, images, onnx, *_names(result))
+    got = _from_onnx(onnx, images)
+    _check("onnx", expected, got, least)
+    _check("onnx, given one example alone,", got[:1], _from_onnx(onnx, images[:1]), least)
+    files = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in (onnx, weights)}
+    described.write_text(json.dumps(_description(result, trial, network) | {"sha256": files}, indent=2) + "\n")
+    return [onnx, weights, described]
+
+
+def _names(result: Result) -> tuple[str, str]:
+    """Of input and output: what they are."""
+    inputs = "features" if len(result.network_space.input_shape) == 1 else "images"
+    return inputs, "values" if "target" in result.context["data"] else "logits"
+
+
+def _images(result: Result, n: int) -> torch.Tensor:
+    """Random inputs with the mean and deviation of the train part."""
+    data, shape = result.context["data"], result.network_space.input_shape
+    noise = torch.randn((n, *shape), generator=torch.Generator().manual_seed(0))
+    mean, std = (torch.tensor(data[key]).reshape(1, -1, *[1] * (len(shape) - 1)) for key in ("mean", "std"))
+    return noise * std + mean
+
+
+def _from_safetensors(result: Result, trial: Trial, path: Path, images: torch.Tensor) -> np.ndarray[Any, Any]:
+    fresh = build_network(result, trial, trained=False)
+    fresh.load_state_dict(load_file(path))
+    with torch.inference_mode():
+        return np.asarray(fresh(images))
+
+
+def _write_onnx(network: nn.Module, images: torch.Tensor, path: Path, inputs: str, outputs: str) -> None:
+    with _quiet():
+        torch.onnx.export(
+            network,
+            (images,),
+            path,
+            input_names=[inputs],
+            output_names=[outputs],
+            dynamic_shapes={"x": {0: torch.export.Dim.DYNAMIC}},
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
+
+
+def _from_onnx(path: Path, images: torch.Tensor) -> np.ndarray[Any, Any]:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    return np.asarray(session.run(None, {session.get_inputs()[0].name: images.numpy()})[0])
+
+
+def _check(what: str, expected: np.ndarray[Any, Any], got: np.ndarray[Any, Any], least: float = 1e-6) -> None:
+    """Refuse outputs of another shape, or that differ by too much of their range (of ``least`` where that is more)."""
+    if got.shape != expected.shape:
+        raise ExportError(f"the {what} export returns shape {got.shape}, the measured network {expected.shape}")
+    difference = float(np.abs(got - expected).max() / max(float(np.ptp(expected)), least))
+    if not difference <= TOLERANCE:
+        raise ExportError(
+            f"the {what} export differs from the measured network by {difference:.2g} of its outputs' range"
+        )
+
+
+def _description(result: Result, trial: Trial, network: nn.Module) -> dict[str, Any]:
+    """The choices, what was measured, and how to use the files; JSON values."""
+    from searchkit import __version__
+
+    space = result.network_space
+    inputs, outputs = _names(result)
+    measured = dict(trial.values)
+    if trial.number in result.test_accuracy:
+        measured[result.tested] = result.test_accuracy[trial.number]
+    return {
+        "study": result.name,
+        "candidate": trial.number,
+        "space": {"name": space.name, "options": space.options},
+        "choices": dict(
+            zip(space.names, (c.labels[i] for c, i in zip(space.choices, trial.code, strict=True)), strict=True)
+        ),
+        "measured": measured,
+        "methods": trial.methods,
+        "input": {
+            "name": inputs,
+            "shape": ["n", *space.input_shape],
+            "scale": f"raw {'pixels' if inputs == 'images' else 'numbers'}; normalisation is inside",
+        },
+        "output": {"name": "logits", "shape": ["n", space.n_classes], "classes": result.classes}
+        if outputs == "logits"
+        else {"name": outputs, "shape": ["n"], "scale": "as the targets that were given"},
+        "normalisation": {key: result.context["data"][key] for key in ("mean", "std")},
+        "made_with": {"searchkit": __version__, "torch": torch.__version__, "python": platform.python_version()},
+    }
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """The exporter's own progress lines and deprecation notes are not the user's concern."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

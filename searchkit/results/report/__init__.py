@@ -1,0 +1,1 @@
+"""Report: a page of a study."""

@@ -1,0 +1,158 @@
+"""The call that repeats a search, as Python; what its record cannot say in code stands there as a name to fill in."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from searchkit import plugins
+from searchkit.costs.metrics import BUILT_IN
+from searchkit.errors import SearchkitError
+from searchkit.results.report.facts import Facts
+from searchkit.results.result import Result
+from searchkit.space import Choice, NetworkSpace, Space
+
+_DATA = ("digits", "fashion-mnist", "cifar-10")
+_SCREEN = 16  # of searchkit.run, where it is not given
+
+
+Line = tuple[str, str]  # an argument, and a comment behind it or ""
+
+
+def call(facts: Facts) -> str:
+    """Python that begins with ``import searchkit``; comments say what has to be filled in."""
+    result, context = facts.result, facts.context
+    networks = context.get("kind") == "networks"
+    lines = [_strategy(context), _space(result)]
+    lines.append(_data(context) if networks else ("evaluate=evaluate", "your function: a record does not hold it"))
+    lines += [_objectives(result, networks), *_constraints(result), *_settings(context)]
+    lines.append((f"budget={_budget(context)}", ""))
+    seed = context.get("seed")
+    lines.append(("seed=seed", "as it was called; 0 where that said nothing") if seed is None else (f"seed={seed}", ""))
+    lines.append((f"name={_text(result.name)}", "continues that study where it lies; another name begins anew"))
+    body = "".join(f"    {code},{f'  # {_one_line(note)}' if note else ''}\n" for code, note in lines)
+    return f"import searchkit\n\nresult = searchkit.run(\n{body})\n"
+
+
+def _strategy(context: dict[str, Any]) -> Line:
+    name = context.get("strategy")
+    return (
+        ("strategy", f"an object: {context.get('chosen') or 'one of your own'}") if name is None else (_text(name), "")
+    )
+
+
+def _space(result: Result) -> Line:
+    """As a name with its options, else as its choices; a build function is the user's own."""
+    space = result.space
+    if space.name in plugins.names("space"):
+        options = getattr(space, "options", {})
+        try:
+            same = (
+                isinstance(space, NetworkSpace) and plugins.load_space(space.name, **options).choices == space.choices
+            )
+        except SearchkitError:
+            same = False
+        if same:
+            given = "".join(f", {key}={_python(value)}" for key, value in options.items() if value is not None)
+            return f"space=searchkit.load_space({_text(space.name)}{given})", ""
+    if isinstance(space, NetworkSpace) or result.context.get("kind") == "networks":
+        return "space=space", f"'{space.name}', a NetworkSpace of your own: a record does not hold how it builds"
+    if not _writable(space):
+        return "space=space", f"'{space.name}': it has options that are objects, and a record holds their names only"
+    named = "" if space.name == "custom" else f", name={_text(space.name)}"
+    choices = "".join(f"        {_choice(choice)},\n" for choice in space.choices)
+    own = "canonical= too, your function" if space._canonical is not None else ""
+    return f"space=searchkit.Space([\n{choices}    ]{named})", own
+
+
+def _settings(context: dict[str, Any]) -> list[Line]:
+    """What the call set beside; defaults are left out."""
+    given = dict(context.get("call") or {})
+    proxies = given.pop("proxies", None)
+    if given.get("device") == "auto":
+        del given["device"]
+    if not proxies or given.get("screen") == _SCREEN:
+        given.pop("screen", None)
+    if "ladder" in given:
+        given["ladder"] = tuple(given["ladder"])
+    return [*_proxies(proxies), *((f"{key}={_python(value)}", "") for key, value in given.items() if value is not None)]
+
+
+def _writable(space: Space) -> bool:
+    plain = (str, int, float, bool, type(None))
+    return all(type(option) in plain and option == option for choice in space.choices for option in choice.options)
+
+
+def _choice(choice: Choice) -> str:
+    ordered = ", ordered=True" if choice.ordered else ""
+    return f"searchkit.Choice({_text(choice.name)}, {_python(choice.options)}{ordered})"
+
+
+def _data(context: dict[str, Any]) -> Line:
+    data = context.get("data") or {}
+    if data.get("source"):
+        return f"data={_text(data['source'])}", ""
+    if data.get("name") in _DATA:
+        return f"data={_text(data['name'])}", ""
+    return "data=data", f"'{data.get('name', '')}': arrays or a data set of your own"
+
+
+def _objectives(result: Result, networks: bool) -> Line:
+    objectives = result.goals.objectives
+    if not networks:
+        return f"objectives={_python({o.name: o.direction for o in objectives})}", ""
+    own = [o.name for o in objectives if o.name not in BUILT_IN and not _is_signal(o.name)]
+    note = f"{', '.join(own)}: a Metric of your own in the place of its name" if own else ""
+    return f"objectives={_python(tuple(o.name for o in objectives))}", note
+
+
+def _is_signal(name: str) -> bool:
+    return any(name == known or name.startswith("az_") for known in plugins.names("proxy"))
+
+
+def _constraints(result: Result) -> list[Line]:
+    bounds = {
+        bound.name: tuple(None if abs(end) == float("inf") else end for end in (bound.low, bound.high))
+        for bound in result.goals.bounds
+    }
+    return [(f"constraints={_python(bounds)}", "")] if bounds else []
+
+
+def _proxies(names: Sequence[str] | None) -> list[Line]:
+    """Names; earlier studies and objects are filled in."""
+    earlier = [name.removeprefix("earlier:") for name in names or () if name.startswith("earlier:")]
+    given = [name for name in names or () if not name.startswith("earlier:")]
+    own = [name for name in given if name not in plugins.names("proxy")]
+    note = f"{', '.join(own)}: an object of your own in the place of its name" if own else ""
+    loads = ", ".join(f"searchkit.load({_text(name)})" for name in earlier)
+    lines = [(f"proxies={_python(tuple(given))}", note)] if given else []
+    return [*lines, *([(f"earlier=[{loads}]", "")] if earlier else [])]
+
+
+def _budget(context: dict[str, Any]) -> str:
+    budget = context.get("budget") or {}
+    evaluations, seconds = budget.get("evaluations"), budget.get("seconds")
+    return str(evaluations) if seconds is None and evaluations is not None else _python(budget)
+
+
+def _python(value: Any) -> str:
+    """JSON-like values as Python, strings in double quotes, whole numbers as such."""
+    if isinstance(value, str):
+        return _text(value)
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_python(key)}: {_python(entry)}" for key, entry in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        inner = ", ".join(_python(entry) for entry in value)
+        return f"({inner}{',' if len(value) == 1 else ''})" if isinstance(value, tuple) else f"[{inner}]"
+    return repr(int(value)) if isinstance(value, float) and value.is_integer() and abs(value) < 1e15 else repr(value)
+
+
+def _text(value: str) -> str:
+    return json.dumps(value, ensure_ascii=not value.isprintable())
+
+
+def _one_line(text: str) -> str:
+    """What may stand behind a #."""
+    return re.sub(r"\s+", " ", text)

@@ -1,0 +1,62 @@
+"""All candidates as the data that the page's script draws: values, choices and what became of each."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from searchkit.results.report.facts import FATES, SPREAD, Facts
+from searchkit.results.report.markup import plural
+
+_LONGEST = 160  # characters of a reason that hovering shows
+
+
+def candidates(facts: Facts) -> dict[str, Any]:
+    """JSON values; a candidate is one entry of every list under "trials" and of each metric's values."""
+    result = facts.result
+    spreads = {name: name + SPREAD for name in facts.metrics if any(name + SPREAD in t.values for t in result.trials)}
+    first, *more = result.goals.names
+    return {
+        "fates": [{"name": name, "label": label, "count": facts.counts[name]} for name, label in FATES.items()],
+        "metrics": [
+            {
+                "name": name,
+                "label": facts.label(name),
+                "direction": facts.directions.get(name),
+                "values": [_short(facts.value(trial, name)) for trial in result.trials],
+                "spread": [_short(t.values.get(spreads[name], math.nan)) for t in result.trials]
+                if name in spreads
+                else None,
+            }
+            for name in facts.metrics
+        ],
+        "tested": result.tested if result.test_accuracy else None,
+        "objectives": list(result.goals.names),
+        "x": more[0] if more else None,
+        "y": first,
+        "colour": more[1] if len(more) > 1 else None,
+        "choices": [{"name": c.name, "options": [str(label) for label in c.labels]} for c in result.space.choices],
+        "trials": {
+            "code": [trial.code.tolist() for trial in result.trials],
+            "fate": [list(FATES).index(fate) for fate in facts.fates],
+            "reason": [_cut(trial.reason) for trial in result.trials],
+        },
+    }
+
+
+def told(facts: Facts) -> str:
+    """One sentence of how many candidates there are of each kind."""
+    return ", ".join(
+        f"{plural(n, 'candidate')} {label}" if i == 0 else f"{n:,} {label}"
+        for i, (n, label) in enumerate(
+            (facts.counts[name], label) for name, label in FATES.items() if facts.counts[name]
+        )
+    )
+
+
+def _short(value: float) -> float | None:
+    return float(f"{value:.7g}") if math.isfinite(value) else None
+
+
+def _cut(reason: str | None) -> str | None:
+    return reason if reason is None or len(reason) <= _LONGEST else reason[: _LONGEST - 1] + "…"

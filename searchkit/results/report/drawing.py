@@ -1,0 +1,140 @@
+"""The winning network as a drawing: a cell as its graph, blocks as rows of what stands at every node."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from searchkit.problem.trial import Trial
+from searchkit.results.report.markup import text
+from searchkit.space import NetworkSpace, Node, Space
+
+_EDGE = re.compile(r"edge_(\d+)_to_(\d+)")
+_NOTHING = {"none", "no block"}  # options that leave out what they stand for
+_PASSING = {"identity", "skip", "skip_connect"}  # options that compute nothing
+_STEP, _RADIUS = 128, 15  # between the nodes of a cell; of a node
+_BOX, _GAP, _LABEL = 84, 8, 84  # width of a block, between blocks, of a row's label
+
+
+def drawing(space: Space, trial: Trial) -> str:
+    """Inline SVG of one candidate, or nothing where its space says too little of its graph.
+
+    A space whose choices are named ``edge_0_to_1`` is drawn as that graph, a :class:`~searchkit.space.NetworkSpace`
+    that names its nodes as rows of blocks.
+    """
+    choices = space.decode(trial.code)[0]
+    edges = {(int(m[1]), int(m[2])): str(choices[name]) for name in space.names if (m := _EDGE.fullmatch(name))}
+    if len(edges) > 1 and all(a < b for a, b in edges):
+        return _cell(edges)
+    nodes = space.nodes if isinstance(space, NetworkSpace) else ()
+    return _blocks(nodes, choices) if nodes else ""
+
+
+def _cell(edges: dict[tuple[int, int], str]) -> str:
+    """Nodes on a line; an edge to the next is straight, those that skip are arcs, above and below in turn."""
+    n = 1 + max(b for _, b in edges)
+    above = max((b - a for a, b in edges if _is_above(a, b, n)), default=1)
+    below = max((b - a for a, b in edges if not _is_above(a, b, n) and b - a > 1), default=0)
+    top, bottom = 22 + 40 * (above - 1) + 14, (22 + 40 * (below - 1) if below else 30) + 20
+    width, height, line = _STEP * (n - 1) + 4 * _RADIUS, top + bottom + 2 * _RADIUS, top + _RADIUS
+    parts = [_edge(a, b, operation, line, n) for (a, b), operation in edges.items()]
+    for node in range(n):
+        x = 2 * _RADIUS + _STEP * node
+        name = "in" if node == 0 else "out" if node == n - 1 else str(node)
+        parts.append(f'<circle class="node" cx="{x}" cy="{line}" r="{_RADIUS}"/>')
+        parts.append(f'<text class="name" x="{x}" y="{line + 4}" text-anchor="middle">{name}</text>')
+    said = "; ".join(f"{a} to {b}: {operation}" for (a, b), operation in edges.items())
+    return _svg(width, height, said, "".join(parts), "cell")
+
+
+def _is_above(a: int, b: int, n: int) -> bool:
+    """The longest edge and those from even nodes are drawn above."""
+    return b - a > 1 and (a % 2 == 0 or b - a == n - 1)
+
+
+def _edge(a: int, b: int, operation: str, line: int, n: int) -> str:
+    kind = "nothing" if operation in _NOTHING else "passing" if operation in _PASSING else "working"
+    start, end = 2 * _RADIUS + _STEP * a, 2 * _RADIUS + _STEP * b
+    middle = (start + end) / 2
+    if b - a == 1:
+        path, y = f"M{start + _RADIUS} {line}H{end - _RADIUS - 7}", line - 7
+    else:
+        side = -1 if _is_above(a, b, n) else 1
+        rise = side * (22 + 40 * (b - a - 1))
+        lift = side * (_RADIUS - 2)
+        peak = line + lift + rise  # of the curve's flat middle
+        path = (
+            f"M{start + 6} {line + lift}C{start + 20} {peak} {start + 30} {peak} {start + 60} {peak}"
+            f"H{end - 60}C{end - 30} {peak} {end - 20} {peak} {end - 7} {line + lift + 7 * side}"
+        )
+        y = peak - 6 if side < 0 else peak + 15
+    head = "" if kind == "nothing" else ' marker-end="url(#arrow)"'
+    return (
+        f'<path class="edge {kind}" d="{path}"{head}/>'
+        f'<text class="{kind}" x="{middle}" y="{y}" text-anchor="middle">{text(operation)}</text>'
+    )
+
+
+def _blocks(nodes: tuple[Node, ...], choices: dict[str, Any]) -> str:
+    """A row per block, a box per node, in depth order; the shape beside a row is what leaves it."""
+    rows: dict[str, list[Node]] = {}
+    for node in nodes:
+        rows.setdefault(node.block or node.name, []).append(node)
+    if any(len(members) > 8 for members in rows.values()) or len(rows) == len(nodes) > 6:
+        rows = {f"{i + 1} to {min(i + 4, len(nodes))}": list(nodes[i : i + 4]) for i in range(0, len(nodes), 4)}
+    lines = max(len(_told(node, choices)) for node in nodes)
+    height = 16 * lines + 14
+    width = _LABEL + max(len(members) for members in rows.values()) * (_BOX + _GAP) + 4
+    parts, y, said = [], 4, []
+    for name, members in rows.items():
+        shape = "×".join(str(n) for n in members[-1].output_shape)
+        parts.append(f'<text class="name" x="0" y="{y + height / 2 - 2}">{text(name.replace("_", " "))}</text>')
+        parts.append(f'<text class="shape" x="0" y="{y + height / 2 + 13}">{text(shape)}</text>')
+        for j, node in enumerate(members):
+            told = _told(node, choices)
+            said.append(f"{node.name}: {' '.join(told)}")
+            parts.append(_block(_LABEL + j * (_BOX + _GAP), y, height, told))
+        y += height + 18
+    return _svg(width, y - 10, "; ".join(said), "".join(parts), "blocks")
+
+
+def _told(node: Node, choices: dict[str, Any]) -> list[str]:
+    """The options that make a node, one a line; of several choices with what is their own in the name."""
+    if node.optional and choices[node.optional[0]] < node.optional[1]:
+        return ["no block"]
+    if len(node.choices) == 1:
+        return [str(choices[node.choices[0]])]
+    return [f"{_own(name, node)} {choices[name]}" for name in node.choices]
+
+
+def _own(name: str, node: Node) -> str:
+    """What is a choice's own in its name: "kernel" of "kernel_2_1"."""
+    words = [word for word in name.removeprefix(node.name + "_").split("_") if not word.isdigit()]
+    return " ".join(words) or name
+
+
+def _block(x: int, y: int, height: int, told: list[str]) -> str:
+    joined = told[0] if len(told) == 1 else ""
+    kind = "nothing" if joined in _NOTHING else "passing" if joined in _PASSING else "working"
+    first = y + height / 2 - 8 * (len(told) - 1) + 4
+    lines = "".join(
+        f'<text class="{kind}" x="{x + _BOX / 2}" y="{first + 16 * i}" text-anchor="middle">'
+        f"{text(_fitting(line))}</text>"
+        for i, line in enumerate(told)
+    )
+    return f'<rect class="block {kind}" x="{x}" y="{y}" width="{_BOX}" height="{height}" rx="6"/>{lines}'
+
+
+def _fitting(line: str) -> str:
+    return line if len(line) <= 13 else line[:12] + "…"
+
+
+def _svg(width: float, height: float, said: str, inside: str, kind: str) -> str:
+    arrow = (
+        '<defs><marker id="arrow" viewBox="0 0 8 8" refX="2" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
+        '<path class="head" d="M0 0L8 4L0 8z"/></marker></defs>'
+        if kind == "cell"
+        else ""
+    )
+    size = f'viewBox="0 0 {width:g} {height:g}" style="max-width:{1.25 * width:g}px"'
+    return f'<svg class="network {kind}" {size} role="img" aria-label="{text(said)}">{arrow}{inside}</svg>'

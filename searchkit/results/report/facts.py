@@ -1,0 +1,127 @@
+"""What several parts of the page say of a study: its metrics, what became of the candidates, and how it ended."""
+
+from __future__ import annotations
+
+import functools
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from searchkit.problem.trial import State, Trial, front, observe
+from searchkit.results.result import Result
+from searchkit.types import Floats
+
+SPREAD = "_spread"  # a metric of this ending is the spread of another, relative to it
+
+FATES = {  # in the order of the page's data
+    "front": "on the front",
+    "other": "dominated",
+    "bound": "outside a bound",
+    "failed": "failed",
+    "dropped": "not promoted",
+    "open": "without an outcome",
+}
+
+
+@dataclass(frozen=True)
+class Facts:
+    """A result and what follows from it; nothing here is rounded.
+
+    Attributes:
+        beside: results of other searches for the same objectives, drawn beside this one.
+    """
+
+    result: Result
+    beside: tuple[Result, ...] = ()
+
+    @functools.cached_property
+    def winners(self) -> list[Trial]:
+        """The front, best first by the first objective."""
+        return front(self.result.trials, self.result.goals)
+
+    @functools.cached_property
+    def fates(self) -> list[str]:
+        """What became of each trial: a key of ``FATES``."""
+        trials = self.result.trials
+        best = {trial.number for trial in self.winners}
+        kept = observe(trials, self.result.goals).feasible.tolist() if trials else []
+        return [_fate(trial, trial.number in best, fine) for trial, fine in zip(trials, kept, strict=True)]
+
+    @functools.cached_property
+    def counts(self) -> Counter[str]:
+        """How many candidates of each fate there are."""
+        return Counter(self.fates)
+
+    @functools.cached_property
+    def metrics(self) -> list[str]:
+        """Every metric but spreads, objectives first; after them the score on the test part, where there is one."""
+        goals, trials = self.result.goals, self.result.trials
+        names = list(dict.fromkeys([*goals.metrics, *(name for trial in trials for name in trial.values)]))
+        names = [name for name in names if not (name.endswith(SPREAD) and name.removesuffix(SPREAD) in names)]
+        if self.result.test_accuracy and self.result.tested not in names:
+            names.insert(len(goals.names), self.result.tested)
+        return names
+
+    @property
+    def directions(self) -> dict[str, str]:
+        """Of the objectives: "min" or "max"."""
+        return {objective.name: objective.direction for objective in self.result.goals.objectives}
+
+    @property
+    def finished(self) -> list[Trial]:
+        """The trials that have an outcome, in the order in which they got it."""
+        return sorted((t for t in self.result.trials if t.finished), key=lambda t: (t.elapsed, t.number))
+
+    @property
+    def seconds(self) -> float:
+        """That the search has run in all."""
+        return max((trial.elapsed for trial in self.result.trials), default=0.0)
+
+    def value(self, trial: Trial, metric: str) -> float:
+        """Of one candidate, NaN where it is not known."""
+        if metric not in trial.values and metric == self.result.tested:
+            return self.result.test_accuracy.get(trial.number, float("nan"))
+        return trial.values.get(metric, float("nan"))
+
+    def label(self, metric: str) -> str:
+        """The name of a metric with its unit."""
+        unit = self.context.get("units", {}).get(metric)
+        unit = "test part" if metric == self.result.tested and self.result.test_accuracy and not unit else unit
+        return f"{metric} ({unit})" if unit else metric
+
+    @property
+    def bounds(self) -> str:
+        """What candidates have to keep, as text."""
+        return " and ".join(str(b).replace("<=", "≤").replace(">=", "≥") for b in self.result.goals.bounds)
+
+    @property
+    def context(self) -> dict[str, Any]:
+        return self.result.context
+
+    @property
+    def ended(self) -> str:
+        """Why the search ended, or how far its record goes."""
+        done, budget = len(self.finished), self.context.get("budget") or {}
+        if self.result.stopped != "loaded from its record":
+            return self.result.stopped
+        limits = [f"{budget['evaluations']:,} evaluations"] if budget.get("evaluations") else []
+        limits += [f"{budget['seconds']:g} seconds"] if budget.get("seconds") else []
+        return f"its record holds {done:,} outcomes of a budget of {' and '.join(limits) or 'no limit'}"
+
+
+def losses(trials: Sequence[Trial], result: Result) -> Floats:
+    """``(n, k)`` minimised objectives; NaN rows where a candidate is not scored or breaks a bound."""
+    if not trials:
+        return np.empty((0, len(result.goals.names)))
+    seen = observe(trials, result.goals)
+    known: Floats = np.where(seen.feasible[:, None], seen.losses, np.nan)
+    return known
+
+
+def _fate(trial: Trial, best: bool, feasible: bool) -> str:
+    if trial.state is State.SCORED:
+        return "front" if best else "other" if feasible else "bound"
+    return {State.FAILED: "failed", State.DROPPED: "dropped", State.INFEASIBLE: "bound"}.get(trial.state, "open")

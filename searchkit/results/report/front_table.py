@@ -1,0 +1,55 @@
+"""The front as a table: values with their spreads, and the choices of every candidate on it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from searchkit.problem.trial import Trial
+from searchkit.results.report.facts import SPREAD, Facts
+from searchkit.results.report.markup import Cell, folded, identity, number, table, text
+
+MOST = 500  # rows; the chart has all of them
+_WIDE = 56  # characters of choices that have columns of their own
+_OPEN = 12  # choices that stand open in one cell; more are folded
+_SHOWN = 12  # rows that stand open
+
+
+def front_table(facts: Facts) -> str:
+    """One row a candidate, best first by the first objective; sortable."""
+    result, winners = facts.result, facts.winners[:MOST]
+    if not winners:
+        return '<p class="nothing">Nothing is on the front.</p>'
+    metrics = [name for name in facts.metrics if any(facts.value(t, name) == facts.value(t, name) for t in winners)]
+    names = list(result.space.names)
+    decoded = result.space.decode([trial.code for trial in winners])
+    wide = sum(max(len(name), *(len(str(row[name])) for row in decoded)) for name in names) > _WIDE
+    rows = []
+    for i, (trial, choices) in enumerate(zip(winners, decoded, strict=True)):
+        values = [measured(facts, trial, name) for name in metrics]
+        told = [_joined(choices)] if wide else [Cell(text(choices[name])) for name in names]
+        rows.append([identity(i), identity(trial.number), *values, *told])
+    head = ["row", "candidate", *(facts.label(name) for name in metrics), *(["choices"] if wide else names)]
+    many = len(rows) > _SHOWN
+    notes = []
+    if any(SPREAD in name for trial in winners for name in trial.values):
+        notes.append("± is half the interquartile range of the repeated measurements, relative to their median.")
+    if len(facts.winners) > MOST:
+        notes.append(f"The first {MOST:,} of {len(facts.winners):,}; the chart has them all.")
+    button = f'<button type="button" class="more">all {len(rows):,} rows</button>' if many else ""
+    kind = f"front{' long' if many else ''}"
+    return table(head, rows, sortable=True, kind=kind) + button + f'<p class="note">{" ".join(notes)}</p>' * bool(notes)
+
+
+def measured(facts: Facts, trial: Trial, metric: str) -> Cell:
+    """A value, with its spread where that was measured."""
+    value = facts.value(trial, metric)
+    if value != value:
+        return Cell("–", float("-inf"))
+    spread = trial.values.get(metric + SPREAD)
+    return Cell(number(value) + ("" if spread is None else f" <small>± {50 * spread:.2g} %</small>"), value)
+
+
+def _joined(choices: dict[str, Any]) -> Cell:
+    listed = " · ".join(f"{text(name)} <b>{text(option)}</b>" for name, option in choices.items())
+    shown = f'<div class="choices">{listed}</div>'
+    return Cell(shown if len(choices) <= _OPEN else folded(f"{len(choices)} choices", shown, "print"))

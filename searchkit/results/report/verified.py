@@ -1,0 +1,28 @@
+"""The section on what was trained after a search without training."""
+
+from __future__ import annotations
+
+from searchkit.results.report.facts import Facts
+from searchkit.results.report.markup import cell, identity, table
+
+
+def verified(facts: Facts) -> str:
+    """The accuracies of ``verify=``, beside what the search believed; empty where nothing was verified."""
+    result = facts.result
+    if not result.verifications:
+        return ""
+    names = [n for n in ("accuracy", "test_accuracy") if any(n in entry for entry in result.verifications.values())]
+    entries = sorted(result.verifications.items(), key=lambda item: -item[1].get("accuracy", float("-inf")))
+    rows = [
+        [
+            identity(trial),
+            *(cell(float(entry.get(name, float("nan")))) for name in names),
+            *(facts.value(result.trials[trial], name) for name in result.goals.names),
+        ]
+        for trial, entry in entries
+    ]
+    head = ["candidate", *names, *(facts.label(name) for name in result.goals.names)]
+    said = (
+        f"The {len(rows)} best of this search without training, trained: what training brought, and what was promised."
+    )
+    return f'<p class="note">{said}</p>' + table(head, rows, sortable=True)

@@ -1,0 +1,268 @@
+"""What a search found: tables, the winning networks, and the way out of searchkit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from searchkit.errors import SearchkitError, SpaceError, UnknownNameError
+from searchkit.problem.objectives import Goals, read_bounds
+from searchkit.problem.trial import State, Trial, front
+from searchkit.space import NetworkSpace, Space
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from torch import nn
+
+# columns of the tables that every search has -> where a trial keeps them
+RECORDED = {"trial": "number", "batch": "batch", "state": "state", "reason": "reason", "seconds": "seconds"}
+
+
+class Result:
+    """The outcome of a search.
+
+    Attributes:
+        front: DataFrame, one row per candidate that no other dominates, best first by the first objective: the
+            objectives and other metrics in their own units, ``test_accuracy`` (or ``test_r2``) where there is a test
+            part, the choices, and ``trial``, its number in the history.
+        history: DataFrame, one row per candidate in the order of asking, with its state and reason.
+        stopped: why the search ended.
+        strategy: that proposed the candidates; with "auto", why it.
+        name: of the study.
+        trials: the history as objects.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        goals: Goals,
+        trials: list[Trial],
+        name: str,
+        stopped: str,
+        context: dict[str, Any],
+        folder: Path | None = None,
+    ) -> None:
+        self.space, self.goals, self.trials = space, goals, trials
+        self.name, self.stopped, self.context, self.folder = name, stopped, context, folder
+        self.test_accuracy: dict[int, float] = {}
+        self.verifications: dict[int, dict[str, Any]] = {}
+        self.trust: list[dict[str, Any]] | None = None
+
+    @property
+    def strategy(self) -> str:
+        return str(self.context.get("chosen") or self.context.get("strategy") or "a strategy of your own")
+
+    def __repr__(self) -> str:
+        counts = {state: sum(trial.state is state for trial in self.trials) for state in State}
+        told = ", ".join(f"{n} {state}" for state, n in counts.items() if n)
+        return f"Result('{self.name}': {len(self._winners)} on the front; {told or 'no candidates'}; {self.stopped})"
+
+    def _repr_html_(self) -> str:
+        table = self.front.to_html()
+        return f"<p><b>{self.name}</b>: {len(self.trials)} candidates, {self.stopped}</p>{table}"
+
+    @property
+    def _winners(self) -> list[Trial]:
+        return front(self.trials, self.goals)
+
+    def refresh(self, *_: object) -> None:
+        """Have the tables made anew: called, as a callback, whenever a candidate of a running search has ended."""
+        for table in ("front", "history", "signals", "verified"):
+            vars(self).pop(table, None)
+
+    @cached_property
+    def front(self) -> pd.DataFrame:
+        """The Pareto front; see the class."""
+        table = self._table(self._winners)
+        rungs = [f"{metric} ({rung})" for metric in self._metrics for rung in self.context.get("rungs", ())]
+        dropped = [*self._columns("batch", "state", "reason", "seconds"), *(name for name in rungs if name in table)]
+        return table.drop(columns=dropped)
+
+    @cached_property
+    def history(self) -> pd.DataFrame:
+        """Every candidate in the order of asking; see the class."""
+        return self._table(self.trials)
+
+    @cached_property
+    def signals(self) -> pd.DataFrame:
+        """What each proxy of the search was worth, most trusted first; see
+        :attr:`searchkit.proxy_layer.signals.Signals.trust`.
+
+        Empty for a search without proxies. params and macs stand beside them where they are known.
+        """
+        import pandas as pd
+
+        return pd.DataFrame(self.trust or [], columns=["proxy", "rho", "low", "high", "belief", "weight"])
+
+    @cached_property
+    def verified(self) -> pd.DataFrame:
+        """What ``verify=`` trained, most accurate first: as the history, with ``accuracy`` and ``test_accuracy``."""
+        table = self._table([trial for trial in self.trials if trial.number in self.verifications])
+        table = table.drop(columns=self._columns("batch", "state", "reason", "seconds"))
+        numbers = table[self._columns("trial")[0]]
+        for place, name in enumerate(("accuracy", "test_accuracy", "reason")):
+            if any(name in entry for entry in self.verifications.values()):
+                table.insert(place, name, [self.verifications[number].get(name) for number in numbers])
+        return table.sort_values("accuracy", ascending=False, ignore_index=True) if "accuracy" in table else table
+
+    def best(self, metric: str | None = None, **bounds: Any) -> pd.Series[Any]:
+        """The row of the front that is best in one metric, among those within bounds.
+
+        Args:
+            metric: an objective; the first where not given.
+            bounds: as constraints, e.g. ``params=50_000`` or ``latency_ms=(None, 5)``.
+
+        Raises:
+            SearchkitError: the front is empty, or nothing on it is within the bounds.
+        """
+        directions = {objective.name: objective.direction for objective in self.goals.objectives}
+        metric = metric or self.goals.names[0]
+        if metric not in directions:
+            raise UnknownNameError.of("objective", metric, directions)
+        rows = self.front
+        for bound in read_bounds(bounds, directions):
+            if bound.name not in rows:
+                raise UnknownNameError.of("metric", bound.name, [str(column) for column in rows.columns])
+            rows = rows[bound.violation(rows[bound.name].to_numpy(float)) <= 0]
+        if rows.empty:
+            kept = " and ".join(str(bound) for bound in read_bounds(bounds, directions))
+            raise SearchkitError(
+                f"nothing on the front of '{self.name}' has {kept}" if kept else f"the front of '{self.name}' is empty"
+            )
+        order = rows[metric].to_numpy(float)
+        return rows.iloc[int(np.argmax(order) if directions[metric] == "max" else np.argmin(order))]
+
+    def build(self, i: int = 0, *, trial: int | None = None, trained: bool = True) -> nn.Module:
+        """The network of row ``i`` of the front, in eval mode, with the weights that were measured.
+
+        It takes raw images ``(n, c, h, w)`` in the scale of the data it was trained on (0 to 255 for bytes), or rows of
+        features: the normalisation is part of it. It returns logits ``(n, classes)``; ``result.classes`` names them. In
+        regression it returns values ``(n,)``.
+
+        Args:
+            trial: the number of a candidate to take in place of one of the front, such as one of :attr:`verified`.
+            trained: False for a freshly initialised one.
+        """
+        from searchkit.results.export import build_network
+
+        return build_network(self, self._trial(i, trial), trained)
+
+    def export(self, i: int, path: str | Path, *, trial: int | None = None) -> list[Path]:
+        """Write row ``i`` of the front as ``path.onnx``, ``path.safetensors`` and ``path.json``.
+
+        The files are loaded back and their outputs compared; see :mod:`searchkit.results.export`.
+
+        Raises:
+            ExportError: what was written does not give the outputs of the measured network.
+        """
+        from searchkit.results.export import export
+
+        return export(self, self._trial(i, trial), Path(path))
+
+    def plot(self, path: str | Path | None = None, *, x: str | None = None, y: str | None = None) -> Any:
+        """Draw the front over all candidates; ``.html`` is interactive, anything else an image.
+
+        Args:
+            path: where to write it; not written where not given.
+            x, y: metrics; the second and the first objective where not given.
+
+        Returns:
+            A plotly figure for ``.html``, else a matplotlib figure.
+        """
+        from searchkit.results.plots import draw
+
+        return draw(self, path, x, y)
+
+    def report(self, path: str | Path, *, beside: Result | Sequence[Result] = ()) -> Path:
+        """Write one page that says what the search found; a single .html file that needs no network.
+
+        It has the front to look around in, the winning network drawn and described, the course of the search beside
+        baselines, what each proxy was worth, costs with their spreads, failures with their reasons, versions, and the
+        call that repeats it.
+
+        Args:
+            path: ends in .html.
+            beside: results of other searches for the same objectives, a random one say, whose course is drawn beside
+                this one's.
+
+        Returns:
+            The path.
+
+        Raises:
+            SearchkitError: the file cannot be written, or a result beside this one has other objectives.
+        """
+        from searchkit.results.report.report import write_report
+
+        return write_report(self, path, beside)
+
+    @property
+    def methods(self) -> dict[str, list[str]]:
+        """How metrics were measured, where that matters: name -> every method and device that was used."""
+        found: dict[str, dict[str, None]] = {}
+        for trial in self.trials:
+            for name, method in trial.methods.items():
+                found.setdefault(name, {})[method] = None
+        return {name: list(methods) for name, methods in found.items()}
+
+    @property
+    def classes(self) -> list[Any]:
+        """The labels that the network's outputs stand for."""
+        classes: list[Any] = self.context.get("data", {}).get("classes", [])
+        return classes
+
+    @property
+    def tested(self) -> str:
+        """What the score on the test part is called: "test_accuracy", or "test_r2" where a quantity is predicted."""
+        return "test_r2" if "target" in self.context.get("data", {}) else "test_accuracy"
+
+    @property
+    def network_space(self) -> NetworkSpace:
+        """The space, where it builds networks."""
+        if not isinstance(self.space, NetworkSpace):
+            raise SpaceError(f"space '{self.space.name}' builds no networks")
+        return self.space
+
+    def _trial(self, i: int, number: int | None = None) -> Trial:
+        if number is not None:
+            if isinstance(number, bool) or number not in range(len(self.trials)):
+                raise SearchkitError(f"'{self.name}' has candidates 0 to {len(self.trials) - 1}, not {number!r}")
+            return self.trials[int(number)]
+        winners = self._winners
+        if isinstance(i, bool) or not isinstance(i, int | np.integer) or not -len(winners) <= i < len(winners):
+            raise SearchkitError(
+                f"the front of '{self.name}' has rows 0 to {len(winners) - 1}, not {i!r}"
+                if winners
+                else f"the front of '{self.name}' is empty"
+            )
+        return winners[int(i)]
+
+    @property
+    def _metrics(self) -> list[str]:
+        return list(dict.fromkeys([*self.goals.metrics, *(name for trial in self.trials for name in trial.values)]))
+
+    def _columns(self, *names: str) -> list[str]:
+        """What columns of the record are called: a metric of the same name keeps it."""
+        taken = self._metrics
+        return [f"{name} (record)" if name in taken else name for name in names]
+
+    def _table(self, trials: list[Trial]) -> pd.DataFrame:
+        import pandas as pd
+
+        choices = self.space.decode([trial.code for trial in trials]) if trials else []
+        columns: dict[str, list[Any]] = {
+            name: [trial.values.get(name, float("nan")) for trial in trials] for name in self._metrics
+        }
+        if self.test_accuracy:
+            columns[self._columns(self.tested)[0]] = [
+                self.test_accuracy.get(trial.number, float("nan")) for trial in trials
+            ]
+        for column, name in zip(self._columns(*RECORDED), RECORDED, strict=True):
+            cells = [getattr(trial, RECORDED[name]) for trial in trials]
+            columns[column] = [str(cell) for cell in cells] if name == "state" else cells
+        for name in self.space.names:
+            columns[name if name not in columns else f"{name} (choice)"] = [row[name] for row in choices]
+        return pd.DataFrame(columns)

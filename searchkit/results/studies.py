@@ -1,0 +1,211 @@
+"""Recorded studies: found again, listed, and turned back into results."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import optuna
+from optuna.exceptions import StorageInternalError
+from optuna.storages import RDBStorage
+from sqlalchemy.exc import SQLAlchemyError
+
+from searchkit import plugins
+from searchkit.errors import SearchkitError, StorageError, UnknownNameError
+from searchkit.problem.objectives import Bound, Goals, Objective
+from searchkit.problem.trial import State, Trial, front
+from searchkit.results.result import Result
+from searchkit.space import Choice, NetworkSpace, Space
+from searchkit.storage.database import is_url, shown
+from searchkit.storage.header import check_format, compare_headers, plain
+from searchkit.storage.optuna_compat import quiet
+from searchkit.storage.paths import FOLDER, SUFFIX, cannot_open, is_file, networks_folder, open_storage
+from searchkit.storage.record import read_trials
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+log = logging.getLogger("searchkit")
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study as it was recorded; nothing of it is changed by reading it."""
+
+    name: str
+    header: dict[str, Any]
+    space: Space
+    goals: Goals
+    trials: list[Trial]
+    test_accuracy: dict[int, float]
+    verified: dict[int, dict[str, Any]]
+    trust: list[dict[str, Any]] | None
+
+    @classmethod
+    def read(cls, study: optuna.Study, space: Space | None = None) -> Study:
+        """From an Optuna study that searchkit wrote."""
+        header = study.user_attrs["searchkit"]
+        check_format(study.study_name, header)
+        header = header | {"context": header["context"] | (study.user_attrs.get("searchkit:latest") or {})}
+        space = space_of(header) if space is None else _same_space(study.study_name, space, header)
+        scores = study.user_attrs.get("searchkit:test_accuracy") or {}
+        return cls(
+            study.study_name,
+            header,
+            space,
+            goals_of(header),
+            read_trials(study, space),
+            {int(number): accuracy for number, accuracy in scores.items()},
+            {int(number): entry for number, entry in (study.user_attrs.get("searchkit:verified") or {}).items()},
+            study.user_attrs.get("searchkit:trust"),
+        )
+
+
+def load(name: str, storage: Any = None, *, space: Space | None = None) -> Result:
+    """The result of a recorded study, as far as it has come.
+
+    Args:
+        name: of the study.
+        storage: where it is; as for :func:`searchkit.run`.
+        space: needed to build networks where the space was made in Python and not by name.
+
+    Raises:
+        UnknownNameError: no study of that name; it lists those there are.
+        StudyMismatchError: the space given is not that of the study.
+    """
+    study = read_study(name, storage, space)
+    header = study.header
+    kept = {"seed": header["search"].get("seed"), "version": header.get("version"), **header["context"]}
+    kept["fingerprint"] = header["search"].get("data", {}).get("fingerprint")
+    result = Result(
+        study.space, study.goals, study.trials, name, "loaded from its record", kept,
+        networks_folder(storage, name),
+    )  # fmt: skip
+    result.test_accuracy, result.verifications, result.trust = study.test_accuracy, study.verified, study.trust
+    return result
+
+
+def read_study(name: str, storage: Any = None, space: Space | None = None) -> Study:
+    """A recorded study; see :func:`load`."""
+    with _found(storage) as known:
+        if name not in known:
+            raise UnknownNameError.of(f"study in {shown(storage or FOLDER)}", name, known)
+        with _readable(storage):
+            return Study.read(known[name], space)
+
+
+def list_studies(storage: Any = None) -> pd.DataFrame:
+    """One row per study: its name, candidates by state, size of the front, and the best of the first objective."""
+    import pandas as pd
+
+    rows = []
+    with _found(storage) as known:
+        studies = [study for study in map(_read_or_say, known.values()) if study is not None]
+    for study in studies:
+        winners = front(study.trials, study.goals)
+        first = study.goals.names[0]
+        rows.append(
+            {
+                "study": study.name,
+                "strategy": study.header["context"].get("strategy"),
+                "candidates": len(study.trials),
+                "scored": sum(trial.state is State.SCORED for trial in study.trials),
+                "failed": sum(trial.state is State.FAILED for trial in study.trials),
+                "front": len(winners),
+                "best": f"{first} {winners[0].values[first]:.4g}" if winners else "",
+            }
+        )
+    return pd.DataFrame(rows, columns=["study", "strategy", "candidates", "scored", "failed", "front", "best"])
+
+
+def space_of(header: dict[str, Any]) -> Space:
+    """The recorded space: the registered one where it is the same, else its choices alone (which build nothing)."""
+    recorded = header["search"]["space"]
+    if "options" in recorded and recorded["name"] in plugins.names("space"):
+        try:
+            space = plugins.load_space(recorded["name"], **recorded["options"])
+        except SearchkitError:
+            space = None
+        if isinstance(space, NetworkSpace):
+            space = space.for_data(recorded["input_shape"], recorded["n_classes"])
+            if space.describe() == recorded:
+                return space
+    log.info("space '%s' was made in Python: give it to load(..., space=...) to build networks", recorded["name"])
+    choices = [Choice(c["name"], c["options"], c["ordered"]) for c in recorded["choices"]]
+    return Space(choices, name=recorded["name"])
+
+
+def _same_space(name: str, space: Space, header: dict[str, Any]) -> Space:
+    """The space given, set to the study's data; refused where its choices are others."""
+    recorded = header["search"]["space"]
+    if isinstance(space, NetworkSpace) and "input_shape" in recorded:
+        space = space.for_data(recorded["input_shape"], recorded["n_classes"])
+    compare_headers(name, header, {"search": {"space": plain(space.describe())}})
+    return space
+
+
+def goals_of(header: dict[str, Any]) -> Goals:
+    """The recorded objectives and bounds."""
+    objectives = tuple(Objective(name, direction) for name, direction in header["search"]["objectives"].items())
+    infinite = float("inf")
+    bounds = tuple(
+        Bound(name, -infinite if low is None else low, infinite if high is None else high)
+        for name, (low, high) in header["context"]["bounds"].items()
+    )
+    return Goals(objectives, bounds)
+
+
+def _read_or_say(found: optuna.Study) -> Study | None:
+    """A study, or None and a warning: one that cannot be read must not hide the others."""
+    try:
+        return Study.read(found)
+    except Exception as error:
+        log.warning("study '%s' cannot be read: %s", found.study_name, error)
+        return None
+
+
+@contextlib.contextmanager
+def _found(storage: Any) -> Iterator[dict[str, optuna.Study]]:
+    """Every searchkit study in a storage, by name; inside, they can be read."""
+    if not is_file(storage):
+        places: list[Any] = [storage]
+    else:
+        path = Path(storage or FOLDER)
+        places = sorted(path.glob(f"*{SUFFIX}")) if path.is_dir() else [path] if path.exists() else []
+        if storage is not None and not path.exists():
+            raise StorageError(f"storage '{storage}' is not there")
+    one_of_many = is_file(storage) and Path(storage or FOLDER).is_dir()
+    found: dict[str, optuna.Study] = {}
+    with contextlib.ExitStack() as stack:
+        for place in places:
+            try:
+                found |= _inside(place, stack)
+            except StorageError as error:
+                if not one_of_many:
+                    raise
+                log.warning("%s", error)  # a file that is no journal must not hide the others
+        yield found
+
+
+def _inside(place: Any, stack: contextlib.ExitStack) -> dict[str, optuna.Study]:
+    """The searchkit studies of one file or database, which is only read; the stack closes what is opened."""
+    with quiet():
+        opened, _ = open_storage(place, "", write=False)
+        if is_url(place) and isinstance(opened, RDBStorage):
+            stack.callback(opened.engine.dispose)
+        with _readable(place):
+            studies = [optuna.load_study(study_name=n, storage=opened) for n in optuna.get_all_study_names(opened)]
+            return {study.study_name: study for study in studies if "searchkit" in study.user_attrs}
+
+
+@contextlib.contextmanager
+def _readable(place: Any) -> Iterator[None]:
+    try:
+        yield
+    except (SQLAlchemyError, StorageInternalError) as error:
+        raise cannot_open(place, error) from error

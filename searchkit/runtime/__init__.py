@@ -1,0 +1,1 @@
+"""Runtime: the process, its threads, and the devices it computes on."""

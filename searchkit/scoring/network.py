@@ -1,0 +1,103 @@
+"""Scores one network with several proxies at the price of the union of their passes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from searchkit.errors import CandidateError, DeviceGoneError, first_line_said, is_out_of_memory
+from searchkit.execution.outcome import Job
+from searchkit.runtime.devices import device_errors, one_thread
+from searchkit.runtime.gpu_lock import give_way, key_of
+from searchkit.runtime.precision import exact_float32
+from searchkit.scoring.passes.inputs import Inputs
+from searchkit.scoring.passes.passes import Built, build, run
+from searchkit.scoring.protocols import NetworkProxy, Pass
+from searchkit.space import NetworkSpace
+from searchkit.types import Codes
+
+Scores = dict[str, float]
+
+NOT_FINITE = "its value is not a finite number"
+
+
+@dataclass
+class NetworkScores:
+    """What proxies say of one network.
+
+    Attributes:
+        values: by signal; NaN where there is no score.
+        reasons: why there is none, by signal.
+        out_of_memory: that was a reason; alone on its device the network may have had its scores.
+    """
+
+    values: Scores = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)
+    out_of_memory: bool = False
+
+    def refuse(self, names: Sequence[str], error: Exception) -> None:
+        """These signals have no value, because of the error."""
+        self.values |= dict.fromkeys(names, math.nan)
+        self.reasons |= dict.fromkeys(names, reason(error))
+        self.out_of_memory |= is_out_of_memory(error)
+
+
+def score_network(
+    space: NetworkSpace, proxies: Sequence[NetworkProxy], row: Codes, inputs: Inputs, seed: int
+) -> NetworkScores:
+    """Scores of a canonical candidate ``(d,)`` on the device of the inputs: a function of candidate and seed alone.
+
+    Raises:
+        DeviceGoneError: the device is lost, or another process has it for itself.
+    """
+    if inputs.device.type == "cuda":
+        give_way(key_of(inputs.device))  # to whoever measures there
+    with one_thread(), exact_float32(inputs.device):
+        try:
+            with device_errors(inputs.device):
+                built = build(space, row, inputs, seed)
+        except (KeyboardInterrupt, SystemExit, DeviceGoneError):
+            raise
+        except Exception as error:
+            scores = NetworkScores()
+            scores.refuse([name for proxy in proxies for name in proxy.names], error)
+            return scores
+        return _of_built(proxies, built)
+
+
+def _of_built(proxies: Sequence[NetworkProxy], built: Built) -> NetworkScores:
+    scores = NetworkScores()
+    passes: list[Pass] = [one for proxy in proxies for one in proxy.passes]
+    recorded = run(built, passes)
+    for proxy in proxies:
+        recordings = [recorded[one.key] for one in proxy.passes]
+        failed = next((r for r in recordings if isinstance(r, Exception)), None)
+        if failed is not None:
+            scores.refuse(proxy.names, failed)
+            continue
+        try:
+            with device_errors(built.device):
+                values = proxy.values(recordings)
+            numbers = {name: float(values[name]) for name in proxy.names}
+        except (KeyboardInterrupt, SystemExit, DeviceGoneError):
+            raise
+        except Exception as error:
+            scores.refuse(proxy.names, error)
+            continue
+        scores.values |= numbers
+        scores.refuse([name for name, value in numbers.items() if not math.isfinite(value)], CandidateError(NOT_FINITE))
+    return scores
+
+
+def asked(proxies: Sequence[NetworkProxy], job: Job) -> list[NetworkProxy]:
+    """Those of the proxies whose bits are set in the job's number."""
+    return [proxy for i, proxy in enumerate(proxies) if job[1] >> i & 1]
+
+
+def reason(error: Exception) -> str:
+    """Why a candidate has no score, in the words of whoever refused it."""
+    if isinstance(error, CandidateError):
+        return str(error)
+    first_line = first_line_said(error)
+    return f"{type(error).__name__}: {first_line}"

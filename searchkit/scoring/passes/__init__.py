@@ -1,0 +1,1 @@
+"""Passes: forward and backward runs of a network that several proxies read."""

@@ -1,0 +1,109 @@
+"""What networks are shown by proxies: noise, images and augmented images, drawn once from a seed for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from searchkit.data.data import Data
+from searchkit.data.loader import Normaliser, targets
+from searchkit.errors import CandidateError
+from searchkit.runtime.devices import placed
+
+
+class Inputs:
+    """Batches that depend on the seed and their own arguments alone; each is drawn once and kept.
+
+    Args:
+        data: its train part is what :meth:`images` draws from. Without data, images are standard normal noise and
+            labels are random.
+        input_shape, n_classes: of the networks.
+        device: where the batches are wanted.
+        seed: of every draw.
+    """
+
+    def __init__(
+        self, data: Data | None, input_shape: Sequence[int], n_classes: int, device: torch.device, seed: int
+    ) -> None:
+        self.data = data
+        self.input_shape = tuple(int(n) for n in input_shape)
+        self.n_classes = n_classes
+        self.device = device
+        self.seed = seed
+        self._kept: dict[tuple[str, int, int], tuple[Tensor, Tensor]] = {}
+        self._made: dict[Hashable, Tensor] = {}
+
+    def noise(self, batch: int, index: int = 0) -> tuple[Tensor, Tensor]:
+        """Standard normal ``(batch, c, h, w)`` and random labels ``(batch,)``; another ``index`` is another draw."""
+        return self._keep("noise", batch, index)
+
+    def images(self, batch: int, index: int = 0) -> tuple[Tensor, Tensor]:
+        """Normalised training images ``(batch, c, h, w)`` and their labels; different indices share no image.
+
+        Raises:
+            CandidateError: there are fewer training images than that.
+        """
+        return self._keep("images" if self.data else "noise", batch, index)
+
+    def augmented(self, batch: int) -> Tensor:
+        """Training images, each shifted by up to an eighth of the side, and mirrored where the data allow that."""
+        return self._keep("augmented" if self.data else "noise", batch, 0)[0]
+
+    def signs(self, shape: tuple[int, ...]) -> Tensor:
+        """Random +1 and -1, kept: drawing them anew took longer than the pass they serve."""
+
+        def draw() -> Tensor:
+            return torch.randint(0, 2, shape, generator=self.generator(*shape)).mul_(2).sub_(1).to(torch.float32)
+
+        return self.once(("signs", shape), draw)
+
+    def once(self, key: Hashable, make: Callable[[], Tensor]) -> Tensor:
+        """A tensor that is the same for every network, on the device: made the first time it is asked for."""
+        if key not in self._made:
+            self._made[key] = placed(make(), self.device)
+        return self._made[key]
+
+    def generator(self, *stream: int) -> torch.Generator:
+        """Random numbers that depend on the seed and on the stream's name, on the CPU."""
+        return torch.Generator().manual_seed(int(np.random.SeedSequence([self.seed, *stream]).generate_state(1)[0]))
+
+    def _keep(self, kind: str, batch: int, index: int) -> tuple[Tensor, Tensor]:
+        key = (kind, batch, index)
+        if key not in self._kept:
+            x, y = self._draw(*key)
+            self._kept[key] = (placed(x, self.device), y.to(self.device))
+        return self._kept[key]
+
+    def _draw(self, kind: str, batch: int, index: int) -> tuple[Tensor, Tensor]:
+        generator = self.generator(index)
+        if kind == "noise" or self.data is None:
+            x = torch.randn(batch, *self.input_shape, generator=generator)
+            if self.data is not None and self.data.task == "regression":
+                return x, torch.randn(batch, generator=generator)
+            return x, torch.randint(0, self.n_classes, (batch,), generator=generator)
+        split = self.data.train
+        if len(split) < (index + 1) * batch:
+            raise CandidateError(f"it needs {(index + 1) * batch} training images and the data have {len(split)}")
+        order = np.random.default_rng([self.seed, 1]).permutation(len(split))
+        rows = torch.from_numpy(order[index * batch : (index + 1) * batch])
+        normalise = Normaliser(self.data, torch.device("cpu"))
+        x, y = normalise(split.x[rows]), targets(self.data, split.y[rows])
+        return (_augmented(x, self.data, generator) if kind == "augmented" else x), y
+
+
+def _augmented(x: Tensor, data: Data, generator: torch.Generator) -> Tensor:
+    if data.augment == "none":
+        return x
+    height, width = x.shape[2:]
+    pad = min(height, width) // 8  # 4 of 32 pixels, as published
+    padded = functional.pad(x, (pad, pad, pad, pad))
+    images = []
+    for image in padded:
+        top, left, flip = torch.randint(0, 2 * pad + 1, (3,), generator=generator).tolist()
+        cut = image[:, top : top + height, left : left + width]
+        images.append(cut.flip(2) if data.augment == "crop-flip" and flip % 2 else cut)
+    return torch.stack(images)

@@ -1,0 +1,116 @@
+"""Runs a network once for all the proxies that read it: the union of their passes, each from the initial weights."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from searchkit.costs.counts import space_counts
+from searchkit.errors import DeviceGoneError
+from searchkit.runtime.devices import device_errors, memory_format
+from searchkit.scoring.passes.inputs import Inputs
+from searchkit.scoring.protocols import Pass
+from searchkit.space import NetworkSpace
+from searchkit.types import Codes
+
+_SEED_BYTES = 7  # of a digest: fits every generator's signed 64 bits
+
+
+@dataclass
+class Built:
+    """One candidate's network, as the passes get it.
+
+    Attributes:
+        network: on the device, channels last, in training mode.
+        inputs: the batches, the same for every candidate.
+        seed: of whatever a pass draws; fixed by the candidate and the scorer's seed.
+        device: where network and inputs are.
+        counts: its params and macs.
+    """
+
+    network: nn.Module
+    inputs: Inputs
+    seed: int
+    device: torch.device
+    counts: Callable[[], dict[str, float]]
+    _initial: dict[str, Tensor] = field(default_factory=dict, repr=False)
+    _learned: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        self._initial = {name: tensor.detach().clone() for name, tensor in self.network.state_dict().items()}
+        self._learned = frozenset(name for name, p in self.network.named_parameters() if p.requires_grad)
+
+    def reset(self) -> None:
+        """The initial weights and buffers, training mode, no gradients."""
+        with torch.no_grad():
+            for group in _by_dtype(self.network.state_dict()):
+                torch._foreach_copy_(list(group.values()), [self._initial[name] for name in group])
+        self.network.train()
+        for name, parameter in self.network.named_parameters():
+            parameter.requires_grad_(name in self._learned)
+            parameter.grad = None
+
+    def generator(self, stream: int = 0) -> torch.Generator:
+        """Random numbers of the candidate's own, on the CPU, the same on every device."""
+        return torch.Generator().manual_seed(int(np.random.SeedSequence([self.seed, stream]).generate_state(1)[0]))
+
+
+def build(space: NetworkSpace, code: Codes, inputs: Inputs, seed: int) -> Built:
+    """A candidate ``(d,)`` with weights that depend on the seed and its canonical code alone."""
+    own = candidate_seed(code, seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(own)
+        network = space.build(code)
+    network.to(inputs.device, memory_format=memory_format(inputs.device))  # type: ignore[call-overload]
+
+    def counts() -> dict[str, float]:
+        return {name: float(column[0]) for name, column in space_counts(space, code[None]).items()}
+
+    return Built(network.train(), inputs, own, inputs.device, counts)
+
+
+def _by_dtype(state: Mapping[str, Tensor]) -> Iterable[dict[str, Tensor]]:
+    """What a card copies in one go."""
+    groups: dict[torch.dtype, dict[str, Tensor]] = {}
+    for name, tensor in state.items():
+        groups.setdefault(tensor.dtype, {})[name] = tensor
+    return groups.values()
+
+
+def candidate_seed(code: Codes, seed: int) -> int:
+    """A seed for one canonical candidate ``(d,)``: never of the order in which candidates come."""
+    digest = hashlib.blake2b(np.ascontiguousarray(code, np.int64).tobytes(), digest_size=_SEED_BYTES)
+    digest.update(str(seed).encode())
+    return int.from_bytes(digest.digest(), "little")
+
+
+def run(built: Built, passes: Iterable[Pass]) -> dict[Hashable, Any]:
+    """What each pass recorded, by its key; an exception, where the network cannot be run that way.
+
+    Passes with equal keys are joined and run once. Each starts from the initial weights and from the candidate's own
+    random state, so that what it records does not depend on which others are run.
+    """
+    joined: dict[Hashable, Pass] = {}
+    for wanted in passes:
+        joined[wanted.key] = joined[wanted.key].joined(wanted) if wanted.key in joined else wanted
+    return {key: _run(built, one) for key, one in joined.items()}
+
+
+def _run(built: Built, one: Pass) -> Any:
+    devices = [built.device] if built.device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(built.seed)
+        try:
+            with device_errors(built.device):
+                built.reset()
+                return one.run(built)
+        except (KeyboardInterrupt, SystemExit, DeviceGoneError):
+            raise
+        except Exception as error:  # the candidate's: the proxies that read this pass have no value for it
+            return error.with_traceback(None)  # whose frames hold activations, and a graph of them on this stream

@@ -1,0 +1,121 @@
+"""What a proxy is: something that says cheaply, without training, which candidates are worth more.
+
+There are two kinds, and a plug-in (entry-point group "searchkit.proxies") may register either:
+
+* a :class:`Proxy` scores candidates from their codes; it is made with the space: ``factory(space)``;
+* a :class:`NetworkProxy` scores one network from passes through it; it is made without arguments: ``factory()``.
+  It says which passes it reads; equal passes of several proxies run once (:mod:`searchkit.scoring.passes.passes`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
+
+from searchkit.types import Codes, Floats
+
+if TYPE_CHECKING:
+    from searchkit.data.data import Data
+    from searchkit.scoring.passes.passes import Built
+
+
+@runtime_checkable
+class Proxy(Protocol):
+    """Scores candidates from their codes.
+
+    Attributes:
+        name: of its signal. One with several signals also has ``names: tuple[str, ...]``; a class may say
+            ``needs_networks = True`` (it is refused for spaces without), ``cached = False`` (its scores are cheaper
+            than a look-up) and ``features_only = True`` (no direction: nothing to be an objective).
+        ``needs_data = True``: it is made with ``factory(space, setting)``, see :class:`Setting`.
+    """
+
+    name: str
+
+    def score(self, codes: Codes) -> Floats:
+        """``(n,)`` float64 for codes ``(n, d)``: higher is better, NaN where it cannot; ``(n, p)`` with p ``names``."""
+        ...
+
+
+@runtime_checkable
+class Learner(Proxy, Protocol):
+    """A proxy that learns from what a search evaluates: its class says ``learns = True``.
+
+    Attributes:
+        fitted: whether it has anything to judge by.
+        left_out: ``(n,)`` what it says of each network that it learned from without having learned from that one.
+    """
+
+    learns: bool
+
+    @property
+    def fitted(self) -> bool: ...
+
+    @property
+    def left_out(self) -> Floats: ...
+
+    def fit(self, codes: Codes, values: Floats) -> Self:
+        """A new proxy that has learned from networks ``(n, d)`` worth ``(n,)``, higher is better; a pure function."""
+        ...
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a proxy that trains something is made with.
+
+    Attributes:
+        data: whose train part it learns from and whose validation part it judges on.
+        device: "cpu", "cuda:1", or "cuda": any of the GPUs that there are.
+        seed: as of the search.
+        executor: as of the search: None, a number of processes, or a ``concurrent.futures`` executor.
+        folder: where it may keep what it trained; None: nowhere.
+    """
+
+    data: Data
+    device: str = "cpu"
+    seed: int = 0
+    executor: Any = None
+    folder: Path | None = None
+
+
+class Pass(Protocol):
+    """One way of running a network: what is run, and what is recorded of it. Immutable."""
+
+    @property
+    def key(self) -> Hashable:
+        """Passes with equal keys are run once, joined."""
+        ...
+
+    def joined(self, other: Self) -> Self:
+        """The pass that records what either does; only called with a pass of equal key."""
+        ...
+
+    def run(self, built: Built) -> Any:
+        """Run it on a network that has its initial weights, and return what the proxies read."""
+        ...
+
+
+@runtime_checkable
+class NetworkProxy(Protocol):
+    """Scores one network from passes through it.
+
+    Attributes:
+        names: of its signals, one or more.
+        passes: what it needs run.
+    """
+
+    @property
+    def names(self) -> tuple[str, ...]: ...
+
+    @property
+    def passes(self) -> tuple[Pass, ...]: ...
+
+    def values(self, recordings: Sequence[Any]) -> Mapping[str, float]:
+        """``{name: value}`` from what each of ``passes`` returned, in that order; higher is better.
+
+        Raises:
+            CandidateError: why this network cannot be scored. Any other exception is treated alike.
+        """
+        ...

@@ -1,0 +1,84 @@
+"""Names of proxies to proxy objects, checked against the space that they are to score."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from searchkit import plugins
+from searchkit.errors import SearchkitError
+from searchkit.scoring.protocols import NetworkProxy, Proxy, Setting
+from searchkit.space import NetworkSpace, Space
+
+AnyProxy = Proxy | NetworkProxy
+
+
+def made(proxies: Sequence[str | AnyProxy], space: Space, setting: Setting | None = None) -> list[AnyProxy]:
+    """Proxy objects from names and objects.
+
+    Args:
+        setting: what proxies are made with that train something; None where there is no data.
+
+    Raises:
+        UnknownNameError: nothing is registered under a name.
+        SearchkitError: something that is no proxy, proxies of networks for a space that builds none, or proxies that
+            train something and no data.
+    """
+    found: list[AnyProxy] = []
+    needing: list[str] = []
+    for given in proxies:
+        factory = plugins.resolve("proxy", given) if isinstance(given, str) else None
+        if factory is None:
+            proxy = given
+        elif hasattr(factory, "score"):
+            if getattr(factory, "needs_networks", False) and not isinstance(space, NetworkSpace):
+                needing.append(str(given))
+                continue
+            if getattr(factory, "needs_data", False):
+                if setting is None:
+                    raise SearchkitError(f"proxy '{given}' trains networks on images: give data=")
+                proxy = factory(space, setting)
+            else:
+                proxy = factory(space)
+        else:
+            proxy = factory()
+        if not isinstance(proxy, Proxy | NetworkProxy):
+            raise SearchkitError(
+                f"{proxy!r} is no proxy: it has neither 'name' and 'score', nor 'names', 'passes' and 'values'"
+            )
+        if isinstance(proxy, NetworkProxy) and not isinstance(space, NetworkSpace):
+            needing.append(proxy.names[0] if factory is None else str(given))
+        found.append(proxy)
+    if needing:
+        raise SearchkitError(
+            f"space '{space.name}' builds no networks, which {_listed(needing)} would need. "
+            f"Proxies that work on it: {_listed(without_networks())}, and any of your own with score(codes)"
+        )
+    return found
+
+
+def without_networks() -> list[str]:
+    """Names of the registered proxies that score any space."""
+    kinds = {name: plugins.resolve("proxy", name) for name in plugins.names("proxy")}
+    return [n for n, kind in kinds.items() if hasattr(kind, "score") and not getattr(kind, "needs_networks", False)]
+
+
+def registered_names() -> dict[str, str]:
+    """Every signal of the registered proxies -> the proxy that gives it.
+
+    Left out are features without a direction, and proxies that have nothing to say before something was evaluated.
+    """
+    found: dict[str, str] = {}
+    for name in plugins.names("proxy"):
+        kind = plugins.resolve("proxy", name)
+        if not getattr(kind, "features_only", False) and not getattr(kind, "learns", False):
+            found |= dict.fromkeys((name,) if hasattr(kind, "score") else kind().names, name)
+    return found
+
+
+def names_of(proxy: AnyProxy) -> tuple[str, ...]:
+    """The proxy's columns."""
+    return tuple(getattr(proxy, "names", ())) or (getattr(proxy, "name", ""),)
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(f"'{name}'" for name in names)

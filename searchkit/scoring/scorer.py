@@ -1,0 +1,200 @@
+"""Scores candidates with several proxies at the price of the union of their passes."""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Callable, Generator, Mapping, MutableMapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from searchkit.data.data import Data
+from searchkit.errors import ProxyError, SearchkitError
+from searchkit.execution.outcome import Job
+from searchkit.runtime.devices import resolve_device
+from searchkit.scoring.network import NOT_FINITE, NetworkScores, Scores, asked, reason, score_network
+from searchkit.scoring.passes.inputs import Inputs
+from searchkit.scoring.pool import ScoringPool, read_workers
+from searchkit.scoring.protocols import Learner, NetworkProxy, Proxy, Setting
+from searchkit.scoring.registry import AnyProxy, made, names_of, registered_names
+from searchkit.space import NetworkSpace, Space, keys
+from searchkit.types import Codes, Floats
+
+__all__ = ["Scorer", "registered_names"]
+
+OnScored = Callable[[Codes, Mapping[str, float]], None]
+
+
+class Scorer:
+    """A function from codes ``(n, d)`` to scores ``(n, p)``, higher is better, NaN where a proxy cannot score.
+
+    A score depends on the seed and on the canonical candidate alone, never on order, on neighbours or on the
+    caller's random state.
+
+    Args:
+        space: of the candidates.
+        proxies: registered names, or objects; one with several signals gives several columns.
+        data: what proxies that look at images see (its train part); noise and random labels where None.
+        device: "cpu", "cuda", "auto", ...
+        seed: of weights and inputs.
+        on_scored: called with a candidate ``(d,)`` and its new scores, once each, to keep a record of them.
+        executor, folder: for proxies that train something; see :class:`searchkit.scoring.protocols.Setting`.
+        workers: processes that score networks at the same time, with the same scores; 1, which is this process, where
+            not given. They begin when so much is to be scored that they pay (:mod:`searchkit.scoring.pool`) and end
+            with the scorer, with :meth:`close` or with a ``with`` block. A candidate that kills its process has no
+            scores. Proxies that score codes, not networks, stay in this process.
+
+    Attributes:
+        names: of the columns.
+        learners: column -> proxy that learns from what is evaluated.
+        cache: ``{candidate's bytes (searchkit.space.keys): {name: score}}``; may be filled from a record.
+
+    Raises:
+        UnknownNameError: a name that nothing is registered under.
+        SearchkitError: proxies that need networks, and a space that has none; with workers, a space or proxies that
+            cannot be sent to another process.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        proxies: Sequence[str | AnyProxy],
+        data: Data | None = None,
+        *,
+        device: str = "cpu",
+        seed: int = 0,
+        on_scored: OnScored | None = None,
+        executor: Any = None,
+        folder: Path | None = None,
+        workers: int | None = None,
+    ) -> None:
+        n = read_workers(workers)
+        if isinstance(space, NetworkSpace) and data is not None:
+            space = space.for_data(data.input_shape, data.n_classes)
+        self.space = space
+        self.device = resolve_device(device)
+        self.seed = seed
+        self.on_scored = on_scored
+        self.cache: MutableMapping[bytes, Scores] = {}
+        self._plain: list[Proxy] = []
+        self._networks: list[NetworkProxy] = []
+        columns: list[str] = []
+        self.learners: dict[int, Learner] = {}
+        any_card = self.device.type == "cuda" and str(device) in ("auto", "cuda")
+        trained_on = "cuda" if any_card else str(self.device)
+        setting = None if data is None else Setting(data, trained_on, seed, executor, folder)
+        for proxy in made(proxies, space, setting):
+            if getattr(proxy, "learns", False):
+                assert isinstance(proxy, Learner)
+                self.learners[len(columns)] = proxy
+            columns.extend(names_of(proxy))
+            if isinstance(proxy, NetworkProxy):
+                self._networks.append(proxy)
+            else:
+                self._plain.append(proxy)
+        twice = sorted({name for name in columns if columns.count(name) > 1})
+        if twice:
+            raise SearchkitError(f"two proxies are called '{twice[0]}'; ask for each once")
+        self.names = tuple(columns)
+        self._warned: set[tuple[str, str]] = set()
+        self._inputs: Inputs | None = None
+        if isinstance(space, NetworkSpace):
+            self._inputs = Inputs(data, space.input_shape, space.n_classes, self.device, seed)
+        self._pool: ScoringPool | None = None
+        if n > 1 and self._networks:
+            assert isinstance(space, NetworkSpace)
+            self._pool = ScoringPool(n, space, self._networks, data, self.device, seed, any_card)
+
+    def __call__(self, codes: Codes) -> Floats:
+        """``(n, p)`` float64, columns as in ``names``; candidates that the cache knows cost nothing."""
+        rows = self.space.check(codes)
+        scores = np.full((len(rows), len(self.names)), np.nan)
+        self._score_networks(rows)
+        for proxy in self._plain:
+            columns = [self.names.index(name) for name in names_of(proxy)]
+            scores[:, columns] = self._score_plain(proxy, rows)
+        columns = [i for i, name in enumerate(self.names) if any(name in p.names for p in self._networks)]
+        for i, key in enumerate(keys(rows) if columns else []):
+            known = self.cache[key]
+            scores[i, columns] = [known[self.names[column]] for column in columns]
+        return scores
+
+    def close(self) -> None:
+        """End the worker processes, if there are any."""
+        if self._pool is not None:
+            self._pool.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _score_plain(self, proxy: Proxy, rows: Codes) -> Floats:
+        names = names_of(proxy)
+        if not getattr(proxy, "cached", True):
+            return self._from_codes(proxy, names, rows)
+        wanted = dict(zip(keys(rows), rows, strict=True))
+        new = {key: row for key, row in wanted.items() if not set(names) <= self.cache.get(key, {}).keys()}
+        if new:
+            fresh = self._from_codes(proxy, names, np.stack(list(new.values())))
+            for (key, row), values in zip(new.items(), fresh.tolist(), strict=True):
+                self._keep(key, row, dict(zip(names, values, strict=True)))
+        return np.array([[self.cache[key][name] for name in names] for key in keys(rows)]).reshape(-1, len(names))
+
+    def _from_codes(self, proxy: Proxy, names: Sequence[str], rows: Codes) -> Floats:
+        try:
+            found = np.asarray(proxy.score(rows), dtype=np.float64)
+            if found.size != len(rows) * len(names):
+                raise ValueError(f"it returned an array of shape {found.shape} for {len(rows)} candidates")
+        except (KeyboardInterrupt, SystemExit, ProxyError):  # the proxy itself is at fault, and with all candidates
+            raise
+        except Exception as error:
+            for name in names:
+                self._warn(name, reason(error))
+            return np.full((len(rows), len(names)), np.nan)
+        values = found.reshape(len(rows), len(names)).copy()
+        for name, column in zip(names, values.T, strict=True):
+            if not np.isfinite(column).all():
+                column[~np.isfinite(column)] = np.nan
+                self._warn(name, NOT_FINITE)
+        return values
+
+    def _score_networks(self, rows: Codes) -> None:
+        jobs: dict[bytes, Job] = {}
+        for key, row in zip(keys(rows), rows, strict=True):
+            known = self.cache.get(key, {}).keys()
+            number = sum(1 << i for i, proxy in enumerate(self._networks) if not set(proxy.names) <= known)
+            if number:
+                jobs[key] = (row, number)
+        with contextlib.closing(self._scored(list(jobs.values()))) as scored:
+            waiting = list(jobs)
+            for i, scores in scored:
+                for name, why in scores.reasons.items():
+                    self._warn(name, why)
+                self._keep(waiting[i], jobs[waiting[i]][0], scores.values)
+
+    def _scored(self, jobs: Sequence[Job]) -> Generator[tuple[int, NetworkScores], None, None]:
+        if self._pool is not None:
+            yield from self._pool.score(jobs, self._scored_here)
+        else:
+            for i, job in enumerate(jobs):
+                yield i, self._scored_here(job)
+
+    def _scored_here(self, job: Job) -> NetworkScores:
+        assert isinstance(self.space, NetworkSpace)
+        assert self._inputs is not None
+        return score_network(self.space, asked(self._networks, job), job[0], self._inputs, self.seed)
+
+    def _keep(self, key: bytes, row: Codes, scores: Scores) -> None:
+        self.cache.setdefault(key, {}).update(scores)
+        if self.on_scored is not None:
+            self.on_scored(row, scores)
+
+    def _warn(self, name: str, why: str) -> None:
+        """Once for each proxy and reason, however many candidates it holds for."""
+        if (name, why) not in self._warned:
+            self._warned.add((name, why))
+            warnings.warn(f"proxy '{name}' has no score for some candidates: {why}", stacklevel=2)

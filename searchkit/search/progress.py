@@ -1,0 +1,74 @@
+"""A progress bar with the front's size, the best of the first objective, and the time left; quiet elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any
+
+from searchkit.problem.budget import Budget
+from searchkit.problem.objectives import Goals
+from searchkit.problem.trial import State, Trial, front
+
+INTERVAL = 0.2  # seconds between two looks at the front, which costs more than a fast candidate
+BOUNDED = "{l_bar}{bar}| {n_fmt}/{total_fmt} candidates [{elapsed}<{remaining}{postfix}]"
+
+
+class Progress:
+    """A context; ``update`` is a callback of the search.
+
+    Args:
+        shown: True or False; None shows it in a terminal only.
+    """
+
+    def __init__(self, shown: bool | None, goals: Goals, budget: Budget, trials: Sequence[Trial]) -> None:
+        self._goals, self._budget = goals, budget
+        self._bar: Any = None
+        self._trials = trials
+        self._last = 0.0
+        if not (sys.stderr.isatty() if shown is None else shown):
+            return
+        from tqdm import tqdm
+
+        n_done = sum(trial.finished for trial in trials)
+        known = budget.evaluations is not None
+        self._bar = tqdm(
+            total=budget.evaluations,
+            initial=n_done,
+            dynamic_ncols=True,
+            bar_format=BOUNDED if known else "{n_fmt} candidates [{elapsed}{postfix}]",
+        )
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *error: type[BaseException] | BaseException | TracebackType | None) -> None:
+        if self._bar is not None:
+            if self._trials:  # the bar that stays tells of the last candidate
+                self._bar.set_postfix_str(self._text(self._trials), refresh=False)
+            self._bar.close()
+
+    def update(self, trial: Trial, trials: Sequence[Trial]) -> None:
+        """Count one candidate; look at the front a few times a second."""
+        if self._bar is None:
+            return
+        self._trials = trials
+        self._bar.update()
+        if time.monotonic() - self._last >= INTERVAL:
+            self._last = time.monotonic()
+            self._bar.set_postfix_str(self._text(trials))
+
+    def _text(self, trials: Sequence[Trial]) -> str:
+        winners = front(trials, self._goals)
+        parts = [f"front {len(winners)}"]
+        if winners:
+            first = self._goals.objectives[0].name
+            parts.append(f"best {first} {winners[0].values[first]:.4g}")
+        n_failed = sum(trial.state is State.FAILED for trial in trials)
+        parts += [f"{n_failed} failed"] if n_failed else []
+        if self._budget.seconds is not None:
+            elapsed = max((trial.elapsed for trial in trials), default=0.0)  # the last ones may have no outcome yet
+            parts.append(f"{max(0.0, self._budget.seconds - elapsed):.0f} s left")
+        return ", ".join(parts)

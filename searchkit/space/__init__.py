@@ -1,0 +1,7 @@
+"""Space: what can be chosen, and the networks that come of it."""
+
+from searchkit.space.choice import Choice
+from searchkit.space.network_space import NetworkSpace, Node
+from searchkit.space.space import Space, keys
+
+__all__ = ["Choice", "NetworkSpace", "Node", "Space", "keys"]

@@ -1,0 +1,116 @@
+"""A decision and its options; the labels under which options are recorded."""
+
+from __future__ import annotations
+
+import enum
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from searchkit.errors import SpaceError, nearest
+
+Label = str | int | float | bool | None
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One decision and its options.
+
+    Args:
+        name: unique within a space.
+        options: two or more distinct values (one is allowed: a decision already taken). Anything may be
+            an option; strings and numbers are recorded as they are, functions and classes by name, the rest by
+            ``str``.
+        ordered: the options lie on a scale (widths, depths, a grid of learning rates), so that
+            neighbouring options are alike.
+    """
+
+    name: str
+    options: tuple[Any, ...]
+    ordered: bool = False
+
+    def __init__(self, name: str, options: Iterable[Any], ordered: bool = False) -> None:
+        if not isinstance(name, str) or not name:
+            raise SpaceError(f"a choice's name is a non-empty string, not {name!r}")
+        if isinstance(options, str):
+            raise SpaceError(f"choice '{name}' got the string {options!r} as options; give a sequence of options")
+        object.__setattr__(self, "name", name)
+        plain = (option.item() if isinstance(option, np.generic) else option for option in options)
+        object.__setattr__(self, "options", tuple(plain))
+        object.__setattr__(self, "ordered", bool(ordered))
+        if not self.options:
+            raise SpaceError(f"choice '{name}' has no options; give at least one")
+        object.__setattr__(self, "_labels", _labels(self.options))
+        labels = [str(label) for label in self.labels]
+        for label in labels:
+            if " at 0x" in label:
+                raise SpaceError(
+                    f"choice '{name}' has an option without a name, {label}: a record could not tell it in another "
+                    "process. Give strings, and look the objects up by them where you build; or a __str__ of its own"
+                )
+        twice = {label for label in labels if labels.count(label) > 1}
+        if twice:
+            hint = "; define functions by def, each under its own name" if "<lambda>" in "".join(twice) else ""
+            raise SpaceError(
+                f"choice '{name}' lists {', '.join(sorted(twice))} more than once; options must differ{hint}"
+            )
+
+    @property
+    def labels(self) -> tuple[Label, ...]:
+        """The options as they are recorded: scalars as they are, functions and classes by name, others by ``str``.
+
+        Scalars that compare equal (1, 1.0, True) or that JSON cannot hold (NaN) are recorded by their ``str`` too.
+        """
+        labels: tuple[Label, ...] = self._labels  # type: ignore[attr-defined]  # made once, not part of its identity
+        return labels
+
+    def index(self, option: Any) -> int:
+        """Index of an option, given as itself or as its label."""
+        for group in (self.options, self.labels):
+            for i, known in enumerate(group):
+                if known is option or (type(known) is type(option) and _equal(known, option)):
+                    return i
+        for i, known in enumerate(self.options):  # 8 for 8.0, numpy scalars: equal is enough
+            if not isinstance(option, bool) and not isinstance(known, bool) and _equal(known, option):
+                return i
+        near = nearest(option, [str(label) for label in self.labels])
+        hint = f" Did you mean {near!r}?" if near else ""
+        raise SpaceError(f"choice '{self.name}' has no option {option!r}: choose from {list(self.labels)}.{hint}")
+
+
+def _labels(options: tuple[Any, ...]) -> tuple[Label, ...]:
+    """One label an option: what a record can hold, and as much like the option as that allows."""
+    scalars = [o for o in options if _is_scalar(o)]
+    labels: list[Label] = [
+        o if _is_scalar(o) and sum(o == other for other in scalars) == 1 else _name(o) for o in options
+    ]
+    texts = [str(label) for label in labels]
+    return tuple(
+        f"{option.__module__}.{label}" if _is_named(option) and texts.count(text) > 1 else label
+        for option, label, text in zip(options, labels, texts, strict=True)
+    )
+
+
+def _is_scalar(option: Any) -> bool:
+    """Exactly a type that JSON gives back: a subclass, such as an enumeration's, would come back as another type."""
+    return type(option) in (str, int, bool, type(None)) or (type(option) is float and math.isfinite(option))
+
+
+def _is_named(option: Any) -> bool:
+    return callable(option) and hasattr(option, "__qualname__") and hasattr(option, "__module__")
+
+
+def _name(option: Any) -> str:
+    if isinstance(option, enum.Enum):
+        return f"{type(option).__qualname__}.{option.name}"
+    return str(option.__qualname__ if _is_named(option) else option)
+
+
+def _equal(known: Any, option: Any) -> bool:
+    try:
+        return bool(known == option)
+    except (TypeError, ValueError):
+        return False

@@ -1,0 +1,115 @@
+"""Spaces whose candidates are networks, and the nodes at which their blocks are chosen."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy.typing as npt
+
+from searchkit.errors import SpaceError
+from searchkit.space.choice import Choice
+from searchkit.space.space import Space
+from searchkit.types import Codes, Floats
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class Node:
+    """A block node of a modular space: the choices that decide it, and the shapes it maps between.
+
+    Shapes are ``(channels, height, width)`` of one image, without the batch.
+
+    Args:
+        choices: whose options are the node's alternatives.
+        block: nodes of one name form a block, such as the layers of a stage. The space's canonical map may move things
+            within a block, and not between blocks. A node without a name is a block of its own.
+        module: dotted name of the node's module in a built network, such as "stages.0.1"; empty where there is no one
+            module (the edges of a cell that is repeated).
+        optional: ``(choice, least)``: the node is there only where the option of that choice is at least ``least``,
+            such as ``("depth", 3)`` for a third layer. Elsewhere it is "no block". The choice belongs to the block.
+    """
+
+    name: str
+    choices: tuple[str, ...]
+    input_shape: tuple[int, ...]
+    output_shape: tuple[int, ...]
+    block: str = ""
+    module: str = ""
+    optional: tuple[str, Any] | None = None
+
+
+Builder = Callable[..., "nn.Module"]
+Counter = Callable[["NetworkSpace", Codes], Mapping[str, Floats]]
+
+
+class NetworkSpace(Space):
+    """A space whose candidates are torch networks.
+
+    Args:
+        choices, name, canonical: as for :class:`Space`.
+        build: ``build(choices, input_shape, n_classes) -> nn.Module``; ``choices`` is the dictionary of
+            options, ``input_shape`` is ``(channels, height, width)`` of the images. The network returns logits
+            ``(batch, n_classes)``. A module-level function where candidates are trained in other processes.
+        input_shape, n_classes: of the data. ``searchkit.run`` sets them from its data. A space for tables says so by an
+            input_shape ``(features,)``, of any number; in regression n_classes is 1.
+        options: whatever the space was made with; recorded, so that two settings are not confused.
+        count: optional ``count(space, codes) -> {"params": (n,), "macs": (n,)}``, exact and vectorised. Without
+            it every candidate is built on the meta device and counted, some 20 ms each.
+        nodes: optional ``nodes(space) -> tuple[Node, ...]`` for block-wise methods.
+        graph: optional ``codes (n, d) -> (n, g)``, features of the networks' graph that models learn from.
+    """
+
+    def __init__(
+        self,
+        choices: Sequence[Choice],
+        build: Builder,
+        *,
+        name: str = "custom",
+        canonical: Callable[[Codes], Codes] | None = None,
+        input_shape: tuple[int, ...] = (3, 32, 32),
+        n_classes: int = 10,
+        options: Mapping[str, Any] | None = None,
+        count: Counter | None = None,
+        nodes: Callable[[NetworkSpace], tuple[Node, ...]] | None = None,
+        graph: Callable[[Codes], Floats] | None = None,
+    ) -> None:
+        super().__init__(choices, name=name, canonical=canonical)
+        if not callable(build):
+            raise SpaceError(f"build is a function (choices, input_shape, n_classes) -> nn.Module, not {build!r}")
+        self.input_shape = tuple(int(n) for n in input_shape)
+        self.n_classes = int(n_classes)
+        self.options = dict(options or {})
+        self.count = count
+        self._build = build
+        self._nodes = nodes
+        self.graph_features = graph
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """The block nodes, in depth order; empty where the space names none."""
+        return () if self._nodes is None else self._nodes(self)
+
+    def build(self, code: npt.ArrayLike) -> nn.Module:
+        """A freshly initialised network for one candidate ``(d,)``; seed torch before for a fixed draw."""
+        choices = self.decode(self.check(code))[0]
+        return self._build(choices, self.input_shape, self.n_classes)
+
+    def for_data(self, input_shape: Sequence[int], n_classes: int) -> NetworkSpace:
+        """The same space for images of another shape or another number of classes."""
+        other = copy.copy(self)
+        other.input_shape = tuple(int(n) for n in input_shape)
+        other.n_classes = int(n_classes)
+        return other
+
+    def describe(self) -> dict[str, Any]:
+        """What identifies the space in a record, as JSON values."""
+        return super().describe() | {
+            "options": self.options,
+            "input_shape": list(self.input_shape),
+            "n_classes": self.n_classes,
+        }

@@ -1,0 +1,185 @@
+"""An Optuna journal file that commits several operations in one write and survives a torn last line.
+
+The format is that of ``optuna.storages.journal.JournalFileBackend`` (a JSON object a line), so Optuna and its dashboard
+read it. Two things are added. Operations inside :meth:`JournalFile.together` reach the file in one write, all of them
+or a prefix, and the disk with every outcome. And a line that a killed process left half-written is cut off when the
+file is opened: Optuna's own backend would join the next operation to it and refuse the file from then on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import Any
+
+from optuna.storages.journal import BaseJournalBackend, JournalFileOpenLock
+
+from searchkit.errors import StorageError
+from searchkit.storage.holders import is_gone, this_process
+
+# That a candidate was asked for has to outlive the process, not the power: asked again, it comes out the same. The
+# fsync of its outcome takes it to the disk too; one of its own would double what a quick evaluation pays for.
+CREATED, RUNNING = '{"op_code":4,', '"state":0'
+
+
+class JournalFile(BaseJournalBackend):
+    """Append-only log of operations; one line an operation.
+
+    Args:
+        path: of the file. A file that holds something else than a journal is refused, and left as it is.
+        write: False to read only: nothing is created, cut or locked.
+
+    Raises:
+        StorageError: the file is not a journal of Optuna's.
+    """
+
+    def __init__(self, path: Path, *, write: bool = True) -> None:
+        self.path = path
+        self._writes = write
+        check_journal(path)
+        if write:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = JournalFileOpenLock(str(path), grace_period=10)
+        self._ends = [0]  # byte offsets: line i stands between ends[i] and ends[i + 1]
+        self._group: list[str] | None = None
+        if write:
+            with self._locked():
+                _cut_torn_line(path)
+
+    def read_logs(self, log_number_from: int) -> Generator[dict[str, Any], None, None]:
+        """The operations from a number on, those of an open group included."""
+        n_filed = len(self._ends) - 1
+        if self._group is None or log_number_from < n_filed:
+            start = min(log_number_from, n_filed)
+            with open(self.path, "rb") as file:
+                file.seek(self._ends[start])
+                for number, line in enumerate(file, start):
+                    if not line.endswith(b"\n"):
+                        break  # another process is in the middle of writing it
+                    if number >= n_filed:
+                        self._ends.append(self._ends[-1] + len(line))
+                    if number >= log_number_from:
+                        yield json.loads(line)
+            n_filed = len(self._ends) - 1
+        for number, text in enumerate(self._group or (), n_filed):
+            if number >= log_number_from:
+                yield json.loads(text)
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        """Add operations: to the open group, or durably to the file."""
+        if not self._writes:
+            raise StorageError(f"{self.path} was opened to be read only")
+        lines = [json.dumps(log, separators=(",", ":")) for log in logs]
+        if self._group is not None:
+            self._group.extend(lines)
+            return
+        with self._locked():
+            self._write(lines)
+
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """Operations inside become one durable write at the end; nothing is written where an exception leaves."""
+        with self._locked():
+            for _ in self.read_logs(len(self._ends) - 1):
+                pass  # so that operations of other processes are counted before those of the group
+            self._group = []
+            try:
+                yield
+                lines = self._group
+            finally:
+                self._group = None
+            if lines:
+                self._write(lines)
+
+    def _write(self, lines: list[str]) -> None:
+        size = self.path.stat().st_size
+        try:
+            with open(self.path, "ab") as file:
+                file.write(("\n".join(lines) + "\n").encode())
+                file.flush()
+                if not all(line.startswith(CREATED) and RUNNING in line for line in lines):
+                    os.fsync(file.fileno())
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.truncate(self.path, size)  # a full disk takes half a line; the next one would be joined to it
+            raise
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        self._lock.acquire()
+        try:
+            _append_lock(self.path).write_text(this_process())
+            yield
+        finally:
+            self._lock.release()
+
+
+def check_journal(path: Path) -> None:
+    """Refuse a file that has lines of something else; an empty one, or half a first line of a journal, is fine."""
+    if not path.exists():
+        return
+    with open(path, "rb") as file:
+        first = file.readline(1_000_000)
+    begins = b'{"op_code":'
+    try:
+        whole = first.endswith(b"\n")
+        journal = "op_code" in json.loads(first) if whole else first[: len(begins)] == begins[: len(first)]
+    except (ValueError, TypeError):
+        journal = False
+    if not journal:
+        raise StorageError(f"{path} is not a journal of searchkit's or Optuna's; it is left as it is")
+
+
+def drop_stale_lock(path: Path, patience: float = 1.0) -> None:
+    """Remove the append lock that a killed driver left behind; for the one process that may drive the file.
+
+    A lock that a process of this machine signed, and that has ended, goes at once. Others (a dashboard) hold theirs for
+    milliseconds; one that stays for ``patience`` seconds belongs to nobody. Without this, Optuna's lock is waited for
+    until its grace period ends.
+    """
+    lock = _append_lock(path)
+    try:
+        before = lock.lstat().st_mtime_ns
+        if not is_gone(_text(lock)):
+            if time.time() - before / 1e9 < patience:
+                time.sleep(patience)
+            if lock.lstat().st_mtime_ns != before:
+                return
+        lock.unlink()
+    except FileNotFoundError:
+        return
+
+
+def _append_lock(path: Path) -> Path:
+    return Path(f"{path}.lock")  # Optuna's name for it
+
+
+def _text(lock: Path) -> str:
+    if lock.is_symlink():  # to the journal: Optuna's other kind of lock
+        return ""
+    try:
+        return lock.read_text()
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def _cut_torn_line(path: Path) -> None:
+    """Cut a last line without its end; create the file where there is none."""
+    with open(path, "ab+") as file:
+        size = file.seek(0, os.SEEK_END)
+        end = size
+        while end:
+            start = max(0, end - 4096)
+            file.seek(start)
+            newline = file.read(end - start).rfind(b"\n")
+            if newline >= 0:
+                end = start + newline + 1
+                break
+            end = start
+        if end < size:
+            file.truncate(end)
+            os.fsync(file.fileno())

@@ -1,0 +1,139 @@
+"""Who may write a study: one search at a time, by a claim that ends with its process."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import weakref
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import filelock
+from optuna.storages import BaseStorage, InMemoryStorage, RDBStorage, _CachedStorage
+
+from searchkit.errors import SearchkitError, StorageError
+from searchkit.storage.database import is_url, shown, sqlite_path
+from searchkit.storage.holders import in_use, this_process
+from searchkit.storage.journal import check_journal, drop_stale_lock
+from searchkit.storage.paths import (
+    backend_path,
+    cannot_open,
+    check_name,
+    first_line,
+    is_file,
+    journal_path,
+    open_storage,
+)
+from searchkit.storage.transactions import DatabaseWriter
+
+
+@dataclass(frozen=True)
+class Hold:
+    """A storage in which one study is claimed.
+
+    Attributes:
+        storage: Optuna's, to write through.
+        together: operations inside are durable together, or not at all, where the storage can do that.
+        alone: no other search can have the study open; False where the storage has nothing to lock.
+        release: lets another search open the study.
+    """
+
+    storage: BaseStorage
+    together: Callable[[], AbstractContextManager[None]]
+    alone: bool
+    release: Callable[[], None]
+
+
+def hold(storage: Any, name: str) -> Hold:
+    """Open a storage to write one study.
+
+    A journal file and an SQLite database are claimed by a lock of the operating system's on a file beside them, other
+    databases by one of the server's; an Optuna object within this process, and by the file or database behind it.
+
+    Raises:
+        StorageError: another search has the study open, or the storage cannot be opened or written.
+    """
+    with ExitStack() as stack:
+        alone = isinstance(storage, InMemoryStorage)
+        if isinstance(storage, BaseStorage):
+            stack.callback(_claim_object(storage, name))
+        path = _lock_path(storage, name)
+        if path is not None:
+            stack.callback(_claim_file(path, storage, name))
+            alone = is_file(storage) or _database_behind(storage) is not None
+        opened, journal = open_storage(storage, name)
+        together: Callable[[], AbstractContextManager[None]] = journal.together if journal else contextlib.nullcontext
+        database = _database_behind(opened)
+        if database is not None:
+            try:
+                if is_url(storage):
+                    stack.callback(database.engine.dispose)
+                writer = DatabaseWriter(database)
+                stack.callback(writer.close)
+                alone = writer.claim(name) or alone or database.url.startswith("sqlite")
+            except SearchkitError:
+                raise
+            except Exception as error:
+                raise cannot_open(storage, error) from error
+            opened, together = writer.storage, writer.together
+        return Hold(opened, together, alone, stack.pop_all().close)
+
+
+def _database_behind(storage: Any) -> RDBStorage | None:
+    """The database that an Optuna object writes."""
+    inner = storage._backend if isinstance(storage, _CachedStorage) else storage
+    return inner if isinstance(inner, RDBStorage) else None
+
+
+def _lock_path(storage: Any, name: str) -> Path | None:
+    """The file whose lock claims a study: of a journal file all of it, elsewhere this one study."""
+    if is_file(storage):
+        path = journal_path(storage, name).resolve()
+        return path.with_name(f".{path.name}.driver")
+    shared = sqlite_path(_database_behind(storage) or storage) or backend_path(storage)
+    if shared is None:
+        return None
+    shared = shared.resolve()
+    return shared.with_name(f".{shared.name}.{check_name(name)}.driver")
+
+
+def _claim_file(path: Path, storage: Any, name: str) -> Callable[[], None]:
+    journal = journal_path(storage, name) if is_file(storage) else None
+    if journal is not None:
+        check_journal(journal)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(path, timeout=0)
+        lock.acquire()
+        if journal is not None:
+            drop_stale_lock(journal)
+    except filelock.Timeout:
+        raise in_use(name, str(journal or shown(storage)), _signature(path)) from None
+    except OSError as error:
+        raise StorageError(f"storage '{shown(storage)}' cannot be written: {first_line(error)}") from error
+    with contextlib.suppress(OSError):  # where a locked file cannot be written, nobody knows who holds it
+        path.write_text(this_process())
+    return lock.release
+
+
+def _signature(path: Path) -> str | None:
+    try:
+        return path.read_text()[:100]
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+_held: weakref.WeakKeyDictionary[BaseStorage, set[str]] = weakref.WeakKeyDictionary()
+_guard = threading.Lock()
+
+
+def _claim_object(storage: BaseStorage, name: str) -> Callable[[], None]:
+    with _guard:
+        names = _held.setdefault(storage, set())
+        if name in names:
+            raise in_use(name, f"this {type(storage).__name__}", "in this process")
+        names.add(name)
+    return lambda: names.discard(name)

@@ -1,0 +1,1 @@
+"""Surrogates: models of the objectives that strategies and the proxy layer fit."""

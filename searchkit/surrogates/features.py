@@ -1,0 +1,96 @@
+"""What a Gaussian process sees of a candidate: its structure, its choices one by one, and the parts it is a sum of."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from searchkit.blocks.additive import Blocks, blocks_of
+from searchkit.errors import SpaceError
+from searchkit.space import Space, keys
+from searchkit.surrogates.kernels import NEAR, SUM, ByChoice, Kernel
+from searchkit.surrogates.structure import structure
+from searchkit.types import Codes, Floats
+
+SAMPLE = 256  # random candidates that features are scaled by
+REMEMBERED = 20_000  # combinations of a space whose candidates' features are kept
+
+
+class Inputs:
+    """Features of candidates, and a kernel for each group of them.
+
+    * The structure (:func:`searchkit.surrogates.structure.structure`): choices, option counts, graph; near in all of
+      them.
+    * The choices, each with a relevance of its own.
+    * The space's blocks (:mod:`searchkit.blocks.additive`) where it names any, its choices otherwise: their values add
+      up.
+
+    Args:
+        space: of the candidates. Features are scaled by a fixed random sample of it.
+    """
+
+    def __init__(self, space: Space) -> None:
+        self.space = space
+        try:
+            self._blocks: Blocks | None = blocks_of(space)
+        except SpaceError:  # a block of too many alternatives to be listed
+            self._blocks = None
+        widths, of = _by_choice(space)
+        self._widths = widths
+        self.kernels: tuple[Kernel, ...] = (NEAR, ByChoice(of), SUM)
+        self._rows: dict[bytes, int] = {}
+        self._known: list[Floats] = []
+        sample = space.sample(SAMPLE, np.random.default_rng(20_240_229))
+        self._near = _moments(structure(space, sample))
+        self._sum = _moments(self._parts(sample))
+
+    def __call__(self, codes: Codes) -> list[Floats]:
+        """One ``(n, p)`` matrix per kernel; of a small space each candidate's are made once."""
+        if self.space.size > REMEMBERED:
+            return self._made(codes)
+        found = keys(codes)
+        new = list({key: i for i, key in enumerate(found) if key not in self._rows}.values())
+        if new or not self._known:
+            made = self._made(codes[new])
+            n = len(self._rows)
+            self._rows.update((found[i], n + place) for place, i in enumerate(new))
+            self._known = (
+                [np.concatenate(pair) for pair in zip(self._known, made, strict=True)] if self._known else made
+            )
+        rows = np.array([self._rows[key] for key in found], dtype=np.int64)
+        return [group[rows] for group in self._known]
+
+    def _made(self, codes: Codes) -> list[Floats]:
+        near, parts = structure(self.space, codes), self._parts(codes)
+        scaled = [(x - mean) * scale for x, (mean, scale) in ((near, self._near), (parts, self._sum))]
+        return [scaled[0] / np.sqrt(2), self.space.features(codes) * self._widths, scaled[1]]
+
+    def _parts(self, codes: Codes) -> Floats:
+        if self._blocks is None:
+            return self.space.features(codes)
+        return self._blocks.encode(self._blocks.choose(codes))
+
+
+def _moments(x: Floats) -> tuple[Floats, Floats]:
+    """Mean ``(p,)`` and a factor ``(p,)`` that makes the mean squared norm 1; 0 for constant columns."""
+    std = x.std(axis=0)
+    varied = std > 0
+    return x.mean(axis=0), np.where(varied, 1 / np.where(varied, std, 1.0), 0.0) / np.sqrt(max(int(varied.sum()), 1))
+
+
+def _by_choice(space: Space) -> tuple[Floats, Codes]:
+    """``(p,)`` widths of the columns of ``space.features``, and which choice each is of.
+
+    All choices together have a mean squared distance of 1, each the same share of it.
+    """
+    widths: list[float] = []
+    of: list[int] = []
+    for j, choice in enumerate(space.choices):
+        m = len(choice.options)
+        if choice.ordered:
+            mean_square = (m + 1) / (6 * max(m - 1, 1))  # of the difference of two uniform numbers of the grid
+            widths.append(mean_square**-0.5 if m > 1 else 0.0)
+            of.append(j)
+        else:
+            widths += [(2 * (1 - 1 / m)) ** -0.5 if m > 1 else 0.0] * m
+            of += [j] * m
+    return np.array(widths) / np.sqrt(space.n_choices), np.array(of)

@@ -1,0 +1,201 @@
+"""A small Gaussian process, fitted in a tenth of a second: a few hundred observations, thousands of candidates.
+
+Rasmussen and Williams, Gaussian Processes for Machine Learning (2006), algorithm 2.1 and eq. 5.9. The covariance is a
+sum of kernels (:mod:`searchkit.surrogates.kernels`), one per group of features, a constant and noise; the mean is a
+known function times a fitted weight. So what is known without labels stands from the first observation, and what the
+features add grows with them.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.linalg import cho_solve, solve_triangular
+from scipy.optimize import minimize
+
+from searchkit.surrogates.kernels import NEAR, Kernel
+from searchkit.types import Codes, Floats
+
+JITTER = 1e-6
+ROWS = 2048  # of a covariance computed at once
+
+# Means and deviations of the normal prior on the logarithms of the hyperparameters, for targets of unit variance and
+# features of unit mean square distance.
+AMPLITUDE, LENGTH, CONSTANT, NOISE = (np.log(0.3), 1.0), (0.0, 0.7), (np.log(0.1), 1.0), (np.log(0.05), 1.0)
+WEIGHT = (0.7, 0.3)  # of the known mean; itself, not its logarithm
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Hyperparameters: amplitude and length scales of each kernel, variances, and the weight of the known mean."""
+
+    amplitudes: Floats
+    lengths: tuple[Floats, ...]
+    constant: float
+    noise: float
+    weight: float
+
+
+@dataclass(frozen=True)
+class Gaussian:
+    """A process that has seen n observations.
+
+    Attributes:
+        groups: the features of the observations, one ``(n, p)`` matrix a kernel.
+        kernels: one per group.
+        setting: the hyperparameters.
+        mean, y: ``(n,)`` the known mean, and what was observed.
+    """
+
+    groups: tuple[Floats, ...]
+    kernels: tuple[Kernel, ...]
+    setting: Setting
+    mean: Floats
+    y: Floats
+    _factor: Floats
+    _alpha: Floats
+
+    @classmethod
+    def of(
+        cls, groups: Sequence[Floats], kernels: Sequence[Kernel], setting: Setting, mean: Floats, y: Floats
+    ) -> Gaussian:
+        """The process of given hyperparameters."""
+        covariance = _covariance(groups, groups, kernels, setting) + (setting.noise + JITTER) * np.eye(len(y))
+        factor = np.linalg.cholesky(covariance).astype(np.float64, copy=False)
+        alpha = cho_solve((factor, True), y - setting.weight * mean)
+        return cls(tuple(groups), tuple(kernels), setting, mean, y, factor, alpha)
+
+    @property
+    def noise(self) -> float:
+        """Variance of an observation that the features do not explain."""
+        return self.setting.noise
+
+    def predict(self, groups: Sequence[Floats], mean: Floats) -> tuple[Floats, Floats]:
+        """Mean and standard deviation ``(m,)`` of new candidates, noise not included.
+
+        Args:
+            groups: their features, one ``(m, p)`` matrix a kernel.
+            mean: ``(m,)`` their known mean.
+        """
+        parts = [
+            self._part([group[start : start + ROWS] for group in groups], mean[start : start + ROWS])
+            for start in range(0, max(1, len(mean)), ROWS)
+        ]
+        return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
+
+    def _part(self, groups: Sequence[Floats], mean: Floats) -> tuple[Floats, Floats]:
+        covariance = _covariance(groups, self.groups, self.kernels, self.setting)
+        explained = (solve_triangular(self._factor, covariance.T, lower=True) ** 2).sum(axis=0)
+        diagonals = [kernel.diagonal(group) for kernel, group in zip(self.kernels, groups, strict=True)]
+        variance = sum((a * d for a, d in zip(self.setting.amplitudes, diagonals, strict=True)), start=-explained)
+        variance = variance + self.setting.constant
+        return self.setting.weight * mean + covariance @ self._alpha, np.sqrt(np.maximum(variance, 1e-12))
+
+    def joint(self, rows: Codes) -> tuple[Floats, Floats]:
+        """Mean ``(r,)`` and covariance ``(r, r)`` of what some of its observations would be without noise."""
+        among = [group[rows] for group in self.groups]
+        across = _covariance(among, self.groups, self.kernels, self.setting)
+        half = solve_triangular(self._factor, across.T, lower=True)
+        mean = self.setting.weight * self.mean[rows] + across @ self._alpha
+        return mean, _covariance(among, among, self.kernels, self.setting) - half.T @ half
+
+    def left_out(self) -> tuple[Floats, Floats]:
+        """Mean and deviation ``(n,)`` of each observation for who has not seen that one; the hyperparameters have.
+
+        Rasmussen and Williams, eq. 5.12.
+        """
+        half = solve_triangular(self._factor, np.eye(len(self.y)), lower=True)
+        precision = (half**2).sum(axis=0)
+        return self.y - self._alpha / precision, 1 / np.sqrt(precision)
+
+    def believing(self, groups: Sequence[Floats], mean: Floats) -> Gaussian:
+        """The process after candidates, features ``(m, p)`` a kernel, have turned out as it predicts."""
+        across = _covariance(groups, self.groups, self.kernels, self.setting)
+        said = self.setting.weight * mean + across @ self._alpha
+        below = solve_triangular(self._factor, across.T, lower=True).T
+        corner = _covariance(groups, groups, self.kernels, self.setting) - below @ below.T
+        corner = np.linalg.cholesky(corner + (self.setting.noise + JITTER) * np.eye(len(said)))
+        n, m = below.shape[1], len(said)
+        factor = np.block([[self._factor, np.zeros((n, m))], [below, corner]])
+        joined = tuple(np.concatenate(pair) for pair in zip(self.groups, groups, strict=True))
+        alpha = np.concatenate([self._alpha, np.zeros(m)])  # no residual: what was said came true
+        return replace(
+            self, groups=joined, mean=np.concatenate([self.mean, mean]), y=np.concatenate([self.y, said]),
+            _factor=factor, _alpha=alpha,
+        )  # fmt: skip
+
+
+def fit(
+    groups: Sequence[Floats],
+    mean: Floats,
+    y: Floats,
+    *,
+    kernels: Sequence[Kernel] | None = None,
+    n_iterations: int = 60,
+    rows: Codes | None = None,
+) -> Gaussian:
+    """The process with the hyperparameters of highest posterior probability.
+
+    Args:
+        groups: features of the observations, one ``(n, p)`` matrix a kernel, scaled to a mean square distance near 1.
+        mean: ``(n,)`` what is believed without observations, of unit variance; zeros where nothing is.
+        y: ``(n,)`` what was observed, near zero mean and unit variance.
+        kernels: one per group; a Matérn-3/2 of one length where not given.
+        n_iterations: at most so many steps of L-BFGS.
+        rows: of the observations that the hyperparameters are fitted to; all where not given. A step takes n^3.
+    """
+    kernels = [NEAR] * len(groups) if kernels is None else kernels
+    chosen = slice(None) if rows is None else rows
+    setting = _best([group[chosen] for group in groups], kernels, mean[chosen], y[chosen], n_iterations)
+    return Gaussian.of(groups, kernels, setting, mean, y)
+
+
+def _best(groups: Sequence[Floats], kernels: Sequence[Kernel], mean: Floats, y: Floats, n_iterations: int) -> Setting:
+    counts = [kernel.n_lengths for kernel in kernels]
+    prior = np.array([*[AMPLITUDE] * len(groups), *[LENGTH] * sum(counts), CONSTANT, NOISE, WEIGHT])
+    prepared = [kernel.prepare(group) for kernel, group in zip(kernels, groups, strict=True)]
+    identity = np.eye(len(y))
+
+    def objective(theta: Floats) -> tuple[float, Floats]:
+        """Negative log posterior and its gradient."""
+        setting = _unpack(theta, counts)
+        parts = [made(lengths) for made, lengths in zip(prepared, setting.lengths, strict=True)]
+        covariance = sum((a * k for a, (k, _) in zip(setting.amplitudes, parts, strict=True)), start=0 * identity)
+        factor = np.linalg.cholesky(covariance + setting.constant + (setting.noise + JITTER) * identity)
+        residual = y - setting.weight * mean
+        alpha = cho_solve((factor, True), residual)
+        slope = 0.5 * (np.outer(alpha, alpha) - cho_solve((factor, True), identity))  # of the likelihood, by covariance
+        gradient = [a * (slope * k).sum() for a, (k, _) in zip(setting.amplitudes, parts, strict=True)]
+        for a, (_, by_lengths) in zip(setting.amplitudes, parts, strict=True):
+            gradient += list(a * by_lengths(slope))
+        gradient += [setting.constant * slope.sum(), setting.noise * np.trace(slope), mean @ alpha]
+        likelihood = -0.5 * residual @ alpha - np.log(np.diag(factor)).sum()
+        away = (theta - prior[:, 0]) / prior[:, 1]
+        return 0.5 * (away**2).sum() - likelihood, away / prior[:, 1] - np.array(gradient)
+
+    found: Any = minimize(objective, prior[:, 0], jac=True, method="L-BFGS-B", options={"maxiter": n_iterations})
+    return _unpack(found.x, counts)
+
+
+def _unpack(theta: Floats, counts: Sequence[int]) -> Setting:
+    positive = np.exp(np.clip(theta[:-1], -15, 15))
+    g = len(counts)
+    ends = np.cumsum([g, *counts])
+    lengths = tuple(positive[start:end] for start, end in itertools.pairwise(ends))
+    return Setting(positive[:g], lengths, float(positive[-2]), float(positive[-1]), float(theta[-1]))
+
+
+def _covariance(
+    a: Sequence[Floats], b: Sequence[Floats], kernels: Sequence[Kernel], setting: Setting
+) -> npt.NDArray[np.float64]:
+    """``(n, m)`` prior covariances of candidates with features ``a`` and ``b``."""
+    n, m = (len(groups[0]) if groups else 0 for groups in (a, b))
+    covariance = np.full((n, m), setting.constant)
+    for kernel, one, two, amplitude, lengths in zip(kernels, a, b, setting.amplitudes, setting.lengths, strict=True):
+        covariance += amplitude * kernel(one, two, lengths)
+    return covariance

@@ -1,0 +1,17 @@
+"""Training: one network trained and scored."""
+
+from typing import TYPE_CHECKING
+
+from searchkit.lazy import lazily
+
+if TYPE_CHECKING:
+    from searchkit.training.recipe import Recipe
+
+__all__ = ["Recipe"]
+
+__getattr__, __dir__ = lazily(
+    __name__,
+    {
+        "Recipe": "recipe",
+    },
+)

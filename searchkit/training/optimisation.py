@@ -1,0 +1,140 @@
+"""The steps of one training: a batch, its loss, the way back, the update; on a card recorded once and repeated."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+
+from searchkit.data.data import Data
+from searchkit.data.loader import train_batches
+from searchkit.runtime.cuda_graphs import Capture, Work, draws_elsewhere, recorded
+from searchkit.training.losses import loss_of
+from searchkit.training.recipe import Recipe
+
+WARM_UP = 3  # steps from Python before one is recorded: libraries set themselves up, the optimiser makes its state
+WORTH_IT = 8  # steps to come, for which recording one pays
+
+
+class Steps:
+    """A training of a network in place, a step at a time.
+
+    With ``capture``, whatever changes from step to step is a number on the device (the place in the epoch, the learning
+    rate), so that a recorded step is every step. A network that cannot be recorded is trained from Python, to the same
+    end: one that waits for a value, that draws from Python's or numpy's random numbers, or that has an attribute
+    ``recordable = False``, as one should whose forward pass depends on a count of its calls.
+
+    Args:
+        network: on the device.
+        seed: of order and augmentation.
+        capture: records a step, see :func:`searchkit.runtime.cuda_graphs.captured`; None: every step is made from
+            Python.
+    """
+
+    def __init__(
+        self, network: nn.Module, data: Data, recipe: Recipe, device: torch.device, seed: int, capture: Capture | None
+    ) -> None:
+        self._network, self._recipe, self._device = network, recipe, device
+        self._batches = train_batches(data, recipe.batch_size, device, torch.Generator().manual_seed(seed))
+        self._loss = loss_of(data, recipe, device)
+        self.n_batches = self._batches.n_batches
+        self.left = recipe.epochs * self.n_batches
+        self._rates = [recipe.lr * one_cycle(step / self.left, recipe.warm_up) for step in range(self.left)]
+        self._total = torch.zeros((), device=device)
+        self._told = torch.zeros((), pin_memory=device.type == "cuda")
+        self._capture = capture if getattr(network, "recordable", True) else None
+        self._static = capture is not None
+        self._repeat: Work | None = None
+        if self._static:
+            self._rate = torch.full((1,), recipe.lr, device=device)
+            self._all_rates = torch.tensor(self._rates, device=device)
+            self._number, self._first = (torch.zeros(1, dtype=torch.int64, device=device) for _ in range(2))
+            self._offsets = torch.arange(self._batches.batch_size, device=device)
+        self._optimiser = optimiser_of(network, recipe, self._rate if self._static else recipe.lr)
+        self._taken = 0
+
+    def take(self) -> None:
+        """The next step; on a card it is queued only."""
+        if self._taken % self.n_batches == 0:
+            self._begin_epoch()
+        if self._repeat is None and self._capture is not None and self._taken >= WARM_UP and self.left >= WORTH_IT:
+            self._repeat, self._capture = self._recorded(self._capture), None
+        if self._repeat is not None:
+            self._repeat()
+        elif self._capture is None:
+            self._step() if self._static else self._from_python()
+        elif draws_elsewhere(self._step, self._device):
+            self._capture = None
+        self._taken += 1
+        self.left -= 1
+
+    def tell(self) -> None:
+        """Queue a copy of the epoch's sum of losses to the host, for :meth:`mean_loss`."""
+        self._told.copy_(self._total, non_blocking=True)
+
+    def mean_loss(self) -> float:
+        """Of the epoch, once what :meth:`tell` queued is done."""
+        return self._told.item() / self.n_batches
+
+    def _begin_epoch(self) -> None:
+        """Shuffle, and begin a new mean."""
+        self._batches.shuffle()
+        self._total.zero_()
+        if self._static:
+            self._first.zero_()
+
+    def _from_python(self) -> None:
+        for group in self._optimiser.param_groups:
+            group["lr"] = self._rates[self._taken]
+        start = self._taken % self.n_batches * self._batches.batch_size
+        self._learn(*self._batches.batch(slice(start, start + self._batches.batch_size)))
+
+    def _step(self) -> None:
+        """The same every time, but for what lies in tensors."""
+        torch.index_select(self._all_rates, 0, self._number, out=self._rate)
+        self._learn(*self._batches.batch(self._first + self._offsets))
+        self._number += 1
+        self._first += self._batches.batch_size
+
+    def _learn(self, x: torch.Tensor, y: torch.Tensor) -> None:
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._device.type == "cuda"):
+            loss = self._loss(self._network(x), y)
+        self._optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self._optimiser.step()
+        self._total += loss.detach()
+
+    def _recorded(self, capture: Capture) -> Work | None:
+        """What repeats a step; None where it cannot be recorded, and nothing has happened."""
+        adam = [group for group in self._optimiser.param_groups if "capturable" in group]
+        for group in adam:
+            group["capturable"] = True  # asked for while recording only; its fused step is the same either way
+        self._optimiser.zero_grad(set_to_none=True)
+        if self._device.type == "cuda":  # a recording has memory of its own, and cannot take that of the steps before
+            torch.cuda.empty_cache()
+        repeat = recorded(self._step, capture)
+        if repeat is None:
+            for group in adam:
+                group["capturable"] = False
+        return repeat
+
+
+def one_cycle(progress: float, warm_up: float) -> float:
+    """Share of the peak learning rate at ``progress`` in [0, 1): a straight rise, then half a cosine down to 0."""
+    if progress < warm_up:
+        return 0.1 + 0.9 * progress / warm_up
+    return 0.5 + 0.5 * math.cos(math.pi * (progress - warm_up) / (1 - warm_up))
+
+
+def optimiser_of(network: nn.Module, recipe: Recipe, lr: float | torch.Tensor) -> torch.optim.Optimizer:
+    """SGD or AdamW in one fused step; weight decay on matrices and kernels only."""
+    learned = [p for p in network.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in learned if p.ndim > 1], "weight_decay": recipe.weight_decay},
+        {"params": [p for p in learned if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    groups = [group for group in groups if group["params"]]
+    if recipe.optimiser == "adamw":
+        return torch.optim.AdamW(groups, lr=lr, fused=True)
+    return torch.optim.SGD(groups, lr=lr, momentum=recipe.momentum, nesterov=recipe.momentum > 0, fused=True)

@@ -1,0 +1,216 @@
+"""Trains and scores one network: a short one-cycle run from given weights, the same for the same seed.
+
+On a CPU in float32 with one thread, bitwise repeatable; on a GPU in bfloat16, channels last.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from searchkit.data.data import Data, Split
+from searchkit.errors import CandidateError, DataError, OutOfMemoryError, TimeLimitError, is_out_of_memory
+from searchkit.runtime.cuda_graphs import Capture, captured
+from searchkit.runtime.devices import device_errors, memory_format, one_thread, resolve_device
+from searchkit.space import NetworkSpace
+from searchkit.training.courses import Course, finish
+from searchkit.training.optimisation import Steps, one_cycle
+from searchkit.training.recipe import Recipe
+from searchkit.training.scores import Answers, answers, scores, scores_of
+from searchkit.training.turns import Turns
+
+__all__ = ["Recipe", "Trained", "build_seeded", "course", "one_cycle", "resolve_device", "score", "train"]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training run was worth: scores on the validation part, last epoch's mean loss, seconds."""
+
+    scores: dict[str, float]
+    train_loss: float
+    seconds: float
+
+    @property
+    def accuracy(self) -> float:
+        """0 to 1; NaN in regression."""
+        return self.scores.get("accuracy", math.nan)
+
+
+def build_seeded(space: NetworkSpace, code: npt.ArrayLike, seed: int) -> nn.Module:
+    """The candidate's network with weights that the seed fixes; the caller's random state stays as it is."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        return space.build(code)
+
+
+def train(
+    network: nn.Module,
+    data: Data,
+    *,
+    recipe: Recipe | None = None,
+    seed: int = 0,
+    device: str | torch.device = "auto",
+    time_limit: float | None = None,
+) -> Trained:
+    """Train a network in place on ``data.train`` and score it on ``data.val``; it comes back on the CPU, in eval mode.
+
+    Args:
+        seed: of order, augmentation and dropout; the weights are as given.
+        time_limit: seconds; checked after every step, on a card after every few.
+
+    Raises:
+        CandidateError: the loss is no longer finite.
+        OutOfMemoryError: the device has run out of memory.
+        TimeLimitError: the limit is over.
+        DeviceGoneError: the device is lost, or another process has it for itself; no fault of the network.
+    """
+    return finish(course(network, data, recipe=recipe, seed=seed, device=device, time_limit=time_limit))
+
+
+def course(
+    network: nn.Module,
+    data: Data,
+    *,
+    recipe: Recipe | None = None,
+    seed: int = 0,
+    device: str | torch.device = "auto",
+    time_limit: float | None = None,
+    capture: Capture | None = None,
+) -> Course[Trained]:
+    """:func:`train` in turns, for several on one device; what each comes to does not depend on the others.
+
+    ``time_limit`` and ``Trained.seconds`` count the turns of the others, too.
+
+    Args:
+        capture: what records a step; a CUDA graph on a card and nothing elsewhere, where not given.
+    """
+    started = time.perf_counter()
+    recipe = recipe or Recipe()
+    where = resolve_device(device)
+    turns = Turns(where, seed)
+    if capture is None and where.type == "cuda":
+        capture = captured
+    fits = True
+    try:
+        try:
+            clock = _Clock(started, time_limit)
+            train_loss, found = yield from _trained(network, data, recipe, turns, seed, clock, capture)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            fits = False
+        if not fits:  # out here, where the error no longer keeps the tensors of its frames alive
+            raise OutOfMemoryError(f"out of memory on {where} with batches of {recipe.batch_size}")
+    finally:
+        with turns.turn():
+            _bring_home(network)
+    turns.close()
+    return Trained(found, train_loss, time.perf_counter() - started)
+
+
+def score(network: nn.Module, split: Split, data: Data, device: str | torch.device = "auto") -> float:
+    """Accuracy (0 to 1) on a part of the data, R^2 in regression; the network comes back on the CPU, in eval mode."""
+    if not len(split):
+        raise DataError(f"the part of data '{data.name}' to score on is empty")
+    where = resolve_device(device)
+    with ExitStack() as stack:
+        stack.enter_context(device_errors(where))
+        stack.callback(_bring_home, network)
+        if where.type == "cpu":
+            stack.enter_context(one_thread())
+        _place(network, where)
+        network.eval()
+        found = scores(network, split, data, where)
+        return found["accuracy" if data.task == "classification" else "r2"]
+
+
+@dataclass(frozen=True)
+class _Clock:
+    """When a training began (``time.perf_counter``), and the seconds it may take."""
+
+    started: float
+    limit: float | None
+
+    def check(self, epoch: int, epochs: int) -> None:
+        if self.limit is not None and time.perf_counter() - self.started > self.limit:
+            raise TimeLimitError(f"over its limit of {self.limit:g} s at epoch {epoch} of {epochs}")
+
+
+def _trained(
+    network: nn.Module,
+    data: Data,
+    recipe: Recipe,
+    turns: Turns,
+    seed: int,
+    clock: _Clock,
+    capture: Capture | None,
+) -> Course[tuple[float, dict[str, float]]]:
+    """The mean loss of the last epoch, and the scores."""
+    mean_loss = math.nan
+    try:
+        with turns.turn():
+            _place(network, turns.device)
+            network.train()
+            steps = Steps(network, data, recipe, turns.device, seed, capture)
+        for epoch in range(1, recipe.epochs + 1):
+            mean_loss = yield from _epoch(steps, turns, clock, epoch, recipe.epochs)
+        del steps  # and with it all that it holds on the device, so that scoring needs no more than training did
+        return mean_loss, (yield from _scored(network, data, turns))
+    finally:
+        turns.wait()
+
+
+def _epoch(steps: Steps, turns: Turns, clock: _Clock, epoch: int, epochs: int) -> Course[float]:
+    """The mean loss of one epoch; of a card's turns one is always queued behind the one that it is at."""
+    left, before = steps.n_batches, None
+    while left:
+        turns.follow(before)
+        with turns.turn():
+            began, n = time.perf_counter(), 0
+            while left and not (n and turns.over(n, began)):
+                steps.take()
+                n, left = n + 1, left - 1
+                clock.check(epoch, epochs)
+            if not left:
+                steps.tell()
+            queued = turns.mark()
+        yield before if left else queued
+        before = queued
+    mean_loss = steps.mean_loss()
+    if not math.isfinite(mean_loss):
+        raise CandidateError(f"diverged: loss {mean_loss} at epoch {epoch}")
+    return mean_loss
+
+
+def _scored(network: nn.Module, data: Data, turns: Turns) -> Course[dict[str, float]]:
+    """Scores on the validation part; a batch is a turn, since each is launched from Python while others wait."""
+    network.eval()
+    parts = answers(network, data.val, data, turns.device)
+    found: list[Answers] = []
+    while True:
+        with turns.turn():
+            part = next(parts, None)
+            if part is None:
+                return scores_of(found, data)
+            found.append(part)
+        yield None
+
+
+def _place(network: nn.Module, device: torch.device) -> None:
+    network.to(device, memory_format=memory_format(device))  # type: ignore[call-overload]
+
+
+def _bring_home(network: nn.Module) -> None:
+    """Back to the CPU in the usual layout, in eval mode, without gradients; the device's memory is free again."""
+    on_gpu = any(p.is_cuda for p in network.parameters())
+    network.zero_grad(set_to_none=True)
+    network.eval()
+    network.to("cpu", memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    if on_gpu:
+        torch.cuda.empty_cache()

@@ -1,0 +1,241 @@
+"""The command line does what its help says, with exit codes, and JSON where output is data."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import searchkit
+from searchkit.cli import main
+from searchkit.results.diagnosis import why_nothing
+
+RUN = ["run", "--budget", "3", "--epochs", "1", "--workers", "1", "--name", "tiny", "--constraint", "params<=200000"]
+
+
+@pytest.fixture
+def run(capsys, tmp_path: Path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        try:
+            code = main(arguments)
+        except SystemExit as ended:  # argparse
+            code = int(ended.code or 0)
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    return call
+
+
+def test_a_search_is_run_shown_listed_resumed_and_exported(run, tmp_path: Path) -> None:
+    code, out, _ = run(*RUN)
+    assert code == 0
+    assert "accuracy" in out
+    assert "searchkit export tiny 0 best" in out
+    assert (tmp_path / "searchkit-runs" / "tiny.png").stat().st_size > 10_000
+
+    code, out, _ = run("show", "tiny", "--json")
+    front = json.loads(out)
+    assert code == 0
+    assert front[0].keys() >= {"accuracy", "params", "test_accuracy", "trial"}
+    assert all(row["params"] <= 200_000 for row in front)
+
+    code, out, _ = run("show", "tiny", "--history", "--json", "--plot", "other.html")
+    assert len(json.loads(out)) == 3
+    assert "plotly" in (tmp_path / "other.html").read_text()[:5000].lower() or (tmp_path / "other.html").exists()
+
+    code, out, _ = run("list", "--json")
+    assert [(row["study"], row["candidates"]) for row in json.loads(out)] == [("tiny", 3)]
+
+    code, out, _ = run("resume", "tiny", "--budget", "5", "--workers", "1", "--json")
+    assert code == 0
+    assert len(searchkit.load("tiny").history) == 5
+
+    code, out, _ = run("export", "tiny", "0", "model", "--json")
+    assert code == 0
+    assert [Path(name).exists() for name in json.loads(out)] == [True] * 3
+
+
+def test_help_names_every_command_and_what_is_registered(run) -> None:
+    code, out, _ = run("--help")
+    assert code == 0
+    assert all(command in out for command in ("run", "resume", "show", "export", "list", "exit codes"))
+    code, out, _ = run("run", "--help")
+    assert code == 0
+    assert all(name in out for name in ("nas-bench-201", "macro", "nsga2", "tpe", "bo", "random", "--constraint"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["run", "--strategy", "nsga"], "unknown strategy 'nsga'"),
+        (["run", "--constraint", "params<5"], "not of the form"),
+        (["run", "--constraint", "params<=5"], "the lowest attainable is"),
+        (["run", "--data", "nothere.npz"], "nothere.npz cannot be read"),
+        (["run", "--space-option", "width=3"], "--space-option needs --space"),
+        (["run", "--space", "macro", "--space-option", "with=3"], "cannot be made with {'with': 3}"),
+        (["run", "--workers", "0"], "--workers must be at least 1"),
+        (["run", "--storage", "memory"], "a search in memory ends with the command"),
+        (["list", "--storage", "memory"], "a search in memory ends with the command"),
+        (["run", "--plot", "front.xyz"], "a plot is written as .html or as .png"),
+        (["run", "--plot", "/proc/1/front.png"], "the plot '/proc/1/front.png' cannot be written"),
+        (["run", "--plot", "/"], "a plot is written as"),
+        (["resume", "nothing", "--plot", "x.txt"], "a plot is written as"),
+        (["run", "--objectives", "accuracy, parms"], "Did you mean 'params'"),
+        (["export", "nothing", "0", "x"], "unknown study"),
+        (["show", "nothing", "--plot", "x.png"], "unknown study"),
+        (["show", "nothing"], "unknown study in searchkit-runs 'nothing'"),
+        (["resume", "nothing"], "unknown study"),
+        (["list", "--storage", "nowhere"], "'nowhere' is not there"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_exit_code_2(run, arguments, words, tmp_path: Path) -> None:
+    code, out, err = run(*arguments)
+    assert (code, out) == (2, "")
+    assert err.startswith("searchkit: ")
+    assert words in err
+    assert len(err.strip().splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unknown_command_or_none_is_exit_code_2(run) -> None:
+    assert run("walk")[0] == 2
+    assert run()[0] == 2
+
+
+def test_an_empty_folder_lists_nothing(run) -> None:
+    assert run("list")[1] == "no studies in searchkit-runs/ yet\n"
+    assert json.loads(run("list", "--json")[1]) == []
+
+
+def test_own_images_come_as_an_npz_file_and_are_found_again(run, tmp_path: Path, monkeypatch) -> None:
+    digits = searchkit.load_data("digits", limit=300)
+    np.savez(tmp_path / "mine.npz", X=digits.train.x.numpy(), y=digits.train.y.numpy())
+    code, out, _ = run("run", "--data", "mine.npz", "--budget", "1", "--epochs", "1", "--workers", "1", "--json")
+    assert code == 0
+    study = json.loads(out)["study"]
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    storage = str(tmp_path / "searchkit-runs")
+    assert run("resume", study, "--budget", "2", "--workers", "1", "--storage", storage)[0] == 0
+    (tmp_path / "mine.npz").rename("mine.npz")
+    code, _, err = run("resume", study, "--budget", "3", "--workers", "1", "--storage", storage)
+    assert code == 2
+    assert "mine.npz cannot be read" in err
+    given = ("resume", study, "--budget", "3", "--workers", "1", "--storage", storage, "--data", "mine.npz")
+    assert run(*given)[0] == 0
+    assert len(searchkit.load(study, storage).history) == 3
+    np.savez("mine.npz", X=digits.train.x.numpy(), y=digits.train.y.numpy()[::-1])
+    code, _, err = run(*given)
+    assert code == 2
+    assert "differs in data" in err
+
+
+def test_a_study_of_a_function_is_not_resumed_from_here(run, tmp_path: Path) -> None:
+    space = searchkit.Space([searchkit.Choice("x", range(4))])
+    searchkit.run("random", space=space, evaluate=lambda c: {"y": c["x"]}, objectives={"y": "min"}, budget=2, name="f")
+    code, _, err = run("resume", "f")
+    assert code == 2
+    assert "its evaluate function" in err
+    code, out, _ = run("show", "f")
+    assert code == 0
+    assert "2 scored" in out
+
+
+QUICK = ["--budget", "2", "--epochs", "1", "--workers", "1"]
+
+
+def test_the_line_that_exports_is_complete(run, tmp_path: Path) -> None:
+    code, out, _ = run(
+        "run", *QUICK, "--storage", "my runs", "--name", "a b", "--objectives", "accuracy, params", "--plot", "x/y.png"
+    )
+    assert code == 0
+    line = next(line for line in out.splitlines() if line.startswith("network: "))
+    assert line == "network: searchkit export 'a b' 0 best --storage 'my runs'"
+    assert (tmp_path / "x" / "y.png").exists()
+    assert run(*shlex.split(line.removeprefix("network: searchkit ")))[0] == 0
+    assert (tmp_path / "best.onnx").exists()
+
+
+def test_the_table_is_printed_before_the_picture_is_drawn(run, monkeypatch) -> None:
+    from matplotlib.figure import Figure
+
+    def refuse(*given: object, **more: object) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(Figure, "savefig", refuse)
+    code, out, err = run("run", *QUICK, "--name", "s")
+    assert code == 2
+    assert "accuracy" in out
+    assert "s.png' cannot be written: no space left" in err
+
+
+@pytest.mark.parametrize(
+    ("constraint", "words"),
+    [
+        ("accuracy>=1.01", r"no candidate meets accuracy >= 1.01: the nearest is 0.\d+\n"),
+        ("latency_ms<=1e-9", r"no candidate was scored; latency_ms <= 1e-09: the nearest is 0.\d+\n"),
+    ],
+)
+def test_where_no_candidate_is_feasible_the_unmet_bound_is_named(run, constraint: str, words: str) -> None:
+    code, out, err = run("run", *QUICK, "--name", "s", "--constraint", constraint)
+    assert code == 1
+    assert "0 on the front" in out
+    assert "export" not in out
+    assert re.search(words, err)
+    code, out, err = run("run", *QUICK, "--name", "s", "--constraint", constraint, "--json")
+    assert (code, json.loads(out)["front"]) == (1, [])
+    assert re.search(words, err)
+
+
+def test_why_nothing_was_found_is_told_of_every_kind() -> None:
+    def told(evaluate, **given) -> str:
+        space = searchkit.Space([searchkit.Choice("x", range(2))])
+        return why_nothing(searchkit.run(
+            "random", space=space, evaluate=evaluate, objectives={"y": "min", "z": "min"}, budget=2, storage="memory",
+            **given,
+        ))  # fmt: skip
+
+    def both(choices: dict) -> dict:
+        return {"y": choices["x"], "z": 1 - choices["x"]}
+
+    assert told(both, constraints={"y": 0.5, "z": 0.5}) == "no candidate meets y <= 0.5 and z <= 0.5 together"
+    assert told(both, constraints={"y": (3, 5)}) == "no candidate meets 3 <= y <= 5: the nearest is 1"
+    assert (
+        told(lambda choices: {})
+        == "no candidate was scored; 2 failed, the first with: evaluate returned no 'y', only nothing"
+    )
+
+
+@pytest.mark.parametrize("moment", ["searching", "beginning"])
+def test_an_interrupted_search_says_how_to_go_on(run, moment: str, monkeypatch) -> None:
+    from searchkit.search import network_task as networks
+    from searchkit.training import evaluator as evaluation
+
+    def interrupt(*given: object, **more: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(*((evaluation, "course") if moment == "searching" else (networks, "load_data")), interrupt)
+        code, _, err = run("run", *QUICK)
+    assert code == 130
+    assert err.rstrip().endswith("searchkit: interrupted; the same command continues")
+    assert run("run", *QUICK)[0] == 0
+
+
+def test_reading_commands_write_nothing(run, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/none.db"
+    for command in (["list"], ["show", "s"], ["export", "s", "0", "x"]):
+        for storage in ([], ["--storage", url], ["--storage", "none.journal"]):
+            run(*command, *storage)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_executor_that_is_not_known_is_bad_input(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "--executor", "rya", "--budget", "2"]) == 2
+    assert "unknown executor 'rya': choose from interleaved, ray. Did you mean 'ray'?" in capsys.readouterr().err

@@ -1,0 +1,185 @@
+"""Eproxy against a plain loop, its targets and settings; and the search for a setting, which can be continued."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+from searchkit.proxies.dps import DPS, Tried, correlation
+from searchkit.proxies.eproxy import Branch, Eproxy, EproxySetting
+from searchkit.proxies.eproxy_genome import distance, drawn, mutated
+from searchkit.proxies.eproxy_pass import _head
+from searchkit.proxies.eproxy_targets import target, waves
+from searchkit.scoring.passes.inputs import Inputs
+from searchkit.scoring.passes.passes import build
+from searchkit.scoring.scorer import Scorer
+from searchkit.spaces.nas_bench_201 import nas_bench_201
+from searchkit.types import Codes
+
+CELLS = nas_bench_201(width=4, cells=1, input_shape=(3, 8, 8))
+CODES = CELLS.enumerate()[[5, 900, 1700, 2500, 3300, 4100]]
+ACCURACIES = np.array([20.0, 80.0, 70.0, 90.0, 60.0, 85.0])
+TINY = EproxySetting(steps=3, batch=4, side=4, branches=(Branch(out_channels=8, last_channels=8),) * 2)
+
+
+def test_the_error_is_that_of_a_plain_training_loop() -> None:
+    inputs = Inputs(None, CELLS.input_shape, 10, torch.device("cpu"), 0)
+    network = build(CELLS, CODES[3], inputs, 0).network
+    targets = [target(branch, i, TINY, inputs) for i, branch in enumerate(TINY.branches)]
+    x = inputs.augmented(4)
+    n_in = [m.shape[1] for m in network.features(x)[::-1]]  # type: ignore[operator]
+    network = build(CELLS, CODES[3], inputs, 0).network
+    with torch.random.fork_rng():
+        heads = [_head(n, branch, TINY, inputs, i) for i, (n, branch) in enumerate(zip(n_in, TINY.branches))]  # noqa: B905
+    weights = [p for module in [network, *heads] for p in module.parameters() if p.requires_grad]
+    velocity = [torch.zeros_like(p) for p in weights]
+    errors = []
+    for _ in range(TINY.steps):
+        maps = [functional.interpolate(m, size=(4, 4)) for m in network.features(x)[::-1]]  # type: ignore[operator]
+        errors = [functional.mse_loss(h(m), t) for h, m, t in zip(heads, maps, targets)]  # noqa: B905
+        gradients = torch.autograd.grad(sum(errors, torch.zeros(())), weights, allow_unused=True)
+        with torch.no_grad():
+            for p, v, g in zip(weights, velocity, gradients, strict=True):
+                if g is not None:
+                    v.mul_(TINY.momentum).add_(g + (TINY.weight_decay * p if p.ndim > 1 else 0))
+                    p.sub_(TINY.lr * v)
+    expected = -float((errors[0] + errors[1] / 2).detach())
+    assert Scorer(CELLS, [Eproxy(TINY)])(CODES[3])[0, 0] == pytest.approx(expected, rel=1e-3)
+
+
+def test_targets_are_alike_for_every_network_and_differ_between_branches() -> None:
+    inputs = Inputs(None, (3, 8, 8), 10, torch.device("cpu"), 0)
+    first = target(TINY.branches[0], 0, TINY, inputs)
+    assert torch.equal(first, target(TINY.branches[0], 0, TINY, inputs))
+    assert not torch.equal(first, target(TINY.branches[1], 1, TINY, inputs))
+    for family in ("wave_l", "wave_m", "wave_h", "dot", "net"):
+        drawn_map = target(Branch((family,), level=2.0), 0, TINY, inputs)
+        assert drawn_map.shape == (4, 128, 4, 4)
+        assert float(drawn_map.std()) > 0.5
+    both = target(Branch(("dot", "wave_h")), 0, TINY, inputs)
+    parts = [target(Branch((family,)), 0, TINY, inputs) for family in ("dot", "wave_h")]
+    torch.testing.assert_close(both, parts[0] + parts[1])
+
+
+def test_waves_have_the_frequencies_they_are_named_for() -> None:
+    maps = waves((4, 64, 64, 64), 0.375, 0.4875, torch.Generator().manual_seed(0))
+    power = torch.fft.rfft2(maps).abs().flatten(0, 1)
+    power[:, 0, 0] = 0
+    peak = power.flatten(1).argmax(dim=1)
+    rows, columns = peak // 33, peak % 33
+    frequencies = torch.stack([torch.minimum(rows, 64 - rows), columns]) / 64
+    assert float(((frequencies > 0.35) & (frequencies < 0.5)).float().mean()) > 0.97
+
+
+def test_a_setting_is_saved_and_loaded_and_checked(tmp_path: Path) -> None:
+    setting = EproxySetting(lr=0.7, branches=(Branch(("dot", "net"), barrier_kernel=7), Branch()), macs_weight=0.2)
+    Eproxy(setting).save(tmp_path / "setting.json")
+    assert Eproxy.load(tmp_path / "setting.json").setting == setting
+    with pytest.raises(ValueError, match="no 'learning_rate'"):
+        EproxySetting.of({"learning_rate": 1})
+    with pytest.raises(ValueError, match="needs one or more of wave_l"):
+        Branch(("sawtooth",))
+    with pytest.raises(ValueError, match="lr is positive"):
+        EproxySetting(lr=0)
+    with pytest.raises(ValueError, match="weights are drawn by one of"):
+        EproxySetting(network_init="zeros")
+    with pytest.raises(ValueError, match="odd kernels"):
+        Branch(head_kernel=2)
+
+
+def test_a_macs_weight_favours_larger_networks_or_smaller() -> None:
+    pair = CODES[[0, 3]]
+
+    def gap(weight: float) -> float:
+        setting = EproxySetting(steps=3, batch=4, side=4, macs_weight=weight, macs_max=1e6, branches=TINY.branches)
+        scores = Scorer(CELLS, [Eproxy(setting)])(pair)[:, 0]
+        return float(scores[1] - scores[0])
+
+    assert gap(0.5) > gap(0.0) > gap(-0.5)
+
+
+def test_a_diverging_setting_is_nan() -> None:
+    wild = EproxySetting(lr=1e30, steps=3, batch=4, branches=TINY.branches)
+    with pytest.warns(UserWarning, match="not finite"):
+        assert np.isnan(Scorer(CELLS, [Eproxy(wild)])(CODES[3])).all()
+
+
+def test_genes_differ_by_their_share() -> None:
+    rng = np.random.default_rng(0)
+    settings = [drawn(rng, TINY) for _ in range(50)]
+    assert {len(setting.branches) for setting in settings} == {1, 2, 3}
+    assert distance(settings[0], settings[0]) == 0
+    assert 0 < np.mean([distance(s, mutated(s, 0.2, rng)) for s in settings]) < 0.4
+    assert mutated(settings[0], 0.0, rng) == settings[0]
+
+
+def test_rank_correlation_shares_ties() -> None:
+    assert correlation(np.array([1.0, 2, 3, 4]), np.array([10.0, 20, 30, 40])) == pytest.approx(1)
+    assert correlation(np.array([1.0, 2, 3, 4]), np.array([4.0, 3, 2, 1])) == pytest.approx(-1)
+    assert correlation(np.array([1.0, 1, 2, 2]), np.array([1.0, 2, 3, 4])) == pytest.approx(2 / math.sqrt(5))
+    assert correlation(np.ones(4), np.arange(4.0)) == 0
+
+
+class Faked(DPS):
+    """A search whose scores cost nothing: minus the learning rate's distance from 0.9, times the known values."""
+
+    calls = 0
+
+    def _scores(self, setting: EproxySetting, codes: Codes) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+        Faked.calls += len(codes)
+        known = {code.tobytes(): value for code, value in zip(CODES, ACCURACIES, strict=True)}
+        rng = np.random.default_rng(int(setting.lr * 10))
+        noise = 200 * abs(setting.lr - 0.9)
+        return np.array([known[code.tobytes()] for code in codes]) + noise * rng.normal(size=len(codes))
+
+
+def test_the_search_finds_what_ranks_best_and_continues_where_it_was_stopped(tmp_path: Path) -> None:
+    arguments = {"population": 8, "tournament": 3, "n_evaluations": 30, "shrinkage": 0.0}
+    path = tmp_path / "dps.jsonl"
+    whole = Faked(CELLS, **arguments).fit(CODES, ACCURACIES)  # type: ignore[arg-type]
+    assert abs(whole.setting.lr - 0.9) <= 0.2
+    assert whole.tried[0].setting.lr == 1.2  # the default is among those compared
+    seen: list[int] = []
+
+    def interrupt(done: int, total: int, tried: Tried) -> None:
+        seen.append(done)
+        if done == 12:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Faked(CELLS, path=path, on_tried=interrupt, **arguments).fit(CODES, ACCURACIES)  # type: ignore[arg-type]
+    assert seen == list(range(1, 13))
+    path.write_text(path.read_text() + '{"setting": {"lr"')  # killed while it wrote
+    before = Faked.calls
+    continued = Faked(CELLS, path=path, **arguments).fit(CODES, ACCURACIES)  # type: ignore[arg-type]
+    assert continued.tried == whole.tried
+    assert Faked.calls - before < before
+    lines = path.read_text().splitlines()
+    assert len({json.dumps(json.loads(line)) for line in lines}) == len(lines)
+    with pytest.raises(ValueError, match="another search"):
+        Faked(CELLS, path=path, **arguments).fit(CODES, ACCURACIES[::-1])  # type: ignore[arg-type]
+
+
+def test_hopeless_settings_are_not_scored_on_all_networks() -> None:
+    search = Faked(CELLS, population=8, tournament=3, n_evaluations=20, first=0.7).fit(CODES, ACCURACIES)
+    assert {tried.n_networks for tried in search.tried} == {4, 6}
+
+
+def test_a_setting_far_from_the_default_must_be_better_to_win() -> None:
+    free = Faked(CELLS, population=8, tournament=3, n_evaluations=20, shrinkage=0.0).fit(CODES, ACCURACIES)
+    tied = Faked(CELLS, population=8, tournament=3, n_evaluations=20, shrinkage=100.0).fit(CODES, ACCURACIES)
+    assert distance(tied.setting, EproxySetting()) < distance(free.setting, EproxySetting())
+
+
+def test_a_real_search_runs() -> None:
+    search = DPS(CELLS, population=2, tournament=1, n_evaluations=2, n_bootstrap=10, start=TINY)
+    search.fit(CODES, ACCURACIES)
+    assert search.proxy.setting in [tried.setting for tried in search.tried]
+    with pytest.raises(ValueError, match="five or more"):
+        search.fit(CODES[:3], ACCURACIES[:3])

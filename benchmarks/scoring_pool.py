@@ -18,7 +18,7 @@ from _machine import describe
 
 from searchkit.scoring import pool as scoring_pool
 from searchkit.scoring.scorer import Scorer
-from searchkit.search.network_task import space_and_data
+from searchkit.search.network_setup import space_and_data
 
 SETS = {("eproxy",): 16, ("jacov", "naswot", "az_nas"): 160}  # proxies -> networks
 

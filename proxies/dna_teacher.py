@@ -19,9 +19,9 @@ from searchkit.proxies.dna_setting import DNASetting
 from searchkit.proxies.supernet import Part, Shape
 from searchkit.scoring.passes.feature_maps import stage_maps
 from searchkit.spaces.skeleton import outputs
-from searchkit.training.evaluator import load_weights, save_weights
 from searchkit.training.recipe import Recipe
 from searchkit.training.train import train
+from searchkit.training.weights import load_weights, save_weights
 
 
 class PlainTeacher(nn.Module):

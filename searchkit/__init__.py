@@ -11,25 +11,27 @@ from typing import TYPE_CHECKING, Any
 from searchkit.errors import SearchkitError, StopSearch
 from searchkit.plugins import load_space
 from searchkit.space import Choice, NetworkSpace, Node, Space
+from searchkit.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from searchkit.api import run
     from searchkit.costs.metrics import Metric
     from searchkit.data.data import load_data
-    from searchkit.rating import score
+    from searchkit.option_values import Proxies, Training
+    from searchkit.proxy_layer.ranking import score
     from searchkit.results.result import Result
     from searchkit.results.studies import list_studies, load
 
-__version__ = "0.1.0"
-
 _LATER = {
     "Metric": "searchkit.costs.metrics",
+    "Proxies": "searchkit.option_values",
     "Result": "searchkit.results.result",
+    "Training": "searchkit.option_values",
     "list_studies": "searchkit.results.studies",
     "load": "searchkit.results.studies",
     "load_data": "searchkit.data.data",
     "run": "searchkit.api",
-    "score": "searchkit.rating",
+    "score": "searchkit.proxy_layer.ranking",
 }
 
 __all__ = [
@@ -37,10 +39,12 @@ __all__ = [
     "Metric",
     "NetworkSpace",
     "Node",
+    "Proxies",
     "Result",
     "SearchkitError",
     "Space",
     "StopSearch",
+    "Training",
     "list_studies",
     "load",
     "load_data",

@@ -1,49 +1,41 @@
-"""The front door: from what a user writes to a finished search.
+"""The call that most users need: a search.
 
-Not named run.py: importing a submodule of that name would put the module in the place of ``searchkit.run``.
+Not named after it: importing a submodule ``searchkit.run`` would put the module in the place of the function.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
-import math
 import shutil
 import tempfile
 import weakref
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from searchkit import plugins
 from searchkit.errors import SearchkitError
-from searchkit.execution.executors import check_executor, is_elsewhere, open_executor
+from searchkit.execution.executors import Pool, open_executor
+from searchkit.execution.outcome import Evaluate
+from searchkit.option_values import Training
+from searchkit.options import Options, chosen_by, read_options
 from searchkit.problem.bounds_check import check_bounds
-from searchkit.problem.budget import Budget, read_budget
-from searchkit.problem.initial_design import read_start
-from searchkit.problem.objectives import Goals, check_constraints
 from searchkit.problem.problem import Problem, Strategy
-from searchkit.proxy_layer.setup import name_of, open_scorer, open_screen, read_proxies, report
-from searchkit.proxy_layer.transfer import read_earlier
+from searchkit.proxy_layer.setup import open_scorer, open_screen, report
 from searchkit.results.result import Result
-from searchkit.runtime.fingerprint import fingerprint
 from searchkit.search.accounting import Callback
-from searchkit.search.callbacks import read_callbacks, watched
+from searchkit.search.callbacks import watched
 from searchkit.search.loop import Search
 from searchkit.search.progress import Progress
-from searchkit.search.task import Task, function_task
+from searchkit.search.study import go_on
+from searchkit.search.task import Task
 from searchkit.space import Space
-from searchkit.storage.header import FORMAT, plain
-from searchkit.storage.paths import check_name, check_storage, networks_folder
 from searchkit.storage.record import Memory, OptunaRecord, Record
 
+if TYPE_CHECKING:
+    pass
+
 DEFAULT_BUDGET = 40
-SCREEN = 16  # candidates scored by proxies for each one that is evaluated
 
 log = logging.getLogger("searchkit")
 
@@ -56,6 +48,7 @@ def run(
     objectives: Any = None,
     constraints: dict[Any, Any] | None = None,
     proxies: Any = (),
+    training: Training | None = None,
     start: Any = None,
     earlier: Any = None,
     screen: int | None = None,
@@ -69,6 +62,7 @@ def run(
     storage: Any = None,
     name: str | None = None,
     seed: int = 0,
+    split_seed: int = 0,
     epochs: int | None = None,
     ladder: Any = None,
     time_limit: float | None = None,
@@ -100,7 +94,9 @@ def run(
             ``searchkit.plugins.names("proxy")``), "default" for a set that holds on many spaces, or objects. More is
             proposed than is evaluated, the proxy layer picks (:mod:`searchkit.proxy_layer.signals`), and
             ``result.signals`` says what each was worth. Any proxy's name is an objective too: ``objectives=("naswot",
-            "params")`` searches without training.
+            "params")`` searches without training. ``Proxies(names, screen=..., earlier=...)`` says all of it in one
+            value.
+        training: ``Training(epochs=..., ladder=..., time_limit=...)``: these three in one value.
         start: candidates to begin with: dictionaries of choices, rows of codes, or a :class:`Result`, whose front they
             are. They are evaluated first and count in the budget.
         earlier: what is known already: the :class:`Result` of a study over the same choices, or several, also on other
@@ -124,7 +120,9 @@ def run(
         storage: None (``searchkit-runs/<name>.journal``), a folder, a ``.journal`` file, "memory", an SQLAlchemy URL,
             or an Optuna storage.
         name: of the study; made from the call where not given.
-        seed: of everything random.
+        seed: of everything random but the split of the data.
+        split_seed: of the split of the data into parts. It is a choice of its own, so that the test part of one study
+            is untouched in another that begins with its networks or learns from it, whatever their seeds.
         epochs: of each candidate's training; 30 where not given.
         ladder: cheap trainings that a candidate has to pass before the full one, from cheap to dear, such as
             ``({"epochs": 3}, {"epochs": 10, "data": 0.5})``. A rung sets epochs, resolution (pixels of the shorter side
@@ -146,126 +144,51 @@ def run(
         SearchkitError: one of its kinds, before any work, where something given cannot be used.
         SearchFailedError: the first candidates all failed.
     """
-    factory = plugins.strategy_factory(strategy)
-    limits = read_budget(budget)
-    batch, seed, epochs = _whole("batch", batch, 1), _whole("seed", seed, 0) or 0, _whole("epochs", epochs, 1)
-    _check_seconds(time_limit)
-    watchers = read_callbacks(callbacks)
-    check_storage(storage)
-    check_executor(executor)
-    workers = _whole("workers", workers, 1)
-    check_constraints(constraints)
-    if name is not None:
-        check_name(name)
-    signals = read_proxies(proxies)
-    screen, verify = _whole("screen", screen, 1) or SCREEN, _whole("verify", verify, 1) or 0
-    if evaluate is not None:
-        looked_at = {} if signals else {"data": data, "device": None if device == "auto" else device}
-        _refuse_network_arguments(**looked_at, epochs=epochs, verify=verify or None, ladder=ladder)
-        task = function_task(evaluate, space, objectives, constraints, data, seed)
-        here = device
-    else:
-        from searchkit.runtime.devices import devices_of
-        from searchkit.search.network_task import network_task
-
-        here, there = devices_of(device, is_elsewhere(executor))
-        task = network_task(space, data, objectives, constraints, here, there, seed, epochs, time_limit, verify, ladder)
-    first = read_start(start, task.space)
-    counted = task.counted(task.space.sample(1, np.random.default_rng(0))) if task.counted else ()
-    signals += read_earlier(earlier, task.space, task.goals, counted)
-    if signals:
-        task = replace(task, identity=task.identity | {"proxies": [name_of(proxy) for proxy in signals]})
-    in_memory = isinstance(storage, str) and storage == "memory"
-    name = name or _name(task, strategy, seed)
-    problem = Problem(
-        task.space,
-        len(task.goals.objectives),
-        len(task.goals.bounds),
-        budget=limits.evaluations,
-        known=task.known,
-        listable=task.listable,
-        proxies=bool(signals),
-    )
-    if task.counted is not None:
-        check_bounds(problem, task.goals.bounds, task.counted)
-    begun = _begin(factory, problem, strategy)
-    trained = None if in_memory else networks_folder(storage, name).absolute()  # workers may stand in another folder
-    scorer = open_scorer(task, signals, here, seed, executor, trained) if signals else None
-    call: dict[str, Any] = {"batch": batch, "device": device, "epochs": epochs, "time_limit": time_limit}
-    if signals:
-        call |= {"proxies": [name_of(proxy) for proxy in signals], "screen": screen}
-    if verify:
-        call |= {"verify": verify}
-    if task.ladder is not None:
-        call |= {"ladder": [rung.given for rung in task.ladder.rungs]}
-    why = getattr(begun, "why", "")
-    chosen = f"{getattr(begun, 'choice', '')}: {why}" if why else _strategy_name(strategy)
-    header = plain(_header(task, strategy, chosen, seed, limits, call))
+    options = read_options(**locals())
+    problem = options.problem()
+    if options.task.counted is not None:
+        check_bounds(problem, options.task.goals.bounds, options.task.counted)
+    begun = _begin(options, problem)
     with ExitStack() as stack:
+        scorer = open_scorer(options) if options.proxies else None
         if scorer is not None:
             stack.callback(scorer.close)
-        if task.in_folder is not None and in_memory:
-            folder = Path(tempfile.mkdtemp(prefix="searchkit-"))
-            abandoned = stack.enter_context(ExitStack())  # unless the search comes to a result, which then owns it
-            abandoned.callback(shutil.rmtree, folder, ignore_errors=True)
-            task = task.in_folder(task, folder)
-        elif task.in_folder is not None:
-            assert trained is not None
-            task = task.in_folder(task, trained)
-        any_card = device in ("auto", "cuda")
-        pool = open_executor(executor, task.evaluate, task.needed, time_limit, workers, any_card)
+        header = options.header(begun)
+        task, keep = _with_folder(options, stack)
+        open_pool = _pools(options, task)
+        pool = open_pool(task.evaluate, task.needed)
         stack.callback(pool.close)
-        record: Record = Memory() if in_memory else OptunaRecord(storage, name, task.space, task.goals, header)
+        record: Record = (
+            Memory() if options.in_memory else OptunaRecord(storage, options.name, task.space, task.goals, header)
+        )
         stack.callback(record.close)
-        _continue(record, name, header)
-        if why:
-            log.info("strategy 'auto' takes %s", chosen)
-        result = Result(task.space, task.goals, record.trials, name, "not begun", header["context"], task.folder)
-        size = batch or (None if pool.workers > 1 else _batch_size(begun, evaluate is None, bool(signals), limits))
-        stack.enter_context(watched(result, watchers))
-        bar = stack.enter_context(Progress(progress, task.goals, limits, record.trials))
-        judge = (
-            None
-            if scorer is None
-            else open_screen(task, problem, scorer, record, screen, seed, signals, getattr(begun, "models", False))
+        go_on(record, options.name, header)
+        if chosen_by(begun):
+            log.info("strategy 'auto' takes %s", chosen_by(begun))
+        result = Result(
+            task.space, task.goals, record.trials, options.name, "not begun", header["context"], task.folder
         )
-        watching = (*task.callbacks, bar.update, result.refresh, *watchers)
-        search = Search(
-            problem,
-            begun,
-            task.goals,
-            task.costs,
-            pool,
-            record,
-            limits,
-            size,
-            seed,
-            watching,
-            judge,
-            task.ladder,
-            first,
-        )
-        result.stopped = search.run()
-        if judge is not None:
-            result.trust = report(judge, record)
-        if task.verify is not None:
-            task.verify(
-                result,
-                record,
-                lambda training: open_executor(executor, training, ("accuracy",), time_limit, workers, any_card),
-            )
-        if task.finish is not None and record.trials:
+        stack.enter_context(watched(result, options.callbacks))
+        bar = stack.enter_context(Progress(progress, task.goals, options.budget, record.trials))
+        screen_ = None if scorer is None else open_screen(options, problem, scorer, record, begun)
+        watching = (*task.callbacks, bar.update, result.refresh, *options.callbacks)
+        result.stopped = Search(
+            problem, begun, task.goals, task.costs, pool, record, options.budget,
+            options.batch_size(begun, pool.workers), options.seed, watching, screen_, task.ladder, options.start,
+        ).run()  # fmt: skip
+        if screen_ is not None:
+            result.trust = report(screen_, record)
+        task.verify(result, record, lambda evaluate: open_pool(evaluate, ("accuracy",)))
+        if record.trials:
             task.finish(result, record)
-        if in_memory and task.folder is not None:
-            abandoned.pop_all()
-            weakref.finalize(result, shutil.rmtree, task.folder, ignore_errors=True)
+        keep(result)
         return result
 
 
-def _begin(factory: Callable[[Problem], Strategy], problem: Problem, strategy: Any) -> Strategy:
-    name = _strategy_name(strategy)
+def _begin(options: Options, problem: Problem) -> Strategy:
+    name = options.strategy_name
     try:
-        begun = factory(problem)
+        begun = options.factory(problem)
     except (TypeError, ValueError) as error:
         raise SearchkitError(f"strategy '{name}' cannot be made for this search: {error}") from error
     if not isinstance(begun, Strategy):
@@ -275,95 +198,34 @@ def _begin(factory: Callable[[Problem], Strategy], problem: Problem, strategy: A
     return begun
 
 
-def _batch_size(strategy: Strategy, networks: bool, proxies: bool, budget: Budget) -> int:
-    """Candidates asked for at once where they are evaluated one after another."""
-    own = 1 if networks else int(getattr(strategy, "batch", 1))
-    if proxies and budget.evaluations:  # the proxy layer learns after every batch
-        own = min(own, max(1, budget.evaluations // 10))
-    return own
+def _pools(options: Options, task: Task) -> Callable[[Evaluate, tuple[str, ...]], Pool]:
+    """What opens the executor for an evaluation."""
+    any_card = options.device in ("auto", "cuda")
+
+    def open_pool(evaluate: Evaluate, needed: tuple[str, ...]) -> Pool:
+        return open_executor(options.executor, evaluate, needed, options.time_limit, options.workers, any_card)
+
+    return open_pool
 
 
-def _whole(name: str, value: Any, least: int) -> int | None:
-    if value is None and name != "seed":
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not least <= value < 2**32:
-        allowed = f"from {least} to {2**32 - 1:,}" if name == "seed" else f"of at least {least}"
-        raise SearchkitError(f"{name} must be a whole number {allowed}, not {value!r}")
-    return int(value)
+def _with_folder(options: Options, stack: ExitStack) -> tuple[Task, Callable[[Result], None]]:
+    """The task with a folder for its files, where it keeps any.
 
+    In memory that is a temporary one, which goes with the search, or with its result once that is kept.
 
-def _check_seconds(time_limit: Any) -> None:
-    number = isinstance(time_limit, int | float | np.number) and not isinstance(time_limit, bool)
-    if time_limit is not None and not (number and time_limit > 0):
-        raise SearchkitError(f"time_limit must be a number of seconds above 0, not {time_limit!r}")
+    Returns:
+        the task, and what keeps the folder for a result.
+    """
+    if not options.task.keeps_files:
+        return options.task, lambda result: None
+    if options.folder is not None:
+        return options.task.in_folder(options.folder), lambda result: None
+    folder = Path(tempfile.mkdtemp(prefix="searchkit-"))
+    abandoned = stack.enter_context(ExitStack())
+    abandoned.callback(shutil.rmtree, folder, ignore_errors=True)
 
+    def keep(result: Result) -> None:
+        abandoned.pop_all()
+        weakref.finalize(result, shutil.rmtree, folder, ignore_errors=True)
 
-def _refuse_network_arguments(**given: Any) -> None:
-    named = [name for name, value in given.items() if value is not None]
-    if named:
-        raise SearchkitError(
-            f"{' and '.join(named)} say how networks are trained, but evaluate= was given, which does all the work: "
-            "leave one of them out"
-        )
-
-
-def _continue(record: Record, name: str, header: dict[str, Any]) -> None:
-    """Say what a continued study does otherwise than before, and keep the call that it was last made with."""
-    before = record.notes("latest") or getattr(record, "header", header)["context"]
-    if record.trials:
-        log.info("continuing study '%s' with %d candidates on record", name, len(record.trials))
-        now = header["context"]
-        changed = {
-            "another strategy": any(before.get(key) != now[key] for key in ("strategy", "strategy_function")),
-            "another version of what is evaluated": before.get("function") != now["function"],
-        }
-        for what in (what for what, differs in changed.items() if differs):
-            log.warning("study '%s' is continued with %s; give another name to keep the two apart", name, what)
-    if before != header["context"]:
-        record.note("latest", header["context"])
-
-
-def _header(task: Task, strategy: Any, chosen: str, seed: int, budget: Budget, call: dict[str, Any]) -> dict[str, Any]:
-    """What the record keeps of the search: to compare, and to show it or go on without the call."""
-    from searchkit import __version__
-
-    return {
-        "format": FORMAT,
-        "version": __version__,
-        "search": task.identity | _goals(task.goals) | {"space": task.space.describe(), "seed": seed},
-        "context": task.context
-        | {
-            "strategy": strategy if isinstance(strategy, str) else None,
-            "chosen": chosen,
-            "strategy_function": None if isinstance(strategy, str) else fingerprint(strategy),
-            "seed": seed,
-            "budget": {"evaluations": budget.evaluations, "seconds": budget.seconds},
-            "bounds": {
-                b.name: [None if math.isinf(end) else end for end in (b.low, b.high)] for b in task.goals.bounds
-            },
-            "call": call,
-        },
-    }
-
-
-def _goals(goals: Goals) -> dict[str, Any]:
-    return {
-        "objectives": {objective.name: objective.direction for objective in goals.objectives},
-        "constraints": [str(bound) for bound in goals.bounds],
-    }
-
-
-def _name(task: Task, strategy: Any, seed: int) -> str:
-    """A name that the same call gets again, and another call does not."""
-    goals = _goals(task.goals) | {"objectives": [(o.name, o.direction) for o in task.goals.objectives]}
-    own = None if isinstance(strategy, str) else fingerprint(strategy)
-    everything = [task.identity, task.context.get("function"), goals, task.space.describe(), seed, own]
-    digest = hashlib.blake2b(json.dumps(plain(everything), sort_keys=True).encode(), digest_size=3).hexdigest()
-    return f"{task.space.name}-{task.label}-{_strategy_name(strategy)}-{digest}"
-
-
-def _strategy_name(strategy: Any) -> str:
-    if isinstance(strategy, str):
-        return strategy
-    inner = getattr(strategy, "func", strategy)  # functools.partial
-    return str(getattr(inner, "__name__", type(inner).__name__)).lower()
+    return options.task.in_folder(folder), keep

@@ -39,6 +39,19 @@ def resolve(kind: str, name: str) -> Any:
     return _load(kind, found[0])
 
 
+def signals() -> dict[str, str]:
+    """Every signal of the registered proxies -> the proxy that gives it.
+
+    Left out are features without a direction, and proxies that have nothing to say before something was evaluated.
+    """
+    found: dict[str, str] = {}
+    for name in names("proxy"):
+        kind = resolve("proxy", name)
+        if not getattr(kind, "features_only", False) and not getattr(kind, "learns", False):
+            found |= dict.fromkeys((name,) if hasattr(kind, "score") else kind().names, name)
+    return found
+
+
 def strategy_factory(given: Any) -> Callable[[Problem], Strategy]:
     """What makes a strategy, from a name, an optimiser of another library, or a callable ``(problem) -> strategy``.
 

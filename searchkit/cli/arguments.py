@@ -13,8 +13,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from searchkit import __version__, plugins
+from searchkit import plugins
 from searchkit.errors import ConstraintError, ExportError, SearchFailedError, SearchkitError, SpaceError
+from searchkit.version import __version__
 
 if TYPE_CHECKING:
     from searchkit.results.result import Result
@@ -113,6 +114,7 @@ def _run_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--name", help="name of the study (made from the call)")
     parser.add_argument("--seed", type=int, default=0, help="of everything random (0)")
+    parser.add_argument("--split-seed", type=int, default=0, metavar="N", help="of the split of the data (0)")
     parser.add_argument("--epochs", type=int, help="of each candidate's training (30)")
     parser.add_argument(
         "--batch", type=int, help="candidates asked for at once and waited for (each as a worker frees)"
@@ -229,6 +231,7 @@ def _run(given: argparse.Namespace) -> int:
         storage=given.storage,
         name=given.name,
         seed=given.seed,
+        split_seed=given.split_seed,
         epochs=given.epochs,
         time_limit=given.time_limit,
     )
@@ -244,7 +247,7 @@ def _space(given: argparse.Namespace) -> Any:
 
 
 def _score(given: argparse.Namespace) -> int:
-    from searchkit.rating import score
+    from searchkit.proxy_layer.ranking import score
 
     candidates = [_candidate(text) for text in given.candidate] or given.n
     table = score(
@@ -278,16 +281,18 @@ def _candidate(text: str) -> dict[str, Any]:
 
 def _resume(given: argparse.Namespace) -> int:
     from searchkit.api import run
-    from searchkit.results.studies import read_study
+    from searchkit.results.studies import load, read_study
 
     _check_plot(given)
     study = read_study(given.name, given.storage)
     context = study.header["context"]
     recorded = context.get("data", {})
     data = given.data or recorded.get("source") or recorded.get("name")
+    call, learned_from, objects = _recorded_call(study.header)
     lacking = [
         what
         for what, there in (
+            (f"its {'proxies' if len(objects) > 1 else 'proxy'} {' and '.join(objects)}", not objects),
             ("its evaluate function", context["kind"] == "networks"),
             ("its strategy", context["strategy"] is not None),
             ("its space", hasattr(study.space, "build")),
@@ -314,9 +319,26 @@ def _resume(given: argparse.Namespace) -> int:
         storage=given.storage,
         name=given.name,
         seed=study.header["search"]["seed"],
-        **context["call"],
+        earlier=[load(earlier, given.storage) for earlier in learned_from],
+        **call,
     )
     return _report(result, given)
+
+
+def _recorded_call(header: dict[str, Any]) -> tuple[dict[str, Any], list[str], list[str]]:
+    """The recorded arguments of a call, the names of earlier studies, and of proxies that were given as objects.
+
+    Before format 2 a record had proxies by name only, whatever they were.
+    """
+    context, call = header["context"], dict(header["context"]["call"])
+    call.setdefault("split_seed", header["search"]["seed"])
+    if "objects" in context:
+        return call, list(context["earlier"]), list(context["objects"])
+    names = call.get("proxies", [])
+    learned_from = [name.removeprefix("earlier:") for name in names if name.startswith("earlier:")]
+    known = plugins.names("proxy")
+    call |= {"proxies": [name for name in names if name in known]} if names else {}
+    return call, learned_from, [name for name in names if name not in known and not name.startswith("earlier:")]
 
 
 def _show(given: argparse.Namespace) -> int:

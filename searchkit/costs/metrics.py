@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from searchkit import plugins
 from searchkit.errors import ObjectiveError, UnknownNameError
 from searchkit.problem.objectives import DIRECTIONS, Direction
 
@@ -115,9 +116,7 @@ def read_metrics(objectives: Any, constraints: Any) -> tuple[dict[str, Metric], 
     own = {entry.name: entry for entry in [*given, *(constraints or {})] if isinstance(entry, Metric)}
     known = BUILT_IN | own
     if any(_name(entry) not in known for entry in [*given, *(constraints or {})]):
-        from searchkit.scoring.scorer import registered_names
-
-        known = {name: Metric(name, direction="max", stage="scored") for name in registered_names()} | known
+        known = {name: Metric(name, direction="max", stage="scored") for name in plugins.signals()} | known
     needed: dict[str, Metric] = {}
     for entry in [*given, *(constraints or {})]:
         if _name(entry) not in known:

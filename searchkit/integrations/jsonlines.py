@@ -72,7 +72,7 @@ class JSONLines:
     @harmless
     def on_start(self, result: Result) -> None:
         """Write the session's first line, after it what is on record and not in the file."""
-        from searchkit import __version__
+        from searchkit.version import __version__
 
         self._open = None
         self._path.parent.mkdir(parents=True, exist_ok=True)

@@ -187,7 +187,7 @@ def _when(frozen: FrozenTrial) -> str:
 
 
 def _header(result: Result) -> dict[str, Any]:
-    from searchkit import __version__
+    from searchkit.version import __version__
 
     goals, infinite = result.goals, float("inf")
     bounds = {b.name: [None if abs(end) == infinite else end for end in (b.low, b.high)] for b in goals.bounds}

@@ -21,7 +21,7 @@ from searchkit.errors import CandidateError, DataError, SearchkitError
 from searchkit.integrations.sklearn_data import parts, whole
 from searchkit.results.export import Normalised
 from searchkit.results.result import Result
-from searchkit.search.loop import candidate_seed
+from searchkit.search.loop import evaluation_seed
 from searchkit.training.recipe import recipe_for
 from searchkit.training.train import build_seeded, train
 
@@ -148,7 +148,7 @@ def _refitted(estimator: Any, result: Result, row: int, data: Data, seed: int) -
     """The network of a row trained once more, on the validation part's rows as well."""
     every = whole(data)
     space, trial = result.network_space, result.trials[int(result.front.trial[row])]
-    own = candidate_seed(seed, trial.code)
+    own = evaluation_seed(seed, trial.code)
     network = build_seeded(space, trial.code, own)
     recipe = recipe_for(data.kind, len(every.train), estimator.epochs)
     try:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from searchkit import plugins
 from searchkit.errors import SearchkitError
 from searchkit.execution.executors import n_processes
-from searchkit.problem.problem import Problem
+from searchkit.problem.problem import Problem, Strategy
 from searchkit.proxy_layer.screening import Kept, Screen
 from searchkit.proxy_layer.signals import Known, Signals
 from searchkit.runtime.fingerprint import fingerprint
@@ -56,15 +56,39 @@ def name_of(proxy: Any) -> str:
     return str(getattr(proxy, "name", None) or ",".join(getattr(proxy, "names", (type(proxy).__name__,))))
 
 
-def open_scorer(
-    task: Task, proxies: Sequence[Any], device: str, seed: int, executor: Any = None, folder: Path | None = None
-) -> Scorer:
+class Asked(Protocol):
+    """What the proxy layer is told of a search: the options of a call."""
+
+    @property
+    def task(self) -> Task: ...
+    @property
+    def proxies(self) -> Sequence[Any]: ...
+    @property
+    def screen(self) -> int: ...
+    @property
+    def seed(self) -> int: ...
+    @property
+    def here(self) -> str: ...
+    @property
+    def executor(self) -> Any: ...
+    @property
+    def folder(self) -> Path | None: ...
+
+
+def open_scorer(asked: Asked) -> Scorer:
     """The proxies made for the task's space and data; what cannot work on it is said here, before any work."""
     from searchkit.scoring.scorer import Scorer
 
-    workers = _scoring_workers(task, proxies, device, executor)
+    task = asked.task
     return Scorer(
-        task.space, proxies, task.images, device=device, seed=seed, executor=executor, folder=folder, workers=workers
+        task.space,
+        asked.proxies,
+        task.images,
+        device=asked.here,
+        seed=asked.seed,
+        executor=asked.executor,
+        folder=asked.folder,
+        workers=_scoring_workers(task, asked.proxies, asked.here, asked.executor),
     )
 
 
@@ -85,24 +109,19 @@ def _scoring_workers(task: Task, proxies: Sequence[Any], device: str, executor: 
     return n
 
 
-def open_screen(
-    task: Task,
-    problem: Problem,
-    scorer: Scorer,
-    record: Record,
-    factor: int,
-    seed: int,
-    proxies: Sequence[Any],
-    turns: bool = False,
-) -> Screen:
-    """The proxy layer, with the scores that the record holds; see :class:`Screen` for ``turns``."""
+def open_screen(asked: Asked, problem: Problem, scorer: Scorer, record: Record, strategy: Strategy) -> Screen:
+    """The proxy layer, with the scores that the record holds.
+
+    A strategy with a model of its own takes turns with it; see :class:`Screen`.
+    """
+    task = asked.task
     images = getattr(task.images, "fingerprint", None)
-    kept = Kept(record, scorer, fingerprint(list(proxies), images, task.space.describe(), seed))
+    kept = Kept(record, scorer, fingerprint(list(asked.proxies), images, task.space.describe(), asked.seed))
     signals = Signals(
-        task.space, scorer.names, scorer, task.goals, known=task.counted, baselines=_counts(task.space), seed=seed,
-        learners=scorer.learners,
+        task.space, scorer.names, scorer, task.goals, known=task.counted, baselines=_counts(task.space),
+        seed=asked.seed, learners=scorer.learners,
     )  # fmt: skip
-    return Screen(problem, signals, factor, seed, kept, turns)
+    return Screen(problem, signals, asked.screen, asked.seed, kept, getattr(strategy, "models", False))
 
 
 def _counts(space: Space) -> Known | None:

@@ -16,6 +16,7 @@ from searchkit.errors import SearchkitError
 from searchkit.problem.objectives import Goals
 from searchkit.problem.ranks import normal_scores
 from searchkit.problem.trial import State
+from searchkit.runtime.fingerprint import fingerprint
 from searchkit.space import Space
 from searchkit.surrogates.features import Inputs
 from searchkit.surrogates.gaussian_process import fit
@@ -31,6 +32,10 @@ ROUNDS = 40  # of the fit
 
 class Earlier:
     """A proxy that learned from a finished study: higher is better for the first objective that both have.
+
+    Attributes:
+        study: the name of the earlier study.
+        learned_from: a digest of the candidates that it learned from.
 
     Args:
         result: of the earlier study; its space must have the same choices and options, in any data's shapes.
@@ -56,8 +61,10 @@ class Earlier:
                 f"earlier study '{result.name}' has {len(scored)} scored candidates; at least {FEWEST} are needed"
             )
         self.name = f"earlier:{result.name}"
+        self.study = result.name
         codes = space.check(np.stack([trial.code for trial in scored]))
         values = np.array([trial.values[shared[0].name] for trial in scored])
+        self.learned_from = fingerprint(codes, values)  # what tells it from the same study with more candidates
         gains = normal_scores(values if shared[0].direction == "max" else -values)
         order = np.argsort(-gains, kind="stable")
         rest = order[MOST // 2 :]

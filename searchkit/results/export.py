@@ -20,7 +20,7 @@ from torch import nn
 
 from searchkit.errors import ExportError, SearchkitError
 from searchkit.problem.trial import Trial
-from searchkit.training.evaluator import load_weights, own_state, weights_path
+from searchkit.training.weights import load_weights, own_state, weights_path
 
 if TYPE_CHECKING:
     from searchkit.results.result import Result
@@ -181,7 +181,7 @@ def _check(what: str, expected: np.ndarray[Any, Any], got: np.ndarray[Any, Any],
 
 def _description(result: Result, trial: Trial, network: nn.Module) -> dict[str, Any]:
     """The choices, what was measured, and how to use the files; JSON values."""
-    from searchkit import __version__
+    from searchkit.version import __version__
 
     space = result.network_space
     inputs, outputs = _names(result)

@@ -62,19 +62,6 @@ def without_networks() -> list[str]:
     return [n for n, kind in kinds.items() if hasattr(kind, "score") and not getattr(kind, "needs_networks", False)]
 
 
-def registered_names() -> dict[str, str]:
-    """Every signal of the registered proxies -> the proxy that gives it.
-
-    Left out are features without a direction, and proxies that have nothing to say before something was evaluated.
-    """
-    found: dict[str, str] = {}
-    for name in plugins.names("proxy"):
-        kind = plugins.resolve("proxy", name)
-        if not getattr(kind, "features_only", False) and not getattr(kind, "learns", False):
-            found |= dict.fromkeys((name,) if hasattr(kind, "score") else kind().names, name)
-    return found
-
-
 def names_of(proxy: AnyProxy) -> tuple[str, ...]:
     """The proxy's columns."""
     return tuple(getattr(proxy, "names", ())) or (getattr(proxy, "name", ""),)

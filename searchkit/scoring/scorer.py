@@ -18,11 +18,9 @@ from searchkit.scoring.network import NOT_FINITE, NetworkScores, Scores, asked, 
 from searchkit.scoring.passes.inputs import Inputs
 from searchkit.scoring.pool import ScoringPool, read_workers
 from searchkit.scoring.protocols import Learner, NetworkProxy, Proxy, Setting
-from searchkit.scoring.registry import AnyProxy, made, names_of, registered_names
+from searchkit.scoring.registry import AnyProxy, made, names_of
 from searchkit.space import NetworkSpace, Space, keys
 from searchkit.types import Codes, Floats
-
-__all__ = ["Scorer", "registered_names"]
 
 OnScored = Callable[[Codes, Mapping[str, float]], None]
 

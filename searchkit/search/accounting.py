@@ -14,7 +14,7 @@ from searchkit.execution.outcome import Outcome
 from searchkit.problem.budget import Budget
 from searchkit.problem.objectives import Goals
 from searchkit.problem.trial import State, Trial
-from searchkit.storage.record import Record
+from searchkit.search.study import Study
 from searchkit.types import Codes
 
 FIRST = 3  # where so many candidates fail and none has succeeded, the fault is not theirs
@@ -41,15 +41,15 @@ class Ledger:
     """
 
     def __init__(
-        self, record: Record, goals: Goals, budget: Budget, costs: Costs | None, callbacks: Sequence[Callback]
+        self, study: Study, goals: Goals, budget: Budget, costs: Costs | None, callbacks: Sequence[Callback]
     ) -> None:
-        self._record, self._goals, self._budget = record, goals, budget
+        self._study, self._goals, self._budget = study, goals, budget
         self._costs, self._callbacks = costs, callbacks
-        self._before = max((trial.elapsed for trial in record.trials), default=0.0)
+        self._before = max((trial.elapsed for trial in study.trials), default=0.0)
         self._began = time.perf_counter()
         self._failures: list[Trial] = []
-        self.n_done = sum(trial.finished for trial in record.trials)
-        self.succeeded = any(trial.state in (State.SCORED, State.DROPPED) for trial in record.trials)
+        self.n_done = sum(trial.finished for trial in study.trials)
+        self.succeeded = any(trial.state in (State.SCORED, State.DROPPED) for trial in study.trials)
 
     def left(self, n_begun: int = 0) -> float:
         """Candidates that may still be begun, beside ``n_begun`` that are being evaluated; inf where time decides."""
@@ -66,8 +66,7 @@ class Ledger:
             return True
         start = time.perf_counter()
         try:
-            values, trial.methods = self._costs(trial.code)
-            trial.values |= values
+            self._study.measured(trial, *self._costs(trial.code))
         except DeviceGoneError:
             raise
         except Exception as error:
@@ -87,7 +86,6 @@ class Ledger:
 
     def evaluated(self, trial: Trial, outcome: Outcome) -> None:
         """Finish a trial with what its full evaluation brought."""
-        trial.values |= outcome.values
         self.finish(trial, State.FAILED if outcome.reason else State.SCORED, outcome)
 
     def finish(self, trial: Trial, state: State, outcome: Outcome) -> None:
@@ -96,13 +94,11 @@ class Ledger:
         Raises:
             SearchFailedError: the first candidates all failed.
         """
-        trial.state, trial.reason, trial.traceback = state, outcome.reason, outcome.traceback
-        trial.seconds, trial.elapsed = round(trial.seconds + outcome.seconds, 6), round(self._elapsed(), 3)
-        self._record.finish(trial)
+        self._study.finish(trial, state, outcome, self._elapsed())
         self.n_done += 1
         self.succeeded |= state is State.SCORED
         for callback in self._callbacks:
-            callback(trial, self._record.trials)
+            callback(trial, self._study.trials)
         if state is State.FAILED:
             self._failures.append(trial)
             if not self.succeeded and self._hopeless():
@@ -118,7 +114,7 @@ class Ledger:
         if n < enough or n >= QUICK:
             return n >= enough
         last = sorted(trial.number for trial in self._failures)[enough - 1]
-        return all(trial.finished for trial in self._record.trials[:last])
+        return all(trial.finished for trial in self._study.trials[:last])
 
     def _enough(self) -> int:
         """Failures without a success that end the search: up to a quarter of the budget where they cost nothing."""

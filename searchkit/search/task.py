@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from searchkit import plugins
 from searchkit.errors import ObjectiveError, SearchkitError, SpaceError
+from searchkit.execution.executors import Pool
 from searchkit.execution.outcome import Evaluate
 from searchkit.problem.objectives import Goals, read_bounds, read_objectives
 from searchkit.problem.problem import LISTABLE
@@ -20,48 +21,100 @@ from searchkit.storage.record import Record
 from searchkit.training.fidelity import Ladder
 from searchkit.types import Codes, Floats
 
+if TYPE_CHECKING:
+    from searchkit.data.data import Data
 
-@dataclass(frozen=True)
-class Task:
+OpenPool = Callable[[Evaluate], Pool]
+
+
+class Task(Protocol):
     """What is searched and how a candidate is evaluated: networks, or a function of the user's.
 
     Attributes:
+        evaluate: the evaluation of one candidate; runs on the executor.
+        needed: the values that it has to bring.
         identity: JSON values; a recorded study with other ones is another search.
         context: JSON values that a record keeps so that results can be shown and built without the call.
-        known: violations known before evaluation, ``(n, d) -> (n, c)``, or None.
-        counted: the costs that those are of, ``(n, d) -> {name: (n,)}``.
+        label: what of it stands in the name of a study.
+        costs: what is known of a candidate before it is evaluated; None: nothing.
         listable: see :class:`~searchkit.problem.problem.Problem`.
-        finish: called with the result once, at the end (scores the winners on the test part).
         ladder: cheap evaluations before the full one; ``evaluate`` takes the number of a rung as a third argument then.
-        verify: trains the best of a search without training.
         images: what proxies look at, where the task has data.
-        in_folder: ``(task, folder) -> task``, for a task that keeps files beside the record, such as trained networks.
-        folder: where it keeps them.
+        folder: where it keeps files beside the record, such as trained networks.
+        keeps_files: whether it does.
     """
 
     space: Space
     goals: Goals
     evaluate: Evaluate
-    costs: Costs | None
     needed: tuple[str, ...]
     identity: dict[str, Any]
     context: dict[str, Any]
     label: str
-    known: Callable[[Codes], Floats] | None = None
-    counted: Callable[[Codes], dict[str, Floats]] | None = None
-    listable: int = LISTABLE
-    callbacks: tuple[Callback, ...] = ()
-    finish: Callable[[Result, Record], None] | None = None
-    in_folder: Callable[[Task, Path], Task] | None = None
-    folder: Path | None = None
+    images: Data | None
+    costs: Costs | None
+    ladder: Ladder | None
+    folder: Path | None
+    listable: int
+
+    @property
+    def known(self) -> Callable[[Codes], Floats] | None:
+        """Violations known before evaluation, ``(n, d) -> (n, c)``; None where no bound is of that kind."""
+        return None
+
+    @property
+    def counted(self) -> Callable[[Codes], dict[str, Floats]] | None:
+        """The costs that those are of, ``(n, d) -> {name: (n,)}``."""
+        return None
+
+    @property
+    def callbacks(self) -> tuple[Callback, ...]:
+        """Called with every candidate that has ended."""
+        return ()
+
+    @property
+    def keeps_files(self) -> bool:
+        """See the class."""
+        return False
+
+    def in_folder(self, folder: Path) -> Task:
+        """The same task, which keeps its files there."""
+        return self
+
+    def verify(self, result: Result, record: Record, open_pool: OpenPool) -> None:
+        """Train the best of a search without training, where that is asked for."""
+        return
+
+    def finish(self, result: Result, record: Record) -> None:
+        """Called once, at the end of a search that has candidates: the winners are scored on the test part."""
+        return
+
+
+@dataclass(frozen=True)
+class FunctionTask(Task):
+    """A search over a function ``evaluate(choices) -> {objective: value}``."""
+
+    space: Space
+    goals: Goals
+    evaluate: Evaluate
+    context: dict[str, Any]
+    label: str
+    images: Data | None = None
+    identity: dict[str, Any] = field(default_factory=lambda: {"kind": "function"})
+    costs: Costs | None = None
     ladder: Ladder | None = None
-    verify: Any = None  # a Verification; torch is loaded by who makes one
-    images: Any = None  # Data
+    folder: Path | None = None
+    listable: int = LISTABLE
+
+    @property
+    def needed(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The objectives and what is bounded."""
+        return self.goals.metrics
 
 
 def function_task(
-    evaluate: Any, space: Any, objectives: Any, constraints: Any, data: Any = None, seed: int = 0
-) -> Task:
+    evaluate: Any, space: Any, objectives: Any, constraints: Any, data: Any = None, split_seed: int = 0
+) -> FunctionTask:
     """A search over ``evaluate(choices) -> {objective: value}``; see :func:`searchkit.run`.
 
     Args:
@@ -81,23 +134,20 @@ def function_task(
     wanted = read_objectives(objectives)
     goals = Goals(wanted, read_bounds(constraints, {o.name: o.direction for o in wanted}))
     label = getattr(evaluate, "__name__", type(evaluate).__name__).strip("<>")
-    return Task(
+    return FunctionTask(
         space=space,
         goals=goals,
         evaluate=_Function(evaluate, space),
-        costs=None,
-        needed=goals.metrics,
-        identity={"kind": "function"},
         context={"kind": "function", "function": fingerprint(evaluate)},
         label=label,
-        images=None if data is None else _images(data, seed),
+        images=None if data is None else _images(data, split_seed),
     )
 
 
-def _images(data: Any, seed: int) -> Any:
+def _images(data: Any, split_seed: int) -> Data:
     from searchkit.data.data import load_data
 
-    return load_data(data, seed=seed).without_test()
+    return load_data(data, seed=split_seed).without_test()
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,11 @@ from typing import Any
 from searchkit.execution.executors import Pool, as_they_finish
 from searchkit.problem.trial import State, Trial, front
 from searchkit.results.result import Result
-from searchkit.search.loop import candidate_seed
+from searchkit.search.loop import evaluation_seed
 from searchkit.storage.record import Record
-from searchkit.training.evaluator import Training, load_weights, weights_path
+from searchkit.training.evaluator import Training
 from searchkit.training.train import score
+from searchkit.training.weights import load_weights, weights_path
 
 Open = Callable[[Training], Pool]
 
@@ -40,7 +41,7 @@ class Verification:
         wanted = [trial for trial in best(result, self.n) if str(trial.number) not in found]
         workers = open_workers(self.training)
         try:
-            jobs = [(trial.code, candidate_seed(self.seed, trial.code)) for trial in wanted]
+            jobs = [(trial.code, evaluation_seed(self.seed, trial.code)) for trial in wanted]
             for i, outcome in as_they_finish(workers, jobs):
                 trial, outcomes = wanted[i], dict(outcome.values)
                 if not outcome.reason and self.test is not None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from searchkit.errors import SearchkitError, StudyMismatchError
 
-FORMAT = 1  # of the record; a newer one is refused, an older one is read
+FORMAT = 2  # of the record; a newer one is refused, an older one is read
 
 
 def compare_headers(name: str, found: dict[str, Any], wanted: dict[str, Any]) -> None:
@@ -19,7 +19,7 @@ def compare_headers(name: str, found: dict[str, Any], wanted: dict[str, Any]) ->
         StudyMismatchError: with the name of everything that differs, as recorded and as asked.
     """
     check_format(name, found)
-    recorded = found["search"]
+    recorded = upgraded(found)["search"]
     differing = [
         _difference(key, recorded.get(key), value)
         for key, value in wanted["search"].items()
@@ -30,6 +30,17 @@ def compare_headers(name: str, found: dict[str, Any], wanted: dict[str, Any]) ->
             f"study '{name}' holds another search; it differs in {'; '.join(differing)}. "
             "Give another name, or call it as it was begun"
         )
+
+
+def upgraded(header: dict[str, Any]) -> dict[str, Any]:
+    """A header as this version writes it.
+
+    In format 1 the data were split by the search's own seed.
+    """
+    if header.get("format", 0) >= 2:
+        return header
+    search = header["search"]
+    return header | {"search": {"split_seed": search.get("seed")} | search}
 
 
 def check_format(name: str, found: dict[str, Any]) -> None:

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import hashlib
-import math
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,24 +11,21 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.nn import functional
 
-from searchkit.costs import counts as costs
-from searchkit.costs.measure import measured
 from searchkit.costs.metrics import Metric
 from searchkit.data.data import Data, Split, split_rows
 from searchkit.data.loader import put_on_device
 from searchkit.errors import CandidateError, SpaceError
-from searchkit.scoring.scorer import Scorer
 from searchkit.space import NetworkSpace
 from searchkit.training.courses import Course, finish
 from searchkit.training.fidelity import Rung
 from searchkit.training.memory_estimate import candidate_training_bytes
 from searchkit.training.recipe import Recipe
 from searchkit.training.train import build_seeded, course
-from searchkit.types import Codes, Floats
+from searchkit.training.weights import save_weights, weights_path
+from searchkit.types import Codes
 
 
 @dataclass(frozen=True)
@@ -79,7 +73,7 @@ class Training:
             network, self.data, recipe=self.recipe, seed=seed, device=self.device, time_limit=self.limit
         )
         values = {name: trained.scores[name] for name in self.scored}
-        values |= {metric.name: _number(metric, network) for metric in self.metrics}
+        values |= {metric.name: metric_value(metric, network) for metric in self.metrics}
         if self.keep:
             save_weights(network, weights_path(self.folder, code))
         return values
@@ -110,127 +104,6 @@ class Training:
     def written(self, code: Codes) -> Path:
         """The file that the full training of a candidate leaves."""
         return weights_path(self.folder, code)
-
-
-@dataclass(frozen=True)
-class Scoring:
-    """Scores one candidate with proxies, then trains it where that is asked for; picklable.
-
-    Attributes:
-        scorer: of the proxies that are objectives or bounded.
-        then: the training, or None for a search without any.
-        exclusive: as of :class:`Training`.
-    """
-
-    exclusive: ClassVar[bool] = True
-
-    scorer: Scorer
-    then: Training | None = None
-
-    def __call__(self, code: Codes, seed: int, rung: int | None = None) -> dict[str, float]:
-        """``{proxy: score, ...}`` and what the training adds; a proxy that cannot score makes a failed candidate."""
-        return finish(self.course(code, seed, rung))
-
-    def course(self, code: Codes, seed: int, rung: int | None = None) -> Course[dict[str, float]]:
-        """The same in turns, of which the first scores."""
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            scores = self.scorer(code[None])[0]
-        values = dict(zip(self.scorer.names, scores.tolist(), strict=True))
-        for name, value in values.items():
-            if not math.isfinite(value):
-                told = next((str(w.message) for w in caught if f"'{name}'" in str(w.message)), "")
-                raise CandidateError(told or f"proxy '{name}' has no score for it")
-        return values | ((yield from self.then.course(code, seed, rung)) if self.then else {})
-
-    def memory(self, code: Codes, seed: int, rung: int | None = None) -> int:
-        """As of :meth:`Training.memory`; what proxies take and give back before is not counted."""
-        return self.then.memory(code, seed, rung) if self.then else 0
-
-    def prepare(self, code: Codes, seed: int, rung: int | None = None) -> None:
-        """As of :meth:`Training.prepare`."""
-        if self.then:
-            self.then.prepare(code, seed, rung)
-
-    def on(self, device: str) -> Scoring:
-        """The same with the training on another device; proxies stay where they are."""
-        return replace(self, then=self.then.on(device) if self.then else None)
-
-    @property
-    def device(self) -> str:
-        """That of the training; where there is none, of the proxies."""
-        return self.then.device if self.then else str(self.scorer.device)
-
-    def written(self, code: Codes) -> Path | None:
-        """As of :meth:`Training.written`."""
-        return self.then.written(code) if self.then else None
-
-
-@dataclass(frozen=True)
-class CostMeter:
-    """The costs of a candidate that need no training; runs in the driver, one candidate at a time.
-
-    Attributes:
-        metrics: those asked for; params and macs are always among the values.
-        device: whose latency, energy and memory are measured.
-    """
-
-    space: NetworkSpace
-    metrics: Mapping[str, Metric]
-    device: str
-
-    def __call__(self, code: Codes) -> tuple[dict[str, float], dict[str, str]]:
-        """``{name: value}`` and ``{name: method}``; what is timed comes with its relative spread."""
-        try:
-            return self._measured(code)
-        except SystemExit as error:  # of the user's build; an end of the candidate, not of the search
-            raise CandidateError(f"SystemExit: {error}") from error
-
-    def _measured(self, code: Codes) -> tuple[dict[str, float], dict[str, str]]:
-        methods: dict[str, str] = {}
-        values = {name: float(column[0]) for name, column in self._counted(code[None]).items()}
-        network: nn.Module | None = None
-        for name, metric in self.metrics.items():
-            if metric.stage != "measured":
-                continue
-            network = network or build_seeded(self.space, code, 0).eval()
-            if metric.function is not None:
-                values[name] = _number(metric, network)
-            else:
-                found, methods[name] = measured(name, network, self.space.input_shape, self.device)
-                values |= found
-        return values, methods
-
-    @property
-    def vectorised(self) -> bool:
-        """Whether many candidates are counted at once, by the space's own formula."""
-        return self.space.count is not None and "peak_memory" not in self.metrics
-
-    def counted(self, codes: Codes) -> dict[str, Floats]:
-        """``{name: (n,)}`` for what is counted exactly: params, macs, and peak_memory where it is asked for.
-
-        NaN where a candidate cannot be built: it says why, on record, when it is evaluated.
-        """
-        if self.vectorised:
-            return self._counted(codes)
-        rows = [self._counted_or_nan(code) for code in codes]
-        return {name: np.array([row[name] for row in rows], dtype=np.float64) for name in self._names}
-
-    def _counted_or_nan(self, code: Codes) -> dict[str, float]:
-        try:
-            return {name: float(column[0]) for name, column in self._counted(code[None]).items()}
-        except (Exception, SystemExit):
-            return dict.fromkeys(self._names, float("nan"))
-
-    @property
-    def _names(self) -> list[str]:
-        return ["params", "macs", *(["peak_memory"] if "peak_memory" in self.metrics else [])]
-
-    def _counted(self, codes: Codes) -> dict[str, Floats]:
-        columns = dict(costs.space_counts(self.space, codes))
-        if "peak_memory" in self.metrics:
-            columns["peak_memory"] = costs.space_peak_memory(self.space, codes)
-        return columns
 
 
 def at_rung(training: Training, rung: Rung, seed: int) -> Training:
@@ -302,31 +175,7 @@ def _resized(split: Split, side: int) -> Split:
     return Split(x.round().clamp(0, 255).to(torch.uint8) if split.x.dtype == torch.uint8 else x, split.y)
 
 
-def weights_path(folder: Path, code: Codes) -> Path:
-    """The file of a candidate's trained weights."""
-    digest = hashlib.blake2b(np.ascontiguousarray(code, np.int64).tobytes(), digest_size=8).hexdigest()
-    return folder / f"{digest}.safetensors"
-
-
-def save_weights(network: nn.Module, path: Path) -> None:
-    """Write a network's state; a reader never sees half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    save_file(own_state(network), partial)
-    partial.replace(path)
-
-
-def own_state(network: nn.Module) -> dict[str, torch.Tensor]:
-    """A network's state with memory of its own for each entry, as safetensors wants it; tied weights share theirs."""
-    return {name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in network.state_dict().items()}
-
-
-def load_weights(network: nn.Module, path: Path) -> None:
-    """Load what :func:`save_weights` wrote."""
-    network.load_state_dict(load_file(path))
-
-
-def _number(metric: Metric, network: nn.Module) -> float:
+def metric_value(metric: Metric, network: nn.Module) -> float:
     assert metric.function is not None
     try:
         return float(metric.function(network))

@@ -77,9 +77,9 @@ class Ladder:
         """Whether a trial has a result at rung i."""
         return self._name(self.trained[0], i) in trial.values
 
-    def score(self, trial: Trial, i: int) -> float:
-        """The first trained metric at rung i."""
-        return trial.values[self._name(self.trained[0], i)]
+    def score(self, values: Mapping[str, float], i: int) -> float:
+        """The first trained metric at rung i, from values that are named for it (:meth:`named`)."""
+        return values[self._name(self.trained[0], i)]
 
     def dropped(self, batch: Sequence[Trial], trials: Sequence[Trial], i: int, goals: Goals) -> dict[int, str]:
         """``{number: reason}`` of the batch's trials that are not promoted from rung i.

@@ -344,7 +344,7 @@ def test_a_device_lost_while_costs_are_measured_ends_the_search_too(monkeypatch:
         with device_errors(CARD):
             raise RuntimeError(LOST)
 
-    monkeypatch.setattr("searchkit.training.evaluator.measured", lost)
+    monkeypatch.setattr("searchkit.search.evaluations.measured", lost)
     with pytest.raises(DeviceGoneError, match="the record is intact, and the same call continues"):
         searchkit.run("random", space=CELLS, objectives=("latency_ms", "params"), storage="memory", device="cpu")
 

@@ -60,7 +60,7 @@ def _details(facts: Facts, data: dict[str, Any]) -> str:
 
 def _made_with(facts: Facts) -> list[tuple[str, str]]:
     """Of the search where its record says so, and of the process that writes the page."""
-    from searchkit import __version__
+    from searchkit.version import __version__
 
     recorded = facts.context.get("version")
     rows = [("searched with", text(f"searchkit {recorded}"))] if recorded else []

@@ -12,6 +12,7 @@ from searchkit.proxy_layer.aggregation import Reference, log_rank, shared_votes
 from searchkit.proxy_layer.setup import read_proxies
 from searchkit.scoring.pool import read_workers
 from searchkit.scoring.scorer import Scorer
+from searchkit.search.network_setup import space_and_data
 from searchkit.space import NetworkSpace, Space
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ def score(
     data: Any = None,
     device: str = "auto",
     seed: int = 0,
+    split_seed: int = 0,
     workers: int | None = None,
 ) -> pd.DataFrame:
     """Score candidates with proxies; nothing is trained and nothing recorded.
@@ -39,6 +41,7 @@ def score(
         data: whose images the proxies look at; scikit-learn's digits for networks where not given.
         device: where networks are scored.
         seed: of random candidates, weights and noise.
+        split_seed: of the split of the data.
         workers: processes that score networks at the same time, with the same scores; here where not given. They take
             seconds to begin, and do so where there is more to score than that.
 
@@ -52,12 +55,10 @@ def score(
     """
     import pandas as pd
 
-    from searchkit.search.network_task import space_and_data
-
     read_workers(workers)
     chosen, images = space, None
     if not isinstance(space, Space) or isinstance(space, NetworkSpace):
-        chosen, loaded = space_and_data(space, data, seed)
+        chosen, loaded = space_and_data(space, data, split_seed)
         images = loaded.without_test()
     with Scorer(chosen, read_proxies(proxies), images, device=device, seed=seed, workers=workers) as scorer:
         if not scorer.names:

@@ -1,0 +1,88 @@
+"""Single arguments of :func:`searchkit.run`, checked; and those that belong together, as one value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from searchkit.errors import SearchkitError
+
+
+@dataclass(frozen=True)
+class Training:
+    """How candidates are trained, as one value: ``run(training=Training(epochs=10))``; see :func:`searchkit.run`."""
+
+    epochs: int | None = None
+    ladder: Any = None
+    time_limit: float | None = None
+
+
+@dataclass(frozen=True)
+class Proxies:
+    """Proxies and how they are used, as one value: ``run(proxies=Proxies("default", screen=32))``.
+
+    See :func:`searchkit.run`.
+    """
+
+    names: Any = ()
+    screen: int | None = None
+    earlier: Any = None
+
+
+def grouped_training(training: Any, epochs: Any, ladder: Any, time_limit: Any) -> tuple[Any, Any, Any]:
+    """Epochs, ladder and time limit, from the group or by themselves; see :func:`once`."""
+    if training is None:
+        return epochs, ladder, time_limit
+    if not isinstance(training, Training):
+        raise SearchkitError(f"training is a searchkit.Training(epochs=, ladder=, time_limit=), not {training!r}")
+    return (
+        once("epochs", epochs, training.epochs, "training=Training(...)"),
+        once("ladder", ladder, training.ladder, "training=Training(...)"),
+        once("time_limit", time_limit, training.time_limit, "training=Training(...)"),
+    )
+
+
+def grouped_proxies(proxies: Any, screen: Any, earlier: Any) -> tuple[Any, Any, Any]:
+    """Proxies, screen and earlier studies, from the group or by themselves; see :func:`once`."""
+    if not isinstance(proxies, Proxies):
+        return proxies, screen, earlier
+    return (
+        proxies.names,
+        once("screen", screen, proxies.screen, "proxies=Proxies(...)"),
+        once("earlier", earlier, proxies.earlier, "proxies=Proxies(...)"),
+    )
+
+
+def once(name: str, flat: Any, grouped: Any, group: str) -> Any:
+    """An argument that may be given by itself or in a group.
+
+    Raises:
+        SearchkitError: it was given in both places.
+    """
+    if flat is not None and grouped is not None:
+        raise SearchkitError(f"{name} was given twice, as {name}= and in {group}: leave one of them out")
+    return flat if grouped is None else grouped
+
+
+def whole(name: str, value: Any, least: int) -> int | None:
+    """A whole number of at least ``least``, or None where none is given; a seed has to be given.
+
+    Raises:
+        SearchkitError: it is something else.
+    """
+    seeds = name in ("seed", "split_seed")
+    if value is None and not seeds:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not least <= value < 2**32:
+        allowed = f"from {least} to {2**32 - 1:,}" if seeds else f"of at least {least}"
+        raise SearchkitError(f"{name} must be a whole number {allowed}, not {value!r}")
+    return int(value)
+
+
+def check_seconds(time_limit: Any) -> None:
+    """Refuse a time limit that is no number of seconds above 0."""
+    number = isinstance(time_limit, int | float | np.number) and not isinstance(time_limit, bool)
+    if time_limit is not None and not (number and time_limit > 0):
+        raise SearchkitError(f"time_limit must be a number of seconds above 0, not {time_limit!r}")

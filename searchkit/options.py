@@ -1,0 +1,290 @@
+"""What a user asks of :func:`searchkit.run`, read and checked before any work, and what identifies it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from searchkit import plugins
+from searchkit.errors import SearchkitError
+from searchkit.execution.executors import check_executor, is_elsewhere
+from searchkit.option_values import Training, check_seconds, grouped_proxies, grouped_training, whole
+from searchkit.problem.budget import Budget, read_budget
+from searchkit.problem.initial_design import read_start
+from searchkit.problem.objectives import check_constraints
+from searchkit.problem.problem import Problem, Strategy
+from searchkit.proxy_layer.setup import name_of, read_proxies
+from searchkit.proxy_layer.transfer import Earlier, read_earlier
+from searchkit.runtime.fingerprint import fingerprint
+from searchkit.search.accounting import Callback
+from searchkit.search.callbacks import read_callbacks
+from searchkit.search.task import Task, function_task
+from searchkit.storage.header import FORMAT, plain
+from searchkit.storage.paths import check_name, check_storage, networks_folder
+from searchkit.types import Codes
+from searchkit.version import __version__
+
+SCREEN = 16  # candidates scored by proxies for each one that is evaluated
+DIGEST_BYTES = 3  # of the automatic name of a study
+
+
+@dataclass(frozen=True)
+class Options:
+    """A call of :func:`searchkit.run`, checked.
+
+    Attributes:
+        factory: makes the strategy; ``strategy`` is what was given.
+        task: what is searched, and how a candidate is evaluated.
+        start: ``(s, d)`` candidates that are evaluated first.
+        proxies: names and objects; those that learned from earlier studies are the last.
+        device: as given; ``here`` is that of this process.
+        given_name: of the study; ``name`` is that or one that is made from the call.
+    """
+
+    strategy: Any
+    factory: Callable[[Problem], Strategy]
+    task: Task
+    start: Codes
+    proxies: tuple[Any, ...]
+    screen: int
+    verify: int
+    budget: Budget
+    batch: int | None
+    seed: int
+    split_seed: int
+    device: str
+    here: str
+    executor: Any
+    workers: int | None
+    storage: Any
+    given_name: str | None
+    epochs: int | None
+    time_limit: float | None
+    callbacks: Sequence[Callback]
+    progress: bool | None
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether the record ends with the process."""
+        return isinstance(self.storage, str) and self.storage == "memory"
+
+    @property
+    def networks(self) -> bool:
+        """Whether candidates are networks that are trained here, not values of a function."""
+        return bool(self.task.context["kind"] == "networks")
+
+    @property
+    def strategy_name(self) -> str:
+        """What tables and study names call the strategy."""
+        if isinstance(self.strategy, str):
+            return self.strategy
+        inner = getattr(self.strategy, "func", self.strategy)  # functools.partial
+        return str(getattr(inner, "__name__", type(inner).__name__)).lower()
+
+    @cached_property
+    def parts(self) -> dict[str, Any]:
+        """All that decides how the search goes, as JSON values by the argument that says it.
+
+        The budget, the executor and the device are not among them: a study may be continued with others.
+        """
+        task = self.task
+        parts: dict[str, Any] = {
+            "task": task.identity,
+            "function": task.context.get("function"),
+            "objectives": [(o.name, o.direction) for o in task.goals.objectives],
+            "constraints": [str(bound) for bound in task.goals.bounds],
+            "space": task.space.describe(),
+            "seed": self.seed,
+            "strategy": self.strategy if isinstance(self.strategy, str) else fingerprint(self.strategy),
+            "start": self.start.tolist(),
+            "batch": self.batch,
+            "time_limit": self.time_limit,
+            "verify": self.verify,
+        }
+        if self.proxies:
+            parts |= {"proxies": [_identity(proxy) for proxy in self.proxies], "screen": self.screen}
+        return parts
+
+    @cached_property
+    def name(self) -> str:
+        """Of the study: the same call gets the same again, and a call that differs in anything that counts another."""
+        if self.given_name is not None:
+            return self.given_name
+        said = json.dumps(plain(self.parts), sort_keys=True).encode()
+        digest = hashlib.blake2b(said, digest_size=DIGEST_BYTES).hexdigest()
+        return f"{self.task.space.name}-{self.task.label}-{self.strategy_name}-{digest}"
+
+    @property
+    def folder(self) -> Path | None:
+        """Where files of the study are kept beside its record."""
+        # absolute, since workers may stand in another folder
+        return None if self.in_memory else networks_folder(self.storage, self.name).absolute()
+
+    def problem(self) -> Problem:
+        """What a strategy is told of the search."""
+        return Problem(
+            self.task.space,
+            len(self.task.goals.objectives),
+            len(self.task.goals.bounds),
+            budget=self.budget.evaluations,
+            known=self.task.known,
+            listable=self.task.listable,
+            proxies=bool(self.proxies),
+        )
+
+    def batch_size(self, strategy: Strategy, workers: int) -> int | None:
+        """Candidates asked for at once; None: each as a worker frees."""
+        if self.batch or workers > 1:
+            return self.batch
+        own = 1 if self.networks else int(getattr(strategy, "batch", 1))
+        if self.proxies and self.budget.evaluations:  # the proxy layer learns after every batch
+            own = min(own, max(1, self.budget.evaluations // 10))
+        return own
+
+    def header(self, strategy: Strategy) -> dict[str, Any]:
+        """What the record keeps of the search: to compare, and to show it or go on without the call."""
+        task, goals, by_name = self.task, self.task.goals, isinstance(self.strategy, str)
+        search = task.identity | {
+            "objectives": {objective.name: objective.direction for objective in goals.objectives},
+            "constraints": [str(bound) for bound in goals.bounds],
+            "space": task.space.describe(),
+            "seed": self.seed,
+        }
+        if self.proxies:
+            search["proxies"] = [name_of(proxy) for proxy in self.proxies]
+        context = task.context | {
+            "strategy": self.strategy if by_name else None,
+            "chosen": chosen_by(strategy) or self.strategy_name,
+            "strategy_function": None if by_name else fingerprint(self.strategy),
+            "seed": self.seed,
+            "budget": {"evaluations": self.budget.evaluations, "seconds": self.budget.seconds},
+            "bounds": {b.name: [None if math.isinf(end) else end for end in (b.low, b.high)] for b in goals.bounds},
+            "call": self._call(),
+            "objects": [name_of(proxy) for proxy in self.proxies if not isinstance(proxy, str | Earlier)],
+            "earlier": [proxy.study for proxy in self.proxies if isinstance(proxy, Earlier)],
+            "parts": {key: fingerprint(json.dumps(plain(part))) for key, part in self.parts.items()},
+        }
+        header: dict[str, Any] = plain({"format": FORMAT, "version": __version__, "search": search, "context": context})
+        return header
+
+    def _call(self) -> dict[str, Any]:
+        """Arguments that the search can be run with again, where they are JSON values."""
+        call: dict[str, Any] = {
+            "batch": self.batch,
+            "device": self.device,
+            "epochs": self.epochs,
+            "time_limit": self.time_limit,
+            "split_seed": self.split_seed,
+        }
+        if self.proxies:
+            call |= {"proxies": [p for p in self.proxies if isinstance(p, str)], "screen": self.screen}
+        if self.verify:
+            call |= {"verify": self.verify}
+        if self.task.ladder is not None:
+            call |= {"ladder": [rung.given for rung in self.task.ladder.rungs]}
+        if len(self.start):
+            call |= {"start": self.start.tolist()}
+        return call
+
+
+def read_options(
+    strategy: Any,
+    *,
+    space: Any,
+    data: Any,
+    objectives: Any,
+    constraints: Any,
+    proxies: Any,
+    training: Training | None,
+    start: Any,
+    earlier: Any,
+    screen: Any,
+    verify: Any,
+    budget: Any,
+    batch: Any,
+    evaluate: Any,
+    device: str,
+    executor: Any,
+    workers: Any,
+    storage: Any,
+    name: Any,
+    seed: Any,
+    split_seed: Any,
+    epochs: Any,
+    ladder: Any,
+    time_limit: Any,
+    callbacks: Sequence[Callback],
+    progress: bool | None,
+) -> Options:
+    """The arguments of :func:`searchkit.run`, which says what each means.
+
+    Raises:
+        SearchkitError: one of its kinds; it says what was given, and what is allowed.
+    """
+    factory = plugins.strategy_factory(strategy)
+    limits = read_budget(budget)
+    epochs, ladder, time_limit = grouped_training(training, epochs, ladder, time_limit)
+    proxies, screen, earlier = grouped_proxies(proxies, screen, earlier)
+    batch, epochs = whole("batch", batch, 1), whole("epochs", epochs, 1)
+    seed, split_seed = whole("seed", seed, 0) or 0, whole("split_seed", split_seed, 0) or 0
+    check_seconds(time_limit)
+    watchers = read_callbacks(callbacks)
+    check_storage(storage)
+    check_executor(executor)
+    workers = whole("workers", workers, 1)
+    check_constraints(constraints)
+    if name is not None:
+        check_name(name)
+    signals = read_proxies(proxies)
+    screen, verify = whole("screen", screen, 1) or SCREEN, whole("verify", verify, 1) or 0
+    task: Task
+    if evaluate is not None:
+        looked_at = {} if signals else {"data": data, "device": None if device == "auto" else device}
+        refused = {"training": training, "epochs": epochs, "verify": verify or None, "ladder": ladder}
+        _refuse_network_arguments(**looked_at, **refused)
+        task, here = function_task(evaluate, space, objectives, constraints, data, split_seed), device
+    else:
+        from searchkit.runtime.devices import devices_of
+        from searchkit.search.network_setup import network_task
+
+        here, there = devices_of(device, is_elsewhere(executor))
+        task = network_task(
+            space, data, objectives, constraints, here, there, seed, split_seed, epochs, time_limit, verify, ladder
+        )
+    first = read_start(start, task.space)
+    counted = task.counted(task.space.sample(1, np.random.default_rng(0))) if task.counted else ()
+    learned = read_earlier(earlier, task.space, task.goals, counted)
+    return Options(
+        strategy, factory, task, first, (*signals, *learned), screen, verify, limits, batch, seed, split_seed, device,
+        here, executor, workers, storage, name, epochs, time_limit, watchers, progress,
+    )  # fmt: skip
+
+
+def chosen_by(strategy: Strategy) -> str:
+    """What a strategy that picks another one has picked, and why; empty of all others."""
+    why = getattr(strategy, "why", "")
+    return f"{getattr(strategy, 'choice', '')}: {why}" if why else ""
+
+
+def _identity(proxy: Any) -> Any:
+    """What tells proxies apart: a name, an earlier study with what it holds, an object with its settings."""
+    if isinstance(proxy, str):
+        return proxy
+    return [name_of(proxy), proxy.learned_from if isinstance(proxy, Earlier) else fingerprint(proxy)]
+
+
+def _refuse_network_arguments(**given: Any) -> None:
+    named = [name for name, value in given.items() if value is not None]
+    if named:
+        raise SearchkitError(
+            f"{' and '.join(named)} say how networks are trained, but evaluate= was given, which does all the work: "
+            "leave one of them out"
+        )

@@ -1,0 +1,145 @@
+"""What a search over networks does with a candidate: its costs, here; its proxies and its training, on the executor."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from torch import nn
+
+from searchkit.costs.counts import space_counts, space_peak_memory
+from searchkit.costs.measure import measured
+from searchkit.costs.metrics import Metric
+from searchkit.errors import CandidateError
+from searchkit.scoring.scorer import Scorer
+from searchkit.space import NetworkSpace
+from searchkit.training.courses import Course, finish
+from searchkit.training.evaluator import Training, metric_value
+from searchkit.training.train import build_seeded
+from searchkit.types import Codes, Floats
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """Scores one candidate with proxies, then trains it where that is asked for; picklable.
+
+    Attributes:
+        scorer: of the proxies that are objectives or bounded.
+        then: the training, or None for a search without any.
+        exclusive: as of :class:`Training`.
+    """
+
+    exclusive: ClassVar[bool] = True
+
+    scorer: Scorer
+    then: Training | None = None
+
+    def __call__(self, code: Codes, seed: int, rung: int | None = None) -> dict[str, float]:
+        """``{proxy: score, ...}`` and what the training adds; a proxy that cannot score makes a failed candidate."""
+        return finish(self.course(code, seed, rung))
+
+    def course(self, code: Codes, seed: int, rung: int | None = None) -> Course[dict[str, float]]:
+        """The same in turns, of which the first scores."""
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            scores = self.scorer(code[None])[0]
+        values = dict(zip(self.scorer.names, scores.tolist(), strict=True))
+        for name, value in values.items():
+            if not math.isfinite(value):
+                told = next((str(w.message) for w in caught if f"'{name}'" in str(w.message)), "")
+                raise CandidateError(told or f"proxy '{name}' has no score for it")
+        return values | ((yield from self.then.course(code, seed, rung)) if self.then else {})
+
+    def memory(self, code: Codes, seed: int, rung: int | None = None) -> int:
+        """As of :meth:`Training.memory`; what proxies take and give back before is not counted."""
+        return self.then.memory(code, seed, rung) if self.then else 0
+
+    def prepare(self, code: Codes, seed: int, rung: int | None = None) -> None:
+        """As of :meth:`Training.prepare`."""
+        if self.then:
+            self.then.prepare(code, seed, rung)
+
+    def on(self, device: str) -> Scoring:
+        """The same with the training on another device; proxies stay where they are."""
+        return replace(self, then=self.then.on(device) if self.then else None)
+
+    @property
+    def device(self) -> str:
+        """That of the training; where there is none, of the proxies."""
+        return self.then.device if self.then else str(self.scorer.device)
+
+    def written(self, code: Codes) -> Path | None:
+        """As of :meth:`Training.written`."""
+        return self.then.written(code) if self.then else None
+
+
+@dataclass(frozen=True)
+class CostMeter:
+    """The costs of a candidate that need no training; runs in the driver, one candidate at a time.
+
+    Attributes:
+        metrics: those asked for; params and macs are always among the values.
+        device: whose latency, energy and memory are measured.
+    """
+
+    space: NetworkSpace
+    metrics: Mapping[str, Metric]
+    device: str
+
+    def __call__(self, code: Codes) -> tuple[dict[str, float], dict[str, str]]:
+        """``{name: value}`` and ``{name: method}``; what is timed comes with its relative spread."""
+        try:
+            return self._measured(code)
+        except SystemExit as error:  # of the user's build; an end of the candidate, not of the search
+            raise CandidateError(f"SystemExit: {error}") from error
+
+    def _measured(self, code: Codes) -> tuple[dict[str, float], dict[str, str]]:
+        methods: dict[str, str] = {}
+        values = {name: float(column[0]) for name, column in self._counted(code[None]).items()}
+        network: nn.Module | None = None
+        for name, metric in self.metrics.items():
+            if metric.stage != "measured":
+                continue
+            network = network or build_seeded(self.space, code, 0).eval()
+            if metric.function is not None:
+                values[name] = metric_value(metric, network)
+            else:
+                found, methods[name] = measured(name, network, self.space.input_shape, self.device)
+                values |= found
+        return values, methods
+
+    @property
+    def vectorised(self) -> bool:
+        """Whether many candidates are counted at once, by the space's own formula."""
+        return self.space.count is not None and "peak_memory" not in self.metrics
+
+    def counted(self, codes: Codes) -> dict[str, Floats]:
+        """``{name: (n,)}`` for what is counted exactly: params, macs, and peak_memory where it is asked for.
+
+        NaN where a candidate cannot be built: it says why, on record, when it is evaluated.
+        """
+        if self.vectorised:
+            return self._counted(codes)
+        rows = [self._counted_or_nan(code) for code in codes]
+        return {name: np.array([row[name] for row in rows], dtype=np.float64) for name in self._names}
+
+    def _counted_or_nan(self, code: Codes) -> dict[str, float]:
+        try:
+            return {name: float(column[0]) for name, column in self._counted(code[None]).items()}
+        except (Exception, SystemExit):
+            return dict.fromkeys(self._names, float("nan"))
+
+    @property
+    def _names(self) -> list[str]:
+        return ["params", "macs", *(["peak_memory"] if "peak_memory" in self.metrics else [])]
+
+    def _counted(self, codes: Codes) -> dict[str, Floats]:
+        columns = dict(space_counts(self.space, codes))
+        if "peak_memory" in self.metrics:
+            columns["peak_memory"] = space_peak_memory(self.space, codes)
+        return columns

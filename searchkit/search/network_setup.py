@@ -1,0 +1,211 @@
+"""From what a user says of a search over networks to its task: space, data, metrics and training put together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from searchkit import plugins
+from searchkit.costs.measure import check_measurable
+from searchkit.costs.metrics import SCORES, Metric, read_metrics, task_of, trained_scores
+from searchkit.data.data import Data, load_data
+from searchkit.data.images import is_npz
+from searchkit.errors import DataError, SearchkitError, SpaceError
+from searchkit.execution.outcome import Evaluate
+from searchkit.problem.objectives import Goals, read_bounds, read_objectives
+from searchkit.runtime.fingerprint import fingerprint
+from searchkit.scoring.scorer import Scorer
+from searchkit.search.evaluations import Scoring
+from searchkit.search.network_task import NetworkTask, no_training
+from searchkit.search.verification import Verification
+from searchkit.space import NetworkSpace, Space
+from searchkit.training.evaluator import Training, at_rung
+from searchkit.training.fidelity import Ladder, Rung, check_cheaper, read_ladder
+from searchkit.training.recipe import recipe_for
+
+DEFAULT_SPACE = ("nas-bench-201", {"width": [4, 6, 8, 12], "cells": 1})
+TABLE_SPACE = "tabular"  # where the data are a table and no space is given
+
+
+def network_task(
+    space: Any,
+    data: Any,
+    objectives: Any,
+    constraints: Any,
+    where: str,
+    there: str,
+    seed: int,
+    split_seed: int,
+    epochs: int | None,
+    time_limit: float | None,
+    verify: int = 0,
+    ladder: Any = None,
+) -> NetworkTask:
+    """Everything about a search over networks but where it is kept; see :func:`searchkit.run`.
+
+    Args:
+        where, there: the device of this process and that of the trainings, see
+            :func:`searchkit.runtime.devices.devices_of`.
+    """
+    space = None if space is None else read_space(space)
+    if objectives is None:
+        task = task_of(_names(constraints)) or (data.task if isinstance(data, Data) else "classification")
+        objectives = (SCORES[task][0], "params")
+    metrics, directions = read_metrics(objectives, constraints)
+    check_measurable(metrics, where, there)
+    goals = _goals(metrics, directions, constraints)
+    space, loaded = space_and_data(space, data, split_seed, task_of(metrics))
+    recipe = recipe_for(loaded.kind, len(loaded.train), epochs)
+    rungs = read_ladder(ladder, recipe.epochs)
+    _check_rungs(rungs, recipe.epochs, loaded)
+    own = tuple(m for m in metrics.values() if m.stage == "trained" and m.function is not None)
+    scored = trained_scores(metrics, loaded.task)
+    trained = [name for name, metric in metrics.items() if metric.stage == "trained"]
+    _check_trained(trained, goals, loaded, verify, rungs)
+    training = Training(space, loaded.without_test(), recipe, there, own, Path(), time_limit, scored=scored)
+    training = replace(training, rungs=tuple(at_rung(training, rung, split_seed) for rung in rungs))
+    signals = tuple(name for name, metric in metrics.items() if metric.stage == "scored")
+    evaluate: Evaluate = training if trained else no_training
+    if signals:
+        evaluate = Scoring(_scorer(signals, space, loaded.without_test(), where, seed), training if trained else None)
+    from_training = (*scored, *(metric.name for metric in own))
+    return NetworkTask(
+        space=space,
+        goals=goals,
+        data=loaded,
+        training=training,
+        trains=bool(trained),
+        metrics=metrics,
+        needed=(*signals, *(from_training if trained else ())),
+        device=where,
+        split_seed=None if isinstance(data, Data) else split_seed,
+        evaluate=evaluate,
+        context=_context(space, data, loaded, metrics, there, [rung.label for rung in rungs]),
+        ladder=Ladder(rungs, from_training) if rungs else None,
+        verification=Verification(verify, training, loaded if len(loaded.test) else None, seed, where)
+        if verify
+        else None,
+    )
+
+
+def _goals(metrics: dict[str, Metric], directions: dict[str, Any], constraints: Any) -> Goals:
+    named = {getattr(key, "name", key): limit for key, limit in (constraints or {}).items()}
+    return Goals(read_objectives(directions), read_bounds(named, {m.name: m.direction for m in metrics.values()}))
+
+
+def _check_trained(trained: Sequence[str], goals: Goals, data: Data, verify: int, rungs: Sequence[Rung]) -> None:
+    """Refuse to verify a search that trains, and a ladder for one that does not."""
+    if verify and trained:
+        raise SearchkitError(
+            "verify trains the best of a search without training, such as objectives=('eproxy', 'params'); "
+            f"this one trains every candidate for {', '.join(trained)}"
+        )
+    if verify and data.task == "regression":
+        raise SearchkitError(
+            "verify trains classifiers, and these data are loaded for regression: search with objectives=('r2', ...)"
+        )
+    if rungs and not trained:
+        raise SearchkitError(
+            "ladder trains candidates cheaply before it trains them in full, but this search trains none: its "
+            f"objectives and bounds are {', '.join(goals.metrics)}"
+        )
+
+
+def _context(
+    space: NetworkSpace, given: Any, data: Data, metrics: dict[str, Metric], device: str, rungs: list[str]
+) -> dict[str, Any]:
+    """What a record keeps to show the search and build its networks; see :class:`Task`."""
+    described: dict[str, Any] = {
+        "name": data.name,
+        "source": str(Path(given).absolute()) if isinstance(given, str | Path) and is_npz(given) else None,
+        "classes": list(data.classes),
+        "mean": list(data.mean),
+        "std": list(data.std),
+    }
+    if data.target is not None:
+        described["target"] = list(data.target)
+    return {
+        "kind": "networks",
+        "function": fingerprint(space._build, space._canonical, [metric.function for metric in metrics.values()]),
+        "data": described,
+        "device": device,
+        "rungs": rungs,
+        "units": {metric.name: metric.unit for metric in metrics.values() if metric.unit},
+    }
+
+
+def _scorer(signals: Sequence[str], space: NetworkSpace, data: Data, device: str, seed: int) -> Scorer:
+    """Of the proxies that give some signals."""
+    registered = plugins.signals()
+    return Scorer(space, list(dict.fromkeys(registered[name] for name in signals)), data, device=device, seed=seed)
+
+
+def _names(constraints: Any) -> list[str]:
+    return [str(getattr(key, "name", key)) for key in constraints or {}]
+
+
+def _check_rungs(rungs: Sequence[Rung], epochs: int, data: Data) -> None:
+    if data.kind == "images":
+        check_cheaper(rungs, epochs, min(data.input_shape[1:]))
+        return
+    if any(rung.resolution is not None for rung in rungs):
+        raise SearchkitError(
+            f"a rung of the ladder sets resolution, but data '{data.name}' are a table and no images; a rung sets "
+            "epochs, width or data there"
+        )
+    check_cheaper(rungs, epochs, 1)
+
+
+def space_and_data(space: Any, data: Any, seed: int, task: str | None = None) -> tuple[NetworkSpace, Data]:
+    """The space that a user means, made for the data that go with it.
+
+    Args:
+        space: as for :func:`read_space`; where not given, one for the kind of examples that the data hold.
+        data: see :func:`searchkit.load_data`; read as a table where the space is one for tables.
+        task: "regression" or "classification" of data that are not loaded yet, where it is known.
+
+    Raises:
+        SearchkitError: either cannot be used, or they do not go together.
+    """
+    chosen = None if space is None else read_space(space)
+    for_tables = chosen is not None and len(chosen.input_shape) == 1
+    if isinstance(data, Data):
+        loaded = data
+    else:
+        loaded = load_data(data, seed=seed, kind="table" if for_tables else None, task=task)  # type: ignore[arg-type]
+    if chosen is None:
+        chosen = read_space(TABLE_SPACE if loaded.kind == "table" else None)
+    elif for_tables != (loaded.kind == "table"):
+        shape = loaded.input_shape
+        raise DataError(
+            f"space '{chosen.name}' takes {'rows of features' if for_tables else 'images'}, and an example of data "
+            f"'{loaded.name}' has shape {shape}: "
+            + (
+                "load them with load_data(..., kind='table')"
+                if for_tables
+                else f"take space='{TABLE_SPACE}', or say NetworkSpace(..., input_shape={shape}) of a space of your own"
+            )
+        )
+    return chosen.for_data(loaded.input_shape, loaded.n_classes), loaded
+
+
+def read_space(space: Any) -> NetworkSpace:
+    """The network space that a user means: None (the default one), a name, or itself.
+
+    Raises:
+        SpaceError: it builds no networks, or is no space.
+    """
+    if space is None:
+        name, options = DEFAULT_SPACE
+        return plugins.load_space(name, **options)
+    if isinstance(space, str):
+        return plugins.load_space(space)
+    if isinstance(space, NetworkSpace):
+        return space
+    if isinstance(space, Space):
+        raise SpaceError(
+            f"space '{space.name}' builds no networks: give a NetworkSpace, or evaluate= to search it as a black box"
+        )
+    raise SpaceError(f"space is a name ({', '.join(plugins.names('space'))}) or a NetworkSpace, not {space!r}")

@@ -1,0 +1,115 @@
+"""The study that a search writes: its record and its trials, which nothing else changes."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from searchkit.execution.outcome import Outcome
+from searchkit.problem.trial import State, Trial
+from searchkit.storage.record import Record
+from searchkit.types import Codes
+
+log = logging.getLogger("searchkit")
+
+
+class Study:
+    """Owns the record of a search and its trials: every change of a trial is a method here, and is recorded by it.
+
+    Args:
+        record: holds what was done already and takes what is done now.
+    """
+
+    def __init__(self, record: Record) -> None:
+        self._record = record
+
+    @property
+    def trials(self) -> list[Trial]:
+        """Every candidate, in the order of asking."""
+        return self._record.trials
+
+    def ask(self, codes: Codes, batch: int, begun: Sequence[Trial] = ()) -> list[Trial]:
+        """Record new candidates of a batch, and return the whole batch.
+
+        Args:
+            codes: ``(n, d)``.
+            batch: its number.
+            begun: trials of it that are on record already; a process that was killed wrote only these.
+        """
+        total, first = len(begun) + len(codes), len(self.trials)
+        new = [Trial(first + i, batch, total, code) for i, code in enumerate(codes)]
+        for trial in begun:
+            trial.batch_size = total
+        if new:
+            self._record.ask(new)
+        return [*begun, *new]
+
+    def measured(self, trial: Trial, values: Mapping[str, float], methods: Mapping[str, str]) -> None:
+        """Take the costs of a candidate; they are written with its outcome."""
+        trial.values |= values
+        trial.methods = dict(methods)
+
+    def spent(self, trial: Trial, seconds: float) -> None:
+        """Add the time of an evaluation that has to be repeated."""
+        trial.seconds += seconds
+
+    def reached(self, trial: Trial, rung: int, values: Mapping[str, float], score: float, seconds: float) -> None:
+        """Record what a rung of the ladder brought.
+
+        Args:
+            values: named for the rung.
+            score: by which the candidate is compared there.
+        """
+        trial.values |= values
+        trial.seconds += seconds
+        self._record.reach(trial, rung, score)
+
+    def finish(self, trial: Trial, state: State, outcome: Outcome, elapsed: float) -> None:
+        """Record how a candidate ended.
+
+        Args:
+            elapsed: seconds that the study has taken so far.
+        """
+        trial.values |= outcome.values
+        trial.state, trial.reason, trial.traceback = state, outcome.reason, outcome.traceback
+        trial.seconds, trial.elapsed = round(trial.seconds + outcome.seconds, 6), round(elapsed, 3)
+        self._record.finish(trial)
+
+    def note(self, key: str, value: Any) -> None:
+        """Keep a JSON value with the study."""
+        self._record.note(key, value)
+
+    def notes(self, key: str) -> Any:
+        """A kept value, or None."""
+        return self._record.notes(key)
+
+
+def go_on(record: Record, name: str, header: dict[str, Any]) -> None:
+    """Say what a continued study does otherwise than before, and keep the call that it was last made with."""
+    now = header["context"]
+    before = record.notes("latest") or getattr(record, "header", header)["context"]
+    if record.trials:
+        log.info("continuing study '%s' with %d candidates on record", name, len(record.trials))
+        for what in _changed(before, now):
+            log.warning("study '%s' is continued with %s; give another name to keep the two apart", name, what)
+    if before != now:
+        record.note("latest", now)
+
+
+def _changed(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """What a call does otherwise, in words; what the record of an older version does not tell counts as unchanged."""
+    changed = []
+    if any(before.get(key) != now[key] for key in ("strategy", "strategy_function")):
+        changed.append("another strategy")
+    if before.get("function") != now["function"]:
+        changed.append("another version of what is evaluated")
+    parts = before.get("parts") or now["parts"]
+    words = {
+        "batch": "another batch",
+        "start": "other candidates to start with",
+        "proxies": "other settings of its proxies, or more from earlier studies",
+        "screen": "another screen",
+        "time_limit": "another time limit",
+    }
+    return changed + [said for key, said in words.items() if parts.get(key) != now["parts"].get(key)]

@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from searchkit.errors import SearchkitError, StopSearch
+from searchkit.moved import announce
 from searchkit.plugins import load_space
 from searchkit.space import Choice, NetworkSpace, Node, Space
 from searchkit.version import __version__ as __version__
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from searchkit.proxy_layer.ranking import score
     from searchkit.results.result import Result
     from searchkit.results.studies import list_studies, load
+
+announce()
 
 _LATER = {
     "Metric": "searchkit.costs.metrics",

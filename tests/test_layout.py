@@ -1,13 +1,16 @@
-"""The layout is what the architecture says: imports point one way, and two folders have one name each."""
+"""The layout is what the architecture says: rooms on levels, imports that point down, and one name for each folder."""
 
 from __future__ import annotations
 
 import ast
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from searchkit.moved import MOVED
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = {
@@ -17,45 +20,171 @@ FOLDERS = {
 }
 BACKENDS = {"pymoo", "botorch", "gpytorch"}
 
+# A room imports those above its line only: the rooms of one line know nothing of each other.
+LEVELS = """
+    version errors lazy moved types
+    runtime space
+    problem
+    plugins
+    data spaces costs
+    storage blocks
+    surrogates
+    training
+    execution
+    scoring
+    results
+    search
+    proxy_layer
+    option_values
+    options
+    api
+    cli
+""".strip().splitlines()
 
-def files() -> list[tuple[str, Path]]:
-    found = []
+# Rooms beside the levels, and what each may import; nothing but users and plugins' entry points imports them.
+BESIDE = {
+    "strategies": "errors types runtime space problem plugins storage blocks surrogates",
+    "proxies": "errors types runtime space problem data spaces costs blocks surrogates training execution scoring",
+    "benchmarks": "errors types space problem spaces costs blocks",
+    "testing": "errors types space problem",
+    "integrations": " ".join(LEVELS).removesuffix("cli"),
+}
+
+LEVEL = {room: number for number, rooms in enumerate(LEVELS) for room in rooms.split()}
+
+
+def modules() -> dict[str, Path]:
+    """Every module of the package by its dotted name."""
+    found = {}
     for package, folder in FOLDERS.items():
         for path in folder.rglob("*.py"):
-            if package != "searchkit" or not {"strategies", "proxies"} & set(path.relative_to(folder).parts):
-                found.append((package, path))
+            inside = path.relative_to(folder).with_suffix("").parts
+            if package != "searchkit" or inside[0] not in ("strategies", "proxies"):
+                found[".".join((package, *inside)).removesuffix(".__init__")] = path
     return found
 
 
-def imports(path: Path) -> set[str]:
-    names = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+MODULES = modules()
+
+
+def room_of(module: str) -> str:
+    """The room of a module: its first part below searchkit; of searchkit itself "searchkit"."""
+    return ".".join(module.split(".")[1:2]) or "searchkit"
+
+
+def imports(tree: ast.AST) -> Iterator[tuple[str, str]]:
+    """``(module, name)`` of every import, also those inside functions; the name is empty of ``import module``."""
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
+            yield from ((alias.name, "") for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path} imports relatively"
-            names |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return names
+            assert node.level == 0, "a relative import"
+            yield from ((str(node.module), alias.name) for alias in node.names)
 
 
 def under(name: str, *packages: str) -> bool:
     return any(name == package or name.startswith(package + ".") for package in packages)
 
 
-@pytest.mark.parametrize(("package", "path"), files(), ids=lambda value: getattr(value, "stem", value))
-def test_imports_point_one_way(package: str, path: Path) -> None:
-    for name in imports(path):
-        assert not under(name, "strategies", "proxies"), f"{path} imports {name}: it is searchkit.{name}"
-        if path.parent.name == "integrations":  # may import anything, and nothing but users imports them
+def faults(module: str, source: str) -> list[str]:
+    """What is wrong with a module's imports, in words."""
+    room, found = room_of(module), []
+    for name, what in imports(ast.parse(source)):
+        full = f"{name}.{what}" if f"{name}.{what}" in MODULES else name
+        if under(name, "strategies", "proxies"):
+            found.append(f"{module} imports {name}: it is searchkit.{name}")
+        if room not in ("strategies", "integrations") and under(name, *BACKENDS):
+            found.append(f"{module} imports the backend {name}")
+        if room == "proxies" and under(name, "optuna"):
+            found.append(f"{module} imports {name}")
+        if not under(full, "searchkit") or room == "searchkit":
             continue
-        if package == "searchkit":
-            assert not under(name, "searchkit.strategies", "searchkit.proxies", *BACKENDS), f"the core imports {name}"
-        if package == "searchkit.strategies":
-            assert not under(name, "searchkit.proxies"), f"{path} imports {name}"
-        if package == "searchkit.proxies":
-            assert not under(name, "searchkit.strategies", *BACKENDS, "optuna"), f"{path} imports {name}"
-        if path.stem != "cli":
-            assert not under(name, "searchkit.cli", "searchkit.integrations"), f"{path} imports {name}"
+        other = room_of(full)
+        if other != room and what.startswith("_") and not what.startswith("__"):
+            found.append(f"{module} imports the private {full}.{what} of another room")
+        if other == room:
+            continue
+        allowed = BESIDE[room].split() if room in BESIDE else [r for r in LEVEL if LEVEL[r] < LEVEL[room]]
+        if other not in allowed:
+            found.append(f"{module}, of room {room}, imports {full}, of room {other}, which is not below it")
+    return found
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_point_down(module: str) -> None:
+    assert not faults(module, MODULES[module].read_text())
+
+
+@pytest.mark.parametrize(
+    ("module", "planted", "said"),
+    [
+        ("searchkit.costs.counts", "from searchkit.training.train import train", "which is not below it"),
+        ("searchkit.space.space", "def f():\n    import searchkit.api", "which is not below it"),
+        ("searchkit.data.images", "from searchkit.costs.counts import space_counts", "which is not below it"),
+        ("searchkit.strategies.bo", "from searchkit.proxies.params import Params", "which is not below it"),
+        ("searchkit.search.loop", "from searchkit.strategies.bo import BO", "which is not below it"),
+        ("searchkit.results.result", "from searchkit.integrations.ray import RayExecutor", "which is not below it"),
+        ("searchkit.search.loop", "import botorch.models", "the backend botorch"),
+        ("searchkit.search.loop", "from searchkit.space.space import _readable", "the private"),
+        ("searchkit.search.loop", "from proxies.params import Params", "it is searchkit.proxies"),
+    ],
+)
+def test_an_import_against_the_order_is_seen(module: str, planted: str, said: str) -> None:
+    source = MODULES[module].read_text()
+    assert not faults(module, source)
+    (found,) = faults(module, f"{source}\n{planted}\n")
+    assert said in found
+
+
+def test_every_room_is_on_a_level_and_says_what_it_is_for() -> None:
+    rooms = {room_of(module) for module in MODULES} - {"searchkit"}
+    assert rooms == {*LEVEL, *BESIDE}
+    for room in rooms:
+        if f"searchkit.{room}" in MODULES:
+            assert ast.get_docstring(ast.parse(MODULES[f"searchkit.{room}"].read_text()))
+
+
+def test_modules_import_each_other_in_no_circle() -> None:
+    """Names for type checkers aside, which are not imported when a module is."""
+    below: dict[str, set[str]] = {}
+    for module, path in MODULES.items():
+        tree = ast.parse(path.read_text())
+        for node in ast.walk(tree):
+            if (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING") or isinstance(
+                node, ast.FunctionDef
+            ):
+                node.body = [ast.Pass()]
+        named = {f"{name}.{what}" if f"{name}.{what}" in MODULES else name for name, what in imports(tree)}
+        below[module] = {name for name in named if name in MODULES and name != module}
+    while below:
+        free = [module for module, others in below.items() if not others & set(below)]
+        assert free, f"in a circle, or above one: {sorted(below)}"
+        for module in free:
+            del below[module]
+
+
+@pytest.mark.parametrize("path", [*MODULES.values()], ids=lambda path: str(path.relative_to(ROOT)))
+def test_modules_and_functions_are_short(path: Path) -> None:
+    source = path.read_text()
+    assert len(source.splitlines()) <= 300
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            docstring = node.body[0] if ast.get_docstring(node) is not None else None
+            documented = 0 if docstring is None else int(docstring.end_lineno or 0) - docstring.lineno + 1
+            signature = node.body[0].lineno - node.lineno
+            n_lines = int(node.end_lineno or 0) - node.lineno + 1 - documented - signature
+            assert n_lines <= 60, f"{node.name} has {n_lines} lines"
+
+
+@pytest.mark.parametrize("old", MOVED)
+def test_a_path_that_was_documented_tells_the_new_one(old: str) -> None:
+    assert f"searchkit.{MOVED[old]}" in MODULES
+    with pytest.raises(ModuleNotFoundError, match=f"'searchkit.{old}' is now 'searchkit.{MOVED[old]}'"):
+        __import__(f"searchkit.{old}")
+
+
+def test_no_room_or_module_at_the_top_is_called_as_a_public_function() -> None:
+    assert not {"run", "score", "load"} & {module.split(".")[1] for module in MODULES if "." in module}
 
 
 @pytest.mark.parametrize("folder", ["strategies", "proxies"])

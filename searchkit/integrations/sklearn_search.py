@@ -13,7 +13,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_array, check_consistent_length, column_or_1d, validate_data
 from torch import nn
 
-import searchkit
+from searchkit.api import run
 from searchkit.data.data import Data
 from searchkit.data.images import as_images
 from searchkit.data.tables import as_table
@@ -85,7 +85,7 @@ def searched(
     given["batch"] = estimator.batch or (estimator.executor if isinstance(estimator.executor, int) else None)
     if given["objectives"] is None and score is not None:
         given["objectives"] = (score, "params")
-    result = searchkit.run(estimator.strategy, data=data, seed=seed, **given)
+    result = run(estimator.strategy, data=data, seed=seed, **given)
     row = picked(result, estimator.pick)
     if not estimator.refit:
         return result, result.build(row)

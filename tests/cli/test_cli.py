@@ -239,3 +239,50 @@ def test_reading_commands_write_nothing(run, tmp_path: Path) -> None:
 def test_an_executor_that_is_not_known_is_bad_input(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", "--executor", "rya", "--budget", "2"]) == 2
     assert "unknown executor 'rya': choose from interleaved, ray. Did you mean 'ray'?" in capsys.readouterr().err
+
+
+class Layers:
+    """A proxy of the user's own."""
+
+    name = "layers of mine"
+
+    def score(self, codes: np.ndarray) -> np.ndarray:
+        return codes.sum(axis=1).astype(float)
+
+
+def test_a_study_with_a_proxy_of_the_users_own_is_not_resumed_with_another(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    searchkit.run(
+        "random", space=searchkit.load_space("macro", width=4), objectives=("params", "macs"), proxies=[Layers()],
+        budget=4, storage=tmp_path, name="mine",
+    )  # fmt: skip
+    assert main(["resume", "mine", "--storage", str(tmp_path), "--budget", "6"]) == 2
+    assert "with its proxy layers of mine given as objects; call searchkit.run there again" in capsys.readouterr().err
+    assert len(searchkit.load("mine", tmp_path).history) == 4
+
+
+def test_a_study_that_learned_from_another_is_resumed_with_it(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    call = ["run", "--space", "macro", "--space-option", "width=4", "--objectives", "params,macs"]
+    where = ["--storage", str(tmp_path)]
+    assert main([*call, *where, "--budget", "6", "--name", "first", "--objectives", "naswot,params"]) == 0
+    later = ["--name", "later", "--objectives", "naswot,params", "--earlier", "first", "--seed", "1"]
+    assert main([*call, *where, *later, "--budget", "4"]) == 0
+    caplog.clear()
+    assert main(["resume", "later", *where, "--budget", "6"]) == 0
+    assert len(searchkit.load("later", tmp_path).history) == 6
+    assert "continued with" not in caplog.text
+    assert "earlier:first" in set(searchkit.load("later", tmp_path).signals.proxy)
+
+
+def test_a_study_is_resumed_with_what_it_was_begun_with(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    space = searchkit.load_space("macro", width=4)
+    start = space.sample(2, np.random.default_rng(5))
+    searchkit.run(
+        "random", space=space, objectives=("params", "macs"), start=start, budget=1, storage=tmp_path, name="s",
+        split_seed=4, batch=1,
+    )  # fmt: skip
+    assert main(["resume", "s", "--storage", str(tmp_path), "--budget", "3"]) == 0
+    trials = searchkit.load("s", tmp_path).trials
+    np.testing.assert_array_equal([trial.code for trial in trials[:2]], start)
+    assert "continued with" not in caplog.text

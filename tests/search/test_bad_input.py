@@ -23,6 +23,7 @@ from searchkit.errors import (
     StudyMismatchError,
     UnknownNameError,
 )
+from searchkit.storage.header import FORMAT
 
 SPACE = Space([Choice("a", range(4)), Choice("b", range(4))])
 
@@ -147,8 +148,8 @@ def test_a_study_that_is_being_written_is_not_opened_twice(tmp_path: Path) -> No
 def test_a_newer_format_is_refused(tmp_path: Path) -> None:
     search(storage=tmp_path, name="s")
     path = tmp_path / "s.journal"
-    path.write_text(path.read_text().replace('"format":1', '"format":99'))
-    with pytest.raises(StudyMismatchError, match="format 99 .* newer than the format 1"):
+    path.write_text(path.read_text().replace(f'"format":{FORMAT}', '"format":99'))
+    with pytest.raises(StudyMismatchError, match=f"format 99 .* newer than the format {FORMAT}"):
         search(never, storage=tmp_path, name="s", budget=9)
 
 

@@ -414,7 +414,7 @@ def test_every_worker_has_a_card_of_its_own_also_after_one_died(workers: Workers
     assert len({process for process, _ in found}) == len(found), "a worker keeps its card"
     assert {card for _, card in found} == {5.0, 7.0}
     workers.submit(0, (np.zeros(1, dtype=np.int64), -1))
-    assert "its worker process died" in str(workers.wait()[0][1].reason)
+    assert "its worker process was killed" in str(workers.wait()[0][1].reason)
     again = cards_of(workers, 8)
     assert {card for _, card in again} == {5.0, 7.0}
     assert not again & found

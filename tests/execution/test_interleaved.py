@@ -85,7 +85,8 @@ def trained_alone(i: int, known: dict[int, Any] = {}) -> tuple[dict[str, torch.T
         one = build_seeded(SPACE, [i, 0], i)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("searchkit.training.turns.SECONDS", 1000.0)  # all in few turns
-            known[i] = one.state_dict(), train(one, DATA, recipe=RECIPE, seed=i, device="cpu").train_loss
+            loss = train(one, DATA, recipe=RECIPE, seed=i, device="cpu").train_loss
+            known[i] = one.state_dict(), loss
     found: tuple[dict[str, torch.Tensor], float] = known[i]
     return found
 

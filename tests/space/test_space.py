@@ -136,7 +136,7 @@ def test_functions_classes_and_enumerations_are_recorded_by_name() -> None:
     assert Choice("c", (math.sin, Space, partial(round, ndigits=2))).labels[:2] == ("sin", "Space")
     assert Choice("c", tuple(Size)).labels == ("Size.SMALL", "Size.LARGE")
     assert Choice("c", (Size, Other.Size)).labels == ("Size", "Other.Size")
-    assert Choice("c", ("Choice", Choice)).labels == ("Choice", "searchkit.space.Choice")
+    assert Choice("c", ("Choice", Choice)).labels == ("Choice", "searchkit.space.choice.Choice")
     assert Choice("c", (Choice, Space)).index("Space") == Choice("c", (Choice, Space)).index(Space) == 1
     with pytest.raises(SpaceError, match="lists .*<lambda> more than once.*define functions by def"):
         Choice("c", (lambda x: x, lambda x: 2 * x))

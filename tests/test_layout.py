@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -215,3 +216,17 @@ def test_every_public_name_is_there() -> None:
         assert getattr(searchkit, name).__doc__
     with pytest.raises(AttributeError, match="no attribute 'serch'"):
         _ = searchkit.serch
+
+
+def test_the_architecture_names_every_room_and_files_that_are_there() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    picture = (ROOT / "docs" / "images" / "rooms.svg").read_text()
+    for room in {*LEVEL, *BESIDE} - {"version", "lazy", "moved"}:
+        assert f">{room}</text>" in picture, f"rooms.svg lacks {room}"
+    for room in {*LEVEL, *BESIDE}:
+        assert f"`{room}`" in page or f"`{room}/`" in page, f"docs/architecture.md lacks {room}"
+    known = {str(path.relative_to(ROOT)).removeprefix("searchkit/") for path in MODULES.values()}
+    known |= {str(path.relative_to(ROOT)) for path in (ROOT / "benchmarks").rglob("*.py")}
+    named = {path for path in re.findall(r"\b(\w+(?:/\w+)+\.py)\b", page) if not path.startswith("tests/")}
+    assert named
+    assert not named - known

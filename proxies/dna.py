@@ -17,6 +17,7 @@ from torch import nn
 
 from searchkit.errors import ProxyError
 from searchkit.execution.executors import as_they_finish, open_executor
+from searchkit.execution.outcome import Job
 from searchkit.proxies.block_ratings import BlockRatings, Rated
 from searchkit.proxies.dna_block import BlockTask
 from searchkit.proxies.dna_teacher import Lesson, plain_teacher, trained_teacher
@@ -69,7 +70,7 @@ class DNA(BlockRatings):
         workers = open_executor(self.executor, task, ("weight",), any_card=any_card)
         found: dict[int, Rated] = {}
         try:
-            jobs = [(np.array([i], dtype=np.int64), 0) for i in range(len(self.parts))]
+            jobs = [Job(np.array([i], dtype=np.int64), 0) for i in range(len(self.parts))]
             for i, outcome in as_they_finish(workers, jobs):
                 if outcome.reason is not None:
                     raise ProxyError(f"block '{self.parts[i].name}' was not rated: {outcome.reason}")

@@ -27,6 +27,7 @@ from searchkit.proxies.dna_training import OnEpoch, train_block
 from searchkit.proxies.supernet import Part, Supernet, parts_of, supernet
 from searchkit.runtime.devices import memory_format, one_thread, placed, resolve_device
 from searchkit.space import NetworkSpace
+from searchkit.training.evaluation import Evaluation
 from searchkit.types import Codes, Floats
 
 MEMORY = 2**30  # bytes of feature maps, of one block's input or output, that are kept of the images it learns from
@@ -36,7 +37,7 @@ PUT_IN = 24  # paths of a block that stand in for the teacher's own stage, to we
 
 
 @dataclass(frozen=True)
-class BlockTask:
+class BlockTask(Evaluation):
     """Trains and rates one block; picklable.
 
     Attributes:
@@ -52,7 +53,12 @@ class BlockTask:
     folder: Path | None = None
     on_epoch: OnEpoch | None = None
 
-    def __call__(self, code: Codes, seed: int) -> Mapping[str, float]:
+    @property
+    def device_name(self) -> str:
+        """As of :class:`~searchkit.training.evaluation.Evaluation`."""
+        return self.device
+
+    def __call__(self, code: Codes, seed: int, rung: int | None = None) -> Mapping[str, float]:
         """``{"weight": ..., "0": rating of path 0, ...}`` of the block of number ``code[0]``."""
         with one_thread():
             ratings, weight = self.run(int(code[0]))

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 from searchkit.errors import SearchkitError
 from searchkit.execution.executors import Pool, open_executor
-from searchkit.execution.outcome import Evaluate
 from searchkit.option_values import Training
 from searchkit.options import Options, chosen_by, read_options
 from searchkit.problem.bounds_check import check_bounds
@@ -31,6 +30,7 @@ from searchkit.search.study import go_on
 from searchkit.search.task import Task
 from searchkit.space import Space
 from searchkit.storage.record import Memory, OptunaRecord, Record
+from searchkit.training.evaluation import Evaluate
 
 if TYPE_CHECKING:
     pass

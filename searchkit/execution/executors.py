@@ -11,8 +11,9 @@ from searchkit.errors import SearchkitError, UnknownNameError
 from searchkit.execution.external import Elsewhere, n_workers
 from searchkit.execution.gpu_placement import visible_cards
 from searchkit.execution.interleaved import AT_ONCE, Interleaved, Place
-from searchkit.execution.outcome import Evaluate, Job, Outcome, attempt
+from searchkit.execution.outcome import Job, Outcome, attempt
 from searchkit.execution.processes import Workers
+from searchkit.training.evaluation import Evaluate, Evaluation, as_evaluation
 
 INTERLEAVED = "interleaved"
 
@@ -102,9 +103,10 @@ def open_executor(
     Raises:
         SearchkitError: it is none of these, or ``evaluate`` cannot be sent to another process.
     """
-    device = str(getattr(evaluate, "device", "cpu"))
+    evaluation = as_evaluation(evaluate)
+    device = evaluation.device_name
     if executor == INTERLEAVED:
-        return _interleaved(evaluate, needed, limit, workers, device, any_card)
+        return _interleaved(evaluation, needed, limit, workers, any_card)
     n = n_processes(executor)
     if workers is not None and (executor is None or n is not None):
         raise SearchkitError(
@@ -112,10 +114,10 @@ def open_executor(
             f"is none: write executor={workers} for so many processes"
         )
     if executor is None:
-        return Here(evaluate, needed, limit)
+        return Here(evaluation, needed, limit)
     if n is not None and n > 0:
         on_cards = any_card and device.startswith("cuda")
-        return Workers(n, evaluate, needed, limit, visible_cards() if on_cards else ())
+        return Workers(n, evaluation, needed, limit, visible_cards() if on_cards else ())
     named = isinstance(executor, str)
     opened = _named(executor, device) if named else executor
     if not callable(getattr(opened, "submit", None)):
@@ -123,7 +125,7 @@ def open_executor(
             f"executor {executor!r} is not known: give None, a number of processes, a name such as "
             "'interleaved' or 'ray', or a concurrent.futures executor"
         )
-    return Elsewhere(opened, evaluate, needed, limit, workers or n_workers(opened), owned=named)
+    return Elsewhere(opened, evaluation, needed, limit, workers or n_workers(opened), owned=named)
 
 
 def check_executor(executor: Any) -> None:
@@ -142,21 +144,22 @@ def is_elsewhere(executor: Any) -> bool:
 
 
 def _interleaved(
-    evaluate: Evaluate, needed: tuple[str, ...], limit: float | None, each: int | None, device: str, any_card: bool
+    evaluation: Evaluation, needed: tuple[str, ...], limit: float | None, each: int | None, any_card: bool
 ) -> Interleaved:
-    if not hasattr(evaluate, "course"):
+    device = evaluation.device_name
+    if not evaluation.takes_turns:
         raise SearchkitError(
             f"executor='{INTERLEAVED}' trains several networks in turns, and this search trains none here: write "
             "executor=4 for four processes, or leave it out"
         )
     if not device.startswith("cuda"):
-        return Interleaved([Place(evaluate)], needed, limit, each or AT_ONCE)
+        return Interleaved([Place(evaluation)], needed, limit, each or AT_ONCE)
     import torch
 
     from searchkit.costs.gpu_memory import DeviceMemory
 
     cards = [f"cuda:{i}" for i in range(torch.cuda.device_count())] if any_card else [device]
-    places = [Place(evaluate.on(card), DeviceMemory(torch.device(card))) for card in cards]  # type: ignore[attr-defined]
+    places = [Place(evaluation.on(card), DeviceMemory(torch.device(card))) for card in cards]
     return Interleaved(places, needed, limit, each or AT_ONCE)
 
 

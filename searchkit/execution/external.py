@@ -7,8 +7,9 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any
 
 from searchkit.errors import DeviceGoneError, SearchkitError, WorkerLostError
-from searchkit.execution.outcome import Evaluate, Job, Outcome
+from searchkit.execution.outcome import Job, Outcome
 from searchkit.execution.serialization import machine, packed, unpack_files, work_on
+from searchkit.training.evaluation import Evaluate, as_evaluation
 
 POLL = 0.05  # seconds between looks at futures that do not say when they are done (submitit's)
 
@@ -34,7 +35,7 @@ class Elsewhere:
     ) -> None:
         self.workers = workers
         self._executor, self._owned = executor, owned
-        task = (evaluate, needed, limit)
+        task = (as_evaluation(evaluate), needed, limit)
         self._task = task if isinstance(executor, ThreadPoolExecutor) else packed(task)
         self._home = machine()
         self._futures: dict[Any, int] = {}

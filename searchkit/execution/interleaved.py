@@ -10,29 +10,18 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 from searchkit.errors import DeviceGoneError
 from searchkit.execution.outcome import Job, Outcome, attempt_in_turns
 from searchkit.execution.room import Room
 from searchkit.training.courses import Course, Waiting
+from searchkit.training.evaluation import Evaluation
 
 AT_ONCE = 4  # candidates on a card, where nothing is said; not measured on one yet
 POLL = 2e-4  # seconds between two looks at what a card has done: a turn there takes some hundred times as long
-
-
-class Evaluation(Protocol):
-    """What is evaluated in turns; :class:`searchkit.training.evaluator.Training` is one.
-
-    It may have a method ``memory``, ``job -> bytes`` that it is expected to take of a device, and a method ``prepare``,
-    called with a job before its first turn: what that takes counts for no candidate.
-    """
-
-    def course(self, *job: Any) -> Course[Any]:
-        """The turns of one job."""
-        ...
 
 
 class Memory(Protocol):
@@ -157,7 +146,7 @@ class Interleaved:
             if place is None:
                 return
             number, job = self._queue.popleft()
-            course = attempt_in_turns(place.evaluate.course(*job), self._needed, self._limit)
+            course = attempt_in_turns(place.evaluate.in_turns(*job.arguments), self._needed, self._limit)
             self._running[number] = _Running(job, place, course, self._next or 0)
             self._next = None
 
@@ -166,8 +155,7 @@ class Interleaved:
         if not self._queue or self._next is not None:
             return False
         first = self._places[0]
-        expected: Callable[..., int] | None = getattr(first.evaluate, "memory", None)
-        self._next = 0 if expected is None or first.memory is None else expected(*self._queue[0][1])
+        self._next = 0 if first.memory is None else first.evaluate.memory(*self._queue[0][1].arguments)
         return True
 
     def _free_place(self) -> Place | None:
@@ -199,9 +187,7 @@ class Interleaved:
         """Bytes that are held before the first turn of a candidate."""
         if one.settled or one.place.memory is None:
             return 0
-        prepare: Callable[..., None] | None = getattr(one.place.evaluate, "prepare", None)
-        if prepare is not None:
-            prepare(*one.job)
+        one.place.evaluate.prepare(*one.job.arguments)
         return one.place.memory.held()
 
     def _at(self, place: Place) -> list[_Running]:

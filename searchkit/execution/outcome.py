@@ -8,17 +8,36 @@ import signal
 import threading
 import time
 import traceback
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any, TypeVar
 
 from searchkit.errors import CandidateError, DeviceGoneError, TimeLimitError, is_out_of_memory
+from searchkit.training.evaluation import Evaluate
 from searchkit.types import Codes
 
-Job = tuple[Codes, int] | tuple[Codes, int, int]  # candidate, seed, and the rung of the ladder where it is not in full
-Evaluate = Callable[..., Mapping[str, Any]]  # of a job
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One evaluation to be done.
+
+    Attributes:
+        code: the candidate, ``(d,)``.
+        seed: of everything random in it.
+        rung: of the fidelity ladder; None: in full.
+    """
+
+    code: Codes
+    seed: int
+    rung: int | None = None
+
+    @property
+    def arguments(self) -> tuple[Any, ...]:
+        """What an evaluation is called with: the rung only where there is one, so that functions need not know any."""
+        return (self.code, self.seed) if self.rung is None else (self.code, self.seed, self.rung)
 
 
 @dataclass(frozen=True)
@@ -39,7 +58,7 @@ class Outcome:
 
 
 def attempt(evaluate: Evaluate, job: Job, needed: tuple[str, ...], limit: float | None = None) -> Outcome:
-    """Run ``evaluate(*job)`` and check what it returns.
+    """Run ``evaluate(*job.arguments)`` and check what it returns.
 
     An exception, a call of ``sys.exit``, a missing or non-finite value of a needed metric, or more than ``limit``
     seconds is the candidate's failure. KeyboardInterrupt is the user's and passes through, and so does a device that is
@@ -48,7 +67,7 @@ def attempt(evaluate: Evaluate, job: Job, needed: tuple[str, ...], limit: float 
     start = time.perf_counter()
     try:
         with _deadline(limit):
-            returned = evaluate(*job)
+            returned = evaluate(*job.arguments)
         return _success(returned, needed, start, limit)
     except DeviceGoneError:
         raise

@@ -16,8 +16,9 @@ from pathlib import Path
 
 from searchkit.errors import DeviceGoneError
 from searchkit.execution.gpu_placement import take_card
-from searchkit.execution.outcome import Evaluate, Job, Outcome
+from searchkit.execution.outcome import Job, Outcome
 from searchkit.execution.serialization import Task, packed, work_on
+from searchkit.training.evaluation import Evaluate, as_evaluation
 
 _task: Task | None = None  # of a worker process
 
@@ -40,7 +41,7 @@ class Workers:
         self.workers = n
         self._cards = tuple(cards)
         self._places: Path | None = None
-        self._task = packed((evaluate, needed, limit))
+        self._task = packed((as_evaluation(evaluate), needed, limit))
         self._pool: Executor | None = None
         self._futures: dict[Future[Outcome], int] = {}
         self._jobs: dict[int, Job] = {}  # of the futures

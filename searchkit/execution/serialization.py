@@ -12,9 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from searchkit.errors import SearchkitError
-from searchkit.execution.outcome import Evaluate, Job, Outcome, attempt
+from searchkit.execution.outcome import Job, Outcome, attempt
+from searchkit.training.evaluation import Evaluation
 
-Task = tuple[Evaluate, tuple[str, ...], float | None]  # evaluate, the values it needs to bring, seconds it may take
+Task = tuple[Evaluation, tuple[str, ...], float | None]  # evaluate, the values it needs to bring, seconds it may take
 
 _turn = threading.Lock()  # of evaluations that threads of one process must not run at the same time
 
@@ -26,7 +27,7 @@ def packed(task: Task) -> bytes:
     try:
         sent: bytes = cloudpickle.dumps(task)
     except Exception as error:
-        what = getattr(task[0], "function", task[0])  # the user's own inside our wrapper
+        what = task[0].user_function  # inside our wrappers
         name = getattr(what, "__qualname__", type(what).__qualname__)
         raise SearchkitError(
             f"{name} cannot be sent to worker processes ({type(error).__name__}: {error}): open files, locks and "
@@ -43,10 +44,10 @@ def work_on(task: Task | bytes, job: Job, home: str = "") -> Outcome:
             where) goes back with the outcome.
     """
     evaluate, needed, limit = _unpacked(task) if isinstance(task, bytes) else task
-    with _turn if getattr(evaluate, "exclusive", False) else contextlib.nullcontext():
+    with _turn if evaluate.exclusive else contextlib.nullcontext():
         outcome = attempt(evaluate, job, needed, limit)
-    in_full = len(job) == 2 and outcome.reason is None
-    path: Path | None = evaluate.written(job[0]) if in_full and home and hasattr(evaluate, "written") else None
+    in_full = job.rung is None and outcome.reason is None
+    path = evaluate.written(job.code) if in_full and home else None
     if path is None or home == machine():
         return outcome
     return replace(outcome, files={str(path): path.read_bytes()})

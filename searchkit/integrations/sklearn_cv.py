@@ -162,7 +162,7 @@ class _Folds:
     def wait(self) -> list[tuple[int, Outcome]]:
         """Evaluate what was submitted."""
         jobs, self._jobs = self._jobs, {}
-        candidates = [self._grid.parameters(job[0]) for job in jobs.values()]
+        candidates = [self._grid.parameters(job.code) for job in jobs.values()]
         context = self._batch_context(len(candidates))
         try:
             results = self._evaluate(candidates, **({} if context is None else {"callback_ctx": context}))

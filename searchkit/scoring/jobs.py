@@ -29,7 +29,7 @@ class Scoring:
         space, proxies, inputs, seed = self._open()
         if not number:
             return {}
-        scores = score_network(space, asked(proxies, (code, number)), code, inputs, seed)
+        scores = score_network(space, asked(proxies, number), code, inputs, seed)
         if scores.out_of_memory:
             raise OutOfMemoryError("beside others")
         return {

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from searchkit.errors import CandidateError, DeviceGoneError, first_line_said, is_out_of_memory
-from searchkit.execution.outcome import Job
 from searchkit.runtime.devices import device_errors, one_thread
 from searchkit.runtime.gpu_lock import give_way, key_of
 from searchkit.runtime.precision import exact_float32
@@ -90,9 +89,9 @@ def _of_built(proxies: Sequence[NetworkProxy], built: Built) -> NetworkScores:
     return scores
 
 
-def asked(proxies: Sequence[NetworkProxy], job: Job) -> list[NetworkProxy]:
-    """Those of the proxies whose bits are set in the job's number."""
-    return [proxy for i, proxy in enumerate(proxies) if job[1] >> i & 1]
+def asked(proxies: Sequence[NetworkProxy], number: int) -> list[NetworkProxy]:
+    """Those of the proxies whose bits are set in a number."""
+    return [proxy for i, proxy in enumerate(proxies) if number >> i & 1]
 
 
 def reason(error: Exception) -> str:

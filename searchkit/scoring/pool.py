@@ -23,7 +23,7 @@ from searchkit.space import NetworkSpace
 PAYS = 5.0  # seconds of scoring here, past and expected, from which processes are begun: they take 2 to 3 to be ready
 WINDOW = 2  # candidates that are sent and not back, for each process: it works on one, and the next one is there
 
-_READY: Job = (np.zeros(0, np.int64), 0)  # asks a worker for nothing but to be there
+_READY = Job(np.zeros(0, np.int64), 0)  # asks a worker for nothing but to be there
 
 
 class ScoringPool:
@@ -81,7 +81,7 @@ class ScoringPool:
                     if outcome.out_of_memory:
                         crowded.append(n_here + i)
                     else:
-                        yield n_here + i, read(outcome, asked(self._given[1], jobs[n_here + i]))
+                        yield n_here + i, read(outcome, asked(self._given[1], jobs[n_here + i].seed))
             except BaseException:
                 self.close()
                 raise

@@ -166,13 +166,13 @@ class Scorer:
             known = self.cache.get(key, {}).keys()
             number = sum(1 << i for i, proxy in enumerate(self._networks) if not set(proxy.names) <= known)
             if number:
-                jobs[key] = (row, number)
+                jobs[key] = Job(row, number)
         with contextlib.closing(self._scored(list(jobs.values()))) as scored:
             waiting = list(jobs)
             for i, scores in scored:
                 for name, why in scores.reasons.items():
                     self._warn(name, why)
-                self._keep(waiting[i], jobs[waiting[i]][0], scores.values)
+                self._keep(waiting[i], jobs[waiting[i]].code, scores.values)
 
     def _scored(self, jobs: Sequence[Job]) -> Generator[tuple[int, NetworkScores], None, None]:
         if self._pool is not None:
@@ -184,7 +184,7 @@ class Scorer:
     def _scored_here(self, job: Job) -> NetworkScores:
         assert isinstance(self.space, NetworkSpace)
         assert self._inputs is not None
-        return score_network(self.space, asked(self._networks, job), job[0], self._inputs, self.seed)
+        return score_network(self.space, asked(self._networks, job.seed), job.code, self._inputs, self.seed)
 
     def _keep(self, key: bytes, row: Codes, scores: Scores) -> None:
         self.cache.setdefault(key, {}).update(scores)

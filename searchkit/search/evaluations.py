@@ -19,13 +19,14 @@ from searchkit.errors import CandidateError
 from searchkit.scoring.scorer import Scorer
 from searchkit.space import NetworkSpace
 from searchkit.training.courses import Course, finish
+from searchkit.training.evaluation import Evaluation
 from searchkit.training.evaluator import Training, metric_value
 from searchkit.training.train import build_seeded
 from searchkit.types import Codes, Floats
 
 
 @dataclass(frozen=True)
-class Scoring:
+class Scoring(Evaluation):
     """Scores one candidate with proxies, then trains it where that is asked for; picklable.
 
     Attributes:
@@ -35,15 +36,16 @@ class Scoring:
     """
 
     exclusive: ClassVar[bool] = True
+    takes_turns: ClassVar[bool] = True
 
     scorer: Scorer
     then: Training | None = None
 
     def __call__(self, code: Codes, seed: int, rung: int | None = None) -> dict[str, float]:
         """``{proxy: score, ...}`` and what the training adds; a proxy that cannot score makes a failed candidate."""
-        return finish(self.course(code, seed, rung))
+        return finish(self.in_turns(code, seed, rung))
 
-    def course(self, code: Codes, seed: int, rung: int | None = None) -> Course[dict[str, float]]:
+    def in_turns(self, code: Codes, seed: int, rung: int | None = None) -> Course[dict[str, float]]:
         """The same in turns, of which the first scores."""
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
@@ -53,7 +55,7 @@ class Scoring:
             if not math.isfinite(value):
                 told = next((str(w.message) for w in caught if f"'{name}'" in str(w.message)), "")
                 raise CandidateError(told or f"proxy '{name}' has no score for it")
-        return values | ((yield from self.then.course(code, seed, rung)) if self.then else {})
+        return values | ((yield from self.then.in_turns(code, seed, rung)) if self.then else {})
 
     def memory(self, code: Codes, seed: int, rung: int | None = None) -> int:
         """As of :meth:`Training.memory`; what proxies take and give back before is not counted."""
@@ -69,7 +71,7 @@ class Scoring:
         return replace(self, then=self.then.on(device) if self.then else None)
 
     @property
-    def device(self) -> str:
+    def device_name(self) -> str:
         """That of the training; where there is none, of the proxies."""
         return self.then.device if self.then else str(self.scorer.device)
 

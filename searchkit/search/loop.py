@@ -178,7 +178,7 @@ class Search:
     def job(self, trial: Trial, rung: int | None = None) -> Job:
         """What a worker is sent: in full where no rung of the ladder is given."""
         seed = evaluation_seed(self.seed, trial.code)
-        return (trial.code, seed) if rung is None else (trial.code, seed, rung)
+        return Job(trial.code, seed, rung)
 
     def alone(self, trial: Trial, rung: int | None = None) -> Outcome:
         """Evaluate a candidate while nothing else runs."""

@@ -13,7 +13,6 @@ from searchkit.costs.metrics import SCORES, Metric, read_metrics, task_of, train
 from searchkit.data.data import Data, load_data
 from searchkit.data.images import is_npz
 from searchkit.errors import DataError, SearchkitError, SpaceError
-from searchkit.execution.outcome import Evaluate
 from searchkit.problem.objectives import Goals, read_bounds, read_objectives
 from searchkit.runtime.fingerprint import fingerprint
 from searchkit.scoring.scorer import Scorer
@@ -21,6 +20,7 @@ from searchkit.search.evaluations import Scoring
 from searchkit.search.network_task import NetworkTask, no_training
 from searchkit.search.verification import Verification
 from searchkit.space import NetworkSpace, Space
+from searchkit.training.evaluation import Evaluate
 from searchkit.training.evaluator import Training, at_rung
 from searchkit.training.fidelity import Ladder, Rung, check_cheaper, read_ladder
 from searchkit.training.recipe import recipe_for

@@ -13,7 +13,6 @@ import numpy as np
 from searchkit.costs.measure import MEASURED, measured_on
 from searchkit.costs.metrics import Metric
 from searchkit.data.data import Data
-from searchkit.execution.outcome import Evaluate
 from searchkit.problem.objectives import Bound, Goals
 from searchkit.problem.problem import LISTABLE
 from searchkit.problem.trial import State, Trial, front
@@ -24,6 +23,7 @@ from searchkit.search.task import OpenPool, Task
 from searchkit.search.verification import Verification
 from searchkit.space import NetworkSpace
 from searchkit.storage.record import Record
+from searchkit.training.evaluation import Evaluate
 from searchkit.training.evaluator import Training
 from searchkit.training.fidelity import Ladder
 from searchkit.training.train import score

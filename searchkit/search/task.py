@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 from searchkit import plugins
 from searchkit.errors import ObjectiveError, SearchkitError, SpaceError
 from searchkit.execution.executors import Pool
-from searchkit.execution.outcome import Evaluate
 from searchkit.problem.objectives import Goals, read_bounds, read_objectives
 from searchkit.problem.problem import LISTABLE
 from searchkit.results.result import Result
@@ -18,6 +17,7 @@ from searchkit.runtime.fingerprint import fingerprint
 from searchkit.search.accounting import Callback, Costs
 from searchkit.space import Space
 from searchkit.storage.record import Record
+from searchkit.training.evaluation import Evaluate, Evaluation
 from searchkit.training.fidelity import Ladder
 from searchkit.types import Codes, Floats
 
@@ -151,11 +151,16 @@ def _images(data: Any, split_seed: int) -> Data:
 
 
 @dataclass(frozen=True)
-class _Function:
+class _Function(Evaluation):
     """The user's function as an evaluation; picklable where the function is."""
 
     function: Callable[[dict[str, Any]], Any]
     space: Space
 
-    def __call__(self, code: Codes, seed: int) -> Any:
+    @property
+    def user_function(self) -> Any:
+        """As of :class:`~searchkit.training.evaluation.Evaluation`."""
+        return self.function
+
+    def __call__(self, code: Codes, seed: int, rung: int | None = None) -> Any:
         return self.function(self.space.decode(code)[0])

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from searchkit.execution.executors import Pool, as_they_finish
+from searchkit.execution.outcome import Job
 from searchkit.problem.trial import State, Trial, front
 from searchkit.results.result import Result
 from searchkit.search.loop import evaluation_seed
@@ -41,7 +42,7 @@ class Verification:
         wanted = [trial for trial in best(result, self.n) if str(trial.number) not in found]
         workers = open_workers(self.training)
         try:
-            jobs = [(trial.code, evaluation_seed(self.seed, trial.code)) for trial in wanted]
+            jobs = [Job(trial.code, evaluation_seed(self.seed, trial.code)) for trial in wanted]
             for i, outcome in as_they_finish(workers, jobs):
                 trial, outcomes = wanted[i], dict(outcome.values)
                 if not outcome.reason and self.test is not None:

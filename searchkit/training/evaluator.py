@@ -20,6 +20,7 @@ from searchkit.data.loader import put_on_device
 from searchkit.errors import CandidateError, SpaceError
 from searchkit.space import NetworkSpace
 from searchkit.training.courses import Course, finish
+from searchkit.training.evaluation import Evaluation
 from searchkit.training.fidelity import Rung
 from searchkit.training.memory_estimate import candidate_training_bytes
 from searchkit.training.recipe import Recipe
@@ -29,7 +30,7 @@ from searchkit.types import Codes
 
 
 @dataclass(frozen=True)
-class Training:
+class Training(Evaluation):
     """Trains one candidate and scores it on the validation part; picklable.
 
     Attributes:
@@ -44,6 +45,7 @@ class Training:
     """
 
     exclusive: ClassVar[bool] = True
+    takes_turns: ClassVar[bool] = True
 
     space: NetworkSpace
     data: Data
@@ -62,12 +64,12 @@ class Training:
         Args:
             rung: the number of the ladder's rung to train at; in full where not given.
         """
-        return finish(self.course(code, seed, rung))
+        return finish(self.in_turns(code, seed, rung))
 
-    def course(self, code: Codes, seed: int, rung: int | None = None) -> Course[dict[str, float]]:
+    def in_turns(self, code: Codes, seed: int, rung: int | None = None) -> Course[dict[str, float]]:
         """The same in turns, for several on one device (:mod:`searchkit.execution.interleaved`)."""
         if rung is not None:
-            return (yield from self.rungs[rung].course(code, seed))
+            return (yield from self.rungs[rung].in_turns(code, seed))
         network = build_seeded(self.space, code, seed)
         trained = yield from course(
             network, self.data, recipe=self.recipe, seed=seed, device=self.device, time_limit=self.limit
@@ -77,6 +79,11 @@ class Training:
         if self.keep:
             save_weights(network, weights_path(self.folder, code))
         return values
+
+    @property
+    def device_name(self) -> str:
+        """As of :class:`~searchkit.training.evaluation.Evaluation`."""
+        return self.device
 
     def prepare(self, code: Codes, seed: int, rung: int | None = None) -> None:
         """Put the data on the device; where they have no room there, training will say so."""

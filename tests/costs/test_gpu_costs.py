@@ -30,6 +30,7 @@ from searchkit.costs.measure import measured_on
 from searchkit.errors import CandidateError, DeviceError, DeviceGoneError, SearchFailedError, SearchkitError
 from searchkit.execution.executors import open_executor
 from searchkit.execution.gpu_placement import visible_cards
+from searchkit.execution.outcome import Job
 from searchkit.execution.processes import Workers
 from searchkit.runtime.devices import device_errors, is_device_lost, is_device_taken, resolve_device
 from searchkit.runtime.gpu_lock import Card, card_of, give_way, turn_on, version_in
@@ -374,7 +375,7 @@ def test_a_card_too_small_for_every_candidate_is_said_with_what_to_do(tmp_path: 
 # Placement
 
 
-class OnAGPU:
+class OnAGPU(Evaluation):
     """What is evaluated on a card."""
 
     def __init__(self, device: str) -> None:
@@ -382,6 +383,10 @@ class OnAGPU:
 
     def __call__(self, code: Any, seed: int) -> dict[str, float]:
         raise AssertionError
+
+    @property
+    def device_name(self) -> str:
+        return self.device
 
 
 @pytest.fixture
@@ -402,7 +407,7 @@ def workers() -> Iterator[Workers]:
 def cards_of(pool: Workers, n: int) -> set[tuple[float, float]]:
     """Process and card of each worker that took one of n jobs."""
     for i in range(n):
-        pool.submit(i, (np.zeros(1, dtype=np.int64), i))
+        pool.submit(i, Job(np.zeros(1, dtype=np.int64), i))
     values: list[dict[str, float]] = []
     while len(values) < n:
         values += [outcome.values for _, outcome in pool.wait()]
@@ -413,7 +418,7 @@ def test_every_worker_has_a_card_of_its_own_also_after_one_died(workers: Workers
     found = cards_of(workers, 8)
     assert len({process for process, _ in found}) == len(found), "a worker keeps its card"
     assert {card for _, card in found} == {5.0, 7.0}
-    workers.submit(0, (np.zeros(1, dtype=np.int64), -1))
+    workers.submit(0, Job(np.zeros(1, dtype=np.int64), -1))
     assert "its worker process was killed" in str(workers.wait()[0][1].reason)
     again = cards_of(workers, 8)
     assert {card for _, card in again} == {5.0, 7.0}

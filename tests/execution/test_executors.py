@@ -11,12 +11,14 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPool
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import searchkit
 from searchkit import Choice, SearchkitError, Space
 from searchkit.errors import UnknownNameError
 from searchkit.execution.executors import as_they_finish, open_executor
+from searchkit.execution.outcome import Job
 
 SPACE = Space([Choice("a", range(6)), Choice("b", range(6)), Choice("c", (1, 2, 4, 8), ordered=True)])
 DRIVER = os.getpid()
@@ -151,9 +153,7 @@ def test_a_worker_that_dies_costs_its_own_candidate_only_while_others_go_on(tmp_
 def test_what_a_generator_leaves_is_discarded() -> None:
     with ThreadPoolExecutor(1) as pool:
         opened = open_executor(pool, lambda code, seed: {"x": 1.0}, ("x",))
-        rows = as_they_finish(
-            opened, [(SPACE.sample(1, __import__("numpy").random.default_rng(i))[0], i) for i in range(50)]
-        )
+        rows = as_they_finish(opened, [Job(SPACE.sample(1, np.random.default_rng(i))[0], i) for i in range(50)])
         next(rows)
         rows.close()
         assert opened.wait() == []

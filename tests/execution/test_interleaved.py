@@ -19,11 +19,12 @@ from searchkit.data.data import load_data
 from searchkit.errors import CandidateError, DeviceGoneError, OutOfMemoryError, SearchkitError
 from searchkit.execution.executors import open_executor
 from searchkit.execution.interleaved import Interleaved, Place
-from searchkit.execution.outcome import Outcome
+from searchkit.execution.outcome import Job, Outcome
 from searchkit.execution.room import CAUTION, KNOWN, LATELY, MARGIN, Room
 from searchkit.runtime.devices import device_errors
 from searchkit.space import Choice, NetworkSpace, Space
 from searchkit.training.courses import Course, Waiting
+from searchkit.training.evaluation import Evaluation
 from searchkit.training.evaluator import Training
 from searchkit.training.recipe import Recipe
 from searchkit.training.train import build_seeded, course, train
@@ -152,7 +153,7 @@ class Device:
         return sum(self.holders.values())
 
 
-class Work:
+class Work(Evaluation):
     """Job ``[n]`` takes what is said for it; how much that is may be told beforehand, right or wrong."""
 
     def __init__(self, device: Device, takes: list[int], told: list[int] | None = None, turns: int = 3) -> None:
@@ -162,7 +163,7 @@ class Work:
     def memory(self, code: Any, seed: int) -> int:
         return self.told[code[0]]
 
-    def course(self, code: Any, seed: int) -> Course[dict[str, float]]:
+    def in_turns(self, code: Any, seed: int) -> Course[dict[str, float]]:
         n = int(code[0])
         self.begun.append(n)
         try:
@@ -182,7 +183,7 @@ class Work:
 
 def all_of(pool: Interleaved, n: int) -> dict[int, Outcome]:
     for i in range(n):
-        pool.submit(i, (np.array([i]), 0))
+        pool.submit(i, Job(np.array([i]), 0))
     found: dict[int, Outcome] = {}
     while len(found) < n:
         found |= dict(pool.wait())
@@ -306,7 +307,7 @@ class Marks(Work):
         def synchronize(self) -> None:
             raise AssertionError("one that waits keeps nobody waiting")
 
-    def course(self, code: Any, seed: int) -> Course[dict[str, float]]:
+    def in_turns(self, code: Any, seed: int) -> Course[dict[str, float]]:
         for turn in range(self.turns):
             self.begun.append(int(code[0]))
             event: Waiting = self.Event(queries=50 if code[0] == 0 and turn == 0 else 0)
@@ -323,7 +324,7 @@ def test_a_candidate_whose_work_is_not_done_keeps_no_other_waiting() -> None:
 
 def test_a_failure_is_the_candidates_own() -> None:
     class Fails(Work):
-        def course(self, code: Any, seed: int) -> Course[dict[str, float]]:
+        def in_turns(self, code: Any, seed: int) -> Course[dict[str, float]]:
             yield None
             if code[0] == 1:
                 raise CandidateError("diverged")
@@ -340,7 +341,7 @@ def test_a_failure_is_the_candidates_own() -> None:
 class Lost(Work):
     """The device is lost in the second turn of the third job, while the first is done and the others are at work."""
 
-    def course(self, code: Any, seed: int) -> Course[dict[str, float]]:
+    def in_turns(self, code: Any, seed: int) -> Course[dict[str, float]]:
         self.begun.append(int(code[0]))
         for turn in range(1 if code[0] == 0 else 3):
             with device_errors(torch.device("cuda", 0)):
@@ -353,7 +354,7 @@ class Lost(Work):
 def test_a_lost_device_ends_it_after_what_is_done_was_returned() -> None:
     pool = Lost(Device(9), [1] * 4).pool(bounded=False)
     for i in range(4):
-        pool.submit(i, (np.array([i]), 0))
+        pool.submit(i, Job(np.array([i]), 0))
     assert [number for number, _ in pool.wait()] == [0]
     with pytest.raises(DeviceGoneError, match="lost to this process"):
         pool.wait()
@@ -364,7 +365,7 @@ def test_what_is_dropped_in_the_middle_gives_back_what_it_holds() -> None:
     device = Device(100)
     pool = Work(device, [10] * 3, turns=1000).pool()
     for i in range(3):
-        pool.submit(i, (np.array([i]), 0))
+        pool.submit(i, Job(np.array([i]), 0))
     for i in range(3):  # each is begun when the one before has taken what it takes
         pool._begin()
         pool._turn(pool._running[i])

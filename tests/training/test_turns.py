@@ -11,8 +11,9 @@ import torch
 
 from searchkit.errors import DeviceGoneError
 from searchkit.execution.interleaved import Interleaved, Place
-from searchkit.execution.outcome import attempt
+from searchkit.execution.outcome import Job, attempt
 from searchkit.training.courses import Course, finish
+from searchkit.training.evaluation import Evaluation
 from searchkit.training.turns import MOST, STEPS, Mark, Turns
 
 CARD = torch.device("cuda", 0)
@@ -40,17 +41,17 @@ def waits(code: object = None, seed: int = 0) -> Course[dict[str, float]]:
     return {"loss": 0.0}
 
 
-class Waits:
-    course = staticmethod(waits)
+class Waits(Evaluation):
+    in_turns = staticmethod(waits)  # type: ignore[assignment]
 
 
 def evaluated_alone() -> None:
-    attempt(lambda code, seed: finish(waits(code, seed)), (np.zeros(1, np.int64), 0), ("loss",))
+    attempt(lambda code, seed: finish(waits(code, seed)), Job(np.zeros(1, np.int64), 0), ("loss",))
 
 
 def evaluated_beside_others() -> None:
     pool = Interleaved([Place(Waits())], ("loss",), None)
-    pool.submit(0, (np.zeros(1, np.int64), 0))
+    pool.submit(0, Job(np.zeros(1, np.int64), 0))
     try:
         pool.wait()
     finally:

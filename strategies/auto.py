@@ -1,7 +1,8 @@
 """A portfolio: takes the strategy that suits the search, and says which and why.
 
-The rules follow what benchmarks/compare.py measured (docs/benchmarks.md): model-based search is ahead wherever an
-evaluation costs more than the fraction of a second that it thinks; evolution costs microseconds a candidate.
+The rules follow the tables of docs/benchmarks.md, which benchmarks/strategies/compare.py makes: model-based search is
+ahead wherever an evaluation costs more than the fraction of a second that it thinks; evolution costs microseconds a
+candidate.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""benchmarks/gpu.py's setting and plain loop: what its figures rest on, as far as that can be seen without a card."""
+"""The setting and the plain loop of benchmarks/gpu/: what its figures rest on, as far as a CPU can show it."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ GIVEN = {
 
 @pytest.fixture(autouse=True)
 def _found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(Path(__file__).parents[2] / "benchmarks")
+    monkeypatch.syspath_prepend(Path(__file__).parents[2])
 
 
 def benchmark(name: str) -> Any:
-    return importlib.import_module(f"gpu_{name}")
+    return importlib.import_module(f"benchmarks.gpu.{name}")
 
 
 @pytest.fixture

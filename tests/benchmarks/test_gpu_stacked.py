@@ -1,4 +1,4 @@
-"""Networks of equal topology trained as one (benchmarks/gpu_stacked.py): what each gets is what it would get alone."""
+"""Networks of equal topology trained as one (benchmarks/gpu/): what each gets is what it would get alone."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
 @pytest.fixture
 def stacked(monkeypatch: pytest.MonkeyPatch) -> Any:
     """The module."""
-    monkeypatch.syspath_prepend(Path(__file__).parents[2] / "benchmarks")
-    return importlib.import_module("gpu_stacked")
+    monkeypatch.syspath_prepend(Path(__file__).parents[2])
+    return importlib.import_module("benchmarks.gpu.stacked_training")
 
 
 @pytest.fixture(scope="module")

@@ -37,7 +37,8 @@ from searchkit.runtime.gpu_lock import Card, card_of, give_way, turn_on, version
 from searchkit.scoring.scorer import Scorer
 from searchkit.spaces.nas_bench_201 import nas_bench_201
 
-BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "gpu.py"
+ROOT = Path(__file__).parents[2]
+BENCHMARK = [sys.executable, "-m", "benchmarks.gpu"]
 LOST = "CUDA error: unspecified launch failure\nCUDA kernel errors might be asynchronously reported"
 CARD = torch.device("cuda", 0)
 CELLS = nas_bench_201(width=4, cells=1, input_shape=(1, 8, 8))
@@ -493,7 +494,7 @@ def test_what_the_searching_machine_measures_needs_a_card_of_its_own() -> None:
 @pytest.mark.slow
 def test_the_benchmarks_code_runs_on_a_cpu() -> None:
     ran = subprocess.run(
-        [sys.executable, BENCHMARK, "--device", "cpu", "--tiny"], capture_output=True, text=True, check=False
+        [*BENCHMARK, "--device", "cpu", "--tiny"], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert ran.returncode == 0, ran.stderr
     for part in ("training", "eproxy", "signals", "latency", "memory"):
@@ -504,7 +505,7 @@ def test_the_benchmarks_code_runs_on_a_cpu() -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a card")
 def test_without_a_card_the_benchmark_says_so_in_a_sentence() -> None:
-    ran = subprocess.run([sys.executable, BENCHMARK], capture_output=True, text=True, check=False)
+    ran = subprocess.run(BENCHMARK, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (ran.returncode, ran.stdout) == (2, "")
     assert ran.stderr.startswith("no benchmark without a card: device 'cuda' is not there")
     assert ran.stderr.count("\n") == 1

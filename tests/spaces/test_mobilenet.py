@@ -275,8 +275,8 @@ def ofa(real_data: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> An
     """The module of the closed-form benchmark, where its data are."""
     real_data("ofa_surrogate/ofa_mbv3_acc_predictor.npz")
     real_data("ofa_surrogate/ofa_note10_latency_lut.csv.gz")
-    monkeypatch.syspath_prepend(Path(__file__).parents[2] / "benchmarks")
-    return importlib.import_module("_ofa")
+    monkeypatch.syspath_prepend(Path(__file__).parents[2])
+    return importlib.import_module("benchmarks.common.ofa")
 
 
 def test_the_published_latency_table_is_of_the_layers_that_the_space_names(

@@ -1,0 +1,1 @@
+"""Networks as sums over their blocks: MathNAS, DNA, exact fronts and programmes."""

@@ -1,1 +1,0 @@
-"""What ``compare.py`` is made of: problems, methods, a cache of their runs, and the report."""

@@ -1,0 +1,1 @@
+"""searchkit on a GPU beside a plain training loop."""

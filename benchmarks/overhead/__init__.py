@@ -1,0 +1,1 @@
+"""What searchkit itself costs, beside the evaluations."""

@@ -1,0 +1,1 @@
+"""What ``benchmarks.strategies.compare`` is made of: problems, methods, a cache of their runs, and the report."""

@@ -51,7 +51,9 @@ def _parts(given: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.blocks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--parts", type=_parts, default=list(PARTS), help="names with commas between them (all)")
     parser.add_argument("--draws", type=int, default=20, help="of the labels (20)")
     parser.add_argument("--seeds", type=int, default=50, help="of the searches (50)")

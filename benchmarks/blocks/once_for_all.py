@@ -15,7 +15,7 @@ from searchkit.blocks.solve import Limit, solve
 
 
 def once_for_all() -> None:
-    """Print its size, what it takes, and whether a solver agrees with it."""
+    """Print how many networks the front has, how long it takes, and whether a solver agrees."""
     space = ofa_space()
     blocks, codes = blocks_of(space), space.sample(300, np.random.default_rng(0))
     model = fit_blocks(blocks, codes, -accuracy(codes)).model

@@ -66,7 +66,9 @@ def main(given: argparse.Namespace) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.gpu", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--part", choices=[*PARTS, "all"], default="all")
     parser.add_argument("--device", default="cuda", help="cuda, cuda:1, ... (cuda)")
     parser.add_argument("--networks", type=int, default=20, help="of training, eproxy and signals (20)")

@@ -13,6 +13,8 @@ import argparse
 from benchmarks.proxies import layer, single
 
 if __name__ == "__main__":
-    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+    argparse.ArgumentParser(
+        prog="python -m benchmarks.proxies", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    ).parse_args()
     single.main([1000, 600], [500, 200], 12)
     layer.main(1000, 600, 50)

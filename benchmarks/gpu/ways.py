@@ -20,8 +20,10 @@ from benchmarks.gpu.stacked_training import stacked_training
 from searchkit.errors import OutOfMemoryError
 from searchkit.execution.executors import Pool, as_they_finish, open_executor
 from searchkit.execution.interleaved import Interleaved, Place
+from searchkit.execution.outcome import Job
 from searchkit.runtime.cuda_graphs import captured
 from searchkit.training.courses import Course, finish
+from searchkit.training.evaluation import Evaluation
 from searchkit.training.evaluator import Training
 from searchkit.training.recipe import Recipe, recipe_for
 from searchkit.training.train import build_seeded, course
@@ -91,14 +93,20 @@ def _refused(work: Callable[[], None]) -> Callable[[], None]:
     raise RuntimeError("not wanted")
 
 
-class _Steps:
+class _Steps(Evaluation):
     """A training in turns, by steps that are recorded or not."""
+
+    takes_turns = True
 
     def __init__(self, setting: Setting, recipe: Recipe, capture: Any) -> None:
         self._setting, self._recipe, self._capture = setting, recipe, capture
 
-    def course(self, code: Any, seed: int) -> Course[dict[str, float]]:
-        """One network's turns."""
+    def __call__(self, code: Codes, seed: int, rung: int | None = None) -> dict[str, float]:
+        """The accuracy of one network."""
+        return finish(self.in_turns(code, seed, rung))
+
+    def in_turns(self, code: Codes, seed: int, rung: int | None = None) -> Course[dict[str, float]]:
+        """The same in turns."""
         setting = self._setting
         trained = yield from course(
             build_seeded(setting.space, code, seed), setting.data, recipe=self._recipe, seed=seed,
@@ -109,7 +117,7 @@ class _Steps:
 
 def _one_by_one(setting: Setting, recipe: Recipe, codes: Codes, capture: Any) -> Floats:
     steps = _Steps(setting, recipe, capture)
-    return np.array([finish(steps.course(code, i))["accuracy"] for i, code in enumerate(codes)])
+    return np.array([steps(code, i)["accuracy"] for i, code in enumerate(codes)])
 
 
 def _in_turns(setting: Setting, recipe: Recipe, n: int, capture: Any) -> Way:
@@ -138,7 +146,7 @@ def _in_processes(setting: Setting, recipe: Recipe, n: int) -> Way:
 
 def _accuracies(pool: Pool, codes: Codes) -> Floats:
     found = np.full(len(codes), np.nan)
-    for i, outcome in as_they_finish(pool, [(code, i) for i, code in enumerate(codes)]):
+    for i, outcome in as_they_finish(pool, [Job(code, i) for i, code in enumerate(codes)]):
         if outcome.reason is not None:
             raise RuntimeError(outcome.reason)
         found[i] = outcome.values["accuracy"]

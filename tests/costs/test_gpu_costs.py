@@ -36,6 +36,7 @@ from searchkit.runtime.devices import device_errors, is_device_lost, is_device_t
 from searchkit.runtime.gpu_lock import Card, card_of, give_way, turn_on, version_in
 from searchkit.scoring.scorer import Scorer
 from searchkit.spaces.nas_bench_201 import nas_bench_201
+from searchkit.training.evaluation import Evaluation
 
 ROOT = Path(__file__).parents[2]
 BENCHMARK = [sys.executable, "-m", "benchmarks.gpu"]

@@ -16,7 +16,7 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from searchkit.blocks.additive import Additive, blocks_of
-from searchkit.data.data import load_data
+from searchkit.data.loading import load_data
 from searchkit.errors import ProxyError
 from searchkit.proxies.dna_setting import DNASetting
 from searchkit.proxies.dna_training import OnEpoch

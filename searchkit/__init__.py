@@ -17,7 +17,7 @@ from searchkit.version import __version__ as __version__
 if TYPE_CHECKING:
     from searchkit.api import run
     from searchkit.costs.metrics import Metric
-    from searchkit.data.data import load_data
+    from searchkit.data.loading import load_data
     from searchkit.option_values import Proxies, Training
     from searchkit.proxy_layer.ranking import score
     from searchkit.results.result import Result
@@ -32,7 +32,7 @@ _LATER = {
     "Training": "searchkit.option_values",
     "list_studies": "searchkit.results.studies",
     "load": "searchkit.results.studies",
-    "load_data": "searchkit.data.data",
+    "load_data": "searchkit.data.loading",
     "run": "searchkit.api",
     "score": "searchkit.proxy_layer.ranking",
 }

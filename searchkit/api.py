@@ -29,7 +29,8 @@ from searchkit.search.progress import Progress
 from searchkit.search.study import go_on
 from searchkit.search.task import Task
 from searchkit.space import Space
-from searchkit.storage.record import Memory, OptunaRecord, Record
+from searchkit.storage.optuna_record import OptunaRecord
+from searchkit.storage.record import Memory, Record
 from searchkit.training.evaluation import Evaluate
 
 if TYPE_CHECKING:

@@ -192,7 +192,7 @@ def test_every_public_name_is_in_the_reference(site: Path) -> None:
 
 
 def test_the_command_line_page_has_every_command_and_option() -> None:
-    from searchkit.cli import _parser
+    from searchkit.cli.arguments import parser as _parser
 
     page = (DOCS / "command-line.md").read_text()
     sections = dict(re.findall(r"^## `searchkit (\w+)`.*?\n(.*?)(?=^## |\Z)", page, re.DOTALL | re.MULTILINE))

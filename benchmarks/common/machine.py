@@ -8,7 +8,7 @@ import platform
 import numpy as np
 import torch
 
-from searchkit.costs.latency import cpu_name
+from searchkit.runtime.processor import cpu_name
 
 
 def describe() -> str:

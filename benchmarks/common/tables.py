@@ -18,7 +18,8 @@ import pandas as pd
 
 from searchkit.benchmarks import load
 from searchkit.benchmarks.tables import CELLS, LAYERS, read_cells, read_layers
-from searchkit.data.data import Data, load_data
+from searchkit.data.data import Data
+from searchkit.data.loading import load_data
 from searchkit.scoring.scorer import Scorer
 from searchkit.space import NetworkSpace, keys
 from searchkit.spaces.macro import macro

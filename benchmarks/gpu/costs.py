@@ -16,7 +16,8 @@ from benchmarks.gpu.setting import Setting
 from searchkit.costs.energy import energy
 from searchkit.costs.gpu_timing import Precision
 from searchkit.costs.latency import Latency, latency
-from searchkit.data.data import Data, Split
+from searchkit.data.data import Data
+from searchkit.data.splits import Split
 from searchkit.errors import DeviceError, DeviceGoneError
 from searchkit.problem.trial import Trial
 

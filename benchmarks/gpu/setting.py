@@ -15,7 +15,8 @@ import torch
 
 from benchmarks.common.machine import describe
 from searchkit.costs.gpu_clock import on_events, timed
-from searchkit.data.data import Data, load_data
+from searchkit.data.data import Data
+from searchkit.data.loading import load_data
 from searchkit.errors import DataError
 from searchkit.runtime.gpu_lock import card_of
 from searchkit.space import NetworkSpace

@@ -14,7 +14,7 @@ import torch
 import searchkit
 from benchmarks.common.machine import describe
 from benchmarks.gpu.stacked_training import stacked_training, topologies
-from searchkit.data.data import load_data
+from searchkit.data.loading import load_data
 from searchkit.space import NetworkSpace
 from searchkit.training.recipe import Recipe
 from searchkit.training.train import build_seeded, train

@@ -22,7 +22,8 @@ from torch.utils.data import DataLoader, Dataset
 import searchkit
 from benchmarks.gpu.setting import Setting, ms_of, wait
 from searchkit.costs.counts import space_counts
-from searchkit.data.data import Data, Split
+from searchkit.data.data import Data
+from searchkit.data.splits import Split
 from searchkit.training.recipe import Recipe, recipe_for
 from searchkit.training.train import build_seeded, one_cycle
 from searchkit.types import Codes, Floats

@@ -22,7 +22,8 @@ from searchkit.blocks.additive import Additive, blocks_of
 from searchkit.errors import DataError, SpaceError
 from searchkit.problem.objectives import Direction
 from searchkit.space import NetworkSpace, Node
-from searchkit.spaces.mobilenet import DEPTHS, EXPANSIONS, KERNELS, STAGES, mobilenet
+from searchkit.spaces.mobilenet import mobilenet
+from searchkit.spaces.mobilenet_plan import DEPTHS, EXPANSIONS, KERNELS, STAGES
 from searchkit.types import Codes, Floats
 
 PREDICTOR = "ofa_surrogate/ofa_mbv3_acc_predictor.npz"

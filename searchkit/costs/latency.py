@@ -22,13 +22,11 @@ from __future__ import annotations
 import copy
 import functools
 import io
-import platform
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
@@ -41,6 +39,7 @@ from searchkit.costs.gpu_clock import on_events, timed
 from searchkit.costs.gpu_timing import Precision, Runs, measured_on_card
 from searchkit.errors import DeviceError, UnknownNameError
 from searchkit.runtime.devices import resolve_device
+from searchkit.runtime.processor import cpu_name
 from searchkit.types import Floats
 
 Run = Callable[[], object]
@@ -142,16 +141,6 @@ def latency(
     with _one_thread(), torch.inference_mode():
         run, ran_by = _runner(subject, x, method)
         return _on_cpu(run, ran_by, batch, seconds)
-
-
-def cpu_name() -> str:
-    """Model name of this machine's CPU, as far as the system tells."""
-    information = Path("/proc/cpuinfo")
-    if information.exists():
-        for line in information.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
 
 
 def _runner(network: nn.Module, x: npt.NDArray[np.float32], method: str | None) -> tuple[Run, str]:

@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING
 from searchkit.lazy import lazily
 
 if TYPE_CHECKING:
-    from searchkit.data.data import Data, Split, load_data
+    from searchkit.data.data import Data
+    from searchkit.data.loading import load_data
+    from searchkit.data.splits import Split
 
 __all__ = ["Data", "Split", "load_data"]
 
@@ -13,7 +15,7 @@ __getattr__, __dir__ = lazily(
     __name__,
     {
         "Data": "data",
-        "Split": "data",
-        "load_data": "data",
+        "Split": "splits",
+        "load_data": "loading",
     },
 )

@@ -9,7 +9,8 @@ from weakref import WeakKeyDictionary
 import torch
 from torch.nn import functional
 
-from searchkit.data.data import Data, Split
+from searchkit.data.data import Data
+from searchkit.data.splits import Split
 from searchkit.runtime.devices import placed
 
 

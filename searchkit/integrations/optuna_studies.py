@@ -22,8 +22,8 @@ from searchkit.results.studies import Study
 from searchkit.space import Space
 from searchkit.storage.header import FORMAT, plain
 from searchkit.storage.optuna_compat import quiet
+from searchkit.storage.optuna_record import OptunaRecord
 from searchkit.storage.paths import check_name, check_storage, open_storage
-from searchkit.storage.record import OptunaRecord
 
 _STATES = {
     TrialState.COMPLETE: State.SCORED,

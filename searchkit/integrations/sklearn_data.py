@@ -8,7 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from searchkit.data.data import Data, Split, assemble
+from searchkit.data.data import Data
+from searchkit.data.loading import assemble
+from searchkit.data.splits import Split
 from searchkit.errors import DataError
 from searchkit.types import Codes
 

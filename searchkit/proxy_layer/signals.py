@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.special import log_ndtr
@@ -22,6 +22,7 @@ from searchkit.problem.observations import Observations
 from searchkit.problem.ranks import normal_scores, scores_of, values_of
 from searchkit.proxy_layer.aggregation import Reference, Trust, log_rank, shared_votes, trusts
 from searchkit.proxy_layer.learning_proxies import Taught
+from searchkit.proxy_layer.trust_table import trust_row
 from searchkit.scoring.protocols import Learner
 from searchkit.space import Space
 from searchkit.surrogates.gaussian_process import Gaussian, fit
@@ -168,7 +169,7 @@ class Signals:
         """
         import pandas as pd
 
-        rows = [_row(name, t, t.weight) for name, t in zip(self.names, self._trust(), strict=True)]
+        rows = [trust_row(name, t, t.weight) for name, t in zip(self.names, self._trust(), strict=True)]
         rows.sort(key=lambda row: -row["weight"])
         told = self._judged_by
         counts = self._baselines(told.codes) if self._baselines and len(told) else {}
@@ -176,7 +177,7 @@ class Signals:
         if free:
             columns = Reference(np.column_stack([counts[name] for name in free]))
             worth = trusts(columns.quantiles(columns.scores), -told.losses[:, self._learned[0]], np.ones(len(free)))
-            rows += [_row(name, t, np.nan) for name, t in zip(free, worth, strict=True)]
+            rows += [trust_row(name, t, np.nan) for name, t in zip(free, worth, strict=True)]
         return pd.DataFrame(rows, columns=["proxy", "rho", "low", "high", "belief", "weight"])
 
     @property
@@ -292,14 +293,3 @@ class _Ranked:
     reference: Reference
     quantiles: Floats
     votes: Floats
-
-
-def _row(name: str, trust: Trust, weight: float) -> dict[str, Any]:
-    return {
-        "proxy": name,
-        "rho": trust.rho,
-        "low": trust.low,
-        "high": trust.high,
-        "belief": trust.belief,
-        "weight": weight,
-    }

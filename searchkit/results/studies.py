@@ -23,8 +23,8 @@ from searchkit.space import Choice, NetworkSpace, Space
 from searchkit.storage.database import is_url, shown
 from searchkit.storage.header import check_format, compare_headers, plain
 from searchkit.storage.optuna_compat import quiet
+from searchkit.storage.optuna_record import read_trials
 from searchkit.storage.paths import FOLDER, SUFFIX, cannot_open, is_file, networks_folder, open_storage
-from searchkit.storage.record import read_trials
 
 if TYPE_CHECKING:
     import pandas as pd

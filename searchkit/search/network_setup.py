@@ -10,8 +10,9 @@ from typing import Any
 from searchkit import plugins
 from searchkit.costs.measure import check_measurable
 from searchkit.costs.metrics import SCORES, Metric, read_metrics, task_of, trained_scores
-from searchkit.data.data import Data, load_data
+from searchkit.data.data import Data
 from searchkit.data.images import is_npz
+from searchkit.data.loading import load_data
 from searchkit.errors import DataError, SearchkitError, SpaceError
 from searchkit.problem.objectives import Goals, read_bounds, read_objectives
 from searchkit.runtime.fingerprint import fingerprint

@@ -145,7 +145,7 @@ def function_task(
 
 
 def _images(data: Any, split_seed: int) -> Data:
-    from searchkit.data.data import load_data
+    from searchkit.data.loading import load_data
 
     return load_data(data, seed=split_seed).without_test()
 

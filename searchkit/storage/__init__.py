@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 from searchkit.lazy import lazily
 
 if TYPE_CHECKING:
-    from searchkit.storage.record import Memory, OptunaRecord, Record
+    from searchkit.storage.optuna_record import OptunaRecord
+    from searchkit.storage.record import Memory, Record
 
 __all__ = ["Memory", "OptunaRecord", "Record"]
 
@@ -13,7 +14,7 @@ __getattr__, __dir__ = lazily(
     __name__,
     {
         "Memory": "record",
-        "OptunaRecord": "record",
+        "OptunaRecord": "optuna_record",
         "Record": "record",
     },
 )

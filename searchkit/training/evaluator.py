@@ -15,8 +15,9 @@ from torch import nn
 from torch.nn import functional
 
 from searchkit.costs.metrics import Metric
-from searchkit.data.data import Data, Split, split_rows
+from searchkit.data.data import Data
 from searchkit.data.loader import put_on_device
+from searchkit.data.splits import Split, split_rows
 from searchkit.errors import CandidateError, SpaceError
 from searchkit.space import NetworkSpace
 from searchkit.training.courses import Course, finish

@@ -30,8 +30,9 @@ from torch import nn
 from searchkit.costs.autocast import HalfPrecision
 from searchkit.costs.memory_tracker import LiveMemory
 from searchkit.costs.meta_tensors import no_gradients, shape_only
-from searchkit.data.data import Data, Split
+from searchkit.data.data import Data
 from searchkit.data.loader import Normaliser, TableBatches, TrainBatches, in_order, train_batches
+from searchkit.data.splits import Split
 from searchkit.space import NetworkSpace
 from searchkit.training.losses import loss_of
 from searchkit.training.recipe import Recipe

@@ -9,8 +9,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from searchkit.data.data import Data, Split
+from searchkit.data.data import Data
 from searchkit.data.loader import Normaliser, in_order
+from searchkit.data.splits import Split
 from searchkit.errors import CandidateError
 
 Answers = tuple[torch.Tensor, torch.Tensor]  # a network's outputs for some examples, and their y

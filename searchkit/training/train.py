@@ -14,7 +14,8 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from searchkit.data.data import Data, Split
+from searchkit.data.data import Data
+from searchkit.data.splits import Split
 from searchkit.errors import CandidateError, DataError, OutOfMemoryError, TimeLimitError, is_out_of_memory
 from searchkit.runtime.cuda_graphs import Capture, captured
 from searchkit.runtime.devices import device_errors, memory_format, one_thread, resolve_device

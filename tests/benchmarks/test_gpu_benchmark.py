@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from searchkit.data.data import load_data
+from searchkit.data.loading import load_data
 from searchkit.training.recipe import Recipe
 from searchkit.training.train import build_seeded, train
 

@@ -14,7 +14,8 @@ from helpers.replayed import replayed
 from torch import nn
 
 import searchkit
-from searchkit.data.data import Data, load_data
+from searchkit.data.data import Data
+from searchkit.data.loading import load_data
 from searchkit.space import NetworkSpace
 from searchkit.training.recipe import Recipe
 from searchkit.training.train import build_seeded, train

@@ -16,7 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.data import Dataset, IterableDataset, TensorDataset
 
-from searchkit.data.data import Data, load_data, stratified
+from searchkit.data.data import Data
+from searchkit.data.loading import load_data
+from searchkit.data.splits import stratified
 from searchkit.errors import DataError, UnknownNameError
 
 RNG = np.random.default_rng(0)

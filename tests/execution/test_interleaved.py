@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 import searchkit
-from searchkit.data.data import load_data
+from searchkit.data.loading import load_data
 from searchkit.errors import CandidateError, DeviceGoneError, OutOfMemoryError, SearchkitError
 from searchkit.execution.executors import open_executor
 from searchkit.execution.interleaved import Interleaved, Place

@@ -23,7 +23,8 @@ from searchkit import Choice, NetworkSpace, Node
 from searchkit.blocks.additive import blocks_of
 from searchkit.blocks.exact import k_best
 from searchkit.blocks.solve import Limit
-from searchkit.data.data import Data, load_data
+from searchkit.data.data import Data
+from searchkit.data.loading import load_data
 from searchkit.errors import ProxyError, SpaceError
 from searchkit.proxies.dna import DNA
 from searchkit.proxies.dna_plus import dna_plus

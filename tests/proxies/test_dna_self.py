@@ -11,7 +11,9 @@ import torch
 
 import searchkit
 from searchkit import plugins
-from searchkit.data.data import Data, Split, load_data
+from searchkit.data.data import Data
+from searchkit.data.loading import load_data
+from searchkit.data.splits import Split
 from searchkit.errors import ProxyError
 from searchkit.proxies.dna_rating import rating
 from searchkit.proxies.dna_self import DNASelf, Twins, _alike, _spread, _unexplained

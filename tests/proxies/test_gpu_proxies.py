@@ -16,7 +16,8 @@ from scipy.stats import spearmanr
 from torch import Tensor, nn
 
 import searchkit
-from searchkit.data.data import Data, load_data
+from searchkit.data.data import Data
+from searchkit.data.loading import load_data
 from searchkit.proxies.dna import DNA
 from searchkit.proxies.dna_self import DNASelf
 from searchkit.proxies.dna_setting import DNASetting

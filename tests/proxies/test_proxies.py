@@ -16,7 +16,8 @@ from torch.nn import functional
 
 from searchkit import plugins
 from searchkit.costs.counts import space_counts
-from searchkit.data.data import Data, load_data
+from searchkit.data.data import Data
+from searchkit.data.loading import load_data
 from searchkit.errors import SearchkitError, UnknownNameError
 from searchkit.proxies.az_nas import AZNAS, channel_covariance, entropy, trainabilities
 from searchkit.proxies.dna_setting import DNASetting

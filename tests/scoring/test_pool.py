@@ -25,7 +25,7 @@ from torch import nn
 import searchkit
 from searchkit import Choice, NetworkSpace
 from searchkit.cli import main
-from searchkit.data.data import load_data
+from searchkit.data.loading import load_data
 from searchkit.errors import DeviceGoneError, SearchkitError
 from searchkit.proxies.eproxy import Branch, Eproxy, EproxySetting
 from searchkit.scoring import pool as scoring_pool

@@ -22,7 +22,8 @@ from searchkit.plugins import load_space
 from searchkit.problem.observations import Observations
 from searchkit.problem.problem import Problem
 from searchkit.space import NetworkSpace, keys
-from searchkit.spaces.mobilenet import InvertedResidual, divisible, mobilenet
+from searchkit.spaces.mobilenet import InvertedResidual, mobilenet
+from searchkit.spaces.mobilenet_plan import divisible
 from searchkit.training.evaluator import narrower
 from searchkit.types import Codes
 

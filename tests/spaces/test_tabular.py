@@ -14,7 +14,7 @@ import torch
 
 import searchkit
 from searchkit.costs import counts as costs
-from searchkit.data.data import load_data
+from searchkit.data.loading import load_data
 from searchkit.errors import DataError, ObjectiveError, SearchkitError, SpaceError
 from searchkit.space import Choice, NetworkSpace
 from searchkit.training.recipe import Recipe

@@ -14,7 +14,7 @@ from helpers.replayed import refused
 from torch import Tensor, nn
 
 import searchkit
-from searchkit.data.data import load_data
+from searchkit.data.loading import load_data
 from searchkit.plugins import load_space
 from searchkit.runtime.cuda_graphs import captured
 from searchkit.space import Choice, NetworkSpace

@@ -16,7 +16,8 @@ import torch
 from helpers.replayed import Recording, refused, replayed
 from torch import Tensor, nn
 
-from searchkit.data.data import Data, assemble, load_data
+from searchkit.data.data import Data
+from searchkit.data.loading import assemble, load_data
 from searchkit.errors import OutOfMemoryError
 from searchkit.plugins import load_space
 from searchkit.training.courses import finish

@@ -14,8 +14,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from searchkit.data.data import Augment, Data, load_data
+from searchkit.data.data import Augment, Data
 from searchkit.data.loader import Normaliser, TrainBatches
+from searchkit.data.loading import load_data
 from searchkit.errors import CandidateError, DataError, DeviceError, TimeLimitError
 from searchkit.runtime.devices import one_thread, resolve_device
 from searchkit.space import Choice, NetworkSpace

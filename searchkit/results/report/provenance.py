@@ -76,7 +76,7 @@ def _made_with(facts: Facts) -> list[tuple[str, str]]:
 
 
 def _processor() -> str:
-    from searchkit.costs.latency import cpu_name
+    from searchkit.runtime.processor import cpu_name
 
     return cpu_name()
 

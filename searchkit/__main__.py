@@ -1,0 +1,8 @@
+"""``python -m searchkit``: the command line."""
+
+import sys
+
+from searchkit.cli.commands import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,278 @@
+"""What each command does."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from searchkit import plugins
+from searchkit.cli.values import listed, read_candidate, read_constraints, read_executor, read_space
+from searchkit.errors import ExportError, SearchFailedError, SearchkitError
+
+if TYPE_CHECKING:
+    from searchkit.results.result import Result
+from searchkit.cli.arguments import parser
+
+OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    given = parser().parse_args(arguments)
+    logging.basicConfig(format="%(message)s", stream=sys.stderr)
+    logging.getLogger("searchkit").setLevel(logging.INFO)
+    try:
+        _check_storage(getattr(given, "storage", None))
+        code = COMMANDS[given.command](given)
+    except (SearchFailedError, ExportError) as error:
+        print(f"searchkit: {error}", file=sys.stderr)
+        return FAILED
+    except SearchkitError as error:
+        print(f"searchkit: {error}", file=sys.stderr)
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        return _interrupted(given)
+    except BrokenPipeError:  # the reader, `head` say, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+    return code
+
+
+def _interrupted(given: argparse.Namespace) -> int:
+    searching = given.command in ("run", "resume")
+    print("searchkit: interrupted" + "; the same command continues" * searching, file=sys.stderr)
+    return INTERRUPTED
+
+
+def _run(given: argparse.Namespace) -> int:
+    from searchkit.api import DEFAULT_BUDGET, run
+    from searchkit.results.studies import load
+
+    _check_plot(given)
+    evaluations = given.budget if given.budget is not None or given.seconds is not None else DEFAULT_BUDGET
+    result = run(
+        given.strategy,
+        space=read_space(given),
+        data=given.data,
+        objectives=listed(given.objectives),
+        proxies=listed(given.proxies),
+        earlier=[load(name, given.storage) for name in given.earlier],
+        screen=given.screen,
+        verify=given.verify,
+        constraints=read_constraints(given.constraint),
+        budget={"evaluations": evaluations, "seconds": given.seconds},
+        batch=given.batch,
+        device=given.device,
+        **read_executor(given),
+        storage=given.storage,
+        name=given.name,
+        seed=given.seed,
+        split_seed=given.split_seed,
+        epochs=given.epochs,
+        time_limit=given.time_limit,
+    )
+    return _report(result, given)
+
+
+def _score(given: argparse.Namespace) -> int:
+    from searchkit.proxy_layer.ranking import score
+
+    candidates = [read_candidate(text) for text in given.candidate] or given.n
+    table = score(
+        read_space(given),
+        candidates,
+        proxies=listed(given.proxies),
+        data=given.data,
+        device=given.device,
+        seed=given.seed,
+        workers=given.workers,
+    )
+    if given.json:
+        _print_json(table.to_dict("records"))
+    else:
+        print(table.to_string())
+    return OK
+
+
+def _resume(given: argparse.Namespace) -> int:
+    from searchkit.api import run
+    from searchkit.results.studies import load, read_study
+
+    _check_plot(given)
+    study = read_study(given.name, given.storage)
+    context = study.header["context"]
+    recorded = context.get("data", {})
+    data = given.data or recorded.get("source") or recorded.get("name")
+    call, learned_from, objects = _recorded_call(study.header)
+    lacking = [
+        what
+        for what, there in (
+            (f"its {'proxies' if len(objects) > 1 else 'proxy'} {' and '.join(objects)}", not objects),
+            ("its evaluate function", context["kind"] == "networks"),
+            ("its strategy", context["strategy"] is not None),
+            ("its space", hasattr(study.space, "build")),
+            ("its data", str(data).endswith(".npz") or data in ("digits", "fashion-mnist", "cifar-10")),
+        )
+        if not there
+    ]
+    if lacking:
+        raise SearchkitError(
+            f"study '{given.name}' was begun in Python with {' and '.join(lacking)} given as objects; "
+            "call searchkit.run there again, as before, and it continues"
+        )
+    budget = dict(context["budget"])
+    if given.budget is not None or given.seconds is not None:
+        budget = {"evaluations": given.budget, "seconds": given.seconds}
+    result = run(
+        context["strategy"],
+        space=study.space,
+        data=data,
+        objectives=dict(study.header["search"]["objectives"]),
+        constraints={name: tuple(ends) for name, ends in context["bounds"].items()},
+        budget=budget,
+        **read_executor(given),
+        storage=given.storage,
+        name=given.name,
+        seed=study.header["search"]["seed"],
+        earlier=[load(earlier, given.storage) for earlier in learned_from],
+        **call,
+    )
+    return _report(result, given)
+
+
+def _recorded_call(header: dict[str, Any]) -> tuple[dict[str, Any], list[str], list[str]]:
+    """The recorded arguments of a call, the names of earlier studies, and of proxies that were given as objects.
+
+    Before format 2 a record had proxies by name only, whatever they were.
+    """
+    context, call = header["context"], dict(header["context"]["call"])
+    call.setdefault("split_seed", header["search"]["seed"])
+    if "objects" in context:
+        return call, list(context["earlier"]), list(context["objects"])
+    names = call.get("proxies", [])
+    learned_from = [name.removeprefix("earlier:") for name in names if name.startswith("earlier:")]
+    known = plugins.names("proxy")
+    call |= {"proxies": [name for name in names if name in known]} if names else {}
+    return call, learned_from, [name for name in names if name not in known and not name.startswith("earlier:")]
+
+
+def _show(given: argparse.Namespace) -> int:
+    from searchkit.results.studies import load
+
+    _check_plot(given)
+    if given.report is not None:
+        from searchkit.results.report.report import check_page
+
+        check_page(given.report)
+    result = load(given.name, given.storage)
+    table = result.history if given.history else result.front
+    if given.json:
+        _print_json(table.to_dict("records"))
+    else:
+        print(repr(result))
+        print(table.to_string() if len(table) else "nothing on the front yet")
+        _print_signals(result)
+    if given.plot:
+        result.plot(given.plot)
+    if given.report:
+        result.report(given.report)
+    return OK
+
+
+def _export(given: argparse.Namespace) -> int:
+    from searchkit.results.studies import load
+
+    files = load(given.name, given.storage).export(given.row, given.path)
+    if given.json:
+        _print_json([str(file) for file in files])
+    else:
+        print("written and checked against the measured network:", *files, sep="\n  ")
+    return OK
+
+
+def _list(given: argparse.Namespace) -> int:
+    from searchkit.results.studies import list_studies
+
+    table = list_studies(given.storage)
+    if given.json:
+        _print_json(table.to_dict("records"))
+    else:
+        print(table.to_string(index=False) if len(table) else f"no studies in {given.storage or 'searchkit-runs/'} yet")
+    return OK
+
+
+def _report(result: Result, given: argparse.Namespace) -> int:
+    """Print what was found, then draw it: a picture that fails costs nothing else."""
+    from searchkit.results.diagnosis import why_nothing
+
+    found = len(result.front) > 0
+    if given.json:
+        _print_json({"study": result.name, "stopped": result.stopped, "front": result.front.to_dict("records")})
+    else:
+        print(repr(result))
+        if found:
+            print(result.front.to_string(), end="\n\n")
+        _print_signals(result)
+    if not found:
+        print(f"searchkit: {why_nothing(result)}", file=sys.stderr)
+    plot = given.plot or (result.folder.with_suffix(".png") if found and result.folder else None)
+    if plot is not None:
+        result.plot(plot)
+    if not given.json:
+        if plot is not None:
+            print(f"picture: {plot}")
+        if found and result.folder:
+            where = ["--storage", given.storage] if given.storage else []
+            print("network:", shlex.join(["searchkit", "export", result.name, "0", "best", *where]))
+    if result.stopped == "interrupted":
+        return _interrupted(given)
+    return OK if found else FAILED
+
+
+def _check_storage(storage: str | None) -> None:
+    if storage == "memory":
+        raise SearchkitError(
+            "a search in memory ends with the command, and nothing of it could be shown or exported; "
+            "leave --storage out, or give a folder, a .journal file or a database URL"
+        )
+
+
+def _check_plot(given: argparse.Namespace) -> None:
+    """Before the search: a picture that cannot be written is not found out after hours."""
+    if given.plot is not None:
+        from searchkit.results.plots import check_target
+
+        check_target(given.plot)
+
+
+def _print_signals(result: Result) -> None:
+    """What the proxies were worth, and what the best they found came to."""
+    if len(result.signals):
+        print("what each proxy was worth (rank correlation with what was observed, its 95 % interval, its weight):")
+        print(result.signals.to_string(index=False, float_format="{:.2f}".format, na_rep="-"), end="\n\n")
+    if len(result.verified):
+        print("verified by training:", result.verified.to_string(), sep="\n", end="\n\n")
+
+
+def _print_json(value: Any) -> None:
+    """JSON on standard output; NaN, which JSON lacks, as null."""
+    print(json.dumps(_plain(value), indent=2))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
+    if hasattr(value, "item"):
+        value = value.item()
+    return None if isinstance(value, float) and value != value else value
+
+
+COMMANDS = {"run": _run, "resume": _resume, "score": _score, "show": _show, "export": _export, "list": _list}

@@ -1,0 +1,82 @@
+"""Text from the command line to what :func:`searchkit.run` takes."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from searchkit import plugins
+from searchkit.errors import ConstraintError, SearchkitError, SpaceError
+
+
+def read_space(given: argparse.Namespace) -> Any:
+    """The space of --space and its options."""
+    if not given.space_option:
+        return given.space
+    if given.space is None:
+        raise SpaceError("--space-option needs --space")
+    return plugins.load_space(given.space, **dict(read_option(text) for text in given.space_option))
+
+
+def read_candidate(text: str) -> dict[str, Any]:
+    """Choices from JSON, or from the JSON file that an export wrote."""
+    try:
+        path = Path(text)
+        found = json.loads(path.read_text() if text.endswith(".json") and path.exists() else text)
+    except (OSError, json.JSONDecodeError) as error:
+        raise SpaceError(f'--candidate is an object such as {{"width": 8}} or a file of it, not {text!r}') from error
+    if not isinstance(found, dict):
+        raise SpaceError(f'--candidate is an object such as {{"width": 8}}, not {text!r}')
+    choices: dict[str, Any] = found.get("choices", found)
+    return choices
+
+
+def listed(text: str | None) -> list[str] | None:
+    """Names separated by commas; None where nothing was given."""
+    return [name.strip() for name in text.split(",") if name.strip()] if text else None
+
+
+def read_executor(given: argparse.Namespace) -> dict[str, Any]:
+    """Where candidates are trained: in one process per core; 1 is here, without a pool."""
+    if given.workers is not None and given.workers < 1:
+        raise SearchkitError(f"--workers must be at least 1, not {given.workers}")
+    if given.executor is not None:
+        return {"executor": given.executor, "workers": given.workers}
+    n = given.workers or min(4, n_cores())
+    return {"executor": None if n == 1 else n}
+
+
+def n_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def read_constraints(texts: Sequence[str]) -> dict[str, Any]:
+    bounds: dict[str, Any] = {}
+    for text in texts:
+        found = re.fullmatch(r"\s*([\w-]+)\s*(<=|>=)\s*([-+.\w]+)\s*", text)
+        try:
+            if found is None:
+                raise ValueError
+            name, sign, value = found[1], found[2], float(found[3])
+        except ValueError:
+            raise ConstraintError(
+                f'constraint {text!r} is not of the form "params<=100000" or "accuracy>=0.9"'
+            ) from None
+        low, high = bounds.get(name, (None, None))
+        bounds[name] = (low, value) if sign == "<=" else (value, high)
+    return bounds
+
+
+def read_option(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise SpaceError(f"--space-option is NAME=VALUE, not {text!r}")
+    try:
+        return name, json.loads(value)
+    except json.JSONDecodeError:
+        return name, value

@@ -1,0 +1,253 @@
+"""From what a user has to :class:`Data`: read, checked, split and described."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.utils.data import Dataset
+
+from searchkit.data.bundled import named
+from searchkit.data.data import Augment, Data, Kind, Task
+from searchkit.data.images import Channels, Label, as_images, as_labels, from_dataset, is_npz, plain_label, read_npz
+from searchkit.data.splits import Split, split_of, split_rows
+from searchkit.data.tables import as_table, as_target, is_table
+from searchkit.errors import DataError
+
+VAL_FRACTION = 0.2  # of all examples, or of the training examples where a test set is given
+
+
+TEST_FRACTION = 0.2
+
+
+MANY = 30  # different numbers y that may be no classes but a quantity
+
+
+def load_data(
+    data: Any = None,
+    *,
+    seed: int = 0,
+    limit: int | None = None,
+    augment: Augment | None = None,
+    channels: Channels | None = None,
+    name: str | None = None,
+    kind: Kind | None = None,
+    task: Task | None = None,
+) -> Data:
+    """Anything that holds examples with labels -> :class:`Data`; the same seed gives the same split.
+
+    Args:
+        data: None or "digits" (bundled with scikit-learn), "fashion-mnist", "cifar-10"; an ``.npz`` file with arrays X
+            and y (and X_test and y_test); a pair ``(X, y)`` of arrays,
+            tensors or lists; a torch Dataset of ``(image, label)``; a pair of either, ``(train, test)``; or a Data,
+            returned as it is. X is images or a table of numbers ``(n, features)``, a data frame for one.
+            Without a test set the split is 60/20/20, with one it is 80/20 and that test set.
+        seed: of the split.
+        limit: learn (and validate) on a stratified subset of that many examples; a given test set stays whole.
+        augment: see :class:`Data`; "shift" where not given and not known.
+        channels: "first" or "last", needed where the shape of 4-D images does not say.
+        name: what records call the data; "custom" where not given.
+        kind: "images" or "table"; see :func:`searchkit.data.tables.is_table` where not given.
+        task: "classification" (where not given) or "regression": y is a quantity.
+
+    Raises:
+        DataError: what is wrong, in one sentence, before any work.
+    """
+    for what, value, allowed in (("augment", augment, Augment), ("kind", kind, Kind), ("task", task, Task)):
+        if value is not None and value not in get_args(allowed):
+            raise DataError(f"{what} is one of {', '.join(get_args(allowed))}, not {value!r}")
+    if isinstance(data, Data):
+        return _as_wanted(data, kind, task)
+    labels: tuple[Label, ...] | None = None
+    if is_npz(data):
+        name, data = name or re.sub(r"[^\w.+-]", "-", Path(data).stem), read_npz(data)
+    if data is None or isinstance(data, str):
+        known = named("digits" if data is None else data)
+        train, test, labels = known.train, known.test, known.classes
+        name, augment, channels = name or known.name, augment or known.augment, "first"  # type: ignore[assignment]
+    else:
+        train, test = _train_and_test(data)
+    kind = kind or ("table" if is_table(train[0]) else "images")
+    regression = task == "regression"
+    x, y, classes = _examples(train, kind, regression, channels, None, "")
+    x_test, y_test = x[:0], y[:0]
+    if test is not None:
+        x_test, y_test, _ = _examples(test, kind, regression, channels, classes, "test ")
+        if x_test.shape[1:] != x.shape[1:] or x_test.dtype != x.dtype:
+            what = "images" if kind == "images" else "rows"
+            raise DataError(
+                f"train {what} are {tuple(x.shape[1:])} {x.dtype} but test {what} are "
+                f"{tuple(x_test.shape[1:])} {x_test.dtype}; they must be alike"
+            )
+    rng = np.random.default_rng(seed)
+    fractions = (VAL_FRACTION,) if test is not None else (VAL_FRACTION, TEST_FRACTION)
+    _check_counts(y, classes, len(fractions) + 1)
+    rows = np.arange(len(y))
+    if limit is not None:
+        rows = _limited(y, limit, len(fractions) + 1, rng)
+    parts = [rows[part] for part in split_rows(y[rows], fractions, rng)]
+    splits = [split_of(x.numpy()[part], y[part]) for part in parts]
+    splits += [split_of(x_test.numpy(), y_test)] * (test is not None)
+    named_classes = () if regression else labels or classes
+    return assemble(splits, named_classes, name=name or "custom", augment=augment or "shift")
+
+
+def assemble(
+    splits: Sequence[Split],
+    classes: tuple[Label, ...],
+    *,
+    name: str = "custom",
+    augment: Augment = "none",
+    class_weights: tuple[float, ...] | None = None,
+) -> Data:
+    """A :class:`Data` of train, val and test part as they are given; a part may be empty, but for the first.
+
+    Args:
+        classes: empty where y is a quantity.
+    """
+    train = splits[0]
+    if train.x.ndim == 2:
+        augment = "none"
+    mean, std = _moments(train.x)
+    return Data(
+        name=name,
+        train=train,
+        val=splits[1],
+        test=splits[2],
+        classes=classes,
+        augment=augment,
+        mean=mean,
+        std=std,
+        fingerprint=_fingerprint(splits, augment, class_weights),
+        target=None if classes else _moment(train.y.numpy()),
+        class_weights=class_weights,
+    )
+
+
+def _as_wanted(data: Data, kind: Kind | None, task: Task | None) -> Data:
+    """A Data as it is, where it is what is asked for."""
+    for what, asked, has in (("kind", kind, data.kind), ("task", task, data.task)):
+        if asked is not None and asked != has:
+            raise DataError(
+                f"data '{data.name}' have the {what} '{has}', and '{asked}' is asked for: load them with "
+                f"load_data(..., {what}='{asked}')"
+            )
+    return data
+
+
+def _train_and_test(data: Any) -> tuple[Any, Any | None]:
+    """``(X, y)`` of the examples to learn from and, where given, of the test set."""
+    if isinstance(data, Dataset):
+        return from_dataset(data), None
+    if isinstance(data, tuple | list) and len(data) == 2:
+        first, second = data
+        if isinstance(first, Dataset) and isinstance(second, Dataset):
+            return from_dataset(first), from_dataset(second)
+        if _is_pair(first) and _is_pair(second):
+            return first, second
+        if not isinstance(first, Dataset | str) and not isinstance(second, Dataset | str):
+            return data, None
+    given = f"{type(data).__name__} of length {len(data)}" if isinstance(data, tuple | list) else type(data).__name__
+    raise DataError(
+        "data is a name, a pair (X, y), a torch Dataset of (image, label), a pair (train, test) of either, "
+        f"or a Data; not a {given}"
+    )
+
+
+def _is_pair(value: Any) -> bool:
+    """Whether it is ``(X, y)`` and not, say, a list of two labels."""
+    return isinstance(value, tuple | list) and len(value) == 2 and all(np.ndim(part) > 0 for part in value)
+
+
+def _examples(
+    pair: Any,
+    kind: Kind,
+    regression: bool,
+    channels: Channels | None,
+    known: tuple[Label, ...] | None,
+    which: str,
+) -> tuple[torch.Tensor, npt.NDArray[Any], tuple[Label, ...]]:
+    """Inputs, labels as 0 to k - 1, and the classes these stand for (``known`` where the train set settled them).
+
+    In regression, targets and no classes.
+    """
+    x = as_table(pair[0]) if kind == "table" else as_images(pair[0], channels=channels)
+    labels = as_target(pair[1]) if regression else as_labels(pair[1])
+    if len(x) != len(labels):
+        what, wanted = "images" if kind == "images" else "rows", "targets" if regression else "labels"
+        raise DataError(
+            f"there are {len(x):,} {which}{what} X but {len(labels):,} {which}{wanted} y; give one for each"
+        )
+    if regression:
+        return x, labels, ()
+    values, y = np.unique(labels, return_inverse=True)
+    classes = tuple(plain_label(value) for value in values)
+    if known is None:
+        if len(classes) < 2:
+            raise DataError(f"all {len(labels):,} labels y are {classes[0]!r}; two or more classes are needed")
+        return x, y.astype(np.int64), classes
+    new = [label for label in classes if label not in known]
+    if new:
+        raise DataError(f"the test labels hold class {new[0]!r}, which the training labels do not have")
+    return x, np.array([known.index(label) for label in classes], dtype=np.int64)[y], known
+
+
+def _check_counts(y: npt.NDArray[Any], classes: tuple[Label, ...], needed: int) -> None:
+    if not classes:
+        if len(y) < 2 * needed:  # a score of one example says nothing of how targets differ
+            raise DataError(f"there are {len(y)} examples; {2 * needed} are needed, two for each part of the split")
+        return
+    counts = np.bincount(y).tolist()
+    n_least = min(counts)
+    if n_least < needed:
+        raise DataError(
+            f"class {classes[counts.index(n_least)]!r} has {n_least} example{'s' * (n_least != 1)}; "
+            f"{needed} are needed, one for each part of the split"
+            + f". Are the {len(counts):,} different y a quantity? Then search for objectives=('r2', 'params')"
+            * (len(counts) > MANY and not isinstance(classes[0], str | bool))
+        )
+
+
+def _limited(y: npt.NDArray[Any], limit: int, per_class: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+    """Rows of a stratified subset of about ``limit`` examples (exact where the classes' shares come out whole)."""
+    if y.dtype.kind == "f":
+        y, per_class = np.zeros(len(y), np.int64), 2 * per_class
+    counts = np.bincount(y)
+    if not isinstance(limit, int) or limit < per_class * len(counts):
+        raise DataError(f"limit is {limit!r}; {len(counts)} classes need at least {per_class * len(counts)} examples")
+    if limit >= len(y):
+        return np.arange(len(y))
+    chosen = []
+    for label, count in enumerate(counts):
+        share = max(per_class, round(limit * count / len(y)))
+        chosen.append(rng.permutation(np.flatnonzero(y == label))[:share])
+    return np.sort(np.concatenate(chosen))
+
+
+def _moments(x: torch.Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation per channel or feature; a constant one gets the deviation 1."""
+    least = 1.0 if x.ndim == 4 else 0.0  # pixels have a known scale; features come in any unit
+    found = [_moment(x[:, channel].numpy(), least) for channel in range(x.shape[1])]
+    return tuple(mean for mean, _ in found), tuple(std for _, std in found)
+
+
+def _moment(values: npt.NDArray[Any], least: float = 0.0) -> tuple[float, float]:
+    mean, std = float(values.mean(dtype=np.float64)), float(values.std(dtype=np.float64))
+    return mean, std if std > 1e-8 * max(least, abs(mean)) else 1.0
+
+
+def _fingerprint(splits: Sequence[Split], augment: str, class_weights: tuple[float, ...] | None) -> str:
+    digest = hashlib.sha256(augment.encode())
+    for split in splits:
+        digest.update(f"{split.x.dtype} {tuple(split.x.shape)}".encode())
+        digest.update(np.ascontiguousarray(split.x.numpy()).data)
+        digest.update(np.ascontiguousarray(split.y.numpy()).data)
+    if class_weights is not None:
+        digest.update(repr(class_weights).encode())
+    return digest.hexdigest()[:16]

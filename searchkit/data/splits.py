@@ -1,0 +1,59 @@
+"""Rows of examples divided into parts, each class in its share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Examples: images ``x (n, c, h, w)`` uint8 or float32, or rows of features ``x (n, f)`` float32.
+
+    ``y (n,)`` is int64, 0 to k - 1; in regression float64, in the target's own unit.
+    """
+
+    x: torch.Tensor
+    y: torch.Tensor
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # as numpy: torch's own way through process pools takes a file handle and shared memory per tensor
+        return split_of, (self.x.numpy(), self.y.numpy())
+
+
+def split_rows(
+    y: npt.NDArray[Any], fractions: Sequence[float], rng: np.random.Generator
+) -> list[npt.NDArray[np.int64]]:
+    """``[the rest, fraction 0, fraction 1, ...]`` as sorted row numbers: stratified by class, at random by quantity."""
+    return stratified(np.zeros(len(y), np.int64) if y.dtype.kind == "f" else y, fractions, rng)
+
+
+def stratified(
+    y: npt.NDArray[np.int64], fractions: Sequence[float], rng: np.random.Generator
+) -> list[npt.NDArray[np.int64]]:
+    """Split examples class by class: ``[the rest, fraction 0, fraction 1, ...]`` as sorted row numbers.
+
+    Every part gets at least one example of each class that has enough (as many as there are parts).
+    """
+    parts: list[list[npt.NDArray[np.int64]]] = [[] for _ in range(len(fractions) + 1)]
+    for label in np.unique(y):
+        rows = rng.permutation(np.flatnonzero(y == label))
+        counts = [max(1, round(fraction * len(rows))) for fraction in fractions]
+        cuts = np.cumsum(counts)
+        for part, chosen in zip(parts, [rows[cuts[-1] :], *np.split(rows[: cuts[-1]], cuts[:-1])], strict=True):
+            part.append(chosen)
+    return [np.sort(np.concatenate(part)) for part in parts]
+
+
+def split_of(x: npt.NDArray[Any], y: npt.NDArray[Any]) -> Split:
+    """A Split that owns its memory, also where the arrays came read-only out of a shared store."""
+    wanted = np.float64 if y.dtype.kind == "f" else np.int64
+    return Split(torch.from_numpy(np.array(x, order="C")), torch.from_numpy(np.array(y, dtype=wanted)))

@@ -1,0 +1,262 @@
+"""The record of a study, on Optuna's storages: asked is written before it is evaluated, and nothing is overwritten.
+
+A candidate is an Optuna trial. Asked = a running trial with its choices; scored = complete, with the raw objective
+values; infeasible = pruned; dropped from the ladder = pruned too, and marked; failed = failed, with its reason. What a
+rung of the ladder brings is an intermediate value. The study's header (space, objectives, constraints, data,
+seed) stands in its attributes, and a study with another header is refused. So Optuna's own tools work on it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import uuid
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
+from optuna.storages import BaseStorage
+from optuna.study import StudyDirection
+from optuna.trial import TrialState
+from sqlalchemy.exc import SQLAlchemyError
+
+from searchkit.errors import SearchkitError, StorageError, StudyMismatchError
+from searchkit.problem.objectives import Goals
+from searchkit.problem.trial import State, Trial
+from searchkit.runtime.interrupts import uninterrupted
+from searchkit.space import Space
+from searchkit.storage.header import compare_headers
+from searchkit.storage.locks import hold
+from searchkit.storage.optuna_compat import quiet
+from searchkit.storage.paths import cannot_open, first_line
+
+_TO_OPTUNA = {
+    State.SCORED: TrialState.COMPLETE,
+    State.INFEASIBLE: TrialState.PRUNED,
+    State.FAILED: TrialState.FAIL,
+    State.DROPPED: TrialState.PRUNED,
+}
+
+
+_FROM_OPTUNA = {theirs: ours for ours, theirs in _TO_OPTUNA.items() if ours is not State.DROPPED}
+
+
+class OptunaRecord:
+    """A study in an Optuna storage.
+
+    Args:
+        storage: see :func:`open_storage`.
+        name: of the study.
+        space, goals: what the trials mean.
+        header: JSON values that identify the search; compared with those of a study that exists.
+
+    Raises:
+        StudyMismatchError: the name holds another search; it says what differs.
+        StorageError: the storage cannot be written, or another search has the study open; while searching: it cannot
+            be written any more, or another search took the study over.
+    """
+
+    def __init__(self, storage: Any, name: str, space: Space, goals: Goals, header: dict[str, Any]) -> None:
+        self._space, self._goals = space, goals
+        self._name = name
+        with uninterrupted():
+            self._hold = hold(storage, name)
+        try:
+            self._storage = self._hold.storage
+            with self._opened(storage), uninterrupted():
+                self._study = self._open(name, header)
+                self._token = None if self._hold.alone else uuid.uuid4().hex
+                if self._token:
+                    self.note("driver", self._token)
+            with self._opened(storage):
+                self.trials = read_trials(self._study, space)
+                self._ids = [trial._trial_id for trial in self._study.get_trials(deepcopy=False)]
+            check_batches(name, self.trials)
+        except BaseException:
+            self.close()
+            raise
+        self._distributions: dict[str, BaseDistribution] = {
+            choice.name: CategoricalDistribution(choice.labels) for choice in space.choices
+        }
+
+    def ask(self, trials: Sequence[Trial]) -> None:
+        """Create one running trial each, in one write where the storage can."""
+        with uninterrupted(), self._written(), self._hold.together():
+            if self._token and self.notes("driver") != self._token:
+                raise self._taken_over()
+            for trial in trials:
+                labels = {c.name: c.labels[i] for c, i in zip(self._space.choices, trial.code.tolist(), strict=True)}
+                template = optuna.create_trial(
+                    state=TrialState.RUNNING,
+                    params=labels,
+                    distributions=self._distributions,
+                    user_attrs={"batch": trial.batch, "batch_size": trial.batch_size},
+                )
+                self._ids.append(self._storage.create_new_trial(self._study._study_id, template))
+        self.trials.extend(trials)
+
+    def reach(self, trial: Trial, rung: int, score: float) -> None:
+        """Write a running trial's values so far, and the rung's as an intermediate one; all in one write, as above."""
+        number = self._ids[trial.number]
+        with uninterrupted(), self._written(), self._hold.together():
+            for key, value in _so_far(trial).items():
+                self._storage.set_trial_user_attr(number, key, value)
+            self._storage.set_trial_intermediate_value(number, rung, score)
+
+    def finish(self, trial: Trial) -> None:
+        """Write the outcome; in one write, as above."""
+        number = self._ids[trial.number]
+        with uninterrupted(), self._written(), self._hold.together():
+            outcome: dict[str, Any] = _so_far(trial) | {"elapsed": trial.elapsed}
+            outcome |= {"dropped": True} if trial.state is State.DROPPED else {}
+            outcome |= {"methods": trial.methods} if trial.methods else {}
+            outcome |= {"reason": trial.reason} if trial.reason else {}
+            outcome |= {"traceback": trial.traceback} if trial.traceback else {}
+            for key, value in outcome.items():
+                self._storage.set_trial_user_attr(number, key, value)
+            known: list[float] = []
+            for bound in self._goals.bounds:
+                value = float(bound.violation(np.array([trial.values.get(bound.name, np.nan)]))[0])
+                if np.isfinite(value):
+                    self._storage.set_trial_system_attr(number, f"constraints:{bound}", value)
+                    known.append(value)
+            if known:  # Optuna's older form, the one that the dashboard reads
+                self._storage.set_trial_system_attr(number, "constraints", known)
+            scored = trial.state is State.SCORED
+            values = [trial.values[name] for name in self._goals.names] if scored else None
+            self._storage.set_trial_state_values(number, _TO_OPTUNA[trial.state], values)
+
+    def note(self, key: str, value: Any) -> None:
+        """Keep a value in the study's attributes."""
+        with uninterrupted(), self._written():
+            self._study.set_user_attr(f"searchkit:{key}", value)
+
+    def notes(self, key: str) -> Any:
+        """A kept value, or None."""
+        return self._study.user_attrs.get(f"searchkit:{key}")
+
+    def noted(self, prefix: str) -> list[Any]:
+        """Every value kept under a key that begins so."""
+        return [value for key, value in self._study.user_attrs.items() if key.startswith(f"searchkit:{prefix}")]
+
+    def close(self) -> None:
+        """Release the study."""
+        self._hold.release()
+
+    def _open(self, name: str, header: dict[str, Any]) -> optuna.Study:
+        storage = self._storage
+        directions = [
+            StudyDirection.MAXIMIZE if o.direction == "max" else StudyDirection.MINIMIZE for o in self._goals.objectives
+        ]
+        if not _has_study(storage, name):
+            with quiet(), self._hold.together():  # a study without its header is never on disk
+                storage.create_new_study(directions, name)
+                study = optuna.load_study(study_name=name, storage=storage)
+                study.set_user_attr("searchkit", header)
+                study.set_metric_names(list(self._goals.names))
+        study = optuna.load_study(study_name=name, storage=storage)
+        found = study.user_attrs.get("searchkit")
+        if found is None:
+            begun = not study.user_attrs and not study.get_trials(deepcopy=False) and study.directions == directions
+            if not begun:
+                raise StudyMismatchError(f"study '{name}' was not made by searchkit; give another name")
+            with quiet():
+                study.set_user_attr("searchkit", header)  # killed between the two in an Optuna object
+                study.set_metric_names(list(self._goals.names))
+            found = header
+        # what was left out differs too, while a record from before it existed is continued
+        compare_headers(name, found, header | {"search": {"ladder": None, "proxies": None} | header["search"]})
+        self.header = found
+        return study
+
+    def _taken_over(self) -> StorageError:
+        return StorageError(f"study '{self._name}' was taken over by another search; this one stops")
+
+    @contextlib.contextmanager
+    def _written(self) -> Iterator[None]:
+        try:
+            yield
+        except UpdateFinishedTrialError as error:
+            raise self._taken_over() from error
+        except (OSError, SQLAlchemyError, StorageInternalError) as error:
+            if isinstance(error, SearchkitError):
+                raise
+            raise StorageError(
+                f"the record of study '{self._name}' cannot be written any more ({first_line(error)}); what it holds "
+                "is intact, and the same call continues from there"
+            ) from error
+
+    @contextlib.contextmanager
+    def _opened(self, storage: Any) -> Iterator[None]:
+        try:
+            yield
+        except SearchkitError:
+            raise
+        except (OSError, SQLAlchemyError, StorageInternalError) as error:
+            raise cannot_open(storage, error) from error
+
+
+def read_trials(study: optuna.Study, space: Space) -> list[Trial]:
+    """The record of a study as trials, in the order of asking."""
+    lookup = [{_typed(label): i for i, label in enumerate(choice.labels)} for choice in space.choices]
+    trials = []
+    for frozen in study.get_trials(deepcopy=False):
+        if "batch" not in frozen.user_attrs:
+            raise StudyMismatchError(
+                f"study '{study.study_name}' holds candidates that searchkit did not ask for (trial {frozen.number}); "
+                "give another name"
+            )
+        code = [index[_typed(frozen.params[name])] for name, index in zip(space.names, lookup, strict=True)]
+        attrs = frozen.user_attrs
+        trials.append(
+            Trial(
+                number=frozen.number,
+                batch=attrs["batch"],
+                batch_size=attrs["batch_size"],
+                code=np.array(code, dtype=np.int64),
+                state=State.DROPPED if attrs.get("dropped") else _FROM_OPTUNA.get(frozen.state, State.ASKED),
+                values=dict(attrs.get("metrics", {})),
+                methods=dict(attrs.get("methods", {})),
+                reason=attrs.get("reason"),
+                traceback=attrs.get("traceback"),
+                seconds=attrs.get("seconds", 0.0),
+                elapsed=attrs.get("elapsed", 0.0),
+            )
+        )
+    return trials
+
+
+def check_batches(name: str, trials: Sequence[Trial]) -> None:
+    """Refuse a record whose batches do not add up: only the last one may be incomplete.
+
+    Raises:
+        StorageError: it names the first trial that does not belong where it stands.
+    """
+    batches = [list(group) for _, group in groupby(trials, key=lambda trial: trial.batch)]
+    for number, group in enumerate(batches):
+        first, missing = group[0], group[0].batch_size - len(group)
+        if first.batch != number or missing < 0 or (missing and number < len(batches) - 1):
+            raise StorageError(
+                f"the record of study '{name}' does not add up at trial {first.number} (batch {first.batch}): two "
+                "searches wrote it at once. It can be shown, but not continued; give another name"
+            )
+
+
+def _has_study(storage: BaseStorage, name: str) -> bool:
+    try:
+        storage.get_study_id_from_name(name)
+    except KeyError:
+        return False
+    return True
+
+
+def _so_far(trial: Trial) -> dict[str, Any]:
+    finite = {name: value for name, value in trial.values.items() if np.isfinite(value)}
+    return {"metrics": finite, "seconds": trial.seconds}
+
+
+def _typed(label: Any) -> tuple[type, Any]:
+    return type(label), label  # 1, 1.0 and True are different options

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from searchkit.space import Space
-from searchkit.surrogates.structure import structure
+from searchkit.surrogates.features import structure
 from searchkit.types import Codes, Floats
 
 
@@ -29,5 +29,5 @@ class Structure:
         self.names = tuple(f"structure_{i}" for i in range(structure(space, example).shape[1]))
 
     def score(self, codes: Codes) -> Floats:
-        """``(n, p)`` features; see :func:`searchkit.surrogates.structure.structure`."""
+        """``(n, p)`` features; see :func:`searchkit.surrogates.features.structure`."""
         return structure(self.space, codes)

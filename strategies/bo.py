@@ -14,12 +14,13 @@ import numpy as np
 from searchkit.problem.observations import Observations
 from searchkit.problem.operators import mutate
 from searchkit.problem.pareto import non_dominated
-from searchkit.problem.problem import Problem, distinct, first_allowed
+from searchkit.problem.problem import Problem
+from searchkit.problem.proposals import distinct, first_allowed
 from searchkit.space import keys
 from searchkit.strategies.acquisition import Acquisition
 from searchkit.strategies.surrogate import Surrogate
 from searchkit.surrogates.feasibility import Failures, fill
-from searchkit.surrogates.features import Inputs
+from searchkit.surrogates.features import Features
 from searchkit.types import Codes
 
 STEPS = 8  # of the climb from the best of the pool
@@ -49,7 +50,7 @@ class BO:
             raise ValueError(f"n_initial {n_initial}, pool {pool}, n_iterations {n_iterations}: at least 2, 1 and 1")
         self.problem = problem
         self.n_initial, self.pool = n_initial, pool
-        self._surrogate = Surrogate(Inputs(problem.space), n_iterations)
+        self._surrogate = Surrogate(Features(problem.space), n_iterations)
         self._failures = Failures(problem)
         self._seen: set[bytes] = set()
         self._told = Observations.empty(problem.space.n_choices, problem.n_objectives, problem.n_constraints)

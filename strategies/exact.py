@@ -15,7 +15,8 @@ from searchkit.blocks.exact import front, k_best
 from searchkit.blocks.fit import BlockFit, fit_blocks
 from searchkit.problem.observations import Observations
 from searchkit.problem.pareto import hypervolume, non_dominated
-from searchkit.problem.problem import Problem, complete, distinct
+from searchkit.problem.problem import Problem
+from searchkit.problem.proposals import complete, distinct
 from searchkit.space import keys
 from searchkit.types import Codes, Floats
 

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from botorch.models.model import Model
 
-from searchkit.surrogates.features import Inputs
+from searchkit.surrogates.features import Features
 from searchkit.surrogates.gaussian_process import Gaussian
 from searchkit.types import Codes, Floats
 
@@ -34,14 +34,14 @@ class Column:
 
 
 class Process(Model):
-    """Independent processes, one per column of values; higher is better. Inputs are codes ``(n, 1, d)``.
+    """Independent processes, one per column of values; higher is better. Features are codes ``(n, 1, d)``.
 
     Its posterior is marginal: the mean and the variance of each candidate, no covariances between candidates. That is
     all an analytic acquisition needs, and for a pool of thousands it is one matrix product with the training rows,
     where BoTorch's batched posterior copies these for every candidate.
     """
 
-    def __init__(self, inputs: Inputs, columns: Sequence[Column]) -> None:
+    def __init__(self, inputs: Features, columns: Sequence[Column]) -> None:
         super().__init__()
         self._inputs = inputs
         self._columns = list(columns)

@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from searchkit.problem.initial_design import read_start
 from searchkit.problem.observations import Observations
-from searchkit.problem.problem import Problem, distinct, first_allowed
+from searchkit.problem.problem import Problem
+from searchkit.problem.proposals import distinct, first_allowed
 from searchkit.space import keys
 from searchkit.surrogates.feasibility import Failures, fill
 from searchkit.types import Codes

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from searchkit.problem.observations import Observations
-from searchkit.problem.problem import Problem, complete
+from searchkit.problem.problem import Problem
+from searchkit.problem.proposals import complete
 from searchkit.space import keys
 from searchkit.types import Codes
 

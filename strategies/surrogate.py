@@ -16,7 +16,7 @@ import numpy as np
 
 from searchkit.problem.ranks import normal_scores, rank_correlation
 from searchkit.strategies.gaussian_process import Column
-from searchkit.surrogates.features import Inputs
+from searchkit.surrogates.features import Features
 from searchkit.surrogates.gaussian_process import Gaussian, Setting, fit
 from searchkit.types import Codes, Floats
 
@@ -44,7 +44,7 @@ class Surrogate:
         n_iterations: at most so many steps of a fit.
     """
 
-    def __init__(self, inputs: Inputs, n_iterations: int) -> None:
+    def __init__(self, inputs: Features, n_iterations: int) -> None:
         self.inputs = inputs
         self.n_iterations = n_iterations
         self._settings: dict[tuple[str, int, Form], Setting] = {}
@@ -139,5 +139,5 @@ def _halved(column: Floats) -> Floats:
     return scaled
 
 
-STRUCTURE, PARTS = 0, 2  # places in Inputs.kernels
+STRUCTURE, PARTS = 0, 2  # places in Features.kernels
 FORMS = tuple(Form(scale, groups) for scale in (by_rank, by_value) for groups in ((STRUCTURE,), (STRUCTURE, PARTS)))

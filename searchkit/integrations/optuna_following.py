@@ -16,7 +16,8 @@ from searchkit.integrations.optuna_judge import Judges
 from searchkit.integrations.optuna_outcomes import Outcomes, goals_of
 from searchkit.integrations.optuna_parameters import Parameters
 from searchkit.problem.observations import Observations
-from searchkit.problem.problem import Problem, Strategy, complete, distinct
+from searchkit.problem.problem import Problem, Strategy
+from searchkit.problem.proposals import complete, distinct
 from searchkit.runtime.threads import one_blas_thread
 from searchkit.space import Space, keys
 from searchkit.types import Codes

@@ -7,7 +7,8 @@ from searchkit.lazy import lazily
 if TYPE_CHECKING:
     from searchkit.problem.objectives import Goals, Objective
     from searchkit.problem.observations import Observations
-    from searchkit.problem.problem import Problem, Strategy, complete, distinct, first_allowed, novel
+    from searchkit.problem.problem import Problem, Strategy
+    from searchkit.problem.proposals import complete, distinct, first_allowed, novel
     from searchkit.problem.trial import State, Trial
 
 __all__ = [
@@ -32,10 +33,10 @@ __getattr__, __dir__ = lazily(
         "Observations": "observations",
         "Problem": "problem",
         "Strategy": "problem",
-        "complete": "problem",
-        "distinct": "problem",
-        "first_allowed": "problem",
-        "novel": "problem",
+        "complete": "proposals",
+        "distinct": "proposals",
+        "first_allowed": "proposals",
+        "novel": "proposals",
         "State": "trial",
         "Trial": "trial",
     },

@@ -15,7 +15,8 @@ import numpy as np
 
 from searchkit.problem.observations import Observations
 from searchkit.problem.pareto import non_dominated
-from searchkit.problem.problem import Problem, distinct, first_allowed
+from searchkit.problem.problem import Problem
+from searchkit.problem.proposals import distinct, first_allowed
 from searchkit.proxy_layer.signals import Signals
 from searchkit.space import keys
 from searchkit.surrogates.hypervolume_improvement import expected_improvement

@@ -25,8 +25,8 @@ from searchkit.proxy_layer.learning_proxies import Taught
 from searchkit.proxy_layer.trust_table import trust_row
 from searchkit.scoring.protocols import Learner
 from searchkit.space import Space
+from searchkit.surrogates.features import structure as choices_and_counts
 from searchkit.surrogates.gaussian_process import Gaussian, fit
-from searchkit.surrogates.structure import structure as choices_and_counts
 from searchkit.types import Codes, Floats
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Signals:
         score: ``codes (n, d) -> (n, p)``, higher is better, NaN where a proxy cannot.
         goals: what is predicted.
         known: ``codes -> {objective: (n,)}``, raw values of the objectives that need no evaluation; they are exact.
-        structure: ``codes -> (n, q)`` features beside the signals; :func:`searchkit.surrogates.structure.structure`
+        structure: ``codes -> (n, q)`` features beside the signals; :func:`searchkit.surrogates.features.structure`
             where not given.
         baselines: ``codes -> {name: (n,)}``, free counts (params, macs) that stand beside the proxies in :attr:`trust`.
         reference: ``(r, d)`` the sample within which scores are ranked, scored when the first prediction is made; drawn

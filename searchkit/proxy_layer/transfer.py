@@ -18,7 +18,7 @@ from searchkit.problem.ranks import normal_scores
 from searchkit.problem.trial import State
 from searchkit.runtime.fingerprint import fingerprint
 from searchkit.space import Space
-from searchkit.surrogates.features import Inputs
+from searchkit.surrogates.features import Features
 from searchkit.surrogates.gaussian_process import fit
 from searchkit.types import Codes, Floats
 
@@ -70,7 +70,7 @@ class Earlier:
         rest = order[MOST // 2 :]
         step = max(1, -(-len(rest) // (MOST // 2)))
         rows = np.sort(np.concatenate([order[: MOST // 2], rest[::step]]))
-        self._inputs = Inputs(space)
+        self._inputs = Features(space)
         seen = self._inputs(codes[rows])
         self._model = fit(seen, np.zeros(len(rows)), gains[rows], kernels=self._inputs.kernels, n_iterations=ROUNDS)
 

@@ -20,7 +20,8 @@ from searchkit.execution.outcome import Job, Outcome
 from searchkit.problem.budget import Budget
 from searchkit.problem.objectives import Goals
 from searchkit.problem.observations import Observations
-from searchkit.problem.problem import Problem, Strategy, complete, distinct, first_allowed
+from searchkit.problem.problem import Problem, Strategy
+from searchkit.problem.proposals import complete, distinct, first_allowed
 from searchkit.problem.trial import State, Trial, observe
 from searchkit.runtime.threads import one_blas_thread
 from searchkit.search.accounting import Callback, Costs, Ledger

@@ -1,7 +1,7 @@
 """Which candidates fail: a regularised logistic regression that strategies ask before they propose.
 
 Maximum a posteriori under a normal prior, by Newton's method. Features are the choices and how often each option is
-taken (:mod:`searchkit.surrogates.structure`), so that an operation that fails on one edge is suspected on the others.
+taken (:mod:`searchkit.surrogates.features`), so that an operation that fails on one edge is suspected on the others.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from searchkit.problem.observations import Observations
-from searchkit.problem.problem import Problem, complete, distinct, novel
+from searchkit.problem.problem import Problem
+from searchkit.problem.proposals import complete, distinct, novel
 from searchkit.space import keys
-from searchkit.surrogates.structure import structure
+from searchkit.surrogates.features import structure
 from searchkit.types import Bools, Codes, Floats
 
 PRIOR = 0.1  # precision of a weight: one option may well change the odds by a factor of twenty

@@ -8,17 +8,37 @@ from searchkit.blocks.additive import Blocks, blocks_of
 from searchkit.errors import SpaceError
 from searchkit.space import Space, keys
 from searchkit.surrogates.kernels import NEAR, SUM, ByChoice, Kernel
-from searchkit.surrogates.structure import structure
 from searchkit.types import Codes, Floats
 
 SAMPLE = 256  # random candidates that features are scaled by
 REMEMBERED = 20_000  # combinations of a space whose candidates' features are kept
 
 
-class Inputs:
+def structure(space: Space, codes: Codes) -> Floats:
+    """``(n, q)`` in [0, 1]: the choices (:meth:`Space.features`), and how often each option is taken.
+
+    Options are counted over the choices that have the same ones, such as the operations of a cell's edges or of a
+    network's layers: what a few observations say of one edge, they say of the others. Where the space knows more of its
+    graph (``space.graph_features``, an optional attribute ``codes -> (n, g)``), that stands beside them.
+    """
+    parts = [space.features(codes)]
+    groups: dict[tuple[str, ...], list[int]] = {}
+    for j, choice in enumerate(space.choices):
+        groups.setdefault(tuple(map(repr, choice.labels)), []).append(j)
+    for labels, columns in groups.items():
+        if len(columns) > 1:
+            taken = codes[:, columns, None] == np.arange(len(labels))
+            parts.append(taken.mean(axis=1))
+    graph = getattr(space, "graph_features", None)
+    if graph is not None:
+        parts.append(np.asarray(graph(codes), dtype=np.float64))
+    return np.concatenate(parts, axis=1)
+
+
+class Features:
     """Features of candidates, and a kernel for each group of them.
 
-    * The structure (:func:`searchkit.surrogates.structure.structure`): choices, option counts, graph; near in all of
+    * The structure (:func:`structure`): choices, option counts, graph; near in all of
       them.
     * The choices, each with a relevance of its own.
     * The space's blocks (:mod:`searchkit.blocks.additive`) where it names any, its choices otherwise: their values add

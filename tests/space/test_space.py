@@ -16,7 +16,8 @@ from searchkit.errors import SpaceError
 from searchkit.problem.observations import Observations
 from searchkit.problem.operators import crossover, mutate
 from searchkit.problem.pareto import hypervolume, non_dominated
-from searchkit.problem.problem import Problem, complete
+from searchkit.problem.problem import Problem
+from searchkit.problem.proposals import complete
 from searchkit.space import keys
 
 settings.register_profile("without a deadline", deadline=None)  # a busy machine is no failure

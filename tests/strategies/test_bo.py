@@ -31,7 +31,7 @@ from searchkit.strategies.surrogate import (
     telling,
 )
 from searchkit.surrogates.feasibility import Feasibility
-from searchkit.surrogates.features import Inputs
+from searchkit.surrogates.features import Features
 from searchkit.types import Codes, Floats
 
 SMALL = Space([Choice(f"c{j}", range(4)) for j in range(5)])  # 1,024 candidates: looked at whole
@@ -109,7 +109,7 @@ def fronts(losses: Floats, codes: Codes) -> list[Floats]:
     problem = Problem(SCALES, losses.shape[1])
     told = Observations(codes, losses, np.empty((len(codes), 0)))
     rng = np.random.default_rng(0)
-    return Acquisition(Surrogate(Inputs(SCALES), 40), told, Feasibility(problem), rng)._fronts
+    return Acquisition(Surrogate(Features(SCALES), 40), told, Feasibility(problem), rng)._fronts
 
 
 def test_fronts_are_drawn_where_losses_are_noisy_and_taken_at_their_word_where_not() -> None:
@@ -131,7 +131,7 @@ def test_a_candidate_counts_by_its_chance_not_to_fail() -> None:
     problem, told = Problem(SCALES, 2), Observations(codes, losses, np.empty((60, 0)))
     learned, new = Feasibility(problem).fit(told), SCALES.enumerate()[::50]
     aware, blind = (
-        Acquisition(Surrogate(Inputs(SCALES), 40), told, feasibility, np.random.default_rng(0))(new)
+        Acquisition(Surrogate(Features(SCALES), 40), told, feasibility, np.random.default_rng(0))(new)
         for feasibility in (learned, Feasibility(problem))
     )
     assert aware - blind == pytest.approx(learned.log_chance(new))
@@ -167,7 +167,7 @@ def test_a_batch_is_not_the_best_few_of_one_acquisition() -> None:
     strategy.tell(told)
     batch = ask(strategy, problem, 6, seed=0)
     rng = np.random.default_rng([9, 0])
-    acquisition = Acquisition(Surrogate(Inputs(SCALES), 40), told, Feasibility(problem), rng)
+    acquisition = Acquisition(Surrogate(Features(SCALES), 40), told, Feasibility(problem), rng)
     left = SCALES.enumerate()
     left = left[~np.isin(keys(left), keys(codes))]
     best = left[np.argsort(-acquisition(left), kind="stable")[:6]]
@@ -346,7 +346,7 @@ def test_equal_histories_give_equal_proposals_whatever_was_asked_in_between() ->
 def test_a_fit_depends_on_what_was_told_and_not_on_when_a_model_was_asked_for() -> None:
     codes = sampled(LARGE, 90)[:84]
     losses = two(codes)[:, 0] + np.random.default_rng(0).normal(size=90)[:84]  # what form is best changes on the way
-    often, once = Surrogate(Inputs(LARGE), 20), Surrogate(Inputs(LARGE), 20)
+    often, once = Surrogate(Features(LARGE), 20), Surrogate(Features(LARGE), 20)
     for n in range(59, 84, 2):
         often.column("loss", codes[:n], losses[:n], FORMS)
         often.column("another", codes[:n], -losses[:n], FORMS)

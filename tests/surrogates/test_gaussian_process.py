@@ -10,7 +10,7 @@ from scipy.optimize import approx_fprime
 
 import searchkit.surrogates.gaussian_process as module
 from searchkit import Choice, Space
-from searchkit.surrogates.features import Inputs
+from searchkit.surrogates.features import Features
 from searchkit.surrogates.gaussian_process import JITTER, Gaussian, Setting, fit
 from searchkit.surrogates.kernels import NEAR, SUM, ByChoice, Kernel
 from searchkit.types import Codes, Floats
@@ -224,7 +224,7 @@ def squared(x: Floats) -> Floats:
 
 def test_inputs_are_scaled_as_their_kernels_want_them() -> None:
     codes: Codes = SPACE.enumerate()
-    inputs = Inputs(SPACE)
+    inputs = Features(SPACE)
     near, by_choice, parts = inputs(codes)
     assert squared(near).mean() == pytest.approx(1, rel=0.15), "of a random sample of the space"
     assert squared(by_choice).mean() == pytest.approx(3 / 4), "the choice of one option has no share"
@@ -236,10 +236,10 @@ def test_inputs_are_scaled_as_their_kernels_want_them() -> None:
 
 
 def test_inputs_of_a_candidate_do_not_depend_on_what_was_asked_before_or_beside_it() -> None:
-    codes, used = SPACE.enumerate(), Inputs(SPACE)
+    codes, used = SPACE.enumerate(), Features(SPACE)
     assert [group.shape[0] for group in used(codes[:0])] == [0, 0, 0]
     for rows in ([5], [7, 5, 5, 2], list(range(20)), [], list(range(35, 0, -1))):
-        at_once = [group[rows] for group in Inputs(SPACE)(codes)]
+        at_once = [group[rows] for group in Features(SPACE)(codes)]
         for mine, theirs in zip(used(codes[rows]), at_once, strict=True):
             assert np.array_equal(mine, theirs)
 
@@ -252,7 +252,7 @@ def test_a_sum_of_choices_is_learned_from_few_of_its_candidates() -> None:
     y = value[np.arange(4), codes].sum(axis=1)
     y = (y - y.mean()) / y.std()
     rows = rng.permutation(len(codes))[:40]
-    inputs = Inputs(space)
+    inputs = Features(space)
     seen = inputs(codes[rows])
     model = fit(seen, np.zeros(40), y[rows], kernels=inputs.kernels)
     mean, _ = model.predict(inputs(codes), np.zeros(len(codes)))

@@ -7,7 +7,7 @@ import numpy as np
 import searchkit
 from searchkit import Choice, Space
 from searchkit.spaces.cell_graph import cell_graph
-from searchkit.surrogates.structure import structure
+from searchkit.surrogates.features import structure
 
 
 def test_options_are_counted_over_the_choices_that_share_them() -> None:

@@ -20,7 +20,7 @@ from searchkit.runtime.devices import memory_format
 from searchkit.runtime.transfer import to_device
 from searchkit.scoring.passes.feature_maps import stage_maps
 from searchkit.scoring.passes.forward import weight_layers
-from searchkit.scoring.passes.inputs import Inputs
+from searchkit.scoring.passes.inputs import ProxyInputs
 from searchkit.scoring.passes.passes import Built
 
 _HEAD, _BARRIER = 11, 12  # streams of random numbers
@@ -88,7 +88,7 @@ def draw_weights(network: nn.Module, init: str, generator: torch.Generator) -> N
             weight.copy_(values)
 
 
-def _target(position: int, branch: Branch, setting: EproxySetting, inputs: Inputs) -> Tensor:
+def _target(position: int, branch: Branch, setting: EproxySetting, inputs: ProxyInputs) -> Tensor:
     key = ("eproxy", position, branch, setting.batch, setting.side)
     return inputs.once(key, lambda: target(branch, position, setting, inputs))
 
@@ -104,7 +104,7 @@ def _heads(maps: list[Tensor], setting: EproxySetting, built: Built) -> nn.Modul
     return nn.ModuleList(heads).to(built.device, memory_format=memory_format(built.device))  # type: ignore[call-overload,no-any-return]
 
 
-def _head(n_in: int, branch: Branch, setting: EproxySetting, inputs: Inputs, position: int) -> nn.Module:
+def _head(n_in: int, branch: Branch, setting: EproxySetting, inputs: ProxyInputs, position: int) -> nn.Module:
     torch.manual_seed(inputs.generator(_HEAD, position).initial_seed())  # inside the pass's forked random state
     head = nn.Conv2d(n_in, branch.out_channels, branch.head_kernel, padding=branch.head_kernel // 2)
     torch.manual_seed(inputs.generator(_BARRIER, position).initial_seed())

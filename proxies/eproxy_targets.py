@@ -9,14 +9,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from searchkit.proxies.eproxy_setting import FAMILIES, Branch, EproxySetting
-from searchkit.scoring.passes.inputs import Inputs
+from searchkit.scoring.passes.inputs import ProxyInputs
 
 _TARGET = 13  # stream of random numbers
 FREQUENCIES = {"wave_l": (0.0, 0.125), "wave_m": (0.125, 0.35), "wave_h": (0.375, 0.4875)}  # cycles per pixel
 _NET_WIDTH = 64
 
 
-def target(branch: Branch, position: int, setting: EproxySetting, inputs: Inputs) -> Tensor:
+def target(branch: Branch, position: int, setting: EproxySetting, inputs: ProxyInputs) -> Tensor:
     """``(batch, last_channels, side, side)``: the sum of the branch's families times its level, on the CPU."""
     shape = (setting.batch, branch.last_channels, setting.side, setting.side)
     total = torch.zeros(shape)

@@ -10,7 +10,7 @@ from botorch.acquisition.analytic import LogExpectedImprovement
 
 from searchkit.problem.observations import Observations
 from searchkit.runtime.devices import one_thread
-from searchkit.strategies.gaussian_process import Column, Process
+from searchkit.strategies.gaussian_process import BoTorchProcess, Column
 from searchkit.strategies.surrogate import FORMS, Surrogate
 from searchkit.surrogates.feasibility import Feasibility
 from searchkit.surrogates.hypervolume_improvement import expected_improvement
@@ -38,7 +38,7 @@ class Acquisition:
             mixed = _scalarised(np.column_stack([column.gaussian.y for column in columns]), rng)
             once = Surrogate(surrogate.inputs, surrogate.n_iterations)
             columns = [once.column("scalarised", known.codes, -mixed, FORMS[:1])]
-        self._model = Process(surrogate.inputs, columns)
+        self._model = BoTorchProcess(surrogate.inputs, columns)
         self._fronts = _fronts(columns, told.feasible, rng)
         self._feasibility = feasibility
 

@@ -1,6 +1,6 @@
 """The exact front of an additive model of the space, refitted as evaluations arrive.
 
-MathNAS (arXiv 2311.04943) solves an integer programme over block values once they are measured. Here both take turns:
+MathNAS (arXiv 2311.04943) solves an integer program over block values once they are measured. Here both take turns:
 block values are fitted to what was told (:mod:`searchkit.blocks.fit`), the whole space's front under them is found
 exactly (:mod:`searchkit.blocks.exact`), and of that front the networks are evaluated that may add most to what was
 found.

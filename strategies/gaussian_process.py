@@ -33,7 +33,7 @@ class Column:
         return [groups[g] for g in self.groups]
 
 
-class Process(Model):
+class BoTorchProcess(Model):
     """Independent processes, one per column of values; higher is better. Features are codes ``(n, 1, d)``.
 
     Its posterior is marginal: the mean and the variance of each candidate, no covariances between candidates. That is

@@ -17,7 +17,7 @@ import numpy as np
 from searchkit.problem.ranks import normal_scores, rank_correlation
 from searchkit.strategies.gaussian_process import Column
 from searchkit.surrogates.features import Features
-from searchkit.surrogates.gaussian_process import Gaussian, Setting, fit
+from searchkit.surrogates.gaussian_process import Gaussian, Hyperparameters, fit
 from searchkit.types import Codes, Floats
 
 ALL = 60
@@ -47,7 +47,7 @@ class Surrogate:
     def __init__(self, inputs: Features, n_iterations: int) -> None:
         self.inputs = inputs
         self.n_iterations = n_iterations
-        self._settings: dict[tuple[str, int, Form], Setting] = {}
+        self._settings: dict[tuple[str, int, Form], Hyperparameters] = {}
         self._forms: dict[tuple[str, int], Form] = {}
         self._features: tuple[Codes, list[Floats]] | None = None
 

@@ -14,7 +14,7 @@ from benchmarks.proxies import plain
 from searchkit.proxies.eproxy import DEFAULT
 from searchkit.proxies.eproxy_targets import target
 from searchkit.scoring import pool as scoring_pool
-from searchkit.scoring.passes.inputs import Inputs
+from searchkit.scoring.passes.inputs import ProxyInputs
 from searchkit.scoring.scorer import Scorer
 from searchkit.types import Codes, Floats
 
@@ -44,8 +44,8 @@ def signals_part(setting: Setting) -> None:
     _compare(setting, ["jacov", "naswot", "az_nas"], scores)
 
 
-def _inputs(setting: Setting) -> Inputs:
-    return Inputs(setting.data, setting.data.input_shape, setting.data.n_classes, setting.device, 0)
+def _inputs(setting: Setting) -> ProxyInputs:
+    return ProxyInputs(setting.data, setting.data.input_shape, setting.data.n_classes, setting.device, 0)
 
 
 def _compare(setting: Setting, proxies: Sequence[str], scores: dict[str, Score]) -> None:

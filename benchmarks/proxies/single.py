@@ -24,7 +24,7 @@ from benchmarks.proxies import plain
 from searchkit.data.data import Data
 from searchkit.proxies.eproxy import DEFAULT
 from searchkit.proxies.eproxy_targets import target
-from searchkit.scoring.passes.inputs import Inputs
+from searchkit.scoring.passes.inputs import ProxyInputs
 from searchkit.scoring.scorer import Scorer
 from searchkit.types import Floats
 
@@ -102,7 +102,7 @@ def rho(a: Floats, b: Floats) -> float:
 def speed(cells: Table, data: Data, n: int) -> None:
     """Seconds a network, plain and shared, alternating on the same networks."""
     codes = cells.codes[:n]
-    inputs = Inputs(data, cells.space.input_shape, 10, torch.device("cpu"), 0)
+    inputs = ProxyInputs(data, cells.space.input_shape, 10, torch.device("cpu"), 0)
     x, y = (part.contiguous() for part in inputs.images(32))
     second = inputs.images(32, 1)
     noise, change = inputs.noise(16)[0].contiguous(), inputs.noise(16, 1)[0].contiguous()

@@ -1,8 +1,7 @@
 """Additive models of a space: every block has a value, and a network's is the sum of its blocks'.
 
-MathNAS (Wang et al., NeurIPS 2023, arXiv 2311.04943) and DNA (Li et al., CVPR 2020, arXiv 1911.13053) know a space of
-n^m networks through its m * n blocks. What such a model says of the whole space is found in
-:mod:`searchkit.blocks.exact`.
+MathNAS (Wang et al., NeurIPS 2023, arXiv 2311.04943) and DNA (Li et al., CVPR 2020, arXiv 1911.13053) describe a space
+of n^m networks by its m * n blocks. :mod:`searchkit.blocks.exact` and :mod:`searchkit.blocks.solve` search such models.
 """
 
 from __future__ import annotations
@@ -24,10 +23,10 @@ LARGEST_BLOCK = 100_000  # combinations of one block that are listed
 
 @dataclass(frozen=True)
 class Blocks:
-    """The blocks of a space: groups of choices that are decided independently of each other, each with all its ways.
+    """The blocks of a space: groups of choices that are decided independently of each other, with their alternatives.
 
-    A block is a node of the space, or the nodes that it says belong together (the layers of a stage), with the choice
-    that decides which of these are there.
+    A block is one node of the space, or several that the space puts in one block (the layers of a stage), together with
+    the choice that decides which of these exist.
 
     Attributes:
         names: of the blocks, m of them.
@@ -36,8 +35,8 @@ class Blocks:
         nodes: for each block, the names of its nodes, in depth order.
         taken: for each block, ``(a, q)`` which of its own alternatives every node takes.
         labels: for each block and node, what its alternatives are called; "no block" where a node is left out.
-        features: for each block, ``(a, p)`` what its alternatives are made of: 1 for every alternative of a node that
-            is taken, and, where several choices decide a node, for each option of those.
+        features: for each block, ``(a, p)`` indicators (0 or 1) of its alternatives: one for each alternative of each
+            node, and, where several choices decide a node, one for each option of those.
     """
 
     names: tuple[str, ...]
@@ -67,7 +66,7 @@ class Blocks:
         return picked
 
     def codes(self, picked: Codes) -> Codes:
-        """The way back: ``(n, m)`` alternatives to codes ``(n, d)``."""
+        """The inverse of :meth:`choose`: ``(n, m)`` alternatives to codes ``(n, d)``."""
         codes = np.empty((len(picked), sum(map(len, self.columns))), dtype=np.int64)
         for i, (columns, options) in enumerate(zip(self.columns, self.alternatives, strict=True)):
             codes[:, columns] = options[picked[:, i]]
@@ -108,7 +107,7 @@ def _choices_of(nodes: Sequence[Node]) -> list[str]:
 
 
 def _listed(space: Space, name: str, nodes: Sequence[Node]) -> tuple[Any, ...]:
-    """One block: columns, alternatives, nodes, what they take, labels and features."""
+    """The fields of :class:`Blocks` for one block, in order."""
     columns = tuple(space.names.index(choice) for choice in _choices_of(nodes))
     n = math.prod(int(space.n_options[j]) for j in columns)
     if n > LARGEST_BLOCK:

@@ -1,7 +1,7 @@
-"""Costs of blocks as additive models: counts exactly, latency by timing every block once.
+"""Costs of blocks as additive models: exact counts, and latency from timing every block once.
 
 MathNAS (Wang et al., NeurIPS 2023, arXiv 2311.04943) and ProxylessNAS (Cai et al., ICLR 2019, arXiv 1812.00332) look
-latency up block by block; here a few whole networks say what the blocks leave out, and a few others how far it is off.
+latency up block by block. Here a few whole networks add what the blocks leave out, and a few others measure the error.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from searchkit.problem.ranks import rank_correlation
 from searchkit.space import NetworkSpace, Space
 from searchkit.types import Codes, Floats
 
-CHECKED = 300  # random networks on which sums of counts are held against the counts
-BASES = 8  # networks in which blocks are switched, until sums are exact
-EXACT = 1e-9  # relative: sums of whole numbers
-NAMED = 0.25  # share of the errors that a choice explains, from which it is named
+CHECKED = 300  # random networks on which the sums are compared with the counts
+BASES = 8  # base networks that are tried until the sums are exact
+EXACT = 1e-9  # relative error; counts are whole numbers
+NAMED = 0.25  # share of the errors that a block must explain to be named in the message
 
 Measure = Callable[[nn.Module, Sequence[int]], float]
 
@@ -34,8 +34,8 @@ Measure = Callable[[nn.Module, Sequence[int]], float]
 def count_tables(space: NetworkSpace) -> dict[str, Additive]:
     """Exact "params" and "macs" of a space's networks, over :func:`searchkit.blocks.additive.blocks_of` it.
 
-    One block at a time is switched in a base network. In some bases a switch cuts off what other blocks cost (the
-    edges of a cell behind a missing one), so that bases are tried until the sums are those of random networks.
+    One block at a time is switched in a base network. In some bases a switch also removes the cost of other
+    blocks (the edges of a cell behind a missing one); so bases are tried until the sums are right for random networks.
 
     Raises:
         SearchkitError: the space builds no networks, or its counts do not add up.
@@ -45,7 +45,7 @@ def count_tables(space: NetworkSpace) -> dict[str, Additive]:
     blocks = blocks_of(space)
     codes = _different(space, CHECKED, 0)
     picked, counts = blocks.choose(codes), space_counts(space, codes)
-    nearest: dict[str, Floats] = {}  # relative errors in the base where they are least
+    nearest: dict[str, Floats] = {}  # relative errors, of the base with the smallest
     for base in range(min(BASES, max(blocks.sizes))):
         models = _switched_counts(space, blocks, np.array([min(base, size - 1) for size in blocks.sizes]))
         errors = {name: model(picked) / np.maximum(counts[name], 1) - 1 for name, model in models.items()}
@@ -63,12 +63,12 @@ def count_tables(space: NetworkSpace) -> dict[str, Additive]:
 
 
 def _most(errors: Mapping[str, Floats]) -> float:
-    """The largest of all relative errors, without its sign."""
+    """The largest absolute value of all relative errors."""
     return max(float(np.abs(one).max()) for one in errors.values())
 
 
 def _switched_counts(space: NetworkSpace, blocks: Blocks, base: Codes) -> dict[str, Additive]:
-    """What the counts show when one block at a time is switched in a base network ``(m,)``; least values are 0."""
+    """Tables from switching one block at a time in a base network ``(m,)``; the least value of each table is 0."""
     sizes, ends = blocks.sizes, np.cumsum(blocks.sizes)
     rows = np.tile(base, (1 + sum(sizes), 1))
     rows[1 + np.arange(sum(sizes)), np.repeat(np.arange(len(sizes)), sizes)] = np.concatenate(
@@ -83,7 +83,7 @@ def _switched_counts(space: NetworkSpace, blocks: Blocks, base: Codes) -> dict[s
 
 
 def _breaks(blocks: Blocks, picked: Codes, errors: Floats) -> str | None:
-    """The block whose alternative says most of how far sums are off, by adjusted R^2; None where none says much."""
+    """The block that explains most of the errors' size, by adjusted R^2; None where none explains much."""
     size, n, shares = np.abs(errors), len(errors), []
     for column in picked.T:
         _, group = np.unique(column, return_inverse=True)
@@ -96,13 +96,13 @@ def _breaks(blocks: Blocks, picked: Codes, errors: Floats) -> str | None:
 
 @dataclass(frozen=True)
 class LatencyTable:
-    """Latency as a sum over blocks, in milliseconds at batch 1, and how far it was off on networks it had not seen.
+    """Latency as a sum over blocks, in milliseconds at batch 1, with its errors on held-out networks.
 
     Attributes:
         model: over the blocks of the space; its base is the overhead, its tables are the scaled times of the blocks.
-        overhead_ms: what a network takes beside its blocks: stem, head, dispatch.
-        scale: of the blocks' own times; below 1 where blocks are faster within a network than alone.
-        held_out: ``(n, d)`` the networks that nothing was fitted to.
+        overhead_ms: time of a network outside its blocks: stem, head, dispatch.
+        scale: factor on the blocks' own times; below 1 where blocks are faster within a network than alone.
+        held_out: ``(n, d)`` networks that were not used for the fit.
         measured_ms: ``(n,)`` their latency.
         errors: ``(n,)`` predicted over measured, minus 1.
         method: how it was timed.
@@ -120,7 +120,7 @@ class LatencyTable:
 
     @property
     def median_error(self) -> float:
-        """Of the held-out networks, relative, without its sign."""
+        """Median absolute relative error on the held-out networks."""
         return float(np.median(np.abs(self.errors)))
 
     @property
@@ -129,7 +129,7 @@ class LatencyTable:
         return rank_correlation((1 + self.errors) * self.measured_ms, self.measured_ms)
 
     def report(self) -> str:
-        """One line: what was fitted, and the error on the held-out networks."""
+        """One line with the fit and its error on the held-out networks."""
         return (
             f"latency = {self.overhead_ms:.3g} ms + {self.scale:.3g} x blocks: on {len(self.errors)} networks that it "
             f"had not seen off by {self.median_error:.1%} (median), {np.abs(self.errors).max():.1%} at most, rank "
@@ -157,12 +157,12 @@ def measure_latency(
 
     Args:
         device: as for :func:`searchkit.costs.latency.latency`.
-        fitted: networks from which overhead and scale are taken, by medians (Theil and Sen): a few that were
-            disturbed do not count.
-        held_out: others, on which the table is judged.
+        fitted: networks from which overhead and scale are estimated, by the medians of Theil and Sen, which a few
+            disturbed timings do not change.
+        held_out: number of other networks on which the errors are measured.
         seed: of the networks that are drawn, and of their weights.
         seconds: of timing for each module and network.
-        measure: ``(module, input_shape) -> milliseconds``, in the place of :func:`searchkit.costs.latency.latency`.
+        measure: ``(module, input_shape) -> milliseconds``, in place of :func:`searchkit.costs.latency.latency`.
 
     Raises:
         SearchkitError: too few networks, or a space with choices that decide no module of its networks.
@@ -170,7 +170,7 @@ def measure_latency(
     if fitted < 3:
         raise SearchkitError(f"overhead and scale are fitted to at least 3 networks, not fitted={fitted!r}")
     if held_out < 2:
-        raise SearchkitError(f"the table is judged on at least 2 networks, not held_out={held_out!r}")
+        raise SearchkitError(f"the errors are measured on at least 2 networks, not held_out={held_out!r}")
     blocks = blocks_of(space)
     _check_modules(space, blocks)
     methods: dict[str, None] = {}

@@ -1,8 +1,8 @@
 """The exact Pareto front of additive models over a whole space, however large, and its k best networks.
 
-A front of sums is made of fronts: a network with a dominated partial sum is dominated by the one that has the
-dominating partial sum instead (Nemhauser and Ullmann on the knapsack problem, Management Science 15, 1969). So nodes
-are merged one by one and dominated partial sums are dropped; nothing is lost, and there is no bound to trust.
+A network with a dominated partial sum is itself dominated, by the network that has the dominating partial sum instead
+(Nemhauser and Ullmann on the knapsack problem, Management Science 15, 1969). So blocks are added one by one and
+dominated partial sums are dropped, without losing a point of the front.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ LARGEST_FRONT = 2_000_000  # partial sums kept
 
 
 def front(models: Sequence[Additive]) -> tuple[Codes, Floats]:
-    """All values that no network of the space dominates, one network each; every model is minimised.
+    """All values that no network of the space dominates, with one network each; every model is minimised.
 
     Args:
-        models: one to three terms over the same nodes.
+        models: one to three terms over the same blocks.
 
     Returns:
         Alternatives ``(f, m)`` and values ``(f, k)``, in the order of the first term.
 
     Raises:
-        SearchkitError: more than three terms, other nodes, or a front of over two million networks.
+        SearchkitError: more than three terms, terms over different blocks, or a front of over two million networks.
     """
     k, m = len(models), len(models[0].tables)
     if not 1 <= k <= 3:
         raise SearchkitError(f"the exact front takes one to three additive terms, not {k}; bound the others in solve()")
     if any([len(t) for t in model.tables] != [len(t) for t in models[0].tables] for model in models):
-        raise SearchkitError("the terms are over different nodes")
+        raise SearchkitError("the terms are over different blocks")
     order = sorted(range(m), key=lambda i: len(models[0].tables[i]))
     values = np.array([[model.base for model in models]])
-    steps: list[tuple[int, Codes, Codes]] = []  # node, row of the step before, alternative
+    steps: list[tuple[int, Codes, Codes]] = []  # block, row of the step before, alternative
     for i in order:
         own = np.column_stack([model.tables[i] for model in models])
         good = np.flatnonzero(_kept(own))
@@ -61,11 +61,11 @@ def front(models: Sequence[Additive]) -> tuple[Codes, Floats]:
 def k_best(model: Additive, k: int) -> tuple[Codes, Floats]:
     """The k networks of lowest sum, best first: ``(k, m)`` and values ``(k,)``; fewer where the space ends.
 
-    Each node is sorted once; a network's successors differ in one node by one place, each reached in one way only
-    (Lawler's partition, Management Science 18, 1972).
+    The alternatives of each block are sorted once; a network's successors differ in one block by one place, and
+    each has one predecessor only (Lawler's partition, Management Science 18, 1972).
     """
-    sorted_nodes = [np.argsort(table, kind="stable") for table in model.tables]
-    steps = [np.diff(table[order]) for table, order in zip(model.tables, sorted_nodes, strict=True)]
+    orders = [np.argsort(table, kind="stable") for table in model.tables]
+    steps = [np.diff(table[order]) for table, order in zip(model.tables, orders, strict=True)]
     start = (0,) * len(steps)
     lowest = model.base + sum(float(table.min()) for table in model.tables)
     heap: list[tuple[float, tuple[int, ...], int]] = [(lowest, start, 0)]
@@ -80,7 +80,7 @@ def k_best(model: Additive, k: int) -> tuple[Codes, Floats]:
                 following = (*place[:i], place[i] + 1, *place[i + 1 :])
                 heapq.heappush(heap, (value + float(steps[i][place[i]]), following, i))
     rows = np.array(places, dtype=np.int64).reshape(len(places), len(steps))
-    picked = np.column_stack([order[rows[:, i]] for i, order in enumerate(sorted_nodes)])
+    picked = np.column_stack([order[rows[:, i]] for i, order in enumerate(orders)])
     return picked, model(picked)
 
 

@@ -1,7 +1,7 @@
 """Block values from evaluated networks: regularised least squares on what a network is made of.
 
-MathNAS (arXiv 2311.04943) switches one block at a time around one network; re-measured, that is too noisy to rank a
-space, and least squares on a few dozen random networks does better. The model is
+MathNAS (arXiv 2311.04943) switches one block at a time around one network. Measured again here, that is too noisy to
+rank a space, and least squares on a few dozen random networks does better. The model is
 
     value = base + trend + (mean MACs / MACs)^exponent * (sum of block values + pairwise terms)
 
@@ -16,21 +16,22 @@ from dataclasses import dataclass
 import numpy as np
 
 from searchkit.blocks.additive import Additive, Blocks
-from searchkit.blocks.gaussian_process import FREE, Inputs, Process, chosen, process
+from searchkit.blocks.gaussian_process import FREE, BlockFeatures, BlockProcess, chosen, fit_process
 from searchkit.problem.ranks import normal_scores
 from searchkit.types import Codes, Floats
 
 
 @dataclass(frozen=True)
 class BlockFit:
-    """A fitted model, and how sure it is; to be minimised or not, as what was fitted.
+    """A fitted model with its uncertainty. Lower is better where the fitted values were losses, higher where gains.
 
     Attributes:
         model: its purely additive form, which :mod:`searchkit.blocks.exact` takes; fitted by itself.
         on_ranks: everything is in normal scores, which fitted the order better than the values.
         pairwise, exponent, penalty: what was chosen; 0 where the model is additive.
-        left_out, apart: ``(n,)`` leave-one-out predictions of what was fitted; and the same with the base known, which
-            order networks fairly.
+        left_out: ``(n,)`` leave-one-out predictions of what was fitted.
+        apart: ``(n,)`` the same with the base taken as known: use these to rank networks, since in ``left_out`` the
+            mean of the others falls where a network's own value is high.
         error: their root mean square error.
         residuals: ``(n,)`` leave-one-out errors over their predicted deviations.
     """
@@ -45,7 +46,7 @@ class BlockFit:
     error: float
     residuals: Floats
     _blocks: Blocks
-    _full: Process
+    _full: BlockProcess
     _trend: Additive | None
 
     def predict(self, picked: Codes, macs: Floats | None = None, beside: Floats | None = None) -> tuple[Floats, Floats]:
@@ -82,8 +83,8 @@ def fit_blocks(
     Args:
         macs: ``(n,)`` of the candidates, for the MACs ratio; no ratio is tried without.
         trend: block values that are known beforehand (a published table, ratings); they enter with a fitted factor.
-        beside: ``(n, e)`` of 0 and 1, what blocks alone do not say, such as which of them carry a signal where others
-            cut the network; the additive ``model`` is without it.
+        beside: ``(n, e)`` of 0 and 1, further features that are no sum over blocks, such as which blocks still carry a
+            signal where others cut the network; the additive ``model`` leaves them out.
         ranks: whether ranks may be fitted in the place of values.
     """
     picked = blocks.choose(codes)
@@ -94,10 +95,10 @@ def fit_blocks(
     on_ranks = choice.target == 1
     shift, scale = (0.0, 1.0) if on_ranks else (float(y.mean()), float(y.std() or 1.0))
     t = targets[choice.target]
-    full = process(inputs, t, choice.pairwise, choice.exponent, choice.penalty).scaled(shift, scale)
+    full = fit_process(inputs, t, choice.pairwise, choice.exponent, choice.penalty).scaled(shift, scale)
     sums = full
     if choice.pairwise or choice.exponent:
-        sums = process(inputs, t, 0.0, 0.0, choice.additive_penalty).scaled(shift, scale)
+        sums = fit_process(inputs, t, 0.0, 0.0, choice.additive_penalty).scaled(shift, scale)
     return BlockFit(
         model=_tables(blocks, sums, trend),
         on_ranks=on_ranks,
@@ -121,7 +122,7 @@ def _inputs(
     mean_macs: float,
     trend: Additive | None,
     beside: Floats | None,
-) -> Inputs:
+) -> BlockFeatures:
     ratio = np.ones(len(picked)) if macs is None else mean_macs / np.maximum(macs, 1e-12)
     free = [np.ones(len(picked))]
     if trend is not None:
@@ -130,7 +131,7 @@ def _inputs(
     x = blocks.encode(picked)
     if beside is not None:
         x = np.concatenate([x, beside], axis=1)
-    return Inputs(x / _scale(blocks), ratio, np.column_stack(free), mean_macs)
+    return BlockFeatures(x / _scale(blocks), ratio, np.column_stack(free), mean_macs)
 
 
 def _scale(blocks: Blocks) -> float:
@@ -144,12 +145,12 @@ def _moments(trend: Additive) -> tuple[float, float]:
     return mean, float(np.sqrt(sum(float(table.var()) for table in trend.tables))) or 1.0
 
 
-def _tables(blocks: Blocks, fitted: Process, trend: Additive | None) -> Additive:
+def _tables(blocks: Blocks, fitted: BlockProcess, trend: Additive | None) -> Additive:
     """The block values of a purely additive process."""
     per_feature = fitted.inputs.x.T @ fitted.alpha / fitted.unit
     per_feature *= fitted.scale / _scale(blocks)
     ends = np.cumsum([table.shape[1] for table in blocks.features])
-    parts = np.split(per_feature, ends)[: len(ends)]  # without what stood beside
+    parts = np.split(per_feature, ends)[: len(ends)]  # features given as ``beside`` are dropped
     tables = [table @ part for table, part in zip(blocks.features, parts, strict=True)]
     free = FREE * fitted.scale * (fitted.inputs.free.T @ fitted.alpha)
     base = fitted.shift + float(free[0])

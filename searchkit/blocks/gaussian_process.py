@@ -2,7 +2,7 @@
 
 With x a network's block features and s = <x, x'>, the blocks have covariance s and the pairs w s^2. The penalty, w, the
 exponent of the MACs ratio, and whether values or ranks are fitted are those of the least leave-one-out error, which is
-known in closed form (Golub, Heath and Wahba, Technometrics 21, 1979; Rasmussen and Williams 2006, equation 5.12).
+known in closed form (Golub, Heath and Wahba, Technometrics 21, 1979; Rasmussen and Williams 2006, section 5.4.2).
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ PENALTIES = np.logspace(-4, 1.5, 23)  # of the squared block values, in units of
 PAIRWISE = (0.1, 0.3, 1.0, 3.0)  # weights of the pairwise terms that are tried beside 0
 EXPONENTS = (0.25, 0.5, 1.0)  # of the MACs ratio, tried beside 0
 ENOUGH = 20  # networks from which pairwise terms and an exponent are tried
-MOST = 500  # networks on which these are chosen
+MOST = 500  # networks on which the hyperparameters are chosen
 FREE = 100.0  # prior variance of the base and of the trend: next to no penalty
 
 
 @dataclass(frozen=True)
-class Inputs:
-    """What covariances are made of: features ``(n, p)``, MACs ratio ``(n,)``, and base and trend ``(n, 1 or 2)``."""
+class BlockFeatures:
+    """What covariances are computed from: features ``(n, p)``, MACs ratio ``(n,)``, base and trend ``(n, 1 or 2)``."""
 
     x: Floats
     ratio: Floats
     free: Floats
     mean_macs: float
 
-    def rows(self, which: Codes) -> Inputs:
-        return Inputs(self.x[which], self.ratio[which], self.free[which], self.mean_macs)
+    def rows(self, which: Codes) -> BlockFeatures:
+        return BlockFeatures(self.x[which], self.ratio[which], self.free[which], self.mean_macs)
 
 
-def _covariance(a: Inputs, b: Inputs, pairwise: float, exponent: float, unit: float) -> Floats:
+def _covariance(a: BlockFeatures, b: BlockFeatures, pairwise: float, exponent: float, unit: float) -> Floats:
     s = a.x @ b.x.T
     covariance = (s + pairwise * s * s) / unit
     if exponent:
@@ -45,8 +45,8 @@ def _covariance(a: Inputs, b: Inputs, pairwise: float, exponent: float, unit: fl
     return total
 
 
-def _unit(inputs: Inputs, pairwise: float) -> float:
-    """The mean variance that the blocks give, the base apart: penalties are then alike in all spaces."""
+def _unit(inputs: BlockFeatures, pairwise: float) -> float:
+    """The mean variance due to the blocks, without the base: divided by it, penalties mean the same in every space."""
     s = inputs.x @ inputs.x.T
     k = s + pairwise * s * s
     return float(np.mean(np.diag(k)) - k.mean()) or 1.0
@@ -54,6 +54,8 @@ def _unit(inputs: Inputs, pairwise: float) -> float:
 
 @dataclass(frozen=True)
 class Chosen:
+    """Hyperparameters, and which of the targets they are for (0 values, 1 ranks)."""
+
     target: int
     pairwise: float
     exponent: float
@@ -61,8 +63,8 @@ class Chosen:
     additive_penalty: float
 
 
-def chosen(inputs: Inputs, targets: Floats, y: Floats, *, ratio: bool) -> Chosen:
-    """The hyperparameters of the least leave-one-out error; of the two targets the one that orders better."""
+def chosen(inputs: BlockFeatures, targets: Floats, y: Floats, *, ratio: bool) -> Chosen:
+    """The hyperparameters of least leave-one-out error, for the target whose predictions rank networks better."""
     if len(y) > MOST:
         rows = np.random.default_rng(0).permutation(len(y))[:MOST]
         inputs, targets, y = inputs.rows(rows), targets[:, rows], y[rows]
@@ -82,7 +84,7 @@ def chosen(inputs: Inputs, targets: Floats, y: Floats, *, ratio: bool) -> Chosen
 
 
 def _left_out(
-    inputs: Inputs, targets: Floats, pairwise: float, exponent: float
+    inputs: BlockFeatures, targets: Floats, pairwise: float, exponent: float
 ) -> Iterator[tuple[float, float, Floats]]:
     """For each target: mean square leave-one-out error, the penalty where it is least, and the predictions."""
     covariance = _covariance(inputs, inputs, pairwise, exponent, _unit(inputs, pairwise))
@@ -94,7 +96,7 @@ def _left_out(
         best: tuple[float, float, Floats] | None = None
         for penalty in PENALTIES:
             inverse = 1 / (values + penalty)
-            left_out = t - (vectors @ (inverse * projected)) / (squared @ inverse)
+            left_out = t - (vectors @ (inverse * projected)) / (squared @ inverse)  # Rasmussen and Williams, eq. 5.12
             error = float(np.mean((left_out - t) ** 2))
             if best is None or error < best[0]:
                 best = error, float(penalty), left_out
@@ -103,18 +105,18 @@ def _left_out(
 
 
 @dataclass(frozen=True)
-class Process:
+class BlockProcess:
     """The posterior at chosen hyperparameters.
 
     Attributes:
         targets, left_out: ``(n,)`` what was fitted and its leave-one-out predictions.
-        apart: ``(n,)`` the same with the base known. Where nothing was learned, left-out predictions are the means of
-            the others, which order networks the wrong way round; these are then equal.
+        apart: ``(n,)`` the same with the base taken as known. Where nothing was learned, these are all equal, while
+            ``left_out`` are the means of the other networks, which rank networks in reverse.
         residuals: ``(n,)`` leave-one-out errors over their predicted deviations.
         variance: of the process, in squared units of the targets.
     """
 
-    inputs: Inputs
+    inputs: BlockFeatures
     targets: Floats
     left_out: Floats
     apart: Floats
@@ -128,21 +130,22 @@ class Process:
     alpha: Floats
     inverse: Floats
 
-    def scaled(self, shift: float, scale: float) -> Process:
-        """The same of ``shift + scale * targets``."""
+    def scaled(self, shift: float, scale: float) -> BlockProcess:
+        """The same process for ``shift + scale * targets``."""
         targets, left_out, apart = (shift + scale * values for values in (self.targets, self.left_out, self.apart))
         variance = scale**2 * self.variance
         return replace(
             self, targets=targets, left_out=left_out, apart=apart, variance=variance, shift=shift, scale=scale
         )
 
-    def predict(self, new: Inputs) -> tuple[Floats, Floats]:
+    def predict(self, new: BlockFeatures) -> tuple[Floats, Floats]:
+        """Mean and standard deviation ``(n,)`` of new networks, noise not included."""
         parts = [self._part(new.rows(np.arange(i, min(i + 4096, len(new.x))))) for i in range(0, len(new.x), 4096)]
         if not parts:
             return np.empty(0), np.empty(0)
         return np.concatenate([mean for mean, _ in parts]), np.concatenate([std for _, std in parts])
 
-    def _part(self, new: Inputs) -> tuple[Floats, Floats]:
+    def _part(self, new: BlockFeatures) -> tuple[Floats, Floats]:
         between = _covariance(new, self.inputs, self.pairwise, self.exponent, self.unit)
         s = (new.x * new.x).sum(axis=1)
         own = (s + self.pairwise * s * s) / self.unit * new.ratio ** (2 * self.exponent)
@@ -151,19 +154,20 @@ class Process:
         return self.shift + self.scale * (between @ self.alpha), np.sqrt(self.variance * left)
 
 
-def process(inputs: Inputs, t: Floats, pairwise: float, exponent: float, penalty: float) -> Process:
+def fit_process(inputs: BlockFeatures, t: Floats, pairwise: float, exponent: float, penalty: float) -> BlockProcess:
+    """The posterior given targets ``t`` ``(n,)`` at these hyperparameters."""
     unit = _unit(inputs, pairwise)
     covariance = _covariance(inputs, inputs, pairwise, exponent, unit)
     inverse = _inverse(covariance, penalty)
     alpha = inverse @ t
     spread = 1 / np.diag(inverse)  # variance of a left-out target, in units of the process
-    errors = alpha * spread
-    known = _inverse(covariance - FREE, penalty)  # the base, which is the first of what is free, taken as known
+    errors = alpha * spread  # of leave-one-out predictions: Rasmussen and Williams, eq. 5.12
+    known = _inverse(covariance - FREE, penalty)  # without the base, the first of the free columns
     base = FREE * float(inputs.free[:, 0] @ alpha)
     apart = t - (known @ (t - base)) / np.diag(known)
     variance = float(np.mean(errors**2 / spread)) or 1e-12
     residuals = errors / np.sqrt(variance * spread)
-    return Process(
+    return BlockProcess(
         inputs, t, t - errors, apart, residuals, variance, pairwise, exponent, unit, 0.0, 1.0, alpha, inverse
     )  # fmt: skip
 

@@ -1,8 +1,8 @@
-"""Choosing one alternative of every block at the least cost within linear limits, with a bound: HiGHS on a core.
+"""One alternative of every block at the least cost within linear limits, with a proven bound: HiGHS on a core.
 
-HiGHS solves the programmes, on a core of the alternatives first: Lagrange multipliers say how much a network must lose
-at least that takes an alternative, and for most that is more than the best of the others loses (Balas and Zemel,
-Operations Research 28, 1980). What is asked for is said in :mod:`searchkit.blocks.solve`.
+HiGHS solves the programs, first on a core of the alternatives: Lagrange multipliers bound from below what a network
+with a given alternative costs, and for most alternatives that bound is above the best network found without them (Balas
+and Zemel, Operations Research 28, 1980). :mod:`searchkit.blocks.solve` states the problem.
 
 Dominated alternatives are not dropped: where a term has two limits, or a network is forbidden, they may be needed,
 and the multipliers leave all but a few out in any case.
@@ -22,10 +22,10 @@ from searchkit.blocks.additive import Additive
 from searchkit.errors import SearchkitError
 from searchkit.types import Bools, Codes, Floats
 
-TOLERANCE = 1e-9  # of what a term ranges over: how far a limit may be missed, and a proven optimum be off the best
-SPREAD = 2000.0  # what a row ranges over in the programme, so that HiGHS's own tolerance of 1e-6 is half of ours
-SLACK = TOLERANCE * SPREAD  # in units of the programme: costs nearer than this are the same
-NEAR = 0.01  # of what a term ranges over: a limit with less room than this is named as binding
+TOLERANCE = 1e-9  # relative to the range of a term: by how much a limit may be missed, or an optimum be improved
+SPREAD = 2000.0  # range of a scaled row, so that HiGHS's own tolerance of 1e-6 is half of TOLERANCE
+SLACK = TOLERANCE * SPREAD  # in units of the program: costs nearer than this are the same
+NEAR = 0.01  # relative to the range of a term: a limit with less room than this is called binding
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Side:
 
     @property
     def rounding(self) -> float:
-        """By how much the same sum may differ when it is added up in another order."""
+        """Rounding error of the sum: by how much it may differ when it is added up in another order."""
         largest = abs(self.term.base) + sum(float(np.abs(table).max()) for table in self.term.tables)
         return 4 * float(np.finfo(float).eps) * len(self.term.tables) * largest
 
@@ -73,7 +73,7 @@ class Side:
 
 @dataclass(frozen=True)
 class Found:
-    """What a programme gave; the bound is infinity where it is infeasible, and the value where that is proven."""
+    """The result of a program; the bound is infinity where it is infeasible, the value itself where optimal."""
 
     picked: Codes | None
     value: float
@@ -81,10 +81,10 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Programme:
+class Program:
     """The networks to choose from; its columns are the N alternatives of all blocks, one block after the other.
 
-    Terms are in seconds or in MACs, while HiGHS's tolerances are absolute: so all rows and costs are scaled.
+    Terms may be in seconds or in MACs, but HiGHS's tolerances are absolute; so all rows and costs are scaled.
 
     Attributes:
         sizes: alternatives of each block.
@@ -111,7 +111,7 @@ class Programme:
 
     @property
     def options(self) -> dict[str, float]:
-        """What HiGHS is told about time."""
+        """HiGHS's time limit."""
         return {"time_limit": max(self.left, 0.001)} if self.deadline < math.inf else {}
 
     def rows(self) -> tuple[Floats, Floats]:
@@ -128,7 +128,7 @@ class Programme:
         return csr_array((np.ones(n), (np.repeat(np.arange(len(self.sizes)), self.sizes), np.arange(n))))
 
     def relaxed(self, cost: Floats) -> tuple[Floats, Floats | None, bool]:
-        """Multipliers ``(s,)`` of the sides, the fractional network ``(N,)``, and whether there can be a network."""
+        """Multipliers ``(s,)`` of the sides, the fractional network ``(N,)``, and whether it may be feasible."""
         rows, most = self.rows()
         if self.left <= 0:
             return np.zeros(len(rows)), None, True
@@ -139,10 +139,10 @@ class Programme:
         return np.maximum(0.0, -result.ineqlin.marginals), result.x, True
 
     def cheapest(self, cost: Floats, core: Bools, done: Bools, below: float, gap: float) -> tuple[Codes | None, float]:
-        """The cheapest network of alternatives of the core, one at least not done, that costs no more than ``below``.
+        """The cheapest network of core alternatives, at least one of them not done, that costs no more than ``below``.
 
         Returns:
-            The network, or None, and a bound on the cost of all networks of the core with one not done.
+            The network, or None, and a lower bound on the cost of all such networks.
         """
         columns, m = np.flatnonzero(core), len(self.sizes)
         rows, most = self.rows()
@@ -158,7 +158,7 @@ class Programme:
             given = [*limits, LinearConstraint(cuts, -np.inf, m - 1)] if len(seen) else limits[:]
             if below < math.inf:
                 given.append(LinearConstraint(cost[None, columns], -np.inf, below))
-            for presolve in (True, False):  # HiGHS now and then fails after its own reductions
+            for presolve in (True, False):  # HiGHS sometimes fails after its own presolve
                 options = {"mip_rel_gap": gap, "presolve": presolve, **self.options}
                 result = milp(cost[columns], integrality=1, bounds=(0, 1), constraints=given, options=options)
                 if result.status in (0, 1, 2):
@@ -166,7 +166,7 @@ class Programme:
             if result.status == 2:
                 return best, below
             if result.status not in (0, 1):
-                raise SearchkitError(f"HiGHS could not solve the programme: {result.message}")
+                raise SearchkitError(f"HiGHS could not solve the program: {result.message}")
             proven = result.fun if result.status == 0 and not gap else result.mip_dual_bound
             bound = min(below, -math.inf if proven is None or math.isnan(proven) else float(proven))
             if result.x is None:
@@ -180,41 +180,41 @@ class Programme:
                     best, below = picked, paid
                 if gap or paid <= bound + SLACK:
                     break
-            seen = np.vstack([seen, picked])  # x was not quite whole: too cheap, or past a limit when it is rounded
+            seen = np.vstack([seen, picked])  # x was not quite integral: rounded, it costs more or breaks a limit
         return best, min(bound, below)
 
 
 def minimise(
-    programme: Programme, objective: Additive, gap: float = 0.0, known: Codes | None = None, *, prove: bool = True
+    program: Program, objective: Additive, gap: float = 0.0, known: Codes | None = None, *, prove: bool = True
 ) -> Found:
     """The network of the lowest objective, or a good one; ``known`` is one within the limits to start from."""
     cost, scale = scaled(objective)
     offset = ends(objective)[0]
-    if gap:  # which HiGHS takes relative to the cost
-        cost[: programme.sizes[0]] += offset * scale
+    if gap:  # HiGHS takes it relative to the cost, so the cost must include the offset
+        cost[: program.sizes[0]] += offset * scale
         offset = 0.0
-    rows, most = programme.rows()
-    weights, _, possible = programme.relaxed(cost)
+    rows, most = program.rows()
+    weights, _, possible = program.relaxed(cost)
     if not possible:
         return Found(None, math.nan, math.inf)
     reduced = cost + weights @ rows
-    lowest = np.minimum.reduceat(reduced, programme.starts)
+    lowest = np.minimum.reduceat(reduced, program.starts)
     floor = float(lowest.sum() - weights @ most)
-    excess = reduced - np.repeat(lowest, programme.sizes)  # a network with it costs at least floor + excess
-    ordered, n = np.sort(excess), 1 + programme.core * len(programme.sizes)
+    excess = reduced - np.repeat(lowest, program.sizes)  # a network with it costs at least floor + excess
+    ordered, n = np.sort(excess), 1 + program.core * len(program.sizes)
     picked, best, proven, done = known, math.inf, math.inf, np.zeros(len(cost), dtype=np.bool_)
     while True:
         if picked is not None:
-            best = float(cost[programme.starts + picked].sum())
+            best = float(cost[program.starts + picked].sum())
         reach = max(0.0, min(best - floor + SLACK, float(ordered[min(n, len(cost) - 1)])))
         core = excess <= reach
         if (core & ~done).any():
-            new, bound = programme.cheapest(cost, core, done, best, gap)
-            if new is not None and cost[programme.starts + new].sum() < best:
-                picked, best = new, float(cost[programme.starts + new].sum())
+            new, bound = program.cheapest(cost, core, done, best, gap)
+            if new is not None and cost[program.starts + new].sum() < best:
+                picked, best = new, float(cost[program.starts + new].sum())
             proven = min(proven, bound)
         lower = max(floor, proven if core.all() else min(proven, floor + reach))
-        if lower >= best - SLACK or core.all() or n >= len(cost) or programme.left <= 0:
+        if lower >= best - SLACK or core.all() or n >= len(cost) or program.left <= 0:
             break
         if picked is not None and (not prove or best - lower <= gap * abs(best)):
             break
@@ -233,7 +233,7 @@ def ends(model: Additive) -> tuple[float, float]:
 
 
 def scaled(model: Additive) -> tuple[Floats, float]:
-    """``(N,)`` the term above its least, and the scale at which it ranges over :data:`SPREAD`."""
+    """``(N,)`` the term less its minimum, scaled to the range :data:`SPREAD`; and that scale."""
     least, most = ends(model)
     scale = SPREAD / (most - least) if most > least else 1.0
     return scale * np.concatenate([table - table.min() for table in model.tables]), scale

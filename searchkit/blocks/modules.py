@@ -1,6 +1,6 @@
 """The modules that networks have at a node: one for each of its alternatives, with the shapes it maps between.
 
-They are taken from networks that the space builds, so that a space says no more than where its nodes are.
+They are taken from networks that the space builds; so a space has only to name the modules of its nodes.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class NodeModule:
-    """What stands at a node where it takes one of its alternatives.
+    """The module at a node for one of its alternatives.
 
     Attributes:
-        input_shape, output_shape: ``(channels, height, width)`` that it was seen to map between, without the batch.
+        input_shape, output_shape: ``(channels, height, width)`` in a forward pass, without the batch.
     """
 
     module: nn.Module
@@ -33,7 +33,7 @@ class NodeModule:
 
 
 def node_modules(space: NetworkSpace, blocks: Blocks, block: int) -> list[list[NodeModule | None]]:
-    """For each node of a block, what stands there for each of its alternatives; None where there is nothing.
+    """For each node of a block and each of its alternatives the module; None where the network has none.
 
     Networks are built until each alternative was in one of them; seed torch before for a fixed draw of weights.
 
@@ -67,7 +67,7 @@ def node_modules(space: NetworkSpace, blocks: Blocks, block: int) -> list[list[N
 
 
 def _richest(taken: Codes, missing: set[tuple[int, int]]) -> int:
-    """The alternative of the block with the most modules that no network had so far."""
+    """The alternative of the block with the most modules that are still missing."""
     count = np.zeros(len(taken), dtype=np.int64)
     for j, a in missing:
         count += taken[:, j] == a
@@ -83,7 +83,7 @@ def _code(blocks: Blocks, block: int, row: int) -> Codes:
 
 
 def _seen(space: NetworkSpace, network: nn.Module, nodes: list[Node]) -> list[NodeModule]:
-    """The nodes' modules with their shapes, seen in one pass; height and width must be as the space says."""
+    """The nodes' modules with their shapes in one forward pass; height and width must be as the space says."""
     shapes: dict[str, tuple[Shape, Shape]] = {}
     handles = []
     for node in nodes:

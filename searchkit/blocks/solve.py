@@ -1,7 +1,7 @@
-"""The best network under any number of limits, also of a ratio, by mixed-integer programming and with a certificate.
+"""The best network under any number of limits, for a sum or a ratio, by integer programming with a certificate.
 
 One binary per block and alternative, one alternative per block, linear limits: MathNAS (Wang et al., NeurIPS 2023,
-arXiv 2311.04943); how such a programme is solved stands in :mod:`searchkit.blocks.milp`. A ratio is a sequence of them
+arXiv 2311.04943); :mod:`searchkit.blocks.milp` solves such a program. A ratio is a sequence of them
 (Dinkelbach, Management Science 13, 1967). For the whole trade-off of two or three terms see
 :mod:`searchkit.blocks.exact`.
 """
@@ -18,7 +18,7 @@ from typing import Literal
 import numpy as np
 
 from searchkit.blocks.additive import Additive
-from searchkit.blocks.milp import TOLERANCE, Found, Programme, Side, ends, minimise, scaled
+from searchkit.blocks.milp import TOLERANCE, Found, Program, Side, ends, minimise, scaled
 from searchkit.errors import ConstraintError, SearchkitError
 from searchkit.types import Codes
 
@@ -59,9 +59,9 @@ class Solution:
             "infeasible": proven that no network meets the limits.
         bound: no network within the limits has a lower value; infinity where there is none.
         gap: ``(value - bound) / |value|``, 0 where optimal; NaN without a network.
-        binding: the limits with less room than a hundredth of what their term ranges over; where infeasible, limits
-            that no network meets together, though networks meet all but any one of them.
-        reason: what that means, in a sentence.
+        binding: the limits with less room than a hundredth of their term's range; where infeasible, an irreducible
+            set of limits that no network meets together.
+        reason: the status in a sentence.
     """
 
     picked: Codes | None
@@ -84,12 +84,12 @@ def solve(
 ) -> Solution:
     """The network of the lowest ``objective``, or ``objective / over``, within the limits.
 
-    Limits are met, and optima proven, up to 1e-9 of what the term ranges over in the space.
+    Limits are met, and optima proven, up to 1e-9 of the term's range over the space.
 
     Args:
         over: divides the objective; positive for every network.
         forbidden: ``(k, m)`` networks that are not to be picked, such as those that are known already.
-        gap: stop when value and bound are this near, relative to the value.
+        gap: stop when value and bound differ by no more than this, relative to the value.
         seconds: stop after so long, with the best network so far.
 
     Raises:
@@ -99,15 +99,15 @@ def solve(
     _check(objective, limits, over, gap, seconds)
     sides = _sides(limits)
     deadline = math.inf if seconds is None else time.monotonic() + seconds
-    programme = Programme(tuple(map(len, objective.tables)), sides, _networks(forbidden, objective), deadline, CORE)
+    program = Program(tuple(map(len, objective.tables)), sides, _networks(forbidden, objective), deadline, CORE)
     for side in sides:
         least = ends(side.term)[0]
         if least > side.most + side.tolerance:
             reason = f"limit {side} cannot be met: the {side.best} possible is {side.shown(least)}"
             return Solution(None, math.nan, "infeasible", math.inf, math.nan, (side.name,), reason)
-    found = minimise(programme, objective, gap) if over is None else _ratio(programme, objective, over, gap)
+    found = minimise(program, objective, gap) if over is None else _ratio(program, objective, over, gap)
     if found.picked is None and found.bound == math.inf:
-        names, reason = _conflict(programme)
+        names, reason = _conflict(program)
         return Solution(None, math.nan, "infeasible", math.inf, math.nan, names, reason)
     if found.picked is None:
         reason = f"in {seconds} s no network within the limits was found, nor proven that there is none; give it more"
@@ -124,13 +124,13 @@ def solve(
     return Solution(found.picked, found.value, "gap", found.bound, distance, binding, reason)
 
 
-def _ratio(programme: Programme, objective: Additive, over: Additive, gap: float) -> Found:
-    """The network of the lowest ratio: the one at which ``objective - ratio * over`` has the minimum 0."""
+def _ratio(program: Program, objective: Additive, over: Additive, gap: float) -> Found:
+    """The network of the lowest ratio: the one at which ``objective - ratio * over`` has the minimum 0 (Dinkelbach)."""
     least, most = ends(over)
-    at, best, value, bound = _relaxed_ratio(programme, objective, over), None, math.inf, -math.inf
+    at, best, value, bound = _relaxed_ratio(program, objective, over), None, math.inf, -math.inf
     while True:
         model = objective.mixed([over], np.array([1.0, -at]))
-        found = minimise(programme, model, known=best, prove=best is not None)
+        found = minimise(program, model, known=best, prove=best is not None)
         bound = max(bound, at + found.bound / (least if found.bound < 0 else most))
         if found.picked is None:
             return Found(None, math.nan, bound)
@@ -142,8 +142,8 @@ def _ratio(programme: Programme, objective: Additive, over: Additive, gap: float
             return Found(best, value, min(bound, value))
 
 
-def _relaxed_ratio(programme: Programme, objective: Additive, over: Additive) -> float:
-    """The lowest ratio of fractional networks: a guess to start from, below the ratio sought and often near."""
+def _relaxed_ratio(program: Program, objective: Additive, over: Additive) -> float:
+    """The lowest ratio of the linear relaxation: a start below the ratio sought, and often near it."""
     costs, sizes = np.concatenate(objective.tables), np.concatenate(over.tables)
     x = np.concatenate([np.arange(len(table)) == table.argmin() for table in objective.tables]).astype(float)
     at = math.inf
@@ -151,22 +151,23 @@ def _relaxed_ratio(programme: Programme, objective: Additive, over: Additive) ->
         before, at = at, float((objective.base + costs @ x) / (over.base + sizes @ x))
         if abs(before - at) <= TOLERANCE * abs(at):
             break
-        fraction = programme.relaxed(scaled(objective.mixed([over], np.array([1.0, -at])))[0])[1]
+        fraction = program.relaxed(scaled(objective.mixed([over], np.array([1.0, -at])))[0])[1]
         if fraction is None:
             break
         x = fraction
     return at
 
 
-def _conflict(programme: Programme) -> tuple[tuple[str, ...], str]:
+def _conflict(program: Program) -> tuple[tuple[str, ...], str]:
     """Limits that cannot be met together, though all but any one of them can; and the sentence that says so."""
-    nothing = Additive(0.0, tuple(np.zeros(n) for n in programme.sizes))
-    limits = [tuple(s for s in programme.sides if s.name == name) for name in {s.name: None for s in programme.sides}]
-    kept, sure = programme.sides, True
-    for group in limits + [(side,) for limit in limits if len(limit) > 1 for side in limit]:  # whole limits, then ends
+    nothing = Additive(0.0, tuple(np.zeros(n) for n in program.sizes))
+    limits = [tuple(s for s in program.sides if s.name == name) for name in {s.name: None for s in program.sides}]
+    kept, sure = program.sides, True
+    # whole limits first, then the single ends of those with two
+    for group in limits + [(side,) for limit in limits if len(limit) > 1 for side in limit]:
         others = tuple(side for side in kept if not any(side is one for one in group))
         if len(others) < len(kept):
-            found = minimise(replace(programme, sides=others), nothing)
+            found = minimise(replace(program, sides=others), nothing)
             if found.picked is None and found.bound == math.inf:
                 kept = others
             sure = sure and (found.picked is not None or found.bound == math.inf)
@@ -175,9 +176,9 @@ def _conflict(programme: Programme) -> tuple[tuple[str, ...], str]:
     last = kept[-1]
     together, given = (" together", f"with the other{'s' * (len(kept) > 2)} kept, ") if len(kept) > 1 else ("", "")
     reason = f"limit{'s' * (len(kept) > 1)} {' and '.join(map(str, kept))} cannot be met{together}"
-    if len(programme.forbidden):
-        reason += f" by a network that is not one of the {len(programme.forbidden)} forbidden"
-    found = minimise(replace(programme, sides=kept[:-1]), last.term)
+    if len(program.forbidden):
+        reason += f" by a network that is not one of the {len(program.forbidden)} forbidden"
+    found = minimise(replace(program, sides=kept[:-1]), last.term)
     if found.picked is not None and found.bound >= found.value:
         reason += f": {given}the {last.best} {last.name} is {last.shown(found.value)}"
     if not sure:
@@ -216,7 +217,7 @@ def _networks(forbidden: Codes | None, objective: Additive) -> Codes:
 def _check(
     objective: Additive, limits: Sequence[Limit], over: Additive | None, gap: float, seconds: float | None
 ) -> None:
-    """All errors that need no solving."""
+    """Raise the errors that can be found without solving."""
     if not _is_number(gap) or gap < 0:
         raise SearchkitError(f"gap is {gap!r}; it is a number from 0")
     if seconds is not None and (not _is_number(seconds) or seconds <= 0):

@@ -38,18 +38,18 @@ def switched_codes(
             other = picked.copy()
             other[:, i] = alternative
             rows.append(other)
-    return np.unique(blocks.codes(np.concatenate(rows)), axis=0)  # as switched: a cut may be worth what it cuts off
+    return np.unique(blocks.codes(np.concatenate(rows)), axis=0)  # not canonical: the pairs must differ in one block
 
 
 def switched(blocks: Blocks, codes: Codes, values: Floats) -> Additive:
-    """The block values that evaluated networks show: mean differences between those that differ in one block only.
+    """Block values from evaluated networks: mean differences between those that differ in one block only.
 
     Args:
         codes, values: ``(n, d)`` and ``(n,)``, as :func:`switched_codes` asks for; all pairs that differ in one block
             are used.
 
     Raises:
-        SpaceError: values that are not finite or not one a network, or an alternative that no pair shows.
+        SpaceError: values that are not finite or not one a network, or an alternative that is in no such pair.
     """
     if values.shape != (len(codes),) or not np.isfinite(values).all():
         raise SpaceError(

@@ -41,7 +41,7 @@ from typing import Any
 
 from searchkit.errors import SearchkitError
 from searchkit.integrations.tracking import chosen, described, harmless, in_order
-from searchkit.problem.trial import Trial, front
+from searchkit.problem.trial import Trial, pareto_front
 from searchkit.results.result import Result
 
 
@@ -96,7 +96,7 @@ class JSONLines:
     def on_end(self, result: Result, error: BaseException | None) -> None:
         """Write the session's last line."""
         if self._open is not None:
-            best = [trial.number for trial in front(result.trials, result.goals)]
+            best = [trial.number for trial in pareto_front(result.trials, result.goals)]
             done = sum(trial.finished for trial in result.trials)
             self._write("end", {"stopped": result.stopped, "done": done, "front": best})
         self._open = None

@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from searchkit import plugins
 from searchkit.errors import SearchkitError, SpaceError
-from searchkit.integrations.optuna_following import Following, Setting
+from searchkit.integrations.optuna_following import Following, SamplerOptions
 from searchkit.integrations.optuna_judge import Signal, read_judges
 from searchkit.integrations.optuna_parameters import ASKED
 from searchkit.integrations.optuna_studies import read_study, write_study
@@ -97,7 +97,7 @@ class SearchkitSampler(BaseSampler):
         seed = int(np.random.default_rng().integers(2**32)) if seed is None else int(seed)
         factory, label = plugins.strategy_factory(strategy), _label(strategy)
         judges = read_judges(signals, proxies, own, screen, seed)
-        self._setting = Setting(factory, label, seed, own, levels, n_trials, judges)
+        self._setting = SamplerOptions(factory, label, seed, own, levels, n_trials, judges)
         self._constraints_func = constraints_func
         self._following: tuple[Any, int, Following] | None = None
         self._lock = threading.RLock()

@@ -28,7 +28,7 @@ log = logging.getLogger("searchkit")
 
 
 @dataclass(frozen=True)
-class Setting:
+class SamplerOptions:
     """What a sampler was made with.
 
     Attributes:
@@ -58,7 +58,7 @@ class Following:
     later knows what this one knows.
     """
 
-    def __init__(self, study: optuna.Study, setting: Setting) -> None:
+    def __init__(self, study: optuna.Study, setting: SamplerOptions) -> None:
         self._study, self._setting = study, setting
         self._finished: list[FrozenTrial] = []
         self._known: set[int] = set()
@@ -116,7 +116,7 @@ class Following:
 class _Made:
     """A strategy over one set of parameters, and the proxy layer beside it."""
 
-    def __init__(self, parameters: Parameters, goals: Any, setting: Setting) -> None:
+    def __init__(self, parameters: Parameters, goals: Any, setting: SamplerOptions) -> None:
         assert parameters.space is not None
         self.parameters, self.goals = parameters, goals
         judged = bool(setting.judges.functions or setting.judges.proxies)
@@ -161,7 +161,7 @@ class _Made:
         return complete(self.problem, codes, 1, seen, rng)
 
 
-def _begin(setting: Setting, problem: Problem) -> Strategy:
+def _begin(setting: SamplerOptions, problem: Problem) -> Strategy:
     try:
         strategy = setting.factory(problem)
     except (TypeError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""Says before any training that a bound cannot be met, and what could be."""
+"""Checks before any training whether the bounds can be met."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ Counted = Callable[[Codes], dict[str, Floats]]
 def check_bounds(problem: Problem, bounds: Sequence[Bound], counted: Counted) -> None:
     """Raise where no candidate can meet the bounds that are known without evaluation.
 
-    In a space that can be listed the tightest values are exact; in a larger one they are the tightest that descents by
-    single changes reach, and the message says so.
+    In a space that can be listed the attainable values are exact; in a larger one they are the best that local search
+    by single changes found, and the message says so.
 
     Raises:
-        ConstraintError: with each bound that nothing meets and the tightest attainable value, or with those that
-            can be met one at a time but not together.
+        ConstraintError: names each bound that no candidate meets with the nearest attainable value, or the bounds that
+            can be met singly but not together.
     """
     rng = np.random.default_rng(0)
     if len(problem.sample(1, rng)):

@@ -1,4 +1,4 @@
-"""How much a search may spend: evaluations, seconds, or both; whichever ends first."""
+"""The budget of a search: evaluations, seconds, or both; it stops at the first that is spent."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from searchkit.errors import BudgetError, UnknownNameError
 
 @dataclass(frozen=True)
 class Budget:
-    """Counted over the whole study: a search that is continued goes on from what it has already spent.
+    """Counted over the whole study, including what a search that is continued has already spent.
 
     Attributes:
         evaluations: candidates in all, or None.
-        seconds: wall-clock seconds in all, or None; a candidate that has begun is finished.
+        seconds: wall-clock seconds in all, or None; evaluations that have started are finished.
     """
 
     evaluations: int | None = None
@@ -27,7 +27,7 @@ class Budget:
 
 
 def read_budget(given: Any) -> Budget:
-    """A budget from what a user writes: 100, ``{"evaluations": 100, "seconds": 600}``, or a timedelta.
+    """A budget as users give it: 100, ``{"evaluations": 100, "seconds": 600}``, or a timedelta.
 
     Raises:
         BudgetError: empty, not positive, or not a number.

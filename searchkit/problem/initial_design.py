@@ -1,4 +1,4 @@
-"""Candidates that a search is given to begin with."""
+"""Candidates that the user gives a search to evaluate first."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from searchkit.errors import SpaceError
-from searchkit.problem.trial import front
+from searchkit.problem.trial import pareto_front
 from searchkit.space import Space
 from searchkit.types import Codes
 
@@ -22,7 +22,7 @@ def read_start(given: Any, space: Space) -> Codes:
     if given is None:
         return np.empty((0, space.n_choices), dtype=np.int64)
     if hasattr(given, "trials") and hasattr(given, "goals"):
-        given = [given.space.decode(trial.code)[0] for trial in front(given.trials, given.goals)]
+        given = [given.space.decode(trial.code)[0] for trial in pareto_front(given.trials, given.goals)]
     if isinstance(given, str):
         raise SpaceError(f"start is a list of dictionaries or of rows of codes, or a result, not {given!r}")
     try:

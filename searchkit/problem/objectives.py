@@ -1,4 +1,4 @@
-"""Names and directions to minimised losses, bounds to violations: the one place where signs flip."""
+"""Objectives to minimised losses, and bounds to violations: the only place where signs change."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DIRECTIONS = ("min", "max")
 
 @dataclass(frozen=True)
 class Objective:
-    """What to optimise, and which way is better."""
+    """A metric to optimise, and which direction is better."""
 
     name: str
     direction: Direction = "min"
@@ -29,14 +29,14 @@ class Objective:
 
 @dataclass(frozen=True)
 class Bound:
-    """``low <= value <= high`` on one metric; an infinite side is open."""
+    """``low <= value <= high`` for one metric; an infinite end is no bound."""
 
     name: str
     low: float = -np.inf
     high: float = np.inf
 
     def violation(self, values: Floats) -> Floats:
-        """``(n,)`` how far values are outside, relative to the bound's size; 0 inside, NaN for NaN."""
+        """``(n,)`` distance outside the bound, divided by its absolute value where that is not 0; NaN for NaN."""
         below = (self.low - values) / (abs(self.low) or 1.0) if np.isfinite(self.low) else np.zeros_like(values)
         above = (values - self.high) / (abs(self.high) or 1.0) if np.isfinite(self.high) else np.zeros_like(values)
         outside: Floats = np.where(np.isnan(values), np.nan, np.maximum(0.0, np.maximum(below, above)))
@@ -64,11 +64,11 @@ class Goals:
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """Every metric that has to be known: the objectives, then what only a bound asks for."""
+        """Every metric that has to be known: the objectives, then those with a bound only."""
         return tuple(dict.fromkeys([*self.names, *(bound.name for bound in self.bounds)]))
 
     def losses(self, values: Mapping[str, Floats]) -> Floats:
-        """``(n, k)`` minimised, from raw values ``(n,)`` by name; a row that is not wholly finite becomes NaN."""
+        """``(n, k)`` minimised, from raw values ``(n,)`` by name; a row with any non-finite value becomes NaN."""
         losses = np.column_stack([
             -values[o.name] if o.direction == "max" else values[o.name] for o in self.objectives
         ])  # fmt: skip
@@ -85,10 +85,10 @@ class Goals:
 
 
 def read_objectives(given: Any, known: Mapping[str, Direction] | None = None) -> tuple[Objective, ...]:
-    """Objectives from what a user writes.
+    """Objectives as users give them.
 
     Args:
-        given: a mapping name -> "min" | "max", or a sequence of names whose direction ``known`` says.
+        given: a mapping name -> "min" | "max", or a sequence of names with their directions in ``known``.
         known: directions of the metrics that have a natural one.
 
     Raises:
@@ -118,10 +118,10 @@ def read_objectives(given: Any, known: Mapping[str, Direction] | None = None) ->
 
 
 def check_constraints(given: Any) -> None:
-    """Refuse constraints that are no mapping.
+    """Check the type of constraints.
 
     Raises:
-        ConstraintError: it shows how they are written.
+        ConstraintError: they are no mapping.
     """
     if given is not None and not isinstance(given, Mapping):
         raise ConstraintError(f"constraints are a mapping such as {{'params': 100_000}}, not {given!r}")
@@ -130,8 +130,8 @@ def check_constraints(given: Any) -> None:
 def read_bounds(given: Mapping[str, Any] | None, directions: Mapping[str, Direction]) -> tuple[Bound, ...]:
     """Bounds from ``{"params": 1e6, "latency_ms": (None, 5), "accuracy": 0.9}``.
 
-    A number bounds the bad side: an upper bound for what is minimised (and for what has no direction), a lower
-    bound for what is maximised. A pair is ``(low, high)`` with None for an open side.
+    A number is an upper bound of a metric that is minimised or has no direction, and a lower bound of one that is
+    maximised. A pair is ``(low, high)``, with None for no bound.
     """
     bounds = []
     for name, limit in (given or {}).items():

@@ -1,4 +1,4 @@
-"""What was asked and what it was worth: the value a strategy is told."""
+"""Evaluated candidates with their outcomes, as a strategy is told them."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from searchkit.types import Bools, Codes, Floats
 class Observations:
     """n candidates and their outcomes; joined with ``+``, sliced with ``[]``.
 
-    A row is one of three things. *Scored*: losses and violations are finite. *Infeasible*: violations are known
-    and one is positive, and the losses are NaN, because nobody trained it. *Failed*: both rows are NaN. A row of
-    losses is whole or wholly NaN, never half.
+    A row has one of three kinds. *Scored*: losses and violations are finite. *Infeasible*: violations are known and one
+    is positive; the losses are NaN, because the candidate was not trained. *Failed*: both rows are NaN. A row of losses
+    is either finite or all NaN.
 
     Attributes:
         codes: ``(n, d)`` int64, canonical.
         losses: ``(n, k)`` float64, every objective to be minimised.
-        violations: ``(n, c)`` float64, by how much each constraint is broken relative to its bound; 0 is kept.
-        hints: ``(n, k)`` float64, what the losses of a candidate would be that was dropped from a fidelity ladder, by
-            its last cheap training; NaN where nothing is known of that kind. No losses: a strategy may learn from them.
+        violations: ``(n, c)`` float64, by how much each constraint is broken relative to its bound; 0 where it is kept.
+        hints: ``(n, k)`` float64, predicted losses of candidates that were dropped from a fidelity ladder, from their
+            last cheap training; NaN elsewhere. A strategy may learn from them, but they are not observed losses.
     """
 
     codes: Codes
@@ -45,12 +45,12 @@ class Observations:
 
     @classmethod
     def empty(cls, n_choices: int, n_objectives: int, n_constraints: int = 0) -> Observations:
-        """No observations, with the right numbers of columns."""
+        """No observations, with these numbers of columns."""
         return cls(np.empty((0, n_choices), dtype=np.int64), np.empty((0, n_objectives)), np.empty((0, n_constraints)))
 
     @classmethod
     def join(cls, parts: Sequence[Observations]) -> Observations:
-        """Several observations in order, as one; at least one part."""
+        """Observations concatenated in order; at least one part."""
         known = any(part.hints is not None for part in parts)
         hints = [np.full(part.losses.shape, np.nan) if part.hints is None else part.hints for part in parts]
         return cls(
@@ -85,7 +85,7 @@ class Observations:
         return hinted
 
     def believed(self) -> Observations:
-        """The same with hints in the place of losses, and such candidates within their bounds: for models to fit."""
+        """For fitting models: hints in place of missing losses, and those candidates counted as feasible."""
         if self.hints is None:
             return self
         rows = self.hinted[:, None]
@@ -94,7 +94,7 @@ class Observations:
 
     @property
     def failed(self) -> Bools:
-        """``(n,)`` bool: nothing is known but that it failed."""
+        """``(n,)`` bool: failed, so that nothing else is known."""
         if not self.violations.shape[1]:
             return ~self.scored
         unknown: Bools = np.asarray(~np.isfinite(self.violations).all(axis=1))

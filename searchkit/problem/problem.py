@@ -1,4 +1,4 @@
-"""What a strategy is asked to search: a space, and which of its candidates may be proposed at all."""
+"""The problem that a strategy is given: a space, and which of its candidates may be proposed."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from searchkit.problem.proposals import first_allowed
 from searchkit.space import Space
 from searchkit.types import Bools, Codes, Floats
 
-LISTABLE = 100_000  # up to so many combinations a space is listed rather than sampled when it runs low
+LISTABLE = 100_000  # a space of at most so many combinations may be listed
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A space to search, and what is known of its constraints before anything is evaluated.
+    """A space to search, with the constraints that need no evaluation.
 
     Attributes:
         space: what can be chosen.
-        n_objectives, n_constraints: columns of the losses and of the violations that ``tell`` will bring.
-        budget: how many candidates will be evaluated in all, where that is known; a hint for sizes.
+        n_objectives, n_constraints: columns of the losses and of the violations in ``tell``.
+        budget: number of candidates to evaluate in all, where that is known; a hint.
         known: ``(n, d) -> (n, c0)``, violations that need no evaluation (bounds on params and MACs); a candidate
             that breaks one is never evaluated, so a strategy should not propose it.
-        proxies: whether the proxy layer judges what is proposed; a hint.
-        listable: up to so many combinations all candidates may be listed (and ``known`` be asked of each).
+        proxies: whether the proxy layer selects among the proposals; a hint.
+        listable: largest number of combinations at which all candidates may be listed and given to ``known``.
     """
 
     space: Space
@@ -42,8 +42,8 @@ class Problem:
     def excess(self, codes: Codes) -> Floats:
         """``(n,)`` summed known violations; 0 where a candidate may be evaluated.
 
-        NaN, of a candidate that cannot be built, is no violation: it fails when it is evaluated, with its reason on
-        record, and where all do, the search says so.
+        NaN, of a candidate that cannot be built, counts as no violation: its evaluation fails, and the reason is
+            recorded.
         """
         if self.known is None:
             return np.zeros(len(codes))
@@ -93,8 +93,8 @@ class Problem:
     def descend(self, code: Codes, rng: np.random.Generator, restarts: int = 5) -> Codes:
         """``(1, d)`` allowed candidate reached from ``code`` ``(d,)`` by single changes, or ``(0, d)``.
 
-        The first change that is found to help is taken: looking at all of them would cost seconds a step where each
-        is built to be counted.
+        Takes the first change found to reduce the violation: comparing all of them would cost seconds a step where each
+        network is built to be counted.
         """
         for _ in range(restarts):
             excess = float(self.excess(code[None])[0])
@@ -123,12 +123,12 @@ class Problem:
 
 @runtime_checkable
 class Strategy(Protocol):
-    """A search algorithm: it proposes and it learns, under two laws.
+    """A search algorithm, under two rules.
 
-    1. ``ask`` changes nothing: it is a function of what was told, ``n``, ``rng`` and what is pending.
-    2. ``tell`` draws nothing: it is a function of what was told, batch by batch.
+    1. ``ask`` changes no state: it is a function of what was told, ``n``, ``rng`` and the pending candidates.
+    2. ``tell`` draws no random numbers: it is a function of what was told, batch by batch.
 
-    From the laws follows that a search can be resumed by telling a new strategy the record.
+    So a search can be resumed by telling a new strategy the recorded outcomes.
     Made by ``factory(problem)``, where factory is a registered class or any callable.
     """
 

@@ -1,4 +1,4 @@
-"""From what a strategy thinks of to what it proposes: canonical, allowed, new, and as many as are asked for."""
+"""From a strategy's ideas to its proposals: canonical, allowed, new, and as many as were asked for."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def distinct(problem: Problem, proposals: Codes, seen: set[bytes]) -> Codes:
-    """The proposals that are not seen and not repeated; canonical, order kept; not checked against known bounds."""
+    """The proposals that are not seen and not repeated; canonical, order kept; known bounds are not checked."""
     codes = problem.space.canonical(proposals)
     rows = keys(codes)
     first = dict(zip(reversed(rows), range(len(rows) - 1, -1, -1), strict=True))
@@ -22,9 +22,10 @@ def distinct(problem: Problem, proposals: Codes, seen: set[bytes]) -> Codes:
 
 
 def first_allowed(problem: Problem, codes: Codes, n: int) -> Codes:
-    """The first n of the codes that break no known bound; no more are checked than needed.
+    """The first n of the codes that break no known bound.
 
-    A bound on a user's own networks costs milliseconds a candidate, where each is built to be counted.
+    Checks no more of them than needed, since a bound may cost milliseconds a candidate where networks are built to be
+    counted.
     """
     if problem.known is None:
         return codes[:n]
@@ -45,8 +46,8 @@ def novel(problem: Problem, proposals: Codes, n: int, seen: set[bytes]) -> Codes
 def complete(problem: Problem, proposals: Codes, n: int, seen: set[bytes], rng: np.random.Generator) -> Codes:
     """Exactly n distinct new candidates where so many are left: good proposals first, then random ones.
 
-    Every strategy passes its proposals through here, so none repeats a candidate, none proposes one that is
-    known to be infeasible, and a space that runs low is searched to its end.
+    With it a strategy repeats no candidate, proposes none that is known to be infeasible, and searches a small space to
+    its end.
     """
     codes = novel(problem, proposals, n, seen)
     for _ in range(4):

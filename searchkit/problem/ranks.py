@@ -1,4 +1,4 @@
-"""Ranks as numbers: what orders alike is alike, and a few networks that learn nothing set no scale."""
+"""Values as normal scores of their ranks, which a few outliers (networks that learn nothing) do not distort."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def rank_correlation(a: Floats, b: Floats) -> float:
 
 
 def scores_of(values: Floats, observed: Floats) -> Floats:
-    """Normal scores ``(n,)`` of values that are among those observed ``(m,)``."""
+    """Normal scores ``(n,)`` of values within the range of those observed ``(m,)``, by interpolation."""
     known, scores = np.sort(observed), np.sort(normal_scores(observed))
     placed: Floats = np.interp(values, known, scores)
     return placed
 
 
 def values_of(scores: Floats, observed: Floats) -> Floats:
-    """The way back from normal scores: interpolated among what was observed, drawn out linearly beyond."""
+    """Values from normal scores: interpolated between the observed values, extrapolated linearly beyond them."""
     known = np.sort(observed)
     z = norm.ppf((np.arange(len(known)) + 0.5) / len(known))
     slope = (known[-1] - known[0]) / (z[-1] - z[0])

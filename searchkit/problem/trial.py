@@ -1,4 +1,4 @@
-"""One candidate of a search, from the moment it is asked for to its outcome, in the user's own units."""
+"""One candidate of a search, from proposal to outcome, with values in the user's own units."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from searchkit.types import Codes
 
 
 class State(StrEnum):
-    """What became of a candidate."""
+    """The state of a candidate."""
 
-    ASKED = "asked"  # chosen and recorded, no outcome yet
+    ASKED = "asked"  # proposed and recorded, no outcome yet
     SCORED = "scored"  # every metric is known
     INFEASIBLE = "infeasible"  # a cost that is known without training breaks a bound; never trained
     FAILED = "failed"  # raised, diverged, ran out of memory or of time
@@ -26,14 +26,14 @@ class State(StrEnum):
 
 @dataclass(eq=False)
 class Trial:
-    """A candidate and what became of it.
+    """A candidate and its outcome.
 
     Attributes:
         number: position in the order of asking, from 0.
         batch, batch_size: the batch it was asked in, and how many that batch holds.
         code: ``(d,)`` canonical.
-        values: metric name -> raw value in its own unit and direction; partial unless scored. What a rung of the ladder
-            brought has a name of its own, such as "accuracy (epochs=3)".
+        values: metric name -> raw value in its own unit and direction; partial unless scored. Values from a
+            rung of the fidelity ladder have names of their own, such as "accuracy (epochs=3)".
         methods: metric name -> how it was measured, for metrics that depend on it.
         reason: why it failed, was not trained, or not promoted.
         traceback: of the exception, where there was one.
@@ -55,14 +55,14 @@ class Trial:
 
     @property
     def finished(self) -> bool:
-        """It has an outcome, of whatever kind."""
+        """Whether it has an outcome, of any kind."""
         return self.state is not State.ASKED
 
 
 def observe(trials: Sequence[Trial], goals: Goals) -> Observations:
-    """What a strategy is told of finished trials: losses and violations, NaN where unknown.
+    """The observations of finished trials: losses and violations, NaN where unknown.
 
-    A dropped trial has no losses: that of a short training is none of the full one. What it lets expect is a hint
+    A dropped trial has no losses, since it was not trained in full; what its short training predicts is a hint
     (:meth:`searchkit.training.fidelity.Ladder.hints`).
     """
     n = len(trials)
@@ -76,11 +76,11 @@ def observe(trials: Sequence[Trial], goals: Goals) -> Observations:
         if trials[i].state in (State.FAILED, State.DROPPED):
             violations[i] = np.nan
         elif trials[i].state is State.INFEASIBLE:
-            violations[i] = np.nan_to_num(violations[i])  # bounds on what was not measured are not known to be broken
+            violations[i] = np.nan_to_num(violations[i])  # unmeasured metrics break no bound
     return Observations(np.stack([trial.code for trial in trials]), losses, violations)
 
 
-def front(trials: Sequence[Trial], goals: Goals) -> list[Trial]:
+def pareto_front(trials: Sequence[Trial], goals: Goals) -> list[Trial]:
     """The scored, feasible trials that no other one dominates, best first by the first objective."""
     scored = [trial for trial in trials if trial.state is State.SCORED]
     if not scored:

@@ -99,7 +99,7 @@ def _scoring_workers(task: Task, proxies: Sequence[Any], device: str, executor: 
     they do not begin or cost nothing to speak of. Not on a card: each would hold memory there that trainings need.
     """
     from searchkit.runtime.devices import resolve_device
-    from searchkit.scoring.jobs import can_be_sent
+    from searchkit.scoring.pool import can_be_sent
 
     n = n_processes(executor)
     if n is None or n < 2:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from searchkit.errors import SearchkitError, UnknownNameError
-from searchkit.problem.trial import State, Trial, front, observe
+from searchkit.problem.trial import State, Trial, observe, pareto_front
 
 if TYPE_CHECKING:
     from searchkit.results.result import Result
@@ -87,7 +87,7 @@ def _points(result: Result, x: str, y: str) -> _Points:
     for name in (x, y):
         if name not in known:
             raise UnknownNameError.of("metric to plot", name, known)
-    best = front(result.trials, result.goals)
+    best = pareto_front(result.trials, result.goals)
     shown = [t for t in result.trials if all(np.isfinite(_value(result, t, name)) for name in (x, y))]
     if not shown:
         raise SearchkitError(f"study '{result.name}' has no candidate with {x} and {y} to plot")

@@ -11,7 +11,7 @@ import numpy as np
 
 from searchkit.errors import SearchkitError, SpaceError, UnknownNameError
 from searchkit.problem.objectives import Goals, read_bounds
-from searchkit.problem.trial import State, Trial, front
+from searchkit.problem.trial import State, Trial, pareto_front
 from searchkit.space import NetworkSpace, Space
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Result:
 
     @property
     def _winners(self) -> list[Trial]:
-        return front(self.trials, self.goals)
+        return pareto_front(self.trials, self.goals)
 
     def refresh(self, *_: object) -> None:
         """Have the tables made anew: called, as a callback, whenever a candidate of a running search has ended."""

@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from searchkit import plugins
 from searchkit.errors import SearchkitError, StorageError, UnknownNameError
 from searchkit.problem.objectives import Bound, Goals, Objective
-from searchkit.problem.trial import State, Trial, front
+from searchkit.problem.trial import State, Trial, pareto_front
 from searchkit.results.result import Result
 from searchkit.space import Choice, NetworkSpace, Space
 from searchkit.storage.database import is_url, shown
@@ -107,7 +107,7 @@ def list_studies(storage: Any = None) -> pd.DataFrame:
     with _found(storage) as known:
         studies = [study for study in map(_read_or_say, known.values()) if study is not None]
     for study in studies:
-        winners = front(study.trials, study.goals)
+        winners = pareto_front(study.trials, study.goals)
         first = study.goals.names[0]
         rows.append(
             {

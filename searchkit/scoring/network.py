@@ -10,7 +10,7 @@ from searchkit.errors import CandidateError, DeviceGoneError, first_line_said, i
 from searchkit.runtime.devices import device_errors, one_thread
 from searchkit.runtime.gpu_lock import give_way, key_of
 from searchkit.runtime.precision import exact_float32
-from searchkit.scoring.passes.inputs import Inputs
+from searchkit.scoring.passes.inputs import ProxyInputs
 from searchkit.scoring.passes.passes import Built, build, run
 from searchkit.scoring.protocols import NetworkProxy, Pass
 from searchkit.space import NetworkSpace
@@ -23,12 +23,12 @@ NOT_FINITE = "its value is not a finite number"
 
 @dataclass
 class NetworkScores:
-    """What proxies say of one network.
+    """The scores of one network.
 
     Attributes:
         values: by signal; NaN where there is no score.
-        reasons: why there is none, by signal.
-        out_of_memory: that was a reason; alone on its device the network may have had its scores.
+        reasons: by signal, why there is no score.
+        out_of_memory: whether memory ran out, so that scoring it alone on the device may succeed.
     """
 
     values: Scores = field(default_factory=dict)
@@ -43,15 +43,15 @@ class NetworkScores:
 
 
 def score_network(
-    space: NetworkSpace, proxies: Sequence[NetworkProxy], row: Codes, inputs: Inputs, seed: int
+    space: NetworkSpace, proxies: Sequence[NetworkProxy], row: Codes, inputs: ProxyInputs, seed: int
 ) -> NetworkScores:
     """Scores of a canonical candidate ``(d,)`` on the device of the inputs: a function of candidate and seed alone.
 
     Raises:
-        DeviceGoneError: the device is lost, or another process has it for itself.
+        DeviceGoneError: the device is lost, or another process uses it exclusively.
     """
     if inputs.device.type == "cuda":
-        give_way(key_of(inputs.device))  # to whoever measures there
+        give_way(key_of(inputs.device))  # to a process that measures there
     with one_thread(), exact_float32(inputs.device):
         try:
             with device_errors(inputs.device):
@@ -95,7 +95,7 @@ def asked(proxies: Sequence[NetworkProxy], number: int) -> list[NetworkProxy]:
 
 
 def reason(error: Exception) -> str:
-    """Why a candidate has no score, in the words of whoever refused it."""
+    """The error as the reason why a candidate has no score."""
     if isinstance(error, CandidateError):
         return str(error)
     first_line = first_line_said(error)

@@ -1,7 +1,8 @@
-"""Worker processes that score networks, begun when there is so much to score that they pay."""
+"""Worker processes that score networks; they start when there is enough to score to pay for the start."""
 
 from __future__ import annotations
 
+import pickle
 import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
@@ -11,30 +12,32 @@ import numpy as np
 import torch
 
 from searchkit.data.data import Data
-from searchkit.errors import SearchkitError
+from searchkit.errors import CandidateError, OutOfMemoryError, SearchkitError
 from searchkit.execution.gpu_placement import visible_cards
 from searchkit.execution.outcome import Job, Outcome
 from searchkit.execution.processes import Workers
-from searchkit.scoring.jobs import Scoring, packed, read
-from searchkit.scoring.network import NetworkScores, asked
+from searchkit.scoring.network import NetworkScores, asked, score_network
+from searchkit.scoring.passes.inputs import ProxyInputs
 from searchkit.scoring.protocols import NetworkProxy
 from searchkit.space import NetworkSpace
+from searchkit.types import Codes
 
-PAYS = 5.0  # seconds of scoring here, past and expected, from which processes are begun: they take 2 to 3 to be ready
-WINDOW = 2  # candidates that are sent and not back, for each process: it works on one, and the next one is there
+PAYS = 5.0  # seconds of scoring here, past and expected, from which processes start: they take 2 to 3 to be ready
+WINDOW = 2  # candidates sent and not yet back for each process: one being scored, and one waiting
 
-_READY = Job(np.zeros(0, np.int64), 0)  # asks a worker for nothing but to be there
+_READY = Job(np.zeros(0, np.int64), 0)  # has a worker do nothing but start
 
 
 class ScoringPool:
     """Scores networks in n processes of one thread each, which end with the pool, at the latest with this process.
 
-    A candidate is a job of its own: its scores come as soon as they are there, and a worker that dies costs no other.
+    Each candidate is one job: its scores are available as soon as it is done, and a worker that dies costs only
+    that one.
 
     Args:
         n: processes.
         space, proxies, data, device, seed: as of :class:`searchkit.scoring.scorer.Scorer`.
-        any_card: on GPUs each process takes one of those that there are.
+        any_card: on GPUs, each process uses one of all that are visible.
 
     Raises:
         SearchkitError: the space or a proxy cannot be sent to another process.
@@ -63,11 +66,12 @@ class ScoringPool:
         """``(index of the job, scores)`` as they come. Close the iterator: where it is left early, the processes end.
 
         Args:
-            jobs: canonical candidates ``(d,)``, each with the proxies :func:`asked` of it.
-            here: scores one in this process, which goes on until other processes pay.
+            jobs: canonical candidates ``(d,)``, each with the number that :func:`searchkit.scoring.network.asked`
+                reads.
+            here: scores one in this process; used until the workers pay for their start.
 
         Raises:
-            DeviceGoneError: the device is lost, or another process has it for itself.
+            DeviceGoneError: the device is lost, or another process uses it exclusively.
             SearchkitError: the worker processes cannot begin.
         """
         n_here = 0
@@ -81,11 +85,11 @@ class ScoringPool:
                     if outcome.out_of_memory:
                         crowded.append(n_here + i)
                     else:
-                        yield n_here + i, read(outcome, asked(self._given[1], jobs[n_here + i].seed))
+                        yield n_here + i, read_outcome(outcome, asked(self._given[1], jobs[n_here + i].seed))
             except BaseException:
                 self.close()
                 raise
-        if crowded:  # beside others; alone, with what the processes hold freed, they may have scores
+        if crowded:  # out of memory beside other processes; alone, with theirs freed, they may fit
             self.close()
         for i in crowded:
             yield i, here(jobs[i])
@@ -97,7 +101,7 @@ class ScoringPool:
         self._workers = self._end = None
 
     def _pays(self, left: int) -> bool:
-        """By what a network cost here; as much again may come as has come already."""
+        """Whether to start: by the time a network took here, expecting as many again as there were."""
         if self._workers is not None:
             return True
         timed = self._scored_here - 1
@@ -112,7 +116,7 @@ class ScoringPool:
 
     def _begun(self) -> Workers:
         if self._workers is None:
-            scoring = Scoring(packed(self._given, "what the proxies look at"))
+            scoring = WorkerScorer(packed(self._given, "what the proxies look at"))
             workers = Workers(self._n, scoring, (), None, visible_cards() if self._any_card else ())
             self._workers, self._end = workers, weakref.finalize(self, workers.close)
             workers.submit(0, _READY)
@@ -125,7 +129,7 @@ class ScoringPool:
 
 
 def _as_they_come(workers: Workers, jobs: Sequence[Job], window: int) -> Iterator[tuple[int, Outcome]]:
-    """Few at a time: whatever is pending when a worker dies runs again, one after another."""
+    """Outcomes as they come, with few jobs pending: when a worker dies, all pending ones run again, one by one."""
     pending = 0
     for number, job in enumerate(jobs):
         workers.submit(number, job)
@@ -134,6 +138,75 @@ def _as_they_come(workers: Workers, jobs: Sequence[Job], window: int) -> Iterato
             done = workers.wait()
             pending -= len(done)
             yield from done
+
+
+class WorkerScorer:
+    """The function a worker runs: ``(candidate, number of the proxies) -> {signal: value}``.
+
+    Outcomes hold numbers only; so the reason for a missing value is appended to its name, after a line break.
+    """
+
+    def __init__(self, sent: bytes) -> None:
+        self._sent = sent  # unpickled by the first job, so that an error there is reported as that job's
+        self._opened: tuple[NetworkSpace, tuple[NetworkProxy, ...], ProxyInputs, int] | None = None
+
+    def __call__(self, code: Codes, number: int) -> dict[str, float]:
+        space, proxies, inputs, seed = self._open()
+        if not number:
+            return {}
+        scores = score_network(space, asked(proxies, number), code, inputs, seed)
+        if scores.out_of_memory:
+            raise OutOfMemoryError("beside others")
+        return {
+            f"{name}\n{scores.reasons[name]}" if name in scores.reasons else name: value
+            for name, value in scores.values.items()
+        }
+
+    def _open(self) -> tuple[NetworkSpace, tuple[NetworkProxy, ...], ProxyInputs, int]:
+        if self._opened is None:
+            space, proxies, data, device, seed = pickle.loads(self._sent)
+            self._opened = space, proxies, ProxyInputs(data, space.input_shape, space.n_classes, device, seed), seed
+            self._sent = b""
+        return self._opened
+
+
+def read_outcome(outcome: Outcome, proxies: Sequence[NetworkProxy]) -> NetworkScores:
+    """The scores in an outcome of :class:`WorkerScorer`; NaN for all these proxies where its process died."""
+    scores = NetworkScores()
+    if outcome.reason is not None:
+        scores.refuse([name for proxy in proxies for name in proxy.names], CandidateError(outcome.reason))
+    for label, value in outcome.values.items():
+        name, refused, why = label.partition("\n")
+        scores.values[name] = value
+        scores.reasons |= {name: why} if refused else {}
+    return scores
+
+
+def can_be_sent(*things: Any) -> bool:
+    """Whether all of them can be sent to other processes."""
+    try:
+        packed(things, "")
+    except SearchkitError:
+        return False
+    return True
+
+
+def packed(what: Any, called: str) -> bytes:
+    """Pickled, so that any process can load it.
+
+    Raises:
+        SearchkitError: it cannot be pickled; the message names it ``called``.
+    """
+    import cloudpickle
+
+    try:
+        sent: bytes = cloudpickle.dumps(what)
+    except Exception as error:
+        raise SearchkitError(
+            f"{called} cannot be sent to worker processes ({type(error).__name__}: {error}): leave workers out, or "
+            "open files, locks and connections where they are used"
+        ) from error
+    return sent
 
 
 def read_workers(workers: Any) -> int:

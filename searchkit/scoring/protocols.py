@@ -1,4 +1,4 @@
-"""What a proxy is: something that says cheaply, without training, which candidates are worth more.
+"""What a proxy is: an estimate, cheap and mostly without training, of which candidates are better.
 
 There are two kinds, and a plug-in (entry-point group "searchkit.proxies") may register either:
 
@@ -44,8 +44,8 @@ class Learner(Proxy, Protocol):
     """A proxy that learns from what a search evaluates: its class says ``learns = True``.
 
     Attributes:
-        fitted: whether it has anything to judge by.
-        left_out: ``(n,)`` what it says of each network that it learned from without having learned from that one.
+        fitted: whether it has learned from enough networks to give scores.
+        left_out: ``(n,)`` leave-one-out predictions of the networks that it learned from.
     """
 
     learns: bool
@@ -57,20 +57,20 @@ class Learner(Proxy, Protocol):
     def left_out(self) -> Floats: ...
 
     def fit(self, codes: Codes, values: Floats) -> Self:
-        """A new proxy that has learned from networks ``(n, d)`` worth ``(n,)``, higher is better; a pure function."""
+        """A new proxy, fitted to networks ``(n, d)`` of values ``(n,)``, higher is better; a pure function."""
         ...
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What a proxy that trains something is made with.
+    """The second argument of a proxy with ``needs_data``, which trains something.
 
     Attributes:
-        data: whose train part it learns from and whose validation part it judges on.
-        device: "cpu", "cuda:1", or "cuda": any of the GPUs that there are.
+        data: train on its train part, evaluate on its validation part.
+        device: "cpu", "cuda:1", or "cuda": any visible GPU.
         seed: as of the search.
         executor: as of the search: None, a number of processes, or a ``concurrent.futures`` executor.
-        folder: where it may keep what it trained; None: nowhere.
+        folder: where it may keep what it trained; None: it keeps nothing.
     """
 
     data: Data
@@ -81,7 +81,7 @@ class Setting:
 
 
 class Pass(Protocol):
-    """One way of running a network: what is run, and what is recorded of it. Immutable."""
+    """One way of running a network, and what is recorded of it. Immutable."""
 
     @property
     def key(self) -> Hashable:

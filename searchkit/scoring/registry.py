@@ -16,7 +16,7 @@ def made(proxies: Sequence[str | AnyProxy], space: Space, setting: Setting | Non
     """Proxy objects from names and objects.
 
     Args:
-        setting: what proxies are made with that train something; None where there is no data.
+        setting: for proxies that train something; None where there is no data.
 
     Raises:
         UnknownNameError: nothing is registered under a name.

@@ -15,7 +15,7 @@ from searchkit.errors import ProxyError, SearchkitError
 from searchkit.execution.outcome import Job
 from searchkit.runtime.devices import resolve_device
 from searchkit.scoring.network import NOT_FINITE, NetworkScores, Scores, asked, reason, score_network
-from searchkit.scoring.passes.inputs import Inputs
+from searchkit.scoring.passes.inputs import ProxyInputs
 from searchkit.scoring.pool import ScoringPool, read_workers
 from searchkit.scoring.protocols import Learner, NetworkProxy, Proxy, Setting
 from searchkit.scoring.registry import AnyProxy, made, names_of
@@ -40,8 +40,8 @@ class Scorer:
         on_scored: called with a candidate ``(d,)`` and its new scores, once each, to keep a record of them.
         executor, folder: for proxies that train something; see :class:`searchkit.scoring.protocols.Setting`.
         workers: processes that score networks at the same time, with the same scores; 1, which is this process, where
-            not given. They begin when so much is to be scored that they pay (:mod:`searchkit.scoring.pool`) and end
-            with the scorer, with :meth:`close` or with a ``with`` block. A candidate that kills its process has no
+            not given. They start when there is enough to score to pay for the start (:mod:`searchkit.scoring.pool`) and
+            end with the scorer, with :meth:`close` or with a ``with`` block. A candidate that kills its process has no
             scores. Proxies that score codes, not networks, stay in this process.
 
     Attributes:
@@ -97,9 +97,9 @@ class Scorer:
             raise SearchkitError(f"two proxies are called '{twice[0]}'; ask for each once")
         self.names = tuple(columns)
         self._warned: set[tuple[str, str]] = set()
-        self._inputs: Inputs | None = None
+        self._inputs: ProxyInputs | None = None
         if isinstance(space, NetworkSpace):
-            self._inputs = Inputs(data, space.input_shape, space.n_classes, self.device, seed)
+            self._inputs = ProxyInputs(data, space.input_shape, space.n_classes, self.device, seed)
         self._pool: ScoringPool | None = None
         if n > 1 and self._networks:
             assert isinstance(space, NetworkSpace)

@@ -15,7 +15,7 @@ from searchkit.costs.metrics import Metric
 from searchkit.data.data import Data
 from searchkit.problem.objectives import Bound, Goals
 from searchkit.problem.problem import LISTABLE
-from searchkit.problem.trial import State, Trial, front
+from searchkit.problem.trial import State, Trial, pareto_front
 from searchkit.results.result import Result
 from searchkit.search.accounting import Callback
 from searchkit.search.evaluations import CostMeter, Scoring
@@ -143,7 +143,7 @@ class NetworkTask(Task):
         if not self.trains or not len(self.data.test):
             return
         scores: dict[str, float] = dict(record.notes("test_accuracy") or {})
-        for trial in front(record.trials, result.goals):
+        for trial in pareto_front(record.trials, result.goals):
             path = weights_path(result.folder or Path(), trial.code)
             if str(trial.number) in scores or not path.exists():
                 continue
@@ -185,7 +185,7 @@ class _KeepFront:
     def __call__(self, trial: Trial, trials: Sequence[Trial]) -> None:
         if trial.state is not State.SCORED:
             return
-        kept = {weights_path(self.folder, winner.code) for winner in front(trials, self.goals)}
+        kept = {weights_path(self.folder, winner.code) for winner in pareto_front(trials, self.goals)}
         for path in self.folder.glob("*.safetensors"):
             if path not in kept and path in {weights_path(self.folder, t.code) for t in trials if t.finished}:
                 path.unlink()

@@ -10,7 +10,7 @@ from typing import Any
 
 from searchkit.problem.budget import Budget
 from searchkit.problem.objectives import Goals
-from searchkit.problem.trial import State, Trial, front
+from searchkit.problem.trial import State, Trial, pareto_front
 
 INTERVAL = 0.2  # seconds between two looks at the front, which costs more than a fast candidate
 BOUNDED = "{l_bar}{bar}| {n_fmt}/{total_fmt} candidates [{elapsed}<{remaining}{postfix}]"
@@ -61,7 +61,7 @@ class Progress:
             self._bar.set_postfix_str(self._text(trials))
 
     def _text(self, trials: Sequence[Trial]) -> str:
-        winners = front(trials, self._goals)
+        winners = pareto_front(trials, self._goals)
         parts = [f"front {len(winners)}"]
         if winners:
             first = self._goals.objectives[0].name

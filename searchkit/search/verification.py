@@ -8,7 +8,7 @@ from typing import Any
 
 from searchkit.execution.executors import Pool, as_they_finish
 from searchkit.execution.outcome import Job
-from searchkit.problem.trial import State, Trial, front
+from searchkit.problem.trial import State, Trial, pareto_front
 from searchkit.results.result import Result
 from searchkit.search.loop import evaluation_seed
 from searchkit.storage.record import Record
@@ -64,7 +64,7 @@ def best(result: Result, n: int) -> list[Trial]:
     chosen: list[Trial] = []
     rest = [trial for trial in result.trials if trial.state is State.SCORED]
     while len(chosen) < n:
-        layer = front(rest, result.goals)
+        layer = pareto_front(rest, result.goals)
         if not layer:
             break
         chosen += layer

@@ -1,4 +1,4 @@
-"""Space: what can be chosen, and the networks that come of it."""
+"""Space: choices, and the networks that are built from them."""
 
 from searchkit.space.choice import Choice
 from searchkit.space.network_space import NetworkSpace, Node

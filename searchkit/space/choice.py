@@ -25,7 +25,7 @@ class Choice:
             an option; strings and numbers are recorded as they are, functions and classes by name, the rest by
             ``str``.
         ordered: the options lie on a scale (widths, depths, a grid of learning rates), so that
-            neighbouring options are alike.
+            neighbouring options are similar.
     """
 
     name: str
@@ -64,7 +64,7 @@ class Choice:
 
         Scalars that compare equal (1, 1.0, True) or that JSON cannot hold (NaN) are recorded by their ``str`` too.
         """
-        labels: tuple[Label, ...] = self._labels  # type: ignore[attr-defined]  # made once, not part of its identity
+        labels: tuple[Label, ...] = self._labels  # type: ignore[attr-defined]  # set once in __init__, not a field
         return labels
 
     def index(self, option: Any) -> int:
@@ -73,7 +73,7 @@ class Choice:
             for i, known in enumerate(group):
                 if known is option or (type(known) is type(option) and _equal(known, option)):
                     return i
-        for i, known in enumerate(self.options):  # 8 for 8.0, numpy scalars: equal is enough
+        for i, known in enumerate(self.options):  # 8 for 8.0, numpy scalars: equal but of another type
             if not isinstance(option, bool) and not isinstance(known, bool) and _equal(known, option):
                 return i
         near = nearest(option, [str(label) for label in self.labels])
@@ -82,7 +82,7 @@ class Choice:
 
 
 def _labels(options: tuple[Any, ...]) -> tuple[Label, ...]:
-    """One label an option: what a record can hold, and as much like the option as that allows."""
+    """One label per option that a record can hold: the option itself where possible."""
     scalars = [o for o in options if _is_scalar(o)]
     labels: list[Label] = [
         o if _is_scalar(o) and sum(o == other for other in scalars) == 1 else _name(o) for o in options
@@ -95,7 +95,7 @@ def _labels(options: tuple[Any, ...]) -> tuple[Label, ...]:
 
 
 def _is_scalar(option: Any) -> bool:
-    """Exactly a type that JSON gives back: a subclass, such as an enumeration's, would come back as another type."""
+    """Of a type that JSON restores exactly; a subclass, such as an enumeration's, would be restored as another type."""
     return type(option) in (str, int, bool, type(None)) or (type(option) is float and math.isfinite(option))
 
 

@@ -20,14 +20,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Node:
-    """A block node of a modular space: the choices that decide it, and the shapes it maps between.
+    """A node of a modular space, where one block of the network is chosen: its choices, and the shapes it maps between.
 
     Shapes are ``(channels, height, width)`` of one image, without the batch.
 
     Args:
         choices: whose options are the node's alternatives.
-        block: nodes of one name form a block, such as the layers of a stage. The space's canonical map may move things
-            within a block, and not between blocks. A node without a name is a block of its own.
+        block: nodes of one name form a block, such as the layers of a stage. The space's canonical map
+            may change choices within a block but not move them between blocks. A node without a block name is a block
+            of its own.
         module: dotted name of the node's module in a built network, such as "stages.0.1"; empty where there is no one
             module (the edges of a cell that is repeated).
         optional: ``(choice, least)``: the node is there only where the option of that choice is at least ``least``,
@@ -55,13 +56,13 @@ class NetworkSpace(Space):
         build: ``build(choices, input_shape, n_classes) -> nn.Module``; ``choices`` is the dictionary of
             options, ``input_shape`` is ``(channels, height, width)`` of the images. The network returns logits
             ``(batch, n_classes)``. A module-level function where candidates are trained in other processes.
-        input_shape, n_classes: of the data. ``searchkit.run`` sets them from its data. A space for tables says so by an
-            input_shape ``(features,)``, of any number; in regression n_classes is 1.
-        options: whatever the space was made with; recorded, so that two settings are not confused.
+        input_shape, n_classes: of the data. ``searchkit.run`` sets them from its data. The input_shape of a
+            space for tables is ``(features,)``, of any number; n_classes is 1 in regression.
+        options: arguments that the space was made with; recorded, to tell two spaces of one name apart.
         count: optional ``count(space, codes) -> {"params": (n,), "macs": (n,)}``, exact and vectorised. Without
             it every candidate is built on the meta device and counted, some 20 ms each.
         nodes: optional ``nodes(space) -> tuple[Node, ...]`` for block-wise methods.
-        graph: optional ``codes (n, d) -> (n, g)``, features of the networks' graph that models learn from.
+        graph: optional ``codes (n, d) -> (n, g)``, features of the networks' graph for surrogate models.
     """
 
     def __init__(
@@ -95,7 +96,7 @@ class NetworkSpace(Space):
         return () if self._nodes is None else self._nodes(self)
 
     def build(self, code: npt.ArrayLike) -> nn.Module:
-        """A freshly initialised network for one candidate ``(d,)``; seed torch before for a fixed draw."""
+        """A freshly initialised network for one candidate ``(d,)``; seed torch before to fix its weights."""
         choices = self.decode(self.check(code))[0]
         return self._build(choices, self.input_shape, self.n_classes)
 

@@ -1,7 +1,7 @@
-"""What can be chosen: a candidate is a row of option indices, and a space is batch first.
+"""Search spaces: a candidate is a row of option indices, and all methods take batches of rows.
 
-``codes`` is everywhere an ``(n, d)`` int64 matrix: n candidates, d decisions, entry = index of the chosen
-option. Dictionaries exist only at the two doors, :meth:`Space.encode` and :meth:`Space.decode`.
+``codes`` is always an ``(n, d)`` int64 matrix: n candidates, d decisions, entry = index of the chosen option.
+:meth:`Space.encode` and :meth:`Space.decode` convert from and to dictionaries.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ class Space:
 
     Args:
         choices: the decisions, in column order.
-        name: what errors and records call it.
-        canonical: ``(n, d) -> (n, d)``, maps every candidate to the representative of its equals; idempotent.
-            Equal candidates then have equal rows, so that none is paid for twice. Identity where not given.
+        name: of the space in errors and records.
+        canonical: ``(n, d) -> (n, d)``, maps every candidate to the representative of those equal to it; idempotent.
+            So equal candidates have equal rows and are evaluated once. Identity where not given.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class Space:
         return self.canonical(rows)
 
     def canonical(self, codes: Codes) -> Codes:
-        """Map valid codes to the representatives of their equals; shape kept."""
+        """Map valid codes to their representatives; the shape is kept."""
         return codes if self._canonical is None else self._canonical(codes)
 
     def encode(self, choices: Mapping[str, Any] | Iterable[Mapping[str, Any]]) -> Codes:
@@ -164,7 +164,7 @@ def keys(codes: Codes) -> list[bytes]:
 
 
 def _readable(size: int) -> str:
-    """1,234 or 1.2e+30; also of numbers beyond the largest float."""
+    """1,234 or 1.2e+30; also for numbers beyond the largest float."""
     if size < 10**15:
         return f"{size:,}"
     exponent = int(math.log10(size))

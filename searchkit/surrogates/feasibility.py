@@ -1,4 +1,4 @@
-"""Which candidates fail: a regularised logistic regression that strategies ask before they propose.
+"""Which candidates fail: a regularised logistic regression that strategies consult before they propose.
 
 Maximum a posteriori under a normal prior, by Newton's method. Features are the choices and how often each option is
 taken (:mod:`searchkit.surrogates.features`), so that an operation that fails on one edge is suspected on the others.
@@ -17,37 +17,38 @@ from searchkit.surrogates.features import structure
 from searchkit.types import Bools, Codes, Floats
 
 PRIOR = 0.1  # precision of a weight: one option may well change the odds by a factor of twenty
-LARGEST = 400  # observations of either kind that are fitted; more teach little and cost as much as the search
+LARGEST = 400  # observations of either kind that are fitted; more cost time and change little
 STEPS = 12  # of Newton's method; three to eight are needed
-LISTED = 3000  # a space of no more combinations is looked through for what is likely to succeed
-POOL = 16  # random candidates that are looked at for each one that is needed, in a larger space
-POWER = 3.0  # of a chance: how much rarer a candidate is proposed that is less likely to succeed
-LIKELY = 0.5  # a candidate is never refused that has so much of the chance that good ones have
+LISTED = 3000  # a space of at most so many combinations is searched completely for likely candidates
+POOL = 16  # in a larger space, random candidates drawn for each one that is needed
+POWER = 3.0  # exponent by which a lower chance of success makes a candidate rarer
+LIKELY = 0.5  # share of the usual chance of good candidates from which one is never refused
 
 
 class Feasibility:
     """The chance that a candidate is scored and keeps its constraints.
 
-    What failed and what broke a constraint are one, once something has kept them all: neither can be on the front.
-    While nothing has been bad, all candidates have the same chance; where all failed, what differs from them has more.
+    Failures and broken constraints count alike once a candidate has kept all constraints: neither can be on the front.
+    Before the first bad outcome all candidates have the same chance; where all failed, those that differ most from them
+    have the highest.
     """
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
         self._weights: Floats | None = None
         self._usual = 0.0
-        self.hopeless = False  # all failed: there is nothing to go by but how candidates differ from those
+        self.hopeless = False  # all failed: only the difference from those tells candidates apart
 
     @property
     def informed(self) -> bool:
-        """Something was bad, so that candidates differ."""
+        """Whether something was bad, so that chances differ."""
         return self._weights is not None
 
     def fit(self, told: Observations) -> Feasibility:
-        """Learn from all that was told, anew; a function of it, and in place. Milliseconds at 1,000 observations."""
+        """Fit in place to all that was told, and to nothing else. Milliseconds at 1,000 observations."""
         good = told.feasible
         self._weights = None
-        if not good.any():  # by how much bounds are broken says more of where they are kept: only failures are avoided
+        if not good.any():  # none keeps the bounds yet, and their excess is the better guide: avoid failures only
             good = ~told.failed
         self.hopeless = bool(len(good)) and not good.any()
         if not good.all():
@@ -59,7 +60,7 @@ class Feasibility:
         return self
 
     def log_chance(self, codes: Codes) -> Floats:
-        """``(n,)`` log of the chance to be good, zeros while nothing is known."""
+        """``(n,)`` log of the chance to be scored and feasible; zeros while nothing is known."""
         if self._weights is None:
             return np.zeros(len(codes))
         odds = structure(self.problem.space, codes) @ self._weights[1:] + self._weights[0]
@@ -67,10 +68,10 @@ class Feasibility:
         return chance
 
     def keep(self, codes: Codes) -> Floats:
-        """``(n,)`` the chance that a candidate is looked at at all: those that will fail are rarely, none never.
+        """``(n,)`` probability with which a candidate is considered: low, but never 0, for those likely to fail.
 
-        It is 1 for a candidate with at least half the chance that those have which were good, and falls off with a
-        power of it below.
+        It is 1 for a candidate with at least half the usual chance of the good ones, and below that falls with a power
+        of the chance.
         """
         if self._weights is None:
             return np.ones(len(codes))
@@ -86,8 +87,9 @@ class Feasibility:
 
 
 class Failures:
-    """All that was told, and what it says of failures: fitted when it has grown by some 5 %, so that a search of many
-    steps is not made of fits. A function of what was told, in whatever batches.
+    """Keeps what was told and a :class:`Feasibility` of it, fitted anew whenever that has grown by some 5 %.
+
+    So a search of many steps does not spend its time on fits. A function of what was told, in whatever batches.
     """
 
     def __init__(self, problem: Problem) -> None:
@@ -98,21 +100,21 @@ class Failures:
 
     def tell(self, told: Observations) -> None:
         """Keep a batch; the model is fitted when it is needed."""
-        told = told.believed()  # what was dropped from a ladder has not failed
+        told = told.believed()  # a candidate dropped from a ladder has not failed
         self._parts.append(told)
         self._n += len(told)
         self._n_bad += len(told) - int(told.feasible.sum())
 
     @property
     def told(self) -> Observations:
-        """All of it, in order; of one batch at least."""
+        """All that was told, in order; only after the first batch."""
         if len(self._parts) > 1:
             self._parts = [Observations.join(self._parts)]
         return self._parts[0]
 
     @property
     def model(self) -> Feasibility:
-        """What is known of failures now."""
+        """The model of all that was told, or of nearly all."""
         if self._n_bad:
             due = self._n - self._n % 2 ** max(0, (self._n // 20).bit_length() - 1)
             if due != self._n_fitted:
@@ -121,9 +123,9 @@ class Failures:
 
 
 def fill(model: Feasibility, codes: Codes, n: int, seen: set[bytes], rng: np.random.Generator) -> Codes:
-    """:func:`searchkit.problem.problem.complete`, where what is random is likely to succeed, as far as the model knows.
+    """:func:`searchkit.problem.proposals.complete`, with random candidates that are likely to succeed by the model.
 
-    A small space is looked through, so that the last candidates that work are found before those that do not.
+    A small space is searched completely, so that the last candidates that work come before those that do not.
     """
     problem = model.problem
     codes = novel(problem, codes, n, seen)

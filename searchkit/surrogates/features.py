@@ -1,4 +1,4 @@
-"""What a Gaussian process sees of a candidate: its structure, its choices one by one, and the parts it is a sum of."""
+"""Features of candidates for surrogate models: the structure, the single choices, and the blocks."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from searchkit.surrogates.kernels import NEAR, SUM, ByChoice, Kernel
 from searchkit.types import Codes, Floats
 
 SAMPLE = 256  # random candidates that features are scaled by
-REMEMBERED = 20_000  # combinations of a space whose candidates' features are kept
+REMEMBERED = 20_000  # a space of at most so many combinations has its candidates' features kept
 
 
 def structure(space: Space, codes: Codes) -> Floats:
     """``(n, q)`` in [0, 1]: the choices (:meth:`Space.features`), and how often each option is taken.
 
     Options are counted over the choices that have the same ones, such as the operations of a cell's edges or of a
-    network's layers: what a few observations say of one edge, they say of the others. Where the space knows more of its
-    graph (``space.graph_features``, an optional attribute ``codes -> (n, g)``), that stands beside them.
+    network's layers, so that a model generalises from one edge to the others. Features of the networks' graph follow
+    where the space has any (``space.graph_features``, an optional attribute ``codes -> (n, g)``).
     """
     parts = [space.features(codes)]
     groups: dict[tuple[str, ...], list[int]] = {}
@@ -36,13 +36,13 @@ def structure(space: Space, codes: Codes) -> Floats:
 
 
 class Features:
-    """Features of candidates, and a kernel for each group of them.
+    """Groups of features of candidates, and a kernel for each group.
 
-    * The structure (:func:`structure`): choices, option counts, graph; near in all of
-      them.
-    * The choices, each with a relevance of its own.
-    * The space's blocks (:mod:`searchkit.blocks.additive`) where it names any, its choices otherwise: their values add
-      up.
+    * The structure (:func:`structure`): choices, option counts, graph; one distance over
+      all of them.
+    * The choices, each with a length scale of its own.
+    * The space's blocks (:mod:`searchkit.blocks.additive`) where it names any, its choices otherwise: a sum of their
+      values.
 
     Args:
         space: of the candidates. Features are scaled by a fixed random sample of it.
@@ -64,13 +64,13 @@ class Features:
         self._sum = _moments(self._parts(sample))
 
     def __call__(self, codes: Codes) -> list[Floats]:
-        """One ``(n, p)`` matrix per kernel; of a small space each candidate's are made once."""
+        """One ``(n, p)`` matrix per kernel; in a small space each candidate's are computed once."""
         if self.space.size > REMEMBERED:
-            return self._made(codes)
+            return self._computed(codes)
         found = keys(codes)
         new = list({key: i for i, key in enumerate(found) if key not in self._rows}.values())
         if new or not self._known:
-            made = self._made(codes[new])
+            made = self._computed(codes[new])
             n = len(self._rows)
             self._rows.update((found[i], n + place) for place, i in enumerate(new))
             self._known = (
@@ -79,7 +79,7 @@ class Features:
         rows = np.array([self._rows[key] for key in found], dtype=np.int64)
         return [group[rows] for group in self._known]
 
-    def _made(self, codes: Codes) -> list[Floats]:
+    def _computed(self, codes: Codes) -> list[Floats]:
         near, parts = structure(self.space, codes), self._parts(codes)
         scaled = [(x - mean) * scale for x, (mean, scale) in ((near, self._near), (parts, self._sum))]
         return [scaled[0] / np.sqrt(2), self.space.features(codes) * self._widths, scaled[1]]
@@ -98,9 +98,9 @@ def _moments(x: Floats) -> tuple[Floats, Floats]:
 
 
 def _by_choice(space: Space) -> tuple[Floats, Codes]:
-    """``(p,)`` widths of the columns of ``space.features``, and which choice each is of.
+    """``(p,)`` factors for the columns of ``space.features``, and the choice that each belongs to.
 
-    All choices together have a mean squared distance of 1, each the same share of it.
+    All choices together have a mean squared distance of 1, to which each contributes the same.
     """
     widths: list[float] = []
     of: list[int] = []

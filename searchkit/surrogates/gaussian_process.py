@@ -1,9 +1,9 @@
 """A small Gaussian process, fitted in a tenth of a second: a few hundred observations, thousands of candidates.
 
-Rasmussen and Williams, Gaussian Processes for Machine Learning (2006), algorithm 2.1 and eq. 5.9. The covariance is a
-sum of kernels (:mod:`searchkit.surrogates.kernels`), one per group of features, a constant and noise; the mean is a
-known function times a fitted weight. So what is known without labels stands from the first observation, and what the
-features add grows with them.
+Rasmussen and Williams, Gaussian Processes for Machine Learning (2006), algorithm 2.1. The covariance is a sum of
+kernels (:mod:`searchkit.surrogates.kernels`), one per group of features, a constant and noise; the mean is a
+known function times a fitted weight. So predictions start from what is known without labels, and the features' share
+grows with the observations.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ WEIGHT = (0.7, 0.3)  # of the known mean; itself, not its logarithm
 
 
 @dataclass(frozen=True)
-class Setting:
-    """Hyperparameters: amplitude and length scales of each kernel, variances, and the weight of the known mean."""
+class Hyperparameters:
+    """The amplitude and length scales of each kernel, variances, and the weight of the known mean."""
 
     amplitudes: Floats
     lengths: tuple[Floats, ...]
@@ -43,7 +43,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Gaussian:
-    """A process that has seen n observations.
+    """The posterior of a process, given n observations.
 
     Attributes:
         groups: the features of the observations, one ``(n, p)`` matrix a kernel.
@@ -54,7 +54,7 @@ class Gaussian:
 
     groups: tuple[Floats, ...]
     kernels: tuple[Kernel, ...]
-    setting: Setting
+    setting: Hyperparameters
     mean: Floats
     y: Floats
     _factor: Floats
@@ -62,10 +62,11 @@ class Gaussian:
 
     @classmethod
     def of(
-        cls, groups: Sequence[Floats], kernels: Sequence[Kernel], setting: Setting, mean: Floats, y: Floats
+        cls, groups: Sequence[Floats], kernels: Sequence[Kernel], setting: Hyperparameters, mean: Floats, y: Floats
     ) -> Gaussian:
         """The process of given hyperparameters."""
         covariance = _covariance(groups, groups, kernels, setting) + (setting.noise + JITTER) * np.eye(len(y))
+        # Rasmussen and Williams, algorithm 2.1, lines 2 and 3
         factor = np.linalg.cholesky(covariance).astype(np.float64, copy=False)
         alpha = cho_solve((factor, True), y - setting.weight * mean)
         return cls(tuple(groups), tuple(kernels), setting, mean, y, factor, alpha)
@@ -97,7 +98,7 @@ class Gaussian:
         return self.setting.weight * mean + covariance @ self._alpha, np.sqrt(np.maximum(variance, 1e-12))
 
     def joint(self, rows: Codes) -> tuple[Floats, Floats]:
-        """Mean ``(r,)`` and covariance ``(r, r)`` of what some of its observations would be without noise."""
+        """Posterior mean ``(r,)`` and covariance ``(r, r)`` of the noise-free values at some of its observations."""
         among = [group[rows] for group in self.groups]
         across = _covariance(among, self.groups, self.kernels, self.setting)
         half = solve_triangular(self._factor, across.T, lower=True)
@@ -105,27 +106,27 @@ class Gaussian:
         return mean, _covariance(among, among, self.kernels, self.setting) - half.T @ half
 
     def left_out(self) -> tuple[Floats, Floats]:
-        """Mean and deviation ``(n,)`` of each observation for who has not seen that one; the hyperparameters have.
+        """Leave-one-out means and standard deviations ``(n,)``: of each observation, given all others.
 
-        Rasmussen and Williams, eq. 5.12.
+        The hyperparameters stay as they were fitted to all.
         """
         half = solve_triangular(self._factor, np.eye(len(self.y)), lower=True)
         precision = (half**2).sum(axis=0)
-        return self.y - self._alpha / precision, 1 / np.sqrt(precision)
+        return self.y - self._alpha / precision, 1 / np.sqrt(precision)  # Rasmussen and Williams, eq. 5.12
 
     def believing(self, groups: Sequence[Floats], mean: Floats) -> Gaussian:
-        """The process after candidates, features ``(m, p)`` a kernel, have turned out as it predicts."""
+        """The posterior if candidates, features ``(m, p)`` a kernel, are observed at their predicted means."""
         across = _covariance(groups, self.groups, self.kernels, self.setting)
-        said = self.setting.weight * mean + across @ self._alpha
+        predicted = self.setting.weight * mean + across @ self._alpha
         below = solve_triangular(self._factor, across.T, lower=True).T
         corner = _covariance(groups, groups, self.kernels, self.setting) - below @ below.T
-        corner = np.linalg.cholesky(corner + (self.setting.noise + JITTER) * np.eye(len(said)))
-        n, m = below.shape[1], len(said)
+        corner = np.linalg.cholesky(corner + (self.setting.noise + JITTER) * np.eye(len(predicted)))
+        n, m = below.shape[1], len(predicted)
         factor = np.block([[self._factor, np.zeros((n, m))], [below, corner]])
         joined = tuple(np.concatenate(pair) for pair in zip(self.groups, groups, strict=True))
-        alpha = np.concatenate([self._alpha, np.zeros(m)])  # no residual: what was said came true
+        alpha = np.concatenate([self._alpha, np.zeros(m)])  # the residuals are 0
         return replace(
-            self, groups=joined, mean=np.concatenate([self.mean, mean]), y=np.concatenate([self.y, said]),
+            self, groups=joined, mean=np.concatenate([self.mean, mean]), y=np.concatenate([self.y, predicted]),
             _factor=factor, _alpha=alpha,
         )  # fmt: skip
 
@@ -143,7 +144,7 @@ def fit(
 
     Args:
         groups: features of the observations, one ``(n, p)`` matrix a kernel, scaled to a mean square distance near 1.
-        mean: ``(n,)`` what is believed without observations, of unit variance; zeros where nothing is.
+        mean: ``(n,)`` the prior mean, of unit variance; zeros where nothing is known.
         y: ``(n,)`` what was observed, near zero mean and unit variance.
         kernels: one per group; a Matérn-3/2 of one length where not given.
         n_iterations: at most so many steps of L-BFGS.
@@ -155,7 +156,9 @@ def fit(
     return Gaussian.of(groups, kernels, setting, mean, y)
 
 
-def _best(groups: Sequence[Floats], kernels: Sequence[Kernel], mean: Floats, y: Floats, n_iterations: int) -> Setting:
+def _best(
+    groups: Sequence[Floats], kernels: Sequence[Kernel], mean: Floats, y: Floats, n_iterations: int
+) -> Hyperparameters:
     counts = [kernel.n_lengths for kernel in kernels]
     prior = np.array([*[AMPLITUDE] * len(groups), *[LENGTH] * sum(counts), CONSTANT, NOISE, WEIGHT])
     prepared = [kernel.prepare(group) for kernel, group in zip(kernels, groups, strict=True)]
@@ -169,11 +172,12 @@ def _best(groups: Sequence[Floats], kernels: Sequence[Kernel], mean: Floats, y: 
         factor = np.linalg.cholesky(covariance + setting.constant + (setting.noise + JITTER) * identity)
         residual = y - setting.weight * mean
         alpha = cho_solve((factor, True), residual)
-        slope = 0.5 * (np.outer(alpha, alpha) - cho_solve((factor, True), identity))  # of the likelihood, by covariance
+        slope = 0.5 * (np.outer(alpha, alpha) - cho_solve((factor, True), identity))  # eq. 5.9
         gradient = [a * (slope * k).sum() for a, (k, _) in zip(setting.amplitudes, parts, strict=True)]
         for a, (_, by_lengths) in zip(setting.amplitudes, parts, strict=True):
             gradient += list(a * by_lengths(slope))
         gradient += [setting.constant * slope.sum(), setting.noise * np.trace(slope), mean @ alpha]
+        # Rasmussen and Williams, eq. 5.8 without its constant
         likelihood = -0.5 * residual @ alpha - np.log(np.diag(factor)).sum()
         away = (theta - prior[:, 0]) / prior[:, 1]
         return 0.5 * (away**2).sum() - likelihood, away / prior[:, 1] - np.array(gradient)
@@ -182,16 +186,16 @@ def _best(groups: Sequence[Floats], kernels: Sequence[Kernel], mean: Floats, y: 
     return _unpack(found.x, counts)
 
 
-def _unpack(theta: Floats, counts: Sequence[int]) -> Setting:
+def _unpack(theta: Floats, counts: Sequence[int]) -> Hyperparameters:
     positive = np.exp(np.clip(theta[:-1], -15, 15))
     g = len(counts)
     ends = np.cumsum([g, *counts])
     lengths = tuple(positive[start:end] for start, end in itertools.pairwise(ends))
-    return Setting(positive[:g], lengths, float(positive[-2]), float(positive[-1]), float(theta[-1]))
+    return Hyperparameters(positive[:g], lengths, float(positive[-2]), float(positive[-1]), float(theta[-1]))
 
 
 def _covariance(
-    a: Sequence[Floats], b: Sequence[Floats], kernels: Sequence[Kernel], setting: Setting
+    a: Sequence[Floats], b: Sequence[Floats], kernels: Sequence[Kernel], setting: Hyperparameters
 ) -> npt.NDArray[np.float64]:
     """``(n, m)`` prior covariances of candidates with features ``a`` and ``b``."""
     n, m = (len(groups[0]) if groups else 0 for groups in (a, b))

@@ -1,10 +1,10 @@
 """The expected hypervolume improvement of candidates, exact for independent objectives, any number of them.
 
-What one more point adds to a front is a sum over boxes: the part below the reference that no point dominates is cut
-into boxes, and in each the gain is a product of one length per objective. So its expectation is a sum of products of
-one-dimensional expectations (Yang, Emmerich, Deutz and Baeck, Efficient computation of expected hypervolume improvement
-using box decomposition algorithms, Journal of Global Optimization 75, 2019). Two objectives need one box a front point,
-vectorised over candidates; each further one multiplies that by the size of the front. Losses: lower is better.
+The region below the reference that no point of the front dominates is cut into boxes. In each box the gain of one more
+point is a product of one length per objective; so the expected gain is a sum of products of one-dimensional
+expectations (Yang, Emmerich, Deutz and Baeck, Efficient computation of expected hypervolume improvement using box
+decomposition algorithms, Journal of Global Optimization 75, 2019). Two objectives need one box a front point,
+vectorised over candidates; each further objective multiplies that by the size of the front. Losses: lower is better.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ def expected_improvement(mean: Floats, std: Floats, front: Floats, reference: Fl
 
     Args:
         mean, std: ``(n, k)``.
-        front: ``(m, k)`` what is known; dominated rows and rows beyond the reference add nothing.
+        front: ``(m, k)`` known losses; dominated rows and rows beyond the reference add nothing.
         reference: ``(k,)``.
     """
     inside = front[(front < reference).all(axis=1)]
     inside = np.unique(inside[non_dominated(inside)], axis=0)
     levels = np.concatenate([inside, reference[None]])
-    tables = [_shortfall(mean[:, j], std[:, j], levels[:, j]) for j in range(mean.shape[1])]
+    tables = [_expected_below(mean[:, j], std[:, j], levels[:, j]) for j in range(mean.shape[1])]
     return _gain(tables, inside, np.arange(len(inside)))
 
 
-def _shortfall(mean: Floats, std: Floats, levels: Floats) -> Floats:
+def _expected_below(mean: Floats, std: Floats, levels: Floats) -> Floats:
     """``(n, m)`` E[max(level - X, 0)] of normal X."""
     below = levels - mean[:, None]
     z = below / std[:, None]
@@ -47,7 +47,8 @@ def _gain(tables: Sequence[Floats], front: Floats, rows: Codes) -> Floats:
     """The expected gain over some rows of the front in the first objectives, in which none of them dominates another.
 
     Args:
-        tables: for each of these objectives, shortfalls ``(n, m + 1)`` below the rows of the front and the reference.
+        tables: for each of these objectives, E[max(level - X, 0)] ``(n, m + 1)`` below the rows of the front and the
+            reference.
     """
     limit = len(front)
     if len(tables) == 1:

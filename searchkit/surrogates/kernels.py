@@ -1,6 +1,6 @@
-"""Kernels of a Gaussian process over candidates: near in all features, near choice by choice, and sums of parts.
+"""Kernels of a Gaussian process over candidates: one distance, one length scale per choice, and a linear kernel.
 
-Each is of unit variance where its features are scaled as it says; amplitudes are the process's.
+Each has unit variance where its features are scaled as it says; the process adds the amplitudes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class Kernel(Protocol):
     """One term of a covariance.
 
     Attributes:
-        n_lengths: how many length scales it has; their logarithms are fitted.
+        n_lengths: number of its length scales, whose logarithms are fitted.
     """
 
     n_lengths: int
@@ -33,10 +33,10 @@ class Kernel(Protocol):
         ...
 
     def prepare(self, a: Floats) -> Callable[[Floats], tuple[Floats, Gradient]]:
-        """For a fit: lengths -> the covariance ``(n, n)`` of the features, and a function of weights ``(n, n)``.
+        """For a fit: a function of lengths that gives the covariance ``(n, n)`` and a function for its gradient.
 
-        That function gives ``(n_lengths,)``: the weighted sum of the covariance's derivatives by the logarithm of each
-        length.
+        The latter maps weights ``(n, n)`` to ``(n_lengths,)``: the weighted sum of the covariance's derivatives by the
+        logarithm of each length.
         """
         ...
 
@@ -86,8 +86,8 @@ class ByChoice:
             squared = _squared_distances(x, x)
 
             def by_lengths(weights: Floats) -> Floats:
-                # dk / d log l_j = 3 exp(-r) D_j, and the weighted sum of D_j, the squared distances in one column, is
-                # of products of matrices
+                # dk / d log l_j = 3 exp(-r) D_j with D_j the squared distances in column j, whose weighted sum is
+                # computed by matrix products
                 slope = weights * 3 * np.exp(-np.sqrt(3 * squared))
                 column = 2 * (slope.sum(axis=1) @ (x * x)) - 2 * (x * (slope @ x)).sum(axis=0)
                 return np.bincount(self.of, column, self.n_lengths).astype(np.float64, copy=False)
@@ -98,7 +98,7 @@ class ByChoice:
 
 
 class Sum:
-    """Every feature adds its own part: the inner product, for features of mean square 1/p and mean 0."""
+    """The linear kernel: the inner product, for features of mean square 1/p and mean 0."""
 
     n_lengths = 0
 

@@ -154,7 +154,7 @@ def one_node(node: Node) -> NetworkSpace:
     ("space", "given", "words"),
     [
         (SMALL, {"fitted": 2}, "fitted to at least 3 networks, not fitted=2"),
-        (SMALL, {"held_out": 1}, "judged on at least 2 networks, not held_out=1"),
+        (SMALL, {"held_out": 1}, "measured on at least 2 networks, not held_out=1"),
         (SMALL, {"fitted": 200}, r"has \d+ different networks; fitted=200 and held_out=8 take 208"),
         (Space([Choice("a", range(2))]), {}, "space 'custom' names no nodes, so that its blocks cannot be timed"),
         (nas_bench_201(), {}, "'edge_0_to_1' of space 'nas-bench-201' is no module of its networks"),

@@ -67,7 +67,7 @@ def test_too_many_terms_and_other_nodes_are_refused() -> None:
     one, other = read_additive([[1, 2]]), read_additive([[1, 2, 3]])
     with pytest.raises(SearchkitError, match="one to three additive terms, not 4"):
         front([one] * 4)
-    with pytest.raises(SearchkitError, match="over different nodes"):
+    with pytest.raises(SearchkitError, match="over different blocks"):
         front([one, other])
 
 

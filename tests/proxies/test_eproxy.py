@@ -16,7 +16,7 @@ from searchkit.proxies.eproxy import Branch, Eproxy, EproxySetting
 from searchkit.proxies.eproxy_genome import distance, drawn, mutated
 from searchkit.proxies.eproxy_pass import _head
 from searchkit.proxies.eproxy_targets import target, waves
-from searchkit.scoring.passes.inputs import Inputs
+from searchkit.scoring.passes.inputs import ProxyInputs
 from searchkit.scoring.passes.passes import build
 from searchkit.scoring.scorer import Scorer
 from searchkit.spaces.nas_bench_201 import nas_bench_201
@@ -29,7 +29,7 @@ TINY = EproxySetting(steps=3, batch=4, side=4, branches=(Branch(out_channels=8, 
 
 
 def test_the_error_is_that_of_a_plain_training_loop() -> None:
-    inputs = Inputs(None, CELLS.input_shape, 10, torch.device("cpu"), 0)
+    inputs = ProxyInputs(None, CELLS.input_shape, 10, torch.device("cpu"), 0)
     network = build(CELLS, CODES[3], inputs, 0).network
     targets = [target(branch, i, TINY, inputs) for i, branch in enumerate(TINY.branches)]
     x = inputs.augmented(4)
@@ -54,7 +54,7 @@ def test_the_error_is_that_of_a_plain_training_loop() -> None:
 
 
 def test_targets_are_alike_for_every_network_and_differ_between_branches() -> None:
-    inputs = Inputs(None, (3, 8, 8), 10, torch.device("cpu"), 0)
+    inputs = ProxyInputs(None, (3, 8, 8), 10, torch.device("cpu"), 0)
     first = target(TINY.branches[0], 0, TINY, inputs)
     assert torch.equal(first, target(TINY.branches[0], 0, TINY, inputs))
     assert not torch.equal(first, target(TINY.branches[1], 1, TINY, inputs))

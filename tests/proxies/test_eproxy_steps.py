@@ -19,7 +19,7 @@ from searchkit.proxies.eproxy import DEFAULT, Branch, EproxySetting
 from searchkit.proxies.eproxy_pass import regression_errors
 from searchkit.runtime.cuda_graphs import Capture, Work
 from searchkit.runtime.devices import one_thread
-from searchkit.scoring.passes.inputs import Inputs
+from searchkit.scoring.passes.inputs import ProxyInputs
 from searchkit.scoring.passes.passes import Built, build
 from searchkit.space import NetworkSpace
 from searchkit.spaces.nas_bench_201 import nas_bench_201
@@ -29,7 +29,7 @@ CELLS = nas_bench_201(width=4, cells=1, input_shape=(3, 8, 8))
 
 
 def built(network: nn.Module, shape: tuple[int, ...] = (3, 8, 8)) -> Built:
-    inputs = Inputs(None, shape, 10, torch.device("cpu"), 0)
+    inputs = ProxyInputs(None, shape, 10, torch.device("cpu"), 0)
     return Built(network.to(memory_format=torch.channels_last).train(), inputs, 7, inputs.device, dict)  # type: ignore[call-overload]
 
 
@@ -59,7 +59,7 @@ def errors(subject: Built, setting: EproxySetting, capture: Capture | None = Non
 def test_repeating_a_recorded_step_is_as_making_each(space: NetworkSpace, codes: Any, setting: EproxySetting) -> None:
     if isinstance(codes, int):
         codes = space.sample(codes, np.random.default_rng(0))
-    inputs = Inputs(None, space.input_shape, space.n_classes, torch.device("cpu"), 0)
+    inputs = ProxyInputs(None, space.input_shape, space.n_classes, torch.device("cpu"), 0)
     for code in codes:
         subject, capture = build(space, code, inputs, 0), Recording()
         assert errors(subject, setting, capture) == errors(subject, setting)

@@ -29,7 +29,7 @@ from searchkit.proxies.supernet import Part
 from searchkit.runtime.cuda_graphs import Work
 from searchkit.runtime.precision import exact_float32, without_tf32
 from searchkit.runtime.transfer import equal, to_device, to_host, together
-from searchkit.scoring.passes.inputs import Inputs
+from searchkit.scoring.passes.inputs import ProxyInputs
 from searchkit.scoring.passes.passes import Built, build
 from searchkit.scoring.scorer import Scorer
 from searchkit.space import NetworkSpace
@@ -345,7 +345,7 @@ def errors(subject: Built, recorded: list[Work] | None) -> list[float]:
 @pytest.mark.gpu
 @needs_a_gpu
 def test_on_a_card_a_recorded_step_is_as_one_made_anew() -> None:
-    inputs = Inputs(None, SMALL.input_shape, SMALL.n_classes, CARD, 0)
+    inputs = ProxyInputs(None, SMALL.input_shape, SMALL.n_classes, CARD, 0)
     held = []
     for code in networks(SMALL, 20):
         subject, recorded = build(SMALL, code, inputs, 0), list[Work]()
@@ -369,7 +369,7 @@ def test_on_a_card_a_recorded_step_is_as_one_made_anew() -> None:
 )
 def test_on_a_card_odd_networks_have_the_same_errors(between: Callable[[Tensor], Tensor], n: int) -> None:
     torch.manual_seed(0)
-    inputs = Inputs(None, (3, 16, 16), 10, CARD, 0)
+    inputs = ProxyInputs(None, (3, 16, 16), 10, CARD, 0)
     network = TwoStages(between).to(CARD, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
     subject, recorded = Built(network, inputs, 7, CARD, dict), list[Work]()
     assert errors(subject, recorded) == pytest.approx(errors(subject, None), rel=1e-3)

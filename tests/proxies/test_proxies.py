@@ -31,7 +31,7 @@ from searchkit.proxies.zen import Zen
 from searchkit.proxies.zico import ZiCo
 from searchkit.scoring.passes.feature_maps import block_modules, stage_maps
 from searchkit.scoring.passes.forward import Forward
-from searchkit.scoring.passes.inputs import Inputs
+from searchkit.scoring.passes.inputs import ProxyInputs
 from searchkit.scoring.passes.passes import Built, build, run
 from searchkit.scoring.scorer import Scorer
 from searchkit.space import Choice, NetworkSpace, Space, keys
@@ -226,7 +226,7 @@ def test_a_network_that_cannot_be_scored_is_nan_and_one_warning(proxy: Any, kind
 
 def test_one_block_has_no_progressivity_but_an_expressivity() -> None:
     scorer = Scorer(USERS, [AZNAS(BATCH)])
-    network = build(USERS, users("one stage")[0], Inputs(None, (3, 8, 8), 10, torch.device("cpu"), 0), 0).network
+    network = build(USERS, users("one stage")[0], ProxyInputs(None, (3, 8, 8), 10, torch.device("cpu"), 0), 0).network
     network.forward = lambda x: network.classifier(network.first(x).mean(dim=(2, 3)))  # type: ignore
     assert len(block_modules(network)) == 2  # the second is there and never runs
     with pytest.warns(UserWarning, match="az_") as caught:
@@ -243,7 +243,7 @@ def test_no_candidates_have_no_scores() -> None:
 
 
 def test_what_the_author_froze_stays_frozen() -> None:
-    inputs = Inputs(None, CELLS.input_shape, 10, torch.device("cpu"), 0)
+    inputs = ProxyInputs(None, CELLS.input_shape, 10, torch.device("cpu"), 0)
     network = CELLS.build(CODES[0])
     frozen = next(network.parameters()).requires_grad_(False)
     built = Built(network, inputs, 0, torch.device("cpu"), dict)
@@ -295,7 +295,7 @@ class Naive:
     """The definitions, on a network and a batch of their own."""
 
     def __init__(self) -> None:
-        self.inputs = Inputs(None, CELLS.input_shape, CELLS.n_classes, torch.device("cpu"), 0)
+        self.inputs = ProxyInputs(None, CELLS.input_shape, CELLS.n_classes, torch.device("cpu"), 0)
         self.code = CODES[1]
 
     def network(self) -> Any:

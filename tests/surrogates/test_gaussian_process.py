@@ -11,7 +11,7 @@ from scipy.optimize import approx_fprime
 import searchkit.surrogates.gaussian_process as module
 from searchkit import Choice, Space
 from searchkit.surrogates.features import Features
-from searchkit.surrogates.gaussian_process import JITTER, Gaussian, Setting, fit
+from searchkit.surrogates.gaussian_process import JITTER, Gaussian, Hyperparameters, fit
 from searchkit.surrogates.kernels import NEAR, SUM, ByChoice, Kernel
 from searchkit.types import Codes, Floats
 
@@ -34,9 +34,9 @@ def features(n: int, seed: int = 0) -> Floats:
     return x
 
 
-def setting(amplitude: float = 0.4) -> Setting:
+def setting(amplitude: float = 0.4) -> Hyperparameters:
     lengths = (np.array([0.8]), np.array([0.6, 1.3, 2.0]), np.empty(0))
-    return Setting(np.array([amplitude, 0.3, 0.2]), lengths, 0.15, 0.04, 0.7)
+    return Hyperparameters(np.array([amplitude, 0.3, 0.2]), lengths, 0.15, 0.04, 0.7)
 
 
 def groups(n: int, seed: int) -> list[Floats]:

@@ -20,7 +20,7 @@ import searchkit
 from searchkit import Choice, NetworkSpace, Space, plugins
 from searchkit.errors import SearchkitError, StudyMismatchError
 from searchkit.problem.objectives import Goals, Objective
-from searchkit.problem.trial import State, Trial, front, observe
+from searchkit.problem.trial import State, Trial, observe, pareto_front
 from searchkit.spaces.macro import macro
 from searchkit.spaces.nas_bench_201 import nas_bench_201
 from searchkit.training.evaluator import Training, at_rung, narrower
@@ -437,7 +437,7 @@ def test_interrupted_between_rungs_in_any_storage_and_continued(
 @pytest.mark.usefixtures("no_training")
 def test_the_front_is_of_full_trainings_only() -> None:
     result = search(budget=20)
-    assert all("accuracy" in trial.values for trial in front(result.trials, result.goals))
+    assert all("accuracy" in trial.values for trial in pareto_front(result.trials, result.goals))
 
 
 def test_the_front_shows_no_columns_of_rungs_and_the_history_does() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from searchkit.problem.trial import State, Trial, front, observe
+from searchkit.problem.trial import State, Trial, observe, pareto_front
 from searchkit.results.result import Result
 from searchkit.types import Floats
 
@@ -40,7 +40,7 @@ class Facts:
     @functools.cached_property
     def winners(self) -> list[Trial]:
         """The front, best first by the first objective."""
-        return front(self.result.trials, self.result.goals)
+        return pareto_front(self.result.trials, self.result.goals)
 
     @functools.cached_property
     def fates(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""Which units of a network are active for which images: the sign of every ReLU's output, counted as it appears.
+"""Which units of a network are active for which images: the sign of every ReLU's output, counted during the pass.
 
 Every ReLU is seen, whether a module or a function call inside a user's ``forward``.
 """
@@ -25,15 +25,15 @@ _RELUS: set[Callable[..., Any]] = {
     Tensor.relu,
     Tensor.relu_,
 }
-_CHUNK = 20  # images whose signs, as bits, are an exact float32
-MOST_PATTERNS = 3 * _CHUNK  # images whose signs are one int64
+_CHUNK = 20  # images whose signs, as bits, fit a float32 exactly
+MOST_PATTERNS = 3 * _CHUNK  # images whose signs fit an int64
 
 
 class Signs(TorchFunctionMode):
     """While entered, counts the signs of ReLU outputs of ``batch`` images.
 
     Args:
-        batch: number of images; activations with another first axis are passed over.
+        batch: number of images; activations with another first axis are ignored.
         n_patterns: of how many of the images (the first, at most 60) to keep each unit's sign pattern; 0 for none.
         agreement: whether to add up the agreement matrix.
 

@@ -1,8 +1,8 @@
 """Feature maps of any network: its stages' outputs and its blocks' outputs, found by hooks where it does not name them.
 
 Stages come from the network's own method ``features(x) -> [outputs]`` where it has one (the built-in spaces do);
-otherwise a stage's output is the last 4-D output at each distinct resolution. A block is the smallest part that the
-author gave a class of its own (a cell, a residual block), or a Sequential of plain layers.
+otherwise a stage's output is the last 4-D output at each distinct resolution. A block is the smallest part
+with a class of its own in the author's code (a cell, a residual block), or a Sequential of plain layers.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 
 
 class Maps:
-    """What :func:`recording` fills in: ``stages`` and ``blocks``, lists of ``(batch, c, h, w)`` in depth order.
+    """Filled by :func:`recording`: ``stages`` and ``blocks``, lists of ``(batch, c, h, w)`` in depth order.
 
     In a network for tables they are ``(batch, units)``.
     """
@@ -26,7 +26,7 @@ class Maps:
         self.blocks: list[Tensor] = []
         self.named: list[Tensor] = []
         self.by_size: dict[tuple[int, ...], Tensor] = {}
-        self.open = True  # the blocks behind the last stage are the head, and no part of the features
+        self.open = True  # blocks after the last stage belong to the head and are not recorded
 
     @property
     def stages(self) -> list[Tensor]:
@@ -39,7 +39,7 @@ def recording(network: nn.Module, *, blocks: bool, n_axes: int = 4) -> Iterator[
     """Record the feature maps of the forward pass made inside; the network is left as it was.
 
     Args:
-        n_axes: of a feature map: those of the network's input, 4 of images and 2 of a table.
+        n_axes: number of axes of a feature map, as of the input: 4 for images, 2 for a table.
     """
     maps = Maps()
     own = stage_method(network)

@@ -1,7 +1,7 @@
 """One forward pass in training mode, and the backward passes that start from it.
 
-The forward pass is shared by everything that reads it; each backward pass (to the input, to the blocks, to the
-weights) is run where a proxy asks for it, on the same graph.
+All proxies share the forward pass; each backward pass (to the input, to the blocks, to the weights) is run only where
+a proxy needs it, on the same graph.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from torch.nn import functional
 from searchkit.errors import CandidateError
 from searchkit.scoring.passes.activation_signs import Signs
 from searchkit.scoring.passes.feature_maps import Maps, recording
-from searchkit.scoring.passes.inputs import Inputs
+from searchkit.scoring.passes.inputs import ProxyInputs
 from searchkit.scoring.passes.passes import Built
 from searchkit.training.losses import squared_error
 
@@ -81,7 +81,7 @@ class Forward:
 
 @dataclass
 class ForwardRecording:
-    """What :class:`Forward` saw; what was not asked for is empty.
+    """What :class:`Forward` recorded; fields that were not asked for are empty.
 
     Attributes:
         signs: of the ReLUs.
@@ -89,7 +89,7 @@ class ForwardRecording:
         input_gradient: ``(batch, c * h * w)``.
         pullbacks: for every block but the first, the random +-1 cotangent at its output and the same pulled back to the
             block before, which is None where nothing arrives there.
-        loss: ``()`` the mean cross-entropy, on the device: reading it would be a wait.
+        loss: ``()`` the mean cross-entropy, on the device, because reading it would wait for a GPU.
         weight_gradients: one for each convolution and linear layer, shaped as its weight.
     """
 
@@ -113,8 +113,8 @@ def _input_gradient(logits: Tensor, x: Tensor) -> Tensor:
     return gradient.flatten(1)
 
 
-def _pullbacks(blocks: list[Tensor], inputs: Inputs) -> list[tuple[Tensor, Tensor | None]]:
-    """One call per block, but each runs that block's part of the graph only: together one backward pass."""
+def _pullbacks(blocks: list[Tensor], inputs: ProxyInputs) -> list[tuple[Tensor, Tensor | None]]:
+    """One call per block, each over that block's part of the graph only; together they cost one backward pass."""
     pairs: list[tuple[Tensor, Tensor | None]] = []
     for before, after in itertools.pairwise(blocks):
         cotangent = inputs.signs(tuple(after.shape))

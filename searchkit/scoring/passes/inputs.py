@@ -1,4 +1,4 @@
-"""What networks are shown by proxies: noise, images and augmented images, drawn once from a seed for all of them."""
+"""Batches on which proxies run networks: noise, images and augmented images, drawn once for all networks."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from searchkit.errors import CandidateError
 from searchkit.runtime.devices import placed
 
 
-class Inputs:
+class ProxyInputs:
     """Batches that depend on the seed and their own arguments alone; each is drawn once and kept.
 
     Args:
         data: its train part is what :meth:`images` draws from. Without data, images are standard normal noise and
             labels are random.
         input_shape, n_classes: of the networks.
-        device: where the batches are wanted.
+        device: of the batches.
         seed: of every draw.
     """
 
@@ -54,7 +54,7 @@ class Inputs:
         return self._keep("augmented" if self.data else "noise", batch, 0)[0]
 
     def signs(self, shape: tuple[int, ...]) -> Tensor:
-        """Random +1 and -1, kept: drawing them anew took longer than the pass they serve."""
+        """Random +1 and -1, kept, since drawing them anew takes longer than the pass that uses them."""
 
         def draw() -> Tensor:
             return torch.randint(0, 2, shape, generator=self.generator(*shape)).mul_(2).sub_(1).to(torch.float32)
@@ -62,13 +62,13 @@ class Inputs:
         return self.once(("signs", shape), draw)
 
     def once(self, key: Hashable, make: Callable[[], Tensor]) -> Tensor:
-        """A tensor that is the same for every network, on the device: made the first time it is asked for."""
+        """A tensor on the device that is the same for every network, made on first use."""
         if key not in self._made:
             self._made[key] = placed(make(), self.device)
         return self._made[key]
 
     def generator(self, *stream: int) -> torch.Generator:
-        """Random numbers that depend on the seed and on the stream's name, on the CPU."""
+        """Random numbers from the seed and the numbers of the stream, on the CPU."""
         return torch.Generator().manual_seed(int(np.random.SeedSequence([self.seed, *stream]).generate_state(1)[0]))
 
     def _keep(self, kind: str, batch: int, index: int) -> tuple[Tensor, Tensor]:

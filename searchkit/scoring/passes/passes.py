@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from searchkit.costs.counts import space_counts
 from searchkit.errors import DeviceGoneError
 from searchkit.runtime.devices import device_errors, memory_format
-from searchkit.scoring.passes.inputs import Inputs
+from searchkit.scoring.passes.inputs import ProxyInputs
 from searchkit.scoring.protocols import Pass
 from searchkit.space import NetworkSpace
 from searchkit.types import Codes
@@ -24,18 +24,18 @@ _SEED_BYTES = 7  # of a digest: fits every generator's signed 64 bits
 
 @dataclass
 class Built:
-    """One candidate's network, as the passes get it.
+    """One candidate's network, on which passes are run.
 
     Attributes:
         network: on the device, channels last, in training mode.
-        inputs: the batches, the same for every candidate.
-        seed: of whatever a pass draws; fixed by the candidate and the scorer's seed.
+        inputs: batches, the same for every candidate.
+        seed: of everything that a pass draws; a function of the candidate and the scorer's seed.
         device: where network and inputs are.
         counts: its params and macs.
     """
 
     network: nn.Module
-    inputs: Inputs
+    inputs: ProxyInputs
     seed: int
     device: torch.device
     counts: Callable[[], dict[str, float]]
@@ -57,13 +57,13 @@ class Built:
             parameter.grad = None
 
     def generator(self, stream: int = 0) -> torch.Generator:
-        """Random numbers of the candidate's own, on the CPU, the same on every device."""
+        """Random numbers from the candidate's seed, on the CPU, so that they are the same for every device."""
         return torch.Generator().manual_seed(int(np.random.SeedSequence([self.seed, stream]).generate_state(1)[0]))
 
 
-def build(space: NetworkSpace, code: Codes, inputs: Inputs, seed: int) -> Built:
+def build(space: NetworkSpace, code: Codes, inputs: ProxyInputs, seed: int) -> Built:
     """A candidate ``(d,)`` with weights that depend on the seed and its canonical code alone."""
-    own = candidate_seed(code, seed)
+    own = network_seed(code, seed)
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(own)
         network = space.build(code)
@@ -76,15 +76,15 @@ def build(space: NetworkSpace, code: Codes, inputs: Inputs, seed: int) -> Built:
 
 
 def _by_dtype(state: Mapping[str, Tensor]) -> Iterable[dict[str, Tensor]]:
-    """What a card copies in one go."""
+    """Tensors grouped so that a GPU copies each group in one call."""
     groups: dict[torch.dtype, dict[str, Tensor]] = {}
     for name, tensor in state.items():
         groups.setdefault(tensor.dtype, {})[name] = tensor
     return groups.values()
 
 
-def candidate_seed(code: Codes, seed: int) -> int:
-    """A seed for one canonical candidate ``(d,)``: never of the order in which candidates come."""
+def network_seed(code: Codes, seed: int) -> int:
+    """A seed that depends on a canonical candidate ``(d,)`` and the seed alone, not on the order of candidates."""
     digest = hashlib.blake2b(np.ascontiguousarray(code, np.int64).tobytes(), digest_size=_SEED_BYTES)
     digest.update(str(seed).encode())
     return int.from_bytes(digest.digest(), "little")
@@ -112,5 +112,5 @@ def _run(built: Built, one: Pass) -> Any:
                 return one.run(built)
         except (KeyboardInterrupt, SystemExit, DeviceGoneError):
             raise
-        except Exception as error:  # the candidate's: the proxies that read this pass have no value for it
-            return error.with_traceback(None)  # whose frames hold activations, and a graph of them on this stream
+        except Exception as error:  # the network's fault: proxies that read this pass have no value for it
+            return error.with_traceback(None)  # its frames would keep activations and their graph alive

@@ -14,9 +14,9 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from searchkit.proxies.supernet import Supernet
+from searchkit.runtime.torch_compat import BatchNorm
 from searchkit.types import Codes, Floats
 
 Pair = tuple[Tensor, Tensor]  # a stored batch, from which batch norms take statistics, and what is rated
@@ -66,14 +66,14 @@ def finished(module: nn.Module, pair: Pair) -> Tensor:
 
 
 @functools.lru_cache(maxsize=4096)  # modules are looked through once: a block has a thousand times as many paths
-def _norms(module: nn.Module) -> tuple[_BatchNorm, ...]:
-    return tuple(m for m in module.modules() if isinstance(m, _BatchNorm))
+def _norms(module: nn.Module) -> tuple[BatchNorm, ...]:
+    return tuple(m for m in module.modules() if isinstance(m, BatchNorm))
 
 
 @contextmanager
 def rating(module: nn.Module) -> Iterator[None]:
     """Evaluation mode inside; afterwards batch norms average again as they did."""
-    momenta = {m: m.momentum for m in module.modules() if isinstance(m, _BatchNorm)}
+    momenta = {m: m.momentum for m in module.modules() if isinstance(m, BatchNorm)}
     before = module.training
     module.eval()
     try:

@@ -31,6 +31,7 @@ from searchkit.proxies.dna_training import train_block
 from searchkit.proxies.dna_views import two_views
 from searchkit.proxies.supernet import Part, Supernet, supernet
 from searchkit.runtime.devices import memory_format, one_thread, resolve_device
+from searchkit.runtime.torch_compat import lerp_all
 from searchkit.types import Codes
 
 TARGETS = 2  # paths whose projections a step averages
@@ -126,7 +127,7 @@ class Twins(nn.Module):
     def follow(self, momentum: float) -> None:
         """Move the target towards the online supernet."""
         with torch.no_grad():
-            torch._foreach_lerp_(list(self.target.parameters()), list(self.online.parameters()), 1 - momentum)
+            lerp_all(list(self.target.parameters()), list(self.online.parameters()), 1 - momentum)
 
 
 def _perceptron(n_in: int, n_out: int) -> nn.Sequential:

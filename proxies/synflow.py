@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from searchkit.errors import CandidateError
+from searchkit.runtime.torch_compat import BatchNorm
 from searchkit.scoring.passes.forward import weight_layers
 from searchkit.scoring.passes.passes import Built
 
@@ -63,7 +64,7 @@ class SynflowPass:
         with ExitStack() as stack:
             stack.callback(network.float)
             for module in network.modules():
-                if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                if isinstance(module, BatchNorm):
                     stack.callback(module.__dict__.pop, "forward")
                     module.forward = _identity  # type: ignore[assignment,method-assign]
             for layer in weight_layers(network):

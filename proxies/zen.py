@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from searchkit.errors import CandidateError
+from searchkit.runtime.torch_compat import BatchNorm
 from searchkit.runtime.transfer import to_device
 from searchkit.scoring.passes.feature_maps import stage_maps
 from searchkit.scoring.passes.forward import weight_layers
@@ -99,6 +100,6 @@ def _draw_weights(network: nn.Module, generator: torch.Generator) -> None:
         if isinstance(layer.bias, Tensor):
             layer.bias.zero_()
     for module in network.modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.affine:
+        if isinstance(module, BatchNorm) and module.affine:
             module.weight.fill_(1.0)
             module.bias.fill_(0.0)

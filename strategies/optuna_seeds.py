@@ -9,6 +9,7 @@ import numpy as np
 from optuna.samplers import BaseSampler
 
 from searchkit.problem.problem import Problem
+from searchkit.storage.optuna_compat import SEED, is_lazy_generator
 
 REFUSED = {
     "GridSampler": "it walks through a grid of its own; strategy 'random' visits all of a finite space",
@@ -46,13 +47,13 @@ def seed_sampler(sampler: Any, rng: np.random.Generator, done: set[int] | None =
         return
     done.add(id(sampler))
     for name, value in vars(sampler).items():
-        if name == "_seed" and isinstance(value, int) and value >= 2**32:
+        if name == SEED and isinstance(value, int) and value >= 2**32:
             setattr(sampler, name, 0)
         elif isinstance(value, np.random.RandomState | random.Random):
             value.seed(int(rng.integers(2**31)))
         elif isinstance(value, np.random.Generator):
             value.bit_generator.state = type(value.bit_generator)(int(rng.integers(2**31))).state
-        elif type(value).__name__ == "LazyRandomState":
+        elif is_lazy_generator(value):
             value.rng.seed(int(rng.integers(2**31)))
         elif (
             hasattr(value, "__dict__")

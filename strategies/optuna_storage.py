@@ -15,8 +15,9 @@ from typing import Any
 from optuna.distributions import BaseDistribution
 from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
-from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
+
+from searchkit.storage.optuna_compat import FrozenStudy, renumber, trial_id
 
 STUDY = 0
 
@@ -55,7 +56,7 @@ class Shelf(BaseStorage):
 
     def finish(self, trial: FrozenTrial) -> None:
         """Put a finished trial on the shelf; the next number becomes its own. No trial may be running."""
-        trial.number = trial._trial_id = len(self._finished)
+        renumber(trial, len(self._finished))
         self._finished.append(trial)
         self._states.add(trial.state)
         self._running = []
@@ -64,7 +65,7 @@ class Shelf(BaseStorage):
         """Forget all finished trials but those in the given rows."""
         self._finished = [self._finished[i] for i in rows]
         for i, trial in enumerate(self._finished):
-            trial.number = trial._trial_id = i
+            renumber(trial, i)
 
     def get_all_trials(
         self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
@@ -82,7 +83,7 @@ class Shelf(BaseStorage):
         return self._finished[trial_id] if trial_id < n else self._running[trial_id - n]
 
     def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
-        return self.begin()._trial_id
+        return trial_id(self.begin())
 
     def set_trial_param(
         self, trial_id: int, param_name: str, param_value_internal: float, distribution: BaseDistribution

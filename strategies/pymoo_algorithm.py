@@ -13,7 +13,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from pymoo.algorithms.base.genetic import GeneticAlgorithm
 from pymoo.core.algorithm import Algorithm, LoopwiseAlgorithm
 from pymoo.core.evaluator import Evaluator
 from pymoo.core.population import Population
@@ -23,6 +22,7 @@ from pymoo.problems.static import StaticProblem
 from searchkit.problem.observations import Observations
 from searchkit.problem.problem import Problem, Strategy
 from searchkit.strategies.proposals import Proposals, Start
+from searchkit.strategies.pymoo_compat import infills_are_places
 from searchkit.strategies.pymoo_operators import use_integer_operators
 from searchkit.types import Codes, Floats
 
@@ -142,7 +142,7 @@ def _advance(strategy: PymooAlgorithm, algorithm: Algorithm, told: Observations,
     told is put in their places.
     """
     algorithm.random_state = rng
-    plain = type(algorithm)._infill is GeneticAlgorithm._infill and algorithm.is_initialized
+    plain = infills_are_places(algorithm) and algorithm.is_initialized
     infills = None if plain else algorithm.infill()
     if infills is None or not len(infills):
         infills = Population.new("X", told.codes.astype(np.float64))

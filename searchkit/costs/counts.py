@@ -24,10 +24,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from searchkit.costs.memory_tracker import LiveMemory
 from searchkit.costs.meta_tensors import aten, no_gradients, run, shape_only
+from searchkit.runtime.torch_compat import TorchDispatchMode
 from searchkit.space import NetworkSpace, keys
 from searchkit.types import Codes, Floats
 

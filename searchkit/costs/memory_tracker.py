@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from searchkit.costs.meta_tensors import run
+from searchkit.runtime.torch_compat import TorchDispatchMode
 
 
 class LiveMemory(TorchDispatchMode):  # type: ignore[no-untyped-call]

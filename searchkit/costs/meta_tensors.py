@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from searchkit.runtime.torch_compat import suggest_memory_format
+
 aten = torch.ops.aten
 
 
@@ -87,7 +89,7 @@ def _like(x: Tensor) -> Tensor:
 def _convolution(x: Tensor, weight: Tensor, *others: Any) -> Tensor:
     """The output lies as on real devices: channels last where input or weight do."""
     out: Tensor = aten.convolution.default(x, weight, *others)
-    if out.ndim == 4 and torch.channels_last in map(torch._prims_common.suggest_memory_format, (x, weight)):
+    if out.ndim == 4 and torch.channels_last in map(suggest_memory_format, (x, weight)):
         return torch.empty_like(out, memory_format=torch.channels_last)
     return out
 

@@ -8,7 +8,8 @@ from typing import Any, Protocol
 
 from searchkit import plugins
 from searchkit.errors import SearchkitError, UnknownNameError
-from searchkit.execution.external import Elsewhere, n_workers
+from searchkit.execution.executor_compat import n_workers
+from searchkit.execution.external import Elsewhere
 from searchkit.execution.gpu_placement import visible_cards
 from searchkit.execution.interleaved import AT_ONCE, Interleaved, Place
 from searchkit.execution.outcome import Job, Outcome, attempt

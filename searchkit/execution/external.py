@@ -99,15 +99,6 @@ class Elsewhere:
         )
 
 
-def n_workers(executor: Any) -> int:
-    """How many jobs an executor runs at the same time; 1 where it does not say."""
-    known = getattr(executor, "_max_workers", None)
-    if not isinstance(known, int):
-        threads = getattr(getattr(executor, "_client", None), "nthreads", None)  # Dask's
-        known = sum(threads().values()) if callable(threads) else None
-    return max(known or 1, 1)
-
-
 def _finished(futures: Any) -> list[Any]:
     """The futures that are done, at least one where there is any; those that tell nobody are looked at now and then."""
     if not futures:

@@ -22,6 +22,7 @@ from searchkit.integrations.optuna_judge import Signal, read_judges
 from searchkit.integrations.optuna_parameters import ASKED
 from searchkit.integrations.optuna_studies import read_study, write_study
 from searchkit.space import Space
+from searchkit.storage.optuna_compat import CONSTRAINTS, all_trials, note, storage_of, study_id, whole_study
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -115,7 +116,7 @@ class SearchkitSampler(BaseSampler):
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """The parameters that are searched together; learns what has finished."""
         with self._lock:
-            return self._follow(study, _all_trials(study)).parameters.distributions
+            return self._follow(study, all_trials(study)).parameters.distributions
 
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
@@ -130,7 +131,7 @@ class SearchkitSampler(BaseSampler):
         suggested: dict[str, Any] = {}
         with self._lock:
             for i in range(ROUNDS):
-                trials = _all_trials(study)
+                trials = all_trials(study)
                 following = self._follow(study, trials)
                 running = [t for t in trials if t.state is TrialState.RUNNING and t.number != trial.number]
                 code = following.suggest(trial.number, running) if following.made else np.empty((0, 0), dtype=np.int64)
@@ -165,7 +166,7 @@ class SearchkitSampler(BaseSampler):
         constraints = tuple(float(value) for value in self._constraints_func(trial))
         if np.isnan(constraints).any():
             raise SearchkitError(f"constraints_func returned {constraints} for trial {trial.number}: NaN says nothing")
-        study._storage.set_trial_system_attr(trial._trial_id, "constraints", constraints)
+        note(study, trial, CONSTRAINTS, constraints)
 
     def reseed_rng(self) -> None:
         """Nothing: every trial's number is its seed, so that workers never draw the same."""
@@ -173,10 +174,9 @@ class SearchkitSampler(BaseSampler):
     def _follow(self, study: optuna.Study, trials: Sequence[FrozenTrial]) -> Following:
         """Everything that is known of a study; remembered for the last one only."""
         known = self._following
-        if known is None or known[0] is not study._storage or known[1] != study._study_id:
-            name = study._storage.get_study_name_from_id(study._study_id)
-            whole = optuna.load_study(study_name=name, storage=study._storage)  # not one bracket of it
-            known = self._following = (study._storage, study._study_id, Following(whole, self._setting))
+        if known is None or known[0] is not storage_of(study) or known[1] != study_id(study):
+            following = Following(whole_study(study), self._setting)
+            known = self._following = (storage_of(study), study_id(study), following)
         known[2].update(trials)
         return known[2]
 
@@ -196,20 +196,15 @@ def suggest(trial: optuna.Trial, space: Space) -> dict[str, Any]:
     return {c.name: c.options[c.index(chosen[c.name])] for c in space.choices}
 
 
-def _all_trials(study: optuna.Study) -> list[FrozenTrial]:
-    """From the storage: a pruner that divides a study into brackets would show those of one alone."""
-    return study._storage.get_all_trials(study._study_id, deepcopy=False)
-
-
 def _announce(study: optuna.Study, trial: FrozenTrial, suggested: Mapping[str, Any], following: Following) -> None:
     distributions = following.parameters.distributions
     inside = {name: distributions[name].to_internal_repr(value) for name, value in suggested.items()}
-    study._storage.set_trial_system_attr(trial._trial_id, ASKED, inside)
+    note(study, trial, ASKED, inside)
 
 
 def _taken(study: optuna.Study, trial: FrozenTrial, code: Any, following: Following) -> bool:
     """Whether another running trial has written the same candidate."""
-    for other in _all_trials(study):
+    for other in all_trials(study):
         if other.state is TrialState.RUNNING and other.number != trial.number:
             row = following.parameters.code(other)
             if row is not None and (row == code).all():

@@ -13,6 +13,7 @@ from optuna.trial import TrialState
 from searchkit import plugins
 from searchkit.errors import SearchkitError, UnknownNameError
 from searchkit.integrations.optuna import SearchkitSampler
+from searchkit.integrations.ray_compat import completed_of, space_of, study_of, trials_of
 from searchkit.space import Space
 from searchkit.storage.optuna_compat import quiet
 
@@ -99,9 +100,10 @@ class SearchkitSearcher(OptunaSearch):
 
     def suggest(self, trial_id: str) -> Any:
         """The next configuration, or ``Searcher.FINISHED``."""
-        if self._ot_study is not None and trial_id not in self._ot_trials:
-            trials = self._ot_study.get_trials(deepcopy=False)
-            if len({tuple(trial.params.items()) for trial in trials if trial.params}) >= _size(self._space):
+        study = study_of(self)
+        if study is not None and trial_id not in trials_of(self):
+            trials = study.get_trials(deepcopy=False)
+            if len({tuple(trial.params.items()) for trial in trials if trial.params}) >= _size(space_of(self)):
                 return Searcher.FINISHED
         config = super().suggest(trial_id)
         return {name: self._option(name, value) for name, value in config.items()}
@@ -113,19 +115,19 @@ class SearchkitSearcher(OptunaSearch):
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Learn what a trial came to."""
-        trial = self._ot_trials.get(trial_id)
-        if trial is None or trial_id in self._completed_trials:
+        study, trial = study_of(self), trials_of(self).get(trial_id)
+        if trial is None or trial_id in completed_of(self):
             return
         names = self.metric if isinstance(self.metric, list) else [self.metric]
         values = [(result or {}).get(name) for name in names]
         failed = error or not _finite(values)
-        self._ot_study.tell(trial, None if failed else values, state=TrialState.FAIL if failed else TrialState.COMPLETE)
-        self._completed_trials.add(trial_id)
+        study.tell(trial, None if failed else values, state=TrialState.FAIL if failed else TrialState.COMPLETE)
+        completed_of(self).add(trial_id)
 
     @property
     def study(self) -> optuna.Study:
         """Everything that was suggested and told, as an Optuna study; ``read_study`` makes a Result of it."""
-        study: optuna.Study = self._ot_study
+        study: optuna.Study = study_of(self)
         return study
 
     def _labelled(self, point: Mapping[str, Any]) -> dict[str, Any]:

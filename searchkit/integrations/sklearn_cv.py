@@ -8,12 +8,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.exceptions import FitFailedWarning
-from sklearn.model_selection._search import BaseSearchCV
 from sklearn.utils import check_random_state
 
 from searchkit import plugins
 from searchkit.errors import ObjectiveError, SearchFailedError, UnknownNameError
 from searchkit.execution.outcome import Job, Outcome
+from searchkit.integrations.sklearn_compat import PARAMETERS, BaseSearchCV
 from searchkit.integrations.sklearn_grid import Grid, read_grid
 from searchkit.problem.budget import read_budget
 from searchkit.problem.objectives import Goals, read_objectives
@@ -53,7 +53,7 @@ class SearchkitCV(BaseSearchCV):
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
-        **BaseSearchCV._parameter_constraints,
+        **PARAMETERS,
         "param_grid": [dict, list, tuple],
     }
     result_: Result

@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from searchkit.integrations.mlflow_compat import store_of
 from searchkit.integrations.tracking import chosen, described, seconds_of
 from searchkit.integrations.tracking_keys import LONGEST_PARAM, LONGEST_TAG, PER_BATCH, Keys, cut
 from searchkit.problem.trial import State, Trial
@@ -125,8 +126,8 @@ class Runs:
 
     def _terminate(self, run: str, status: str, stamp: int) -> None:
         """``set_terminated``, which prints a link where there is a server: one line per candidate."""
-        store = getattr(getattr(self._client, "_tracking_client", None), "store", None)
-        if store is None:  # of another version of MLflow
+        store = store_of(self._client)
+        if store is None:
             self._client.set_terminated(run, status, end_time=stamp)
             return
         from mlflow.entities import RunStatus

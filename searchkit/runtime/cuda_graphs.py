@@ -20,6 +20,7 @@ import torch
 
 from searchkit.errors import first_line_said, is_out_of_memory
 from searchkit.runtime.devices import is_device_lost, is_device_taken
+from searchkit.runtime.torch_compat import begin_allocations, end_allocations, release_pool
 
 Work = Callable[[], None]
 Capture = Callable[[Work], Work]  # work -> what repeats it; see :func:`captured`
@@ -105,14 +106,14 @@ def _give_back(pool: Any, shared: bool) -> None:
     """
     device = torch.cuda.current_device()
     with contextlib.suppress(Exception):
-        torch._C._cuda_endAllocateToPool(device, pool)
+        end_allocations(device, pool)
     if shared:  # it goes with the recordings that share it
         return
     with contextlib.suppress(Exception):
-        torch._C._cuda_beginAllocateCurrentThreadToPool(device, pool)  # raises where nobody has the pool any more
-        torch._C._cuda_endAllocateToPool(device, pool)
+        begin_allocations(device, pool)  # raises where nobody has the pool any more
+        end_allocations(device, pool)
         for _ in ("taken here", "taken by the recording"):
-            torch._C._cuda_releasePool(device, pool)
+            release_pool(device, pool)
 
 
 def draws_elsewhere(work: Work, device: torch.device) -> bool:

@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import filelock
-from optuna.storages import BaseStorage, InMemoryStorage, RDBStorage, _CachedStorage
+from optuna.storages import BaseStorage, InMemoryStorage
 
 from searchkit.errors import SearchkitError, StorageError
 from searchkit.storage.database import is_url, shown, sqlite_path
 from searchkit.storage.holders import in_use, this_process
 from searchkit.storage.journal import check_journal, drop_stale_lock
+from searchkit.storage.optuna_compat import database_behind, file_behind
 from searchkit.storage.paths import (
-    backend_path,
     cannot_open,
     check_name,
     first_line,
@@ -63,10 +63,10 @@ def hold(storage: Any, name: str) -> Hold:
         path = _lock_path(storage, name)
         if path is not None:
             stack.callback(_claim_file(path, storage, name))
-            alone = is_file(storage) or _database_behind(storage) is not None
+            alone = is_file(storage) or database_behind(storage) is not None
         opened, journal = open_storage(storage, name)
         together: Callable[[], AbstractContextManager[None]] = journal.together if journal else contextlib.nullcontext
-        database = _database_behind(opened)
+        database = database_behind(opened)
         if database is not None:
             try:
                 if is_url(storage):
@@ -82,18 +82,12 @@ def hold(storage: Any, name: str) -> Hold:
         return Hold(opened, together, alone, stack.pop_all().close)
 
 
-def _database_behind(storage: Any) -> RDBStorage | None:
-    """The database that an Optuna object writes."""
-    inner = storage._backend if isinstance(storage, _CachedStorage) else storage
-    return inner if isinstance(inner, RDBStorage) else None
-
-
 def _lock_path(storage: Any, name: str) -> Path | None:
     """The file whose lock claims a study: of a journal file all of it, elsewhere this one study."""
     if is_file(storage):
         path = journal_path(storage, name).resolve()
         return path.with_name(f".{path.name}.driver")
-    shared = sqlite_path(_database_behind(storage) or storage) or backend_path(storage)
+    shared = sqlite_path(database_behind(storage) or storage) or file_behind(storage)
     if shared is None:
         return None
     shared = shared.resolve()

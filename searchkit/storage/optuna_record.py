@@ -30,7 +30,7 @@ from searchkit.runtime.interrupts import uninterrupted
 from searchkit.space import Space
 from searchkit.storage.header import compare_headers
 from searchkit.storage.locks import hold
-from searchkit.storage.optuna_compat import quiet
+from searchkit.storage.optuna_compat import CONSTRAINTS, quiet, study_id, trial_id
 from searchkit.storage.paths import cannot_open, first_line
 
 _TO_OPTUNA = {
@@ -73,7 +73,7 @@ class OptunaRecord:
                     self.note("driver", self._token)
             with self._opened(storage):
                 self.trials = read_trials(self._study, space)
-                self._ids = [trial._trial_id for trial in self._study.get_trials(deepcopy=False)]
+                self._ids = [trial_id(trial) for trial in self._study.get_trials(deepcopy=False)]
             check_batches(name, self.trials)
         except BaseException:
             self.close()
@@ -95,7 +95,7 @@ class OptunaRecord:
                     distributions=self._distributions,
                     user_attrs={"batch": trial.batch, "batch_size": trial.batch_size},
                 )
-                self._ids.append(self._storage.create_new_trial(self._study._study_id, template))
+                self._ids.append(self._storage.create_new_trial(study_id(self._study), template))
         self.trials.extend(trials)
 
     def reach(self, trial: Trial, rung: int, score: float) -> None:
@@ -124,7 +124,7 @@ class OptunaRecord:
                     self._storage.set_trial_system_attr(number, f"constraints:{bound}", value)
                     known.append(value)
             if known:  # Optuna's older form, the one that the dashboard reads
-                self._storage.set_trial_system_attr(number, "constraints", known)
+                self._storage.set_trial_system_attr(number, CONSTRAINTS, known)
             scored = trial.state is State.SCORED
             values = [trial.values[name] for name in self._goals.names] if scored else None
             self._storage.set_trial_state_values(number, _TO_OPTUNA[trial.state], values)

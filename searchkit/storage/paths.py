@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from searchkit.errors import SearchkitError, StorageError
 from searchkit.storage.database import check_url, is_url, open_database, shown
 from searchkit.storage.journal import JournalFile
-from searchkit.storage.optuna_compat import quiet
+from searchkit.storage.optuna_compat import database_behind, file_behind, quiet
 
 FOLDER = "searchkit-runs"
 SUFFIX = ".journal"
@@ -99,18 +99,15 @@ def networks_folder(storage: Any, name: str) -> Path:
         journal = journal_path(storage, name)
         stem = "" if journal.stem == name else f"{journal.stem}."
         return journal.parent / f"{stem}{check_name(name)}.networks"
-    behind = getattr(storage, "_backend", storage)  # of Optuna's cache for a database
-    address = storage if isinstance(storage, str) else getattr(behind, "url", backend_path(storage))
+    address = (
+        storage
+        if isinstance(storage, str)
+        else getattr(database_behind(storage) or storage, "url", file_behind(storage))
+    )
     if address is None:
         return _temporary(storage) / f"{check_name(name)}.networks"
     digest = hashlib.blake2b(str(address).encode(), digest_size=3).hexdigest()
     return Path(FOLDER) / f"{check_name(name)}-{digest}.networks"
-
-
-def backend_path(storage: Any) -> Path | None:
-    """The journal file that an Optuna object writes."""
-    path = getattr(getattr(storage, "_backend", None), "_file_path", None)
-    return None if path is None else Path(path)
 
 
 def first_line(error: BaseException) -> str:

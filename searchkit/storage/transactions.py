@@ -20,6 +20,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.orm import Session
 
 from searchkit.storage.holders import in_use, this_process
+from searchkit.storage.optuna_compat import on_session
 
 PATIENCE = 2.0  # seconds for a server to notice that the search that held the study was killed
 
@@ -60,8 +61,7 @@ class DatabaseWriter:
             self._connection.detach()  # ends with this search; what it leaves behind is no business of the pool's
         self._group: _Group | None = None
         self._key: int | None = None
-        self.storage: RDBStorage = object.__new__(RDBStorage)
-        self.storage.__dict__ |= storage.__dict__ | {"scoped_session": self._session}
+        self.storage = on_session(storage, self._session)
         _writers.add(self)
 
     def claim(self, name: str) -> bool:

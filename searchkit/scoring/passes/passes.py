@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from searchkit.costs.counts import space_counts
 from searchkit.errors import DeviceGoneError
 from searchkit.runtime.devices import device_errors, memory_format
+from searchkit.runtime.torch_compat import copy_all
 from searchkit.scoring.passes.inputs import ProxyInputs
 from searchkit.scoring.protocols import Pass
 from searchkit.space import NetworkSpace
@@ -50,7 +51,7 @@ class Built:
         """The initial weights and buffers, training mode, no gradients."""
         with torch.no_grad():
             for group in _by_dtype(self.network.state_dict()):
-                torch._foreach_copy_(list(group.values()), [self._initial[name] for name in group])
+                copy_all(list(group.values()), [self._initial[name] for name in group])
         self.network.train()
         for name, parameter in self.network.named_parameters():
             parameter.requires_grad_(name in self._learned)

@@ -1,0 +1,18 @@
+"""How many jobs an executor runs at once, which none has a public name for.
+
+Checked on concurrent.futures of Python 3.11, loky 3.7.0 and distributed 2026.8.0. Where a later one has moved a name,
+``tests/test_compat.py`` says which.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def n_workers(executor: Any) -> int:
+    """How many jobs an executor runs at the same time; 1 where it does not say."""
+    known = getattr(executor, "_max_workers", None)
+    if not isinstance(known, int):
+        threads = getattr(getattr(executor, "_client", None), "nthreads", None)  # Dask's
+        known = sum(threads().values()) if callable(threads) else None
+    return max(known or 1, 1)

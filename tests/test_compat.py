@@ -1,0 +1,348 @@
+"""Private names of dependencies: each stands in one file, and is there in what is installed.
+
+The first tests to look at after an upgrade: what they say names the file to mend.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import importlib.metadata
+import inspect
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+import pytest
+import torch
+from optuna.storages import InMemoryStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend
+
+from searchkit.execution.executor_compat import n_workers
+from searchkit.runtime import torch_compat
+from searchkit.storage import optuna_compat
+
+ROOT = Path(__file__).parents[1]
+FOLDERS = ("searchkit", "strategies", "proxies")
+
+# the package, the file in which its private names stand, and these names: what is imported, and what objects have
+OPTUNA = ("optuna", "searchkit/storage/optuna_compat.py")
+TORCH = ("torch", "searchkit/runtime/torch_compat.py")
+PYMOO = ("pymoo", "strategies/pymoo_compat.py")
+SKLEARN = ("scikit-learn", "searchkit/integrations/sklearn_compat.py")
+RAY = ("ray", "searchkit/integrations/ray_compat.py")
+MLFLOW = ("mlflow", "searchkit/integrations/mlflow_compat.py")
+LOKY = ("loky", "searchkit/execution/executor_compat.py")
+DISTRIBUTED = ("distributed", "searchkit/execution/executor_compat.py")
+IMPORTED = {
+    "optuna.storages._CachedStorage": OPTUNA,
+    "optuna.study._frozen.FrozenStudy": OPTUNA,
+    "optuna.samplers._lazy_random_state.LazyRandomState.rng": OPTUNA,
+    "torch._foreach_copy_": TORCH,
+    "torch._foreach_lerp_": TORCH,
+    "torch._C._cuda_beginAllocateCurrentThreadToPool": TORCH,
+    "torch._C._cuda_endAllocateToPool": TORCH,
+    "torch._C._cuda_releasePool": TORCH,
+    "torch._prims_common.suggest_memory_format": TORCH,
+    "torch.nn.modules.batchnorm._BatchNorm": TORCH,
+    "torch.utils._python_dispatch.TorchDispatchMode": TORCH,
+    "pymoo.algorithms.base.genetic.GeneticAlgorithm._infill": PYMOO,
+    "pymoo.core.algorithm.Algorithm._infill": PYMOO,
+    "pymoo.core.sampling.Sampling._do": PYMOO,
+    "pymoo.core.crossover.Crossover._do": PYMOO,
+    "pymoo.core.mutation.Mutation._do": PYMOO,
+    "sklearn.model_selection._search.BaseSearchCV._parameter_constraints": SKLEARN,
+    "sklearn.model_selection._search.BaseSearchCV._run_search": SKLEARN,
+}
+
+
+def _study() -> optuna.Study:
+    return optuna.create_study()
+
+
+def _trial() -> Any:
+    return optuna.create_trial(value=0.0)
+
+
+def _cached() -> Any:
+    return optuna.create_study(storage="sqlite://")._storage
+
+
+def _journal() -> Any:
+    return JournalStorage(JournalFileBackend("/dev/null"))
+
+
+def _quasi_random() -> Any:
+    with optuna_compat.quiet():
+        return optuna.samplers.QMCSampler(warn_independent_sampling=False)
+
+
+def _loky() -> Any:
+    import loky
+
+    return loky.ProcessPoolExecutor(max_workers=1)
+
+
+def _dask() -> Any:
+    pytest.importorskip("distributed")
+    from distributed.cfexecutor import ClientExecutor
+
+    return ClientExecutor(type("Client", (), {"loop": None, "nthreads": None})())
+
+
+def _ray() -> Any:
+    pytest.importorskip("ray")
+    from ray.tune.search.optuna import OptunaSearch
+
+    return OptunaSearch()
+
+
+def _mlflow() -> Any:
+    pytest.importorskip("mlflow")
+    from mlflow import MlflowClient
+
+    return MlflowClient(tracking_uri="sqlite://")
+
+
+HELD: dict[str, tuple[tuple[str, str], Callable[[], Any]]] = {
+    "optuna.Study._storage": (OPTUNA, _study),
+    "optuna.Study._study_id": (OPTUNA, _study),
+    "optuna.trial.FrozenTrial._trial_id": (OPTUNA, _trial),
+    "optuna.storages._CachedStorage._backend": (OPTUNA, _cached),
+    "optuna.storages.JournalStorage._backend": (OPTUNA, _journal),
+    "optuna.storages.JournalFileBackend._file_path": (OPTUNA, lambda: _journal()._backend),
+    "optuna.storages.RDBStorage.scoped_session": (OPTUNA, lambda: RDBStorage("sqlite://")),
+    "optuna.samplers.QMCSampler._seed": (OPTUNA, _quasi_random),
+    "concurrent.futures.ThreadPoolExecutor._max_workers": (("", LOKY[1]), lambda: ThreadPoolExecutor(1)),
+    "concurrent.futures.ProcessPoolExecutor._max_workers": (("", LOKY[1]), lambda: ProcessPoolExecutor(1)),
+    "loky.ProcessPoolExecutor._max_workers": (LOKY, _loky),
+    "distributed.cfexecutor.ClientExecutor._client": (DISTRIBUTED, _dask),
+    "distributed.Client.nthreads": (DISTRIBUTED, lambda: pytest.importorskip("distributed").Client),
+    "ray.tune.search.optuna.OptunaSearch._ot_study": (RAY, _ray),
+    "ray.tune.search.optuna.OptunaSearch._ot_trials": (RAY, _ray),
+    "ray.tune.search.optuna.OptunaSearch._completed_trials": (RAY, _ray),
+    "ray.tune.search.optuna.OptunaSearch._space": (RAY, _ray),
+    "mlflow.MlflowClient._tracking_client": (MLFLOW, _mlflow),
+    "mlflow.MlflowClient._tracking_client.store": (MLFLOW, lambda: _mlflow()._tracking_client),
+}
+
+
+def check_imported(name: str, package: str, file: str) -> None:
+    """Raise AssertionError with a sentence where a name cannot be found from its package on."""
+    parts = name.split(".")
+    found, done = importlib.import_module(parts[0]), parts[0]
+    for part in parts[1:]:
+        try:
+            found = getattr(found, part)
+        except AttributeError:
+            try:
+                found = importlib.import_module(f"{done}.{part}")
+            except ImportError:
+                pytest.fail(moved(name, package, file), pytrace=False)
+        done = f"{done}.{part}"
+
+
+def check_held(name: str, package: str, file: str, holder: Any) -> None:
+    if not hasattr(holder, name.rpartition(".")[2]):
+        pytest.fail(moved(name, package, file), pytrace=False)
+
+
+def moved(name: str, package: str, file: str) -> str:
+    version = importlib.metadata.version(package) if package else ".".join(map(str, sys.version_info[:3]))
+    return f"{package or 'Python'} {version} has no {name} any more: find where it went, and mend {file}"
+
+
+@pytest.mark.parametrize("name", IMPORTED)
+def test_what_is_imported_is_there(name: str) -> None:
+    check_imported(name, *IMPORTED[name])
+
+
+@pytest.mark.parametrize("name", HELD)
+@pytest.mark.filterwarnings("ignore")  # of what is made here and not used
+def test_what_objects_have_is_there(name: str) -> None:
+    which, make = HELD[name]
+    check_held(name, *which, make())
+
+
+def test_what_has_moved_is_named_in_a_sentence() -> None:
+    said = "optuna [0-9.]+ has no optuna.storages._Gone any more: find where it went, and mend searchkit/storage/"
+    with pytest.raises(pytest.fail.Exception, match=said):
+        check_imported("optuna.storages._Gone", *OPTUNA)
+    with pytest.raises(pytest.fail.Exception, match="has no optuna.Study._gone any more"):
+        check_held("optuna.Study._gone", *OPTUNA, _study())
+
+
+@pytest.mark.parametrize(("package", "file"), [OPTUNA, TORCH, PYMOO, SKLEARN, RAY, MLFLOW, LOKY, DISTRIBUTED])
+def test_a_file_says_on_which_version_it_was_checked(package: str, file: str) -> None:
+    (pinned,) = re.findall(rf"^{package}==(\S+)$", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
+    said = re.findall(rf"{package} (\d[\d.]*\d)", ast.get_docstring(ast.parse((ROOT / file).read_text())) or "", re.I)
+    assert said == [pinned], f"constraints.txt pins {package} {pinned}: check the names, and say so in {file}"
+
+
+def private_names(path: Path) -> Iterator[str]:
+    """Names with an underscore that a file takes from other libraries, or by which their objects keep something."""
+    held = {name for name in (name.rpartition(".")[2] for name in HELD) if name.startswith("_")}
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and not str(node.module).startswith(("searchkit", "__future__")):
+            for alias in node.names:
+                dotted = f"{node.module}.{alias.name}"
+                if re.search(r"(^|\.)_[a-z]", dotted, re.I):
+                    yield dotted
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if "._" in alias.name)
+        elif isinstance(node, ast.Attribute):
+            dotted = ast.unparse(node)
+            if re.match(r"(torch|optuna|nn|pymoo|ray|sklearn|onnx|botorch)\.([a-z.]+\.)?_[A-Za-z]", dotted) or (
+                node.attr in held and not dotted.startswith("self._")
+            ):
+                yield dotted
+        elif (
+            isinstance(node, ast.Call)
+            and ast.unparse(node.func) in ("getattr", "hasattr", "setattr")
+            and isinstance(node.args[1], ast.Constant)
+            and str(node.args[1].value) in held
+        ):
+            yield ast.unparse(node)
+
+
+PATHS = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py") if not path.stem.endswith("_compat")]
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_other_file_uses_a_private_name(path: Path) -> None:
+    assert not list(private_names(path)), "it belongs in the _compat.py of its library"
+
+
+@pytest.mark.parametrize(
+    "planted",
+    [
+        "from optuna.storages import _CachedStorage",
+        "import torch.utils._python_dispatch",
+        "from optuna.study._frozen import FrozenStudy",
+        "torch._foreach_add_(a, b)",
+        "torch.utils._pytree.tree_map(f, a)",
+        "study._storage.get_trial(0)",
+        "getattr(executor, '_max_workers', None)",
+    ],
+)
+def test_a_private_name_elsewhere_is_seen(planted: str, tmp_path: Path) -> None:
+    path = tmp_path / "planted.py"
+    path.write_text(f"import torch\n{planted}\n")
+    assert len(list(private_names(path))) >= 1
+
+
+def test_optuna_objects_are_seen_through(tmp_path: Path) -> None:
+    storage = RDBStorage(f"sqlite:///{tmp_path}/study.db")
+    study = optuna.create_study(storage=storage)
+    cached = optuna_compat.storage_of(study)
+    assert cached is not storage
+    assert optuna_compat.database_behind(cached) is storage is optuna_compat.database_behind(storage)
+    assert optuna_compat.database_behind(InMemoryStorage()) is None
+    journal = JournalStorage(JournalFileBackend(str(tmp_path / "a.journal")))
+    assert optuna_compat.file_behind(journal) == tmp_path / "a.journal"
+    assert optuna_compat.file_behind(storage) is None
+    storage.engine.dispose()
+
+
+def test_optuna_trials_are_noted_and_numbered_anew() -> None:
+    study = optuna.create_study()
+    study.add_trial(optuna.create_trial(value=1.0))
+    study.ask()
+    first, running = optuna_compat.all_trials(optuna_compat.whole_study(study))
+    optuna_compat.note(study, running, "a key", 3)
+    assert optuna_compat.all_trials(study)[1].system_attrs == {"a key": 3}
+    assert optuna_compat.trial_id(first) == 0
+    optuna_compat.renumber(first, 7)
+    assert (first.number, optuna_compat.trial_id(first)) == (7, 7)
+
+
+def test_optuna_works_on_the_sessions_that_it_is_given() -> None:
+    storage = RDBStorage("sqlite://")
+    asked: list[int] = []
+
+    def session() -> Any:
+        asked.append(1)
+        return storage.scoped_session()
+
+    other = optuna_compat.on_session(storage, session)
+    optuna.create_study(storage=other, study_name="a")
+    assert asked
+    assert [study.study_name for study in storage.get_all_studies()] == ["a"]
+    storage.engine.dispose()
+
+
+def test_optuna_keeps_constraints_where_the_dashboard_reads_them() -> None:
+    trial = optuna.create_trial(value=0.0, constraints={"a": 1.0})
+    assert any(key.startswith(optuna_compat.CONSTRAINTS) for key in trial.system_attrs), (
+        f"Optuna {optuna.__version__} keeps constraints elsewhere than in 'constraints': mend {OPTUNA[1]}"
+    )
+
+
+def test_optuna_generators_are_told_from_other_attributes() -> None:
+    sampler = optuna.samplers.RandomSampler(seed=0)
+    (found,) = [value for value in vars(sampler).values() if optuna_compat.is_lazy_generator(value)]
+    assert found.rng is not None
+    assert isinstance(getattr(_quasi_random(), optuna_compat.SEED), int)
+
+
+def test_torch_copies_and_moves_many_tensors() -> None:
+    targets, ends = [torch.zeros(2), torch.zeros(3)], [torch.ones(2), torch.ones(3)]
+    torch_compat.lerp_all(targets, ends, 0.25)
+    assert [t.tolist() for t in targets] == [[0.25] * 2, [0.25] * 3]
+    torch_compat.copy_all(targets, ends)
+    assert [t.tolist() for t in targets] == [[1.0] * 2, [1.0] * 3]
+
+
+def test_torch_kinds_are_what_they_were() -> None:
+    for norm in (torch.nn.BatchNorm1d, torch.nn.BatchNorm2d, torch.nn.BatchNorm3d, torch.nn.SyncBatchNorm):
+        assert issubclass(norm, torch_compat.BatchNorm)
+    lies_last = torch.empty(1, 2, 3, 3).to(memory_format=torch.channels_last)
+    assert torch_compat.suggest_memory_format(lies_last) == torch.channels_last
+    seen = []
+
+    class Mode(torch_compat.TorchDispatchMode):
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            seen.append(func)
+            return func(*args, **(kwargs or {}))
+
+    with Mode():
+        torch.ones(1) + 1
+    assert torch.ops.aten.add.Tensor in seen
+
+
+def test_a_search_of_scikit_learn_is_handed_its_callbacks() -> None:
+    from sklearn.model_selection import GridSearchCV
+
+    (base,) = [kind for kind in GridSearchCV.__mro__ if kind.__name__ == "BaseSearchCV"]
+    assert list(inspect.signature(base._run_search).parameters)[:2] == ["self", "evaluate_candidates"]
+
+
+def test_executors_say_how_many_jobs_they_run() -> None:
+    with ThreadPoolExecutor(3) as threads:
+        assert n_workers(threads) == 3
+    dask = type("Dask", (), {"_client": type("Client", (), {"nthreads": staticmethod(lambda: {"a": 2, "b": 3})})})
+    assert n_workers(dask()) == 5
+    assert n_workers(object()) == 1
+
+
+def test_pymoo_proposals_are_places_unless_they_say_more() -> None:
+    from pymoo.algorithms.moo.nsga2 import NSGA2
+    from pymoo.algorithms.soo.nonconvex.de import DE
+
+    from searchkit.strategies.pymoo_compat import infills_are_places
+
+    assert infills_are_places(NSGA2(pop_size=4))
+    assert not infills_are_places(DE(pop_size=np.int64(4)))
+
+
+def test_compat_files_bring_their_own_library_only() -> None:
+    heavy = ["torch", "sklearn", "pymoo", "ray", "mlflow"]
+    code = f"import sys, searchkit.storage.optuna_compat as _; print([n for n in {heavy} if n in sys.modules])"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ended.stdout.strip() == "[]"

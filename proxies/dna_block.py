@@ -25,7 +25,8 @@ from searchkit.proxies.dna_setting import DNASetting
 from searchkit.proxies.dna_teacher import Lesson
 from searchkit.proxies.dna_training import OnEpoch, train_block
 from searchkit.proxies.supernet import Part, Supernet, parts_of, supernet
-from searchkit.runtime.devices import memory_format, one_thread, placed, resolve_device
+from searchkit.runtime.devices import memory_format, placed, resolve_device
+from searchkit.runtime.threads import one_thread
 from searchkit.space import NetworkSpace
 from searchkit.training.evaluation import Evaluation
 from searchkit.types import Codes, Floats

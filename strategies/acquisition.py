@@ -9,7 +9,7 @@ import torch
 from botorch.acquisition.analytic import LogExpectedImprovement
 
 from searchkit.problem.observations import Observations
-from searchkit.runtime.devices import one_thread
+from searchkit.runtime.threads import one_thread
 from searchkit.strategies.gaussian_process import BoTorchProcess, Column
 from searchkit.strategies.surrogate import FORMS, Surrogate
 from searchkit.surrogates.feasibility import Feasibility

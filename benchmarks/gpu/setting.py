@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 
 from benchmarks.common.machine import describe
-from searchkit.costs.gpu_clock import on_events, timed
+from searchkit.costs.gpu_timing import on_events, timed
 from searchkit.data.data import Data
 from searchkit.data.loading import load_data
 from searchkit.errors import DataError

@@ -22,9 +22,9 @@ from benchmarks.gpu.folded import Stacked, fold_channels, stack
 from searchkit.data.data import Data
 from searchkit.data.loader import Normaliser, in_order, train_batches
 from searchkit.runtime.cuda_graphs import Capture
-from searchkit.runtime.devices import one_thread
+from searchkit.runtime.threads import one_thread
 from searchkit.space import NetworkSpace
-from searchkit.training.losses import loss_of
+from searchkit.training.optimisation import loss_of
 from searchkit.training.recipe import Recipe
 from searchkit.training.scores import SCORE_BATCH
 from searchkit.training.train import one_cycle

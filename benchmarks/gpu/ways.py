@@ -22,11 +22,11 @@ from searchkit.execution.executors import Pool, as_they_finish, open_executor
 from searchkit.execution.interleaved import Interleaved, Place
 from searchkit.execution.outcome import Job
 from searchkit.runtime.cuda_graphs import captured
-from searchkit.training.courses import Course, finish
 from searchkit.training.evaluation import Evaluation
 from searchkit.training.evaluator import Training
 from searchkit.training.recipe import Recipe, recipe_for
 from searchkit.training.train import build_seeded, course
+from searchkit.training.turns import Course, finish
 from searchkit.types import Codes, Floats
 
 Way = Callable[[Codes], Floats]  # networks (n, d) -> accuracies (n,)

@@ -15,8 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from searchkit.costs.gpu_clock import on_events, timed
-from searchkit.costs.gpu_timing import Precision, Runs, measured_on_card
+from searchkit.costs.gpu_timing import Precision, Runs, measured_on_card, on_events, timed
 from searchkit.errors import DeviceError
 from searchkit.types import Floats
 

@@ -13,7 +13,7 @@ that the two saw: one is mostly dispatch, which suffers most, and one mostly ari
 is the best that this process has seen.
 
 **CUDA: a CUDA graph** of the forward pass, replayed in blocks between two events after a warm-up, one network at a time
-on the card (:mod:`searchkit.costs.gpu_timing`, :mod:`searchkit.costs.gpu_clock`); eager torch where a graph cannot be
+on the card (:mod:`searchkit.costs.gpu_timing`, :mod:`searchkit.costs.gpu_timing`); eager torch where a graph cannot be
 captured.
 """
 
@@ -35,8 +35,7 @@ import onnxruntime
 import torch
 from torch import nn
 
-from searchkit.costs.gpu_clock import on_events, timed
-from searchkit.costs.gpu_timing import Precision, Runs, measured_on_card
+from searchkit.costs.gpu_timing import Precision, Runs, measured_on_card, on_events, timed
 from searchkit.errors import DeviceError, UnknownNameError
 from searchkit.runtime.devices import resolve_device
 from searchkit.runtime.processor import cpu_name

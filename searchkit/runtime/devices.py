@@ -160,17 +160,6 @@ def device_errors(device: torch.device) -> Iterator[None]:
         raise
 
 
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """One torch thread inside, the former number after: beside a busy neighbour two ran 5 to 14 times slower."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
 def _says(error: BaseException, phrases: tuple[str, ...]) -> bool:
     link: BaseException | None = error
     seen: set[int] = set()

@@ -10,6 +10,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """One torch thread inside, the former number after: beside a busy neighbour two ran 5 to 14 times slower."""
+    import torch  # only here: most searches of a function do without
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 _known: tuple[int, Any] = (0, None)  # modules loaded when the libraries were looked for, and what was found
 
 

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from searchkit.errors import CandidateError, DeviceGoneError, first_line_said, is_out_of_memory
-from searchkit.runtime.devices import device_errors, one_thread
+from searchkit.runtime.devices import device_errors
 from searchkit.runtime.gpu_lock import give_way, key_of
 from searchkit.runtime.precision import exact_float32
+from searchkit.runtime.threads import one_thread
 from searchkit.scoring.passes.inputs import ProxyInputs
 from searchkit.scoring.passes.passes import Built, build, run
 from searchkit.scoring.protocols import NetworkProxy, Pass

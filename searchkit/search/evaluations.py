@@ -18,10 +18,10 @@ from searchkit.costs.metrics import Metric
 from searchkit.errors import CandidateError
 from searchkit.scoring.scorer import Scorer
 from searchkit.space import NetworkSpace
-from searchkit.training.courses import Course, finish
 from searchkit.training.evaluation import Evaluation
 from searchkit.training.evaluator import Training, metric_value
 from searchkit.training.train import build_seeded
+from searchkit.training.turns import Course, finish
 from searchkit.types import Codes, Floats
 
 

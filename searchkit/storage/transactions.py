@@ -19,7 +19,7 @@ from optuna.storages import RDBStorage
 from sqlalchemy import Connection, text
 from sqlalchemy.orm import Session
 
-from searchkit.storage.holders import in_use, this_process
+from searchkit.storage.locks import in_use, this_process
 from searchkit.storage.optuna_compat import on_session
 
 PATIENCE = 2.0  # seconds for a server to notice that the search that held the study was killed

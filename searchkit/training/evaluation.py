@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
-from searchkit.training.courses import Course
+from searchkit.training.turns import Course
 from searchkit.types import Codes
 
 Evaluate = Callable[..., Mapping[str, Any]]  # of a candidate and a seed, and of a rung where there is one

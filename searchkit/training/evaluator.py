@@ -20,12 +20,12 @@ from searchkit.data.loader import put_on_device
 from searchkit.data.splits import Split, split_rows
 from searchkit.errors import CandidateError, SpaceError
 from searchkit.space import NetworkSpace
-from searchkit.training.courses import Course, finish
 from searchkit.training.evaluation import Evaluation
 from searchkit.training.fidelity import Rung
 from searchkit.training.memory_estimate import candidate_training_bytes
 from searchkit.training.recipe import Recipe
 from searchkit.training.train import build_seeded, course
+from searchkit.training.turns import Course, finish
 from searchkit.training.weights import save_weights, weights_path
 from searchkit.types import Codes
 

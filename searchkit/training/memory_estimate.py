@@ -10,7 +10,7 @@ though a card may have a kernel that holds less.
 
 **Not in it:** the data, which all trainings on a device share (:func:`data_bytes`); what the allocator rounds up and
 keeps in reserve; scratch memory inside kernels, of cuDNN and cuBLAS; recorded steps themselves; the CUDA context. A
-:class:`searchkit.execution.room.Room` learns their share.
+:class:`searchkit.execution.interleaved.Room` learns their share.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from searchkit.data.data import Data
 from searchkit.data.loader import Normaliser, TableBatches, TrainBatches, in_order, train_batches
 from searchkit.data.splits import Split
 from searchkit.space import NetworkSpace
-from searchkit.training.losses import loss_of
+from searchkit.training.optimisation import loss_of
 from searchkit.training.recipe import Recipe
 from searchkit.training.scores import score_batch
 

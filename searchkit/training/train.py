@@ -18,13 +18,13 @@ from searchkit.data.data import Data
 from searchkit.data.splits import Split
 from searchkit.errors import CandidateError, DataError, OutOfMemoryError, TimeLimitError, is_out_of_memory
 from searchkit.runtime.cuda_graphs import Capture, captured
-from searchkit.runtime.devices import device_errors, memory_format, one_thread, resolve_device
+from searchkit.runtime.devices import device_errors, memory_format, resolve_device
+from searchkit.runtime.threads import one_thread
 from searchkit.space import NetworkSpace
-from searchkit.training.courses import Course, finish
 from searchkit.training.optimisation import Steps, one_cycle
 from searchkit.training.recipe import Recipe
 from searchkit.training.scores import Answers, answers, scores, scores_of
-from searchkit.training.turns import Turns
+from searchkit.training.turns import Course, Turns, finish
 
 __all__ = ["Recipe", "Trained", "build_seeded", "course", "one_cycle", "resolve_device", "score", "train"]
 

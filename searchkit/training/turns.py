@@ -5,15 +5,51 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 import torch
 
-from searchkit.runtime.devices import device_errors, one_thread
+from searchkit.runtime.devices import device_errors
 from searchkit.runtime.gpu_lock import give_way, key_of
-from searchkit.training.courses import Waiting
+from searchkit.runtime.threads import one_thread
+
+T = TypeVar("T")
+
+
+class Waiting(Protocol):
+    """Work that a device has not done yet; a CUDA event is one."""
+
+    def query(self) -> bool:
+        """Whether it is done."""
+        ...
+
+    def synchronize(self) -> object:
+        """Wait until it is."""
+        ...
+
+
+Course = Generator[Waiting | None, None, T]
+
+
+def finish(course: Course[T]) -> T:
+    """Take all turns of a course, one after the other; what it comes to."""
+    while True:
+        try:
+            waiting = next(course)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+        if waiting is not None:
+            try:
+                waiting.synchronize()
+            except BaseException:
+                with contextlib.suppress(Exception):  # which may need the device that has just failed
+                    course.close()
+                raise
+
 
 STEPS = 8  # of a training that a turn on a card queues at first
 MOST = 64  # that it may come to

@@ -22,9 +22,8 @@ import searchkit
 from searchkit import Choice, Space
 from searchkit.costs import counts as costs
 from searchkit.costs.energy import counter, energy, repeated
-from searchkit.costs.gpu_clock import ENOUGH, timed
 from searchkit.costs.gpu_memory import card_memory, held_at_peak
-from searchkit.costs.gpu_timing import in_turn
+from searchkit.costs.gpu_timing import ENOUGH, in_turn, timed
 from searchkit.costs.latency import latency
 from searchkit.costs.measure import measured_on
 from searchkit.errors import CandidateError, DeviceError, DeviceGoneError, SearchFailedError, SearchkitError

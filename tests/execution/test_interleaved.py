@@ -18,16 +18,15 @@ import searchkit
 from searchkit.data.loading import load_data
 from searchkit.errors import CandidateError, DeviceGoneError, OutOfMemoryError, SearchkitError
 from searchkit.execution.executors import open_executor
-from searchkit.execution.interleaved import Interleaved, Place
+from searchkit.execution.interleaved import CAUTION, KNOWN, LATELY, MARGIN, Interleaved, Place, Room
 from searchkit.execution.outcome import Job, Outcome
-from searchkit.execution.room import CAUTION, KNOWN, LATELY, MARGIN, Room
 from searchkit.runtime.devices import device_errors
 from searchkit.space import Choice, NetworkSpace, Space
-from searchkit.training.courses import Course, Waiting
 from searchkit.training.evaluation import Evaluation
 from searchkit.training.evaluator import Training
 from searchkit.training.recipe import Recipe
 from searchkit.training.train import build_seeded, course, train
+from searchkit.training.turns import Course, Waiting
 
 RECIPE = Recipe(epochs=2, batch_size=16)
 

@@ -18,7 +18,7 @@ from searchkit.errors import CandidateError
 from searchkit.proxies.eproxy import DEFAULT, Branch, EproxySetting
 from searchkit.proxies.eproxy_pass import regression_errors
 from searchkit.runtime.cuda_graphs import Capture, Work
-from searchkit.runtime.devices import one_thread
+from searchkit.runtime.threads import one_thread
 from searchkit.scoring.passes.inputs import ProxyInputs
 from searchkit.scoring.passes.passes import Built, build
 from searchkit.space import NetworkSpace

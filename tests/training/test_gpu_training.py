@@ -18,9 +18,9 @@ from searchkit.data.loading import load_data
 from searchkit.plugins import load_space
 from searchkit.runtime.cuda_graphs import captured
 from searchkit.space import Choice, NetworkSpace
-from searchkit.training.courses import finish
 from searchkit.training.recipe import Recipe
 from searchkit.training.train import build_seeded, course, train
+from searchkit.training.turns import finish
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA device")]
 

@@ -25,8 +25,8 @@ from searchkit.spaces.macro import macro
 from searchkit.spaces.mobilenet import mobilenet
 from searchkit.spaces.nas_bench_201 import nas_bench_201
 from searchkit.spaces.tabular import tabular
-from searchkit.training.losses import loss_of
 from searchkit.training.memory_estimate import candidate_training_bytes, data_bytes, training_bytes
+from searchkit.training.optimisation import loss_of
 from searchkit.training.recipe import Recipe
 from searchkit.training.train import train
 

@@ -20,9 +20,9 @@ from searchkit.data.data import Data
 from searchkit.data.loading import assemble, load_data
 from searchkit.errors import OutOfMemoryError
 from searchkit.plugins import load_space
-from searchkit.training.courses import finish
 from searchkit.training.recipe import Recipe
 from searchkit.training.train import Trained, build_seeded, course, train
+from searchkit.training.turns import finish
 
 RECIPE = Recipe(epochs=3, batch_size=16)
 

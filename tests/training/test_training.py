@@ -18,7 +18,8 @@ from searchkit.data.data import Augment, Data
 from searchkit.data.loader import Normaliser, TrainBatches
 from searchkit.data.loading import load_data
 from searchkit.errors import CandidateError, DataError, DeviceError, TimeLimitError
-from searchkit.runtime.devices import one_thread, resolve_device
+from searchkit.runtime.devices import resolve_device
+from searchkit.runtime.threads import one_thread
 from searchkit.space import Choice, NetworkSpace
 from searchkit.training.recipe import RecipeError
 from searchkit.training.train import Recipe, build_seeded, one_cycle, score, train

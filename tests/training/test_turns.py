@@ -12,9 +12,8 @@ import torch
 from searchkit.errors import DeviceGoneError
 from searchkit.execution.interleaved import Interleaved, Place
 from searchkit.execution.outcome import Job, attempt
-from searchkit.training.courses import Course, finish
 from searchkit.training.evaluation import Evaluation
-from searchkit.training.turns import MOST, STEPS, Mark, Turns
+from searchkit.training.turns import MOST, STEPS, Course, Mark, Turns, finish
 
 CARD = torch.device("cuda", 0)
 

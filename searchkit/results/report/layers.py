@@ -31,7 +31,7 @@ def layers(space: NetworkSpace, trial: Trial) -> list[Layer]:
     """The layers of a candidate, in the order in which they run on one image of zeros; whatever its build raises."""
     import torch
 
-    from searchkit.runtime.devices import one_thread
+    from searchkit.runtime.threads import one_thread
 
     with torch.random.fork_rng(devices=[]), one_thread(), torch.no_grad():
         network = space.build(trial.code).eval()

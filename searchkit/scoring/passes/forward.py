@@ -21,7 +21,7 @@ from searchkit.scoring.passes.activation_signs import Signs
 from searchkit.scoring.passes.feature_maps import Maps, recording
 from searchkit.scoring.passes.inputs import ProxyInputs
 from searchkit.scoring.passes.passes import Built
-from searchkit.training.losses import squared_error
+from searchkit.training.optimisation import squared_error
 
 Reads = Literal["agreement", "stages", "blocks", "input_gradient", "pullbacks", "weight_gradients"]
 _BACKWARD = {"input_gradient", "pullbacks", "weight_gradients"}

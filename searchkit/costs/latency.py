@@ -24,8 +24,7 @@ import functools
 import io
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
@@ -39,6 +38,7 @@ from searchkit.costs.gpu_timing import Precision, Runs, measured_on_card, on_eve
 from searchkit.errors import DeviceError, UnknownNameError
 from searchkit.runtime.devices import resolve_device
 from searchkit.runtime.processor import cpu_name
+from searchkit.runtime.threads import one_thread
 from searchkit.types import Floats
 
 Run = Callable[[], object]
@@ -137,7 +137,7 @@ def latency(
         return _on_cuda(network, input_shape, resolve_device(device), batch, method, precision, seconds)
     x = np.random.default_rng(0).standard_normal((batch, *input_shape), dtype=np.float32)
     subject = copy.deepcopy(network).to("cpu", torch.float32).eval()
-    with _one_thread(), torch.inference_mode():
+    with one_thread(), torch.inference_mode():
         run, ran_by = _runner(subject, x, method)
         return _on_cpu(run, ran_by, batch, seconds)
 
@@ -240,17 +240,6 @@ def _block(run: Run, seconds: float) -> list[float]:
         run()
         times.append((time.perf_counter_ns() - start) * 1e-6)
     return times
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """One torch thread, and as many as before after."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _on_cuda(

@@ -19,7 +19,7 @@ from typing import Any
 from optuna.storages.journal import BaseJournalBackend, JournalFileOpenLock
 
 from searchkit.errors import StorageError
-from searchkit.storage.locks import is_gone, this_process
+from searchkit.storage.owners import is_gone, this_process
 
 # That a candidate was asked for has to outlive the process, not the power: asked again, it comes out the same. The
 # fsync of its outcome takes it to the disk too; one of its own would double what a quick evaluation pays for.

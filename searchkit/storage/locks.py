@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import re
-import socket
 import threading
 import weakref
 from collections.abc import Callable
@@ -21,6 +18,7 @@ from searchkit.errors import SearchkitError, StorageError
 from searchkit.storage.database import is_url, shown, sqlite_path
 from searchkit.storage.journal import check_journal, drop_stale_lock
 from searchkit.storage.optuna_compat import database_behind, file_behind
+from searchkit.storage.owners import in_use, this_process
 from searchkit.storage.paths import (
     cannot_open,
     check_name,
@@ -30,39 +28,6 @@ from searchkit.storage.paths import (
     open_storage,
 )
 from searchkit.storage.transactions import DatabaseWriter
-
-
-def this_process() -> str:
-    """The signature of this process."""
-    return f"process {os.getpid()} on {socket.gethostname()}"
-
-
-def is_gone(signature: str) -> bool:
-    """Whether a signature is of a process of this machine that has ended; False where nobody can say."""
-    found = re.fullmatch(r"process (\d+) on (.*)", signature, re.DOTALL)
-    if found is None or found[2] != socket.gethostname() or os.name != "posix":
-        return False
-    try:
-        os.kill(int(found[1]), 0)  # asks whether it is there
-    except ProcessLookupError:
-        return True
-    except OSError:
-        pass
-    return False
-
-
-def in_use(name: str, where: str, holder: str | None) -> StorageError:
-    """The sentence for a study that another search writes.
-
-    Args:
-        name: of the study.
-        where: the file or database that has it.
-        holder: who has it open, where that is known.
-    """
-    by = f" ({holder})" if holder else ""
-    return StorageError(
-        f"study '{name}' in {where} is being written by another search{by}; wait for it, or give another name"
-    )
 
 
 @dataclass(frozen=True)

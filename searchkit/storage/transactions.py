@@ -19,8 +19,8 @@ from optuna.storages import RDBStorage
 from sqlalchemy import Connection, text
 from sqlalchemy.orm import Session
 
-from searchkit.storage.locks import in_use, this_process
 from searchkit.storage.optuna_compat import on_session
+from searchkit.storage.owners import in_use, this_process
 
 PATIENCE = 2.0  # seconds for a server to notice that the search that held the study was killed
 

@@ -12,6 +12,7 @@ import inspect
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
@@ -23,6 +24,7 @@ import pytest
 import torch
 from optuna.storages import InMemoryStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
+from packaging.specifiers import SpecifierSet
 
 from searchkit.execution.executor_compat import n_workers
 from searchkit.runtime import torch_compat
@@ -183,6 +185,41 @@ def test_a_file_says_on_which_version_it_was_checked(package: str, file: str) ->
     (pinned,) = re.findall(rf"^{package}==(\S+)$", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
     said = re.findall(rf"{package} (\d[\d.]*\d)", ast.get_docstring(ast.parse((ROOT / file).read_text())) or "", re.I)
     assert said == [pinned], f"constraints.txt pins {package} {pinned}: check the names, and say so in {file}"
+
+
+def declared() -> dict[str, str]:
+    """The bounds of every dependency, extras too, by its name; those of tools for tests where they have any."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    lines = [*project["dependencies"], *(line for extra in project["optional-dependencies"].values() for line in extra)]
+    split = [re.fullmatch(r"([\w-]+)(?:\[[^\]]*\])?(.*)", line) for line in lines]
+    return {found[1]: found[2] for found in split if found and not found[1].startswith("searchkit")}
+
+
+def test_every_dependency_ends_before_versions_nobody_has_seen() -> None:
+    open_ended = {name for name, bounds in declared().items() if "<" not in bounds}
+    assert open_ended <= {"pandas-stubs", "setuptools", "types-tqdm"}, "give it an upper bound in pyproject.toml"
+
+
+def test_what_is_tested_is_what_is_allowed() -> None:
+    pins = dict(re.findall(r"^([\w.-]+)==(\S+)$", (ROOT / "constraints.txt").read_text(), re.MULTILINE))
+    for name, bounds in declared().items():
+        if name in pins:
+            assert pins[name] in SpecifierSet(bounds), (
+                f"constraints.txt pins {name} {pins[name]}, which is not {bounds}"
+            )
+
+
+def test_what_is_imported_is_declared() -> None:
+    packages = importlib.metadata.packages_distributions()
+    names = {name.lower() for name in declared()} | {"nvidia-ml-py"}
+    for path in (path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            module = node.module if isinstance(node, ast.ImportFrom) else None
+            modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [module or "sys"]
+            for top in {module.split(".")[0] for module in modules} - {*sys.stdlib_module_names, "searchkit"}:
+                assert {name.lower() for name in packages.get(top, [])} & names or top == "pynvml", (
+                    f"{path.relative_to(ROOT)} imports {top}, which pyproject.toml does not have"
+                )
 
 
 def private_names(path: Path) -> Iterator[str]:

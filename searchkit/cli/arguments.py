@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from searchkit import plugins
 from searchkit.version import __version__
-
-if TYPE_CHECKING:
-    pass
-
 
 _EPILOG = """\
 exit codes: 0 done, 1 the search or an export failed, 2 bad input, 130 interrupted (what was found is kept)

@@ -1,4 +1,4 @@
-"""What each command does."""
+"""The commands, from parsed arguments to an exit code."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from searchkit import plugins
+from searchkit.cli.arguments import parser
 from searchkit.cli.values import listed, read_candidate, read_constraints, read_executor, read_space
 from searchkit.errors import ExportError, SearchFailedError, SearchkitError
 
 if TYPE_CHECKING:
     from searchkit.results.result import Result
-from searchkit.cli.arguments import parser
 
 OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return BAD_INPUT
     except KeyboardInterrupt:
         return _interrupted(given)
-    except BrokenPipeError:  # the reader, `head` say, has seen enough
+    except BrokenPipeError:  # a reader such as `head` has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
     return code
@@ -208,7 +208,7 @@ def _list(given: argparse.Namespace) -> int:
 
 
 def _report(result: Result, given: argparse.Namespace) -> int:
-    """Print what was found, then draw it: a picture that fails costs nothing else."""
+    """Print the result, then draw it: if the picture fails, the rest is already printed."""
     from searchkit.results.diagnosis import why_nothing
 
     found = len(result.front) > 0
@@ -244,7 +244,7 @@ def _check_storage(storage: str | None) -> None:
 
 
 def _check_plot(given: argparse.Namespace) -> None:
-    """Before the search: a picture that cannot be written is not found out after hours."""
+    """Check before the search that the picture can be written, not after hours."""
     if given.plot is not None:
         from searchkit.results.plots import check_target
 
@@ -252,7 +252,7 @@ def _check_plot(given: argparse.Namespace) -> None:
 
 
 def _print_signals(result: Result) -> None:
-    """What the proxies were worth, and what the best they found came to."""
+    """Print how well the proxies predicted, and the candidates verified by training."""
     if len(result.signals):
         print("what each proxy was worth (rank correlation with what was observed, its 95 % interval, its weight):")
         print(result.signals.to_string(index=False, float_format="{:.2f}".format, na_rep="-"), end="\n\n")
@@ -261,15 +261,15 @@ def _print_signals(result: Result) -> None:
 
 
 def _print_json(value: Any) -> None:
-    """JSON on standard output; NaN, which JSON lacks, as null."""
-    print(json.dumps(_plain(value), indent=2))
+    """JSON on standard output; NaN becomes null."""
+    print(json.dumps(_json_value(value), indent=2))
 
 
-def _plain(value: Any) -> Any:
+def _json_value(value: Any) -> Any:
     if isinstance(value, dict):
-        return {str(key): _plain(entry) for key, entry in value.items()}
+        return {str(key): _json_value(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(entry) for entry in value]
+        return [_json_value(entry) for entry in value]
     if hasattr(value, "item"):
         value = value.item()
     return None if isinstance(value, float) and value != value else value

@@ -1,7 +1,7 @@
-"""Several proxies -> one judgement: ranks within a fixed sample, votes, and trust that is earned.
+"""One aggregate of several proxies: ranks within a fixed sample, weighted by label-free votes, then by observations.
 
-Ranks are quantiles within a fixed reference sample, since ranks within the population would change as it does. The
-judgement is log-rank aggregation, the sum of the logarithms of the quantiles: one bad rank outweighs one good one.
+Ranks are quantiles within a fixed reference sample, since ranks within the population would change with it. The
+aggregate is the weighted sum of the logarithms of the quantiles, in which one bad rank outweighs one good one.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from scipy.stats import norm, rankdata
 from searchkit.problem.ranks import rank_correlation
 from searchkit.types import Floats
 
-PRIOR_RHO = 0.5  # what a proxy is taken to be worth before anything is observed
-PRIOR_WEIGHT = 4.0  # and for how many observations that belief stands
+PRIOR_RHO = 0.5  # assumed rank correlation of a proxy before anything is observed
+PRIOR_WEIGHT = 4.0  # number of observations that this prior counts as
 CONFIDENCE = 0.95
-ALIKE = 0.99  # rank correlation from which two signals are one
+ALIKE = 0.99  # rank correlation above which two signals share one vote
 
 # Label-free votes, in halves and quarters, chosen on NAS-Bench-201 and NAS-Bench-Macro together (docs/benchmarks.md):
-# size, the diversity of the responses, and three properties of the layers. The reserves say much the same again, and
-# adding them to these makes the aggregate worse: they vote where none of these is asked for, and are features always.
+# size, the diversity of the responses, and three properties of the layers. The reserves are highly
+# correlated with these and make the aggregate worse: they count only where none of these is used, and as features.
 CORE = {
     "macs": 1.0,
     "az_complexity": 1.0,
@@ -46,7 +46,7 @@ class Reference:
     scores: Floats
 
     def quantiles(self, scores: Floats) -> Floats:
-        """``(n, p)`` in (0, 1), higher is better; interpolated, and drawn out beyond the best and the worst."""
+        """``(n, p)`` in (0, 1), higher is better; interpolated, and extrapolated beyond the best and the worst."""
         columns = [self._column(self.scores[:, j], scores[:, j]) for j in range(scores.shape[1])]
         return np.column_stack(columns) if columns else np.empty((len(scores), 0))
 
@@ -60,7 +60,7 @@ class Reference:
         n_lost = int((~finite).sum())
         places = (n_lost + np.cumsum(counts) - 0.5 * counts) / r
         quantiles = np.interp(new, values, places)
-        # beyond the sample: on towards 0 and 1, by the distance in units of the spread
+        # beyond the sample: towards 0 and 1 with the distance in units of the spread
         spread = float(np.subtract(*np.percentile(values, [90, 10]))) or float(np.ptp(values))
         above, below = np.maximum(new - values[-1], 0), np.maximum(values[0] - new, 0)
         quantiles = 1 - (1 - quantiles) / (1 + above / spread)
@@ -73,8 +73,8 @@ class Reference:
 def shared_votes(names: Sequence[str], quantiles: Floats) -> Floats:
     """``(p,)`` label-free weights summing to 1, from :data:`CORE`.
 
-    Signals that rank the reference all but alike share the vote of the strongest; constant ones have none. A signal of
-    a name that is not known here, a user's own, has a full vote.
+    Signals with nearly the same ranks share the vote of the strongest; constant ones have none. A signal with a name
+    that is not listed there, such as a user's own, has a full vote.
 
     Args:
         names: of the signals.
@@ -98,19 +98,19 @@ def shared_votes(names: Sequence[str], quantiles: Floats) -> Floats:
 
 def log_rank(quantiles: Floats, weights: Floats) -> Floats:
     """``(n,)`` weighted sum of log quantiles; higher is better."""
-    judged: Floats = np.log(quantiles) @ weights
-    return judged
+    total: Floats = np.log(quantiles) @ weights
+    return total
 
 
 @dataclass(frozen=True)
 class Trust:
-    """What one proxy was worth so far.
+    """How well one proxy predicted so far.
 
     Attributes:
-        rho: rank correlation with what was observed, higher is better; NaN with fewer than three observations.
+        rho: rank correlation with the observed values, higher is better; NaN with fewer than three observations.
         low, high: its 95 % interval.
-        belief: the correlation it is taken to have, prior and observations together.
-        weight: its share in the judgement.
+        belief: the estimated correlation from prior and observations together.
+        weight: its share in the aggregate.
     """
 
     rho: float
@@ -121,11 +121,11 @@ class Trust:
 
 
 def trusts(quantiles: Floats, observed: Floats, votes: Floats) -> list[Trust]:
-    """One per proxy, from the quantiles ``(n, p)`` of n observed candidates and how good they were ``(n,)``.
+    """One per proxy, from quantiles ``(n, p)`` and values ``(n,)`` of n observed candidates, higher is better.
 
     Belief is the mean of Fisher's z of the prior and of the observations, weighted by their numbers (Fieller's variance
-    for Spearman's rho, 1.06 / (n - 3)). The weight falls with the square of belief and is zero below zero: a proxy with
-    a vanished or flipped sign has lost it within 20 observations.
+    for Spearman's rho, 1.06 / (n - 3)). The weight is proportional to the vote times the square of belief, and zero
+    for negative belief: a proxy of correlation 0 or below loses its weight within 20 observations.
     """
     n, p = quantiles.shape
     found = []

@@ -1,4 +1,4 @@
-"""Proxies that learn from what a search evaluates, and what they say of what they have already seen."""
+"""Proxies that learn from what a search evaluates, and their leave-one-out scores."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from searchkit.types import Codes, Floats
 
 
 class Taught:
-    """The learning proxies of a search, fitted to what was observed.
+    """The learning proxies of a search, fitted to its observations.
 
     Args:
         learners: column of the scores -> proxy.
-        codes, values: ``(n, d)`` and ``(n,)`` what was observed, higher is better.
+        codes, values: ``(n, d)`` and ``(n,)`` the observed candidates and values, higher is better.
     """
 
     def __init__(self, learners: Mapping[int, Learner], codes: Codes, values: Floats) -> None:
@@ -24,8 +24,8 @@ class Taught:
     def complete(self, codes: Codes, scores: Floats) -> Floats:
         """Scores ``(n, p)`` with the columns of the learning proxies filled in.
 
-        A candidate that a proxy has learned from gets what the proxy says without it: what it says with it would be no
-        news, and the trust that it earned by it none.
+        A candidate that a proxy was fitted to gets its leave-one-out score: its fitted score would contain the observed
+        value, and overstate how well the proxy predicts.
         """
         completed = scores.copy()
         for column, proxy in self._fitted.items():

@@ -1,15 +1,12 @@
-"""Screening: more is proposed than is evaluated, and the proxy layer picks.
+"""Screening: more candidates are proposed than evaluated, and the proxy layer picks.
 
-The pool of a batch has three sources: what the strategy proposes; a fixed stream of random candidates, of which those
-seen in earlier batches stay (their scores are cached and cost nothing again); and the neighbours of what looks best.
+The pool of a batch has three sources: the strategy's proposals; a fixed stream of random candidates, which grows with
+every batch (earlier ones have cached scores); and the neighbours of the best of both.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,69 +14,32 @@ from searchkit.problem.observations import Observations
 from searchkit.problem.pareto import non_dominated
 from searchkit.problem.problem import Problem
 from searchkit.problem.proposals import distinct, first_allowed
+from searchkit.proxy_layer.score_cache import ScoreCache
 from searchkit.proxy_layer.signals import Signals
 from searchkit.space import keys
 from searchkit.surrogates.hypervolume_improvement import expected_improvement
 from searchkit.types import Codes, Floats
 
-if TYPE_CHECKING:
-    from searchkit.scoring.scorer import Scorer
-    from searchkit.storage.record import Record
-
-NOTE_SIZE = 50  # scores in one note of the record
-KNOWN = 20  # observations from which a strategy's own model has its turns
-SURE = 1e-6  # deviation of what is known exactly, of a unit range
-
-
-class Kept:
-    """Scores that outlive the process: read from a study's record, and written to it as they are made.
-
-    Args:
-        settings: what the scores depend on beside the candidate; those of other settings are not read.
-    """
-
-    def __init__(self, record: Record, scorer: Scorer, settings: str) -> None:
-        self._record, self._settings = record, settings
-        self._new: list[list[Any]] = []
-        self._n_notes = 0
-        space = scorer.space
-        for note in record.noted("scores:"):
-            self._n_notes += 1
-            if note["settings"] == settings:
-                for code, scores in note["scores"]:
-                    known = {name: math.nan if value is None else value for name, value in scores.items()}
-                    scorer.cache.setdefault(keys(space.check(code))[0], {}).update(known)
-        scorer.on_scored = self._keep
-
-    def _keep(self, code: Codes, scores: Mapping[str, float]) -> None:
-        named = {name: value if math.isfinite(value) else None for name, value in scores.items()}
-        self._new.append([code.tolist(), named])
-        if len(self._new) >= NOTE_SIZE:
-            self.write()
-
-    def write(self) -> None:
-        """Put what is new on record."""
-        if self._new:
-            self._record.note(f"scores:{self._n_notes}", {"settings": self._settings, "scores": self._new})
-            self._new, self._n_notes = [], self._n_notes + 1
+KNOWN = 20  # observations from which a strategy with a model takes turns
+SURE = 1e-6  # standard deviation of exact values, relative to the range
 
 
 @dataclass
 class Screen:
-    """Picks what is evaluated; a function of what was told, of the proposals and of ``rng``, like a strategy's ask.
+    """Picks the candidates to evaluate: a function of what was told, the proposals and ``rng``, like a strategy's ask.
 
     Attributes:
         factor: candidates that are scored for each one that is evaluated.
-        seed: of the stream.
-        turns: from :data:`KNOWN` observations on, every other batch is what the strategy proposes first: for one with
-            a model of its own, which may know better by then.
+        seed: of the stream of random candidates.
+        turns: from :data:`KNOWN` observations on, every other batch is what the strategy proposes first; for strategies
+            with a model of their own, which may predict better by then.
     """
 
     problem: Problem
     signals: Signals
     factor: int
     seed: int
-    kept: Kept | None = None
+    kept: ScoreCache | None = None
     turns: bool = False
     _told: list[Observations] = field(default_factory=list)
 
@@ -89,14 +49,14 @@ class Screen:
         self.signals.observe(told)
 
     def proposals(self, n: int) -> int:
-        """How many proposals a strategy is asked for, where n are evaluated: some may think long about each."""
+        """How many proposals to ask a strategy for where n are evaluated; bounded, since proposals may take time."""
         return n + min(max(self.factor * n // 2, n), 8)
 
     def pick(self, proposed: Codes, n: int, seen: set[bytes], rng: np.random.Generator, pending: Codes) -> Codes:
-        """``(m, d)`` the n best of the pool, m < n only where no more are left.
+        """``(m, d)`` the n best of the pool; m < n only where the pool has fewer.
 
         Args:
-            pending: ``(p, d)`` candidates whose outcome is not known yet; they are taken to turn out as predicted.
+            pending: ``(p, d)`` candidates without an outcome yet, assumed to have their predicted losses.
         """
         if self.turns and len(self._told) % 2 and sum(map(len, self._told)) >= KNOWN:
             return first_allowed(self.problem, distinct(self.problem, proposed, seen), n)
@@ -114,14 +74,14 @@ class Screen:
         return picked
 
     def choose(self, pool: Codes, n: int, pending: Codes) -> list[int]:
-        """Rows of the pool, best first: greatest expected hypervolume improvement, one after another.
+        """Rows of the pool, chosen one by one by the greatest expected hypervolume improvement.
 
-        With one objective that is the expected improvement. A candidate that was chosen is taken to turn out as
-        predicted when the next one is chosen.
+        With one objective that is the expected improvement. Each chosen candidate is assumed to have its predicted
+        losses when the next one is chosen.
         """
         mean, std = self.signals.latent(pool)
         chance = np.exp(self.signals.log_chance(pool))
-        front = self._front()
+        front = self._observed_front()
         if len(pending):
             front = np.concatenate([front, self.signals.latent(pending)[0]])
         both = np.concatenate([mean, front])
@@ -134,7 +94,7 @@ class Screen:
             gain = expected_improvement(mean, np.maximum(std, SURE), front, reference) * chance
             gain[chosen] = -np.inf
             best = int(np.argmax(gain))
-            if gain[best] <= 0:  # nothing is expected to improve: the best in itself
+            if gain[best] <= 0:  # no expected improvement: the best prediction
                 rest = chance / (1 + np.maximum(mean, 0).sum(axis=1))
                 rest[chosen] = -np.inf
                 best = int(np.argmax(rest))
@@ -143,13 +103,13 @@ class Screen:
         return chosen
 
     def _stream(self, share: int) -> Codes:
-        """The first candidates of the fixed stream: as many more with every batch."""
+        """The first candidates of the fixed stream, ``share`` more with every batch."""
         rng = np.random.default_rng([self.seed, 7])
         parts = [self.problem.sample(share, rng) for _ in range(len(self._told) + 1)]
         return np.concatenate(parts)
 
-    def _front(self) -> Floats:
-        """``(f, k)`` the non-dominated losses that were observed, in the coordinates of the predictions."""
+    def _observed_front(self) -> Floats:
+        """``(f, k)`` the observed non-dominated losses, in the coordinates of the predictions."""
         k = self.problem.n_objectives
         if not self._told:
             return np.empty((0, k))

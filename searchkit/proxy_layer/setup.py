@@ -11,7 +11,8 @@ from searchkit import plugins
 from searchkit.errors import SearchkitError
 from searchkit.execution.executors import n_processes
 from searchkit.problem.problem import Problem, Strategy
-from searchkit.proxy_layer.screening import Kept, Screen
+from searchkit.proxy_layer.score_cache import ScoreCache
+from searchkit.proxy_layer.screening import Screen
 from searchkit.proxy_layer.signals import Known, Signals
 from searchkit.runtime.fingerprint import fingerprint
 from searchkit.search.task import Task
@@ -116,7 +117,7 @@ def open_screen(asked: Asked, problem: Problem, scorer: Scorer, record: Record, 
     """
     task = asked.task
     images = getattr(task.images, "fingerprint", None)
-    kept = Kept(record, scorer, fingerprint(list(asked.proxies), images, task.space.describe(), asked.seed))
+    kept = ScoreCache(record, scorer, fingerprint(list(asked.proxies), images, task.space.describe(), asked.seed))
     signals = Signals(
         task.space, scorer.names, scorer, task.goals, known=task.counted, baselines=_counts(task.space),
         seed=asked.seed, learners=scorer.learners,

@@ -1,9 +1,9 @@
-"""The proxy layer: several proxies -> a prediction of every objective with its uncertainty, and what each was worth.
+"""Predictions of every objective, with uncertainty, from several proxies; and how well each proxy predicts.
 
-Before anything is observed the judgement is label-free (:mod:`searchkit.proxy_layer.aggregation`). From then on it is
-the known mean of a Gaussian process (:mod:`searchkit.surrogates.gaussian_process`) over two groups of features: the
-signals' quantiles, and the structure of the candidate (its choices and what they add up to). Each proxy's weight
-follows what it was worth.
+Before anything is observed the proxies' ranks are aggregated without labels (:mod:`searchkit.proxy_layer.aggregation`).
+From then on the aggregate is the prior mean of a Gaussian process (:mod:`searchkit.surrogates.gaussian_process`) over
+two groups of features: the signals' quantiles, and the structure of the candidate (its choices and option counts). The
+weights in the aggregate follow the proxies' correlation with what was observed.
 """
 
 from __future__ import annotations
@@ -33,32 +33,33 @@ if TYPE_CHECKING:
     import pandas as pd
 
 N_REFERENCE = 100
-FIRST_FIT = 5  # observations before the process is fitted; until then the label-free judgement stands
+FIRST_FIT = 5  # observations from which the process is fitted; before, the label-free aggregate is used
 
 Score = Callable[[Codes], Floats]
 Known = Callable[[Codes], Mapping[str, Floats]]
 
 
 class Signals:
-    """Learns from what is told, as a strategy does; see the module.
+    """Predicts losses from the signals of proxies, and learns from observations; see the module.
 
     Args:
         space: of the candidates.
         names: of the proxies' signals, p of them.
         score: ``codes (n, d) -> (n, p)``, higher is better, NaN where a proxy cannot.
-        goals: what is predicted.
+        goals: the objectives to predict.
         known: ``codes -> {objective: (n,)}``, raw values of the objectives that need no evaluation; they are exact.
-        structure: ``codes -> (n, q)`` features beside the signals; :func:`searchkit.surrogates.features.structure`
+        structure: ``codes -> (n, q)`` features besides the signals; :func:`searchkit.surrogates.features.structure`
             where not given.
-        baselines: ``codes -> {name: (n,)}``, free counts (params, macs) that stand beside the proxies in :attr:`trust`.
+        baselines: ``codes -> {name: (n,)}``, free counts (params, macs) that are compared with the proxies in
+            :attr:`trust`.
         reference: ``(r, d)`` the sample within which scores are ranked, scored when the first prediction is made; drawn
             at random where not given.
         seed: of the sample, where it is drawn.
         learners: column of ``score`` -> a proxy that learns from what is observed of the first objective that is not
             known exactly; see :mod:`searchkit.proxy_layer.learning_proxies`.
 
-    The label-free judgement is of how good a network is. It is the known mean of the first objective that is not known
-    exactly (the accuracy); the others are learned from observations alone.
+    The aggregate predicts how good a network is: it is the prior mean of the first objective that is not known exactly
+    (the accuracy). Further such objectives are learned from observations alone.
     """
 
     def __init__(
@@ -81,35 +82,35 @@ class Signals:
         self._structure = structure or functools.partial(choices_and_counts, space)
         self._reference, self._seed = reference, seed
         self._told = Observations.empty(space.n_choices, len(goals.objectives), len(goals.bounds))
-        self._models: dict[int, Gaussian] | None = None  # both are functions of what was told, made when asked for
+        self._models: dict[int, Gaussian] | None = None  # this and the next: functions of what was told, made on demand
         self._trusts: list[Trust] | None = None
         self._ranked: _Ranked | None = None
         self._prepared: _Prepared | None = None
 
     def observe(self, told: Observations) -> None:
-        """Learn one batch of outcomes, hints of a fidelity ladder among them; nothing is drawn."""
+        """Learn one batch of outcomes, with the hints of a fidelity ladder; draws no random numbers."""
         self._told = self._told + told.believed()
         self._models = self._trusts = None
-        if self._learners:  # without any, the reference sample ranks as before
+        if self._learners:  # others do not change the ranks of the reference sample
             self._ranked = None
 
     def quality(self, codes: Codes) -> Floats:
-        """``(n,)`` the judgement by the proxies alone, higher is better, standardised over the reference sample.
+        """``(n,)`` the aggregate of the proxies alone, higher is better, standardised over the reference sample.
 
-        Label-free at first; the weights follow :attr:`trust`.
+        Its weights are label-free at first and then follow :attr:`trust`.
         """
-        return self._judged(self.features(codes))
+        return self._aggregate(self.features(codes))
 
     def features(self, codes: Codes) -> Floats:
-        """``(n, p)`` quantiles of the signals within the reference sample, in (0, 1): inputs for a strategy's model."""
+        """``(n, p)`` quantiles of the signals within the reference sample, in (0, 1)."""
         ranking = self._ranking
         return ranking.reference.quantiles(ranking.taught.complete(codes, self._score(codes)))
 
     def predict(self, codes: Codes) -> tuple[Floats, Floats]:
         """Mean and standard deviation ``(n, k)`` of the losses, in units of the objectives (minimised).
 
-        Exact objectives have deviation 0. With fewer than five observations, what has to be learned is NaN: proxies
-        have no unit. Use :meth:`quality` then.
+        Exact objectives have deviation 0. With fewer than five observations the others are NaN, since proxies have no
+        unit; use :meth:`quality` then.
         """
         mean, std = self.latent(codes)
         for j in self._learned:
@@ -129,15 +130,15 @@ class Signals:
         for j, values in self._exact(codes).items():
             mean[:, j] = values
         if self._learned:
-            groups, judged = self._groups(codes)
+            groups, aggregate = self._groups(codes)
             for j in self._learned:
                 model = self._fitted().get(j)
-                prior = -judged if j == self._learned[0] else np.zeros(n)
+                prior = -aggregate if j == self._learned[0] else np.zeros(n)
                 mean[:, j], std[:, j] = model.predict(groups, prior) if model else (prior, np.full(n, 1.0))
         return mean, std
 
     def placed(self, told: Observations) -> Floats:
-        """``(n, k)`` losses that were told, in the coordinates of :meth:`latent`."""
+        """``(n, k)`` observed losses in the coordinates of :meth:`latent`."""
         losses = told.losses.copy()
         fitted = self._fitted()
         scored = self._told.losses[self._told.scored]
@@ -149,7 +150,7 @@ class Signals:
         return losses
 
     def log_chance(self, codes: Codes) -> Floats:
-        """``(n,)`` log probability that a candidate is scored and feasible; 0 while nothing has gone wrong."""
+        """``(n,)`` log probability that a candidate is scored and feasible; 0 before the first bad outcome."""
         model = self._fitted().get(-1)
         if model is None:
             return np.zeros(len(codes))
@@ -160,18 +161,18 @@ class Signals:
 
     @property
     def trust(self) -> pd.DataFrame:
-        """What each proxy was worth: a row each, most trusted first.
+        """How well each proxy predicts: one row per proxy, largest weight first.
 
-        Columns: ``rho``, its rank correlation with what was observed of the first objective that had to be learned
-        (positive: it says better where it is better), ``low`` and ``high``, its 95 % interval, ``belief`` with the
-        prior included, and ``weight``, its share in the judgement. Free counts that are no proxies of this search stand
-        below, without a weight: what a proxy says beyond them is what it is for.
+        Columns: ``rho``, its rank correlation with the first learned objective as observed (positive: higher scores are
+        better), ``low`` and ``high``, the 95 % interval, ``belief``, the estimate that includes the prior, and
+        ``weight``, its share in the aggregate. Free counts that are no proxies of this search follow without a weight,
+        as the baseline that a proxy should beat.
         """
         import pandas as pd
 
         rows = [trust_row(name, t, t.weight) for name, t in zip(self.names, self._trust(), strict=True)]
         rows.sort(key=lambda row: -row["weight"])
-        told = self._judged_by
+        told = self._evidence
         counts = self._baselines(told.codes) if self._baselines and len(told) else {}
         free = [name for name in counts if name not in self.names]
         if free:
@@ -203,7 +204,7 @@ class Signals:
         return self._prepared
 
     def _prepare(self) -> _Prepared:
-        """Score the reference sample: distinct candidates of the space, the same for every search of that seed."""
+        """Score the reference sample: distinct candidates of the space, the same for every search with this seed."""
         sample = self._reference
         if sample is None:
             drawn = self.space.sample(4 * N_REFERENCE, np.random.default_rng([self._seed, 20_230_215]))
@@ -216,7 +217,7 @@ class Signals:
     @property
     def _ranking(self) -> _Ranked:
         if self._ranked is None:
-            told, ready = self._judged_by, self._ready
+            told, ready = self._evidence, self._ready
             good = -told.losses[:, self._learned[0]] if len(told) else np.empty(0)
             taught = Taught(self._learners, told.codes, good)
             reference = Reference(taught.complete(ready.sample, ready.scores))
@@ -224,48 +225,48 @@ class Signals:
             self._ranked = _Ranked(taught, reference, quantiles, shared_votes(self.names, quantiles))
         return self._ranked
 
-    def _judged(self, quantiles: Floats) -> Floats:
+    def _aggregate(self, quantiles: Floats) -> Floats:
         weights = np.array([t.weight for t in self._trust()])
         known = log_rank(self._ranking.quantiles, weights)
-        judged: Floats = (log_rank(quantiles, weights) - known.mean()) / (known.std() or 1.0)
-        return judged
+        aggregate: Floats = (log_rank(quantiles, weights) - known.mean()) / (known.std() or 1.0)
+        return aggregate
 
     @property
-    def _judged_by(self) -> Observations:
-        """What proxies are held against: the scored candidates, where an objective has to be learned at all."""
+    def _evidence(self) -> Observations:
+        """The scored candidates that proxies are compared with; none where no objective has to be learned."""
         told = self._told[self._told.scored]
         return told if self._learned else told[:0]
 
     def _trust(self) -> list[Trust]:
         if self._trusts is None:
-            self._trusts = self._earned()
+            self._trusts = self._computed_trust()
         return self._trusts
 
-    def _earned(self) -> list[Trust]:
-        told = self._judged_by
+    def _computed_trust(self) -> list[Trust]:
+        told = self._evidence
         quantiles = self.features(told.codes) if len(told) else np.empty((0, len(self.names)))
         observed = -told.losses[:, self._learned[0]] if len(told) else np.empty(0)
         return trusts(quantiles, observed, self._ranking.votes)
 
     def _groups(self, codes: Codes) -> tuple[list[Floats], Floats]:
-        """The features of the process, each group with a mean square distance near 1, and the judgement."""
+        """The features of the process, each group with a mean square distance near 1, and the aggregate."""
         ready = self._ready
         quantiles = self.features(codes)
         signals = np.concatenate([(quantiles - 0.5) * np.sqrt(12), norm.ppf(quantiles) / 2], axis=1)
         varied = ready.std > 0
         structure = (self._structure(codes)[:, varied] - ready.mean[varied]) / ready.std[varied]
         groups = [group / np.sqrt(2 * group.shape[1]) for group in (signals, structure) if group.shape[1]]
-        return groups, self._judged(quantiles)
+        return groups, self._aggregate(quantiles)
 
     def _fitted(self) -> dict[int, Gaussian]:
-        """The process of each learned objective, and under -1 that of feasibility where something went wrong."""
+        """The process of each learned objective, and under -1 that of feasibility if any outcome was bad."""
         if self._models is None:
             self._models = {}
             scored = self._told[self._told.scored]
             if len(scored) >= FIRST_FIT:
-                groups, judged = self._groups(scored.codes)
+                groups, aggregate = self._groups(scored.codes)
                 for j in self._learned:
-                    prior = -judged if j == self._learned[0] else np.zeros(len(scored))
+                    prior = -aggregate if j == self._learned[0] else np.zeros(len(scored))
                     self._models[j] = fit(groups, prior, normal_scores(scored.losses[:, j]))
             feasible = self._told.feasible
             if len(self._told) >= FIRST_FIT and not feasible.all():
@@ -276,7 +277,7 @@ class Signals:
 
 @dataclass(frozen=True)
 class _Prepared:
-    """What is computed once: the reference sample, its scores, and the moments of its structure features."""
+    """Computed once: the reference sample, its scores, and the moments of its structure features."""
 
     sample: Codes
     scores: Floats
@@ -287,7 +288,7 @@ class _Prepared:
 
 @dataclass(frozen=True)
 class _Ranked:
-    """What changes with what was told: the learning proxies, and the reference sample as it ranks with them."""
+    """Computed anew after each observation: the learning proxies, and the ranks of the reference sample with them."""
 
     taught: Taught
     reference: Reference

@@ -1,8 +1,8 @@
-"""What an earlier study knows, as a proxy: its surrogate's prediction for every candidate of the new one.
+"""An earlier study as a proxy: its surrogate's prediction for every candidate of the new search.
 
-Networks that were good on one data set tend to be good on another, and where they are not, the proxy layer finds out:
-it takes the prediction as the prior mean of its process (Poloczek, Wang, Frazier, Warm starting Bayesian optimization,
-WSC 2016, is the idea), with a weight that follows what it was worth on what the new search has evaluated.
+Networks that are good on one data set tend to be good on another. The proxy layer uses the prediction in the prior mean
+of its process (an idea of Poloczek, Wang and Frazier, Warm starting Bayesian optimization, WSC 2016), with a weight
+that follows its correlation with what the new search observes; so a study that does not transfer loses its weight.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from searchkit.types import Codes, Floats
 if TYPE_CHECKING:
     from searchkit.results.result import Result
 
-FEWEST = 5  # scored candidates that something can be learned from
-MOST = 400  # that are learned from: the best half and every so many of the others
-ROUNDS = 40  # of the fit
+FEWEST = 5  # scored candidates that a study must have
+MOST = 400  # candidates that are fitted: half of them the best, half evenly from the others
+ROUNDS = 40  # iterations of the fit
 
 
 class Earlier:
@@ -38,9 +38,9 @@ class Earlier:
         learned_from: a digest of the candidates that it learned from.
 
     Args:
-        result: of the earlier study; its space must have the same choices and options, in any data's shapes.
+        result: of the earlier study; its space must have the same choices and options; input shapes may differ.
         space, goals: of the new one.
-        known: names of the new one's objectives that need no evaluation, and so no knowledge.
+        known: names of the new one's objectives that need no evaluation, and so no prediction.
 
     Raises:
         SearchkitError: other choices, no objective in common, or fewer than five scored candidates.
@@ -80,7 +80,7 @@ class Earlier:
 
 
 def read_earlier(given: Any, space: Space, goals: Goals, known: Collection[str] = ()) -> list[Earlier]:
-    """Results, one or several, to proxies.
+    """Proxies from one or several results.
 
     Raises:
         SearchkitError: something that is no result of a study, or one that does not fit (:class:`Earlier`).

@@ -1,10 +1,10 @@
-"""Which NAS-Bench-201 cells are the same network: dead edges, skip connections and equal drawings of one graph.
+"""Which NAS-Bench-201 cells are the same network: dead edges, skip connections and isomorphic graphs.
 
-A cell is written as an expression of its input and of its convolutions, each convolution with a name of its own
-because it has weights of its own; pooling has none and needs no name. Skip connections vanish by substitution, sums
-are unordered, and the names are chosen so that the expression comes out smallest. Two cells are the same network, up
-to the draw of initial weights, where their expressions are equal. Sharing is kept: a convolution used twice is not two.
-Not merged: what is equal only by arithmetic (the average pooling of a sum, a scale before a batch norm).
+A cell is written as an expression of its input and its convolutions. Each convolution has a name, because it has
+weights of its own; pooling has neither. Skip connections are substituted, sums are sorted, and names are assigned so
+that the expression is the smallest. Two cells with equal expressions are the same network up to the random draw of
+weights. A convolution used twice stays one convolution. Cells that are equal only by arithmetic (the average pooling of
+a sum, a scale before a batch norm) are not merged.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _BASE = len(OPERATIONS) ** np.arange(len(EDGES) - 1, -1, -1)
 
 
 def canonical(codes: Codes) -> Codes:
-    """``(n, 6)`` codes to those of their representatives: the equal cell with fewest edges, then smallest digits."""
+    """``(n, 6)`` codes of the representatives: of all equal cells the one with fewest edges, then smallest digits."""
     representatives: Codes = _representatives()[codes @ _BASE]
     return representatives
 
@@ -55,7 +55,7 @@ class _Pool(NamedTuple):
 
 
 class _Conv(NamedTuple):
-    """One convolution with weights of its own; ``edge`` tells it from others."""
+    """One convolution with weights of its own, identified by its edge."""
 
     edge: int
     operation: int
@@ -82,14 +82,14 @@ def _representatives() -> npt.NDArray[np.int64]:
 
 
 def _expression(cell: list[int]) -> tuple[str, ...]:
-    """The smallest writing of a cell without dead edges: output, then each convolution's operation and input."""
+    """The smallest expression of a cell without dead edges: output, then each convolution's operation and input."""
     output = _output(cell)
     convs = _convs(output, {})
     alike: dict[str, list[int]] = defaultdict(list)
     for edge, conv in convs.items():
         alike[_write((conv,), None)].append(edge)
     writings = []
-    # Only convolutions whose unrolled inputs look alike can change places, so that few orders need trying.
+    # Only convolutions with equal unrolled inputs can be exchanged, so few orders have to be tried.
     for orders in itertools.product(*(itertools.permutations(alike[key]) for key in sorted(alike))):
         names = {edge: str(i) for i, edge in enumerate(itertools.chain.from_iterable(orders))}
         inputs = (f"{convs[edge].operation}:{_write(convs[edge].value, names)}" for edge in names)

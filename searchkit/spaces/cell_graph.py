@@ -1,7 +1,7 @@
-"""Features of a cell's graph: what can be reached, and how far, by each set of operations.
+"""Features of a cell's graph: number and length of paths, and degrees of nodes, for each set of operations.
 
 Kadlecova et al., Surprisingly Strong Performance Prediction with Neural Graph Features, ICML 2024
-(arXiv 2404.16551): a handful of graph properties, taken for every subset of the operations, predicts accuracy from few
+(arXiv 2404.16551): a few graph properties, computed for every subset of the operations, predict accuracy from few
 labels.
 """
 
@@ -15,7 +15,7 @@ from searchkit.spaces.cell_form import EDGES, OPERATIONS
 from searchkit.types import Bools, Codes, Floats
 
 _OUTPUT = max(target for _, target in EDGES)
-_FAR = _OUTPUT + 1  # stands for the length of a path that is not there
+_FAR = _OUTPUT + 1  # stands for the length of a missing path
 
 
 def cell_graph(codes: Codes) -> Floats:
@@ -33,7 +33,7 @@ def cell_graph(codes: Codes) -> Floats:
 
 
 def _properties(used: Bools) -> list[Floats]:
-    """Of the edges ``(n, 6)`` that are used."""
+    """The seven numbers, each ``(n,)``, of the graph of used edges ``(n, 6)``."""
     whole = np.stack([used[:, path].all(axis=1) for path in _PATHS], axis=1)
     lengths = np.array([len(path) for path in _PATHS])
     degrees = [used[:, [j for j, edge in enumerate(EDGES) if node in edge]].sum(axis=1) for node in range(_OUTPUT + 1)]

@@ -42,7 +42,7 @@ def macro(
 
     Column order is depth, option order the digits of the published table: 0 identity, 1 expansion 3 with a 3x3
     depthwise convolution, 2 expansion 6 with 5x5. The canonical form has the identities of a stage last:
-    past its first layer a stage does not change shapes, so that it does not matter where nothing happens.
+    past its first layer a stage does not change shapes, so the place of an identity does not matter.
 
     Args:
         width: channels of the stem; stage s has ``2 ** s`` times as many, s from 1. Published: 32.

@@ -14,17 +14,9 @@ from searchkit.types import Codes
 
 _LAST, _MIXED = 960, 1280  # channels before and after pooling
 _BASE = 16  # channels of the stem and of the fixed layer
-
-
 DEPTHS = (2, 3, 4)
-
-
 KERNELS = (3, 5, 7)
-
-
 EXPANSIONS = (3, 4, 6)
-
-
 _COLUMNS = 1 + 2 * DEPTHS[-1]  # of one stage: its depth, then kernel and expansion of every layer
 
 

@@ -49,7 +49,7 @@ def nas_bench_201(
 
     Args:
         width: channels of the first stage; the others have twice and four times as many. Published: 16. Several
-            widths make it a seventh, ordered choice, "width", so that the front spans sizes that one cell cannot.
+            widths make it a seventh, ordered choice, "width", for a front over a wider range of sizes.
         cells: cells per stage. Published: 5.
         resolution: side in pixels to which the network resizes its input first; None keeps the image's own.
         input_shape: ``(channels, height, width)`` of the images; any size, 8x8 still leaves 2x2 in the last stage.
@@ -90,7 +90,7 @@ def count(space: NetworkSpace, codes: Codes) -> Mapping[str, Floats]:
 def published_params(space: NetworkSpace, codes: npt.ArrayLike) -> Floats:
     """Parameters ``(n,)`` as the published table counts them: with the convolutions of dead edges.
 
-    Give the codes as the table has them. ``space.check`` would make them canonical, and so remove dead edges.
+    Takes codes as in the table, not canonical ones (of ``space.check``), from which dead edges are removed.
     """
     rows = np.atleast_2d(np.asarray(codes, dtype=np.int64))
     return _count(space, rows, np.ones((len(rows), _N_EDGES), dtype=np.bool_))["params"]

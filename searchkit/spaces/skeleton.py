@@ -1,4 +1,4 @@
-"""What the skeletons of image networks share: checked options, and an input that is resized in the network."""
+"""Shared by the skeletons of image networks: checked options, input resizing, and strides."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def halved(size: tuple[int, int]) -> tuple[int, int]:
 
 
 def stepped(size: tuple[int, int], stride: int) -> tuple[int, tuple[int, int]]:
-    """The stride that is taken, and the size after it: 2 only while 4 pixels are left on the shorter side."""
+    """The stride used, and the size after it: a stride of 2 only if it leaves 4 pixels on the shorter side."""
     return (2, halved(size)) if stride == 2 and min(halved(size)) >= _SMALLEST else (1, size)
 
 

@@ -119,7 +119,7 @@ class Network(nn.Module):
         if residual:
             blocks: list[nn.Module] = [Residual(width, expansion * width, dropout, norm) for _ in range(depth)]
         else:
-            blocks = [_plain(width if i else n_features, width, dropout, norm) for i in range(depth)]
+            blocks = [_plain_layers(width if i else n_features, width, dropout, norm) for i in range(depth)]
         self.blocks = nn.Sequential(*blocks)
         last = (*_norm(norm, width), nn.ReLU()) if residual else ()
         self.head = nn.Sequential(*last, nn.Linear(width if depth else n_features, n_outputs))
@@ -156,7 +156,7 @@ def _columns(space: NetworkSpace) -> list[tuple[str, Choice]]:
 
 
 def _canonical(codes: Codes, linear: int | None) -> Codes:
-    """First options where a choice changes nothing: all but depth of the linear model, expansion of plain layers."""
+    """First options for choices without effect: all but depth of a linear model, and expansion of plain layers."""
     codes = codes.copy()
     codes[codes[:, 0] == 0, 3] = 0
     if linear is not None:
@@ -166,7 +166,7 @@ def _canonical(codes: Codes, linear: int | None) -> Codes:
     return codes
 
 
-def _plain(n_in: int, width: int, dropout: float, norm: str) -> nn.Module:
+def _plain_layers(n_in: int, width: int, dropout: float, norm: str) -> nn.Module:
     return nn.Sequential(nn.Linear(n_in, width), *_norm(norm, width), nn.ReLU(), *_dropout(dropout))
 
 

@@ -42,7 +42,7 @@ def _search(facts: Facts) -> list[tuple[str, str]]:
     rows.append(("seed", str(seed) if seed is not None else "in the record, and not in this result"))
     budget = [f"{number(v)} {k}" for k, v in (context.get("budget") or {}).items() if v is not None]
     rows.append(("budget", text(" or ".join(budget)) or "none"))
-    rows += [(key.replace("_", " "), text(_plain(value))) for key, value in given.items() if value is not None]
+    rows += [(key.replace("_", " "), text(_as_text(value))) for key, value in given.items() if value is not None]
     if context.get("device"):
         rows.append(("trained on", text(context["device"])))
     return [(name, value) for name, value in rows if name != "device"]
@@ -92,7 +92,7 @@ def _size(size: int) -> str:
     return f"{size:,}" if size < 10**9 else f"{size:.1e}" if size < 10**300 else f"10^{len(str(size)) - 1}"
 
 
-def _plain(value: Any) -> str:
+def _as_text(value: Any) -> str:
     if isinstance(value, list) and value and isinstance(value[0], dict):
         return "; ".join(", ".join(f"{key}={entry}" for key, entry in rung.items()) for rung in value)
     return ", ".join(str(entry) for entry in value) if isinstance(value, list) else str(value)

@@ -9,14 +9,14 @@ import logging
 import shutil
 import tempfile
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from searchkit.errors import SearchkitError
 from searchkit.execution.executors import Pool, open_executor
-from searchkit.option_values import Training
+from searchkit.option_values import Proxies, Training
 from searchkit.options import Options, chosen_by, read_options
 from searchkit.problem.bounds_check import check_bounds
 from searchkit.problem.problem import Problem, Strategy
@@ -34,7 +34,11 @@ from searchkit.storage.record import Memory, Record
 from searchkit.training.evaluation import Evaluate
 
 if TYPE_CHECKING:
-    pass
+    from optuna.storages import BaseStorage
+
+    from searchkit.costs.metrics import Metric
+    from searchkit.scoring.protocols import NetworkProxy, Proxy
+    from searchkit.types import Codes
 
 DEFAULT_BUDGET = 40
 
@@ -42,30 +46,30 @@ log = logging.getLogger("searchkit")
 
 
 def run(
-    strategy: Any = "auto",
+    strategy: str | Callable[[Problem], Strategy] | object = "auto",
     *,
     space: str | Space | None = None,
-    data: Any = None,
-    objectives: Any = None,
-    constraints: dict[Any, Any] | None = None,
-    proxies: Any = (),
+    data: object = None,
+    objectives: str | Metric | Sequence[str | Metric] | Mapping[str, str] | None = None,
+    constraints: Mapping[Any, float | tuple[float | None, float | None]] | None = None,
+    proxies: str | Proxy | NetworkProxy | Sequence[str | Proxy | NetworkProxy] | Proxies | None = (),
     training: Training | None = None,
-    start: Any = None,
-    earlier: Any = None,
+    start: Result | Sequence[Mapping[str, Any]] | Sequence[Sequence[int]] | Codes | None = None,
+    earlier: Result | Sequence[Result] | None = None,
     screen: int | None = None,
     verify: int | None = None,
-    budget: Any = DEFAULT_BUDGET,
+    budget: int | Mapping[str, float | None] = DEFAULT_BUDGET,
     batch: int | None = None,
-    evaluate: Callable[[dict[str, Any]], dict[str, float]] | None = None,
+    evaluate: Callable[[dict[str, Any]], Mapping[str, float]] | None = None,
     device: str = "auto",
-    executor: Any = None,
+    executor: int | str | object = None,
     workers: int | None = None,
-    storage: Any = None,
+    storage: str | Path | BaseStorage | None = None,
     name: str | None = None,
     seed: int = 0,
     split_seed: int = 0,
     epochs: int | None = None,
-    ladder: Any = None,
+    ladder: str | Sequence[Mapping[str, float]] | None = None,
     time_limit: float | None = None,
     callbacks: Sequence[Callback] = (),
     progress: bool | None = None,

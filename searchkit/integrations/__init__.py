@@ -1,1 +1,1 @@
-"""searchkit inside the pipelines people already have: one module a library, imported only by those who use it."""
+"""searchkit inside other libraries: one package or module for each, imported only by those who use it."""

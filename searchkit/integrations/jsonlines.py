@@ -40,7 +40,7 @@ from pathlib import Path
 from typing import Any
 
 from searchkit.errors import SearchkitError
-from searchkit.integrations.tracking import chosen, described, harmless, in_order
+from searchkit.integrations.trackers.common import chosen, described, harmless, in_order
 from searchkit.problem.trial import Trial, pareto_front
 from searchkit.results.result import Result
 

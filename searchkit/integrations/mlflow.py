@@ -15,10 +15,10 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies
 
 from searchkit.errors import SearchkitError
-from searchkit.integrations.tracking import complain, harmless, in_order, required
-from searchkit.integrations.tracking_behind import Behind
-from searchkit.integrations.tracking_course import Course
-from searchkit.integrations.tracking_runs import Runs
+from searchkit.integrations.trackers.background import Behind
+from searchkit.integrations.trackers.common import complain, harmless, in_order, required
+from searchkit.integrations.trackers.curves import Course
+from searchkit.integrations.trackers.runs import Runs
 from searchkit.problem.trial import Trial
 from searchkit.results.result import Result
 
@@ -30,7 +30,7 @@ class MLflowTracker:
     """A callback that logs a search to MLflow, behind it: the search does not wait for the tracking server.
 
     The study's run has what the search was called with as parameters, and against the number of evaluations the
-    metrics ``best/<objective>``, ``hypervolume`` (:class:`~searchkit.integrations.tracking_course.Course` says of which
+    metrics ``best/<objective>``, ``hypervolume`` (:class:`~searchkit.integrations.trackers.curves.Course` says of which
     box; the tag ``hypervolume.to`` has its reference point), ``front`` and ``failed``. In the end it has the tag
     ``stopped``, and as artefacts ``front``, ``history`` and, where there are any, ``signals`` and ``verified`` as .csv
     and .json, the picture ``front.png`` and ``report.html``; its status is FINISHED, KILLED after Ctrl-C, and FAILED

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from searchkit.errors import SearchkitError
-from searchkit.integrations.tracking import described, harmless, in_order, required
-from searchkit.integrations.tracking_course import Course
-from searchkit.integrations.tracking_events import Events, picture, scalars, text
-from searchkit.integrations.tracking_hparams import experiment, write_session
+from searchkit.integrations.trackers.common import described, harmless, in_order, required
+from searchkit.integrations.trackers.curves import Course
+from searchkit.integrations.trackers.events import Events, picture, scalars, text
+from searchkit.integrations.trackers.hparams import experiment, write_session
 from searchkit.problem.trial import Trial
 from searchkit.results.result import Result
 
@@ -22,7 +22,7 @@ class TensorBoardTracker:
     """A callback that writes TensorBoard's event files; ``tensorboard --logdir runs`` shows them while the search runs.
 
     Against the number of evaluations: ``best/<objective>``, ``search/hypervolume``
-    (:class:`~searchkit.integrations.tracking_course.Course` says of which box), ``search/front`` (candidates on it),
+    (:class:`~searchkit.integrations.trackers.curves.Course` says of which box), ``search/front`` (candidates on it),
     ``search/failed``, ``search/seconds``; as pictures, now and then and at the end, the front. What the search was
     called with and why it stopped is in the TEXT tab. Every candidate is a session of the HPARAMS tab, with its choices
     and its metrics; one that failed or broke a bound has the status "failure".

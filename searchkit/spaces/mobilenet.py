@@ -31,16 +31,16 @@ from searchkit.spaces.mobilenet_plan import (
     EXPANSIONS,
     KERNELS,
     STAGES,
-    _canonical,
-    _depth_name,
-    _Layer,
-    _layer_columns,
-    _layer_names,
-    _places,
-    _Plan,
-    _plan,
-    _stage_choices,
+    Layer,
+    Plan,
+    canonical,
+    depth_name,
     divisible,
+    layer_columns,
+    layer_names,
+    places,
+    shapes_of,
+    stage_choices,
 )
 from searchkit.spaces.skeleton import image_shape, outputs, resize_to, whole
 from searchkit.types import Codes, Floats
@@ -72,14 +72,14 @@ def mobilenet(
         SpaceError: a width that is no number above 0, or another option that is no whole number of at least 1.
     """
     options: dict[str, Any] = {"width": _factor(width), "resolution": _sides(resolution)}
-    choices = [choice for stage in range(len(STAGES)) for choice in _stage_choices(stage)]
+    choices = [choice for stage in range(len(STAGES)) for choice in stage_choices(stage)]
     if isinstance(options["resolution"], list):
         choices.append(Choice("resolution", options["resolution"], ordered=True))
     return NetworkSpace(
         choices,
         functools.partial(_build, **options),
         name=_NAME,
-        canonical=_canonical,
+        canonical=canonical,
         input_shape=image_shape(_NAME, input_shape),
         n_classes=whole(_NAME, "n_classes", n_classes),
         options=options,
@@ -90,12 +90,12 @@ def mobilenet(
 
 def count(space: NetworkSpace, codes: Codes) -> Mapping[str, Floats]:
     """Exact ``params`` and ``macs`` ``(n,)``; MACs at batch 1, of convolutions and linear layers without biases."""
-    plans = [_plan(space.input_shape, space.options["width"], resolution) for resolution in _resolutions(space)]
+    plans = [shapes_of(space.input_shape, space.options["width"], resolution) for resolution in _resolutions(space)]
     chosen = codes[:, -1] if isinstance(space.options["resolution"], list) else np.zeros(len(codes), dtype=np.int64)
     totals = np.array([_fixed_costs(plan, space.n_classes) for plan in plans], dtype=np.float64)[chosen]
-    for stage, layer in _places():
+    for stage, layer in places():
         costs = np.array([_layer_table(plan.stages[stage][layer]) for plan in plans], dtype=np.float64)
-        depth, kernel, expansion = codes[:, _layer_columns(stage, layer)].T
+        depth, kernel, expansion = codes[:, layer_columns(stage, layer)].T
         there = np.array(DEPTHS)[depth] > layer
         totals += np.where(there[:, None], costs[chosen, kernel, expansion], 0.0)
     return {"params": totals[:, 0], "macs": totals[:, 1]}
@@ -158,7 +158,7 @@ class Network(nn.Module):
         resolution: int | None,
     ) -> None:
         super().__init__()
-        plan = _plan(input_shape, width, resolution)
+        plan = shapes_of(input_shape, width, resolution)
         self.stem = nn.Sequential(
             resize_to(input_shape, resolution),
             *_conv(plan.n_in, plan.fixed.n_in, 3, plan.stem_stride),
@@ -209,13 +209,13 @@ def _build(
 ) -> nn.Module:
     layers = []
     for stage in range(len(STAGES)):
-        names = [_layer_names(stage, layer) for layer in range(choices[_depth_name(stage)])]
+        names = [layer_names(stage, layer) for layer in range(choices[depth_name(stage)])]
         layers.append([(choices[kernel], choices[expansion]) for kernel, expansion in names])
     side = choices.get("resolution", resolution)
     return Network(layers, input_shape, n_classes, width=width, resolution=side)
 
 
-def _block(layer: _Layer, kernel: int, expansion: int) -> InvertedResidual:
+def _block(layer: Layer, kernel: int, expansion: int) -> InvertedResidual:
     return InvertedResidual(
         layer.n_in,
         layer.n_in * expansion,
@@ -233,7 +233,7 @@ def _conv(n_in: int, n_out: int, kernel: int, stride: int = 1, groups: int = 1) 
     return conv, nn.BatchNorm2d(n_out)
 
 
-def _fixed_costs(plan: _Plan, n_classes: int) -> tuple[int, int]:
+def _fixed_costs(plan: Plan, n_classes: int) -> tuple[int, int]:
     """Parameters and MACs of all that is not chosen."""
     params, macs = _layer_costs(plan.fixed, kernel=3, expansion=1)
     stem, last = 9 * plan.n_in * plan.fixed.n_in, plan.stages[-1][-1].n_out * plan.n_last
@@ -243,12 +243,12 @@ def _fixed_costs(plan: _Plan, n_classes: int) -> tuple[int, int]:
     return params, macs
 
 
-def _layer_table(layer: _Layer) -> list[list[tuple[int, int]]]:
+def _layer_table(layer: Layer) -> list[list[tuple[int, int]]]:
     """Parameters and MACs by kernel and expansion."""
     return [[_layer_costs(layer, kernel, expansion) for expansion in EXPANSIONS] for kernel in KERNELS]
 
 
-def _layer_costs(layer: _Layer, kernel: int, expansion: int) -> tuple[int, int]:
+def _layer_costs(layer: Layer, kernel: int, expansion: int) -> tuple[int, int]:
     """Parameters and MACs of one layer."""
     before, after = math.prod(layer.size_in), math.prod(layer.size_out)
     hidden = layer.n_in * expansion
@@ -265,19 +265,19 @@ def _layer_costs(layer: _Layer, kernel: int, expansion: int) -> tuple[int, int]:
 def _nodes(space: NetworkSpace) -> tuple[Node, ...]:
     """One node per layer, in depth order; a stage is a block. The shapes are those of the largest resolution."""
     largest = max(_resolutions(space), key=lambda side: side or 0)
-    plan = _plan(space.input_shape, space.options["width"], largest)
+    plan = shapes_of(space.input_shape, space.options["width"], largest)
     nodes = []
-    for stage, layer in _places():
+    for stage, layer in places():
         shape = plan.stages[stage][layer]
         nodes.append(
             Node(
                 f"stage_{stage + 1}_layer_{layer + 1}",
-                _layer_names(stage, layer),
+                layer_names(stage, layer),
                 (shape.n_in, *shape.size_in),
                 (shape.n_out, *shape.size_out),
                 block=f"stage_{stage + 1}",
                 module=f"stages.{stage}.{layer}",
-                optional=(_depth_name(stage), layer + 1) if layer >= DEPTHS[0] else None,
+                optional=(depth_name(stage), layer + 1) if layer >= DEPTHS[0] else None,
             )
         )
     return tuple(nodes)

@@ -46,7 +46,7 @@ def divisible(channels: float) -> int:
 
 
 @dataclass(frozen=True)
-class _Layer:
+class Layer:
     """The shapes a layer maps between, and what its stage says of it; sizes are (height, width)."""
 
     n_in: int
@@ -59,64 +59,64 @@ class _Layer:
 
 
 @dataclass(frozen=True)
-class _Plan:
+class Plan:
     """All shapes of the deepest network; ``n_`` are numbers of channels."""
 
     n_in: int
     stem_stride: int
-    fixed: _Layer
-    stages: list[list[_Layer]]
+    fixed: Layer
+    stages: list[list[Layer]]
     n_last: int
     n_mixed: int
 
 
-def _plan(input_shape: Sequence[int], width: float, resolution: int | None) -> _Plan:
+def shapes_of(input_shape: Sequence[int], width: float, resolution: int | None) -> Plan:
     stride, size = stepped(working_size(input_shape, resolution), 2)
     channels = divisible(_BASE * width)
-    fixed = _Layer(channels, channels, 1, size, size, squeeze=False, hard_swish=False)
+    fixed = Layer(channels, channels, 1, size, size, squeeze=False, hard_swish=False)
     stages = []
     for stage in STAGES:
         layers = []
         for layer in range(DEPTHS[-1]):
             step, after = stepped(size, stage.stride if layer == 0 else 1)
             n_out = divisible(stage.channels * width)
-            layers.append(_Layer(channels, n_out, step, size, after, stage.squeeze, stage.hard_swish))
+            layers.append(Layer(channels, n_out, step, size, after, stage.squeeze, stage.hard_swish))
             channels, size = n_out, after
         stages.append(layers)
-    return _Plan(int(input_shape[0]), stride, fixed, stages, divisible(_LAST * width), divisible(_MIXED * width))
+    return Plan(int(input_shape[0]), stride, fixed, stages, divisible(_LAST * width), divisible(_MIXED * width))
 
 
-def _stage_choices(stage: int) -> list[Choice]:
-    choices = [Choice(_depth_name(stage), DEPTHS, ordered=True)]
+def stage_choices(stage: int) -> list[Choice]:
+    choices = [Choice(depth_name(stage), DEPTHS, ordered=True)]
     for layer in range(DEPTHS[-1]):
-        kernel, expansion = _layer_names(stage, layer)
+        kernel, expansion = layer_names(stage, layer)
         choices += [Choice(kernel, KERNELS, ordered=True), Choice(expansion, EXPANSIONS, ordered=True)]
     return choices
 
 
-def _depth_name(stage: int) -> str:
+def depth_name(stage: int) -> str:
     return f"depth_{stage + 1}"
 
 
-def _layer_names(stage: int, layer: int) -> tuple[str, str]:
+def layer_names(stage: int, layer: int) -> tuple[str, str]:
     return f"kernel_{stage + 1}_{layer + 1}", f"expansion_{stage + 1}_{layer + 1}"
 
 
-def _layer_columns(stage: int, layer: int) -> list[int]:
+def layer_columns(stage: int, layer: int) -> list[int]:
     """The columns of the stage's depth and of the layer's kernel and expansion."""
     start = stage * _COLUMNS
     return [start, start + 1 + 2 * layer, start + 2 + 2 * layer]
 
 
-def _canonical(codes: Codes) -> Codes:
+def canonical(codes: Codes) -> Codes:
     """Kernel and expansion of layers beyond the depth are the first options."""
     codes = codes.copy()
-    for stage, layer in _places():
-        depth, *own = _layer_columns(stage, layer)
+    for stage, layer in places():
+        depth, *own = layer_columns(stage, layer)
         codes[:, own] *= (np.array(DEPTHS)[codes[:, depth]] > layer)[:, None]
     return codes
 
 
-def _places() -> Iterator[tuple[int, int]]:
+def places() -> Iterator[tuple[int, int]]:
     """Stage and layer of all layers that there may be, both from 0, in depth order."""
     return itertools.product(range(len(STAGES)), range(DEPTHS[-1]))

@@ -27,8 +27,8 @@ import searchkit
 from searchkit import Choice, NetworkSpace, SearchkitError, Space, plugins
 from searchkit.errors import ProxyError, StudyMismatchError, UnknownNameError
 from searchkit.integrations.optuna import SearchkitSampler, read_study, suggest, write_study
-from searchkit.integrations.optuna_axes import axes_of
-from searchkit.integrations.optuna_conditions import conditions_of
+from searchkit.integrations.optuna.axes import axes_of
+from searchkit.integrations.optuna.conditions import conditions_of
 
 Trial = optuna.Trial
 

@@ -123,9 +123,9 @@ def test_what_cannot_be_used_is_said_at_once() -> None:
 
 def test_without_ray_the_install_line_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray.tune.search", None)
-    monkeypatch.delitem(sys.modules, "searchkit.integrations.ray_searcher")
+    monkeypatch.delitem(sys.modules, "searchkit.integrations.ray.searcher")
     with pytest.raises(SearchkitError, match=r'pip install "searchkit-nas\[ray\]"'):
-        import searchkit.integrations.ray_searcher  # noqa: F401
+        import searchkit.integrations.ray.searcher  # noqa: F401
 
 
 @pytest.mark.slow

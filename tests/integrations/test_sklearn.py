@@ -32,8 +32,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from searchkit import Choice, load_space
 from searchkit.errors import DataError, SearchkitError, SpaceError, UnknownNameError
 from searchkit.integrations.sklearn import SearchClassifier, SearchkitCV, SearchRegressor
-from searchkit.integrations.sklearn_data import parts
-from searchkit.integrations.sklearn_grid import QUANTILES, read_grid
+from searchkit.integrations.sklearn.data import parts
+from searchkit.integrations.sklearn.grid import QUANTILES, read_grid
 
 X, Y = load_breast_cancer(return_X_y=True)
 NAMES = np.array(["malignant", "benign"])[Y]

@@ -19,8 +19,8 @@ from searchkit import Choice, Metric, Space
 from searchkit.errors import ObjectiveError, SearchFailedError, SearchkitError, StopSearch, UnknownNameError
 from searchkit.integrations.jsonlines import JSONLines
 from searchkit.integrations.tensorboard import TensorBoardTracker
-from searchkit.integrations.tracking_course import FIRST, Course
-from searchkit.integrations.tracking_keys import Keys
+from searchkit.integrations.trackers.curves import FIRST, Course
+from searchkit.integrations.trackers.keys import Keys
 from searchkit.problem.objectives import Goals, Objective
 from searchkit.problem.trial import State, Trial
 

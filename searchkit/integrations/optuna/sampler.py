@@ -1,7 +1,4 @@
-"""searchkit inside Optuna: a sampler for any study, and studies that are read as results and written from them.
-
-``import optuna`` here is Optuna itself: imports are absolute.
-"""
+"""A sampler for any study of Optuna, which searches with searchkit's strategies."""
 
 from __future__ import annotations
 
@@ -17,17 +14,14 @@ from optuna.trial import FrozenTrial, TrialState
 
 from searchkit import plugins
 from searchkit.errors import SearchkitError, SpaceError
-from searchkit.integrations.optuna_following import Following, SamplerOptions
-from searchkit.integrations.optuna_judge import Signal, read_judges
-from searchkit.integrations.optuna_parameters import ASKED
-from searchkit.integrations.optuna_studies import read_study, write_study
+from searchkit.integrations.optuna.following import Following, SamplerOptions
+from searchkit.integrations.optuna.parameters import ASKED
+from searchkit.integrations.optuna.screening import Signal, read_judges
 from searchkit.space import Space
 from searchkit.storage.optuna_compat import CONSTRAINTS, all_trials, note, storage_of, study_id, whole_study
 
 if TYPE_CHECKING:
     import pandas as pd
-
-__all__ = ["SearchkitSampler", "read_study", "suggest", "write_study"]
 
 ROUNDS = 4  # in which a candidate is given up that another process has just begun
 
@@ -46,8 +40,8 @@ class SearchkitSampler(BaseSampler):
 
     The objective stays as it is. Parameters become known by its first trials, which are random: all that finished
     trials have had are searched together, those that are asked for under a condition too, where an earlier parameter
-    decides it (:mod:`searchkit.integrations.optuna_parameters`); the rest is drawn at random. Numbers are searched in
-    cells and drawn inside them (:mod:`searchkit.integrations.optuna_axes`). A failed trial is told as failed, a pruned
+    decides it (:mod:`searchkit.integrations.optuna.parameters`); the rest is drawn at random. Numbers are searched in
+    cells and drawn inside them (:mod:`searchkit.integrations.optuna.axes`). A failed trial is told as failed, a pruned
     one with what its last reported value lets expect, and ``trial.set_constraint`` as a bound.
 
     Nothing is kept but in the study: what is suggested is a function of the seed, of the trial's number, and of the

@@ -13,8 +13,8 @@ from optuna.exceptions import DuplicatedStudyError
 from optuna.trial import FrozenTrial, TrialState
 
 from searchkit.errors import SearchkitError, StudyMismatchError
-from searchkit.integrations.optuna_options import ABSENT, choices_of, goes_by_repr, place
-from searchkit.integrations.optuna_outcomes import goals_of
+from searchkit.integrations.optuna.options import ABSENT, choices_of, goes_by_repr, place
+from searchkit.integrations.optuna.outcomes import goals_of
 from searchkit.problem.objectives import Goals
 from searchkit.problem.trial import State, Trial
 from searchkit.results.result import Result

@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from searchkit.errors import DataError
-from searchkit.integrations.sklearn_search import checked, outputs, searched
+from searchkit.integrations.sklearn.search import checked, outputs, searched
 from searchkit.results.result import Result
 
 BUDGET = 10  # on seven tables of 178 to 4,000 rows, 20 evaluations changed test scores by less than they vary by split

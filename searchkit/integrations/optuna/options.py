@@ -10,7 +10,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import FrozenTrial
 
 from searchkit.errors import SpaceError
-from searchkit.integrations.optuna_axes import LISTED
+from searchkit.integrations.optuna.axes import LISTED
 from searchkit.space import Choice
 
 ABSENT = "absent"  # of a parameter that a trial was not asked

@@ -12,9 +12,9 @@ import optuna
 from optuna.trial import FrozenTrial
 
 from searchkit.errors import SearchkitError
-from searchkit.integrations.optuna_judge import Judges
-from searchkit.integrations.optuna_outcomes import Outcomes, goals_of
-from searchkit.integrations.optuna_parameters import Parameters
+from searchkit.integrations.optuna.outcomes import Outcomes, goals_of
+from searchkit.integrations.optuna.parameters import Parameters
+from searchkit.integrations.optuna.screening import Judges
 from searchkit.problem.observations import Observations
 from searchkit.problem.problem import Problem, Strategy
 from searchkit.problem.proposals import complete, distinct
@@ -36,7 +36,7 @@ class SamplerOptions:
         label: what errors call it.
         seed: of everything that is drawn, together with the number of the trial.
         space: the user's, or None.
-        levels: see :func:`searchkit.integrations.optuna_axes.axes_of`.
+        levels: see :func:`searchkit.integrations.optuna.axes.axes_of`.
         n_trials: how many there will be, where that is known.
         judges: signals and proxies.
     """

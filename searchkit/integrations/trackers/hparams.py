@@ -10,8 +10,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from searchkit.integrations.tracking import chosen, seconds_of
-from searchkit.integrations.tracking_events import Events, scalars
+from searchkit.integrations.trackers.common import chosen, seconds_of
+from searchkit.integrations.trackers.events import Events, scalars
 from searchkit.problem.objectives import Goals
 from searchkit.problem.trial import State, Trial
 from searchkit.space import Choice, Space

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from searchkit.errors import ProxyError, SearchkitError
-from searchkit.integrations.optuna_parameters import Parameters
+from searchkit.integrations.optuna.parameters import Parameters
 from searchkit.problem.objectives import Goals
 from searchkit.problem.problem import Problem
 from searchkit.proxy_layer.screening import Screen

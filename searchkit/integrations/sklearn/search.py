@@ -18,7 +18,7 @@ from searchkit.data.data import Data
 from searchkit.data.images import as_images
 from searchkit.data.tables import as_table
 from searchkit.errors import CandidateError, DataError, SearchkitError
-from searchkit.integrations.sklearn_data import parts, whole
+from searchkit.integrations.sklearn.data import parts, whole
 from searchkit.results.export import Normalised
 from searchkit.results.result import Result
 from searchkit.search.loop import evaluation_seed
@@ -66,7 +66,7 @@ def searched(
     """The result of the search that an estimator's parameters describe, and the network that it takes.
 
     Args:
-        x, y, classes, class_weights: see :func:`searchkit.integrations.sklearn_data.parts`.
+        x, y, classes, class_weights: see :func:`searchkit.integrations.sklearn.data.parts`.
         score: the objective beside params where the user names none, and not the task's own.
     """
     state = estimator.random_state

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from searchkit.integrations.mlflow_compat import store_of
-from searchkit.integrations.tracking import chosen, described, seconds_of
-from searchkit.integrations.tracking_keys import LONGEST_PARAM, LONGEST_TAG, PER_BATCH, Keys, cut
+from searchkit.integrations.trackers.common import chosen, described, seconds_of
+from searchkit.integrations.trackers.keys import LONGEST_PARAM, LONGEST_TAG, PER_BATCH, Keys, cut
 from searchkit.problem.trial import State, Trial
 from searchkit.results.result import Result
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from searchkit.integrations.ray_executor import RayExecutor
+from searchkit.integrations.ray.executor import RayExecutor
 
 if TYPE_CHECKING:
-    from searchkit.integrations.ray_searcher import SearchkitSearcher
+    from searchkit.integrations.ray.searcher import SearchkitSearcher
 
 __all__ = ["RayExecutor", "SearchkitSearcher"]
 
 
 def __getattr__(name: str) -> Any:
     if name == "SearchkitSearcher":  # Tune takes seconds to import; who wants the executor need not wait for it
-        from searchkit.integrations.ray_searcher import SearchkitSearcher
+        from searchkit.integrations.ray.searcher import SearchkitSearcher
 
         return SearchkitSearcher
     raise AttributeError(f"module '{__name__}' has no attribute '{name}'")

@@ -13,8 +13,8 @@ from sklearn.utils import check_random_state
 from searchkit import plugins
 from searchkit.errors import ObjectiveError, SearchFailedError, UnknownNameError
 from searchkit.execution.outcome import Job, Outcome
+from searchkit.integrations.sklearn.grid import Grid, read_grid
 from searchkit.integrations.sklearn_compat import PARAMETERS, BaseSearchCV
-from searchkit.integrations.sklearn_grid import Grid, read_grid
 from searchkit.problem.budget import read_budget
 from searchkit.problem.objectives import Goals, read_objectives
 from searchkit.problem.problem import Problem
@@ -37,7 +37,7 @@ class SearchkitCV(BaseSearchCV):
         estimator: of any kind; a Pipeline's parameters are named ``step__parameter``.
         param_grid: ``{parameter: values}``, values a list, a scipy distribution, or a :class:`~searchkit.Choice`; or a
             list of such dictionaries, for parameters that matter beside some values of others only (the gamma of a
-            kernel). See :func:`searchkit.integrations.sklearn_grid.read_grid`.
+            kernel). See :func:`searchkit.integrations.sklearn.grid.read_grid`.
         strategy: as for :func:`searchkit.run`. Of 25 and of 50 evaluations of SVC and HistGradientBoostingRegressor,
             "tpe" made more than "bo", which "auto" takes for so few.
         budget: candidates evaluated, or ``{"evaluations": n, "seconds": s}``; fewer where the grid has fewer.

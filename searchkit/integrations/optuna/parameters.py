@@ -10,8 +10,8 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from searchkit.errors import StudyMismatchError
-from searchkit.integrations.optuna_axes import Axis, axes_of, choice_axis
-from searchkit.integrations.optuna_conditions import ABSENT, Condition, active, conditions_of
+from searchkit.integrations.optuna.axes import Axis, axes_of, choice_axis
+from searchkit.integrations.optuna.conditions import ABSENT, Condition, active, conditions_of
 from searchkit.space import Space
 from searchkit.types import Codes
 
@@ -24,12 +24,12 @@ class Parameters:
 
     All parameters of all finished trials, each in its newest distribution. Left to be drawn one by one are those whose
     distribution has changed more than three times, and those that some trials lack without an earlier parameter that
-    would say why (:mod:`searchkit.integrations.optuna_conditions`). A parameter with a single value is none.
+    would say why (:mod:`searchkit.integrations.optuna.conditions`). A parameter with a single value is none.
 
     Args:
         trials: finished ones, in order.
         own: the user's space, whose choices are parameters from the beginning.
-        levels: see :func:`searchkit.integrations.optuna_axes.axes_of`.
+        levels: see :func:`searchkit.integrations.optuna.axes.axes_of`.
 
     Raises:
         StudyMismatchError: a trial has a choice of the user's space in another distribution.

@@ -1,4 +1,4 @@
-"""Ratings of a space's blocks: kept, read, summed to ratings of all its networks, and given to searches as a proxy."""
+"""Ratings of a space's blocks, saved and loaded, and their sums as a proxy for all its networks."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ Rated = tuple[Floats, float]  # (a,) ratings of a block's paths, lower is better
 
 
 class BlockRatings(ABC):
-    """What DNA and DNA++ have in common.
+    """Base class of DNA and DNA++.
 
-    Nothing is trained before the first score is asked for, or :meth:`fit` is called. With a folder, what is trained is
-    kept there, and a training that was stopped goes on.
+    Nothing is trained before the first score or :meth:`fit`. With a folder, trained ratings and checkpoints are kept
+    there, and a training that was stopped continues.
 
     Args:
         space: of networks; it names its nodes and the module of each (``searchkit.Node``).
@@ -42,7 +42,7 @@ class BlockRatings(ABC):
             (:class:`searchkit.scoring.protocols.Setting`).
         setting: of the training.
         device, seed, executor: as for :func:`searchkit.run`.
-        folder: where what is trained is kept; None: nowhere.
+        folder: for trained ratings and checkpoints; None: they are not kept.
         on_epoch: called with a block's name, its epochs done, those of all, and the mean loss; a progress bar in a
             terminal where not given.
 
@@ -82,7 +82,7 @@ class BlockRatings(ABC):
         self._weights: list[float] = []
 
     def fit(self) -> Self:
-        """Train and rate all blocks, as far as that is not done.
+        """Train and rate all blocks that are not rated yet.
 
         Raises:
             ProxyError: a block could not be trained; the others are kept.
@@ -126,7 +126,7 @@ class BlockRatings(ABC):
         return -self.losses(self.blocks.choose(self.space.check(codes)))
 
     def save(self, path: str | Path) -> None:
-        """Write the ratings as ``path.safetensors`` and what they are of as ``path.json``."""
+        """Write the ratings as ``path.safetensors`` and their description as ``path.json``."""
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         described = self._described() | {"weights": self.weights}
@@ -140,7 +140,7 @@ class BlockRatings(ABC):
         """Take the ratings that :meth:`save` wrote; nothing is trained.
 
         Raises:
-            ProxyError: there are none, or they are of another space or another setting.
+            ProxyError: there are none, or they are for another space or other settings.
         """
         path = Path(path)
         try:
@@ -167,12 +167,12 @@ class BlockRatings(ABC):
         return self
 
     def __getstate__(self) -> dict[str, Any]:
-        """What goes to another process is rated first: it is not to be trained again there."""
+        """Rates first what is sent to another process, so that nothing is trained there again."""
         self.fit()
         return self.__dict__ | {"executor": None, "on_epoch": None}
 
     def _described(self) -> dict[str, Any]:
-        """What ratings depend on, as JSON values."""
+        """Everything that the ratings depend on, as JSON values."""
         described = {
             "format": FORMAT,
             "method": self.name,
@@ -185,7 +185,7 @@ class BlockRatings(ABC):
         return plain
 
     def _read(self) -> bool:
-        """Whether the folder has these ratings, which are taken then."""
+        """Load these ratings from the folder; whether it has them."""
         if self.folder is None or not (self.folder / "ratings.safetensors").exists():
             return False
         try:
@@ -195,11 +195,11 @@ class BlockRatings(ABC):
         return True
 
     def _own_folder(self) -> Path | None:
-        """A folder for what is trained for these ratings; that of other settings is beside it."""
+        """The folder of these ratings, inside the given one; other settings have others."""
         return None if self.folder is None else self.folder / fingerprint(self._described())
 
     def _taught_by(self) -> dict[str, Any]:
-        """What else ratings depend on, as JSON values."""
+        """Further things that the ratings depend on, as JSON values."""
         return {}
 
     @abstractmethod
@@ -209,7 +209,7 @@ class BlockRatings(ABC):
 
 @contextmanager
 def _progress(rated: BlockRatings) -> Iterator[None]:
-    """A bar of all blocks' epochs, in a terminal where nobody else watches."""
+    """A progress bar over all blocks' epochs, in a terminal without an ``on_epoch``."""
     if rated.on_epoch is not None or not sys.stderr.isatty():
         yield
         return

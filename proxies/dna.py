@@ -1,7 +1,7 @@
 """DNA: a trained teacher's feature maps rate every path of every block, and so every network of the space.
 
 Li et al., Blockwisely Supervised Neural Architecture Search with Knowledge Distillation, CVPR 2020 (arXiv 1911.13053);
-Wang et al., DNA Family, 2024 (arXiv 2403.01326). The rating of a path is the relative L1 distance of what it gives from
+Wang et al., DNA Family, 2024 (arXiv 2403.01326). The rating of a path is the relative L1 distance of its output from
 the teacher's map, and the rating of a network the weighted sum of its blocks' (the loss weights of the first paper's
 equation 6). DNA++ does without a teacher and without labels: :mod:`searchkit.proxies.dna_self`.
 """
@@ -20,7 +20,7 @@ from searchkit.execution.executors import as_they_finish, open_executor
 from searchkit.execution.outcome import Job
 from searchkit.proxies.block_ratings import BlockRatings, Rated
 from searchkit.proxies.dna_block import BlockTask
-from searchkit.proxies.dna_teacher import Lesson, plain_teacher, trained_teacher
+from searchkit.proxies.dna_teacher import TeacherMaps, plain_teacher, trained_teacher
 from searchkit.runtime.devices import resolve_device
 from searchkit.runtime.fingerprint import fingerprint
 from searchkit.space import Space
@@ -29,15 +29,15 @@ from searchkit.space import Space
 class DNA(BlockRatings):
     """Rates all networks of a space from blocks trained one by one; a proxy, higher is better.
 
-    The space may be a narrower one than is searched, with the same choices: NAS-Bench-Macro is rated well by blocks of
-    a quarter of its width, at a fraction of the cost. ``proxies=(DNA(load_space("macro", width=8), data),)``.
+    The space may be narrower than the one that is searched, with the same choices: NAS-Bench-Macro is rated well by
+    blocks of a quarter of its width, at a fraction of the cost. ``proxies=(DNA(load_space("macro", width=8), data),)``.
 
     Args:
-        teacher: any trained network that gives one feature map a block, of the block's height and width; a plain
-            convolutional one is trained here where not given.
-        space, data, given: see :class:`~searchkit.proxies.block_ratings.BlockRatings`; blocks are trained at the same
-            time where the executor has room for several (with device "auto" or "cuda", on all GPUs that there are), and
-            ``on_epoch`` is then called as each is complete.
+        teacher: any trained network with one feature map per block, of the block's height and width; where not given, a
+            plain convolutional one is trained.
+        space, data, given: see :class:`~searchkit.proxies.block_ratings.BlockRatings`; blocks are trained in
+            parallel if the executor has several workers (with device "auto" or "cuda", on all visible GPUs), and
+            ``on_epoch`` is then called when each is complete.
 
     Raises:
         ProxyError: the space has no nodes, or none that are modules; or the teacher's maps are of other shapes.
@@ -49,7 +49,7 @@ class DNA(BlockRatings):
         super().__init__(space, data, **given)
         self.teacher = teacher
         if teacher is not None:
-            Lesson(teacher, self.parts, self.space.input_shape)
+            TeacherMaps(teacher, self.parts, self.space.input_shape)
 
     def __getstate__(self) -> dict[str, Any]:
         return super().__getstate__() | {"teacher": None}
@@ -58,14 +58,14 @@ class DNA(BlockRatings):
         return {"teacher": None if self.teacher is None else _digest(self.teacher)}
 
     def _rated(self) -> list[Rated]:
-        """Ratings and weight of every block, trained where there is room."""
+        """Ratings and weight of every block, trained in parallel if the executor allows."""
         folder = self._own_folder()
         device, any_card = str(resolve_device(self.device)), str(self.device) in ("auto", "cuda")
         task = BlockTask(
             self.space, self.data, self._taught(folder), self.setting, device, self.seed, folder,
             self.on_epoch if self.executor is None else None,
         )  # fmt: skip
-        if self.executor is None:  # errors as they are, without the executors' catch
+        if self.executor is None:  # errors are raised unchanged, not caught by the executor
             return [_read_outcome(task(np.array([i]), 0)) for i in range(len(self.parts))]
         workers = open_executor(self.executor, task, ("weight",), any_card=any_card)
         found: dict[int, Rated] = {}
@@ -82,7 +82,7 @@ class DNA(BlockRatings):
         return [found[i] for i in range(len(self.parts))]
 
     def _taught(self, folder: Path | None) -> nn.Module:
-        """The teacher, trained here where none was given."""
+        """The teacher, trained if none was given."""
         if self.teacher is not None:
             return self.teacher
         with torch.random.fork_rng(devices=[]):

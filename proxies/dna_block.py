@@ -1,7 +1,7 @@
-"""One block of a space: its supernet trained to give the teacher's map, and all its paths rated.
+"""One block of a space: its supernet trained to reproduce the teacher's map, and all its paths rated.
 
-Li et al., DNA (arXiv 1911.13053). The supernet of block b is fed the teacher's map b - 1 and learns its map b, so that
-blocks are trained independently, wherever there is room.
+Li et al., DNA (arXiv 1911.13053). The supernet of block b maps the teacher's map b - 1 to its map b, so that blocks
+are trained independently, in parallel if the executor allows.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from searchkit.data.data import Data
 from searchkit.data.loader import Normaliser
 from searchkit.proxies.dna_rating import finished, rate, rating, relative_error, walk
 from searchkit.proxies.dna_setting import DNASetting
-from searchkit.proxies.dna_teacher import Lesson
+from searchkit.proxies.dna_teacher import TeacherMaps
 from searchkit.proxies.dna_training import OnEpoch, train_block
 from searchkit.proxies.supernet import Part, Supernet, parts_of, supernet
 from searchkit.runtime.devices import memory_format, placed, resolve_device
@@ -31,10 +31,10 @@ from searchkit.space import NetworkSpace
 from searchkit.training.evaluation import Evaluation
 from searchkit.types import Codes, Floats
 
-MEMORY = 2**30  # bytes of feature maps, of one block's input or output, that are kept of the images it learns from
+MEMORY = 2**30  # bytes of feature maps of the training images that are kept, for a block's input or output
 PATH_IMAGES = 300_000  # paths times images: a block of thousands of paths is rated on fewer images,
 FEWEST = 64  # and on no fewer than these
-PUT_IN = 24  # paths of a block that stand in for the teacher's own stage, to weigh the block
+PUT_IN = 24  # paths whose outputs replace the teacher's map when a block's weight is measured
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class BlockTask(Evaluation):
     """Trains and rates one block; picklable.
 
     Attributes:
-        folder: where its checkpoint is; None: it is not kept.
+        folder: of its checkpoint; None: no checkpoint.
     """
 
     space: NetworkSpace
@@ -70,7 +70,7 @@ class BlockTask(Evaluation):
         blocks = blocks_of(self.space)
         parts = parts_of(self.space, blocks)
         part, device = parts[number], resolve_device(self.device)
-        lesson = Lesson(copy.deepcopy(self.teacher).to(device), parts, self.space.input_shape)
+        lesson = TeacherMaps(copy.deepcopy(self.teacher).to(device), parts, self.space.input_shape)
         fed = None if number == 0 else lesson.shapes[number - 1]
         images = Shown(self.data, device, self.setting, parts)
         x, y = images.maps(lesson, number, images.train)
@@ -96,22 +96,28 @@ class BlockTask(Evaluation):
 
 
 def n_rated(part: Part, setting: DNASetting) -> int:
-    """On how many images the paths of a block are rated."""
+    """Number of images on which the paths of a block are rated."""
     return min(setting.rated, max(FEWEST, PATH_IMAGES // len(part.taken)))
 
 
 def n_stored(part: Part, setting: DNASetting) -> int:
-    """From how many images batch norms take their statistics."""
+    """Number of images for the statistics of batch norms."""
     return min(setting.recalibrated, n_rated(part, setting))
 
 
 def _weight(
-    lesson: Lesson, number: int, net: Supernet, part: Part, batch: tuple[Tensor, Tensor], images: Tensor, wanted: Tensor
+    lesson: TeacherMaps,
+    number: int,
+    net: Supernet,
+    part: Part,
+    batch: tuple[Tensor, Tensor],
+    images: Tensor,
+    wanted: Tensor,
 ) -> float:
-    """How much the teacher's answer changes per unit of a block's error: Kullback-Leibler divergence over relative L1.
+    """Change of the teacher's output per unit of a block's error: Kullback-Leibler divergence over relative L1.
 
-    The outputs of some paths stand in for the teacher's own map; no label is looked at. An error early in a network
-    goes through all that follows, and weighs more than one near the end. 1 where nothing can stand in.
+    Outputs of some paths replace the teacher's own map; labels are not used. Errors early in a network pass through all
+    later layers and weigh more than those near the end. 1 where the map cannot be replaced.
     """
     stage = lesson.stage(number, images)
     if stage is None:
@@ -129,7 +135,7 @@ def _weight(
 
 
 class Shown:
-    """The images that blocks learn from and those that paths are rated on, normalised, on the device."""
+    """Training images of blocks and the images on which paths are rated, normalised, on the device."""
 
     def __init__(self, data: Data, device: torch.device, setting: DNASetting, parts: Sequence[Part]) -> None:
         self.device = device
@@ -148,8 +154,8 @@ class Shown:
         self.train = some(data.train.x, setting.images)
         self.val = some(data.val.x, setting.rated)
 
-    def maps(self, lesson: Lesson, block: int, images: Tensor) -> tuple[Tensor, Tensor]:
-        """What a block is fed and what it is to give, for images ``(n, c, h, w)``."""
+    def maps(self, lesson: TeacherMaps, block: int, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Input and target of a block for images ``(n, c, h, w)``."""
         fed, wanted = [], []
         for start in range(0, len(images), 256):
             maps = lesson.maps(images[start : start + 256])

@@ -1,4 +1,4 @@
-"""DNA+: the network that was found, made wider and trained, teaches the next round.
+"""DNA+: the best network of a round, made wider and trained, is the teacher of the next round.
 
 Wang et al., DNA Family, 2024 (arXiv 2403.01326), progressive learning: no strong teacher is needed at the start.
 """
@@ -60,13 +60,13 @@ def dna_plus(
     Args:
         rounds: ratings in all.
         scale: factor on the width of the network that becomes a teacher; a space without a width keeps its own.
-        limits: that the found networks keep, over the blocks of the space.
+        limits: bounds on the found networks, over the blocks of the space.
         teacher: of the first round; see :class:`DNA`, as for the other arguments.
         folder: every round has a folder of its own in it, and a run that was stopped goes on.
         on_round: called with every round as it ends.
 
     Raises:
-        ProxyError: no network keeps the limits; which of them, and by how much, is said.
+        ProxyError: no network keeps the limits; names them and their violation.
     """
     if rounds < 1:
         raise ProxyError(f"rounds is a number of at least 1, not {rounds!r}")

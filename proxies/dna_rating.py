@@ -1,8 +1,7 @@
 """Ratings of all paths of a block, prefix by prefix.
 
-Paths that begin alike share what they computed: they are walked depth first, each module runs once for all paths that
-go through it from the same prefix, and batch norm takes its statistics from a stored batch on the way, as it would if
-the path ran alone.
+Paths with a common prefix share its computation: they are traversed depth first, each module runs once for all paths
+with the same prefix, and batch norms take their statistics from a stored batch on the way, as if the path ran alone.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from searchkit.proxies.supernet import Supernet
 from searchkit.runtime.torch_compat import BatchNorm
 from searchkit.types import Codes, Floats
 
-Pair = tuple[Tensor, Tensor]  # a stored batch, from which batch norms take statistics, and what is rated
+Pair = tuple[Tensor, Tensor]  # a stored batch for the statistics of batch norms, and the rated images
 
 
 def walk(supernet: Supernet, taken: Codes, batch: Pair) -> Iterator[tuple[int, Pair]]:
@@ -31,9 +30,9 @@ def rate(supernet: Supernet, taken: Codes, batch: Pair, error: Callable[[Tensor]
     """``(a,)`` the error of every path's output.
 
     Args:
-        error: ``()`` of what a path gives for the images that are rated; lower is better.
+        error: output of a path for the rated images -> ``()``; lower is better.
     """
-    errors: dict[int, Tensor] = {}  # read together: each by itself would be a wait for a card
+    errors: dict[int, Tensor] = {}  # read together, since each read waits for a GPU
     with torch.no_grad(), rating(supernet):
         for path, pair in walk(supernet, taken, batch):
             errors[path] = error(finished(supernet.ending(pair[1]), pair))
@@ -43,7 +42,7 @@ def rate(supernet: Supernet, taken: Codes, batch: Pair, error: Callable[[Tensor]
 
 
 def relative_error(wanted: Tensor) -> Callable[[Tensor], Tensor]:
-    """DNA's rating: mean absolute error over the deviation of what is wanted."""
+    """DNA's rating: mean absolute error over the standard deviation of the target."""
     deviation = wanted.std()
     return lambda y: (y - wanted).abs().mean() / deviation
 
@@ -60,19 +59,19 @@ def recalibrated(module: nn.Module, pair: Pair) -> Pair:
 
 
 def finished(module: nn.Module, pair: Pair) -> Tensor:
-    """What the last module gives for what is rated; the stored batch runs through it only where it has statistics."""
+    """Output of the last module for the rated images; the stored batch runs through it only if it has batch norms."""
     y: Tensor = recalibrated(module, pair)[1] if _norms(module) else module(pair[1])
     return y
 
 
-@functools.lru_cache(maxsize=4096)  # modules are looked through once: a block has a thousand times as many paths
+@functools.lru_cache(maxsize=4096)  # search each module once: there are a thousand times as many paths
 def _norms(module: nn.Module) -> tuple[BatchNorm, ...]:
     return tuple(m for m in module.modules() if isinstance(m, BatchNorm))
 
 
 @contextmanager
 def rating(module: nn.Module) -> Iterator[None]:
-    """Evaluation mode inside; afterwards batch norms average again as they did."""
+    """Evaluation mode inside; afterwards the batch norms' momenta are restored."""
     momenta = {m: m.momentum for m in module.modules() if isinstance(m, BatchNorm)}
     before = module.training
     module.eval()

@@ -1,15 +1,15 @@
-"""DNA++: blocks rated without a teacher and without labels; each path has to say what all paths say on average.
+"""DNA++: blocks rated without a teacher and without labels; each path has to predict the average of all paths.
 
 Wang et al., DNA Family, 2024 (arXiv 2403.01326); after BossNAS, Li et al., ICCV 2021 (arXiv 2103.12424). A block has an
-online and a target supernet, the moving average of the online one. They see two views of an image; from its own, an
-online path predicts the average projection of some target paths at every place of the map. Blocks follow each other:
-the next one is fed what the best path of the one before gives.
+online and a target supernet, the moving average of the online one. They are given two views of an image; from its own,
+an online path predicts the average projection of some target paths at every place of the map. Blocks are trained in
+order: the input of each is the output of the best path of the one before.
 
-**Two departures**, each measured on NAS-Bench-Macro. Maps are compared place by place and not averaged, and channels
-of the projection must not say the same: averages are learned by every path. And the predictor, which all paths share,
-suits those of middling size best; a rating is taken after each path has a linear predictor of its own, in closed form.
-It is the noise-to-signal ratio of that prediction, the variance of the average projection that it misses over the one
-that it explains: of parts that noise goes through one after another, these ratios add up.
+**Two departures**, each measured on NAS-Bench-Macro. Maps are compared at every place, not averaged over places,
+and channels of the projection are decorrelated, because every path learns averages. And since the predictor that all
+paths share suits those of middle size best, a path is rated with a linear predictor of its own, in closed form. The
+rating is the noise-to-signal ratio of that prediction, unexplained over explained variance of the average projection;
+these ratios add up over a sequence of noisy parts.
 """
 
 from __future__ import annotations
@@ -36,17 +36,17 @@ from searchkit.runtime.torch_compat import lerp_all
 from searchkit.types import Codes
 
 TARGETS = 2  # paths whose projections a step averages
-COLLAPSED = 0.1  # of the spread that independent directions have: below, all outputs are all but equal
+COLLAPSED = 0.1  # spread, relative to that of independent directions, below which outputs are nearly equal
 RIDGE = 1e-2  # penalty of a path's own predictor, relative to its number of examples
-LEAST = 1e-3  # share that a path explains, however little it does
+LEAST = 1e-3  # lower bound on the share of variance that a path explains
 
 
 class DNASelf(BlockRatings):
     """Self-supervised ratings of all networks of a space; a proxy, higher is better.
 
     Args:
-        space, data, given: see :class:`~searchkit.proxies.block_ratings.BlockRatings`. Labels are not looked at. Blocks
-            are trained one after another, each on what the one before gives, so that an executor is of no use.
+        space, data, given: see :class:`~searchkit.proxies.block_ratings.BlockRatings`. Labels are not used. Blocks are
+            trained one after another, each on the output of the one before, so an executor is not used.
 
     Raises:
         ProxyError: the space has no nodes, or none that are modules.
@@ -116,14 +116,14 @@ class Twins(nn.Module):
             self.predictor = _perceptron(dimension, dimension)
 
     def loss(self, mine: Tensor, other: Tensor, path: Codes, targets: Codes, setting: DNASetting) -> Tensor:
-        """Squared distance of the prediction from the average, place by place, and the guards against a collapse."""
+        """Squared distance of the prediction from the average at every place, and the penalties against a collapse."""
         with torch.no_grad():
             average = functional.normalize(sum(_direction(self.target(other, t)) for t in targets), dim=1)  # type: ignore[arg-type]
         projected = self.online(mine, path)
         prediction = _direction(self.predictor(projected))
         distance = (2 - 2 * (prediction * average).sum(dim=1)).mean()
         spread = functional.relu(1 - _spread(_direction(projected))).mean()
-        return distance + setting.variance * spread + setting.decorrelation * _alike(projected)
+        return distance + setting.variance * spread + setting.decorrelation * _redundancy(projected)
 
     def follow(self, momentum: float) -> None:
         """Move the target towards the online supernet."""
@@ -132,7 +132,7 @@ class Twins(nn.Module):
 
 
 def _perceptron(n_in: int, n_out: int) -> nn.Sequential:
-    """Two 1x1 convolutions: the same at every place."""
+    """Two 1x1 convolutions: one perceptron for every place."""
     return nn.Sequential(
         nn.Conv2d(n_in, 2 * n_out, 1), nn.BatchNorm2d(2 * n_out), nn.ReLU(), nn.Conv2d(2 * n_out, n_out, 1)
     )
@@ -148,7 +148,7 @@ def _spread(directions: Tensor) -> Tensor:
     return spread
 
 
-def _alike(projected: Tensor) -> Tensor:
+def _redundancy(projected: Tensor) -> Tensor:
     """Mean over channels of the sum of squared correlations with the others."""
     rows = projected.permute(0, 2, 3, 1).reshape(-1, projected.shape[1])
     rows = (rows - rows.mean(dim=0)) / (rows.std(dim=0) + 1e-4)
@@ -157,7 +157,7 @@ def _alike(projected: Tensor) -> Tensor:
 
 
 def _through(before: list[tuple[Supernet, Codes]], images: Tensor) -> Tensor:
-    """What a block is fed: images, after the chosen paths of the blocks before."""
+    """The input of a block: images after the chosen paths of the blocks before."""
     with torch.no_grad():
         for net, path in before:
             images = net.along(images, path)
@@ -165,7 +165,7 @@ def _through(before: list[tuple[Supernet, Codes]], images: Tensor) -> Tensor:
 
 
 def _settle(net: Supernet, path: Codes, pair: Pair) -> None:
-    """Give the batch norms of one path its own statistics, for good: the supernet is only run along it from now on."""
+    """Set the batch norms of one path to its own statistics; from now on the supernet runs along this path only."""
     with torch.no_grad(), rating(net):
         pair = recalibrated(net.before, pair)
         for j, alternative in enumerate(path):
@@ -174,10 +174,10 @@ def _settle(net: Supernet, path: Codes, pair: Pair) -> None:
 
 
 def _ratings(twins: Twins, part: Part, pair: Pair) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """``(a,)`` the variance of the average projection that each path misses over what it explains, on unseen images.
+    """``(a,)`` unexplained over explained variance of the average projection for each path, on unseen images.
 
     Raises:
-        ProxyError: the average projection is all but the same everywhere.
+        ProxyError: the average projection is nearly constant.
     """
     missed: dict[int, Tensor] = {}
     with torch.no_grad(), rating(twins.target), rating(twins.online):

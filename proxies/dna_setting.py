@@ -1,4 +1,4 @@
-"""How a block-wise supernet is trained and rated."""
+"""Settings of the training and rating of block-wise supernets."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ class DNASetting:
 
     Args:
         epochs: of each block's supernet. Published: 20.
-        batch: images a step.
-        steps: of an epoch at least; few images are gone through several times.
+        batch: images per step.
+        steps: fewest steps of an epoch; few images are then used several times.
         lr: of Adam, at first. Published: 0.002 to 0.005.
         decay: of the learning rate, each epoch. Published: 0.9.
-        images: of the train part that blocks learn from; all where there are fewer.
-        rated: images of the validation part on which paths are rated.
-        recalibrated: images of the train part of which a path's batch norms take their statistics.
+        images: number of training images; all where there are fewer.
+        rated: number of validation images on which paths are rated.
+        recalibrated: number of training images for the statistics of a path's batch norms.
         teacher_epochs: of the teacher that is trained here.
         teacher_width: channels of its stages, times those of the space's blocks.
-        teacher_layers: convolutions of a stage of it. One is best: what several do in a row, few paths can follow, so
-            that ratings say how deep a path is and little else.
+        teacher_layers: convolutions per stage. One is best: few paths can imitate several in a row, and ratings then
+            mostly measure a path's depth.
         momentum: of the moving average, in DNA++.
         dimension: channels of the projection, in DNA++.
-        variance, decorrelation: weights of what guards DNA++ against a collapse: channels of the projection that do
-            not vary, and channels that say the same.
+        variance, decorrelation: weights of the penalties in DNA++ against collapse, on channels of the projection that
+            do not vary and on correlated channels.
     """
 
     epochs: int = 6

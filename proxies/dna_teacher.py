@@ -1,7 +1,7 @@
 """The teacher of block-wise distillation: a network cut at the same depths as the space.
 
 Li et al., DNA: Blockwisely Supervised Neural Architecture Search with Knowledge Distillation, CVPR 2020 (arXiv
-1911.13053). Any network that gives one feature map per block may teach; where none is given, one is trained here.
+1911.13053). Any network with one feature map per block may be the teacher; where none is given, one is trained.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class PlainTeacher(nn.Module):
 
     Args:
         input_shape: ``(channels, height, width)`` of the images.
-        sizes: ``(height, width)`` of what the first block is fed, and of what each block gives.
+        sizes: ``(height, width)`` of the first block's input and of each block's output.
         channels: of the stem and of each stage.
         layers: convolutions of a stage.
     """
@@ -86,7 +86,7 @@ def plain_teacher(parts: Sequence[Part], data: Data, setting: DNASetting) -> Pla
 def trained_teacher(
     network: nn.Module, data: Data, setting: DNASetting, device: str, seed: int, path: Path | None
 ) -> nn.Module:
-    """The network with weights: those that the file has, or trained now and written there."""
+    """The network with the weights of the file, or trained now and written to it."""
     if path is not None and path.exists():
         load_weights(network, path)
         return network.eval()
@@ -96,8 +96,8 @@ def trained_teacher(
     return network.eval()
 
 
-class Lesson:
-    """What a teacher shows of images, block by block; checked against the space when it is made.
+class TeacherMaps:
+    """A teacher's feature maps, one per block, with their shapes checked against the space.
 
     Args:
         teacher: a network; its feature maps are those of ``features(x)``, or the last at each resolution.
@@ -105,7 +105,7 @@ class Lesson:
         input_shape: of the images.
 
     Raises:
-        ProxyError: it gives another number of maps than there are blocks, or maps of another size.
+        ProxyError: its maps differ from the blocks in number or size.
     """
 
     def __init__(self, teacher: nn.Module, parts: Sequence[Part], input_shape: Sequence[int]) -> None:
@@ -133,7 +133,7 @@ class Lesson:
             return stage_maps(self.teacher, x)
 
     def stage(self, block: int, x: Tensor) -> nn.Module | None:
-        """The module that gives the map of a block; None where there is no one module."""
+        """The module whose output is the map of a block; None where there is no such module."""
         outputs: list[tuple[nn.Module, Tensor]] = []
         handles = [
             module.register_forward_hook(lambda m, _, y: outputs.append((m, y)))

@@ -1,4 +1,4 @@
-"""Training the supernet of one block, one path a step; it is kept after every epoch, and goes on from there."""
+"""Training the supernet of one block, one path a step, with a checkpoint after every epoch."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def train_block(
     after: Callable[[], None] | None = None,
     on_epoch: OnEpoch | None = None,
 ) -> None:
-    """Train in place; the same for the same seed, also when it was stopped and goes on.
+    """Train in place; the same result for the same seed, also if it was stopped and continued.
 
     Args:
-        module: everything that is trained, and everything whose state counts.
+        module: everything that is trained or has state.
         loss: ``(rows of a batch of images, on the module's device, path (q,)) -> loss`` of one step.
         part: whose paths are trained.
-        path: of a checkpoint, written after every epoch; a training that finds one goes on from there.
+        path: of a checkpoint, written after every epoch; training continues from an existing one.
         after: called after every step.
         on_epoch: called with the block's name, the epochs done, those of all, and the mean loss.
 
@@ -70,9 +70,9 @@ def _epoch(
     seed: list[int],
     after: Callable[[], None] | None,
 ) -> float:
-    """The mean loss of one pass over the images, or of several where they are few."""
+    """Train one pass over the images (several where they are few); returns the mean loss."""
     rng = np.random.default_rng(seed)
-    torch.manual_seed(int(rng.integers(2**31)))  # what steps draw is the same when a training goes on
+    torch.manual_seed(int(rng.integers(2**31)))  # steps draw the same numbers when training is continued
     paths = _fair(part.absent, rng)
     batch = min(setting.batch, n_images)
     n_steps = max(n_images // batch, setting.steps)
@@ -85,7 +85,7 @@ def _epoch(
     losses = []
     for start in range(0, n_steps * batch, batch):
         if card is not None:
-            give_way(card)  # to whoever measures there
+            give_way(card)  # to a process that measures there
         optimiser.zero_grad(set_to_none=True)
         value = loss(order[start : start + batch], part.taken[next(paths)])
         value.backward()  # type: ignore[no-untyped-call]
@@ -97,10 +97,10 @@ def _epoch(
 
 
 def _fair(absent: Bools, rng: np.random.Generator) -> Iterator[int]:
-    """Endless paths: those that leave out the same nodes take turns with those that leave out others.
+    """An endless sequence of paths, in turn from each group of paths that leave out the same nodes.
 
-    Within a group, no path comes twice before all came once. Most paths are deep: drawn uniformly, shallow ones would
-    hardly be trained.
+    Within a group, each path comes once before any comes again. Most paths are deep; drawn uniformly, shallow ones
+    would hardly be trained.
     """
     _, pattern = np.unique(absent, axis=0, return_inverse=True)
     groups = [np.flatnonzero(pattern.ravel() == p) for p in range(pattern.max() + 1)]
@@ -113,17 +113,17 @@ def _fair(absent: Bools, rng: np.random.Generator) -> Iterator[int]:
 
 
 def _resume(module: nn.Module, optimiser: torch.optim.Optimizer, path: Path | None) -> int:
-    """The number of epochs that a checkpoint holds, which is loaded; 0 without one."""
+    """Load a checkpoint and return its number of epochs; 0 without one."""
     if path is None or not path.exists():
         return 0
-    held = torch.load(path, map_location="cpu", weights_only=True)  # also where no card is any more
+    held = torch.load(path, map_location="cpu", weights_only=True)  # may be loaded without a GPU
     module.load_state_dict(held["module"])
     optimiser.load_state_dict(held["optimiser"])
     return int(held["epochs"])
 
 
 def _keep(module: nn.Module, optimiser: torch.optim.Optimizer, epochs: int, path: Path | None) -> None:
-    """Written whole or not at all: a process that is killed leaves the checkpoint before."""
+    """Write a checkpoint atomically, so that a killed process leaves the previous one."""
     if path is None:
         return
     path.parent.mkdir(parents=True, exist_ok=True)

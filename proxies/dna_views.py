@@ -1,4 +1,4 @@
-"""Two views of images for self-supervised learning: the same places in other light, a little shifted."""
+"""Two views of images for self-supervised learning: random brightness, contrast, noise and small shifts."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ def two_views(x: Tensor, shift: int, *, flip: bool) -> tuple[Tensor, Tensor]:
     """Both ``(n, c, h, w)``, of normalised images; drawn from the generator of their device.
 
     Both are cut at one place, an eighth of the side around the middle, and mirrored alike, so that their maps can be
-    compared place by place. Each is moved by up to ``shift`` pixels more: a block that looks at every second pixel
-    only then sees other pixels in each.
+    compared place by place. Each is moved by up to ``shift`` pixels more: so a block with stride 2
+    uses different pixels in each.
     """
     n, _, height, width = x.shape
     pad = min(height, width) // 8

@@ -1,10 +1,10 @@
-"""DPS: searches for the Eproxy task that ranks some twenty networks of known accuracy as they are.
+"""DPS: searches for the Eproxy task that best ranks some twenty networks of known accuracy.
 
 Li et al., Extensible Proxy for Efficient NAS (arXiv 2210.09459), section 3.3; ageing evolution after Real et al.
-(arXiv 1802.01548). Two departures, because the best of 200 settings on twenty labels overfits them and each costs ten
-training steps of twenty networks: the fitness is a low quantile of the correlation over bootstrap samples, shrunk by
-the distance from the default setting; and a setting that is hopeless on the first few networks is not scored on the
-others.
+(arXiv 1802.01548). Two departures from the paper, because the best of 200 settings overfits twenty labels, and each
+setting costs ten training steps of twenty networks: the fitness is a low quantile of the correlation over bootstrap
+samples, shrunk by the distance from the default setting; and a setting that fails on the first few networks is not
+scored on the others.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ FAILED = -1.0  # fitness of a setting under which a network has no score
 
 @dataclass(frozen=True)
 class Tried:
-    """One setting, what it was worth and on how many of the networks it was scored."""
+    """One setting, its fitness, and the number of networks on which it was scored."""
 
     setting: EproxySetting
     fitness: float
@@ -48,10 +48,10 @@ class DPS:
         population, tournament, n_evaluations: of the ageing evolution; the published 40, 10 and 200.
         mutation: chance of each gene.
         n_bootstrap, quantile: fitness is this quantile of the rank correlation over so many bootstrap samples.
-        start: the setting that is tried first, and towards which others are shrunk.
-        shrinkage: taken off the fitness of a setting that differs from ``start`` in all genes.
+        start: the setting that is tried first; the fitness of others is shrunk by their distance from it.
+        shrinkage: penalty on the fitness of a setting that differs from ``start`` in all genes.
         first: share of the networks on which a setting is tried first; the better half of these goes on to the rest.
-        path: a JSON-lines file of what was tried; a search that finds one continues it.
+        path: a JSON-lines file of the settings tried; a search continues an existing one.
         on_tried: called with the number done, the number of all and the :class:`Tried`.
 
     Attributes:
@@ -154,7 +154,7 @@ class DPS:
 
     def _scores(self, setting: EproxySetting, codes: Codes) -> Floats:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a setting under which networks diverge is a bad setting, and no news
+            warnings.simplefilter("ignore")  # of networks that diverge: their setting gets a low fitness
             scores: Floats = Scorer(self.space, [Eproxy(setting)], self.data, device=self.device, seed=self.seed)(codes)
         return scores[:, 0]
 
@@ -165,7 +165,7 @@ class DPS:
         return robust - self.shrinkage * distance(setting, self.start)
 
     def _recorded(self, codes: Codes, values: Floats) -> dict[EproxySetting, Tried]:
-        """What the file holds of this same search; a torn last line is passed over."""
+        """The settings of this same search in the file; an incomplete last line is ignored."""
         self._header = {"codes": codes.tolist(), "accuracies": values.tolist(), "space": self.space.describe()}
         self._header |= {"seed": self.seed, "first": self.first, "shrinkage": self.shrinkage, "quantile": self.quantile}
         if self.path is None or not self.path.exists():

@@ -1,4 +1,4 @@
-"""Eproxy: how fast a network learns, in ten steps, to draw fixed synthetic maps.
+"""Eproxy: how well a network fits fixed synthetic maps within ten training steps.
 
 Li et al., Extensible Proxy for Efficient NAS (arXiv 2210.09459); its predecessor is GenNAS (arXiv 2108.01899).
 

@@ -1,4 +1,4 @@
-"""The settings that DPS chooses from, gene by gene, with the published ranges (arXiv 2210.09459, table 1)."""
+"""The search space of DPS, gene by gene, with the published ranges (arXiv 2210.09459, table 1)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _T = TypeVar("_T")
 
 
 def drawn(rng: np.random.Generator, start: EproxySetting) -> EproxySetting:
-    """A setting with every gene at random; what is no gene (steps, batch, ...) is as in ``start``."""
+    """A setting with every gene at random; other fields (steps, batch, ...) as in ``start``."""
     branches = tuple(_branch(rng) for _ in range(_pick(_BRANCHES, rng)))
     return replace(
         start,

@@ -1,4 +1,4 @@
-"""Eproxy's ten steps of training a network, with its heads, to draw the targets."""
+"""Eproxy's ten steps of training a network and its heads to fit the targets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be set about Eproxy's regression task; the defaults are one setting for every space."""
+"""Settings of Eproxy's regression task, with one default for every space."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Steps of gradient descent from fixed inputs: one after the other, or one recorded and repeated, to the same end."""
+"""Steps of gradient descent from fixed inputs: one by one, or one recorded and replayed, with the same result."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from searchkit.runtime.cuda_graphs import Capture, Work, captured, draws_elsewhere, recorded
 
-WORTH_IT = 3  # steps to come, for which recording one pays
+WORTH_IT = 3  # remaining steps from which recording one pays
 
 
 def last_errors(
@@ -27,16 +27,16 @@ def last_errors(
 ) -> list[float]:
     """The errors of the last of ``steps`` forward passes, each of which but the last changes the weights before it.
 
-    The first step is always made from Python: it loads what recording needs loaded, and gives the optimiser its state,
-    so that every later step is the same work on the same tensors. Where a step cannot be recorded (it waits for a
-    value, or draws random numbers that a card does not), all are made from Python.
+    The first step always runs from Python: it loads the libraries that recording needs and creates the optimiser's
+    state, so that every later step is the same work on the same tensors. Where a step cannot be recorded (it waits for
+    a value, or draws random numbers on the CPU), all run from Python.
 
     Args:
         maps: the network's forward pass.
         errors: ``(k,)`` of what ``maps`` gave.
         optimiser: makes the optimiser, after the first errors.
-        device: of all that.
-        capture: records a step, see :func:`searchkit.runtime.cuda_graphs.captured`; None: every step is made from
+        device: of all tensors.
+        capture: records a step, see :func:`searchkit.runtime.cuda_graphs.captured`; None: every step runs from
             Python.
     """
     if steps == 1:
@@ -60,7 +60,7 @@ def last_errors(
         repeat = recorded(step, capture) if capture is not None and steps - 1 >= WORTH_IT else None
         if repeat is not None:
             for _ in range(steps - 1):
-                repeat()  # the last one changes the weights, too, which nobody reads any more
+                repeat()  # the last one updates the weights too, which are not used any more
             return told.tolist()
         for _ in range(steps - 2):
             _learn(errors(maps()), sgd)

@@ -34,7 +34,7 @@ def target(branch: Branch, position: int, setting: EproxySetting, inputs: ProxyI
 def waves(shape: tuple[int, ...], lowest: float, highest: float, generator: torch.Generator) -> Tensor:
     """sin(2 pi (fx x + fy y) + phase), each image and channel with frequencies and a phase of its own.
 
-    A random phase makes sines and cosines alike; a random sign of fy, the mirrored copies.
+    A random phase covers sines and cosines, a random sign of fy the mirrored waves.
     """
     n, c, height, width = shape
     frequency = lowest + (highest - lowest) * torch.rand(2, n, c, 1, 1, generator=generator)

@@ -1,8 +1,8 @@
-"""MathNAS: a network is worth what its blocks add up to.
+"""MathNAS: the value of a network as the sum of the values of its blocks.
 
 Wang et al., MathNAS: If Blocks Have a Role in Mathematical Architecture Design, NeurIPS 2023 (arXiv 2311.04943). Block
 values come from a given table, from switching blocks in a few context networks (the paper's sections 3 and 4), or from
-whatever networks were evaluated (:mod:`searchkit.blocks.fit`); in a search they follow every result and cost no
+any evaluated networks (:mod:`searchkit.blocks.fit`). In a search they are fitted to the results so far and cost no
 training of their own.
 """
 
@@ -27,7 +27,7 @@ from searchkit.types import Codes, Floats
 if TYPE_CHECKING:
     import pandas as pd
 
-FEWEST = 5  # evaluated networks from which block values are fitted
+FEWEST = 5  # evaluated networks that a fit needs
 
 
 class MathNAS:
@@ -37,8 +37,8 @@ class MathNAS:
 
     Args:
         space: of the candidates.
-        table: block values that are known beforehand, higher is better: a list of values for each block of
-            :func:`searchkit.blocks.additive.blocks_of`, or an :class:`Additive`. What is evaluated corrects them.
+        table: prior block values, higher is better: a list of values for each block of
+            :func:`searchkit.blocks.additive.blocks_of`, or an :class:`Additive`. Evaluations correct them.
 
     Raises:
         SpaceError: a table of another shape than the space's blocks, or with NaN.
@@ -80,7 +80,7 @@ class MathNAS:
     def fit(self, codes: Codes, values: Floats) -> Self:
         """A proxy that has learned from evaluated networks ``(n, d)`` with values ``(n,)``, higher is better.
 
-        With fewer than five it is the same as before.
+        With fewer than five networks it equals this one.
 
         Raises:
             ProxyError: values that are not finite or do not fit the networks.
@@ -96,16 +96,16 @@ class MathNAS:
 
     @property
     def fitted(self) -> bool:
-        """Whether there are block values to judge by."""
+        """Whether there are block values."""
         return self._fit is not None or self.table is not None
 
     @property
     def left_out(self) -> Floats:
-        """``(n,)`` what each network that was learned from is worth by the others, in units of :meth:`score`."""
+        """``(n,)`` leave-one-out predictions of the networks it was fitted to, in units of :meth:`score`."""
         return np.empty(0) if self._fit is None else self._fit.apart
 
     def score(self, codes: Codes) -> Floats:
-        """``(n,)`` in units that order as the values do; 0 for all while there is nothing to judge by."""
+        """``(n,)`` higher is better, in units of the values or of their ranks; 0 for all without block values."""
         if self._fit is None:
             return np.zeros(len(codes)) if self.table is None else self.table(self.blocks.choose(codes))
         return self._fit.predict(self.blocks.choose(codes), self._macs(codes))[0]
@@ -122,8 +122,7 @@ class MathNAS:
     def interval(self, codes: Codes, level: float = 0.9) -> tuple[Floats, Floats]:
         """Ends ``(n,)`` of an interval that holds a new evaluation with about that probability.
 
-        The deviation is that of the process with noise, stretched so that as many of the left-out predictions were
-        within theirs.
+        The deviation is that of the process with noise, scaled so that the leave-one-out intervals have this coverage.
 
         Raises:
             ProxyError: nothing was fitted, or a level outside (0, 1).
@@ -190,7 +189,7 @@ class MathNAS:
         return self._fit
 
     def _macs(self, codes: Codes) -> Floats | None:
-        """MACs, where the space has a formula for them; building every network for it would cost more than it says."""
+        """MACs, where the space has a formula for them; building every network to count them would cost too much."""
         if isinstance(self.space, NetworkSpace) and self.space.count is not None:
             return space_counts(self.space, codes)["macs"]
         return None

@@ -1,4 +1,4 @@
-"""NASWOT: how differently a network's ReLUs tell images apart.
+"""NASWOT: how differently a network's ReLUs respond to different images.
 
 Mellor et al., Neural Architecture Search without Training, ICML 2021 (arXiv 2006.04647), equations 1 and 2.
 """

@@ -1,4 +1,4 @@
-"""Structure: what a candidate is made of, as features for a model. No network is built, so that it works on any space.
+"""Structure: features of a candidate's choices for a model. No network is built, so it works on any space.
 
 After Kadlecova et al., Surprisingly Strong Performance Prediction with Neural Graph Features, ICML 2024 (arXiv
 2404.16551).

@@ -1,7 +1,7 @@
 """A supernet of one block: the modules of every alternative of its nodes, taken from networks that the space builds.
 
-A path takes one alternative of each node. What comes before the block and behind it belongs to no path: the space's own
-stem or a 1x1 convolution from the channels of what the block is fed, and whatever maps its output to what is asked for.
+A path takes one alternative of each node. The layers before and after the block are shared by all paths: the space's
+own stem, or a 1x1 convolution from the channels of the block's input; and a module that maps the output to the target.
 """
 
 from __future__ import annotations
@@ -75,9 +75,9 @@ class Supernet(nn.Module):
     """All alternatives of one block, run one path at a time.
 
     Args:
-        before: maps what is fed to the first node's input.
+        before: maps the supernet's input to the first node's input.
         nodes: for each node, the module of each alternative.
-        after: by number of channels that come out of the last node, what maps them to what is asked for.
+        after: number of output channels of the last node -> module that maps them to the target.
     """
 
     def __init__(self, before: nn.Module, nodes: Sequence[Sequence[nn.Module]], after: nn.ModuleDict) -> None:
@@ -93,7 +93,7 @@ class Supernet(nn.Module):
         return y
 
     def along(self, x: Tensor, path: Sequence[int] | Codes) -> Tensor:
-        """What the last node of a path gives."""
+        """The output of the last node of a path."""
         x = self.before(x)
         for j, alternative in enumerate(path):
             x = self.module(j, int(alternative))(x)
@@ -106,7 +106,7 @@ class Supernet(nn.Module):
         return alternatives[int(alternative)]
 
     def ending(self, x: Tensor) -> nn.Module:
-        """What follows the last node, for what that gave."""
+        """The module after the last node, applied to its output."""
         return self.after[str(x.shape[1])]
 
 
@@ -114,8 +114,8 @@ def supernet(space: NetworkSpace, blocks: Blocks, part: Part, fed: Shape | None,
     """The untrained supernet of a block.
 
     Args:
-        fed: shape of what it is fed, ``(channels, height, width)``; None: images, by way of the space's own stem.
-        ending: a number of channels -> what follows the last node.
+        fed: shape ``(channels, height, width)`` of its input; None: images, through the space's own stem.
+        ending: number of channels -> module after the last node.
         seed: of the weights.
 
     Raises:
@@ -137,36 +137,36 @@ def supernet(space: NetworkSpace, blocks: Blocks, part: Part, fed: Shape | None,
 
 
 class Stem(nn.Module):
-    """What a network does with images before one of its modules runs; the rest of it is never reached."""
+    """The part of a network that runs before one of its modules."""
 
     def __init__(self, network: nn.Module, first: str) -> None:
         super().__init__()
         self.network, self.first = network, first
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(batch, c, h, w)`` images to what that module is fed."""
+        """``(batch, c, h, w)`` images to the input of that module."""
         found: list[Tensor] = []
 
         def stop(module: nn.Module, args: tuple[Tensor, ...]) -> None:
             found.append(args[0])
-            raise _Reached
+            raise _InputReached
 
         handle = self.network.get_submodule(self.first).register_forward_pre_hook(stop)
         try:
             self.network(x)
-        except _Reached:
+        except _InputReached:
             pass
         finally:
             handle.remove()
         return found[0]
 
 
-class _Reached(Exception):  # noqa: N818 - no error: the way out of a forward pass
+class _InputReached(Exception):  # noqa: N818 - no error: the way out of a forward pass
     pass
 
 
 def _ends(part: Part, modules: Sequence[Sequence[NodeModule | None]]) -> set[int]:
-    """The numbers of channels that paths end with: those of the last node that is there."""
+    """The possible numbers of output channels of the last node that a path has."""
     ends = set()
     for path in part.taken:
         there = [one for node, a in zip(modules, path, strict=True) for one in [node[a]] if one is not None]

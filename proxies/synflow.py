@@ -1,4 +1,4 @@
-"""Synaptic flow: what of the weights reaches the output, without data.
+"""Synaptic flow: how much of the weights reaches the output, computed without data.
 
 Tanaka et al., Pruning neural networks without any data by iteratively conserving synaptic flow, NeurIPS 2020 (arXiv
 2006.05467), equation 5; as a score of networks, Abdelfattah et al., ICLR 2021 (arXiv 2101.08134).

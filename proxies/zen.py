@@ -77,7 +77,7 @@ class ZenPass:
             change = built.inputs.noise(self.batch, 2 * repeat + 1)[0]
             with ExitStack() as stack:
                 norms = [module for module in built.network.modules() if isinstance(module, nn.BatchNorm2d)]
-                for norm in norms:  # their running variance is then this batch's, at no further price
+                for norm in norms:  # so that their running variance is this batch's
                     stack.callback(setattr, norm, "momentum", norm.momentum)
                     norm.momentum = 1.0
                 before = stage_maps(built.network, x)[-1]

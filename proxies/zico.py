@@ -42,7 +42,7 @@ class ZiCo:
         """``{"zico": sum}``; a layer that no gradient reaches adds nothing. Refused where the loss overflows."""
         ratios, finite = [], []
         for layer in zip(*(recording.weight_gradients for recording in recordings), strict=True):
-            if len(layer) == 2:  # the same as below, without stacking
+            if len(layer) == 2:  # as below, without stacking
                 mean, std = (layer[0].abs() + layer[1].abs()) / 2, (layer[0] - layer[1]).abs() / 2
             else:
                 gradients = torch.stack(layer)

@@ -1,4 +1,4 @@
-"""What Bayesian optimisation looks for: expected improvement, of one objective or of the hypervolume, if feasible."""
+"""Acquisition: expected improvement of one objective or of the hypervolume, times the chance to be feasible."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from searchkit.surrogates.feasibility import Feasibility
 from searchkit.surrogates.hypervolume_improvement import expected_improvement
 from searchkit.types import Bools, Codes, Floats
 
-MOST_EXACT = 3  # objectives whose hypervolume is looked at; boxes multiply with each
-NOISY = 0.02  # share of the variance that is noise, from which what was observed is not taken at its word
-DRAWS = 6  # fronts drawn from the posterior then
-REACH = 0.1  # of the range of what is known, from its worst to the reference point
+MOST_EXACT = 3  # objectives up to which hypervolume is used; its boxes multiply with each
+NOISY = 0.02  # share of noise in the variance above which fronts are drawn from the posterior
+DRAWS = 6  # number of these fronts
+REACH = 0.1  # distance of the reference point beyond the worst known gains, relative to their range
 NEAREST = 100  # candidates that such a front is drawn from
 
 
 class Acquisition:
-    """How much a candidate is expected to improve on what was told, times its chance to be feasible (in logs)."""
+    """Log of the expected improvement of candidates times their chance to be feasible."""
 
     def __init__(
         self, surrogate: Surrogate, told: Observations, feasibility: Feasibility, rng: np.random.Generator
@@ -56,7 +56,7 @@ class Acquisition:
         if self._model.num_outputs == 1:
             best = float(np.mean([front.max() for front in self._fronts]))
             with one_thread(), torch.no_grad(), warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # that inputs are not in the unit cube: they are codes
+                warnings.simplefilter("ignore")  # inputs are codes, not in the unit cube
                 value = LogExpectedImprovement(self._model, best_f=best)(torch.from_numpy(codes)[:, None].double())
             found: Floats = value.numpy()
             return found
@@ -70,7 +70,7 @@ class Acquisition:
 
 
 def _fronts(columns: list[Column], feasible: Bools, rng: np.random.Generator) -> list[Floats]:
-    """The feasible gains as they were observed, or, where they are noisy, as they may be without the noise."""
+    """Fronts of the observed feasible gains, or, where these are noisy, of draws of the noise-free gains."""
     rows = np.flatnonzero(feasible)
     gains = np.column_stack([column.gaussian.y for column in columns])
     if not len(rows) or max(column.gaussian.noise for column in columns) < NOISY:

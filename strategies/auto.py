@@ -1,8 +1,8 @@
-"""A portfolio: takes the strategy that suits the search, and says which and why.
+"""A portfolio: selects the strategy for a search by rules, with a reason.
 
 The rules follow the tables of docs/benchmarks.md, which benchmarks/strategies/compare.py makes: model-based search is
-ahead wherever an evaluation costs more than the fraction of a second that it thinks; evolution costs microseconds a
-candidate.
+ahead wherever an evaluation costs more than the fraction of a second that a suggestion takes; evolution takes
+microseconds a candidate.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from searchkit.problem.problem import Problem, Strategy
 from searchkit.space import NetworkSpace
 from searchkit.types import Codes
 
-MODELLED = 500  # evaluations up to which a model is asked before each; it then takes about a second to answer
-FEW = 3  # objectives that non-domination still tells apart
-BLOCKS = 200  # evaluations from which the blocks of a large modular space are known well enough to be solved for
+MODELLED = 500  # evaluations up to which models are used; a suggestion then takes about a second
+FEW = 3  # objectives up to which non-domination separates candidates well
+BLOCKS = 200  # evaluations from which block values of a large modular space are accurate enough
 LARGE = 10**9
 
 
 class Auto:
-    """Whatever :func:`choose` picks for the problem.
+    """The strategy that :func:`choose` selects for the problem.
 
     Attributes:
         choice: name of the strategy.

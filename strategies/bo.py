@@ -3,8 +3,8 @@
 One objective: log expected improvement (Ament et al., NeurIPS 2023). Two or three: exact expected hypervolume
 improvement (Yang et al., 2019), over fronts drawn from the posterior where evaluations are noisy (the idea of Daulton,
 Balandat and Bakshy, NeurIPS 2021). More: the improvement of a random Chebyshev scalarisation (ParEGO, Knowles 2006).
-What fails or is infeasible teaches where not to look (:mod:`searchkit.surrogates.feasibility`). BoTorch's qLogEHVI is
-avoided on purpose: it compiles C++ at its first use, and a process killed meanwhile blocks every later one.
+Failed and infeasible candidates train a model of feasibility (:mod:`searchkit.surrogates.feasibility`). BoTorch's
+qLogEHVI is avoided: it compiles C++ at its first use, and a process killed meanwhile blocks every later one.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from searchkit.surrogates.feasibility import Failures, fill
 from searchkit.surrogates.features import Features
 from searchkit.types import Codes
 
-STEPS = 8  # of the climb from the best of the pool
+STEPS = 8  # of local search from the best of the pool
 
 
 class BO:
@@ -33,13 +33,13 @@ class BO:
         problem: what is searched.
         n_initial: random candidates before the first model; where not given, a fifth of the budget between 5 and 10,
             or 10.
-        pool: candidates that the acquisition is computed for, before it climbs from the best of them; a space of up to
-            three times as many is looked at whole.
+        pool: candidates for which the acquisition is computed before local search from the best of them; a space of up
+            to three times as many is evaluated completely.
         n_iterations: at most so many steps of the hyperparameter fit.
     """
 
     batch = 1
-    models = True  # its own proposals have their turns beside those of the proxy layer
+    models = True  # takes turns with the proxy layer
 
     def __init__(
         self, problem: Problem, *, n_initial: int | None = None, pool: int = 2000, n_iterations: int = 40
@@ -58,8 +58,8 @@ class BO:
     def ask(self, n: int, rng: np.random.Generator, pending: Codes) -> Codes:
         """Up to n new candidates; see :class:`searchkit.problem.problem.Strategy`.
 
-        A batch is chosen one by one, each taken to have turned out as predicted before the next is chosen
-        (Kriging believer); so are pending candidates.
+        A batch is chosen one by one; each chosen or pending candidate is assumed to have its predicted losses (Kriging
+        believer).
         """
         seen = self._seen.union(keys(pending))
         n_known = int((self._told.scored | self._told.hinted).sum())
@@ -71,7 +71,7 @@ class BO:
         for code in pending:
             acquisition.believe(code)
         chosen = np.empty((0, self.problem.space.n_choices), dtype=np.int64)
-        caution = float(rng.random()) ** 0.25  # near 1: most that is expected to fail would look best, being unknown
+        caution = float(rng.random()) ** 0.25  # near 1: regions that fail are unobserved, and look best
         pool = self._hopeful(self._pool(seen, rng), caution)
         for _ in range(n):
             best = self._climb(pool, acquisition, seen, caution)
@@ -94,7 +94,7 @@ class BO:
     def _pool(self, seen: set[bytes], rng: np.random.Generator) -> Codes:
         """New candidates: mutations of the front (one to three changes are expected) and random ones.
 
-        Known bounds are looked at later, from the best candidate down: they may cost more than the acquisition.
+        Known bounds are checked later, from the best candidate down, since they may cost more than the acquisition.
         """
         if self.problem.space.size <= 20 * self.pool:
             everything = self.problem.everything()
@@ -111,9 +111,10 @@ class BO:
         return found if everything is None else distinct(self.problem, everything, seen)
 
     def _hopeful(self, codes: Codes, caution: float) -> Codes:
-        """Those that have a chance not to fail; one threshold for a whole batch.
+        """The candidates likely enough not to fail, with one threshold for a whole batch.
 
-        Where nobody came back from, a model promises much: among thousands that will fail, some would always be tried.
+        Where all candidates fail, nothing is observed and the acquisition stays high: among thousands of such
+        candidates, some would always be proposed.
         """
         return codes[self._failures.model.keep(codes) >= caution]
 

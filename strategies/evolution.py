@@ -1,9 +1,9 @@
-"""Regularised evolution: the oldest dies, whatever it is worth, and the best of a random sample has a child.
+"""Regularised evolution: the oldest dies, whatever its losses, and the best of a random sample has a child.
 
 Real, Aggarwal, Huang, Le: Regularized evolution for image classifier architecture search. AAAI 2019 (1802.01548).
-Steady state and asynchronous by nature: a child needs nothing but what was told. With several objectives, each
-tournament weighs them at random. Where rank and crowding distance win it, as in NSGA-II, a front that ages is lost
-sooner than it is replaced: 15 to 30 % less hypervolume after 300 evaluations of 20 choices x 6.
+Steady state and asynchronous: a child depends only on what was told. With several objectives, each tournament weighs
+them at random. With rank and crowding distance instead, as in NSGA-II, the front ages out faster than it is replaced:
+15 to 30 % less hypervolume after 300 evaluations of 20 choices x 6.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ class Evolution:
 
     Args:
         problem: what is searched.
-        population: how many live, the newest that did not fail; where not given, twice the root of the budget between
-            8 and 100, or 100.
+        population: size, of the newest candidates that did not fail; where not given, twice the root of the budget
+            between 8 and 100, or 100.
         tournament: how many are drawn to find a parent, at most the population; where not given, half of it with one
             objective, and three quarters with several, where random weights keep the parents different.
-        mutation_rate: chance that a decision changes, from 0 to 1, beside the one that always does; half a decision
+        mutation_rate: chance that a decision changes, from 0 to 1, besides the one that always does; half a decision
             per child where not given.
         start: candidates to be evaluated first, dictionaries of options or rows of codes.
     """
@@ -68,7 +68,7 @@ class Evolution:
         return self._proposals.propose(n, rng, pending, self._children if begun else self.problem.space.sample)
 
     def tell(self, told: Observations) -> None:
-        """The new ones are born, and the oldest die; what failed is never born."""
+        """Add the new candidates that did not fail, and remove the oldest."""
         self._proposals.tell(told)
         self._n_told += len(told)
         self._alive = (self._alive + told[~told.failed])[-self.population :]
@@ -76,7 +76,7 @@ class Evolution:
         self._worth = np.zeros_like(self._alive.losses)
         self._worth[feasible] = _unit(self._alive.losses[feasible])
         self._handicap = np.zeros(len(feasible))
-        if not feasible.all():  # any feasible one beats them, and among them the least violation
+        if not feasible.all():  # any feasible one beats them; among them the least violation wins
             order, places = survive(self._alive, len(feasible))
             self._handicap[order] = 10.0 + places
             self._handicap[feasible] = 0.0
@@ -84,8 +84,8 @@ class Evolution:
     def _children(self, n: int, rng: np.random.Generator) -> Codes:
         """``(n, d)`` mutations of the winners of n tournaments.
 
-        The score is a weighted sum and a weighted maximum in equal parts, so that parts of a front that bend inwards
-        have winners too.
+        The score is a weighted sum and a weighted maximum in equal parts, so that concave
+        parts of a front have winners too.
         """
         alive = len(self._alive)
         drawn = rng.random((n, alive)).argsort(axis=1)[:, : self.tournament]  # without replacement

@@ -1,9 +1,9 @@
 """The exact front of an additive model of the space, refitted as evaluations arrive.
 
-MathNAS (arXiv 2311.04943) solves an integer program over block values once they are measured. Here both take turns:
-block values are fitted to what was told (:mod:`searchkit.blocks.fit`), the whole space's front under them is found
-exactly (:mod:`searchkit.blocks.exact`), and of that front the networks are evaluated that may add most to what was
-found.
+MathNAS (arXiv 2311.04943) solves an integer program over block values once they are measured. Here both
+alternate: block values are fitted to what was told (:mod:`searchkit.blocks.fit`), the whole space's front under them is
+found exactly (:mod:`searchkit.blocks.exact`), and of that front the networks are evaluated that may improve most on
+what was observed.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from searchkit.space import keys
 from searchkit.types import Codes, Floats
 
 SAMPLE = 300  # random networks from which block values of known bounds are fitted
-LONGEST = 500  # networks of a front that are looked at
+LONGEST = 500  # networks of a front that are considered
 PROJECTIONS = 4  # fronts of two random mixes, with three objectives or more
 FEW = 20  # candidates that are kept where all are expected to break a bound
-LIKELY = 200  # best networks of a mix of the objectives that are looked at beside the front
+LIKELY = 200  # best networks of a mix of the objectives that are considered besides the front
 
 
 class Exact:
@@ -71,7 +71,7 @@ class Exact:
         self._told = self._told + told
 
     def _candidates(self, fits: list[BlockFit], excesses: list[Additive], n: int, rng: np.random.Generator) -> Codes:
-        """The exact front, the best of one random mix of the objectives, and what reaches into bounds: ``(c, m)``."""
+        """``(c, m)`` the exact front, the best of one random mix of objectives, and networks near the bounds."""
         models = [fit.model for fit in fits]
         scales = np.array([sum(float(np.ptp(table)) for table in model.tables) or 1.0 for model in models])
         mixes = [models[0].mixed(models[1:], w / scales) for w in rng.dirichlet(np.ones(len(models)), 2 * PROJECTIONS)]
@@ -84,7 +84,7 @@ class Exact:
         return np.concatenate(found)
 
     def _known_excesses(self) -> list[Additive]:
-        """For each known bound an additive model of by how much networks break it."""
+        """For each known bound an additive model of its violation."""
         if self.problem.known is None:
             return []
         if self._known is None:
@@ -93,7 +93,7 @@ class Exact:
         return self._known
 
     def _promising(self, picked: Codes, learned: list[Additive]) -> Codes:
-        """Rows that are expected to be evaluated and to keep the bounds; the least bad ones where none is."""
+        """Rows that are expected not to fail and to keep the bounds; those with least violation where there are none."""
         rows = np.arange(len(picked))
         failed = self._told.failed
         if failed.any() and not failed.all():
@@ -106,9 +106,9 @@ class Exact:
         return rows
 
     def _informative(self, codes: Codes, fits: list[BlockFit], n: int) -> Codes:
-        """Rows of the n to evaluate: those that, at their best, add most to the front of what was told.
+        """Rows of the n to evaluate: those whose optimistic losses add most to the observed front.
 
-        Told candidates count with the losses that the models give them, so that all are on one scale.
+        Observed candidates enter with the losses that the models predict, so that all are on one scale.
         """
         picked = self._blocks.choose(codes)
         predicted = [fit.predict(picked) for fit in fits]
@@ -133,7 +133,7 @@ class Exact:
 
 
 def _excesses(blocks: Blocks, codes: Codes, violations: Floats) -> list[Additive]:
-    """An additive model of each bound's violation, from candidates that break it; elsewhere it is 0 and no sum."""
+    """An additive model of each bound's violation, from candidates that break it (elsewhere it is 0, not a sum)."""
     found = []
     for column in violations.T:
         over = np.flatnonzero(np.nan_to_num(column) > 0)

@@ -23,13 +23,13 @@ from searchkit.types import Codes, Floats
 
 @dataclass(frozen=True)
 class Column:
-    """The process of one column of values, and which groups of the inputs it sees."""
+    """The process of one column of values, and which groups of features it uses."""
 
     gaussian: Gaussian
     groups: tuple[int, ...]
 
     def seen(self, groups: Sequence[Floats]) -> list[Floats]:
-        """Its own of all groups of features."""
+        """The groups of features that this process uses."""
         return [groups[g] for g in self.groups]
 
 
@@ -66,7 +66,7 @@ class BoTorchProcess(Model):
         return np.column_stack([mean for mean, _ in parts]), np.column_stack([std for _, std in parts])
 
     def believe(self, code: Codes) -> Floats:
-        """Take candidate ``(d,)`` to have its predicted values ``(k,)``, which are returned."""
+        """Add candidate ``(d,)`` as observed at its predicted values ``(k,)``, and return these."""
         groups = self._inputs(code[None])
         mean, _ = self.predict(code[None])
         self._columns = [

@@ -2,8 +2,8 @@
 
 Deb, Pratap, Agarwal, Meyarivan: A fast and elitist multiobjective genetic algorithm: NSGA-II. IEEE TEC 6(2), 2002.
 Ranks and crowding distances are pymoo's (:mod:`searchkit.strategies.survival`); codes, operators and bookkeeping are
-searchkit's, in arrays (pymoo's population of objects would take most of the time). Told fewer candidates than a
-population at a time, it runs as the steady-state form, which learns from every single result.
+searchkit's, in arrays (pymoo's population of objects would take most of the time). With batches smaller
+than the population it is the steady-state form, which learns from every result.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ class NSGA2:
 
     Args:
         problem: what is searched.
-        population: survivors kept; where not given, 0.6 times the root of the budget between 8 and 100 (measured: a
-            search of 300 goes on for too few generations with 60), or 100.
+        population: survivors kept; where not given, 0.6 times the root of the budget between 8 and 100 (measured: with
+            60, a search of 300 has too few generations), or 100.
         crossover_rate: share of children with two parents, from 0 to 1; the others are mutations of one.
         mutation_rate: chance that a decision changes, from 0 to 1; half a decision per child where not given. A child
             that is a copy of a parent changes in any case.
@@ -49,7 +49,7 @@ class NSGA2:
                 raise ValueError(f"{name} is a share from 0 to 1, not {rate}")
         self.problem = problem
         self.population = population
-        # small populations belong to small budgets, where learning sooner counts; large ones to many evaluations,
+        # small populations for small budgets, where learning early matters; large ones for many evaluations,
         # where a generation at a time costs less
         self.batch = population if population >= 32 else population // 4 or 1
         self.crossover_rate = crossover_rate
@@ -73,11 +73,11 @@ class NSGA2:
         self._parents = merged[survivors]
 
     def _survive(self, merged: Observations) -> tuple[Rows, Rows]:
-        """Rows that survive, and the place of each: the lower one wins a tournament."""
+        """Surviving rows and their places; the lower place wins a tournament."""
         return survive(merged, self.population)
 
     def _offspring(self, n: int, rng: np.random.Generator) -> Codes:
-        """``(m, d)`` children of parents that won binary tournaments; twice n, since many will be known later on."""
+        """``(m, d)`` children of parents that won binary tournaments; twice n, since later many will be known."""
         m = 2 * n + 4
         pairs = rng.integers(0, len(self._places), size=(2, 2, m))
         places = self._places[pairs]

@@ -1,7 +1,7 @@
 """NSGA-III on pymoo: evolution for four objectives and more, spread out along reference directions.
 
 Deb, Jain: An evolutionary many-objective optimization algorithm using reference-point-based nondominated sorting
-approach. IEEE TEC 18(4), 2014. pymoo owns the directions and the survival; the rest is NSGA-II's
+approach. IEEE TEC 18(4), 2014. Directions and survival are pymoo's; the rest is NSGA-II's
 (:mod:`searchkit.strategies.nsga2`).
 """
 

@@ -1,8 +1,8 @@
 """Any sampler of Optuna as a strategy: ``searchkit.run(strategy=optuna.samplers.GPSampler())``.
 
 Akiba, Sano, Yanase, Ohta, Koyama: Optuna: A next-generation hyperparameter optimization framework. KDD 2019. Optuna
-owns the models; here its samplers are told what happened and asked for more, under the two laws: ask works on a copy
-that is seeded by ``rng``, in a study that forgets; tell seeds by the number of the trial, where a sampler draws at all.
+owns the models. To follow the rules of a strategy, ask works on a copy of the sampler that is seeded by ``rng``, in a
+study whose changes are undone; tell seeds the sampler by the number of the trial, where it draws at all.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ from searchkit.strategies.optuna_storage import Shelf
 from searchkit.surrogates.feasibility import Failures, fill
 from searchkit.types import Codes
 
-READ_TRIALS = (GPSampler, RandomSampler, TPESampler)  # all they know is the study's trials; the others keep a state
-ATTEMPTS = 4  # suggestions for each candidate that is asked for, where some are likely to fail
+READ_TRIALS = (GPSampler, RandomSampler, TPESampler)  # their only state is the study's trials
+ATTEMPTS = 4  # suggestions per candidate, where some are likely to fail
 
 
 def adapt(sampler: Any) -> Callable[[Problem], Strategy] | None:
-    """What makes a strategy of an Optuna sampler; None for anything else."""
+    """A strategy factory for an Optuna sampler; None for anything else."""
     if not isinstance(sampler, BaseSampler):
         return None
     sampler = copy.deepcopy(sampler)
-    seed_sampler(sampler, np.random.default_rng(0))  # two scripts that make the same sampler make the same strategy
+    seed_sampler(sampler, np.random.default_rng(0))  # equal samplers make equal strategies
     return partial(OptunaSampler, sampler=sampler)
 
 
@@ -48,7 +48,7 @@ class OptunaSampler:
 
     Args:
         problem: what is searched.
-        sampler: it is copied, and its random generators are seeded by the search. Bounds and failures are told as
+        sampler: copied, with its random generators seeded by the search. Bounds and failures are told as
             Optuna's constraints (``Trial.set_constraint``); a ``constraints_func`` of its own is not called.
 
     Raises:
@@ -71,7 +71,7 @@ class OptunaSampler:
         self._sampler = sampler = copy.deepcopy(sampler)
         check_sampler(problem, sampler)
         with quiet():
-            try:  # what it cannot do is said now, not at the first suggestion
+            try:  # report now, not at the first suggestion, what it cannot do
                 with self._shelf.running():
                     self._suggest(self._copy(np.random.default_rng(0)))
             except Exception as error:
@@ -80,8 +80,8 @@ class OptunaSampler:
     def ask(self, n: int, rng: np.random.Generator, pending: Codes) -> Codes:
         """Up to n new candidates; see :class:`searchkit.problem.problem.Strategy`.
 
-        What is pending, and what this call has already suggested, stands in the study as running trials (Optuna's
-        constant liar), which are forgotten at the end.
+        Pending candidates, and those already suggested in this call, are running trials of the study (Optuna's constant
+        liar), which are removed at the end.
         """
         seen = self._seen.union(keys(pending)) if len(pending) else self._seen
         model = self._failures.model
@@ -100,7 +100,7 @@ class OptunaSampler:
                 key = keys(code)[0]
                 if key in seen or key in taken or not self.problem.allowed(code)[0]:
                     others.append(code)
-                    if len(others) == n:  # it would go on to suggest the same, at the same price
+                    if len(others) == n:  # it would keep suggesting the same candidates
                         break
                 elif model.likely(code, rng)[0]:
                     taken.add(key)
@@ -108,24 +108,24 @@ class OptunaSampler:
                     if len(proposals) == n:
                         break
         codes = np.concatenate([np.empty((0, self.problem.space.n_choices), dtype=np.int64), *proposals])
-        if len(codes) < n and others:  # near where the sampler points is better than anywhere
+        if len(codes) < n and others:  # neighbours of its suggestions are better than random candidates
             near = mutate(np.concatenate(others), self.problem.space, rng)
             codes = np.concatenate([codes, near[model.likely(near, rng)]])
         return fill(model, codes, n, seen, rng)
 
     def tell(self, told: Observations) -> None:
-        """Put a batch on the shelf: scored as complete, the others as pruned with the constraint they broke."""
+        """Store a batch as trials: scored ones as complete, others as pruned with the constraint they broke."""
         self._seen.update(keys(told.codes))
         self._failures.tell(told)
         with quiet():
             for i in range(len(told)):
                 self._finish(told[i : i + 1])
-            with self._shelf.running():  # what the trials have in common is found out once for all that is asked
+            with self._shelf.running():  # the intersection of the trials' parameters is computed once
                 study = optuna.Study("searchkit", self._shelf, self._sampler)
                 self._sampler.infer_relative_search_space(study, self._shelf.begin())
 
     def _finish(self, told: Observations) -> None:
-        """One trial. A sampler that keeps a state is led through it as if it had made the suggestion itself."""
+        """Store one trial; a sampler with state of its own is called as if it had suggested the candidate."""
         notes: dict[str, Any] = {}
         state = TrialState.COMPLETE if told.scored[0] else TrialState.PRUNED
         values = told.losses[0].tolist() if told.scored[0] else None
@@ -136,7 +136,7 @@ class OptunaSampler:
             self._sampler.before_trial(study, trial)
             self._sampler.sample_relative(study, trial, self._sampler.infer_relative_search_space(study, trial))
             self._place(trial, told.codes[0])
-            with contextlib.suppress(RuntimeError):  # study.stop() of one that believes to have seen everything
+            with contextlib.suppress(RuntimeError):  # study.stop(), by a sampler that has seen everything
                 self._sampler.after_trial(study, trial, state, values)
             notes = trial.system_attrs
         broken = {"failed": 1.0} if told.failed[0] else {str(i): float(v) for i, v in enumerate(told.violations[0])}
@@ -153,14 +153,14 @@ class OptunaSampler:
         )
 
     def _copy(self, rng: np.random.Generator) -> BaseSampler:
-        """The sampler as it is after what was told, with random generators that ``rng`` seeds."""
+        """A copy of the sampler with random generators seeded by ``rng``."""
         shared = {id(distribution): distribution for distribution in self._distributions.values()}  # never changed
         sampler = copy.deepcopy(self._sampler, shared)
         seed_sampler(sampler, rng)
         return sampler
 
     def _suggest(self, sampler: BaseSampler) -> Codes:
-        """``(d,)`` one suggestion, which stands in the study as running from now on."""
+        """``(d,)`` one suggestion, added to the study as a running trial."""
         trial = self._shelf.begin()
         study = optuna.Study("searchkit", self._shelf, sampler)
         sampler.before_trial(study, trial)

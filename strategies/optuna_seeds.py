@@ -1,4 +1,4 @@
-"""Samplers of Optuna made repeatable, and those refused that cannot be strategies."""
+"""Checks and seeds Optuna's samplers, so that they can be strategies."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ REFUSED = {
 
 
 def check_sampler(problem: Problem, sampler: BaseSampler) -> None:
-    """Refuse what cannot work, with the reason.
+    """Refuse samplers that cannot work, with the reason.
 
     Raises:
-        ValueError: a sampler with a grid or parameters of its own, or one that would leave all choices to chance.
+        ValueError: a sampler with a grid or parameters of its own, or one that would draw all choices at random.
     """
     name = type(sampler).__name__
     if name in REFUSED:

@@ -1,7 +1,7 @@
-"""A storage of Optuna's that holds one study in memory and can forget: asking leaves nothing behind.
+"""An Optuna storage that holds one study in memory and can remove trials, so that asking changes nothing.
 
-Optuna cannot take a trial back. Suggestions that nobody evaluated would stay in the study as failed trials, be filtered
-at every later suggestion, and make asking change what is asked next.
+Optuna itself cannot remove a trial. Suggestions that are not evaluated would stay in the study as failed trials, cost
+time at every later suggestion, and change later suggestions.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ STUDY = 0
 
 
 class Shelf(BaseStorage):
-    """Finished trials, and running ones that last as long as ``running()``.
+    """Finished trials, and running ones that exist only inside ``running()``.
 
     Args:
         n_objectives: all of them minimised.
@@ -38,7 +38,7 @@ class Shelf(BaseStorage):
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Trials that are begun inside, and what a sampler notes of the study, are forgotten at the end."""
+        """Trials started inside, and attributes that a sampler sets on the study, are removed at the end."""
         before = dict(self._attributes)
         try:
             yield
@@ -55,14 +55,14 @@ class Shelf(BaseStorage):
         return trial
 
     def finish(self, trial: FrozenTrial) -> None:
-        """Put a finished trial on the shelf; the next number becomes its own. No trial may be running."""
+        """Add a finished trial with the next number. No trial may be running."""
         renumber(trial, len(self._finished))
         self._finished.append(trial)
         self._states.add(trial.state)
         self._running = []
 
     def keep(self, rows: Sequence[int]) -> None:
-        """Forget all finished trials but those in the given rows."""
+        """Remove all finished trials but those in the given rows."""
         self._finished = [self._finished[i] for i in rows]
         for i, trial in enumerate(self._finished):
             renumber(trial, i)
@@ -72,7 +72,7 @@ class Shelf(BaseStorage):
     ) -> list[FrozenTrial]:
         if states is None:
             trials = self._finished + self._running
-        else:  # asked once a parameter: no loop over what all belongs
+        else:  # called once per parameter
             everything = all(state in states for state in self._states)
             finished = self._finished if everything else [t for t in self._finished if t.state in states]
             trials = finished + (self._running if TrialState.RUNNING in states else [])

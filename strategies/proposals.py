@@ -1,4 +1,4 @@
-"""What strategies of parents and children share: networks to begin with, nothing twice, and few that will fail."""
+"""Shared by evolutionary strategies: first candidates, no repeats, and few candidates that are likely to fail."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from searchkit.types import Codes
 Start = npt.ArrayLike | Iterable[Mapping[str, Any]] | None
 Draw = Callable[[int, np.random.Generator], Codes]
 
-ROUNDS = 4  # in a small space many children are old acquaintances
-CHOOSY = 2  # children drawn for each one that is needed, once some have failed
+ROUNDS = 4  # draws of children; in a small space many of them were seen before
+OVERSAMPLING = 2  # children drawn for each one that is needed, once some candidates have failed
 
 
 class Proposals:
-    """Turns what a strategy draws into what may be proposed.
+    """Turns a strategy's draws into valid proposals.
 
     Args:
         problem: what is searched.
@@ -43,16 +43,16 @@ class Proposals:
         self._start = codes[problem.allowed(codes)] if len(codes) else codes
 
     def tell(self, told: Observations) -> None:
-        """Remember what need not be proposed again, and what failed."""
+        """Record the evaluated candidates, so that they are not proposed again, and the failures."""
         self.seen.update(keys(told.codes))
         self.failures.tell(told)
         if len(self._start):
             self._start = distinct(self.problem, self._start, self.seen)
 
     def propose(self, n: int, rng: np.random.Generator, pending: Codes, draw: Draw) -> Codes:
-        """Up to n new candidates ``(m, d)``: what is left of the start, then what ``draw(n, rng)`` brings.
+        """Up to n new candidates ``(m, d)``: the rest of the start, then those of ``draw(n, rng)``.
 
-        Where much fails, more is drawn than needed and what is likely to fail is left out.
+        Where candidates fail, it draws more than needed and leaves out those likely to fail.
         """
         seen = self.seen.union(keys(pending)) if len(pending) else self.seen
         model = self.failures.model
@@ -62,7 +62,7 @@ class Proposals:
             missing = n - len(codes)
             if not missing:
                 return codes
-            drawn = self.problem.space.canonical(draw(CHOOSY * missing if model.informed else missing, rng))
+            drawn = self.problem.space.canonical(draw(OVERSAMPLING * missing if model.informed else missing, rng))
             if model.informed:
                 drawn = drawn[model.likely(drawn, rng)]
             rows = dict(zip(keys(drawn), range(len(drawn)), strict=True))

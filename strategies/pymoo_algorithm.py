@@ -2,7 +2,7 @@
 
 Blank, Deb: pymoo: Multi-objective optimization in Python. IEEE Access 8, 2020. The algorithm runs through pymoo's own
 ask and tell on an integer problem, a generation at a time. Ask works on a copy that draws from ``rng``; tell draws
-from a generator that the number of the generation seeds.
+from a generator seeded by the number of the generation.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ FAILED = 1e3  # violation of a failed candidate: relative violations of bounds a
 
 
 def adapt(algorithm: Any) -> Callable[[Problem], Strategy] | None:
-    """What makes a strategy of a pymoo algorithm; None for anything else."""
+    """A strategy factory for a pymoo algorithm; None for anything else."""
     return partial(PymooAlgorithm, algorithm=algorithm) if isinstance(algorithm, Algorithm) else None
 
 
@@ -73,7 +73,7 @@ class PymooAlgorithm:
             self._algorithm = copy.deepcopy(algorithm)
             use_integer_operators(self._algorithm, problem.space)
             size = int(getattr(algorithm, "pop_size", None) or 100)
-            n_generations = max(2, -(-(problem.budget or 10_000) // size))  # RVEA adapts to how many there will be
+            n_generations = max(2, -(-(problem.budget or 10_000) // size))  # RVEA adapts to their number
             self._algorithm.callback, self._algorithm.save_history, self._algorithm.archive = _nothing, False, None
             self._algorithm.termination = ("n_gen", n_generations)
             self._algorithm.setup(self._integers, verbose=False)
@@ -97,7 +97,7 @@ class PymooAlgorithm:
             self._generation += 1
 
     def _infill(self, algorithm: Algorithm, n: int, rng: np.random.Generator) -> Codes:
-        """``(m, d)`` what the algorithm proposes, rounded to options; as many as it likes."""
+        """``(m, d)`` the algorithm's infills, rounded to options; their number is its own."""
         algorithm.random_state = rng
         with np.errstate(all="ignore"):
             infills = algorithm.infill()
@@ -107,7 +107,7 @@ class PymooAlgorithm:
         return np.clip(rows, 0, self.problem.space.n_options - 1).astype(np.int64)
 
     def _rehearse(self) -> tuple[int, int]:
-        """Two generations of a copy, with every kind of outcome; what cannot be done is said now. The sizes of both."""
+        """Run two generations of a copy with all kinds of outcomes, to report errors early; their sizes."""
         rng = np.random.default_rng(0)
         algorithm = copy.deepcopy(self._algorithm)
         sizes = []
@@ -123,7 +123,7 @@ class PymooAlgorithm:
         return sizes[0], sizes[1]
 
     def _evaluated(self, infills: Population, told: Observations) -> Population:
-        """The infills with what was told instead of what they were."""
+        """The infills with the positions and losses that were told."""
         known = told.losses[told.scored]
         self._worst = np.maximum(self._worst, known.max(axis=0, initial=-np.inf))
         losses = np.where(told.scored[:, None], told.losses, np.where(np.isfinite(self._worst), self._worst, 0.0))

@@ -1,6 +1,6 @@
-"""What is used of pymoo that has no public name; checked on pymoo 0.6.2.
+"""Private names of pymoo that are used here; checked on pymoo 0.6.2.
 
-Beside it, pymoo's operators are extended as its documentation says: by a method ``_do``.
+Besides these, pymoo's operators are extended as its documentation says: by a method ``_do``.
 Where a later pymoo has moved one of these, ``tests/test_compat.py`` says which.
 """
 
@@ -11,5 +11,5 @@ from pymoo.core.algorithm import Algorithm
 
 
 def infills_are_places(algorithm: Algorithm) -> bool:
-    """Whether what an algorithm proposes are places and nothing more: those of DE know whom they challenge."""
+    """Whether an algorithm's infills are positions only; those of DE also hold which individual they may replace."""
     return type(algorithm)._infill is GeneticAlgorithm._infill

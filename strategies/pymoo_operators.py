@@ -19,7 +19,7 @@ from searchkit.problem.operators import crossover, mutate
 from searchkit.space import Space
 from searchkit.types import Codes
 
-MATINGS = 5  # tries to make children that differ from the population; pymoo's hundred take seconds where none are left
+MATINGS = 5  # attempts to make new children; pymoo's hundred take seconds where none are left
 
 
 class IntegerSampling(Sampling):  # type: ignore[misc]
@@ -34,7 +34,7 @@ class IntegerSampling(Sampling):  # type: ignore[misc]
 
 
 class IntegerCrossover(Crossover):  # type: ignore[misc]
-    """Two children that share out the decisions of two parents."""
+    """Two complementary children: each decision of two parents goes to one or the other."""
 
     def __init__(self) -> None:
         super().__init__(n_parents=2, n_offsprings=2, prob=0.9)
@@ -45,7 +45,7 @@ class IntegerCrossover(Crossover):  # type: ignore[misc]
 
 
 class IntegerMutation(Mutation):  # type: ignore[misc]
-    """Half a decision is expected to change."""
+    """Changes half a decision in expectation."""
 
     def __init__(self, space: Space) -> None:
         super().__init__()
@@ -57,7 +57,7 @@ class IntegerMutation(Mutation):  # type: ignore[misc]
 
 
 def use_integer_operators(algorithm: Algorithm, space: Space) -> None:
-    """Replace, in place, what are pymoo's defaults for real numbers."""
+    """Replace, in place, operators that are pymoo's defaults for real numbers."""
     if not isinstance(algorithm, GeneticAlgorithm):
         return
     if type(algorithm.initialization.sampling) is FloatRandomSampling:

@@ -14,7 +14,7 @@ from searchkit.types import Codes
 class Random:
     """Uniform random search without repeats."""
 
-    batch = 100  # a good number of black-box candidates to ask for at once
+    batch = 100  # candidates to ask for at once
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
@@ -26,5 +26,5 @@ class Random:
         return complete(self.problem, self.problem.sample(n, rng), n, seen, rng)
 
     def tell(self, told: Observations) -> None:
-        """Remember what need not be asked again."""
+        """Record the evaluated candidates, so that they are not proposed again."""
         self._seen.update(keys(told.codes))

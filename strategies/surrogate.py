@@ -1,9 +1,9 @@
-"""The models that Bayesian optimisation fits to what was told: of which form, how often, and to how much of it.
+"""The models of Bayesian optimisation: their form, when they are fitted, and to which observations.
 
-A fit takes n^3 a step, so that hyperparameters are fitted to at most :data:`MOST` observations, and, beyond
-:data:`ALL`, anew only when their number has grown by a twentieth; in between, new observations enter under the old
-ones. The form (on which scale, and with which kernels) is chosen anew when their number has grown by half. All are
-functions of what was told, so that a search which is continued comes to the same models.
+A step of a fit takes n^3, so hyperparameters are fitted to at most :data:`MOST` observations, and, beyond
+:data:`ALL`, anew only when their number has grown by 5 %; in between, new observations are added with the old
+hyperparameters. The form (scale and kernels) is chosen anew when their number has grown by half. All this is a function
+of what was told, so that a continued search has the same models.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ from searchkit.types import Codes, Floats
 ALL = 60
 GROWTH = 1.05
 MOST = 250
-FEWER = 120  # that forms are compared on
+FEWER = 120  # observations on which forms are compared
 FORM_GROWTH = 1.5
-CLEARLY = 0.02  # in rank correlation
+CLEARLY = 0.02  # gain in rank correlation that a later form needs
 
 
 @dataclass(frozen=True)
 class Form:
-    """How a column of losses is modelled: its scale, higher is better, and the groups of inputs that are seen."""
+    """The form of a model: the scale of the losses (higher is better) and the groups of features used."""
 
     scale: Callable[[Floats], Floats]
     groups: tuple[int, ...]
 
 
 class Surrogate:
-    """Fits processes to columns of losses, and keeps what it has learned of each under its name.
+    """Fits processes to columns of losses, and keeps form and hyperparameters of each by name.
 
     Args:
         inputs: features and kernels.
@@ -55,9 +55,9 @@ class Surrogate:
         """The process of one column of losses ``(n,)`` of candidates ``(n, d)``; of gains, higher is better.
 
         Args:
-            name: of the column, under which fits are kept: codes and losses are those of earlier calls, and new ones
-                behind them.
-            forms: that are chosen from.
+            name: of the column, under which fits are kept; codes and losses are those of earlier calls with new ones
+                appended.
+            forms: from which one is chosen.
         """
         groups = self._groups(codes)
         n, chosen = len(codes), fitted_at(len(codes), ALL, GROWTH)
@@ -74,7 +74,7 @@ class Surrogate:
         return Column(gaussian, form.groups)
 
     def _best(self, groups: list[Floats], losses: Floats, forms: tuple[Form, ...]) -> Form:
-        """The form that ranks the observations best, each left out in turn; the first, unless one is clearly better."""
+        """The form with the best leave-one-out rank correlation; the first, unless another is clearly better."""
         worth = []
         for form in forms:
             model = self._fit(groups, losses, form, FEWER)
@@ -83,8 +83,8 @@ class Surrogate:
         return forms[best if worth[best] > worth[0] + CLEARLY else 0]
 
     def _fit(self, groups: list[Floats], losses: Floats, form: Form, most: int) -> Gaussian:
-        """The process of as many of the first observations as there are losses, or of those that tell most."""
-        rows = telling(losses, most)
+        """The process of the first observations, as many as there are losses, with a subset for its hyperparameters."""
+        rows = informative(losses, most)
         kernels = [self.inputs.kernels[g] for g in form.groups]
         seen = [groups[g][rows] for g in form.groups]
         gains = form.scale(losses)[rows]
@@ -97,15 +97,15 @@ class Surrogate:
 
 
 def fitted_at(n: int, first: int, growth: float) -> int:
-    """The largest number up to n of: all up to ``first``, then each ``growth`` times the one before."""
+    """The largest number up to n at which a fit is due: all up to ``first``, then growing by ``growth``."""
     if n <= first:
         return n
     steps = math.floor(math.log(n / first) / math.log(growth) + 1e-9)
     return min(n, math.floor(first * growth**steps + 1e-9))
 
 
-def telling(losses: Floats, n: int) -> Codes:
-    """Rows of at most n losses: half of them the best there are, the others evenly over the rest."""
+def informative(losses: Floats, n: int) -> Codes:
+    """At most n rows: half of them the best losses, the others evenly spaced among the rest."""
     if len(losses) <= n:
         return np.arange(len(losses))
     order = np.argsort(losses, kind="stable")
@@ -115,12 +115,12 @@ def telling(losses: Floats, n: int) -> Codes:
 
 
 def by_rank(losses: Floats) -> Floats:
-    """Normal scores ``(n,)``, the best highest: a few bad candidates set no scale, and outliers are none."""
+    """Normal scores ``(n,)``, the best highest; robust against outliers."""
     return -normal_scores(losses)
 
 
 def by_value(losses: Floats) -> Floats:
-    """Standardised gains ``(n,)``, with the worst tail drawn in, so that a few bad candidates do not set the scale.
+    """Standardised gains ``(n,)``, with the worst tail compressed, so that a few bad candidates do not set the scale.
 
     Scaled to [-1, 1] before each step, by powers of two and so without rounding: sums, differences and squares of
     losses around 1e306 would overflow, and those of losses beside one such outlier would vanish.

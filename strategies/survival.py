@@ -1,7 +1,7 @@
-"""Non-domination rank and crowding distance (Deb et al., IEEE TEC 6(2), 2002): who survives, and who wins a tournament.
+"""Non-domination rank and crowding distance (Deb et al., IEEE TEC 6(2), 2002): selection of survivors and of parents.
 
-pymoo owns both where there are three objectives or more. With one or two, crowding distances of all fronts are taken in
-one go over sorted columns, to the last bit what pymoo gives front by front: that loop took most of a search's time.
+With three objectives or more, both are pymoo's. With one or two, crowding distances of all fronts are computed at once
+from sorted columns, bit for bit equal to pymoo's loop over fronts, which took most of a search's time.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ _crowding = get_crowding_function("cd")
 def survive(merged: Observations, n: int) -> tuple[Rows, Rows]:
     """Rows of the n best, best first, and the place of each: by front, then by crowding; equal places tie.
 
-    Feasible candidates come first (Deb's rules). The others follow by their summed violations, and failed ones last:
-    nothing invents a loss for them.
+    Feasible candidates come first (Deb's rules). The others follow by their summed violations, and failed ones last;
+    neither gets an invented loss.
     """
     feasible = merged.feasible
     if feasible.all():
@@ -58,7 +58,7 @@ def best(losses: Floats, n: int) -> tuple[Rows, Rows]:
 def ranked(losses: Floats, n: int | None = None) -> tuple[Rows, Floats]:
     """``(m,)`` front of each row, 0 is the best, and its crowding distance there.
 
-    Fronts beyond those that hold the first n rows have a crowding distance of 0, which nobody needs.
+    Fronts beyond those that hold the first n rows get a crowding distance of 0, which is not used.
     """
     m, k = losses.shape
     ranks: Rows
@@ -89,7 +89,7 @@ def _crowded(losses: Floats, ranks: Rows, sizes: Rows) -> Floats:
             values = column[order]
             spread = values[ends - 1] - values[starts]
             varies = (spread > 0) & (spread < np.inf)
-            spread[~varies] = np.inf  # pymoo takes what it cannot scale for no distance
+            spread[~varies] = np.inf  # pymoo treats constant columns as no distance
             edge = np.where(varies, np.inf, 0.0)
             gaps = values[1:] - values[:-1]
             norm = np.repeat(spread, sizes)

@@ -1,7 +1,7 @@
 """Tree-structured Parzen estimator on Optuna's TPESampler.
 
 Bergstra, Bardenet, Bengio, Kegl: Algorithms for hyper-parameter optimization. NeurIPS 2011; multi-objective form by
-Ozaki et al., GECCO 2020. Optuna owns the density models.
+Ozaki et al., GECCO 2020. The density models are Optuna's.
 
 The densities are multivariate, with several objectives too, where Optuna's own default treats choices as independent:
 measured on 20 choices x 6 and two objectives, that is a seventh of the time and no less hypervolume.
@@ -49,7 +49,7 @@ class TPE(OptunaSampler):
         self._visible = Observations.empty(problem.space.n_choices, problem.n_objectives, problem.n_constraints)
 
     def tell(self, told: Observations) -> None:
-        """Learn a batch; of many, the sampler forgets old and bad ones."""
+        """Learn a batch; with many trials, old and bad ones are removed from the sampler's study."""
         super().tell(told)
         self._visible = self._visible + told
         if len(self._visible) > 1.25 * self.n_seen:

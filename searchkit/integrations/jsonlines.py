@@ -1,21 +1,22 @@
 """A search as lines of JSON, one per candidate: for ``tail -f``, jq, pandas, and whatever else reads text.
 
-Every line is one object in strict JSON (what is not finite is null) and is on disk when the next candidate begins.
+Every line is one object in strict JSON (values that are not finite are null) and is on disk when the next candidate
+starts.
 All have
 
 * ``event``: "start", "candidate" or "end",
 * ``study``: its name,
-* ``time``: when the line's event was, ISO 8601 in UTC; null for a candidate of an earlier session that was on record
-  but not in the file.
+* ``time``: of the event, ISO 8601 in UTC; null for a candidate of an earlier session that was on record but not in
+  the file.
 
 "candidate", once for every candidate of a study, however often it is continued, in the order in which they ended:
 
 * ``trial``: its number in the history, from 0,
 * ``state``: "scored", "infeasible", "failed" or "dropped" (:class:`searchkit.problem.trial.State`),
-* ``values``: metric -> number in its own unit; what was known of it, all where it was scored,
+* ``values``: metric -> number in its own unit; partial unless scored,
 * ``choices``: choice -> option, as it is recorded,
 * ``reason``: why it failed, was not trained, or not promoted; else null,
-* ``seconds``: that its evaluation took,
+* ``seconds``: duration of its evaluation,
 * ``elapsed``: seconds that the whole search had run when it ended, over all sessions.
 
 "start", once a session: ``version`` of searchkit, ``done``: candidates on record by then, ``strategy``, ``seed``,
@@ -46,14 +47,14 @@ from searchkit.results.result import Result
 
 
 class JSONLines:
-    """A callback that appends every finished candidate to a file; the module says what its lines hold.
+    """A callback that appends every finished candidate to a file, in the format described in the module.
 
     A continued study goes on in its file, and what the file already has is not written again; a last line that a killed
     process left half-written is cut off. Several studies may share a file. A study that begins anew under a name that
     the file knows has its lines after its own "start", where ``done`` is 0.
 
     Args:
-        path: of the file; it and its folder are made where they are not there.
+        path: of the file; it and its folder are created where they are missing.
 
     Raises:
         SearchkitError: the file cannot be written, or holds something else.
@@ -71,7 +72,7 @@ class JSONLines:
 
     @harmless
     def on_start(self, result: Result) -> None:
-        """Write the session's first line, after it what is on record and not in the file."""
+        """Write the session's first line, then the recorded candidates that the file lacks."""
         from searchkit.version import __version__
 
         self._open = None
@@ -102,7 +103,7 @@ class JSONLines:
         self._open = None
 
     def _write(self, event: str, fields: dict[str, Any], late: bool = False) -> None:
-        """Append one line, in one write; the file is open for no longer, so that it may be moved or rotated."""
+        """Append one line in one write, and close the file, so that it may be moved or rotated."""
         assert self._open is not None
         time = None if late else datetime.now(UTC).isoformat(timespec="milliseconds")
         line = _strict({"event": event, "study": self._open.name, "time": time} | fields)
@@ -131,7 +132,7 @@ def _strict(value: Any) -> Any:
 
 
 def _check(path: Path) -> None:
-    """Refuse a file whose first line is not one of ours, nor the beginning of one; it is left as it is."""
+    """Refuse a file whose first line is neither one of this format nor the start of one; it is not changed."""
     if not path.exists():
         return
     try:

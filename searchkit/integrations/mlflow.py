@@ -1,4 +1,4 @@
-"""A search in MLflow: a run for the study, nested in it a run for every candidate, and what was found as artefacts."""
+"""A search in MLflow: a run for the study, nested runs for its candidates, and the results as artefacts."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies
 
 from searchkit.errors import SearchkitError
-from searchkit.integrations.trackers.background import Behind
+from searchkit.integrations.trackers.background import Background
 from searchkit.integrations.trackers.common import complain, harmless, in_order, required
-from searchkit.integrations.trackers.curves import Course
+from searchkit.integrations.trackers.curves import Curves
 from searchkit.integrations.trackers.runs import Runs
 from searchkit.problem.trial import Trial
 from searchkit.results.result import Result
 
-EXPERIMENT = "searchkit"  # where nothing says otherwise
-ANSWER = 5.0  # seconds that a tracking server is given to answer
+EXPERIMENT = "searchkit"  # the default
+ANSWER = 5.0  # seconds that a tracking server has to answer
 
 
 class MLflowTracker:
-    """A callback that logs a search to MLflow, behind it: the search does not wait for the tracking server.
+    """A callback that logs a search to MLflow on a background thread; the search does not wait for the tracking server.
 
-    The study's run has what the search was called with as parameters, and against the number of evaluations the
-    metrics ``best/<objective>``, ``hypervolume`` (:class:`~searchkit.integrations.trackers.curves.Course` says of which
-    box; the tag ``hypervolume.to`` has its reference point), ``front`` and ``failed``. In the end it has the tag
-    ``stopped``, and as artefacts ``front``, ``history`` and, where there are any, ``signals`` and ``verified`` as .csv
-    and .json, the picture ``front.png`` and ``report.html``; its status is FINISHED, KILLED after Ctrl-C, and FAILED
-    where an error ended the search.
+    The study's run has the arguments of the search as parameters, and over the number of evaluations the metrics
+    ``best/<objective>``, ``hypervolume`` (:class:`~searchkit.integrations.trackers.curves.Curves` defines its unit; the
+    tag ``hypervolume.to`` has its reference point), ``front`` and ``failed``. In the end it has the tag ``stopped``,
+    and as artefacts ``front``, ``history`` and, where there are any, ``signals`` and ``verified`` as .csv and .json,
+    the picture ``front.png`` and ``report.html``; its status is FINISHED, KILLED after Ctrl-C, and FAILED where an
+    error ended the search.
 
     A candidate's run has its choices as parameters, its values and ``seconds`` as metrics, and the tags ``trial``,
     ``state`` and ``reason``. Scores of proxies are not logged.
@@ -67,13 +67,13 @@ class MLflowTracker:
         self._open: _Study | None = None
 
     def on_start(self, result: Result) -> None:
-        """Find or begin the study's run; of a continued study, log what is on record and not there.
+        """Find or start the study's run; for a continued study, log recorded candidates that it lacks.
 
         Raises:
             SearchkitError: the reference point is not one of this search's objectives.
         """
         self._open = None
-        self._begin(result, Course(result.goals, self._reference))
+        self._begin(result, Curves(result.goals, self._reference))
 
     @harmless
     def __call__(self, trial: Trial, trials: Sequence[Trial]) -> None:
@@ -83,14 +83,14 @@ class MLflowTracker:
 
     @harmless
     def on_end(self, result: Result, error: BaseException | None) -> None:
-        """Log what was found, and wait until all is logged."""
+        """Log the results, and wait until all is logged."""
         if self._open is not None:
             interrupted = isinstance(error, KeyboardInterrupt) or result.stopped == "interrupted"
             self._open.end("KILLED" if interrupted else "FINISHED" if error is None else "FAILED", self._artefacts)
         self._open = None
 
     @harmless
-    def _begin(self, result: Result, course: Course) -> None:
+    def _begin(self, result: Result, course: Curves) -> None:
         uri = self._uri or self._mlflow.get_tracking_uri()
         _check_answers(uri)
         active = self._mlflow.active_run() if uri == self._mlflow.get_tracking_uri() else None
@@ -101,12 +101,12 @@ class MLflowTracker:
 class _Study:
     """One session of a study: what is to be logged, handed to a thread that does it."""
 
-    def __init__(self, connect: Any, place: Any, result: Result, course: Course, failed: Any) -> None:
+    def __init__(self, connect: Any, place: Any, result: Result, course: Curves, failed: Any) -> None:
         self._result, self._course = result, course
         self._waiting: deque[tuple[Trial, float, int, dict[str, float]]] = deque()
-        self._behind = Behind(failed)
+        self._background = Background(failed)
         done = in_order(result.trials)
-        self._behind.do(partial(self._open, connect, place, bool(done)))
+        self._background.do(partial(self._open, connect, place, bool(done)))
         for trial in done:
             self.add(trial)
 
@@ -115,7 +115,7 @@ class _Study:
         reached = self._course.add(trial)
         reached.pop("seconds")  # its own run has them
         self._waiting.append((trial, time.time(), self._course.n, reached))
-        self._behind.do(self._log)
+        self._background.do(self._log)
 
     def end(self, status: str, artefacts: bool) -> None:
         """Have the rest logged, and wait."""
@@ -124,8 +124,8 @@ class _Study:
                 if artefacts:
                     _write_artefacts(self._result, Path(folder))
             finally:
-                self._behind.do(partial(self._close, status, folder))
-                self._behind.finish()
+                self._background.do(partial(self._close, status, folder))
+                self._background.finish()
 
     def _open(self, connect: Any, place: Any, continued: bool) -> None:
         self._client = connect()  # which makes the tables of a new database, and that takes seconds
@@ -140,7 +140,7 @@ class _Study:
             if trial.number not in self._runs.logged:
                 self._runs.candidate(trial, when)
                 steps.append((step, when, reached))
-        self._runs.course(steps)
+        self._runs.curves(steps)
 
     def _close(self, status: str, folder: str) -> None:
         reference = self._course.measured_to

@@ -1,4 +1,4 @@
-"""A search in TensorBoard: its course as curves, the front as pictures, the candidates in the HPARAMS tab."""
+"""A search in TensorBoard: curves of its progress, pictures of the front, candidates in the HPARAMS tab."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from searchkit.errors import SearchkitError
 from searchkit.integrations.trackers.common import described, harmless, in_order, required
-from searchkit.integrations.trackers.curves import Course
+from searchkit.integrations.trackers.curves import Curves
 from searchkit.integrations.trackers.events import Events, picture, scalars, text
 from searchkit.integrations.trackers.hparams import experiment, write_session
 from searchkit.problem.trial import Trial
@@ -21,10 +21,10 @@ FIRST_PICTURE = 10  # evaluations; the next after twice as many each time, the l
 class TensorBoardTracker:
     """A callback that writes TensorBoard's event files; ``tensorboard --logdir runs`` shows them while the search runs.
 
-    Against the number of evaluations: ``best/<objective>``, ``search/hypervolume``
-    (:class:`~searchkit.integrations.trackers.curves.Course` says of which box), ``search/front`` (candidates on it),
-    ``search/failed``, ``search/seconds``; as pictures, now and then and at the end, the front. What the search was
-    called with and why it stopped is in the TEXT tab. Every candidate is a session of the HPARAMS tab, with its choices
+    Over the number of evaluations: ``best/<objective>``, ``search/hypervolume``
+    (:class:`~searchkit.integrations.trackers.curves.Curves` defines its unit), ``search/front`` (candidates on it),
+    ``search/failed``, ``search/seconds``; as pictures, now and then and at the end, the front. The arguments of
+    the search and why it stopped are in the TEXT tab. Every candidate is a session of the HPARAMS tab, with its choices
     and its metrics; one that failed or broke a bound has the status "failure".
 
     A study has a folder of its name. Continued, it goes on there; one that begins anew under the same name has the
@@ -47,13 +47,13 @@ class TensorBoardTracker:
         self._open: _Study | None = None
 
     def on_start(self, result: Result) -> None:
-        """Begin a new event file; of a continued study, add what is on record and in none.
+        """Start a new event file; for a continued study, add recorded candidates that no file has.
 
         Raises:
             SearchkitError: the reference point is not one of this search's objectives.
         """
         self._open = None
-        self._begin(result, Course(result.goals, self._reference))
+        self._begin(result, Curves(result.goals, self._reference))
 
     @harmless
     def __call__(self, trial: Trial, trials: Sequence[Trial]) -> None:
@@ -69,14 +69,14 @@ class TensorBoardTracker:
         self._open = None
 
     @harmless
-    def _begin(self, result: Result, course: Course) -> None:
+    def _begin(self, result: Result, course: Curves) -> None:
         self._open = _Study(result, self._folder, self._hparams, course)
 
 
 class _Study:
     """The event files of one session of a study."""
 
-    def __init__(self, result: Result, folder: Path, hparams: bool, course: Course) -> None:
+    def __init__(self, result: Result, folder: Path, hparams: bool, course: Curves) -> None:
         done = in_order(result.trials)
         self._folder = _folder(folder, result.name, bool(done))
         self._result, self._hparams, self._course = result, hparams, course
@@ -112,7 +112,7 @@ class _Study:
         self._events.close()
 
     def _count(self, trial: Trial) -> None:
-        """Take a candidate into the course, and log it unless an earlier session did."""
+        """Add a candidate to the curves, and log it unless an earlier session did."""
         reached = self._course.add(trial)
         step = self._course.n
         if step <= self._logged:
@@ -133,7 +133,7 @@ class _Study:
 
 
 def _folder(parent: Path, name: str, continued: bool) -> Path:
-    """The study's folder: the newest of its name where it goes on, else one that is not there yet."""
+    """The study's folder: the newest of its name if it continues, else a new one."""
     n = 1
     while _numbered(parent, name, n).exists():
         n += 1

@@ -1,4 +1,4 @@
-"""A table of what proxies say of some candidates, without a search."""
+"""A table of the scores that proxies give some candidates, without a search."""
 
 from __future__ import annotations
 
@@ -43,12 +43,11 @@ def score(
         seed: of random candidates, weights and noise.
         split_seed: of the split of the data.
         workers: processes that score networks at the same time, with the same scores; here where not given. They take
-            seconds to begin, and do so where there is more to score than that.
+            seconds to start, and are used only where there is more to score than that.
 
     Returns:
-        One row per distinct candidate: a column per signal (higher is better), ``judgement``, what they say together
-        (rank aggregation among these candidates, where there are at least five; NaN otherwise), and the choices. The
-        best judged come first.
+        One row per distinct candidate: a column per signal (higher is better), ``judgement``, the aggregate of
+        their ranks among these candidates (NaN with fewer than five), and the choices. The best come first.
 
     Raises:
         SearchkitError: one of its kinds, where something given cannot be used.

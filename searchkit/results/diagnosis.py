@@ -1,4 +1,4 @@
-"""Why a front is empty: the bounds that nothing met and how near it came, or what failed."""
+"""Why a front is empty: the bounds that no candidate met, with the nearest value, or the failures."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def why_nothing(result: Result) -> str:
 
 
 def _nearest(bound: Bound, trials: Sequence[Trial]) -> str | None:
-    """What came nearest to a bound that nothing meets; None where something does, or where its metric is not known."""
+    """The value nearest to a bound that no candidate meets; None if one does, or if the metric is not known."""
     values = np.array([trial.values.get(bound.name, np.nan) for trial in trials])
     violations = bound.violation(values)
     if np.isnan(violations).all() or np.nanmin(violations) <= 0:

@@ -1,4 +1,4 @@
-"""What leaves is what was measured: the winning network rebuilt, exported, and checked against its file."""
+"""Export of a network of the front: rebuilt, written, and checked against the measured one."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def export(result: Result, trial: Trial, path: Path) -> list[Path]:
 
 
 def _names(result: Result) -> tuple[str, str]:
-    """Of input and output: what they are."""
+    """Names of input and output."""
     inputs = "features" if len(result.network_space.input_shape) == 1 else "images"
     return inputs, "values" if "target" in result.context["data"] else "logits"
 
@@ -169,7 +169,7 @@ def _from_onnx(path: Path, images: torch.Tensor) -> np.ndarray[Any, Any]:
 
 
 def _check(what: str, expected: np.ndarray[Any, Any], got: np.ndarray[Any, Any], least: float = 1e-6) -> None:
-    """Refuse outputs of another shape, or that differ by too much of their range (of ``least`` where that is more)."""
+    """Refuse outputs of another shape, or that differ by too much of their range (``least`` if that is larger)."""
     if got.shape != expected.shape:
         raise ExportError(f"the {what} export returns shape {got.shape}, the measured network {expected.shape}")
     difference = float(np.abs(got - expected).max() / max(float(np.ptp(expected)), least))
@@ -212,7 +212,7 @@ def _description(result: Result, trial: Trial, network: nn.Module) -> dict[str, 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """The exporter's own progress lines and deprecation notes are not the user's concern."""
+    """Suppress the exporter's progress lines and deprecation warnings."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -24,7 +24,7 @@ _IMAGES = (".png", ".svg", ".pdf", ".jpg", ".jpeg", ".webp")
 
 @dataclass(frozen=True)
 class _Points:
-    """What is drawn: the candidates whose x and y are known, in three groups."""
+    """The candidates to draw, whose x and y are known, in three groups."""
 
     x: str
     y: str
@@ -51,7 +51,7 @@ def draw(result: Result, path: str | Path | None, x: str | None, y: str | None) 
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             if target.suffix.lower() == ".html":
-                figure.write_html(target, include_plotlyjs=True)  # one file that needs no network
+                figure.write_html(target, include_plotlyjs=True)  # one file that works offline
             else:
                 figure.savefig(target, dpi=120)
         except OSError as error:
@@ -60,12 +60,12 @@ def draw(result: Result, path: str | Path | None, x: str | None, y: str | None) 
 
 
 def check_target(path: str | Path) -> Path:
-    """The file of a picture, if it can be one; see :func:`check_file`."""
+    """The file for a picture, checked; see :func:`check_file`."""
     return check_file("plot", path, (".html", *_IMAGES))
 
 
 def check_file(kind: str, path: str | Path, endings: Sequence[str]) -> Path:
-    """The file that something can be written to; nothing is created.
+    """A file path with a check that it can be written; creates nothing.
 
     Raises:
         SearchkitError: an ending that is none of those, or a folder that is not there and cannot be made.
@@ -113,7 +113,7 @@ def _picture(result: Result, points: _Points) -> Any:
     from matplotlib.figure import Figure
 
     class Picture(Figure):
-        """A figure that a notebook shows, without pyplot and its global state."""
+        """A figure that notebooks display, without pyplot's global state."""
 
         def _repr_png_(self) -> bytes:
             buffer = io.BytesIO()
@@ -157,7 +157,7 @@ def _picture(result: Result, points: _Points) -> Any:
 
 
 def _zoom(axes: Any, values: list[float], winners: list[float]) -> None:
-    """Candidates that learned nothing would squeeze the front flat: the axis ends at the middle ones' spread."""
+    """Limits of an axis that leave out outliers (candidates that learned nothing), so that the front stays visible."""
     ends = np.quantile(values, [0.1, 0.9])
     low, high = float(np.nanmin([*ends, *winners])), float(np.nanmax([*ends, *winners]))
     margin = 0.08 * (high - low) or 0.01
@@ -172,7 +172,7 @@ def _is_trade_off(result: Result, points: _Points) -> bool:
 
 
 def _staircase(result: Result, points: _Points) -> tuple[list[float], list[float]]:
-    """What is attainable at each x: the front as steps."""
+    """The best y at each x: the front as steps."""
     directions = {objective.name: objective.direction for objective in result.goals.objectives}
     rows = points.winners if directions[points.x] == "min" else points.winners[::-1]
     steps_x: list[float] = []
@@ -218,7 +218,7 @@ def _interactive(result: Result, points: _Points) -> Any:
 
 
 def _card(result: Result, trial: Trial) -> str:
-    """What hovering shows: the metrics and the choices of a candidate."""
+    """The hover text: metrics and choices of a candidate."""
     values = trial.values | (
         {result.tested: result.test_accuracy[trial.number]} if trial.number in result.test_accuracy else {}
     )

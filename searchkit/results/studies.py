@@ -1,4 +1,4 @@
-"""Recorded studies: found again, listed, and turned back into results."""
+"""Recorded studies: found, listed, and read as results."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ log = logging.getLogger("searchkit")
 
 @dataclass(frozen=True)
 class Study:
-    """A study as it was recorded; nothing of it is changed by reading it."""
+    """A recorded study; reading does not change it."""
 
     name: str
     header: dict[str, Any]
@@ -67,7 +67,7 @@ class Study:
 
 
 def load(name: str, storage: Any = None, *, space: Space | None = None) -> Result:
-    """The result of a recorded study, as far as it has come.
+    """The result of a recorded study, finished or not.
 
     Args:
         name: of the study.
@@ -124,7 +124,7 @@ def list_studies(storage: Any = None) -> pd.DataFrame:
 
 
 def space_of(header: dict[str, Any]) -> Space:
-    """The recorded space: the registered one where it is the same, else its choices alone (which build nothing)."""
+    """The recorded space: the registered one where it is the same, else the recorded choices without networks."""
     recorded = header["search"]["space"]
     if "options" in recorded and recorded["name"] in plugins.names("space"):
         try:
@@ -141,7 +141,7 @@ def space_of(header: dict[str, Any]) -> Space:
 
 
 def _same_space(name: str, space: Space, header: dict[str, Any]) -> Space:
-    """The space given, set to the study's data; refused where its choices are others."""
+    """The given space with the study's data shapes; refused where its choices differ."""
     recorded = header["search"]["space"]
     if isinstance(space, NetworkSpace) and "input_shape" in recorded:
         space = space.for_data(recorded["input_shape"], recorded["n_classes"])
@@ -161,7 +161,7 @@ def goals_of(header: dict[str, Any]) -> Goals:
 
 
 def _read_or_say(found: optuna.Study) -> Study | None:
-    """A study, or None and a warning: one that cannot be read must not hide the others."""
+    """A study, or None with a warning, so that one unreadable study does not hide the others."""
     try:
         return Study.read(found)
     except Exception as error:
@@ -188,12 +188,12 @@ def _found(storage: Any) -> Iterator[dict[str, optuna.Study]]:
             except StorageError as error:
                 if not one_of_many:
                     raise
-                log.warning("%s", error)  # a file that is no journal must not hide the others
+                log.warning("%s", error)  # one file that is no journal does not hide the others
         yield found
 
 
 def _inside(place: Any, stack: contextlib.ExitStack) -> dict[str, optuna.Study]:
-    """The searchkit studies of one file or database, which is only read; the stack closes what is opened."""
+    """The searchkit studies of one file or database, opened read-only; the stack closes it."""
     with quiet():
         opened, _ = open_storage(place, "", write=False)
         if is_url(place) and isinstance(opened, RDBStorage):

@@ -19,7 +19,7 @@ from searchkit import Choice, Metric, Space
 from searchkit.errors import ObjectiveError, SearchFailedError, SearchkitError, StopSearch, UnknownNameError
 from searchkit.integrations.jsonlines import JSONLines
 from searchkit.integrations.tensorboard import TensorBoardTracker
-from searchkit.integrations.trackers.curves import FIRST, Course
+from searchkit.integrations.trackers.curves import FIRST, Curves
 from searchkit.integrations.trackers.keys import Keys
 from searchkit.problem.objectives import Goals, Objective
 from searchkit.problem.trial import State, Trial
@@ -358,14 +358,14 @@ class TestTheCourse:
         return trial
 
     def test_the_hypervolume_to_a_given_reference_point_is_the_plain_one(self) -> None:
-        course = Course(self.goals, {"accuracy": 0.5, "params": 100})
+        course = Curves(self.goals, {"accuracy": 0.5, "params": 100})
         assert course.add(self.scored(0.4, 50))["hypervolume"] == 0
         assert course.add(self.scored(0.7, 50))["hypervolume"] == pytest.approx(0.2 * 50)
         assert course.add(self.scored(0.9, 80))["hypervolume"] == pytest.approx(0.2 * 50 + 0.2 * 20)
         assert course.reference == {"accuracy": 0.5, "params": 100}
 
     def test_without_one_units_do_not_matter(self) -> None:
-        courses = [Course(self.goals), Course(self.goals)]
+        courses = [Curves(self.goals), Curves(self.goals)]
         for i in range(FIRST + 5):
             reached = [
                 course.add(self.scored(0.5 + i / 50, scale * 100 * (1 + i)))

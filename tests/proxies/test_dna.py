@@ -30,7 +30,7 @@ from searchkit.proxies.dna import DNA
 from searchkit.proxies.dna_plus import dna_plus
 from searchkit.proxies.dna_rating import rate, rating, recalibrated, relative_error
 from searchkit.proxies.dna_setting import DNASetting
-from searchkit.proxies.dna_teacher import Lesson, PlainTeacher
+from searchkit.proxies.dna_teacher import PlainTeacher, TeacherMaps
 from searchkit.proxies.dna_training import _fair
 from searchkit.proxies.supernet import Supernet, parts_of, supernet
 from searchkit.spaces.macro import macro
@@ -407,7 +407,7 @@ def test_lessons_are_the_teachers_maps_and_answers(digits: Data) -> None:
     torch.manual_seed(0)
     space = LAYERS.for_data(digits.input_shape, digits.n_classes)
     teacher = PlainTeacher(digits.input_shape, [(8, 8), (4, 4), (4, 4)], [4, 8, 16], 1, 10)
-    lesson = Lesson(teacher, parts_of(space, blocks_of(space)), space.input_shape)
+    lesson = TeacherMaps(teacher, parts_of(space, blocks_of(space)), space.input_shape)
     x = torch.randn(6, *digits.input_shape)
     stage = lesson.stage(0, x)
     assert stage is teacher.stages[0]

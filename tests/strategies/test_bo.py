@@ -28,7 +28,7 @@ from searchkit.strategies.surrogate import (
     by_rank,
     by_value,
     fitted_at,
-    telling,
+    informative,
 )
 from searchkit.surrogates.feasibility import Feasibility
 from searchkit.surrogates.features import Features
@@ -360,14 +360,14 @@ def test_a_fit_depends_on_what_was_told_and_not_on_when_a_model_was_asked_for() 
 
 def test_the_observations_that_tell_most_are_the_best_and_some_of_all_others() -> None:
     losses = np.random.default_rng(0).permutation(1000) * 1.0
-    rows = telling(losses, 100)
+    rows = informative(losses, 100)
     assert len(set(rows)) == 100
     assert list(rows) == sorted(rows)
     assert set(range(50)) <= set(losses[rows])
     assert losses[rows].max() == 999
     assert np.diff(np.sort(losses[rows])[50:]).max() <= 20
-    assert list(telling(losses[:30], 100)) == list(range(30))
-    assert len(set(telling(np.zeros(300), 100))) == 100
+    assert list(informative(losses[:30], 100)) == list(range(30))
+    assert len(set(informative(np.zeros(300), 100))) == 100
 
 
 def test_differences_are_seen_beside_an_outlier_and_whatever_the_scale() -> None:

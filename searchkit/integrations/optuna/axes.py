@@ -1,10 +1,10 @@
 """Optuna's parameters as choices of a space: categories as they are, numbers as cells of a grid.
 
-A strategy chooses a cell; the value is drawn inside it, evenly on the parameter's own scale (logarithmic where the
-distribution is). So the grid bounds what a strategy can tell apart and not what can be found, and uniform choices of
-cells are uniform values, as Optuna's own random sampler draws them. 64 cells of a learning rate between 1e-5 and 1e-1
-are steps of 15 %, finer than what training tells apart; with one or two parameters in all the grid is finer, or it
-would be used up. Numbers of few values (integers, steps) have a cell each.
+A strategy chooses a cell; the value is drawn inside it, uniformly on the parameter's own scale (logarithmic where the
+distribution is). So the grid limits the resolution of the strategy but not the values that can be found, and uniform
+choices of cells give uniform values, as Optuna's own random sampler draws them. 64 cells of a learning rate between
+1e-5 and 1e-1 are steps of 15 %, smaller than differences in training that can be measured. With one or two parameters
+the grid is finer, since the search would exhaust it. Numbers with few values (integers, steps) have one cell each.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from searchkit.space import Choice
 from searchkit.types import Floats
 
 LEVELS = 64
-FINER = {1: 1024, 2: 256}  # cells where a study has so few parameters: a space of 64 candidates would be used up
+FINER = {1: 1024, 2: 256}  # cells by number of parameters: a search would exhaust a space of 64 candidates
 LISTED = 256  # up to so many evenly spaced values have a cell each
-FEW = 16  # so many values go by what they are: what is learned of one layer's width says something of another's
+FEW = 16  # at most so many values are labelled by value, so that equal choices (widths of layers) share option counts
 
 Number = FloatDistribution | IntDistribution
 
 
 @dataclass(frozen=True, eq=False)
 class Axis:
-    """One parameter, and the choice that stands for it.
+    """One parameter, and the choice that represents it.
 
     Attributes:
         name: of the parameter.
@@ -48,7 +48,7 @@ class Axis:
     ends: Floats
 
     def code(self, value: Any) -> int | None:
-        """The option that a recorded value belongs to; None where the distribution does not hold it."""
+        """The option of a recorded value; None where the value is not in the distribution."""
         distribution = self.distribution
         if not isinstance(distribution, Number):
             try:
@@ -60,7 +60,7 @@ class Axis:
         return int(np.searchsorted(self.ends[1:-1], _scaled(distribution, float(value))))
 
     def value(self, code: int, rng: np.random.Generator | None = None) -> Any:
-        """A value of an option: drawn inside its cell, or the middle of it where there is no ``rng``."""
+        """A value of an option: drawn inside its cell by ``rng``, or its middle without."""
         distribution = self.distribution
         if not isinstance(distribution, Number):
             return distribution.to_external_repr(code)
@@ -91,7 +91,7 @@ def choice_axis(choice: Choice) -> Axis:
 
 
 def _categories(name: str, distribution: BaseDistribution) -> Axis:
-    """Options go by ``repr``, which tells 1, "1" and True apart, and by position too where that does not."""
+    """Labels are ``repr``, which distinguishes 1, "1" and True, with the position added where they are still equal."""
     assert isinstance(distribution, CategoricalDistribution)
     labels = [repr(choice) for choice in distribution.choices]
     labels = [label if labels.count(label) == 1 else f"{label} ({i})" for i, label in enumerate(labels)]
@@ -107,7 +107,7 @@ def _number(name: str, distribution: Number, levels: int) -> Axis:
     else:
         middles = low + (np.arange(levels) + 0.5) * ((high - low) / levels)
         values = np.exp(middles) if distribution.log else middles
-    # of integers on a logarithmic scale the first cells would be smaller than 1: only those with a value are kept
+    # for integers on a logarithmic scale the first cells may contain no integer: they are dropped
     centres: Floats = np.unique(np.array([_on_step(distribution, float(value)) for value in values], dtype=np.float64))
     scaled = [_scaled(distribution, float(centre)) for centre in centres]
     edges = [(a + b) / 2 for a, b in itertools.pairwise(scaled)]
@@ -118,7 +118,7 @@ def _number(name: str, distribution: Number, levels: int) -> Axis:
 
 
 def _on_step(distribution: Number, value: float) -> float:
-    """The value of the distribution that is nearest."""
+    """The nearest value of the distribution."""
     low, step = distribution.low, distribution.step
     stepped = value if step is None else low + round((value - low) / step) * step
     return float(min(max(stepped, low), distribution.high))

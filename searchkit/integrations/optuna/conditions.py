@@ -1,8 +1,8 @@
-"""Conditions of a define-by-run study, read off its trials: which parameter is asked for under which value of another.
+"""Conditional parameters of a define-by-run study, inferred from its trials.
 
-Optuna records what a trial was asked and not why. A parameter that some trials have and others lack hangs on an earlier
-one where that one's value decides it in every trial so far: a category, or a threshold of a number ("units of layer 3"
-from three layers on). Candidates that differ in a parameter nobody will ask for are then one candidate.
+Optuna records which parameters a trial suggested, but not why. A parameter that only some trials have is taken to
+depend on an earlier one if the value of that one decides it in every trial so far: a category, or a threshold of a
+number ("units of layer 3" from three layers on). Candidates that differ only in inactive parameters are then equal.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ import numpy as np
 from searchkit.space import Choice
 from searchkit.types import Bools, Codes
 
-ABSENT = -1  # the code of a parameter that a trial was not asked
+ABSENT = -1  # the code of a parameter that a trial lacks
 
 
 @dataclass(frozen=True)
 class Condition:
-    """A parameter is asked for where the option of ``parent`` is not in ``without``.
+    """The parameter ``child`` is active unless the option of ``parent`` is in ``without``.
 
     Attributes:
-        child, parent: columns; the parent's is the lower one.
-        without: the parent's options under which the child is not asked for.
+        child, parent: columns; the parent comes first.
+        without: the parent's options for which the child is inactive.
     """
 
     child: int
@@ -36,7 +36,7 @@ def conditions_of(codes: Codes, choices: Sequence[Choice]) -> dict[int, Conditio
     """Column of every parameter that some trials lack -> its condition; None where no earlier parameter decides it.
 
     Args:
-        codes: ``(n, d)`` finished trials, columns in the order in which parameters were first asked for; -1: absent.
+        codes: ``(n, d)`` finished trials, columns in the order in which parameters first occurred; -1: absent.
         choices: of the columns.
     """
     lacking = np.flatnonzero((codes == ABSENT).any(axis=0)).tolist()
@@ -44,7 +44,7 @@ def conditions_of(codes: Codes, choices: Sequence[Choice]) -> dict[int, Conditio
 
 
 def active(codes: Codes, conditions: Mapping[int, Condition | None]) -> Bools:
-    """``(n, d)`` bool: parameters that will be asked for, as far as conditions say."""
+    """``(n, d)`` bool: parameters that are active by the conditions."""
     asked = np.ones(codes.shape, dtype=bool)
     for child, condition in sorted(conditions.items()):  # a parent's own condition comes before
         if condition is not None:
@@ -56,7 +56,7 @@ def active(codes: Codes, conditions: Mapping[int, Condition | None]) -> Bools:
 def _condition(codes: Codes, child: int, choices: Sequence[Choice]) -> Condition | None:
     """The first parent that explains it: categories before numbers, and few values before many.
 
-    Of a number with many values, a threshold that fits a few trials may be chance; the next trials will tell.
+    A threshold of a number with many values may fit a few trials by chance; later trials then revise it.
     """
     present = codes[:, child] != ABSENT
     for parent in sorted(range(child), key=lambda j: (choices[j].ordered, len(choices[j].options), j)):

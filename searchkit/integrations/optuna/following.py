@@ -1,4 +1,4 @@
-"""A study as a strategy knows it: made from the study's trials by any process, and kept up to date in this one."""
+"""A strategy that follows a study: rebuilt from the study's trials by any process, and updated in this one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial
 from searchkit.errors import SearchkitError
 from searchkit.integrations.optuna.outcomes import Outcomes, goals_of
 from searchkit.integrations.optuna.parameters import Parameters
-from searchkit.integrations.optuna.screening import Judges
+from searchkit.integrations.optuna.screening import Screeners
 from searchkit.problem.observations import Observations
 from searchkit.problem.problem import Problem, Strategy
 from searchkit.problem.proposals import complete, distinct
@@ -22,23 +22,23 @@ from searchkit.runtime.threads import one_blas_thread
 from searchkit.space import Space, keys
 from searchkit.types import Codes
 
-SHARE = 20  # the proxy layer learns when it has as many new outcomes as a twentieth of all: it is fitted anew then
+SHARE = 20  # the proxy layer is fitted anew when a twentieth of all outcomes is new
 
 log = logging.getLogger("searchkit")
 
 
 @dataclass(frozen=True)
 class SamplerOptions:
-    """What a sampler was made with.
+    """The arguments of a sampler, checked.
 
     Attributes:
         factory: makes the strategy.
-        label: what errors call it.
-        seed: of everything that is drawn, together with the number of the trial.
+        label: its name in errors.
+        seed: of all random numbers, together with the number of the trial.
         space: the user's, or None.
         levels: see :func:`searchkit.integrations.optuna.axes.axes_of`.
-        n_trials: how many there will be, where that is known.
-        judges: signals and proxies.
+        n_trials: number of trials, where that is known.
+        screeners: signals and proxies.
     """
 
     factory: Callable[[Problem], Strategy]
@@ -47,19 +47,19 @@ class SamplerOptions:
     space: Space | None
     levels: int | None
     n_trials: int | None
-    judges: Judges
+    screeners: Screeners
 
 
 class Following:
-    """What one sampler knows of one study; a function of the setting and of the finished trials in their order.
+    """The state of one sampler for one study: a function of the options and of the finished trials in their order.
 
-    Every finished trial is told to the strategy by itself. When trials show what was not known (a parameter, another
-    distribution, a constraint), the strategy is made anew and told all of them again. So a process that opens the study
-    later knows what this one knows.
+    Each finished trial is told to the strategy as a batch of one. When a trial shows something new (a parameter,
+    another distribution, a constraint), the strategy is made anew and told all trials again. So a process that opens
+    the study later has the same state.
     """
 
-    def __init__(self, study: optuna.Study, setting: SamplerOptions) -> None:
-        self._study, self._setting = study, setting
+    def __init__(self, study: optuna.Study, options: SamplerOptions) -> None:
+        self._study, self._options = study, options
         self._finished: list[FrozenTrial] = []
         self._known: set[int] = set()
         self._n_passed = 0  # trials before it are all known
@@ -69,16 +69,16 @@ class Following:
 
     @property
     def parameters(self) -> Parameters:
-        """Those that are searched together, as far as trials have shown them."""
+        """The parameters that are searched together, as the trials so far show them."""
         return self._parameters
 
     @property
     def made(self) -> _Made | None:
-        """The strategy and what judges for it; None before any parameter is known."""
+        """The strategy with its proxy layer; None before any parameter is known."""
         return self._made
 
     def update(self, trials: Sequence[FrozenTrial]) -> None:
-        """Learn what has finished since."""
+        """Learn from the trials that finished since the last call."""
         fresh = [t for t in trials[self._n_passed :] if t.state.is_finished() and t.number not in self._known]
         while self._n_passed < len(trials) and trials[self._n_passed].state.is_finished():
             self._n_passed += 1
@@ -98,41 +98,41 @@ class Following:
         """``(1, d)`` a candidate for trial ``number``; empty where all are told or running.
 
         Args:
-            running: trials of whoever works on the study.
+            running: running trials, of all workers.
         """
         assert self._made is not None
         rows = [code for code in map(self._parameters.code, running) if code is not None]
-        return self._made.ask(np.random.default_rng([self._setting.seed, number]), rows)
+        return self._made.ask(np.random.default_rng([self._options.seed, number]), rows)
 
     def _renew(self) -> None:
-        self._parameters = Parameters(self._finished, self._setting.space, self._setting.levels)
+        self._parameters = Parameters(self._finished, self._options.space, self._options.levels)
         if self._parameters.space is None:
             return
-        self._made = _Made(self._parameters, goals_of(self._study, list(self._constraints)), self._setting)
+        self._made = _Made(self._parameters, goals_of(self._study, list(self._constraints)), self._options)
         for trial in self._finished:
             self._made.tell(trial)
 
 
 class _Made:
-    """A strategy over one set of parameters, and the proxy layer beside it."""
+    """A strategy over one set of parameters, and its proxy layer."""
 
-    def __init__(self, parameters: Parameters, goals: Any, setting: SamplerOptions) -> None:
+    def __init__(self, parameters: Parameters, goals: Any, options: SamplerOptions) -> None:
         assert parameters.space is not None
         self.parameters, self.goals = parameters, goals
-        judged = bool(setting.judges.functions or setting.judges.proxies)
+        screened = bool(options.screeners.functions or options.screeners.proxies)
         self.problem = Problem(
-            parameters.space, len(goals.objectives), len(goals.bounds), budget=setting.n_trials, proxies=judged
+            parameters.space, len(goals.objectives), len(goals.bounds), budget=options.n_trials, proxies=screened
         )
-        self.strategy = _begin(setting, self.problem)
+        self.strategy = _begin(options, self.problem)
         turns = bool(getattr(self.strategy, "models", False))
-        self.screen = setting.judges.screen(parameters, self.problem, goals, turns)
+        self.screen = options.screeners.screen(parameters, self.problem, goals, turns)
         self._outcomes = Outcomes(goals)
         self._seen: set[bytes] = set()
         self._waiting: list[Observations] = []  # told to the strategy, and not yet to the screen
         self._n_told = 0
 
     def tell(self, trial: FrozenTrial) -> None:
-        """One finished trial; without effect where it cannot be placed among the candidates."""
+        """Learn one finished trial; ignored where it is no candidate of the space."""
         code = self.parameters.code(trial)
         if code is None:
             return
@@ -161,14 +161,14 @@ class _Made:
         return complete(self.problem, codes, 1, seen, rng)
 
 
-def _begin(setting: SamplerOptions, problem: Problem) -> Strategy:
+def _begin(options: SamplerOptions, problem: Problem) -> Strategy:
     try:
-        strategy = setting.factory(problem)
+        strategy = options.factory(problem)
     except (TypeError, ValueError) as error:
-        raise SearchkitError(f"strategy '{setting.label}' cannot be made for this study: {error}") from error
+        raise SearchkitError(f"strategy '{options.label}' cannot be made for this study: {error}") from error
     if not isinstance(strategy, Strategy):
         raise SearchkitError(
-            f"strategy '{setting.label}' made {strategy!r}, which has no ask and tell; give a callable "
+            f"strategy '{options.label}' made {strategy!r}, which has no ask and tell; give a callable "
             "(problem) -> strategy"
         )
     why = getattr(strategy, "why", "")

@@ -1,4 +1,4 @@
-"""The parameters of a finished Optuna study as choices: what its trials could be, or have been."""
+"""The parameters of an Optuna study as choices, with the options that its trials could have or had."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from searchkit.errors import SpaceError
 from searchkit.integrations.optuna.axes import LISTED
 from searchkit.space import Choice
 
-ABSENT = "absent"  # of a parameter that a trial was not asked
+ABSENT = "absent"  # the option of a parameter that a trial lacks
 
 
 def choices_of(trials: Sequence[FrozenTrial]) -> list[Choice]:
-    """One choice a parameter, in the order in which they were first asked for; see ``read_study``.
+    """One choice a parameter, in the order in which they first occurred; see ``read_study``.
 
     Raises:
         SpaceError: no trial has any parameter.
@@ -34,7 +34,7 @@ def choices_of(trials: Sequence[FrozenTrial]) -> list[Choice]:
 
 
 def place(choice: Choice, value: Any, by_repr: bool = False) -> int | None:
-    """The option that a value is; of an ordered choice of numbers the nearest, within its ends; None: it is none.
+    """Index of a value's option: for an ordered choice of numbers the nearest within its range; None if there is none.
 
     Args:
         by_repr: the options are the ``repr`` of the values.
@@ -49,13 +49,13 @@ def place(choice: Choice, value: Any, by_repr: bool = False) -> int | None:
         return None
     if not min(options) <= value <= max(options):
         return None
-    log = min(options) > 0 and max(options) / min(options) >= 100  # a scale of magnitudes: the nearest factor
+    log = min(options) > 0 and max(options) / min(options) >= 100  # on a logarithmic scale: the nearest ratio
     distances = [abs(math.log(o / value)) if log else abs(o - value) for o in options]
     return distances.index(min(distances))
 
 
 def goes_by_repr(choices: Sequence[Any]) -> bool:
-    """Whether categories are named by ``repr``: a record could not tell them apart, such as 1 and "1"."""
+    """Whether categories need ``repr`` as labels, since ``str`` gives several the same, such as 1 and "1"."""
     return len({str(choice) for choice in (*choices, ABSENT)}) <= len(choices)
 
 
@@ -71,7 +71,7 @@ def _choice(name: str, distributions: Sequence[BaseDistribution], trials: Sequen
 
 
 def _grid(distribution: BaseDistribution) -> list[int | float]:
-    """Every value of a number with few; empty of others."""
+    """All values of a number with few of them; empty for others."""
     assert isinstance(distribution, IntDistribution | FloatDistribution)
     low, high, step = distribution.low, distribution.high, distribution.step
     if step is None or (high - low) / step >= LISTED:

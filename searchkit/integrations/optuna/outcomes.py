@@ -1,4 +1,4 @@
-"""What became of Optuna's trials, as a strategy is told it: losses, broken constraints, and hints of pruned ones."""
+"""Observations from Optuna's trials: losses, broken constraints, and hints for pruned trials."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from searchkit.problem.objectives import Bound, Goals, Objective
 from searchkit.problem.observations import Observations
 from searchkit.types import Codes
 
-ENOUGH = 3  # finished trials with a value at the same step, from which a straight line is drawn
-HUGE = 1e12  # in the place of an infinite violation
+ENOUGH = 3  # finished trials with a value at the same step that a straight line needs
+HUGE = 1e12  # replaces an infinite violation
 
 
 def goals_of(study: optuna.Study, constraints: Sequence[str] = ()) -> Goals:
-    """A study's objectives, "value" or "values_0" ... where it has not named them, and its constraints (at most 0)."""
+    """A study's objectives, by default "value" or "values_0" ..., and its constraints (at most 0)."""
     names = study.metric_names or (
         ["value"] if len(study.directions) == 1 else [f"values_{i}" for i in range(len(study.directions))]
     )
@@ -30,7 +30,7 @@ def goals_of(study: optuna.Study, constraints: Sequence[str] = ()) -> Goals:
 
 
 class Outcomes:
-    """Trials to observations, one after another: what a pruned one lets expect depends on those before it.
+    """Trials to observations, one after another: the hint for a pruned trial is extrapolated from earlier trials.
 
     Args:
         goals: of the study.
@@ -42,11 +42,11 @@ class Outcomes:
         self._pairs: dict[int, list[tuple[float, float]]] = {}  # step -> (loss then, loss in the end)
 
     def observe(self, trial: FrozenTrial, code: Codes) -> Observations:
-        """One row. Failed, or with a value that is not finite: nothing is known. A constraint not set is kept.
+        """One row; all NaN for a failed trial or a value that is not finite. A constraint that was not set is kept.
 
-        A pruned trial that broke a constraint is infeasible. Another one has a hint: its last reported value, carried
-        to the end by a straight line through the finished trials that reported one at the same step, or as it stands
-        where they are fewer than three; without a reported value it has failed.
+        A pruned trial that broke a constraint is infeasible. Any other has a hint: its last reported value,
+        extrapolated to the end by a straight line through the finished trials that reported one at the same step, or
+        unchanged where there are fewer than three of them. Without a reported value it has failed.
         """
         k = len(self._signs)
         losses, hints = np.full(k, np.nan), np.full(k, np.nan)
@@ -58,13 +58,13 @@ class Outcomes:
         elif trial.state is TrialState.PRUNED and not (violations > 0).any():
             violations[:] = np.nan
             if k == 1 and trial.intermediate_values:
-                hints[0] = self._carried(*max(trial.intermediate_values.items()))
+                hints[0] = self._extrapolated(*max(trial.intermediate_values.items()))
         elif trial.state is not TrialState.PRUNED:
             violations[:] = np.nan
         known = np.isfinite(hints).all()
         return Observations(code[None], losses[None], violations[None], hints[None] if known else None)
 
-    def _carried(self, step: int, value: float) -> float:
+    def _extrapolated(self, step: int, value: float) -> float:
         pairs = np.array([pair for pair in self._pairs.get(step, []) if np.isfinite(pair).all()])
         loss = float(self._signs[0]) * value
         if len(pairs) < ENOUGH:

@@ -1,4 +1,4 @@
-"""The space of a define-by-run study, as far as its trials have shown it."""
+"""The space of a define-by-run study, as its trials so far show it."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from searchkit.integrations.optuna.conditions import ABSENT, Condition, active, 
 from searchkit.space import Space
 from searchkit.types import Codes
 
-CHANGES = 3  # of a parameter's distribution in a study; one that changes more often depends on something else
-ASKED = "searchkit:asked"  # attribute of a trial: what was suggested, before the objective asks for it
+CHANGES = 3  # of a parameter's distribution in a study; if there are more, it is drawn at random
+ASKED = "searchkit:asked"  # attribute of a trial: the suggested values, before the objective uses them
 
 
 class Parameters:
-    """The parameters of a study that are searched together, and the space that they make.
+    """The parameters of a study that are searched together, and the space that they form.
 
-    All parameters of all finished trials, each in its newest distribution. Left to be drawn one by one are those whose
-    distribution has changed more than three times, and those that some trials lack without an earlier parameter that
-    would say why (:mod:`searchkit.integrations.optuna.conditions`). A parameter with a single value is none.
+    These are the parameters of all finished trials, each with its newest distribution, except those whose distribution
+    has changed more than three times, and those that some trials lack though no earlier parameter
+    explains it (:mod:`searchkit.integrations.optuna.conditions`). A parameter with a single value is left out.
 
     Args:
         trials: finished ones, in order.
@@ -55,23 +55,23 @@ class Parameters:
 
     @property
     def distributions(self) -> dict[str, BaseDistribution]:
-        """Of the parameters that are searched together."""
+        """Distributions of the parameters that are searched together."""
         return {axis.name: axis.distribution for axis in self.axes}
 
     def fit(self, trial: FrozenTrial) -> bool:
-        """Whether a finished trial shows nothing new."""
+        """Whether a finished trial agrees with the known parameters and conditions."""
         distributions = trial.distributions.items()
         if any(self._newest.get(name) != d and name not in self._varying for name, d in distributions):
             return False
-        if trial.state is not TrialState.COMPLETE:  # it may have ended before it came to a parameter
+        if trial.state is not TrialState.COMPLETE:  # it may have ended before it suggested all parameters
             return True
         row = self._row(trial)
         return row is None or bool((active(row[None], self._conditions)[0] == (row != ABSENT)).all())
 
     def code(self, trial: FrozenTrial) -> Codes | None:
-        """``(d,)`` the candidate that a trial is or will be; None where that cannot be said.
+        """``(d,)`` the candidate of a trial; None where it is not determined.
 
-        Of a parameter that the objective has not asked for yet, or did not come to, what was suggested counts.
+        For parameters that the objective has not used (yet), the suggested value counts.
         """
         row = self._row(trial)
         if row is None or not len(row):
@@ -84,12 +84,12 @@ class Parameters:
         return code
 
     def values(self, code: Codes, rng: np.random.Generator | None = None) -> dict[str, Any]:
-        """The parameters of a candidate ``(d,)`` that will be asked for; numbers drawn in their cells by ``rng``."""
+        """The active parameters of a candidate ``(d,)``; numbers are drawn inside their cells by ``rng``."""
         asked = active(code[None], self._conditions)[0]
         return {axis.name: axis.value(int(i), rng) for axis, i, on in zip(self.axes, code, asked, strict=True) if on}
 
     def _row(self, trial: FrozenTrial) -> Codes | None:
-        """``(d,)`` codes, -1 for what the trial was not asked; None where a value lies outside its distribution."""
+        """``(d,)`` codes, -1 for parameters that the trial lacks; None where a value is outside its distribution."""
         suggested = {} if trial.state is TrialState.COMPLETE else trial.system_attrs.get(ASKED, {})
         row = np.full(len(self.axes), ABSENT, dtype=np.int64)
         for j, axis in enumerate(self.axes):

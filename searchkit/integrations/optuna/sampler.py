@@ -16,14 +16,14 @@ from searchkit import plugins
 from searchkit.errors import SearchkitError, SpaceError
 from searchkit.integrations.optuna.following import Following, SamplerOptions
 from searchkit.integrations.optuna.parameters import ASKED
-from searchkit.integrations.optuna.screening import Signal, read_judges
+from searchkit.integrations.optuna.screening import Signal, read_screeners
 from searchkit.space import Space
 from searchkit.storage.optuna_compat import CONSTRAINTS, all_trials, note, storage_of, study_id, whole_study
 
 if TYPE_CHECKING:
     import pandas as pd
 
-ROUNDS = 4  # in which a candidate is given up that another process has just begun
+ROUNDS = 4  # attempts to find a candidate that no other process has just started
 
 
 class SearchkitSampler(BaseSampler):
@@ -38,14 +38,15 @@ class SearchkitSampler(BaseSampler):
     Hugging Face, ``OptunaSearchCV(study=optuna.create_study(sampler=...))`` over skorch or scikit-learn, Ray's
     ``OptunaSearch(sampler=...)``.
 
-    The objective stays as it is. Parameters become known by its first trials, which are random: all that finished
-    trials have had are searched together, those that are asked for under a condition too, where an earlier parameter
-    decides it (:mod:`searchkit.integrations.optuna.parameters`); the rest is drawn at random. Numbers are searched in
-    cells and drawn inside them (:mod:`searchkit.integrations.optuna.axes`). A failed trial is told as failed, a pruned
-    one with what its last reported value lets expect, and ``trial.set_constraint`` as a bound.
+    The objective needs no change. Its parameters become known from the first trials, which are random. All parameters
+    of finished trials are searched together, conditional ones too where an earlier parameter
+    decides them (:mod:`searchkit.integrations.optuna.parameters`); the rest are drawn at random. Numbers are searched
+    on a grid of cells and drawn inside them (:mod:`searchkit.integrations.optuna.axes`). The strategy learns failed
+    trials as failed, pruned ones by a prediction from their last reported value, and ``trial.set_constraint`` as a
+    bound.
 
-    Nothing is kept but in the study: what is suggested is a function of the seed, of the trial's number, and of the
-    trials that are finished or running. With one worker, a study that is continued with the same seed (in a storage, by
+    The study holds all state: a suggestion is a function of the seed, the trial's number, and the finished and running
+    trials. With one worker, a study that is continued with the same seed (in a storage, by
     another process) goes on as if it had not been stopped. Workers suggest no candidate that another one runs; trials
     that a killed worker left running count as such until they are failed (``optuna.storages.fail_stale_trials``).
 
@@ -55,13 +56,13 @@ class SearchkitSampler(BaseSampler):
         seed: of everything random; drawn where None. Workers may share one.
         space: choices that are known before the first trial, such as a :class:`~searchkit.NetworkSpace`; the objective
             asks for them by ``suggest(trial, space)``, and for other parameters besides as it likes.
-        signals: functions of a trial's parameters that judge them cheaply, by name: ``{"size": lambda params: ...}``.
-            Higher is better; how much each is worth, and that one misleads, is found out (:attr:`signals`). Numbers are
-            judged at the middle of their cells.
+        signals: name -> function of a trial's parameters that estimates cheaply how good they are, such as
+            ``{"size": lambda params: ...}``; higher is better. How well each predicts, and its sign, is learned from
+            the trials (:attr:`signals`). Numbers are evaluated at the middle of their cells.
         proxies: searchkit's proxies, by name or as objects; most need ``space``.
-        screen: candidates that signals and proxies judge for each one that is suggested.
+        screen: candidates scored by signals and proxies for each one that is suggested.
         constraints_func: as of Optuna's own samplers; ``trial.set_constraint`` needs none.
-        n_trials: how many there will be, where that is known: "auto" and some strategies go by it.
+        n_trials: number of trials, where that is known; "auto" and some strategies use it.
         levels: cells of a number without steps; 64 where not given, more in a study of one or two parameters.
 
     Raises:
@@ -91,15 +92,15 @@ class SearchkitSampler(BaseSampler):
             raise SpaceError(f"space is a searchkit.Space or the name of one, not {space!r}")
         seed = int(np.random.default_rng().integers(2**32)) if seed is None else int(seed)
         factory, label = plugins.strategy_factory(strategy), _label(strategy)
-        judges = read_judges(signals, proxies, own, screen, seed)
-        self._setting = SamplerOptions(factory, label, seed, own, levels, n_trials, judges)
+        screeners = read_screeners(signals, proxies, own, screen, seed)
+        self._options = SamplerOptions(factory, label, seed, own, levels, n_trials, screeners)
         self._constraints_func = constraints_func
         self._following: tuple[Any, int, Following] | None = None
         self._lock = threading.RLock()
 
     @property
     def signals(self) -> pd.DataFrame:
-        """What each signal and proxy was worth in the study last sampled; see :attr:`searchkit.Result.signals`."""
+        """How well each signal and proxy predicts in the study last sampled; see :attr:`searchkit.Result.signals`."""
         import pandas as pd
 
         made = self._following[2].made if self._following else None
@@ -131,7 +132,7 @@ class SearchkitSampler(BaseSampler):
                 code = following.suggest(trial.number, running) if following.made else np.empty((0, 0), dtype=np.int64)
                 if not len(code):
                     break
-                rng = np.random.default_rng([self._setting.seed, trial.number, 1])
+                rng = np.random.default_rng([self._options.seed, trial.number, 1])
                 suggested = following.parameters.values(code[0], rng)
                 if not suggested.keys() <= search_space.keys():  # a sampler around this one, which fixes the others
                     suggested = {name: value for name, value in suggested.items() if name in search_space}
@@ -147,7 +148,7 @@ class SearchkitSampler(BaseSampler):
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
         """A random value; a function of the seed, the trial and the parameter's name."""
-        drawn = np.random.default_rng([self._setting.seed, trial.number, 2, *param_name.encode()])
+        drawn = np.random.default_rng([self._options.seed, trial.number, 2, *param_name.encode()])
         sampler = RandomSampler(seed=int(drawn.integers(2**32)))
         return sampler.sample_independent(study, trial, param_name, param_distribution)
 
@@ -169,7 +170,7 @@ class SearchkitSampler(BaseSampler):
         """Everything that is known of a study; remembered for the last one only."""
         known = self._following
         if known is None or known[0] is not storage_of(study) or known[1] != study_id(study):
-            following = Following(whole_study(study), self._setting)
+            following = Following(whole_study(study), self._options)
             known = self._following = (storage_of(study), study_id(study), following)
         known[2].update(trials)
         return known[2]

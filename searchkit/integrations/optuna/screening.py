@@ -23,18 +23,18 @@ if TYPE_CHECKING:
     from searchkit.scoring.scorer import Scorer
 
 Signal = Callable[[dict[str, Any]], float]
-TRIED = 20  # candidates of which a signal must judge one, or it is at fault itself
-UNKNOWN = 250  # and where it misses a parameter, which no trial may have had yet: some ten suggestions
+TRIED = 20  # candidates after which a signal without any value is an error
+UNKNOWN = 250  # the same for a signal that lacks a parameter, which no trial may have had yet: some ten suggestions
 
 
 @dataclass(frozen=True)
-class Judges:
-    """What judges candidates before they are evaluated.
+class Screeners:
+    """Signals and proxies that score candidates before they are evaluated.
 
     Attributes:
-        functions: name -> ``function(params) -> float``, higher is better; which way a signal really points is learned.
-        scorer: of the proxies, over the user's space or over the study's; None: there are none.
-        factor: candidates that are judged for each one that is evaluated.
+        functions: name -> ``function(params) -> float``, higher is better; the sign of a signal is learned.
+        scorer: of the proxies, over the user's space; None: made over the study's space, where there are proxies.
+        factor: candidates that are scored for each one that is evaluated.
         seed: of the sample within which they are ranked.
     """
 
@@ -45,16 +45,16 @@ class Judges:
     seed: int
 
     def screen(self, parameters: Parameters, problem: Problem, goals: Goals, turns: bool) -> Screen | None:
-        """The layer that picks what is evaluated; None where there is nothing to judge by."""
+        """The proxy layer that picks candidates; None without signals and proxies."""
         if not self.functions and not self.proxies:
             return None
         scorer = self.scorer or (_scorer(problem.space, self.proxies, self.seed) if self.proxies else None)
-        judged = _Functions(parameters, self.functions)
+        values = _Functions(parameters, self.functions)
         names = (*self.functions, *(scorer.names if scorer else ()))
         n_own = len(scorer.space.choices) if scorer else 0
 
         def score(codes: Codes) -> Floats:
-            return np.concatenate([judged(codes), *([scorer(codes[:, :n_own])] if scorer else [])], axis=1)
+            return np.concatenate([values(codes), *([scorer(codes[:, :n_own])] if scorer else [])], axis=1)
 
         learners = {len(self.functions) + j: proxy for j, proxy in (scorer.learners if scorer else {}).items()}
         if learners and len(problem.space.choices) != n_own:
@@ -66,8 +66,8 @@ class Judges:
         return Screen(problem, signals, self.factor, self.seed, None, turns)
 
 
-def read_judges(signals: Any, proxies: Any, own: Space | None, factor: int, seed: int) -> Judges:
-    """Check what a user gives, before any trial.
+def read_screeners(signals: Any, proxies: Any, own: Space | None, factor: int, seed: int) -> Screeners:
+    """Check signals and proxies as users give them, before any trial.
 
     Raises:
         SearchkitError: signals that are no mapping of functions, or proxies that are unknown or need networks.
@@ -86,41 +86,41 @@ def read_judges(signals: Any, proxies: Any, own: Space | None, factor: int, seed
     twice = sorted(set(functions) & set(scorer.names if scorer else ()))
     if twice:
         raise SearchkitError(f"'{twice[0]}' is a signal and a proxy: give the signal another name")
-    return Judges(dict(functions), listed, scorer if own else None, factor, seed)
+    return Screeners(dict(functions), listed, scorer if own else None, factor, seed)
 
 
 class _Functions:
-    """``codes -> (n, p)`` what the functions say of candidates, each asked once; NaN where one raises or has no number.
+    """``codes -> (n, p)`` the functions' values, computed once a candidate; NaN where one raises or returns no number.
 
-    It warns once for every function. One that can judge nothing of its first candidates is the user's mistake.
+    Warns once for each function. One without a value for any of its first candidates is an error.
     """
 
     def __init__(self, parameters: Parameters, functions: Mapping[str, Signal]) -> None:
         self._parameters, self._functions = parameters, functions
         self._cache: dict[bytes, list[float]] = {}
-        self._n_judged = dict.fromkeys(functions, 0)
-        self._missing: dict[str, tuple[str, bool]] = {}  # why one could not judge, and whether for want of a parameter
+        self._n_valued = dict.fromkeys(functions, 0)
+        self._missing: dict[str, tuple[str, bool]] = {}  # name -> (why it has no value, whether it lacks a parameter)
         self._warned: set[str] = set()
 
     def __call__(self, codes: Codes) -> Floats:
         for key, code in zip(keys(codes), codes, strict=True):
             if key not in self._cache:
                 params = self._parameters.values(code)
-                self._cache[key] = [self._judge(name, f, params) for name, f in self._functions.items()]
+                self._cache[key] = [self._value(name, f, params) for name, f in self._functions.items()]
         for name, (why, unknown) in self._missing.items():
-            if not self._n_judged[name] and len(self._cache) >= (UNKNOWN if unknown else TRIED):
+            if not self._n_valued[name] and len(self._cache) >= (UNKNOWN if unknown else TRIED):
                 raise ProxyError(f"signal '{name}' judged none of {len(self._cache)} candidates: {why}")
-            if self._n_judged[name] and name not in self._warned:
+            if self._n_valued[name] and name not in self._warned:
                 self._warned.add(name)
                 warnings.warn(f"signal '{name}' cannot judge some candidates: {why}", stacklevel=2)
         return np.array([self._cache[key] for key in keys(codes)], dtype=np.float64).reshape(len(codes), -1)
 
-    def _judge(self, name: str, function: Signal, params: dict[str, Any]) -> float:
+    def _value(self, name: str, function: Signal, params: dict[str, Any]) -> float:
         unknown = False
         try:
             value = float(function(dict(params)))
             if math.isfinite(value):
-                self._n_judged[name] += 1
+                self._n_valued[name] += 1
                 return value
             why = f"it returned {value}"
         except Exception as error:

@@ -13,7 +13,7 @@ __all__ = ["RayExecutor", "SearchkitSearcher"]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "SearchkitSearcher":  # Tune takes seconds to import; who wants the executor need not wait for it
+    if name == "SearchkitSearcher":  # on demand, since importing Tune takes seconds that the executor does not need
         from searchkit.integrations.ray.searcher import SearchkitSearcher
 
         return SearchkitSearcher

@@ -12,8 +12,8 @@ from typing import Any
 
 from searchkit.errors import SearchkitError, WorkerLostError, first_line_said
 
-PATIENCE = 5.0  # seconds that a cluster's address is given to answer
-SHIPPED = 1_000  # bytes from which an argument is put on the cluster once, in place of being sent with every task
+PATIENCE = 5.0  # seconds that a cluster has to answer at its address
+SHIPPED = 1_000  # bytes from which an argument is put on the cluster once, instead of sent with every task
 
 _kept: dict[Any, Any] = {}  # in a worker: the last shipped argument, by its reference
 
@@ -21,8 +21,8 @@ _kept: dict[Any, Any] = {}  # in a worker: the last shipped argument, by its ref
 class RayExecutor(Executor):
     """Runs functions as tasks of a Ray cluster.
 
-    ``searchkit.run(executor="ray")`` makes one with these defaults and ends it with the search; an object made by
-    hand may be given in its place, is used by any number of searches, and ends with ``shutdown()``.
+    ``searchkit.run(executor="ray")`` makes one with these defaults and ends it with the search; an object that
+    you make may be used by any number of searches and ends with ``shutdown()``.
 
     Args:
         address: of the cluster: "ray://head:10001" (Ray client), "head:6379" (from a machine of the cluster); None: the
@@ -30,7 +30,7 @@ class RayExecutor(Executor):
             a new one on this machine.
         cpus, gpus: that a candidate takes; fractions of a GPU let several share one.
         resources: of other kinds that it takes, such as ``{"pixel3": 1}``.
-        retries: how many times more a candidate is tried whose worker or node died.
+        retries: how often a candidate is retried after its worker or node died.
 
     Raises:
         SearchkitError: Ray is not installed, nothing answers at the address, or no node has what a candidate takes.
@@ -69,20 +69,20 @@ class RayExecutor(Executor):
         self._shipped: dict[int, tuple[bytes, Any]] = {}  # id -> the argument, and the task that has it
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Run ``fn(*args, **kwargs)`` on the cluster. Of a worker that died too often: WorkerLostError."""
+        """Run ``fn(*args, **kwargs)`` on the cluster; fails with WorkerLostError if its worker dies too often."""
         task, rest = self._plain, args
         if args and isinstance(args[0], bytes) and len(args[0]) > SHIPPED:
             task, rest = self._with(args[0]), args[1:]
         return _TaskFuture(self._ray, task.remote(fn, rest, kwargs), self._retries)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Leave the cluster, or end it where it began with this object."""
+        """Disconnect from the cluster, or end it if this object started it."""
         if self._began:
             self._ray.shutdown()
             self._began = False
 
     def _with(self, value: bytes) -> Any:
-        """A task that knows its first argument; given with every call, Ray would count references to it each time."""
+        """A task with its first argument bound; passed with every call, Ray would count references to it each time."""
         if id(value) not in self._shipped:
             self._shipped[id(value)] = (value, self._remote(_calling_with(self._ray.put(value))))
         return self._shipped[id(value)][1]
@@ -97,7 +97,7 @@ class _TaskFuture(Future[Any]):
         reference.future().add_done_callback(self._take)
 
     def cancel(self) -> bool:
-        """Cancel the task too, where it has not begun."""
+        """Cancel the task too, if it has not started."""
         cancelled = super().cancel()
         if cancelled and self._ray.is_initialized():
             self._ray.cancel(self._reference, force=False)
@@ -123,7 +123,7 @@ def _call(fn: Callable[..., Any], rest: tuple[Any, ...], kwargs: dict[str, Any])
 
 
 def _calling_with(where: Any) -> Callable[..., Any]:
-    """A function for the cluster, which sends it to each worker once, and with it where the argument is."""
+    """A remote function that Ray sends to each worker once, with a reference to the argument."""
 
     def call(fn: Callable[..., Any], rest: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if where not in _kept:
@@ -137,14 +137,14 @@ def _calling_with(where: Any) -> Callable[..., Any]:
 
 
 def _connect(ray: Any, address: str | None) -> None:
-    """Connect to a cluster, or begin one."""
+    """Connect to a cluster, or start one."""
     given = address if address not in (None, "ray://", "auto") else None
     wanted = given or os.environ.get("RAY_ADDRESS")
     if wanted and wanted not in ("auto", "local"):
         _check_answers(wanted)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of future defaults, which are Ray's own affair
+            warnings.simplefilter("ignore")  # about Ray's own future defaults
             ray.init(given, include_dashboard=False if not wanted else None, log_to_driver=False, logging_level="ERROR")
     except Exception as error:
         said = first_line_said(error)
@@ -152,7 +152,7 @@ def _connect(ray: Any, address: str | None) -> None:
 
 
 def _check_answers(address: str) -> None:
-    """Refuse an address at which nothing listens; Ray itself would go on trying for minutes."""
+    """Refuse an address at which nothing listens; Ray itself would retry for minutes."""
     host, _, port = address.removeprefix("ray://").partition("/")[0].rpartition(":")
     if not host or not port.isdecimal():
         raise SearchkitError(f'{address!r} is no address of a Ray cluster: write "ray://head:10001" or "head:6379"')

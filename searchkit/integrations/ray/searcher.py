@@ -46,7 +46,7 @@ class SearchkitSearcher(OptunaSearch):
         space: a searchkit space or the name of one, whose options are then the configuration; Tune's ``param_space``
             where not given.
         metric, mode: one, or a list of each; "min" or "max".
-        points_to_evaluate: configurations to begin with.
+        points_to_evaluate: configurations to suggest first.
         evaluated_rewards: their metric, where it is known.
 
     Raises:
@@ -94,7 +94,7 @@ class SearchkitSearcher(OptunaSearch):
             )
 
     def set_search_properties(self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any) -> bool:
-        """Tune's metric, mode and parameter space, as far as they were not given here."""
+        """Take Tune's metric, mode and parameter space where the constructor had none."""
         with quiet():
             return bool(super().set_search_properties(metric, mode, config, **spec))
 
@@ -109,12 +109,12 @@ class SearchkitSearcher(OptunaSearch):
         return {name: self._option(name, value) for name, value in config.items()}
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        """Keep what a trial reports on the way, where it is the one metric that is searched for."""
+        """Record an intermediate report, if there is a single metric."""
         if not isinstance(self.metric, list) and _finite([result.get(self.metric)]):
             super().on_trial_result(trial_id, result)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Learn what a trial came to."""
+        """Learn the outcome of a trial."""
         study, trial = study_of(self), trials_of(self).get(trial_id)
         if trial is None or trial_id in completed_of(self):
             return
@@ -126,7 +126,7 @@ class SearchkitSearcher(OptunaSearch):
 
     @property
     def study(self) -> optuna.Study:
-        """Everything that was suggested and told, as an Optuna study; ``read_study`` makes a Result of it."""
+        """All suggestions and outcomes as an Optuna study; ``read_study`` reads it as a Result."""
         study: optuna.Study = study_of(self)
         return study
 

@@ -1,4 +1,4 @@
-"""searchkit's strategies over the parameters of any scikit-learn estimator, scored by cross-validation."""
+"""searchkit's strategies for the parameters of any scikit-learn estimator, scored by cross-validation."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ TIMES = ("fit_time", "score_time")  # of cv_results_, seconds; objectives that a
 
 
 class SearchkitCV(BaseSearchCV):
-    """Searches the parameters of an estimator as GridSearchCV does, and evaluates a part of the grid only.
+    """Searches the parameters of an estimator like GridSearchCV, but evaluates only part of the grid.
 
     A strategy proposes candidates batch by batch and learns from their cross-validated scores. With several scorers it
-    looks for the trade-offs between them, and ``refit`` says which candidate is taken, as in GridSearchCV: the name of
-    a scorer, or a function ``(cv_results_) -> index``. A candidate of which a fit fails is told to the strategy as
-    failed (with ``error_score="raise"`` the error is raised), and the search goes on.
+    searches for the trade-offs between them, and ``refit`` selects the candidate, as in GridSearchCV: the name of
+    a scorer, or a function ``(cv_results_) -> index``. A candidate with a failed fit counts as failed (with
+    ``error_score="raise"`` the error is raised), and the search goes on.
 
     Args:
         estimator: of any kind; a Pipeline's parameters are named ``step__parameter``.
@@ -141,7 +141,7 @@ class _Folds:
 
     Attributes:
         error: the first that a batch raised of which every fit failed.
-        n_evaluated: candidates in ``cv_results_``.
+        n_evaluated: number of candidates in ``cv_results_``.
     """
 
     workers = 1
@@ -182,7 +182,7 @@ class _Folds:
         self._jobs.clear()
 
     def close(self) -> None:
-        """Nothing was started."""
+        """Does nothing: no processes were started."""
 
     def _batch_context(self, n: int) -> Any:
         if self._context is None:

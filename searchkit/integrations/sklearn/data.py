@@ -1,4 +1,4 @@
-"""Rows that scikit-learn has validated -> the parts of data that a search learns from; all rows are in one of them."""
+"""Train, validation and test parts from rows that scikit-learn has validated."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from searchkit.data.splits import Split
 from searchkit.errors import DataError
 from searchkit.types import Codes
 
-FEWEST = 10  # rows of which some are held out; the networks of fewer are judged on the rows that they learned from
+FEWEST = 10  # rows from which on some are held out; with fewer, networks are evaluated on their training rows
 
 
 def parts(
@@ -54,7 +54,7 @@ def parts(
         rows, held = _held_out(y, rows, test, rng)
     train, val = _held_out(y, rows, validation / (1 - test), rng) if len(rows) >= FEWEST else (rows, rows)
     splits = [_split(x, y, part) for part in (train, val if len(val) else train, held)]
-    return assemble(splits, tuple(_plain(one) for one in classes), class_weights=class_weights, augment="shift")
+    return assemble(splits, tuple(_json_label(one) for one in classes), class_weights=class_weights, augment="shift")
 
 
 def whole(data: Data) -> Data:
@@ -66,7 +66,7 @@ def whole(data: Data) -> Data:
 
 
 def _held_out(y: npt.NDArray[Any], rows: Codes, share: float, rng: np.random.Generator) -> tuple[Codes, Codes]:
-    """Rows that stay and rows that are held out; of every class with two rows at least one stays and one goes."""
+    """Rows to keep and rows to hold out; of every class with two or more rows, at least one of each."""
     labels = np.zeros(len(rows), np.int64) if y.dtype.kind == "f" else y[rows]
     held = []
     for label in np.unique(labels):
@@ -80,8 +80,8 @@ def _split(x: torch.Tensor, y: npt.NDArray[Any], rows: Codes) -> Split:
     return Split(x[torch.from_numpy(rows)], torch.from_numpy(y[rows]))
 
 
-def _plain(label: Any) -> str | int | bool:
-    """What a record can hold of a class; whole floats are ints there."""
+def _json_label(label: Any) -> str | int | bool:
+    """A class label as a JSON value; whole floats become ints."""
     value = label.item() if isinstance(label, np.generic) else label
     if isinstance(value, float) and value.is_integer():
         return int(value)

@@ -1,4 +1,4 @@
-"""Searches as scikit-learn estimators: fit finds a network, predict asks it."""
+"""Searches as scikit-learn estimators: fit finds a network, predict uses it."""
 
 from __future__ import annotations
 
@@ -21,22 +21,23 @@ BUDGET = 10  # on seven tables of 178 to 4,000 rows, 20 evaluations changed test
 
 
 class SearchClassifier(ClassifierMixin, BaseEstimator):
-    """Searches for a neural network that tells classes apart, and predicts with the best that it found.
+    """Searches for a neural network that classifies, and predicts with the best that it found.
 
     X is a table ``(n, features)`` of finite numbers, or images ``(n, h, w)``, ``(n, h, w, c)`` or ``(n, c, h, w)``.
-    All rows are used: a stratified share is held out to judge networks by, and the network that is taken is trained
-    once more on all of them.
+    All rows are used: a stratified share is held out to evaluate networks, and the chosen network is then trained on
+    all of them.
 
     Args:
         strategy, space, budget, epochs, objectives, constraints, proxies, ladder, batch, executor, device, time_limit,
             callbacks, progress: see :func:`searchkit.run`. The space is "tabular" for tables where not given, the
             objectives ("accuracy", "params"), and ("balanced_accuracy", "params") with ``class_weight``.
-        pick: which network of the front is taken: the best in the first objective (None), the best in another one (its
+        pick: which network of the front is used: the best in the first objective (None), the best in another one (its
             name), a row of the front, or a function ``(front) -> row``, the front a DataFrame.
         refit: train that network once more, on all rows. False: it stays as the search trained and measured it.
         class_weight: None, "balanced", or a mapping of classes to their weights in the training loss.
-        validation_fraction: share of the rows that networks are judged by; with fewer than ten rows, all of them.
-        test_fraction: share of the rows that are kept out of everything, for ``result_.front``'s ``test_accuracy``.
+        validation_fraction: share of the rows on which networks are evaluated; with fewer than ten rows, all of them.
+        test_fraction: share of the rows that is held out from search and training, for ``result_.front``'s
+            ``test_accuracy``.
         storage: "memory" (nothing is written), or as for :func:`searchkit.run`: then the same fit continues.
         name: of the study, for a storage.
         random_state: of everything random: an int gives the same network again. With ``executor=n`` worker processes

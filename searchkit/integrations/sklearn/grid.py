@@ -18,11 +18,11 @@ QUANTILES = 16  # values of a continuous distribution, or at most so many of a d
 
 @dataclass(frozen=True)
 class Grid:
-    """What is searched.
+    """A searchable parameter grid.
 
     Attributes:
         space: one choice a parameter; with several dictionaries, first which of them, and then all of theirs. Choices
-            of dictionaries that are not taken change nothing.
+            of dictionaries that are not chosen have no effect.
         values: of each parameter of each dictionary, in the order of the columns.
     """
 
@@ -41,13 +41,13 @@ class Grid:
 
 
 def read_grid(given: Any) -> Grid:
-    """A grid from ``{parameter: values}``, or a list of such dictionaries, of which a candidate is of one.
+    """A grid from ``{parameter: values}``, or a list of such dictionaries, of which each candidate uses one.
 
     Values are a sequence, a scipy distribution (taken at 16 quantiles, or fewer where it has fewer values), or a
-    :class:`~searchkit.Choice`. Numbers that rise or fall are a scale, on which neighbours are alike.
+    :class:`~searchkit.Choice`. Monotonic numbers make an ordered choice.
 
     Raises:
-        SpaceError: what is wrong, and with which parameter.
+        SpaceError: the values of a parameter cannot be used; names it.
     """
     grids = [given] if isinstance(given, Mapping) else given
     if not isinstance(grids, list | tuple) or not grids or not all(isinstance(grid, Mapping) for grid in grids):
@@ -72,7 +72,7 @@ def read_grid(given: Any) -> Grid:
 
 @dataclass(frozen=True)
 class _Canonical:
-    """First options in the columns of dictionaries that are not taken."""
+    """First options in the columns of dictionaries that are not chosen."""
 
     owners: tuple[int, ...]
 
@@ -83,7 +83,7 @@ class _Canonical:
 
 
 def _options(name: str, given: Any) -> tuple[list[Any], bool]:
-    """The values of a parameter, and whether they are a scale."""
+    """The values of a parameter, and whether they are ordered."""
     if isinstance(given, Choice):
         return list(given.options), given.ordered
     if hasattr(given, "ppf"):
@@ -118,7 +118,7 @@ def _is_scale(values: list[Any]) -> bool:
 
 
 def _labels(values: list[Any]) -> list[Any]:
-    """What records call the values: scalars as they are, others by their text, numbered where that is not enough."""
+    """Labels of the values: scalars unchanged, others by their text, numbered where texts are equal."""
     plain = [value.item() if isinstance(value, np.generic) else value for value in values]
     labels: list[Any] = []
     for i, value in enumerate(plain):

@@ -1,4 +1,4 @@
-"""What both estimators do: check their input, search, pick a network of the front, and train it on all rows."""
+"""Shared by the estimators: check the input, search, pick a network of the front, train it on all rows."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def searched(
 
     Args:
         x, y, classes, class_weights: see :func:`searchkit.integrations.sklearn.data.parts`.
-        score: the objective beside params where the user names none, and not the task's own.
+        score: the objective besides params where the user gives none; the task's default if None.
     """
     state = estimator.random_state
     given_seed = isinstance(state, int | np.integer) and not isinstance(state, bool)
@@ -93,9 +93,9 @@ def searched(
 
 
 def outputs(estimator: Any, X: Any) -> npt.NDArray[np.float64]:
-    """What a fitted estimator's network says of X: ``(n, classes)`` logits, or ``(n,)`` values.
+    """Outputs of a fitted estimator's network for X: ``(n, classes)`` logits, or ``(n,)`` values.
 
-    In float64, where what is said of a row does not depend on the rows beside it, to the last digit that one may see.
+    Computed in float64, so that rounding, which depends on the other rows of a batch, is not visible in the output.
     """
     network = copy.deepcopy(estimator.network_).double()
     with torch.inference_mode():
@@ -104,7 +104,7 @@ def outputs(estimator: Any, X: Any) -> npt.NDArray[np.float64]:
 
 
 def picked(result: Result, pick: Any) -> int:
-    """Row of the front: the best first objective for None, that of an objective, a row, or what a function says.
+    """Row of the front: the best first objective for None, that of an objective, a row, or that of a function.
 
     Raises:
         SearchkitError: it is none of these, or the front is empty.

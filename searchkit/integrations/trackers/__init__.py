@@ -1,1 +1,1 @@
-"""Shared by the trackers: one event order, curves of a search, and work done in the background."""
+"""Shared by the trackers of searches (JSON lines, MLflow, TensorBoard)."""

@@ -1,4 +1,4 @@
-"""What takes long is done behind the search, in order, on a thread: no database and no server holds it up."""
+"""Slow work in order on a background thread, so that no database and no server delays the search."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from threading import Thread
 
 Job = Callable[[], None]
 
-PATIENCE = 60.0  # seconds without a job done, after which the end of a search no longer waits
+PATIENCE = 60.0  # seconds without a finished job after which the end of a search stops waiting
 
 
-class Behind:
-    """A thread that does jobs one after another until one of them raises; what comes after that is left undone.
+class Background:
+    """A thread that runs jobs one after another until one of them raises; later jobs are dropped.
 
     Args:
         failed: called with that job's error, on the thread.
@@ -26,15 +26,15 @@ class Behind:
         self._thread.start()
 
     def do(self, job: Job) -> None:
-        """Have a job done, soon."""
+        """Queue a job."""
         if self._thread.is_alive():
             self._jobs.put(job)
 
     def finish(self) -> None:
-        """Wait until all is done.
+        """Wait until all jobs are done.
 
         Raises:
-            TimeoutError: nothing was done for a minute.
+            TimeoutError: no job finished for a minute.
         """
         self._jobs.put(None)
         while self._thread.is_alive():

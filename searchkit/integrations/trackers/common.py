@@ -1,7 +1,7 @@
-"""What trackers of searches have in common: none breaks a search, and each is told what it lacks before one begins.
+"""Shared by all trackers: an error in a tracker ends the tracker, never the search; missing libraries are reported.
 
-A tracker is a callback with ``on_start`` and ``on_end`` (:func:`searchkit.search.callbacks.watched`). What it keeps of
-the search that it follows is its attribute ``_open``, None before, after, and from its first error on.
+A tracker is a callback with ``on_start`` and ``on_end`` (:func:`searchkit.search.callbacks.watched`). Its attribute
+``_open`` holds its state for the running search, and is None before, after, and once it has failed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ log = logging.getLogger("searchkit")
 
 
 def harmless(method: Method) -> Method:
-    """A tracker's method: an error is logged in place of being raised, and the tracker is quiet from then on."""
+    """Decorates a tracker's method: an error is logged instead of raised, and the tracker does no more."""
 
     @functools.wraps(method)
     def call(tracker: Any, *given: Any) -> None:
@@ -39,7 +39,7 @@ def harmless(method: Method) -> Method:
 
 
 def complain(tracker: object, error: Exception) -> None:
-    """Say that a tracker has ended before its search."""
+    """Warn that a tracker has stopped before its search."""
     said = first_line_said(error)
     log.warning(
         "%s logs no more of this search (%s: %s); the search itself goes on, and is on record",
@@ -62,7 +62,7 @@ def required(module: str, tracker: str, library: str, extra: str) -> Any:
 
 
 def in_order(trials: Sequence[Trial]) -> list[Trial]:
-    """The finished ones, as they ended."""
+    """The finished trials in the order in which they ended."""
     return sorted((trial for trial in trials if trial.finished), key=lambda trial: (trial.elapsed, trial.number))
 
 
@@ -72,12 +72,12 @@ def chosen(space: Space, trial: Trial) -> dict[str, Label]:
 
 
 def seconds_of(goals: Goals) -> str:
-    """What an evaluation's time is called: a metric of that name keeps it, as in :attr:`searchkit.Result.history`."""
+    """The name for an evaluation's time: another one where a metric is called "seconds"."""
     return "seconds (record)" if "seconds" in goals.metrics else "seconds"
 
 
 def described(result: Result) -> dict[str, Any]:
-    """A search in JSON values: what it looks for, where and how."""
+    """A search as JSON values: strategy, budget, objectives, constraints and space."""
     context = result.context
     return {
         "strategy": result.strategy,

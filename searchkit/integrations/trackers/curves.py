@@ -1,4 +1,4 @@
-"""The course of a search in numbers, one candidate after another: best values, hypervolume, failures."""
+"""Curves of a search over its candidates: best values, hypervolume, failures."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from searchkit.problem.pareto import hypervolume, non_dominated
 from searchkit.problem.trial import State, Trial, observe
 from searchkit.types import Floats
 
-FIRST = 10  # scored candidates whose values are the yardstick of the hypervolume
-MARGIN = 0.5  # of their range: so much worse than the worst of them lies the reference point
+FIRST = 10  # scored candidates whose range scales the hypervolume
+MARGIN = 0.5  # distance of the reference point beyond the worst of them, relative to their range
 
 
-class Course:
-    """What has been reached after every candidate.
+class Curves:
+    """The best values, hypervolume and counts after each candidate.
 
-    With several objectives that is the hypervolume too. Its unit is the box that the first ten scored candidates span,
-    and its reference point lies half the length of that box beyond the worst of them, so that objectives of different
-    units count alike; it is known from the tenth on. With a reference point of the user's it is the plain volume, in
-    the objectives' own units, and can be compared between studies.
+    The hypervolume, of several objectives, is in units of the box that the first ten scored candidates span, with its
+    reference point half the length of that box beyond the worst of them; so objectives in different units count alike,
+    and it is known from the tenth on. With a reference point given by the user it is the volume in the objectives' own
+    units, which can be compared between studies.
 
     Args:
         goals: of the search.
-        reference: objective -> value that a candidate must be better than to count.
+        reference: objective -> value of the reference point, in its own unit.
 
     Attributes:
-        n: candidates so far.
+        n: number of candidates so far.
 
     Raises:
         ObjectiveError: a reference point that lacks an objective.
@@ -40,7 +40,7 @@ class Course:
         self._goals = goals
         self.n = self._n_failed = 0
         self._front = np.empty((0, len(goals.objectives)))
-        self._scored: list[Floats] = []  # losses, no more than make the yardstick
+        self._scored: list[Floats] = []  # losses of the first :data:`FIRST`
         self._low, self._unit, self._end = np.zeros(0), np.ones(0), None if reference is None else self._read(reference)
 
     @property
@@ -57,7 +57,7 @@ class Course:
         return ", ".join(f"{name} {value:.6g}" for name, value in (self.reference or {}).items())
 
     def add(self, trial: Trial) -> dict[str, float]:
-        """Count a finished candidate; what has been reached with it, by name: only what is known.
+        """Add a finished candidate and return the values after it, by name; unknown ones are left out.
 
         Returns:
             ``best/<objective>`` among those within bounds, in its own unit; ``hypervolume``; ``front``, the number of
@@ -82,12 +82,12 @@ class Course:
         if self._end is None and len(self._scored) < FIRST:
             self._scored.append(seen.losses[0])
             if len(self._scored) == FIRST:
-                self._settle(np.array(self._scored))
+                self._set_scale(np.array(self._scored))
         if seen.feasible[0]:
             front = np.concatenate([self._front, seen.losses])
             self._front = front[non_dominated(front)]
 
-    def _settle(self, losses: Floats) -> None:
+    def _set_scale(self, losses: Floats) -> None:
         low, high = losses.min(axis=0), losses.max(axis=0)
         self._low, self._unit = low, np.where(high > low, high - low, 1.0)
         self._end = high + MARGIN * self._unit

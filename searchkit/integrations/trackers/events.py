@@ -1,4 +1,4 @@
-"""TensorBoard's event files, written at once and without a thread: what is written is on disk."""
+"""TensorBoard's event files, written synchronously and without a thread."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Events:
     """A new event file in a folder; events are appended until it is closed.
 
     Args:
-        folder: is made where it is not there.
+        folder: created where it is missing.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -51,7 +51,7 @@ class Events:
 
 
 def _stamp(folder: Path) -> int:
-    """The second that a file is named after: later than any in the folder, as they are read by their names' order."""
+    """The second in a file's name: later than any in the folder, since files are read in the order of names."""
     names = (path.name.removeprefix(PREFIX).partition(".")[0] for path in folder.glob(f"{PREFIX}*"))
     return max([int(time.time()), *(int(name) + 1 for name in names if name.isdecimal())])
 

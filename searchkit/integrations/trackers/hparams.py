@@ -1,6 +1,6 @@
 """Candidates as sessions of TensorBoard's HPARAMS tab: choices are hyperparameters, metrics are metrics.
 
-Its messages are filled in here, as TensorBoard's own functions for that import TensorFlow.
+Its protocol messages are built here, because TensorBoard's own functions for that import TensorFlow.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ GROUP = "candidate"  # of the tags of metrics, apart from the curves of the sear
 
 
 def experiment(space: Space, goals: Goals) -> Any:
-    """The summary that says which columns the tab has; it stands in the folder above those of the candidates."""
+    """The summary with the columns of the tab, for the folder above those of the candidates."""
     from tensorboard.plugins.hparams import api_pb2, metadata
 
     columns = []
@@ -40,7 +40,7 @@ def experiment(space: Space, goals: Goals) -> Any:
 
 
 def write_session(folder: Path, space: Space, goals: Goals, trial: Trial, step: int) -> None:
-    """A candidate in a folder of its own; nothing is done where it is there."""
+    """Write a candidate to a folder of its own, unless it exists."""
     if folder.exists():
         return
     values = trial.values | {seconds_of(goals): trial.seconds}
@@ -85,6 +85,6 @@ def _summary(tag: str, **message: Any) -> Any:
 
 
 def _option(choice: Choice, label: Label) -> Label:
-    """An option as the tab takes it, where those of one column are of one type."""
+    """An option in a type that the tab allows: one type per column."""
     kinds = {type(other) for other in choice.labels}
     return label if (len(kinds) == 1 and kinds != {type(None)}) or kinds == {int, float} else str(label)

@@ -1,4 +1,4 @@
-"""Names and texts within MLflow's limits: what it does not take would be an error there."""
+"""Names and texts shortened and escaped to what MLflow accepts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ PER_BATCH = 100  # parameters that one call takes
 
 
 class Keys:
-    """Names of metrics and parameters as MLflow takes them; two names never become one."""
+    """Names of metrics and parameters as MLflow accepts them; different names stay different."""
 
     def __init__(self) -> None:
         self._keys: dict[str, str] = {}
@@ -29,6 +29,6 @@ class Keys:
 
 
 def cut(value: object, longest: int) -> str:
-    """A value as text, not longer than that."""
+    """A value as text, cut to the given length."""
     said = str(value)
     return said if len(said) <= longest else f"{said[: longest - 3]}..."

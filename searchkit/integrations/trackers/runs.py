@@ -1,6 +1,6 @@
 """The runs of a study in MLflow: one for the study, and nested in it one for every candidate that was evaluated.
 
-Written with MLflow's client, so that the run which is active in the user's script stays what it is.
+Written with MLflow's client, which does not change the active run of the user's script.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Runs:
         experiment: its id.
         above: the run in which the study's is nested, or None.
         result: of the search.
-        continued: whether the study has candidates from before.
+        continued: whether the study has candidates from earlier sessions.
 
     Attributes:
         run: the id of the study's run: the one of an earlier session where there is one.
@@ -73,8 +73,8 @@ class Runs:
         status = "FAILED" if trial.state is State.FAILED else "FINISHED"
         self._terminate(run, status, stamp)
 
-    def course(self, steps: list[tuple[int, float, dict[str, float]]]) -> None:
-        """The study's metrics after some candidates: (how many, when, name -> value) each."""
+    def curves(self, steps: list[tuple[int, float, dict[str, float]]]) -> None:
+        """Log the study's metrics after some candidates: a tuple (number, time, name -> value) each."""
         from mlflow.entities import Metric
 
         rows = [
@@ -102,7 +102,7 @@ class Runs:
         return found[0] if found else None
 
     def _look_into(self, run: str) -> None:
-        """Which trials it has; what a killed session left unfinished is deleted, and logged again."""
+        """Find the trials that are logged; unfinished runs of a killed session are deleted, to be logged again."""
         for child in self._pages(f"tags.`{PARENT}` = '{run}'"):
             number = child.data.tags.get("trial", "")
             if number.isdecimal() and child.info.status == "RUNNING":
@@ -141,7 +141,7 @@ class Runs:
 
 
 def _flat(result: Result) -> dict[str, object]:
-    """What a search was called with, one value a name."""
+    """The arguments of a search, flattened to one value a name."""
     told = described(result)
     flat: dict[str, object] = {
         "strategy": told["strategy"],

@@ -187,7 +187,7 @@ def test_what_is_left_out_is_what_the_others_say(kind: str, monkeypatch) -> None
     for i in range(0, len(codes), 5):
         rest = np.delete(np.arange(len(codes)), i)
         settings = (full.pairwise, full.exponent, proxy.model.penalty)
-        others = block_process.process(full.inputs.rows(rest), targets[rest], *settings)
+        others = block_process.fit_process(full.inputs.rows(rest), targets[rest], *settings)
         mean, _ = others.scaled(full.shift, full.scale).predict(full.inputs.rows(np.array([i])))
         assert proxy.model.left_out[i] == pytest.approx(mean[0], rel=1e-6, abs=1e-6)
     assert np.abs(proxy.left_out - proxy.score(codes)).max() > 1e-3, "what was learned from says otherwise"

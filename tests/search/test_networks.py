@@ -99,6 +99,22 @@ def test_an_export_that_differs_is_refused(result, tmp_path: Path, monkeypatch) 
         result.export(0, tmp_path / "best")
 
 
+def test_an_export_of_another_size_is_refused_before_anything_is_written(result, tmp_path: Path, monkeypatch) -> None:
+    from searchkit.results import export as deploy
+
+    made = deploy.build_network
+
+    def larger(*given, **others) -> nn.Module:
+        network = made(*given, **others)
+        network.register_parameter("more", nn.Parameter(torch.zeros(1)))
+        return network
+
+    monkeypatch.setattr(deploy, "build_network", larger)
+    with pytest.raises(ExportError, match=r"the network has [\d,]+ parameters, the measured one [\d,]+"):
+        result.export(0, tmp_path / "best")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_recorded_study_is_loaded_with_its_space(result) -> None:
     folder = result.folder.parent
     alone = searchkit.load("mine", folder)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
+import json
 import logging
 import os
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import optuna
@@ -18,6 +20,7 @@ from searchkit import Choice, Space
 from searchkit.errors import SearchkitError, StorageError, StudyMismatchError
 from searchkit.runtime.fingerprint import fingerprint
 from searchkit.runtime.interrupts import uninterrupted
+from searchkit.storage import journal
 from searchkit.storage.journal import JournalFile
 
 SPACE = Space([Choice("a", range(6)), Choice("b", range(6))])
@@ -273,6 +276,45 @@ def test_a_full_disk_leaves_the_record_whole(tmp_path: Path, monkeypatch) -> Non
         patch.setattr(os, "fsync", full)
         with pytest.raises(StorageError, match="cannot be written any more .*No space left.* is intact"):
             search(storage=tmp_path, name="s")
+    again = search(storage=tmp_path, name="s")
+    assert again.history.equals(
+        search(storage=tmp_path / "other", name="s").history.assign(seconds=again.history.seconds)
+    )
+
+
+def test_half_a_line_on_a_full_disk_is_taken_back(tmp_path: Path, monkeypatch) -> None:
+    """The disk takes a part of a write and refuses the rest; the search that goes on must find whole lines only."""
+    count = 0
+
+    class Full:
+        """A file that takes half of what is written to it."""
+
+        def __init__(self, file: Any) -> None:
+            self._file = file
+
+        def __enter__(self) -> Full:
+            return self
+
+        def __exit__(self, *error: object) -> None:
+            self._file.close()
+
+        def write(self, data: bytes) -> None:
+            self._file.write(data[: len(data) // 2 + 1])
+            self._file.flush()
+            raise OSError(28, "No space left on device")
+
+    def opened(path: Any, mode: str = "r") -> Any:
+        nonlocal count
+        count += mode == "ab"
+        return Full(open(path, mode)) if mode == "ab" and count == 7 else open(path, mode)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(journal, "open", opened, raising=False)
+        with pytest.raises(StorageError, match="cannot be written any more .*No space left.* is intact"):
+            search(storage=tmp_path, name="s")
+    assert count == 7
+    lines = (tmp_path / "s.journal").read_bytes().splitlines(keepends=True)
+    assert all(line.endswith(b"\n") and json.loads(line) for line in lines)
     again = search(storage=tmp_path, name="s")
     assert again.history.equals(
         search(storage=tmp_path / "other", name="s").history.assign(seconds=again.history.seconds)

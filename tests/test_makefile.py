@@ -1,0 +1,60 @@
+"""Each version of Python has an environment of its own."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+
+
+def _runs(folder: Path, *given: str) -> str:
+    """What ``make quick`` would do in a folder that has nothing but the files it reads."""
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copy(ROOT / name, folder)
+    ended = subprocess.run(["make", "--dry-run", "quick", *given], cwd=folder, capture_output=True, text=True)
+    return ended.stdout + ended.stderr
+
+
+def _python(path: Path, version: str) -> Path:
+    """A program that answers as a Python of some version."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\necho {version}\n")
+    path.chmod(0o755)
+    return path
+
+
+def test_the_usual_python_has_the_usual_environment(tmp_path: Path) -> None:
+    said = _runs(tmp_path)
+    assert "python3 -m venv .venv\n" in said
+    assert ".venv/bin/python -m pytest" in said
+
+
+def test_another_version_has_one_of_its_own(tmp_path: Path) -> None:
+    other = _python(tmp_path / "other", "3.99")
+    said = _runs(tmp_path, f"PYTHON={other}")
+    assert f"{other} -m venv .venv-3.99\n" in said
+    assert ".venv-3.99/bin/python -m pytest" in said
+    assert ".venv/bin" not in said
+
+
+def test_the_version_that_the_usual_environment_has_shares_it(tmp_path: Path) -> None:
+    _python(tmp_path / ".venv" / "bin" / "python", "3.99")
+    said = _runs(tmp_path, f"PYTHON={_python(tmp_path / 'other', '3.99')}")
+    assert ".venv/bin/python -m pytest" in said
+    assert ".venv-3.99" not in said
+    assert ".venv-" in _runs(tmp_path, f"PYTHON={sys.executable}")
+
+
+def test_an_environment_that_is_named_is_taken(tmp_path: Path) -> None:
+    other = _python(tmp_path / "other", "3.99")
+    assert "mine/bin/python -m pytest" in _runs(tmp_path, f"PYTHON={other}", "VENV=mine")
+
+
+def test_a_python_that_cannot_be_run_is_named(tmp_path: Path) -> None:
+    assert "PYTHON=no-such-python cannot be run" in _runs(tmp_path, "PYTHON=no-such-python")

@@ -1,6 +1,20 @@
 # Two commands do all the set-up: `make demo` searches, `make test` runs the tests.
 
 PYTHON ?= python3
+
+# The environment is .venv. A PYTHON of another version than it has gets one of its own: `make test PYTHON=python3.12`
+# makes and keeps .venv-3.12.
+version = $(shell $(1) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2> /dev/null)
+ifneq ($(PYTHON),python3)
+  WANTED := $(call version,$(PYTHON))
+  USUAL := $(call version,$(firstword $(wildcard .venv/bin/python) python3))
+  ifeq ($(WANTED),)
+    $(error PYTHON=$(PYTHON) cannot be run)
+  endif
+  ifneq ($(WANTED),$(USUAL))
+    VENV ?= .venv-$(WANTED)
+  endif
+endif
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check

@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,10 @@ def scaled(choices: dict, factor: float = 1.0) -> dict:
     return {name: factor * value for name, value in loss(choices).items()}
 
 
+def scaled_by(factor: float, choices: dict) -> dict:
+    return scaled(choices, factor)
+
+
 def made_with(factor: float) -> Callable:
     return lambda choices: scaled(choices, factor)
 
@@ -57,6 +62,7 @@ class Scaled:
         made_with,
         Scaled,
         lambda factor: functools.partial(scaled, factor=factor),
+        lambda factor: functools.partial(scaled_by, factor),
         lambda factor: Scaled(factor).__call__,
         lambda factor: Scaled(np.array([factor])),
         lambda factor: lambda choices, factor=factor: scaled(choices, factor),
@@ -319,6 +325,19 @@ def test_half_a_line_on_a_full_disk_is_taken_back(tmp_path: Path, monkeypatch) -
     assert again.history.equals(
         search(storage=tmp_path / "other", name="s").history.assign(seconds=again.history.seconds)
     )
+
+
+def test_a_lock_that_somebody_renews_is_theirs(tmp_path: Path) -> None:
+    file, lock = tmp_path / "s.journal", tmp_path / "s.journal.lock"
+    lock.write_text("")
+    renewed = threading.Timer(0.2, os.utime, (lock, (2e9, 2e9)))
+    renewed.start()
+    journal.drop_stale_lock(file, patience=0.5)
+    renewed.join()
+    assert lock.exists()
+    os.utime(lock, (1e9, 1e9))
+    journal.drop_stale_lock(file, patience=0.5)
+    assert not lock.exists(), "one that nobody touches belongs to nobody"
 
 
 def test_an_interrupt_waits_for_a_write(tmp_path: Path, monkeypatch) -> None:

@@ -93,7 +93,7 @@ class Exact:
         return self._known
 
     def _promising(self, picked: Codes, learned: list[Additive]) -> Codes:
-        """Rows that are expected not to fail and to keep the bounds; those with least violation where there are none."""
+        """Rows that should not fail and should keep the bounds; those with the least violation where there are none."""
         rows = np.arange(len(picked))
         failed = self._told.failed
         if failed.any() and not failed.all():

@@ -95,7 +95,7 @@ def run(
             "params") where not given. With ``evaluate``, a mapping name -> "min" or "max".
         constraints: bounds, e.g. ``{"params": 1e6, "latency_ms": (None, 5), "accuracy": 0.9}``: a number bounds the bad
             side, a pair is (low, high). Bounds on what is known without training are kept before training.
-        proxies: cheap signals that judge candidates before they are evaluated: names (see
+        proxies: cheap signals that rank candidates before they are evaluated: names (see
             ``searchkit.plugins.names("proxy")``), "default" for a set that holds on many spaces, or objects. More is
             proposed than is evaluated, the proxy layer picks (:mod:`searchkit.proxy_layer.signals`), and
             ``result.signals`` says what each was worth. Any proxy's name is an objective too: ``objectives=("naswot",
@@ -129,15 +129,15 @@ def run(
         split_seed: of the split of the data into parts. It is a choice of its own, so that the test part of one study
             is untouched in another that begins with its networks or learns from it, whatever their seeds.
         epochs: of each candidate's training; 30 where not given.
-        ladder: cheap trainings that a candidate has to pass before the full one, from cheap to dear, such as
+        ladder: cheap trainings that a candidate has to pass before the full one, from cheap to expensive, such as
             ``({"epochs": 3}, {"epochs": 10, "data": 0.5})``. A rung sets epochs, resolution (pixels of the shorter side
             of the images), width (a factor on the space's choice or option of that name) and data (a fraction of the
             train part); "default" is a tenth and a third of the epochs. After a rung, a candidate of the first third of
             all that got there (:mod:`searchkit.training.fidelity`) goes on; another ends as "dropped": it counts in the
             budget and stands in the history, with what the rungs were worth, and never on the front; bo and the proxy
-            layer learn from what its last rung lets expect, other strategies take it for a failed one. One rung leaves
-            about a third for the full training and two a ninth, so the budget should be larger than without. Give a
-            ``batch`` of several: they are compared with each other, too.
+            layer learn from the result that its last rung predicts, other strategies take it for a failed one. One rung
+            leaves about a third for the full training and two a ninth, so the budget should be larger than without.
+            Give a ``batch`` of several: they are compared with each other, too.
         time_limit: seconds a training may take, each rung's by itself; beyond, the candidate has failed.
         callbacks: called as ``callback(trial, trials)`` after every candidate; raise ``StopSearch`` to end. One
             that has a method ``on_start(result)`` or ``on_end(result, error)`` is told of the two ends as well

@@ -96,8 +96,9 @@ def open_scorer(asked: Asked) -> Scorer:
 def _scoring_workers(task: Task, proxies: Sequence[Any], device: str, executor: Any) -> int | None:
     """As many processes score as train, which wait in the meantime, in batches all of them.
 
-    Where scoring is dear they pay (Eproxy on two cores, batches of four: 45 s in place of 78 s), and where it is cheap
-    they do not begin or cost nothing to speak of. Not on a card: each would hold memory there that trainings need.
+    Where scoring is expensive they pay (Eproxy on two cores, batches of four: 45 s in place of 78 s), and where it is
+    cheap they do not begin or cost nothing to speak of. Not on a card: each would hold memory there that trainings
+    need.
     """
     from searchkit.runtime.devices import resolve_device
     from searchkit.scoring.pool import can_be_sent

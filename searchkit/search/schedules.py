@@ -176,7 +176,8 @@ class AsWorkersFree:
         """How many candidates more than workers are sent, so that none waits for what happens in this process.
 
         For each worker one where evaluations are quick; else as many as are likely to end while one is asked for,
-        where that takes a share of their time worth mentioning. The more are pending, the less is known when asking.
+        where that takes more than a small share of their time. The more candidates are pending, the less is known when
+        the next is asked for.
         """
         if not self._lately:
             return 0

@@ -151,9 +151,9 @@ def _held(network: nn.Module) -> list[torch.Tensor]:
     return [*parameters, *network.buffers(), *(p.grad for p in parameters if p.grad is not None)]
 
 
-def _extrapolated(courses: list[list[int]], batch_size: int) -> int:
-    """The peak at a batch size, of courses at two smaller ones: a larger one may have its peak at another moment."""
-    small, large = courses
+def _extrapolated(profiles: list[list[int]], batch_size: int) -> int:
+    """The peak at a batch size, from the profiles of two smaller ones: a larger one may have its peak at another moment."""
+    small, large = profiles
     if len(small) != len(large):  # the network does different things with different images
         small, large = [max(small)], [max(large)]
     further = (batch_size - _SMALL[1]) / (_SMALL[1] - _SMALL[0])

@@ -1,4 +1,4 @@
-"""How good a network's outputs are on a part of the data: accuracy and its kin, or R^2 and root mean square error."""
+"""How good a network's outputs are on a part of the data: accuracy and log loss, or R^2 and root mean square error."""
 
 from __future__ import annotations
 

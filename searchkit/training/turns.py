@@ -35,7 +35,7 @@ Course = Generator[Waiting | None, None, T]
 
 
 def finish(course: Course[T]) -> T:
-    """Take all turns of a course, one after the other; what it comes to."""
+    """Take all turns, one after the other, and return the result of the last."""
     while True:
         try:
             waiting = next(course)
@@ -57,7 +57,7 @@ SECONDS = 0.02  # that a turn on a CPU takes, once it has done a step
 
 
 class Turns:
-    """What one course needs in each of its turns: its stream on a card, and torch's random state as it left it.
+    """What work in turns needs in each of them: its stream on a card, and torch's random state as it left it.
 
     Args:
         seed: of torch's generators at the first turn.
@@ -122,13 +122,13 @@ class Turns:
                 self._stream.synchronize()
 
     def close(self) -> None:
-        """Leave the stream to the next course; after a course that failed it is not called, as its state is unknown."""
+        """Leave the stream to the next work in turns; not called after a failure, since its state is then unknown."""
         if self._stream is not None:
             _free[self.device].append(self._stream)
 
     @contextmanager
     def _own_random_state(self) -> Iterator[None]:
-        """Dropout and the like draw from the global generators."""
+        """Dropout and other random layers draw from the global generators."""
         outside = self._random_states()
         if self._states is None:
             torch.default_generator.manual_seed(self._seed)
@@ -154,7 +154,7 @@ class Turns:
 
 @dataclass(frozen=True)
 class Mark:
-    """A point in what a device was given, whose errors are those of the device and no course's own.
+    """A point in what a device was given, whose errors are those of the device and not of the work in turns.
 
     Raises:
         DeviceGoneError: when asked, where the device is lost or taken.

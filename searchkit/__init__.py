@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from searchkit.errors import SearchkitError, StopSearch
-from searchkit.moved import announce
+from searchkit.moved import MOVED, announce
 from searchkit.plugins import load_space
 from searchkit.space import Choice, NetworkSpace, Node, Space
 from searchkit.version import __version__ as __version__
@@ -64,6 +64,8 @@ def __getattr__(name: str) -> Any:
         value = getattr(importlib.import_module(_LATER[name]), name)
         globals()[name] = value
         return value
+    if name in MOVED:
+        raise AttributeError(f"'searchkit.{name}' is now 'searchkit.{MOVED[name]}'")
     raise AttributeError(f"module 'searchkit' has no attribute '{name}'")
 
 

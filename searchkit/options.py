@@ -100,17 +100,18 @@ class Options:
             "task": task.identity,
             "function": task.context.get("function"),
             "objectives": [(o.name, o.direction) for o in task.goals.objectives],
-            "constraints": [str(bound) for bound in task.goals.bounds],
+            "constraints": sorted(str(bound) for bound in task.goals.bounds),
             "space": task.space.describe(),
             "seed": self.seed,
             "strategy": self.strategy if isinstance(self.strategy, str) else fingerprint(self.strategy),
             "start": self.start.tolist(),
             "batch": self.batch,
-            "time_limit": self.time_limit,
+            "time_limit": None if self.time_limit is None else float(self.time_limit),
             "verify": self.verify,
         }
         if self.proxies:
             parts |= {"proxies": [_identity(proxy) for proxy in self.proxies], "screen": self.screen}
+            parts |= {"images": None if task.images is None else task.images.fingerprint}
         return parts
 
     @cached_property

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import functools
 import inspect
+from collections import deque
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import searchkit
 from searchkit import Choice, Proxies, SearchkitError, Space, Training
@@ -217,3 +219,53 @@ def test_the_record_tells_proxies_that_were_objects(tmp_path: Path) -> None:
     context = read_study("s", tmp_path).header["context"]
     assert context["objects"] == ["shifted"]
     assert context["earlier"] == ["e"]
+
+
+class Slotted:
+    """A proxy whose setting is in a slot."""
+
+    __slots__ = ("setting",)
+    name = "slotted"
+
+    def __init__(self, setting: Any) -> None:
+        self.setting = setting
+
+    def score(self, codes: Codes) -> Floats:
+        return codes[:, 0].astype(float)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        (1.0, 2.0),
+        (torch.ones(2), torch.zeros(2)),
+        (np.array([1, "a"], dtype=object), np.array([2, "a"], dtype=object)),
+        (deque([1]), deque([2])),
+    ],
+    ids=["slot", "tensor", "array of objects", "deque"],
+)
+def test_settings_of_proxies_are_told_apart_wherever_they_are(settings: tuple[Any, Any]) -> None:
+    first, second = (options(proxies=[Slotted(setting)]).name for setting in settings)
+    assert first != second
+    assert options(proxies=[Slotted(settings[0])]).name == first
+
+
+def test_numbers_of_numpy_are_the_same_call() -> None:
+    assert options(time_limit=np.float64(3), batch=np.int64(2)).name == options(time_limit=3, batch=2).name
+
+
+def test_pictures_that_proxies_look_at_are_part_of_the_call() -> None:
+    rng = np.random.default_rng(0)
+    pictures = rng.integers(0, 255, (120, 1, 8, 8)).astype(np.uint8), np.arange(120) % 3
+    names = {options(proxies=[Shifted(1.0)], data=pictures, split_seed=seed).name for seed in (0, 5)}
+    assert len(names) == 2
+
+
+def test_the_order_of_bounds_and_of_a_set_of_proxies_does_not_count() -> None:
+    both = {"objectives": {"loss": "min", "other": "min"}}
+    assert (
+        options(constraints={"loss": 5, "other": 3}, **both).name
+        == options(constraints={"other": 3, "loss": 5}, **both).name
+    )
+    named = read_options(**(DEFAULTS | {"space": "macro", "proxies": {"params", "macs", "naswot"}})).proxies
+    assert named == ("macs", "naswot", "params")

@@ -36,6 +36,8 @@ def read_proxies(given: Any) -> list[Any]:
     listed = [] if given is None else [given] if isinstance(given, str) else given
     if not isinstance(listed, list | tuple | set):
         raise SearchkitError(f"proxies are names, such as ('eproxy', 'synflow'), not {given!r}")
+    if isinstance(listed, set):  # whose order differs from process to process
+        listed = sorted(listed, key=str)
     proxies: list[Any] = []
     for proxy in listed:
         if proxy == "default":

@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import types
+from collections import deque
 from typing import Any
 
 import numpy as np
@@ -51,9 +52,25 @@ def _tree(thing: Any, depth: int, above: set[int]) -> Any:
         return "dict", [(inside(key), inside(value)) for key, value in thing.items()]
     if isinstance(thing, np.ndarray | np.generic) and thing.dtype != object:
         return str(thing.dtype), thing.shape, hashlib.blake2b(np.ascontiguousarray(thing).tobytes()).hexdigest()
+    if isinstance(thing, np.ndarray):  # of objects
+        return "objects", thing.shape, [inside(part) for part in thing.ravel().tolist()]
+    if isinstance(thing, deque):
+        return "deque", [inside(part) for part in thing]
+    if type(thing).__module__.split(".")[0] == "torch" and hasattr(thing, "detach"):
+        return "tensor", inside(thing.detach().cpu().float().numpy())
     kind = type(thing)
     called = inside(kind.__call__) if callable(thing) else None
-    return kind.__module__, kind.__qualname__, called, inside(getattr(thing, "__dict__", None))
+    return kind.__module__, kind.__qualname__, called, inside(getattr(thing, "__dict__", None)), inside(_slots(thing))
+
+
+def _slots(thing: Any) -> dict[str, Any]:
+    """The attributes that an object keeps outside its ``__dict__``; an empty dictionary of most."""
+    named = [name for base in type(thing).__mro__ for name in _listed(base.__dict__.get("__slots__", ()))]
+    return {name: getattr(thing, name) for name in sorted(named) if hasattr(thing, name) and name != "__dict__"}
+
+
+def _listed(slots: Any) -> tuple[str, ...]:
+    return (slots,) if isinstance(slots, str) else tuple(slots)
 
 
 def _function(function: types.FunctionType, depth: int, above: set[int]) -> Any:

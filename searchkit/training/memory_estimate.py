@@ -152,7 +152,7 @@ def _held(network: nn.Module) -> list[torch.Tensor]:
 
 
 def _extrapolated(profiles: list[list[int]], batch_size: int) -> int:
-    """The peak at a batch size, from the profiles of two smaller ones: a larger one may have its peak at another moment."""
+    """The peak at a batch size, from the profiles of two smaller ones; it may come at another moment than theirs."""
     small, large = profiles
     if len(small) != len(large):  # the network does different things with different images
         small, large = [max(small)], [max(large)]

@@ -1,8 +1,8 @@
-"""Work that is the same every time, recorded once on a card and launched as a whole after: CUDA graphs.
+"""CUDA graphs: work that repeats is recorded once on a card, and then launched as a whole.
 
-A small network's kernels take microseconds and their launches from Python take longer. A graph is launched at once.
-What is recorded reads and writes the same tensors each time, so whatever changes between two runs is a number in one of
-them: a Python number is the one of the recording for ever.
+A small network's kernels take microseconds, and launching each of them from Python takes longer. A graph needs a single
+launch. It reads and writes the same tensors each time, so a value that changes between runs must be stored in one of
+them: a Python number keeps the value that it had during recording.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from searchkit.runtime.devices import is_device_lost, is_device_taken
 from searchkit.runtime.torch_compat import begin_allocations, end_allocations, release_pool
 
 Work = Callable[[], None]
-Capture = Callable[[Work], Work]  # work -> what repeats it; see :func:`captured`
+Capture = Callable[[Work], Work]  # work -> a function that repeats it; see :func:`captured`
 
-ENOUGH = 3  # recordings that failed in a process, after which no more are tried: each may cost memory for ever
+ENOUGH = 3  # failed recordings after which a process tries no more: each may leak memory until the process ends
 
 log = logging.getLogger("searchkit")
 _failed = 0
 
 
 def recorded(work: Work, capture: Capture) -> Work | None:
-    """What repeats work; None where it cannot be recorded, and nothing has happened.
+    """A function that repeats the work, or None where the work cannot be recorded; then it has had no effect.
 
     Raises:
-        Exception: the device has no memory left, or is lost or taken.
+        Exception: the device is out of memory, lost, or in exclusive use by another process.
     """
     try:
         return capture(work)
@@ -47,20 +47,20 @@ def recorded(work: Work, capture: Capture) -> Work | None:
 
 
 def captured(work: Work, pool: Any = None) -> Work:
-    """Record work on the current stream of a card; what is returned queues the same kernels on the current stream.
+    """Record work on a card's current stream, and return a function that queues the same kernels on the current stream.
 
-    Recording runs none of them, and nothing else may use the device in the meantime. Before it, the same work is to
-    have run once on that stream, which is not the default one: libraries are loaded and set themselves up in their
-    first use, which cannot be recorded. What the work allocates belongs to the graph, and is free again when the
+    Recording does not run the kernels, and nothing else may use the device in the meantime. The current stream must not
+    be the default one, and the same work must have run once on it before: libraries are loaded and initialised at their
+    first use, which cannot be recorded. Memory that the work allocates belongs to the graph, and is freed when the
     returned function is dropped.
 
     Args:
-        pool: of ``torch.cuda.graph_pool_handle()``: memory shared with earlier recordings, at least one of which is
-            still there, and none of which is repeated any more.
+        pool: from ``torch.cuda.graph_pool_handle()``: memory shared with earlier recordings. At least one of these
+            must still exist, and none of them may be repeated any more.
 
     Raises:
-        RuntimeError: the work cannot be recorded, for instance because it waits for a value; the random state is as it
-            was.
+        RuntimeError: the work cannot be recorded, for instance because it waits for a value. The random state is
+            left as it was.
     """
     global _failed
     if _failed >= ENOUGH:
@@ -68,11 +68,11 @@ def captured(work: Work, pool: Any = None) -> Work:
     graph = torch.cuda.CUDAGraph()
     where = torch.cuda.graph_pool_handle() if pool is None else pool
     torch.cuda.current_stream().synchronize()
-    with _no_collection():  # which might free something on the device in the middle
+    with _no_collection():  # garbage collection might free device memory during the recording
         graph.capture_begin(where, capture_error_mode="thread_local")
         try:
             work()
-            graph.capture_end()  # also says so where the work met an error and kept it to itself
+            graph.capture_end()  # raises also where the work suppressed an error
         except BaseException as error:
             _failed += not is_out_of_memory(error)
             _end_after_failure(graph)
@@ -82,12 +82,12 @@ def captured(work: Work, pool: Any = None) -> Work:
 
 
 def _end_after_failure(graph: torch.cuda.CUDAGraph) -> None:
-    """Leave the recording, and let torch's generator draw again, which before torch 2.13 it does not.
+    """End a failed recording, and make torch's generator usable again: before torch 2.13 it raises from then on.
 
-    A recording that succeeds puts that right. A new state for the generator would, too, but the recordings that are
-    repeated meanwhile draw from the one they know.
+    A recording that succeeds resets the generator. So would a new generator state, but existing graphs draw from the
+    state that they were recorded with.
     """
-    with contextlib.suppress(Exception):  # says only that there was an error before
+    with contextlib.suppress(Exception):  # only repeats that there was an error
         graph.capture_end()
     with contextlib.suppress(Exception):
         graph.reset()
@@ -99,27 +99,27 @@ def _end_after_failure(graph: torch.cuda.CUDAGraph) -> None:
 
 
 def _give_back(pool: Any, shared: bool) -> None:
-    """Leave the pool of a recording that failed: up to torch 2.13 its memory would be lost to the process.
+    """Release the memory pool of a failed recording: up to torch 2.13 its memory would not be freed otherwise.
 
-    Before 2.12 the allocator would even believe for ever that something is being recorded, and refuse to empty its
-    cache. Where torch has done all this itself, or has other names for it, nothing happens here.
+    Before 2.12 the allocator would also assume that the recording is still running, and never empty its cache. Where
+    torch has released the pool itself, or has renamed the functions used here, nothing happens.
     """
     device = torch.cuda.current_device()
     with contextlib.suppress(Exception):
         end_allocations(device, pool)
-    if shared:  # it goes with the recordings that share it
+    if shared:  # the pool is freed with the recordings that share it
         return
     with contextlib.suppress(Exception):
-        begin_allocations(device, pool)  # raises where nobody has the pool any more
+        begin_allocations(device, pool)  # raises where the pool has no user any more
         end_allocations(device, pool)
         for _ in ("taken here", "taken by the recording"):
             release_pool(device, pool)
 
 
 def draws_elsewhere(work: Work, device: torch.device) -> bool:
-    """Run work, and tell whether it drew random numbers that a recording would repeat.
+    """Run work, and return whether it drew random numbers on the host, which a recording would repeat unchanged.
 
-    Those are Python's and numpy's and, for work on a card, those of torch's generator of the CPU.
+    These are numbers from Python's and numpy's generators and, for work on a card, from torch's CPU generator.
     """
 
     def states() -> list[Any]:
@@ -132,7 +132,7 @@ def draws_elsewhere(work: Work, device: torch.device) -> bool:
 
 
 def _numpy_state() -> tuple[bytes, int]:
-    state = np.random.get_state(legacy=False)["state"]  # noqa: NPY002 - looked at, not drawn from
+    state = np.random.get_state(legacy=False)["state"]  # noqa: NPY002 - read only, nothing is drawn
     return state["key"].tobytes(), int(state["pos"])
 
 

@@ -1,4 +1,4 @@
-"""Names of devices -> devices that are there; errors that mean a device is gone; one thread where more slow down."""
+"""Names of devices -> available devices; errors that mean a device is lost; memory formats."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 
 from searchkit.errors import DeviceError, DeviceGoneError, first_line_said, nearest
 
-# How CUDA and ROCm word errors after which a process can use the device no more; running out of memory is not one.
+# Phrases in CUDA and ROCm errors after which a process can no longer use the device; running out of memory is not one.
 _LOST = (
     "device-side assert",
     "unspecified launch failure",
@@ -36,7 +36,7 @@ _TAKEN = ("busy or unavailable", "already in use by a different")
 
 
 def resolve_device(name: str | torch.device = "auto") -> torch.device:
-    """ "auto" (the first GPU, else the CPU), "cpu", "cuda" or "cuda:1" -> a device that is there, or DeviceError."""
+    """ "auto" (the first GPU, else the CPU), "cpu", "cuda" or "cuda:1" -> an available device, or DeviceError."""
     given = str(name).strip().lower()
     n_gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if given == "auto":
@@ -59,14 +59,14 @@ def resolve_device(name: str | torch.device = "auto") -> torch.device:
 
 
 def devices_of(name: str, elsewhere: bool) -> tuple[str, str]:
-    """The device of this process, and the one of the trainings: another where those are done elsewhere on cards.
+    """The device of this process and that of the trainings, which differ where other machines train on their cards.
 
     Args:
-        name: as of :func:`resolve_device`.
-        elsewhere: whether an executor trains on machines that may have cards where this one has none.
+        name: as in :func:`resolve_device`.
+        elsewhere: whether an executor trains on other machines, which may have cards even if this one has none.
 
     Raises:
-        DeviceError: as of :func:`resolve_device`.
+        DeviceError: as in :func:`resolve_device`.
     """
     if elsewhere and str(name).strip().lower() == "cuda" and not torch.cuda.is_available():
         return "cpu", "cuda"
@@ -75,7 +75,7 @@ def devices_of(name: str, elsewhere: bool) -> tuple[str, str]:
 
 
 def _why_so_few(n_gpus: int) -> str:
-    """What hides cards, as far as torch and the environment tell."""
+    """Why no more cards are visible, as far as torch and the environment tell; for an error message."""
     if not (torch.version.cuda or torch.version.hip):
         return ", and this torch is built for CPUs only (pytorch.org has builds for GPUs)"
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
@@ -85,34 +85,34 @@ def _why_so_few(n_gpus: int) -> str:
 
 
 def is_device_lost(error: BaseException) -> bool:
-    """Whether an error, or one that led to it, means that this process can use the device no more.
+    """Whether an error, or one that led to it, means that this process can no longer use the device.
 
-    A card that broke down or was taken away, and equally a kernel that failed there (a label out of range is enough):
-    CUDA refuses all further work in that process, whichever candidate it is for.
+    This is so after a card broke down or was removed, and also after a kernel failed (a label out of range is enough):
+    CUDA then refuses all further work in the process, for any candidate.
     """
     return _says(error, _LOST)
 
 
 def is_device_taken(error: BaseException) -> bool:
-    """Whether an error, or one that led to it, means that another process has the device for itself."""
+    """Whether an error, or one that led to it, means that another process has exclusive use of the device."""
     return _says(error, _TAKEN)
 
 
 def memory_format(device: torch.device) -> torch.memory_format:
-    """How networks, pictures and maps of rank 4 lie in memory on a device: channels last where that is safe.
+    """Memory format of networks, images and feature maps of rank 4 on a device: channels last where that is safe.
 
-    Channels last is quicker: on a card; on a CPU with AVX-512 a training by a tenth to a fifth, proxies by a third.
+    Channels last is faster on a card; on a CPU with AVX-512, trainings are 10 to 20 % faster and proxies a third.
     """
-    safe = device.type == "cuda" or channels_last_is_safe()  # the meta device stands for the CPU
+    safe = device.type == "cuda" or channels_last_is_safe()  # the meta device is treated like the CPU
     return torch.channels_last if safe else torch.contiguous_format
 
 
 def channels_last_is_safe() -> bool:
-    """Whether this process may convolve tensors that lie channels last on the CPU: where torch uses AVX-512.
+    """Whether this process may convolve tensors in channels-last format on the CPU: only where torch uses AVX-512.
 
     Without AVX-512, torch 2.13 and 2.14 write beyond their buffers in the backward pass of a 1x1 convolution of stride
-    2 with 2 to 7 input channels, and the process dies; ``ONEDNN_MAX_CPU_ISA=AVX2`` shows it on every x86 CPU. With
-    AVX-512, 9,300 convolutions of other kernels, strides and sizes passed glibc's malloc checks as well.
+    2 with 2 to 7 input channels, and the process crashes; ``ONEDNN_MAX_CPU_ISA=AVX2`` reproduces it on any x86 CPU.
+    With AVX-512, that case and 9,300 convolutions of other kernels, strides and sizes passed glibc's malloc checks.
     """
     allowed = os.environ.get("ONEDNN_MAX_CPU_ISA") or os.environ.get("DNNL_MAX_CPU_ISA") or "ALL"
     restricted = not re.search("AVX512|AVX10|ALL|DEFAULT", allowed.upper())
@@ -120,7 +120,7 @@ def channels_last_is_safe() -> bool:
 
 
 def placed(x: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """A tensor on a device, of rank 4 in the device's memory format."""
+    """A tensor on a device; a tensor of rank 4 is also put in the device's memory format."""
     x = x.to(device)
     if x.ndim != 4:
         return x
@@ -129,15 +129,15 @@ def placed(x: torch.Tensor, device: torch.device) -> torch.Tensor:
     _, c, h, w = x.shape
     if x.stride() == (c * h * w, h * w, w, 1):
         return x
-    return x.clone(memory_format=torch.contiguous_format)  # contiguous() leaves strides that torch takes for either
+    return x.clone(memory_format=torch.contiguous_format)  # contiguous() keeps strides that fit both formats
 
 
 @contextmanager
 def device_errors(device: torch.device) -> Iterator[None]:
-    """What is raised inside because the device is gone comes out as a DeviceGoneError; the rest as it is.
+    """Turn an error raised inside because the device is gone into a DeviceGoneError; other errors pass unchanged.
 
     Raises:
-        DeviceGoneError: the device is lost, or another process has it for itself.
+        DeviceGoneError: the device is lost, or another process has exclusive use of it.
     """
     try:
         yield
@@ -174,7 +174,7 @@ def _says(error: BaseException, phrases: tuple[str, ...]) -> bool:
 
 
 def _accelerator_error() -> tuple[type[BaseException], ...]:
-    """torch's own kind for errors of a device, from 2.8 on; before, they are RuntimeErrors."""
+    """torch's exception class for device errors, from torch 2.8 on; older versions raise RuntimeError."""
     kind = getattr(torch, "AcceleratorError", None)
     return () if kind is None else (kind,)
 

@@ -1,8 +1,8 @@
-"""Tells functions and objects apart by what they do: the same in every process, another where the code was changed.
+"""Fingerprints of functions and objects by code and settings: equal in every process, different once code changes.
 
-Two lambdas, two closures of one function, two partials and two callable objects with other settings are different; a
-function whose text was edited is different from what it was. What is not followed: functions of other modules, and
-lists, dictionaries and sets in a closure, since those are where functions keep what they have seen.
+Lambdas, closures of one function, partials and callable objects have different fingerprints if their code or settings
+differ; a function gets another fingerprint when its code is edited. Not included are functions of other modules, and
+lists, dictionaries and sets in a closure, because functions often use these as caches.
 """
 
 from __future__ import annotations
@@ -15,16 +15,21 @@ from typing import Any
 
 import numpy as np
 
-DEPTH = 12  # of objects inside objects; deeper is not told apart
+DEPTH = 12  # of nested objects; differences below that depth are not seen
 
 
 def fingerprint(*things: Any) -> str:
-    """A digest of 12 hexadecimal digits."""
+    """A digest of 12 hexadecimal digits; see the module for what it includes."""
     return hashlib.blake2b(repr([_tree(thing, DEPTH, set()) for thing in things]).encode(), digest_size=6).hexdigest()
 
 
 def _tree(thing: Any, depth: int, above: set[int]) -> Any:
-    """Nested tuples and strings without a memory address."""
+    """A description made of nested tuples, lists and strings, without memory addresses.
+
+    Args:
+        depth: levels of nesting that are still described.
+        above: ids of the objects that contain this one, to stop at cycles.
+    """
     if thing is None or isinstance(thing, str | bytes | int | float | complex):
         return f"{type(thing).__name__} {thing!r}"
     if depth == 0 or id(thing) in above:
@@ -64,7 +69,7 @@ def _tree(thing: Any, depth: int, above: set[int]) -> Any:
 
 
 def _slots(thing: Any) -> dict[str, Any]:
-    """The attributes that an object keeps outside its ``__dict__``; an empty dictionary of most."""
+    """The attributes that an object keeps in ``__slots__``; most objects have none."""
     named = [name for base in type(thing).__mro__ for name in _listed(base.__dict__.get("__slots__", ()))]
     return {name: getattr(thing, name) for name in sorted(named) if hasattr(thing, name) and name != "__dict__"}
 
@@ -76,7 +81,7 @@ def _listed(slots: Any) -> tuple[str, ...]:
 def _function(function: types.FunctionType, depth: int, above: set[int]) -> Any:
     where = (function.__module__, function.__qualname__)
     if str(function.__module__).split(".")[0] == "searchkit":
-        return where  # its code changes with searchkit's version; what it does is kept by the tests
+        return where  # its code may change with searchkit's version, but the tests keep its behaviour
     cells = [cell.cell_contents for cell in function.__closure__ or () if _filled(cell)]
     kept = [cell for cell in cells if not isinstance(cell, list | dict | set)]
     helpers = [

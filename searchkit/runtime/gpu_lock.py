@@ -1,4 +1,4 @@
-"""A GPU as a label and as something that one at a time may hold: its name, its driver, its lock."""
+"""The name and driver of a GPU, and a lock with which one process at a time measures on it."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _turns: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)  # of the
 
 @dataclass(frozen=True)
 class Card:
-    """Which card it is.
+    """The identity of a card.
 
     Attributes:
-        name: as the driver gives it.
-        driver: its version; empty where it does not say.
-        uuid: the same whatever index a process sees it under; empty where torch does not tell.
+        name: model name, as the driver gives it.
+        driver: version of the driver; empty where it is unknown.
+        uuid: independent of the index under which a process sees the card; empty where torch does not provide it.
     """
 
     name: str
@@ -41,47 +41,48 @@ class Card:
 
 
 def card_of(device: torch.device) -> Card:
-    """The card behind a CUDA device that is there."""
+    """The card behind an available CUDA device."""
     properties = torch.cuda.get_device_properties(device)
     return Card(properties.name, driver_version(), str(getattr(properties, "uuid", "")))
 
 
 @functools.cache
 def driver_version() -> str:
-    """Version of the NVIDIA kernel driver, or that of ROCm; empty where neither says."""
+    """Version of the NVIDIA kernel driver, or of ROCm; empty where neither is known."""
     if _DRIVER.exists():
         return version_in(_DRIVER.read_text())
     return torch.version.hip or ""
 
 
 def version_in(text: str) -> str:
-    """The version in what the kernel module says of itself; empty where there is none."""
+    """The version number in the text of ``/proc/driver/nvidia/version``; empty where there is none."""
     found = re.search(r"\b\d{3,}\.\d+(?:\.\d+)?\b", text.partition("\n")[0])
     return found[0] if found else ""
 
 
 @contextmanager
 def turn_on(card: str) -> Iterator[None]:
-    """Hold a card while something is measured on it: threads and processes of this user take turns.
+    """Lock a card while something is measured on it: threads and processes of this user measure one after another.
 
-    A candidate's training keeps off by :func:`give_way`; other work is not kept off. The lock of a process that dies is
-    free at once.
+    Trainings of candidates wait by calling :func:`give_way`; other work on the card is not held back. When a process
+    dies, its lock is released at once.
 
     Args:
-        card: whatever tells cards apart on this machine, see :func:`key_of`.
+        card: identifies the card on this machine, see :func:`key_of`.
     """
     with _turns[card], FileLock(_path(card)):
         yield
 
 
 def give_way(card: str) -> None:
-    """Wait while another thread or process measures on a card; some microseconds where none does.
+    """Wait while another thread or process measures on a card; takes microseconds where none does.
 
-    For between two steps of a training. What is queued already still runs: measuring begins with a warm-up.
+    To be called between two steps of a training. Kernels that are queued already still run, while the measurement
+    warms up.
     """
     try:
         held = os.open(_path(card), os.O_RDONLY)
-    except FileNotFoundError:  # nobody has measured there yet
+    except FileNotFoundError:  # nothing has been measured on this card yet
         return
     try:
         if fcntl is not None:
@@ -91,7 +92,7 @@ def give_way(card: str) -> None:
 
 
 def key_of(device: torch.device) -> str:
-    """What tells a card from the others of this machine, whatever index a process sees it under."""
+    """Identifies a card on this machine: its UUID where known, which does not depend on the index, else its index."""
     return card_of(device).uuid or str(device)
 
 

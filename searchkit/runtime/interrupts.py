@@ -1,4 +1,4 @@
-"""Ctrl-C waits until what must not be left half-done is done."""
+"""Delay Ctrl-C until work that must not be interrupted is done."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from types import FrameType
 
 @contextlib.contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Inside, SIGINT is held back; it takes effect at the end. Where Python does not handle it, nothing changes."""
+    """Hold SIGINT back until the end of the block; no effect outside the main thread, or without a Python handler."""
     before = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or not callable(before):
         yield

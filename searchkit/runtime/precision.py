@@ -1,4 +1,4 @@
-"""float32 as written, on a card: no TF32 in convolutions and products, and the same kernels each time."""
+"""Full float32 precision on a card: no TF32 in convolutions and matrix products, and deterministic kernels."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ T = TypeVar("T")
 
 @contextmanager
 def exact_float32(device: torch.device) -> Iterator[None]:
-    """On a CUDA device, passes run as on a CPU as far as arithmetic goes; torch's settings are as they were after it.
+    """Use full float32 precision with deterministic kernels on a CUDA device; torch's settings are restored after.
 
-    TF32 keeps 10 bits of a factor, and moves the signs of activations that are all but zero and the order of networks
-    that are all but alike. cuDNN chooses its kernels by rule and among those that repeat, so that a score does too.
-    The settings are the process's: other threads compute like this meanwhile.
+    TF32 rounds factors to 10 bits of mantissa, which changes the signs of activations near zero and the order of
+    networks with nearly equal scores. cuDNN chooses deterministic kernels by its heuristics, so that scores are
+    reproducible. The settings are global to the process, so other threads compute with them in the meantime.
     """
     if device.type != "cuda":
         yield
@@ -28,10 +28,11 @@ def exact_float32(device: torch.device) -> Iterator[None]:
 
 @contextmanager
 def without_tf32() -> Iterator[None]:
-    """Both of torch's ways to ask for TF32 are set, so that whoever reads either one inside is not refused as mixing.
+    """Turn TF32 off inside, through both the older and the newer settings of torch, so that either can be read inside.
 
-    From torch 2.9 on there is a setting a kind of operation; the older ones change it too, and are refused to whoever
-    reads them after the new one was set to something else. Where a user has done that, the older ones are left alone.
+    From torch 2.9 on, each kind of operation has a setting of its own. The older, global settings change these too, and
+    reading an older one raises an error after a newer one was set to another value. Where a user has done that, the
+    older settings are left alone.
     """
     convolutions = _readable(lambda: torch.backends.cudnn.allow_tf32)
     products = _readable(torch.get_float32_matmul_precision)
@@ -65,7 +66,7 @@ def _repeatable_kernels() -> Iterator[None]:
 
 
 def _kinds() -> list[Any]:
-    """Settings of the newer way: of a card's convolutions, recurrences and products, and what the older way changes."""
+    """Newer settings: a card's convolutions, RNNs and matrix products, and one that the older settings change."""
     backends: Any = torch.backends
     if not hasattr(backends.cudnn, "conv"):  # before torch 2.9
         return []
@@ -75,5 +76,5 @@ def _kinds() -> list[Any]:
 def _readable(read: Callable[[], T]) -> T | None:
     try:
         return read()
-    except RuntimeError:  # both ways were mixed before
+    except RuntimeError:  # the user has set the older and the newer settings to different values
         return None

@@ -1,6 +1,7 @@
-"""One thread around small linear algebra: beside a busy neighbour, more made small fits ten times slower.
+"""A single thread for small computations: on a machine busy with other processes, more threads are many times slower.
 
-Numpy and SciPy come with libraries of their own that start a thread per core.
+Torch has its own thread setting. The linear algebra libraries of numpy and scipy start a thread per core; with these,
+small fits on a busy machine took ten times as long.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from typing import Any
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """One torch thread inside, the former number after: beside a busy neighbour two ran 5 to 14 times slower."""
-    import torch  # only here: most searches of a function do without
+    """Use one torch thread inside, and restore the former number: on a busy machine, two were 5 to 14 times slower."""
+    import torch  # not at the top: most searches of a function do not need torch
 
     before = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -24,12 +25,12 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-_known: tuple[int, Any] = (0, None)  # modules loaded when the libraries were looked for, and what was found
+_known: tuple[int, Any] = (0, None)  # number of modules loaded at the last look for libraries, and what was found
 
 
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
-    """One thread of the linear algebra libraries that numpy and scipy use inside; as many as before after."""
+    """Use one thread in the linear algebra libraries of numpy and scipy inside, and restore the former numbers."""
     global _known
     if _known[0] != len(sys.modules):  # an import may have loaded another library
         from threadpoolctl import ThreadpoolController

@@ -1,6 +1,6 @@
-"""What is used of torch that has no public name; checked on torch 2.13.0.
+"""Private names of torch that searchkit uses; checked with torch 2.13.0.
 
-No other file uses a private name of torch's. Where a later torch has moved one, ``tests/test_compat.py`` says which.
+No other file uses private names of torch. If a later torch moves one, ``tests/test_compat.py`` says which.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ __all__ = [
 
 
 def copy_all(targets: Sequence[Tensor], sources: Sequence[Tensor]) -> None:
-    """``target.copy_(source)`` of every pair, in one launch on a card; one dtype."""
+    """``target.copy_(source)`` for every pair, in a single launch on a card; all tensors have one dtype."""
     torch._foreach_copy_(list(targets), list(sources))
 
 
 def lerp_all(targets: Sequence[Tensor], ends: Sequence[Tensor], weight: float) -> None:
-    """``target.lerp_(end, weight)`` of every pair, in one launch on a card."""
+    """``target.lerp_(end, weight)`` for every pair, in a single launch on a card."""
     torch._foreach_lerp_(list(targets), list(ends), weight)
 
 
 def begin_allocations(device: int, pool: Any) -> None:
-    """What this thread allocates on a card comes from a pool; raises where nobody has the pool any more."""
+    """Let this thread allocate a card's memory from a pool; raises where the pool has no user any more."""
     torch._C._cuda_beginAllocateCurrentThreadToPool(device, pool)
 
 
 def end_allocations(device: int, pool: Any) -> None:
-    """What is allocated on a card no longer comes from the pool."""
+    """Stop allocating a card's memory from the pool."""
     torch._C._cuda_endAllocateToPool(device, pool)
 
 
 def release_pool(device: int, pool: Any) -> None:
-    """One who used the pool needs it no longer; what the last one leaves is free."""
+    """Remove one user of the pool; the pool's memory is freed when the last user is removed."""
     torch._C._cuda_releasePool(device, pool)

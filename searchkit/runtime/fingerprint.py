@@ -7,8 +7,10 @@ lists, dictionaries and sets in a closure, because functions often use these as 
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
+import sys
 import types
 from collections import deque
 from typing import Any
@@ -61,21 +63,40 @@ def _tree(thing: Any, depth: int, above: set[int]) -> Any:
         return "objects", thing.shape, [inside(part) for part in thing.ravel().tolist()]
     if isinstance(thing, deque):
         return "deque", [inside(part) for part in thing]
-    if type(thing).__module__.split(".")[0] == "torch" and hasattr(thing, "detach"):
-        return "tensor", inside(thing.detach().cpu().float().numpy())
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(thing, torch.Tensor):
+        return "tensor", str(thing.dtype), tuple(thing.shape), _values(thing)
     kind = type(thing)
     called = inside(kind.__call__) if callable(thing) else None
-    return kind.__module__, kind.__qualname__, called, inside(getattr(thing, "__dict__", None)), inside(_slots(thing))
+    return kind.__module__, kind.__qualname__, called, inside(_dictionary(thing)), inside(_slots(thing))
+
+
+def _values(tensor: Any) -> str:
+    """A digest of a tensor's numbers; of one that has none to read, such as a meta tensor, what kind it is."""
+    try:
+        numbers = tensor.detach().cpu().contiguous().flatten().tolist()
+    except (RuntimeError, NotImplementedError, TypeError, ValueError):
+        return f"{tensor.layout} {tensor.device}"
+    return hashlib.blake2b(repr(numbers).encode()).hexdigest()
+
+
+def _dictionary(thing: Any) -> Any:
+    """An object's ``__dict__``, or None, read without running any code of its class."""
+    try:
+        return object.__getattribute__(thing, "__dict__")
+    except AttributeError:
+        return None
 
 
 def _slots(thing: Any) -> dict[str, Any]:
-    """The attributes that an object keeps in ``__slots__``; most objects have none."""
-    named = [name for base in type(thing).__mro__ for name in _listed(base.__dict__.get("__slots__", ()))]
-    return {name: getattr(thing, name) for name in sorted(named) if hasattr(thing, name) and name != "__dict__"}
-
-
-def _listed(slots: Any) -> tuple[str, ...]:
-    return (slots,) if isinstance(slots, str) else tuple(slots)
+    """What an object keeps in ``__slots__``, read without running any code of its class."""
+    found = {}
+    for base in type(thing).__mro__:
+        for name, member in vars(base).items() if "__slots__" in vars(base) else ():
+            if isinstance(member, types.MemberDescriptorType):
+                with contextlib.suppress(AttributeError):  # not set
+                    found[name] = member.__get__(thing)
+    return found
 
 
 def _function(function: types.FunctionType, depth: int, above: set[int]) -> Any:

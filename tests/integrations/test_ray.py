@@ -21,6 +21,7 @@ ray = pytest.importorskip("ray", reason="ray is not installed")
 
 from searchkit.execution.executors import open_executor  # noqa: E402
 from searchkit.integrations.ray import RayExecutor  # noqa: E402
+from searchkit.training.evaluation import Evaluation  # noqa: E402
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # Ray's own: open sockets, future defaults
 
@@ -97,7 +98,7 @@ def test_a_candidate_that_kills_its_worker_is_tried_again_and_then_fails_alone(e
 DRIVER = """
 import sys, time, searchkit
 from searchkit import Choice, Space
-from searchkit.executors import open_executor  # noqa: E402
+from searchkit.execution.executors import open_executor  # noqa: E402
 from searchkit.integrations.ray import RayExecutor
 
 def slow(choices):
@@ -162,8 +163,8 @@ def test_what_no_node_has_is_said_before_any_work(executor: RayExecutor) -> None
     with pytest.raises(SearchkitError, match=r"takes CPU 1, pixel3 2, which no node"):
         RayExecutor(resources={"pixel3": 2})
 
-    class OnAGPU:
-        device = "cuda"
+    class OnAGPU(Evaluation):
+        device_name = "cuda"
 
         def __call__(self, code: Any, seed: int) -> dict[str, float]:
             raise AssertionError

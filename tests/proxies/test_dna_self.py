@@ -16,7 +16,7 @@ from searchkit.data.loading import load_data
 from searchkit.data.splits import Split
 from searchkit.errors import ProxyError
 from searchkit.proxies.dna_rating import rating
-from searchkit.proxies.dna_self import DNASelf, Twins, _alike, _spread, _unexplained
+from searchkit.proxies.dna_self import DNASelf, Twins, _redundancy, _spread, _unexplained
 from searchkit.proxies.dna_setting import DNASetting
 from searchkit.proxies.dna_views import two_views
 from searchkit.proxies.supernet import parts_of, supernet
@@ -113,8 +113,8 @@ def test_equal_outputs_have_no_spread_and_independent_ones_all() -> None:
     independent = torch.nn.functional.normalize(torch.randn(64, 16, 4, 4), dim=1)
     assert _spread(independent).mean() == pytest.approx(1, abs=0.05)
     assert _spread(torch.ones(64, 16, 4, 4) / 4).max() < 1e-6
-    assert _alike(torch.randn(64, 16, 4, 4)) < 0.1
-    assert _alike(torch.randn(64, 1, 4, 4).expand(64, 16, 4, 4)) == pytest.approx(15, rel=0.05)
+    assert _redundancy(torch.randn(64, 16, 4, 4)) < 0.1
+    assert _redundancy(torch.randn(64, 1, 4, 4).expand(64, 16, 4, 4)) == pytest.approx(15, rel=0.05)
 
 
 def test_a_path_explains_what_it_holds_linearly_and_no_more() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from searchkit.runtime.cuda_graphs import Capture, Work, captured, draws_elsewhere, recorded
+from searchkit.runtime.cuda_graphs import Capture, Work, captured, draws_on_host, recorded
 
 WORTH_IT = 3  # remaining steps from which recording one pays
 
@@ -43,7 +43,7 @@ def last_errors(
         return _seen(maps, errors)
     with torch.enable_grad():
         first: list[Tensor] = []
-        if draws_elsewhere(lambda: first.extend(maps()), device):
+        if draws_on_host(lambda: first.extend(maps()), device):
             capture = None
         found = errors(first)
         sgd = optimiser()

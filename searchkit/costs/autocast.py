@@ -1,6 +1,6 @@
-"""What torch.autocast does on a CUDA card to the types of tensors, for tensors on any device; the meta device has none.
+"""The casts of torch.autocast on a CUDA card, applied to tensors on any device; torch has no autocast for meta tensors.
 
-The lists are torch's (ATen/autocast_mode.h), but for operations whose outputs are sums and norms, and so small.
+The lists of operations are those of torch (ATen/autocast_mode.h). Sums and norms are left out: their outputs are small.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ _SINGLE = _names(
     "margin_ranking_loss multilabel_margin_loss soft_margin_loss triplet_margin_loss multi_margin_loss "
     "binary_cross_entropy_with_logits dist pdist cdist renorm interpolate upsample"
 )
-_MIXED = frozenset(["multi_head_attention_forward"])  # Python whose inner operations are not seen from here
+_MIXED = frozenset(["multi_head_attention_forward"])  # written in Python: its inner operations are not seen here
 
 
 class HalfPrecision(TorchFunctionMode):
-    """Matrix products and convolutions in bfloat16, what needs range in float32, the rest in what it is given.
+    """Matrix products and convolutions run in bfloat16, functions that need a wide range in float32, others unchanged.
 
-    As under torch.autocast, a weight is cast once and its copy kept to the end.
+    As under torch.autocast, each weight is cast once, and the copy is kept until the end.
 
     Raises:
-        NotImplementedError: a function whose parts would need different types.
+        NotImplementedError: a function whose inner operations would need different types.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self._copies: dict[int, tuple[Tensor, Tensor]] = {}  # of weights, which are kept so that no number comes twice
+        self._copies: dict[int, tuple[Tensor, Tensor]] = {}  # id -> weight, kept alive for the id to stay its own, copy
 
     def __torch_function__(
         self,
@@ -54,7 +54,7 @@ class HalfPrecision(TorchFunctionMode):
     ) -> Any:
         name = getattr(func, "__name__", "")
         if name.startswith("__") and name.endswith("__"):
-            name = name[2:-2]  # of an operator such as @
+            name = name[2:-2]  # an operator such as @ has a name like __matmul__
         if name in _MIXED:
             raise NotImplementedError(f"{name} has parts of different types")
         dtype = torch.bfloat16 if name in _HALF else torch.float32 if name in _SINGLE else None

@@ -1,14 +1,14 @@
 """Costs that are known without training or timing: parameters, MACs and peak memory of any torch network.
 
-Everything is counted on one eager forward pass of a single image in evaluation mode, on torch's meta device: shapes
-are computed and numbers are not, so that a count takes milliseconds and needs no memory. A network that
-meta tensors cannot run (one that reads values of its activations) is run on the CPU instead, with the same result.
+They are counted in one eager forward pass of a single image in evaluation mode, on torch's meta device. It computes
+shapes but no values, so a count takes milliseconds and needs no memory. A network that cannot run on meta tensors
+(because it reads values of its activations) is run on the CPU instead, with the same result.
 
-**MACs** are multiply-accumulates of convolutions and matrix products (attention is two of those), as in the
+**MACs** are multiply-accumulates of convolutions and matrix products (attention is two matrix products), as in
 published tables: biases, batch norm, pooling and element-wise operations are not counted.
 
-**Peak memory** is what eager torch holds at the worst moment: parameters, buffers, the input, and the activations that
-are alive. Scratch memory inside a kernel is not known here and not counted.
+**Peak memory** is the largest number of bytes that eager torch holds at any moment: parameters, buffers, the input, and
+the activations that are still needed. Scratch memory inside kernels is unknown here and not counted.
 """
 
 from __future__ import annotations
@@ -32,28 +32,28 @@ from searchkit.space import NetworkSpace, keys
 from searchkit.types import Codes, Floats
 
 _T = TypeVar("_T")
-_N_CACHED = 1 << 16  # candidates whose counts are remembered, all spaces together
+_N_CACHED = 1 << 16  # candidates whose counts are cached, over all spaces
 
 
 def count(network: nn.Module, input_shape: Sequence[int]) -> dict[str, int]:
     """``params`` (elements of distinct parameters) and ``macs`` of one forward pass of one image.
 
     Args:
-        network: left as it is, wherever it lives.
+        network: on any device; not changed.
         input_shape: of one image, without the batch: ``(channels, height, width)``.
     """
-    return _measured(network, input_shape, _count)
+    return _measure_copy(network, input_shape, _count)
 
 
 def peak_memory(network: nn.Module, input_shape: Sequence[int]) -> float:
-    """Peak bytes of one forward pass of one image without gradients, in float32; arguments as of :func:`count`."""
-    return _measured(network, input_shape, _peak_memory)
+    """Peak bytes of one forward pass of one image without gradients, in float32; arguments as in :func:`count`."""
+    return _measure_copy(network, input_shape, _peak_memory)
 
 
 def space_counts(space: NetworkSpace, codes: Codes) -> dict[str, Floats]:
     """``params`` and ``macs``, each ``(n,)``, of candidates ``(n, d)``.
 
-    By the space's own formula where it has one; otherwise each distinct candidate is built and counted, once.
+    Computed with the space's own formula if it has one; otherwise each distinct candidate is built and counted once.
     """
     if space.count is not None:
         return {name: np.asarray(values, dtype=np.float64) for name, values in space.count(space, codes).items()}
@@ -62,7 +62,7 @@ def space_counts(space: NetworkSpace, codes: Codes) -> dict[str, Floats]:
 
 
 def space_peak_memory(space: NetworkSpace, codes: Codes) -> Floats:
-    """Peak bytes ``(n,)`` of candidates ``(n, d)``; each distinct one is built and run on the meta device, once."""
+    """Peak bytes ``(n,)`` of candidates ``(n, d)``; each distinct one is built and run on the meta device once."""
     return np.array([_candidate_memory(space, key) for key in keys(space.check(codes))], dtype=np.float64)
 
 
@@ -82,16 +82,16 @@ _Measure = Callable[[nn.Module, Tensor], _T]
 def _candidate(space: NetworkSpace, key: bytes, measure: _Measure[_T]) -> _T:
     """Build one candidate on the meta device, or on the CPU if its builder needs real numbers, and measure it."""
     code = np.frombuffer(key, dtype=np.int64)
-    with torch.random.fork_rng(devices=[]):  # whoever seeded torch for a later build keeps that draw
+    with torch.random.fork_rng(devices=[]):  # building draws weights; the caller's random state stays as it is
         try:
             with torch.device("meta"):
                 return measure(space.build(code).eval(), _image(space.input_shape, "meta"))
         except (NotImplementedError, RuntimeError):
-            return _measured(space.build(code), space.input_shape, measure)
+            return _measure_copy(space.build(code), space.input_shape, measure)
 
 
-def _measured(network: nn.Module, input_shape: Sequence[int], measure: _Measure[_T]) -> _T:
-    """Measure a copy of the network: on the meta device without its numbers, or on the CPU with them."""
+def _measure_copy(network: nn.Module, input_shape: Sequence[int], measure: _Measure[_T]) -> _T:
+    """Measure a copy of the network: on the meta device, or on the CPU where it needs real values."""
     try:
         with torch.device("meta"):
             return measure(shape_only(network).eval(), _image(input_shape, "meta"))
@@ -117,13 +117,13 @@ def _peak_memory(network: nn.Module, x: Tensor) -> float:
 
 @contextmanager
 def _plain_forward() -> Iterator[None]:
-    """No gradients, and attention as the matrix products it is rather than as one fused kernel."""
+    """No gradients, and attention as separate matrix products instead of one fused kernel."""
     with no_gradients(), sdpa_kernel(SDPBackend.MATH):
         yield
 
 
 class _MacCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Adds up the MACs of every convolution and matrix product below it."""
+    """Adds up the MACs of every convolution and matrix product that runs inside."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -140,14 +140,14 @@ class _MacCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def _convolution_macs(args: tuple[Any, ...], out: Tensor) -> int:
-    """Every weight meets every output position, or every input position where the convolution is transposed."""
+    """MACs: every weight is used once per output position, or per input position in a transposed convolution."""
     x, weight, transposed = args[0], args[1], args[6]
     positions = (x if transposed else out).shape[2:]
     return int(x.shape[0]) * int(weight.numel()) * math.prod(positions)
 
 
 def _product_macs(left: int) -> Callable[[tuple[Any, ...], Tensor], int]:
-    """Every output element of a matrix product sums over the last axis of its left factor, argument ``left``."""
+    """MACs of a matrix product: each output element sums over the last axis of the left factor, argument ``left``."""
     return lambda args, out: int(out.numel()) * int(args[left].shape[-1])
 
 

@@ -1,7 +1,7 @@
-"""Energy of one network's forward pass on a card, from the counter that the card keeps of all it has used.
+"""Energy of one network's forward pass on a card, read from the card's energy counter.
 
-The counter (NVML: nvmlDeviceGetTotalEnergyConsumption, since Volta) is of the whole card, what it draws while idle
-included, and moves every few tens of milliseconds: runs follow each other for a second, three times.
+The counter (NVML: nvmlDeviceGetTotalEnergyConsumption, from Volta on) covers the whole card, including its idle power,
+and is updated every few tens of milliseconds. The network is therefore run for one second without pause, three times.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ REPEATS = 3
 
 @dataclass(frozen=True)
 class Energy:
-    """What was measured and how.
+    """Energy of a forward pass, and how it was measured.
 
     Attributes:
-        median_mj: millijoules per batch: median over repeats, the whole card, idle power included.
+        median_mj: millijoules per batch, of the whole card including idle power; median over repeats.
         spread: range of the repeats, relative to the median.
         n: number of runs in all repeats.
-        label: how it was measured, on what.
+        label: method and card, for records and tables.
     """
 
     median_mj: float
@@ -48,19 +48,20 @@ def energy(
     precision: Precision = "float32",
     seconds: float = 1.0,
 ) -> Energy:
-    """Measure a copy of the network in evaluation mode; arguments as of a card's latency.
+    """Measure a copy of the network in evaluation mode.
 
     Args:
-        seconds: of each of the three repeats.
+        network, input_shape, device, batch, precision: as in :func:`searchkit.costs.gpu_timing.measured_on_card`.
+        seconds: duration of each of the three repeats.
 
     Raises:
         DeviceError: pynvml is not installed, or the card's counter cannot be read.
-        DeviceGoneError: the card is lost, or another process has it for itself.
+        DeviceGoneError: the card is lost, or another process has exclusive use of it.
     """
 
     def measure(runs: Runs) -> Energy:
-        with counter(runs.card.uuid) as read:
-            ms = float(np.median(timed(on_events(runs.run), 0.0).blocks))  # warm, and so many runs fill the time
+        with energy_counter(runs.card.uuid) as read:
+            ms = float(np.median(timed(on_events(runs.run), 0.0).blocks))  # warms up; tells how many runs fill the time
             n = max(1, round(seconds * 1e3 / max(ms, 1e-4)))
             used = repeated(runs.run, torch.cuda.synchronize, read, n)
         median = float(np.median(used))
@@ -75,14 +76,14 @@ def check_readable(device: torch.device) -> None:
     """Refuse a card whose counter cannot be read, before any work.
 
     Raises:
-        DeviceError: why it cannot.
+        DeviceError: the counter cannot be read; the message gives the reason.
     """
-    with counter(str(getattr(torch.cuda.get_device_properties(device), "uuid", ""))) as read:
+    with energy_counter(str(getattr(torch.cuda.get_device_properties(device), "uuid", ""))) as read:
         read()
 
 
 def repeated(run: Callable[[], object], wait: Callable[[], object], read: Callable[[], float], n: int) -> Floats:
-    """Millijoules of one run, by repeat ``(3,)``: of n queued runs each, the counter read when the card is done."""
+    """Mean millijoules of one run in each repeat, ``(3,)``; the counter is read before and after its n runs."""
     used = np.empty(REPEATS)
     for i in range(REPEATS):
         wait()
@@ -95,8 +96,8 @@ def repeated(run: Callable[[], object], wait: Callable[[], object], read: Callab
 
 
 @contextmanager
-def counter(uuid: str) -> Iterator[Callable[[], float]]:
-    """A function that reads the millijoules a card has used since its driver was loaded.
+def energy_counter(uuid: str) -> Iterator[Callable[[], float]]:
+    """A function that returns the millijoules that a card has used since its driver was loaded.
 
     Raises:
         DeviceError: pynvml is not installed, or the card's counter cannot be read.

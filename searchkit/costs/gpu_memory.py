@@ -1,8 +1,8 @@
-"""Memory that a network's forward pass takes on a card, as torch's allocator sees it.
+"""Memory that a network's forward pass takes on a card, as torch's allocator counts it.
 
-Not :func:`searchkit.costs.counts.peak_memory`, which counts tensors and is the same on every device: here sizes are
-rounded up as the allocator does, and the scratch memory of the kernels that the card chose is in it. What a process
-holds anyway (the CUDA context, cuBLAS's and cuDNN's own) is not.
+It differs from :func:`searchkit.costs.counts.peak_memory`, which counts tensors and is the same on every device: here
+sizes are rounded up by the allocator, and scratch memory of the kernels that run on this card is included. Memory that
+every process needs (the CUDA context, and what cuBLAS and cuDNN hold) is not included.
 """
 
 from __future__ import annotations
@@ -15,30 +15,30 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from searchkit.costs.gpu_timing import Precision, inputs_on_card, placed
+from searchkit.costs.gpu_timing import Precision, inputs_on_card, network_on_card
 from searchkit.runtime.devices import device_errors
-from searchkit.runtime.gpu_lock import card_of, key_of, turn_on
+from searchkit.runtime.gpu_lock import card_of, key_of, measuring_on
 
 
 class Allocator(Protocol):
-    """What is read of a device's allocator, in bytes."""
+    """The figures of a device's allocator that are needed here, in bytes."""
 
     def allocated(self) -> int:
         """Bytes that tensors hold now."""
         ...
 
     def peak(self) -> int:
-        """The most they held since the last reset."""
+        """The largest number of bytes that they held since the last reset."""
         ...
 
     def reset(self) -> None:
-        """Begin a new peak."""
+        """Forget the peak so far."""
         ...
 
 
 @dataclass(frozen=True)
 class CardMemory:
-    """Peak bytes of one forward pass: weights, buffers, inputs, activations and scratch; and how it was measured."""
+    """Peak bytes of one forward pass (weights, buffers, input, activations, scratch), and how they were measured."""
 
     peak: int
     label: str
@@ -52,20 +52,23 @@ def card_memory(
     batch: int = 1,
     precision: Precision = "float32",
 ) -> CardMemory:
-    """Measure a copy of the network in evaluation mode, without gradients, eager; arguments as of a card's latency.
+    """Measure a copy of the network in evaluation mode, in eager torch without gradients.
+
+    Args:
+        network, input_shape, device, batch, precision: as in :func:`searchkit.costs.gpu_timing.measured_on_card`.
 
     Raises:
-        DeviceGoneError: the card is lost, or another process has it for itself.
+        DeviceGoneError: the card is lost, or another process has exclusive use of it.
     """
 
     def place() -> tuple[nn.Module, Tensor]:
         dtype = getattr(torch, precision)
-        subject = placed(copy.deepcopy(network).eval(), device, dtype)
+        subject = network_on_card(copy.deepcopy(network).eval(), device, dtype)
         return subject, inputs_on_card(input_shape, device, batch, dtype, n=1)[0]
 
     with device_errors(device):
         card = card_of(device)
-        with turn_on(key_of(device)), torch.cuda.device(device), torch.inference_mode():
+        with measuring_on(key_of(device)), torch.cuda.device(device), torch.inference_mode():
             try:
                 peak = held_at_peak(_TorchAllocator(device), place, lambda subject, x: subject(x))
             finally:
@@ -79,9 +82,9 @@ def held_at_peak(
     place: Callable[[], tuple[nn.Module, Tensor]],
     run: Callable[[nn.Module, Tensor], object],
 ) -> int:
-    """Bytes of what ``place`` puts on a device, and of the most that a second ``run`` adds.
+    """Bytes that ``place`` puts on a device, plus the peak of what a second ``run`` adds.
 
-    The first run is not counted: libraries keep what they allocate in it for all the runs to come.
+    The first run is not counted: in it, libraries allocate memory that they keep for all later runs.
     """
     before = allocator.allocated()
     subject, x = place()
@@ -110,15 +113,15 @@ class _TorchAllocator:
 
 
 class DeviceMemory:
-    """The memory of a card, as its driver and torch's allocator see it."""
+    """The memory of a card, as its driver and torch's allocator count it."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
 
     def free(self) -> int:
-        """Bytes that no process holds."""
+        """Bytes that no process uses."""
         return torch.cuda.mem_get_info(self._device)[0]
 
     def held(self) -> int:
-        """Bytes that torch holds in this process."""
+        """Bytes that torch has reserved in this process."""
         return torch.cuda.memory_reserved(self._device)

@@ -1,8 +1,8 @@
-"""A network's forward pass on a card, ready to be repeated: a CUDA graph per input, or eager where that fails.
+"""Timing of a network's forward pass on a card: as a CUDA graph per input, or in eager torch where that fails.
 
-A small network's kernels take microseconds and their launches from Python take longer: eager runs measure the host. A
-graph is launched at once, as a deployed engine would be, and what is left is the card's own time. Inputs take turns, so
-that no run finds its own input in the cache; their graphs share one pool of memory.
+A small network's kernels take microseconds, and launching each of them from Python takes longer, so eager runs measure
+the host. A graph needs a single launch, as a deployed engine does, and its time is that of the card. Several inputs are
+used in turn, so that no run finds its input in the cache; their graphs share one memory pool.
 """
 
 from __future__ import annotations
@@ -21,28 +21,28 @@ import torch
 from torch import Tensor, nn
 
 from searchkit.runtime.devices import device_errors, is_device_lost, is_device_taken
-from searchkit.runtime.gpu_lock import Card, card_of, key_of, turn_on
+from searchkit.runtime.gpu_lock import Card, card_of, key_of, measuring_on
 from searchkit.types import Floats
 
-Block = Callable[[int], float]  # of n runs in a row -> milliseconds of one
+Block = Callable[[int], float]  # makes n runs without pause, and returns the mean milliseconds of one
 
 BLOCK_MS = 10.0
-ENOUGH = 15  # blocks, and so many runs where one takes longer than a block
-_WARM_MS = 50.0  # at least, for the clocks to come up
-_STEADY = 0.02  # relative range of the last three blocks at which warming up ends
-_PATIENCE_MS = 1000.0  # of warming up
+ENOUGH = 15  # blocks at least; a block is a single run where that takes 10 ms or more
+_WARM_MS = 50.0  # of warm-up at least, until the card's clock has risen
+_STEADY = 0.02  # relative range of the last three blocks below which the warm-up ends
+_PATIENCE_MS = 1000.0  # of warm-up at most
 
 
 @dataclass(frozen=True)
 class Timed:
-    """Milliseconds of one run, by block ``(blocks,)``, and the number of runs in all of them."""
+    """Mean milliseconds of one run in each block, ``(blocks,)``, and the number of runs in all blocks."""
 
     blocks: Floats
     n: int
 
 
 def timed(block: Block, seconds: float) -> Timed:
-    """Blocks of about 10 ms, for so many seconds of the card's time and at least fifteen; the warm-up comes on top."""
+    """Time blocks of about 10 ms after a warm-up: at least 15, and for at least ``seconds`` of the card's time."""
     n, spent = 1, 0.0
     latest: deque[float] = deque(maxlen=3)
     while spent < _PATIENCE_MS:
@@ -60,7 +60,7 @@ def timed(block: Block, seconds: float) -> Timed:
 
 
 def on_events(run: Callable[[], object]) -> Block:
-    """Blocks on the current card between two CUDA events, so that the host's clock is not in them."""
+    """Time blocks on the current card between two CUDA events, independently of the host's clock."""
 
     def block(n: int) -> float:
         start = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
@@ -80,17 +80,17 @@ T = TypeVar("T")
 Precision = Literal["float32", "bfloat16"]
 
 N_INPUTS = 4
-_WARM_UP = 3  # runs of each input before capture: kernels are loaded and chosen
+_WARM_UP = 3  # runs of each input before capture, in which kernels are loaded and chosen
 
 
 @dataclass(frozen=True)
 class Runs:
-    """What may be repeated on a card.
+    """A forward pass that can be repeated on a card.
 
     Attributes:
-        run: queues one forward pass, of the next input.
-        method: what it is, with the version of torch.
-        card: that it runs on.
+        run: queues one forward pass of the next input.
+        method: CUDA graph or eager, with the version of torch.
+        card: the card that it runs on.
     """
 
     run: Callable[[], object]
@@ -108,30 +108,33 @@ def measured_on_card(
     precision: Precision = "float32",
     graph: bool | None = None,
 ) -> T:
-    """What ``measure`` finds of the forward pass of a copy of the network in evaluation mode, alone on the card.
+    """Call ``measure`` on the forward pass of a copy of the network in evaluation mode, and return its result.
+
+    No other measurement of this user runs on the card in the meantime.
 
     Args:
-        network: left as it is; a copy is run, channels last.
+        network: not changed; a copy is run, in channels-last format.
         input_shape: of one image, without the batch.
-        device: a CUDA device that is there.
-        measure: called once, while the card is held.
+        device: an available CUDA device.
+        measure: called once, while the card is locked.
         batch: images per run.
         precision: of weights and activations; float32 allows TF32 where torch's settings do.
-        graph: True: a CUDA graph or its error; False: eager; None: eager where capture fails, and the method says so.
+        graph: True: a CUDA graph, and an error where it cannot be captured; False: eager; None: eager where capture
+            fails, which ``Runs.method`` then says.
 
     Raises:
-        DeviceGoneError: the card is lost, or another process has it for itself.
+        DeviceGoneError: the card is lost, or another process has exclusive use of it.
     """
     with device_errors(device):
         card = card_of(device)
-        with turn_on(key_of(device)), torch.cuda.device(device), _heuristic_kernels(), torch.inference_mode():
+        with measuring_on(key_of(device)), torch.cuda.device(device), _heuristic_kernels(), torch.inference_mode():
             try:
-                return _measured(network, input_shape, device, measure, batch, precision, graph, card)
-            finally:  # out here, where no frame holds the graphs and their memory any more
+                return _measure_runs(network, input_shape, device, measure, batch, precision, graph, card)
+            finally:  # here, because no frame refers to the graphs and their memory any more
                 torch.cuda.empty_cache()
 
 
-def _measured(
+def _measure_runs(
     network: nn.Module,
     input_shape: Sequence[int],
     device: torch.device,
@@ -142,14 +145,14 @@ def _measured(
     card: Card,
 ) -> T:
     dtype = getattr(torch, precision)
-    subject = placed(copy.deepcopy(network).eval(), device, dtype)
-    inputs = inputs_on_card(input_shape, device, batch, dtype)  # lives as long as the graphs, which hold addresses only
+    subject = network_on_card(copy.deepcopy(network).eval(), device, dtype)
+    inputs = inputs_on_card(input_shape, device, batch, dtype)  # must outlive the graphs, which store addresses only
     run, how = _repeatable(subject, inputs, graph)
     return measure(Runs(run, f"torch {torch.__version__} {how}{_tf32(precision)}", card))
 
 
-def placed(network: nn.Module, device: torch.device, dtype: torch.dtype) -> nn.Module:
-    """The network itself, moved there, its kernels channels last."""
+def network_on_card(network: nn.Module, device: torch.device, dtype: torch.dtype) -> nn.Module:
+    """The network itself, moved to the card, with its weights in channels-last format."""
     moved: nn.Module = network.to(device, dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return moved
 
@@ -157,15 +160,15 @@ def placed(network: nn.Module, device: torch.device, dtype: torch.dtype) -> nn.M
 def inputs_on_card(
     input_shape: Sequence[int], device: torch.device, batch: int, dtype: torch.dtype, n: int = N_INPUTS
 ) -> list[Tensor]:
-    """n standard normal batches ``(batch, *input_shape)``, channels last where they are images; the same every time."""
+    """n standard normal batches ``(batch, *input_shape)``, images in channels-last format; the same in every call."""
     drawn = np.random.default_rng(0).standard_normal((n, batch, *input_shape), dtype=np.float32)
     batches = [torch.from_numpy(x).to(device, dtype) for x in drawn]
     return [x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x for x in batches]
 
 
 def _repeatable(network: nn.Module, inputs: Sequence[Tensor], graph: bool | None) -> tuple[Callable[[], object], str]:
-    """One run after another, and what it is."""
-    _warm_up(network, inputs)  # a network that is broken fails here, with an error of its own
+    """A function that queues one run in each call, and its method."""
+    _warm_up(network, inputs)  # a broken network fails here, with its own error
     how = "eager"
     if graph is not False:
         try:
@@ -173,25 +176,25 @@ def _repeatable(network: nn.Module, inputs: Sequence[Tensor], graph: bool | None
         except Exception as error:
             if graph or is_device_lost(error) or is_device_taken(error):
                 raise
-            how = f"eager (no CUDA graph: {type(error).__name__})"  # it waits for the card or the host in between
+            how = f"eager (no CUDA graph: {type(error).__name__})"  # for instance because it waits for a value
             torch.cuda.synchronize()
     return in_turn([functools.partial(network, x) for x in inputs]), how
 
 
 def in_turn(runs: Sequence[Callable[[], object]]) -> Callable[[], object]:
-    """A function that calls the next one each time, the first again after the last."""
+    """A function that calls the given ones in turn, and begins again after the last."""
     turns = itertools.cycle(runs)
     return lambda: next(turns)()
 
 
-@functools.cache  # libraries keep scratch memory for every stream that they were used on
+@functools.cache  # libraries keep scratch memory for each stream that they were used on
 def _side_stream(device: int) -> torch.cuda.Stream:
-    """That is warmed up and recorded on."""
+    """The stream on which networks are warmed up and recorded."""
     return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
 
 def _warm_up(network: nn.Module, inputs: Sequence[Tensor]) -> None:
-    """On the stream that will be recorded on, so that its libraries have their scratch memory there before."""
+    """Run on the stream that will be recorded, so that libraries allocate their scratch memory there beforehand."""
     side = _side_stream(torch.cuda.current_device())
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
@@ -205,10 +208,10 @@ def _captured(network: nn.Module, inputs: Sequence[Tensor]) -> list[Callable[[],
     pool: Any = torch.cuda.graph_pool_handle()
     side = _side_stream(torch.cuda.current_device())
     graphs = []
-    with torch.cuda.stream(torch.cuda.current_stream()):  # which torch.cuda.graph does not restore where it fails
+    with torch.cuda.stream(torch.cuda.current_stream()):  # torch.cuda.graph does not restore the stream where it fails
         for x in inputs:
             graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph, pool, side, capture_error_mode="thread_local"):  # whatever other threads do
+            with torch.cuda.graph(graph, pool, side, capture_error_mode="thread_local"):  # other threads may use CUDA
                 network(x)
             graphs.append(graph)
     return [graph.replay for graph in graphs]
@@ -216,7 +219,7 @@ def _captured(network: nn.Module, inputs: Sequence[Tensor]) -> list[Callable[[],
 
 @contextmanager
 def _heuristic_kernels() -> Iterator[None]:
-    """cuDNN's choice by rule: choosing by timing, it may choose otherwise the next time, and so differ by more."""
+    """Let cuDNN choose kernels by heuristics: a choice by timing may differ between measurements, which adds noise."""
     before = torch.backends.cudnn.benchmark
     torch.backends.cudnn.benchmark = False
     try:

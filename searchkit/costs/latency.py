@@ -1,20 +1,22 @@
-"""Latency of one network on one device: a random variable, with the method that measured it.
+"""Latency of one network on one device, its spread, and the method that measured it.
 
-**CPU: ONNX Runtime, one thread.** It is what networks are deployed with, and it measures best. On two cores of a
-shared server a NAS-Bench-201 network of one cell per stage took 0.06 ms in ONNX Runtime where eager torch took 1.0 to
-1.5 ms, most of it Python, in which the differences between networks drown. Export by tracing and loading took 0.1 to
-0.2 s (the dynamo exporter 1.5 to 4 s, for the same timing; torch.jit 0.3 to 0.5 s, and runs 2 to 10 times slower).
+**CPU: ONNX Runtime, one thread.** Networks are often deployed with it, and it shows differences between them best. On
+two cores of a shared server, a NAS-Bench-201 network of one cell per stage took 0.06 ms in ONNX Runtime. Eager torch
+took 1.0 to 1.5 ms, most of it in Python, which hides the differences between networks. Export by tracing, with loading,
+took 0.1 to 0.2 s. The dynamo exporter took 1.5 to 4 s, for the same latency; torch.jit took 0.3 to 0.5 s, and its
+networks ran 2 to 10 times slower.
 
-**Noise.** A core whose hyperthread sibling is busy runs 1.2 to 1.5 times slower, for milliseconds or for seconds: a
-second mode and not a tail, so that more repeats of a median do not help. Four things do. A block of runs counts with
-its fastest. Between blocks two small fixed networks are timed, and only blocks at whose ends the core was at full speed
-count. Measuring goes on for a while where these are too few. Where none come, all blocks count, divided by the slowdown
-that the two saw: one is mostly dispatch, which suffers most, and one mostly arithmetic, which suffers least. Full speed
-is the best that this process has seen.
+**Noise.** A core whose hyperthread sibling is busy runs 1.2 to 1.5 times slower, for milliseconds or for seconds. This
+is a second mode of the distribution and not a tail, so more repeats of a median do not help. Four things do. Runs are
+timed in blocks, and of each block the fastest run is used. Between blocks, two small fixed networks (the references)
+are timed, and a block counts only if the core was at full speed before and after it. If these blocks are too few,
+measuring goes on for a while. If there are still fewer than two, all blocks count, each divided by an estimate of its
+slowdown. The estimate is interpolated between the slowdowns of the references: one consists mostly of dispatch, which
+slows down most, and one mostly of arithmetic, which slows down least. Full speed is the fastest time of a reference in
+this process.
 
 **CUDA: a CUDA graph** of the forward pass, replayed in blocks between two events after a warm-up, one network at a time
-on the card (:mod:`searchkit.costs.gpu_timing`, :mod:`searchkit.costs.gpu_timing`); eager torch where a graph cannot be
-captured.
+on the card (:mod:`searchkit.costs.gpu_timing`); eager torch where a graph cannot be captured.
 """
 
 from __future__ import annotations
@@ -44,32 +46,31 @@ from searchkit.types import Floats
 Run = Callable[[], object]
 
 _METHODS = ("onnxruntime", "torch", "torch-graph")
-_BLOCK_SECONDS = 0.005  # of runs between two looks at the references
-_BLOCK_RUNS = 8  # at least; the first ones find a cold cache
+_BLOCK_SECONDS = 0.005  # of runs between two timings of the references
+_BLOCK_RUNS = 8  # at least; the first ones run with a cold cache
 _REFERENCE_SECONDS = 0.0005
-_FULL_SPEED = 1.07  # a reference this much slower than its best is still called full speed
-_DISPATCH_MS = (
-    0.06  # a network this fast is mostly dispatch: measured slowdowns were 1.4-1.5 below, 1.2 at ten times it
-)
-_ENOUGH = 5  # blocks at full speed
-_PATIENCE = 3.0  # times the asked seconds, in which they must come
+_FULL_SPEED = 1.07  # a reference up to this many times slower than its best counts as full speed
+# A network this fast is mostly dispatch: slowdowns of 1.4 to 1.5 were measured below it, and of 1.2 at ten times it.
+_DISPATCH_MS = 0.06
+_ENOUGH = 5  # blocks at full speed that end the measurement
+_PATIENCE = 3.0  # times the given seconds, after which it ends without them
 
 
 @dataclass(frozen=True)
 class Latency:
-    """What was measured and how.
+    """Latency of a forward pass, and how it was measured.
 
     Attributes:
-        median_ms: milliseconds per batch: median over blocks, on a CPU of a block's fastest run, on a card of its mean.
+        median_ms: milliseconds per batch: the median over blocks of the fastest run (CPU) or the mean run (card).
         spread: interquartile range of the blocks, relative to the median.
         n: number of timed runs in the blocks that count.
         method: what ran the network and how the blocks were chosen.
         device: name of the processor.
-        threads: of the CPU.
+        threads: number of CPU threads.
         batch: images per run.
         mad_ms: median absolute deviation of the blocks from their median.
         precision: of weights and activations.
-        driver: version of the card's, empty where it is not known; None for a CPU.
+        driver: version of the card's driver, empty where it is not known; None for a CPU.
     """
 
     median_ms: float
@@ -85,7 +86,7 @@ class Latency:
 
     @property
     def label(self) -> str:
-        """How it was measured, on what: for records and tables."""
+        """Method and device, for records and tables."""
         if self.driver is None:
             return f"{self.method}; batch {self.batch}, {self.threads} threads, {self.device}"
         driver = self.driver or "unknown"
@@ -102,22 +103,22 @@ def latency(
     precision: Precision = "float32",
     seconds: float = 0.15,
 ) -> Latency:
-    """Measure the forward pass of a network in evaluation mode, with random weights or trained ones alike.
+    """Measure the forward pass of a network in evaluation mode, with random or trained weights.
 
     Args:
-        network: left as it is; a copy is measured.
+        network: not changed; a copy is measured.
         input_shape: of one image, without the batch: ``(channels, height, width)``.
         device: "cpu", "cuda" or "cuda:<index>".
         batch: images per run.
         method: "onnxruntime", "torch" (eager) or, on CUDA, "torch-graph". None: ONNX Runtime on a CPU and a CUDA
-            graph on a card, eager torch where those cannot take the network. ``Latency.method`` says which it was.
+            graph on a card, eager torch where these cannot run the network. ``Latency.method`` says which was used.
         precision: "float32", or "bfloat16" on CUDA.
-        seconds: of timing; up to three times as many on a CPU that is not at full speed. Export and warm-up come on
-            top.
+        seconds: of timing, and up to three times as many on a CPU that is not at full speed; export and warm-up are
+            not included.
 
     Raises:
-        DeviceError: a device that is not there, or that this cannot time in this way.
-        UnknownNameError: no such method or precision.
+        DeviceError: the device is not available, or the method or precision cannot be used on it.
+        UnknownNameError: the method or precision is unknown.
     """
     if method is not None and method not in _METHODS:
         raise UnknownNameError.of("latency method", method, _METHODS)
@@ -143,12 +144,12 @@ def latency(
 
 
 def _runner(network: nn.Module, x: npt.NDArray[np.float32], method: str | None) -> tuple[Run, str]:
-    """What to time, and what it is called."""
+    """A function that runs the network once, and the name of what runs it."""
     tensor = torch.from_numpy(x)
     if method != "torch":
         try:
             return _onnx_runner(network, x), f"onnxruntime {onnxruntime.__version__}"
-        except Exception:  # whatever the exporter stumbles over; a network that is broken fails in torch as well
+        except Exception:  # the exporter raises errors of many kinds; a broken network fails in torch as well
             if method is not None:
                 raise
     return lambda: network(tensor), f"torch {torch.__version__} eager"
@@ -156,10 +157,10 @@ def _runner(network: nn.Module, x: npt.NDArray[np.float32], method: str | None) 
 
 def _onnx_runner(network: nn.Module, x: npt.NDArray[np.float32]) -> Run:
     """The network in an ONNX Runtime session with one thread."""
-    file: Any = io.BytesIO()  # the tracing exporter takes one; its annotation does not say so
-    # Tracing makes tensors that autograd must be able to see: outside of inference mode.
+    file: Any = io.BytesIO()  # the tracing exporter accepts a file object, though its annotation does not say so
+    # Tracing makes tensors that autograd must be able to use, so inference mode is off.
     with warnings.catch_warnings(), torch.inference_mode(False), torch.no_grad():
-        warnings.simplefilter("ignore")  # the tracing exporter is deprecated, and ten times as fast as its successor
+        warnings.simplefilter("ignore")  # the tracing exporter is deprecated, but ten times faster than its successor
         torch.onnx.export(network, (torch.from_numpy(x),), file, dynamo=False)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
@@ -173,8 +174,8 @@ def _on_cpu(run: Run, ran_by: str, batch: int, seconds: float) -> Latency:
     references = _references()
     for _ in range(3):
         run()
-    blocks: list[list[float]] = []  # of runs, ms
-    looks = [references.look()]  # at the references before and after each block, ms
+    blocks: list[list[float]] = []  # ms of each run
+    looks = [references.look()]  # ms of the references before and after each block
     begun = time.perf_counter()
     while True:
         blocks.append(_block(run, _BLOCK_SECONDS))
@@ -195,14 +196,14 @@ def _on_cpu(run: Run, ran_by: str, batch: int, seconds: float) -> Latency:
 
 
 def _expected_slowdown(milliseconds: Floats, references: Floats) -> Floats:
-    """Slowdown ``(blocks,)`` between those of the two references ``(blocks, 2)``, by the share of dispatch."""
+    """Slowdown ``(blocks,)``: the two of the references ``(blocks, 2)``, weighted by the share of dispatch in a run."""
     dispatch = np.minimum(1.0, _DISPATCH_MS / milliseconds)
     slowdown: Floats = references[:, 0] * dispatch + references[:, 1] * (1 - dispatch)
     return slowdown
 
 
 class _References:
-    """Two small fixed networks whose times tell how fast the core is just now: many small operations, a few large."""
+    """Two fixed networks whose times show how fast the core is now: one of many small operations, one of few large."""
 
     def __init__(self) -> None:
         with torch.random.fork_rng(devices=[]), torch.inference_mode(False):
@@ -220,7 +221,7 @@ class _References:
             self.look()
 
     def look(self) -> Floats:
-        """Milliseconds ``(2,)`` of one run of each just now; ``best`` is the least that was ever seen."""
+        """Milliseconds ``(2,)`` of one run of each now; ``best`` is the minimum over all calls."""
         now = np.array([min(_block(run, _REFERENCE_SECONDS)) for run in self._runs])
         self.best = np.minimum(self.best, now)
         return now
@@ -232,7 +233,7 @@ def _references() -> _References:
 
 
 def _block(run: Run, seconds: float) -> list[float]:
-    """Milliseconds of each of several runs in a row."""
+    """Milliseconds of each of several consecutive runs."""
     times: list[float] = []
     end = time.perf_counter() + seconds
     while len(times) < _BLOCK_RUNS or time.perf_counter() < end:
@@ -251,7 +252,7 @@ def _on_cuda(
     precision: Precision,
     seconds: float,
 ) -> Latency:
-    """Runs that follow each other on the card: the host, and the launch of a single run, are not in it."""
+    """Time runs that are queued without pause, so that the host and the launch of a single run do not count."""
 
     def measure(runs: Runs) -> Latency:
         found = timed(on_events(runs.run), seconds)
@@ -271,7 +272,7 @@ def _latency(
     precision: Precision = "float32",
     driver: str | None = None,
 ) -> Latency:
-    """The measurement that blocks of runs ``(blocks,)``, in ms per run, amount to."""
+    """Statistics of blocks ``(blocks,)``, in ms per run."""
     low, median, high = np.quantile(blocks, [0.25, 0.5, 0.75])
     mad = float(np.median(np.abs(blocks - median)))
     spread = float((high - low) / median)

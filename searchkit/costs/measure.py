@@ -10,21 +10,21 @@ from searchkit.errors import DeviceError
 from searchkit.runtime.devices import resolve_device
 from searchkit.runtime.gpu_lock import card_of
 
-ON_CARDS = ("energy_mj", "card_memory")  # have no meaning on a CPU
+ON_CARDS = ("energy_mj", "card_memory")  # cannot be measured on a CPU
 MEASURED = ("latency_ms", *ON_CARDS)
 
 
 def measured(name: str, network: nn.Module, input_shape: Sequence[int], device: str) -> tuple[dict[str, float], str]:
-    """``{metric: value}``, a relative spread beside the value where it has one, and how it was measured.
+    """``{metric: value}``, with ``"<metric>_spread"`` (relative) where it is known, and how it was measured.
 
     Args:
         name: one of :data:`MEASURED`.
-        network: untrained, in evaluation mode; left as it is.
+        network: untrained, in evaluation mode; not changed.
         input_shape: of one image, without the batch.
-        device: of the search.
+        device: the device of the search.
 
     Raises:
-        DeviceError: the device cannot be used for it.
+        DeviceError: this metric cannot be measured on the device.
     """
     if name == "latency_ms":
         from searchkit.costs.latency import latency
@@ -43,19 +43,19 @@ def measured(name: str, network: nn.Module, input_shape: Sequence[int], device: 
 
 
 def measured_on(device: str) -> str:
-    """What a search's measurements are of: "cpu", or the model of the card, under whatever index it is there."""
+    """The device to which a search's measurements apply: "cpu", or the model of the card whatever its index."""
     return card_of(resolve_device(device)).name if device.startswith("cuda") else device
 
 
 def check_measurable(metrics: Iterable[str], device: str, there: str) -> None:
-    """Refuse metrics that the search's device cannot be measured for, before any work.
+    """Refuse metrics that cannot be measured on the search's device, before any work.
 
     Args:
-        device: of this process, which measures.
-        there: that of the trainings.
+        device: the device of this process, which measures.
+        there: the device of the trainings.
 
     Raises:
-        DeviceError: which, and why.
+        DeviceError: the message names the metric and gives the reason.
     """
     metrics = list(metrics)
     measured = [name for name in metrics if name in MEASURED]

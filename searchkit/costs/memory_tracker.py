@@ -1,4 +1,4 @@
-"""Bytes that are alive while torch runs, operation by operation, on any device; the meta device too."""
+"""Bytes of the tensors that exist while torch runs, after each operation; on any device, also the meta device."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from searchkit.runtime.torch_compat import TorchDispatchMode
 
 
 class LiveMemory(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Follows the storages that exist: each counts from the operation that made it until it is freed.
+    """Tracks tensor storages: each counts from the operation that made it until it is freed.
 
-    An operation's inputs are alive while its outputs are made, so that the peak is looked at after each one.
+    An operation's inputs still exist when its outputs have been made, so the peak is updated after each operation.
 
     Attributes:
-        live: bytes that are alive now.
-        peak: the most that were.
-        course: bytes alive whenever one more storage was there, in order.
+        live: bytes of the storages that exist now.
+        peak: the maximum of ``live`` so far.
+        history: ``live`` after each new storage, in order.
 
     Args:
-        held: tensors that exist already and count from the beginning.
+        held: tensors that exist already, and count from the beginning.
     """
 
     def __init__(self, held: Sequence[Tensor]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.live = 0
         self.peak = 0
-        self.course: list[int] = []
+        self.history: list[int] = []
         self._seen: dict[int, weakref.ref[Any]] = {}
         for tensor in held:
             self._add(tensor)
@@ -56,7 +56,7 @@ class LiveMemory(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._seen[key] = weakref.ref(storage, freed)
         self.live += n_bytes
         self.peak = max(self.peak, self.live)
-        self.course.append(self.live)
+        self.history.append(self.live)
 
 
 def _tensors(out: Any) -> Iterator[Tensor]:

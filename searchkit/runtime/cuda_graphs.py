@@ -116,7 +116,7 @@ def _give_back(pool: Any, shared: bool) -> None:
             release_pool(device, pool)
 
 
-def draws_elsewhere(work: Work, device: torch.device) -> bool:
+def draws_on_host(work: Work, device: torch.device) -> bool:
     """Run work, and return whether it drew random numbers on the host, which a recording would repeat unchanged.
 
     These are numbers from Python's and numpy's generators and, for work on a card, from torch's CPU generator.

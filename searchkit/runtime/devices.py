@@ -58,17 +58,17 @@ def resolve_device(name: str | torch.device = "auto") -> torch.device:
     return torch.device("cuda", index)
 
 
-def devices_of(name: str, elsewhere: bool) -> tuple[str, str]:
+def devices_of(name: str, external: bool) -> tuple[str, str]:
     """The device of this process and that of the trainings, which differ where other machines train on their cards.
 
     Args:
         name: as in :func:`resolve_device`.
-        elsewhere: whether an executor trains on other machines, which may have cards even if this one has none.
+        external: whether an executor trains on other machines, which may have cards even if this one has none.
 
     Raises:
         DeviceError: as in :func:`resolve_device`.
     """
-    if elsewhere and str(name).strip().lower() == "cuda" and not torch.cuda.is_available():
+    if external and str(name).strip().lower() == "cuda" and not torch.cuda.is_available():
         return "cpu", "cuda"
     here = str(resolve_device(name))
     return here, here

@@ -61,7 +61,7 @@ def version_in(text: str) -> str:
 
 
 @contextmanager
-def turn_on(card: str) -> Iterator[None]:
+def measuring_on(card: str) -> Iterator[None]:
     """Lock a card while something is measured on it: threads and processes of this user measure one after another.
 
     Trainings of candidates wait by calling :func:`give_way`; other work on the card is not held back. When a process

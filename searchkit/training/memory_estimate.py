@@ -127,7 +127,7 @@ def _step(
         network.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
     apart = _total(own)
-    course: list[int] = [live - apart for live in memory.course]
+    course: list[int] = [live - apart for live in memory.history]
     return course
 
 
@@ -142,7 +142,7 @@ def _scoring(
         on_card = precision is not None and x.ndim == 4
         placed = x.contiguous(memory_format=torch.channels_last) if on_card else x
         network(placed)
-    course: list[int] = memory.course
+    course: list[int] = memory.history
     return course
 
 

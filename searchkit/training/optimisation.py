@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from searchkit.data.data import Data
 from searchkit.data.loader import train_batches
-from searchkit.runtime.cuda_graphs import Capture, Work, draws_elsewhere, recorded
+from searchkit.runtime.cuda_graphs import Capture, Work, draws_on_host, recorded
 from searchkit.training.recipe import Recipe
 
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
@@ -85,7 +85,7 @@ class Steps:
             self._repeat()
         elif self._capture is None:
             self._step() if self._static else self._from_python()
-        elif draws_elsewhere(self._step, self._device):
+        elif draws_on_host(self._step, self._device):
             self._capture = None
         self._taken += 1
         self.left -= 1

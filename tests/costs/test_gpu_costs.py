@@ -21,7 +21,7 @@ from torch import Tensor, nn
 import searchkit
 from searchkit import Choice, Space
 from searchkit.costs import counts as costs
-from searchkit.costs.energy import counter, energy, repeated
+from searchkit.costs.energy import energy, energy_counter, repeated
 from searchkit.costs.gpu_memory import card_memory, held_at_peak
 from searchkit.costs.gpu_timing import ENOUGH, in_turn, timed
 from searchkit.costs.latency import latency
@@ -32,7 +32,7 @@ from searchkit.execution.gpu_placement import visible_cards
 from searchkit.execution.outcome import Job
 from searchkit.execution.processes import Workers
 from searchkit.runtime.devices import device_errors, is_device_lost, is_device_taken, resolve_device
-from searchkit.runtime.gpu_lock import Card, card_of, give_way, turn_on, version_in
+from searchkit.runtime.gpu_lock import Card, card_of, give_way, measuring_on, version_in
 from searchkit.scoring.scorer import Scorer
 from searchkit.spaces.nas_bench_201 import nas_bench_201
 from searchkit.training.evaluation import Evaluation
@@ -110,7 +110,7 @@ def test_threads_take_turns_on_a_card_and_not_on_another(in_tmp: Path) -> None:
 
     def measure(card: str) -> None:
         nonlocal inside, most
-        with turn_on(card):
+        with measuring_on(card):
             inside += 1
             most = max(most, inside)
             time.sleep(0.01)
@@ -119,7 +119,7 @@ def test_threads_take_turns_on_a_card_and_not_on_another(in_tmp: Path) -> None:
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(measure, ["a"] * 12))
     assert most == 1
-    with turn_on("a"), ThreadPoolExecutor(1) as pool:
+    with measuring_on("a"), ThreadPoolExecutor(1) as pool:
         pool.submit(measure, "b").result()
 
 
@@ -127,11 +127,11 @@ def test_another_process_waits_until_the_measurement_is_done(in_tmp: Path) -> No
     told = in_tmp / "told"
     told.write_text("early")
     code = (
-        "import sys; from pathlib import Path; from searchkit.runtime.gpu_lock import turn_on\n"
+        "import sys; from pathlib import Path; from searchkit.runtime.gpu_lock import measuring_on\n"
         "print('asks', flush=True)\n"
-        f"with turn_on('GPU/1'): print(Path({str(told)!r}).read_text())"
+        f"with measuring_on('GPU/1'): print(Path({str(told)!r}).read_text())"
     )
-    with turn_on("GPU/1"):
+    with measuring_on("GPU/1"):
         child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
         assert child.stdout is not None
         assert child.stdout.readline() == "asks\n"
@@ -144,9 +144,9 @@ def test_a_training_gives_way_to_a_measurement_and_to_nothing_else(in_tmp: Path)
     give_way("a")
     said: list[str] = []
     with ThreadPoolExecutor(1) as pool:
-        with turn_on("b"):
+        with measuring_on("b"):
             give_way("a")
-        with turn_on("a"):
+        with measuring_on("a"):
             step = pool.submit(lambda: (give_way("a"), said.append("step")))
             time.sleep(0.2)  # in which it would take the step, did it not wait
             said.append("measured")
@@ -225,7 +225,7 @@ def test_energy_is_the_counters_difference_per_run() -> None:
 
 def test_without_the_library_the_install_line_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pynvml", None)
-    with pytest.raises(DeviceError, match=r'pip install "searchkit-nas\[gpu\]"'), counter("1"):
+    with pytest.raises(DeviceError, match=r'pip install "searchkit-nas\[gpu\]"'), energy_counter("1"):
         pass
 
 
@@ -248,7 +248,7 @@ def test_a_counter_that_cannot_be_read_is_said_in_a_sentence(monkeypatch: pytest
     )
     monkeypatch.setitem(sys.modules, "pynvml", nvml)
     sentence = r"energy counter of this card cannot be read \(NVML: Not Supported\)"
-    with pytest.raises(DeviceError, match=sentence), counter("123") as read:
+    with pytest.raises(DeviceError, match=sentence), energy_counter("123") as read:
         read()
     assert (asked, ended) == (["GPU-123"], [True])
 

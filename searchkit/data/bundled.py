@@ -1,4 +1,4 @@
-"""Data sets by name: scikit-learn's digits, and Fashion-MNIST and CIFAR-10 from files that are already here.
+"""Data sets by name: scikit-learn's digits, and Fashion-MNIST and CIFAR-10 from files that the user has.
 
 Nothing is downloaded. Files are looked for in ``$SEARCHKIT_DATA``, ``../shared/data`` and ``./data``.
 """
@@ -28,8 +28,8 @@ CIFAR_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog",
 
 
 @dataclass(frozen=True)
-class Named:
-    """A data set as its files hold it: images uint8 ``(n, c, h, w)``, labels ``(n,)``, 0 to k - 1."""
+class NamedDataset:
+    """The content of a data set's files: images uint8 ``(n, c, h, w)``, and labels ``(n,)`` from 0 to k - 1."""
 
     name: str
     train: tuple[Bytes, Ints]
@@ -38,8 +38,13 @@ class Named:
     augment: str
 
 
-def named(name: str) -> Named:
-    """The data set of that name; DataError with the places looked in where its files are absent."""
+def named(name: str) -> NamedDataset:
+    """The data set of that name.
+
+    Raises:
+        UnknownNameError: there is no data set of that name.
+        DataError: its files are missing, in which case the message lists the folders searched, or cannot be read.
+    """
     readers = {"digits": _digits, "fashion-mnist": _fashion_mnist, "cifar-10": _cifar_10}
     if name not in readers:
         raise UnknownNameError.of("data set", name, readers)
@@ -47,20 +52,20 @@ def named(name: str) -> Named:
 
 
 def data_folders() -> list[Path]:
-    """Where files of named data sets are looked for, in order."""
+    """The folders that are searched for files of named data sets, in order."""
     given = os.environ.get("SEARCHKIT_DATA")
     return [*([Path(given).expanduser()] if given else []), Path("../shared/data"), Path("data")]
 
 
-def _digits() -> Named:
+def _digits() -> NamedDataset:
     from sklearn.datasets import load_digits
 
     digits = load_digits()
     images = digits.images.astype(np.uint8)[:, None]  # 0 to 16 grey levels, 8 x 8
-    return Named("digits", (images, digits.target.astype(np.int64)), None, tuple(range(10)), "shift")
+    return NamedDataset("digits", (images, digits.target.astype(np.int64)), None, tuple(range(10)), "shift")
 
 
-def _fashion_mnist() -> Named:
+def _fashion_mnist() -> NamedDataset:
     names = [f"{part}-{kind}-ubyte.gz" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")]
     folder = _find(
         [f"{sub}{names[0]}" for sub in ("images/fashion-mnist/", "fashion-mnist/", "")],
@@ -69,10 +74,10 @@ def _fashion_mnist() -> Named:
     ).parent
     x_train, y_train, x_test, y_test = (_read_idx(folder / name) for name in names)
     train, test = (x_train[:, None], y_train.astype(np.int64)), (x_test[:, None], y_test.astype(np.int64))
-    return Named("fashion-mnist", train, test, FASHION_CLASSES, "crop-flip")
+    return NamedDataset("fashion-mnist", train, test, FASHION_CLASSES, "crop-flip")
 
 
-def _cifar_10() -> Named:
+def _cifar_10() -> NamedDataset:
     batches = "cifar-10-batches-py"
     subset = "cifar10_subset.npz"
     found = _find(
@@ -83,13 +88,15 @@ def _cifar_10() -> Named:
     if found.suffix != ".npz":
         parts = [_read_batch(found.parent / f"data_batch_{i}") for i in range(1, 6)]
         train = np.concatenate([x for x, _ in parts]), np.concatenate([y for _, y in parts])
-        return Named("cifar-10", train, _read_batch(found.parent / "test_batch"), CIFAR_CLASSES, "crop-flip")
+        test = _read_batch(found.parent / "test_batch")
+        return NamedDataset("cifar-10", train, test, CIFAR_CLASSES, "crop-flip")
     with np.load(found) as file:
         x_train, x_test = (file[key].transpose(0, 3, 1, 2) for key in ("x_train", "x_test"))
         y_train, y_test = (file[key].astype(np.int64) for key in ("y_train", "y_test"))
         classes = tuple(str(label) for label in file["class_names"])
-    # its own name: accuracies on a part of CIFAR-10 are not accuracies on CIFAR-10
-    return Named(f"cifar-10-subset-{len(x_train)}", (x_train, y_train), (x_test, y_test), classes, "crop-flip")
+    # A subset has its own name, because accuracies on it cannot be compared with those on CIFAR-10.
+    name = f"cifar-10-subset-{len(x_train)}"
+    return NamedDataset(name, (x_train, y_train), (x_test, y_test), classes, "crop-flip")
 
 
 def _find(relative: list[str], name: str, wanted: str) -> Path:
@@ -105,7 +112,7 @@ def _find(relative: list[str], name: str, wanted: str) -> Path:
 
 
 def _read_idx(path: Path) -> Bytes:
-    """An idx file of bytes: two zeros, type 8 (unsigned byte), the number of dimensions, each as 4 bytes, data."""
+    """Read a gzipped idx file: two zeros, type 8 (unsigned byte), the number of dimensions, each in 4 bytes, data."""
     try:
         content = gzip.decompress(path.read_bytes())
         dimensions = np.frombuffer(content, ">u4", count=content[3], offset=4)
@@ -115,7 +122,7 @@ def _read_idx(path: Path) -> Bytes:
 
 
 class _ArraysOnly(pickle.Unpickler):
-    """Reads numpy arrays and nothing that could run code."""
+    """Unpickles numpy arrays only, so that a file cannot run code."""
 
     allowed = (("numpy", "_reconstruct"), ("numpy", "ndarray"), ("numpy", "dtype"), ("_codecs", "encode"))
 
@@ -127,7 +134,7 @@ class _ArraysOnly(pickle.Unpickler):
 
 
 def _read_batch(path: Path) -> tuple[Bytes, Ints]:
-    """One official batch: rows of 3 x 32 x 32 bytes, and labels."""
+    """Read a batch of the official files: rows of 3 x 32 x 32 bytes, and labels."""
     try:
         with path.open("rb") as file:
             batch = _ArraysOnly(file, encoding="bytes").load()

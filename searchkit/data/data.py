@@ -1,7 +1,7 @@
-"""Data of any kind -> one small frozen type: three disjoint, stratified parts, fixed by a seed.
+"""The data of a search: three disjoint parts (train, validation, test) and how they are normalised.
 
-x is images ``(n, c, h, w)``, uint8 or float32, or a table ``(n, features)`` float32, as it came; it is normalised batch
-by batch, where it is used.
+x is images ``(n, c, h, w)``, uint8 or float32, or a table ``(n, features)`` float32. It has the user's values; batches
+are normalised when they are used.
 """
 
 from __future__ import annotations
@@ -19,18 +19,19 @@ Task = Literal["classification", "regression"]
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """What a search learns from.
+    """Examples that networks are trained, validated and tested on.
 
     Args:
         name: of the data set.
-        train, val, test: disjoint parts; every class is in each. The search sees train and val only.
-        classes: the labels as the user wrote them; class i of ``y`` is ``classes[i]``. None in regression.
+        train, val, test: disjoint parts. The search uses train and val only.
+        classes: the labels as the user gave them; ``y == i`` stands for ``classes[i]``. Empty in regression.
         augment: "shift" (random shifts by an eighth of the side: safe for any image), "crop-flip" (also mirrored:
-            natural images), or "none", as of tables.
-        mean, std: per channel or feature, of the train part.
-        fingerprint: digest of the content, of how it is split and augmented.
-        target: mean and deviation of y in the train part, in regression; networks are trained on the standardised y.
-        class_weights: of each class in the training loss; None: all alike.
+            natural images), or "none", as for tables.
+        mean, std: of each channel or feature, in the train part.
+        fingerprint: digest of the parts, the augmentation and the class weights.
+        target: in regression, mean and standard deviation of y in the train part, with which y is standardised for
+            training; else None.
+        class_weights: weight of each class in the training loss; None: all equal.
     """
 
     name: str
@@ -47,17 +48,17 @@ class Data:
 
     @property
     def task(self) -> Task:
-        """Whether y names classes or is a quantity."""
+        """Regression where y is a quantity, else classification."""
         return "classification" if self.target is None else "regression"
 
     @property
     def kind(self) -> Kind:
-        """What one example is."""
+        """Whether the examples are images or rows of a table."""
         return "table" if self.train.x.ndim == 2 else "images"
 
     @property
     def n_classes(self) -> int:
-        """Outputs of a network: one a class; 1 in regression."""
+        """Number of a network's outputs: one per class; 1 in regression."""
         return len(self.classes) or 1
 
     @property
@@ -66,7 +67,7 @@ class Data:
         return tuple(self.train.x.shape[1:])
 
     def without_test(self) -> Data:
-        """The same data with an empty test part, as workers get it."""
+        """The same data with an empty test part; workers get this."""
         return replace(self, test=Split(self.test.x[:0].clone(), self.test.y[:0].clone()))
 
     def __repr__(self) -> str:

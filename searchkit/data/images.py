@@ -1,4 +1,4 @@
-"""Whatever arrays a user has -> images as one NCHW tensor, labels as one vector, or a sentence that says why not."""
+"""Convert a user's arrays to one tensor of images ``(n, c, h, w)`` and one vector of labels, or raise a DataError."""
 
 from __future__ import annotations
 
@@ -19,15 +19,18 @@ Channels = Literal["first", "last"]
 Label = str | int | bool
 
 CHANNEL_COUNTS = (1, 3, 4)  # grey, colour, colour with alpha
-SMALLEST_FLAT_SIDE = 8  # below that, rows of numbers are more likely a table than images
+SMALLEST_FLAT_SIDE = 8  # pixels; shorter rows of numbers are more likely a table than images
 
 
 def as_images(X: Any, *, channels: Channels | None = None) -> torch.Tensor:
-    """Images in any usual layout -> ``(n, c, h, w)``, uint8 where the values are bytes, else float32.
+    """Convert images in any usual layout to ``(n, c, h, w)``: uint8 for integers from 0 to 255 and bools, else float32.
 
     Args:
         X: ``(n, h, w)``, ``(n, h, w, c)``, ``(n, c, h, w)``, or ``(n, side * side)`` with a side of 8 or more.
-        channels: where the channels are in 4-D images; needed where the shape does not say.
+        channels: position of the channels in 4-D images; needed where the shape leaves it open.
+
+    Raises:
+        DataError: X is not images of numbers that fit into float32.
     """
     array = numbers(X, "images X")
     n_odd = int(array.size - np.isfinite(array).sum()) if array.dtype.kind == "f" else 0
@@ -45,7 +48,11 @@ def as_images(X: Any, *, channels: Channels | None = None) -> torch.Tensor:
 
 
 def as_labels(y: Any) -> npt.NDArray[Any]:
-    """Labels -> a vector ``(n,)`` of ints, bools or strings; floats are taken where they are whole."""
+    """Convert labels to a vector ``(n,)`` of ints, bools or strings; floats are accepted if they are whole numbers.
+
+    Raises:
+        DataError: y is not one label per example.
+    """
     labels = plain_array(y, "labels y")
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
@@ -72,7 +79,11 @@ def as_labels(y: Any) -> npt.NDArray[Any]:
 
 
 def from_dataset(dataset: Dataset[Any]) -> tuple[Any, Any]:
-    """All ``(image, label)`` items of a torch Dataset as ``(X, y)``."""
+    """All ``(image, label)`` items of a torch Dataset as ``(X, y)``.
+
+    Raises:
+        DataError: the dataset has no length or no items, or an item is not a pair or has an image of another shape.
+    """
     name = type(dataset).__name__
     if isinstance(dataset, TensorDataset) and len(dataset.tensors) == 2:
         return dataset.tensors
@@ -100,19 +111,19 @@ def from_dataset(dataset: Dataset[Any]) -> tuple[Any, Any]:
 
 
 def plain_label(label: Any) -> Label:
-    """A numpy scalar as the Python value it stands for."""
+    """A label as a Python value instead of a numpy scalar."""
     value = label.item() if isinstance(label, np.generic) else label
     return value if isinstance(value, str | bool) else int(value)
 
 
 def is_flat_image(shape: Sequence[int]) -> bool:
-    """Whether rows ``(n, length)`` may be square grey images, side by side: 8 x 8 or larger."""
+    """Whether an array of this shape may hold flattened square grey images of 8 x 8 pixels or more, one per row."""
     side = math.isqrt(shape[1]) if len(shape) == 2 else 0
     return side >= SMALLEST_FLAT_SIDE and side * side == shape[1]
 
 
 def _channels_first(array: npt.NDArray[Any], channels: Channels | None) -> tuple[npt.NDArray[Any], int, int]:
-    """The 4-D array and the move ``(array, from, to)`` that puts its channels on axis 1."""
+    """Arguments of ``numpy.moveaxis``, ``(4-D array, from, to)``, that bring the channels to axis 1."""
     shape = array.shape
     if channels not in (None, "first", "last"):
         raise DataError(f"channels is 'first', 'last' or None, not {channels!r}")
@@ -141,7 +152,7 @@ def _channels_first(array: npt.NDArray[Any], channels: Channels | None) -> tuple
 
 
 def numbers(values: Any, what: str) -> npt.NDArray[Any]:
-    """An array of floats, ints or bools; DataError of anything else."""
+    """Convert values to an array of floats, ints or bools; anything else raises a DataError that names ``what``."""
     array = plain_array(values, what)
     if array.dtype.kind not in "fiub":
         raise DataError(f"{what} are numbers, not {array.dtype}")
@@ -149,7 +160,7 @@ def numbers(values: Any, what: str) -> npt.NDArray[Any]:
 
 
 def plain_array(values: Any, what: str) -> npt.NDArray[Any]:
-    """Tensors (of any device), lists and whatever else numpy takes."""
+    """Convert a tensor on any device, a list or any other array-like to a numpy array; ``what`` names it in errors."""
     if isinstance(values, torch.Tensor):
         values = values.detach().cpu()
         return np.asarray(values.float() if values.dtype in (torch.bfloat16, torch.float16) else values)
@@ -160,15 +171,15 @@ def plain_array(values: Any, what: str) -> npt.NDArray[Any]:
 
 
 def is_npz(data: Any) -> bool:
-    """Whether data are given as the path of an ``.npz`` file."""
+    """Whether ``data`` is the path of an ``.npz`` file."""
     return isinstance(data, str | Path) and Path(data).suffix == ".npz"
 
 
 def read_npz(path: str | Path) -> Any:
-    """``(X, y)`` of a file, or ``((X, y), (X_test, y_test))`` where it holds a test set.
+    """Read ``(X, y)`` from a file, or ``((X, y), (X_test, y_test))`` if it has a test set.
 
     Raises:
-        DataError: it cannot be read, or lacks an array.
+        DataError: the file cannot be read, or has no X or no y.
     """
     try:
         with np.load(path, allow_pickle=False) as file:

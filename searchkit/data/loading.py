@@ -1,4 +1,4 @@
-"""From what a user has to :class:`Data`: read, checked, split and described."""
+"""Load, check and split a user's examples into :class:`Data`."""
 
 from __future__ import annotations
 
@@ -21,12 +21,8 @@ from searchkit.data.tables import as_table, as_target, is_table
 from searchkit.errors import DataError
 
 VAL_FRACTION = 0.2  # of all examples, or of the training examples where a test set is given
-
-
-TEST_FRACTION = 0.2
-
-
-MANY = 30  # different numbers y that may be no classes but a quantity
+TEST_FRACTION = 0.2  # of all examples, where no test set is given
+MANY = 30  # distinct numeric labels above which an error asks whether y is a quantity
 
 
 def load_data(
@@ -40,28 +36,30 @@ def load_data(
     kind: Kind | None = None,
     task: Task | None = None,
 ) -> Data:
-    """Anything that holds examples with labels -> :class:`Data`; the same seed gives the same split.
+    """Load examples with labels and split them; the same seed gives the same split.
 
     Args:
         data: None or "digits" (bundled with scikit-learn), "fashion-mnist", "cifar-10"; an ``.npz`` file with arrays X
-            and y (and X_test and y_test); a pair ``(X, y)`` of arrays,
-            tensors or lists; a torch Dataset of ``(image, label)``; a pair of either, ``(train, test)``; or a Data,
-            returned as it is. X is images or a table of numbers ``(n, features)``, a data frame for one.
+            and y (and optionally X_test and y_test); a pair ``(X, y)`` of arrays,
+            tensors or lists; a torch Dataset of ``(image, label)``; a pair ``(train, test)`` of two such pairs or two
+            Datasets; or a Data, which is returned unchanged. X is images, or a table of numbers
+            ``(n, features)`` such as a data frame.
             Without a test set the split is 60/20/20, with one it is 80/20 and that test set.
         seed: of the split.
-        limit: learn (and validate) on a stratified subset of that many examples; a given test set stays whole.
-        augment: see :class:`Data`; "shift" where not given and not known.
-        channels: "first" or "last", needed where the shape of 4-D images does not say.
-        name: what records call the data; "custom" where not given.
-        kind: "images" or "table"; see :func:`searchkit.data.tables.is_table` where not given.
-        task: "classification" (where not given) or "regression": y is a quantity.
+        limit: use a stratified subset of about that many examples; a given test set is used whole.
+        augment: see :class:`Data`. None: that of the named data set, else "shift".
+        channels: "first" or "last"; needed where the shape of 4-D images leaves it open.
+        name: name of the data in records. None: that of the data set or file, else "custom".
+        kind: "images" or "table". None: decided by :func:`searchkit.data.tables.is_table`.
+        task: "classification", or "regression" if y is a quantity. None: classification.
+
+    Returns:
+        images uint8 or float32 ``(n, c, h, w)``, or tables float32 ``(n, features)``, in three disjoint parts.
 
     Raises:
-        DataError: what is wrong, in one sentence, before any work.
+        DataError: the data cannot be used; the message says what is wrong.
     """
-    for what, value, allowed in (("augment", augment, Augment), ("kind", kind, Kind), ("task", task, Task)):
-        if value is not None and value not in get_args(allowed):
-            raise DataError(f"{what} is one of {', '.join(get_args(allowed))}, not {value!r}")
+    _check_choices(augment, kind, task)
     if isinstance(data, Data):
         return _as_wanted(data, kind, task)
     labels: tuple[Label, ...] | None = None
@@ -76,16 +74,40 @@ def load_data(
     kind = kind or ("table" if is_table(train[0]) else "images")
     regression = task == "regression"
     x, y, classes = _examples(train, kind, regression, channels, None, "")
-    x_test, y_test = x[:0], y[:0]
+    given = None
     if test is not None:
         x_test, y_test, _ = _examples(test, kind, regression, channels, classes, "test ")
-        if x_test.shape[1:] != x.shape[1:] or x_test.dtype != x.dtype:
-            what = "images" if kind == "images" else "rows"
-            raise DataError(
-                f"train {what} are {tuple(x.shape[1:])} {x.dtype} but test {what} are "
-                f"{tuple(x_test.shape[1:])} {x_test.dtype}; they must be alike"
-            )
-    rng = np.random.default_rng(seed)
+        _check_alike(x, x_test, kind)
+        given = split_of(x_test.numpy(), y_test)
+    splits = _split(x, y, classes, given, limit, np.random.default_rng(seed))
+    named_classes = () if regression else labels or classes
+    return assemble(splits, named_classes, name=name or "custom", augment=augment or "shift")
+
+
+def _check_choices(augment: str | None, kind: str | None, task: str | None) -> None:
+    for what, value, allowed in (("augment", augment, Augment), ("kind", kind, Kind), ("task", task, Task)):
+        if value is not None and value not in get_args(allowed):
+            raise DataError(f"{what} is one of {', '.join(get_args(allowed))}, not {value!r}")
+
+
+def _check_alike(x: torch.Tensor, x_test: torch.Tensor, kind: Kind) -> None:
+    if x_test.shape[1:] != x.shape[1:] or x_test.dtype != x.dtype:
+        what = "images" if kind == "images" else "rows"
+        raise DataError(
+            f"train {what} are {tuple(x.shape[1:])} {x.dtype} but test {what} are "
+            f"{tuple(x_test.shape[1:])} {x_test.dtype}; they must be alike"
+        )
+
+
+def _split(
+    x: torch.Tensor,
+    y: npt.NDArray[Any],
+    classes: tuple[Label, ...],
+    test: Split | None,
+    limit: int | None,
+    rng: np.random.Generator,
+) -> list[Split]:
+    """Train, validation and test part; the last is taken from the examples where no test set is given."""
     fractions = (VAL_FRACTION,) if test is not None else (VAL_FRACTION, TEST_FRACTION)
     _check_counts(y, classes, len(fractions) + 1)
     rows = np.arange(len(y))
@@ -93,9 +115,7 @@ def load_data(
         rows = _limited(y, limit, len(fractions) + 1, rng)
     parts = [rows[part] for part in split_rows(y[rows], fractions, rng)]
     splits = [split_of(x.numpy()[part], y[part]) for part in parts]
-    splits += [split_of(x_test.numpy(), y_test)] * (test is not None)
-    named_classes = () if regression else labels or classes
-    return assemble(splits, named_classes, name=name or "custom", augment=augment or "shift")
+    return splits if test is None else [*splits, test]
 
 
 def assemble(
@@ -106,10 +126,10 @@ def assemble(
     augment: Augment = "none",
     class_weights: tuple[float, ...] | None = None,
 ) -> Data:
-    """A :class:`Data` of train, val and test part as they are given; a part may be empty, but for the first.
+    """A :class:`Data` made of the given parts: train, val and test; only train must have examples.
 
     Args:
-        classes: empty where y is a quantity.
+        classes: empty in regression.
     """
     train = splits[0]
     if train.x.ndim == 2:
@@ -131,7 +151,7 @@ def assemble(
 
 
 def _as_wanted(data: Data, kind: Kind | None, task: Task | None) -> Data:
-    """A Data as it is, where it is what is asked for."""
+    """The same Data, or DataError where its kind or task is not the one that is asked for."""
     for what, asked, has in (("kind", kind, data.kind), ("task", task, data.task)):
         if asked is not None and asked != has:
             raise DataError(
@@ -142,7 +162,7 @@ def _as_wanted(data: Data, kind: Kind | None, task: Task | None) -> Data:
 
 
 def _train_and_test(data: Any) -> tuple[Any, Any | None]:
-    """``(X, y)`` of the examples to learn from and, where given, of the test set."""
+    """``(X, y)`` of the training examples, and of the test set or None."""
     if isinstance(data, Dataset):
         return from_dataset(data), None
     if isinstance(data, tuple | list) and len(data) == 2:
@@ -161,7 +181,7 @@ def _train_and_test(data: Any) -> tuple[Any, Any | None]:
 
 
 def _is_pair(value: Any) -> bool:
-    """Whether it is ``(X, y)`` and not, say, a list of two labels."""
+    """Whether a value may be ``(X, y)``, and is not for instance a list of two labels."""
     return isinstance(value, tuple | list) and len(value) == 2 and all(np.ndim(part) > 0 for part in value)
 
 
@@ -173,9 +193,11 @@ def _examples(
     known: tuple[Label, ...] | None,
     which: str,
 ) -> tuple[torch.Tensor, npt.NDArray[Any], tuple[Label, ...]]:
-    """Inputs, labels as 0 to k - 1, and the classes these stand for (``known`` where the train set settled them).
+    """Inputs, labels from 0 to k - 1, and the classes; in regression inputs, targets and no classes.
 
-    In regression, targets and no classes.
+    Args:
+        known: the classes of the training set, where these are examples of the test set.
+        which: "" or "test ", for messages.
     """
     x = as_table(pair[0]) if kind == "table" else as_images(pair[0], channels=channels)
     labels = as_target(pair[1]) if regression else as_labels(pair[1])
@@ -200,7 +222,7 @@ def _examples(
 
 def _check_counts(y: npt.NDArray[Any], classes: tuple[Label, ...], needed: int) -> None:
     if not classes:
-        if len(y) < 2 * needed:  # a score of one example says nothing of how targets differ
+        if len(y) < 2 * needed:  # a score needs two examples at least
             raise DataError(f"there are {len(y)} examples; {2 * needed} are needed, two for each part of the split")
         return
     counts = np.bincount(y).tolist()
@@ -215,7 +237,7 @@ def _check_counts(y: npt.NDArray[Any], classes: tuple[Label, ...], needed: int) 
 
 
 def _limited(y: npt.NDArray[Any], limit: int, per_class: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
-    """Rows of a stratified subset of about ``limit`` examples (exact where the classes' shares come out whole)."""
+    """Rows of a stratified subset of about ``limit`` examples; each class is rounded to whole examples."""
     if y.dtype.kind == "f":
         y, per_class = np.zeros(len(y), np.int64), 2 * per_class
     counts = np.bincount(y)
@@ -231,8 +253,8 @@ def _limited(y: npt.NDArray[Any], limit: int, per_class: int, rng: np.random.Gen
 
 
 def _moments(x: torch.Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation per channel or feature; a constant one gets the deviation 1."""
-    least = 1.0 if x.ndim == 4 else 0.0  # pixels have a known scale; features come in any unit
+    """Mean and standard deviation of each channel or feature; constant ones get a deviation of 1."""
+    least = 1.0 if x.ndim == 4 else 0.0  # pixels have a known scale, features any unit
     found = [_moment(x[:, channel].numpy(), least) for channel in range(x.shape[1])]
     return tuple(mean for mean, _ in found), tuple(std for _, std in found)
 

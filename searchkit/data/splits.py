@@ -1,4 +1,4 @@
-"""Rows of examples divided into parts, each class in its share."""
+"""Stratified splits of examples into parts."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import torch
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Examples: images ``x (n, c, h, w)`` uint8 or float32, or rows of features ``x (n, f)`` float32.
+    """One part of the data: images ``x (n, c, h, w)`` uint8 or float32, or rows of features ``x (n, f)`` float32.
 
-    ``y (n,)`` is int64, 0 to k - 1; in regression float64, in the target's own unit.
+    ``y (n,)`` is int64 from 0 to k - 1 for classes; in regression float64 in the target's own unit.
     """
 
     x: torch.Tensor
@@ -25,14 +25,14 @@ class Split:
         return len(self.y)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # as numpy: torch's own way through process pools takes a file handle and shared memory per tensor
+        # pickled as numpy arrays: torch would use a file handle and shared memory for each tensor sent to a process
         return split_of, (self.x.numpy(), self.y.numpy())
 
 
 def split_rows(
     y: npt.NDArray[Any], fractions: Sequence[float], rng: np.random.Generator
 ) -> list[npt.NDArray[np.int64]]:
-    """``[the rest, fraction 0, fraction 1, ...]`` as sorted row numbers: stratified by class, at random by quantity."""
+    """``[the rest, fraction 0, fraction 1, ...]`` as sorted row numbers; classes are stratified, quantities are not."""
     return stratified(np.zeros(len(y), np.int64) if y.dtype.kind == "f" else y, fractions, rng)
 
 
@@ -41,7 +41,7 @@ def stratified(
 ) -> list[npt.NDArray[np.int64]]:
     """Split examples class by class: ``[the rest, fraction 0, fraction 1, ...]`` as sorted row numbers.
 
-    Every part gets at least one example of each class that has enough (as many as there are parts).
+    Every part gets at least one example of each class that has at least as many examples as there are parts.
     """
     parts: list[list[npt.NDArray[np.int64]]] = [[] for _ in range(len(fractions) + 1)]
     for label in np.unique(y):
@@ -54,6 +54,6 @@ def stratified(
 
 
 def split_of(x: npt.NDArray[Any], y: npt.NDArray[Any]) -> Split:
-    """A Split that owns its memory, also where the arrays came read-only out of a shared store."""
+    """A Split with its own copy of the arrays, which may be read-only."""
     wanted = np.float64 if y.dtype.kind == "f" else np.int64
     return Split(torch.from_numpy(np.array(x, order="C")), torch.from_numpy(np.array(y, dtype=wanted)))

@@ -1,4 +1,4 @@
-"""Whatever table a user has -> rows of float32 features, quantities as one vector, or a sentence that says why not."""
+"""Convert a user's table to rows of float32 features and its targets to one vector, or raise a DataError."""
 
 from __future__ import annotations
 
@@ -13,17 +13,21 @@ from searchkit.errors import DataError
 
 
 def is_table(X: Any) -> bool:
-    """Whether X is rows of features rather than images: two axes, and no rows that may be square images.
+    """Whether X is taken for rows of features and not for images: it has two axes, and its rows are no square images.
 
-    Rows of 64, 81, 100, ... values are taken for images of 8 x 8, 9 x 9, 10 x 10, ... pixels; ``kind="table"`` and a
-    space for tables say otherwise.
+    Rows of 64, 81, 100, ... values are taken for images of 8 x 8, 9 x 9, 10 x 10, ... pixels. ``kind="table"`` or a
+    space for tables overrides this.
     """
     shape = plain_array(X, "images X").shape
     return len(shape) == 2 and not is_flat_image(shape)
 
 
 def as_table(X: Any) -> torch.Tensor:
-    """Rows of numbers, or images that become rows -> ``(n, features)`` float32, all finite."""
+    """Convert rows of numbers, or images, which are flattened, to ``(n, features)`` float32.
+
+    Raises:
+        DataError: X is not a table of finite numbers that fit into float32.
+    """
     array = _floats(X, "table X")
     if array.ndim < 2:
         raise DataError(f"a table X has shape (n, features), not {array.shape}; a single feature is X.reshape(-1, 1)")
@@ -46,7 +50,11 @@ def as_table(X: Any) -> torch.Tensor:
 
 
 def as_target(y: Any) -> npt.NDArray[np.float64]:
-    """Quantities to predict -> ``(n,)`` float64, all finite."""
+    """Convert quantities to predict to ``(n,)`` float64.
+
+    Raises:
+        DataError: y is not one finite number per example.
+    """
     values = _floats(y, "targets y")
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
@@ -60,7 +68,7 @@ def as_target(y: Any) -> npt.NDArray[np.float64]:
 
 
 def _floats(values: Any, what: str) -> npt.NDArray[np.float64]:
-    """As float64, also where a data frame of mixed columns came as objects."""
+    """Values as float64; a data frame with columns of different types arrives as objects and is converted too."""
     array = plain_array(values, what)
     if array.dtype.kind in "fiub":
         return array.astype(np.float64)

@@ -1,4 +1,4 @@
-"""Storage: the record of a study, and who may write it."""
+"""Storage: the record of a study, and the locks that let one search at a time write it."""
 
 from typing import TYPE_CHECKING
 

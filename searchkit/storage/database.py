@@ -1,4 +1,4 @@
-"""What a database's URL means: its driver, how long to wait for it, and whether this Optuna can use what it holds."""
+"""URLs of databases: choosing a driver and its timeouts, and checking that the installed Optuna can read the tables."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError, S
 
 from searchkit.errors import StorageError, nearest
 
-CONNECT = 10  # seconds to wait for a server that does not answer
-LOCKED = 60  # seconds to wait for another process that writes the same SQLite file
+CONNECT = 10  # seconds to wait for an answer of the server
+LOCKED = 60  # seconds to wait while another process writes the same SQLite file
 DATABASES = ("sqlite", "postgresql", "mysql", "mariadb")
 _INSTALL = {"psycopg": '"searchkit-nas[postgresql]"', "psycopg2": "psycopg2-binary", "MySQLdb": "mysqlclient"}
-_SETTINGS: dict[str, dict[str, Any]] = {  # of a connection, by its driver
+_SETTINGS: dict[str, dict[str, Any]] = {  # arguments of a connection, by driver
     "pysqlite": {"timeout": LOCKED},
     "psycopg": {"connect_timeout": CONNECT, "keepalives_idle": 60},
     "psycopg2": {"connect_timeout": CONNECT, "keepalives_idle": 60},
@@ -29,15 +29,15 @@ _SETTINGS: dict[str, dict[str, Any]] = {  # of a connection, by its driver
 
 
 def is_url(storage: Any) -> TypeGuard[str]:
-    """Whether a storage is the URL of a database."""
+    """Whether a storage is given as the URL of a database."""
     return isinstance(storage, str) and "://" in storage
 
 
 def check_url(url: str) -> URL:
-    """A database's URL, with the driver that is installed for it; nothing is connected.
+    """Parse a database's URL, and complete it with an installed driver; no connection is made.
 
     Raises:
-        StorageError: it is malformed, no database of that kind is known, or its driver is not installed.
+        StorageError: the URL is malformed, the kind of database is unknown, or its driver is not installed.
     """
     try:
         parsed = make_url(url)
@@ -66,15 +66,15 @@ def check_url(url: str) -> URL:
 
 
 def open_database(url: str, *, write: bool = True) -> RDBStorage:
-    """Optuna's storage at a URL.
+    """Open the Optuna storage at a URL.
 
     Args:
         url: of the database.
-        write: False to read only: nothing is created.
+        write: False to only read, in which case nothing is created.
 
     Raises:
-        StorageError: it is not there, or another version of Optuna wrote it.
-        SQLAlchemyError, StorageInternalError: it cannot be reached or read.
+        StorageError: the database does not exist, or its tables are those of another version of Optuna.
+        SQLAlchemyError, StorageInternalError: the database cannot be connected to or read.
     """
     path = sqlite_path(url)
     if not write and path is not None and not path.exists():
@@ -92,8 +92,8 @@ def open_database(url: str, *, write: bool = True) -> RDBStorage:
             storage = RDBStorage(**given)
             break
         except (SQLAlchemyError, StorageInternalError) as error:
-            unreachable = isinstance(error, OperationalError) and path is None
-            if not write or unreachable or not patience:
+            no_connection = isinstance(error, OperationalError) and path is None
+            if not write or no_connection or not patience:
                 raise
             time.sleep(patience)  # another process may be creating the same tables
     try:
@@ -105,7 +105,7 @@ def open_database(url: str, *, write: bool = True) -> RDBStorage:
 
 
 def sqlite_path(url: Any) -> Path | None:
-    """The file of an SQLite database that a URL or an Optuna storage names, or None."""
+    """The file of the SQLite database that a URL or an Optuna storage uses; None if it uses no such file."""
     text = str(getattr(url, "url", url) or "")
     if not re.match(r"sqlite(\+\w+)?:///", text):
         return None
@@ -116,7 +116,7 @@ def sqlite_path(url: Any) -> Path | None:
 
 
 def shown(storage: Any) -> str:
-    """A storage as it may be printed: without a password."""
+    """A storage as text for messages, without the password of a URL."""
     if not is_url(storage):
         return str(storage)
     try:
@@ -144,7 +144,8 @@ def _check_schema(storage: RDBStorage, url: str) -> None:
     )
 
 
-_newest: list[str] = []  # tables that the installed Optuna writes; it reads a folder of files to say so
+# Version of the tables that the installed Optuna writes; cached, because finding it reads a folder of files.
+_newest: list[str] = []
 
 
 def _newest_schema(storage: RDBStorage) -> str:

@@ -1,4 +1,4 @@
-"""What a record says of its search, so that another search is not continued by mistake."""
+"""The header of a record, which identifies its search, so that no other search continues it by mistake."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import numpy as np
 
 from searchkit.errors import SearchkitError, StudyMismatchError
 
-FORMAT = 2  # of the record; a newer one is refused, an older one is read
+FORMAT = 2  # version of the record; newer ones are refused, older ones are read
 
 
 def compare_headers(name: str, found: dict[str, Any], wanted: dict[str, Any]) -> None:
     """Refuse a recorded study whose header differs from the search that wants to continue it.
 
     Raises:
-        StudyMismatchError: with the name of everything that differs, as recorded and as asked.
+        StudyMismatchError: they differ; the message lists each difference, as recorded and as asked.
     """
     check_format(name, found)
     recorded = upgraded(found)["search"]
@@ -24,9 +24,8 @@ def compare_headers(name: str, found: dict[str, Any], wanted: dict[str, Any]) ->
         _difference(key, recorded.get(key), value)
         for key, value in wanted["search"].items()
         if _ordered(recorded.get(key)) != _ordered(value)
-        and not (
-            key == "split_seed" and recorded.get(key) is None
-        )  # data that came split are told by their fingerprint
+        # data given as parts have a fingerprint and no seed
+        and (key != "split_seed" or recorded.get(key) is not None)
     ]
     if differing:
         raise StudyMismatchError(
@@ -36,9 +35,9 @@ def compare_headers(name: str, found: dict[str, Any], wanted: dict[str, Any]) ->
 
 
 def upgraded(header: dict[str, Any]) -> dict[str, Any]:
-    """A header as this version writes it.
+    """A header in the current format.
 
-    In format 1 the data were split by the search's own seed.
+    In format 1, the seed of the search also split the data.
     """
     if header.get("format", 0) >= 2:
         return header
@@ -47,10 +46,10 @@ def upgraded(header: dict[str, Any]) -> dict[str, Any]:
 
 
 def check_format(name: str, found: dict[str, Any]) -> None:
-    """Refuse a record that a newer searchkit wrote.
+    """Refuse a record that was written by a newer searchkit.
 
     Raises:
-        StudyMismatchError: with both formats.
+        StudyMismatchError: the record has a newer format; the message gives both.
     """
     if found.get("format", 0) > FORMAT:
         raise StudyMismatchError(
@@ -60,10 +59,10 @@ def check_format(name: str, found: dict[str, Any]) -> None:
 
 
 def plain(value: Any) -> Any:
-    """JSON values as they come back from a record: tuples as lists, numpy's numbers as Python's.
+    """Convert a value to what a record returns after writing it as JSON: tuples to lists, numpy numbers to Python's.
 
     Raises:
-        SearchkitError: something inside cannot be recorded.
+        SearchkitError: the value cannot be written as JSON.
     """
     try:
         return json.loads(json.dumps(value, default=_python))
@@ -78,12 +77,12 @@ def _python(value: Any) -> Any:
 
 
 def _ordered(value: Any) -> Any:
-    """Mappings as pairs, so that the order of objectives counts: it is that of Optuna's values."""
+    """Mappings as lists of pairs, because their order matters: Optuna's values have the order of the objectives."""
     return list(value.items()) if isinstance(value, dict) else value
 
 
 def _difference(key: str, recorded: Any, asked: Any) -> str:
-    """What differs, down to the entry of a dictionary."""
+    """Text for one difference; for dictionaries, for each entry that differs."""
     if isinstance(recorded, dict) and isinstance(asked, dict):
         inner = [name for name in {**recorded, **asked} if recorded.get(name) != asked.get(name)]
         if not inner:

@@ -1,9 +1,10 @@
-"""An Optuna journal file that commits several operations in one write and survives a torn last line.
+"""An Optuna journal file that commits several operations in one write, and can be opened after a half-written line.
 
-The format is that of ``optuna.storages.journal.JournalFileBackend`` (a JSON object a line), so Optuna and its dashboard
-read it. Two things are added. Operations inside :meth:`JournalFile.together` reach the file in one write, all of them
-or a prefix, and the disk with every outcome. And a line that a killed process left half-written is cut off when the
-file is opened: Optuna's own backend would join the next operation to it and refuse the file from then on.
+The format is that of ``optuna.storages.journal.JournalFileBackend`` (one JSON object per line), so Optuna and its
+dashboard can read it. Two things are added. Operations inside :meth:`JournalFile.together` are written to the file at
+once (if the process is killed, all of them or the first few are in it), and each outcome is flushed to the disk. A line
+that a killed process left half-written is removed when the file is opened: Optuna's own backend would append the next
+operation to it, and could not read the file from then on.
 """
 
 from __future__ import annotations
@@ -21,20 +22,21 @@ from optuna.storages.journal import BaseJournalBackend, JournalFileOpenLock
 from searchkit.errors import StorageError
 from searchkit.storage.owners import is_gone, this_process
 
-# That a candidate was asked for has to outlive the process, not the power: asked again, it comes out the same. The
-# fsync of its outcome takes it to the disk too; one of its own would double what a quick evaluation pays for.
+# Lines that only create a running trial are not flushed to the disk (fsync). They survive the end of the process but
+# perhaps not a power failure, after which the search asks for the same candidate again. The fsync of the outcome also
+# writes these lines to the disk; a second fsync would double the cost of recording a quick evaluation.
 CREATED, RUNNING = '{"op_code":4,', '"state":0'
 
 
 class JournalFile(BaseJournalBackend):
-    """Append-only log of operations; one line an operation.
+    """Append-only log of operations, one per line.
 
     Args:
-        path: of the file. A file that holds something else than a journal is refused, and left as it is.
-        write: False to read only: nothing is created, cut or locked.
+        path: of the file. A file that is not a journal is refused and not changed.
+        write: False to only read, in which case nothing is created, removed or locked.
 
     Raises:
-        StorageError: the file is not a journal of Optuna's.
+        StorageError: the file is not an Optuna journal.
     """
 
     def __init__(self, path: Path, *, write: bool = True) -> None:
@@ -44,14 +46,14 @@ class JournalFile(BaseJournalBackend):
         if write:
             path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = JournalFileOpenLock(str(path), grace_period=10)
-        self._ends = [0]  # byte offsets: line i stands between ends[i] and ends[i + 1]
+        self._ends = [0]  # byte offsets: line i is between ends[i] and ends[i + 1]
         self._group: list[str] | None = None
         if write:
             with self._locked():
                 _cut_torn_line(path)
 
     def read_logs(self, log_number_from: int) -> Generator[dict[str, Any], None, None]:
-        """The operations from a number on, those of an open group included."""
+        """The operations from this number on, including those of an open group."""
         n_filed = len(self._ends) - 1
         if self._group is None or log_number_from < n_filed:
             start = min(log_number_from, n_filed)
@@ -59,7 +61,7 @@ class JournalFile(BaseJournalBackend):
                 file.seek(self._ends[start])
                 for number, line in enumerate(file, start):
                     if not line.endswith(b"\n"):
-                        break  # another process is in the middle of writing it
+                        break  # another process is writing it
                     if number >= n_filed:
                         self._ends.append(self._ends[-1] + len(line))
                     if number >= log_number_from:
@@ -70,7 +72,7 @@ class JournalFile(BaseJournalBackend):
                 yield json.loads(text)
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        """Add operations: to the open group, or durably to the file."""
+        """Add operations to the open group, or write them to the file."""
         if not self._writes:
             raise StorageError(f"{self.path} was opened to be read only")
         lines = [json.dumps(log, separators=(",", ":")) for log in logs]
@@ -82,10 +84,10 @@ class JournalFile(BaseJournalBackend):
 
     @contextlib.contextmanager
     def together(self) -> Iterator[None]:
-        """Operations inside become one durable write at the end; nothing is written where an exception leaves."""
+        """Write the operations inside at once at the end; after an exception inside, nothing is written."""
         with self._locked():
             for _ in self.read_logs(len(self._ends) - 1):
-                pass  # so that operations of other processes are counted before those of the group
+                pass  # read first, so that other processes' operations get numbers below those of the group
             self._group = []
             try:
                 yield
@@ -105,7 +107,7 @@ class JournalFile(BaseJournalBackend):
                     os.fsync(file.fileno())
         except OSError:
             with contextlib.suppress(OSError):
-                os.truncate(self.path, size)  # a full disk takes half a line; the next one would be joined to it
+                os.truncate(self.path, size)  # a full disk may hold half a line, and the next would be appended to it
             raise
 
     @contextlib.contextmanager
@@ -119,7 +121,7 @@ class JournalFile(BaseJournalBackend):
 
 
 def check_journal(path: Path) -> None:
-    """Refuse a file that has lines of something else; an empty one, or half a first line of a journal, is fine."""
+    """Refuse a file that is not a journal; an empty file, or the beginning of a journal's first line, is accepted."""
     if not path.exists():
         return
     with open(path, "rb") as file:
@@ -135,11 +137,11 @@ def check_journal(path: Path) -> None:
 
 
 def drop_stale_lock(path: Path, patience: float = 1.0) -> None:
-    """Remove the append lock that a killed driver left behind; for the one process that may drive the file.
+    """Remove an append lock that a killed search left behind; only the process that has claimed the file may call this.
 
-    A lock that a process of this machine signed, and that has ended, goes at once. Others (a dashboard) hold theirs for
-    milliseconds; one that stays for ``patience`` seconds belongs to nobody. Without this, Optuna's lock is waited for
-    until its grace period ends.
+    A lock is removed at once if it was signed by a process of this machine that has ended. Other processes, such as a
+    dashboard, hold the lock for milliseconds, so one that is unchanged for ``patience`` seconds is stale. Without this
+    function, Optuna would wait for the lock until its grace period is over.
     """
     lock = _append_lock(path)
     try:
@@ -159,7 +161,7 @@ def _append_lock(path: Path) -> Path:
 
 
 def _text(lock: Path) -> str:
-    if lock.is_symlink():  # to the journal: Optuna's other kind of lock
+    if lock.is_symlink():  # Optuna's other kind of lock is a link to the journal
         return ""
     try:
         return lock.read_text()
@@ -168,7 +170,7 @@ def _text(lock: Path) -> str:
 
 
 def _cut_torn_line(path: Path) -> None:
-    """Cut a last line without its end; create the file where there is none."""
+    """Remove an incomplete last line; create the file if it does not exist."""
     with open(path, "ab+") as file:
         size = file.seek(0, os.SEEK_END)
         end = size

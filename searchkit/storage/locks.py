@@ -1,4 +1,4 @@
-"""Who may write a study: one search at a time, by a claim that ends with its process."""
+"""Claims: one search at a time may write a study, and its claim ends at the latest with its process."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ from searchkit.storage.owners import in_use, this_process
 from searchkit.storage.paths import (
     cannot_open,
     check_name,
-    first_line,
     is_file,
     journal_path,
     open_storage,
+    reason_of,
 )
 from searchkit.storage.transactions import DatabaseWriter
 
 
 @dataclass(frozen=True)
-class Hold:
+class Claim:
     """A storage in which one study is claimed.
 
     Attributes:
-        storage: Optuna's, to write through.
-        together: operations inside are durable together, or not at all, where the storage can do that.
-        alone: no other search can have the study open; False where the storage has nothing to lock.
-        release: lets another search open the study.
+        storage: the Optuna storage to write to.
+        together: context in which operations are written together or not at all, where the storage supports that.
+        alone: whether the claim keeps all other searches from the study; False where the storage has no locks.
+        release: ends the claim.
     """
 
     storage: BaseStorage
@@ -47,14 +47,15 @@ class Hold:
     release: Callable[[], None]
 
 
-def hold(storage: Any, name: str) -> Hold:
-    """Open a storage to write one study.
+def claim_study(storage: Any, name: str) -> Claim:
+    """Open a storage to write one study, and claim the study.
 
-    A journal file and an SQLite database are claimed by a lock of the operating system's on a file beside them, other
-    databases by one of the server's; an Optuna object within this process, and by the file or database behind it.
+    For a journal file or an SQLite database, the claim is a lock of the operating system on a file beside it; for other
+    databases, a lock of the server. An Optuna object is claimed within this process, and through the file or database
+    that it writes.
 
     Raises:
-        StorageError: another search has the study open, or the storage cannot be opened or written.
+        StorageError: another search is writing the study, or the storage cannot be opened or written.
     """
     with ExitStack() as stack:
         alone = isinstance(storage, InMemoryStorage)
@@ -79,11 +80,11 @@ def hold(storage: Any, name: str) -> Hold:
             except Exception as error:
                 raise cannot_open(storage, error) from error
             opened, together = writer.storage, writer.together
-        return Hold(opened, together, alone, stack.pop_all().close)
+        return Claim(opened, together, alone, stack.pop_all().close)
 
 
 def _lock_path(storage: Any, name: str) -> Path | None:
-    """The file whose lock claims a study: of a journal file all of it, elsewhere this one study."""
+    """The file whose lock claims a study, or all of a journal file; None for servers and storages in memory."""
     if is_file(storage):
         path = journal_path(storage, name).resolve()
         return path.with_name(f".{path.name}.driver")
@@ -107,8 +108,8 @@ def _claim_file(path: Path, storage: Any, name: str) -> Callable[[], None]:
     except filelock.Timeout:
         raise in_use(name, str(journal or shown(storage)), _signature(path)) from None
     except OSError as error:
-        raise StorageError(f"storage '{shown(storage)}' cannot be written: {first_line(error)}") from error
-    with contextlib.suppress(OSError):  # where a locked file cannot be written, nobody knows who holds it
+        raise StorageError(f"storage '{shown(storage)}' cannot be written: {reason_of(error)}") from error
+    with contextlib.suppress(OSError):  # some systems cannot write a locked file; the owner is then unknown to others
         path.write_text(this_process())
     return lock.release
 
@@ -120,13 +121,13 @@ def _signature(path: Path) -> str | None:
         return None
 
 
-_held: weakref.WeakKeyDictionary[BaseStorage, set[str]] = weakref.WeakKeyDictionary()
+_claimed: weakref.WeakKeyDictionary[BaseStorage, set[str]] = weakref.WeakKeyDictionary()
 _guard = threading.Lock()
 
 
 def _claim_object(storage: BaseStorage, name: str) -> Callable[[], None]:
     with _guard:
-        names = _held.setdefault(storage, set())
+        names = _claimed.setdefault(storage, set())
         if name in names:
             raise in_use(name, f"this {type(storage).__name__}", "in this process")
         names.add(name)

@@ -1,9 +1,10 @@
-"""The record of a study, on Optuna's storages: asked is written before it is evaluated, and nothing is overwritten.
+"""The record of a study in an Optuna storage, so that Optuna's own tools can read it.
 
-A candidate is an Optuna trial. Asked = a running trial with its choices; scored = complete, with the raw objective
-values; infeasible = pruned; dropped from the ladder = pruned too, and marked; failed = failed, with its reason. What a
-rung of the ladder brings is an intermediate value. The study's header (space, objectives, constraints, data,
-seed) stands in its attributes, and a study with another header is refused. So Optuna's own tools work on it.
+Each candidate is an Optuna trial, and is written before it is evaluated; outcomes are never overwritten. The states
+correspond as follows. Asked: a running trial with its parameters. Scored: complete, with the raw objective values.
+Infeasible: pruned. Dropped from the ladder: pruned, with the attribute "dropped". Failed: failed, with the reason as an
+attribute. The score at a rung of the ladder is an intermediate value. The study's header (space, objectives,
+constraints, data, seed) is an attribute of the study, and a study with another header is refused.
 """
 
 from __future__ import annotations
@@ -29,9 +30,9 @@ from searchkit.problem.trial import State, Trial
 from searchkit.runtime.interrupts import uninterrupted
 from searchkit.space import Space
 from searchkit.storage.header import compare_headers
-from searchkit.storage.locks import hold
+from searchkit.storage.locks import claim_study
 from searchkit.storage.optuna_compat import CONSTRAINTS, quiet, study_id, trial_id
-from searchkit.storage.paths import cannot_open, first_line
+from searchkit.storage.paths import cannot_open, reason_of
 
 _TO_OPTUNA = {
     State.SCORED: TrialState.COMPLETE,
@@ -50,25 +51,25 @@ class OptunaRecord:
     Args:
         storage: see :func:`open_storage`.
         name: of the study.
-        space, goals: what the trials mean.
-        header: JSON values that identify the search; compared with those of a study that exists.
+        space, goals: the space of the candidates, and the objectives and constraints.
+        header: JSON values that identify the search; compared with those of an existing study.
 
     Raises:
-        StudyMismatchError: the name holds another search; it says what differs.
-        StorageError: the storage cannot be written, or another search has the study open; while searching: it cannot
-            be written any more, or another search took the study over.
+        StudyMismatchError: the study is of another search; the message lists the differences.
+        StorageError: the storage cannot be written, or another search is writing the study. Methods that write raise it
+            where the storage can no longer be written, or another search has taken the study over.
     """
 
     def __init__(self, storage: Any, name: str, space: Space, goals: Goals, header: dict[str, Any]) -> None:
         self._space, self._goals = space, goals
         self._name = name
         with uninterrupted():
-            self._hold = hold(storage, name)
+            self._claim = claim_study(storage, name)
         try:
-            self._storage = self._hold.storage
+            self._storage = self._claim.storage
             with self._opened(storage), uninterrupted():
                 self._study = self._open(name, header)
-                self._token = None if self._hold.alone else uuid.uuid4().hex
+                self._token = None if self._claim.alone else uuid.uuid4().hex
                 if self._token:
                     self.note("driver", self._token)
             with self._opened(storage):
@@ -83,8 +84,8 @@ class OptunaRecord:
         }
 
     def ask(self, trials: Sequence[Trial]) -> None:
-        """Create one running trial each, in one write where the storage can."""
-        with uninterrupted(), self._written(), self._hold.together():
+        """Create one running trial for each, in a single write where the storage supports that."""
+        with uninterrupted(), self._written(), self._claim.together():
             if self._token and self.notes("driver") != self._token:
                 raise self._taken_over()
             for trial in trials:
@@ -99,17 +100,17 @@ class OptunaRecord:
         self.trials.extend(trials)
 
     def reach(self, trial: Trial, rung: int, score: float) -> None:
-        """Write a running trial's values so far, and the rung's as an intermediate one; all in one write, as above."""
+        """Write a running trial's values so far, and its score at a rung as an intermediate value; in one write."""
         number = self._ids[trial.number]
-        with uninterrupted(), self._written(), self._hold.together():
+        with uninterrupted(), self._written(), self._claim.together():
             for key, value in _so_far(trial).items():
                 self._storage.set_trial_user_attr(number, key, value)
             self._storage.set_trial_intermediate_value(number, rung, score)
 
     def finish(self, trial: Trial) -> None:
-        """Write the outcome; in one write, as above."""
+        """Write the outcome of a trial, in a single write."""
         number = self._ids[trial.number]
-        with uninterrupted(), self._written(), self._hold.together():
+        with uninterrupted(), self._written(), self._claim.together():
             outcome: dict[str, Any] = _so_far(trial) | {"elapsed": trial.elapsed}
             outcome |= {"dropped": True} if trial.state is State.DROPPED else {}
             outcome |= {"methods": trial.methods} if trial.methods else {}
@@ -123,28 +124,28 @@ class OptunaRecord:
                 if np.isfinite(value):
                     self._storage.set_trial_system_attr(number, f"constraints:{bound}", value)
                     known.append(value)
-            if known:  # Optuna's older form, the one that the dashboard reads
+            if known:  # Optuna's older attribute, which its dashboard reads
                 self._storage.set_trial_system_attr(number, CONSTRAINTS, known)
             scored = trial.state is State.SCORED
             values = [trial.values[name] for name in self._goals.names] if scored else None
             self._storage.set_trial_state_values(number, _TO_OPTUNA[trial.state], values)
 
     def note(self, key: str, value: Any) -> None:
-        """Keep a value in the study's attributes."""
+        """Write a value to the study's attributes."""
         with uninterrupted(), self._written():
             self._study.set_user_attr(f"searchkit:{key}", value)
 
     def notes(self, key: str) -> Any:
-        """A kept value, or None."""
+        """The value of a note, or None."""
         return self._study.user_attrs.get(f"searchkit:{key}")
 
     def noted(self, prefix: str) -> list[Any]:
-        """Every value kept under a key that begins so."""
+        """The values of all notes whose key begins with a prefix."""
         return [value for key, value in self._study.user_attrs.items() if key.startswith(f"searchkit:{prefix}")]
 
     def close(self) -> None:
-        """Release the study."""
-        self._hold.release()
+        """Release the study, so that another search may write it."""
+        self._claim.release()
 
     def _open(self, name: str, header: dict[str, Any]) -> optuna.Study:
         storage = self._storage
@@ -152,7 +153,7 @@ class OptunaRecord:
             StudyDirection.MAXIMIZE if o.direction == "max" else StudyDirection.MINIMIZE for o in self._goals.objectives
         ]
         if not _has_study(storage, name):
-            with quiet(), self._hold.together():  # a study without its header is never on disk
+            with quiet(), self._claim.together():  # so that no study without its header is on the disk
                 storage.create_new_study(directions, name)
                 study = optuna.load_study(study_name=name, storage=storage)
                 study.set_user_attr("searchkit", header)
@@ -164,10 +165,11 @@ class OptunaRecord:
             if not begun:
                 raise StudyMismatchError(f"study '{name}' was not made by searchkit; give another name")
             with quiet():
-                study.set_user_attr("searchkit", header)  # killed between the two in an Optuna object
+                study.set_user_attr("searchkit", header)  # an earlier search was killed before it wrote the header
                 study.set_metric_names(list(self._goals.names))
             found = header
-        # what was left out differs too, while a record from before it existed is continued
+        # A recorded ladder or proxies that are not asked for now count as a difference. A record from before these
+        # settings existed has neither, and can be continued.
         compare_headers(name, found, header | {"search": {"ladder": None, "proxies": None} | header["search"]})
         self.header = found
         return study
@@ -185,7 +187,7 @@ class OptunaRecord:
             if isinstance(error, SearchkitError):
                 raise
             raise StorageError(
-                f"the record of study '{self._name}' cannot be written any more ({first_line(error)}); what it holds "
+                f"the record of study '{self._name}' cannot be written any more ({reason_of(error)}); what it holds "
                 "is intact, and the same call continues from there"
             ) from error
 
@@ -200,7 +202,11 @@ class OptunaRecord:
 
 
 def read_trials(study: optuna.Study, space: Space) -> list[Trial]:
-    """The record of a study as trials, in the order of asking."""
+    """The trials of a recorded study, in the order in which they were asked.
+
+    Raises:
+        StudyMismatchError: the study has trials that searchkit did not ask for.
+    """
     lookup = [{_typed(label): i for i, label in enumerate(choice.labels)} for choice in space.choices]
     trials = []
     for frozen in study.get_trials(deepcopy=False):
@@ -230,10 +236,10 @@ def read_trials(study: optuna.Study, space: Space) -> list[Trial]:
 
 
 def check_batches(name: str, trials: Sequence[Trial]) -> None:
-    """Refuse a record whose batches do not add up: only the last one may be incomplete.
+    """Refuse a record with missing, additional or misplaced trials: only the last batch may be incomplete.
 
     Raises:
-        StorageError: it names the first trial that does not belong where it stands.
+        StorageError: the batches are inconsistent; the message names the first trial of the wrong batch.
     """
     batches = [list(group) for _, group in groupby(trials, key=lambda trial: trial.batch)]
     for number, group in enumerate(batches):

@@ -1,4 +1,4 @@
-"""Which process has a study open, and whether it is still there."""
+"""The process that is writing a study, and whether it is still running."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from searchkit.errors import StorageError
 
 
 def this_process() -> str:
-    """The signature of this process."""
+    """A text that identifies this process, with which it signs locks."""
     return f"process {os.getpid()} on {socket.gethostname()}"
 
 
 def is_gone(signature: str) -> bool:
-    """Whether a signature is of a process of this machine that has ended; False where nobody can say."""
+    """Whether a signature is that of a process on this machine that has ended; False where that is unknown."""
     found = re.fullmatch(r"process (\d+) on (.*)", signature, re.DOTALL)
     if found is None or found[2] != socket.gethostname() or os.name != "posix":
         return False
     try:
-        os.kill(int(found[1]), 0)  # asks whether it is there
+        os.kill(int(found[1]), 0)  # signal 0 only checks that the process exists
     except ProcessLookupError:
         return True
     except OSError:
@@ -28,15 +28,15 @@ def is_gone(signature: str) -> bool:
     return False
 
 
-def in_use(name: str, where: str, holder: str | None) -> StorageError:
-    """The sentence for a study that another search writes.
+def in_use(name: str, where: str, owner: str | None) -> StorageError:
+    """The error for a study that another search is writing.
 
     Args:
         name: of the study.
-        where: the file or database that has it.
-        holder: who has it open, where that is known.
+        where: the file or database that contains it.
+        owner: the process that is writing it, where that is known.
     """
-    by = f" ({holder})" if holder else ""
+    by = f" ({owner})" if owner else ""
     return StorageError(
         f"study '{name}' in {where} is being written by another search{by}; wait for it, or give another name"
     )

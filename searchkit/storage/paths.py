@@ -1,4 +1,4 @@
-"""Where a study is kept: what ``storage=`` means, and which files belong to it."""
+"""What ``storage=`` accepts, and the files that belong to a study."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, JournalStorage
 from sqlalchemy.exc import DBAPIError
 
-from searchkit.errors import SearchkitError, StorageError
+from searchkit.errors import SearchkitError, StorageError, first_line_said
 from searchkit.storage.database import check_url, is_url, open_database, shown
 from searchkit.storage.journal import JournalFile
 from searchkit.storage.optuna_compat import database_behind, file_behind, quiet
@@ -24,10 +24,10 @@ SUFFIX = ".journal"
 
 
 def check_storage(storage: Any) -> None:
-    """Refuse what cannot be a storage, before any work.
+    """Refuse a value that cannot be a storage, before any work.
 
     Raises:
-        StorageError: it says what a storage may be, or what a database's URL lacks.
+        StorageError: it is no storage, or a URL that cannot be used; the message says why.
     """
     if storage is not None and not isinstance(storage, str | Path | BaseStorage):
         raise StorageError(
@@ -39,16 +39,16 @@ def check_storage(storage: Any) -> None:
 
 
 def open_storage(storage: Any, name: str, *, write: bool = True) -> tuple[BaseStorage, JournalFile | None]:
-    """The Optuna storage that a user means.
+    """Open the Optuna storage that ``storage=`` stands for; also return its journal file, if it has one.
 
     Args:
         storage: None (a journal file in ``searchkit-runs/``), a folder, a ``.journal`` file, an SQLAlchemy URL
             (``sqlite:///study.db``) or an Optuna storage object.
         name: of the study; names the journal file in a folder.
-        write: False to read only: nothing is created.
+        write: False to only read, in which case nothing is created.
 
     Raises:
-        StorageError: it cannot be opened or written; the reason is given.
+        StorageError: the storage cannot be opened or written; the message gives the reason.
     """
     if isinstance(storage, BaseStorage):
         return storage, None
@@ -65,17 +65,17 @@ def open_storage(storage: Any, name: str, *, write: bool = True) -> tuple[BaseSt
 
 
 def cannot_open(storage: Any, error: Exception) -> StorageError:
-    """The sentence for a storage that is there and cannot be used."""
-    return StorageError(f"storage {shown(storage or FOLDER)!r} cannot be opened: {first_line(error)}")
+    """The error for a storage that cannot be opened."""
+    return StorageError(f"storage {shown(storage or FOLDER)!r} cannot be opened: {reason_of(error)}")
 
 
 def is_file(storage: Any) -> bool:
-    """Whether the storage is a journal file, and not a database or an object of Optuna's."""
+    """Whether the storage is a journal file, and not a database or an Optuna storage."""
     return not isinstance(storage, BaseStorage) and not is_url(storage)
 
 
 def check_name(name: str) -> str:
-    """A study's name, if it can be a file's."""
+    """The name of a study, or StorageError where it cannot be the name of a file."""
     if not isinstance(name, str) or not re.fullmatch(r"[\w][\w.+ -]*", name):
         raise StorageError(f"a study's name is made of letters, digits, '.', '-', '_' and spaces, not {name!r}")
     return name
@@ -90,10 +90,10 @@ def journal_path(storage: str | Path | None, name: str) -> Path:
 
 
 def networks_folder(storage: Any, name: str) -> Path:
-    """Where the trained networks of a study are kept: beside its journal, or in ``searchkit-runs/``.
+    """The folder of a study's trained networks: beside its journal, or in ``searchkit-runs/``.
 
-    Studies of one name in two journals or two databases have two folders; those of a storage that lives in memory
-    have one that goes with it.
+    Studies of the same name in different journals or databases have different folders. For a storage in memory, it is a
+    temporary folder that is deleted with the storage.
     """
     if is_file(storage):
         journal = journal_path(storage, name)
@@ -110,14 +110,14 @@ def networks_folder(storage: Any, name: str) -> Path:
     return Path(FOLDER) / f"{check_name(name)}-{digest}.networks"
 
 
-def first_line(error: BaseException) -> str:
-    """The kind of an error and the first line of what it says."""
+def reason_of(error: BaseException) -> str:
+    """The class and the first line of an error, or of the driver's error that Optuna or SQLAlchemy wrapped in it."""
     while isinstance(error, StorageInternalError) and error.__cause__ is not None:
-        error = error.__cause__  # Optuna's own words are of invalid data, whatever happened
+        error = error.__cause__  # Optuna's own message blames the data, whatever the cause
     if isinstance(error, DBAPIError) and error.orig is not None:
         error = error.orig
-    text = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {text[0]}" if text else type(error).__name__
+    said = first_line_said(error)
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__
 
 
 _temporaries: weakref.WeakKeyDictionary[BaseStorage, Path] = weakref.WeakKeyDictionary()

@@ -1,4 +1,4 @@
-"""Where a search writes what it does: the protocol, and a record that ends with the process."""
+"""The record to which a search writes its trials: the protocol, and a record in memory."""
 
 from __future__ import annotations
 
@@ -9,24 +9,28 @@ from searchkit.problem.trial import Trial
 
 
 class Record(Protocol):
-    """Where a search writes what it does."""
+    """The trials of a search, and notes about it.
 
-    trials: list[Trial]  # in the order of asking
+    Attributes:
+        trials: in the order in which they were asked.
+    """
+
+    trials: list[Trial]
 
     def ask(self, trials: Sequence[Trial]) -> None:
-        """Make new trials durable, before they are evaluated."""
+        """Record new trials before they are evaluated."""
         ...
 
     def reach(self, trial: Trial, rung: int, score: float) -> None:
-        """Make durable what a rung of the ladder brought."""
+        """Record the score of a trial at a rung of the fidelity ladder."""
         ...
 
     def finish(self, trial: Trial) -> None:
-        """Make an outcome durable."""
+        """Record the outcome of a trial."""
         ...
 
     def note(self, key: str, value: Any) -> None:
-        """Keep a JSON value with the study."""
+        """Record a JSON value under a key of the study."""
         ...
 
     def notes(self, key: str) -> Any:
@@ -38,19 +42,19 @@ class Record(Protocol):
         ...
 
     def close(self) -> None:
-        """Let another search open the study."""
+        """Release the study, so that another search may write it."""
         ...
 
 
 class Memory:
-    """A record that ends with the process."""
+    """A record in memory, which is lost when the process ends."""
 
     def __init__(self) -> None:
         self.trials: list[Trial] = []
         self._notes: dict[str, Any] = {}
 
     def ask(self, trials: Sequence[Trial]) -> None:
-        """Keep new trials."""
+        """Record new trials."""
         self.trials.extend(trials)
 
     def reach(self, trial: Trial, rung: int, score: float) -> None:
@@ -60,7 +64,7 @@ class Memory:
         """Nothing to do: the trial is the record."""
 
     def note(self, key: str, value: Any) -> None:
-        """Keep a value."""
+        """Record a value."""
         self._notes[key] = value
 
     def notes(self, key: str) -> Any:

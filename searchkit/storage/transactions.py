@@ -1,8 +1,8 @@
-"""The one connection on which a search writes an SQL database: it claims the study, and commits what belongs together.
+"""A single connection with which a search claims its study in an SQL database, and writes related changes at once.
 
-The claim is a lock of the server's that lives as long as the connection. Since the search writes on the same one, a
-server that still commits what a killed search sent last has not released its claim, and a search whose connection broke
-writes nothing more.
+The claim is a lock of the server, which is held as long as the connection exists. The search writes on the same
+connection. So while the server still commits the last changes of a killed search, the claim is not released; and a
+search that has lost its connection, and with it the claim, cannot write any more.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from sqlalchemy.orm import Session
 from searchkit.storage.optuna_compat import on_session
 from searchkit.storage.owners import in_use, this_process
 
-PATIENCE = 2.0  # seconds for a server to notice that the search that held the study was killed
+PATIENCE = 2.0  # seconds that a server may take to notice that the claim's owner was killed
 
 _POSTGRESQL = {
     "where": "SELECT concat(current_database(), '.', current_schema())",
     "claim": "SELECT pg_try_advisory_lock(:key)",
     "release": "SELECT pg_advisory_unlock(:key)",
     "sign": "SELECT set_config('application_name', :name, false)",
-    # a training may take long, and a machine that lost its power must not keep the study for two hours
+    # A session may be idle during a long training, and a machine without power must not keep the claim for two hours.
     "stay": "SELECT set_config(name, CASE name WHEN 'idle_session_timeout' THEN '0' ELSE '20' END, false) "
     "FROM pg_settings WHERE name IN ('idle_session_timeout', 'tcp_keepalives_idle', 'tcp_keepalives_interval')",
-    "holder": "SELECT a.application_name FROM pg_locks l JOIN pg_stat_activity a USING (pid) "
+    "owner": "SELECT a.application_name FROM pg_locks l JOIN pg_stat_activity a USING (pid) "
     "WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 "
     "AND ((l.classid::bigint << 32) | l.objid::bigint) = :key "
     "AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())",
@@ -42,23 +42,23 @@ _MYSQL = {
     "claim": "SELECT GET_LOCK(CONCAT('searchkit ', :key), 0)",
     "release": "SELECT RELEASE_LOCK(CONCAT('searchkit ', :key))",
     "stay": "SET SESSION wait_timeout = 2000000",
-    "holder": "SELECT CONCAT('connection ', IS_USED_LOCK(CONCAT('searchkit ', :key)))",
+    "owner": "SELECT CONCAT('connection ', IS_USED_LOCK(CONCAT('searchkit ', :key)))",
 }
 _LOCKS = {"postgresql": _POSTGRESQL, "mysql": _MYSQL, "mariadb": _MYSQL}
 
 
 class DatabaseWriter:
-    """An SQL database, to be written by one search.
+    """Writes an SQL database on behalf of one search.
 
     Attributes:
-        storage: Optuna's storage, on this one connection.
+        storage: an Optuna storage that uses this connection only.
     """
 
     def __init__(self, storage: RDBStorage) -> None:
         self._statements = _LOCKS.get(storage.engine.dialect.name)
         self._connection: Connection = storage.engine.connect()
         if self._statements:
-            self._connection.detach()  # ends with this search; what it leaves behind is no business of the pool's
+            self._connection.detach()  # the connection is closed with this search, and not returned to the pool
         self._group: _Group | None = None
         self._key: int | None = None
         self.storage = on_session(storage, self._session)
@@ -68,7 +68,7 @@ class DatabaseWriter:
         """Lock a study until :meth:`close` or the end of the process; False where the database has no such locks.
 
         Raises:
-            StorageError: another search has it open; it says which.
+            StorageError: another search is writing the study; the message names its process, where known.
         """
         if self._statements is None:
             return False
@@ -79,35 +79,35 @@ class DatabaseWriter:
         give_up = time.monotonic() + PATIENCE
         while not self._ask("claim", key=key):
             if time.monotonic() > give_up:
-                raise in_use(name, "the database", self._ask("holder", key=key))
+                raise in_use(name, "the database", self._ask("owner", key=key))
             time.sleep(0.1)
         self._key = key
         return True
 
     @contextlib.contextmanager
     def together(self) -> Iterator[None]:
-        """Operations inside become one transaction; nothing is written where an exception leaves."""
-        self._group = group = _Group(bind=self._connection, autoflush=False)  # it flushes after every operation
+        """Make the operations inside one transaction; after an exception inside, nothing is written."""
+        self._group = group = _Group(bind=self._connection, autoflush=False)  # commit() flushes after every operation
         try:
             yield
             group.end()
         finally:
             self._group = None
-            Session.close(group)  # takes back what was not committed
+            Session.close(group)  # rolls back what was not committed
 
     def close(self) -> None:
         """Release the study and the connection."""
         _writers.discard(self)
-        with contextlib.suppress(Exception):  # a server that is gone has released it
+        with contextlib.suppress(Exception):  # if the server is gone, so is the claim
             if self._key is not None:
                 self._ask("release", key=self._key)
         with contextlib.suppress(Exception):
             self._connection.close()
 
     def _session(self) -> Session:
-        """What Optuna works on: it commits and closes after every operation, and tries some again."""
+        """The session for Optuna, which commits and closes it after every operation, and retries some operations."""
         if self._connection.invalidated:
-            raise ConnectionError("the connection to the database broke")  # on a new one, nothing would be claimed
+            raise ConnectionError("the connection to the database broke")  # a new one would have no claim
         if self._group is None:
             return Session(bind=self._connection)
         self._group.check()
@@ -124,7 +124,7 @@ class DatabaseWriter:
 
 
 class _Group(Session):
-    """Does at the end what Optuna asks for after every operation."""
+    """A session that commits at the end of a group, and not whenever Optuna asks for it."""
 
     broken = False
 
@@ -132,7 +132,7 @@ class _Group(Session):
         self.flush()
 
     def rollback(self) -> None:
-        self.broken = True  # what came before is taken back too, so what comes after must not be committed
+        self.broken = True  # earlier operations are rolled back too, so later ones must not be committed
         super().rollback()
 
     def close(self) -> None:
@@ -151,7 +151,7 @@ _writers: weakref.WeakSet[DatabaseWriter] = weakref.WeakSet()
 
 
 def _leave_to_the_parent() -> None:
-    """In a forked process (a worker): its copy of the socket would keep the claim when the search is killed."""
+    """Close a forked process's copy of the socket, which would otherwise keep the claim when the parent is killed."""
     for writer in list(_writers):
         with contextlib.suppress(Exception):
             driver: Any = writer._connection.connection.dbapi_connection

@@ -1,4 +1,4 @@
-"""Training: one network trained and scored."""
+"""Training: one network is trained and scored."""
 
 from typing import TYPE_CHECKING
 

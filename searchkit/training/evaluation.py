@@ -1,4 +1,4 @@
-"""What is done with a candidate, wherever it is done."""
+"""The protocol of evaluations: how a candidate is evaluated, whichever executor runs it."""
 
 from __future__ import annotations
 
@@ -10,75 +10,76 @@ from typing import Any, ClassVar, Protocol
 from searchkit.training.turns import Course
 from searchkit.types import Codes
 
-Evaluate = Callable[..., Mapping[str, Any]]  # of a candidate and a seed, and of a rung where there is one
+Evaluate = Callable[..., Mapping[str, Any]]  # (code, seed) or (code, seed, rung) -> {metric: value}
 
 
 class Evaluation(Protocol):
-    """Evaluates one candidate; picklable. A plain function becomes one by :func:`as_evaluation`.
+    """Evaluates one candidate; must be picklable. :func:`as_evaluation` makes one of a plain function.
 
-    The arguments of every method are those of a :class:`~searchkit.execution.outcome.Job`: the candidate ``(d,)``, a
-    seed, and the rung of a fidelity ladder where it is not evaluated in full.
+    The methods take the arguments of a :class:`~searchkit.execution.outcome.Job`: the candidate ``(d,)``, a seed, and
+    the rung of a fidelity ladder, or None for the full evaluation.
 
     Attributes:
-        exclusive: threads of a process take turns, since the evaluation uses something of which a process has one.
-        takes_turns: it can be done in turns (:meth:`in_turns`), beside others on one device.
+        exclusive: only one thread of a process may evaluate at a time, because the evaluation uses something that
+            exists once per process.
+        takes_turns: the evaluation can be split into turns (:meth:`in_turns`), so that one device runs several at once.
     """
 
     exclusive: ClassVar[bool] = False
     takes_turns: ClassVar[bool] = False
 
     def __call__(self, code: Codes, seed: int, rung: int | None = None) -> Mapping[str, Any]:
-        """``{metric: value}``; raises what makes the candidate a failed one."""
+        """Return ``{metric: value}``. If it raises an exception, the candidate is recorded as failed."""
         ...
 
     @property
     def device_name(self) -> str:
-        """The device that it works on."""
+        """The device on which candidates are evaluated."""
         return "cpu"
 
     @property
     def user_function(self) -> Any:
-        """What errors name: a function of the user's, where there is one."""
+        """The object that error messages name: the user's function if there is one."""
         return self
 
     def in_turns(self, code: Codes, seed: int, rung: int | None = None) -> Course[Mapping[str, Any]]:
-        """The same in turns, for several on one device (:mod:`searchkit.execution.interleaved`)."""
+        """The same evaluation in turns; :mod:`searchkit.execution.interleaved` runs several of these on one device."""
         yield None
         return self(code, seed, rung)
 
     def prepare(self, code: Codes, seed: int, rung: int | None = None) -> None:
-        """Do, before the first turn, what serves others as well; the memory that it takes counts for no candidate."""
+        """Set up what all candidates share, before the first turn; its memory is not counted as the candidate's."""
         return
 
     def memory(self, code: Codes, seed: int, rung: int | None = None) -> int:
-        """Bytes that a candidate is expected to take of the device; 0 where that is not known."""
+        """Bytes that a candidate is expected to need on the device; 0 where that is not known."""
         return 0
 
     def on(self, device: str) -> Evaluation:
-        """The same on another device."""
+        """The same evaluation on another device."""
         return self
 
     def written(self, code: Codes) -> Path | None:
-        """The file that a full evaluation leaves."""
+        """The file that the full evaluation of a candidate writes, or None."""
         return None
 
 
 @dataclass(frozen=True)
 class FunctionEvaluation(Evaluation):
-    """A plain function ``(code, seed) -> {metric: value}`` as an evaluation; picklable where the function is."""
+    """Makes an evaluation of a plain function ``(code, seed) -> {metric: value}``; picklable if the function is."""
 
     function: Evaluate
 
     @property
     def user_function(self) -> Any:
-        """As of :class:`Evaluation`."""
+        """The function."""
         return self.function
 
     def __call__(self, code: Codes, seed: int, rung: int | None = None) -> Mapping[str, Any]:
-        """As of :class:`Evaluation`."""
+        """Call the function, with the rung only if there is one."""
         return self.function(code, seed) if rung is None else self.function(code, seed, rung)
 
 
 def as_evaluation(given: Evaluate) -> Evaluation:
-    """An evaluation as it is, a plain function as one."""
+    """Return an evaluation unchanged; wrap a plain function in one."""
     return given if Evaluation in type(given).__mro__ else FunctionEvaluation(given)  # type: ignore[return-value]

@@ -1,10 +1,10 @@
 """A fidelity ladder: candidates are trained cheaply first, and the promising ones are promoted to the next rung.
 
-Successive halving in its asynchronous form (Li et al.: A system for massively parallel hyperparameter tuning. MLSys
-2020, algorithm 2), with one difference: it is decided for a whole batch at once, and not thought over later, so that a
-search is a function of its record. Several objectives are ranked as in Schmucker et al.: Multi-objective asynchronous
-successive halving. arXiv 2106.12639: non-dominated sorting, and inside a front an epsilon-net. That a rung may be cheap
-in epochs, resolution, width and data alike is EcoNAS's (Zhou et al., CVPR 2020).
+This is asynchronous successive halving (Li et al.: A system for massively parallel hyperparameter tuning. MLSys 2020,
+algorithm 2) with one difference: promotion is decided once for each batch and never revised, so that a search can be
+reproduced from its record. Several objectives are ranked as in Schmucker et al.: Multi-objective asynchronous
+successive halving. arXiv 2106.12639, by non-dominated sorting, and within a front by an epsilon-net. The idea of making
+rungs cheap by fewer epochs, lower resolution, smaller width and less data is from EcoNAS (Zhou et al., CVPR 2020).
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from searchkit.problem.pareto import non_dominated
 from searchkit.problem.trial import State, Trial
 from searchkit.types import Floats
 
-ETA = 3  # one of so many is promoted
-ENOUGH = 3  # trials in full from which a rung is held against the full training
+ETA = 3  # one candidate in ETA is promoted
+ENOUGH = 3  # fully trained candidates needed to fit the line between a rung and the full training
 
 
 @dataclass(frozen=True)
 class Rung:
-    """A cheap evaluation; None is as in the full one.
+    """A cheap evaluation; settings that are None are those of the full evaluation.
 
     Attributes:
-        epochs: of training.
+        epochs: number of training epochs.
         resolution: pixels of the shorter side that images are resized to, for training and validation.
         width: factor in (0, 1] on the space's choice or option ``width``.
-        data: fraction in (0, 1] of the train part.
+        data: fraction in (0, 1] of the train part that is used.
     """
 
     epochs: int | None = None
@@ -45,7 +45,7 @@ class Rung:
 
     @property
     def given(self) -> dict[str, int | float]:
-        """What it sets."""
+        """The settings that are not None."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
     @property
@@ -54,7 +54,7 @@ class Rung:
         return ", ".join(f"{name}={value:g}" for name, value in self.given.items())
 
     def settings(self, full: Rung) -> tuple[float, ...]:
-        """All four in numbers; what it does not set is as in the full evaluation."""
+        """All four settings as numbers; those that are None are taken from the full evaluation."""
         return tuple(full.given[name] if value is None else value for name, value in asdict(self).items())
 
 
@@ -63,14 +63,14 @@ class Ladder:
     """The rungs below the full evaluation.
 
     Attributes:
-        trained: names of the metrics that depend on the rung; the others are exact on every one.
+        trained: names of the metrics that depend on the rung; the others have the same value on every rung.
     """
 
     rungs: tuple[Rung, ...]
     trained: tuple[str, ...]
 
     def named(self, values: Mapping[str, float], i: int) -> dict[str, float]:
-        """What rung i brought, under names of its own: "accuracy (epochs=3)"."""
+        """The values of rung i, in which trained metrics get names such as "accuracy (epochs=3)"."""
         return {self._name(name, i) if name in self.trained else name: value for name, value in values.items()}
 
     def reached(self, trial: Trial, i: int) -> bool:
@@ -82,10 +82,10 @@ class Ladder:
         return values[self._name(self.trained[0], i)]
 
     def dropped(self, batch: Sequence[Trial], trials: Sequence[Trial], i: int, goals: Goals) -> dict[int, str]:
-        """``{number: reason}`` of the batch's trials that are not promoted from rung i.
+        """``{number: reason}`` for the trials of the batch that are not promoted from rung i.
 
         Args:
-            trials: all of the search so far, in the order of asking, with the batch.
+            trials: all trials of the search so far including the batch, in the order in which they were asked.
         """
         rivals = [trial for trial in trials if self.reached(trial, i)]
         columns = {
@@ -102,13 +102,13 @@ class Ladder:
         }
 
     def hints(self, batch: Sequence[Trial], trials: Sequence[Trial], goals: Goals) -> Floats:
-        """``(n, k)`` what the losses of the batch's dropped trials would be, NaN of all others.
+        """Losses ``(n, k)`` that dropped trials of the batch would have after full training; NaN for all other trials.
 
-        A trained metric is carried over from the last rung by a straight line through the trials that were scored in
-        full; with fewer than three of these, as it stands. Costs are known exactly.
+        A trained metric is extrapolated from the last rung that the trial reached, by a straight line fitted to the
+        fully trained candidates; with fewer than three of these, the value at the rung is used. Costs are exact.
 
         Args:
-            trials: those of the search up to the batch, with it.
+            trials: the trials of the search up to and including the batch.
         """
         scored = [trial for trial in trials if trial.state is State.SCORED]
         rows = []
@@ -116,12 +116,12 @@ class Ladder:
             reached = [i for i, _ in enumerate(self.rungs) if trial.state is State.DROPPED and self.reached(trial, i)]
             values = dict.fromkeys(goals.names, np.nan)
             if reached:
-                values = {name: self._carried(name, reached[-1], trial, scored) for name in goals.names}
+                values = {name: self._predicted(name, reached[-1], trial, scored) for name in goals.names}
             rows.append(values)
         return goals.losses({name: np.array([row[name] for row in rows]) for name in goals.names})
 
-    def _carried(self, metric: str, i: int, trial: Trial, scored: Sequence[Trial]) -> float:
-        """A metric of a dropped trial as it would be after the full training."""
+    def _predicted(self, metric: str, i: int, trial: Trial, scored: Sequence[Trial]) -> float:
+        """A dropped trial's metric as predicted for the full training."""
         if metric not in self.trained:
             return trial.values.get(metric, np.nan)
         cheap = self._name(metric, i)
@@ -138,16 +138,16 @@ class Ladder:
 
 
 def n_promoted(n: int, eta: int = ETA) -> int:
-    """How many of n are promoted: a share of 1 / eta, rounded up; all while they are fewer than eta."""
-    return n if n < eta else math.ceil(n / eta)
+    """How many of n are promoted: n / eta, rounded up; all if there are fewer than eta."""
+    return n if n < eta else math.ceil(n / eta)  # Li et al., algorithm 2: top_k(rung, |rung| / eta)
 
 
 def ranking(losses: Floats) -> list[int]:
-    """Rows of ``(n, k)`` losses, best first: front after front, each spread out; rows that are not finite come last.
+    """Row numbers of losses ``(n, k)``, best first: front after front; rows that are not finite come last.
 
-    A front begins with its best by the first objective; then comes, again and again, the row that is farthest from all
-    those before it (each objective scaled to the front's range), so that any first part of it covers it. Of equal rows
-    the earlier comes first.
+    The first row of a front is its best by the first objective. Each following row is the one farthest from all rows
+    before it, with objectives scaled to the range of the front, so that any number of first rows covers the front. Of
+    equal rows, the earlier comes first.
     """
     rest = np.flatnonzero(np.isfinite(losses).all(axis=1))
     order: list[int] = []
@@ -175,7 +175,7 @@ def _spread(losses: Floats, rows: list[int]) -> list[int]:
 
 
 def read_ladder(given: Any, epochs: int) -> tuple[Rung, ...]:
-    """Rungs from what a user writes; none for None.
+    """Read the argument ``ladder=``; None means no rungs.
 
     Args:
         given: mappings such as ``({"epochs": 3}, {"epochs": 10, "data": 0.5})``, or "default" for a tenth and a third
@@ -183,7 +183,8 @@ def read_ladder(given: Any, epochs: int) -> tuple[Rung, ...]:
         epochs: of the full evaluation.
 
     Raises:
-        SearchkitError: what is wrong, in one sentence.
+        SearchkitError: a rung is malformed; the message says what is wrong.
+        UnknownNameError: a rung has an unknown setting.
     """
     if given is None:
         return ()
@@ -200,10 +201,14 @@ def read_ladder(given: Any, epochs: int) -> tuple[Rung, ...]:
 
 
 def check_cheaper(rungs: Sequence[Rung], epochs: int, side: int) -> None:
-    """Refuse rungs of which one saves nothing, in no setting, over a later one or over the full evaluation.
+    """Refuse a rung that is in no setting cheaper than a later rung or the full evaluation.
 
     Args:
-        epochs, side: of the full evaluation: its epochs, and the pixels of the shorter side of its images.
+        epochs: of the full evaluation.
+        side: pixels of the shorter side of images in the full evaluation.
+
+    Raises:
+        SearchkitError: the message names both rungs.
     """
     full = Rung(epochs=epochs, resolution=side, width=1.0, data=1.0)
     names = [*(f"rung {i} ({rung.label})" for i, rung in enumerate(rungs, start=1)), f"the full one ({full.label})"]

@@ -1,16 +1,17 @@
-"""Bytes that a training holds at its worst moment, known before it begins: what several trainings need on one card.
+"""Estimate of a training's peak memory before it begins, so that several trainings fit on one card.
 
-One step (the batch, forward, loss, backward) and one batch of the scoring run on torch's meta device, where storages
-have sizes and nothing is computed, as :mod:`searchkit.training.train` runs them; the optimiser's part is a formula.
+One training step (batch, forward, loss, backward) and one batch of the scoring are run as in
+:mod:`searchkit.training.train`, but on torch's meta device, where tensors have sizes and nothing is computed. The
+optimiser's state is computed by a formula.
 
-**In it:** weights, gradients and the optimiser's state in float32; buffers; what autograd keeps of a batch; whatever
-else is alive meanwhile, such as the gradients of activations and bfloat16 copies of the weights; the batch from the
-gather to the normalised images; an epoch's order and shifts. Attention is counted as the matrix products that it is,
-though a card may have a kernel that holds less.
+**Included:** weights, gradients and the optimiser's state in float32; buffers; what autograd stores for a batch; other
+tensors that exist at the same time, such as gradients of activations and bfloat16 copies of the weights; a batch, from
+the gather to the normalised images; an epoch's order and shifts. Attention is counted as separate matrix products,
+though a card may have a kernel that needs less.
 
-**Not in it:** the data, which all trainings on a device share (:func:`data_bytes`); what the allocator rounds up and
-keeps in reserve; scratch memory inside kernels, of cuDNN and cuBLAS; recorded steps themselves; the CUDA context. A
-:class:`searchkit.execution.interleaved.Room` learns their share.
+**Not included:** the data, which all trainings on a device share (:func:`data_bytes`); what the allocator adds by
+rounding and caching; scratch memory of kernels, cuDNN and cuBLAS; recorded steps; the CUDA context. A
+:class:`searchkit.execution.interleaved.MemoryBudget` learns their share.
 """
 
 from __future__ import annotations
@@ -39,19 +40,18 @@ from searchkit.training.recipe import Recipe
 from searchkit.training.scores import score_batch
 
 _META, _CPU = torch.device("meta"), torch.device("cpu")
-_SMALL = (2, 4)  # batches that are run where shapes do not do
+_SMALL = (2, 4)  # sizes of the batches that are run on the CPU where meta tensors are not enough
 
 
 def training_bytes(network: nn.Module, data: Data, recipe: Recipe, *, autocast: bool) -> int:
-    """Peak bytes of :func:`searchkit.training.train.train` with the same arguments, on a device that has the data
-    already.
+    """Peak bytes of :func:`searchkit.training.train.train` with these arguments, besides the data on the device.
 
-    A network that meta tensors cannot run (one that reads values of its activations) is run on the CPU with two small
-    batches: every moment of the step is a line in the batch size, and the highest line counts.
+    A network that cannot run on meta tensors (because it reads values of its activations) is run on the CPU with two
+    small batches. At each moment of the step, memory is linear in the batch size; the largest extrapolation counts.
 
     Args:
-        network: left as it is, wherever it lives.
-        autocast: as on a card, in bfloat16 where torch.autocast takes that; otherwise all in float32.
+        network: on any device; not changed.
+        autocast: use bfloat16 where torch.autocast does on a card; otherwise everything is float32.
 
     Raises:
         Exception: whatever the network raises in a step.
@@ -62,12 +62,12 @@ def training_bytes(network: nn.Module, data: Data, recipe: Recipe, *, autocast: 
 def candidate_training_bytes(
     space: NetworkSpace, code: npt.ArrayLike, data: Data, recipe: Recipe, *, autocast: bool
 ) -> int:
-    """The same of a candidate, built on the meta device where its builder can be; for one that is not built yet."""
+    """The same for a candidate that is not built yet; it is built on the meta device if its builder allows that."""
     return _bytes(lambda: space.build(code), lambda: space.build(code), data, recipe, autocast)
 
 
 def data_bytes(data: Data) -> int:
-    """Bytes of the train part as it lies on a device: images padded by the largest shift, tables in float32; labels."""
+    """Bytes of the train part on a device: images padded by the largest shift, tables in float32, and labels."""
     batches = train_batches(_bare(data), 2, _META, torch.Generator())
     return _total([batches.x, batches.y])
 
@@ -76,7 +76,7 @@ _Build = Callable[[], nn.Module]
 
 
 def _bytes(bare: _Build, real: _Build, data: Data, recipe: Recipe, autocast: bool) -> int:
-    with torch.random.fork_rng(devices=[]):  # whoever seeded torch keeps that draw
+    with torch.random.fork_rng(devices=[]):  # the caller's random state is not changed
         try:
             with _META:
                 network = bare()
@@ -111,7 +111,7 @@ def _peak_by_small_batches(network: nn.Module, data: Data, recipe: Recipe, autoc
 def _step(
     network: nn.Module, data: Data, recipe: Recipe, device: torch.device, precision: AbstractContextManager[Any]
 ) -> list[int]:
-    """Bytes alive in the second step of a training, which begins with the gradients of the first; less batches' own."""
+    """Bytes after each allocation in a step that begins with earlier gradients, without the batches' own tensors."""
     batches = train_batches(data, recipe.batch_size, device, torch.Generator().manual_seed(0))
     if device != _META:
         batches.shuffle()
@@ -127,23 +127,22 @@ def _step(
         network.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
     apart = _total(own)
-    course: list[int] = [live - apart for live in memory.history]
-    return course
+    history: list[int] = [live - apart for live in memory.history]
+    return history
 
 
 def _scoring(
     network: nn.Module, data: Data, size: int, device: torch.device, precision: AbstractContextManager[Any] | None
 ) -> list[int]:
-    """Bytes alive as a batch of the validation part goes through; with a precision on a card, channels last."""
+    """Bytes after each allocation while a validation batch is scored; with a precision as on a card, channels last."""
     network.eval()
     normalise = Normaliser(data, device)
     with LiveMemory(_held(network)) as memory, no_gradients(), precision or contextlib.nullcontext():
         x, _ = next(in_order(data.val, size, normalise, device))
         on_card = precision is not None and x.ndim == 4
-        placed = x.contiguous(memory_format=torch.channels_last) if on_card else x
-        network(placed)
-    course: list[int] = memory.history
-    return course
+        network(x.contiguous(memory_format=torch.channels_last) if on_card else x)
+    history: list[int] = memory.history
+    return history
 
 
 def _held(network: nn.Module) -> list[torch.Tensor]:
@@ -152,16 +151,16 @@ def _held(network: nn.Module) -> list[torch.Tensor]:
 
 
 def _extrapolated(profiles: list[list[int]], batch_size: int) -> int:
-    """The peak at a batch size, from the profiles of two smaller ones; it may come at another moment than theirs."""
+    """The peak at a batch size, extrapolated moment by moment from the profiles of two smaller ones."""
     small, large = profiles
-    if len(small) != len(large):  # the network does different things with different images
+    if len(small) != len(large):  # the number of operations depends on the images
         small, large = [max(small)], [max(large)]
     further = (batch_size - _SMALL[1]) / (_SMALL[1] - _SMALL[0])
     return max(math.ceil(b + (b - a) * further) for a, b in zip(small, large, strict=True))
 
 
 def _state_bytes(network: nn.Module, recipe: Recipe) -> int:
-    """Of the optimiser: AdamW has two moments and a counter for each weight tensor, SGD its momentum if any."""
+    """Bytes of the optimiser's state: two moments and a counter per weight tensor (AdamW), or the momentum (SGD)."""
     sizes = [p.numel() * p.element_size() for p in network.parameters() if p.requires_grad]
     if recipe.optimiser == "adamw":
         return 2 * sum(sizes) + 4 * len(sizes)
@@ -169,7 +168,7 @@ def _state_bytes(network: nn.Module, recipe: Recipe) -> int:
 
 
 def _epoch_bytes(data: Data, recipe: Recipe) -> int:
-    """What a training keeps on the device beside the shared data to draw its batches: order, shifts, flips."""
+    """Bytes that a training keeps on the device to make its batches, besides the shared data: order, shifts, flips."""
     return _total(_own(train_batches(_bare(data), recipe.batch_size, _META, torch.Generator())))
 
 
@@ -183,7 +182,7 @@ def _total(tensors: Sequence[torch.Tensor]) -> int:
 
 
 def _bare(data: Data) -> Data:
-    """The same data without their content."""
+    """The same data on the meta device: shapes without values."""
     train, val = (Split(part.x.to(_META), part.y.to(_META)) for part in (data.train, data.val))
     return replace(data, train=train, val=val)
 

@@ -1,4 +1,4 @@
-"""The steps of one training: a batch, its loss, the way back, the update; on a card recorded once and repeated."""
+"""The steps of one training: batch, loss, backward pass, update; on a card, a step is recorded once and repeated."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 def loss_of(data: Data, recipe: Recipe, device: torch.device) -> Loss:
-    """``(outputs (n, k), y (n,)) -> scalar``: y is class numbers, or standardised targets with k = 1."""
+    """The loss ``(outputs (n, k), y (n,)) -> scalar``, where y is class numbers, or standardised targets with k = 1."""
     if data.task == "regression":
         return squared_error
     weights = None if data.class_weights is None else torch.tensor(data.class_weights, device=device)
@@ -34,23 +34,23 @@ def squared_error(outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     return functional.mse_loss(outputs.squeeze(1), y)
 
 
-WARM_UP = 3  # steps from Python before one is recorded: libraries set themselves up, the optimiser makes its state
-WORTH_IT = 8  # steps to come, for which recording one pays
+WARM_UP = 3  # steps made from Python before one is recorded: libraries and the optimiser's state are initialised
+WORTH_IT = 8  # remaining steps from which recording one saves time
 
 
 class Steps:
-    """A training of a network in place, a step at a time.
+    """Trains a network in place, one step at a time.
 
-    With ``capture``, whatever changes from step to step is a number on the device (the place in the epoch, the learning
-    rate), so that a recorded step is every step. A network that cannot be recorded is trained from Python, to the same
-    end: one that waits for a value, that draws from Python's or numpy's random numbers, or that has an attribute
-    ``recordable = False``, as one should whose forward pass depends on a count of its calls.
+    With ``capture``, the values that change between steps (the position in the epoch, the learning rate) are stored on
+    the device, so that one recorded step can be repeated for all. A network that cannot be recorded is trained from
+    Python, with the same result. This is one that waits for a value, that draws from Python's or numpy's random
+    generators, or that has the attribute ``recordable = False``. A network should have this attribute if its forward
+    pass depends on how often it was called.
 
     Args:
         network: on the device.
         seed: of order and augmentation.
-        capture: records a step, see :func:`searchkit.runtime.cuda_graphs.captured`; None: every step is made from
-            Python.
+        capture: records a step, see :func:`searchkit.runtime.cuda_graphs.captured`. None: no step is recorded.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Steps:
         self._taken = 0
 
     def take(self) -> None:
-        """The next step; on a card it is queued only."""
+        """Make the next step; on a card, only queue it."""
         if self._taken % self.n_batches == 0:
             self._begin_epoch()
         if self._repeat is None and self._capture is not None and self._taken >= WARM_UP and self.left >= WORTH_IT:
@@ -95,11 +95,11 @@ class Steps:
         self._told.copy_(self._total, non_blocking=True)
 
     def mean_loss(self) -> float:
-        """Of the epoch, once what :meth:`tell` queued is done."""
+        """Mean loss of the epoch, once the copy that :meth:`tell` queued is done."""
         return self._told.item() / self.n_batches
 
     def _begin_epoch(self) -> None:
-        """Shuffle, and begin a new mean."""
+        """Shuffle, and start a new sum of losses."""
         self._batches.shuffle()
         self._total.zero_()
         if self._static:
@@ -112,7 +112,7 @@ class Steps:
         self._learn(*self._batches.batch(slice(start, start + self._batches.batch_size)))
 
     def _step(self) -> None:
-        """The same every time, but for what lies in tensors."""
+        """One step that is the same each time, because all that changes is stored in tensors."""
         torch.index_select(self._all_rates, 0, self._number, out=self._rate)
         self._learn(*self._batches.batch(self._first + self._offsets))
         self._number += 1
@@ -127,12 +127,12 @@ class Steps:
         self._total += loss.detach()
 
     def _recorded(self, capture: Capture) -> Work | None:
-        """What repeats a step; None where it cannot be recorded, and nothing has happened."""
+        """A function that repeats a step, or None where it cannot be recorded; then nothing has changed."""
         adam = [group for group in self._optimiser.param_groups if "capturable" in group]
         for group in adam:
-            group["capturable"] = True  # asked for while recording only; its fused step is the same either way
+            group["capturable"] = True  # required only while recording; the fused step is the same with and without
         self._optimiser.zero_grad(set_to_none=True)
-        if self._device.type == "cuda":  # a recording has memory of its own, and cannot take that of the steps before
+        if self._device.type == "cuda":  # a recording has its own memory pool, and cannot use that of earlier steps
             torch.cuda.empty_cache()
         repeat = recorded(self._step, capture)
         if repeat is None:
@@ -142,14 +142,14 @@ class Steps:
 
 
 def one_cycle(progress: float, warm_up: float) -> float:
-    """Share of the peak learning rate at ``progress`` in [0, 1): a straight rise, then half a cosine down to 0."""
+    """Fraction of the peak learning rate at ``progress`` in [0, 1): a linear rise, then half a cosine down to 0."""
     if progress < warm_up:
         return 0.1 + 0.9 * progress / warm_up
     return 0.5 + 0.5 * math.cos(math.pi * (progress - warm_up) / (1 - warm_up))
 
 
 def optimiser_of(network: nn.Module, recipe: Recipe, lr: float | torch.Tensor) -> torch.optim.Optimizer:
-    """SGD or AdamW in one fused step; weight decay on matrices and kernels only."""
+    """SGD or AdamW with fused steps; only weights of two or more dimensions have weight decay."""
     learned = [p for p in network.parameters() if p.requires_grad]
     groups = [
         {"params": [p for p in learned if p.ndim > 1], "weight_decay": recipe.weight_decay},

@@ -1,4 +1,4 @@
-"""How good a network's outputs are on a part of the data: accuracy and log loss, or R^2 and root mean square error."""
+"""Scores of a network on a part of the data: accuracy and log loss, or R^2 and root mean square error."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from searchkit.errors import CandidateError
 
 Answers = tuple[torch.Tensor, torch.Tensor]  # a network's outputs for some examples, and their y
 
-SCORE_BATCH = 512  # images, of up to 90x90 pixels
-SCORE_PIXELS = 2**22  # and so many pixels, or features, of larger ones
+SCORE_BATCH = 512  # examples per batch at most; reached by images of up to 90 x 90 pixels
+SCORE_PIXELS = 2**22  # pixels or features per batch at most
 
 
 def scores(network: nn.Module, split: Split, data: Data, device: torch.device) -> dict[str, float]:
-    """The scores of a network in eval mode, which is on the device; see :func:`scores_of`."""
+    """The scores of a network that is on the device and in eval mode; see :func:`scores_of`."""
     return scores_of(list(answers(network, split, data, device)), data)
 
 
 def answers(network: nn.Module, split: Split, data: Data, device: torch.device) -> Iterator[Answers]:
-    """``(outputs, y)``, batch by batch, each computed when it is asked for."""
+    """``(outputs (n, k), y (n,))``, batch by batch; each batch is computed when it is requested."""
     for x, y in in_order(split, score_batch(data), Normaliser(data, device), device):
         with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
             outputs = network(x)
@@ -34,19 +34,19 @@ def answers(network: nn.Module, split: Split, data: Data, device: torch.device) 
 
 
 def score_batch(data: Data) -> int:
-    """Examples that are scored at a time: fewer of large images."""
+    """Number of examples that are scored at a time; fewer if images are large."""
     return max(1, min(SCORE_BATCH, SCORE_PIXELS // max(1, math.prod(data.input_shape[-2:]))))
 
 
 def scores_of(found: Sequence[Answers], data: Data) -> dict[str, float]:
-    """How good answers are.
+    """Compute the scores from a network's outputs.
 
     Returns:
-        of classes ``accuracy`` and ``balanced_accuracy`` (mean over classes of the share that is recognised), both 0 to
-        1, and ``log_loss``; of quantities ``r2`` and ``rmse``, the latter in the target's own unit.
+        for classification ``accuracy`` and ``balanced_accuracy`` (the mean over classes of their recall), both from 0
+        to 1, and ``log_loss``; for regression ``r2``, and ``rmse`` in the target's own unit.
 
     Raises:
-        CandidateError: outputs are not finite.
+        CandidateError: an output is not finite.
     """
     outputs, y = (torch.cat(parts) for parts in zip(*found, strict=True))
     if not bool(torch.isfinite(outputs).all()):
@@ -67,7 +67,7 @@ def _of_classes(logits: torch.Tensor, y: torch.Tensor) -> dict[str, float]:
 
 
 def _of_quantities(outputs: torch.Tensor, y: torch.Tensor, target: tuple[float, float]) -> dict[str, float]:
-    """R^2 of targets that are all alike is 0, as nothing can be explained; 1 where they are met exactly."""
+    """If all targets are equal, R^2 is defined as 1 for exact outputs and 0 otherwise."""
     mean, std = target
     missed = float((outputs.squeeze(1).double() * std + mean - y).square().sum())
     varied = float((y - y.mean()).square().sum())

@@ -1,6 +1,7 @@
-"""Trains and scores one network: a short one-cycle run from given weights, the same for the same seed.
+"""Train and score one network: a short training from given weights with a one-cycle learning rate.
 
-On a CPU in float32 with one thread, bitwise repeatable; on a GPU in bfloat16, channels last.
+On a CPU, training uses float32 and one thread, and is bitwise reproducible for a seed. On a GPU, it uses bfloat16
+autocast and the channels-last format.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ __all__ = ["Recipe", "Trained", "build_seeded", "course", "one_cycle", "resolve_
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training run was worth: scores on the validation part, last epoch's mean loss, seconds."""
+    """Result of a training: scores on the validation part, mean training loss of the last epoch, and seconds."""
 
     scores: dict[str, float]
     train_loss: float
@@ -39,12 +40,12 @@ class Trained:
 
     @property
     def accuracy(self) -> float:
-        """0 to 1; NaN in regression."""
+        """Accuracy from 0 to 1; NaN in regression."""
         return self.scores.get("accuracy", math.nan)
 
 
 def build_seeded(space: NetworkSpace, code: npt.ArrayLike, seed: int) -> nn.Module:
-    """The candidate's network with weights that the seed fixes; the caller's random state stays as it is."""
+    """Build the candidate's network with weights drawn from the seed; the caller's random state is not changed."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         return space.build(code)
@@ -59,17 +60,17 @@ def train(
     device: str | torch.device = "auto",
     time_limit: float | None = None,
 ) -> Trained:
-    """Train a network in place on ``data.train`` and score it on ``data.val``; it comes back on the CPU, in eval mode.
+    """Train a network in place on ``data.train`` and score it on ``data.val``; it ends on the CPU, in eval mode.
 
     Args:
-        seed: of order, augmentation and dropout; the weights are as given.
-        time_limit: seconds; checked after every step, on a card after every few.
+        seed: of order, augmentation and dropout; training starts from the network's weights.
+        time_limit: in seconds, checked after every step; on a card, steps are queued ahead of their execution.
 
     Raises:
-        CandidateError: the loss is no longer finite.
+        CandidateError: the loss, or an output in validation, is not finite.
         OutOfMemoryError: the device has run out of memory.
-        TimeLimitError: the limit is over.
-        DeviceGoneError: the device is lost, or another process has it for itself; no fault of the network.
+        TimeLimitError: the training took longer than the limit.
+        DeviceGoneError: the device is lost, or another process has exclusive use of it; not the fault of the network.
     """
     return finish(course(network, data, recipe=recipe, seed=seed, device=device, time_limit=time_limit))
 
@@ -84,12 +85,12 @@ def course(
     time_limit: float | None = None,
     capture: Capture | None = None,
 ) -> Course[Trained]:
-    """:func:`train` in turns, for several on one device; what each comes to does not depend on the others.
+    """:func:`train` as a generator that makes one turn at a time, so that a device can run several trainings at once.
 
-    ``time_limit`` and ``Trained.seconds`` count the turns of the others, too.
+    The result does not depend on the other trainings, but ``time_limit`` and ``Trained.seconds`` include their turns.
 
     Args:
-        capture: what records a step; a CUDA graph on a card and nothing elsewhere, where not given.
+        capture: records a step. None: a CUDA graph on a card, and no recording on a CPU.
     """
     started = time.perf_counter()
     recipe = recipe or Recipe()
@@ -106,7 +107,7 @@ def course(
             if not is_out_of_memory(error):
                 raise
             fits = False
-        if not fits:  # out here, where the error no longer keeps the tensors of its frames alive
+        if not fits:  # outside of the handler, where the error no longer keeps tensors alive
             raise OutOfMemoryError(f"out of memory on {where} with batches of {recipe.batch_size}")
     finally:
         with turns.turn():
@@ -116,7 +117,7 @@ def course(
 
 
 def score(network: nn.Module, split: Split, data: Data, device: str | torch.device = "auto") -> float:
-    """Accuracy (0 to 1) on a part of the data, R^2 in regression; the network comes back on the CPU, in eval mode."""
+    """Accuracy (0 to 1) on a part of the data, R^2 in regression; leaves the network on the CPU in eval mode."""
     if not len(split):
         raise DataError(f"the part of data '{data.name}' to score on is empty")
     where = resolve_device(device)
@@ -133,7 +134,7 @@ def score(network: nn.Module, split: Split, data: Data, device: str | torch.devi
 
 @dataclass(frozen=True)
 class _Clock:
-    """When a training began (``time.perf_counter``), and the seconds it may take."""
+    """The start of a training (``time.perf_counter``), and its limit in seconds."""
 
     started: float
     limit: float | None
@@ -152,7 +153,7 @@ def _trained(
     clock: _Clock,
     capture: Capture | None,
 ) -> Course[tuple[float, dict[str, float]]]:
-    """The mean loss of the last epoch, and the scores."""
+    """Train and score in turns; returns the mean loss of the last epoch, and the scores."""
     mean_loss = math.nan
     try:
         with turns.turn():
@@ -161,14 +162,14 @@ def _trained(
             steps = Steps(network, data, recipe, turns.device, seed, capture)
         for epoch in range(1, recipe.epochs + 1):
             mean_loss = yield from _epoch(steps, turns, clock, epoch, recipe.epochs)
-        del steps  # and with it all that it holds on the device, so that scoring needs no more than training did
+        del steps  # frees its memory on the device, so that scoring needs no more than training
         return mean_loss, (yield from _scored(network, data, turns))
     finally:
         turns.wait()
 
 
 def _epoch(steps: Steps, turns: Turns, clock: _Clock, epoch: int, epochs: int) -> Course[float]:
-    """The mean loss of one epoch; of a card's turns one is always queued behind the one that it is at."""
+    """Train one epoch in turns, and return its mean loss; on a card, a turn is queued while the one before it runs."""
     left, before = steps.n_batches, None
     while left:
         turns.follow(before)
@@ -190,7 +191,7 @@ def _epoch(steps: Steps, turns: Turns, clock: _Clock, epoch: int, epochs: int) -
 
 
 def _scored(network: nn.Module, data: Data, turns: Turns) -> Course[dict[str, float]]:
-    """Scores on the validation part; a batch is a turn, since each is launched from Python while others wait."""
+    """Scores on the validation part; each batch is a turn, since other trainings wait while Python launches it."""
     network.eval()
     parts = answers(network, data.val, data, turns.device)
     found: list[Answers] = []
@@ -208,7 +209,7 @@ def _place(network: nn.Module, device: torch.device) -> None:
 
 
 def _bring_home(network: nn.Module) -> None:
-    """Back to the CPU in the usual layout, in eval mode, without gradients; the device's memory is free again."""
+    """Move to the CPU in the contiguous format, in eval mode without gradients, and free the device's memory."""
     on_gpu = any(p.is_cuda for p in network.parameters())
     network.zero_grad(set_to_none=True)
     network.eval()

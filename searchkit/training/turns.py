@@ -1,4 +1,4 @@
-"""What each of several pieces of work on one device needs in its turns, to be as if it were alone there."""
+"""Work in turns: several trainings share one device turn by turn, each with the same result as if it were alone."""
 
 from __future__ import annotations
 
@@ -20,22 +20,23 @@ T = TypeVar("T")
 
 
 class Waiting(Protocol):
-    """Work that a device has not done yet; a CUDA event is one."""
+    """Work that was queued on a device and may not be done yet, such as a CUDA event."""
 
     def query(self) -> bool:
         """Whether it is done."""
         ...
 
     def synchronize(self) -> object:
-        """Wait until it is."""
+        """Wait until it is done."""
         ...
 
 
+# Work in turns. Each turn yields the work that must be done before the next turn, or None; the last returns the result.
 Course = Generator[Waiting | None, None, T]
 
 
 def finish(course: Course[T]) -> T:
-    """Take all turns, one after the other, and return the result of the last."""
+    """Take all turns of one piece of work without pause, and return its result."""
     while True:
         try:
             waiting = next(course)
@@ -46,24 +47,24 @@ def finish(course: Course[T]) -> T:
             try:
                 waiting.synchronize()
             except BaseException:
-                with contextlib.suppress(Exception):  # which may need the device that has just failed
+                with contextlib.suppress(Exception):  # closing may need the device that has just failed
                     course.close()
                 raise
 
 
-STEPS = 8  # of a training that a turn on a card queues at first
-MOST = 64  # that it may come to
-SECONDS = 0.02  # that a turn on a CPU takes, once it has done a step
+STEPS = 8  # training steps that a turn on a card queues at first
+MOST = 64  # training steps that a turn on a card queues at most
+SECONDS = 0.02  # length of a turn on a CPU, which has at least one step
 
 
 class Turns:
-    """What work in turns needs in each of them: its stream on a card, and torch's random state as it left it.
+    """The turns of one piece of work, which restore its stream on a card and its random state of torch in each turn.
 
     Args:
         seed: of torch's generators at the first turn.
 
     Raises:
-        DeviceGoneError: the device is lost or taken.
+        DeviceGoneError: the device is lost, or another process has exclusive use of it.
     """
 
     def __init__(self, device: torch.device, seed: int) -> None:
@@ -71,44 +72,44 @@ class Turns:
         self._seed = seed
         self._states: tuple[torch.Tensor, torch.Tensor | None] | None = None
         on_card = device.type == "cuda"
-        with device_errors(device):  # a process may meet its card here for the first time
+        with device_errors(device):  # this may be the first use of the card in the process
             self._stream = _borrowed(device) if on_card else None
             self._card = key_of(device) if on_card else ""
         self._steps = STEPS
 
     @contextmanager
     def turn(self) -> Iterator[None]:
-        """One turn; torch's random state, threads and stream are as they were after it.
+        """Enter one turn; torch's random state, number of threads and stream are restored after it.
 
         Raises:
-            DeviceGoneError: instead of what is raised inside where the device is lost or taken.
+            DeviceGoneError: an error inside means that the device is lost, or in exclusive use by another process.
         """
         with ExitStack() as stack:
             stack.enter_context(device_errors(self.device))
             if self._stream is None:
                 stack.enter_context(one_thread())
             else:
-                give_way(self._card)  # to whoever measures there
+                give_way(self._card)  # to a measurement on the card
                 stack.enter_context(torch.cuda.device(self.device))
                 stack.enter_context(torch.cuda.stream(self._stream))
             stack.enter_context(self._own_random_state())
             yield
 
     def over(self, n: int, since: float) -> bool:
-        """Whether a turn should end that began at ``since`` (``time.perf_counter``) and has made n steps."""
+        """Whether a turn that began at ``since`` (``time.perf_counter``) and has made n steps should end."""
         return n >= self._steps if self._stream is not None else time.perf_counter() - since >= SECONDS
 
     def follow(self, last: Waiting | None) -> None:
-        """Make turns longer where the card is done with the last one (:meth:`mark`) before the next begins.
+        """Double the length of turns if the card has finished the last one (:meth:`mark`) before the next begins.
 
-        The card has nothing to do while this process builds, records or scores another network: what is queued is to
-        last for so long. Where steps are long, a few of them do.
+        The queued work should last while this process builds, records or scores another network; otherwise the card is
+        idle. If steps are long, a few of them are enough.
         """
         if last is not None and last.query():
             self._steps = min(2 * self._steps, MOST)
 
     def mark(self) -> Waiting | None:
-        """The end of what was queued so far; None on a CPU, where nothing is queued."""
+        """Mark the end of the work queued so far; None on a CPU, where nothing is queued."""
         if self._stream is None:
             return None
         event = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
@@ -116,19 +117,19 @@ class Turns:
         return Mark(event, self.device)
 
     def wait(self) -> None:
-        """Until everything that was queued is done, or failed: nothing of it may go before."""
+        """Wait until all queued work is done or has failed; until then, its tensors must not be freed."""
         if self._stream is not None:
             with contextlib.suppress(RuntimeError):
                 self._stream.synchronize()
 
     def close(self) -> None:
-        """Leave the stream to the next work in turns; not called after a failure, since its state is then unknown."""
+        """Release the stream for other work; not called after a failure, when the state of the stream is unknown."""
         if self._stream is not None:
             _free[self.device].append(self._stream)
 
     @contextmanager
     def _own_random_state(self) -> Iterator[None]:
-        """Dropout and other random layers draw from the global generators."""
+        """Use this work's own state of the global generators, from which dropout and other random layers draw."""
         outside = self._random_states()
         if self._states is None:
             torch.default_generator.manual_seed(self._seed)
@@ -154,27 +155,27 @@ class Turns:
 
 @dataclass(frozen=True)
 class Mark:
-    """A point in what a device was given, whose errors are those of the device and not of the work in turns.
+    """A point in the queue of a device.
 
     Raises:
-        DeviceGoneError: when asked, where the device is lost or taken.
+        DeviceGoneError: by both methods, if the device is lost or in exclusive use by another process.
     """
 
     event: Waiting
     device: torch.device
 
     def query(self) -> bool:
-        """Whether the device has come to it."""
+        """Whether the device has reached this point."""
         with device_errors(self.device):
             return self.event.query()
 
     def synchronize(self) -> None:
-        """Wait until it has."""
+        """Wait until the device has reached this point."""
         with device_errors(self.device):
             self.event.synchronize()
 
 
-# Libraries keep scratch memory for every stream that they were used on: few streams, used again and again.
+# Libraries keep scratch memory for each stream that they were used on, so a few streams are reused.
 _free: defaultdict[torch.device, list[torch.cuda.Stream]] = defaultdict(list)
 
 

@@ -1,4 +1,4 @@
-"""The weights of trained networks: a safetensors file a candidate."""
+"""The weights of trained networks, in one safetensors file per candidate."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def weights_path(folder: Path, code: Codes) -> Path:
 
 
 def save_weights(network: nn.Module, path: Path) -> None:
-    """Write a network's state; a reader never sees half a file."""
+    """Write a network's state; the file appears only when it is complete."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
     save_file(own_state(network), partial)
@@ -28,7 +28,7 @@ def save_weights(network: nn.Module, path: Path) -> None:
 
 
 def own_state(network: nn.Module) -> dict[str, torch.Tensor]:
-    """A network's state with memory of its own for each entry, as safetensors wants it; tied weights share theirs."""
+    """A copy of a network's state in which tied weights have separate memory, as safetensors requires."""
     return {name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in network.state_dict().items()}
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from searchkit import plugins
 from searchkit.errors import SearchkitError
-from searchkit.execution.executors import check_executor, is_elsewhere
+from searchkit.execution.executors import check_executor, is_external
 from searchkit.option_values import Training, check_seconds, grouped_proxies, grouped_training, whole
 from searchkit.problem.budget import Budget, read_budget
 from searchkit.problem.initial_design import read_start
@@ -256,7 +256,7 @@ def read_options(
         from searchkit.runtime.devices import devices_of
         from searchkit.search.network_setup import network_task
 
-        here, there = devices_of(device, is_elsewhere(executor))
+        here, there = devices_of(device, is_external(executor))
         task = network_task(
             space, data, objectives, constraints, here, there, seed, split_seed, epochs, time_limit, verify, ladder
         )

@@ -1,4 +1,4 @@
-"""Execution: where evaluations run, and what becomes of those that fail."""
+"""Execution: the executors that run evaluations, and the outcomes of those that fail."""
 
 from typing import TYPE_CHECKING
 

@@ -1,7 +1,7 @@
-"""How many jobs an executor runs at once, which none has a public name for.
+"""The number of jobs that an executor runs at once, for which executors have no public name.
 
-Checked on concurrent.futures of Python 3.11, loky 3.7.0 and distributed 2026.8.0. Where a later one has moved a name,
-``tests/test_compat.py`` says which.
+Checked with concurrent.futures of Python 3.11, loky 3.7.0 and distributed 2026.8.0. If a later version moves a private
+name, ``tests/test_compat.py`` says which.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any
 
 
 def n_workers(executor: Any) -> int:
-    """How many jobs an executor runs at the same time; 1 where it does not say."""
+    """How many jobs an executor runs at the same time; 1 where that is unknown."""
     known = getattr(executor, "_max_workers", None)
     if not isinstance(known, int):
         threads = getattr(getattr(executor, "_client", None), "nthreads", None)  # Dask's

@@ -1,4 +1,4 @@
-"""What evaluates candidates for a search, and what ``executor=`` means."""
+"""Pools, which evaluate candidates for a search, and what ``executor=`` accepts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from searchkit import plugins
 from searchkit.errors import SearchkitError, UnknownNameError
 from searchkit.execution.executor_compat import n_workers
-from searchkit.execution.external import Elsewhere
+from searchkit.execution.external import ExternalPool
 from searchkit.execution.gpu_placement import visible_cards
 from searchkit.execution.interleaved import AT_ONCE, Interleaved, Place
 from searchkit.execution.outcome import Job, Outcome, attempt
@@ -20,7 +20,7 @@ INTERLEAVED = "interleaved"
 
 
 class Pool(Protocol):
-    """What evaluates jobs for a search.
+    """Evaluates jobs for a search.
 
     Attributes:
         workers: how many jobs it evaluates at the same time.
@@ -29,24 +29,24 @@ class Pool(Protocol):
     workers: int
 
     def submit(self, number: int, job: Job) -> None:
-        """Take a job; ``number`` is the caller's name for it, unlike those of all jobs that are not back yet."""
+        """Take a job. The caller identifies it by ``number``, which must differ from those of all unfinished jobs."""
         ...
 
     def wait(self) -> list[tuple[int, Outcome]]:
-        """``(number, outcome)`` of every job that is done and was not returned before; waits for one where none is."""
+        """``(number, outcome)`` of all jobs that finished since the last call; waits until there is at least one."""
         ...
 
     def discard(self) -> None:
-        """Forget what was submitted: what has not begun need not."""
+        """Forget all submitted jobs; those that have not begun need not run."""
         ...
 
     def close(self) -> None:
-        """Stop what was started for the search."""
+        """Stop all processes and executors that were started for the search."""
         ...
 
 
 def as_they_finish(pool: Pool, jobs: Sequence[Job]) -> Iterator[tuple[int, Outcome]]:
-    """Evaluate jobs and yield ``(index of the job, outcome)``; where the caller stops, the rest is discarded."""
+    """Evaluate jobs and yield ``(index of the job, outcome)``; if the caller stops early, the rest is discarded."""
     for i, job in enumerate(jobs):
         pool.submit(i, job)
     n = 0
@@ -59,8 +59,8 @@ def as_they_finish(pool: Pool, jobs: Sequence[Job]) -> Iterator[tuple[int, Outco
         pool.discard()
 
 
-class Here:
-    """Evaluates in this process, one after another."""
+class InProcess:
+    """Evaluates jobs in this process, one after another."""
 
     workers = 1
 
@@ -69,11 +69,11 @@ class Here:
         self._jobs: dict[int, Job] = {}
 
     def submit(self, number: int, job: Job) -> None:
-        """Put it in the queue."""
+        """Add a job to the queue."""
         self._jobs[number] = job
 
     def wait(self) -> list[tuple[int, Outcome]]:
-        """Evaluate the first of the queue."""
+        """Evaluate the first job of the queue."""
         evaluate, needed, limit = self._task
         number = next(iter(self._jobs))
         return [(number, attempt(evaluate, self._jobs.pop(number), needed, limit))]
@@ -93,16 +93,20 @@ def open_executor(
     limit: float | None = None,
     workers: int | None = None,
     any_card: bool = False,
-) -> Here | Interleaved | Workers | Elsewhere:
-    """What ``executor=`` means: None here and in order, a number of processes, a name, or an object.
+) -> InProcess | Interleaved | Workers | ExternalPool:
+    """Open the pool that ``executor=`` stands for.
 
     Args:
-        workers: jobs at the same time, where an executor does not say or says otherwise.
-        any_card: where they train on a GPU, worker processes take one each of those that there are, and "interleaved"
-            trains on all of them.
+        executor: None (this process, one after another), a number of processes, a name, or an executor object.
+        evaluate: a function or evaluation of candidates.
+        needed: the metrics that it must return.
+        limit: seconds per candidate.
+        workers: number of jobs at the same time; None: the number that the executor reports.
+        any_card: if training on GPUs, each worker process uses one of the visible cards, and "interleaved" uses all of
+            them.
 
     Raises:
-        SearchkitError: it is none of these, or ``evaluate`` cannot be sent to another process.
+        SearchkitError: ``executor`` is none of these, or ``evaluate`` cannot be sent to another process.
     """
     evaluation = as_evaluation(evaluate)
     device = evaluation.device_name
@@ -115,7 +119,7 @@ def open_executor(
             f"is none: write executor={workers} for so many processes"
         )
     if executor is None:
-        return Here(evaluation, needed, limit)
+        return InProcess(evaluation, needed, limit)
     if n is not None and n > 0:
         on_cards = any_card and device.startswith("cuda")
         return Workers(n, evaluation, needed, limit, visible_cards() if on_cards else ())
@@ -126,21 +130,21 @@ def open_executor(
             f"executor {executor!r} is not known: give None, a number of processes, a name such as "
             "'interleaved' or 'ray', or a concurrent.futures executor"
         )
-    return Elsewhere(opened, evaluation, needed, limit, workers or n_workers(opened), owned=named)
+    return ExternalPool(opened, evaluation, needed, limit, workers or n_workers(opened), owned=named)
 
 
 def check_executor(executor: Any) -> None:
-    """Refuse a name that nothing is registered under, before any work.
+    """Refuse an unknown name of an executor, before any work.
 
     Raises:
-        UnknownNameError: it lists the names that there are.
+        UnknownNameError: the message lists the known names.
     """
     if isinstance(executor, str) and executor != INTERLEAVED:
         _factory(executor)
 
 
-def is_elsewhere(executor: Any) -> bool:
-    """Whether what it evaluates may be on another machine."""
+def is_external(executor: Any) -> bool:
+    """Whether the executor may evaluate on another machine."""
     return executor is not None and executor != INTERLEAVED and n_processes(executor) is None
 
 
@@ -165,7 +169,7 @@ def _interleaved(
 
 
 def _named(executor: str, device: str) -> Any:
-    """An executor made for this search: "ray" here, "ray://head:10001" at an address; a GPU each where they train."""
+    """Make an executor by name, as "ray" or, with an address, "ray://head:10001"; on GPUs, each candidate gets one."""
     if device.startswith("cuda:") and device != "cuda:0":
         raise SearchkitError(
             f"executor {executor!r} gives each candidate a GPU of its own, which is cuda:0 to it: write "
@@ -185,7 +189,7 @@ def _factory(executor: str) -> Callable[..., Any]:
 
 
 def n_processes(value: Any) -> int | None:
-    """The number of processes that ``executor=`` asks for, numpy's too; None where it is something else, as True is."""
+    """The number of processes that ``executor=`` asks for; None where it is not a whole number, or a bool."""
     if isinstance(value, bool):
         return None
     try:

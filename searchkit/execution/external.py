@@ -1,4 +1,4 @@
-"""Evaluation on an executor of another library."""
+"""Evaluation on an executor of another library, possibly on other machines."""
 
 from __future__ import annotations
 
@@ -6,22 +6,23 @@ import time
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any
 
-from searchkit.errors import DeviceGoneError, SearchkitError, WorkerLostError
+from searchkit.errors import DeviceGoneError, SearchkitError, WorkerLostError, first_line_said
 from searchkit.execution.outcome import Job, Outcome
 from searchkit.execution.serialization import machine, packed, unpack_files, work_on
 from searchkit.training.evaluation import Evaluate, as_evaluation
 
-POLL = 0.05  # seconds between looks at futures that do not say when they are done (submitit's)
+POLL = 0.05  # seconds between checks of futures that cannot be waited for (submitit's)
 
 
-class Elsewhere:
-    """Evaluates on an executor with ``submit`` (concurrent.futures', Dask's, Ray's, submitit's, MPI's).
+class ExternalPool:
+    """Evaluates jobs on an executor with ``submit`` (of concurrent.futures, Dask, Ray, submitit or MPI).
 
-    Threads get the task as it is; anything else gets it as bytes, so that lambdas reach any kind of process.
+    A pool of threads gets the task itself. All other executors get it as bytes, so that lambdas can be sent to any kind
+    of process.
 
     Args:
-        workers: jobs at the same time; 1 where the executor does not say.
-        owned: it was made for this search and ends with it; else it is the user's and stays open.
+        workers: number of jobs at the same time.
+        owned: the executor was made for this search, and is shut down with it; else it is the user's and stays open.
     """
 
     def __init__(
@@ -42,17 +43,18 @@ class Elsewhere:
         self._refused: Exception | None = None
 
     def submit(self, number: int, job: Job) -> None:
-        """Submit it; where the executor takes no more, :meth:`wait` says so after all that it took before."""
+        """Submit a job. If the executor refuses it, :meth:`wait` raises an error once all earlier jobs are returned."""
         try:
             self._futures[self._executor.submit(work_on, self._task, job, self._home)] = number
         except Exception as error:  # closed or broken; each kind of executor raises its own
             self._refused = error
 
     def wait(self) -> list[tuple[int, Outcome]]:
-        """What is done.
+        """``(number, outcome)`` of the finished jobs.
 
         Raises:
-            SearchkitError: the executor was closed, or broke; what had finished before was returned before.
+            DeviceGoneError: a worker has lost its device; all earlier outcomes have been returned.
+            SearchkitError: the executor was closed or is broken; all earlier outcomes have been returned.
         """
         done, broken = [], self._refused
         for future in sorted(_finished(self._futures), key=self._futures.__getitem__):
@@ -60,11 +62,11 @@ class Elsewhere:
                 outcome = future.result()
             except WorkerLostError as error:
                 outcome = Outcome(reason=str(error))
-            except Exception as error:  # never the candidate's: attempt() has caught those
+            except Exception as error:  # not raised by the candidate: attempt() catches those
                 if isinstance(future, Future):
                     broken = error
                     continue
-                outcome = Outcome(reason=f"its job failed ({type(error).__name__}: {_first_line(error)})")
+                outcome = Outcome(reason=f"its job failed ({type(error).__name__}: {first_line_said(error)})")
             unpack_files(outcome)
             done.append((self._futures.pop(future), outcome))
         if broken is not None and not done:
@@ -74,33 +76,34 @@ class Elsewhere:
         return done
 
     def discard(self) -> None:
-        """Cancel what has not begun."""
+        """Cancel the jobs that have not begun."""
         for future in self._futures:
             future.cancel()
         self._futures.clear()
         self._refused = None
 
     def close(self) -> None:
-        """End what was made for this search; the user's executor stays open."""
+        """Shut the executor down if it was made for this search; the user's stays open."""
         if self._owned:
             self._executor.shutdown()
 
     def _gone(self, error: Exception) -> SearchkitError:
+        said = first_line_said(error)
         if isinstance(error, ModuleNotFoundError):
             return SearchkitError(
                 f"the workers of the executor, a {type(self._executor).__name__}, miss a module that what is evaluated "
-                f"needs ({_first_line(error)}): install it there, or define the function in the script or the notebook "
+                f"needs ({said}): install it there, or define the function in the script or the notebook "
                 "itself, which travels with it"
             )
         return SearchkitError(
             f"the executor, a {type(self._executor).__name__}, no longer takes or returns work "
-            f"({type(error).__name__}: {_first_line(error)}); the record is intact, and the same call with a working "
+            f"({type(error).__name__}: {said}); the record is intact, and the same call with a working "
             "executor continues"
         )
 
 
 def _finished(futures: Any) -> list[Any]:
-    """The futures that are done, at least one where there is any; those that tell nobody are looked at now and then."""
+    """The futures that are done, waiting for at least one; futures that cannot be waited for are checked repeatedly."""
     if not futures:
         return []
     if all(isinstance(future, Future) for future in futures):
@@ -110,7 +113,3 @@ def _finished(futures: Any) -> list[Any]:
         if finished:
             return finished
         time.sleep(POLL)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0]

@@ -1,7 +1,7 @@
-"""Which card each worker process of this machine works on: its own where there are enough, else one that it shares.
+"""Assignment of worker processes of this machine to cards: one card each if there are enough, else shared evenly.
 
-A worker is shown one card only, before anything of CUDA is loaded there, so that "cuda" is that card for whatever runs
-in it. Nobody numbers the workers of a pool: each takes the first place that none of the others holds.
+CUDA_VISIBLE_DEVICES is set in a worker to a single card before CUDA is loaded, so that "cuda" is that card for all code
+in it. The workers of a pool have no numbers, so each takes the first place whose lock no other worker holds.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from filelock import FileLock, Timeout
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 
-_place: FileLock | None = None  # of this process; the system frees it when the process ends, however it ends
+_place: FileLock | None = None  # lock of this process, which the system releases when the process ends in any way
 
 
 def visible_cards() -> tuple[str, ...]:
-    """The cards that this process may use, as CUDA_VISIBLE_DEVICES names them."""
+    """The cards that this process may use, by their names in CUDA_VISIBLE_DEVICES."""
     import torch
 
     n = torch.cuda.device_count() if torch.cuda.is_available() else 0
@@ -27,11 +27,11 @@ def visible_cards() -> tuple[str, ...]:
 
 
 def take_card(cards: Sequence[str], folder: Path) -> str:
-    """Show this process one card only: that of the first place in the folder that is free, and now its own.
+    """Take the first free place in the folder, make its card the only visible one, and return the card's name.
 
     Args:
-        cards: as of :func:`visible_cards`; with more places than cards, cards are shared evenly.
-        folder: of the pool's own, the same for all its workers.
+        cards: from :func:`visible_cards`; with more workers than cards, cards are shared evenly.
+        folder: for the locks of the places; each pool has its own, which all its workers use.
     """
     global _place
     number = 0

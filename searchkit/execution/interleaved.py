@@ -1,8 +1,8 @@
-"""Several candidates at once on a device, or on each of several, in this process: a turn of one, then of the next.
+"""Several candidates at once on one or more devices, evaluated turn by turn in this process.
 
-A small network leaves most of a card idle, and a worker process for each candidate would share the card by slices of
-time. Here one thread queues the work of all on streams of their own, and the card runs them side by side. How many is
-bounded by a number and by the memory that they are expected to take.
+A small network leaves most of a card idle, and worker processes on one card only run in alternating time slices. Here
+one thread queues the work of all candidates, each on its own stream, and the card runs them side by side. The number of
+candidates is limited by a setting and by the memory that they are expected to need.
 """
 
 from __future__ import annotations
@@ -19,15 +19,17 @@ from searchkit.execution.outcome import Job, Outcome, attempt_in_turns
 from searchkit.training.evaluation import Evaluation
 from searchkit.training.turns import Course, Waiting
 
-MARGIN = 1.5  # before anything is known: allocators round up, and kernels have scratch memory that nobody predicts
-SCRATCH = 64 * 2**20  # bytes of it that the smallest network may take
-KNOWN = 5  # candidates that took what they took, from which only they are believed
-LATELY = 32  # of them are remembered
-CAUTION = 1.25  # what was too little is multiplied by
+MARGIN = 1.5  # initial ratio of used to predicted bytes, for rounding and for scratch memory of kernels
+SCRATCH = 64 * 2**20  # bytes of scratch memory that even the smallest network may need
+KNOWN = 5  # measured candidates from which the initial ratio is no longer used
+LATELY = 32  # measured candidates that are remembered
+CAUTION = 1.25  # factor on the ratio after a candidate ran out of memory
 
 
-class Room:
-    """Turns predicted bytes into bytes to keep free: by the largest ratio of taken to predicted that was seen lately.
+class MemoryBudget:
+    """Computes how many bytes must be free for a candidate: its predicted bytes times the largest recent ratio.
+
+    A ratio is the bytes that a candidate used, divided by its prediction.
 
     Args:
         scratch: bytes that are added to every prediction.
@@ -38,52 +40,52 @@ class Room:
         self._ratios: deque[float] = deque(maxlen=LATELY)
 
     def needed(self, predicted: int) -> int:
-        """Bytes that should be free."""
+        """Bytes that must be free for a candidate of this prediction."""
         ratios = [*self._ratios, *([MARGIN] if len(self._ratios) < KNOWN else [])]
         return round(max(ratios) * (predicted + self._scratch))
 
-    def learn(self, predicted: int, taken: int) -> None:
-        """A candidate took so many bytes."""
-        self._ratios.append(taken / max(1, predicted + self._scratch))
+    def learn(self, predicted: int, used: int) -> None:
+        """Record how many bytes a candidate used."""
+        self._ratios.append(used / max(1, predicted + self._scratch))
 
     def too_little(self) -> None:
-        """A candidate ran out of memory beside others."""
+        """Record that a candidate ran out of memory while others were running."""
         self._ratios.append(CAUTION * max([MARGIN, *self._ratios]))
 
 
-AT_ONCE = 4  # candidates on a card, where nothing is said; not measured on one yet
-POLL = 2e-4  # seconds between two looks at what a card has done: a turn there takes some hundred times as long
+AT_ONCE = 4  # candidates on a device by default; not yet chosen by a measurement on a card
+POLL = 2e-4  # seconds between two checks of a card's progress; a turn takes about a hundred times as long
 
 
-class Memory(Protocol):
-    """What is asked of a device's memory, in bytes."""
+class MemoryGauge(Protocol):
+    """The state of a device's memory, in bytes."""
 
     def free(self) -> int:
-        """What nobody holds."""
+        """Bytes that no process uses."""
         ...
 
     def held(self) -> int:
-        """What this process holds, also for reuse."""
+        """Bytes that this process holds, including those cached for reuse."""
         ...
 
 
 @dataclass(eq=False)
 class Place:
-    """A device.
+    """A device on which candidates are evaluated.
 
     Attributes:
-        evaluate: what is evaluated there.
-        memory: of the device; None: there is always enough.
-        room: what has been learned of it.
+        evaluate: the evaluation on this device.
+        memory: of the device; None: memory is not limited.
+        budget: learns how much memory candidates need.
     """
 
     evaluate: Evaluation
-    memory: Memory | None = None
-    room: Room = field(default_factory=Room)
+    memory: MemoryGauge | None = None
+    budget: MemoryBudget = field(default_factory=MemoryBudget)
 
-    def has_room(self, expected: int) -> bool:
-        """Whether what a candidate is expected to take is free."""
-        return self.memory is None or self.room.needed(expected) <= self.memory.free()
+    def fits(self, expected: int) -> bool:
+        """Whether enough memory is free for a candidate that is expected to need so many bytes."""
+        return self.memory is None or self.budget.needed(expected) <= self.memory.free()
 
 
 @dataclass
@@ -91,28 +93,31 @@ class _Running:
     """A candidate between two of its turns.
 
     Attributes:
-        expected: bytes that it was expected to take.
-        settled: its first turn is over.
+        turns: the evaluation in turns.
+        expected: bytes that it was expected to need.
+        settled: whether its first turn is over, after which its memory is known.
+        waiting: work on the device that must be done before its next turn.
     """
 
     job: Job
     place: Place
-    course: Course[Outcome]
+    turns: Course[Outcome]
     expected: int
     settled: bool = False
     waiting: Waiting | None = None
 
 
 class Interleaved:
-    """Evaluates jobs in turns; a pool as of :mod:`searchkit.executors`.
+    """Evaluates jobs in turns; a :class:`~searchkit.execution.executors.Pool`.
 
-    A candidate is begun at a place where fewer than ``each`` are at work and what it is expected to take is free, or
-    where there is no other. On a card its first turn takes all the memory it ever will; what that was corrects what is
-    expected of the next.
+    A candidate begins on a device that has fewer than ``each`` candidates and enough free memory, or no candidate at
+    all. On a card, a candidate allocates all its memory in the first turn; the amount corrects later predictions.
 
     Args:
-        places: one a device.
-        each: candidates at the same time at each of them.
+        places: one for each device.
+        needed: the metrics that an evaluation must return.
+        limit: seconds per candidate.
+        each: number of candidates at the same time on each device.
     """
 
     def __init__(
@@ -122,19 +127,19 @@ class Interleaved:
         self._places, self._each = tuple(places), each
         self._needed, self._limit = needed, limit
         self._queue: deque[tuple[int, Job]] = deque()
-        self._next: int | None = None  # bytes that the first of the queue is expected to take
+        self._next: int | None = None  # bytes that the first job of the queue is expected to need, once known
         self._running: dict[int, _Running] = {}
         self._gone: DeviceGoneError | None = None
 
     def submit(self, number: int, job: Job) -> None:
-        """Put it in the queue."""
+        """Add a job to the queue."""
         self._queue.append((number, job))
 
     def wait(self) -> list[tuple[int, Outcome]]:
-        """Take turns until a candidate is done.
+        """Make turns until a candidate is done.
 
         Raises:
-            DeviceGoneError: the device is lost, and with it all that were at work.
+            DeviceGoneError: a device is lost, and with it the running candidates.
         """
         while True:
             if self._gone is not None:
@@ -145,7 +150,7 @@ class Interleaved:
             for number in ready:
                 try:
                     outcome = self._turn(self._running[number])
-                except DeviceGoneError as error:  # what is done already comes first
+                except DeviceGoneError as error:  # raised after the finished outcomes are returned
                     self._gone = error
                     break
                 if outcome is not None:
@@ -157,32 +162,32 @@ class Interleaved:
                 time.sleep(POLL)
 
     def discard(self) -> None:
-        """Drop what is waiting and what is at work."""
+        """Drop all queued and running jobs."""
         self._queue.clear()
         self._next = None
         running, self._running = self._running, {}
         for one in running.values():
-            with contextlib.suppress(DeviceGoneError):  # has been raised, or will be by whoever comes next
-                one.course.close()
+            with contextlib.suppress(DeviceGoneError):  # raised already, or by the next use of the device
+                one.turns.close()
 
     def close(self) -> None:
         """Nothing else to stop."""
         self.discard()
 
     def _begin(self) -> None:
-        """As many of the queue as there is room for, in order."""
+        """Begin jobs in the order of the queue, as long as a device has memory for the next."""
         while self._queue and len(self._running) < self.workers:
             self._looked_ahead()
             place = self._free_place()
             if place is None:
                 return
             number, job = self._queue.popleft()
-            course = attempt_in_turns(place.evaluate.in_turns(*job.arguments), self._needed, self._limit)
-            self._running[number] = _Running(job, place, course, self._next or 0)
+            turns = attempt_in_turns(place.evaluate.in_turns(*job.arguments), self._needed, self._limit)
+            self._running[number] = _Running(job, place, turns, self._next or 0)
             self._next = None
 
     def _looked_ahead(self) -> bool:
-        """Find out what the first of the queue will take, which is some work; False where that is known already."""
+        """Predict the memory of the first queued job, which takes some time; False if there was nothing to predict."""
         if not self._queue or self._next is not None:
             return False
         first = self._places[0]
@@ -190,32 +195,32 @@ class Interleaved:
         return True
 
     def _free_place(self) -> Place | None:
-        """The least busy that can take the first of the queue, once those who began there are known to have room."""
-        there = {place: self._at(place) for place in self._places}
-        for place in sorted(self._places, key=lambda place: len(there[place])):
-            settled = place.memory is None or all(one.settled for one in there[place])
-            fits = not there[place] or (settled and place.has_room(self._next or 0))
-            if len(there[place]) < self._each and fits:
+        """The least busy device that can begin the first queued job; its candidates must have made their first turn."""
+        running = {place: self._at(place) for place in self._places}
+        for place in sorted(self._places, key=lambda place: len(running[place])):
+            settled = place.memory is None or all(one.settled for one in running[place])
+            fits = not running[place] or (settled and place.fits(self._next or 0))
+            if len(running[place]) < self._each and fits:
                 return place
         return None
 
     def _turn(self, one: _Running) -> Outcome | None:
-        """The outcome, where this turn was the last."""
+        """Make one turn; returns the outcome if it was the last."""
         before = self._before(one)
         try:
-            one.waiting = next(one.course)
+            one.waiting = next(one.turns)
         except StopIteration as end:
             outcome: Outcome = end.value
             if outcome.out_of_memory and len(self._at(one.place)) > 1:
-                one.place.room.too_little()
+                one.place.budget.too_little()
             return outcome
         if not one.settled and one.place.memory is not None:
-            one.place.room.learn(one.expected, one.place.memory.held() - before)
+            one.place.budget.learn(one.expected, one.place.memory.held() - before)
         one.settled = True
         return None
 
     def _before(self, one: _Running) -> int:
-        """Bytes that are held before the first turn of a candidate."""
+        """Bytes held before a candidate's first turn, after what all candidates share is set up; 0 if not needed."""
         if one.settled or one.place.memory is None:
             return 0
         one.place.evaluate.prepare(*one.job.arguments)

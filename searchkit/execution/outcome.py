@@ -1,4 +1,4 @@
-"""Evaluate one candidate so that whatever goes wrong is its own recorded failure."""
+"""Evaluate one candidate; if that fails, the outcome has the reason, and the search goes on."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Job:
-    """One evaluation to be done.
+    """One evaluation that is to be made.
 
     Attributes:
         code: the candidate, ``(d,)``.
-        seed: of everything random in it.
-        rung: of the fidelity ladder; None: in full.
+        seed: of all random numbers in the evaluation.
+        rung: of the fidelity ladder; None: full evaluation.
     """
 
     code: Codes
@@ -36,17 +36,21 @@ class Job:
 
     @property
     def arguments(self) -> tuple[Any, ...]:
-        """What an evaluation is called with: the rung only where there is one, so that functions need not know any."""
+        """Arguments of the evaluation. The rung is left out if it is None, so that functions need not accept it."""
         return (self.code, self.seed) if self.rung is None else (self.code, self.seed, self.rung)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one evaluation brought: values, or the reason why there are none.
+    """The result of one evaluation: values, or the reason why it failed.
 
     Attributes:
-        out_of_memory: that was the reason.
-        files: what it wrote, path -> bytes, where that was on a machine that is not the driver's.
+        values: ``{metric: value}``; empty after a failure.
+        reason: of a failure, in one sentence; else None.
+        traceback: of the exception, where there was one.
+        seconds: duration of the evaluation.
+        out_of_memory: whether that was the reason.
+        files: ``{path: content}`` of the files that it wrote on a machine other than the one that searches.
     """
 
     values: dict[str, float] = field(default_factory=dict)
@@ -60,9 +64,9 @@ class Outcome:
 def attempt(evaluate: Evaluate, job: Job, needed: tuple[str, ...], limit: float | None = None) -> Outcome:
     """Run ``evaluate(*job.arguments)`` and check what it returns.
 
-    An exception, a call of ``sys.exit``, a missing or non-finite value of a needed metric, or more than ``limit``
-    seconds is the candidate's failure. KeyboardInterrupt is the user's and passes through, and so does a device that is
-    gone: it would fail every candidate to come.
+    The candidate has failed if there is an exception or a call of ``sys.exit``, if the value of a needed metric is
+    missing or not finite, or if it takes more than ``limit`` seconds. KeyboardInterrupt is raised, and so is
+    DeviceGoneError, because every later candidate would fail too.
     """
     start = time.perf_counter()
     try:
@@ -76,15 +80,15 @@ def attempt(evaluate: Evaluate, job: Job, needed: tuple[str, ...], limit: float 
 
 
 def attempt_in_turns(
-    course: Generator[T, None, Mapping[str, Any]], needed: tuple[str, ...], limit: float | None = None
+    turns: Generator[T, None, Mapping[str, Any]], needed: tuple[str, ...], limit: float | None = None
 ) -> Generator[T, None, Outcome]:
-    """:func:`attempt` of an evaluation that is done in turns; it yields as that does.
+    """:func:`attempt` for an evaluation in turns, whose yielded values are passed on.
 
-    The limit is looked at when the evaluation is over, and by the evaluation itself.
+    The time limit is only checked at the end; the evaluation itself may check it earlier.
     """
     start = time.perf_counter()
     try:
-        returned = yield from course
+        returned = yield from turns
         return _success(returned, needed, start, limit)
     except DeviceGoneError:
         raise
@@ -125,7 +129,7 @@ def _checked(returned: Any, needed: tuple[str, ...]) -> dict[str, float]:
 
 @contextlib.contextmanager
 def _deadline(limit: float | None) -> Iterator[None]:
-    """Interrupt what runs inside after ``limit`` seconds, where the platform can (main thread, POSIX)."""
+    """Interrupt the block after ``limit`` seconds, where that is possible (main thread, POSIX)."""
     usable = hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
     if limit is None or not usable:
         yield

@@ -17,22 +17,22 @@ from pathlib import Path
 from searchkit.errors import DeviceGoneError
 from searchkit.execution.gpu_placement import take_card
 from searchkit.execution.outcome import Job, Outcome
-from searchkit.execution.serialization import Task, packed, work_on
+from searchkit.execution.serialization import EvaluationTask, packed, work_on
 from searchkit.training.evaluation import Evaluate, as_evaluation
 
-_task: Task | None = None  # of a worker process
+_task: EvaluationTask | None = None  # of this process, if it is a worker
 
 
 class Workers:
-    """Evaluates in n processes of one thread each, on loky; a worker that dies costs its own candidate only.
+    """Evaluates jobs in n loky processes of one thread each; if a worker dies, only its own candidate fails.
 
-    loky carries lambdas and functions of a script or a notebook to its workers, and needs no ``__main__`` guard.
-    All that was pending is lost with a worker, and nobody knows whose fault it was: each of those jobs runs again,
-    alone, and what is submitted in the meantime waits for them.
+    loky can send lambdas and functions of a script or notebook to its workers, and needs no ``__main__`` guard. If a
+    worker dies, all pending jobs are lost, and it is unknown which of them was the cause. Each of these suspects then
+    runs again, alone; jobs that are submitted in the meantime wait.
 
     Args:
-        cards: each worker is shown one of these, see :mod:`searchkit.execution.gpu_placement`; none: all see what this
-            process sees.
+        cards: each worker uses one of these, see :mod:`searchkit.execution.gpu_placement`. Empty: all workers see the
+            same cards as this process.
     """
 
     def __init__(
@@ -44,12 +44,12 @@ class Workers:
         self._task = packed((as_evaluation(evaluate), needed, limit))
         self._pool: Executor | None = None
         self._futures: dict[Future[Outcome], int] = {}
-        self._jobs: dict[int, Job] = {}  # of the futures
-        self._suspects: dict[int, Job] = {}  # were pending when a worker died
-        self._later: dict[int, Job] = {}
+        self._jobs: dict[int, Job] = {}  # job of each future
+        self._suspects: dict[int, Job] = {}  # jobs that were pending when a worker died
+        self._later: dict[int, Job] = {}  # jobs that wait until the suspects have run
 
     def submit(self, number: int, job: Job) -> None:
-        """Send it to the workers."""
+        """Send a job to the workers."""
         if self._suspects:
             self._later[number] = job
             return
@@ -60,7 +60,7 @@ class Workers:
             self._suspect()
 
     def wait(self) -> list[tuple[int, Outcome]]:
-        """What is done; after a worker died, what one of the suspects brings alone."""
+        """Outcomes of the finished jobs; after a worker died, the outcome of one suspect that runs alone."""
         if not self._suspects:
             done = self._done()
             if done:
@@ -75,23 +75,23 @@ class Workers:
         return [(number, outcome)]
 
     def discard(self) -> None:
-        """Cancel what has not begun."""
+        """Cancel the jobs that have not begun."""
         for future in self._futures:
             future.cancel()
         for jobs in (self._futures, self._jobs, self._suspects, self._later):
             jobs.clear()
 
     def close(self) -> None:
-        """Stop the workers, also those in the middle of a candidate."""
+        """Stop the workers, also those that are evaluating a candidate."""
         if self._pool is not None:
-            self._pool.shutdown(wait=True, kill_workers=True)  # type: ignore[call-arg]  # loky's own
+            self._pool.shutdown(wait=True, kill_workers=True)  # type: ignore[call-arg]  # an argument of loky's
             self._pool = None
         if self._places is not None:
             shutil.rmtree(self._places, ignore_errors=True)
             self._places = None
 
     def _done(self) -> list[tuple[int, Outcome]]:
-        """Nothing where the pool broke before any other was done."""
+        """Outcomes of the finished jobs; empty if a worker died before any other job was done."""
         finished, _ = wait(self._futures, return_when=FIRST_COMPLETED)
         done, broken, gone = [], False, None
         for future in sorted(finished, key=self._futures.__getitem__):
@@ -99,7 +99,7 @@ class Workers:
                 outcome = future.result()
             except BrokenExecutor:
                 broken = True
-            except DeviceGoneError as error:  # what else is done comes first
+            except DeviceGoneError as error:  # raised after the other outcomes are returned
                 gone = error
             else:
                 number = self._futures.pop(future)
@@ -112,7 +112,7 @@ class Workers:
         return done
 
     def _suspect(self) -> None:
-        """A worker died: all that is not done might be why."""
+        """After a worker died, make suspects of all jobs that are not done."""
         self.close()
         self._suspects, self._jobs = self._jobs, {}
         self._futures.clear()
@@ -142,7 +142,7 @@ class Workers:
 
 
 def how_it_died(error: BrokenExecutor) -> str:
-    """The end of a worker process in words, from the signals that loky tells."""
+    """How a worker process ended, in words, from the signals in loky's error."""
     signals = re.findall(r"SIG[A-Z0-9]+", str(error))
     crashes = sorted({name for name in signals if name in ("SIGSEGV", "SIGABRT", "SIGBUS", "SIGILL", "SIGFPE")})
     if crashes:
@@ -151,28 +151,28 @@ def how_it_died(error: BrokenExecutor) -> str:
 
 
 def _exit_codes(error: BrokenExecutor) -> str | None:
-    """loky's line of them; what else it says is a guess at the cause."""
+    """The line with exit codes in loky's message, the rest of which guesses at the cause."""
     return next((line for line in str(error).splitlines() if "exit codes" in line), None)
 
 
 def _prepare(packed: bytes, driver: int, cards: Sequence[str] = (), places: Path | None = None) -> None:
-    """Runs once in each worker.
+    """Initialise a worker; runs once in each.
 
     Args:
-        cards, places: the cards that workers get one each of, and the folder in which they take their places.
-        driver: the process that started it. Asked for here, the parent of a worker whose driver was killed in the
-            seconds that its imports take would be process 1, which never ends.
+        driver: id of the process that searches. It is passed on, because a worker whose driver was killed while the
+            worker was starting has process 1 as its parent, which never ends.
+        cards, places: the cards, of which each worker takes one, and the folder with the locks for them.
     """
     global _task
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the driver, which stops the workers
     threading.Thread(target=_leave_with, args=(driver,), daemon=True).start()
     if places is not None:
-        take_card(cards, places)  # before the task brings torch
+        take_card(cards, places)  # before the task imports torch
     _task = pickle.loads(packed)
 
 
 def _leave_with(driver: int) -> None:
-    """End this worker when its driver was killed and could not end it; loky's would wait for work for ever."""
+    """End this worker after its driver was killed; otherwise a loky worker would wait for jobs forever."""
     while os.getppid() == driver:
         time.sleep(1)
     os._exit(1)

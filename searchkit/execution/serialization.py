@@ -1,4 +1,4 @@
-"""What is evaluated, as bytes that any kind of process can be sent, and what such a process does with them."""
+"""Tasks as bytes that can be sent to any process, and how a process runs a job of a task."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from searchkit.errors import SearchkitError
 from searchkit.execution.outcome import Job, Outcome, attempt
 from searchkit.training.evaluation import Evaluation
 
-Task = tuple[Evaluation, tuple[str, ...], float | None]  # evaluate, the values it needs to bring, seconds it may take
+EvaluationTask = tuple[Evaluation, tuple[str, ...], float | None]  # evaluation, needed metrics, limit in seconds
 
-_turn = threading.Lock()  # of evaluations that threads of one process must not run at the same time
+_turn = threading.Lock()  # for evaluations of which a process may run only one at a time
 
 
-def packed(task: Task) -> bytes:
-    """The task as bytes, made once; data travel to each worker once and not with every candidate."""
+def packed(task: EvaluationTask) -> bytes:
+    """The task as bytes. It is packed once, so that data are sent once to each worker, and not with every candidate."""
     import cloudpickle
 
     try:
         sent: bytes = cloudpickle.dumps(task)
     except Exception as error:
-        what = task[0].user_function  # inside our wrappers
+        what = task[0].user_function  # the user's function, inside searchkit's wrappers
         name = getattr(what, "__qualname__", type(what).__qualname__)
         raise SearchkitError(
             f"{name} cannot be sent to worker processes ({type(error).__name__}: {error}): open files, locks and "
@@ -36,12 +36,12 @@ def packed(task: Task) -> bytes:
     return sent
 
 
-def work_on(task: Task | bytes, job: Job, home: str = "") -> Outcome:
-    """One evaluation; alone in its process where it says that it is ``exclusive``, the wait not counted as its time.
+def work_on(task: EvaluationTask | bytes, job: Job, home: str = "") -> Outcome:
+    """Run one job. An ``exclusive`` evaluation first waits for others in the process, which does not count as its time.
 
     Args:
-        home: the machine of the driver; from another one, what a full evaluation wrote (``evaluate.written(code)`` says
-            where) goes back with the outcome.
+        home: the machine that searches. On any other machine, the file that a full evaluation wrote
+            (``evaluate.written(code)``) is returned with the outcome.
     """
     evaluate, needed, limit = _unpacked(task) if isinstance(task, bytes) else task
     with _turn if evaluate.exclusive else contextlib.nullcontext():
@@ -54,7 +54,7 @@ def work_on(task: Task | bytes, job: Job, home: str = "") -> Outcome:
 
 
 def unpack_files(outcome: Outcome) -> None:
-    """Write, on the driver's machine, what came back with an outcome."""
+    """Write the files that were returned with an outcome, on the machine that searches."""
     for name, content in outcome.files.items():
         path = Path(name)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -64,12 +64,12 @@ def unpack_files(outcome: Outcome) -> None:
 
 
 def machine() -> str:
-    """What tells machines, and containers of one machine, apart."""
+    """A text that differs between machines, and between containers of one machine."""
     boot = Path("/proc/sys/kernel/random/boot_id")
     return f"{platform.node()} {boot.read_text().strip() if boot.exists() else uuid.getnode()}"
 
 
-@functools.lru_cache(maxsize=1)  # a process unpacks a task, and the data in it, once
-def _unpacked(sent: bytes) -> Task:
-    task: Task = pickle.loads(sent)
+@functools.lru_cache(maxsize=1)  # a process unpacks a task with its data once
+def _unpacked(sent: bytes) -> EvaluationTask:
+    task: EvaluationTask = pickle.loads(sent)
     return task

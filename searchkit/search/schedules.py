@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from searchkit.execution.executors import Here, as_they_finish
+from searchkit.execution.executors import InProcess, as_they_finish
 from searchkit.execution.outcome import Outcome
 from searchkit.problem.trial import Trial
 from searchkit.training.fidelity import Ladder
@@ -66,7 +66,7 @@ class BatchByBatch:
     def _evaluate(self, trials: Sequence[Trial]) -> None:
         """Costs first, here; then those that keep their bounds, on the executor; by way of the ladder, together."""
         ladder = self.search.ladder
-        one_by_one = isinstance(self.executor, Here) and ladder is None
+        one_by_one = isinstance(self.executor, InProcess) and ladder is None
         for group in [[trial] for trial in trials] if one_by_one else [list(trials)]:
             to_pay: list[Trial] = []
             for trial in group:
@@ -103,7 +103,7 @@ class BatchByBatch:
                 crowded.append(trials[i])
                 continue
             yield trials[i], outcome
-            if isinstance(self.executor, Here) and self.ledger.spent():
+            if isinstance(self.executor, InProcess) and self.ledger.spent():
                 return
         for trial in crowded:
             yield trial, self.search.alone(trial, rung)

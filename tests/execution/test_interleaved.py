@@ -18,7 +18,7 @@ import searchkit
 from searchkit.data.loading import load_data
 from searchkit.errors import CandidateError, DeviceGoneError, OutOfMemoryError, SearchkitError
 from searchkit.execution.executors import open_executor
-from searchkit.execution.interleaved import CAUTION, KNOWN, LATELY, MARGIN, Interleaved, Place, Room
+from searchkit.execution.interleaved import CAUTION, KNOWN, LATELY, MARGIN, Interleaved, MemoryBudget, Place
 from searchkit.execution.outcome import Job, Outcome
 from searchkit.runtime.devices import device_errors
 from searchkit.space import Choice, NetworkSpace, Space
@@ -176,7 +176,7 @@ class Work(Evaluation):
         return {"loss": float(n)}
 
     def pool(self, workers: int = 4, bounded: bool = True) -> Interleaved:
-        place = Place(self, self.device if bounded else None, Room(scratch=0))
+        place = Place(self, self.device if bounded else None, MemoryBudget(scratch=0))
         return Interleaved([place], ("loss",), None, workers)
 
 
@@ -222,27 +222,27 @@ def test_what_candidates_took_corrects_what_others_are_expected_to_take() -> Non
 
 
 def test_expectations_grow_with_what_was_taken_and_with_every_failure() -> None:
-    room = Room(scratch=0)
-    assert room.needed(100) == round(100 * MARGIN)
-    room.learn(100, 90)
-    assert room.needed(100) == round(100 * MARGIN)
-    room.learn(100, 300)
-    assert room.needed(100) == 300
-    room.too_little()
-    assert room.needed(100) == round(300 * CAUTION)
+    budget = MemoryBudget(scratch=0)
+    assert budget.needed(100) == round(100 * MARGIN)
+    budget.learn(100, 90)
+    assert budget.needed(100) == round(100 * MARGIN)
+    budget.learn(100, 300)
+    assert budget.needed(100) == 300
+    budget.too_little()
+    assert budget.needed(100) == round(300 * CAUTION)
 
 
 def test_expectations_follow_what_was_taken_lately_and_leave_the_smallest_some_scratch_memory() -> None:
-    room = Room(scratch=1000)
+    budget = MemoryBudget(scratch=1000)
     for _ in range(KNOWN):
-        room.learn(100, 1210)
-    assert room.needed(100) == 1210
-    assert room.needed(10_000) == 12_100
-    room.learn(100, 2200)
-    assert room.needed(100) == 2200
+        budget.learn(100, 1210)
+    assert budget.needed(100) == 1210
+    assert budget.needed(10_000) == 12_100
+    budget.learn(100, 2200)
+    assert budget.needed(100) == 2200
     for _ in range(LATELY):
-        room.learn(100, 550)
-    assert room.needed(100) == 550
+        budget.learn(100, 550)
+    assert budget.needed(100) == 550
 
 
 def searched(work: Work, monkeypatch: pytest.MonkeyPatch, budget: int, batch: int | None) -> searchkit.Result:
@@ -271,7 +271,7 @@ def test_out_of_memory_is_tried_again_alone_and_the_neighbours_are_not_harmed(
 
 def test_several_devices_take_so_many_each_and_each_learns_for_itself() -> None:
     small, large = Work(Device(40), [30] * 8, told=[10] * 8), Work(Device(1000), [30] * 8, told=[10] * 8)
-    places = [Place(work, work.device, Room(scratch=0)) for work in (small, large)]
+    places = [Place(work, work.device, MemoryBudget(scratch=0)) for work in (small, large)]
     pool = Interleaved(places, ("loss",), None, each=3)
     assert pool.workers == 6
     assert all(outcome.reason is None for outcome in all_of(pool, 8).values())

@@ -47,7 +47,7 @@ def as_images(X: Any, *, channels: Channels | None = None) -> torch.Tensor:
     return pixels
 
 
-def as_labels(y: Any) -> npt.NDArray[Any]:
+def as_labels(y: object) -> npt.NDArray[Any]:
     """Convert labels to a vector ``(n,)`` of ints, bools or strings; floats are accepted if they are whole numbers.
 
     Raises:
@@ -151,7 +151,7 @@ def _channels_first(array: npt.NDArray[Any], channels: Channels | None) -> tuple
     return array, axes[0], 1
 
 
-def numbers(values: Any, what: str) -> npt.NDArray[Any]:
+def numbers(values: object, what: str) -> npt.NDArray[Any]:
     """Convert values to an array of floats, ints or bools; anything else raises a DataError that names ``what``."""
     array = plain_array(values, what)
     if array.dtype.kind not in "fiub":
@@ -159,7 +159,7 @@ def numbers(values: Any, what: str) -> npt.NDArray[Any]:
     return array
 
 
-def plain_array(values: Any, what: str) -> npt.NDArray[Any]:
+def plain_array(values: object, what: str) -> npt.NDArray[Any]:
     """Convert a tensor on any device, a list or any other array-like to a numpy array; ``what`` names it in errors."""
     if isinstance(values, torch.Tensor):
         values = values.detach().cpu()
@@ -170,7 +170,7 @@ def plain_array(values: Any, what: str) -> npt.NDArray[Any]:
         raise DataError(f"{what} have no common shape; every element must have the same one") from None
 
 
-def is_npz(data: Any) -> bool:
+def is_npz(data: object) -> bool:
     """Whether ``data`` is the path of an ``.npz`` file."""
     return isinstance(data, str | Path) and Path(data).suffix == ".npz"
 

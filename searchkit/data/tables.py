@@ -12,7 +12,7 @@ from searchkit.data.images import is_flat_image, plain_array
 from searchkit.errors import DataError
 
 
-def is_table(X: Any) -> bool:
+def is_table(X: object) -> bool:
     """Whether X is taken for rows of features and not for images: it has two axes, and its rows are no square images.
 
     Rows of 64, 81, 100, ... values are taken for images of 8 x 8, 9 x 9, 10 x 10, ... pixels. ``kind="table"`` or a
@@ -22,7 +22,7 @@ def is_table(X: Any) -> bool:
     return len(shape) == 2 and not is_flat_image(shape)
 
 
-def as_table(X: Any) -> torch.Tensor:
+def as_table(X: object) -> torch.Tensor:
     """Convert rows of numbers, or images, which are flattened, to ``(n, features)`` float32.
 
     Raises:
@@ -49,7 +49,7 @@ def as_table(X: Any) -> torch.Tensor:
     return features
 
 
-def as_target(y: Any) -> npt.NDArray[np.float64]:
+def as_target(y: object) -> npt.NDArray[np.float64]:
     """Convert quantities to predict to ``(n,)`` float64.
 
     Raises:

@@ -6,10 +6,8 @@ name, ``tests/test_compat.py`` says which.
 
 from __future__ import annotations
 
-from typing import Any
 
-
-def n_workers(executor: Any) -> int:
+def n_workers(executor: object) -> int:
     """How many jobs an executor runs at the same time; 1 where that is unknown."""
     known = getattr(executor, "_max_workers", None)
     if not isinstance(known, int):

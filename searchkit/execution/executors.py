@@ -133,7 +133,7 @@ def open_executor(
     return ExternalPool(opened, evaluation, needed, limit, workers or n_workers(opened), owned=named)
 
 
-def check_executor(executor: Any) -> None:
+def check_executor(executor: object) -> None:
     """Refuse an unknown name of an executor, before any work.
 
     Raises:
@@ -143,7 +143,7 @@ def check_executor(executor: Any) -> None:
         _factory(executor)
 
 
-def is_external(executor: Any) -> bool:
+def is_external(executor: object) -> bool:
     """Whether the executor may evaluate on another machine."""
     return executor is not None and executor != INTERLEAVED and n_processes(executor) is None
 

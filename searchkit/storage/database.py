@@ -28,7 +28,7 @@ _SETTINGS: dict[str, dict[str, Any]] = {  # arguments of a connection, by driver
 }
 
 
-def is_url(storage: Any) -> TypeGuard[str]:
+def is_url(storage: object) -> TypeGuard[str]:
     """Whether a storage is given as the URL of a database."""
     return isinstance(storage, str) and "://" in storage
 
@@ -104,7 +104,7 @@ def open_database(url: str, *, write: bool = True) -> RDBStorage:
     return storage
 
 
-def sqlite_path(url: Any) -> Path | None:
+def sqlite_path(url: object) -> Path | None:
     """The file of the SQLite database that a URL or an Optuna storage uses; None if it uses no such file."""
     text = str(getattr(url, "url", url) or "")
     if not re.match(r"sqlite(\+\w+)?:///", text):
@@ -115,7 +115,7 @@ def sqlite_path(url: Any) -> Path | None:
     return Path(database.removeprefix("file:"))
 
 
-def shown(storage: Any) -> str:
+def shown(storage: object) -> str:
     """A storage as text for messages, without the password of a URL."""
     if not is_url(storage):
         return str(storage)

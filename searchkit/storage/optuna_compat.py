@@ -77,13 +77,13 @@ def note(study: optuna.Study, trial: FrozenTrial, key: str, value: Any) -> None:
     study._storage.set_trial_system_attr(trial._trial_id, key, value)
 
 
-def database_behind(storage: Any) -> RDBStorage | None:
+def database_behind(storage: object) -> RDBStorage | None:
     """The database that an Optuna storage writes, also through Optuna's cache; None if it writes none."""
     inner = storage._backend if isinstance(storage, _CachedStorage) else storage
     return inner if isinstance(inner, RDBStorage) else None
 
 
-def file_behind(storage: Any) -> Path | None:
+def file_behind(storage: object) -> Path | None:
     """The journal file that an Optuna storage writes; None if it writes none."""
     path = getattr(storage._backend, "_file_path", None) if isinstance(storage, JournalStorage) else None
     return None if path is None else Path(path)
@@ -96,6 +96,6 @@ def on_session(storage: RDBStorage, session: Callable[[], Any]) -> RDBStorage:
     return other
 
 
-def is_lazy_generator(value: Any) -> bool:
+def is_lazy_generator(value: object) -> bool:
     """Whether a sampler's attribute is a random generator that is created at its first use, as ``value.rng``."""
     return type(value).__name__ == "LazyRandomState"

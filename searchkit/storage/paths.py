@@ -23,7 +23,7 @@ FOLDER = "searchkit-runs"
 SUFFIX = ".journal"
 
 
-def check_storage(storage: Any) -> None:
+def check_storage(storage: object) -> None:
     """Refuse a value that cannot be a storage, before any work.
 
     Raises:
@@ -64,12 +64,12 @@ def open_storage(storage: Any, name: str, *, write: bool = True) -> tuple[BaseSt
         raise cannot_open(storage, error) from error
 
 
-def cannot_open(storage: Any, error: Exception) -> StorageError:
+def cannot_open(storage: object, error: Exception) -> StorageError:
     """The error for a storage that cannot be opened."""
     return StorageError(f"storage {shown(storage or FOLDER)!r} cannot be opened: {reason_of(error)}")
 
 
-def is_file(storage: Any) -> bool:
+def is_file(storage: object) -> bool:
     """Whether the storage is a journal file, and not a database or an Optuna storage."""
     return not isinstance(storage, BaseStorage) and not is_url(storage)
 

@@ -35,11 +35,11 @@ class Waiting(Protocol):
 Course = Generator[Waiting | None, None, T]
 
 
-def finish(course: Course[T]) -> T:
+def finish(turns: Course[T]) -> T:
     """Take all turns of one piece of work without pause, and return its result."""
     while True:
         try:
-            waiting = next(course)
+            waiting = next(turns)
         except StopIteration as end:
             result: T = end.value
             return result
@@ -48,7 +48,7 @@ def finish(course: Course[T]) -> T:
                 waiting.synchronize()
             except BaseException:
                 with contextlib.suppress(Exception):  # closing may need the device that has just failed
-                    course.close()
+                    turns.close()
                 raise
 
 

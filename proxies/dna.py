@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import nn
 
 from searchkit.errors import ProxyError
@@ -23,6 +22,7 @@ from searchkit.proxies.dna_block import BlockTask
 from searchkit.proxies.dna_teacher import TeacherMaps, plain_teacher, trained_teacher
 from searchkit.runtime.devices import resolve_device
 from searchkit.runtime.fingerprint import fingerprint
+from searchkit.runtime.random_state import seeded
 from searchkit.space import Space
 
 
@@ -85,8 +85,7 @@ class DNA(BlockRatings):
         """The teacher, trained if none was given."""
         if self.teacher is not None:
             return self.teacher
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.seed)
+        with seeded(self.seed):
             network = plain_teacher(self.parts, self.data, self.setting)
         path = None if folder is None else folder / "teacher.safetensors"
         return trained_teacher(network, self.data, self.setting, self.device, self.seed, path)

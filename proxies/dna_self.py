@@ -31,6 +31,7 @@ from searchkit.proxies.dna_training import train_block
 from searchkit.proxies.dna_views import two_views
 from searchkit.proxies.supernet import Part, Supernet, supernet
 from searchkit.runtime.devices import memory_format, resolve_device
+from searchkit.runtime.random_state import seeded
 from searchkit.runtime.threads import one_thread
 from searchkit.runtime.torch_compat import lerp_all
 from searchkit.types import Codes
@@ -111,8 +112,7 @@ class Twins(nn.Module):
     def __init__(self, online: Supernet, dimension: int, seed: int) -> None:
         super().__init__()
         self.online, self.target = online, copy.deepcopy(online).requires_grad_(False)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with seeded(seed):
             self.predictor = _perceptron(dimension, dimension)
 
     def loss(self, mine: Tensor, other: Tensor, path: Codes, targets: Codes, setting: DNASetting) -> Tensor:

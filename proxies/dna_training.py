@@ -13,6 +13,8 @@ from searchkit.errors import ProxyError
 from searchkit.proxies.dna_setting import DNASetting
 from searchkit.proxies.supernet import Part
 from searchkit.runtime.gpu_lock import give_way, key_of
+from searchkit.runtime.pooling import right_pooling
+from searchkit.runtime.random_state import seeded
 from searchkit.types import Bools, Codes
 
 Step = Callable[[torch.Tensor, Codes], torch.Tensor]
@@ -51,8 +53,10 @@ def train_block(
     for epoch in range(_resume(module, optimiser, path), setting.epochs):
         for group in optimiser.param_groups:
             group["lr"] = setting.lr * setting.decay**epoch
-        with torch.random.fork_rng(devices=[device] if on_card else []):
-            mean = _epoch(module, optimiser, loss, n_images, part, setting, [seed, epoch], after)
+        rng = np.random.default_rng([seed, epoch])
+        # steps draw the same numbers when training is continued
+        with seeded(int(rng.integers(2**31)), device), right_pooling(device):
+            mean = _epoch(module, optimiser, loss, n_images, part, setting, rng, after)
         if not np.isfinite(mean):
             raise ProxyError(f"block '{part.name}' diverged at epoch {epoch + 1}: give a lower lr than {setting.lr:g}")
         _keep(module, optimiser, epoch + 1, path)
@@ -67,12 +71,10 @@ def _epoch(
     n_images: int,
     part: Part,
     setting: DNASetting,
-    seed: list[int],
+    rng: np.random.Generator,
     after: Callable[[], None] | None,
 ) -> float:
     """Train one pass over the images (several where they are few); returns the mean loss."""
-    rng = np.random.default_rng(seed)
-    torch.manual_seed(int(rng.integers(2**31)))  # steps draw the same numbers when training is continued
     paths = _fair(part.absent, rng)
     batch = min(setting.batch, n_images)
     n_steps = max(n_images // batch, setting.steps)

@@ -17,6 +17,7 @@ from searchkit.proxies.eproxy_steps import last_errors, on_a_stream
 from searchkit.proxies.eproxy_targets import target
 from searchkit.runtime.cuda_graphs import Capture
 from searchkit.runtime.devices import memory_format
+from searchkit.runtime.random_state import seed_generators
 from searchkit.runtime.transfer import to_device
 from searchkit.scoring.passes.feature_maps import stage_maps
 from searchkit.scoring.passes.forward import weight_layers
@@ -105,9 +106,9 @@ def _heads(maps: list[Tensor], setting: EproxySetting, built: Built) -> nn.Modul
 
 
 def _head(n_in: int, branch: Branch, setting: EproxySetting, inputs: ProxyInputs, position: int) -> nn.Module:
-    torch.manual_seed(inputs.generator(_HEAD, position).initial_seed())  # inside the pass's forked random state
+    seed_generators(inputs.generator(_HEAD, position).initial_seed())  # inside the pass's forked random state
     head = nn.Conv2d(n_in, branch.out_channels, branch.head_kernel, padding=branch.head_kernel // 2)
-    torch.manual_seed(inputs.generator(_BARRIER, position).initial_seed())
+    seed_generators(inputs.generator(_BARRIER, position).initial_seed())
     side = branch.barrier_kernel
     barrier = nn.Conv2d(branch.out_channels, branch.last_channels, side, padding=side // 2)
     draw_weights(barrier, setting.barrier_init, inputs.generator(_BARRIER, position))

@@ -10,12 +10,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from searchkit.blocks.additive import Blocks
 from searchkit.blocks.modules import NodeModule, node_modules
 from searchkit.errors import ProxyError
+from searchkit.runtime.random_state import seeded
 from searchkit.space import NetworkSpace, Node
 from searchkit.types import Bools, Codes
 
@@ -121,8 +121,7 @@ def supernet(space: NetworkSpace, blocks: Blocks, part: Part, fed: Shape | None,
     Raises:
         SpaceError: the networks lack a module that the space names, or it is of another shape.
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         modules = node_modules(space, blocks, part.index)
         n_in = part.nodes[0].input_shape[0]
         before: nn.Module = nn.Identity()

@@ -1,6 +1,6 @@
 """searchkit on a GPU beside a plain loop (DataLoader, one network at a time, fp32 eager), on the same card in one run.
 
-    python -m benchmarks.gpu [--part training|ways|eproxy|signals|latency|memory|all] [--networks 20] [--device cuda]
+    python -m benchmarks.gpu [--part step training ways eproxy signals latency memory] [--networks 20] [--device cuda]
 
 Parts and what is aimed at: training, at least 5 times the networks an hour at equal accuracy (means apart by less than
 0.3 points), with the share of the card's bf16 ceiling; ways, the ways to train several networks on one card, of which
@@ -28,6 +28,7 @@ import torch
 from benchmarks.gpu.costs import latency_part, memory_part
 from benchmarks.gpu.setting import Setting, describe_device, setting
 from benchmarks.gpu.signals import eproxy_part, signals_part
+from benchmarks.gpu.step import step_part
 from benchmarks.gpu.training import training_part
 from benchmarks.gpu.ways import ways_part
 from searchkit.errors import DeviceError
@@ -35,6 +36,7 @@ from searchkit.execution.interleaved import AT_ONCE
 from searchkit.runtime.devices import resolve_device
 
 PARTS: dict[str, Callable[[Setting], None]] = {
+    "step": step_part,
     "training": training_part,
     "ways": ways_part,
     "eproxy": eproxy_part,
@@ -59,7 +61,7 @@ def main(given: argparse.Namespace) -> int:
     workers = given.workers or (8 if device.type == "cuda" else 2)
     chosen = replace(setting(given, device), workers=workers)
     for name, part in PARTS.items():
-        if given.part in (name, "all"):
+        if name in given.part or "all" in given.part:
             print(f"\n# {name}\n\n{describe_device(device)}.\n", flush=True)
             part(chosen)
     return 0
@@ -69,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.gpu", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--part", choices=[*PARTS, "all"], default="all")
+    parser.add_argument("--part", nargs="+", choices=[*PARTS, "all"], default=["all"], metavar="PART")
     parser.add_argument("--device", default="cuda", help="cuda, cuda:1, ... (cuda)")
     parser.add_argument("--networks", type=int, default=20, help="of training, eproxy and signals (20)")
     parser.add_argument("--epochs", type=int, default=10, help="of training (10)")

@@ -73,16 +73,20 @@ def _row(setting: Setting, name: str, n: int, way: Way, codes: Codes) -> None:
 
 
 def _ways(setting: Setting, recipe: Recipe) -> list[tuple[str, int, Way]]:
-    several = (2, 4, 8) if setting.device.type == "cuda" else (2,)
+    several = (2, 4, 8, 16) if setting.device.type == "cuda" else (2,)
     ways: list[tuple[str, int, Way]] = [
         ("steps from Python", 1, lambda codes: _one_by_one(setting, recipe, codes, _refused)),
         ("recorded steps", 1, lambda codes: _one_by_one(setting, recipe, codes, None)),
     ]
-    for n in several:
+    ways += [
+        ("recorded steps on streams (executor='interleaved')", n, _in_turns(setting, recipe, n, None)) for n in several
+    ]
+    ways += [
+        (f"worker processes, recorded steps (executor={n})", n, _in_processes(setting, recipe, n)) for n in several
+    ]
+    for n in several[-2:]:
         ways += [
             ("steps from Python on streams", n, _in_turns(setting, recipe, n, _refused)),
-            ("recorded steps on streams (executor='interleaved')", n, _in_turns(setting, recipe, n, None)),
-            (f"worker processes, recorded steps (executor={n})", n, _in_processes(setting, recipe, n)),
             ("stacked, recorded", n, lambda codes, n=n: _stacked(setting, recipe, codes, n)),
         ]
     return ways

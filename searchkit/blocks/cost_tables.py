@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from scipy.stats import theilslopes
 from torch import nn
 
@@ -20,6 +19,7 @@ from searchkit.costs.counts import space_counts
 from searchkit.costs.latency import latency
 from searchkit.errors import SearchkitError
 from searchkit.problem.ranks import rank_correlation
+from searchkit.runtime.random_state import seeded
 from searchkit.space import NetworkSpace, Space
 from searchkit.types import Codes, Floats
 
@@ -192,8 +192,7 @@ def measure_latency(
             f"space '{space.name}' has {len(codes)} different networks; fitted={fitted} and held_out={held_out} "
             f"take {fitted + held_out}"
         )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         sums = Additive(0.0, tuple(_block_times(space, blocks, i, timed) for i in range(len(blocks.names))))
         whole = np.array([timed(space.build(code), space.input_shape) for code in codes])
     alone = sums(blocks.choose(codes))

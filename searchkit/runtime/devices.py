@@ -165,12 +165,17 @@ def _says(error: BaseException, phrases: tuple[str, ...]) -> bool:
     seen: set[int] = set()
     while link is not None and id(link) not in seen:
         seen.add(id(link))
-        text = str(link).lower()
+        text = _without_advice(str(link).lower())
         from_device = "cuda error" in text or "hip error" in text or isinstance(link, _accelerator_error())
         if from_device and any(phrase in text for phrase in phrases):
             return True
         link = link.__cause__ or link.__context__
     return False
+
+
+def _without_advice(text: str) -> str:
+    """What an error says, without the lines that torch adds to every CUDA error: they speak of device-side asserts."""
+    return "\n".join(line for line in text.splitlines() if "torch_use_cuda_dsa" not in line)
 
 
 def _accelerator_error() -> tuple[type[BaseException], ...]:

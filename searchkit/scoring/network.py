@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from searchkit.errors import CandidateError, DeviceGoneError, first_line_said, is_out_of_memory
 from searchkit.runtime.devices import device_errors
 from searchkit.runtime.gpu_lock import give_way, key_of
+from searchkit.runtime.pooling import right_pooling
 from searchkit.runtime.precision import exact_float32
 from searchkit.runtime.threads import one_thread
 from searchkit.scoring.passes.inputs import ProxyInputs
@@ -53,7 +54,7 @@ def score_network(
     """
     if inputs.device.type == "cuda":
         give_way(key_of(inputs.device))  # to a process that measures there
-    with one_thread(), exact_float32(inputs.device):
+    with one_thread(), exact_float32(inputs.device), right_pooling(inputs.device):
         try:
             with device_errors(inputs.device):
                 built = build(space, row, inputs, seed)

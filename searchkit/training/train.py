@@ -20,8 +20,10 @@ from searchkit.data.splits import Split
 from searchkit.errors import CandidateError, DataError, OutOfMemoryError, TimeLimitError, is_out_of_memory
 from searchkit.runtime.cuda_graphs import Capture, captured
 from searchkit.runtime.devices import device_errors, memory_format, resolve_device
+from searchkit.runtime.random_state import seeded
 from searchkit.runtime.threads import one_thread
 from searchkit.space import NetworkSpace
+from searchkit.training.card_layers import card_layers
 from searchkit.training.optimisation import Steps, one_cycle
 from searchkit.training.recipe import Recipe
 from searchkit.training.scores import Answers, answers, scores, scores_of
@@ -46,8 +48,7 @@ class Trained:
 
 def build_seeded(space: NetworkSpace, code: npt.ArrayLike, seed: int) -> nn.Module:
     """Build the candidate's network with weights drawn from the seed; the caller's random state is not changed."""
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
+    with seeded(seed):
         return space.build(code)
 
 
@@ -156,13 +157,14 @@ def _trained(
     """Train and score in turns; returns the mean loss of the last epoch, and the scores."""
     mean_loss = math.nan
     try:
-        with turns.turn():
-            _place(network, turns.device)
-            network.train()
-            steps = Steps(network, data, recipe, turns.device, seed, capture)
-        for epoch in range(1, recipe.epochs + 1):
-            mean_loss = yield from _epoch(steps, turns, clock, epoch, recipe.epochs)
-        del steps  # frees its memory on the device, so that scoring needs no more than training
+        with card_layers(network, turns.device):
+            with turns.turn():
+                _place(network, turns.device)
+                network.train()
+                steps = Steps(network, data, recipe, turns.device, seed, capture)
+            for epoch in range(1, recipe.epochs + 1):
+                mean_loss = yield from _epoch(steps, turns, clock, epoch, recipe.epochs)
+            del steps  # frees its memory on the device, so that scoring needs no more than training
         return mean_loss, (yield from _scored(network, data, turns))
     finally:
         turns.wait()

@@ -14,6 +14,7 @@ import torch
 
 from searchkit.runtime.devices import device_errors
 from searchkit.runtime.gpu_lock import give_way, key_of
+from searchkit.runtime.pooling import right_pooling
 from searchkit.runtime.threads import one_thread
 
 T = TypeVar("T")
@@ -92,6 +93,7 @@ class Turns:
                 give_way(self._card)  # to a measurement on the card
                 stack.enter_context(torch.cuda.device(self.device))
                 stack.enter_context(torch.cuda.stream(self._stream))
+                stack.enter_context(right_pooling(self.device))
             stack.enter_context(self._own_random_state())
             yield
 

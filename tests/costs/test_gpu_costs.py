@@ -255,12 +255,18 @@ def test_a_counter_that_cannot_be_read_is_said_in_a_sentence(monkeypatch: pytest
 
 # Devices that are gone
 
+ADVICE = """
+CUDA kernel errors might be asynchronously reported at some other API call, so the stacktrace below might be incorrect.
+For debugging consider passing CUDA_LAUNCH_BLOCKING=1
+Compile with `TORCH_USE_CUDA_DSA` to enable device-side assertions."""  # torch 2.11 adds it to every CUDA error
+
 
 @pytest.mark.parametrize(
     "text",
     [
         LOST,
         "CUDA error: device-side assert triggered",
+        f"CUDA error: device-side assert triggered{ADVICE}",
         "CUDA error: an illegal memory access was encountered",
         "HIP error: unspecified launch failure",
     ],
@@ -279,6 +285,7 @@ def test_errors_after_which_a_device_is_lost_are_known(text: str) -> None:
         torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB"),
         RuntimeError("CUDA error: out of memory"),
         RuntimeError("CUDA error: operation not permitted when stream is capturing"),
+        RuntimeError(f"CUDA error: operation not permitted when stream is capturing{ADVICE}"),
         RuntimeError("mat1 and mat2 shapes cannot be multiplied (1x9 and 10x20)"),
         ValueError("unknown error"),
     ],
@@ -544,7 +551,7 @@ def test_on_a_card_two_measurements_agree_and_leave_nothing_behind() -> None:
     before = torch.cuda.memory_allocated()
     for pair in values:
         pair[:] = [latency(NETWORK, CELLS.input_shape, device="cuda").median_ms for _ in range(2)]
-    assert torch.cuda.memory_allocated() == before
+    assert torch.cuda.memory_allocated() <= before
     assert np.median(np.abs(values[:, 0] - values[:, 1]) / values.min(axis=1)) < 0.02
 
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from searchkit.costs.counts import space_counts
 from searchkit.errors import DeviceGoneError
 from searchkit.runtime.devices import device_errors, memory_format
+from searchkit.runtime.random_state import seeded
 from searchkit.runtime.torch_compat import copy_all
 from searchkit.scoring.passes.inputs import ProxyInputs
 from searchkit.scoring.protocols import Pass
@@ -65,8 +66,7 @@ class Built:
 def build(space: NetworkSpace, code: Codes, inputs: ProxyInputs, seed: int) -> Built:
     """A candidate ``(d,)`` with weights that depend on the seed and its canonical code alone."""
     own = network_seed(code, seed)
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(own)
+    with seeded(own):
         network = space.build(code)
     network.to(inputs.device, memory_format=memory_format(inputs.device))  # type: ignore[call-overload]
 
@@ -104,9 +104,7 @@ def run(built: Built, passes: Iterable[Pass]) -> dict[Hashable, Any]:
 
 
 def _run(built: Built, one: Pass) -> Any:
-    devices = [built.device] if built.device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(built.seed)
+    with seeded(built.seed, built.device):
         try:
             with device_errors(built.device):
                 built.reset()

@@ -59,7 +59,7 @@ def main(given: argparse.Namespace) -> int:
             print("on a CPU this takes days: add --tiny to run the code only", file=sys.stderr)
             return 2
     workers = given.workers or (8 if device.type == "cuda" else 2)
-    chosen = replace(setting(given, device), workers=workers)
+    chosen = replace(setting(given, device), workers=workers, timed=given.timed)
     for name, part in PARTS.items():
         if name in given.part or "all" in given.part:
             print(f"\n# {name}\n\n{describe_device(device)}.\n", flush=True)
@@ -91,6 +91,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--pairs", type=int, default=20, help="of latency measurements (20)")
     parser.add_argument("--candidates", type=int, default=500, help="of memory (500)")
     parser.add_argument("--drawn", action="store_true", help="drawn images even where CIFAR-10 is there")
+    parser.add_argument("--cifar", action="store_true", help="CIFAR-10 or the part of it that is there")
+    parser.add_argument(
+        "--timed", type=int, default=0, help="networks of the plain loop trained alone, the others side by side (all)"
+    )
     parser.add_argument("--tiny", action="store_true", help="the least of everything, to run the code")
     return parser
 

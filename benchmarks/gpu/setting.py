@@ -37,6 +37,7 @@ class Setting:
         executor, at_once: of searchkit's training: a number of worker processes, or "interleaved" and how many.
         matrix: side of the matrix product that the ceiling is measured with.
         workers: processes that score networks at the same time; 1: no others than this one.
+        timed: networks that the plain loop trains alone, for the time; the others side by side. 0: all alone.
     """
 
     device: torch.device
@@ -52,6 +53,7 @@ class Setting:
     candidates: int
     matrix: int
     workers: int = 8
+    timed: int = 0
 
     @property
     def space(self) -> NetworkSpace:
@@ -74,7 +76,7 @@ def setting(given: argparse.Namespace, device: torch.device) -> Setting:
     if given.tiny:
         data = load_data(drawn_images(400, 100, side=16, n_classes=10), name="drawn", augment="crop-flip")
         return Setting(device, data, 4, 1, 2, 1, 1, given.executor, 2, 2, 4, 128)
-    data = _images(given.drawn)
+    data = load_data("cifar-10") if given.cifar else _images(given.drawn)
     return Setting(
         device, data, 16, 5, given.networks, given.epochs, min(given.loaders, cores), given.executor,
         given.at_once, given.pairs,

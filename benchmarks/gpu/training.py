@@ -7,10 +7,13 @@ careful script does for large networks, so that the plain loop can be seen to be
 
 from __future__ import annotations
 
+import multiprocessing
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -34,7 +37,7 @@ def training_part(setting: Setting) -> None:
     device, data, codes = setting.device, setting.data, setting.codes(setting.networks)
     recipe = recipe_for("images", len(data.train), setting.epochs)
     peak = ceiling(device, setting.matrix)
-    few = codes[: max(1, len(codes) // 5)]
+    few = codes[: max(1, min(setting.timed or len(codes), len(codes) // 5))]
     print(
         f"N = {len(codes)} networks of width {setting.width} and {setting.cells} cells a stage, {recipe.epochs} epochs "
         f"of {len(data.train):,} images ({data.name}), batches of {recipe.batch_size}; accuracy on {len(data.val):,}. "
@@ -62,14 +65,18 @@ def training_part(setting: Setting) -> None:
     tuned, tuned_times = _plain(setting, few, recipe, tuned=True)
     row("plain, tuned", few, tuned, tuned_times.sum())
     _plain(setting, codes[:1], Recipe(epochs=1))
-    plain, times = _plain(setting, codes, recipe)
-    row("plain", codes, plain, times.sum())
+    n_timed = min(setting.timed or len(codes), len(codes))
+    plain, times = _plain(setting, codes[:n_timed], recipe)
+    row("plain", codes[:n_timed], plain, times.sum())
+    if n_timed < len(codes):
+        plain = np.concatenate([plain, _plain_side_by_side(setting, codes, n_timed, recipe)])
+        print(f"\nThe other {len(codes) - n_timed} networks of the plain loop were trained side by side, for accuracy.")
     apart = 100 * (searched - plain)[np.isfinite(searched)]
     error = f"{apart.std(ddof=1) / np.sqrt(len(apart)):.2f}" if len(apart) > 1 else "unknown"
     print(
-        f"\n{times.sum() / seconds:.2f} times the networks an hour of the plain loop; accuracies apart by "
+        f"\n{times.mean() * len(codes) / seconds:.2f} times the networks an hour of the plain loop; accuracies apart by "
         f"{apart.mean():+.2f} points (standard error {error}). Tuned, the plain loop took "
-        f"{tuned_times.sum() / times[: len(few)].sum():.2f} times as long for the same {len(few)} networks.",
+        f"{tuned_times.mean() / times.mean():.2f} times as long a network.",
         flush=True,
     )
 
@@ -123,6 +130,28 @@ def _plain(setting: Setting, codes: Codes, recipe: Recipe, tuned: bool = False) 
         times[i] = time.perf_counter() - start
         print(f"plain: {i + 1} of {len(codes)}, {times[: i + 1].sum():.0f} s", file=sys.stderr, flush=True)
     return accuracies, times
+
+
+def _plain_side_by_side(setting: Setting, codes: Codes, first: int, recipe: Recipe) -> Floats:
+    """Accuracies of the networks from number ``first`` on, as many processes at once as there are workers."""
+    alone = replace(setting, loaders=1)
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(setting.workers, context, initializer=_take, initargs=(alone, recipe)) as pool:
+        jobs = [pool.submit(_plain_one, code, i) for i, code in enumerate(codes) if i >= first]
+        return np.array([job.result() for job in jobs])
+
+
+_taken: list[tuple[Setting, Recipe]] = []  # of a process
+
+
+def _take(setting: Setting, recipe: Recipe) -> None:
+    _taken[:] = [(setting, recipe)]
+
+
+def _plain_one(code: Codes, i: int) -> float:
+    ((setting, recipe),) = _taken
+    network = build_seeded(setting.space, code, i).to(setting.device)
+    return plain_training(network, setting.data, recipe, setting.device, setting.loaders, i)
 
 
 def plain_training(

@@ -20,9 +20,9 @@ from torch.autograd.function import once_differentiable
 from searchkit.errors import first_line_said, is_out_of_memory
 from searchkit.runtime.devices import device_errors, is_device_lost
 
-PARTS = 128  # chunks of rows whose sums are made side by side: about the multiprocessors of a large card
+PARTS = 256  # chunks of rows whose sums are made side by side: about two for each multiprocessor of a large card
 TILE = 8192  # elements that a program holds at once
-WARPS = 8
+WARPS = 4
 DTYPES = (torch.bfloat16, torch.float16, torch.float32)
 MOST = 2**31  # elements that the kernels can address
 
@@ -161,7 +161,7 @@ class _BatchNorm(torch.autograd.Function):
         kernels.moments[(parts, columns)](
             x, means, squares, rows, channels, chunk, BLOCK_M=block_m, BLOCK_C=block_c, num_warps=WARPS
         )
-        programs = min(2 * PARTS, -(-rows // block_m))
+        programs = min(PARTS, -(-rows // block_m))
         kernels.normalise[(programs, columns)](
             x, y, weight, bias, means, squares, mean, scale, layer.running_mean, layer.running_var,
             layer.num_batches_tracked, rows, channels, parts, chunk, layer.eps, layer.momentum,

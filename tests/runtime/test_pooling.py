@@ -13,8 +13,6 @@ from torch.nn import functional
 from searchkit.plugins import load_space
 from searchkit.runtime import pooling
 from searchkit.runtime.pooling import right_pooling
-from searchkit.runtime.precision import exact_float32
-from searchkit.training.card_layers import card_layers
 from searchkit.training.train import build_seeded
 
 CARD = torch.device("cuda", 0)
@@ -55,13 +53,13 @@ def test_on_a_card_networks_of_the_built_in_spaces_have_the_gradients_of_the_cpu
     for code in space.sample(4, np.random.default_rng(0)):
         found = []
         for device in (torch.device("cpu"), CARD):
-            network = build_seeded(space, code, 0).to(device, memory_format=torch.channels_last).train()
-            x = torch.randn(16, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+            network = build_seeded(space, code, 0).double().to(device, memory_format=torch.channels_last).train()
+            x = torch.randn(16, 3, 16, 16, generator=torch.Generator().manual_seed(0)).double()
             x = x.to(device, memory_format=torch.channels_last)
-            with exact_float32(device), right_pooling(device), card_layers(network, device):
+            with right_pooling(device):
                 network(x).square().mean().backward()
             found.append(torch.cat([p.grad.cpu().flatten() for p in network.parameters() if p.grad is not None]))
-        assert (found[0] - found[1]).norm() < 1e-3 * found[0].norm()
+        assert (found[0] - found[1]).norm() < 1e-6 * found[0].norm()  # in float32 a ReLU's sign may change: 1e-2
 
 
 @pytest.mark.parametrize("pool", POOLS.values(), ids=POOLS)

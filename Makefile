@@ -23,7 +23,7 @@ TORCH := $(shell grep '^torch==' constraints.txt)
 # One thread a process: searchkit runs processes side by side, where more threads are slower.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test quick lint notebooks docs clean
+.PHONY: demo test quick lint notebooks docs gpu-report clean
 
 demo: $(VENV)/.installed
 	$(BIN)/searchkit run
@@ -47,6 +47,10 @@ notebooks: $(VENV)/.installed-test
 # into build/site; what is wrong with a link or a name is an error
 docs: $(VENV)/.installed-test
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+# gpu-report.md: what this machine's GPU does, in ten minutes. PYTHON has searchkit[test] and a torch built for the card.
+gpu-report:
+	$(PYTHON) -m benchmarks.gpu.report
 
 # torch first and pinned: asked for by a range, pip would take a CUDA build of several gigabytes.
 $(VENV)/.installed: pyproject.toml constraints.txt

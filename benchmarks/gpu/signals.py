@@ -65,27 +65,30 @@ def _compare(setting: Setting, proxies: Sequence[str], scores: dict[str, Score])
         table = scorer(codes[:n])
         found.update({f"searchkit {name}": column for name, column in zip(scorer.names, table.T, strict=True)})
 
+    print(f"Networks of width {setting.width} and {setting.cells} cells a stage; images: {setting.data.name}. ", end="")
+    print("Plain: one network and signal at a time, fp32 with torch's defaults, contiguous.\n")
+    print("| | networks | seconds | networks a second | times plain |\n|---|---|---|---|---|")
+    rates: list[float] = []
+
+    def row(name: str, count: int, taken: float) -> None:
+        rates.append(count / taken)
+        print(f"| {name} | {count} | {taken:.2f} | {rates[-1]:.2f} | {rates[-1] / rates[0]:.2f} |", flush=True)
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of networks that a signal refuses
         for score in scores.values():
             _plain(setting, warm[0], score)
-        seconds = [("plain", n, seconds_of(one_at_a_time, setting.device))]
+        row("plain", n, seconds_of(one_at_a_time, setting.device))
         scorer = _scorer(setting, proxies, 1)
         scorer(warm[:1])
-        seconds.append((f"searchkit, {' + '.join(proxies)}", n, seconds_of(at_once, setting.device)))
+        row(f"searchkit, {' + '.join(proxies)}", n, seconds_of(at_once, setting.device))
         apart = ""
         if setting.workers > 1:
             taken, table = _by_workers(setting, proxies, codes, warm)
-            seconds.append((f"searchkit, {setting.workers} workers", n_busy, taken))
+            row(f"searchkit, {setting.workers} workers", n_busy, taken)
             here = np.column_stack([found[f"searchkit {name}"] for name in scorer.names])
             most = np.nanmax(np.abs(table[:n] - here) / np.maximum(np.abs(here), 1e-12))
             apart = f" Scores of the workers are apart from this process's by {most:.1e} of them at most."
-    print(f"Networks of width {setting.width} and {setting.cells} cells a stage; images: {setting.data.name}. ", end="")
-    print("Plain: one network and signal at a time, fp32 with torch's defaults, contiguous.\n")
-    print("| | networks | seconds | networks a second | times plain |\n|---|---|---|---|---|")
-    rates = [count / taken for _, count, taken in seconds]
-    for (name, count, taken), rate in zip(seconds, rates, strict=True):
-        print(f"| {name} | {count} | {taken:.2f} | {rate:.2f} | {rate / rates[0]:.2f} |")
     agreement = ", ".join(f"{name} {_rho(found[name], found[f'searchkit {name}']):.2f}" for name in scores)
     print(f"\nSpearman's rho of plain and searchkit: {agreement}.{apart}")
 

@@ -70,11 +70,11 @@ def training_part(setting: Setting) -> None:
     row("plain", codes[:n_timed], plain, times.sum())
     if n_timed < len(codes):
         plain = np.concatenate([plain, _plain_side_by_side(setting, codes, n_timed, recipe)])
-        print(f"\nThe other {len(codes) - n_timed} networks of the plain loop were trained side by side, for accuracy.")
+        print(f"\nThe other {len(codes) - n_timed} networks of the plain loop: side by side, for accuracy.")
     apart = 100 * (searched - plain)[np.isfinite(searched)]
     error = f"{apart.std(ddof=1) / np.sqrt(len(apart)):.2f}" if len(apart) > 1 else "unknown"
     print(
-        f"\n{times.mean() * len(codes) / seconds:.2f} times the networks an hour of the plain loop; accuracies apart by "
+        f"\n{len(codes) * times.mean() / seconds:.2f} times the plain loop's networks an hour; accuracies apart by "
         f"{apart.mean():+.2f} points (standard error {error}). Tuned, the plain loop took "
         f"{tuned_times.mean() / times.mean():.2f} times as long a network.",
         flush=True,

@@ -14,12 +14,13 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from searchkit.runtime.cuda_graphs import captured_in_turn
 from searchkit.runtime.devices import device_errors, is_device_lost, is_device_taken
 from searchkit.runtime.gpu_lock import Card, card_of, key_of, measuring_on
 from searchkit.types import Floats
@@ -205,16 +206,14 @@ def _warm_up(network: nn.Module, inputs: Sequence[Tensor]) -> None:
 
 
 def _captured(network: nn.Module, inputs: Sequence[Tensor]) -> list[Callable[[], object]]:
-    pool: Any = torch.cuda.graph_pool_handle()
     side = _side_stream(torch.cuda.current_device())
-    graphs = []
-    with torch.cuda.stream(torch.cuda.current_stream()):  # torch.cuda.graph does not restore the stream where it fails
-        for x in inputs:
-            graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph, pool, side, capture_error_mode="thread_local"):  # other threads may use CUDA
-                network(x)
-            graphs.append(graph)
-    return [graph.replay for graph in graphs]
+    side.wait_stream(torch.cuda.current_stream())
+
+    def run(x: Tensor) -> None:
+        network(x)
+
+    with torch.cuda.stream(side):
+        return list(captured_in_turn([functools.partial(run, x) for x in inputs]))
 
 
 @contextmanager

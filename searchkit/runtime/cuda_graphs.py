@@ -11,7 +11,7 @@ import contextlib
 import gc
 import logging
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -65,18 +65,42 @@ def captured(work: Work, pool: Any = None) -> Work:
     global _failed
     if _failed >= ENOUGH:
         raise RuntimeError(f"{_failed} recordings failed in this process, and no more are tried")
-    graph = torch.cuda.CUDAGraph()
     where = torch.cuda.graph_pool_handle() if pool is None else pool
+    try:
+        return _captured(work, where, shared=pool is not None)
+    except BaseException as error:
+        _failed += not is_out_of_memory(error)
+        raise
+
+
+def captured_in_turn(works: Sequence[Work]) -> list[Work]:
+    """Record several works as :func:`captured` does, for them to be repeated one after the other in this order.
+
+    What one allocates is free when it is done, so they share their memory. A failure does not count towards those after
+    which a process records no more.
+
+    Raises:
+        RuntimeError: one of them cannot be recorded.
+    """
+    pool = torch.cuda.graph_pool_handle()
+    repeats: list[Work] = []
+    for work in works:
+        repeats.append(_captured(work, pool, shared=bool(repeats)))
+    return repeats
+
+
+def _captured(work: Work, where: Any, shared: bool) -> Work:
+    """Record work with its memory in the pool ``where``, which earlier recordings may share."""
+    graph = torch.cuda.CUDAGraph()
     torch.cuda.current_stream().synchronize()
     with _no_collection():  # garbage collection might free device memory during the recording
         graph.capture_begin(where, capture_error_mode="thread_local")
         try:
             work()
             graph.capture_end()  # raises also where the work suppressed an error
-        except BaseException as error:
-            _failed += not is_out_of_memory(error)
+        except BaseException:
             _end_after_failure(graph)
-            _give_back(where, shared=pool is not None)
+            _give_back(where, shared)
             raise
     return graph.replay
 

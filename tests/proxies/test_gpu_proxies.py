@@ -44,9 +44,10 @@ needs_a_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch se
 
 # How far scores of a network may be apart, in standard deviations of the signal over the networks, and the least rank
 # correlation. ZiCo divides by differences of gradients, some of which are all but 0, and ten steps of Eproxy at its
-# learning rate magnify what they begin with: on one CPU, two libraries' convolutions were apart by 0.17 and 0.21.
+# learning rate magnify what they begin with: on one CPU, two libraries' convolutions were apart by 0.17 and 0.21. Those
+# of jacov were apart by 0.15 at full width, where an activation near 0 changes its sign; so were a card's (an H200).
 FAR, LEAST_RHO = 0.02, 0.999
-MORE: dict[str, tuple[float, float]] = {"zico": (1.0, 0.99), "eproxy": (2.0, 0.98)}
+MORE: dict[str, tuple[float, float]] = {"zico": (1.0, 0.99), "eproxy": (2.0, 0.98), "jacov": (0.4, 0.99)}
 
 
 def disagreements(names: Sequence[str], scores: Floats, others: Floats) -> list[str]:

@@ -1,6 +1,6 @@
-"""The call that most users need: a search.
+"""The function :func:`searchkit.run`.
 
-Not named after it: importing a submodule ``searchkit.run`` would put the module in the place of the function.
+The module has another name because importing a submodule ``searchkit.run`` would replace the function by the module.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def run(
 
     Without ``evaluate``, candidates are networks: each is built, its costs are counted and measured, and it is trained
     on the data and scored on the validation part; the front is scored on the untouched test part once, at the end.
-    With ``evaluate=f``, candidates are whatever ``f(choices) -> {objective: value}`` makes of them.
+    With ``evaluate=f``, a candidate is a dictionary of choices, and ``f(choices)`` returns ``{objective: value}``.
 
     The same call again continues where it stopped, and evaluates nothing twice.
 
@@ -87,66 +87,66 @@ def run(
             objectives, and ``result.strategy`` says which and why. Or an Optuna sampler, a pymoo algorithm, or a
             callable that makes a strategy from a :class:`~searchkit.problem.problem.Problem`, such as
             ``functools.partial(NSGA2, population=50)``.
-        space: a name, a :class:`Space`, or a :class:`NetworkSpace`; where not given, a small NAS-Bench-201 for images
-            and "tabular" for tables.
-        data: see :func:`searchkit.load_data`; scikit-learn's digits where not given.
+        space: a name, a :class:`Space`, or a :class:`NetworkSpace`; by default a small NAS-Bench-201 for images and
+            "tabular" for tables.
+        data: see :func:`searchkit.load_data`; by default scikit-learn's digits.
         objectives: names of metrics (accuracy, balanced_accuracy, log_loss, params, macs, peak_memory, latency_ms; r2
-            or rmse for a regression; energy_mj and card_memory on a GPU) or :class:`Metric` objects; ("accuracy",
-            "params") where not given. With ``evaluate``, a mapping name -> "min" or "max".
-        constraints: bounds, e.g. ``{"params": 1e6, "latency_ms": (None, 5), "accuracy": 0.9}``: a number bounds the bad
-            side, a pair is (low, high). Bounds on what is known without training are kept before training.
+            or rmse for a regression; energy_mj and card_memory on a GPU) or :class:`Metric` objects; by default
+            ("accuracy", "params"). With ``evaluate``, a mapping name -> "min" or "max".
+        constraints: bounds, e.g. ``{"params": 1e6, "latency_ms": (None, 5), "accuracy": 0.9}``: a number limits the
+            metric in its bad direction, a pair is (low, high). Candidates that break a bound on a cost are not trained.
         proxies: cheap signals that rank candidates before they are evaluated: names (see
-            ``searchkit.plugins.names("proxy")``), "default" for a set that holds on many spaces, or objects. More is
-            proposed than is evaluated, the proxy layer picks (:mod:`searchkit.proxy_layer.signals`), and
-            ``result.signals`` says what each was worth. Any proxy's name is an objective too: ``objectives=("naswot",
-            "params")`` searches without training. ``Proxies(names, screen=..., earlier=...)`` says all of it in one
-            value.
-        training: ``Training(epochs=..., ladder=..., time_limit=...)``: these three in one value.
-        start: candidates to begin with: dictionaries of choices, rows of codes, or a :class:`Result`, whose front they
-            are. They are evaluated first and count in the budget.
-        earlier: what is known already: the :class:`Result` of a study over the same choices, or several, also on other
-            data. What each would predict joins the proxies, and loses its weight where it misleads.
-        screen: candidates scored by the proxies for each one that is evaluated; 16 where not given.
-        verify: of a search without training, train the best so many: ``result.verified``.
+            ``searchkit.plugins.names("proxy")``), "default" for a set that works on many spaces, or objects. The
+            strategy proposes more candidates than are evaluated, the proxy layer chooses among them
+            (:mod:`searchkit.proxy_layer.signals`), and ``result.signals`` has how well each proxy predicted. A proxy's
+            name can be an objective: ``objectives=("naswot", "params")`` searches without training.
+            ``Proxies(names, screen=..., earlier=...)`` is these three arguments as one value.
+        training: ``Training(epochs=..., ladder=..., time_limit=...)``: these three arguments as one value.
+        start: candidates to evaluate first: dictionaries of choices, rows of codes, or a :class:`Result`, whose front
+            is meant. They count in the budget.
+        earlier: the :class:`Result` of an earlier study over the same choices, or several, also on other data. A
+            predictor fitted to each is added to the proxies, and loses its weight if it predicts badly.
+        screen: candidates scored by the proxies for each one that is evaluated (16).
+        verify: number of best candidates to train at the end of a search without training; see ``result.verified``.
         budget: evaluations (40), or ``{"evaluations": n, "seconds": s}``; counted over the whole study.
-        batch: candidates asked for at once, of which all are evaluated before the next are asked for. Where not given:
-            on one worker the strategy's own size for functions and one for networks; on several, each candidate by
-            itself as soon as a worker is free, so that a slow one holds nobody up. With a batch, the history depends on
-            the seed alone, whatever the executor; without, on which of those that ran side by side ended first.
-        device: "auto" (CUDA where there is one, else CPU), "cpu", "cuda", "cuda:1". With "auto" or "cuda", worker
-            processes train on a card each, or share cards where there are more workers; "cuda:1" is that card for all.
-            A cluster's may have cards where this machine has none.
-        executor: None (here, in order), a number of worker processes, "interleaved" (several networks at once in this
-            process, for a GPU: :mod:`searchkit.execution.interleaved`), "ray" (a cluster; "ray://head:10001" at an
-            address), or
-            an executor object: any of ``concurrent.futures``, Dask's, submitit's.
-        workers: candidates that an executor takes at the same time, where it does not say (submitit's) or says
-            otherwise; of "interleaved" 4 where not given, on each card.
+        batch: candidates asked for at once; all are evaluated before the next batch. By default, on one worker, the
+            strategy's own size for functions and one for networks; on several workers, one candidate whenever a worker
+            is free, so that a slow one delays no other. With a batch, the history depends on the seed alone; without,
+            on several workers, also on the order in which evaluations end.
+        device: "auto" (a CUDA device if there is one, else the CPU), "cpu", "cuda", "cuda:1". With "auto" or "cuda",
+            worker processes are spread over all CUDA devices; "cuda:1" is this device for all. Workers of a cluster may
+            have CUDA devices although this machine has none.
+        executor: None (in this process, one after another), a number of worker processes, "interleaved" (several
+            networks at once in this process, for a GPU: :mod:`searchkit.execution.interleaved`), "ray" (a cluster;
+            "ray://head:10001" at an address), or an executor object: any of ``concurrent.futures``, Dask's,
+            submitit's.
+        workers: candidates that an executor evaluates at the same time, if it does not know this itself (submitit's) or
+            if another number is wanted; for "interleaved" the number on each device (4).
         storage: None (``searchkit-runs/<name>.journal``), a folder, a ``.journal`` file, "memory", an SQLAlchemy URL,
             or an Optuna storage.
-        name: of the study; made from the call where not given.
-        seed: of everything random but the split of the data.
-        split_seed: of the split of the data into parts. It is a choice of its own, so that the test part of one study
-            is untouched in another that begins with its networks or learns from it, whatever their seeds.
-        epochs: of each candidate's training; 30 where not given.
-        ladder: cheap trainings that a candidate has to pass before the full one, from cheap to expensive, such as
+        name: name of the study; by default made from the other arguments.
+        seed: seed of everything random except the split of the data.
+        split_seed: seed of the split of the data into parts. It is independent of ``seed``, so that studies with other
+            seeds, which begin with networks of this one or learn from it, have the same test part.
+        epochs: epochs of each candidate's training (30).
+        ladder: cheaper trainings that a candidate has to pass before the full one, from cheap to expensive, such as
             ``({"epochs": 3}, {"epochs": 10, "data": 0.5})``. A rung sets epochs, resolution (pixels of the shorter side
             of the images), width (a factor on the space's choice or option of that name) and data (a fraction of the
-            train part); "default" is a tenth and a third of the epochs. After a rung, a candidate of the first third of
-            all that got there (:mod:`searchkit.training.fidelity`) goes on; another ends as "dropped": it counts in the
-            budget and stands in the history, with what the rungs were worth, and never on the front; bo and the proxy
-            layer learn from the result that its last rung predicts, other strategies take it for a failed one. One rung
-            leaves about a third for the full training and two a ninth, so the budget should be larger than without.
-            Give a ``batch`` of several: they are compared with each other, too.
-        time_limit: seconds a training may take, each rung's by itself; beyond, the candidate has failed.
-        callbacks: called as ``callback(trial, trials)`` after every candidate; raise ``StopSearch`` to end. One
-            that has a method ``on_start(result)`` or ``on_end(result, error)`` is told of the two ends as well
-            (:func:`searchkit.search.callbacks.watched`). Trackers are callbacks: :mod:`searchkit.integrations.mlflow`,
-            ``tensorboard`` and ``jsonlines``.
-        progress: show a progress bar; where not given, only in a terminal.
+            train part); "default" is a tenth and a third of the epochs. A candidate among the best third of those that
+            reached a rung goes on (:mod:`searchkit.training.fidelity`). The others end as "dropped": they count in the
+            budget and are in the history with their values at the rungs, but not on the front. bo and the proxy layer
+            learn the final value that the last rung predicts; for other strategies, a dropped candidate has failed.
+            About a third of the candidates are trained in full after one rung and a ninth after two, so the budget
+            should be larger. A ``batch`` of several candidates is advised, since they are compared with each other.
+        time_limit: seconds that a training may take, counted for each rung separately; a longer one has failed.
+        callbacks: called as ``callback(trial, trials)`` after every candidate; raise ``StopSearch`` to end the search.
+            The methods ``on_start(result)`` and ``on_end(result, error)`` of a callback are called at its start and
+            end (:func:`searchkit.search.callbacks.watched`). Trackers are callbacks:
+            :mod:`searchkit.integrations.mlflow`, ``tensorboard`` and ``jsonlines``.
+        progress: whether to show a progress bar; by default only in a terminal.
 
     Raises:
-        SearchkitError: one of its kinds, before any work, where something given cannot be used.
+        SearchkitError: an argument is invalid; one of its subclasses, raised before any work.
         SearchFailedError: the first candidates all failed.
     """
     options = read_options(**locals())
@@ -204,7 +204,7 @@ def _begin(options: Options, problem: Problem) -> Strategy:
 
 
 def _pools(options: Options, task: Task) -> Callable[[Evaluate, tuple[str, ...]], Pool]:
-    """What opens the executor for an evaluation."""
+    """A function that opens the executor for an evaluation."""
     any_card = options.device in ("auto", "cuda")
 
     def open_pool(evaluate: Evaluate, needed: tuple[str, ...]) -> Pool:
@@ -214,12 +214,12 @@ def _pools(options: Options, task: Task) -> Callable[[Evaluate, tuple[str, ...]]
 
 
 def _with_folder(options: Options, stack: ExitStack) -> tuple[Task, Callable[[Result], None]]:
-    """The task with a folder for its files, where it keeps any.
+    """The task with a folder for its files, if it writes any.
 
-    In memory that is a temporary one, which goes with the search, or with its result once that is kept.
+    For a record in memory this is a temporary folder, deleted after a failed search, else with the result.
 
     Returns:
-        the task, and what keeps the folder for a result.
+        the task, and a function that ties the folder to the life of a result.
     """
     if not options.task.keeps_files:
         return options.task, lambda result: None

@@ -1,4 +1,4 @@
-"""What searchkit raises: one root, each kind also the builtin that fits it."""
+"""Exceptions of searchkit: one base class; each subclass is also a fitting builtin exception."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Iterable
 
 
 class SearchkitError(Exception):
-    """Root of every error that searchkit raises on purpose."""
+    """Base class of all errors that searchkit raises on purpose."""
 
 
 class UnknownNameError(SearchkitError, LookupError):
-    """A name that nothing is registered under."""
+    """A name that is not registered."""
 
     @classmethod
     def of(cls, kind: str, name: object, allowed: Iterable[str]) -> UnknownNameError:
-        """The sentence that every unknown name gets: what was given, what is allowed, what is near."""
+        """The error for an unknown name: it says what was given, what is allowed, and the nearest name."""
         names = sorted(allowed)
         near = nearest(name, names)
         hint = f" Did you mean '{near}'?" if near else ""
@@ -27,7 +27,7 @@ class SpaceError(SearchkitError, ValueError):
 
 
 class ObjectiveError(SearchkitError, ValueError):
-    """An objective, or what an evaluation returned for it, that cannot be used."""
+    """An invalid objective, or an invalid value that an evaluation returned for it."""
 
 
 class ConstraintError(SearchkitError, ValueError):
@@ -51,7 +51,7 @@ class DeviceError(SearchkitError, ValueError):
 
 
 class DeviceGoneError(DeviceError):
-    """A device that was there and that this process can use no more, or not yet; the fault of no candidate."""
+    """A device that exists but that this process cannot use any more, or not now; no candidate's fault."""
 
 
 class StorageError(SearchkitError, OSError):
@@ -63,27 +63,27 @@ class StudyMismatchError(SearchkitError, ValueError):
 
 
 class ExportError(SearchkitError, RuntimeError):
-    """An exported network that does not do what the measured one did."""
+    """An export whose outputs differ from the measured network's."""
 
 
 class CandidateError(SearchkitError, RuntimeError):
-    """The candidate's own fault: recorded as a failed trial, and the search goes on."""
+    """A fault of the candidate: it is recorded as a failed trial, and the search goes on."""
 
 
 class TimeLimitError(CandidateError, TimeoutError):
-    """A candidate that took longer than it was given."""
+    """A candidate that took longer than its time limit."""
 
 
 class OutOfMemoryError(CandidateError, MemoryError):
-    """A candidate that does not fit into the memory that is free; beside no others it may."""
+    """A candidate that does not fit into the free memory; alone on the device it may fit."""
 
 
 class WorkerLostError(SearchkitError, RuntimeError):
-    """Whatever evaluated one candidate is gone, and with it the outcome; an executor's future raises it."""
+    """A worker that ended without an outcome for its candidate; raised by an executor's future."""
 
 
 class SearchFailedError(SearchkitError, RuntimeError):
-    """Every one of the first candidates failed: the fault is in what is evaluated, not in them."""
+    """The first candidates all failed, so the cause is not in a single candidate."""
 
 
 class StopSearch(Exception):  # noqa: N818 - like StopIteration, a request and not an error
@@ -91,21 +91,21 @@ class StopSearch(Exception):  # noqa: N818 - like StopIteration, a request and n
 
 
 def nearest(name: object, names: Iterable[str]) -> str | None:
-    """The registered name most like ``name``, or None where none is near."""
+    """The registered name most similar to ``name``, or None if none is similar."""
     close = difflib.get_close_matches(str(name).lower(), list(names), n=1, cutoff=0.5)
     return close[0] if close else None
 
 
 def first_line_said(error: BaseException) -> str:
-    """The first line of what an error says; empty where it says nothing."""
+    """The first line of an error's message; empty if it has none."""
     return (str(error).strip().splitlines() or [""])[0]
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Python's own kind, ours, torch's, which has another root and is not imported for this; or a library's words."""
+    """Whether an error means that memory ran out: by its class (Python's, ours, torch's) or by its message."""
     kinds = isinstance(error, MemoryError) or any(kind.__name__ == "OutOfMemoryError" for kind in type(error).__mro__)
     return kinds or (isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _NO_MEMORY))
 
 
-# torch's CPU allocator, CUDA and ROCm past torch's own allocator, cuDNN and cuBLAS have no kind of their own
+# torch's CPU allocator, CUDA and ROCm outside of torch's allocator, cuDNN and cuBLAS raise a plain RuntimeError
 _NO_MEMORY = ("can't allocate memory", "cuda error: out of memory", "hip error: out of memory", "status_alloc_failed")

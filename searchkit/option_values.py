@@ -1,4 +1,4 @@
-"""Single arguments of :func:`searchkit.run`, checked; and those that belong together, as one value."""
+"""Checks of single arguments of :func:`searchkit.run`, and groups of arguments as one value."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Proxies:
 
 
 def grouped_training(training: Any, epochs: Any, ladder: Any, time_limit: Any) -> tuple[Any, Any, Any]:
-    """Epochs, ladder and time limit, from the group or by themselves; see :func:`once`."""
+    """Epochs, ladder and time limit, given separately or as a group; see :func:`once`."""
     if training is None:
         return epochs, ladder, time_limit
     if not isinstance(training, Training):
@@ -45,7 +45,7 @@ def grouped_training(training: Any, epochs: Any, ladder: Any, time_limit: Any) -
 
 
 def grouped_proxies(proxies: Any, screen: Any, earlier: Any) -> tuple[Any, Any, Any]:
-    """Proxies, screen and earlier studies, from the group or by themselves; see :func:`once`."""
+    """Proxies, screen and earlier studies, given separately or as a group; see :func:`once`."""
     if not isinstance(proxies, Proxies):
         return proxies, screen, earlier
     return (
@@ -56,10 +56,10 @@ def grouped_proxies(proxies: Any, screen: Any, earlier: Any) -> tuple[Any, Any, 
 
 
 def once(name: str, flat: Any, grouped: Any, group: str) -> Any:
-    """An argument that may be given by itself or in a group.
+    """The value of an argument that may be given separately or in a group.
 
     Raises:
-        SearchkitError: it was given in both places.
+        SearchkitError: it was given both ways.
     """
     if flat is not None and grouped is not None:
         raise SearchkitError(f"{name} was given twice, as {name}= and in {group}: leave one of them out")
@@ -67,10 +67,10 @@ def once(name: str, flat: Any, grouped: Any, group: str) -> Any:
 
 
 def whole(name: str, value: Any, least: int) -> int | None:
-    """A whole number of at least ``least``, or None where none is given; a seed has to be given.
+    """Check for a whole number of at least ``least``; None is allowed too, except for a seed.
 
     Raises:
-        SearchkitError: it is something else.
+        SearchkitError: another value.
     """
     seeds = name in ("seed", "split_seed")
     if value is None and not seeds:
@@ -82,7 +82,7 @@ def whole(name: str, value: Any, least: int) -> int | None:
 
 
 def check_seconds(time_limit: Any) -> None:
-    """Refuse a time limit that is no number of seconds above 0."""
+    """Raise SearchkitError unless the time limit is None or a number of seconds above 0."""
     number = isinstance(time_limit, int | float | np.number) and not isinstance(time_limit, bool)
     if time_limit is not None and not (number and time_limit > 0):
         raise SearchkitError(f"time_limit must be a number of seconds above 0, not {time_limit!r}")

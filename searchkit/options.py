@@ -1,4 +1,4 @@
-"""What a user asks of :func:`searchkit.run`, read and checked before any work, and what identifies it."""
+"""The arguments of :func:`searchkit.run`, checked before any work, and the identity of the study that they make."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ DIGEST_BYTES = 3  # of the automatic name of a study
 
 @dataclass(frozen=True)
 class Options:
-    """A call of :func:`searchkit.run`, checked.
+    """The checked arguments of a call of :func:`searchkit.run`.
 
     Attributes:
-        factory: makes the strategy; ``strategy`` is what was given.
+        factory: makes the strategy; ``strategy`` is the argument as given.
         task: what is searched, and how a candidate is evaluated.
-        start: ``(s, d)`` candidates that are evaluated first.
-        proxies: names and objects; those that learned from earlier studies are the last.
-        device: as given; ``here`` is that of this process.
-        given_name: of the study; ``name`` is that or one that is made from the call.
+        start: ``(s, d)`` candidates to evaluate first.
+        proxies: names and objects, followed by the predictors fitted to earlier studies.
+        device: as given; ``here`` is the device of this process.
+        given_name: name of the study as given; ``name`` is this, or one made from the other arguments.
     """
 
     strategy: Any
@@ -73,17 +73,17 @@ class Options:
 
     @property
     def in_memory(self) -> bool:
-        """Whether the record ends with the process."""
+        """Whether the record is kept in memory only."""
         return isinstance(self.storage, str) and self.storage == "memory"
 
     @property
     def networks(self) -> bool:
-        """Whether candidates are networks that are trained here, not values of a function."""
+        """Whether candidates are networks that searchkit evaluates, and not arguments of a user's function."""
         return bool(self.task.context["kind"] == "networks")
 
     @property
     def strategy_name(self) -> str:
-        """What tables and study names call the strategy."""
+        """The strategy's name in tables and study names."""
         if isinstance(self.strategy, str):
             return self.strategy
         inner = getattr(self.strategy, "func", self.strategy)  # functools.partial
@@ -91,7 +91,7 @@ class Options:
 
     @cached_property
     def parts(self) -> dict[str, Any]:
-        """All that decides how the search goes, as JSON values by the argument that says it.
+        """Everything that decides the outcome of the search, as JSON values by the argument.
 
         The budget, the executor and the device are not among them: a study may be continued with others.
         """
@@ -116,7 +116,7 @@ class Options:
 
     @cached_property
     def name(self) -> str:
-        """Of the study: the same call gets the same again, and a call that differs in anything that counts another."""
+        """Name of the study: equal for equal calls, and another if any of :attr:`parts` differs."""
         if self.given_name is not None:
             return self.given_name
         said = json.dumps(plain(self.parts), sort_keys=True).encode()
@@ -125,12 +125,12 @@ class Options:
 
     @property
     def folder(self) -> Path | None:
-        """Where files of the study are kept beside its record."""
-        # absolute, since workers may stand in another folder
+        """Folder of the study's files, beside its record; None for a record in memory."""
+        # absolute, since workers may have another working folder
         return None if self.in_memory else networks_folder(self.storage, self.name).absolute()
 
     def problem(self) -> Problem:
-        """What a strategy is told of the search."""
+        """The search as a strategy sees it."""
         return Problem(
             self.task.space,
             len(self.task.goals.objectives),
@@ -142,7 +142,7 @@ class Options:
         )
 
     def batch_size(self, strategy: Strategy, workers: int) -> int | None:
-        """Candidates asked for at once; None: each as a worker frees."""
+        """Candidates asked for at once; None: one whenever a worker is free."""
         if self.batch or workers > 1:
             return self.batch
         own = 1 if self.networks else int(getattr(strategy, "batch", 1))
@@ -151,7 +151,7 @@ class Options:
         return own
 
     def header(self, strategy: Strategy) -> dict[str, Any]:
-        """What the record keeps of the search: to compare, and to show it or go on without the call."""
+        """The header of the record: it is compared when a study is continued, and is enough to show or resume it."""
         task, goals, by_name = self.task, self.task.goals, isinstance(self.strategy, str)
         search = task.identity | {
             "objectives": {objective.name: objective.direction for objective in goals.objectives},
@@ -177,7 +177,7 @@ class Options:
         return header
 
     def _call(self) -> dict[str, Any]:
-        """Arguments that the search can be run with again, where they are JSON values."""
+        """Those arguments that ``searchkit resume`` passes again; JSON values."""
         call: dict[str, Any] = {
             "batch": self.batch,
             "device": self.device,
@@ -225,10 +225,10 @@ def read_options(
     callbacks: Sequence[Callback],
     progress: bool | None,
 ) -> Options:
-    """The arguments of :func:`searchkit.run`, which says what each means.
+    """Check the arguments of :func:`searchkit.run`, which documents them.
 
     Raises:
-        SearchkitError: one of its kinds; it says what was given, and what is allowed.
+        SearchkitError: an argument is invalid; one of its subclasses, which names the value and what is allowed.
     """
     factory = plugins.strategy_factory(strategy)
     limits = read_budget(budget)
@@ -270,13 +270,13 @@ def read_options(
 
 
 def chosen_by(strategy: Strategy) -> str:
-    """What a strategy that picks another one has picked, and why; empty of all others."""
+    """The choice, with its reason, of a strategy that chooses another one, such as "auto"; else empty."""
     why = getattr(strategy, "why", "")
     return f"{getattr(strategy, 'choice', '')}: {why}" if why else ""
 
 
 def _identity(proxy: Any) -> Any:
-    """What tells proxies apart: a name, an earlier study with what it holds, an object with its settings."""
+    """Identity of a proxy: its name, and the fingerprint of an object's settings or of the study it learned from."""
     if isinstance(proxy, str):
         return proxy
     return [name_of(proxy), proxy.learned_from if isinstance(proxy, Earlier) else fingerprint(proxy)]

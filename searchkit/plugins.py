@@ -1,4 +1,4 @@
-"""Names to objects, through entry points: a third party's strategy or space comes in by the same door as ours."""
+"""Plug-ins: names are resolved through entry points, for third parties' strategies and spaces as for our own."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ def names(kind: str) -> list[str]:
 
 
 def resolve(kind: str, name: str) -> Any:
-    """The object registered under a name.
+    """The object that is registered under a name.
 
     Raises:
-        UnknownNameError: no such name; it lists those there are and the nearest.
+        UnknownNameError: no such name; the message lists the names and the nearest one.
         SearchkitError: the plug-in that registered it cannot be imported.
     """
     found = [point for point in entry_points(group=_KINDS[kind]) if point.name == name]
@@ -40,9 +40,9 @@ def resolve(kind: str, name: str) -> Any:
 
 
 def signals() -> dict[str, str]:
-    """Every signal of the registered proxies -> the proxy that gives it.
+    """Signals of the registered proxies: name of the signal -> name of its proxy.
 
-    Left out are features without a direction, and proxies that have nothing to say before something was evaluated.
+    Features without a direction are left out, and proxies that score only after they have learned from evaluations.
     """
     found: dict[str, str] = {}
     for name in names("proxy"):
@@ -53,10 +53,10 @@ def signals() -> dict[str, str]:
 
 
 def strategy_factory(given: Any) -> Callable[[Problem], Strategy]:
-    """What makes a strategy, from a name, an optimiser of another library, or a callable ``(problem) -> strategy``.
+    """A factory of a strategy: from a name, another library's optimiser, or a callable ``(problem) -> strategy``.
 
     Raises:
-        UnknownNameError: it is none of these, or no such name.
+        UnknownNameError: none of these, or an unknown name.
         SearchkitError: the plug-in or the adapter cannot be imported.
     """
     if isinstance(given, str):
@@ -71,15 +71,15 @@ def strategy_factory(given: Any) -> Callable[[Problem], Strategy]:
 
 
 def adapt(given: Any) -> Callable[[Problem], Strategy] | None:
-    """What makes a strategy of an optimiser of another library, such as an Optuna sampler or a pymoo algorithm.
+    """A factory of a strategy from another library's optimiser, such as an Optuna sampler or a pymoo algorithm.
 
     A library's adapter is registered under the library's top-level name in the group ``searchkit.adapters``: a function
-    ``object -> (Problem -> strategy) or None``, None of objects it has no use for. The classes that the object's class
-    derives from count too, so that a user's own sampler is adapted as Optuna's. Only adapters of libraries that the
-    object comes from are imported.
+    ``object -> (Problem -> strategy) or None``, with None for objects that it cannot adapt. Base classes of the
+    object's class count too, so that a user's subclass of an Optuna sampler is adapted. Only adapters of libraries that
+    the object's classes come from are imported.
 
     Returns:
-        a factory as ``searchkit.run(strategy=...)`` takes it, or None where nobody adapts the object.
+        a factory for ``searchkit.run(strategy=...)``, or None if no adapter takes the object.
 
     Raises:
         SearchkitError: the adapter cannot be imported.

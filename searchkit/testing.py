@@ -1,4 +1,4 @@
-"""The conformance suite that every strategy passes; shipped, so that a third party runs it on theirs.
+"""Checks that every strategy passes; part of the package, so that third parties can run them on their strategies.
 
     import pytest
     from searchkit.testing import STRATEGY_CHECKS
@@ -25,7 +25,7 @@ Factory = Callable[[Problem], Strategy]
 
 
 def ask_changes_nothing(make: Factory) -> None:
-    """Asking is a function of what was told, n, rng and what is pending: asked again, it says the same."""
+    """ask depends on the observations told, n, rng and pending alone: the same call gives the same proposals."""
     problem, strategy = _warm(make)
     first = strategy.ask(4, np.random.default_rng(5), _none(problem))
     strategy.ask(3, np.random.default_rng(6), first[:2])
@@ -33,7 +33,7 @@ def ask_changes_nothing(make: Factory) -> None:
 
 
 def tell_draws_nothing(make: Factory) -> None:
-    """A strategy told the same record, batch by batch, asks the same, whatever was asked in between."""
+    """A strategy that was told the same batches proposes the same, whatever was asked in between."""
     problem, strategy = _warm(make)
     told = _evaluate(problem, problem.space.sample(4, np.random.default_rng(9)))
     state = np.random.get_state(legacy=False)  # noqa: NPY002 - the global state must not be touched
@@ -70,7 +70,7 @@ def proposals_are_new_and_valid(make: Factory) -> None:
 
 
 def known_bounds_are_kept(make: Factory) -> None:
-    """Nothing is proposed that is known to break a bound, also where few candidates keep it."""
+    """No proposal breaks a known bound, also if few candidates keep it."""
     problem = Problem(
         _space(), 1, 1, budget=60, known=lambda codes: np.maximum(0.0, codes.sum(axis=1, keepdims=True) - 7)
     )
@@ -83,7 +83,7 @@ def known_bounds_are_kept(make: Factory) -> None:
 
 
 def learned_bounds_do_not_stop_it(make: Factory) -> None:
-    """Violations that come with the results, all-infeasible beginnings and untrained candidates are learned from."""
+    """Violations known from results only, no feasible candidate at first, and untrained candidates are handled."""
     problem = Problem(_space(), 2, 1, budget=60)
     strategy = make(problem)
     for step in range(10):
@@ -96,7 +96,7 @@ def learned_bounds_do_not_stop_it(make: Factory) -> None:
 
 
 def failures_do_not_stop_it(make: Factory) -> None:
-    """Every other candidate fails, and at first all do: the search goes on."""
+    """The search goes on although every other candidate fails, and all of the first batch."""
     for n_constraints in (0, 1):
         problem = Problem(_space(), 2, n_constraints, budget=60)
         strategy = make(problem)
@@ -110,7 +110,7 @@ def failures_do_not_stop_it(make: Factory) -> None:
 
 
 def equal_losses_do_not_stop_it(make: Factory) -> None:
-    """Objectives without variance, and ties everywhere, are no error."""
+    """Objectives without variance, and ties, cause no error."""
     problem = Problem(_space(), 2, budget=60)
     strategy = make(problem)
     for step in range(8):
@@ -120,7 +120,7 @@ def equal_losses_do_not_stop_it(make: Factory) -> None:
 
 
 def a_tiny_space_is_exhausted(make: Factory) -> None:
-    """A space of 12 candidates, 6 of them distinct, is visited once each; then nothing is proposed."""
+    """In a space of 12 codes and 6 distinct candidates, each is proposed once, and then nothing."""
     merged = Space(
         [Choice("a", (0, 1)), Choice("b", (0, 1, 2)), Choice("c", (0, 1))],
         canonical=lambda codes: codes * np.array([1, 1, 0]),
@@ -158,7 +158,7 @@ def _none(problem: Problem) -> Codes:
 
 
 def _losses(codes: Codes, n_objectives: int) -> Floats:
-    """Smooth, in conflict with each other."""
+    """Smooth objectives that conflict with each other."""
     targets = np.arange(n_objectives)[:, None] % 4
     losses: Floats = np.abs(codes[None, :, :] - targets[..., None]).sum(axis=2).T.astype(np.float64)
     return losses

@@ -1,4 +1,4 @@
-"""What a search found: tables, the winning networks, and the way out of searchkit."""
+"""The result of a search: tables, trained networks, export, plots and the report."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from torch import nn
 
-# columns of the tables that every search has -> where a trial keeps them
+# columns of every history -> attributes of a trial
 RECORDED = {"trial": "number", "batch": "batch", "state": "state", "reason": "reason", "seconds": "seconds"}
 
 
@@ -26,14 +26,14 @@ class Result:
     """The outcome of a search.
 
     Attributes:
-        front: DataFrame, one row per candidate that no other dominates, best first by the first objective: the
+        front: DataFrame with a row for each candidate that no other dominates, best first by the first objective: the
             objectives and other metrics in their own units, ``test_accuracy`` (or ``test_r2``) where there is a test
             part, the choices, and ``trial``, its number in the history.
-        history: DataFrame, one row per candidate in the order of asking, with its state and reason.
+        history: DataFrame with a row for each candidate in the order of asking, with its state and reason.
         stopped: why the search ended.
-        strategy: that proposed the candidates; with "auto", why it.
-        name: of the study.
-        trials: the history as objects.
+        strategy: the strategy that proposed the candidates; for "auto", also why it was chosen.
+        name: name of the study.
+        trials: the history as a list of trials.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Result:
         return pareto_front(self.trials, self.goals)
 
     def refresh(self, *_: object) -> None:
-        """Have the tables made anew: called, as a callback, whenever a candidate of a running search has ended."""
+        """Drop the cached tables. It is a callback of a running search, whose candidates change them."""
         for table in ("front", "history", "signals", "verified"):
             vars(self).pop(table, None)
 
@@ -84,15 +84,15 @@ class Result:
 
     @cached_property
     def history(self) -> pd.DataFrame:
-        """Every candidate in the order of asking; see the class."""
+        """All candidates in the order of asking; see the class."""
         return self._table(self.trials)
 
     @cached_property
     def signals(self) -> pd.DataFrame:
-        """What each proxy of the search was worth, most trusted first; see
+        """How well each proxy of the search predicted, the most trusted first; see
         :attr:`searchkit.proxy_layer.signals.Signals.trust`.
 
-        Empty for a search without proxies. params and macs stand beside them where they are known.
+        Empty for a search without proxies. params and macs have rows too if they are known.
         """
         import pandas as pd
 
@@ -100,7 +100,7 @@ class Result:
 
     @cached_property
     def verified(self) -> pd.DataFrame:
-        """What ``verify=`` trained, most accurate first: as the history, with ``accuracy`` and ``test_accuracy``."""
+        """Candidates that ``verify=`` trained, the most accurate first, with ``accuracy`` and ``test_accuracy``."""
         table = self._table([trial for trial in self.trials if trial.number in self.verifications])
         table = table.drop(columns=self._columns("batch", "state", "reason", "seconds"))
         numbers = table[self._columns("trial")[0]]
@@ -110,11 +110,11 @@ class Result:
         return table.sort_values("accuracy", ascending=False, ignore_index=True) if "accuracy" in table else table
 
     def best(self, metric: str | None = None, **bounds: Any) -> pd.Series[Any]:
-        """The row of the front that is best in one metric, among those within bounds.
+        """The row of the front that is best in one objective, among those within bounds.
 
         Args:
-            metric: an objective; the first where not given.
-            bounds: as constraints, e.g. ``params=50_000`` or ``latency_ms=(None, 5)``.
+            metric: an objective; by default the first.
+            bounds: like constraints, for instance ``params=50_000`` or ``latency_ms=(None, 5)``.
 
         Raises:
             SearchkitError: the front is empty, or nothing on it is within the bounds.
@@ -144,8 +144,8 @@ class Result:
         regression it returns values ``(n,)``.
 
         Args:
-            trial: the number of a candidate to take in place of one of the front, such as one of :attr:`verified`.
-            trained: False for a freshly initialised one.
+            trial: number of a candidate to build instead, such as one of :attr:`verified`.
+            trained: False: a freshly initialised network.
         """
         from searchkit.results.export import build_network
 
@@ -157,7 +157,7 @@ class Result:
         The files are loaded back and their outputs compared; see :mod:`searchkit.results.export`.
 
         Raises:
-            ExportError: what was written does not give the outputs of the measured network.
+            ExportError: the outputs of the written network differ from those of the measured one.
         """
         from searchkit.results.export import export
 
@@ -167,8 +167,8 @@ class Result:
         """Draw the front over all candidates; ``.html`` is interactive, anything else an image.
 
         Args:
-            path: where to write it; not written where not given.
-            x, y: metrics; the second and the first objective where not given.
+            path: file to write; None writes none.
+            x, y: metrics; by default the second and the first objective.
 
         Returns:
             A plotly figure for ``.html``, else a matplotlib figure.
@@ -178,16 +178,15 @@ class Result:
         return draw(self, path, x, y)
 
     def report(self, path: str | Path, *, beside: Result | Sequence[Result] = ()) -> Path:
-        """Write one page that says what the search found; a single .html file that needs no network.
+        """Write a page about the search: a single .html file that loads nothing from elsewhere.
 
-        It has the front to look around in, the winning network drawn and described, the course of the search beside
-        baselines, what each proxy was worth, costs with their spreads, failures with their reasons, versions, and the
-        call that repeats it.
+        It shows the front interactively, the best network as a diagram, the progress of the search beside baselines,
+        the proxies' predictions, costs with their spreads, failures with their reasons, versions, and the call that
+        repeats the search.
 
         Args:
             path: ends in .html.
-            beside: results of other searches for the same objectives, a random one say, whose course is drawn beside
-                this one's.
+            beside: results of other searches for the same objectives, such as a random search, to draw beside this one.
 
         Returns:
             The path.
@@ -201,7 +200,7 @@ class Result:
 
     @property
     def methods(self) -> dict[str, list[str]]:
-        """How metrics were measured, where that matters: name -> every method and device that was used."""
+        """How metrics were measured: name -> all methods and devices that were used; counted metrics have no entry."""
         found: dict[str, dict[str, None]] = {}
         for trial in self.trials:
             for name, method in trial.methods.items():
@@ -210,18 +209,18 @@ class Result:
 
     @property
     def classes(self) -> list[Any]:
-        """The labels that the network's outputs stand for."""
+        """Labels of the network's outputs, in order."""
         classes: list[Any] = self.context.get("data", {}).get("classes", [])
         return classes
 
     @property
     def tested(self) -> str:
-        """What the score on the test part is called: "test_accuracy", or "test_r2" where a quantity is predicted."""
+        """Name of the score on the test part: "test_accuracy", or "test_r2" in regression."""
         return "test_r2" if "target" in self.context.get("data", {}) else "test_accuracy"
 
     @property
     def network_space(self) -> NetworkSpace:
-        """The space, where it builds networks."""
+        """The space, if it is a network space; else a SpaceError."""
         if not isinstance(self.space, NetworkSpace):
             raise SpaceError(f"space '{self.space.name}' builds no networks")
         return self.space
@@ -245,7 +244,7 @@ class Result:
         return list(dict.fromkeys([*self.goals.metrics, *(name for trial in self.trials for name in trial.values)]))
 
     def _columns(self, *names: str) -> list[str]:
-        """What columns of the record are called: a metric of the same name keeps it."""
+        """Names of columns of the record; one that is also a metric's name is marked."""
         taken = self._metrics
         return [f"{name} (record)" if name in taken else name for name in names]
 

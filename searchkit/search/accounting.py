@@ -1,4 +1,4 @@
-"""What a search has spent, and how a candidate ends: recorded, counted, and told to those who watch."""
+"""What a search has spent, and the end of each candidate: recorded, counted, and passed to the callbacks."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from searchkit.problem.trial import State, Trial
 from searchkit.search.study import Study
 from searchkit.types import Codes
 
-FIRST = 3  # where so many candidates fail and none has succeeded, the fault is not theirs
-QUICK = 20  # of a function that fails quickly: it may be one that fails for most candidates
-PATIENCE = 5.0  # seconds that quick failures take together, at most
+FIRST = 3  # if so many candidates fail before one succeeds, something else than the candidates is at fault
+QUICK = 20  # the same number for failures that cost no time, since a function may fail for most candidates
+PATIENCE = 5.0  # seconds; failures that took less in total cost no time
 
 Callback = Callable[[Trial, Sequence[Trial]], None]
 
 
 class Costs(Protocol):
-    """What the driver learns of a candidate before it pays for it."""
+    """The costs of a candidate that are known without evaluating it."""
 
     def __call__(self, code: Codes) -> tuple[dict[str, float], dict[str, str]]:
-        """Metric values of one candidate ``(d,)``, and how they were measured; may raise for a candidate at fault."""
+        """Metric values of one candidate ``(d,)``, and how they were measured; an error is the candidate's failure."""
         ...
 
 
 class Ledger:
-    """The books of one run of a search; a study that is continued goes on from what it had spent.
+    """Counts what one run of a search spends, beginning with what earlier runs of the study have spent.
 
     Attributes:
-        n_done: candidates with an outcome, of the whole study.
-        succeeded: whether one of them came to a score, at a rung of a ladder or in full.
+        n_done: candidates of the whole study that have an outcome.
+        succeeded: whether one of them was scored, at a rung of a ladder or in full.
     """
 
     def __init__(
@@ -52,16 +52,16 @@ class Ledger:
         self.succeeded = any(trial.state in (State.SCORED, State.DROPPED) for trial in study.trials)
 
     def left(self, n_begun: int = 0) -> float:
-        """Candidates that may still be begun, beside ``n_begun`` that are being evaluated; inf where time decides."""
+        """Candidates that may still begin while ``n_begun`` are evaluated; inf for a budget in seconds."""
         return np.inf if self._budget.evaluations is None else self._budget.evaluations - self.n_done - n_begun
 
     def spent(self, n_begun: int = 0) -> bool:
-        """Whether the budget is used up, also by ``n_begun`` candidates that are being or about to be evaluated."""
+        """Whether the budget is used up, if ``n_begun`` candidates that have begun are counted too."""
         seconds = self._budget.seconds
         return self.left(n_begun) <= 0 or (seconds is not None and self._elapsed() >= seconds)
 
     def affordable(self, trial: Trial) -> bool:
-        """Measure what needs no training; a candidate that breaks a bound, or fails here, is finished."""
+        """Measure a candidate's costs; False if it breaks a bound or cannot be measured, which ends it."""
         if self._costs is None:
             return True
         start = time.perf_counter()
@@ -85,11 +85,11 @@ class Ledger:
         return True
 
     def evaluated(self, trial: Trial, outcome: Outcome) -> None:
-        """Finish a trial with what its full evaluation brought."""
+        """Finish a trial with the outcome of its full evaluation."""
         self.finish(trial, State.FAILED if outcome.reason else State.SCORED, outcome)
 
     def finish(self, trial: Trial, state: State, outcome: Outcome) -> None:
-        """Put an outcome on record and tell it to the callbacks.
+        """Record an outcome, and call the callbacks with it.
 
         Raises:
             SearchFailedError: the first candidates all failed.
@@ -109,7 +109,7 @@ class Ledger:
                 )
 
     def _hopeless(self) -> bool:
-        """Whether enough have failed, of those that were asked for first: failures are quick, and others still run."""
+        """Whether the first candidates asked for have all failed; quick failures overtake those that still run."""
         enough, n = self._enough(), len(self._failures)
         if n < enough or n >= QUICK:
             return n >= enough
@@ -117,7 +117,7 @@ class Ledger:
         return all(trial.finished for trial in self._study.trials[:last])
 
     def _enough(self) -> int:
-        """Failures without a success that end the search: up to a quarter of the budget where they cost nothing."""
+        """Failures without a success that end the search: up to a quarter of the budget if they cost no time."""
         quick = self._costs is None and sum(trial.seconds for trial in self._failures) < PATIENCE
         return max(FIRST, min(QUICK, (self._budget.evaluations or 0) // 4)) if quick else FIRST
 
@@ -126,7 +126,7 @@ class Ledger:
 
 
 def _in_common(failures: Sequence[Trial]) -> str:
-    """What to do where they all failed in the same way, as far as that is known."""
+    """Advice for failures that all have one known cause."""
     if all(re.search(r"out of memory(?!\?)", trial.reason or "") for trial in failures):
         return "None fits into the memory of the device: take a narrower space or smaller images, or a larger device. "
     return ""

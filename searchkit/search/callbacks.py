@@ -1,4 +1,4 @@
-"""Who watches a search: functions called with every candidate, and objects that are told of its two ends as well."""
+"""Callbacks: functions called with every candidate, and objects that are also called at the start and the end."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 def read_callbacks(given: Any) -> tuple[Callback, ...]:
-    """Callbacks from what a user writes: one, or several.
+    """The ``callbacks=`` argument as a tuple: the user gives one or several.
 
     Raises:
-        SearchkitError: something that cannot be called with a candidate.
+        SearchkitError: one of them cannot be called.
     """
     callbacks = () if given is None else (given,) if callable(given) else tuple(given)
     for callback in callbacks:
@@ -32,13 +32,12 @@ def read_callbacks(given: Any) -> tuple[Callback, ...]:
 
 @contextmanager
 def watched(result: Result, callbacks: Sequence[Callback]) -> Iterator[None]:
-    """Around a search: those callbacks that have the methods are told that it begins and how it ended.
+    """Call ``on_start`` and ``on_end`` of those callbacks that have them, around a search.
 
-    ``on_start(result)`` is called before the first candidate. The result is the one that the search will return; its
-    trials, those on record to begin with, grow as it goes on, and its tables with them. ``on_end(result, error)`` is
-    called when all is done, or when an error breaks the search off, which then is ``error`` (None otherwise), and
-    ``result.stopped`` says why it ended in both cases. What these methods raise is raised, as with any callback; all
-    that were told of the beginning are told of the end.
+    ``on_start(result)`` is called before the first candidate, with the result that the search will return. It contains
+    the trials on record at first, and new ones as they end. ``on_end(result, error)`` is called at the end, also when
+    an error ended the search; ``error`` is that error, else None. ``result.stopped`` says why the search ended. What
+    these methods raise ends the search. Every callback whose ``on_start`` returned gets its ``on_end``.
     """
     error: BaseException | None = None
     begun: list[Any] = []

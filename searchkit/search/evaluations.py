@@ -1,4 +1,4 @@
-"""What a search over networks does with a candidate: its costs, here; its proxies and its training, on the executor."""
+"""Evaluation of a network: its costs in this process, its proxies and its training on the executor."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from searchkit.types import Codes, Floats
 
 @dataclass(frozen=True)
 class Scoring(Evaluation):
-    """Scores one candidate with proxies, then trains it where that is asked for; picklable.
+    """Scores one candidate with proxies, and then trains it if ``then`` is given; picklable.
 
     Attributes:
-        scorer: of the proxies that are objectives or bounded.
-        then: the training, or None for a search without any.
-        exclusive: as of :class:`Training`.
+        scorer: runs the proxies that are objectives or have a bound.
+        then: the training; None in a search that trains nothing.
+        exclusive: see :class:`Training`.
     """
 
     exclusive: ClassVar[bool] = True
@@ -42,11 +42,11 @@ class Scoring(Evaluation):
     then: Training | None = None
 
     def __call__(self, code: Codes, seed: int, rung: int | None = None) -> dict[str, float]:
-        """``{proxy: score, ...}`` and what the training adds; a proxy that cannot score makes a failed candidate."""
+        """``{proxy: score, ...}`` and the values of the training. A proxy without a score fails the candidate."""
         return finish(self.in_turns(code, seed, rung))
 
     def in_turns(self, code: Codes, seed: int, rung: int | None = None) -> Course[dict[str, float]]:
-        """The same in turns, of which the first scores."""
+        """The same in turns; the first turn runs the proxies."""
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             scores = self.scorer(code[None])[0]
@@ -58,35 +58,35 @@ class Scoring(Evaluation):
         return values | ((yield from self.then.in_turns(code, seed, rung)) if self.then else {})
 
     def memory(self, code: Codes, seed: int, rung: int | None = None) -> int:
-        """As of :meth:`Training.memory`; what proxies take and give back before is not counted."""
+        """See :meth:`Training.memory`; the memory that proxies use before is not included."""
         return self.then.memory(code, seed, rung) if self.then else 0
 
     def prepare(self, code: Codes, seed: int, rung: int | None = None) -> None:
-        """As of :meth:`Training.prepare`."""
+        """See :meth:`Training.prepare`."""
         if self.then:
             self.then.prepare(code, seed, rung)
 
     def on(self, device: str) -> Scoring:
-        """The same with the training on another device; proxies stay where they are."""
+        """The same with the training on another device; the proxies' device stays."""
         return replace(self, then=self.then.on(device) if self.then else None)
 
     @property
     def device_name(self) -> str:
-        """That of the training; where there is none, of the proxies."""
+        """The device of the training, or of the proxies if there is none."""
         return self.then.device if self.then else str(self.scorer.device)
 
     def written(self, code: Codes) -> Path | None:
-        """As of :meth:`Training.written`."""
+        """See :meth:`Training.written`."""
         return self.then.written(code) if self.then else None
 
 
 @dataclass(frozen=True)
 class CostMeter:
-    """The costs of a candidate that need no training; runs in the driver, one candidate at a time.
+    """Measures the costs that need no training, in this process, one candidate at a time.
 
     Attributes:
-        metrics: those asked for; params and macs are always among the values.
-        device: whose latency, energy and memory are measured.
+        metrics: the metrics of the search; params and macs are always among the values.
+        device: the device on which latency, energy and memory are measured.
     """
 
     space: NetworkSpace
@@ -94,10 +94,10 @@ class CostMeter:
     device: str
 
     def __call__(self, code: Codes) -> tuple[dict[str, float], dict[str, str]]:
-        """``{name: value}`` and ``{name: method}``; what is timed comes with its relative spread."""
+        """``{name: value}`` and ``{name: method}``; a timed value is accompanied by its relative spread."""
         try:
             return self._measured(code)
-        except SystemExit as error:  # of the user's build; an end of the candidate, not of the search
+        except SystemExit as error:  # raised by the user's build: it ends the candidate, not the search
             raise CandidateError(f"SystemExit: {error}") from error
 
     def _measured(self, code: Codes) -> tuple[dict[str, float], dict[str, str]]:
@@ -117,13 +117,13 @@ class CostMeter:
 
     @property
     def vectorised(self) -> bool:
-        """Whether many candidates are counted at once, by the space's own formula."""
+        """Whether the space has a formula that counts many candidates at once."""
         return self.space.count is not None and "peak_memory" not in self.metrics
 
     def counted(self, codes: Codes) -> dict[str, Floats]:
-        """``{name: (n,)}`` for what is counted exactly: params, macs, and peak_memory where it is asked for.
+        """``{name: (n,)}`` of the exact counts: params, macs, and peak_memory if it is a metric of the search.
 
-        NaN where a candidate cannot be built: it says why, on record, when it is evaluated.
+        NaN for a candidate that cannot be built; its evaluation will record the reason.
         """
         if self.vectorised:
             return self._counted(codes)

@@ -1,7 +1,7 @@
 """The loop of a search: ask, record, evaluate, record, tell.
 
-A schedule (:mod:`searchkit.search.schedules`) decides when the next candidates are asked for: batch by batch, or as
-workers free.
+A schedule (:mod:`searchkit.search.schedules`) decides when the next candidates are asked for: batch by batch, or
+whenever a worker is free.
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ from searchkit.types import Codes
 
 
 class Screen(Protocol):
-    """Picks what is evaluated among more candidates that a strategy proposes; the proxy layer's is one."""
+    """Chooses the candidates to evaluate among a larger number of proposals, as the proxy layer does."""
 
     def proposals(self, n: int) -> int:
-        """How many candidates a strategy is to propose where n are evaluated."""
+        """Number of candidates that the strategy should propose if n are to be evaluated."""
         ...
 
     def pick(self, proposed: Codes, n: int, seen: set[bytes], rng: np.random.Generator, pending: Codes) -> Codes:
-        """``(n, d)`` of the proposed candidates and others, none of them seen or pending."""
+        """``(n, d)`` candidates, proposed or not, that are neither seen nor pending."""
         ...
 
     def tell(self, told: Observations) -> None:
-        """Learn what candidates were worth."""
+        """Learn the values of evaluated candidates."""
         ...
 
 
@@ -54,15 +54,15 @@ class Search:
     """One search, ready to run.
 
     Attributes:
-        problem, strategy, goals: what is searched, by whom, for what.
-        costs: taken here before a candidate is sent to be evaluated, and bounds on them enforced; None: there are none.
-        executor: evaluates the rest.
-        record: holds what was done already and takes what is done now.
-        batch: candidates asked for at once; None: each as a worker frees.
-        screen: picks what is evaluated among more that are proposed, by the proxy layer; None: all that is proposed is.
-        ladder: cheap evaluations that a candidate has to pass before the full one; None: there are none.
-        start: ``(s, d)`` candidates that are evaluated before any that the strategy proposes.
-        callbacks: called with every finished trial and the list of all.
+        problem, strategy, goals: the space with what is allowed, the search strategy, the objectives and bounds.
+        costs: measured before the executor evaluates those candidates that keep bounds on them; may be None.
+        executor: evaluates the candidates.
+        record: has the trials of earlier runs of the study, and receives the new ones.
+        batch: candidates asked for at once; None: one whenever a worker is free.
+        screen: chooses among more proposals, by the proxy layer; None: all proposals are evaluated.
+        ladder: cheaper evaluations that a candidate has to pass before the full one; may be None.
+        start: ``(s, d)`` candidates to evaluate before the strategy's first proposals.
+        callbacks: called with each finished trial and the list of all trials.
     """
 
     problem: Problem
@@ -85,9 +85,9 @@ class Search:
     def run(self) -> str:
         """Search until the budget is spent; returns why it ended.
 
-        A record with trials is continued: the strategy is told them batch by batch, in the order in which these were
-        complete, which by its two laws brings it to where it was; candidates that were asked and have no outcome are
-        evaluated now.
+        A record with trials is continued. The strategy is told them batch by batch, in the order in which the batches
+        were completed; by the two laws of a strategy (docs/architecture.md) it is then in the state that it was in.
+        Candidates that were asked for and have no outcome are evaluated first.
 
         Raises:
             SearchFailedError: the first candidates all failed.
@@ -105,7 +105,7 @@ class Search:
             self.executor.discard()
 
     def _catch_up(self) -> list[list[Trial]]:
-        """Tell the strategy what is on record; the batches that are not complete."""
+        """Tell the strategy the trials on record; returns the batches that are not complete."""
         trials = self.study.trials
         self._seen = {key for trial in trials for key in keys(trial.code[None])}
         self._told: list[Trial] = []
@@ -117,7 +117,7 @@ class Search:
         return [batch for batch in batches if not is_complete(batch)]
 
     def tell(self, trials: Sequence[Trial]) -> None:
-        """Tell the strategy, and the screen, how the candidates of a batch ended."""
+        """Tell the strategy and the screen the outcomes of a batch."""
         told = observe(trials, self.goals)
         self._told += trials
         if self.ladder is not None:
@@ -133,20 +133,19 @@ class Search:
             self.tell(trials)
 
     def ask(self, size: int, begun: list[Trial], running: Sequence[Codes] = ()) -> list[Trial]:
-        """The trials of one batch: those recorded of it, then what the strategy asks for.
+        """The trials of one batch: those on record, and new ones that the strategy proposes.
 
-        Whatever a strategy proposes, nothing is evaluated twice and nothing that is known to break a bound; such
-        proposals are replaced by random ones.
+        A proposal that was evaluated before, or is known to break a bound, is replaced by a random candidate.
 
         Args:
-            size: of a new batch; one that was begun keeps its own.
+            size: number of candidates of a new batch; a batch that was begun keeps its size.
             running: codes ``(d,)`` of candidates that are being evaluated.
         """
         number = begun[0].batch if begun else self._n_batches
         size = begun[0].batch_size if begun else int(min(size, self.ledger.left(len(running))))
-        if len(begun) < size:  # asking again brings the same batch, of which a killed process wrote a part
+        if len(begun) < size:  # asked again, the strategy proposes the batch of which a killed process wrote a part
             rng = np.random.default_rng([self.seed, number])
-            before = self._seen  # not copied where nothing has to go: candidates are asked for thousands of times
+            before = self._seen  # copied only if something is removed: this runs thousands of times
             if begun:
                 before = before.difference(key for trial in begun for key in keys(trial.code[None]))
             codes = self._begin(size, before)
@@ -161,13 +160,13 @@ class Search:
         return begun
 
     def _begin(self, n: int, before: set[bytes]) -> Codes:
-        """The next n candidates of the start that were not asked for in an earlier batch, and may be evaluated."""
+        """The next n candidates of ``start`` that are new and allowed."""
         if not len(self.start):
             return np.empty((0, self.problem.space.n_choices), dtype=np.int64)
         return first_allowed(self.problem, distinct(self.problem, self.start, before), n)
 
     def _propose(self, n: int, pending: Codes, before: set[bytes], rng: np.random.Generator) -> Codes:
-        """What the strategy asks for, or what the proxy layer picks of more that it asks for."""
+        """n proposals of the strategy, or the proxy layer's choice among more of them."""
         n_asked = self.screen.proposals(n) if self.screen else n
         with one_blas_thread():
             codes = self.problem.space.check(self.strategy.ask(n_asked, rng, pending))
@@ -177,7 +176,7 @@ class Search:
         return codes
 
     def job(self, trial: Trial, rung: int | None = None) -> Job:
-        """What a worker is sent: in full where no rung of the ladder is given."""
+        """The job for a worker: an evaluation at a rung of the ladder, or the full one."""
         seed = evaluation_seed(self.seed, trial.code)
         return Job(trial.code, seed, rung)
 
@@ -186,11 +185,11 @@ class Search:
         return next(as_they_finish(self.executor, [self.job(trial, rung)]))[1]
 
     def crowded(self, outcome: Outcome) -> bool:
-        """Whether it ran out of memory where others may have held that; alone it may fit."""
+        """Whether a candidate ran out of memory beside others, so that it may fit alone."""
         return outcome.out_of_memory and self.executor.workers > 1
 
     def reach(self, trial: Trial, rung: int, outcome: Outcome) -> bool:
-        """Record what a rung brought; False where the candidate failed there."""
+        """Record the outcome of a rung; False if the candidate failed there."""
         assert self.ladder is not None
         if outcome.reason:
             self.ledger.finish(trial, State.FAILED, outcome)
@@ -201,7 +200,7 @@ class Search:
         return True
 
     def drop(self, trials: Sequence[Trial], rung: int) -> bool:
-        """Finish those that are not promoted from a rung; whether there were any."""
+        """Finish the trials that are not promoted from a rung; returns whether there were any."""
         assert self.ladder is not None
         reasons = self.ladder.dropped(trials, self.study.trials, rung, self.goals)
         for trial in trials:
@@ -211,11 +210,11 @@ class Search:
 
 
 def is_complete(trials: Sequence[Trial]) -> bool:
-    """Whether a batch is on record as a whole and all of its candidates have ended."""
+    """Whether all candidates of a batch are on record and have ended."""
     return len(trials) == trials[0].batch_size and all(trial.finished for trial in trials)
 
 
 def evaluation_seed(seed: int, code: Codes) -> int:
-    """The seed of one candidate's evaluation, from the search's seed and the candidate, never from call order."""
+    """The seed of a candidate's evaluation: a function of the search's seed and of the candidate."""
     digest = hashlib.blake2b(code.tobytes(), digest_size=4, salt=seed.to_bytes(16, "little")).digest()
     return int.from_bytes(digest, "little")

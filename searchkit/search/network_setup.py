@@ -1,4 +1,4 @@
-"""From what a user says of a search over networks to its task: space, data, metrics and training put together."""
+"""Makes the task of a search over networks from the arguments of :func:`searchkit.run`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from searchkit.training.fidelity import Ladder, Rung, check_cheaper, read_ladder
 from searchkit.training.recipe import recipe_for
 
 DEFAULT_SPACE = ("nas-bench-201", {"width": [4, 6, 8, 12], "cells": 1})
-TABLE_SPACE = "tabular"  # where the data are a table and no space is given
+TABLE_SPACE = "tabular"  # the default if the data are a table
 
 
 def network_task(
@@ -44,7 +44,7 @@ def network_task(
     verify: int = 0,
     ladder: Any = None,
 ) -> NetworkTask:
-    """Everything about a search over networks but where it is kept; see :func:`searchkit.run`.
+    """The task of a search over networks; for the arguments see :func:`searchkit.run`.
 
     Args:
         where, there: the device of this process and that of the trainings, see
@@ -97,7 +97,7 @@ def _goals(metrics: dict[str, Metric], directions: dict[str, Any], constraints: 
 
 
 def _check_trained(trained: Sequence[str], goals: Goals, data: Data, verify: int, rungs: Sequence[Rung]) -> None:
-    """Refuse to verify a search that trains, and a ladder for one that does not."""
+    """Refuse ``verify=`` in a search that trains, and ``ladder=`` in one that does not."""
     if verify and trained:
         raise SearchkitError(
             "verify trains the best of a search without training, such as objectives=('eproxy', 'params'); "
@@ -117,7 +117,7 @@ def _check_trained(trained: Sequence[str], goals: Goals, data: Data, verify: int
 def _context(
     space: NetworkSpace, given: Any, data: Data, metrics: dict[str, Metric], device: str, rungs: list[str]
 ) -> dict[str, Any]:
-    """What a record keeps to show the search and build its networks; see :class:`Task`."""
+    """The context of the task; see :class:`Task`."""
     described: dict[str, Any] = {
         "name": data.name,
         "source": str(Path(given).absolute()) if isinstance(given, str | Path) and is_npz(given) else None,
@@ -138,7 +138,7 @@ def _context(
 
 
 def _scorer(signals: Sequence[str], space: NetworkSpace, data: Data, device: str, seed: int) -> Scorer:
-    """Of the proxies that give some signals."""
+    """A scorer of the proxies that the signals belong to."""
     registered = plugins.signals()
     return Scorer(space, list(dict.fromkeys(registered[name] for name in signals)), data, device=device, seed=seed)
 
@@ -160,15 +160,15 @@ def _check_rungs(rungs: Sequence[Rung], epochs: int, data: Data) -> None:
 
 
 def space_and_data(space: Any, data: Any, seed: int, task: str | None = None) -> tuple[NetworkSpace, Data]:
-    """The space that a user means, made for the data that go with it.
+    """The network space that ``space=`` means, for the shape and classes of the loaded data, and the data.
 
     Args:
-        space: as for :func:`read_space`; where not given, one for the kind of examples that the data hold.
-        data: see :func:`searchkit.load_data`; read as a table where the space is one for tables.
-        task: "regression" or "classification" of data that are not loaded yet, where it is known.
+        space: see :func:`read_space`; None: the default space for the kind of data.
+        data: see :func:`searchkit.load_data`; read as a table if the space is for tables.
+        task: "regression" or "classification", if known, for data that are not loaded yet.
 
     Raises:
-        SearchkitError: either cannot be used, or they do not go together.
+        SearchkitError: one of them is invalid, or they do not fit each other.
     """
     chosen = None if space is None else read_space(space)
     for_tables = chosen is not None and len(chosen.input_shape) == 1
@@ -193,10 +193,10 @@ def space_and_data(space: Any, data: Any, seed: int, task: str | None = None) ->
 
 
 def read_space(space: Any) -> NetworkSpace:
-    """The network space that a user means: None (the default one), a name, or itself.
+    """The network space that ``space=`` means: None (the default), a name, or a space.
 
     Raises:
-        SpaceError: it builds no networks, or is no space.
+        SpaceError: not a network space.
     """
     if space is None:
         name, options = DEFAULT_SPACE

@@ -1,4 +1,4 @@
-"""A search over networks: space, data, metrics and training put together."""
+"""The task of a search over networks: space, data, metrics and training."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from searchkit.training.train import score
 from searchkit.training.weights import load_weights, weights_path
 from searchkit.types import Codes, Floats
 
-COUNTABLE = 500  # combinations that are all built to be counted, at some 20 ms each, to tell whether bounds can be met
+COUNTABLE = 500  # candidates that may all be built (about 20 ms each) to find out whether the bounds can be met
 
 
 @dataclass(frozen=True)
@@ -38,13 +38,13 @@ class NetworkTask(Task):
     """A search over networks, each built, measured, trained and scored.
 
     Attributes:
-        data: with its test part, which is looked at in the end only.
-        training: of a candidate in full; a search may train none of them.
-        trains: whether it does.
-        metrics: what is asked for of a network.
-        needed: the values that an evaluation has to bring.
-        device: of this process; the trainings may have another.
-        verification: trains the best of a search without training.
+        data: with its test part, which is used at the end only.
+        training: the full training of a candidate.
+        trains: whether the search trains candidates at all.
+        metrics: the metrics that are objectives or have a bound.
+        needed: names of the values that an evaluation has to return.
+        device: the device of this process; trainings may have another.
+        verification: trains the best candidates of a search without training; may be None.
     """
 
     space: NetworkSpace
@@ -90,7 +90,7 @@ class NetworkTask(Task):
 
     @cached_property
     def costs(self) -> CostMeter:  # type: ignore[override]
-        """What is counted and measured here, before a candidate is trained."""
+        """Counts and measures, in this process, what is known without training."""
         return CostMeter(self.space, self.metrics, self.device)
 
     @property
@@ -115,16 +115,16 @@ class NetworkTask(Task):
 
     @property
     def callbacks(self) -> tuple[Callback, ...]:
-        """Keeps the weights of the front's networks only."""
+        """A callback that keeps only the weights of the networks on the front."""
         return (_KeepFront(self.goals, self.folder),) if self.trains and self.folder is not None else ()
 
     @property
     def keeps_files(self) -> bool:
-        """Trained networks, where any are trained."""
+        """Whether networks are trained, whose weights are files."""
         return self.trains or self.verification is not None
 
     def in_folder(self, folder: Path) -> NetworkTask:
-        """The task with its trained networks kept in a folder, those of the front only."""
+        """The same task, with the weights of its networks in a folder."""
         training, evaluate = replace(self.training, folder=folder), self.evaluate
         if isinstance(evaluate, Scoring) and evaluate.then is not None:
             evaluate = replace(evaluate, then=replace(evaluate.then, folder=folder))
@@ -139,7 +139,7 @@ class NetworkTask(Task):
             self.verification(result, record, open_pool)
 
     def finish(self, result: Result, record: Record) -> None:
-        """Score the front's networks on the test part, each once in the life of a study."""
+        """Score the networks of the front on the test part, each once in a study."""
         if not self.trains or not len(self.data.test):
             return
         scores: dict[str, float] = dict(record.notes("test_accuracy") or {})
@@ -155,13 +155,13 @@ class NetworkTask(Task):
 
 
 def no_training(code: Codes, seed: int) -> dict[str, float]:
-    """The evaluation of a search whose objectives and bounds are all costs: there is nothing left to find out."""
+    """The evaluation of a search whose objectives and bounds are all costs: it adds no values."""
     return {}
 
 
 @dataclass(frozen=True)
 class _Known:
-    """``(n, d) -> (n, c)`` violations of the bounds on counted costs; the other columns are 0."""
+    """Violations of the bounds on counted costs, ``(n, d) -> (n, c)``; the columns of other bounds are 0."""
 
     meter: CostMeter
     bounds: tuple[tuple[int, Bound], ...]
@@ -177,7 +177,7 @@ class _Known:
 
 @dataclass
 class _KeepFront:
-    """Deletes the weights of trials that left the front, or never were on it."""
+    """Deletes the weights of trials that are not on the front."""
 
     goals: Goals
     folder: Path

@@ -1,4 +1,4 @@
-"""A progress bar with the front's size, the best of the first objective, and the time left; quiet elsewhere."""
+"""A progress bar: size of the front, best value of the first objective, time left."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from searchkit.problem.budget import Budget
 from searchkit.problem.objectives import Goals
 from searchkit.problem.trial import State, Trial, pareto_front
 
-INTERVAL = 0.2  # seconds between two looks at the front, which costs more than a fast candidate
+INTERVAL = 0.2  # seconds between two computations of the front, which takes longer than a fast evaluation
 BOUNDED = "{l_bar}{bar}| {n_fmt}/{total_fmt} candidates [{elapsed}<{remaining}{postfix}]"
 
 
 class Progress:
-    """A context; ``update`` is a callback of the search.
+    """A context manager, whose ``update`` is a callback of the search.
 
     Args:
-        shown: True or False; None shows it in a terminal only.
+        shown: whether to show it; None: in a terminal only.
     """
 
     def __init__(self, shown: bool | None, goals: Goals, budget: Budget, trials: Sequence[Trial]) -> None:
@@ -46,12 +46,12 @@ class Progress:
 
     def __exit__(self, *error: type[BaseException] | BaseException | TracebackType | None) -> None:
         if self._bar is not None:
-            if self._trials:  # the bar that stays tells of the last candidate
+            if self._trials:  # the last candidate is part of what stays on the screen
                 self._bar.set_postfix_str(self._text(self._trials), refresh=False)
             self._bar.close()
 
     def update(self, trial: Trial, trials: Sequence[Trial]) -> None:
-        """Count one candidate; look at the front a few times a second."""
+        """Count one candidate, and compute the front a few times a second."""
         if self._bar is None:
             return
         self._trials = trials

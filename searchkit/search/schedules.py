@@ -1,10 +1,10 @@
 """When the next candidates are asked for: the two schedules of a search.
 
-*Batch by batch*: the next batch is asked for when the last one is complete, so a search is a function of its seed,
-whatever the executor. *As workers free*: each candidate is asked for by itself, with those that are being evaluated
-known as pending, so a slow one holds nobody up; the history then depends on which ended first.
+*Batch by batch*: the next batch is asked for when the last one is complete, so that a search depends on its seed and
+not on the executor. *As workers free*: one candidate is asked for whenever a worker is free, and the strategy is told
+which are pending, so that a slow evaluation delays no other; the history then depends on the order in which they end.
 
-A candidate that runs out of memory beside others is evaluated once more, alone, and fails where it does so again.
+A candidate that runs out of memory beside others is evaluated once more, alone, and fails if that happens again.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from searchkit.training.fidelity import Ladder
 if TYPE_CHECKING:
     from searchkit.search.loop import Search
 
-_Running = tuple[Trial, list[Trial], int | None]  # a candidate, its batch, and the rung of the ladder that it is at
+_Running = tuple[Trial, list[Trial], int | None]  # a trial, its batch, and its rung of the ladder
 
-QUICK = 0.25  # seconds: of evaluations that take less, workers get the next before they are done with the last
-LATELY = 20  # evaluations whose mean that is
-NOTICED = 0.02  # share of an evaluation's time, for which a free worker may wait
+QUICK = 0.25  # seconds; for shorter evaluations, each worker is sent a second candidate in advance
+LATELY = 20  # number of evaluations over which times are averaged
+NOTICED = 0.02  # share of an evaluation's time that a free worker may wait
 
 SPENT = "the budget is spent"
 EXHAUSTED = "every candidate of the space has been evaluated"
@@ -47,10 +47,10 @@ class BatchByBatch:
         self.executor, self.ledger = search.executor, search.ledger
 
     def run(self, begun: list[list[Trial]]) -> str:
-        """Search until nothing is left to do; returns why it ended.
+        """Search until the budget or the space is used up; returns why the search ended.
 
         Args:
-            begun: batches on record that are not complete; they come first.
+            begun: incomplete batches of the record, which are completed first.
         """
         search = self.search
         while not self.ledger.spent():
@@ -64,7 +64,7 @@ class BatchByBatch:
         return SPENT
 
     def _evaluate(self, trials: Sequence[Trial]) -> None:
-        """Costs first, here; then those that keep their bounds, on the executor; by way of the ladder, together."""
+        """Measure costs in this process, then evaluate those within bounds on the executor, through the ladder."""
         ladder = self.search.ladder
         one_by_one = isinstance(self.executor, InProcess) and ladder is None
         for group in [[trial] for trial in trials] if one_by_one else [list(trials)]:
@@ -79,10 +79,10 @@ class BatchByBatch:
                 self.ledger.evaluated(trial, outcome)
 
     def _climb(self, trials: list[Trial], ladder: Ladder) -> list[Trial]:
-        """Take one batch up the ladder; the trials that are left for the full evaluation.
+        """Evaluate a batch at each rung of the ladder; returns the trials to evaluate in full.
 
-        What a rung brought is recorded at once, and who is promoted is decided when the whole batch is there: the same
-        when a killed search goes on.
+        Outcomes are recorded at once, and promotions are decided when the whole batch has its outcomes, so that a
+        search that was killed and continued decides the same.
         """
         for i in range(len(ladder.rungs)):
             for trial, outcome in self._outcomes([trial for trial in trials if not ladder.reached(trial, i)], i):
@@ -95,7 +95,7 @@ class BatchByBatch:
         return trials
 
     def _outcomes(self, trials: Sequence[Trial], rung: int | None = None) -> Iterator[tuple[Trial, Outcome]]:
-        """Evaluate on the executor, as they finish; one after another, no more are begun when the budget is spent."""
+        """Evaluate on the executor, yielding as they end; in this process, none begins once the budget is spent."""
         crowded: list[Trial] = []
         for i, outcome in as_they_finish(self.executor, [self.search.job(trial, rung) for trial in trials]):
             if self.search.crowded(outcome):
@@ -110,19 +110,19 @@ class BatchByBatch:
 
 
 class AsWorkersFree:
-    """A candidate for every worker that has none, each a batch of its own."""
+    """Sends a candidate to every free worker; each candidate is a batch of its own."""
 
     def __init__(self, search: Search) -> None:
         self.search = search
         self.executor, self.ledger = search.executor, search.ledger
         self._running: dict[int, _Running] = {}
         self._lately: deque[float] = deque(maxlen=LATELY)
-        self._thought: deque[float] = deque(maxlen=LATELY)  # seconds between what came back and waiting again
+        self._thought: deque[float] = deque(maxlen=LATELY)  # seconds from one wait for an outcome to the next
 
     def run(self, begun: list[list[Trial]]) -> str:
-        """As of :meth:`BatchByBatch.run`."""
-        alone: list[_Running] = []  # ran out of memory beside others
-        waiting: list[tuple[Trial, list[Trial]]] = []  # for a worker
+        """See :meth:`BatchByBatch.run`."""
+        alone: list[_Running] = []  # to be repeated alone, after running out of memory beside others
+        waiting: list[tuple[Trial, list[Trial]]] = []  # to be sent to a worker
         exhausted = False
         back = time.perf_counter()
         while True:
@@ -154,30 +154,30 @@ class AsWorkersFree:
                     self._take(one, outcome)
 
     def _ask(self, begun: list[list[Trial]]) -> list[Trial]:
-        """The next batch, of one candidate where it is new."""
+        """The next batch: one that was begun, or a new one of one candidate."""
         pending = [trial.code for trial, _, _ in self._running.values()]
         batch = self.search.ask(1, begun.pop(0) if begun else [], pending)
-        if batch and all(trial.finished for trial in batch):  # its others were never written, and none are left
+        if batch and all(trial.finished for trial in batch):  # a killed process wrote a part, and the space has no more
             self.search.tell_if_complete(batch)
         return batch
 
     def _begin(self, trial: Trial, batch: list[Trial]) -> None:
-        """Measure what needs no evaluation, and send the rest."""
+        """Measure the costs of a trial, and send it to a worker if it is within bounds."""
         if self.ledger.affordable(trial):
             self._send(trial, batch)
         self.search.tell_if_complete(batch)
 
     def _has_room(self) -> bool:
-        """Whether another candidate may be sent: to a worker that has none, or ahead."""
+        """Whether another candidate may be sent, to a free worker or in advance."""
         n = len(self._running)
         return n < self.executor.workers + self._ahead() and not self.ledger.spent(n)
 
     def _ahead(self) -> int:
-        """How many candidates more than workers are sent, so that none waits for what happens in this process.
+        """How many more candidates than workers are sent, so that no worker waits for this process.
 
-        For each worker one where evaluations are quick; else as many as are likely to end while one is asked for,
-        where that takes more than a small share of their time. The more candidates are pending, the less is known when
-        the next is asked for.
+        One for each worker if evaluations are quick. Otherwise as many as are expected to end while the strategy
+        proposes one, if that takes a noticeable share of an evaluation's time. It is not more than needed, since a
+        strategy knows nothing of pending candidates' values.
         """
         if not self._lately:
             return 0
@@ -188,7 +188,7 @@ class AsWorkersFree:
         return math.ceil(self.executor.workers * share) if share > NOTICED else 0
 
     def _take(self, one: _Running, outcome: Outcome) -> None:
-        """Record an outcome; a candidate that is promoted by it is sent to its next rung."""
+        """Record an outcome, and send a promoted candidate to its next rung."""
         trial, batch, rung = one
         if rung is None:
             self.ledger.evaluated(trial, outcome)
@@ -197,7 +197,7 @@ class AsWorkersFree:
         self.search.tell_if_complete(batch)
 
     def _send(self, trial: Trial, batch: list[Trial]) -> None:
-        """Have a trial evaluated: in full, or at its next rung where it is promoted to it."""
+        """Send a trial to a worker: for its next rung of the ladder if it is promoted, or for the full evaluation."""
         rung, ladder = None, self.search.ladder
         if ladder is not None:
             reached = [i for i in range(len(ladder.rungs)) if ladder.reached(trial, i)]

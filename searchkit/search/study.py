@@ -15,10 +15,10 @@ log = logging.getLogger("searchkit")
 
 
 class Study:
-    """Owns the record of a search and its trials: every change of a trial is a method here, and is recorded by it.
+    """Owns the record of a search and its trials. Every change of a trial is a method here, which also records it.
 
     Args:
-        record: holds what was done already and takes what is done now.
+        record: has the trials of earlier runs of the study, and receives the new ones.
     """
 
     def __init__(self, record: Record) -> None:
@@ -34,8 +34,8 @@ class Study:
 
         Args:
             codes: ``(n, d)``.
-            batch: its number.
-            begun: trials of it that are on record already; a process that was killed wrote only these.
+            batch: the batch's number.
+            begun: trials of this batch that are on record already, where a killed process wrote only a part of it.
         """
         total, first = len(begun) + len(codes), len(self.trials)
         new = [Trial(first + i, batch, total, code) for i, code in enumerate(codes)]
@@ -46,7 +46,7 @@ class Study:
         return [*begun, *new]
 
     def measured(self, trial: Trial, values: Mapping[str, float], methods: Mapping[str, str]) -> None:
-        """Take the costs of a candidate; they are written with its outcome."""
+        """Store the costs of a candidate; they reach the record with its outcome."""
         trial.values |= values
         trial.methods = dict(methods)
 
@@ -55,11 +55,11 @@ class Study:
         trial.seconds += seconds
 
     def reached(self, trial: Trial, rung: int, values: Mapping[str, float], score: float, seconds: float) -> None:
-        """Record what a rung of the ladder brought.
+        """Record the evaluation of a candidate at a rung of the ladder.
 
         Args:
-            values: named for the rung.
-            score: by which the candidate is compared there.
+            values: metric values, under names that contain the rung.
+            score: the value by which candidates are compared at this rung.
         """
         trial.values |= values
         trial.seconds += seconds
@@ -77,16 +77,16 @@ class Study:
         self._record.finish(trial)
 
     def note(self, key: str, value: Any) -> None:
-        """Keep a JSON value with the study."""
+        """Store a JSON value under a key of the study."""
         self._record.note(key, value)
 
     def notes(self, key: str) -> Any:
-        """A kept value, or None."""
+        """The value stored under a key, or None."""
         return self._record.notes(key)
 
 
 def go_on(record: Record, name: str, header: dict[str, Any]) -> None:
-    """Say what a continued study does otherwise than before, and keep the call that it was last made with."""
+    """Log how a continued study differs from its last run, and store the arguments of this run."""
     now = header["context"]
     before = record.notes("latest") or getattr(record, "header", header)["context"]
     if record.trials:
@@ -98,7 +98,7 @@ def go_on(record: Record, name: str, header: dict[str, Any]) -> None:
 
 
 def _changed(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """What a call does otherwise, in words; what the record of an older version does not tell counts as unchanged."""
+    """How a call differs from the one before, in words; what a record of an older version lacks counts as unchanged."""
     changed = []
     if any(before.get(key) != now[key] for key in ("strategy", "strategy_function")):
         changed.append("another strategy")

@@ -1,4 +1,4 @@
-"""What is searched and how a candidate is evaluated; and the simplest such task, a function of the user's."""
+"""A task: what is searched and how a candidate is evaluated. The simplest one evaluates a user's function."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ OpenPool = Callable[[Evaluate], Pool]
 
 
 class Task(Protocol):
-    """What is searched and how a candidate is evaluated: networks, or a function of the user's.
+    """What is searched, and how a candidate is evaluated: networks, or a user's function.
 
     Attributes:
         evaluate: the evaluation of one candidate; runs on the executor.
-        needed: the values that it has to bring.
-        identity: JSON values; a recorded study with other ones is another search.
-        context: JSON values that a record keeps so that results can be shown and built without the call.
-        label: what of it stands in the name of a study.
-        costs: what is known of a candidate before it is evaluated; None: nothing.
+        needed: names of the values that an evaluation has to return.
+        identity: JSON values that a recorded study must share, to be continued by this task.
+        context: JSON values stored with a study, so that its results can be shown and built later.
+        label: its part of an automatic study name.
+        costs: measures what is known of a candidate before its evaluation; may be None.
         listable: see :class:`~searchkit.problem.problem.Problem`.
-        ladder: cheap evaluations before the full one; ``evaluate`` takes the number of a rung as a third argument then.
-        images: what proxies look at, where the task has data.
-        folder: where it keeps files beside the record, such as trained networks.
-        keeps_files: whether it does.
+        ladder: cheaper evaluations before the full one, for which ``evaluate`` takes a rung's number as third argument.
+        images: data that proxies use; may be None.
+        folder: holds the task's files, such as trained weights; may be None.
+        keeps_files: whether the task writes files.
     """
 
     space: Space
@@ -59,17 +59,17 @@ class Task(Protocol):
 
     @property
     def known(self) -> Callable[[Codes], Floats] | None:
-        """Violations known before evaluation, ``(n, d) -> (n, c)``; None where no bound is of that kind."""
+        """Violations of bounds known before evaluation, ``(n, d) -> (n, c)``; None if there are no such bounds."""
         return None
 
     @property
     def counted(self) -> Callable[[Codes], dict[str, Floats]] | None:
-        """The costs that those are of, ``(n, d) -> {name: (n,)}``."""
+        """The exactly known costs, ``(n, d) -> {name: (n,)}``; None if there are none."""
         return None
 
     @property
     def callbacks(self) -> tuple[Callback, ...]:
-        """Called with every candidate that has ended."""
+        """Callbacks of the task itself, called with each finished candidate."""
         return ()
 
     @property
@@ -78,15 +78,15 @@ class Task(Protocol):
         return False
 
     def in_folder(self, folder: Path) -> Task:
-        """The same task, which keeps its files there."""
+        """The same task, with its files in a folder."""
         return self
 
     def verify(self, result: Result, record: Record, open_pool: OpenPool) -> None:
-        """Train the best of a search without training, where that is asked for."""
+        """Train the best candidates of a search without training, if ``verify=`` was given."""
         return
 
     def finish(self, result: Result, record: Record) -> None:
-        """Called once, at the end of a search that has candidates: the winners are scored on the test part."""
+        """Score the front on the test part; called once, at the end of a search that has candidates."""
         return
 
 
@@ -108,7 +108,7 @@ class FunctionTask(Task):
 
     @property
     def needed(self) -> tuple[str, ...]:  # type: ignore[override]
-        """The objectives and what is bounded."""
+        """The metrics that are objectives or have a bound."""
         return self.goals.metrics
 
 
@@ -118,7 +118,7 @@ def function_task(
     """A search over ``evaluate(choices) -> {objective: value}``; see :func:`searchkit.run`.
 
     Args:
-        data: images that proxies look at, where there are proxies; the function does without.
+        data: images for the proxies; the function does not receive them.
     """
     if not callable(evaluate):
         raise SearchkitError(f"evaluate is a function (choices) -> {{objective: value}}, not {evaluate!r}")
@@ -159,7 +159,7 @@ class _Function(Evaluation):
 
     @property
     def user_function(self) -> Any:
-        """As of :class:`~searchkit.training.evaluation.Evaluation`."""
+        """See :class:`~searchkit.training.evaluation.Evaluation`."""
         return self.function
 
     def __call__(self, code: Codes, seed: int, rung: int | None = None) -> Any:

@@ -1,4 +1,4 @@
-"""Verification: the best candidates of a search without training are trained, and told apart by what they are."""
+"""Verification: the best candidates of a search without training are trained, to compare their accuracies."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ Open = Callable[[Training], Pool]
 
 @dataclass(frozen=True)
 class Verification:
-    """Trains the best ``n`` candidates, each once in the life of a study.
+    """Trains the best ``n`` candidates, each once in a study, however often it is continued.
 
-    The best are those of the front, then those of the front of what remains, and so on, in the order of the first
-    objective: no signal's best is believed by itself.
+    These are the candidates of the front, then of the front of the rest, and so on, each front in the order of the
+    first objective; so no single signal decides.
 
     Attributes:
-        device: of this process, which scores on the test part what was trained.
+        device: the device on which trained networks are scored on the test part.
     """
 
     n: int
@@ -37,7 +37,7 @@ class Verification:
     device: str
 
     def __call__(self, result: Result, record: Record, open_workers: Open) -> None:
-        """Train them and put ``{trial: {"accuracy", "test_accuracy"} or {"reason"}}`` on record and in the result."""
+        """Train them; the record and the result get ``{trial: {"accuracy", "test_accuracy"} or {"reason"}}``."""
         found: dict[str, dict[str, Any]] = dict(record.notes("verified") or {})
         wanted = [trial for trial in best(result, self.n) if str(trial.number) not in found]
         workers = open_workers(self.training)
@@ -60,7 +60,7 @@ class Verification:
 
 
 def best(result: Result, n: int) -> list[Trial]:
-    """The n best trials: whole fronts, peeled off one after another, the last one cut."""
+    """The n best trials: the front, the front of the rest, and so on; the last front in part."""
     chosen: list[Trial] = []
     rest = [trial for trial in result.trials if trial.state is State.SCORED]
     while len(chosen) < n:

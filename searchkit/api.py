@@ -151,7 +151,7 @@ def run(
     """
     options = read_options(**locals())
     problem = options.problem()
-    if options.task.counted is not None:
+    if options.task.known is not None and options.task.counted is not None:
         check_bounds(problem, options.task.goals.bounds, options.task.counted)
     begun = _begin(options, problem)
     with ExitStack() as stack:

@@ -11,8 +11,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from searchkit import plugins
 from searchkit.errors import SearchkitError
 from searchkit.execution.executors import check_executor, is_external
@@ -261,8 +259,7 @@ def read_options(
             space, data, objectives, constraints, here, there, seed, split_seed, epochs, time_limit, verify, ladder
         )
     first = read_start(start, task.space)
-    counted = task.counted(task.space.sample(1, np.random.default_rng(0))) if task.counted else ()
-    learned = read_earlier(earlier, task.space, task.goals, counted)
+    learned = read_earlier(earlier, task.space, task.goals, task.untrained, task.judged)
     return Options(
         strategy, factory, task, first, (*signals, *learned), screen, verify, limits, batch, seed, split_seed, device,
         here, executor, workers, storage, name, epochs, time_limit, watchers, progress,

@@ -80,10 +80,16 @@ class Screen:
         losses when the next one is chosen.
         """
         mean, std = self.signals.latent(pool)
+        known = np.isfinite(mean).all(axis=1)
+        if not known.all():  # costs of networks that cannot be built: they come last
+            rows = np.flatnonzero(known)
+            best = rows[self.choose(pool[rows], min(n, len(rows)), pending)].tolist() if len(rows) else []
+            return (best + np.flatnonzero(~known).tolist())[:n]
         chance = np.exp(self.signals.log_chance(pool))
         front = self._observed_front()
         if len(pending):
-            front = np.concatenate([front, self.signals.latent(pending)[0]])
+            predicted = self.signals.latent(pending)[0]
+            front = np.concatenate([front, predicted[np.isfinite(predicted).all(axis=1)]])
         both = np.concatenate([mean, front])
         low, span = both.min(axis=0), np.ptp(both, axis=0)
         span[span == 0] = 1.0

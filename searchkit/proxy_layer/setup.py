@@ -123,7 +123,7 @@ def open_screen(asked: Asked, problem: Problem, scorer: Scorer, record: Record, 
     kept = ScoreCache(record, scorer, fingerprint(list(asked.proxies), images, task.space.describe(), asked.seed))
     signals = Signals(
         task.space, scorer.names, scorer, task.goals, known=task.counted, baselines=_counts(task.space),
-        seed=asked.seed, learners=scorer.learners,
+        seed=asked.seed, learners=scorer.learners, judged=task.judged,
     )  # fmt: skip
     return Screen(problem, signals, asked.screen, asked.seed, kept, getattr(strategy, "models", False))
 

@@ -55,11 +55,13 @@ class Signals:
         reference: ``(r, d)`` the sample within which scores are ranked, scored when the first prediction is made; drawn
             at random where not given.
         seed: of the sample, where it is drawn.
-        learners: column of ``score`` -> a proxy that learns from what is observed of the first objective that is not
-            known exactly; see :mod:`searchkit.proxy_layer.learning_proxies`.
+        learners: column of ``score`` -> a proxy that learns from what is observed of the judged objective; see
+            :mod:`searchkit.proxy_layer.learning_proxies`.
+        judged: the objective that proxies say something of, such as the accuracy; the first that is not known exactly
+            where not given, or where it is known.
 
-    The aggregate predicts how good a network is: it is the prior mean of the first objective that is not known exactly
-    (the accuracy). Further such objectives are learned from observations alone.
+    The aggregate predicts how good a network is: it is the prior mean of the judged objective. Further objectives that
+    are not known exactly are learned from observations alone.
     """
 
     def __init__(
@@ -75,10 +77,11 @@ class Signals:
         reference: Codes | None = None,
         seed: int = 0,
         learners: Mapping[int, Learner] | None = None,
+        judged: str | None = None,
     ) -> None:
         self.space, self.names, self.goals = space, names, goals
         self._learners = dict(learners or {})
-        self._score, self._known, self._baselines = score, known, baselines
+        self._score, self._known, self._baselines, self._name = score, known, baselines, judged
         self._structure = structure or functools.partial(choices_and_counts, space)
         self._reference, self._seed = reference, seed
         self._told = Observations.empty(space.n_choices, len(goals.objectives), len(goals.bounds))
@@ -133,7 +136,7 @@ class Signals:
             groups, aggregate = self._groups(codes)
             for j in self._learned:
                 model = self._fitted().get(j)
-                prior = -aggregate if j == self._learned[0] else np.zeros(n)
+                prior = -aggregate if j == self._judged else np.zeros(n)
                 mean[:, j], std[:, j] = model.predict(groups, prior) if model else (prior, np.full(n, 1.0))
         return mean, std
 
@@ -146,7 +149,7 @@ class Signals:
             if j in fitted:
                 losses[:, j] = scores_of(losses[:, j], scored[:, j])
             elif len(told):
-                losses[:, j] = -self.quality(told.codes) if j == self._learned[0] else 0.0
+                losses[:, j] = -self.quality(told.codes) if j == self._judged else 0.0
         return losses
 
     def log_chance(self, codes: Codes) -> Floats:
@@ -154,16 +157,14 @@ class Signals:
         model = self._fitted().get(-1)
         if model is None:
             return np.zeros(len(codes))
-        groups, _ = self._groups(codes)
-        mean, std = model.predict(groups, np.zeros(len(codes)))
-        chance: Floats = log_ndtr(mean / np.sqrt(std**2 + model.noise))
-        return chance
+        mean, std = model.predict(self._groups(codes)[0], np.zeros(len(codes)))
+        return np.asarray(log_ndtr(mean / np.sqrt(std**2 + model.noise)))
 
     @property
     def trust(self) -> pd.DataFrame:
         """How well each proxy predicts: one row per proxy, largest weight first.
 
-        Columns: ``rho``, its rank correlation with the first learned objective as observed (positive: higher scores are
+        Columns: ``rho``, its rank correlation with the judged objective as observed (positive: higher scores are
         better), ``low`` and ``high``, the 95 % interval, ``belief``, the estimate that includes the prior, and
         ``weight``, its share in the aggregate. Free counts that are no proxies of this search follow without a weight,
         as the baseline that a proxy should beat.
@@ -177,7 +178,7 @@ class Signals:
         free = [name for name in counts if name not in self.names]
         if free:
             columns = Reference(np.column_stack([counts[name] for name in free]))
-            worth = trusts(columns.quantiles(columns.scores), -told.losses[:, self._learned[0]], np.ones(len(free)))
+            worth = trusts(columns.quantiles(columns.scores), self._good, np.ones(len(free)))
             rows += [trust_row(name, t, np.nan) for name, t in zip(free, worth, strict=True)]
         return pd.DataFrame(rows, columns=["proxy", "rho", "low", "high", "belief", "weight"])
 
@@ -186,16 +187,19 @@ class Signals:
         exact = self._ready.exact
         return [j for j, objective in enumerate(self.goals.objectives) if objective.name not in exact]
 
+    @property
+    def _judged(self) -> int:
+        """Column of the objective that the proxies are held against; some objective has to be learned."""
+        learned = self._learned
+        return next((j for j in learned if self.goals.names[j] == self._name), learned[0])
+
     def _exact(self, codes: Codes) -> dict[int, Floats]:
         """Losses of the objectives that are known without evaluation, by column."""
-        if self._known is None:
+        if self._known is None or not self._ready.exact.intersection(self.goals.names):
             return {}
-        values = self._known(codes)
-        return {
-            j: -values[o.name] if o.direction == "max" else values[o.name]
-            for j, o in enumerate(self.goals.objectives)
-            if o.name in values
-        }
+        values, objectives = self._known(codes), enumerate(self.goals.objectives)
+        signs = {"max": -1.0, "min": 1.0}
+        return {j: signs[o.direction] * values[o.name] for j, o in objectives if o.name in values}
 
     @property
     def _ready(self) -> _Prepared:
@@ -217,9 +221,8 @@ class Signals:
     @property
     def _ranking(self) -> _Ranked:
         if self._ranked is None:
-            told, ready = self._evidence, self._ready
-            good = -told.losses[:, self._learned[0]] if len(told) else np.empty(0)
-            taught = Taught(self._learners, told.codes, good)
+            ready = self._ready
+            taught = Taught(self._learners, self._evidence.codes, self._good)
             reference = Reference(taught.complete(ready.sample, ready.scores))
             quantiles = reference.quantiles(reference.scores)
             self._ranked = _Ranked(taught, reference, quantiles, shared_votes(self.names, quantiles))
@@ -237,16 +240,17 @@ class Signals:
         told = self._told[self._told.scored]
         return told if self._learned else told[:0]
 
+    @property
+    def _good(self) -> Floats:
+        told = self._evidence
+        return -told.losses[:, self._judged] if len(told) else np.empty(0)
+
     def _trust(self) -> list[Trust]:
         if self._trusts is None:
-            self._trusts = self._computed_trust()
+            told = self._evidence
+            quantiles = self.features(told.codes) if len(told) else np.empty((0, len(self.names)))
+            self._trusts = trusts(quantiles, self._good, self._ranking.votes)
         return self._trusts
-
-    def _computed_trust(self) -> list[Trust]:
-        told = self._evidence
-        quantiles = self.features(told.codes) if len(told) else np.empty((0, len(self.names)))
-        observed = -told.losses[:, self._learned[0]] if len(told) else np.empty(0)
-        return trusts(quantiles, observed, self._ranking.votes)
 
     def _groups(self, codes: Codes) -> tuple[list[Floats], Floats]:
         """The features of the process, each group with a mean square distance near 1, and the aggregate."""
@@ -266,11 +270,11 @@ class Signals:
             if len(scored) >= FIRST_FIT:
                 groups, aggregate = self._groups(scored.codes)
                 for j in self._learned:
-                    prior = -aggregate if j == self._learned[0] else np.zeros(len(scored))
+                    prior = -aggregate if j == self._judged else np.zeros(len(scored))
                     self._models[j] = fit(groups, prior, normal_scores(scored.losses[:, j]))
             feasible = self._told.feasible
             if len(self._told) >= FIRST_FIT and not feasible.all():
-                groups, _ = self._groups(self._told.codes)
+                groups = self._groups(self._told.codes)[0]
                 self._models[-1] = fit(groups, np.zeros(len(self._told)), np.where(feasible, 1.0, -1.0))
         return self._models
 

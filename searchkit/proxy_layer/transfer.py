@@ -31,7 +31,9 @@ ROUNDS = 40  # iterations of the fit
 
 
 class Earlier:
-    """A proxy that learned from a finished study: higher is better for the first objective that both have.
+    """A proxy that learned from a finished study: higher is better for the judged objective, where both have it.
+
+    Otherwise for the first objective that both have to learn.
 
     Attributes:
         study: the name of the earlier study.
@@ -40,13 +42,16 @@ class Earlier:
     Args:
         result: of the earlier study; its space must have the same choices and options; input shapes may differ.
         space, goals: of the new one.
-        known: names of the new one's objectives that need no evaluation, and so no prediction.
+        known: names of the new one's objectives that need no training, and so no prediction.
+        judged: the objective that the proxies of the new one are held against.
 
     Raises:
         SearchkitError: other choices, no objective in common, or fewer than five scored candidates.
     """
 
-    def __init__(self, result: Result, space: Space, goals: Goals, known: Collection[str] = ()) -> None:
+    def __init__(
+        self, result: Result, space: Space, goals: Goals, known: Collection[str] = (), judged: str | None = None
+    ) -> None:
         _check_choices(result.space, space, result.name)
         directions = {objective.name: objective.direction for objective in result.goals.objectives}
         shared = [o for o in goals.objectives if directions.get(o.name) == o.direction and o.name not in known]
@@ -55,6 +60,7 @@ class Earlier:
                 f"earlier study '{result.name}' has {', '.join(directions)} and this search {', '.join(goals.names)}: "
                 "knowledge carries over where both have to learn an objective of the same name and direction"
             )
+        shared.sort(key=lambda objective: objective.name != judged)
         scored = [trial for trial in result.trials if trial.state is State.SCORED]
         if len(scored) < FEWEST:
             raise SearchkitError(
@@ -79,7 +85,9 @@ class Earlier:
         return self._model.predict(self._inputs(codes), np.zeros(len(codes)))[0]
 
 
-def read_earlier(given: Any, space: Space, goals: Goals, known: Collection[str] = ()) -> list[Earlier]:
+def read_earlier(
+    given: Any, space: Space, goals: Goals, known: Collection[str] = (), judged: str | None = None
+) -> list[Earlier]:
     """Proxies from one or several results.
 
     Raises:
@@ -93,7 +101,7 @@ def read_earlier(given: Any, space: Space, goals: Goals, known: Collection[str] 
     for one in listed:
         if not isinstance(one, Result):
             raise SearchkitError(f"earlier= takes results, such as searchkit.load('name'), not {one!r}")
-    return [Earlier(result, space, goals, known) for result in listed]
+    return [Earlier(result, space, goals, known, judged) for result in listed]
 
 
 def _check_choices(old: Space, new: Space, name: str) -> None:

@@ -106,7 +106,15 @@ class NetworkTask(Task):
     @property
     def counted(self) -> Callable[[Codes], dict[str, Floats]] | None:
         """See :class:`Task`."""
-        return self.costs.counted if self._counted_bounds else None
+        asked = any(self.metrics[name].stage == "counted" for name in self.goals.metrics)
+        return self.costs.counted if asked else None
+
+    @property
+    def untrained(self) -> tuple[str, ...]:
+        """See :class:`Task`: everything but what is trained; where nothing is, what is counted."""
+        stages = {name: self.metrics[name].stage for name in self.goals.names}
+        trains = "trained" in stages.values()
+        return tuple(name for name, stage in stages.items() if (stage != "trained" if trains else stage == "counted"))
 
     @property
     def listable(self) -> int:  # type: ignore[override]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from searchkit import plugins
+from searchkit.costs.metrics import BUILT_IN
 from searchkit.errors import ObjectiveError, SearchkitError, SpaceError
 from searchkit.execution.executors import Pool
 from searchkit.problem.objectives import Goals, read_bounds, read_objectives
@@ -64,8 +65,22 @@ class Task(Protocol):
 
     @property
     def counted(self) -> Callable[[Codes], dict[str, Floats]] | None:
-        """The exactly known costs, ``(n, d) -> {name: (n,)}``; None if there are none."""
+        """The costs that are known exactly before evaluation, ``(n, d) -> {name: (n,)}``; None: none is asked for."""
         return None
+
+    @property
+    def untrained(self) -> tuple[str, ...]:
+        """Objectives that are costs, which proxies do not predict.
+
+        For a function, these are objectives with the name of a built-in cost, such as params, unless all are.
+        """
+        costs = [name for name in self.goals.names if name in BUILT_IN and BUILT_IN[name].stage != "trained"]
+        return tuple(costs) if len(costs) < len(self.goals.names) else ()
+
+    @property
+    def judged(self) -> str | None:
+        """The objective that proxies are compared with: the first that is not a cost; None if there is none."""
+        return next((name for name in self.goals.names if name not in self.untrained), None)
 
     @property
     def callbacks(self) -> tuple[Callback, ...]:

@@ -13,12 +13,28 @@ from searchkit import Choice, Space
 from searchkit.errors import SearchkitError, UnknownNameError
 from searchkit.problem.objectives import Goals, Objective
 from searchkit.problem.observations import Observations
+from searchkit.problem.problem import Problem
 from searchkit.proxy_layer.aggregation import PRIOR_RHO, Reference, log_rank, shared_votes, trusts
+from searchkit.proxy_layer.screening import Screen
 from searchkit.proxy_layer.signals import Signals
 from searchkit.surrogates.gaussian_process import fit
 
 SPACE = Space([Choice(f"c{j}", range(5), ordered=True) for j in range(5)])
-GOALS = Goals((Objective("accuracy", "max"), Objective("size", "min")), ())
+OBJECTIVES = {"accuracy": Objective("accuracy", "max"), "params": Objective("params", "min")}
+ORDERS = (("accuracy", "params"), ("params", "accuracy"))
+
+
+@pytest.fixture(params=ORDERS, ids=["accuracy first", "cost first"], autouse=True)
+def _order(request: pytest.FixtureRequest) -> None:
+    """Every test of the layer, with the objectives in both orders."""
+    global GOALS, A, S
+    names = request.param
+    GOALS = Goals(tuple(OBJECTIVES[name] for name in names), ())
+    A, S = names.index("accuracy"), names.index("params")
+
+
+GOALS = Goals(())
+A = S = 0  # columns of the accuracy and of the cost
 
 
 def truth(codes: np.ndarray) -> np.ndarray:
@@ -58,14 +74,24 @@ def layer(*proxies, known: bool = True, seed: int = 0) -> Signals:
 
     names = tuple(proxy.name for proxy in proxies)
     return Signals(
-        SPACE, names, score, GOALS, known=(lambda codes: {"size": size(codes)}) if known else None, seed=seed
+        SPACE,
+        names,
+        score,
+        GOALS,
+        known=(lambda codes: {"params": size(codes)}) if known else None,
+        seed=seed,
+        judged="accuracy",
     )
 
 
 def observed(n: int, seed: int = 0) -> Observations:
     codes = np.unique(SPACE.sample(3 * n, np.random.default_rng(seed)), axis=0)
     codes = np.random.default_rng(seed).permutation(codes)[:n]
-    return Observations(codes, np.column_stack([-truth(codes), size(codes)]), np.empty((len(codes), 0)))
+    return Observations(
+        codes,
+        np.column_stack([size(codes), -truth(codes)] if A else [-truth(codes), size(codes)]),
+        np.empty((len(codes), 0)),
+    )
 
 
 def test_quantiles_keep_the_order_also_beyond_the_sample_and_put_what_has_no_score_last() -> None:
@@ -139,10 +165,10 @@ def test_without_observations_the_layer_ranks_by_its_proxies_and_knows_no_unit()
     signals = layer(Hint())
     assert spearmanr(signals.quality(codes), truth(codes))[0] > 0.8
     mean, std = signals.predict(codes)
-    assert np.isnan(mean[:, 0]).all()
-    assert np.isnan(std[:, 0]).all()
-    assert (mean[:, 1] == size(codes)).all(), "what is known exactly is known from the start"
-    assert (std[:, 1] == 0).all()
+    assert np.isnan(mean[:, A]).all()
+    assert np.isnan(std[:, A]).all()
+    assert (mean[:, S] == size(codes)).all(), "what is known exactly is known from the start"
+    assert (std[:, S] == 0).all()
 
 
 def test_observations_sharpen_the_prediction_and_give_it_units() -> None:
@@ -151,9 +177,9 @@ def test_observations_sharpen_the_prediction_and_give_it_units() -> None:
     before = spearmanr(signals.quality(codes), truth(codes))[0]
     signals.observe(observed(40))
     mean, std = signals.predict(codes)
-    assert spearmanr(-mean[:, 0], truth(codes))[0] > max(before, 0.95)
-    assert np.abs(-mean[:, 0] - truth(codes)).mean() < 0.25 * truth(codes).std()
-    assert (std[:, 0] > 0).mean() > 0.9, "zero only between equal observations"
+    assert spearmanr(-mean[:, A], truth(codes))[0] > max(before, 0.95)
+    assert np.abs(-mean[:, A] - truth(codes)).mean() < 0.25 * truth(codes).std()
+    assert (std[:, A] > 0).mean() > 0.9, "zero only between equal observations"
     assert list(signals.trust.proxy) == ["hint", "noise"]
     assert signals.trust.weight[1] < 0.1
 
@@ -163,19 +189,19 @@ def test_what_is_not_known_exactly_is_learned_for_every_objective() -> None:
     signals = layer(Hint(), known=False)
     signals.observe(observed(40))
     mean, std = signals.predict(codes)
-    assert spearmanr(mean[:, 1], size(codes))[0] > 0.95
+    assert spearmanr(mean[:, S], size(codes))[0] > 0.95
     assert (std > 0).mean() > 0.9
 
 
 def test_free_counts_stand_beside_the_proxies() -> None:
     signals = Signals(
-        SPACE, ("hint",), lambda codes: Hint().score(codes)[:, None], GOALS, known=lambda codes: {"size": size(codes)},
-        baselines=lambda codes: {"params": size(codes), "hint": size(codes)},
+        SPACE, ("hint",), lambda codes: Hint().score(codes)[:, None], GOALS, known=lambda codes: {"params": size(codes)},  # noqa: E501
+        baselines=lambda codes: {"macs": size(codes), "hint": size(codes)}, judged="accuracy",
     )  # fmt: skip
     assert list(signals.trust.proxy) == ["hint"], "nothing is observed yet"
     told = observed(20)
     signals.observe(told)
-    assert list(signals.trust.proxy) == ["hint", "params"]
+    assert list(signals.trust.proxy) == ["hint", "macs"]
     assert signals.trust.rho[1] == pytest.approx(spearmanr(size(told.codes), truth(told.codes))[0])
     assert np.isnan(signals.trust.weight[1])
 
@@ -193,7 +219,7 @@ def test_a_misleading_proxy_does_less_harm_than_it_did_unobserved() -> None:
     signals = layer(Hint(sign=-1))
     assert spearmanr(signals.quality(codes), truth(codes))[0] < -0.8
     signals.observe(observed(40))
-    assert spearmanr(-signals.predict(codes)[0][:, 0], truth(codes))[0] > 0.9
+    assert spearmanr(-signals.predict(codes)[0][:, A], truth(codes))[0] > 0.9
 
 
 def test_where_candidates_fail_the_chance_falls() -> None:
@@ -221,11 +247,11 @@ def test_told_at_once_or_in_batches_is_the_same() -> None:
 
 def function(choices: dict) -> dict:
     code = np.array([list(choices.values())])
-    return {"accuracy": float(truth(code)[0]), "size": float(size(code)[0])}
+    return {"accuracy": float(truth(code)[0]), "params": float(size(code)[0])}
 
 
 def search(strategy: str = "nsga2", **given) -> searchkit.Result:
-    given = {"objectives": {"accuracy": "max", "size": "min"}, "budget": 16, "storage": "memory"} | given
+    given = {"objectives": {o.name: o.direction for o in GOALS.objectives}, "budget": 16, "storage": "memory"} | given
     return searchkit.run(strategy, space=SPACE, evaluate=function, **given)
 
 
@@ -342,3 +368,58 @@ def test_a_study_with_proxies_is_not_continued_without_them(tmp_path: Path) -> N
     search(storage=tmp_path, name="t", budget=4)
     with pytest.raises(StudyMismatchError, match="differs in proxies"):
         search(proxies=[Hint()], storage=tmp_path, name="t", budget=6)
+
+
+def test_what_is_counted_is_known_without_a_bound_and_not_judged() -> None:
+    def searched(constraints: dict | None) -> searchkit.Result:
+        return searchkit.run(
+            "random", objectives=GOALS.names, constraints=constraints, proxies=("macs", "structure"), budget=6, epochs=1,  # noqa: E501
+            storage="memory", batch=3, screen=2,
+        )  # fmt: skip
+
+    for constraints in (None, {"params": 1e9}):
+        result = searched(constraints)
+        told = result.history
+        rho = result.signals.set_index("proxy").rho["macs"]
+        assert rho == pytest.approx(spearmanr(told.macs, told.accuracy)[0], abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("objectives", "judged"),
+    [
+        (("params", "accuracy"), "accuracy"),
+        (("latency_ms", "accuracy"), "accuracy"),
+        (("naswot", "log_loss"), "log_loss"),
+        ((searchkit.Metric("mine", lambda network: 1.0), "accuracy"), "accuracy"),
+        (("params", searchkit.Metric("mine", lambda network: 1.0, trained=True)), "mine"),
+        (("params", "naswot"), "naswot"),
+        (("params", "macs"), None),
+        (("latency_ms", "params"), "latency_ms"),
+    ],
+)
+def test_the_layer_judges_the_first_objective_that_is_trained(objectives: tuple, judged: str | None) -> None:
+    from searchkit.search.network_setup import network_task
+
+    task = network_task(None, None, objectives, None, "cpu", "cpu", 0, 0, 1, None)
+    assert task.judged == judged
+    assert (task.counted is not None) == bool({"params", "macs"}.intersection(objectives))
+
+
+@pytest.mark.parametrize("lost", [0, 3, 9])
+def test_a_candidate_whose_cost_is_not_known_comes_last_and_the_others_keep_their_order(lost: int) -> None:
+    def counted(codes: np.ndarray) -> dict[str, np.ndarray]:
+        return {"params": np.where((codes == pool[lost]).all(axis=1), np.nan, size(codes))}
+
+    pool = observed(10, seed=3).codes
+    exact, gaps = layer(Hint()), layer(Hint())
+    gaps._known = counted
+    rest = np.delete(np.arange(10), lost)
+    for told in (observed(2), observed(20)):
+        for signals in (exact, gaps):
+            signals.observe(told)
+        screens = [Screen(Problem(SPACE, 2), signals, 4, 0) for signals in (exact, gaps)]
+        for screen in screens:
+            screen._told.append(told)
+        want = rest[screens[0].choose(pool[rest], 9, pool[:0])]
+        assert screens[1].choose(pool, 10, pool[:0]) == [*want, lost]
+        assert screens[1].choose(pool[rest], 9, pool[[lost]]) == screens[0].choose(pool[rest], 9, pool[:0])

@@ -235,3 +235,19 @@ def test_a_study_with_earlier_knowledge_is_not_continued_without_it(before: sear
     with pytest.raises(StudyMismatchError, match="differs in proxies"):
         search(storage=tmp_path, name="s")
     assert len(search(earlier=before, storage=tmp_path, name="s", budget=8).history) == 8
+
+
+@pytest.mark.parametrize("order", [("params", "accuracy"), ("accuracy", "params")])
+@pytest.mark.parametrize("earlier_order", [("params", "accuracy"), ("accuracy", "params")])
+def test_quality_and_not_cost_carries_over_whatever_comes_first(order: tuple, earlier_order: tuple) -> None:
+    directions = {"params": "min", "accuracy": "max"}
+
+    def function(choices: dict) -> dict:
+        return {"accuracy": -base(choices)["loss"], "params": float(sum(choices.values()))}
+
+    given = {n: directions[n] for n in earlier_order}
+    earlier = search(function, "random", objectives=given, budget=60, batch=20, name="earlier")
+    wanted = {n: directions[n] for n in order}
+    result = search(function, objectives=wanted, earlier=earlier, budget=16)
+    assert result.signals.rho[0] > 0.6
+    assert result.signals.weight[0] == 1

@@ -18,6 +18,7 @@ from searchkit.blocks.modules import node_modules
 from searchkit.costs.counts import space_counts
 from searchkit.costs.latency import latency
 from searchkit.errors import SearchkitError
+from searchkit.problem.numbers import number_of
 from searchkit.problem.ranks import rank_correlation
 from searchkit.runtime.random_state import seeded
 from searchkit.space import NetworkSpace, Space
@@ -181,7 +182,10 @@ def measure_latency(
         n_measured += 1
         if measure is not None:
             methods["given"] = None
-            return float(measure(module, input_shape))
+            try:
+                return number_of(measure(module, input_shape))
+            except ValueError as error:
+                raise SearchkitError(f"a block's cost by measure(module, input_shape) is {error}") from None
         found = latency(module, input_shape, device=device, seconds=seconds)
         methods[f"{found.method} on {found.device}"] = None
         return found.median_ms

@@ -27,6 +27,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from searchkit.costs.memory_tracker import LiveMemory
 from searchkit.costs.meta_tensors import aten, no_gradients, run, shape_only
+from searchkit.problem.numbers import numbers_of
 from searchkit.runtime.torch_compat import TorchDispatchMode
 from searchkit.space import NetworkSpace, keys
 from searchkit.types import Codes, Floats
@@ -56,7 +57,7 @@ def space_counts(space: NetworkSpace, codes: Codes) -> dict[str, Floats]:
     Computed with the space's own formula if it has one; otherwise each distinct candidate is built and counted once.
     """
     if space.count is not None:
-        return {name: np.asarray(values, dtype=np.float64) for name, values in space.count(space, codes).items()}
+        return {name: numbers_of(values) for name, values in space.count(space, codes).items()}
     counts = [_candidate_count(space, key) for key in keys(space.check(codes))]
     return {name: np.array([c[name] for c in counts], dtype=np.float64) for name in ("params", "macs")}
 

@@ -14,6 +14,7 @@ from types import FrameType
 from typing import Any, TypeVar
 
 from searchkit.errors import CandidateError, DeviceGoneError, TimeLimitError, is_out_of_memory
+from searchkit.problem.numbers import number_of
 from searchkit.training.evaluation import Evaluate
 from searchkit.types import Codes
 
@@ -115,10 +116,10 @@ def _checked(returned: Any, needed: tuple[str, ...]) -> dict[str, float]:
     values: dict[str, float] = {}
     for name, value in returned.items():
         try:
-            values[str(name)] = float(value)
-        except (TypeError, ValueError):
+            values[str(name)] = number_of(value)
+        except ValueError as error:
             if name in needed:
-                raise CandidateError(f"{name} is {value!r}, not a number") from None
+                raise CandidateError(f"{name} is {error}") from None
     for name in needed:
         if name not in values:
             raise CandidateError(f"evaluate returned no {name!r}, only {', '.join(values) or 'nothing'}")

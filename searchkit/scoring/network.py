@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from searchkit.errors import CandidateError, DeviceGoneError, first_line_said, is_out_of_memory
+from searchkit.problem.numbers import number_of
 from searchkit.runtime.devices import device_errors
 from searchkit.runtime.gpu_lock import give_way, key_of
 from searchkit.runtime.pooling import right_pooling
@@ -80,7 +81,7 @@ def _of_built(proxies: Sequence[NetworkProxy], built: Built) -> NetworkScores:
         try:
             with device_errors(built.device):
                 values = proxy.values(recordings)
-            numbers = {name: float(values[name]) for name in proxy.names}
+            numbers = {name: number_of(values[name]) for name in proxy.names}
         except (KeyboardInterrupt, SystemExit, DeviceGoneError):
             raise
         except Exception as error:

@@ -13,6 +13,7 @@ import numpy as np
 from searchkit.data.data import Data
 from searchkit.errors import ProxyError, SearchkitError
 from searchkit.execution.outcome import Job
+from searchkit.problem.numbers import numbers_of
 from searchkit.runtime.devices import resolve_device
 from searchkit.scoring.network import NOT_FINITE, NetworkScores, Scores, asked, reason, score_network
 from searchkit.scoring.passes.inputs import ProxyInputs
@@ -144,7 +145,7 @@ class Scorer:
 
     def _from_codes(self, proxy: Proxy, names: Sequence[str], rows: Codes) -> Floats:
         try:
-            found = np.asarray(proxy.score(rows), dtype=np.float64)
+            found = numbers_of(proxy.score(rows))
             if found.size != len(rows) * len(names):
                 raise ValueError(f"it returned an array of shape {found.shape} for {len(rows)} candidates")
         except (KeyboardInterrupt, SystemExit, ProxyError):  # the proxy itself is at fault, and with all candidates

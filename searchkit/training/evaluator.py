@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from searchkit.data.data import Data
 from searchkit.data.loader import put_on_device
 from searchkit.data.splits import Split, split_rows
 from searchkit.errors import CandidateError, SpaceError
+from searchkit.problem.numbers import number_of
 from searchkit.space import NetworkSpace
 from searchkit.training.evaluation import Evaluation
 from searchkit.training.fidelity import Rung
@@ -184,8 +186,16 @@ def _resized(split: Split, side: int) -> Split:
 
 
 def metric_value(metric: Metric, network: nn.Module) -> float:
+    """What a metric's function says of a network; anything but a finite number is the candidate's failure."""
     assert metric.function is not None
     try:
-        return float(metric.function(network))
+        returned = metric.function(network)
     except (Exception, SystemExit) as error:
         raise CandidateError(f"metric '{metric.name}' raised {type(error).__name__}: {error}") from error
+    try:
+        value = number_of(returned)
+    except ValueError as error:
+        raise CandidateError(f"metric '{metric.name}' is {error}") from None
+    if not math.isfinite(value):
+        raise CandidateError(f"metric '{metric.name}' is {value}")
+    return value

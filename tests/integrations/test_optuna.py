@@ -411,7 +411,7 @@ def test_a_signal_that_fails_for_some_candidates_is_warned_of_once_and_one_that_
     with pytest.warns(UserWarning, match="signal 'x' cannot judge some candidates: KeyError: 'x', for {") as seen:
         study.optimize(objective, n_trials=8)
     assert len([w for w in seen if issubclass(w.category, UserWarning) and "signal" in str(w.message)]) < 4
-    for broken in (lambda params: params["no such"], lambda params: float("nan"), lambda params: "much"):
+    for broken in (lambda params: params["no such"], lambda params: float("nan"), lambda params: "0.5"):
         study = study_of(SearchkitSampler("random", seed=0, signals={"broken": broken}))
         with pytest.raises(ProxyError, match=r"signal 'broken' judged none of \d+ candidates: .*, for {"):
             study.optimize(objective, n_trials=25)

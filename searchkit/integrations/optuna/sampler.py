@@ -17,6 +17,7 @@ from searchkit.errors import SearchkitError, SpaceError
 from searchkit.integrations.optuna.following import Following, SamplerOptions
 from searchkit.integrations.optuna.parameters import ASKED
 from searchkit.integrations.optuna.screening import Signal, read_screeners
+from searchkit.problem.numbers import number_of
 from searchkit.space import Space
 from searchkit.storage.optuna_compat import CONSTRAINTS, all_trials, note, storage_of, study_id, whole_study
 
@@ -158,7 +159,10 @@ class SearchkitSampler(BaseSampler):
         """Keep what ``constraints_func`` says with the trial, in Optuna's way."""
         if self._constraints_func is None or state not in (TrialState.COMPLETE, TrialState.PRUNED):
             return
-        constraints = tuple(float(value) for value in self._constraints_func(trial))
+        try:
+            constraints = tuple(number_of(value) for value in self._constraints_func(trial))
+        except ValueError as error:
+            raise SearchkitError(f"a value of constraints_func for trial {trial.number} is {error}") from None
         if np.isnan(constraints).any():
             raise SearchkitError(f"constraints_func returned {constraints} for trial {trial.number}: NaN says nothing")
         note(study, trial, CONSTRAINTS, constraints)

@@ -12,6 +12,7 @@ import numpy as np
 
 from searchkit.errors import ProxyError, SearchkitError
 from searchkit.integrations.optuna.parameters import Parameters
+from searchkit.problem.numbers import number_of
 from searchkit.problem.objectives import Goals
 from searchkit.problem.problem import Problem
 from searchkit.proxy_layer.screening import Screen
@@ -118,13 +119,19 @@ class _Functions:
     def _value(self, name: str, function: Signal, params: dict[str, Any]) -> float:
         unknown = False
         try:
-            value = float(function(dict(params)))
-            if math.isfinite(value):
-                self._n_valued[name] += 1
-                return value
-            why = f"it returned {value}"
+            returned = function(dict(params))
         except Exception as error:
             why, unknown = f"{type(error).__name__}: {error}", isinstance(error, KeyError)
+        else:
+            try:
+                value = number_of(returned)
+            except ValueError as error:
+                why = f"it returned {error}"
+            else:
+                if math.isfinite(value):
+                    self._n_valued[name] += 1
+                    return value
+                why = f"it returned {value}"
         self._missing.setdefault(name, (f"{why}, for {params}", unknown))
         return math.nan
 

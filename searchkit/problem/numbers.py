@@ -1,0 +1,73 @@
+"""What counts as a number where a user's function returns one."""
+
+from __future__ import annotations
+
+import reprlib
+from numbers import Complex, Real
+from typing import Any
+
+import numpy as np
+
+from searchkit.types import Floats
+
+LONGEST = 80  # characters of a value in a message
+
+
+def number_of(value: object) -> float:
+    """The value as a float, where it is a real number.
+
+    Real numbers are those of Python (int, float, bool, Fraction, Decimal), of numpy, torch and other libraries that
+    convert themselves by ``__float__``, and arrays and tensors of any shape with exactly one real number. Text, complex
+    numbers (also with an imaginary part of 0), dates, durations, masked entries and lists are not.
+
+    Raises:
+        ValueError: it is no real number, or is beyond the largest float. The message, such as "'0.5', not a number",
+            continues a sentence that ends in "is".
+    """
+    try:
+        found = _real(value)
+    except OverflowError:
+        raise ValueError("a number beyond the largest float, 1.8e308") from None
+    except Exception as error:
+        raise ValueError(f"{shown(value)}, not a number ({type(error).__name__}: {error})") from error
+    if found is None:
+        raise ValueError(f"{shown(value)}, not a number")
+    return found
+
+
+def numbers_of(values: Any) -> Floats:
+    """An array of real numbers as float64, of the same shape.
+
+    Raises:
+        ValueError: it holds something else; text and complex numbers would be converted otherwise.
+    """
+    found = np.asarray(values)
+    if found.dtype.kind == "O":
+        return np.array([number_of(value) for value in found.ravel()], dtype=np.float64).reshape(found.shape)
+    if found.dtype.kind not in "biuf":
+        raise ValueError(f"an array of {found.dtype}, not of numbers")
+    return found.astype(np.float64)
+
+
+def shown(value: object) -> str:
+    """The value as a message shows it, in at most some 80 characters."""
+    short = reprlib.Repr()
+    short.maxstring = short.maxother = short.maxlong = LONGEST
+    try:
+        return " ".join(short.repr(value).split())
+    except Exception:
+        return f"a {type(value).__name__}"
+
+
+def _real(value: Any) -> float | None:
+    if isinstance(value, np.ndarray | np.generic):
+        if value.size != 1 or value.dtype.kind not in "biufO" or np.ma.is_masked(value):
+            return None
+        inner = value.item()
+        return float(value) if isinstance(inner, np.generic) else _real(inner)  # longdouble's item is itself
+    if isinstance(value, str | bytes | bytearray) or (isinstance(value, Complex) and not isinstance(value, Real)):
+        return None
+    if not isinstance(value, Real) and callable(getattr(value, "item", None)):  # tensors and arrays of other libraries
+        inner = value.item()
+        return None if hasattr(inner, "item") and not isinstance(inner, np.generic) else _real(inner)
+    return float(value) if hasattr(value, "__float__") or hasattr(value, "__index__") else None

@@ -98,14 +98,41 @@ def nearest(name: object, names: Iterable[str]) -> str | None:
 
 def first_line_said(error: BaseException) -> str:
     """The first line of an error's message; empty if it has none."""
-    return (str(error).strip().splitlines() or [""])[0]
+    return (message_of(error).strip().splitlines() or [""])[0]
+
+
+LONGEST_REASON = 1000  # characters of a reason that is recorded or shown
+LONGEST_TRACEBACK = 4000  # of a traceback
+
+
+def message_of(error: BaseException) -> str:
+    """An error's message, also of an error whose ``__str__`` raises."""
+    try:
+        return str(error)
+    except Exception as raised:
+        return f"its message cannot be made: {type(raised).__name__}"
+
+
+def readable(text: str, longest: int = LONGEST_REASON) -> str:
+    """A text as every storage, table and page can take it.
+
+    Lone surrogates (of file names that are not UTF-8) and null characters are replaced by their escapes. A text of more
+    than ``longest`` characters loses its middle: an error says what it is about at its beginning or its end.
+    """
+    clean = text.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\x00")
+    if len(clean) <= longest:
+        return clean
+    end = longest // 4
+    return f"{clean[: longest - end - 5]} ... {clean[len(clean) - end :]}"
 
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error means that memory ran out: by its class (Python's, ours, torch's) or by its message."""
     kinds = isinstance(error, MemoryError) or any(kind.__name__ == "OutOfMemoryError" for kind in type(error).__mro__)
-    return kinds or (isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _NO_MEMORY))
+    return kinds or (
+        isinstance(error, RuntimeError) and any(words in message_of(error).lower() for words in _NO_MEMORY)
+    )
 
 
-# torch's CPU allocator, CUDA and ROCm outside of torch's allocator, cuDNN and cuBLAS raise a plain RuntimeError
+# torch's CPU allocator, CUDA and ROCm outside of torch's own, cuDNN and cuBLAS raise a plain RuntimeError
 _NO_MEMORY = ("can't allocate memory", "cuda error: out of memory", "hip error: out of memory", "status_alloc_failed")

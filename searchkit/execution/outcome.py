@@ -13,7 +13,15 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any, TypeVar
 
-from searchkit.errors import CandidateError, DeviceGoneError, TimeLimitError, is_out_of_memory
+from searchkit.errors import (
+    LONGEST_TRACEBACK,
+    CandidateError,
+    DeviceGoneError,
+    TimeLimitError,
+    is_out_of_memory,
+    message_of,
+    readable,
+)
 from searchkit.problem.numbers import number_of
 from searchkit.training.evaluation import Evaluate
 from searchkit.types import Codes
@@ -65,8 +73,8 @@ class Outcome:
 def attempt(evaluate: Evaluate, job: Job, needed: tuple[str, ...], limit: float | None = None) -> Outcome:
     """Run ``evaluate(*job.arguments)`` and check what it returns.
 
-    The candidate has failed if there is an exception or a call of ``sys.exit``, if the value of a needed metric is
-    missing or not finite, or if it takes more than ``limit`` seconds. KeyboardInterrupt is raised, and so is
+    The candidate has failed if anything is raised, ``SystemExit`` and the like included, if the value of a needed
+    metric is missing or not finite, or if it takes more than ``limit`` seconds. KeyboardInterrupt is raised, and so is
     DeviceGoneError, because every later candidate would fail too.
     """
     start = time.perf_counter()
@@ -74,9 +82,9 @@ def attempt(evaluate: Evaluate, job: Job, needed: tuple[str, ...], limit: float 
         with _deadline(limit):
             returned = evaluate(*job.arguments)
         return _success(returned, needed, start, limit)
-    except DeviceGoneError:
+    except (KeyboardInterrupt, DeviceGoneError):
         raise
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         return _failure(error, start)
 
 
@@ -88,12 +96,24 @@ def attempt_in_turns(
     The time limit is only checked at the end; the evaluation itself may check it earlier.
     """
     start = time.perf_counter()
+    while True:
+        try:
+            waiting = next(turns)
+        except StopIteration as end:
+            returned = end.value
+            break
+        except (KeyboardInterrupt, DeviceGoneError):
+            raise
+        except BaseException as error:  # also a GeneratorExit of the evaluation; one from outside comes from the yield
+            return _failure(error, start)
+        try:
+            yield waiting
+        except BaseException:
+            turns.close()
+            raise
     try:
-        returned = yield from turns
         return _success(returned, needed, start, limit)
-    except DeviceGoneError:
-        raise
-    except (Exception, SystemExit) as error:
+    except CandidateError as error:
         return _failure(error, start)
 
 
@@ -105,9 +125,16 @@ def _success(returned: Any, needed: tuple[str, ...], start: float, limit: float 
 
 
 def _failure(error: BaseException, start: float) -> Outcome:
-    text = str(error) if isinstance(error, CandidateError) else f"{type(error).__name__}: {error}"
     trace = "".join(traceback.format_exception(error)[-8:])
-    return Outcome({}, text.strip(), trace[-4000:], time.perf_counter() - start, is_out_of_memory(error))
+    seconds = time.perf_counter() - start
+    return Outcome({}, reason_of(error), readable(trace, LONGEST_TRACEBACK), seconds, is_out_of_memory(error))
+
+
+def reason_of(error: BaseException) -> str:
+    """The error as the reason of a failure: its class, unless it is our own, and its message."""
+    text = message_of(error).strip()
+    named = text if isinstance(error, CandidateError) else f"{type(error).__name__}: {text}".removesuffix(": ")
+    return readable(named)
 
 
 def _checked(returned: Any, needed: tuple[str, ...]) -> dict[str, float]:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import torch
 
-from searchkit.errors import DeviceError, DeviceGoneError, first_line_said, nearest
+from searchkit.errors import DeviceError, DeviceGoneError, first_line_said, message_of, nearest
 
 # Phrases in CUDA and ROCm errors after which a process can no longer use the device; running out of memory is not one.
 _LOST = (
@@ -165,7 +165,7 @@ def _says(error: BaseException, phrases: tuple[str, ...]) -> bool:
     seen: set[int] = set()
     while link is not None and id(link) not in seen:
         seen.add(id(link))
-        text = _without_advice(str(link).lower())
+        text = _without_advice(message_of(link).lower())
         from_device = "cuda error" in text or "hip error" in text or isinstance(link, _accelerator_error())
         if from_device and any(phrase in text for phrase in phrases):
             return True

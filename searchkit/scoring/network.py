@@ -6,7 +6,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from searchkit.errors import CandidateError, DeviceGoneError, first_line_said, is_out_of_memory
+from searchkit.errors import (
+    CandidateError,
+    DeviceGoneError,
+    first_line_said,
+    is_out_of_memory,
+    message_of,
+    readable,
+)
 from searchkit.problem.numbers import number_of
 from searchkit.runtime.devices import device_errors
 from searchkit.runtime.gpu_lock import give_way, key_of
@@ -38,7 +45,7 @@ class NetworkScores:
     reasons: dict[str, str] = field(default_factory=dict)
     out_of_memory: bool = False
 
-    def refuse(self, names: Sequence[str], error: Exception) -> None:
+    def refuse(self, names: Sequence[str], error: BaseException) -> None:
         """These signals have no value, because of the error."""
         self.values |= dict.fromkeys(names, math.nan)
         self.reasons |= dict.fromkeys(names, reason(error))
@@ -59,9 +66,9 @@ def score_network(
         try:
             with device_errors(inputs.device):
                 built = build(space, row, inputs, seed)
-        except (KeyboardInterrupt, SystemExit, DeviceGoneError):
+        except (KeyboardInterrupt, DeviceGoneError):
             raise
-        except Exception as error:
+        except BaseException as error:
             scores = NetworkScores()
             scores.refuse([name for proxy in proxies for name in proxy.names], error)
             return scores
@@ -74,7 +81,7 @@ def _of_built(proxies: Sequence[NetworkProxy], built: Built) -> NetworkScores:
     recorded = run(built, passes)
     for proxy in proxies:
         recordings = [recorded[one.key] for one in proxy.passes]
-        failed = next((r for r in recordings if isinstance(r, Exception)), None)
+        failed = next((r for r in recordings if isinstance(r, BaseException)), None)
         if failed is not None:
             scores.refuse(proxy.names, failed)
             continue
@@ -82,9 +89,9 @@ def _of_built(proxies: Sequence[NetworkProxy], built: Built) -> NetworkScores:
             with device_errors(built.device):
                 values = proxy.values(recordings)
             numbers = {name: number_of(values[name]) for name in proxy.names}
-        except (KeyboardInterrupt, SystemExit, DeviceGoneError):
+        except (KeyboardInterrupt, DeviceGoneError):
             raise
-        except Exception as error:
+        except BaseException as error:
             scores.refuse(proxy.names, error)
             continue
         scores.values |= numbers
@@ -97,9 +104,8 @@ def asked(proxies: Sequence[NetworkProxy], number: int) -> list[NetworkProxy]:
     return [proxy for i, proxy in enumerate(proxies) if number >> i & 1]
 
 
-def reason(error: Exception) -> str:
+def reason(error: BaseException) -> str:
     """The error as the reason why a candidate has no score."""
     if isinstance(error, CandidateError):
-        return str(error)
-    first_line = first_line_said(error)
-    return f"{type(error).__name__}: {first_line}"
+        return readable(message_of(error))
+    return readable(f"{type(error).__name__}: {first_line_said(error)}")

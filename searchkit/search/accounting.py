@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from searchkit.errors import DeviceGoneError, SearchFailedError
-from searchkit.execution.outcome import Outcome
+from searchkit.execution.outcome import Outcome, reason_of
 from searchkit.problem.budget import Budget
 from searchkit.problem.objectives import Goals
 from searchkit.problem.trial import State, Trial
@@ -67,10 +67,10 @@ class Ledger:
         start = time.perf_counter()
         try:
             self._study.measured(trial, *self._costs(trial.code))
-        except DeviceGoneError:
+        except (KeyboardInterrupt, DeviceGoneError):
             raise
-        except Exception as error:
-            outcome = Outcome(reason=f"{type(error).__name__}: {error}", seconds=time.perf_counter() - start)
+        except BaseException as error:
+            outcome = Outcome(reason=reason_of(error), seconds=time.perf_counter() - start)
             self.finish(trial, State.FAILED, outcome)
             return False
         broken = [

@@ -95,12 +95,6 @@ class CostMeter:
 
     def __call__(self, code: Codes) -> tuple[dict[str, float], dict[str, str]]:
         """``{name: value}`` and ``{name: method}``; a timed value is accompanied by its relative spread."""
-        try:
-            return self._measured(code)
-        except SystemExit as error:  # raised by the user's build: it ends the candidate, not the search
-            raise CandidateError(f"SystemExit: {error}") from error
-
-    def _measured(self, code: Codes) -> tuple[dict[str, float], dict[str, str]]:
         methods: dict[str, str] = {}
         values = {name: float(column[0]) for name, column in self._counted(code[None]).items()}
         network: nn.Module | None = None
@@ -133,7 +127,9 @@ class CostMeter:
     def _counted_or_nan(self, code: Codes) -> dict[str, float]:
         try:
             return {name: float(column[0]) for name, column in self._counted(code[None]).items()}
-        except (Exception, SystemExit):
+        except KeyboardInterrupt:
+            raise
+        except BaseException:
             return dict.fromkeys(self._names, float("nan"))
 
     @property

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from searchkit.errors import readable
 from searchkit.execution.outcome import Outcome
 from searchkit.problem.trial import State, Trial
 from searchkit.storage.record import Record
@@ -72,7 +73,8 @@ class Study:
             elapsed: seconds that the study has taken so far.
         """
         trial.values |= outcome.values
-        trial.state, trial.reason, trial.traceback = state, outcome.reason, outcome.traceback
+        trial.state, trial.traceback = state, outcome.traceback
+        trial.reason = None if outcome.reason is None else readable(outcome.reason)
         trial.seconds, trial.elapsed = round(trial.seconds + outcome.seconds, 6), round(elapsed, 3)
         self._record.finish(trial)
 

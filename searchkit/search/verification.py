@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from searchkit.errors import readable
 from searchkit.execution.executors import Pool, as_they_finish
 from searchkit.execution.outcome import Job
 from searchkit.problem.trial import State, Trial, pareto_front
@@ -47,7 +48,7 @@ class Verification:
                 trial, outcomes = wanted[i], dict(outcome.values)
                 if not outcome.reason and self.test is not None:
                     outcomes["test_accuracy"] = self._test(trial)
-                found[str(trial.number)] = {"reason": outcome.reason} if outcome.reason else outcomes
+                found[str(trial.number)] = {"reason": readable(outcome.reason)} if outcome.reason else outcomes
                 record.note("verified", found)
         finally:
             workers.close()

@@ -24,7 +24,14 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
-from searchkit.errors import SearchkitError, StorageError, StudyMismatchError
+from searchkit.errors import (
+    LONGEST_REASON,
+    LONGEST_TRACEBACK,
+    SearchkitError,
+    StorageError,
+    StudyMismatchError,
+    readable,
+)
 from searchkit.problem.objectives import Goals
 from searchkit.problem.trial import State, Trial
 from searchkit.runtime.interrupts import uninterrupted
@@ -226,13 +233,18 @@ def read_trials(study: optuna.Study, space: Space) -> list[Trial]:
                 state=State.DROPPED if attrs.get("dropped") else _FROM_OPTUNA.get(frozen.state, State.ASKED),
                 values=dict(attrs.get("metrics", {})),
                 methods=dict(attrs.get("methods", {})),
-                reason=attrs.get("reason"),
-                traceback=attrs.get("traceback"),
+                reason=_readable(attrs.get("reason"), LONGEST_REASON),
+                traceback=_readable(attrs.get("traceback"), LONGEST_TRACEBACK),
                 seconds=attrs.get("seconds", 0.0),
                 elapsed=attrs.get("elapsed", 0.0),
             )
         )
     return trials
+
+
+def _readable(text: str | None, longest: int) -> str | None:
+    """A recorded text; records of older versions have texts of any length, and some that cannot be shown."""
+    return None if text is None else readable(text, longest)
 
 
 def check_batches(name: str, trials: Sequence[Trial]) -> None:

@@ -109,7 +109,7 @@ def _run(built: Built, one: Pass) -> Any:
             with device_errors(built.device):
                 built.reset()
                 return one.run(built)
-        except (KeyboardInterrupt, SystemExit, DeviceGoneError):
+        except (KeyboardInterrupt, DeviceGoneError):
             raise
-        except Exception as error:  # the network's fault: proxies that read this pass have no value for it
+        except BaseException as error:  # the network's fault: proxies that read this pass have no value for it
             return error.with_traceback(None)  # its frames would keep activations and their graph alive

@@ -79,6 +79,8 @@ class Screen:
         With one objective that is the expected improvement. Each chosen candidate is assumed to have its predicted
         losses when the next one is chosen.
         """
+        if not len(pool) or not n:  # nothing left: the space is exhausted
+            return []
         mean, std = self.signals.latent(pool)
         known = np.isfinite(mean).all(axis=1)
         if not known.all():  # costs of networks that cannot be built: they come last

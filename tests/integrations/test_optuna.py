@@ -624,3 +624,15 @@ def test_every_strategy_is_a_sampler(strategy: str) -> None:
     study = study_of(SearchkitSampler(given, seed=0), directions=["maximize", "minimize"])
     study.optimize(two, n_trials=12)
     assert len({tuple(p.items()) for p in params(study)}) == 12
+
+
+@pytest.mark.parametrize(
+    "screened",
+    [{"proxies": ["structure"]}, {"signals": {"size": lambda params: params["a"]}}],
+    ids=["proxies", "signals"],
+)
+def test_a_study_goes_on_when_every_candidate_was_tried(screened: dict[str, Any]) -> None:
+    study = optuna.create_study(sampler=SearchkitSampler("random", seed=0, **screened))
+    study.optimize(lambda trial: trial.suggest_int("a", 1, 3) * trial.suggest_categorical("b", [1, 2]), n_trials=12)
+    assert len(study.trials) == 12
+    assert len({tuple(trial.params.values()) for trial in study.trials}) == 6

@@ -9,6 +9,7 @@ import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -292,3 +293,20 @@ def test_where_no_network_can_be_built_the_search_says_why_and_not_that_a_bound_
     space = NetworkSpace(NETWORKS.choices, broken, name="broken")
     with pytest.raises(SearchkitError, match="TypeError: wrong argument"):
         searchkit.run("random", space=space, data=DIGITS, epochs=1, storage="memory", constraints={"params": 5000})
+
+
+@pytest.mark.parametrize("fails", [False, True])
+@pytest.mark.parametrize("strategy", ["random", "bo", "nsga2", "tpe", "evolution", "exact"])
+def test_an_exhausted_space_ends_a_search_with_proxies(strategy: str, fails: bool) -> None:
+    space = searchkit.Space([searchkit.Choice("a", (1, 2)), searchkit.Choice("b", (1, 2))])
+
+    def evaluate(choices: Any) -> dict[str, float]:
+        if fails and choices["a"] + choices["b"] == 4:
+            raise ValueError("not this one")
+        return {"loss": choices["a"] * choices["b"]}
+
+    result = searchkit.run(
+        strategy, space=space, evaluate=evaluate, objectives={"loss": "min"}, budget=9, proxies=["structure"],
+        storage="memory",
+    )  # fmt: skip
+    assert (len(result.trials), result.stopped) == (4, "every candidate of the space has been evaluated")

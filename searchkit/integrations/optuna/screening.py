@@ -114,7 +114,9 @@ class _Functions:
             if self._n_valued[name] and name not in self._warned:
                 self._warned.add(name)
                 warnings.warn(f"signal '{name}' cannot judge some candidates: {why}", stacklevel=2)
-        return np.array([self._cache[key] for key in keys(codes)], dtype=np.float64).reshape(len(codes), -1)
+        return np.array([self._cache[key] for key in keys(codes)], dtype=np.float64).reshape(
+            len(codes), len(self._functions)
+        )
 
     def _value(self, name: str, function: Signal, params: dict[str, Any]) -> float:
         unknown = False

@@ -45,7 +45,8 @@ class _Moved(MetaPathFinder):
     ) -> ModuleSpec | None:
         package, _, name = fullname.partition(".")
         if package == "searchkit" and name in MOVED:
-            raise ModuleNotFoundError(f"'{fullname}' is now 'searchkit.{MOVED[name]}'", name=fullname)
+            # "from searchkit import exact" would swallow an error with the name that it looks for
+            raise ModuleNotFoundError(f"'{fullname}' is now 'searchkit.{MOVED[name]}'", name=f"searchkit.{MOVED[name]}")
         return None
 
 

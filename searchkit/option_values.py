@@ -8,6 +8,9 @@ from typing import Any
 import numpy as np
 
 from searchkit.errors import SearchkitError
+from searchkit.problem.numbers import SEEDS, is_whole
+
+LONGEST = 10**8  # seconds of a time limit, three years: what timers of all platforms can hold
 
 
 @dataclass(frozen=True)
@@ -67,22 +70,23 @@ def once(name: str, flat: Any, grouped: Any, group: str) -> Any:
 
 
 def whole(name: str, value: Any, least: int) -> int | None:
-    """Check for a whole number of at least ``least``; None is allowed too, except for a seed.
+    """Check for a whole number of at least ``least``; None is allowed too.
 
     Raises:
         SearchkitError: another value.
     """
-    seeds = name in ("seed", "split_seed")
-    if value is None and not seeds:
+    if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not least <= value < 2**32:
-        allowed = f"from {least} to {2**32 - 1:,}" if seeds else f"of at least {least}"
-        raise SearchkitError(f"{name} must be a whole number {allowed}, not {value!r}")
+    if not is_whole(value) or not least <= value < SEEDS:
+        raise SearchkitError(f"{name} must be a whole number of at least {least}, not {value!r}")
     return int(value)
 
 
 def check_seconds(time_limit: Any) -> None:
-    """Raise SearchkitError unless the time limit is None or a number of seconds above 0."""
+    """Raise SearchkitError unless the time limit is None or a number of seconds above 0, at most :data:`LONGEST`."""
     number = isinstance(time_limit, int | float | np.number) and not isinstance(time_limit, bool)
-    if time_limit is not None and not (number and time_limit > 0):
-        raise SearchkitError(f"time_limit must be a number of seconds above 0, not {time_limit!r}")
+    if time_limit is not None and not (number and 0 < time_limit <= LONGEST):
+        raise SearchkitError(
+            f"time_limit must be a number of seconds above 0 and at most {LONGEST:,}, not {time_limit!r}; "
+            "leave it out for no limit"
+        )

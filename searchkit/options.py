@@ -17,6 +17,7 @@ from searchkit.execution.executors import check_executor, is_external
 from searchkit.option_values import Training, check_seconds, grouped_proxies, grouped_training, whole
 from searchkit.problem.budget import Budget, read_budget
 from searchkit.problem.initial_design import read_start
+from searchkit.problem.numbers import seed_of
 from searchkit.problem.objectives import check_constraints
 from searchkit.problem.problem import Problem, Strategy
 from searchkit.proxy_layer.setup import name_of, read_proxies
@@ -233,7 +234,7 @@ def read_options(
     epochs, ladder, time_limit = grouped_training(training, epochs, ladder, time_limit)
     proxies, screen, earlier = grouped_proxies(proxies, screen, earlier)
     batch, epochs = whole("batch", batch, 1), whole("epochs", epochs, 1)
-    seed, split_seed = whole("seed", seed, 0) or 0, whole("split_seed", split_seed, 0) or 0
+    seed, split_seed = seed_of("seed", seed), seed_of("split_seed", split_seed)
     check_seconds(time_limit)
     watchers = read_callbacks(callbacks)
     check_storage(storage)

@@ -183,6 +183,8 @@ def test_a_path_that_was_documented_tells_the_new_one(old: str) -> None:
     assert f"searchkit.{MOVED[old]}" in MODULES
     with pytest.raises(ModuleNotFoundError, match=f"'searchkit.{old}' is now 'searchkit.{MOVED[old]}'"):
         __import__(f"searchkit.{old}")
+    with pytest.raises(ImportError, match=f"'searchkit.{old}' is now 'searchkit.{MOVED[old]}'"):
+        exec(f"from searchkit import {old}", {})
 
 
 def test_no_room_or_module_at_the_top_is_called_as_a_public_function() -> None:

@@ -269,3 +269,34 @@ def test_the_order_of_bounds_and_of_a_set_of_proxies_does_not_count() -> None:
     )
     named = read_options(**(DEFAULTS | {"space": "macro", "proxies": {"params", "macs", "naswot"}})).proxies
     assert named == ("macs", "naswot", "params")
+
+
+@pytest.mark.parametrize("limit", [float("inf"), 1e9, float("nan"), 0, -1, "60", True])
+def test_a_time_limit_that_no_timer_holds_is_refused(limit: Any) -> None:
+    with pytest.raises(SearchkitError, match="time_limit must be a number of seconds above 0"):
+        searchkit.run(
+            "random", space=SPACE, evaluate=lambda choices: {"loss": 0}, objectives={"loss": "min"}, time_limit=limit,
+            storage="memory",
+        )  # fmt: skip
+
+
+def test_a_split_seed_of_data_that_are_split_already_is_refused() -> None:
+    data = searchkit.load_data("digits", limit=200)
+    for call in (
+        lambda: searchkit.run("random", data=data, split_seed=3, storage="memory"),
+        lambda: searchkit.score(data=data, split_seed=3),
+        lambda: searchkit.run(
+            "random", space=SPACE, evaluate=lambda choices: {"loss": 0}, objectives={"loss": "min"}, data=data,
+            proxies=["structure"], split_seed=3, storage="memory",
+        ),
+    ):  # fmt: skip
+        with pytest.raises(SearchkitError, match="which are split already"):
+            call()
+
+
+@pytest.mark.parametrize("name", ["seed", "split_seed"])
+@pytest.mark.parametrize("value", [-1, 2**32, 1.5, "1", None, True])
+def test_seeds_of_scores_are_checked_as_those_of_searches(name: str, value: Any) -> None:
+    for call in (searchkit.run, searchkit.score):
+        with pytest.raises(SearchkitError, match=f"^{name} must be a whole number from 0 to 4,294,967,295, not"):
+            call(**{name: value})

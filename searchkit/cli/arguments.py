@@ -105,6 +105,7 @@ def _score_arguments(parser: argparse.ArgumentParser) -> None:
         help="choices to score in place of random ones, a JSON object or the file of an export; may be repeated",
     )  # fmt: skip
     parser.add_argument("--seed", type=int, default=0, help="of everything random (0)")
+    parser.add_argument("--split-seed", type=int, default=0, metavar="N", help="of the split of the data (0)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 (auto)")
     parser.add_argument(
         "--workers", type=int, metavar="N", help="processes that score at the same time; they begin where they pay (1)"

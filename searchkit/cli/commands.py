@@ -91,6 +91,7 @@ def _score(given: argparse.Namespace) -> int:
         data=given.data,
         device=given.device,
         seed=given.seed,
+        split_seed=given.split_seed,
         workers=given.workers,
     )
     if given.json:
@@ -126,9 +127,8 @@ def _resume(given: argparse.Namespace) -> int:
             f"study '{given.name}' was begun in Python with {' and '.join(lacking)} given as objects; "
             "call searchkit.run there again, as before, and it continues"
         )
-    budget = dict(context["budget"])
-    if given.budget is not None or given.seconds is not None:
-        budget = {"evaluations": given.budget, "seconds": given.seconds}
+    asked = {"evaluations": given.budget, "seconds": given.seconds}
+    budget = context["budget"] | {part: value for part, value in asked.items() if value is not None}
     result = run(
         context["strategy"],
         space=study.space,

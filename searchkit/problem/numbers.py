@@ -1,4 +1,4 @@
-"""What counts as a number where a user's function returns one."""
+"""What counts as a number: one that a user's function returns, a whole number, a seed."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from searchkit.errors import SearchkitError
 from searchkit.types import Floats
 
 LONGEST = 80  # characters of a value in a message
+SEEDS = 2**32  # numpy's generators and torch's take seeds below this
 
 
 def number_of(value: object) -> float:
@@ -71,3 +73,22 @@ def _real(value: Any) -> float | None:
         inner = value.item()
         return None if hasattr(inner, "item") and not isinstance(inner, np.generic) else _real(inner)
     return float(value) if hasattr(value, "__float__") or hasattr(value, "__index__") else None
+
+
+def is_whole(value: object) -> bool:
+    """Whether a value is an integer of Python or numpy, and no bool."""
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def seed_of(name: str, value: object) -> int:
+    """A seed as numpy and torch both take it: a whole number from 0 to 2^32 - 1.
+
+    Args:
+        name: of the argument.
+
+    Raises:
+        SearchkitError: another value.
+    """
+    if not isinstance(value, int | np.integer) or isinstance(value, bool) or not 0 <= value < SEEDS:
+        raise SearchkitError(f"{name} must be a whole number from 0 to {SEEDS - 1:,}, not {value!r}")
+    return int(value)

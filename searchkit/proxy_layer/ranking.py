@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from searchkit.errors import SearchkitError
+from searchkit.problem.numbers import seed_of
 from searchkit.proxy_layer.aggregation import Reference, log_rank, shared_votes
 from searchkit.proxy_layer.setup import read_proxies
 from searchkit.scoring.pool import read_workers
@@ -55,6 +56,7 @@ def score(
     import pandas as pd
 
     read_workers(workers)
+    seed, split_seed = seed_of("seed", seed), seed_of("split_seed", split_seed)
     chosen, images = space, None
     if not isinstance(space, Space) or isinstance(space, NetworkSpace):
         chosen, loaded = space_and_data(space, data, split_seed)

@@ -173,6 +173,7 @@ def space_and_data(space: Any, data: Any, seed: int, task: str | None = None) ->
     chosen = None if space is None else read_space(space)
     for_tables = chosen is not None and len(chosen.input_shape) == 1
     if isinstance(data, Data):
+        check_split_seed(seed, data)
         loaded = data
     else:
         loaded = load_data(data, seed=seed, kind="table" if for_tables else None, task=task)  # type: ignore[arg-type]
@@ -190,6 +191,19 @@ def space_and_data(space: Any, data: Any, seed: int, task: str | None = None) ->
             )
         )
     return chosen.for_data(loaded.input_shape, loaded.n_classes), loaded
+
+
+def check_split_seed(seed: int, data: Any) -> None:
+    """Refuse a seed of the split of data that are split already.
+
+    Raises:
+        DataError: it is not the default, 0.
+    """
+    if seed and isinstance(data, Data):
+        raise DataError(
+            f"split_seed={seed} was given with data '{data.name}', which are split already: "
+            f"say load_data(..., seed={seed}) and leave split_seed out"
+        )
 
 
 def read_space(space: Any) -> NetworkSpace:

@@ -286,3 +286,15 @@ def test_a_study_is_resumed_with_what_it_was_begun_with(tmp_path: Path, caplog: 
     trials = searchkit.load("s", tmp_path).trials
     np.testing.assert_array_equal([trial.code for trial in trials[:2]], start)
     assert "continued with" not in caplog.text
+
+
+def test_a_part_of_the_budget_that_is_not_given_stays_as_recorded(tmp_path: Path) -> None:
+    where = ("--storage", str(tmp_path))
+    searchkit.run(
+        "random", data="digits", objectives=("params",), budget={"evaluations": 2, "seconds": 3600}, storage=tmp_path,
+        name="s",
+    )  # fmt: skip
+    assert main(["resume", "s", *where, "--budget", "3"]) == 0
+    assert searchkit.load("s", storage=tmp_path).context["budget"] == {"evaluations": 3, "seconds": 3600.0}
+    assert main(["resume", "s", *where, "--seconds", "7200"]) == 0
+    assert searchkit.load("s", storage=tmp_path).context["budget"] == {"evaluations": 3, "seconds": 7200.0}

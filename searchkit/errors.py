@@ -74,6 +74,10 @@ class TimeLimitError(CandidateError, TimeoutError):
     """A candidate that took longer than its time limit."""
 
 
+class TimeUp(BaseException):
+    """Raised in a candidate's evaluation when its time is over; it becomes a :class:`TimeLimitError`."""
+
+
 class OutOfMemoryError(CandidateError, MemoryError):
     """A candidate that does not fit into the free memory; alone on the device it may fit."""
 
@@ -88,6 +92,10 @@ class SearchFailedError(SearchkitError, RuntimeError):
 
 class StopSearch(Exception):  # noqa: N818 - like StopIteration, a request and not an error
     """Raised in a callback to end the search cleanly after the current candidate."""
+
+
+# What is passed on where anything else that a user's code raises is its candidate's failure.
+PASSED_ON = (KeyboardInterrupt, TimeUp, DeviceGoneError)
 
 
 def nearest(name: object, names: Iterable[str]) -> str | None:

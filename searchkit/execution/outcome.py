@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
-import signal
-import threading
 import time
 import traceback
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
-from types import FrameType
 from typing import Any, TypeVar
 
 from searchkit.errors import (
@@ -22,6 +18,7 @@ from searchkit.errors import (
     message_of,
     readable,
 )
+from searchkit.execution.time_limits import within
 from searchkit.problem.numbers import number_of
 from searchkit.training.evaluation import Evaluate
 from searchkit.types import Codes
@@ -79,8 +76,7 @@ def attempt(evaluate: Evaluate, job: Job, needed: tuple[str, ...], limit: float 
     """
     start = time.perf_counter()
     try:
-        with _deadline(limit):
-            returned = evaluate(*job.arguments)
+        returned = within(limit, evaluate, *job.arguments)
         return _success(returned, needed, start, limit)
     except (KeyboardInterrupt, DeviceGoneError):
         raise
@@ -153,23 +149,3 @@ def _checked(returned: Any, needed: tuple[str, ...]) -> dict[str, float]:
         if not math.isfinite(values[name]):
             raise CandidateError(f"{name} is {values[name]}")
     return values
-
-
-@contextlib.contextmanager
-def _deadline(limit: float | None) -> Iterator[None]:
-    """Interrupt the block after ``limit`` seconds, where that is possible (main thread, POSIX)."""
-    usable = hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
-    if limit is None or not usable:
-        yield
-        return
-
-    def ring(_signal: int, _frame: FrameType | None) -> None:
-        raise TimeLimitError(f"over its time limit of {limit:g} s")
-
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, limit)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)

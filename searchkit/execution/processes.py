@@ -18,6 +18,7 @@ from searchkit.errors import DeviceGoneError
 from searchkit.execution.gpu_placement import take_card
 from searchkit.execution.outcome import Job, Outcome
 from searchkit.execution.serialization import EvaluationTask, packed, work_on
+from searchkit.execution.time_limits import ended_when_late, late_ones, well_over
 from searchkit.training.evaluation import Evaluate, as_evaluation
 
 _task: EvaluationTask | None = None  # of this process, if it is a worker
@@ -28,7 +29,8 @@ class Workers:
 
     loky can send lambdas and functions of a script or notebook to its workers, and needs no ``__main__`` guard. If a
     worker dies, all pending jobs are lost, and it is unknown which of them was the cause. Each of these suspects then
-    runs again, alone; jobs that are submitted in the meantime wait.
+    runs again, alone; jobs that are submitted in the meantime wait. A worker whose job is well over its time limit ends
+    itself; then the cause is known, and the other jobs are submitted again.
 
     Args:
         cards: each worker uses one of these, see :mod:`searchkit.execution.gpu_placement`. Empty: all workers see the
@@ -41,6 +43,9 @@ class Workers:
         self.workers = n
         self._cards = tuple(cards)
         self._places: Path | None = None
+        self._limit = limit
+        self._markers: Path | None = None  # folder of the files of :func:`ended_when_late`
+        self._late: list[tuple[int, Outcome]] = []  # jobs whose process was ended by it
         self._task = packed((as_evaluation(evaluate), needed, limit))
         self._pool: Executor | None = None
         self._futures: dict[Future[Outcome], int] = {}
@@ -55,18 +60,21 @@ class Workers:
             return
         self._jobs[number] = job
         try:
-            self._futures[self._start().submit(_work, job)] = number
+            self._futures[self._start().submit(_work, job, self._marker(number))] = number
         except BrokenExecutor:
             self._suspect()
 
     def wait(self) -> list[tuple[int, Outcome]]:
         """Outcomes of the finished jobs; after a worker died, the outcome of one suspect that runs alone."""
         if not self._suspects:
-            done = self._done()
+            done = self._done() + self._late
+            self._late = []
             if done:
                 return done
+            if not self._suspects:
+                return self.wait()
         number = next(iter(self._suspects))
-        outcome = self._alone(self._suspects[number])
+        outcome = self._alone(number, self._suspects[number])
         del self._suspects[number]
         if not self._suspects:
             later, self._later = self._later, {}
@@ -80,15 +88,17 @@ class Workers:
             future.cancel()
         for jobs in (self._futures, self._jobs, self._suspects, self._later):
             jobs.clear()
+        self._late = []
 
     def close(self) -> None:
         """Stop the workers, also those that are evaluating a candidate."""
         if self._pool is not None:
             self._pool.shutdown(wait=True, kill_workers=True)  # type: ignore[call-arg]  # an argument of loky's
             self._pool = None
-        if self._places is not None:
-            shutil.rmtree(self._places, ignore_errors=True)
-            self._places = None
+        for folder in (self._places, self._markers):
+            if folder is not None:
+                shutil.rmtree(folder, ignore_errors=True)
+        self._places = self._markers = None
 
     def _done(self) -> list[tuple[int, Outcome]]:
         """Outcomes of the finished jobs; empty if a worker died before any other job was done."""
@@ -112,17 +122,43 @@ class Workers:
         return done
 
     def _suspect(self) -> None:
-        """After a worker died, make suspects of all jobs that are not done."""
+        """After a worker died, make suspects of all jobs that are not done, unless it is known which was the cause."""
+        late = self._ended_late()
         self.close()
-        self._suspects, self._jobs = self._jobs, {}
+        jobs, self._jobs = self._jobs, {}
         self._futures.clear()
+        if not late:
+            self._suspects = jobs
+            return
+        self._late += [(number, self._over()) for number in sorted(late)]
+        for number, job in jobs.items():
+            if number not in late:
+                self.submit(number, job)
 
-    def _alone(self, job: Job) -> Outcome:
+    def _alone(self, number: int, job: Job) -> Outcome:
         try:
-            return self._start().submit(_work, job).result()
+            return self._start().submit(_work, job, self._marker(number)).result()
         except BrokenExecutor as error:
+            late = self._ended_late()
             self.close()
-            return Outcome(reason=how_it_died(error), traceback=_exit_codes(error))
+            return self._over() if late else Outcome(reason=how_it_died(error), traceback=_exit_codes(error))
+
+    def _marker(self, number: int) -> Path | None:
+        """The file of a job for :func:`ended_when_late`; None without a time limit."""
+        if self._limit is None:
+            return None
+        if self._markers is None:
+            self._markers = Path(tempfile.mkdtemp(prefix="searchkit-late-"))
+        return self._markers / str(number)
+
+    def _ended_late(self) -> set[int]:
+        return late_ones(self._markers) if self._markers is not None else set()
+
+    def _over(self) -> Outcome:
+        assert self._limit is not None
+        seconds = well_over(self._limit)
+        reason = f"over its time limit of {self._limit:g} s, and its worker process was ended after {seconds:g} s"
+        return Outcome(reason=reason, seconds=seconds)
 
     def _start(self) -> Executor:
         if self._pool is None:
@@ -178,6 +214,7 @@ def _leave_with(driver: int) -> None:
     os._exit(1)
 
 
-def _work(job: Job) -> Outcome:
+def _work(job: Job, marker: Path | None) -> Outcome:
     assert _task is not None
-    return work_on(_task, job)
+    with ended_when_late(_task[2], marker):
+        return work_on(_task, job)

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from searchkit.errors import (
+    PASSED_ON,
     CandidateError,
-    DeviceGoneError,
     first_line_said,
     is_out_of_memory,
     message_of,
@@ -66,7 +66,7 @@ def score_network(
         try:
             with device_errors(inputs.device):
                 built = build(space, row, inputs, seed)
-        except (KeyboardInterrupt, DeviceGoneError):
+        except PASSED_ON:
             raise
         except BaseException as error:
             scores = NetworkScores()
@@ -89,7 +89,7 @@ def _of_built(proxies: Sequence[NetworkProxy], built: Built) -> NetworkScores:
             with device_errors(built.device):
                 values = proxy.values(recordings)
             numbers = {name: number_of(values[name]) for name in proxy.names}
-        except (KeyboardInterrupt, DeviceGoneError):
+        except PASSED_ON:
             raise
         except BaseException as error:
             scores.refuse(proxy.names, error)

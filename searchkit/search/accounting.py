@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from searchkit.errors import DeviceGoneError, SearchFailedError
+from searchkit.errors import PASSED_ON, SearchFailedError
 from searchkit.execution.outcome import Outcome, reason_of
 from searchkit.problem.budget import Budget
 from searchkit.problem.objectives import Goals
@@ -67,7 +67,7 @@ class Ledger:
         start = time.perf_counter()
         try:
             self._study.measured(trial, *self._costs(trial.code))
-        except (KeyboardInterrupt, DeviceGoneError):
+        except PASSED_ON:
             raise
         except BaseException as error:
             outcome = Outcome(reason=reason_of(error), seconds=time.perf_counter() - start)

@@ -15,7 +15,7 @@ from torch import nn
 from searchkit.costs.counts import space_counts, space_peak_memory
 from searchkit.costs.measure import measured
 from searchkit.costs.metrics import Metric
-from searchkit.errors import CandidateError
+from searchkit.errors import PASSED_ON, CandidateError
 from searchkit.scoring.scorer import Scorer
 from searchkit.space import NetworkSpace
 from searchkit.training.evaluation import Evaluation
@@ -127,7 +127,7 @@ class CostMeter:
     def _counted_or_nan(self, code: Codes) -> dict[str, float]:
         try:
             return {name: float(column[0]) for name, column in self._counted(code[None]).items()}
-        except KeyboardInterrupt:
+        except PASSED_ON:
             raise
         except BaseException:
             return dict.fromkeys(self._names, float("nan"))

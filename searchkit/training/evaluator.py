@@ -19,7 +19,7 @@ from searchkit.costs.metrics import Metric
 from searchkit.data.data import Data
 from searchkit.data.loader import put_on_device
 from searchkit.data.splits import Split, split_rows
-from searchkit.errors import CandidateError, DeviceGoneError, SpaceError, message_of
+from searchkit.errors import PASSED_ON, CandidateError, SpaceError, message_of
 from searchkit.problem.numbers import number_of
 from searchkit.space import NetworkSpace
 from searchkit.training.evaluation import Evaluation
@@ -190,7 +190,7 @@ def metric_value(metric: Metric, network: nn.Module) -> float:
     assert metric.function is not None
     try:
         returned = metric.function(network)
-    except (KeyboardInterrupt, DeviceGoneError):
+    except PASSED_ON:
         raise
     except BaseException as error:
         raise CandidateError(f"metric '{metric.name}' raised {type(error).__name__}: {message_of(error)}") from error

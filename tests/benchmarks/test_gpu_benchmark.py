@@ -20,7 +20,7 @@ from searchkit.training.train import build_seeded, train
 CPU = torch.device("cpu")
 GIVEN = {
     "tiny": False, "drawn": False, "networks": 3, "epochs": 2, "loaders": 10_000, "executor": None, "at_once": 2,
-    "pairs": 2, "candidates": 4,
+    "pairs": 2, "candidates": 4, "cifar": False,
 }  # fmt: skip
 
 

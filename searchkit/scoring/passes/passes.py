@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from searchkit.costs.counts import space_counts
-from searchkit.errors import DeviceGoneError
+from searchkit.errors import PASSED_ON
 from searchkit.runtime.devices import device_errors, memory_format
 from searchkit.runtime.random_state import seeded
 from searchkit.runtime.torch_compat import copy_all
@@ -109,7 +109,7 @@ def _run(built: Built, one: Pass) -> Any:
             with device_errors(built.device):
                 built.reset()
                 return one.run(built)
-        except (KeyboardInterrupt, DeviceGoneError):
+        except PASSED_ON:
             raise
         except BaseException as error:  # the network's fault: proxies that read this pass have no value for it
             return error.with_traceback(None)  # its frames would keep activations and their graph alive

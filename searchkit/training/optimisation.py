@@ -13,14 +13,26 @@ from searchkit.data.data import Data
 from searchkit.data.loader import train_batches
 from searchkit.runtime.cuda_graphs import Capture, Work, draws_on_host, recorded
 from searchkit.training.recipe import Recipe
+from searchkit.training.scores import check_outputs
 
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 def loss_of(data: Data, recipe: Recipe, device: torch.device) -> Loss:
-    """The loss ``(outputs (n, k), y (n,)) -> scalar``, where y is class numbers, or standardised targets with k = 1."""
-    if data.task == "regression":
-        return squared_error
+    """The loss ``(outputs (n, k), y (n,)) -> scalar``, where y is class numbers, or standardised targets with k = 1.
+
+    It raises CandidateError where outputs have another shape.
+    """
+    loss = squared_error if data.task == "regression" else _cross_entropy(data, recipe, device)
+
+    def checked(outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        check_outputs(outputs, len(y), data.n_classes)
+        return loss(outputs, y)
+
+    return checked
+
+
+def _cross_entropy(data: Data, recipe: Recipe, device: torch.device) -> Loss:
     weights = None if data.class_weights is None else torch.tensor(data.class_weights, device=device)
 
     def cross_entropy(outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:

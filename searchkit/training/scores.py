@@ -46,12 +46,33 @@ def scores_of(found: Sequence[Answers], data: Data) -> dict[str, float]:
         to 1, and ``log_loss``; for regression ``r2``, and ``rmse`` in the target's own unit.
 
     Raises:
-        CandidateError: an output is not finite.
+        CandidateError: an output is not finite, or the outputs have the wrong shape.
     """
+    for outputs, y in found:
+        check_outputs(outputs, len(y), data.n_classes)
     outputs, y = (torch.cat(parts) for parts in zip(*found, strict=True))
     if not bool(torch.isfinite(outputs).all()):
         raise CandidateError("diverged: the trained network's outputs are not finite")
     return _of_classes(outputs, y) if data.target is None else _of_quantities(outputs, y, data.target)
+
+
+def check_outputs(outputs: object, n: int, n_outputs: int) -> None:
+    """Refuse what is not one row per example with one column per class (one column in regression).
+
+    Args:
+        outputs: of a network for a batch of n examples.
+        n_outputs: number of classes; 1 in regression.
+
+    Raises:
+        CandidateError: the message has both shapes.
+    """
+    wanted = f"({n}, {n_outputs}), {'one column per class' if n_outputs > 1 else 'a single column'}"
+    if not isinstance(outputs, torch.Tensor):
+        raise CandidateError(f"the network returned {type(outputs).__name__}, not a tensor of shape {wanted}")
+    if tuple(outputs.shape) != (n, n_outputs):
+        raise CandidateError(
+            f"the network's outputs for {n} examples have shape {tuple(outputs.shape)}, and should have {wanted}"
+        )
 
 
 def _of_classes(logits: torch.Tensor, y: torch.Tensor) -> dict[str, float]:

@@ -416,3 +416,14 @@ def test_swap_and_zico_refuse_what_they_cannot_compare() -> None:
         ZiCo(8, 1)
     three = one(ZiCo(BATCH, 3), CODES[:1])
     assert np.isfinite(three).all()
+
+
+def build_too_wide(choices: Mapping[str, Any], input_shape: Sequence[int], n_classes: int) -> nn.Module:
+    return Plain("usual", n_classes + choices["more"])
+
+
+def test_a_network_with_outputs_for_other_classes_has_no_score() -> None:
+    space = NetworkSpace([Choice("more", (0, 4))], build_too_wide, input_shape=(3, 8, 8), n_classes=3)
+    with pytest.warns(UserWarning, match=r"outputs for 8 examples have shape \(8, 7\), and should have \(8, 3\)"):
+        found = one(GradNorm(8), space.encode([{"more": 0}, {"more": 4}]), space)
+    assert np.isfinite(found).tolist() == [True, False]

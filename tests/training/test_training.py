@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from searchkit.data.data import Augment, Data
 from searchkit.data.loader import Normaliser, TrainBatches
 from searchkit.data.loading import load_data
+from searchkit.data.splits import Split
 from searchkit.errors import CandidateError, DataError, DeviceError, TimeLimitError
 from searchkit.runtime.devices import resolve_device
 from searchkit.runtime.threads import one_thread
@@ -399,3 +400,46 @@ def test_a_gpu_learns_what_a_cpu_learns_and_hands_the_network_back() -> None:
     assert {p.device.type for p in network.parameters()} == {"cpu"}
     on_gpu, on_cpu = score(network, data.test, data, "cuda"), score(network, data.test, data, "cpu")
     assert on_gpu == pytest.approx(on_cpu, abs=0.05)
+
+
+class Shaped(nn.Module):
+    """Outputs of any shape ``(n, *shape)``, or inside of a tuple."""
+
+    def __init__(self, shape: tuple[int, ...], wrapped: bool) -> None:
+        super().__init__()
+        self.layer, self.shape, self.wrapped = nn.LazyLinear(math.prod(shape)), shape, wrapped
+
+    def forward(self, x: Tensor) -> Any:
+        outputs = self.layer(x.flatten(1)).reshape(len(x), *self.shape)
+        return (outputs,) if self.wrapped else outputs
+
+
+WRONG_SHAPES = [
+    ("classes", (7,), False, r"for 32 examples have shape \(32, 7\), and should have \(32, 3\), one column per class"),
+    ("classes", (2,), False, r"\(32, 2\), and should have \(32, 3\)"),
+    ("classes", (), False, r"\(32,\), and should have \(32, 3\)"),
+    ("classes", (3, 1), False, r"\(32, 3, 1\), and should have \(32, 3\)"),
+    ("classes", (3,), True, r"returned tuple, not a tensor of shape \(32, 3\)"),
+    ("quantities", (2,), False, r"\(32, 2\), and should have \(32, 1\), a single column"),
+    ("quantities", (), False, r"\(32,\), and should have \(32, 1\)"),
+    ("quantities", (1, 1), False, r"\(32, 1, 1\), and should have \(32, 1\)"),
+]
+
+
+@pytest.mark.parametrize(("kind", "shape", "wrapped", "said"), WRONG_SHAPES)
+@pytest.mark.filterwarnings("ignore:Lazy modules")
+def test_outputs_of_another_shape_than_the_data_ask_for_fail_in_training_and_in_scoring(
+    kind: str, shape: tuple[int, ...], wrapped: bool, said: str
+) -> None:
+    data = striped(80)
+    if kind == "quantities":
+        data = load_data((np.random.default_rng(0).random((80, 4)), np.arange(80.0)), task="regression")
+    n = 32
+    data = replace(data, train=Split(data.train.x[:n], data.train.y[:n]))
+    part = replace(data, val=data.train)
+    network = Shaped(shape, wrapped)
+    network(torch.zeros(2, *data.input_shape))
+    with pytest.raises(CandidateError, match=said):
+        train(network, part, recipe=Recipe(epochs=1, batch_size=n), device="cpu")
+    with pytest.raises(CandidateError, match=said):
+        score(network, part.train, part, "cpu")

@@ -22,6 +22,7 @@ from searchkit.scoring.passes.feature_maps import Maps, recording
 from searchkit.scoring.passes.inputs import ProxyInputs
 from searchkit.scoring.passes.passes import Built
 from searchkit.training.optimisation import squared_error
+from searchkit.training.scores import check_outputs
 
 Reads = Literal["agreement", "stages", "blocks", "input_gradient", "pullbacks", "weight_gradients"]
 _BACKWARD = {"input_gradient", "pullbacks", "weight_gradients"}
@@ -68,6 +69,7 @@ class Forward:
             if "agreement" in self.reads or self.n_patterns:
                 stack.enter_context(signs)
             logits = built.network(x)
+        check_outputs(logits, self.batch, built.inputs.n_classes)
         signs.forget_activations()
         recorded = ForwardRecording(signs, [m.detach() for m in maps.stages], [m.detach() for m in maps.blocks])
         if "input_gradient" in self.reads:

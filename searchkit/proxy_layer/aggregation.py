@@ -74,13 +74,15 @@ def shared_votes(names: Sequence[str], quantiles: Floats) -> Floats:
     """``(p,)`` label-free weights summing to 1, from :data:`CORE`.
 
     Signals with nearly the same ranks share the vote of the strongest; constant ones have none. A signal with a name
-    that is not listed there, such as a user's own, has a full vote.
+    that is not listed there, such as a user's own, has a full vote, unless its ranks are nearly those of a listed one:
+    then it shares that one's vote, since the name changes nothing.
 
     Args:
         names: of the signals.
         quantiles: ``(r, p)`` of the reference sample.
     """
     p = len(names)
+    listed = np.array([name in CORE or name in RESERVES for name in names], dtype=bool)
     votes = np.array([CORE.get(name, RESERVE if name in RESERVES else 1.0) for name in names], dtype=np.float64)
     votes[quantiles.std(axis=0) == 0] = 0.0
     ranks = rankdata(quantiles, axis=0)
@@ -91,7 +93,8 @@ def shared_votes(names: Sequence[str], quantiles: Floats) -> Floats:
                 group[group == group[i]] = group[j]
     for g in np.unique(group):
         inside = group == g
-        votes[inside] *= votes[inside].max() / (votes[inside].sum() or 1.0)
+        deciding = votes[inside & listed] if (inside & listed).any() else votes[inside]
+        votes[inside] *= deciding.max() / (votes[inside].sum() or 1.0)
     total = float(votes.sum())
     return votes / (total or 1.0)
 

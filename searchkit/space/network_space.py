@@ -97,7 +97,7 @@ class NetworkSpace(Space):
 
     def build(self, code: npt.ArrayLike) -> nn.Module:
         """A freshly initialised network for one candidate ``(d,)``; seed torch before to fix its weights."""
-        choices = self.decode(self.check(code))[0]
+        choices = self.decode(self.check_one(code))[0]
         return self._build(choices, self.input_shape, self.n_classes)
 
     def for_data(self, input_shape: Sequence[int], n_classes: int) -> NetworkSpace:

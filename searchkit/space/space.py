@@ -67,16 +67,30 @@ class Space:
         return self.canonical(rng.integers(0, self.n_options, size=(n, self.n_choices)))
 
     def check(self, codes: npt.ArrayLike) -> Codes:
-        """Validate codes and return them canonical, as ``(n, d)`` int64; one row may be given as ``(d,)``."""
-        given = np.asarray(codes)
+        """Validate codes and return them canonical, as ``(n, d)`` int64; one row may be given as ``(d,)``.
+
+        Raises:
+            SpaceError: rows of another length, entries that are not whole, or no option has such an index.
+        """
+        return self.canonical(self._valid(codes))
+
+    def _valid(self, codes: npt.ArrayLike) -> Codes:
+        """Validated codes ``(n, d)`` int64, as they are; see :meth:`check`."""
+        try:
+            given = np.asarray(codes)
+        except ValueError:
+            raise SpaceError(
+                f"candidates of space '{self.name}' are rows of {self.n_choices} option indices each, not {codes!r:.80}"
+            ) from None
         rows = np.atleast_2d(given)
         if rows.ndim != 2 or rows.shape[1] != self.n_choices:
             raise SpaceError(
                 f"candidates of space '{self.name}' have {self.n_choices} choices; got an array of shape {given.shape}"
             )
-        if rows.dtype.kind not in "iu" and (rows.dtype.kind != "f" or not np.all(rows == np.floor(rows))):
+        if rows.dtype.kind not in "iuf":
             raise SpaceError(f"candidates are rows of whole option indices; got dtype {rows.dtype}")
-        rows = rows.astype(np.int64)
+        if rows.dtype.kind == "f" and not np.all(rows == np.floor(rows)):
+            raise SpaceError(f"candidates are rows of whole option indices; got {rows[rows != np.floor(rows)][0]}")
         bad = np.argwhere((rows < 0) | (rows >= self.n_options))
         if len(bad):
             row, column = bad[0]
@@ -85,7 +99,15 @@ class Space:
                 f"candidate {row} takes option {rows[row, column]} of choice '{choice.name}', "
                 f"which has {len(choice.options)} (0 to {len(choice.options) - 1})"
             )
-        return self.canonical(rows)
+        return rows.astype(np.int64)
+
+    def check_one(self, code: npt.ArrayLike) -> Codes:
+        """Validate one candidate, ``(d,)`` or ``(1, d)``, and return it canonical, as ``(d,)``."""
+        rows = self.check(code)
+        if len(rows) != 1:
+            raise SpaceError(f"one candidate of space '{self.name}' is wanted, and the array has {len(rows)} rows")
+        row: Codes = rows[0]
+        return row
 
     def canonical(self, codes: Codes) -> Codes:
         """Map valid codes to their representatives; the shape is kept."""
@@ -108,14 +130,18 @@ class Space:
         return self.check(codes)
 
     def decode(self, codes: npt.ArrayLike) -> list[dict[str, Any]]:
-        """Codes to one dictionary of options per row."""
+        """Codes ``(n, d)``, or ``(d,)`` of one candidate, to one dictionary of options per row.
+
+        Raises:
+            SpaceError: as of :meth:`check`.
+        """
         options = [choice.options for choice in self.choices]
-        rows = np.atleast_2d(np.asarray(codes)).tolist()
+        rows = self._valid(codes).tolist()
         return [{name: o[i] for name, o, i in zip(self.names, options, row, strict=True)} for row in rows]
 
     def neighbours(self, code: npt.ArrayLike) -> Codes:
         """All distinct candidates one decision away from ``code`` ``(d,)``, canonical, without itself."""
-        home = self.check(code)
+        home = self.check_one(code)[None]
         steps = [
             np.where(np.arange(self.n_choices) == j, option, home[0])
             for j in range(self.n_choices)

@@ -128,6 +128,13 @@ def test_reserves_vote_only_where_the_core_is_not_asked() -> None:
     assert list(alone) == pytest.approx([0.5, 0.5])
 
 
+def test_another_name_does_not_change_the_vote_of_a_listed_signal() -> None:
+    a, b, c = np.random.default_rng(0).uniform(0.01, 0.99, (3, 200))
+    for names, ranks in ((("macs", "zen"), [a, b]), (("macs", "zen", "my own zen"), [a, b, b])):
+        assert shared_votes(names, np.column_stack(ranks))[0] == pytest.approx(1 / 1.01)
+    assert shared_votes(("macs", "my own"), np.column_stack([a, c])).tolist() == [0.5, 0.5]
+
+
 def test_a_bad_rank_outweighs_a_good_one() -> None:
     judged = log_rank(np.array([[0.5, 0.5], [0.99, 0.01]]), np.array([0.5, 0.5]))
     assert judged[0] > judged[1]

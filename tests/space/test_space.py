@@ -43,6 +43,45 @@ def test_encode_undoes_decode(space: Space, seed: int) -> None:
     assert np.array_equal(space.check(codes), codes)
 
 
+WRONG_CODES = [
+    ([[-1, 0]], "candidate 0 takes option -1 of choice 'a', which has 3 \\(0 to 2\\)"),
+    ([[0, 0], [0, 2]], "candidate 1 takes option 2 of choice 'b', which has 2 \\(0 to 1\\)"),
+    (np.array([[2**63 + 1, 0]], dtype=np.uint64), "takes option 9223372036854775809 of choice 'a'"),
+    ([0.0, 0.5], "whole option indices; got 0.5"),
+    ([0.0, math.nan], "whole option indices; got nan"),
+    ([0.0, -math.inf], "takes option -inf"),
+    ([1], "have 2 choices; got an array of shape \\(1,\\)"),
+    ([[0, 1, 0]], r"have 2 choices; got an array of shape \(1, 3\)"),
+    ([], r"got an array of shape \(0,\)"),
+    ([[0, 1], [0]], r"rows of 2 option indices each, not \[\[0, 1\], \[0\]\]"),
+    ([True, False], "got dtype bool"),
+    (["0", "1"], "got dtype <U1"),
+    ([{"a": 0}, {"b": 0}], "got dtype object"),
+]
+
+
+@pytest.mark.parametrize(("codes", "said"), WRONG_CODES)
+def test_codes_that_are_not_in_the_space_are_refused_at_every_door(codes: object, said: str) -> None:
+    space = Space([Choice("a", (1, 2, 3)), Choice("b", ["x", "y"])])
+    for door in (space.decode, space.check, space.check_one, space.neighbours):
+        with pytest.raises(SpaceError, match=said):
+            door(codes)
+
+
+def test_decode_takes_whole_floats_single_rows_and_keeps_what_is_not_canonical() -> None:
+    space = Space([Choice("a", (1, 2, 3)), Choice("b", (7, 8))], canonical=lambda codes: codes * [[1, 0]])
+    assert space.decode([2.0, 1.0]) == space.decode(np.array([[2, 1]], dtype=np.uint8)) == [{"a": 3, "b": 8}]
+    assert space.decode(np.empty((0, 2), dtype=np.int64)) == []
+
+
+def test_where_one_candidate_is_wanted_several_are_refused() -> None:
+    space = Space([Choice("a", (1, 2, 3)), Choice("b", (7, 8))])
+    assert space.check_one([[1, 1]]).tolist() == space.check_one([1, 1]).tolist() == [1, 1]
+    for door in (space.check_one, space.neighbours):
+        with pytest.raises(SpaceError, match="one candidate of space 'custom' is wanted, and the array has 2 rows"):
+            door([[0, 0], [1, 1]])
+
+
 @given(spaces(), st.integers(0, 99))
 def test_canonical_is_idempotent_and_enumeration_is_distinct(space: Space, seed: int) -> None:
     every = space.enumerate()

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 import enum
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from searchkit.errors import SpaceError, nearest
+from searchkit.errors import SpaceError, first_line_said, nearest
 
 Label = str | int | float | bool | None
 
@@ -23,7 +25,8 @@ class Choice:
         name: unique within a space.
         options: two or more distinct values (one is allowed: a decision already taken). Anything may be
             an option; strings and numbers are recorded as they are, functions and classes by name, the rest by
-            ``str``.
+            ``str``. An option that can change, such as a list, has to be one that ``copy.deepcopy`` copies: every
+            candidate is given its own.
         ordered: the options lie on a scale (widths, depths, a grid of learning rates), so that
             neighbouring options are similar.
     """
@@ -51,12 +54,30 @@ class Choice:
                     f"choice '{name}' has an option without a name, {label}: a record could not tell it in another "
                     "process. Give strings, and look the objects up by them where you build; or a __str__ of its own"
                 )
+        object.__setattr__(self, "_changeable", tuple(map(self._can_change, self.options, labels)))
         twice = {label for label in labels if labels.count(label) > 1}
         if twice:
             hint = "; define functions by def, each under its own name" if "<lambda>" in "".join(twice) else ""
             raise SpaceError(
                 f"choice '{name}' lists {', '.join(sorted(twice))} more than once; options must differ{hint}"
             )
+
+    def option(self, index: int) -> Any:
+        """The option of an index, as it is given to a candidate: its own copy where it can change, such as a list."""
+        changeable: tuple[bool, ...] = self._changeable  # type: ignore[attr-defined]  # set once in __init__
+        return copy.deepcopy(self.options[index]) if changeable[index] else self.options[index]
+
+    def _can_change(self, option: Any, label: str) -> bool:
+        if isinstance(option, ModuleType):
+            return False
+        try:
+            return copy.deepcopy(option) is not option
+        except Exception as error:
+            raise SpaceError(
+                f"choice '{self.name}' has the option {label}, which cannot be copied ({type(error).__name__}: "
+                f"{first_line_said(error)}), so that a candidate could change it for all later ones. Give a string, "
+                "and look the object up by it where you build; or a __deepcopy__ of its own, which may return itself"
+            ) from error
 
     @property
     def labels(self) -> tuple[Label, ...]:
@@ -110,7 +131,14 @@ def _name(option: Any) -> str:
 
 
 def _equal(known: Any, option: Any) -> bool:
+    """Equal, as arrays where they are; objects without an own equality, and their copies, by their text."""
+    own = getattr(type(known), "__eq__", None) is not getattr(object, "__eq__", None)
+    if not own and type(known) is type(option) and not _is_named(known):
+        return _name(known) == _name(option)
     try:
-        return bool(known == option)
+        same = known == option
+        if hasattr(same, "all") and hasattr(known, "shape"):
+            return getattr(option, "shape", None) == known.shape and bool(same.all())
+        return bool(same)
     except (TypeError, ValueError):
-        return False
+        return type(known) is type(option) and _name(known) == _name(option)

@@ -132,12 +132,14 @@ class Space:
     def decode(self, codes: npt.ArrayLike) -> list[dict[str, Any]]:
         """Codes ``(n, d)``, or ``(d,)`` of one candidate, to one dictionary of options per row.
 
+        Options that can change, such as lists, are copies: what is done to them changes no other candidate's.
+
         Raises:
             SpaceError: as of :meth:`check`.
         """
-        options = [choice.options for choice in self.choices]
+        options = [choice.option for choice in self.choices]
         rows = self._valid(codes).tolist()
-        return [{name: o[i] for name, o, i in zip(self.names, options, row, strict=True)} for row in rows]
+        return [{name: option(i) for name, option, i in zip(self.names, options, row, strict=True)} for row in rows]
 
     def neighbours(self, code: npt.ArrayLike) -> Codes:
         """All distinct candidates one decision away from ``code`` ``(d,)``, canonical, without itself."""

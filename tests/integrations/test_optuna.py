@@ -426,6 +426,22 @@ def build(choices: dict[str, Any], input_shape: tuple[int, ...], n_classes: int)
     return nn.Sequential(*layers, nn.Linear(choices["width"], n_classes))
 
 
+def test_an_objective_and_a_signal_that_change_an_option_change_no_other_trials() -> None:
+    space = Space([Choice("opt", ({"name": "sgd"}, {"name": "adam"})), Choice("n", range(4))])
+
+    def objective(trial: Trial) -> float:
+        chosen = suggest(trial, space)
+        return len(chosen["opt"].pop("name")) + chosen["n"]
+
+    def signal(params: dict[str, Any]) -> float:
+        params.clear()
+        return 1.0
+
+    study = study_of(SearchkitSampler("random", seed=0, space=space, signals={"broken": signal}))
+    study.optimize(objective, n_trials=8)
+    assert {trial.state for trial in study.trials} == {TrialState.COMPLETE}
+
+
 def test_proxies_judge_the_networks_of_a_space_beside_other_parameters() -> None:
     space = NetworkSpace(
         [Choice("width", (4, 8, 16, 32), ordered=True), Choice("depth", (1, 2, 3), ordered=True)],

@@ -254,3 +254,15 @@ def test_a_bound_that_nothing_can_meet_is_said_with_what_can_be() -> None:
         search(constraints={"params": 50})
     with pytest.raises(ConstraintError, match=r"meets params <= 98 and macs >= 5000 together"):
         search(constraints={"params": 98, "macs": (5000, None)})
+
+
+def build_and_pop(choices: dict, input_shape: tuple[int, ...], n_classes: int) -> nn.Module:
+    width = choices["layer"].pop("width")
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, width), nn.Linear(width, n_classes))
+
+
+def test_a_builder_that_changes_its_options_changes_them_for_no_other_candidate() -> None:
+    space = NetworkSpace([Choice("layer", ({"width": 4}, {"width": 8})), Choice("n", (1, 2))], build_and_pop)
+    result = searchkit.run("random", space=space, data="digits", epochs=1, budget=4, storage="memory", verify=None)
+    assert set(result.history.state) == {"scored"}
+    assert result.build(0)(torch.zeros(1, 1, 8, 8)).shape == (1, 10)

@@ -312,3 +312,21 @@ def test_a_result_shows_its_best_within_bounds_and_draws(tmp_path: Path):
     with pytest.raises(SearchkitError, match=r"written as .html or as .png"):
         result.plot(tmp_path / "front.xyz")
     assert "on the front" in repr(result)
+
+
+def test_a_function_that_changes_its_options_changes_them_for_no_other_candidate() -> None:
+    space = Space([Choice("opt", ({"name": "sgd"}, {"name": "adam"})), Choice("n", range(6))])
+
+    def evaluate(choices):
+        return {"loss": len(choices["opt"].pop("name")) + choices["n"]}
+
+    result = searchkit.run(
+        "random", space=space, objectives={"loss": "min"}, evaluate=evaluate, budget=12, storage="memory"
+    )
+    assert set(result.history.state) == {"scored"}
+    result.history.opt[0].clear()
+    assert all(result.history.opt[1:].map(len) == 1)
+    again = searchkit.run(
+        "random", space=space, objectives={"loss": "min"}, evaluate=evaluate, budget=3, storage="memory", start=result
+    )
+    assert again.history.loss.min() == result.front.loss[0] == 3

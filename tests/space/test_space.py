@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import math
+import threading
 from functools import partial
 
 import numpy as np
@@ -72,6 +73,68 @@ def test_decode_takes_whole_floats_single_rows_and_keeps_what_is_not_canonical()
     space = Space([Choice("a", (1, 2, 3)), Choice("b", (7, 8))], canonical=lambda codes: codes * [[1, 0]])
     assert space.decode([2.0, 1.0]) == space.decode(np.array([[2, 1]], dtype=np.uint8)) == [{"a": 3, "b": 8}]
     assert space.decode(np.empty((0, 2), dtype=np.int64)) == []
+
+
+class Optimiser:
+    """An option without an equality of its own."""
+
+    def __init__(self, name: str) -> None:
+        self.name, self.settings = name, {"lr": 1}
+
+    def __str__(self) -> str:
+        return f"Optimiser({self.name})"
+
+
+class Guarded(Optimiser):
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.lock = threading.Lock()
+
+
+class Shared(Guarded):
+    def __deepcopy__(self, memo: dict) -> Shared:
+        return self
+
+
+CHANGEABLE = (
+    [{"name": "sgd"}, {"name": "adam"}],
+    [[8, 16], [16, 32]],
+    [([8],), ([16],)],
+    [np.zeros(2000), np.ones(2000)],
+    [Optimiser("sgd"), Optimiser("adam")],
+    [[np.zeros(2)], [np.ones(2)]],
+)
+
+
+@pytest.mark.parametrize("options", CHANGEABLE)
+def test_a_candidate_has_its_own_copy_of_what_can_change_and_the_copy_is_the_option(options: list) -> None:
+    space = Space([Choice("opt", options), Choice("n", (1, 2))])
+    first, second = space.decode([[0, 0], [0, 1]])
+    assert first["opt"] is not second["opt"]
+    assert first["opt"] is not options[0]
+    assert str(first["opt"]) == str(options[0])
+    assert space.encode([first, second, *space.decode([1, 1])]).tolist() == [[0, 0], [0, 1], [1, 1]]
+
+
+def test_what_cannot_change_is_handed_over_itself() -> None:
+    fixed = (None, 1, "a", 2.5, (1, 2), math.sin, Space, math, Size.SMALL, Shared("a"))
+    space = Space([Choice("c", fixed)])
+    assert all(row["c"] is option for row, option in zip(space.decode([[i] for i in range(10)]), fixed, strict=True))
+
+
+def test_an_array_is_another_option_where_one_number_differs() -> None:
+    choice, near = Choice("c", (np.zeros(2000), np.ones(2000))), np.zeros(2000)
+    near[1000] = 1
+    assert choice.index(np.zeros(2000)) == 0
+    for other in (near, np.zeros((3, 2000)), 0.0):
+        with pytest.raises(SpaceError, match="choice 'c' has no option"):
+            choice.index(other)
+
+
+def test_an_option_that_cannot_be_copied_is_refused_with_what_to_do_instead() -> None:
+    said = r"choice 'c' has the option Optimiser\(b\), which cannot be copied \(TypeError: .*lock.*\).* Give a string"
+    with pytest.raises(SpaceError, match=said):
+        Choice("c", (1, Guarded("b")))
 
 
 def test_where_one_candidate_is_wanted_several_are_refused() -> None:

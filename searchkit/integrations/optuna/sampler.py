@@ -192,7 +192,7 @@ def suggest(trial: optuna.Trial, space: Space) -> dict[str, Any]:
     They are what ``space.encode`` takes: ``network = space.build(space.encode(suggest(trial, space))[0])``.
     """
     chosen = {c.name: trial.suggest_categorical(c.name, c.labels) for c in space.choices}
-    return {c.name: c.options[c.index(chosen[c.name])] for c in space.choices}
+    return {c.name: c.option(c.index(chosen[c.name])) for c in space.choices}
 
 
 def _announce(study: optuna.Study, trial: FrozenTrial, suggested: Mapping[str, Any], following: Following) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -121,7 +122,7 @@ class _Functions:
     def _value(self, name: str, function: Signal, params: dict[str, Any]) -> float:
         unknown = False
         try:
-            returned = function(dict(params))
+            returned = function(copy.deepcopy(params))
         except Exception as error:
             why, unknown = f"{type(error).__name__}: {error}", isinstance(error, KeyError)
         else:

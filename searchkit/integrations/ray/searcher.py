@@ -136,7 +136,7 @@ class SearchkitSearcher(OptunaSearch):
 
     def _option(self, name: str, value: Any) -> Any:
         choice = self._choices.get(name)
-        return value if choice is None else choice.options[choice.index(value)]
+        return value if choice is None else choice.option(choice.index(value))
 
 
 def _check_goals(metric: Any, mode: Any) -> None:

@@ -147,7 +147,8 @@ def run(
 
     Raises:
         SearchkitError: an argument is invalid; one of its subclasses, raised before any work.
-        SearchFailedError: the first candidates all failed.
+        SearchFailedError: the first candidates all failed, or all of a small budget. If the front is empty for another
+            reason, such as bounds that no candidate meets, the logger "searchkit" warns and says which.
     """
     options = read_options(**locals())
     problem = options.problem()
@@ -186,6 +187,8 @@ def run(
         task.verify(result, record, lambda evaluate: open_pool(evaluate, ("accuracy",)))
         if record.trials:
             task.finish(result, record)
+        if result.nothing:
+            log.getChild("front").warning("the front of study '%s' is empty: %s", options.name, result.nothing)
         keep(result)
         return result
 

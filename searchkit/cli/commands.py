@@ -27,6 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser().parse_args(arguments)
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     logging.getLogger("searchkit").setLevel(logging.INFO)
+    logging.getLogger("searchkit.front").setLevel(logging.ERROR)  # an empty front is told of with the result
     try:
         _check_storage(getattr(given, "storage", None))
         code = COMMANDS[given.command](given)
@@ -209,8 +210,6 @@ def _list(given: argparse.Namespace) -> int:
 
 def _report(result: Result, given: argparse.Namespace) -> int:
     """Print the result, then draw it: if the picture fails, the rest is already printed."""
-    from searchkit.results.diagnosis import why_nothing
-
     found = len(result.front) > 0
     if given.json:
         _print_json({"study": result.name, "stopped": result.stopped, "front": result.front.to_dict("records")})
@@ -220,7 +219,7 @@ def _report(result: Result, given: argparse.Namespace) -> int:
             print(result.front.to_string(), end="\n\n")
         _print_signals(result)
     if not found:
-        print(f"searchkit: {why_nothing(result)}", file=sys.stderr)
+        print(f"searchkit: {result.nothing}", file=sys.stderr)
     plot = given.plot or (result.folder.with_suffix(".png") if found and result.folder else None)
     if plot is not None:
         result.plot(plot)

@@ -71,13 +71,23 @@ class Normalised(nn.Module):
         return outputs.squeeze(1) * self.target[1] + self.target[0]
 
 
-def build_network(result: Result, trial: Trial, trained: bool = True) -> Normalised:
+def build_network(result: Result, trial: Trial, trained: bool = True) -> nn.Module:
     """The network of a trial, in eval mode; with its weights where ``trained``.
 
+    It is a :class:`Normalised`; of a study of a function (``evaluate=``), whose data searchkit does not know, it is
+    what the space builds.
+
     Raises:
-        SearchkitError: the weights are not where the search kept them.
+        SearchkitError: the weights are not where the search kept them, or the study is one of a function, which trained
+            its networks itself.
     """
-    network = result.network_space.build(trial.code)
+    space, data = result.network_space, result.context.get("data")
+    if trained and data is None:
+        raise SearchkitError(
+            f"study '{result.name}' evaluated its candidates by a function of yours, so searchkit has no trained "
+            "weights; build(i, trained=False) gives the network without them"
+        )
+    network = space.build(trial.code)
     if trained:
         path = weights_path(result.folder or Path(), trial.code)
         if not path.exists():
@@ -86,8 +96,9 @@ def build_network(result: Result, trial: Trial, trained: bool = True) -> Normali
                 "build(i, trained=False) gives the network without them"
             )
         load_weights(network, path)
-    data = result.context["data"]
-    n_axes = 1 + len(result.network_space.input_shape)
+    if data is None:
+        return network.eval()
+    n_axes = 1 + len(space.input_shape)
     return Normalised(network, data["mean"], data["std"], data.get("target"), n_axes).eval()
 
 
@@ -104,6 +115,7 @@ def export(result: Result, trial: Trial, path: Path) -> list[Path]:
         ExportError: a file does not give the measured network's outputs, or the network is no longer of its size.
     """
     network = build_network(result, trial)
+    assert isinstance(network, Normalised)
     n_params = sum(parameter.numel() for parameter in network.parameters())
     if n_params != trial.values["params"]:
         raise ExportError(f"the network has {n_params:,} parameters, the measured one {trial.values['params']:,.0f}")

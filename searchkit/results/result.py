@@ -61,6 +61,13 @@ class Result:
         told = ", ".join(f"{n} {state}" for state, n in counts.items() if n)
         return f"Result('{self.name}': {len(self._winners)} on the front; {told or 'no candidates'}; {self.stopped})"
 
+    @property
+    def nothing(self) -> str:
+        """Why the front is empty, in a sentence; empty where it is not."""
+        from searchkit.results.diagnosis import why_nothing
+
+        return "" if self._winners else why_nothing(self)
+
     def _repr_html_(self) -> str:
         table = self.front.to_html()
         return f"<p><b>{self.name}</b>: {len(self.trials)} candidates, {self.stopped}</p>{table}"
@@ -131,7 +138,9 @@ class Result:
         if rows.empty:
             kept = " and ".join(str(bound) for bound in read_bounds(bounds, directions))
             raise SearchkitError(
-                f"nothing on the front of '{self.name}' has {kept}" if kept else f"the front of '{self.name}' is empty"
+                f"the front of '{self.name}' is empty: {self.nothing}"
+                if self.nothing
+                else f"nothing on the front of '{self.name}' has {kept}"
             )
         order = rows[metric].to_numpy(float)
         return rows.iloc[int(np.argmax(order) if directions[metric] == "max" else np.argmin(order))]
@@ -235,7 +244,7 @@ class Result:
             raise SearchkitError(
                 f"the front of '{self.name}' has rows 0 to {len(winners) - 1}, not {i!r}"
                 if winners
-                else f"the front of '{self.name}' is empty"
+                else f"the front of '{self.name}' is empty: {self.nothing}"
             )
         return winners[int(i)]
 

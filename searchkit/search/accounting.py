@@ -102,11 +102,20 @@ class Ledger:
         if state is State.FAILED:
             self._failures.append(trial)
             if not self.succeeded and self._hopeless():
-                n, first = len(self._failures), self._failures[0]
-                raise SearchFailedError(
-                    f"the first {n} candidates all failed, so the search stops. {_in_common(self._failures)}"
-                    f"The first: {first.reason}\n{first.traceback or ''}".rstrip()
+                raise _failed(
+                    f"the first {len(self._failures)} candidates all failed, so the search stops.", self._failures
                 )
+
+    def check_success(self) -> None:
+        """Called where a search has ended by itself.
+
+        Raises:
+            SearchFailedError: candidates were evaluated, and every one has failed.
+        """
+        failures = [trial for trial in self._study.trials if trial.state is State.FAILED]
+        if failures and not self.succeeded:
+            told = "the only candidate that was" if len(failures) == 1 else f"all {len(failures)} candidates that were"
+            raise _failed(f"{told} evaluated failed.", failures)
 
     def _hopeless(self) -> bool:
         """Whether the first candidates asked for have all failed; quick failures overtake those that still run."""
@@ -123,6 +132,13 @@ class Ledger:
 
     def _elapsed(self) -> float:
         return self._before + time.perf_counter() - self._began
+
+
+def _failed(told: str, failures: Sequence[Trial]) -> SearchFailedError:
+    first = failures[0]
+    return SearchFailedError(
+        f"{told} {_in_common(failures)}The first: {first.reason}\n{first.traceback or ''}".rstrip()
+    )
 
 
 def _in_common(failures: Sequence[Trial]) -> str:

@@ -90,19 +90,21 @@ class Search:
         Candidates that were asked for and have no outcome are evaluated first.
 
         Raises:
-            SearchFailedError: the first candidates all failed.
+            SearchFailedError: the first candidates all failed, or all of a small budget.
         """
         self.ledger = Ledger(self.study, self.goals, self.budget, self.costs, self.callbacks)
         begun = self._catch_up()
         schedule = AsWorkersFree(self) if self.batch is None else BatchByBatch(self, self.batch)
         try:
-            return schedule.run(begun)
+            ended = schedule.run(begun)
         except KeyboardInterrupt:
             return "interrupted"
         except StopSearch as stop:
             return f"stopped by a callback{f': {stop}' if str(stop) else ''}"
         finally:
             self.executor.discard()
+        self.ledger.check_success()
+        return ended
 
     def _catch_up(self) -> list[list[Trial]]:
         """Tell the strategy the trials on record; returns the batches that are not complete."""

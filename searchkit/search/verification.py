@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,8 @@ from searchkit.storage.record import Record
 from searchkit.training.evaluator import Training
 from searchkit.training.train import score
 from searchkit.training.weights import load_weights, weights_path
+
+log = logging.getLogger("searchkit")
 
 Open = Callable[[Training], Pool]
 
@@ -52,6 +55,9 @@ class Verification:
                 record.note("verified", found)
         finally:
             workers.close()
+        reasons = [entry["reason"] for entry in found.values() if entry.get("reason")]
+        if reasons and len(reasons) == len(found):
+            log.warning("verify= trained none of %d candidates; the first failed with: %s", len(found), reasons[0])
         result.verifications = {int(number): entry for number, entry in found.items()}
 
     def _test(self, trial: Trial) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from torch import nn
 
 import searchkit
 from searchkit import Choice, Metric, NetworkSpace
-from searchkit.errors import ExportError, SearchkitError
+from searchkit.errors import ExportError, SearchFailedError, SearchkitError
 
 DIGITS = searchkit.load_data("digits", limit=400)
 
@@ -266,3 +267,53 @@ def test_a_builder_that_changes_its_options_changes_them_for_no_other_candidate(
     result = searchkit.run("random", space=space, data="digits", epochs=1, budget=4, storage="memory", verify=None)
     assert set(result.history.state) == {"scored"}
     assert result.build(0)(torch.zeros(1, 1, 8, 8)).shape == (1, 10)
+
+
+def raises(network: nn.Module) -> float:
+    raise RuntimeError("my bug")
+
+
+@pytest.mark.parametrize("trained", [True, False])
+def test_a_metric_that_raises_for_every_candidate_is_an_error_with_its_reason(trained: bool) -> None:
+    with pytest.raises(SearchFailedError, match="all 2 candidates .* metric 'own' raised RuntimeError: my bug"):
+        search(objectives=("accuracy", Metric("own", raises, trained=trained)), budget=2)
+
+
+class Diverging(nn.Module):
+    """Infinite outputs where it is not training: proxies see nothing of it, and every training fails."""
+
+    def __init__(self, width: int, n_classes: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Flatten(), nn.Linear(64, width), nn.ReLU(), nn.Linear(width, n_classes))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        outputs: torch.Tensor = self.layers(x)
+        return outputs if self.training else outputs * math.inf
+
+
+DIVERGING = NetworkSpace(
+    [Choice("width", (8, 12, 16, 20))], lambda choices, shape, n_classes: Diverging(choices["width"], n_classes)
+)
+
+
+def test_where_verifying_fails_for_every_candidate_the_reason_is_told(caplog) -> None:
+    result = search(objectives=("naswot", "params"), verify=2, data=DIGITS, space=DIVERGING)
+    assert "verify= trained none of 2 candidates; the first failed with: diverged" in caplog.text
+    assert result.verified.reason.str.startswith("diverged").all()
+
+
+def test_the_networks_of_a_function_are_built_untrained_and_said_to_have_no_weights() -> None:
+    result = searchkit.run(
+        "random",
+        space=SPACE,
+        evaluate=lambda choices: {"loss": choices["width"]},
+        objectives={"loss": "min"},
+        budget=2,
+        storage="memory",
+    )
+    network = result.build(0, trained=False)
+    assert not network.training
+    assert network(torch.zeros(2, 3, 32, 32)).shape == (2, 10)
+    for door in (lambda: result.build(0), lambda: result.export(0, "never")):
+        with pytest.raises(SearchkitError, match=r"by a function of yours.* build\(i, trained=False\) gives"):
+            door()

@@ -330,3 +330,32 @@ def test_a_function_that_changes_its_options_changes_them_for_no_other_candidate
         "random", space=space, objectives={"loss": "min"}, evaluate=evaluate, budget=3, storage="memory", start=result
     )
     assert again.history.loss.min() == result.front.loss[0] == 3
+
+
+@pytest.mark.parametrize("budget", [1, 2, {"seconds": 1000.0}])
+def test_a_search_without_any_success_says_so_whatever_its_budget_and_when_it_is_repeated(budget, tmp_path):
+    def broken(choices):
+        raise RuntimeError("my bug")
+
+    space = Space([Choice("a", range(2))])  # its candidates run out before the budget of seconds
+    n = budget if isinstance(budget, int) else 2
+    told = "the only candidate that was evaluated failed" if n == 1 else "all 2 candidates that were evaluated failed"
+    given = {"space": space, "objectives": {"loss": "min"}, "storage": tmp_path, "name": "s", "budget": budget}
+    for function in (broken, loss):  # the second has nothing left to do
+        with pytest.raises(SearchFailedError, match=rf"{told}\. The first: RuntimeError: my bug"):
+            searchkit.run("random", evaluate=function, **given)
+    result = searchkit.load("s", tmp_path, space=space)
+    assert result.nothing == f"no candidate was scored; {n} failed, the first with: RuntimeError: my bug"
+    with pytest.raises(SearchkitError, match="the front of 's' is empty: no candidate was scored"):
+        result.best()
+    with pytest.raises(SearchkitError, match="the front of 's' is empty: no candidate was scored"):
+        result.build(0)
+
+
+def test_a_front_that_is_empty_by_its_bounds_is_warned_of_with_the_nearest_value(caplog):
+    result = search(constraints={"loss": (None, -1)}, budget=3)
+    assert "is empty: no candidate meets loss <= -1: the nearest is" in caplog.text
+    assert result.nothing in caplog.text
+    caplog.clear()
+    assert search(budget=3).nothing == ""
+    assert not caplog.text

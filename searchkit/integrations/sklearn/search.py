@@ -111,7 +111,7 @@ def picked(result: Result, pick: Any) -> int:
     """
     front = result.front
     if front.empty:
-        raise SearchkitError(f"no network can be taken, since the front is empty: {result!r}")
+        raise SearchkitError(f"no network can be taken, since the front is empty: {result.nothing}")
     chosen: Any = pick
     if pick is None:
         chosen = 0

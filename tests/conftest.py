@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -30,12 +29,3 @@ def real_data() -> Callable[[str], Path]:
         return DATA / path
 
     return find
-
-
-@pytest.fixture(autouse=True)
-def _own_log_level() -> Iterator[None]:
-    """The command line, run in this process, turns the log on; the next test finds it as it was."""
-    log = logging.getLogger("searchkit")
-    level = log.level
-    yield
-    log.setLevel(level)

@@ -26,8 +26,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     given = parser().parse_args(arguments)
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
-    logging.getLogger("searchkit").setLevel(logging.INFO)
-    logging.getLogger("searchkit.front").setLevel(logging.ERROR)  # an empty front is told of with the result
+    # that a front is empty is said with the result
+    levels = {"searchkit": logging.INFO, "searchkit.front": logging.ERROR}
+    before = {name: logging.getLogger(name).level for name in levels}
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
+    try:
+        return _run_command(given)
+    finally:
+        for name, level in before.items():
+            logging.getLogger(name).setLevel(level)
+
+
+def _run_command(given: argparse.Namespace) -> int:
+    """Run one command, with its errors as sentences; returns the exit code."""
     try:
         _check_storage(getattr(given, "storage", None))
         code = COMMANDS[given.command](given)

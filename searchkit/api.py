@@ -23,6 +23,7 @@ from searchkit.problem.problem import Problem, Strategy
 from searchkit.proxy_layer.setup import open_scorer, open_screen, report
 from searchkit.results.result import Result
 from searchkit.search.accounting import Callback
+from searchkit.search.at_work import AtWork
 from searchkit.search.callbacks import watched
 from searchkit.search.loop import Search
 from searchkit.search.progress import Progress
@@ -181,6 +182,7 @@ def run(
         result.stopped = Search(
             problem, begun, task.goals, task.costs, pool, record, options.budget,
             options.batch_size(begun, pool.workers), options.seed, watching, screen_, task.ladder, options.start,
+            AtWork(None if options.folder is None else options.folder.with_suffix(".at-work")),
         ).run()  # fmt: skip
         if screen_ is not None:
             result.trust = report(screen_, record)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
 from searchkit import plugins
@@ -15,6 +16,9 @@ from searchkit.execution.interleaved import AT_ONCE, Interleaved, Place
 from searchkit.execution.outcome import Job, Outcome, attempt
 from searchkit.execution.processes import Workers
 from searchkit.training.evaluation import Evaluate, Evaluation, as_evaluation
+from searchkit.types import Codes
+
+Around = Callable[[Codes], AbstractContextManager[None]]
 
 INTERLEAVED = "interleaved"
 
@@ -60,12 +64,17 @@ def as_they_finish(pool: Pool, jobs: Sequence[Job]) -> Iterator[tuple[int, Outco
 
 
 class InProcess:
-    """Evaluates jobs in this process, one after another."""
+    """Evaluates jobs in this process, one after another.
+
+    Attributes:
+        around: context around the evaluation of a candidate ``(d,)``.
+    """
 
     workers = 1
 
     def __init__(self, evaluate: Evaluate, needed: tuple[str, ...], limit: float | None) -> None:
         self._task = (evaluate, needed, limit)
+        self.around: Around = lambda code: nullcontext()
         self._jobs: dict[int, Job] = {}
 
     def submit(self, number: int, job: Job) -> None:
@@ -76,7 +85,9 @@ class InProcess:
         """Evaluate the first job of the queue."""
         evaluate, needed, limit = self._task
         number = next(iter(self._jobs))
-        return [(number, attempt(evaluate, self._jobs.pop(number), needed, limit))]
+        job = self._jobs.pop(number)
+        with self.around(job.code):
+            return [(number, attempt(evaluate, job, needed, limit))]
 
     def discard(self) -> None:
         """Empty the queue."""

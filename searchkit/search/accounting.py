@@ -14,12 +14,15 @@ from searchkit.execution.outcome import Outcome, reason_of
 from searchkit.problem.budget import Budget
 from searchkit.problem.objectives import Goals
 from searchkit.problem.trial import State, Trial
+from searchkit.search.at_work import AtWork
 from searchkit.search.study import Study
 from searchkit.types import Codes
 
 FIRST = 3  # if so many candidates fail before one succeeds, something else than the candidates is at fault
 QUICK = 20  # the same number for failures that cost no time, since a function may fail for most candidates
 PATIENCE = 5.0  # seconds; failures that took less in total cost no time
+
+COSTS = "measurement of costs"  # as work of :class:`~searchkit.search.at_work.AtWork`
 
 Callback = Callable[[Trial, Sequence[Trial]], None]
 
@@ -41,10 +44,16 @@ class Ledger:
     """
 
     def __init__(
-        self, study: Study, goals: Goals, budget: Budget, costs: Costs | None, callbacks: Sequence[Callback]
+        self,
+        study: Study,
+        goals: Goals,
+        budget: Budget,
+        costs: Costs | None,
+        callbacks: Sequence[Callback],
+        at_work: AtWork | None = None,
     ) -> None:
         self._study, self._goals, self._budget = study, goals, budget
-        self._costs, self._callbacks = costs, callbacks
+        self._costs, self._callbacks, self._at_work = costs, callbacks, at_work or AtWork()
         self._before = max((trial.elapsed for trial in study.trials), default=0.0)
         self._began = time.perf_counter()
         self._failures: list[Trial] = []
@@ -66,7 +75,9 @@ class Ledger:
             return True
         start = time.perf_counter()
         try:
-            self._study.measured(trial, *self._costs(trial.code))
+            with self._at_work(trial.code, COSTS):
+                values, methods = self._costs(trial.code)
+            self._study.measured(trial, values, methods)
         except PASSED_ON:
             raise
         except BaseException as error:

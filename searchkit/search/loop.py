@@ -15,7 +15,7 @@ from typing import Protocol
 import numpy as np
 
 from searchkit.errors import StopSearch
-from searchkit.execution.executors import Pool, as_they_finish
+from searchkit.execution.executors import InProcess, Pool, as_they_finish
 from searchkit.execution.outcome import Job, Outcome
 from searchkit.problem.budget import Budget
 from searchkit.problem.objectives import Goals
@@ -24,13 +24,16 @@ from searchkit.problem.problem import Problem, Strategy
 from searchkit.problem.proposals import complete, distinct, first_allowed
 from searchkit.problem.trial import State, Trial, observe
 from searchkit.runtime.threads import one_blas_thread
-from searchkit.search.accounting import Callback, Costs, Ledger
+from searchkit.search.accounting import COSTS, Callback, Costs, Ledger
+from searchkit.search.at_work import AtWork, key_of
 from searchkit.search.schedules import AsWorkersFree, BatchByBatch
 from searchkit.search.study import Study
 from searchkit.space import keys
 from searchkit.storage.record import Record
 from searchkit.training.fidelity import Ladder
 from searchkit.types import Codes
+
+DEADLY = 2  # ends of the process during a candidate's evaluation, after which it is not evaluated again
 
 
 class Screen(Protocol):
@@ -63,6 +66,7 @@ class Search:
         ladder: cheaper evaluations that a candidate has to pass before the full one; may be None.
         start: ``(s, d)`` candidates to evaluate before the strategy's first proposals.
         callbacks: called with each finished trial and the list of all trials.
+        at_work: notes the candidate that is evaluated in this process.
     """
 
     problem: Problem
@@ -78,6 +82,7 @@ class Search:
     screen: Screen | None = None
     ladder: Ladder | None = None
     start: Codes = field(default_factory=lambda: np.empty((0, 0), dtype=np.int64))
+    at_work: AtWork = field(default_factory=AtWork)
 
     def __post_init__(self) -> None:
         self.study = Study(self.record)
@@ -92,8 +97,11 @@ class Search:
         Raises:
             SearchFailedError: the first candidates all failed, or all of a small budget.
         """
-        self.ledger = Ledger(self.study, self.goals, self.budget, self.costs, self.callbacks)
+        self.ledger = Ledger(self.study, self.goals, self.budget, self.costs, self.callbacks, self.at_work)
         begun = self._catch_up()
+        self._give_up_deadly(begun)
+        if isinstance(self.executor, InProcess):
+            self.executor.around = self.at_work
         schedule = AsWorkersFree(self) if self.batch is None else BatchByBatch(self, self.batch)
         try:
             ended = schedule.run(begun)
@@ -103,6 +111,7 @@ class Search:
             return f"stopped by a callback{f': {stop}' if str(stop) else ''}"
         finally:
             self.executor.discard()
+            self.at_work.close()
         self.ledger.check_success()
         return ended
 
@@ -117,6 +126,21 @@ class Search:
         for batch in sorted(ended, key=lambda batch: max(trial.elapsed for trial in batch)):
             self.tell(batch)
         return [batch for batch in batches if not is_complete(batch)]
+
+    def _give_up_deadly(self, begun: list[list[Trial]]) -> None:
+        """Fail a candidate with which the process ended twice, as by a crash in native code.
+
+        A candidate whose evaluation did that is evaluated again by an executor with processes of its own.
+        """
+        key, work = self.at_work.left()
+        here = isinstance(self.executor, InProcess) or work == COSTS
+        for trial in (trial for batch in begun for trial in batch if not trial.finished):
+            if key and key_of(trial.code) == key and self.study.died(trial) >= DEADLY and here:
+                reason = (
+                    f"the process ended {DEADLY} times in the {work} of this candidate; executor=1 evaluates in a "
+                    "process of its own"
+                )
+                self.ledger.finish(trial, State.FAILED, Outcome(reason=reason))
 
     def tell(self, trials: Sequence[Trial]) -> None:
         """Tell the strategy and the screen the outcomes of a batch."""

@@ -1,0 +1,105 @@
+"""A candidate that ends the process is a failed candidate after the second time, and the search goes on."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import searchkit
+from searchkit import Choice, Space
+
+SEARCH = """
+import ctypes, os, signal, sys
+import searchkit
+from searchkit import Choice, Space
+
+how, storage, batch, ladder = sys.argv[1:]
+def evaluate(choices):
+    if choices["i"] == 3:
+        {"exit": lambda: os._exit(7), "crash": lambda: ctypes.string_at(0), "interrupt": lambda: os.kill(os.getpid(),
+         signal.SIGINT)}[how]()
+        import time; time.sleep(5)
+    return {"loss": choices["i"]}
+result = searchkit.run("random", space=Space([Choice("i", range(6))]), evaluate=evaluate, objectives={"loss": "min"},
+                       budget=6, storage=storage, name="s", batch=int(batch))
+print(result.stopped)
+"""
+
+
+def search(how: str, storage: Path, batch: int) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", SEARCH, how, str(storage), str(batch), ""], capture_output=True, text=True, timeout=120,
+        env=os.environ | {"OMP_NUM_THREADS": "1"}, check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("batch", [1, 4])
+@pytest.mark.parametrize(("how", "code"), [("exit", 7), ("crash", -signal.SIGSEGV)])
+def test_a_candidate_that_ends_the_process_twice_has_failed(how: str, code: int, batch: int, tmp_path: Path) -> None:
+    ends = [search(how, tmp_path, batch) for _ in range(4)]
+    assert [end.returncode for end in ends] == [code, code, 0, 0], ends[2].stderr
+    space = Space([Choice("i", range(6))])
+    trials = searchkit.load("s", tmp_path, space=space).trials
+    assert sorted(trial.code[0] for trial in trials) == list(range(6))
+    failed = {trial.code[0]: trial.reason for trial in trials if trial.state == "failed"}
+    assert list(failed) == [3]
+    assert str(failed[3]).startswith("the process ended 2 times in the evaluation of this candidate")
+    assert all(trial.state == "scored" for trial in trials if trial.code[0] != 3)
+
+
+@pytest.mark.slow
+def test_an_interrupted_candidate_is_evaluated_again(tmp_path: Path) -> None:
+    for _ in range(3):
+        end = search("interrupt", tmp_path, 1)
+        assert (end.returncode, end.stdout.strip()) == (0, "interrupted")
+    space = Space([Choice("i", range(6))])
+    result = searchkit.run(
+        "random", space=space, evaluate=lambda choices: {"loss": choices["i"]}, objectives={"loss": "min"}, budget=6,
+        storage=tmp_path, name="s", batch=1,
+    )  # fmt: skip
+    assert all(trial.state == "scored" for trial in result.trials)
+    assert len(result.trials) == 6
+    assert not list(tmp_path.glob("*.at-work"))
+
+
+@pytest.mark.slow
+def test_workers_evaluate_what_ended_the_process_before(tmp_path: Path) -> None:
+    assert search("exit", tmp_path, 1).returncode == 7
+    assert search("exit", tmp_path, 1).returncode == 7
+    space = Space([Choice("i", range(6))])
+    result = searchkit.run(
+        "random", space=space, evaluate=lambda choices: {"loss": choices["i"]}, objectives={"loss": "min"}, budget=6,
+        storage=tmp_path, name="s", batch=1, executor=1,
+    )  # fmt: skip
+    assert all(trial.state == "scored" for trial in result.trials)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("executor", ["None", "1"])
+def test_a_network_whose_building_ends_the_process_has_failed_too(executor: str, tmp_path: Path) -> None:
+    code = f"""
+import os
+import searchkit
+from torch import nn
+from searchkit import Choice, NetworkSpace
+def build(choices, input_shape, n_classes):
+    if choices["width"] == 3:
+        os._exit(7)
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, choices["width"]), nn.Linear(choices["width"], n_classes))
+space = NetworkSpace([Choice("width", (2, 3, 4))], build, input_shape=(1, 8, 8), n_classes=10)
+result = searchkit.run("random", space=space, objectives=("accuracy", "params"), epochs=1, budget=3, batch=1,
+                       storage={str(tmp_path)!r}, name="s", executor={executor})
+print(sorted(str(trial.state) for trial in result.trials), [t.reason for t in result.trials if t.reason])
+"""
+    ends = [
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=200, check=False)
+        for _ in range(3)
+    ]
+    assert [end.returncode for end in ends] == [7, 7, 0], ends[2].stderr
+    assert ends[2].stdout.startswith("['failed', 'scored', 'scored'] ['the process ended 2 times in the measurement")

@@ -8,6 +8,7 @@ equation 6). DNA++ does without a teacher and without labels: :mod:`searchkit.pr
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ class DNA(BlockRatings):
         super().__init__(space, data, **given)
         self.teacher = teacher
         if teacher is not None:
-            TeacherMaps(teacher, self.parts, self.space.input_shape)
+            TeacherMaps(copy.deepcopy(teacher), self.parts, self.space.input_shape)  # a copy, since it freezes it
 
     def __getstate__(self) -> dict[str, Any]:
         return super().__getstate__() | {"teacher": None}

@@ -100,7 +100,8 @@ class TeacherMaps:
     """A teacher's feature maps, one per block, with their shapes checked against the space.
 
     Args:
-        teacher: a network; its feature maps are those of ``features(x)``, or the last at each resolution.
+        teacher: a network, which is put into eval mode and frozen. Its feature maps
+            are those of ``features(x)``, or the last at each resolution.
         parts: the blocks of the space.
         input_shape: of the images.
 

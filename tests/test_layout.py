@@ -23,7 +23,7 @@ BACKENDS = {"pymoo", "botorch", "gpytorch"}
 
 # A room imports those above its line only: the rooms of one line know nothing of each other.
 LEVELS = """
-    version errors lazy moved types
+    version errors lazy moved types random_state
     runtime space
     problem
     plugins

@@ -28,6 +28,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from searchkit.costs.memory_tracker import LiveMemory
 from searchkit.costs.meta_tensors import aten, no_gradients, run, shape_only
 from searchkit.problem.numbers import numbers_of
+from searchkit.random_state import untouched
 from searchkit.runtime.torch_compat import TorchDispatchMode
 from searchkit.space import NetworkSpace, keys
 from searchkit.types import Codes, Floats
@@ -83,7 +84,7 @@ _Measure = Callable[[nn.Module, Tensor], _T]
 def _candidate(space: NetworkSpace, key: bytes, measure: _Measure[_T]) -> _T:
     """Build one candidate on the meta device, or on the CPU if its builder needs real numbers, and measure it."""
     code = np.frombuffer(key, dtype=np.int64)
-    with torch.random.fork_rng(devices=[]):  # building draws weights; the caller's random state stays as it is
+    with untouched():  # building draws weights
         try:
             with torch.device("meta"):
                 return measure(space.build(code).eval(), _image(space.input_shape, "meta"))
@@ -93,11 +94,12 @@ def _candidate(space: NetworkSpace, key: bytes, measure: _Measure[_T]) -> _T:
 
 def _measure_copy(network: nn.Module, input_shape: Sequence[int], measure: _Measure[_T]) -> _T:
     """Measure a copy of the network: on the meta device, or on the CPU where it needs real values."""
-    try:
-        with torch.device("meta"):
-            return measure(shape_only(network).eval(), _image(input_shape, "meta"))
-    except (NotImplementedError, RuntimeError):
-        return measure(copy.deepcopy(network).to("cpu", torch.float32).eval(), _image(input_shape, "cpu"))
+    with untouched():
+        try:
+            with torch.device("meta"):
+                return measure(shape_only(network).eval(), _image(input_shape, "meta"))
+        except (NotImplementedError, RuntimeError):
+            return measure(copy.deepcopy(network).to("cpu", torch.float32).eval(), _image(input_shape, "cpu"))
 
 
 def _image(input_shape: Sequence[int], device: str) -> Tensor:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from torch import nn
 
 from searchkit.errors import DeviceError
+from searchkit.random_state import untouched
 from searchkit.runtime.devices import resolve_device
 from searchkit.runtime.gpu_lock import card_of
 
@@ -26,6 +27,11 @@ def measured(name: str, network: nn.Module, input_shape: Sequence[int], device: 
     Raises:
         DeviceError: this metric cannot be measured on the device.
     """
+    with untouched():
+        return _measured(name, network, input_shape, device)
+
+
+def _measured(name: str, network: nn.Module, input_shape: Sequence[int], device: str) -> tuple[dict[str, float], str]:
     if name == "latency_ms":
         from searchkit.costs.latency import latency
 

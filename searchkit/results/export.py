@@ -20,6 +20,7 @@ from torch import nn
 
 from searchkit.errors import ExportError, SearchkitError
 from searchkit.problem.trial import Trial
+from searchkit.random_state import untouched
 from searchkit.training.weights import load_weights, own_state, weights_path
 
 if TYPE_CHECKING:
@@ -114,6 +115,11 @@ def export(result: Result, trial: Trial, path: Path) -> list[Path]:
     Raises:
         ExportError: a file does not give the measured network's outputs, or the network is no longer of its size.
     """
+    with untouched():
+        return _exported(result, trial, path)
+
+
+def _exported(result: Result, trial: Trial, path: Path) -> list[Path]:
     network = build_network(result, trial)
     assert isinstance(network, Normalised)
     n_params = sum(parameter.numel() for parameter in network.parameters())

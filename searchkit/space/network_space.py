@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy.typing as npt
 
 from searchkit.errors import SpaceError
+from searchkit.random_state import untouched
 from searchkit.space.choice import Choice
 from searchkit.space.space import Space
 from searchkit.types import Codes, Floats
@@ -96,9 +97,14 @@ class NetworkSpace(Space):
         return () if self._nodes is None else self._nodes(self)
 
     def build(self, code: npt.ArrayLike) -> nn.Module:
-        """A freshly initialised network for one candidate ``(d,)``; seed torch before to fix its weights."""
+        """A freshly initialised network for one candidate ``(d,)``.
+
+        Its weights are drawn from the global random states as they are, so seed torch before to fix them; then the
+        states are as they were. Two networks in a row have equal weights where nothing is drawn in between.
+        """
         choices = self.decode(self.check_one(code))[0]
-        return self._build(choices, self.input_shape, self.n_classes)
+        with untouched():
+            return self._build(choices, self.input_shape, self.n_classes)
 
     def for_data(self, input_shape: Sequence[int], n_classes: int) -> NetworkSpace:
         """The same space for images of another shape or another number of classes."""

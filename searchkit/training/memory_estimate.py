@@ -34,6 +34,7 @@ from searchkit.costs.meta_tensors import no_gradients, shape_only
 from searchkit.data.data import Data
 from searchkit.data.loader import Normaliser, TableBatches, TrainBatches, in_order, train_batches
 from searchkit.data.splits import Split
+from searchkit.random_state import untouched
 from searchkit.space import NetworkSpace
 from searchkit.training.optimisation import loss_of
 from searchkit.training.recipe import Recipe
@@ -76,7 +77,7 @@ _Build = Callable[[], nn.Module]
 
 
 def _bytes(bare: _Build, real: _Build, data: Data, recipe: Recipe, autocast: bool) -> int:
-    with torch.random.fork_rng(devices=[]):  # the caller's random state is not changed
+    with untouched():
         try:
             with _META:
                 network = bare()

@@ -18,6 +18,7 @@ from torch import nn
 from searchkit.data.data import Data
 from searchkit.data.splits import Split
 from searchkit.errors import CandidateError, DataError, OutOfMemoryError, TimeLimitError, is_out_of_memory
+from searchkit.random_state import untouched
 from searchkit.runtime.cuda_graphs import Capture, captured
 from searchkit.runtime.devices import device_errors, memory_format, resolve_device
 from searchkit.runtime.random_state import seeded
@@ -124,6 +125,7 @@ def score(network: nn.Module, split: Split, data: Data, device: str | torch.devi
     where = resolve_device(device)
     with ExitStack() as stack:
         stack.enter_context(device_errors(where))
+        stack.enter_context(untouched())
         stack.callback(_bring_home, network)
         if where.type == "cpu":
             stack.enter_context(one_thread())

@@ -12,9 +12,11 @@ from typing import Protocol, TypeVar
 
 import torch
 
+from searchkit.random_state import RandomStates
 from searchkit.runtime.devices import device_errors
 from searchkit.runtime.gpu_lock import give_way, key_of
 from searchkit.runtime.pooling import right_pooling
+from searchkit.runtime.random_state import cards_of, seed_generators
 from searchkit.runtime.threads import one_thread
 
 T = TypeVar("T")
@@ -59,10 +61,10 @@ SECONDS = 0.02  # length of a turn on a CPU, which has at least one step
 
 
 class Turns:
-    """The turns of one piece of work, which restore its stream on a card and its random state of torch in each turn.
+    """The turns of one piece of work, which restore its stream on a card and its random states in each turn.
 
     Args:
-        seed: of torch's generators at the first turn.
+        seed: of the global generators (torch's, numpy's and Python's) at the first turn.
 
     Raises:
         DeviceGoneError: the device is lost, or another process has exclusive use of it.
@@ -71,7 +73,7 @@ class Turns:
     def __init__(self, device: torch.device, seed: int) -> None:
         self.device = device
         self._seed = seed
-        self._states: tuple[torch.Tensor, torch.Tensor | None] | None = None
+        self._states: RandomStates | None = None
         on_card = device.type == "cuda"
         with device_errors(device):  # this may be the first use of the card in the process
             self._stream = _borrowed(device) if on_card else None
@@ -80,7 +82,7 @@ class Turns:
 
     @contextmanager
     def turn(self) -> Iterator[None]:
-        """Enter one turn; torch's random state, number of threads and stream are restored after it.
+        """Enter one turn; the global random states, number of threads and stream are restored after it.
 
         Raises:
             DeviceGoneError: an error inside means that the device is lost, or in exclusive use by another process.
@@ -132,27 +134,17 @@ class Turns:
     @contextmanager
     def _own_random_state(self) -> Iterator[None]:
         """Use this work's own state of the global generators, from which dropout and other random layers draw."""
-        outside = self._random_states()
-        if self._states is None:
-            torch.default_generator.manual_seed(self._seed)
-            if self._stream is not None:
-                torch.cuda.manual_seed(self._seed)
-        else:
-            self._restore(self._states)
+        cards = cards_of(self.device)
+        outside = RandomStates.taken(cards)
         try:
+            if self._states is None:
+                seed_generators(self._seed, self.device)
+            else:
+                self._states.restore()
             yield
         finally:
-            self._states = self._random_states()
-            self._restore(outside)
-
-    def _random_states(self) -> tuple[torch.Tensor, torch.Tensor | None]:
-        on_card = None if self._stream is None else torch.cuda.get_rng_state(self.device)
-        return torch.get_rng_state(), on_card
-
-    def _restore(self, states: tuple[torch.Tensor, torch.Tensor | None]) -> None:
-        torch.set_rng_state(states[0])
-        if states[1] is not None:
-            torch.cuda.set_rng_state(states[1], self.device)
+            self._states = RandomStates.taken(cards)
+            outside.restore()
 
 
 @dataclass(frozen=True)

@@ -280,8 +280,15 @@ def test_a_training_that_was_killed_goes_on_and_ends_with_the_same_ratings(tmp_p
 def test_a_given_teacher_may_have_other_channels_and_is_left_as_it_is(digits: Data) -> None:
     torch.manual_seed(0)
     teacher = PlainTeacher(digits.input_shape, [(8, 8), (4, 4), (4, 4)], [5, 7, 6], 2, digits.n_classes)
+    for i, module in enumerate(teacher.modules()):
+        module.training = i % 2 == 0
+    for i, parameter in enumerate(teacher.parameters()):
+        parameter.requires_grad_(i % 3 > 0)
     before = {name: tensor.clone() for name, tensor in teacher.state_dict().items()}
+    modes, learned = [m.training for m in teacher.modules()], [p.requires_grad for p in teacher.parameters()]
     dna = DNA(LAYERS, digits, teacher=teacher, setting=QUICK).fit()
+    assert [m.training for m in teacher.modules()] == modes
+    assert [p.requires_grad for p in teacher.parameters()] == learned
     assert np.isfinite(np.concatenate(list(dna.ratings.values()))).all()
     assert all(torch.equal(tensor, before[name]) for name, tensor in teacher.state_dict().items())
 

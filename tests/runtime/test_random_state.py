@@ -1,11 +1,47 @@
-"""Seeding for some work leaves torch's generators as they were."""
+"""Seeding for some work leaves the global generators as they were."""
 
 from __future__ import annotations
 
+import random
+
+import numpy as np
 import pytest
 import torch
 
+from searchkit.random_state import untouched
 from searchkit.runtime.random_state import seeded
+
+
+def draw() -> list[float]:
+    """One number of each global generator."""
+    return [float(torch.rand(())), float(np.random.rand()), random.random()]  # noqa: NPY002
+
+
+def test_all_generators_draw_what_the_seed_gives_and_go_on_as_they_were() -> None:
+    with untouched():
+        expected = draw()
+    with seeded(7):
+        first = draw()
+    with seeded(7):
+        assert draw() == first
+    with seeded(2**40 + 7):  # more than numpy's seeds hold
+        assert draw() != first
+    assert draw() == expected
+
+
+def fail() -> None:
+    draw()
+    raise RuntimeError("inside")
+
+
+def test_an_error_inside_leaves_the_states_as_they_were_too() -> None:
+    for context in (untouched(), seeded(3)):
+        with untouched():
+            expected = draw()
+        with pytest.raises(RuntimeError, match="inside"), context:
+            fail()
+        with untouched():
+            assert draw() == expected
 
 
 def test_it_draws_what_the_seed_gives_and_leaves_the_state_as_it_was() -> None:

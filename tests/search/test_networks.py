@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import random
 import time
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from torch import nn
 
 import searchkit
 from searchkit import Choice, Metric, NetworkSpace
+from searchkit.costs.counts import count, peak_memory, space_counts
 from searchkit.errors import ExportError, SearchFailedError, SearchkitError
 
 DIGITS = searchkit.load_data("digits", limit=400)
@@ -317,3 +319,56 @@ def test_the_networks_of_a_function_are_built_untrained_and_said_to_have_no_weig
     for door in (lambda: result.build(0), lambda: result.export(0, "never")):
         with pytest.raises(SearchkitError, match=r"by a function of yours.* build\(i, trained=False\) gives"):
             door()
+
+
+def n_modules(network: nn.Module) -> int:
+    return len(list(network.modules()))
+
+
+def states() -> list:
+    return [torch.get_rng_state().tolist(), str(np.random.get_state()), random.getstate()]  # noqa: NPY002
+
+
+def build_by_chance(choices: dict, input_shape: tuple[int, ...], n_classes: int) -> nn.Module:
+    torch.rand(1), np.random.rand(), random.random()  # noqa: NPY002
+    return build(choices, input_shape, n_classes)
+
+
+CHANCE = NetworkSpace(SPACE.choices, build_by_chance, name="chance")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"strategy": "random"},
+        {"strategy": "bo", "budget": 8},
+        {"strategy": "tpe", "objectives": ("accuracy", "latency_ms")},
+        {"executor": "interleaved", "constraints": {"params": 2000}},
+        {"proxies": ("naswot", "zico", "eproxy", "macs")},
+        {"objectives": ("swap", "params"), "verify": 1},
+        {"objectives": ("accuracy", Metric("own", n_modules))},
+    ],
+    ids=lambda given: " ".join(map(str, given)),
+)
+def test_a_search_leaves_the_global_random_states_as_they_were(given: dict) -> None:
+    before = states()
+    result = search(space=CHANCE, **given)
+    assert states() == before
+    if not given.get("verify"):
+        result.build(0)
+        assert states() == before
+
+
+def test_building_counting_and_exporting_leave_the_global_random_states_as_they_were(tmp_path: Path) -> None:
+    result = search(space=CHANCE, budget=2)
+    space, code = result.network_space, result.trials[0].code
+    torch.manual_seed(3)
+    before = states()
+    network = space.build(code)
+    assert states() == before
+    torch.manual_seed(3)
+    assert torch.equal(next(space.build(code).parameters()), next(network.parameters()))
+    count(network, space.input_shape), peak_memory(network, space.input_shape), space_counts(space, code[None])
+    result.build(0, trained=False), result.export(0, tmp_path / "best"), result.report(tmp_path / "report.html")
+    searchkit.score(space, 3, proxies=("jacov", "grad_norm"), data=DIGITS)
+    assert states() == before

@@ -31,9 +31,10 @@ def layers(space: NetworkSpace, trial: Trial) -> list[Layer]:
     """The layers of a candidate, in the order in which they run on one image of zeros; whatever its build raises."""
     import torch
 
+    from searchkit.random_state import untouched
     from searchkit.runtime.threads import one_thread
 
-    with torch.random.fork_rng(devices=[]), one_thread(), torch.no_grad():
+    with untouched(), one_thread(), torch.no_grad():
         network = space.build(trial.code).eval()
         found: list[Layer] = []
         counted: set[int] = set()

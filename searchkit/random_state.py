@@ -1,0 +1,65 @@
+"""The global random states of torch, numpy and Python: taken, restored, and left as they were around some work."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class RandomStates:
+    """What the global generators were at one moment.
+
+    Attributes:
+        cpu: of torch.
+        cards: of torch's generators of GPUs, by their index.
+        numpy: of ``numpy.random``.
+        python: of ``random``.
+    """
+
+    cpu: torch.Tensor
+    cards: dict[int, torch.Tensor]
+    numpy: Any
+    python: Any
+
+    @classmethod
+    def taken(cls, cards: Iterable[int]) -> RandomStates:
+        """The states of now."""
+        import torch
+
+        on_cards = {card: torch.cuda.get_rng_state(card) for card in cards}
+        return cls(torch.get_rng_state(), on_cards, np.random.get_state(legacy=False), random.getstate())  # noqa: NPY002
+
+    def restore(self) -> None:
+        """Have the generators go on from here."""
+        import torch
+
+        torch.set_rng_state(self.cpu)
+        for card, state in self.cards.items():
+            torch.cuda.set_rng_state(state, card)
+        np.random.set_state(self.numpy)  # noqa: NPY002 - the global state is what this is for
+        random.setstate(self.python)
+
+
+@contextmanager
+def untouched() -> Iterator[None]:
+    """Whatever is drawn inside, the caller's generators go on as if nothing had been: torch's, numpy's and Python's.
+
+    Those of GPUs belong to them where the process uses GPUs already.
+    """
+    import torch
+
+    cards = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()  # type: ignore[no-untyped-call]
+    before = RandomStates.taken(cards)
+    try:
+        yield
+    finally:
+        before.restore()

@@ -23,7 +23,10 @@ class Metric:
     Args:
         name: what objectives, constraints and tables call it.
         function: ``function(network) -> float``. An untrained network in eval mode where ``trained`` is false (a cost:
-            it is taken before training, and a bound on it spares the training), the trained one otherwise.
+            it is taken before training, and a bound on it spares the training), the trained one otherwise. As
+            ``result.build`` gives it: it takes raw inputs ``(n, c, h, w)`` or ``(n, features)``, and returns logits
+            ``(n, classes)``, or values ``(n,)`` in the target's unit in regression. ``network.network`` is what the
+            space built.
         direction: "min" or "max".
         trained: the function needs the trained network.
         unit: for tables and plots.

@@ -9,7 +9,7 @@ import json
 import logging
 import platform
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from torch import nn
 from searchkit.errors import ExportError, SearchkitError
 from searchkit.problem.trial import Trial
 from searchkit.random_state import untouched
+from searchkit.training.normalised import Normalised
 from searchkit.training.weights import load_weights, own_state, weights_path
 
 if TYPE_CHECKING:
@@ -28,48 +29,6 @@ if TYPE_CHECKING:
 
 ENDINGS = (".onnx", ".safetensors", ".json")
 TOLERANCE = 1e-3  # largest difference of logits, relative to their spread, between the network and its export
-
-
-class Normalised(nn.Module):
-    """A network that takes raw inputs: it subtracts the mean and divides by the deviation of the train part.
-
-    Args:
-        network: trained on standardised inputs and, in regression, towards standardised targets.
-        mean, std: per channel or feature.
-        target: mean and deviation of the targets, in regression.
-        n_axes: of a batch of inputs: 4 of images, 2 of a table.
-    """
-
-    mean: torch.Tensor
-    std: torch.Tensor
-    target: torch.Tensor
-
-    def __init__(
-        self,
-        network: nn.Module,
-        mean: Sequence[float],
-        std: Sequence[float],
-        target: Sequence[float] | None = None,
-        n_axes: int = 4,
-    ) -> None:
-        super().__init__()
-        self.network = network
-        shape = (1, -1, *[1] * (n_axes - 2))
-        self.register_buffer("mean", torch.tensor(mean).reshape(shape))
-        self.register_buffer("std", torch.tensor(std).reshape(shape))
-        self.regression = target is not None
-        if target is not None:
-            self.register_buffer("target", torch.tensor(target))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Logits ``(n, classes)`` of raw images ``(n, c, h, w)``, bytes or floats, or rows ``(n, features)``.
-
-        In regression values ``(n,)`` in the target's unit.
-        """
-        outputs: torch.Tensor = self.network((x.to(self.mean.dtype) - self.mean) / self.std)
-        if not self.regression:
-            return outputs
-        return outputs.squeeze(1) * self.target[1] + self.target[0]
 
 
 def build_network(result: Result, trial: Trial, trained: bool = True) -> nn.Module:

@@ -15,11 +15,13 @@ from torch import nn
 from searchkit.costs.counts import space_counts, space_peak_memory
 from searchkit.costs.measure import measured
 from searchkit.costs.metrics import Metric
+from searchkit.data.data import Data
 from searchkit.errors import PASSED_ON, CandidateError
 from searchkit.scoring.scorer import Scorer
 from searchkit.space import NetworkSpace
 from searchkit.training.evaluation import Evaluation
 from searchkit.training.evaluator import Training, metric_value
+from searchkit.training.normalised import normalised
 from searchkit.training.train import build_seeded
 from searchkit.training.turns import Course, finish
 from searchkit.types import Codes, Floats
@@ -87,11 +89,13 @@ class CostMeter:
     Attributes:
         metrics: the metrics of the search; params and macs are always among the values.
         device: the device on which latency, energy and memory are measured.
+        data: the data whose mean and deviation are part of the networks that the user's metrics are given.
     """
 
     space: NetworkSpace
     metrics: Mapping[str, Metric]
     device: str
+    data: Data
 
     def __call__(self, code: Codes) -> tuple[dict[str, float], dict[str, str]]:
         """``{name: value}`` and ``{name: method}``; a timed value is accompanied by its relative spread."""
@@ -103,7 +107,7 @@ class CostMeter:
                 continue
             network = network or build_seeded(self.space, code, 0).eval()
             if metric.function is not None:
-                values[name] = metric_value(metric, network)
+                values[name] = metric_value(metric, normalised(network, self.data))
             else:
                 found, methods[name] = measured(name, network, self.space.input_shape, self.device)
                 values |= found

@@ -25,6 +25,7 @@ from searchkit.space import NetworkSpace
 from searchkit.training.evaluation import Evaluation
 from searchkit.training.fidelity import Rung
 from searchkit.training.memory_estimate import candidate_training_bytes
+from searchkit.training.normalised import normalised
 from searchkit.training.recipe import Recipe
 from searchkit.training.train import build_seeded, course
 from searchkit.training.turns import Course, finish
@@ -78,7 +79,7 @@ class Training(Evaluation):
             network, self.data, recipe=self.recipe, seed=seed, device=self.device, time_limit=self.limit
         )
         values = {name: trained.scores[name] for name in self.scored}
-        values |= {metric.name: metric_value(metric, network) for metric in self.metrics}
+        values |= {metric.name: metric_value(metric, normalised(network, self.data)) for metric in self.metrics}
         if self.keep:
             save_weights(network, weights_path(self.folder, code))
         return values
@@ -186,7 +187,11 @@ def _resized(split: Split, side: int) -> Split:
 
 
 def metric_value(metric: Metric, network: nn.Module) -> float:
-    """What a metric's function says of a network; anything but a finite number is the candidate's failure."""
+    """What a metric's function says of a network; anything but a finite number is the candidate's failure.
+
+    Args:
+        network: that takes raw inputs, see :func:`searchkit.training.normalised.normalised`.
+    """
     assert metric.function is not None
     try:
         returned = metric.function(network)

@@ -372,3 +372,40 @@ def test_building_counting_and_exporting_leave_the_global_random_states_as_they_
     result.build(0, trained=False), result.export(0, tmp_path / "best"), result.report(tmp_path / "report.html")
     searchkit.score(space, 3, proxies=("jacov", "grad_norm"), data=DIGITS)
     assert states() == before
+
+
+def right(network: nn.Module) -> float:
+    """Accuracy on the validation part as it was given, by the user's own loop."""
+    with torch.no_grad():
+        return float((network(DIGITS.val.x).argmax(1) == DIGITS.val.y).double().mean())
+
+
+def test_a_metric_is_given_the_network_that_takes_raw_images_before_and_after_training() -> None:
+    shapes = []
+
+    def early(network: nn.Module) -> float:
+        shapes.append(network(DIGITS.val.x[:3]).shape)  # bytes, which the bare network refuses
+        return 1.0
+
+    own = Metric("own", right, direction="max", trained=True)
+    result = search(objectives=("accuracy", own, Metric("early", early)), budget=3, epochs=4, ladder=({"epochs": 1},))
+    scored = result.history[result.history.state == "scored"]
+    assert len(scored)
+    assert scored.own.tolist() == pytest.approx(scored.accuracy.tolist())
+    assert right(result.build(0)) == pytest.approx(result.front.own[0])
+    assert set(shapes) == {(3, 10)}
+
+
+def test_a_metric_of_a_regression_is_in_the_targets_unit() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(50, 10, (200, 4)).astype(np.float32)
+    data = searchkit.load_data((x, 1e5 + 1000 * x[:, 0]), task="regression")
+
+    def rmse(network: nn.Module) -> float:
+        with torch.no_grad():
+            return float((network(data.val.x) - data.val.y).square().mean().sqrt())
+
+    result = searchkit.run(
+        "random", data=data, objectives=("r2", Metric("own", rmse, trained=True)), budget=3, epochs=5, storage="memory"
+    )
+    assert result.history.own.tolist() == pytest.approx(result.history.rmse.tolist(), rel=1e-4)

@@ -19,9 +19,9 @@ from searchkit.data.images import as_images
 from searchkit.data.tables import as_table
 from searchkit.errors import CandidateError, DataError, SearchkitError
 from searchkit.integrations.sklearn.data import parts, whole
-from searchkit.results.export import Normalised
 from searchkit.results.result import Result
 from searchkit.search.loop import evaluation_seed
+from searchkit.training.normalised import normalised
 from searchkit.training.recipe import recipe_for
 from searchkit.training.train import build_seeded, train
 
@@ -160,4 +160,4 @@ def _refitted(estimator: Any, result: Result, row: int, data: Data, seed: int) -
             stacklevel=4,
         )
         return result.build(row)
-    return Normalised(network, every.mean, every.std, every.target, 1 + len(space.input_shape)).eval()
+    return normalised(network, every)

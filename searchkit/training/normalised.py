@@ -1,0 +1,59 @@
+"""A trained network as users have it: it takes raw inputs, and in regression gives values in the target's unit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from searchkit.data.data import Data
+
+
+class Normalised(nn.Module):
+    """A network that takes raw inputs: it subtracts the mean and divides by the deviation of the train part.
+
+    Args:
+        network: trained on standardised inputs and, in regression, towards standardised targets.
+        mean, std: per channel or feature.
+        target: mean and deviation of the targets, in regression.
+        n_axes: of a batch of inputs: 4 of images, 2 of a table.
+    """
+
+    mean: torch.Tensor
+    std: torch.Tensor
+    target: torch.Tensor
+
+    def __init__(
+        self,
+        network: nn.Module,
+        mean: Sequence[float],
+        std: Sequence[float],
+        target: Sequence[float] | None = None,
+        n_axes: int = 4,
+    ) -> None:
+        super().__init__()
+        self.network = network
+        shape = (1, -1, *[1] * (n_axes - 2))
+        self.register_buffer("mean", torch.tensor(mean).reshape(shape))
+        self.register_buffer("std", torch.tensor(std).reshape(shape))
+        self.regression = target is not None
+        if target is not None:
+            self.register_buffer("target", torch.tensor(target))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Logits ``(n, classes)`` of raw images ``(n, c, h, w)``, bytes or floats, or rows ``(n, features)``.
+
+        In regression values ``(n,)`` in the target's unit.
+        """
+        outputs: torch.Tensor = self.network((x.to(self.mean.dtype) - self.mean) / self.std)
+        if not self.regression:
+            return outputs
+        return outputs.squeeze(1) * self.target[1] + self.target[0]
+
+
+def normalised(network: nn.Module, data: Data) -> Normalised:
+    """A network that was trained, or is to be, on these data; in eval mode, on the network's device."""
+    made = Normalised(network, data.mean, data.std, data.target, data.train.x.ndim).eval()
+    parameter = next(network.parameters(), None)
+    return made if parameter is None else made.to(parameter.device)

@@ -117,9 +117,11 @@ def _score(given: argparse.Namespace) -> int:
 def _resume(given: argparse.Namespace) -> int:
     from searchkit.api import run
     from searchkit.results.studies import load, read_study
+    from searchkit.storage.header_check import TO_RESUME, check_header
 
     _check_plot(given)
     study = read_study(given.name, given.storage)
+    check_header(study.name, study.place, study.header, TO_RESUME)
     context = study.header["context"]
     recorded = context.get("data", {})
     data = given.data or recorded.get("source") or recorded.get("name")
@@ -152,7 +154,7 @@ def _resume(given: argparse.Namespace) -> int:
         **read_executor(given),
         storage=given.storage,
         name=given.name,
-        seed=study.header["search"]["seed"],
+        seed=study.header["search"].get("seed"),
         earlier=[load(earlier, given.storage) for earlier in learned_from],
         **call,
     )
@@ -165,9 +167,9 @@ def _recorded_call(header: dict[str, Any]) -> tuple[dict[str, Any], list[str], l
     Before format 2 a record had proxies by name only, whatever they were.
     """
     context, call = header["context"], dict(header["context"]["call"])
-    call.setdefault("split_seed", header["search"]["seed"])
+    call.setdefault("split_seed", header["search"].get("seed"))
     if "objects" in context:
-        return call, list(context["earlier"]), list(context["objects"])
+        return call, list(context.get("earlier", [])), list(context["objects"])
     names = call.get("proxies", [])
     learned_from = [name.removeprefix("earlier:") for name in names if name.startswith("earlier:")]
     known = plugins.names("proxy")

@@ -15,16 +15,17 @@ from optuna.storages import RDBStorage
 from sqlalchemy.exc import SQLAlchemyError
 
 from searchkit import plugins
-from searchkit.errors import SearchkitError, StorageError, UnknownNameError
+from searchkit.errors import SearchkitError, SpaceError, StorageError, StudyMismatchError, UnknownNameError
 from searchkit.problem.objectives import Bound, Goals, Objective
 from searchkit.problem.trial import State, Trial, pareto_front
 from searchkit.results.result import Result
 from searchkit.space import Choice, NetworkSpace, Space
 from searchkit.storage.database import is_url, shown
-from searchkit.storage.header import check_format, compare_headers, plain
-from searchkit.storage.optuna_compat import quiet
+from searchkit.storage.header import compare_headers, plain
+from searchkit.storage.header_check import checked_header
+from searchkit.storage.optuna_compat import quiet, storage_of
 from searchkit.storage.optuna_record import read_trials
-from searchkit.storage.paths import FOLDER, SUFFIX, cannot_open, is_file, networks_folder, open_storage
+from searchkit.storage.paths import FOLDER, SUFFIX, cannot_open, is_file, networks_folder, open_storage, place_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,9 +36,10 @@ log = logging.getLogger("searchkit")
 
 @dataclass(frozen=True)
 class Study:
-    """A recorded study; reading does not change it."""
+    """A recorded study; reading does not change it. ``place`` is its file or database, as text for messages."""
 
     name: str
+    place: str
     header: dict[str, Any]
     space: Space
     goals: Goals
@@ -48,18 +50,30 @@ class Study:
 
     @classmethod
     def read(cls, study: optuna.Study, space: Space | None = None) -> Study:
-        """From an Optuna study that searchkit wrote."""
-        header = study.user_attrs["searchkit"]
-        check_format(study.study_name, header)
+        """From an Optuna study that searchkit wrote.
+
+        Raises:
+            StudyMismatchError: it has a newer format, or the space given is not that of the study.
+            StorageError: its header, a note or a trial is damaged; the message names the study and its place.
+        """
+        header = checked_header(study)
         header = header | {"context": header["context"] | (study.user_attrs.get("searchkit:latest") or {})}
-        space = space_of(header) if space is None else _same_space(study.study_name, space, header)
+        name, place = study.study_name, place_of(storage_of(study))
+        try:
+            space = space_of(header) if space is None else _same_space(name, space, header)
+        except (SpaceError, TypeError, ValueError) as error:
+            if isinstance(error, StudyMismatchError):
+                raise
+            raise StorageError(f"the space of study '{name}' in {place} is damaged: {error}") from error
         scores = study.user_attrs.get("searchkit:test_accuracy") or {}
+        goals = goals_of(header)
         return cls(
-            study.study_name,
+            name,
+            place,
             header,
             space,
-            goals_of(header),
-            read_trials(study, space),
+            goals,
+            read_trials(study, space, goals),
             {int(number): accuracy for number, accuracy in scores.items()},
             {int(number): entry for number, entry in (study.user_attrs.get("searchkit:verified") or {}).items()},
             study.user_attrs.get("searchkit:trust"),
@@ -77,6 +91,7 @@ def load(name: str, storage: Any = None, *, space: Space | None = None) -> Resul
     Raises:
         UnknownNameError: no study of that name; it lists those there are.
         StudyMismatchError: the space given is not that of the study.
+        StorageError: the record is damaged; the message names the study, its place and what is wrong.
     """
     study = read_study(name, storage, space)
     header = study.header
@@ -103,23 +118,8 @@ def list_studies(storage: Any = None) -> pd.DataFrame:
     """One row per study: its name, candidates by state, size of the front, and the best of the first objective."""
     import pandas as pd
 
-    rows = []
     with _found(storage) as known:
-        studies = [study for study in map(_read_or_say, known.values()) if study is not None]
-    for study in studies:
-        winners = pareto_front(study.trials, study.goals)
-        first = study.goals.names[0]
-        rows.append(
-            {
-                "study": study.name,
-                "strategy": study.header["context"].get("strategy"),
-                "candidates": len(study.trials),
-                "scored": sum(trial.state is State.SCORED for trial in study.trials),
-                "failed": sum(trial.state is State.FAILED for trial in study.trials),
-                "front": len(winners),
-                "best": f"{first} {winners[0].values[first]:.4g}" if winners else "",
-            }
-        )
+        rows = [row for row in map(_row_or_say, known.values()) if row is not None]
     return pd.DataFrame(rows, columns=["study", "strategy", "candidates", "scored", "failed", "front", "best"])
 
 
@@ -129,12 +129,12 @@ def space_of(header: dict[str, Any]) -> Space:
     if "options" in recorded and recorded["name"] in plugins.names("space"):
         try:
             space = plugins.load_space(recorded["name"], **recorded["options"])
-        except SearchkitError:
+            if isinstance(space, NetworkSpace):
+                space = space.for_data(recorded["input_shape"], recorded["n_classes"])
+        except (SearchkitError, TypeError, ValueError):
             space = None
-        if isinstance(space, NetworkSpace):
-            space = space.for_data(recorded["input_shape"], recorded["n_classes"])
-            if space.describe() == recorded:
-                return space
+        if isinstance(space, NetworkSpace) and space.describe() == recorded:
+            return space
     log.info("space '%s' was made in Python: give it to load(..., space=...) to build networks", recorded["name"])
     choices = [Choice(c["name"], c["options"], c["ordered"]) for c in recorded["choices"]]
     return Space(choices, name=recorded["name"])
@@ -160,13 +160,26 @@ def goals_of(header: dict[str, Any]) -> Goals:
     return Goals(objectives, bounds)
 
 
-def _read_or_say(found: optuna.Study) -> Study | None:
-    """A study, or None with a warning, so that one unreadable study does not hide the others."""
+def _row_or_say(found: optuna.Study) -> dict[str, Any] | None:
+    """A study's row, or None with a warning, so that one unreadable study does not hide the others."""
     try:
-        return Study.read(found)
+        return _row(Study.read(found))
     except Exception as error:
         log.warning("study '%s' cannot be read: %s", found.study_name, error)
         return None
+
+
+def _row(study: Study) -> dict[str, Any]:
+    winners, first = pareto_front(study.trials, study.goals), study.goals.names[0]
+    return {
+        "study": study.name,
+        "strategy": study.header["context"].get("strategy"),
+        "candidates": len(study.trials),
+        "scored": sum(trial.state is State.SCORED for trial in study.trials),
+        "failed": sum(trial.state is State.FAILED for trial in study.trials),
+        "front": len(winners),
+        "best": f"{first} {winners[0].values[first]:.4g}" if winners else "",
+    }
 
 
 @contextlib.contextmanager

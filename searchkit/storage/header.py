@@ -51,9 +51,10 @@ def check_format(name: str, found: dict[str, Any]) -> None:
     Raises:
         StudyMismatchError: the record has a newer format; the message gives both.
     """
-    if found.get("format", 0) > FORMAT:
+    version = found.get("format", 0)
+    if isinstance(version, int) and version > FORMAT:
         raise StudyMismatchError(
-            f"study '{name}' was written in format {found['format']} by searchkit {found.get('version')}, which is "
+            f"study '{name}' was written in format {version} by searchkit {found.get('version')}, which is "
             f"newer than the format {FORMAT} that this version reads; update searchkit"
         )
 

@@ -85,8 +85,10 @@ def database_behind(storage: object) -> RDBStorage | None:
 
 def file_behind(storage: object) -> Path | None:
     """The journal file that an Optuna storage writes; None if it writes none."""
-    path = getattr(storage._backend, "_file_path", None) if isinstance(storage, JournalStorage) else None
-    return None if path is None else Path(path)
+    if not isinstance(storage, JournalStorage):
+        return None
+    path = getattr(storage._backend, "_file_path", None) or getattr(storage._backend, "path", None)
+    return Path(path) if isinstance(path, str | Path) else None
 
 
 def on_session(storage: RDBStorage, session: Callable[[], Any]) -> RDBStorage:

@@ -10,6 +10,7 @@ constraints, data, seed) is an attribute of the study, and a study with another 
 from __future__ import annotations
 
 import contextlib
+import operator
 import uuid
 from collections.abc import Iterator, Sequence
 from itertools import groupby
@@ -21,7 +22,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from searchkit.errors import (
@@ -37,9 +38,11 @@ from searchkit.problem.trial import State, Trial
 from searchkit.runtime.interrupts import uninterrupted
 from searchkit.space import Space
 from searchkit.storage.header import compare_headers
+from searchkit.storage.header_check import checked_header
 from searchkit.storage.locks import claim_study
-from searchkit.storage.optuna_compat import CONSTRAINTS, quiet, study_id, trial_id
-from searchkit.storage.paths import cannot_open, reason_of
+from searchkit.storage.optuna_compat import CONSTRAINTS, quiet, storage_of, study_id, trial_id
+from searchkit.storage.paths import cannot_open, place_of, reason_of
+from searchkit.types import Codes
 
 _TO_OPTUNA = {
     State.SCORED: TrialState.COMPLETE,
@@ -80,7 +83,7 @@ class OptunaRecord:
                 if self._token:
                     self.note("driver", self._token)
             with self._opened(storage):
-                self.trials = read_trials(self._study, space)
+                self.trials = read_trials(self._study, space, self._goals)
                 self._ids = [trial_id(trial) for trial in self._study.get_trials(deepcopy=False)]
             check_batches(name, self.trials)
         except BaseException:
@@ -166,15 +169,14 @@ class OptunaRecord:
                 study.set_user_attr("searchkit", header)
                 study.set_metric_names(list(self._goals.names))
         study = optuna.load_study(study_name=name, storage=storage)
-        found = study.user_attrs.get("searchkit")
-        if found is None:
+        if "searchkit" not in study.user_attrs:
             begun = not study.user_attrs and not study.get_trials(deepcopy=False) and study.directions == directions
             if not begun:
                 raise StudyMismatchError(f"study '{name}' was not made by searchkit; give another name")
             with quiet():
                 study.set_user_attr("searchkit", header)  # an earlier search was killed before it wrote the header
                 study.set_metric_names(list(self._goals.names))
-            found = header
+        found = checked_header(study)
         # A recorded ladder or proxies that are not asked for now count as a difference. A record from before these
         # settings existed has neither, and can be continued.
         compare_headers(name, found, header | {"search": {"ladder": None, "proxies": None} | header["search"]})
@@ -208,11 +210,12 @@ class OptunaRecord:
             raise cannot_open(storage, error) from error
 
 
-def read_trials(study: optuna.Study, space: Space) -> list[Trial]:
+def read_trials(study: optuna.Study, space: Space, goals: Goals) -> list[Trial]:
     """The trials of a recorded study, in the order in which they were asked.
 
     Raises:
         StudyMismatchError: the study has trials that searchkit did not ask for.
+        StorageError: what is recorded of a trial is damaged; the message names it.
     """
     lookup = [{_typed(label): i for i, label in enumerate(choice.labels)} for choice in space.choices]
     trials = []
@@ -222,24 +225,40 @@ def read_trials(study: optuna.Study, space: Space) -> list[Trial]:
                 f"study '{study.study_name}' holds candidates that searchkit did not ask for (trial {frozen.number}); "
                 "give another name"
             )
-        code = [index[_typed(frozen.params[name])] for name, index in zip(space.names, lookup, strict=True)]
-        attrs = frozen.user_attrs
-        trials.append(
-            Trial(
-                number=frozen.number,
-                batch=attrs["batch"],
-                batch_size=attrs["batch_size"],
-                code=np.array(code, dtype=np.int64),
-                state=State.DROPPED if attrs.get("dropped") else _FROM_OPTUNA.get(frozen.state, State.ASKED),
-                values=dict(attrs.get("metrics", {})),
-                methods=dict(attrs.get("methods", {})),
-                reason=_readable(attrs.get("reason"), LONGEST_REASON),
-                traceback=_readable(attrs.get("traceback"), LONGEST_TRACEBACK),
-                seconds=attrs.get("seconds", 0.0),
-                elapsed=attrs.get("elapsed", 0.0),
-            )
-        )
+        try:
+            labels = [_typed(frozen.params[name]) for name in space.names]
+            foreign = [n for n, label, index in zip(space.names, labels, lookup, strict=True) if label not in index]
+            if foreign:
+                raise ValueError(f"choice {foreign[0]!r} has no option {frozen.params[foreign[0]]!r}")
+            code = [index[label] for label, index in zip(labels, lookup, strict=True)]
+            trial = _trial_of(frozen, np.array(code, dtype=np.int64))
+            if trial.state is State.SCORED:
+                trial.values |= {n: v for n, v in zip(goals.names, frozen.values, strict=True) if n not in trial.values}
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            why = f"it has no {error}" if isinstance(error, KeyError) else error
+            raise StorageError(
+                f"candidate {frozen.number} of study '{study.study_name}' in {place_of(storage_of(study))} is damaged "
+                f"({why}); take the record from a copy, or give another name"
+            ) from error
+        trials.append(trial)
     return trials
+
+
+def _trial_of(frozen: FrozenTrial, code: Codes) -> Trial:
+    attrs = frozen.user_attrs
+    return Trial(
+        number=frozen.number,
+        batch=operator.index(attrs["batch"]),
+        batch_size=operator.index(attrs["batch_size"]),
+        code=code,
+        state=State.DROPPED if attrs.get("dropped") else _FROM_OPTUNA.get(frozen.state, State.ASKED),
+        values={name: float(value) for name, value in attrs.get("metrics", {}).items()},
+        methods=dict(attrs.get("methods", {})),
+        reason=_readable(attrs.get("reason"), LONGEST_REASON),
+        traceback=_readable(attrs.get("traceback"), LONGEST_TRACEBACK),
+        seconds=float(attrs.get("seconds", 0.0)),
+        elapsed=float(attrs.get("elapsed", 0.0)),
+    )
 
 
 def _readable(text: str | None, longest: int) -> str | None:

@@ -69,6 +69,15 @@ def cannot_open(storage: object, error: Exception) -> StorageError:
     return StorageError(f"storage {shown(storage or FOLDER)!r} cannot be opened: {reason_of(error)}")
 
 
+def place_of(storage: BaseStorage) -> str:
+    """Where an Optuna storage keeps its studies, as text for messages: a file, or the URL of a database."""
+    database = database_behind(storage)
+    if database is not None:
+        return shown(database.url)
+    path = file_behind(storage)
+    return type(storage).__name__ if path is None else str(path)
+
+
 def is_file(storage: object) -> bool:
     """Whether the storage is a journal file, and not a database or an Optuna storage."""
     return not isinstance(storage, BaseStorage) and not is_url(storage)

@@ -18,9 +18,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from searchkit.errors import ExportError, SearchkitError
+from searchkit.errors import ExportError, SearchkitError, first_line_said, readable
 from searchkit.problem.trial import Trial
 from searchkit.random_state import untouched
+from searchkit.results.whole_files import written_whole
 from searchkit.training.normalised import Normalised
 from searchkit.training.weights import load_weights, own_state, weights_path
 
@@ -71,35 +72,64 @@ def export(result: Result, trial: Trial, path: Path) -> list[Path]:
     table it takes ``features (n, f)``, and in regression it returns ``values (n,)``. The safetensors file holds the
     state of :class:`Normalised`.
 
+    The files appear when all of them are written and checked, the .json last. After an error there is nothing new, and
+    files of an earlier export are as they were.
+
     Raises:
-        ExportError: a file does not give the measured network's outputs, or the network is no longer of its size.
+        ExportError: the network cannot be exported in one of the formats, a file does not give the measured network's
+            outputs or cannot be written, or the network is no longer of its size. It names the network, the format and
+            the cause.
+        SearchkitError: the study has no networks, or not the weights of this one.
     """
     with untouched():
         return _exported(result, trial, path)
 
 
 def _exported(result: Result, trial: Trial, path: Path) -> list[Path]:
-    network = build_network(result, trial)
-    assert isinstance(network, Normalised)
-    n_params = sum(parameter.numel() for parameter in network.parameters())
-    if n_params != trial.values["params"]:
-        raise ExportError(f"the network has {n_params:,} parameters, the measured one {trial.values['params']:,.0f}")
-    path.parent.mkdir(parents=True, exist_ok=True)
     stem = path.stem if path.suffix.lower() in ENDINGS else path.name
-    onnx, weights, described = (path.with_name(stem + ending) for ending in ENDINGS)
-    images = _images(result, n=3)
-    with torch.inference_mode():
-        expected = network(images).numpy()
-    save_file(own_state(network), weights)
-    least = float(network.target[1]) if network.regression else 1e-6
-    _check("safetensors", expected, _from_safetensors(result, trial, weights, images), least)
-    _write_onnx(network, images, onnx, *_names(result))
-    got = _from_onnx(onnx, images)
-    _check("onnx", expected, got, least)
-    _check("onnx, given one example alone,", got[:1], _from_onnx(onnx, images[:1]), least)
-    files = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in (onnx, weights)}
-    described.write_text(json.dumps(_description(result, trial, network) | {"sha256": files}, indent=2) + "\n")
-    return [onnx, weights, described]
+    targets = [path.with_name(stem + ending) for ending in ENDINGS]
+    with _named(result, trial, "rebuilt"):
+        network = build_network(result, trial)
+        assert isinstance(network, Normalised)
+        n_params, measured = sum(parameter.numel() for parameter in network.parameters()), trial.values.get("params")
+        if measured is not None and n_params != measured:
+            raise ExportError(f"the network has {n_params:,} parameters, the measured one {measured:,.0f}")
+        images = _images(result, n=3)
+        with torch.inference_mode():
+            expected = network(images).numpy()
+    with _named(result, trial, f"written to {path.parent}"), written_whole(targets) as (onnx, weights, described):
+        least = float(network.target[1]) if network.regression else 1e-6
+        with _named(result, trial, "exported as safetensors"):
+            save_file(own_state(network), weights)
+            _check("safetensors", expected, _from_safetensors(result, trial, weights, images), least)
+        with _named(result, trial, "exported as ONNX"):
+            _write_onnx(network, images, onnx, *_names(result))
+            got = _from_onnx(onnx, images)
+            _check("onnx", expected, got, least)
+            _check("onnx, given one example alone,", got[:1], _from_onnx(onnx, images[:1]), least)
+        files = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in (onnx, weights)}
+        described.write_text(json.dumps(_description(result, trial, network) | {"sha256": files}, indent=2) + "\n")
+    return targets
+
+
+@contextlib.contextmanager
+def _named(result: Result, trial: Trial, done: str) -> Iterator[None]:
+    """Whatever is raised inside as an ExportError that names the network, what was to be done, and the cause."""
+    who = f"candidate {trial.number} of study '{result.name}'"
+    try:
+        yield
+    except ExportError as error:
+        if who in str(error):
+            raise
+        raise ExportError(f"{who}: {error}") from error
+    except SearchkitError:
+        raise
+    except Exception as error:
+        cause: BaseException = error
+        while cause.__cause__ is not None:  # the exporter's own messages say only that it failed
+            cause = cause.__cause__
+        said = readable(f"{type(cause).__name__}: {first_line_said(cause)}".removesuffix(": "))
+        raise ExportError(f"{who} cannot be {done}: {said}") from error
 
 
 def _names(result: Result) -> tuple[str, str]:

@@ -14,6 +14,7 @@ import numpy as np
 
 from searchkit.errors import SearchkitError, UnknownNameError
 from searchkit.problem.trial import State, Trial, observe, pareto_front
+from searchkit.results.whole_files import written_whole
 
 if TYPE_CHECKING:
     from searchkit.results.result import Result
@@ -49,11 +50,11 @@ def draw(result: Result, path: str | Path | None, x: str | None, y: str | None) 
     figure = _interactive(result, points) if target and target.suffix.lower() == ".html" else _picture(result, points)
     if target is not None:
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if target.suffix.lower() == ".html":
-                figure.write_html(target, include_plotlyjs=True)  # one file that works offline
-            else:
-                figure.savefig(target, dpi=120)
+            with written_whole([target]) as (partial,):
+                if target.suffix.lower() == ".html":
+                    figure.write_html(partial, include_plotlyjs=True)  # one file that works offline
+                else:
+                    figure.savefig(partial, dpi=120)
         except OSError as error:
             raise SearchkitError(f"the plot '{target}' cannot be written: {error}") from error
     return figure

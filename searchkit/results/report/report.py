@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from searchkit.errors import SearchkitError
 from searchkit.results.plots import check_file
+from searchkit.results.whole_files import written_whole
 
 if TYPE_CHECKING:
     from searchkit.results.report.facts import Facts
@@ -37,8 +38,8 @@ def write_report(result: Result, path: str | Path, beside: Result | Sequence[Res
             raise SearchkitError(f"beside= takes results of other searches, not {other!r}")
     text = page(Facts(result, others))
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(text, encoding="utf-8")
+        with written_whole([target]) as (partial,):
+            partial.write_text(text, encoding="utf-8")
     except OSError as error:
         raise SearchkitError(f"the report '{target}' cannot be written: {error}") from error
     return target

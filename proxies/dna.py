@@ -21,9 +21,9 @@ from searchkit.execution.outcome import Job
 from searchkit.proxies.block_ratings import BlockRatings, Rated
 from searchkit.proxies.dna_block import BlockTask
 from searchkit.proxies.dna_teacher import TeacherMaps, plain_teacher, trained_teacher
+from searchkit.random_state import seeded
 from searchkit.runtime.devices import resolve_device
 from searchkit.runtime.fingerprint import fingerprint
-from searchkit.runtime.random_state import seeded
 from searchkit.space import Space
 
 

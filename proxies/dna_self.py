@@ -30,8 +30,8 @@ from searchkit.proxies.dna_setting import DNASetting
 from searchkit.proxies.dna_training import train_block
 from searchkit.proxies.dna_views import two_views
 from searchkit.proxies.supernet import Part, Supernet, supernet
+from searchkit.random_state import seeded
 from searchkit.runtime.devices import memory_format, resolve_device
-from searchkit.runtime.random_state import seeded
 from searchkit.runtime.threads import one_thread
 from searchkit.runtime.torch_compat import lerp_all
 from searchkit.types import Codes

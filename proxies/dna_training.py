@@ -12,9 +12,9 @@ from torch import nn
 from searchkit.errors import ProxyError
 from searchkit.proxies.dna_setting import DNASetting
 from searchkit.proxies.supernet import Part
+from searchkit.random_state import seeded
 from searchkit.runtime.gpu_lock import give_way, key_of
 from searchkit.runtime.pooling import right_pooling
-from searchkit.runtime.random_state import seeded
 from searchkit.types import Bools, Codes
 
 Step = Callable[[torch.Tensor, Codes], torch.Tensor]

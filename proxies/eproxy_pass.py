@@ -15,9 +15,9 @@ from searchkit.errors import CandidateError
 from searchkit.proxies.eproxy_setting import Branch, EproxySetting
 from searchkit.proxies.eproxy_steps import last_errors, on_a_stream
 from searchkit.proxies.eproxy_targets import target
+from searchkit.random_state import seed_generators
 from searchkit.runtime.cuda_graphs import Capture
 from searchkit.runtime.devices import memory_format
-from searchkit.runtime.random_state import seed_generators
 from searchkit.runtime.transfer import to_device
 from searchkit.scoring.passes.feature_maps import stage_maps
 from searchkit.scoring.passes.forward import weight_layers

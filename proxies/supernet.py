@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from searchkit.blocks.additive import Blocks
 from searchkit.blocks.modules import NodeModule, node_modules
 from searchkit.errors import ProxyError
-from searchkit.runtime.random_state import seeded
+from searchkit.random_state import seeded
 from searchkit.space import NetworkSpace, Node
 from searchkit.types import Bools, Codes
 

@@ -1,4 +1,4 @@
-"""The global random states of torch, numpy and Python: taken, restored, and left as they were around some work."""
+"""The global random states of torch, numpy and Python: seeded for some work, and left as they were around it."""
 
 from __future__ import annotations
 
@@ -63,3 +63,38 @@ def untouched() -> Iterator[None]:
         yield
     finally:
         before.restore()
+
+
+@contextmanager
+def seeded(seed: int, device: torch.device | None = None) -> Iterator[None]:
+    """Start the generators of torch (CPU and ``device``), numpy and Python from a seed; after it all are as before.
+
+    ``torch.manual_seed`` would also seed the generators of all other GPUs, and of a GPU that is used later.
+    """
+    before = RandomStates.taken(cards_of(device))
+    try:
+        seed_generators(seed, device)
+        yield
+    finally:
+        before.restore()
+
+
+def seed_generators(seed: int, device: torch.device | None = None) -> None:
+    """Seed torch's generators of the CPU and of ``device``, numpy's and Python's, and no other."""
+    import torch
+
+    torch.default_generator.manual_seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002
+    random.seed(seed)
+    for card in cards_of(device):
+        with torch.cuda.device(card):
+            torch.cuda.manual_seed(seed)
+
+
+def cards_of(device: torch.device | None) -> list[int]:
+    """The index of the device if it is a GPU."""
+    if device is None or device.type != "cuda":
+        return []
+    import torch
+
+    return [torch.cuda.current_device() if device.index is None else device.index]

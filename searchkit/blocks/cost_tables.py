@@ -20,7 +20,7 @@ from searchkit.costs.latency import latency
 from searchkit.errors import SearchkitError
 from searchkit.problem.numbers import number_of
 from searchkit.problem.ranks import rank_correlation
-from searchkit.runtime.random_state import seeded
+from searchkit.random_state import seeded
 from searchkit.space import NetworkSpace, Space
 from searchkit.types import Codes, Floats
 

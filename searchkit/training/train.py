@@ -18,10 +18,9 @@ from torch import nn
 from searchkit.data.data import Data
 from searchkit.data.splits import Split
 from searchkit.errors import CandidateError, DataError, OutOfMemoryError, TimeLimitError, is_out_of_memory
-from searchkit.random_state import untouched
+from searchkit.random_state import seeded, untouched
 from searchkit.runtime.cuda_graphs import Capture, captured
 from searchkit.runtime.devices import device_errors, memory_format, resolve_device
-from searchkit.runtime.random_state import seeded
 from searchkit.runtime.threads import one_thread
 from searchkit.space import NetworkSpace
 from searchkit.training.card_layers import card_layers

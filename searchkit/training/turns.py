@@ -12,11 +12,10 @@ from typing import Protocol, TypeVar
 
 import torch
 
-from searchkit.random_state import RandomStates
+from searchkit.random_state import RandomStates, cards_of, seed_generators
 from searchkit.runtime.devices import device_errors
 from searchkit.runtime.gpu_lock import give_way, key_of
 from searchkit.runtime.pooling import right_pooling
-from searchkit.runtime.random_state import cards_of, seed_generators
 from searchkit.runtime.threads import one_thread
 
 T = TypeVar("T")

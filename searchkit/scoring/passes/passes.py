@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from searchkit.costs.counts import space_counts
 from searchkit.errors import PASSED_ON
+from searchkit.random_state import seeded
 from searchkit.runtime.devices import device_errors, memory_format
-from searchkit.runtime.random_state import seeded
 from searchkit.runtime.torch_compat import copy_all
 from searchkit.scoring.passes.inputs import ProxyInputs
 from searchkit.scoring.protocols import Pass

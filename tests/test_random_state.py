@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from searchkit.random_state import untouched
-from searchkit.runtime.random_state import seeded
+from searchkit.random_state import seeded, untouched
 
 
 def draw() -> list[float]:

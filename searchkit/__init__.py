@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from searchkit.proxy_layer.ranking import score
     from searchkit.results.result import Result
     from searchkit.results.studies import list_studies, load
+    from searchkit.storage.repair import repair
 
 announce()
 
@@ -33,6 +34,7 @@ _LATER = {
     "list_studies": "searchkit.results.studies",
     "load": "searchkit.results.studies",
     "load_data": "searchkit.data.loading",
+    "repair": "searchkit.storage.repair",
     "run": "searchkit.api",
     "score": "searchkit.proxy_layer.ranking",
 }
@@ -52,6 +54,7 @@ __all__ = [
     "load",
     "load_data",
     "load_space",
+    "repair",
     "run",
     "score",
 ]

@@ -1,4 +1,4 @@
-"""The command line: searchkit run | resume | show | export | list."""
+"""The command line: searchkit run | resume | show | export | list | repair."""
 
 from __future__ import annotations
 
@@ -37,6 +37,7 @@ def parser() -> argparse.ArgumentParser:
         ("show", "show the front of a recorded search", _show_arguments),
         ("export", "write a network of the front as ONNX and safetensors", _export_arguments),
         ("list", "list the recorded searches", _list_arguments),
+        ("repair", "save what is whole in a damaged journal file in a new file", _repair_arguments),
     ):
         sub = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
         add(sub)
@@ -160,6 +161,11 @@ def _export_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _list_arguments(parser: argparse.ArgumentParser) -> None:
+    _json_argument(parser)
+
+
+def _repair_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", help="name of the study")
     _json_argument(parser)
 
 

@@ -222,6 +222,19 @@ def _list(given: argparse.Namespace) -> int:
     return OK
 
 
+def _repair(given: argparse.Namespace) -> int:
+    from searchkit.storage.paths import journal_path
+    from searchkit.storage.repair import repair
+
+    file = repair(given.name, given.storage)
+    if given.json:
+        _print_json(str(file))
+    else:
+        print(f"what is whole is in {file}")
+        print(f"to continue the study, move {journal_path(given.storage, given.name)} away, and give {file} its name")
+    return OK
+
+
 def _report(result: Result, given: argparse.Namespace) -> int:
     """Print the result, then draw it: if the picture fails, the rest is already printed."""
     found = len(result.front) > 0
@@ -288,4 +301,6 @@ def _json_value(value: Any) -> Any:
     return None if isinstance(value, float) and value != value else value
 
 
-COMMANDS = {"run": _run, "resume": _resume, "score": _score, "show": _show, "export": _export, "list": _list}
+COMMANDS = {
+    "run": _run, "resume": _resume, "score": _score, "show": _show, "export": _export, "list": _list, "repair": _repair,
+}  # fmt: skip

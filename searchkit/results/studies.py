@@ -107,8 +107,10 @@ def load(name: str, storage: Any = None, *, space: Space | None = None) -> Resul
 
 def read_study(name: str, storage: Any = None, space: Space | None = None) -> Study:
     """A recorded study; see :func:`load`."""
-    with _found(storage) as known:
+    with _found(storage) as (known, unreadable):
         if name not in known:
+            if name in unreadable:
+                raise unreadable[name]
             raise UnknownNameError.of(f"study in {shown(storage or FOLDER)}", name, known)
         with _readable(storage):
             return Study.read(known[name], space)
@@ -118,7 +120,7 @@ def list_studies(storage: Any = None) -> pd.DataFrame:
     """One row per study: its name, candidates by state, size of the front, and the best of the first objective."""
     import pandas as pd
 
-    with _found(storage) as known:
+    with _found(storage) as (known, _):
         rows = [row for row in map(_row_or_say, known.values()) if row is not None]
     return pd.DataFrame(rows, columns=["study", "strategy", "candidates", "scored", "failed", "front", "best"])
 
@@ -183,8 +185,11 @@ def _row(study: Study) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _found(storage: Any) -> Iterator[dict[str, optuna.Study]]:
-    """Every searchkit study in a storage, by name; inside, they can be read."""
+def _found(storage: Any) -> Iterator[tuple[dict[str, optuna.Study], dict[str, StorageError]]]:
+    """Every searchkit study in a storage, by name; inside, they can be read. Also why files of a folder cannot be read.
+
+    The files are by their name without ending, which is that of the study.
+    """
     if not is_file(storage):
         places: list[Any] = [storage]
     else:
@@ -194,6 +199,7 @@ def _found(storage: Any) -> Iterator[dict[str, optuna.Study]]:
             raise StorageError(f"storage '{storage}' is not there")
     one_of_many = is_file(storage) and Path(storage or FOLDER).is_dir()
     found: dict[str, optuna.Study] = {}
+    unreadable: dict[str, StorageError] = {}
     with contextlib.ExitStack() as stack:
         for place in places:
             try:
@@ -201,8 +207,9 @@ def _found(storage: Any) -> Iterator[dict[str, optuna.Study]]:
             except StorageError as error:
                 if not one_of_many:
                     raise
+                unreadable[Path(place).stem] = error
                 log.warning("%s", error)  # one file that is no journal does not hide the others
-        yield found
+        yield found, unreadable
 
 
 def _inside(place: Any, stack: contextlib.ExitStack) -> dict[str, optuna.Study]:

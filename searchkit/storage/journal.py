@@ -5,6 +5,9 @@ dashboard can read it. Two things are added. Operations inside :meth:`JournalFil
 once (if the process is killed, all of them or the first few are in it), and each outcome is flushed to the disk. A line
 that a killed process left half-written is removed when the file is opened: Optuna's own backend would append the next
 operation to it, and could not read the file from then on.
+
+Each line ends with a checksum of what precedes it, a key more that Optuna does not look at, so that a line in which a
+value was damaged is noticed. Lines without one, of older versions or of Optuna's own, are read as well.
 """
 
 from __future__ import annotations
@@ -12,14 +15,16 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import time
+import zlib
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
 from optuna.storages.journal import BaseJournalBackend, JournalFileOpenLock
 
-from searchkit.errors import StorageError
+from searchkit.errors import StorageError, first_line_said
 from searchkit.storage.owners import is_gone, this_process
 
 # Lines that only create a running trial are not flushed to the disk (fsync). They survive the end of the process but
@@ -65,17 +70,20 @@ class JournalFile(BaseJournalBackend):
                     if number >= n_filed:
                         self._ends.append(self._ends[-1] + len(line))
                     if number >= log_number_from:
-                        yield json.loads(line)
+                        try:
+                            yield read_line(line)
+                        except ValueError as error:
+                            raise damaged(self.path, number + 1, error) from error
             n_filed = len(self._ends) - 1
         for number, text in enumerate(self._group or (), n_filed):
             if number >= log_number_from:
-                yield json.loads(text)
+                yield read_line(text.encode())
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         """Add operations to the open group, or write them to the file."""
         if not self._writes:
             raise StorageError(f"{self.path} was opened to be read only")
-        lines = [json.dumps(log, separators=(",", ":")) for log in logs]
+        lines = [line_of(log) for log in logs]
         if self._group is not None:
             self._group.extend(lines)
             return
@@ -120,6 +128,39 @@ class JournalFile(BaseJournalBackend):
             self._lock.release()
 
 
+_CHECKED = re.compile(rb'(\{.*),"checksum":"([0-9a-f]{8})"\}\n?', re.DOTALL)
+
+
+def line_of(log: dict[str, Any]) -> str:
+    """An operation as a line of the file, without its end, and with a checksum as its last key."""
+    text = json.dumps(log, separators=(",", ":"))[:-1]
+    return f'{text},"checksum":"{zlib.crc32(text.encode()):08x}"}}'
+
+
+def read_line(line: bytes) -> dict[str, Any]:
+    """The operation of a line, without the checksum.
+
+    Raises:
+        ValueError: the line is damaged: it is no operation, or not the one that its checksum was made of.
+    """
+    checked = _CHECKED.fullmatch(line)
+    if checked and int(checked[2], 16) != zlib.crc32(checked[1]):
+        raise ValueError("it differs from what was written: its checksum is another")
+    log = json.loads(line)
+    if not isinstance(log, dict) or not isinstance(log.get("op_code"), int):
+        raise ValueError("it is no operation of a journal")
+    log.pop("checksum", None)
+    return log
+
+
+def damaged(path: Path, number: int, error: Exception) -> StorageError:
+    """The error for a line of a journal that cannot be read."""
+    return StorageError(
+        f"{path} is damaged in line {number} ({first_line_said(error)}). 'searchkit repair' and searchkit.repair save "
+        "what is whole in a new file; this one is left as it is"
+    )
+
+
 def check_journal(path: Path) -> None:
     """Refuse a file that is not a journal; an empty file, or the beginning of a journal's first line, is accepted."""
     if not path.exists():
@@ -130,7 +171,9 @@ def check_journal(path: Path) -> None:
     try:
         whole = first.endswith(b"\n")
         journal = "op_code" in json.loads(first) if whole else first[: len(begins)] == begins[: len(first)]
-    except (ValueError, TypeError):
+    except (ValueError, TypeError) as error:
+        if b'"op_code":' in first or b'"worker_id":' in first:
+            raise damaged(path, 1, error) from error
         journal = False
     if not journal:
         raise StorageError(f"{path} is not a journal of searchkit's or Optuna's; it is left as it is")

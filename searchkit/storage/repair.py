@@ -1,0 +1,125 @@
+"""What is whole in a damaged journal, saved in a new file."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from searchkit.errors import StorageError
+from searchkit.storage.database import shown
+from searchkit.storage.journal import line_of, read_line
+from searchkit.storage.paths import is_file, journal_path
+
+_BEGINS = b'{"op_code":'
+_STUDY, _TRIAL = 0, 4  # operations that create a study or a trial; its number is that of those created before it
+_MARKS = {_STUDY: (b'{"op_code":0,', b'"study_name":'), _TRIAL: (b'{"op_code":4,', b'"distributions":')}
+_IDS = {_STUDY: "study_id", _TRIAL: "trial_id"}
+
+
+def repair(name: str, storage: Any = None) -> Path:
+    """Save every whole line of a damaged journal file in a new file beside it; the old one stays as it is.
+
+    A candidate whose outcome is lost counts as not evaluated, and is evaluated again; one of which nothing but an
+    outcome is left is left out, and the others get its place. To continue the study, move the old file away and give
+    the new one its name.
+
+    Args:
+        name: of the study.
+        storage: where it is: a folder or a ``.journal`` file, as for :func:`searchkit.run`.
+
+    Returns:
+        The new file, ``NAME.repaired.journal``.
+
+    Raises:
+        StorageError: the storage is no file or is not there, nothing in it is damaged, nothing is whole, or there is a
+            repaired file already.
+    """
+    if not is_file(storage):
+        raise StorageError(f"journal files can be repaired, and '{shown(storage)}' is none")
+    path = journal_path(storage, name)
+    target = path.with_name(f"{path.stem}.repaired{path.suffix}")
+    if target.exists():
+        raise StorageError(f"{target} is there already: move it away, or use it")
+    try:
+        found = list(_pieces(path.read_bytes()))
+        logs = [log for log, _ in found if log is not None]
+        if len(logs) == len(found):
+            raise StorageError(f"{path} is not damaged; there is nothing to repair")
+        if not logs:
+            raise StorageError(f"{path} has no whole line of a journal")
+        text = "".join(line_of(log) + "\n" for log in _with_whole_batches(list(_renumbered(found))))
+        partial = target.with_name(f".{target.name}.partial")
+        partial.write_bytes(text.encode())
+        partial.replace(target)
+    except FileNotFoundError as error:
+        raise StorageError(f"{path} is not there") from error
+    except OSError as error:
+        if isinstance(error, StorageError):
+            raise
+        raise StorageError(f"{path} cannot be repaired: {error}") from error
+    return target
+
+
+def _pieces(content: bytes) -> Iterator[tuple[dict[str, Any] | None, bytes]]:
+    """Operations in the order of the file, with their bytes; None for one that is damaged.
+
+    Where the end of a line was damaged, two operations stand in one line, and both are found. Where a line was broken
+    in two, it counts once.
+    """
+    broken = False
+    for line in content.splitlines():
+        starts = [0]
+        while _readable(line) is None and (start := line.find(_BEGINS, starts[-1] + 1)) > 0:
+            starts.append(start)
+        for start, end in zip(starts, [*starts[1:], len(line)], strict=True):
+            piece = line[start:end]
+            log = _readable(piece) or _readable(piece[:-1])
+            if log is None and broken and not piece.startswith(b"{"):
+                continue  # the rest of the line before
+            broken = log is None
+            yield log, piece
+
+
+def _readable(line: bytes) -> dict[str, Any] | None:
+    with contextlib.suppress(ValueError):
+        return read_line(line)
+    return None
+
+
+def _renumbered(found: list[tuple[dict[str, Any] | None, bytes]]) -> Iterator[dict[str, Any]]:
+    """The operations, without those on studies and trials that are lost; numbers are those of who is left."""
+    new: dict[int, dict[int, int]] = {_STUDY: {}, _TRIAL: {}}  # number before -> number now
+    n_before: Counter[int] = Counter()
+    for log, piece in found:
+        if log is None:
+            lost = [kind for kind, marks in _MARKS.items() if piece.startswith(marks[0]) or marks[1] in piece]
+            n_before.update(lost[:1])
+            continue
+        kind = log["op_code"]
+        before = n_before[kind]
+        n_before[kind] += kind in new
+        ids = {key: new[what].get(log[key]) for what, key in _IDS.items() if key in log}
+        if None in ids.values():
+            continue
+        if kind in new:
+            new[kind][before] = len(new[kind])
+        yield log | ids
+
+
+def _with_whole_batches(logs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The operations; batches are counted anew, without the candidates that are lost."""
+    created = [log for log in logs if log["op_code"] == _TRIAL and "batch" in log.get("user_attrs", {})]
+    sizes = Counter((log["study_id"], log["user_attrs"]["batch"]) for log in created)
+    last = {study: batch for study, batch in sizes}  # noqa: C416 - the last batch of each study stays
+    numbers: dict[int, dict[int, int]] = {}
+    for log in created:
+        study, attributes = log["study_id"], log["user_attrs"]
+        batches = numbers.setdefault(study, {})
+        batch = attributes["batch"]
+        attributes["batch"] = batches.setdefault(batch, len(batches))
+        if batch != last[study]:
+            attributes["batch_size"] = sizes[study, batch]
+    return logs

@@ -58,6 +58,10 @@ class StorageError(SearchkitError, OSError):
     """A storage that cannot be written, or is held by another search."""
 
 
+class WritingError(StorageError):
+    """A file of searchkit's own, such as trained weights, that cannot be written; no candidate's fault."""
+
+
 class StudyMismatchError(SearchkitError, ValueError):
     """A recorded study that differs from the search that wants to continue it."""
 
@@ -94,8 +98,10 @@ class StopSearch(Exception):  # noqa: N818 - like StopIteration, a request and n
     """Raised in a callback to end the search cleanly after the current candidate."""
 
 
+STOPS_THE_SEARCH = (DeviceGoneError, WritingError)  # raised in an evaluation, they are no failure of the candidate
+
 # What is passed on where anything else that a user's code raises is its candidate's failure.
-PASSED_ON = (KeyboardInterrupt, TimeUp, DeviceGoneError)
+PASSED_ON = (KeyboardInterrupt, TimeUp, *STOPS_THE_SEARCH)
 
 
 def nearest(name: object, names: Iterable[str]) -> str | None:

@@ -6,7 +6,7 @@ import time
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any
 
-from searchkit.errors import DeviceGoneError, SearchkitError, WorkerLostError, first_line_said
+from searchkit.errors import STOPS_THE_SEARCH, SearchkitError, WorkerLostError, WritingError, first_line_said
 from searchkit.execution.outcome import Job, Outcome
 from searchkit.execution.serialization import machine, packed, unpack_files, work_on
 from searchkit.training.evaluation import Evaluate, as_evaluation
@@ -54,6 +54,7 @@ class ExternalPool:
 
         Raises:
             DeviceGoneError: a worker has lost its device; all earlier outcomes have been returned.
+            WritingError: trained weights cannot be written, there or here; all earlier outcomes have been returned.
             SearchkitError: the executor was closed or is broken; all earlier outcomes have been returned.
         """
         done, broken = [], self._refused
@@ -62,15 +63,22 @@ class ExternalPool:
                 outcome = future.result()
             except WorkerLostError as error:
                 outcome = Outcome(reason=str(error))
+            except STOPS_THE_SEARCH as error:  # of any kind of future
+                broken = error
+                continue
             except Exception as error:  # not raised by the candidate: attempt() catches those
                 if isinstance(future, Future):
                     broken = error
                     continue
                 outcome = Outcome(reason=f"its job failed ({type(error).__name__}: {first_line_said(error)})")
-            unpack_files(outcome)
+            try:
+                unpack_files(outcome)
+            except WritingError as error:
+                broken = error
+                continue
             done.append((self._futures.pop(future), outcome))
         if broken is not None and not done:
-            if isinstance(broken, DeviceGoneError):
+            if isinstance(broken, STOPS_THE_SEARCH):
                 raise broken
             raise self._gone(broken) from broken
         return done

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from searchkit.errors import DeviceGoneError
+from searchkit.errors import STOPS_THE_SEARCH
 from searchkit.execution.outcome import Job, Outcome, attempt_in_turns
 from searchkit.training.evaluation import Evaluation
 from searchkit.training.turns import Course, Waiting
@@ -129,7 +129,7 @@ class Interleaved:
         self._queue: deque[tuple[int, Job]] = deque()
         self._next: int | None = None  # bytes that the first job of the queue is expected to need, once known
         self._running: dict[int, _Running] = {}
-        self._gone: DeviceGoneError | None = None
+        self._gone: Exception | None = None
 
     def submit(self, number: int, job: Job) -> None:
         """Add a job to the queue."""
@@ -140,6 +140,7 @@ class Interleaved:
 
         Raises:
             DeviceGoneError: a device is lost, and with it the running candidates.
+            WritingError: trained weights cannot be written.
         """
         while True:
             if self._gone is not None:
@@ -150,7 +151,7 @@ class Interleaved:
             for number in ready:
                 try:
                     outcome = self._turn(self._running[number])
-                except DeviceGoneError as error:  # raised after the finished outcomes are returned
+                except STOPS_THE_SEARCH as error:  # raised after the finished outcomes are returned
                     self._gone = error
                     break
                 if outcome is not None:
@@ -167,7 +168,7 @@ class Interleaved:
         self._next = None
         running, self._running = self._running, {}
         for one in running.values():
-            with contextlib.suppress(DeviceGoneError):  # raised already, or by the next use of the device
+            with contextlib.suppress(*STOPS_THE_SEARCH):  # raised already, or by the next use of the device
                 one.turns.close()
 
     def close(self) -> None:

@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 
 from searchkit.errors import (
     LONGEST_TRACEBACK,
+    STOPS_THE_SEARCH,
     CandidateError,
-    DeviceGoneError,
     TimeLimitError,
     is_out_of_memory,
     message_of,
@@ -72,13 +72,13 @@ def attempt(evaluate: Evaluate, job: Job, needed: tuple[str, ...], limit: float 
 
     The candidate has failed if anything is raised, ``SystemExit`` and the like included, if the value of a needed
     metric is missing or not finite, or if it takes more than ``limit`` seconds. KeyboardInterrupt is raised, and so is
-    DeviceGoneError, because every later candidate would fail too.
+    DeviceGoneError or WritingError, because every later candidate would fail too.
     """
     start = time.perf_counter()
     try:
         returned = within(limit, evaluate, *job.arguments)
         return _success(returned, needed, start, limit)
-    except (KeyboardInterrupt, DeviceGoneError):
+    except (KeyboardInterrupt, *STOPS_THE_SEARCH):
         raise
     except BaseException as error:
         return _failure(error, start)
@@ -98,7 +98,7 @@ def attempt_in_turns(
         except StopIteration as end:
             returned = end.value
             break
-        except (KeyboardInterrupt, DeviceGoneError):
+        except (KeyboardInterrupt, *STOPS_THE_SEARCH):
             raise
         except BaseException as error:  # also a GeneratorExit of the evaluation; one from outside comes from the yield
             return _failure(error, start)

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from pathlib import Path
 
-from searchkit.errors import DeviceGoneError
+from searchkit.errors import STOPS_THE_SEARCH
 from searchkit.execution.gpu_placement import take_card
 from searchkit.execution.outcome import Job, Outcome
 from searchkit.execution.serialization import EvaluationTask, packed, work_on
@@ -109,7 +109,7 @@ class Workers:
                 outcome = future.result()
             except BrokenExecutor:
                 broken = True
-            except DeviceGoneError as error:  # raised after the other outcomes are returned
+            except STOPS_THE_SEARCH as error:  # raised after the other outcomes are returned
                 gone = error
             else:
                 number = self._futures.pop(future)

@@ -14,6 +14,7 @@ from pathlib import Path
 from searchkit.errors import SearchkitError
 from searchkit.execution.outcome import Job, Outcome, attempt
 from searchkit.training.evaluation import Evaluation
+from searchkit.training.weights import writing
 
 EvaluationTask = tuple[Evaluation, tuple[str, ...], float | None]  # evaluation, needed metrics, limit in seconds
 
@@ -54,13 +55,14 @@ def work_on(task: EvaluationTask | bytes, job: Job, home: str = "") -> Outcome:
 
 
 def unpack_files(outcome: Outcome) -> None:
-    """Write the files that were returned with an outcome, on the machine that searches."""
+    """Write the files that were returned with an outcome, on the machine that searches.
+
+    Raises:
+        WritingError: one cannot be written.
+    """
     for name, content in outcome.files.items():
-        path = Path(name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
-        partial.write_bytes(content)
-        partial.replace(path)
+        with writing(Path(name)) as partial:
+            partial.write_bytes(content)
 
 
 def machine() -> str:

@@ -27,7 +27,7 @@ from searchkit.training.evaluation import Evaluate
 from searchkit.training.evaluator import Training
 from searchkit.training.fidelity import Ladder
 from searchkit.training.train import score
-from searchkit.training.weights import load_weights, weights_path
+from searchkit.training.weights import load_weights, not_written, weights_path
 from searchkit.types import Codes, Floats
 
 COUNTABLE = 500  # candidates that may all be built (about 20 ms each) to find out whether the bounds can be met
@@ -196,4 +196,7 @@ class _KeepFront:
         kept = {weights_path(self.folder, winner.code) for winner in pareto_front(trials, self.goals)}
         for path in self.folder.glob("*.safetensors"):
             if path not in kept and path in {weights_path(self.folder, t.code) for t in trials if t.finished}:
-                path.unlink()
+                try:
+                    path.unlink(missing_ok=True)
+                except OSError as error:
+                    raise not_written(path, error) from error

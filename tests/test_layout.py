@@ -46,7 +46,8 @@ LEVELS = """
 # Rooms beside the levels, and what each may import; nothing but users and plugins' entry points imports them.
 BESIDE = {
     "strategies": "errors types runtime space problem plugins storage blocks surrogates",
-    "proxies": "errors types runtime space problem data spaces costs blocks surrogates training execution scoring",
+    "proxies": "errors types random_state runtime space problem data spaces costs blocks surrogates training execution "
+    "scoring",
     "benchmarks": "errors types space problem spaces costs blocks",
     "testing": "errors types space problem",
     "integrations": " ".join(LEVELS).partition(" cli")[0],

@@ -11,9 +11,8 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from searchkit import plugins
 from searchkit.cli.arguments import parser
-from searchkit.cli.values import listed, read_candidate, read_constraints, read_executor, read_space
+from searchkit.cli.values import listed, read_candidate, read_constraints, read_executor, read_space, recorded_call
 from searchkit.errors import ExportError, SearchFailedError, SearchkitError
 
 if TYPE_CHECKING:
@@ -125,7 +124,7 @@ def _resume(given: argparse.Namespace) -> int:
     context = study.header["context"]
     recorded = context.get("data", {})
     data = given.data or recorded.get("source") or recorded.get("name")
-    call, learned_from, objects = _recorded_call(study.header)
+    call, learned_from, objects = recorded_call(study.header)
     lacking = [
         what
         for what, there in (
@@ -159,22 +158,6 @@ def _resume(given: argparse.Namespace) -> int:
         **call,
     )
     return _report(result, given)
-
-
-def _recorded_call(header: dict[str, Any]) -> tuple[dict[str, Any], list[str], list[str]]:
-    """The recorded arguments of a call, the names of earlier studies, and of proxies that were given as objects.
-
-    Before format 2 a record had proxies by name only, whatever they were.
-    """
-    context, call = header["context"], dict(header["context"]["call"])
-    call.setdefault("split_seed", header["search"].get("seed"))
-    if "objects" in context:
-        return call, list(context.get("earlier", [])), list(context["objects"])
-    names = call.get("proxies", [])
-    learned_from = [name.removeprefix("earlier:") for name in names if name.startswith("earlier:")]
-    known = plugins.names("proxy")
-    call |= {"proxies": [name for name in names if name in known]} if names else {}
-    return call, learned_from, [name for name in names if name not in known and not name.startswith("earlier:")]
 
 
 def _show(given: argparse.Namespace) -> int:

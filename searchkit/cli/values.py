@@ -80,3 +80,19 @@ def read_option(text: str) -> tuple[str, Any]:
         return name, json.loads(value)
     except json.JSONDecodeError:
         return name, value
+
+
+def recorded_call(header: dict[str, Any]) -> tuple[dict[str, Any], list[str], list[str]]:
+    """The recorded arguments of a call, the names of earlier studies, and of proxies that were given as objects.
+
+    Before format 2 a record had proxies by name only, whatever they were.
+    """
+    context, call = header["context"], dict(header["context"]["call"])
+    call.setdefault("split_seed", header["search"].get("seed"))
+    if "objects" in context:
+        return call, list(context.get("earlier", [])), list(context["objects"])
+    names = call.get("proxies", [])
+    learned_from = [name.removeprefix("earlier:") for name in names if name.startswith("earlier:")]
+    known = plugins.names("proxy")
+    call |= {"proxies": [name for name in names if name in known]} if names else {}
+    return call, learned_from, [name for name in names if name not in known and not name.startswith("earlier:")]

@@ -86,7 +86,5 @@ def check_seconds(time_limit: Any) -> None:
     """Raise SearchkitError unless the time limit is None or a number of seconds above 0, at most :data:`LONGEST`."""
     number = isinstance(time_limit, int | float | np.number) and not isinstance(time_limit, bool)
     if time_limit is not None and not (number and 0 < time_limit <= LONGEST):
-        raise SearchkitError(
-            f"time_limit must be a number of seconds above 0 and at most {LONGEST:,}, not {time_limit!r}; "
-            "leave it out for no limit"
-        )
+        most = f", and at most {LONGEST:,}; leave it out for no limit" if number and time_limit > 0 else ""
+        raise SearchkitError(f"time_limit must be a number of seconds above 0, not {time_limit!r}{most}")

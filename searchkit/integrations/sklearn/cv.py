@@ -11,7 +11,7 @@ from sklearn.exceptions import FitFailedWarning
 from sklearn.utils import check_random_state
 
 from searchkit import plugins
-from searchkit.errors import ObjectiveError, SearchFailedError, UnknownNameError
+from searchkit.errors import ObjectiveError, SearchFailedError, UnknownNameError, first_line_said
 from searchkit.execution.outcome import Job, Outcome
 from searchkit.integrations.sklearn.grid import Grid, read_grid
 from searchkit.integrations.sklearn_compat import PARAMETERS, BaseSearchCV
@@ -109,9 +109,10 @@ class SearchkitCV(BaseSearchCV):
         size = self.batch or int(getattr(strategy, "batch", 1))
         try:
             stopped = Search(problem, strategy, goals, None, folds, record, limits, size, seed).run()
-        except SearchFailedError:
-            assert folds.error is not None
-            raise folds.error from None
+        except SearchFailedError as failed:
+            if folds.error is not None:
+                raise folds.error from None
+            stopped = first_line_said(failed)  # scores are NaN without an error: scikit-learn's own search goes on, too
         if stopped == "interrupted":
             raise KeyboardInterrupt
         if folds.error is not None and not folds.n_evaluated:

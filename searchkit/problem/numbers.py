@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import reprlib
 from numbers import Complex, Real
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -75,7 +75,7 @@ def _real(value: Any) -> float | None:
     return float(value) if hasattr(value, "__float__") or hasattr(value, "__index__") else None
 
 
-def is_whole(value: object) -> bool:
+def is_whole(value: object) -> TypeGuard[int]:
     """Whether a value is an integer of Python or numpy, and no bool."""
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
@@ -89,6 +89,6 @@ def seed_of(name: str, value: object) -> int:
     Raises:
         SearchkitError: another value.
     """
-    if not isinstance(value, int | np.integer) or isinstance(value, bool) or not 0 <= value < SEEDS:
+    if not is_whole(value) or not 0 <= value < SEEDS:
         raise SearchkitError(f"{name} must be a whole number from 0 to {SEEDS - 1:,}, not {value!r}")
     return int(value)

@@ -19,6 +19,8 @@ from torch.overrides import TorchFunctionMode
 from searchkit.runtime.devices import device_errors
 
 RANK = 4  # of images and feature maps
+# of avg_pool2d, in order
+ARGUMENTS = ("input", "kernel_size", "stride", "padding", "ceil_mode", "count_include_pad", "divisor_override")
 
 
 @contextmanager
@@ -46,16 +48,11 @@ class _Contiguous(TorchFunctionMode):
         kwargs = kwargs or {}
         if func is not functional.avg_pool2d:
             return func(*args, **kwargs)
-        given = dict(zip(("input", "kernel_size", "stride", "padding"), args, strict=False)) | kwargs
+        given = dict(zip(ARGUMENTS, args, strict=False)) | kwargs
         if not _is_affected(given["input"], given.get("padding", 0)):
             return func(*args, **kwargs)
         given["input"] = given["input"].contiguous(memory_format=torch.contiguous_format)
-        return func(**given, **_last(args)).contiguous(memory_format=torch.channels_last)
-
-
-def _last(args: tuple[Any, ...]) -> dict[str, Any]:
-    """The last positional arguments of avg_pool2d, by name."""
-    return dict(zip(("ceil_mode", "count_include_pad", "divisor_override"), args[4:], strict=False))
+        return func(**given).contiguous(memory_format=torch.channels_last)
 
 
 def _is_affected(x: Tensor, padding: int | Sequence[int]) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 import optuna
 
 from searchkit.errors import StorageError
+from searchkit.problem.numbers import is_whole
 from searchkit.storage.header import check_format
 from searchkit.storage.optuna_compat import storage_of
 from searchkit.storage.paths import place_of
@@ -87,10 +88,6 @@ def _wrong(path: str, part: Any, kind: str) -> str:
     return f"{path.replace('.', ': ') or 'all of it'} {said}"
 
 
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
 def _is_choice(value: Any) -> bool:
     return (
         isinstance(value, dict)
@@ -112,13 +109,13 @@ _KINDS: dict[str, Callable[[Any], bool]] = {
         part is None or (isinstance(part, dict) and all(str(key).isdecimal() for key in part))
     ),
     "a list or null": lambda part: part is None or isinstance(part, list),
-    "a whole number": lambda part: part is _MISSING or _is_whole(part),  # the oldest records do not say their format
-    "a whole number, null or nothing": lambda part: part is _MISSING or part is None or _is_whole(part),
+    "a whole number": lambda part: part is _MISSING or is_whole(part),  # the oldest records do not say their format
+    "a whole number, null or nothing": lambda part: part is _MISSING or part is None or is_whole(part),
     "a list, or nothing": lambda part: part is _MISSING or isinstance(part, list),
     "a text": lambda part: isinstance(part, str),
     "a text, or null": lambda part: part is None or isinstance(part, str),
-    "a number of classes or null": lambda part: part is None or _is_whole(part),
-    "a list of whole numbers": lambda part: isinstance(part, list) and all(map(_is_whole, part)),
+    "a number of classes or null": lambda part: part is None or is_whole(part),
+    "a list of whole numbers": lambda part: isinstance(part, list) and all(map(is_whole, part)),
     'a mapping of names to "min" or "max"': lambda part: (
         isinstance(part, dict) and len(part) > 0 and all(direction in ("min", "max") for direction in part.values())
     ),

@@ -14,7 +14,7 @@ from searchkit.execution.external import ExternalPool
 from searchkit.execution.gpu_placement import visible_cards
 from searchkit.execution.interleaved import AT_ONCE, Interleaved, Place
 from searchkit.execution.outcome import Job, Outcome, attempt
-from searchkit.execution.processes import Workers
+from searchkit.execution.processes import Workers, apart
 from searchkit.training.evaluation import Evaluate, Evaluation, as_evaluation
 from searchkit.types import Codes
 
@@ -68,6 +68,7 @@ class InProcess:
 
     Attributes:
         around: context around the evaluation of a candidate ``(d,)``.
+        apart: candidates, as bytes, that are evaluated in a process of their own all the same, and why.
     """
 
     workers = 1
@@ -75,6 +76,7 @@ class InProcess:
     def __init__(self, evaluate: Evaluate, needed: tuple[str, ...], limit: float | None) -> None:
         self._task = (evaluate, needed, limit)
         self.around: Around = lambda code: nullcontext()
+        self.apart: dict[bytes, str] = {}
         self._jobs: dict[int, Job] = {}
 
     def submit(self, number: int, job: Job) -> None:
@@ -86,6 +88,9 @@ class InProcess:
         evaluate, needed, limit = self._task
         number = next(iter(self._jobs))
         job = self._jobs.pop(number)
+        why = self.apart.get(job.code.tobytes())
+        if why is not None:
+            return [(number, apart(evaluate, job, why, needed, limit))]
         with self.around(job.code):
             return [(number, attempt(evaluate, job, needed, limit))]
 

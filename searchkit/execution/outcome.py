@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from searchkit.errors import (
     LONGEST_TRACEBACK,
-    STOPS_THE_SEARCH,
+    PASSED_ON,
     CandidateError,
     TimeLimitError,
     is_out_of_memory,
@@ -56,6 +56,7 @@ class Outcome:
         traceback: of the exception, where there was one.
         seconds: duration of the evaluation.
         out_of_memory: whether that was the reason.
+        process_ended: whether its worker process ended, as by a crash.
         files: ``{path: content}`` of the files that it wrote on a machine other than the one that searches.
     """
 
@@ -64,6 +65,7 @@ class Outcome:
     traceback: str | None = None
     seconds: float = 0.0
     out_of_memory: bool = False
+    process_ended: bool = False
     files: dict[str, bytes] = field(default_factory=dict)
 
 
@@ -78,7 +80,7 @@ def attempt(evaluate: Evaluate, job: Job, needed: tuple[str, ...], limit: float 
     try:
         returned = within(limit, evaluate, *job.arguments)
         return _success(returned, needed, start, limit)
-    except (KeyboardInterrupt, *STOPS_THE_SEARCH):
+    except PASSED_ON:
         raise
     except BaseException as error:
         return _failure(error, start)
@@ -98,7 +100,7 @@ def attempt_in_turns(
         except StopIteration as end:
             returned = end.value
             break
-        except (KeyboardInterrupt, *STOPS_THE_SEARCH):
+        except PASSED_ON:
             raise
         except BaseException as error:  # also a GeneratorExit of the evaluation; one from outside comes from the yield
             return _failure(error, start)

@@ -12,9 +12,10 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
+from dataclasses import replace
 from pathlib import Path
 
-from searchkit.errors import STOPS_THE_SEARCH
+from searchkit.errors import STOPS_THE_SEARCH, SearchkitError
 from searchkit.execution.gpu_placement import take_card
 from searchkit.execution.outcome import Job, Outcome
 from searchkit.execution.serialization import EvaluationTask, packed, work_on
@@ -74,7 +75,7 @@ class Workers:
             if not self._suspects:
                 return self.wait()
         number = next(iter(self._suspects))
-        outcome = self._alone(number, self._suspects[number])
+        outcome = self.alone(number, self._suspects[number])
         del self._suspects[number]
         if not self._suspects:
             later, self._later = self._later, {}
@@ -135,13 +136,16 @@ class Workers:
             if number not in late:
                 self.submit(number, job)
 
-    def _alone(self, number: int, job: Job) -> Outcome:
+    def alone(self, number: int, job: Job) -> Outcome:
+        """Evaluate a job while no other is; if its process ends, that is the reason of its failure."""
         try:
             return self._start().submit(_work, job, self._marker(number)).result()
         except BrokenExecutor as error:
             late = self._ended_late()
             self.close()
-            return self._over() if late else Outcome(reason=how_it_died(error), traceback=_exit_codes(error))
+            if late:
+                return self._over()
+            return Outcome(reason=how_it_died(error), traceback=_exit_codes(error), process_ended=True)
 
     def _marker(self, number: int) -> Path | None:
         """The file of a job for :func:`ended_when_late`; None without a time limit."""
@@ -175,6 +179,23 @@ class Workers:
                 env=threads,
             )
         return self._pool
+
+
+def apart(evaluate: Evaluate, job: Job, why: str, needed: tuple[str, ...] = (), limit: float | None = None) -> Outcome:
+    """Evaluate one job in a process of its own. If that ends, as by a crash, the job has failed.
+
+    Args:
+        why: what speaks against an evaluation in this process; begins the reason of such a failure.
+    """
+    try:
+        workers = Workers(1, evaluate, needed, limit)
+    except SearchkitError as error:
+        return Outcome(reason=f"{why}, and {error}", process_ended=True)
+    try:
+        outcome = workers.alone(0, job)
+    finally:
+        workers.close()
+    return replace(outcome, reason=f"{why}, and then {outcome.reason}") if outcome.process_ended else outcome
 
 
 def how_it_died(error: BrokenExecutor) -> str:

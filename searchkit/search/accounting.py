@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -16,6 +17,7 @@ from searchkit.problem.objectives import Goals
 from searchkit.problem.trial import State, Trial
 from searchkit.search.at_work import AtWork
 from searchkit.search.study import Study
+from searchkit.training.evaluation import Evaluation
 from searchkit.types import Codes
 
 FIRST = 3  # if so many candidates fail before one succeeds, something else than the candidates is at fault
@@ -33,6 +35,17 @@ class Costs(Protocol):
     def __call__(self, code: Codes) -> tuple[dict[str, float], dict[str, str]]:
         """Metric values of one candidate ``(d,)``, and how they were measured; an error is the candidate's failure."""
         ...
+
+
+@dataclass(frozen=True)
+class Measured(Evaluation):
+    """The measurement of costs as an evaluation, for another process."""
+
+    costs: Costs
+
+    def __call__(self, code: Codes, seed: int, rung: int | None = None) -> dict[str, float]:
+        """See :class:`~searchkit.training.evaluation.Evaluation`."""
+        return self.costs(code)[0]
 
 
 class Ledger:

@@ -17,6 +17,7 @@ import numpy as np
 from searchkit.errors import StopSearch
 from searchkit.execution.executors import InProcess, Pool, as_they_finish
 from searchkit.execution.outcome import Job, Outcome
+from searchkit.execution.processes import apart
 from searchkit.problem.budget import Budget
 from searchkit.problem.objectives import Goals
 from searchkit.problem.observations import Observations
@@ -24,7 +25,7 @@ from searchkit.problem.problem import Problem, Strategy
 from searchkit.problem.proposals import complete, distinct, first_allowed
 from searchkit.problem.trial import State, Trial, observe
 from searchkit.runtime.threads import one_blas_thread
-from searchkit.search.accounting import COSTS, Callback, Costs, Ledger
+from searchkit.search.accounting import COSTS, Callback, Costs, Ledger, Measured
 from searchkit.search.at_work import AtWork, key_of
 from searchkit.search.schedules import AsWorkersFree, BatchByBatch
 from searchkit.search.study import Study
@@ -33,7 +34,7 @@ from searchkit.storage.record import Record
 from searchkit.training.fidelity import Ladder
 from searchkit.types import Codes
 
-DEADLY = 2  # ends of the process during a candidate's evaluation, after which it is not evaluated again
+DEADLY = 2  # ends of the process during a candidate's evaluation, after which it is evaluated in a process of its own
 
 
 class Screen(Protocol):
@@ -99,7 +100,7 @@ class Search:
         """
         self.ledger = Ledger(self.study, self.goals, self.budget, self.costs, self.callbacks, self.at_work)
         begun = self._catch_up()
-        self._give_up_deadly(begun)
+        self._suspect(begun)
         if isinstance(self.executor, InProcess):
             self.executor.around = self.at_work
         schedule = AsWorkersFree(self) if self.batch is None else BatchByBatch(self, self.batch)
@@ -127,20 +128,23 @@ class Search:
             self.tell(batch)
         return [batch for batch in batches if not is_complete(batch)]
 
-    def _give_up_deadly(self, begun: list[list[Trial]]) -> None:
-        """Fail a candidate with which the process ended twice, as by a crash in native code.
+    def _suspect(self, begun: list[list[Trial]]) -> None:
+        """Set a candidate apart with which the process ended twice, as by a crash in native code.
 
-        A candidate whose evaluation did that is evaluated again by an executor with processes of its own.
+        Whether the candidate ends processes, or something else ended this one, shows in a process of its own.
         """
         key, work = self.at_work.left()
-        here = isinstance(self.executor, InProcess) or work == COSTS
         for trial in (trial for batch in begun for trial in batch if not trial.finished):
-            if key and key_of(trial.code) == key and self.study.died(trial) >= DEADLY and here:
-                reason = (
-                    f"the process ended {DEADLY} times in the {work} of this candidate; executor=1 evaluates in a "
-                    "process of its own"
-                )
-                self.ledger.finish(trial, State.FAILED, Outcome(reason=reason))
+            if not key or key_of(trial.code) != key or self.study.died(trial) < DEADLY:
+                continue
+            told = f"the process ended {DEADLY} times in the {work} of this candidate"
+            if work != COSTS:
+                if isinstance(self.executor, InProcess):
+                    self.executor.apart[trial.code.tobytes()] = told
+            elif self.costs is not None:
+                outcome = apart(Measured(self.costs), self.job(trial), told)
+                if outcome.process_ended:
+                    self.ledger.finish(trial, State.FAILED, outcome)
 
     def tell(self, trials: Sequence[Trial]) -> None:
         """Tell the strategy and the screen the outcomes of a batch."""

@@ -49,7 +49,9 @@ def test_a_candidate_that_ends_the_process_twice_has_failed(how: str, code: int,
     assert sorted(trial.code[0] for trial in trials) == list(range(6))
     failed = {trial.code[0]: trial.reason for trial in trials if trial.state == "failed"}
     assert list(failed) == [3]
-    assert str(failed[3]).startswith("the process ended 2 times in the evaluation of this candidate")
+    how = "crashed in native code (SIGSEGV)" if how == "crash" else "died"
+    told = "the process ended 2 times in the evaluation of this candidate, and then its worker process "
+    assert failed[3] == told + how
     assert all(trial.state == "scored" for trial in trials if trial.code[0] != 3)
 
 
@@ -103,3 +105,48 @@ print(sorted(str(trial.state) for trial in result.trials), [t.reason for t in re
     ]
     assert [end.returncode for end in ends] == [7, 7, 0], ends[2].stderr
     assert ends[2].stdout.startswith("['failed', 'scored', 'scored'] ['the process ended 2 times in the measurement")
+    assert "worker process died" in ends[2].stdout
+
+
+TWICE = """
+import os, signal, sys
+from pathlib import Path
+import searchkit
+from torch import nn
+from searchkit import Choice, NetworkSpace, Space
+
+kind, folder = sys.argv[1:]
+def killed_twice(i):
+    kills = Path(folder, "kills")
+    if i == 3 and (not kills.exists() or kills.stat().st_size < 2):
+        with open(kills, "a") as file:
+            file.write("x")
+        os.kill(os.getpid(), signal.SIGKILL)
+def evaluate(choices):
+    killed_twice(choices["i"])
+    return {"loss": choices["i"]}
+def build(choices, input_shape, n_classes):
+    killed_twice(choices["i"])
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, choices["i"] + 1), nn.Linear(choices["i"] + 1, n_classes))
+choices = [Choice("i", range(4))]
+what = dict(
+    function=dict(space=Space(choices), evaluate=evaluate, objectives={"loss": "min"}),
+    network=dict(space=NetworkSpace(choices, build, input_shape=(1, 8, 8), n_classes=10), epochs=1,
+                 objectives=("accuracy", "params")),
+)[kind]
+result = searchkit.run("random", **what, budget=4, batch=1, storage=folder, name="s")
+print(sorted(str(trial.state) for trial in result.trials), [t.reason for t in result.trials if t.reason])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["function", "network"])
+def test_two_kills_from_outside_do_not_make_a_candidate_fail(kind: str, tmp_path: Path) -> None:
+    ends = [
+        subprocess.run(
+            [sys.executable, "-c", TWICE, kind, str(tmp_path)], capture_output=True, text=True, timeout=200, check=False
+        )
+        for _ in range(3)
+    ]
+    assert [end.returncode for end in ends] == [-signal.SIGKILL, -signal.SIGKILL, 0], ends[2].stderr
+    assert ends[2].stdout == f"{['scored'] * 4} []\n"

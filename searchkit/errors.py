@@ -123,7 +123,9 @@ def message_of(error: BaseException) -> str:
     """An error's message, also of an error whose ``__str__`` raises."""
     try:
         return str(error)
-    except Exception as raised:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as raised:
         return f"its message cannot be made: {type(raised).__name__}"
 
 

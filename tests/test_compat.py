@@ -51,6 +51,7 @@ IMPORTED = {
     "torch._C._cuda_beginAllocateCurrentThreadToPool": TORCH,
     "torch._C._cuda_endAllocateToPool": TORCH,
     "torch._C._cuda_releasePool": TORCH,
+    "torch._C._jit_is_onnx_log_enabled": TORCH,
     "torch._prims_common.suggest_memory_format": TORCH,
     "torch.nn.modules.batchnorm._BatchNorm": TORCH,
     "torch.utils._python_dispatch.TorchDispatchMode": TORCH,

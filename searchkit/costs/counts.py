@@ -5,7 +5,9 @@ shapes but no values, so a count takes milliseconds and needs no memory. A netwo
 (because it reads values of its activations) is run on the CPU instead, with the same result.
 
 **MACs** are multiply-accumulates of convolutions and matrix products (attention is two matrix products), as in
-published tables: biases, batch norm, pooling and element-wise operations are not counted.
+published tables: biases, batch norm, pooling and element-wise operations are not counted. For an operation without a
+formula here, torch's (``torch.utils.flop_counter``) is taken; an operation that multiplies and has none is named in a
+warning of the log, once.
 
 **Peak memory** is the largest number of bytes that eager torch holds at any moment: parameters, buffers, the input, and
 the activations that are still needed. Scratch memory inside kernels is unknown here and not counted.
@@ -13,8 +15,8 @@ the activations that are still needed. Scratch memory inside kernels is unknown 
 
 from __future__ import annotations
 
-import copy
 import functools
+import logging
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,14 +26,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import flop_registry
 
 from searchkit.costs.memory_tracker import LiveMemory
 from searchkit.costs.meta_tensors import aten, no_gradients, run, shape_only
 from searchkit.problem.numbers import numbers_of
 from searchkit.random_state import untouched
+from searchkit.runtime.copies import copied
 from searchkit.runtime.torch_compat import TorchDispatchMode
 from searchkit.space import NetworkSpace, keys
 from searchkit.types import Codes, Floats
+
+log = logging.getLogger("searchkit")
 
 _T = TypeVar("_T")
 _N_CACHED = 1 << 16  # candidates whose counts are cached, over all spaces
@@ -88,7 +94,7 @@ def _candidate(space: NetworkSpace, key: bytes, measure: _Measure[_T]) -> _T:
         try:
             with torch.device("meta"):
                 return measure(space.build(code).eval(), _image(space.input_shape, "meta"))
-        except (NotImplementedError, RuntimeError):
+        except Exception:  # a builder may need numbers in any way
             return _measure_copy(space.build(code), space.input_shape, measure)
 
 
@@ -98,8 +104,8 @@ def _measure_copy(network: nn.Module, input_shape: Sequence[int], measure: _Meas
         try:
             with torch.device("meta"):
                 return measure(shape_only(network).eval(), _image(input_shape, "meta"))
-        except (NotImplementedError, RuntimeError):
-            return measure(copy.deepcopy(network).to("cpu", torch.float32).eval(), _image(input_shape, "cpu"))
+        except Exception:  # what is wrong with the network itself is raised again
+            return measure(copied(network).to("cpu", torch.float32).eval(), _image(input_shape, "cpu"))
 
 
 def _image(input_shape: Sequence[int], device: str) -> Tensor:
@@ -136,10 +142,32 @@ class _MacCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         out = run(func, args, kwargs or {})
-        formula = _MACS.get(func.overloadpacket)
+        packet = func.overloadpacket
+        formula = _MACS.get(packet)
         if formula is not None:
             self.macs += formula(args, out)
+        elif packet in flop_registry:  # torch's formulas; two operations are a multiplication and an addition
+            self.macs += int(flop_registry[packet](*args, **(kwargs or {}), out_val=out)) // 2
+        elif _may_multiply(func.name()):
+            _say_uncounted(func.name().removeprefix("aten::"))
         return out
+
+
+_PRODUCTS = ("linalg_", "_linalg_", "_fft_", "_cdist", "miopen_rnn", "_cudnn_rnn")  # how their names begin
+_NO_PRODUCTS = ("linalg_vector_norm", "linalg_cross", "linalg_diagonal", "_linalg_check_errors")
+
+
+def _may_multiply(name: str) -> bool:
+    """Whether an operation without a formula does more than move, compare or combine elements, such as "aten::x"."""
+    namespace, _, operation = name.partition("::")
+    if namespace in ("aten", "prims", "prim", "_c10d_functional"):
+        return operation.startswith(_PRODUCTS) and not operation.startswith(_NO_PRODUCTS)
+    return True  # an operation of another library
+
+
+@functools.cache  # once for each operation in a process
+def _say_uncounted(operation: str) -> None:
+    log.warning("macs of %s are not counted: torch has no formula for this operation", operation)
 
 
 def _convolution_macs(args: tuple[Any, ...], out: Tensor) -> int:
@@ -147,6 +175,16 @@ def _convolution_macs(args: tuple[Any, ...], out: Tensor) -> int:
     x, weight, transposed = args[0], args[1], args[6]
     positions = (x if transposed else out).shape[2:]
     return int(x.shape[0]) * int(weight.numel()) * math.prod(positions)
+
+
+def _trilinear_shape(*args: Any) -> list[int]:
+    """The axes over which a product of three tensors runs, as that of ``nn.Bilinear`` does."""
+    shapes = []
+    for tensor, expanded in zip(args[:3], args[3:6], strict=True):
+        for axis in expanded:
+            tensor = tensor.unsqueeze(axis)
+        shapes.append(tensor.shape)
+    return [max(sizes) for sizes in zip(*shapes, strict=True)]
 
 
 def _product_macs(left: int) -> Callable[[tuple[Any, ...], Tensor], int]:
@@ -160,6 +198,11 @@ _MACS: dict[Any, Callable[[tuple[Any, ...], Tensor], int]] = {
     aten.bmm: _product_macs(0),
     aten.mv: _product_macs(0),
     aten.dot: _product_macs(0),
+    aten.vdot: _product_macs(0),
+    aten.addr: lambda args, out: int(out.numel()),
+    aten._cdist_forward: _product_macs(0),
+    aten._trilinear: lambda args, out: math.prod(_trilinear_shape(*args)),
+    aten.mkldnn_rnn_layer: lambda args, out: math.prod(args[0].shape[:-1]) * (args[1].numel() + args[2].numel()),
     aten.addmm: _product_macs(1),
     aten.addbmm: _product_macs(1),
     aten.baddbmm: _product_macs(1),

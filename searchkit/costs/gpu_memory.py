@@ -7,7 +7,6 @@ every process needs (the CUDA context, and what cuBLAS and cuDNN hold) is not in
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -16,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from searchkit.costs.gpu_timing import Precision, inputs_on_card, network_on_card
+from searchkit.runtime.copies import copied
 from searchkit.runtime.devices import device_errors
 from searchkit.runtime.gpu_lock import card_of, key_of, measuring_on
 
@@ -63,7 +63,7 @@ def card_memory(
 
     def place() -> tuple[nn.Module, Tensor]:
         dtype = getattr(torch, precision)
-        subject = network_on_card(copy.deepcopy(network).eval(), device, dtype)
+        subject = network_on_card(copied(network).eval(), device, dtype)
         return subject, inputs_on_card(input_shape, device, batch, dtype, n=1)[0]
 
     with device_errors(device):

@@ -7,7 +7,6 @@ used in turn, so that no run finds its input in the cache; their graphs share on
 
 from __future__ import annotations
 
-import copy
 import functools
 import itertools
 from collections import deque
@@ -20,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from searchkit.runtime.copies import copied
 from searchkit.runtime.cuda_graphs import captured_in_turn
 from searchkit.runtime.devices import device_errors, is_device_lost, is_device_taken
 from searchkit.runtime.gpu_lock import Card, card_of, key_of, measuring_on
@@ -146,7 +146,7 @@ def _measure_runs(
     card: Card,
 ) -> T:
     dtype = getattr(torch, precision)
-    subject = network_on_card(copy.deepcopy(network).eval(), device, dtype)
+    subject = network_on_card(copied(network).eval(), device, dtype)
     inputs = inputs_on_card(input_shape, device, batch, dtype)  # must outlive the graphs, which store addresses only
     run, how = _repeatable(subject, inputs, graph)
     return measure(Runs(run, f"torch {torch.__version__} {how}{_tf32(precision)}", card))

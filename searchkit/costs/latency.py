@@ -21,14 +21,11 @@ on the card (:mod:`searchkit.costs.gpu_timing`); eager torch where a graph canno
 
 from __future__ import annotations
 
-import copy
 import functools
-import io
 import time
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -37,7 +34,9 @@ import torch
 from torch import nn
 
 from searchkit.costs.gpu_timing import Precision, Runs, measured_on_card, on_events, timed
+from searchkit.costs.onnx_session import onnx_runner
 from searchkit.errors import DeviceError, UnknownNameError
+from searchkit.runtime.copies import copied
 from searchkit.runtime.devices import resolve_device
 from searchkit.runtime.processor import cpu_name
 from searchkit.runtime.threads import one_thread
@@ -137,7 +136,7 @@ def latency(
     if kind == "cuda":
         return _on_cuda(network, input_shape, resolve_device(device), batch, method, precision, seconds)
     x = np.random.default_rng(0).standard_normal((batch, *input_shape), dtype=np.float32)
-    subject = copy.deepcopy(network).to("cpu", torch.float32).eval()
+    subject = copied(network).to("cpu", torch.float32).eval()
     with one_thread(), torch.inference_mode():
         run, ran_by = _runner(subject, x, method)
         return _on_cpu(run, ran_by, batch, seconds)
@@ -148,26 +147,11 @@ def _runner(network: nn.Module, x: npt.NDArray[np.float32], method: str | None) 
     tensor = torch.from_numpy(x)
     if method != "torch":
         try:
-            return _onnx_runner(network, x), f"onnxruntime {onnxruntime.__version__}"
+            return onnx_runner(network, x), f"onnxruntime {onnxruntime.__version__}"
         except Exception:  # the exporter raises errors of many kinds; a broken network fails in torch as well
             if method is not None:
                 raise
     return lambda: network(tensor), f"torch {torch.__version__} eager"
-
-
-def _onnx_runner(network: nn.Module, x: npt.NDArray[np.float32]) -> Run:
-    """The network in an ONNX Runtime session with one thread."""
-    file: Any = io.BytesIO()  # the tracing exporter accepts a file object, though its annotation does not say so
-    # Tracing makes tensors that autograd must be able to use, so inference mode is off.
-    with warnings.catch_warnings(), torch.inference_mode(False), torch.no_grad():
-        warnings.simplefilter("ignore")  # the tracing exporter is deprecated, but ten times faster than its successor
-        torch.onnx.export(network, (torch.from_numpy(x),), file, dynamo=False)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(file.getvalue(), options, providers=["CPUExecutionProvider"])
-    feed = {session.get_inputs()[0].name: x}
-    return lambda: session.run(None, feed)
 
 
 def _on_cpu(run: Run, ran_by: str, batch: int, seconds: float) -> Latency:
@@ -213,7 +197,7 @@ class _References:
                 small += [nn.Conv2d(32, 64, 1), nn.ReLU(), depthwise, nn.ReLU(), nn.Conv2d(64, 32, 1)]
             large = [nn.Conv2d(16, 16, 3, padding=1), nn.ReLU(), nn.Conv2d(16, 16, 3, padding=1)]
             self._runs = [
-                _onnx_runner(nn.Sequential(*layers).eval(), np.ones((1, *shape), dtype=np.float32))
+                onnx_runner(nn.Sequential(*layers).eval(), np.ones((1, *shape), dtype=np.float32))
                 for layers, shape in ((small, (32, 8, 8)), (large, (16, 32, 32)))
             ]
         self.best = np.full(2, np.inf)

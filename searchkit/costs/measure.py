@@ -32,11 +32,6 @@ def measured(name: str, network: nn.Module, input_shape: Sequence[int], device: 
 
 
 def _measured(name: str, network: nn.Module, input_shape: Sequence[int], device: str) -> tuple[dict[str, float], str]:
-    if name == "latency_ms":
-        from searchkit.costs.latency import latency
-
-        time = latency(network, input_shape, device=device)
-        return {name: time.median_ms, f"{name}_spread": time.spread}, time.label
     if name == "energy_mj":
         from searchkit.costs.energy import energy
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from searchkit.runtime.copies import copied
 from searchkit.runtime.torch_compat import suggest_memory_format
 
 aten = torch.ops.aten
@@ -23,7 +23,7 @@ def shape_only(network: nn.Module) -> nn.Module:
 
     memo: dict[int, Tensor] = {id(p): nn.Parameter(bare(p), p.requires_grad) for p in network.parameters()}
     memo |= {id(b): bare(b) for b in network.buffers()}
-    return copy.deepcopy(network, memo)
+    return copied(network, memo)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import nn
 
 from searchkit.errors import ExportError, SearchkitError, first_line_said, readable
@@ -100,7 +100,8 @@ def _exported(result: Result, trial: Trial, path: Path) -> list[Path]:
     with _named(result, trial, f"written to {path.parent}"), written_whole(targets) as (onnx, weights, described):
         least = float(network.target[1]) if network.regression else 1e-6
         with _named(result, trial, "exported as safetensors"):
-            save_file(own_state(network), weights)
+            tensors, described_state = own_state(network)
+            save_file(tensors, weights, described_state)
             _check("safetensors", expected, _from_safetensors(result, trial, weights, images), least)
         with _named(result, trial, "exported as ONNX"):
             _write_onnx(network, images, onnx, *_names(result))
@@ -148,7 +149,7 @@ def _images(result: Result, n: int) -> torch.Tensor:
 
 def _from_safetensors(result: Result, trial: Trial, path: Path, images: torch.Tensor) -> np.ndarray[Any, Any]:
     fresh = build_network(result, trial, trained=False)
-    fresh.load_state_dict(load_file(path))
+    load_weights(fresh, path)
     with torch.inference_mode():
         return np.asarray(fresh(images))
 

@@ -5,7 +5,8 @@ No other file uses private names of torch. If a later torch moves one, ``tests/t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -15,8 +16,8 @@ from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 from torch.utils._python_dispatch import TorchDispatchMode
 
 __all__ = [
-    "BatchNorm", "TorchDispatchMode", "begin_allocations", "copy_all", "end_allocations", "lerp_all", "release_pool",
-    "suggest_memory_format",
+    "BatchNorm", "TorchDispatchMode", "begin_allocations", "copy_all", "end_allocations", "lerp_all", "no_onnx_log",
+    "release_pool", "suggest_memory_format",
 ]  # fmt: skip
 
 
@@ -28,6 +29,29 @@ def copy_all(targets: Sequence[Tensor], sources: Sequence[Tensor]) -> None:
 def lerp_all(targets: Sequence[Tensor], ends: Sequence[Tensor], weight: float) -> None:
     """``target.lerp_(end, weight)`` for every pair, in a single launch on a card."""
     torch._foreach_lerp_(list(targets), list(ends), weight)
+
+
+@contextmanager
+def no_onnx_log() -> Iterator[None]:
+    """The tracing ONNX exporter does not print the graph of a network that it refuses.
+
+    It asks ``torch._C._jit_is_onnx_log_enabled`` whether to, and takes the function itself for its answer.
+    """
+    asked = torch._C._jit_is_onnx_log_enabled
+    torch._C._jit_is_onnx_log_enabled = _Off()
+    try:
+        yield
+    finally:
+        torch._C._jit_is_onnx_log_enabled = asked
+
+
+class _Off:
+    """False, called or not."""
+
+    def __bool__(self) -> bool:
+        return False
+
+    __call__ = __bool__
 
 
 def begin_allocations(device: int, pool: Any) -> None:

@@ -36,6 +36,10 @@ class Costs(Protocol):
         """Metric values of one candidate ``(d,)``, and how they were measured; an error is the candidate's failure."""
         ...
 
+    def go_on(self, trials: Sequence[Trial]) -> None:
+        """Measure as in the trials of earlier runs of the study; called once, before the first measurement."""
+        ...
+
 
 @dataclass(frozen=True)
 class Measured(Evaluation):
@@ -67,6 +71,8 @@ class Ledger:
     ) -> None:
         self._study, self._goals, self._budget = study, goals, budget
         self._costs, self._callbacks, self._at_work = costs, callbacks, at_work or AtWork()
+        if costs is not None:
+            costs.go_on(study.trials)
         self._before = max((trial.elapsed for trial in study.trials), default=0.0)
         self._began = time.perf_counter()
         self._failures: list[Trial] = []

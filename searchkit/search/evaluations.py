@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
@@ -15,8 +16,11 @@ from torch import nn
 from searchkit.costs.counts import space_counts, space_peak_memory
 from searchkit.costs.measure import measured
 from searchkit.costs.metrics import Metric
+from searchkit.costs.one_method import OneMethod
 from searchkit.data.data import Data
 from searchkit.errors import PASSED_ON, CandidateError
+from searchkit.problem.trial import Trial
+from searchkit.random_state import untouched
 from searchkit.scoring.scorer import Scorer
 from searchkit.space import NetworkSpace
 from searchkit.training.evaluation import Evaluation
@@ -108,10 +112,23 @@ class CostMeter:
             network = network or build_seeded(self.space, code, 0).eval()
             if metric.function is not None:
                 values[name] = metric_value(metric, normalised(network, self.data))
+            elif name == "latency_ms":
+                with untouched():
+                    found, methods[name] = self.timing(network)
+                values |= found
             else:
                 found, methods[name] = measured(name, network, self.space.input_shape, self.device)
                 values |= found
         return values, methods
+
+    @cached_property
+    def timing(self) -> OneMethod:
+        """Measures latency_ms."""
+        return OneMethod(self.space, self.device)
+
+    def go_on(self, trials: Sequence[Trial]) -> None:
+        """See :class:`~searchkit.search.accounting.Costs`."""
+        self.timing.go_on(trial.methods["latency_ms"] for trial in trials if "latency_ms" in trial.methods)
 
     @property
     def vectorised(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
@@ -13,11 +14,14 @@ from searchkit.problem.objectives import Goals
 from searchkit.problem.trial import State, Trial, pareto_front
 
 INTERVAL = 0.2  # seconds between two computations of the front, which takes longer than a fast evaluation
+CLOSED = (OSError, ValueError)  # raised by streams whose terminal or other end is gone, and by closed ones
 BOUNDED = "{l_bar}{bar}| {n_fmt}/{total_fmt} candidates [{elapsed}<{remaining}{postfix}]"
 
 
 class Progress:
     """A context manager, whose ``update`` is a callback of the search.
+
+    A terminal that is closed while the search goes on ends the bar, and not the search.
 
     Args:
         shown: whether to show it; None: in a terminal only.
@@ -28,37 +32,43 @@ class Progress:
         self._bar: Any = None
         self._trials = trials
         self._last = 0.0
-        if not (sys.stderr.isatty() if shown is None else shown):
+        if sys.stderr is None or not (_is_terminal() if shown is None else shown):  # None: a program without a console
             return
         from tqdm import tqdm
 
         n_done = sum(trial.finished for trial in trials)
         known = budget.evaluations is not None
-        self._bar = tqdm(
-            total=budget.evaluations,
-            initial=n_done,
-            dynamic_ncols=True,
-            bar_format=BOUNDED if known else "{n_fmt} candidates [{elapsed}{postfix}]",
-        )
+        with suppress(*CLOSED):
+            self._bar = tqdm(
+                total=budget.evaluations,
+                initial=n_done,
+                dynamic_ncols=True,
+                bar_format=BOUNDED if known else "{n_fmt} candidates [{elapsed}{postfix}]",
+            )
 
     def __enter__(self) -> Progress:
         return self
 
     def __exit__(self, *error: type[BaseException] | BaseException | TracebackType | None) -> None:
         if self._bar is not None:
-            if self._trials:  # the last candidate is part of what stays on the screen
-                self._bar.set_postfix_str(self._text(self._trials), refresh=False)
-            self._bar.close()
+            with suppress(*CLOSED):
+                if self._trials:  # the last candidate is part of what stays on the screen
+                    self._bar.set_postfix_str(self._text(self._trials), refresh=False)
+                self._bar.close()
 
     def update(self, trial: Trial, trials: Sequence[Trial]) -> None:
         """Count one candidate, and compute the front a few times a second."""
         if self._bar is None:
             return
         self._trials = trials
-        self._bar.update()
-        if time.monotonic() - self._last >= INTERVAL:
-            self._last = time.monotonic()
-            self._bar.set_postfix_str(self._text(trials))
+        try:
+            self._bar.update()
+            if time.monotonic() - self._last >= INTERVAL:
+                self._last = time.monotonic()
+                self._bar.set_postfix_str(self._text(trials))
+        except CLOSED:
+            self._bar.disable = True  # or it would write once more when it is deleted
+            self._bar = None
 
     def _text(self, trials: Sequence[Trial]) -> str:
         winners = pareto_front(trials, self._goals)
@@ -72,3 +82,11 @@ class Progress:
             elapsed = max((trial.elapsed for trial in trials), default=0.0)  # the last ones may have no outcome yet
             parts.append(f"{max(0.0, self._budget.seconds - elapsed):.0f} s left")
         return ", ".join(parts)
+
+
+def _is_terminal() -> bool:
+    """Whether standard error is a terminal."""
+    try:
+        return sys.stderr.isatty()
+    except CLOSED:
+        return False

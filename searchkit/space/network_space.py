@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
-from searchkit.errors import SpaceError
+from searchkit.errors import CandidateError, SpaceError
 from searchkit.random_state import untouched
 from searchkit.space.choice import Choice
 from searchkit.space.space import Space
@@ -100,11 +100,18 @@ class NetworkSpace(Space):
         """A freshly initialised network for one candidate ``(d,)``.
 
         Its weights are drawn from the global random states as they are, so seed torch before to fix them; then the
-        states are as they were. Two networks in a row have equal weights where nothing is drawn in between.
+        states are as they were. Two networks in a row have equal weights where nothing is drawn in between. The shapes
+        of lazy modules, such as ``nn.LazyLinear``, are those that an input of the space's shape gives them.
+
+        Raises:
+            SpaceError: the code is not in the space.
+            CandidateError: what the space's function returns is no network.
         """
         choices = self.decode(self.check_one(code))[0]
         with untouched():
-            return self._build(choices, self.input_shape, self.n_classes)
+            network = self._build(choices, self.input_shape, self.n_classes)
+            _initialise_lazy(network, self.input_shape)
+            return network
 
     def for_data(self, input_shape: Sequence[int], n_classes: int) -> NetworkSpace:
         """The same space for images of another shape or another number of classes."""
@@ -120,3 +127,20 @@ class NetworkSpace(Space):
             "input_shape": list(self.input_shape),
             "n_classes": self.n_classes,
         }
+
+
+def _initialise_lazy(network: object, input_shape: Sequence[int]) -> None:
+    """Give lazy modules their shapes by one forward pass of two inputs; other networks are not run."""
+    import torch
+    from torch.nn.parameter import is_lazy
+
+    if not isinstance(network, torch.nn.Module):
+        raise CandidateError(f"build returned a {type(network).__name__}, not a torch.nn.Module")
+    tensors = [*network.parameters(), *network.buffers()]
+    if any(map(is_lazy, tensors)):
+        device = next((tensor.device for tensor in tensors), None)
+        training = network.training
+        network.eval()
+        with torch.no_grad():
+            network(torch.zeros(2, *input_shape, device=device))
+        network.train(training)

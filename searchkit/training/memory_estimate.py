@@ -17,7 +17,6 @@ rounding and caching; scratch memory of kernels, cuDNN and cuBLAS; recorded step
 from __future__ import annotations
 
 import contextlib
-import copy
 import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -35,6 +34,7 @@ from searchkit.data.data import Data
 from searchkit.data.loader import Normaliser, TableBatches, TrainBatches, in_order, train_batches
 from searchkit.data.splits import Split
 from searchkit.random_state import untouched
+from searchkit.runtime.copies import copied
 from searchkit.space import NetworkSpace
 from searchkit.training.optimisation import loss_of
 from searchkit.training.recipe import Recipe
@@ -57,7 +57,7 @@ def training_bytes(network: nn.Module, data: Data, recipe: Recipe, *, autocast: 
     Raises:
         Exception: whatever the network raises in a step.
     """
-    return _bytes(lambda: shape_only(network), lambda: copy.deepcopy(network).to(_CPU), data, recipe, autocast)
+    return _bytes(lambda: shape_only(network), lambda: copied(network).to(_CPU), data, recipe, autocast)
 
 
 def candidate_training_bytes(
@@ -82,7 +82,7 @@ def _bytes(bare: _Build, real: _Build, data: Data, recipe: Recipe, autocast: boo
             with _META:
                 network = bare()
                 peak = _peak_by_shape(network, _bare(data), recipe, autocast)
-        except (NotImplementedError, RuntimeError):
+        except Exception:  # what is wrong with the network itself is raised again
             network = real()
             peak = _peak_by_small_batches(network, data, recipe, autocast)
     return peak + _state_bytes(network, recipe) + _epoch_bytes(data, recipe)

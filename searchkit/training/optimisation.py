@@ -161,13 +161,14 @@ def one_cycle(progress: float, warm_up: float) -> float:
 
 
 def optimiser_of(network: nn.Module, recipe: Recipe, lr: float | torch.Tensor) -> torch.optim.Optimizer:
-    """SGD or AdamW with fused steps; only weights of two or more dimensions have weight decay."""
+    """SGD or AdamW, with fused steps where torch has them; only weights of two or more dimensions have weight decay."""
     learned = [p for p in network.parameters() if p.requires_grad]
     groups = [
         {"params": [p for p in learned if p.ndim > 1], "weight_decay": recipe.weight_decay},
         {"params": [p for p in learned if p.ndim <= 1], "weight_decay": 0.0},
     ]
     groups = [group for group in groups if group["params"]]
+    fused = all(p.is_floating_point() for p in learned)  # there are no fused steps for complex numbers
     if recipe.optimiser == "adamw":
-        return torch.optim.AdamW(groups, lr=lr, fused=True)
-    return torch.optim.SGD(groups, lr=lr, momentum=recipe.momentum, nesterov=recipe.momentum > 0, fused=True)
+        return torch.optim.AdamW(groups, lr=lr, fused=fused)
+    return torch.optim.SGD(groups, lr=lr, momentum=recipe.momentum, nesterov=recipe.momentum > 0, fused=fused)

@@ -34,7 +34,10 @@ __all__ = ["Recipe", "Trained", "build_seeded", "course", "one_cycle", "resolve_
 
 @dataclass(frozen=True)
 class Trained:
-    """Result of a training: scores on the validation part, mean training loss of the last epoch, and seconds."""
+    """Result of a training: scores on the validation part, mean training loss of the last epoch, and seconds.
+
+    The loss is NaN for a network without parameters to train, which is scored as it is.
+    """
 
     scores: dict[str, float]
     train_loss: float
@@ -157,15 +160,18 @@ def _trained(
 ) -> Course[tuple[float, dict[str, float]]]:
     """Train and score in turns; returns the mean loss of the last epoch, and the scores."""
     mean_loss = math.nan
+    learns = any(parameter.requires_grad for parameter in network.parameters())  # else it is scored as it is
     try:
         with card_layers(network, turns.device):
             with turns.turn():
                 _place(network, turns.device)
-                network.train()
-                steps = Steps(network, data, recipe, turns.device, seed, capture)
-            for epoch in range(1, recipe.epochs + 1):
-                mean_loss = yield from _epoch(steps, turns, clock, epoch, recipe.epochs)
-            del steps  # frees its memory on the device, so that scoring needs no more than training
+            if learns:
+                with turns.turn():
+                    network.train()
+                    steps = Steps(network, data, recipe, turns.device, seed, capture)
+                for epoch in range(1, recipe.epochs + 1):
+                    mean_loss = yield from _epoch(steps, turns, clock, epoch, recipe.epochs)
+                del steps  # frees its memory on the device, so that scoring needs no more than training
         return mean_loss, (yield from _scored(network, data, turns))
     finally:
         turns.wait()

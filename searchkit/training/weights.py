@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Iterator
+import json
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import nn
 
-from searchkit.errors import WritingError, first_line_said
+from searchkit.errors import CandidateError, WritingError, first_line_said
 from searchkit.types import Codes
 
 
@@ -29,9 +32,9 @@ def save_weights(network: nn.Module, path: Path) -> None:
     Raises:
         WritingError: it cannot be written.
     """
-    state = own_state(network)
+    tensors, described = own_state(network)
     with writing(path) as partial:
-        save_file(state, partial)
+        save_file(tensors, partial, described)
 
 
 @contextlib.contextmanager
@@ -62,11 +65,81 @@ def not_written(path: Path, error: Exception) -> WritingError:
     )
 
 
-def own_state(network: nn.Module) -> dict[str, torch.Tensor]:
-    """A copy of a network's state in which tied weights have separate memory, as safetensors requires."""
-    return {name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in network.state_dict().items()}
+EXTRA = "extra_state"  # in the metadata of a file: what is not a tensor in the network's state
+
+
+def own_state(network: nn.Module) -> tuple[dict[str, torch.Tensor], dict[str, str] | None]:
+    """A copy of a network's state in which tied weights have separate memory, and its file's metadata, or None.
+
+    Entries that are no tensors, which a module's ``get_extra_state`` returned, are described in the metadata.
+
+    Raises:
+        CandidateError: such an entry has a value that only pickling could keep.
+    """
+    tensors: dict[str, torch.Tensor] = {}
+    others: dict[str, Any] = {}
+    for name, value in network.state_dict().items():
+        try:
+            others[name] = _described(value, name, tensors)
+        except TypeError as error:
+            raise CandidateError(
+                f"the state '{name}' of the network cannot be kept: {error}. Return tensors, numbers, texts, or "
+                "dictionaries and lists of these from get_extra_state"
+            ) from None
+    others = {name: value for name, value in others.items() if value != {"tensor": name}}
+    return tensors, {EXTRA: json.dumps(others)} if others else None
 
 
 def load_weights(network: nn.Module, path: Path) -> None:
     """Load what :func:`save_weights` wrote."""
-    network.load_state_dict(load_file(path))
+    with safe_open(path, framework="pt") as file:
+        others = json.loads((file.metadata() or {}).get(EXTRA, "{}"))
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not iterable
+    found = {name: _read(value, tensors) for name, value in others.items()}
+    inside = {name for value in others.values() for name in _tensors_in(value)}
+    network.load_state_dict({name: tensor for name, tensor in tensors.items() if name not in inside} | found)
+
+
+def _described(value: Any, name: str, tensors: dict[str, torch.Tensor]) -> Any:
+    """The value as JSON, in which a tensor is named and put into ``tensors``, and each container says what it is.
+
+    Raises:
+        TypeError: a value of another kind.
+    """
+    if isinstance(value, torch.Tensor):
+        tensors[name] = value.clone(memory_format=torch.contiguous_format)
+        return {"tensor": name}
+    if value is None or type(value) in (bool, int, float, str):
+        return value
+    if type(value) in (list, tuple):
+        return {type(value).__name__: [_described(part, f"{name}.{i}", tensors) for i, part in enumerate(value)]}
+    if type(value) in (dict, OrderedDict):
+        pairs = enumerate(value.items())
+        return {
+            "dict": [[_described(key, name, {}), _described(part, f"{name}.{i}", tensors)] for i, (key, part) in pairs]
+        }
+    raise TypeError(f"it holds a {type(value).__qualname__}")
+
+
+def _read(value: Any, tensors: Mapping[str, torch.Tensor]) -> Any:
+    """What :func:`_described` described."""
+    if not isinstance(value, dict):
+        return value
+    kind, held = next(iter(value.items()))
+    if kind == "tensor":
+        return tensors[held]
+    if kind == "dict":
+        return {_read(key, tensors): _read(part, tensors) for key, part in held}
+    read = [_read(part, tensors) for part in held]
+    return tuple(read) if kind == "tuple" else read
+
+
+def _tensors_in(value: Any) -> Iterator[str]:
+    """Names of the tensors in a description."""
+    if isinstance(value, dict):
+        kind, held = next(iter(value.items()))
+        if kind == "tensor":
+            yield held
+        else:
+            for part in held:
+                yield from _tensors_in(part[1] if kind == "dict" else part)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -133,6 +134,53 @@ def test_a_network_that_reads_its_values_is_counted_on_the_cpu_with_the_same_res
     reader, shape = ReadsValues(network), (3, 32, 32)
     assert costs.count(reader, shape) == costs.count(network, shape)
     assert costs.peak_memory(reader, shape) == costs.peak_memory(network, shape)
+
+
+class Function(nn.Module):
+    """A network whose forward pass is ``function(x, *layers)``."""
+
+    def __init__(self, function: Callable[..., Tensor], *layers: nn.Module) -> None:
+        super().__init__()
+        self.function, self.layers = function, nn.ModuleList(layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(x, *self.layers)
+
+
+@pytest.mark.parametrize(
+    ("network", "input_shape", "macs"),
+    [
+        (Function(lambda x, layer: layer(x, x[:, :6]), nn.Bilinear(8, 6, 4)), (8,), 8 * 6 * 4),
+        (Function(lambda x: torch.einsum("bij,bjk,bkl->bil", x, x, x)), (8, 8), 2 * 8**3),
+        (Function(lambda x: x.mT @ x), (5, 8), 8 * 5 * 8),
+        (Function(lambda x: torch.cdist(x, x, compute_mode="donot_use_mm_for_euclid_dist")), (5, 8), 5 * 5 * 8),
+        (Function(lambda x: torch.vdot(x[0], x[0])), (8,), 8),
+        (Function(lambda x: torch.tensordot(x, x, ([1], [1]))), (8,), 8),
+        (Function(lambda x, layer: layer(x)[0], nn.GRU(8, 16, batch_first=True)), (5, 8), 5 * 3 * 16 * 24),
+    ],
+)
+def test_products_that_are_no_layers_are_counted(network: nn.Module, input_shape: tuple[int, ...], macs: int) -> None:
+    assert costs.count(network, input_shape)["macs"] == macs
+    assert costs.count(ReadsValues(network), input_shape)["macs"] == macs
+
+
+def test_an_lstm_that_reads_its_values_is_counted_the_same() -> None:
+    lstm = Function(lambda x, layer: layer(x)[0], nn.LSTM(8, 16, num_layers=2, bidirectional=True, batch_first=True))
+    assert costs.count(ReadsValues(lstm), (5, 8)) == costs.count(lstm, (5, 8))
+    assert costs.count(lstm, (5, 8))["macs"] == 5 * 2 * 4 * 16 * (24 + 48)
+
+
+def test_what_is_not_counted_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    costs._say_uncounted.cache_clear()
+    network = Function(lambda x, layer: torch.fft.fft(layer(x)).abs(), nn.Linear(8, 8))
+    for _ in range(2):
+        assert costs.count(network, (8,))["macs"] == 64
+    assert [record.getMessage() for record in caplog.records] == [
+        "macs of _fft_r2c are not counted: torch has no formula for this operation"
+    ]
+    caplog.clear()
+    assert costs.count(Function(lambda x: nn.functional.normalize(x)), (8,))["macs"] == 0
+    assert not caplog.records
 
 
 def test_counting_leaves_the_network_and_the_random_state_alone() -> None:

@@ -349,11 +349,11 @@ def test_a_device_lost_in_the_middle_ends_the_search_and_the_same_call_continues
 
 
 def test_a_device_lost_while_costs_are_measured_ends_the_search_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    def lost(*_: Any) -> Any:
+    def lost(*_: Any, **__: Any) -> Any:
         with device_errors(CARD):
             raise RuntimeError(LOST)
 
-    monkeypatch.setattr("searchkit.search.evaluations.measured", lost)
+    monkeypatch.setattr("searchkit.costs.one_method.latency", lost)
     with pytest.raises(DeviceGoneError, match="the record is intact, and the same call continues"):
         searchkit.run("random", space=CELLS, objectives=("latency_ms", "params"), storage="memory", device="cpu")
 

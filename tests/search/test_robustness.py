@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import threading
@@ -200,6 +201,28 @@ def test_the_progress_bar_ends_with_the_last_candidate(capsys: pytest.CaptureFix
     last = capsys.readouterr().err.replace("\r", "\n").strip().splitlines()[-1]
     assert "12/12 candidates [" in last
     assert last.endswith("front 1, best loss 2]")
+
+
+@pytest.mark.parametrize("shown", [True, None])
+def test_a_search_without_a_console_or_with_one_that_is_gone_goes_on(
+    shown: bool | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stderr", None)
+    assert len(search(progress=shown).trials) == 12
+    reading, writing = os.pipe()
+    with contextlib.suppress(BrokenPipeError), open(writing, "w") as terminal:
+        monkeypatch.setattr(sys, "stderr", terminal)
+
+        def closing(choices: dict) -> dict:
+            os.close(reading) if not closed else None
+            closed.append(True)
+            time.sleep(0.02)  # so that the bar is drawn again
+            return loss(choices)
+
+        closed: list[bool] = []
+        assert len(search(closing, progress=shown).trials) == 12
+    monkeypatch.setattr(sys, "stderr", terminal)  # closed
+    assert len(search(progress=None).trials) == 12
 
 
 def test_the_progress_bar_counts_the_seconds_down(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,91 @@
+"""One way of measuring for all candidates of a study, so that their latencies can be compared."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+from torch import nn
+
+from searchkit.costs.latency import latency
+from searchkit.costs.onnx_session import export_error
+from searchkit.errors import PASSED_ON, CandidateError, first_line_said, readable
+from searchkit.random_state import untouched
+from searchkit.space import NetworkSpace
+
+LOOKS = 4  # random candidates that are exported before the first is measured
+
+log = logging.getLogger("searchkit")
+
+
+class OneMethod:
+    """Measures the latency of candidates, all by the same method.
+
+    On a CPU it is ONNX Runtime, unless it cannot run one of a few random candidates: then it is eager torch, as the log
+    says. On a card it is the one that suits the first candidate. A study that is continued keeps its method. A
+    candidate that the method cannot run has failed.
+    """
+
+    def __init__(self, space: NetworkSpace, device: str) -> None:
+        self._space, self._device = space, device
+        self._method: str | None = None
+
+    def go_on(self, labels: Iterable[str]) -> None:
+        """Continue with the method of earlier measurements, the latest of ``labels``."""
+        for label in labels:
+            self._method = _method_of(label)
+
+    def __call__(self, network: nn.Module) -> tuple[dict[str, float], str]:
+        """``latency_ms`` and its spread, and how they were measured.
+
+        Raises:
+            CandidateError: the study's method cannot run the network.
+        """
+        if self._method is None and self._device == "cpu":
+            self._method = self._decided(network)
+        try:
+            time = latency(network, self._space.input_shape, device=self._device, method=self._method)
+        except PASSED_ON:
+            raise
+        except Exception as error:
+            if self._method in (None, "torch"):
+                raise
+            said = readable(f"{type(error).__name__}: {first_line_said(error)}")
+            raise CandidateError(
+                f"its latency_ms cannot be measured by {self._method}, as that of the other candidates: {said}"
+            ) from error
+        self._method = self._method or _method_of(time.label)
+        return {"latency_ms": time.median_ms, "latency_ms_spread": time.spread}, time.label
+
+    def _decided(self, network: nn.Module) -> str:
+        """ONNX Runtime where it can run this network and some random ones of the space."""
+        shape = self._space.input_shape
+        with untouched():
+            torch.manual_seed(0)
+            for candidate in [network, *self._some()]:
+                error = export_error(candidate, shape)
+                if error is not None:
+                    log.warning(
+                        "latency_ms is that of eager torch for all candidates, since ONNX Runtime cannot run some: %s",
+                        readable(f"{type(error).__name__}: {first_line_said(error)}"),
+                    )
+                    return "torch"
+        return "onnxruntime"
+
+    def _some(self) -> Iterable[nn.Module]:
+        for code in self._space.sample(LOOKS, np.random.default_rng(0)):
+            try:
+                yield self._space.build(code).eval()
+            except PASSED_ON:
+                raise
+            except BaseException:
+                continue
+
+
+def _method_of(label: str) -> str:
+    """The method that a measurement's label stands for."""
+    if label.startswith("onnxruntime"):
+        return "onnxruntime"
+    return "torch" if "eager" in label else "torch-graph"

@@ -1,0 +1,61 @@
+"""A network in ONNX Runtime, on one thread of the CPU."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+import torch
+from torch import nn
+
+from searchkit.costs.meta_tensors import no_gradients
+from searchkit.runtime.copies import copied
+from searchkit.runtime.threads import one_thread
+from searchkit.runtime.torch_compat import no_onnx_log
+
+
+def onnx_runner(network: nn.Module, x: npt.NDArray[np.float32]) -> Callable[[], object]:
+    """A function that runs the network once on inputs ``(batch, ...)`` in an ONNX Runtime session."""
+    file: Any = io.BytesIO()  # the tracing exporter accepts a file object, though its annotation does not say so
+    # Tracing makes tensors that autograd must be able to use, so inference mode is off.
+    with warnings.catch_warnings(), torch.inference_mode(False), no_gradients(), no_onnx_log():
+        warnings.simplefilter("ignore")  # the tracing exporter is deprecated, but ten times faster than its successor
+        torch.onnx.export(_OneInput(network).eval(), (torch.from_numpy(x),), file, dynamo=False)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(file.getvalue(), options, providers=["CPUExecutionProvider"])
+    feed = {session.get_inputs()[0].name: x}
+    return lambda: session.run(None, feed)
+
+
+def export_error(network: nn.Module, input_shape: Sequence[int]) -> Exception | None:
+    """Why ONNX Runtime cannot run a network that torch can run; None where it can, or where torch cannot either."""
+    x = np.random.default_rng(0).standard_normal((1, *input_shape), dtype=np.float32)
+    subject = copied(network).to("cpu", torch.float32).eval()
+    with one_thread(), torch.inference_mode():
+        try:
+            onnx_runner(subject, x)()
+        except Exception as error:
+            try:
+                subject(torch.from_numpy(x))
+            except Exception:
+                return None
+            return error
+    return None
+
+
+class _OneInput(nn.Module):
+    """A network called with its input alone; the exporter would trace other arguments' defaults as inputs, too."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: torch.Tensor) -> Any:
+        return self.network(x)

@@ -188,7 +188,10 @@ def _search(group: str, tmp_path: Path, *callbacks: Any) -> tuple[Space, searchk
     return space, result
 
 
-def test_trackers_log_options_of_any_kind(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_trackers_log_options_of_any_kind(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # where MLflow has its artefacts
     mlflow = pytest.importorskip("mlflow")
     from searchkit.integrations.mlflow import MLflowTracker
     from searchkit.integrations.tensorboard import TensorBoardTracker

@@ -134,7 +134,7 @@ def _channels_first(array: npt.NDArray[Any], channels: Channels | None) -> tuple
 
 def is_npz(data: object) -> bool:
     """Whether ``data`` is the path of an ``.npz`` file."""
-    return isinstance(data, str | Path) and Path(data).suffix == ".npz"
+    return isinstance(data, str | Path) and Path(data).suffix.lower() == ".npz"
 
 
 def read_npz(path: str | Path) -> Any:

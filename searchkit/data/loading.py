@@ -67,6 +67,11 @@ def load_data(
     labels: tuple[Label, ...] | None = None
     if is_npz(data):
         name, data = name or re.sub(r"[^\w.+-]", "-", Path(data).stem), read_npz(data)
+    if isinstance(data, Path) or (isinstance(data, str) and re.search(r"[/\\]|\.\w+$", data)):
+        raise DataError(
+            f"data '{data}' is no .npz file: read it first and give (X, y), or write "
+            "numpy.savez('data.npz', X=..., y=...)"
+        )
     if data is None or isinstance(data, str):
         known = named("digits" if data is None else data)
         train, test, labels = known.train, known.test, known.classes
@@ -206,8 +211,13 @@ def _examples(
         known: the classes of the training set, where these are examples of the test set.
         which: "" or "test ", for messages.
     """
-    x = as_table(pair[0]) if kind == "table" else as_images(pair[0], channels=channels)
-    labels = as_target(pair[1]) if regression else as_labels(pair[1])
+    try:
+        x = as_table(pair[0]) if kind == "table" else as_images(pair[0], channels=channels)
+        labels = as_target(pair[1]) if regression else as_labels(pair[1])
+    except DataError as error:
+        if not which:
+            raise
+        raise DataError(f"in the test set, {error}") from error
     if len(x) != len(labels):
         what, wanted = "images" if kind == "images" else "rows", "targets" if regression else "labels"
         raise DataError(

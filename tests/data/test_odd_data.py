@@ -358,3 +358,14 @@ def test_files_are_refused_with_what_to_do_in_python_and_on_the_command_line(
         assert told.startswith("searchkit: ")
         assert told.count("\n") == 1
     assert not (tmp_path / "searchkit-runs").exists()
+
+
+@pytest.mark.parametrize("given", ["table.csv", "pictures/train", Path("table.csv"), Path("digits")])
+def test_other_files_are_refused_with_what_to_do(given: Any) -> None:
+    with pytest.raises(DataError, match=r"is no .npz file: read it first and give \(X, y\), or write numpy.savez"):
+        searchkit.run("random", data=given, budget=1, storage="memory", progress=False)
+
+
+def test_what_is_wrong_with_a_test_set_is_said_of_the_test_set() -> None:
+    with pytest.raises(DataError, match="in the test set, labels y name classes, but label 5 is missing"):
+        load_data(((TABLE, Y), (TABLE, changed(Y, 5, None))))

@@ -197,3 +197,24 @@ def test_a_record_of_whole_numbers_is_not_continued_with_broken_ones_or_truths(t
 def test_a_nan_option_is_found_by_another_nan() -> None:
     assert Choice("c", [1.0, math.nan]).index(float("nan")) == 1
     assert Choice("c", [1.0, math.nan]).index(np.float64("nan")) == 1
+
+
+def test_an_earlier_study_of_truths_does_not_teach_one_of_whole_numbers() -> None:
+    def search(options: list[Any], **more: Any) -> searchkit.Result:
+        return searchkit.run(
+            "random", space=Space([Choice("c", options)]), evaluate=lambda c: {"loss": 1.0}, objectives={"loss": "min"},
+            budget=2, storage="memory", progress=False, **more,
+        )  # fmt: skip
+
+    with pytest.raises(searchkit.SearchkitError, match="choice 'c' differs"):
+        search([1, 0], earlier=search([True, False]))
+
+
+def test_the_call_that_a_report_prints_has_options_that_python_reads(tmp_path: Path) -> None:
+    for options, written in (([1, 2], True), ([1.0, math.inf], False), ([0.0, math.nan], False)):
+        result = searchkit.run(
+            "random", space=Space([Choice("c", options)]), evaluate=lambda c: {"loss": 1.0}, objectives={"loss": "min"},
+            budget=2, storage="memory", progress=False,
+        )  # fmt: skip
+        page = result.report(tmp_path / "page.html").read_text(encoding="utf-8")
+        assert ("searchkit.Choice(" in page) is written

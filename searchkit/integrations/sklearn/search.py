@@ -151,7 +151,7 @@ def _checked_targets(y: Any, numeric: bool) -> Any:
     listed = isinstance(y, list) and len({isinstance(one, str) for one in y}) > 1
     odd = array.dtype.kind in "OTSMm"
     if array.dtype.kind == "f" and not numeric:  # of NaN in arrays, and of quantities, scikit-learn says it itself
-        odd = bool((np.isfinite(array) & (np.abs(array) >= 2**63)).any())
+        odd = bool((np.isfinite(array) & (np.abs(array.astype(np.float64)) >= 2**63)).any())
         odd |= hasattr(y, "isna") and bool(np.isnan(array).any())
     if hasattr(y, "tocsr") or (array.ndim and (several or listed or odd)):
         return as_target(y) if numeric else as_labels(y)

@@ -17,6 +17,8 @@ from searchkit.space.labels import Label, cut, is_named, key_of, label_text, lab
 
 __all__ = ["Choice", "Label"]
 
+_COMPARED = 1000  # options, and characters of each, that an error looks through for the nearest
+
 
 @dataclass(frozen=True, eq=False)
 class Choice:
@@ -116,7 +118,7 @@ class Choice:
         equal = self._equals(option)
         if equal is not None:
             return equal
-        near = nearest(_said(option), [str(label) for label in self.labels])
+        near = nearest(_said(option)[:_COMPARED], [str(label)[:_COMPARED] for label in self.labels[:_COMPARED]])
         hint = f" Did you mean {cut(near)!r}?" if near else ""
         raise SpaceError(
             f"choice '{self.name}' has no option {shown(option)}: choose from {listed(self.labels)}.{hint}"

@@ -218,3 +218,21 @@ def test_the_call_that_a_report_prints_has_options_that_python_reads(tmp_path: P
         )  # fmt: skip
         page = result.report(tmp_path / "page.html").read_text(encoding="utf-8")
         assert ("searchkit.Choice(" in page) is written
+
+
+@pytest.mark.parametrize("group", ["ones", "sets", "functions", "objects"])
+def test_worker_processes_are_given_the_options_themselves(group: str) -> None:
+    options = GROUPS[group]
+    result = searchkit.run(
+        "random", space=Space([Choice("c", options)]), objectives={"loss": "min"}, executor=2, batch=4,
+        evaluate=lambda c: {"loss": 1.0, "length": _length(c["c"])},
+        start=[{"c": copied(option)} for option in options], budget=len(options), storage="memory", progress=False,
+    )  # fmt: skip
+    lengths = [_length(option) for option in options]
+    assert result.history["length"].tolist() == lengths
+    assert all(map(same, result.history["c"].tolist(), options))
+
+
+def _length(option: Any) -> int:
+    """That tells options apart, whatever the process: of the type's name, and of the text without addresses."""
+    return len(f"{type(option).__qualname__} {str(option).partition(' at 0x')[0]}")

@@ -125,7 +125,7 @@ def _listed(space: Space, name: str, nodes: Sequence[Node]) -> tuple[Any, ...]:
         sizes = [int(space.n_options[columns[j]]) for j in own]
         choices = [space.choices[columns[j]] for j in own]
         which = np.ravel_multi_index(tuple(options[:, own].T), tuple(sizes))
-        called = [" ".join(map(str, row)) for row in itertools.product(*(choice.labels for choice in choices))]
+        called = [" ".join(map(str, row)) for row in itertools.product(*(choice.texts for choice in choices))]
         parts = [which[:, None] == np.arange(math.prod(sizes))]
         if len(own) > 1:
             parts += [options[:, [j]] == np.arange(size) for j, size in zip(own, sizes, strict=True)]

@@ -12,7 +12,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from searchkit.cli.arguments import parser
-from searchkit.cli.values import listed, read_candidate, read_constraints, read_executor, read_space, recorded_call
+from searchkit.cli.values import (
+    any_text,
+    listed,
+    read_candidate,
+    read_constraints,
+    read_executor,
+    read_space,
+    recorded_call,
+)
 from searchkit.errors import ExportError, SearchFailedError, SearchkitError
 
 if TYPE_CHECKING:
@@ -31,7 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name, level in levels.items():
         logging.getLogger(name).setLevel(level)
     try:
-        return _run_command(given)
+        with any_text():
+            return _run_command(given)
     finally:
         for name, level in before.items():
             logging.getLogger(name).setLevel(level)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from searchkit.data.images import Label
+from searchkit.data.labels import Label
 from searchkit.data.splits import Split
 
 Augment = Literal["shift", "crop-flip", "none"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -13,10 +14,10 @@ import numpy.typing as npt
 import torch
 from torch.utils.data import Dataset, TensorDataset
 
-from searchkit.errors import DataError
+from searchkit.data.arrays import numbers, plain_array
+from searchkit.errors import DataError, first_line_said, nearest
 
 Channels = Literal["first", "last"]
-Label = str | int | bool
 
 CHANNEL_COUNTS = (1, 3, 4)  # grey, colour, colour with alpha
 SMALLEST_FLAT_SIDE = 8  # pixels; shorter rows of numbers are more likely a table than images
@@ -33,9 +34,13 @@ def as_images(X: Any, *, channels: Channels | None = None) -> torch.Tensor:
         DataError: X is not images of numbers that fit into float32.
     """
     array = numbers(X, "images X")
-    n_odd = int(array.size - np.isfinite(array).sum()) if array.dtype.kind == "f" else 0
-    if n_odd:
-        raise DataError(f"images X hold {n_odd:,} NaN or infinite pixel{'s' * (n_odd != 1)}; all must be finite")
+    odd = ~np.isfinite(array) if array.dtype.kind == "f" else np.zeros(0, dtype=bool)
+    if odd.any():
+        n_odd, first = int(odd.sum()), int(np.argwhere(odd)[0][0])
+        raise DataError(
+            f"images X hold {n_odd:,} NaN or infinite pixel{'s' * (n_odd != 1)}; the first is in image {first}. All "
+            "must be finite: leave such images out, or fill them (numpy.nan_to_num)"
+        )
     array = np.moveaxis(*_channels_first(array, channels))
     if 0 in array.shape:
         raise DataError(f"images X are empty: their shape is {np.shape(X)}")
@@ -45,37 +50,6 @@ def as_images(X: Any, *, channels: Channels | None = None) -> torch.Tensor:
     if not whole and not bool(torch.isfinite(pixels).all()):
         raise DataError(f"images X reach {np.abs(array).max():.3g}, which is too large for float32; rescale them")
     return pixels
-
-
-def as_labels(y: object) -> npt.NDArray[Any]:
-    """Convert labels to a vector ``(n,)`` of ints, bools or strings; floats are accepted if they are whole numbers.
-
-    Raises:
-        DataError: y is not one label per example.
-    """
-    labels = plain_array(y, "labels y")
-    if labels.ndim == 2 and labels.shape[1] == 1:
-        labels = labels[:, 0]
-    if labels.ndim != 1:
-        hint = "; for one-hot labels give y.argmax(axis=1)" if labels.ndim == 2 else ""
-        raise DataError(f"labels y are a vector with one label per image, not an array of shape {labels.shape}{hint}")
-    if labels.dtype.kind == "O":
-        kinds = sorted({type(label).__name__ for label in labels})
-        if kinds != ["str"]:
-            raise DataError(f"labels y are all ints, all strings or all bools, not {' and '.join(kinds)}")
-        labels = labels.astype(str)
-    if labels.dtype.kind == "f":
-        odd = ~np.isfinite(labels) | (labels != np.floor(labels))
-        if odd.any():
-            at = int(np.argmax(odd))
-            raise DataError(
-                f"labels y name classes, but label {at} is {labels[at]}; give ints, strings or bools, or say that they "
-                "are quantities: objectives=('r2', 'params'), or load_data(..., task='regression')"
-            )
-        labels = labels.astype(np.int64)
-    if labels.dtype.kind not in "iubU":
-        raise DataError(f"labels y are ints, strings or bools, not {labels.dtype}")
-    return labels
 
 
 def from_dataset(dataset: Dataset[Any]) -> tuple[Any, Any]:
@@ -94,7 +68,12 @@ def from_dataset(dataset: Dataset[Any]) -> tuple[Any, Any]:
     images: list[npt.NDArray[Any]] = []
     labels: list[Any] = []
     for i in range(n):
-        item = dataset[i]
+        try:
+            item = dataset[i]
+        except Exception as error:  # of the user's own code
+            raise DataError(
+                f"item {i} of the dataset {name} cannot be read: {type(error).__name__}: {first_line_said(error)}"
+            ) from error
         if not isinstance(item, Sequence) or len(item) != 2:
             raise DataError(f"item {i} of the dataset {name} is not a pair (image, label) but {type(item).__name__}")
         image, label = plain_array(item[0], f"image {i}"), item[1]
@@ -104,16 +83,17 @@ def from_dataset(dataset: Dataset[Any]) -> tuple[Any, Any]:
                 "resize all images to one shape"
             )
         images.append(image)
-        labels.append(label.item() if isinstance(label, torch.Tensor | np.ndarray) and label.size else label)
+        labels.append(_label(label))
     if not images:
         raise DataError(f"the dataset {name} is empty")
     return np.stack(images), labels
 
 
-def plain_label(label: Any) -> Label:
-    """A label as a Python value instead of a numpy scalar."""
-    value = label.item() if isinstance(label, np.generic) else label
-    return value if isinstance(value, str | bool) else int(value)
+def _label(label: Any) -> Any:
+    """A label as a number, or as an array where it is several, such as one-hot."""
+    if isinstance(label, torch.Tensor):
+        label = label.detach().cpu().numpy()
+    return label.item() if isinstance(label, np.ndarray) and label.size == 1 else label
 
 
 def is_flat_image(shape: Sequence[int]) -> bool:
@@ -138,7 +118,8 @@ def _channels_first(array: npt.NDArray[Any], channels: Channels | None) -> tuple
     if array.ndim == 3:
         return array[:, None], 1, 1
     if array.ndim != 4:
-        raise DataError(f"images X have shape (n, h, w), (n, h, w, c) or (n, c, h, w), not {shape}")
+        hint = "; for a table of one feature give X.reshape(-1, 1)" if array.ndim == 1 else ""
+        raise DataError(f"images X have shape (n, h, w), (n, h, w, c) or (n, c, h, w), not {shape}{hint}")
     if channels is not None:
         return array, (1 if channels == "first" else 3), 1
     axes = [axis for axis in (1, 3) if shape[axis] in CHANNEL_COUNTS]
@@ -151,28 +132,9 @@ def _channels_first(array: npt.NDArray[Any], channels: Channels | None) -> tuple
     return array, axes[0], 1
 
 
-def numbers(values: object, what: str) -> npt.NDArray[Any]:
-    """Convert values to an array of floats, ints or bools; anything else raises a DataError that names ``what``."""
-    array = plain_array(values, what)
-    if array.dtype.kind not in "fiub":
-        raise DataError(f"{what} are numbers, not {array.dtype}")
-    return array
-
-
-def plain_array(values: object, what: str) -> npt.NDArray[Any]:
-    """Convert a tensor on any device, a list or any other array-like to a numpy array; ``what`` names it in errors."""
-    if isinstance(values, torch.Tensor):
-        values = values.detach().cpu()
-        return np.asarray(values.float() if values.dtype in (torch.bfloat16, torch.float16) else values)
-    try:
-        return np.asarray(values)
-    except ValueError:
-        raise DataError(f"{what} have no common shape; every element must have the same one") from None
-
-
 def is_npz(data: object) -> bool:
     """Whether ``data`` is the path of an ``.npz`` file."""
-    return isinstance(data, str | Path) and Path(data).suffix == ".npz"
+    return isinstance(data, str | Path) and Path(data).suffix.lower() == ".npz"
 
 
 def read_npz(path: str | Path) -> Any:
@@ -182,12 +144,29 @@ def read_npz(path: str | Path) -> Any:
         DataError: the file cannot be read, or has no X or no y.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with Path(path).open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path} cannot be read: {error}") from error
-    missing = {"X", "y"} - set(arrays)
-    if missing:
-        raise DataError(f"{path} has arrays {', '.join(arrays)}; it needs X and y")
+    except (OSError, EOFError, ValueError, TypeError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
+        raise DataError(f"{path} cannot be read: {_why_unread(error)}") from error
+    missing = sorted({"X", "y"} - set(arrays))
+    tests = [name for name in ("X_test", "y_test") if name in arrays]
+    if missing or len(tests) == 1:
+        there = ", ".join(arrays) or "no arrays"
+        near = {name: nearest(name, [other for other in arrays if other not in ("X", "y")]) for name in missing}
+        hint = "".join(f" Is '{other}' what should be called '{name}'?" for name, other in near.items() if other)
+        raise DataError(
+            f"{path} has arrays {there}; it needs X and y, and both or none of X_test and y_test. "
+            f"numpy.savez(path, X=images, y=labels) writes them.{hint}"
+        )
     pair = (arrays["X"], arrays["y"])
-    return (pair, (arrays["X_test"], arrays["y_test"])) if {"X_test", "y_test"} <= set(arrays) else pair
+    return (pair, (arrays["X_test"], arrays["y_test"])) if tests else pair
+
+
+def _why_unread(error: Exception) -> str:
+    if isinstance(error, EOFError):
+        return "it is empty"
+    if isinstance(error, TypeError | AttributeError):
+        return "it is a single array; numpy.savez(path, X=images, y=labels) writes both"
+    if "allow_pickle" in str(error):
+        return "it holds objects or is no .npz file; save numbers, and labels as ints or y.astype(str)"
+    return str(error)

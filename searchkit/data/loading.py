@@ -15,13 +15,15 @@ from torch.utils.data import Dataset
 
 from searchkit.data.bundled import named
 from searchkit.data.data import Augment, Data, Kind, Task
-from searchkit.data.images import Channels, Label, as_images, as_labels, from_dataset, is_npz, plain_label, read_npz
+from searchkit.data.images import Channels, as_images, from_dataset, is_npz, read_npz
+from searchkit.data.labels import Label, as_labels, plain_label
 from searchkit.data.splits import Split, split_of, split_rows
 from searchkit.data.tables import as_table, as_target, is_table
 from searchkit.errors import DataError
 
 VAL_FRACTION = 0.2  # of all examples, or of the training examples where a test set is given
 TEST_FRACTION = 0.2  # of all examples, where no test set is given
+LISTED = 5  # classes named in an error
 MANY = 30  # distinct numeric labels above which an error asks whether y is a quantity
 
 
@@ -65,6 +67,11 @@ def load_data(
     labels: tuple[Label, ...] | None = None
     if is_npz(data):
         name, data = name or re.sub(r"[^\w.+-]", "-", Path(data).stem), read_npz(data)
+    if isinstance(data, Path) or (isinstance(data, str) and re.search(r"[/\\]|\.\w+$", data)):
+        raise DataError(
+            f"data '{data}' is no .npz file: read it first and give (X, y), or write "
+            "numpy.savez('data.npz', X=..., y=...)"
+        )
     if data is None or isinstance(data, str):
         known = named("digits" if data is None else data)
         train, test, labels = known.train, known.test, known.classes
@@ -182,7 +189,12 @@ def _train_and_test(data: Any) -> tuple[Any, Any | None]:
 
 def _is_pair(value: Any) -> bool:
     """Whether a value may be ``(X, y)``, and is not for instance a list of two labels."""
-    return isinstance(value, tuple | list) and len(value) == 2 and all(np.ndim(part) > 0 for part in value)
+    if not isinstance(value, tuple | list) or len(value) != 2:
+        return False
+    try:
+        return all(np.ndim(part) > 0 for part in value)
+    except ValueError:  # no common shape, which is said of X or y
+        return False
 
 
 def _examples(
@@ -199,8 +211,13 @@ def _examples(
         known: the classes of the training set, where these are examples of the test set.
         which: "" or "test ", for messages.
     """
-    x = as_table(pair[0]) if kind == "table" else as_images(pair[0], channels=channels)
-    labels = as_target(pair[1]) if regression else as_labels(pair[1])
+    try:
+        x = as_table(pair[0]) if kind == "table" else as_images(pair[0], channels=channels)
+        labels = as_target(pair[1]) if regression else as_labels(pair[1])
+    except DataError as error:
+        if not which:
+            raise
+        raise DataError(f"in the test set, {error}") from error
     if len(x) != len(labels):
         what, wanted = "images" if kind == "images" else "rows", "targets" if regression else "labels"
         raise DataError(
@@ -226,14 +243,21 @@ def _check_counts(y: npt.NDArray[Any], classes: tuple[Label, ...], needed: int) 
             raise DataError(f"there are {len(y)} examples; {2 * needed} are needed, two for each part of the split")
         return
     counts = np.bincount(y).tolist()
-    n_least = min(counts)
-    if n_least < needed:
-        raise DataError(
-            f"class {classes[counts.index(n_least)]!r} has {n_least} example{'s' * (n_least != 1)}; "
-            f"{needed} are needed, one for each part of the split"
-            + f". Are the {len(counts):,} different y a quantity? Then search for objectives=('r2', 'params')"
-            * (len(counts) > MANY and not isinstance(classes[0], str | bool))
-        )
+    scarce = [(classes[i], n) for i, n in enumerate(counts) if n < needed]
+    if not scarce:
+        return
+    (label, n_least), named = scarce[0], [label for label, _ in scarce[:LISTED]]
+    more = f" ({len(scarce):,} classes have fewer)" if len(scarce) > 1 else ""
+    hint = (
+        f". Leave rare classes out (keep = ~numpy.isin(y, {named}); X[keep], y[keep]), or merge them with another "
+        "class (y = numpy.where(keep, y, other))"
+    )
+    if len(counts) > MANY and not isinstance(classes[0], str | bool):
+        hint = f". Are the {len(counts):,} different y a quantity? Then search for objectives=('r2', 'params')"
+    raise DataError(
+        f"class {label!r} has {n_least} example{'s' * (n_least != 1)}; {needed} are needed, one for each part of the "
+        f"split{more}{hint}"
+    )
 
 
 def _limited(y: npt.NDArray[Any], limit: int, per_class: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:

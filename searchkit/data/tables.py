@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from searchkit.data.images import is_flat_image, plain_array
+from searchkit.data.arrays import numbers, plain_array
+from searchkit.data.images import is_flat_image
 from searchkit.errors import DataError
 
 
@@ -18,7 +17,9 @@ def is_table(X: object) -> bool:
     Rows of 64, 81, 100, ... values are taken for images of 8 x 8, 9 x 9, 10 x 10, ... pixels. ``kind="table"`` or a
     space for tables overrides this.
     """
-    shape = plain_array(X, "images X").shape
+    shape = plain_array(X, "inputs X").shape
+    if len(shape) == 1 and hasattr(X, "to_frame"):  # a Series, of which as_table says what to give instead
+        return True
     return len(shape) == 2 and not is_flat_image(shape)
 
 
@@ -28,7 +29,9 @@ def as_table(X: object) -> torch.Tensor:
     Raises:
         DataError: X is not a table of finite numbers that fit into float32.
     """
-    array = _floats(X, "table X")
+    array = numbers(X, "table X").astype(np.float64)
+    if array.ndim < 2 and hasattr(X, "to_frame"):
+        raise DataError("a table X has shape (n, features), and a Series is one feature: give X.to_frame()")
     if array.ndim < 2:
         raise DataError(f"a table X has shape (n, features), not {array.shape}; a single feature is X.reshape(-1, 1)")
     if 0 in array.shape:
@@ -55,29 +58,19 @@ def as_target(y: object) -> npt.NDArray[np.float64]:
     Raises:
         DataError: y is not one finite number per example.
     """
-    values = _floats(y, "targets y")
+    values = numbers(y, "targets y").astype(np.float64)
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
     if values.ndim != 1:
-        raise DataError(f"targets y are a vector with one number per example, not an array of shape {values.shape}")
+        hint = "; search for one quantity at a time: y[:, 0]" if values.ndim == 2 else ""
+        raise DataError(
+            f"targets y are a vector with one number per example, not an array of shape {values.shape}{hint}"
+        )
     odd = ~np.isfinite(values)
     if odd.any():
         at = int(np.argmax(odd))
-        raise DataError(f"targets y are finite numbers, but target {at} is {values[at]}")
-    return values
-
-
-def _floats(values: Any, what: str) -> npt.NDArray[np.float64]:
-    """Values as float64; a data frame with columns of different types arrives as objects and is converted too."""
-    array = plain_array(values, what)
-    if array.dtype.kind in "fiub":
-        return array.astype(np.float64)
-    try:
-        if array.dtype.kind != "O":
-            raise TypeError
-        return array.astype(np.float64)
-    except (TypeError, ValueError):
         raise DataError(
-            f"{what} {'are' if what.endswith('y') else 'is'} numbers, not {array.dtype}; turn names and categories "
-            "into numbers first (sklearn.preprocessing.OneHotEncoder or OrdinalEncoder)"
-        ) from None
+            f"targets y are finite numbers, but target {at} is {values[at]}; leave such examples out, in X too "
+            "(keep = numpy.isfinite(y); X[keep], y[keep])"
+        )
+    return values

@@ -16,7 +16,7 @@ from urllib.request import getproxies
 
 from searchkit.errors import SearchkitError
 from searchkit.integrations.trackers.background import Background
-from searchkit.integrations.trackers.common import complain, harmless, in_order, required
+from searchkit.integrations.trackers.common import complain, harmless, in_order, recorded, required
 from searchkit.integrations.trackers.curves import Curves
 from searchkit.integrations.trackers.runs import Runs
 from searchkit.problem.trial import Trial
@@ -179,6 +179,7 @@ def _write_artefacts(result: Result, folder: Path) -> None:
     for name in ("front", "history", "signals", "verified"):
         table = getattr(result, name)
         if len(table) or name in ("front", "history"):
+            table = recorded(table, result.space)
             table.to_csv(folder / f"{name}.csv", index=False)
             table.to_json(folder / f"{name}.json", orient="records", indent=2)
     for write in (lambda: result.plot(folder / "front.png"), lambda: result.report(folder / "report.html")):

@@ -105,8 +105,8 @@ def read_earlier(
 
 
 def _check_choices(old: Space, new: Space, name: str) -> None:
-    before = {choice.name: choice.labels for choice in old.choices}
-    now = {choice.name: choice.labels for choice in new.choices}
+    before = {choice.name: repr(choice.labels) for choice in old.choices}  # 1, 1.0 and True are three options
+    now = {choice.name: repr(choice.labels) for choice in new.choices}
     differing = [key for key in {**before, **now} if before.get(key) != now.get(key)]
     if differing or old.names != new.names:
         what = f"choice '{differing[0]}' differs" if differing else "their order differs"

@@ -143,7 +143,8 @@ class Result:
                 else f"nothing on the front of '{self.name}' has {kept}"
             )
         order = rows[metric].to_numpy(float)
-        return rows.iloc[int(np.argmax(order) if directions[metric] == "max" else np.argmin(order))]
+        row = int(np.argmax(order) if directions[metric] == "max" else np.argmin(order))
+        return rows.astype(object).iloc[row]  # every value in its own type: a row of numbers would be floats all
 
     def build(self, i: int = 0, *, trial: int | None = None, trained: bool = True) -> nn.Module:
         """The network of row ``i`` of the front, in eval mode, with the weights that were measured.
@@ -272,5 +273,26 @@ class Result:
             cells = [getattr(trial, RECORDED[name]) for trial in trials]
             columns[column] = [str(cell) for cell in cells] if name == "state" else cells
         for name in self.space.names:
-            columns[name if name not in columns else f"{name} (choice)"] = [row[name] for row in choices]
+            options = [row[name] for row in choices]
+            columns[name if name not in columns else f"{name} (choice)"] = _column(options)
         return pd.DataFrame(columns)
+
+
+def _column(options: list[Any]) -> Any:
+    """The options of a choice as a column: numbers or texts of one type as pandas has them, others as they are.
+
+    Left to itself, pandas makes 1.0 of 1 beside 2.5 or None, and another type of a text, a date or a large number.
+    """
+    kinds = {type(option) for option in options}
+    if len(kinds) < 2 and kinds <= {bool, float}:
+        return options
+    if kinds == {int} and all(abs(option) < 2**63 for option in options):
+        return options
+    if kinds == {str} and all(option.isprintable() for option in options):
+        return options
+    import pandas as pd
+
+    column = np.empty(len(options), dtype=object)
+    for i, option in enumerate(options):  # not all at once: arrays and lists would become rows and columns
+        column[i] = option
+    return pd.Series(column, dtype=object)

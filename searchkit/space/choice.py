@@ -3,30 +3,34 @@
 from __future__ import annotations
 
 import copy
-import enum
-import math
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from searchkit.errors import SpaceError, first_line_said, nearest
+from searchkit.space.labels import Label, cut, is_named, key_of, label_text, labels_of, listed, plain, shown
 
-Label = str | int | float | bool | None
+__all__ = ["Choice", "Label"]
+
+_COMPARED = 1000  # options, and characters of each, that an error looks through for the nearest
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Choice:
     """One decision and its options.
 
     Args:
         name: unique within a space.
         options: two or more distinct values (one is allowed: a decision already taken). Anything may be
-            an option; strings and numbers are recorded as they are, functions and classes by name, the rest by
-            ``str``. An option that can change, such as a list, has to be one that ``copy.deepcopy`` copies: every
-            candidate is given its own.
+            an option that has a text (``str``) which is the same in every process, and differs from the others';
+            strings and numbers are recorded as they are, functions and classes by name, the rest by that text. 1, 1.0
+            and True are three options. The numbers of an array are taken as Python's. An option that can change, such
+            as a list, has to be one that ``copy.deepcopy`` copies: every candidate is given its own.
         ordered: the options lie on a scale (widths, depths, a grid of learning rates), so that
             neighbouring options are similar.
     """
@@ -38,45 +42,51 @@ class Choice:
     def __init__(self, name: str, options: Iterable[Any], ordered: bool = False) -> None:
         if not isinstance(name, str) or not name:
             raise SpaceError(f"a choice's name is a non-empty string, not {name!r}")
-        if isinstance(options, str):
-            raise SpaceError(f"choice '{name}' got the string {options!r} as options; give a sequence of options")
+        if isinstance(options, str | bytes | set | frozenset):
+            why = ", whose order differs between processes" if isinstance(options, set | frozenset) else ""
+            kind = {str: "string", frozenset: "set"}.get(type(options), type(options).__name__)
+            raise SpaceError(f"choice '{name}' got the {kind} {shown(options)} as options{why}; give a list of options")
         object.__setattr__(self, "name", name)
-        plain = (option.item() if isinstance(option, np.generic) else option for option in options)
-        object.__setattr__(self, "options", tuple(plain))
+        try:
+            given = tuple(options.tolist() if isinstance(options, np.ndarray) and options.ndim == 1 else options)
+        except TypeError:
+            raise SpaceError(f"choice '{name}' got {shown(options)} as options; give a sequence of options") from None
+        object.__setattr__(self, "options", given)
         object.__setattr__(self, "ordered", bool(ordered))
         if not self.options:
             raise SpaceError(f"choice '{name}' has no options; give at least one")
-        object.__setattr__(self, "_labels", _labels(self.options))
-        labels = [str(label) for label in self.labels]
-        for label in labels:
-            if " at 0x" in label:
-                raise SpaceError(
-                    f"choice '{name}' has an option without a name, {label}: a record could not tell it in another "
-                    "process. Give strings, and look the objects up by them where you build; or a __str__ of its own"
-                )
-        object.__setattr__(self, "_changeable", tuple(map(self._can_change, self.options, labels)))
-        twice = {label for label in labels if labels.count(label) > 1}
-        if twice:
-            hint = "; define functions by def, each under its own name" if "<lambda>" in "".join(twice) else ""
-            raise SpaceError(
-                f"choice '{name}' lists {', '.join(sorted(twice))} more than once; options must differ{hint}"
-            )
+        object.__setattr__(self, "_labels", labels_of(name, self.options))
+        object.__setattr__(self, "_changeable", tuple(map(self._can_change, self.options, self.labels)))
+
+    def __eq__(self, other: object) -> bool:
+        """Of the same name, order, options and labels; options by :func:`searchkit.space.labels.key_of`."""
+        if not isinstance(other, Choice):
+            return NotImplemented
+        mine, others = ((c.name, c.ordered, [*map(key_of, c.labels)], [*map(key_of, c.options)]) for c in (self, other))
+        return mine == others
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.ordered, self.labels))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_places"}  # keys are of this process
 
     def option(self, index: int) -> Any:
         """The option of an index, as it is given to a candidate: its own copy where it can change, such as a list."""
         changeable: tuple[bool, ...] = self._changeable  # type: ignore[attr-defined]  # set once in __init__
         return copy.deepcopy(self.options[index]) if changeable[index] else self.options[index]
 
-    def _can_change(self, option: Any, label: str) -> bool:
+    def _can_change(self, option: Any, label: Label) -> bool:
         if isinstance(option, ModuleType):
             return False
         try:
             return copy.deepcopy(option) is not option
         except Exception as error:
             raise SpaceError(
-                f"choice '{self.name}' has the option {label}, which cannot be copied ({type(error).__name__}: "
-                f"{first_line_said(error)}), so that a candidate could change it for all later ones. Give a string, "
-                "and look the object up by it where you build; or a __deepcopy__ of its own, which may return itself"
+                f"choice '{self.name}' has the option {cut(str(label))}, which cannot be copied "
+                f"({type(error).__name__}: {first_line_said(error)}), so that a candidate could change it for all "
+                "later ones. Give a string, and look the object up by it where you build; or a __deepcopy__ of its "
+                "own, which may return itself"
             ) from error
 
     @property
@@ -84,61 +94,70 @@ class Choice:
         """The options as they are recorded: scalars as they are, functions and classes by name, others by ``str``.
 
         Scalars that compare equal (1, 1.0, True) or that JSON cannot hold (NaN) are recorded by their ``str`` too.
+        All labels differ; where the texts of options are equal, their types or a digest of what they hold are added.
         """
         labels: tuple[Label, ...] = self._labels  # type: ignore[attr-defined]  # set once in __init__, not a field
         return labels
 
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The labels as texts that all differ, for tables and pages: ``repr`` where several have the same ``str``."""
+        times = Counter(map(str, self.labels))
+        return tuple(str(label) if times[str(label)] == 1 else repr(label) for label in self.labels)
+
     def index(self, option: Any) -> int:
-        """Index of an option, given as itself or as its label."""
-        for group in (self.options, self.labels):
-            for i, known in enumerate(group):
-                if known is option or (type(known) is type(option) and _equal(known, option)):
-                    return i
-        for i, known in enumerate(self.options):  # 8 for 8.0, numpy scalars: equal but of another type
-            if not isinstance(option, bool) and not isinstance(known, bool) and _equal(known, option):
+        """Index of an option, given as itself, as a copy of it, as its label, or as a number equal to it.
+
+        Raises:
+            SpaceError: there is no such option, with the nearest one.
+        """
+        for exact in (option, plain(option)):
+            key = key_of(exact)
+            if key is not None and key in self._places:
+                return self._places[key]
+        equal = self._equals(option)
+        if equal is not None:
+            return equal
+        near = nearest(_said(option)[:_COMPARED], [str(label)[:_COMPARED] for label in self.labels[:_COMPARED]])
+        hint = f" Did you mean {cut(near)!r}?" if near else ""
+        raise SpaceError(
+            f"choice '{self.name}' has no option {shown(option)}: choose from {listed(self.labels)}.{hint}"
+        )
+
+    @cached_property
+    def _places(self) -> dict[Hashable, int]:
+        """Key of every option and label -> its index; those of options go first."""
+        keys = [*map(key_of, self.options), *map(key_of, self.labels)]
+        places: dict[Hashable, int] = {}
+        for i, key in enumerate(keys):
+            if key is not None:
+                places.setdefault(key, i % len(self.options))
+        return places
+
+    def _equals(self, option: Any) -> int | None:
+        """The first option that is equal, of another type too (8 for 8.0); a bool equals no number."""
+        for i, known in enumerate(self.options):
+            if known is option or (isinstance(known, bool) == isinstance(option, bool) and _equal(known, option)):
                 return i
-        near = nearest(option, [str(label) for label in self.labels])
-        hint = f" Did you mean {near!r}?" if near else ""
-        raise SpaceError(f"choice '{self.name}' has no option {option!r}: choose from {list(self.labels)}.{hint}")
+        return None
 
 
-def _labels(options: tuple[Any, ...]) -> tuple[Label, ...]:
-    """One label per option that a record can hold: the option itself where possible."""
-    scalars = [o for o in options if _is_scalar(o)]
-    labels: list[Label] = [
-        o if _is_scalar(o) and sum(o == other for other in scalars) == 1 else _name(o) for o in options
-    ]
-    texts = [str(label) for label in labels]
-    return tuple(
-        f"{option.__module__}.{label}" if _is_named(option) and texts.count(text) > 1 else label
-        for option, label, text in zip(options, labels, texts, strict=True)
-    )
-
-
-def _is_scalar(option: Any) -> bool:
-    """Of a type that JSON restores exactly; a subclass, such as an enumeration's, would be restored as another type."""
-    return type(option) in (str, int, bool, type(None)) or (type(option) is float and math.isfinite(option))
-
-
-def _is_named(option: Any) -> bool:
-    return callable(option) and hasattr(option, "__qualname__") and hasattr(option, "__module__")
-
-
-def _name(option: Any) -> str:
-    if isinstance(option, enum.Enum):
-        return f"{type(option).__qualname__}.{option.name}"
-    return str(option.__qualname__ if _is_named(option) else option)
+def _said(option: Any) -> str:
+    try:
+        return str(option)
+    except Exception:
+        return ""
 
 
 def _equal(known: Any, option: Any) -> bool:
     """Equal, as arrays where they are; objects without an own equality, and their copies, by their text."""
     own = getattr(type(known), "__eq__", None) is not getattr(object, "__eq__", None)
-    if not own and type(known) is type(option) and not _is_named(known):
-        return _name(known) == _name(option)
+    if not own:
+        return type(known) is type(option) and not is_named(known) and label_text(known) == _said(option)
     try:
         same = known == option
         if hasattr(same, "all") and hasattr(known, "shape"):
             return getattr(option, "shape", None) == known.shape and bool(same.all())
         return bool(same)
-    except (TypeError, ValueError):
-        return type(known) is type(option) and _name(known) == _name(option)
+    except Exception:  # of the object's own code
+        return False

@@ -23,7 +23,7 @@ def compare_headers(name: str, found: dict[str, Any], wanted: dict[str, Any]) ->
     differing = [
         _difference(key, recorded.get(key), value)
         for key, value in wanted["search"].items()
-        if _ordered(recorded.get(key)) != _ordered(value)
+        if _exact(recorded.get(key)) != _exact(value)
         # data given as parts have a fingerprint and no seed
         and (key != "split_seed" or recorded.get(key) is not None)
     ]
@@ -77,15 +77,20 @@ def _python(value: Any) -> Any:
     raise TypeError(f"{value!r} is not a JSON value")
 
 
-def _ordered(value: Any) -> Any:
-    """Mappings as lists of pairs, because their order matters: Optuna's values have the order of the objectives."""
-    return list(value.items()) if isinstance(value, dict) else value
+def _exact(value: Any) -> Any:
+    """Mappings as lists of pairs, because their order matters: Optuna's values have the order of the objectives.
+
+    The options of choices with their types: 1, 1.0 and True are three.
+    """
+    if not isinstance(value, dict):
+        return value
+    return [(key, repr(entry) if key == "choices" else entry) for key, entry in value.items()]
 
 
 def _difference(key: str, recorded: Any, asked: Any) -> str:
     """Text for one difference; for dictionaries, for each entry that differs."""
     if isinstance(recorded, dict) and isinstance(asked, dict):
-        inner = [name for name in {**recorded, **asked} if recorded.get(name) != asked.get(name)]
+        inner = [n for n in {**recorded, **asked} if repr(recorded.get(n)) != repr(asked.get(n))]
         if not inner:
             return f"the order of {key} (recorded {', '.join(recorded)}, asked {', '.join(asked)})"
         if "name" not in inner:

@@ -610,11 +610,11 @@ def test_a_study_that_does_not_fit_is_refused() -> None:
         read_study(optuna.create_study())
 
 
-def test_categories_that_a_record_cannot_tell_apart_go_by_repr() -> None:
+def test_categories_of_one_text_come_back_as_they_were() -> None:
     study = study_of(optuna.samplers.RandomSampler(seed=0))
     study.optimize(lambda trial: float(trial.suggest_categorical("kind", [1, "1", None]) is None), n_trials=6)
     result = read_study(study)
-    assert list(result.history.kind) == [repr(trial.params["kind"]) for trial in study.trials]
+    assert list(map(repr, result.history.kind)) == [repr(trial.params["kind"]) for trial in study.trials]
 
 
 # -- where samplers go -----------------------------------------------------------------------------------------

@@ -92,7 +92,7 @@ REFUSED = {
     "words": (
         (np.full((60, 3), "a"), Y[:60]),
         {},
-        "table X is numbers, not <U1; turn names and categories into numbers",
+        "table X is numbers, not <U1 .text.; turn names and categories into numbers",
     ),
     "mixed": ((pd.DataFrame({"a": X[:, 0], "b": Y}), Y), {}, "table X is numbers, not object"),
     "huge": ((X * 1e60, Y), {}, "too large for float32"),

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,11 +91,21 @@ def choice_axis(choice: Choice) -> Axis:
 
 
 def _categories(name: str, distribution: BaseDistribution) -> Axis:
-    """Labels are ``repr``, which distinguishes 1, "1" and True, with the position added where they are still equal."""
     assert isinstance(distribution, CategoricalDistribution)
-    labels = [repr(choice) for choice in distribution.choices]
-    labels = [label if labels.count(label) == 1 else f"{label} ({i})" for i, label in enumerate(labels)]
-    return Axis(name, distribution, Choice(name, labels), np.empty(0), np.empty(0))
+    return Axis(name, distribution, Choice(name, texts_of(distribution.choices)), np.empty(0), np.empty(0))
+
+
+def texts_of(categories: Sequence[Any]) -> list[str]:
+    """A text for each: its ``repr``, which distinguishes 1, "1" and True, with its position where some are equal."""
+    texts = [_repr(category) for category in categories]
+    return texts if len(set(texts)) == len(texts) else [f"{text} ({i})" for i, text in enumerate(texts)]
+
+
+def _repr(category: Any) -> str:
+    try:
+        return repr(category)
+    except Exception:  # of the object's own code
+        return type(category).__qualname__
 
 
 def _number(name: str, distribution: Number, levels: int) -> Axis:
@@ -113,6 +123,8 @@ def _number(name: str, distribution: Number, levels: int) -> Axis:
     edges = [(a + b) / 2 for a, b in itertools.pairwise(scaled)]
     ends = np.array([low, *edges, high], dtype=np.float64)
     texts = [f"{centre:.12g}" for centre in centres]
+    if len(set(texts)) < len(texts):
+        texts = [f"{centre:.17g}" for centre in centres]  # different numbers, different texts
     labels = texts if len(texts) <= FEW else [f"{name} {i}: {text}" for i, text in enumerate(texts)]
     return Axis(name, distribution, Choice(name, labels, ordered=True), centres, ends)
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial
 
 from searchkit.errors import SpaceError
-from searchkit.integrations.optuna.axes import LISTED
+from searchkit.integrations.optuna.axes import LISTED, texts_of
 from searchkit.space import Choice
 
 ABSENT = "absent"  # the option of a parameter that a trial lacks
@@ -33,14 +34,10 @@ def choices_of(trials: Sequence[FrozenTrial]) -> list[Choice]:
     return [_choice(name, distributions, trials) for name, distributions in found.items()]
 
 
-def place(choice: Choice, value: Any, by_repr: bool = False) -> int | None:
-    """Index of a value's option: for an ordered choice of numbers the nearest within its range; None if there is none.
-
-    Args:
-        by_repr: the options are the ``repr`` of the values.
-    """
+def place(choice: Choice, value: Any) -> int | None:
+    """Index of a value's option, or of the nearest in the range of an ordered choice of numbers; None without one."""
     try:
-        return choice.index(repr(value) if by_repr else value)
+        return choice.index(value)
     except SpaceError:
         pass
     options = [o for o in choice.options if isinstance(o, int | float) and not isinstance(o, bool)]
@@ -54,27 +51,30 @@ def place(choice: Choice, value: Any, by_repr: bool = False) -> int | None:
     return distances.index(min(distances))
 
 
-def goes_by_repr(choices: Sequence[Any]) -> bool:
-    """Whether categories need ``repr`` as labels, since ``str`` gives several the same, such as 1 and "1"."""
-    return len({str(choice) for choice in (*choices, ABSENT)}) <= len(choices)
-
-
 def _choice(name: str, distributions: Sequence[BaseDistribution], trials: Sequence[FrozenTrial]) -> Choice:
     last = distributions[-1]
     lacking = any(name not in trial.params for trial in trials)
     if isinstance(last, CategoricalDistribution):
-        options = [*last.choices, *([ABSENT] if lacking else [])]
-        return Choice(name, [repr(option) for option in options] if goes_by_repr(last.choices) else options)
+        more = [ABSENT] if lacking else []
+        try:
+            return Choice(name, [*last.choices, *more])
+        except SpaceError:  # objects without a text, or with one text, and a category "absent"
+            return Choice(name, [*texts_of(last.choices), *more])
     occurred = {trial.params[name] for trial in trials if name in trial.params}
-    values = sorted(occurred.union(*map(_grid, distributions)) if all(map(_grid, distributions)) else occurred)
+    grids = [_grid(distribution, occurred) for distribution in distributions]
+    values = sorted(occurred.union(*grids) if all(grids) else occurred)
     return Choice(name, [*([ABSENT] if lacking else []), *values], ordered=True)
 
 
-def _grid(distribution: BaseDistribution) -> list[int | float]:
-    """All values of a number with few of them; empty for others."""
+def _grid(distribution: BaseDistribution, occurred: set[Any]) -> list[int | float]:
+    """All values of a number with few of them, as they occurred where they did; empty for others."""
     assert isinstance(distribution, IntDistribution | FloatDistribution)
     low, high, step = distribution.low, distribution.high, distribution.step
     if step is None or (high - low) / step >= LISTED:
         return []
-    values = [low + i * step for i in range(round((high - low) / step) + 1)]
-    return values if isinstance(distribution, IntDistribution) else [round(value, 12) for value in values]
+    n_steps = round((high - low) / step)
+    if isinstance(distribution, IntDistribution):
+        return [low + i * step for i in range(n_steps + 1)]
+    known = {round((value - low) / step) for value in occurred}  # which may differ from the grid in the last digits
+    exact = [float(Decimal(str(low)) + i * Decimal(str(step))) for i in range(n_steps + 1) if i not in known]
+    return [*exact, *occurred]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,14 +12,16 @@ from optuna.distributions import CategoricalDistribution
 from optuna.exceptions import DuplicatedStudyError
 from optuna.trial import FrozenTrial, TrialState
 
-from searchkit.errors import SearchkitError, StudyMismatchError
-from searchkit.integrations.optuna.options import ABSENT, choices_of, goes_by_repr, place
+from searchkit.errors import SearchkitError, StudyMismatchError, readable
+from searchkit.integrations.optuna.options import ABSENT, choices_of, place
 from searchkit.integrations.optuna.outcomes import goals_of
+from searchkit.problem.numbers import number_of
 from searchkit.problem.objectives import Goals
 from searchkit.problem.trial import State, Trial
 from searchkit.results.result import Result
 from searchkit.results.studies import Study
-from searchkit.space import Space
+from searchkit.space import Choice, Space
+from searchkit.space.labels import key_of
 from searchkit.storage.header import FORMAT, plain
 from searchkit.storage.optuna_compat import quiet
 from searchkit.storage.optuna_record import OptunaRecord
@@ -45,8 +47,8 @@ def read_study(study: optuna.Study, space: Space | None = None) -> Result:
       those that failed before they were asked anything (with ``space``, all of its choices);
     * a categorical parameter's options are its categories. Those of a number are its grid, where it has steps and no
       more than 256 values, and else the values that occurred: exact, and no grid to search on;
-    * a parameter that some trials were not asked has one option more, "absent". Categories that a table could not tell
-      apart, such as 1 and "1", go by their ``repr``;
+    * a parameter that some trials were not asked has one option more, "absent". Categories that cannot be options,
+      such as several objects of one text, go by their ``repr``;
     * complete trials are scored; one with an infinite value has failed. A pruned trial is infeasible where it broke a
       constraint, else dropped, and its reason says when. Failed trials have the reason that was kept as a user
       attribute (``reason`` or ``error``): Optuna keeps none itself;
@@ -135,8 +137,13 @@ def _code(trial: FrozenTrial, space: Space, made: bool) -> Any:
     row = []
     for choice in space.choices:
         value, distribution = trial.params.get(choice.name, ABSENT), trial.distributions.get(choice.name)
-        categories = distribution.choices if isinstance(distribution, CategoricalDistribution) else ()
-        index = place(choice, value, made and goes_by_repr(categories))
+        index: int | None
+        if made and distribution is None:
+            index = 0 if choice.ordered else len(choice.options) - 1  # where "absent" stands
+        elif made and isinstance(distribution, CategoricalDistribution) and _by_text(choice, distribution):
+            index = int(distribution.to_internal_repr(value))
+        else:
+            index = place(choice, value)
         if index is None:
             said = f"has {value!r} for" if choice.name in trial.params else "says nothing of"
             raise StudyMismatchError(
@@ -147,10 +154,14 @@ def _code(trial: FrozenTrial, space: Space, made: bool) -> Any:
     return space.check(np.array(row))[0]
 
 
+def _by_text(choice: Choice, distribution: CategoricalDistribution) -> bool:
+    """Whether a choice of categories has their texts as options, since they cannot be options themselves."""
+    return key_of(choice.options[0]) != key_of(distribution.choices[0])
+
+
 def _trial(number: int, frozen: FrozenTrial, code: Any, goals: Goals, zero: datetime) -> Trial:
     state, values = _STATES[frozen.state], dict(frozen.constraints)
-    extra = {k: float(v) for k, v in frozen.user_attrs.items() if isinstance(v, int | float) and np.isfinite(v)}
-    values = {k: v for k, v in extra.items() if not isinstance(frozen.user_attrs[k], bool)} | values
+    values = _numbers(frozen.user_attrs) | values
     reason = None
     if frozen.state is TrialState.COMPLETE:
         values |= dict(zip(goals.names, frozen.values, strict=True))
@@ -160,9 +171,8 @@ def _trial(number: int, frozen: FrozenTrial, code: Any, goals: Goals, zero: date
         broken = [bound.name for bound in goals.bounds if frozen.constraints.get(bound.name, 0.0) > 0]
         state, reason = (State.INFEASIBLE, f"breaks {', '.join(broken)}") if broken else (state, _when(frozen))
     elif frozen.state is TrialState.FAIL:
-        reason = str(
-            frozen.user_attrs.get("reason") or frozen.user_attrs.get("error") or "failed; Optuna kept no reason"
-        )
+        kept = [frozen.user_attrs.get("reason"), frozen.user_attrs.get("error"), "failed; Optuna kept no reason"]
+        reason = next(readable(text) for text in map(_said, kept) if text)
     if frozen.state is TrialState.COMPLETE:  # a constraint that was not set is kept, as in Optuna
         values = dict.fromkeys((bound.name for bound in goals.bounds), 0.0) | values
     start, end = frozen.datetime_start, frozen.datetime_complete
@@ -177,6 +187,31 @@ def _trial(number: int, frozen: FrozenTrial, code: Any, goals: Goals, zero: date
         seconds=(end - start).total_seconds() if start and end else 0.0,
         elapsed=(end - zero).total_seconds() if end else 0.0,
     )
+
+
+def _numbers(attributes: Mapping[str, Any]) -> dict[str, float]:
+    """The finite numbers among user attributes, which may be anything."""
+    found = {}
+    for name, value in attributes.items():
+        if isinstance(value, bool | np.bool_):
+            continue
+        try:
+            number = number_of(value)
+        except ValueError:
+            continue
+        if np.isfinite(number):
+            found[name] = number
+    return found
+
+
+def _said(kept: Any) -> str:
+    """The text of a reason that was kept, whatever it is; empty where there is none."""
+    if kept is None:
+        return ""
+    try:
+        return str(kept)
+    except Exception as error:  # of the object's own code
+        return f"a {type(kept).__name__} that has no text ({type(error).__name__})"
 
 
 def _when(frozen: FrozenTrial) -> str:

@@ -103,7 +103,7 @@ class SearchkitSearcher(OptunaSearch):
         study = study_of(self)
         if study is not None and trial_id not in trials_of(self):
             trials = study.get_trials(deepcopy=False)
-            if len({tuple(trial.params.items()) for trial in trials if trial.params}) >= _size(space_of(self)):
+            if len({_places(trial) for trial in trials if trial.params}) >= _size(space_of(self)):
                 return Searcher.FINISHED
         config = super().suggest(trial_id)
         return {name: self._option(name, value) for name, value in config.items()}
@@ -158,6 +158,12 @@ def _finite(values: Sequence[Any]) -> bool:
 
 def _number(value: Any) -> Any:
     return value.item() if hasattr(value, "item") else value  # numpy's and torch's
+
+
+def _places(trial: optuna.trial.FrozenTrial) -> tuple[tuple[str, float], ...]:
+    """A configuration by the places of its values: they may have no hash, and 1, 1.0 and True have one."""
+    found = trial.distributions.items()
+    return tuple((name, distribution.to_internal_repr(trial.params[name])) for name, distribution in found)
 
 
 def _size(distributions: Any) -> float:

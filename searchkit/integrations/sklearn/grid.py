@@ -61,7 +61,7 @@ def read_grid(given: Any) -> Grid:
             found, ordered = _options(str(name), options)
             values[i][str(name)] = found
             called = str(name) if len(grids) == 1 else f"{name} [{i}]"
-            choices.append(Choice(called, _labels(found), ordered))
+            choices.append(_choice(called, found, ordered))
             owners.append(i)
     if len(grids) == 1 and choices:
         return Grid(Space(choices, name="parameters"), tuple(values))
@@ -117,13 +117,17 @@ def _is_scale(values: list[Any]) -> bool:
     return len({after > before for before, after in pairwise(values)}) == 1 and len(set(values)) == len(values)
 
 
-def _labels(values: list[Any]) -> list[Any]:
-    """Labels of the values: scalars unchanged, others by their text, numbered where texts are equal."""
-    plain = [value.item() if isinstance(value, np.generic) else value for value in values]
-    labels: list[Any] = []
-    for i, value in enumerate(plain):
-        text = str(value).partition(" at 0x")[0]
-        same = sum(str(other).partition(" at 0x")[0] == text for other in plain) > 1
-        scalar = isinstance(value, str | int | float | bool | None) and not same
-        labels.append(value if scalar else f"{text} ({i})" if same else text)
-    return labels
+def _choice(name: str, values: list[Any], ordered: bool) -> Choice:
+    """The values as options; where they cannot be (objects without a name, equal ones), their texts, numbered."""
+    try:
+        return Choice(name, values, ordered)
+    except SpaceError:
+        texts = [_text(value) for value in values]
+        return Choice(name, [f"{text} ({i})" for i, text in enumerate(texts)], ordered)
+
+
+def _text(value: Any) -> str:
+    try:
+        return str(value).partition(" at 0x")[0]
+    except Exception:  # of the object's own code
+        return type(value).__name__

@@ -14,9 +14,11 @@ from sklearn.utils.validation import check_array, check_consistent_length, colum
 from torch import nn
 
 from searchkit.api import run
+from searchkit.data.arrays import is_frame
 from searchkit.data.data import Data
 from searchkit.data.images import as_images
-from searchkit.data.tables import as_table
+from searchkit.data.labels import as_labels
+from searchkit.data.tables import as_table, as_target
 from searchkit.errors import CandidateError, DataError, SearchkitError
 from searchkit.integrations.sklearn.data import parts, whole
 from searchkit.results.result import Result
@@ -41,6 +43,8 @@ def checked(estimator: Any, X: Any, y: Any, numeric: bool) -> tuple[torch.Tensor
     Returns:
         a table ``(n, features)`` float32, or images ``(n, c, h, w)`` where X has three or four axes; y ``(n,)``.
     """
+    _check_inputs(X)
+    y = _checked_targets(y, numeric)
     if not _is_images(X):
         X, y = validate_data(estimator, X, y, dtype="numeric", ensure_min_samples=2, y_numeric=numeric)
         return as_table(X), y
@@ -125,6 +129,33 @@ def picked(result: Result, pick: Any) -> int:
             f"and the front has rows 0 to {len(front) - 1}"
         )
     return int(chosen) % len(front)
+
+
+def _check_inputs(X: Any) -> None:
+    """Say what to give instead of what scikit-learn has no words for, or words about something else."""
+    if is_frame(X) or isinstance(X, np.ma.MaskedArray) or (hasattr(X, "to_frame") and getattr(X, "ndim", 0) == 1):
+        as_table(X)
+
+
+def _checked_targets(y: Any, numeric: bool) -> Any:
+    """y, with objects as ints, bools, texts or floats.
+
+    Raises:
+        DataError: there are several values per example, or some are missing.
+    """
+    try:
+        array = np.asarray(y)
+    except (ValueError, TypeError):  # no common shape
+        array = np.empty((0, 2), dtype=object)
+    several = array.ndim == 2 and array.shape[1] > 1
+    listed = isinstance(y, list) and len({isinstance(one, str) for one in y}) > 1
+    odd = array.dtype.kind in "OTSMm"
+    if array.dtype.kind == "f" and not numeric:  # of NaN in arrays, and of quantities, scikit-learn says it itself
+        odd = bool((np.isfinite(array) & (np.abs(array.astype(np.float64)) >= 2**63)).any())
+        odd |= hasattr(y, "isna") and bool(np.isnan(array).any())
+    if hasattr(y, "tocsr") or (array.ndim and (several or listed or odd)):
+        return as_target(y) if numeric else as_labels(y)
+    return y
 
 
 def _is_images(X: Any) -> bool:

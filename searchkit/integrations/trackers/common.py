@@ -10,14 +10,17 @@ import functools
 import importlib
 import logging
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from searchkit.errors import SearchkitError, first_line_said
+from searchkit.errors import SearchkitError, first_line_said, readable
 from searchkit.problem.objectives import Goals
 from searchkit.problem.trial import Trial
 from searchkit.results.result import Result
 from searchkit.space import Space
 from searchkit.space.choice import Label
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Method = TypeVar("Method", bound=Callable[..., None])
 
@@ -69,6 +72,28 @@ def in_order(trials: Sequence[Trial]) -> list[Trial]:
 def chosen(space: Space, trial: Trial) -> dict[str, Label]:
     """The choices of a candidate as they are recorded."""
     return {choice.name: choice.labels[i] for choice, i in zip(space.choices, trial.code.tolist(), strict=True)}
+
+
+def recorded(table: pd.DataFrame, space: Space) -> pd.DataFrame:
+    """A table of a result with options as they are recorded, which every format of tables can hold."""
+    import pandas as pd
+
+    table = table.copy()
+    for choice in space.choices:
+        column = next((name for name in (f"{choice.name} (choice)", choice.name) if name in table), None)
+        if column is not None and table[column].dtype == object:
+            texts = {i: storable(label) for i, label in enumerate(choice.labels)}
+            table[column] = pd.Series(
+                [texts[choice.index(option)] for option in table[column]], index=table.index, dtype=object
+            )
+    return table
+
+
+def storable(label: Label) -> Label:
+    """A label as UTF-8 and JSON of 64 bits can hold it."""
+    if isinstance(label, str):
+        return readable(label, len(label) * 6)
+    return str(label) if isinstance(label, int) and abs(label) >= 2**63 else label
 
 
 def seconds_of(goals: Goals) -> str:

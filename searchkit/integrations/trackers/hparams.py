@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from searchkit.integrations.trackers.common import chosen, seconds_of
+from searchkit.integrations.trackers.common import seconds_of, storable
 from searchkit.integrations.trackers.events import Events, scalars
 from searchkit.problem.objectives import Goals
 from searchkit.problem.trial import State, Trial
@@ -26,7 +26,7 @@ def experiment(space: Space, goals: Goals) -> Any:
 
     columns = []
     for choice in space.choices:
-        options = list(dict.fromkeys(_option(choice, label) for label in choice.labels))
+        options = _options(choice)
         kind = {str: "STRING", bool: "BOOL"}.get(type(options[0]), "FLOAT64")
         column = api_pb2.HParamInfo(name=choice.name, type=api_pb2.DataType.Value(f"DATA_TYPE_{kind}"))
         column.domain_discrete.extend(options)
@@ -59,8 +59,8 @@ def _start(space: Space, trial: Trial) -> Any:
 
     began = time.time() - trial.seconds
     info = plugin_data_pb2.SessionStartInfo(group_name=f"candidate {trial.number:04d}", start_time_secs=began)
-    for choice, label in zip(space.choices, chosen(space, trial).values(), strict=True):
-        option = _option(choice, label)
+    for choice, place in zip(space.choices, trial.code.tolist(), strict=True):
+        option = _options(choice)[place]
         kind = {str: "string_value", bool: "bool_value"}.get(type(option), "number_value")
         setattr(info.hparams[choice.name], kind, option)
     return _summary(metadata.SESSION_START_INFO_TAG, session_start_info=info)
@@ -84,7 +84,9 @@ def _summary(tag: str, **message: Any) -> Any:
     return Summary(value=[Summary.Value(tag=tag, metadata=data, tensor=metadata.NULL_TENSOR)])
 
 
-def _option(choice: Choice, label: Label) -> Label:
-    """An option in a type that the tab allows: one type per column."""
-    kinds = {type(other) for other in choice.labels}
-    return label if (len(kinds) == 1 and kinds != {type(None)}) or kinds == {int, float} else str(label)
+def _options(choice: Choice) -> list[Label]:
+    """The options in a type that the tab allows: one type per column."""
+    kinds = {type(label) for label in choice.labels}
+    if kinds <= {int, float}:
+        return [float(label) if isinstance(label, int) else label for label in choice.labels]
+    return list(choice.labels if kinds == {bool} else map(storable, choice.texts))

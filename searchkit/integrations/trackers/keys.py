@@ -30,5 +30,5 @@ class Keys:
 
 def cut(value: object, longest: int) -> str:
     """A value as text, cut to the given length."""
-    said = str(value)
+    said = str(value).encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\x00")
     return said if len(said) <= longest else f"{said[: longest - 3]}..."

@@ -81,8 +81,9 @@ def _settings(context: dict[str, Any]) -> list[Line]:
 
 
 def _writable(space: Space) -> bool:
-    plain = (str, int, float, bool, type(None))
-    return all(type(option) in plain and option == option for choice in space.choices for option in choice.options)
+    plain, infinite = (str, int, float, bool, type(None)), float("inf")
+    options = [option for choice in space.choices for option in choice.options]
+    return all(type(option) in plain and option == option and option not in (infinite, -infinite) for option in options)
 
 
 def _choice(choice: Choice) -> str:

@@ -35,7 +35,7 @@ def candidates(facts: Facts) -> dict[str, Any]:
         "x": more[0] if more else None,
         "y": first,
         "colour": more[1] if len(more) > 1 else None,
-        "choices": [{"name": c.name, "options": [str(label) for label in c.labels]} for c in result.space.choices],
+        "choices": [{"name": c.name, "options": [_cut(text) for text in c.texts]} for c in result.space.choices],
         "trials": {
             "code": [trial.code.tolist() for trial in result.trials],
             "fate": [list(FATES).index(fate) for fate in facts.fates],

@@ -39,7 +39,7 @@ def write_report(result: Result, path: str | Path, beside: Result | Sequence[Res
     text = page(Facts(result, others))
     try:
         with written_whole([target]) as (partial,):
-            partial.write_text(text, encoding="utf-8")
+            partial.write_text(text, encoding="utf-8", errors="backslashreplace")  # options may be any text
     except OSError as error:
         raise SearchkitError(f"the report '{target}' cannot be written: {error}") from error
     return target

@@ -11,18 +11,14 @@ import hashlib
 import html
 import json
 import string
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-from searchkit.errors import readable
+from searchkit.errors import printable
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-_WHOLE = sys.maxsize  # characters: no text loses its middle here
 
 
 class Html(str):
@@ -35,7 +31,7 @@ def text(given: object) -> Html:
     """Anything as text that is safe inside an element and inside a quoted attribute; :class:`Html` as it is."""
     if isinstance(given, Html):
         return given
-    return Html(html.escape(readable(str(given), _WHOLE), quote=True))
+    return Html(html.escape(printable(str(given)), quote=True))
 
 
 def fill(template: str, /, *given: object, **named: object) -> Html:
@@ -58,12 +54,12 @@ def json_data(data: Any) -> Html:
     written = json.dumps(data, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     for sign in "<>&\u2028\u2029":
         written = written.replace(sign, f"\\u{ord(sign):04x}")
-    return Html(readable(written, _WHOLE))
+    return Html(printable(written))
 
 
 def table(frame: pd.DataFrame) -> Html:
     """A data frame as pandas draws it, with the markup in its cells and column names escaped."""
-    return Html(readable(frame.to_html(escape=True), _WHOLE))
+    return Html(printable(frame.to_html(escape=True)))
 
 
 def own_file(name: str) -> Html:

@@ -15,7 +15,7 @@ import filelock
 from optuna.storages import BaseStorage, InMemoryStorage
 
 from searchkit.errors import SearchkitError, StorageError
-from searchkit.storage.database import is_url, shown, sqlite_path
+from searchkit.storage.database import sqlite_path
 from searchkit.storage.journal import check_journal, drop_stale_lock
 from searchkit.storage.optuna_compat import database_behind, file_behind
 from searchkit.storage.owners import in_use, this_process
@@ -28,6 +28,7 @@ from searchkit.storage.paths import (
     reason_of,
 )
 from searchkit.storage.transactions import DatabaseWriter
+from searchkit.storage.urls import is_url, shown
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,10 @@ from optuna.storages import BaseStorage, JournalStorage
 from sqlalchemy.exc import DBAPIError
 
 from searchkit.errors import SearchkitError, StorageError, first_line_said
-from searchkit.storage.database import check_url, is_url, open_database, shown
+from searchkit.storage.database import check_url, open_database
 from searchkit.storage.journal import JournalFile
 from searchkit.storage.optuna_compat import database_behind, file_behind, quiet
+from searchkit.storage.urls import is_url, shown
 
 FOLDER = "searchkit-runs"
 SUFFIX = ".journal"

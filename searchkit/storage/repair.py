@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from searchkit.errors import StorageError
-from searchkit.storage.database import shown
 from searchkit.storage.journal import line_of, read_line
 from searchkit.storage.paths import is_file, journal_path
+from searchkit.storage.urls import shown
 
 _BEGINS = b'{"op_code":'
 _STUDY, _TRIAL = 0, 4  # operations that create a study or a trial; its number is that of those created before it

@@ -24,6 +24,7 @@ from searchkit.storage.header import FORMAT, plain
 from searchkit.storage.optuna_compat import quiet
 from searchkit.storage.optuna_record import OptunaRecord
 from searchkit.storage.paths import check_name, check_storage, open_storage
+from searchkit.storage.urls import shown
 
 _STATES = {
     TrialState.COMPLETE: State.SCORED,
@@ -110,7 +111,9 @@ def write_study(result: Result, storage: Any = None, name: str | None = None) ->
         try:
             study = optuna.create_study(storage=target, study_name=name, directions=source.directions)
         except DuplicatedStudyError as error:
-            raise SearchkitError(f"there is a study '{name}' in {storage} already: give another name=") from error
+            raise SearchkitError(
+                f"there is a study '{name}' in {shown(storage)} already: give another name="
+            ) from error
         for key, value in source.user_attrs.items():
             if key != "searchkit:driver":
                 study.set_user_attr(key, value)

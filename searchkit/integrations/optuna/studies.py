@@ -23,7 +23,8 @@ from searchkit.space import Space
 from searchkit.storage.header import FORMAT, plain
 from searchkit.storage.optuna_compat import quiet
 from searchkit.storage.optuna_record import OptunaRecord
-from searchkit.storage.paths import check_name, check_storage, open_storage
+from searchkit.storage.paths import check_storage, open_storage
+from searchkit.storage.places import check_new_name
 from searchkit.storage.urls import shown
 
 _STATES = {
@@ -93,7 +94,7 @@ def write_study(result: Result, storage: Any = None, name: str | None = None) ->
     Raises:
         SearchkitError: there is a study of that name, or the storage cannot be written.
     """
-    name = result.name if name is None else check_name(name)
+    name = result.name if name is None else check_new_name(name)
     check_storage(storage)
     written = optuna.storages.InMemoryStorage()
     header = _header(result)

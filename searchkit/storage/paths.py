@@ -50,11 +50,10 @@ def check_place(storage: Any, name: str) -> None:
     """Refuse, before any work, a study whose files cannot be where the storage puts them.
 
     Raises:
-        StorageError: something else stands in the place of the record or of the trained networks.
+        StorageError: something else stands in the place of the record.
     """
     if is_file(storage) and storage != "memory":
         check_file(journal_path(storage, name))
-        check_folder(networks_folder(storage, name))
 
 
 def open_storage(storage: Any, name: str, *, write: bool = True) -> tuple[BaseStorage, JournalFile | None]:

@@ -166,8 +166,6 @@ CASES = [  # what stands there, where, the storage, and what is said
     (file, "runs", "runs/below/that", "runs' is a file"),
     (file, "runs", "runs/x.journal", "runs' is a file"),
     (file, "s.journal", "", "s.journal is not a journal"),
-    (file, "s.networks", "", "s.networks' is a file"),
-    (pipe, "s.networks", "", "s.networks' is a pipe"),
     (folder, ".s.journal.driver", "", ".s.journal.driver' is a folder"),
     (pipe, ".s.journal.driver", "", ".s.journal.driver' is a pipe"),
     (pipe, "x.db", "sqlite:///{}/x.db", "x.db' is a pipe"),

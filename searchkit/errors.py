@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
 
@@ -111,8 +112,8 @@ def nearest(name: object, names: Iterable[str]) -> str | None:
 
 
 def first_line_said(error: BaseException) -> str:
-    """The first line of an error's message; empty if it has none."""
-    return (message_of(error).strip().splitlines() or [""])[0]
+    """The first line of an error's message, without passwords; empty if it has none."""
+    return concealed((message_of(error).strip().splitlines() or [""])[0])
 
 
 LONGEST_REASON = 1000  # characters of a reason that is recorded or shown
@@ -130,16 +131,29 @@ def message_of(error: BaseException) -> str:
 
 
 def readable(text: str, longest: int = LONGEST_REASON) -> str:
-    """A text as every storage, table and page can take it.
+    """A text as every storage, table and page can take it, without the passwords of URLs.
 
     Lone surrogates (of file names that are not UTF-8) and null characters are replaced by their escapes. A text of more
     than ``longest`` characters loses its middle: an error says what it is about at its beginning or its end.
     """
-    clean = text.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\x00")
+    clean = printable(concealed(text))
     if len(clean) <= longest:
         return clean
     end = longest // 4
     return f"{clean[: longest - end - 5]} ... {clean[len(clean) - end :]}"
+
+
+def printable(text: str) -> str:
+    """A text with escapes for what UTF-8 cannot write (lone surrogates) and for null characters."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\x00")
+
+
+def concealed(text: str) -> str:
+    """A text with ``***`` for the passwords of the URLs in it: behind the user's name, and among the settings."""
+    text = re.sub(r"(://[^\s/:@'\"<>]*):[^\s'\"<>]+@", r"\1:***@", text)
+    return re.sub(
+        r"([?&;](?:\w*pass\w*|pwd|\w*secret\w*|\w*token\w*|\w*key)=)[^\s&;'\"<>]+", r"\1***", text, flags=re.I
+    )
 
 
 def is_out_of_memory(error: BaseException) -> bool:

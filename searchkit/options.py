@@ -27,7 +27,8 @@ from searchkit.search.accounting import Callback
 from searchkit.search.callbacks import read_callbacks
 from searchkit.search.task import Task, function_task
 from searchkit.storage.header import FORMAT, plain
-from searchkit.storage.paths import check_name, check_storage, networks_folder
+from searchkit.storage.paths import check_place, check_storage, networks_folder
+from searchkit.storage.places import check_new_name, named
 from searchkit.types import Codes
 from searchkit.version import __version__
 
@@ -120,7 +121,7 @@ class Options:
             return self.given_name
         said = json.dumps(plain(self.parts), sort_keys=True).encode()
         digest = hashlib.blake2b(said, digest_size=DIGEST_BYTES).hexdigest()
-        return f"{self.task.space.name}-{self.task.label}-{self.strategy_name}-{digest}"
+        return named(self.task.space.name, self.task.label, self.strategy_name, digest)
 
     @property
     def folder(self) -> Path | None:
@@ -242,7 +243,8 @@ def read_options(
     workers = whole("workers", workers, 1)
     check_constraints(constraints)
     if name is not None:
-        check_name(name)
+        check_new_name(name)
+        check_place(storage, name)
     signals = read_proxies(proxies)
     screen, verify = whole("screen", screen, 1) or SCREEN, whole("verify", verify, 1) or 0
     task: Task

@@ -106,6 +106,11 @@ def _ray() -> Any:
     return OptunaSearch()
 
 
+def _ray_module(name: str) -> Any:
+    pytest.importorskip("ray")
+    return importlib.import_module(name)
+
+
 def _mlflow() -> Any:
     pytest.importorskip("mlflow")
     from mlflow import MlflowClient
@@ -131,6 +136,8 @@ HELD: dict[str, tuple[tuple[str, str], Callable[[], Any]]] = {
     "ray.tune.search.optuna.OptunaSearch._ot_trials": (RAY, _ray),
     "ray.tune.search.optuna.OptunaSearch._completed_trials": (RAY, _ray),
     "ray.tune.search.optuna.OptunaSearch._space": (RAY, _ray),
+    "ray._private.utils.read_ray_address": (RAY, lambda: _ray_module("ray._private.utils")),
+    "ray._private.ray_constants.ENABLE_RAY_CLUSTER": (RAY, lambda: _ray_module("ray._private.ray_constants")),
     "mlflow.MlflowClient._tracking_client": (MLFLOW, _mlflow),
     "mlflow.MlflowClient._tracking_client.store": (MLFLOW, lambda: _mlflow()._tracking_client),
 }

@@ -205,12 +205,14 @@ def _export(given: argparse.Namespace) -> int:
 
 def _list(given: argparse.Namespace) -> int:
     from searchkit.results.studies import list_studies
+    from searchkit.storage.urls import shown
 
     table = list_studies(given.storage)
     if given.json:
         _print_json(table.to_dict("records"))
     else:
-        print(table.to_string(index=False) if len(table) else f"no studies in {given.storage or 'searchkit-runs/'} yet")
+        nothing = f"no studies in {shown(given.storage or 'searchkit-runs/')} yet"
+        print(table.to_string(index=False) if len(table) else nothing)
     return OK
 
 
@@ -246,7 +248,11 @@ def _report(result: Result, given: argparse.Namespace) -> int:
         if plot is not None:
             print(f"picture: {plot}")
         if found and result.folder:
-            where = ["--storage", given.storage] if given.storage else []
+            from searchkit.storage.urls import shown
+
+            where = (
+                ["--storage", shown(given.storage)] if given.storage else []
+            )  # a password is for the user to fill in
             print("network:", shlex.join(["searchkit", "export", result.name, "0", "best", *where]))
     if result.stopped == "interrupted":
         return _interrupted(given)

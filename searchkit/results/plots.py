@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import io
 import os
 from collections.abc import Sequence
@@ -14,12 +13,14 @@ import numpy as np
 
 from searchkit.errors import SearchkitError, UnknownNameError
 from searchkit.problem.trial import State, Trial, observe, pareto_front
+from searchkit.results.safe_html import fill, joined, text
 from searchkit.results.whole_files import written_whole
 
 if TYPE_CHECKING:
     from searchkit.results.result import Result
 
 _GREY, _BLUE, _ORANGE, _RED = "#9aa5b1", "#1f5fa8", "#d9730d", "#b3403a"
+_LONGEST = 60  # characters of a label in a picture
 _IMAGES = (".png", ".svg", ".pdf", ".jpg", ".jpeg", ".webp")
 
 
@@ -147,9 +148,9 @@ def _picture(result: Result, points: _Points) -> Any:
             label="the front on the test part",
         )  # fmt: skip
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.6g}")
-    axes.set_xlabel(_label(result, points.x))
-    axes.set_ylabel(_label(result, points.y))
-    axes.set_title(result.name, fontsize=10, loc="left")
+    axes.set_xlabel(_fitting(_label(result, points.x)), parse_math=False)
+    axes.set_ylabel(_fitting(_label(result, points.y)), parse_math=False)
+    axes.set_title(_fitting(result.name), fontsize=10, loc="left", parse_math=False)
     axes.grid(alpha=0.25, linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
     _zoom(axes, columns(points.all())[1], [*columns(points.winners)[1], *columns(tested, result.tested)[1]])
@@ -202,7 +203,7 @@ def _interactive(result: Result, points: _Points) -> Any:
         figure.add_scatter(
             x=[_value(result, t, points.x) for t in trials], y=[_value(result, t, points.y) for t in trials],
             name=f"{len(trials)} {name}", mode="markers", marker=marker, showlegend=True,
-            text=[_card(result, trial) for trial in trials], hovertemplate="%{text}<extra></extra>",
+            text=[_card(result, trial) for trial in trials], hovertemplate=fill("%{{text}}<extra></extra>"),
         )  # fmt: skip
     if _is_trade_off(result, points):
         xs, ys = _staircase(result, points)
@@ -211,9 +212,9 @@ def _interactive(result: Result, points: _Points) -> Any:
         )
     figure.update_layout(
         template="plotly_white",
-        title=html.escape(result.name),
-        xaxis_title=_label(result, points.x),
-        yaxis_title=_label(result, points.y),
+        title=text(result.name),
+        xaxis_title=text(_label(result, points.x)),
+        yaxis_title=text(_label(result, points.y)),
     )
     return figure
 
@@ -223,12 +224,18 @@ def _card(result: Result, trial: Trial) -> str:
     values = trial.values | (
         {result.tested: result.test_accuracy[trial.number]} if trial.number in result.test_accuracy else {}
     )
-    lines = [f"<b>candidate {trial.number}</b>", *(f"{html.escape(n)} {v:,.6g}" for n, v in values.items())]
-    lines += [html.escape(f"{name}: {option}") for name, option in result.space.decode(trial.code)[0].items()]
-    lines += [html.escape(trial.reason)] if trial.reason else []
-    return "<br>".join(lines)
+    lines: list[str] = [fill("<b>candidate {}</b>", trial.number)]
+    lines += [f"{name} {value:,.6g}" for name, value in values.items()]
+    lines += [f"{name}: {option}" for name, option in result.space.decode(trial.code)[0].items()]
+    lines += [trial.reason] if trial.reason else []
+    return joined(lines, fill("<br>"))
 
 
 def _label(result: Result, metric: str) -> str:
     unit = result.context.get("units", {}).get(metric)
     return f"{metric} ({unit})" if unit else metric
+
+
+def _fitting(label: str) -> str:
+    """As much of a label as a picture has room for."""
+    return label if len(label) <= _LONGEST else f"{label[: _LONGEST - 1]}…"

@@ -69,8 +69,10 @@ class Result:
         return "" if self._winners else why_nothing(self)
 
     def _repr_html_(self) -> str:
-        table = self.front.to_html()
-        return f"<p><b>{self.name}</b>: {len(self.trials)} candidates, {self.stopped}</p>{table}"
+        from searchkit.results.safe_html import fill, table
+
+        said = "<p><b>{}</b>: {} candidates, {}</p>{}"
+        return fill(said, self.name, len(self.trials), self.stopped, table(self.front))
 
     @property
     def _winners(self) -> list[Trial]:

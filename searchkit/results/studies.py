@@ -20,12 +20,13 @@ from searchkit.problem.objectives import Bound, Goals, Objective
 from searchkit.problem.trial import State, Trial, pareto_front
 from searchkit.results.result import Result
 from searchkit.space import Choice, NetworkSpace, Space
-from searchkit.storage.database import is_url, shown
 from searchkit.storage.header import compare_headers, plain
 from searchkit.storage.header_check import checked_header
 from searchkit.storage.optuna_compat import quiet, storage_of
 from searchkit.storage.optuna_record import read_trials
 from searchkit.storage.paths import FOLDER, SUFFIX, cannot_open, is_file, networks_folder, open_storage, place_of
+from searchkit.storage.places import look_at
+from searchkit.storage.urls import is_url, shown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -194,6 +195,7 @@ def _found(storage: Any) -> Iterator[tuple[dict[str, optuna.Study], dict[str, St
         places: list[Any] = [storage]
     else:
         path = Path(storage or FOLDER)
+        look_at(path)
         places = sorted(path.glob(f"*{SUFFIX}")) if path.is_dir() else [path] if path.exists() else []
         if storage is not None and not path.exists():
             raise StorageError(f"storage '{storage}' is not there")

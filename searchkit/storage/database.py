@@ -6,7 +6,7 @@ import importlib.util
 import re
 import time
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any
 
 from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
@@ -14,10 +14,10 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError, SQLAlchemyError
 
 from searchkit.errors import StorageError, nearest
+from searchkit.storage.urls import DATABASES, EXAMPLES, check_form, nearest_form, shown
 
 CONNECT = 10  # seconds to wait for an answer of the server
 LOCKED = 60  # seconds to wait while another process writes the same SQLite file
-DATABASES = ("sqlite", "postgresql", "mysql", "mariadb")
 _INSTALL = {"psycopg": '"searchkit-nas[postgresql]"', "psycopg2": "psycopg2-binary", "MySQLdb": "mysqlclient"}
 _SETTINGS: dict[str, dict[str, Any]] = {  # arguments of a connection, by driver
     "pysqlite": {"timeout": LOCKED},
@@ -28,35 +28,30 @@ _SETTINGS: dict[str, dict[str, Any]] = {  # arguments of a connection, by driver
 }
 
 
-def is_url(storage: object) -> TypeGuard[str]:
-    """Whether a storage is given as the URL of a database."""
-    return isinstance(storage, str) and "://" in storage
-
-
 def check_url(url: str) -> URL:
     """Parse a database's URL, and complete it with an installed driver; no connection is made.
 
     Raises:
-        StorageError: the URL is malformed, the kind of database is unknown, or its driver is not installed.
+        StorageError: the URL is malformed, the kind of database is unknown, or its driver is not installed; no message
+            has its password.
     """
+    check_form(url)
     try:
         parsed = make_url(url)
         if parsed.drivername in ("postgres", "postgresql"):
             old = _is_installed("psycopg2") and not _is_installed("psycopg")
             parsed = parsed.set(drivername="postgresql+psycopg2" if old else "postgresql+psycopg")
+        _check_parts(parsed, url)
         parsed.get_dialect().import_dbapi()
     except NoSuchModuleError as error:
         kind = parsed.get_backend_name()
         near = nearest(kind, DATABASES)
         raise StorageError(
             f"storage {shown(url)!r} names a database '{kind}' that is not known: choose from {', '.join(DATABASES)}."
-            + (f" Did you mean '{near}'?" if near else "")
+            + (f" Did you mean '{near}', as in {nearest_form(url)}?" if near else "")
         ) from error
-    except ArgumentError as error:
-        raise StorageError(
-            f"storage {shown(url)!r} is no database's URL: write 'sqlite:///study.db' or "
-            "'postgresql://user:password@host/database'"
-        ) from error
+    except (ArgumentError, ValueError):  # whose messages may have the password
+        raise StorageError(f"storage {shown(url)!r} is no database's URL: write {EXAMPLES}. {_ENCODE}") from None
     except ImportError as error:
         package = _INSTALL.get(error.name or "", error.name)
         raise StorageError(
@@ -115,14 +110,18 @@ def sqlite_path(url: object) -> Path | None:
     return Path(database.removeprefix("file:"))
 
 
-def shown(storage: object) -> str:
-    """A storage as text for messages, without the password of a URL."""
-    if not is_url(storage):
-        return str(storage)
-    try:
-        return make_url(storage).render_as_string(hide_password=True)
-    except ArgumentError:
-        return re.sub(r"://[^@/]*@", "://***@", str(storage))
+_ENCODE = "In a user's name or password, '@' is written as %40, ':' as %3A, '/' as %2F, '?' as %3F and '#' as %23"
+
+
+def _check_parts(parsed: URL, url: str) -> None:
+    """Refuse a URL whose parts cannot be what they were meant as: their errors would have the password."""
+    if parsed.get_backend_name() == "sqlite":
+        if parsed.host or parsed.username:
+            raise StorageError(f"storage {shown(url)!r} is no file: write {nearest_form(url)}")
+        return
+    login = [parsed.host or "", parsed.database or "", *map(str, (parsed.query.get("host", ""),))]
+    if any("@" in part for part in login) or ":" in (parsed.username or ""):
+        raise StorageError(f"storage {shown(url)!r} is no database's URL: write {EXAMPLES}. {_ENCODE}")
 
 
 def _is_installed(package: str) -> bool:

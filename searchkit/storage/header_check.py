@@ -108,6 +108,9 @@ _KINDS: dict[str, Callable[[Any], bool]] = {
     "a mapping of numbers of candidates or null": lambda part: (
         part is None or (isinstance(part, dict) and all(str(key).isdecimal() for key in part))
     ),
+    "a mapping of numbers or nulls, or nothing": lambda part: (
+        part is _MISSING or (isinstance(part, dict) and all(map(_is_end, part.values())))
+    ),
     "a list or null": lambda part: part is None or isinstance(part, list),
     "a whole number": lambda part: part is _MISSING or is_whole(part),  # the oldest records do not say their format
     "a whole number, null or nothing": lambda part: part is _MISSING or part is None or is_whole(part),
@@ -137,6 +140,7 @@ _PARTS = {
     "search.data": "a mapping, or nothing",
     "context": "a mapping",
     "context.bounds": "a mapping of names to two numbers or nulls",
+    "context.budget": "a mapping of numbers or nulls, or nothing",
     "context.data": "a mapping, or nothing",
     "context.parts": "a mapping, or nothing",
 }

@@ -26,6 +26,7 @@ from optuna.storages.journal import BaseJournalBackend, JournalFileOpenLock
 
 from searchkit.errors import StorageError, first_line_said
 from searchkit.storage.owners import is_gone, this_process
+from searchkit.storage.places import check_file
 
 # Lines that only create a running trial are not flushed to the disk (fsync). They survive the end of the process but
 # perhaps not a power failure, after which the search asks for the same candidate again. The fsync of the outcome also
@@ -163,6 +164,7 @@ def damaged(path: Path, number: int, error: Exception) -> StorageError:
 
 def check_journal(path: Path) -> None:
     """Refuse a file that is not a journal; an empty file, or the beginning of a journal's first line, is accepted."""
+    check_file(path)
     if not path.exists():
         return
     with open(path, "rb") as file:
@@ -204,7 +206,7 @@ def _append_lock(path: Path) -> Path:
 
 
 def _text(lock: Path) -> str:
-    if lock.is_symlink():  # Optuna's other kind of lock is a link to the journal
+    if lock.is_symlink() or not lock.is_file():  # Optuna's other kind of lock is a link; a pipe would never end
         return ""
     try:
         return lock.read_text()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import threading
 import weakref
 from collections.abc import Callable
@@ -15,19 +16,22 @@ import filelock
 from optuna.storages import BaseStorage, InMemoryStorage
 
 from searchkit.errors import SearchkitError, StorageError
-from searchkit.storage.database import is_url, shown, sqlite_path
+from searchkit.storage.database import sqlite_path
 from searchkit.storage.journal import check_journal, drop_stale_lock
 from searchkit.storage.optuna_compat import database_behind, file_behind
 from searchkit.storage.owners import in_use, this_process
 from searchkit.storage.paths import (
     cannot_open,
     check_name,
+    check_place,
     is_file,
     journal_path,
     open_storage,
     reason_of,
 )
+from searchkit.storage.places import LONGEST_FILE, check_file
 from searchkit.storage.transactions import DatabaseWriter
+from searchkit.storage.urls import is_url, shown
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,7 @@ def claim_study(storage: Any, name: str) -> Claim:
         StorageError: another search is writing the study, or the storage cannot be opened or written.
     """
     with ExitStack() as stack:
+        check_place(storage, name)
         alone = isinstance(storage, InMemoryStorage)
         if isinstance(storage, BaseStorage):
             stack.callback(_claim_object(storage, name))
@@ -92,13 +97,17 @@ def _lock_path(storage: Any, name: str) -> Path | None:
     if shared is None:
         return None
     shared = shared.resolve()
-    return shared.with_name(f".{shared.name}.{check_name(name)}.driver")
+    lock = f".{shared.name}.{check_name(name)}.driver"
+    if len(lock.encode()) > LONGEST_FILE:
+        lock = f".{shared.name}.{hashlib.blake2b(name.encode(), digest_size=8).hexdigest()}.driver"
+    return shared.with_name(lock)
 
 
 def _claim_file(path: Path, storage: Any, name: str) -> Callable[[], None]:
     journal = journal_path(storage, name) if is_file(storage) else None
     if journal is not None:
         check_journal(journal)
+    check_file(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = filelock.FileLock(path, timeout=0)

@@ -15,9 +15,11 @@ from optuna.storages import BaseStorage, JournalStorage
 from sqlalchemy.exc import DBAPIError
 
 from searchkit.errors import SearchkitError, StorageError, first_line_said
-from searchkit.storage.database import check_url, is_url, open_database, shown
+from searchkit.storage.database import check_url, open_database, sqlite_path
 from searchkit.storage.journal import JournalFile
 from searchkit.storage.optuna_compat import database_behind, file_behind, quiet
+from searchkit.storage.places import check_file, check_folder
+from searchkit.storage.urls import is_url, shown
 
 FOLDER = "searchkit-runs"
 SUFFIX = ".journal"
@@ -36,6 +38,22 @@ def check_storage(storage: object) -> None:
         )
     if is_url(storage):
         check_url(storage)
+        file = sqlite_path(storage)
+        if file is not None:
+            check_file(file)
+    elif isinstance(storage, str | Path) and storage != "memory":
+        path = Path(storage or FOLDER)
+        (check_file if _names_a_file(path) else check_folder)(path)
+
+
+def check_place(storage: Any, name: str) -> None:
+    """Refuse, before any work, a study whose files cannot be where the storage puts them.
+
+    Raises:
+        StorageError: something else stands in the place of the record.
+    """
+    if is_file(storage) and storage != "memory":
+        check_file(journal_path(storage, name))
 
 
 def open_storage(storage: Any, name: str, *, write: bool = True) -> tuple[BaseStorage, JournalFile | None]:
@@ -95,7 +113,11 @@ def journal_path(storage: str | Path | None, name: str) -> Path:
     path = Path(storage or FOLDER)
     if path.suffix in (".db", ".sqlite", ".sqlite3") and not path.is_dir():
         raise StorageError(f"storage '{storage}' names a database: write 'sqlite:///{storage}'")
-    return path if path.suffix in (SUFFIX, ".log") else path / f"{check_name(name)}{SUFFIX}"
+    return path if _names_a_file(path) else path / f"{check_name(name)}{SUFFIX}"
+
+
+def _names_a_file(path: Path) -> bool:
+    return path.suffix in (SUFFIX, ".log")
 
 
 def networks_folder(storage: Any, name: str) -> Path:

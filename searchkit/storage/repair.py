@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from searchkit.errors import StorageError
-from searchkit.storage.database import shown
 from searchkit.storage.journal import line_of, read_line
 from searchkit.storage.paths import is_file, journal_path
+from searchkit.storage.places import check_file
+from searchkit.storage.urls import shown
 
 _BEGINS = b'{"op_code":'
 _STUDY, _TRIAL = 0, 4  # operations that create a study or a trial; its number is that of those created before it
@@ -40,6 +41,7 @@ def repair(name: str, storage: Any = None) -> Path:
     if not is_file(storage):
         raise StorageError(f"journal files can be repaired, and '{shown(storage)}' is none")
     path = journal_path(storage, name)
+    check_file(path)
     target = path.with_name(f"{path.stem}.repaired{path.suffix}")
     if target.exists():
         raise StorageError(f"{target} is there already: move it away, or use it")

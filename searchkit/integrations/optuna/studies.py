@@ -25,7 +25,9 @@ from searchkit.space.labels import key_of
 from searchkit.storage.header import FORMAT, plain
 from searchkit.storage.optuna_compat import quiet
 from searchkit.storage.optuna_record import OptunaRecord
-from searchkit.storage.paths import check_name, check_storage, open_storage
+from searchkit.storage.paths import check_storage, open_storage
+from searchkit.storage.places import check_new_name
+from searchkit.storage.urls import shown
 
 _STATES = {
     TrialState.COMPLETE: State.SCORED,
@@ -94,7 +96,7 @@ def write_study(result: Result, storage: Any = None, name: str | None = None) ->
     Raises:
         SearchkitError: there is a study of that name, or the storage cannot be written.
     """
-    name = result.name if name is None else check_name(name)
+    name = result.name if name is None else check_new_name(name)
     check_storage(storage)
     written = optuna.storages.InMemoryStorage()
     header = _header(result)
@@ -112,7 +114,9 @@ def write_study(result: Result, storage: Any = None, name: str | None = None) ->
         try:
             study = optuna.create_study(storage=target, study_name=name, directions=source.directions)
         except DuplicatedStudyError as error:
-            raise SearchkitError(f"there is a study '{name}' in {storage} already: give another name=") from error
+            raise SearchkitError(
+                f"there is a study '{name}' in {shown(storage)} already: give another name="
+            ) from error
         for key, value in source.user_attrs.items():
             if key != "searchkit:driver":
                 study.set_user_attr(key, value)

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import math
-import os
-import socket
-import warnings
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, Future
 from typing import Any
 
 from searchkit.errors import SearchkitError, WorkerLostError, first_line_said
+from searchkit.integrations.ray.connection import connect
 
-PATIENCE = 5.0  # seconds that a cluster has to answer at its address
 SHIPPED = 1_000  # bytes from which an argument is put on the cluster once, instead of sent with every task
 
 _kept: dict[Any, Any] = {}  # in a worker: the last shipped argument, by its reference
@@ -27,7 +24,7 @@ class RayExecutor(Executor):
     Args:
         address: of the cluster: "ray://head:10001" (Ray client), "head:6379" (from a machine of the cluster); None: the
             one that this process is connected to already, or else that of ``RAY_ADDRESS`` or of this machine, or else
-            a new one on this machine.
+            a new one on this machine, which nothing outside of this machine can reach.
         cpus, gpus: that a candidate takes; fractions of a GPU let several share one.
         resources: of other kinds that it takes, such as ``{"pixel3": 1}``.
         retries: how often a candidate is retried after its worker or node died.
@@ -54,7 +51,7 @@ class RayExecutor(Executor):
         self._ray = ray
         self._began = not ray.is_initialized()
         if self._began:
-            _connect(ray, address)
+            connect(ray, address)
         try:
             need = {"CPU": cpus, "GPU": gpus, **(resources or {})}
             self._max_workers = _room(ray.nodes(), {name: n for name, n in need.items() if n})
@@ -134,35 +131,6 @@ def _calling_with(where: Any) -> Callable[..., Any]:
         return fn(_kept[where], *rest, **kwargs)
 
     return call
-
-
-def _connect(ray: Any, address: str | None) -> None:
-    """Connect to a cluster, or start one."""
-    given = address if address not in (None, "ray://", "auto") else None
-    wanted = given or os.environ.get("RAY_ADDRESS")
-    if wanted and wanted not in ("auto", "local"):
-        _check_answers(wanted)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about Ray's own future defaults
-            ray.init(given, include_dashboard=False if not wanted else None, log_to_driver=False, logging_level="ERROR")
-    except Exception as error:
-        said = first_line_said(error)
-        raise SearchkitError(f"the Ray cluster at {wanted or 'this machine'} cannot be used: {said}") from error
-
-
-def _check_answers(address: str) -> None:
-    """Refuse an address at which nothing listens; Ray itself would retry for minutes."""
-    host, _, port = address.removeprefix("ray://").partition("/")[0].rpartition(":")
-    if not host or not port.isdecimal():
-        raise SearchkitError(f'{address!r} is no address of a Ray cluster: write "ray://head:10001" or "head:6379"')
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=PATIENCE).close()
-    except OSError as error:
-        raise SearchkitError(
-            f"no Ray cluster answers at {address} ({error}): start one with 'ray start --head', or use 'ray' "
-            "without an address for one on this machine"
-        ) from error
 
 
 def _room(nodes: list[dict[str, Any]], need: Mapping[str, float]) -> int:

@@ -30,7 +30,9 @@ def call(facts: Facts) -> str:
     lines += [_objectives(result, networks), *_constraints(result), *_settings(context)]
     lines.append((f"budget={_budget(context)}", ""))
     seed = context.get("seed")
-    lines.append(("seed=seed", "as it was called; 0 where that said nothing") if seed is None else (f"seed={seed}", ""))
+    lines.append(
+        ("seed=seed", "as it was called; 0 where that said nothing") if seed is None else (f"seed={_python(seed)}", "")
+    )
     lines.append((f"name={_text(result.name)}", "continues that study where it lies; another name begins anew"))
     body = "".join(f"    {code},{f'  # {_one_line(note)}' if note else ''}\n" for code, note in lines)
     return f"import searchkit\n\nresult = searchkit.run(\n{body})\n"
@@ -55,7 +57,11 @@ def _space(result: Result) -> Line:
         except SearchkitError:
             same = False
         if same:
-            given = "".join(f", {key}={_python(value)}" for key, value in options.items() if value is not None)
+            given = "".join(
+                f", {key}={_python(value)}"
+                for key, value in options.items()
+                if value is not None and key.isidentifier()
+            )
             return f"space=searchkit.load_space({_text(space.name)}{given})", ""
     if isinstance(space, NetworkSpace) or result.context.get("kind") == "networks":
         return "space=space", f"'{space.name}', a NetworkSpace of your own: a record does not hold how it builds"
@@ -77,7 +83,8 @@ def _settings(context: dict[str, Any]) -> list[Line]:
         given.pop("screen", None)
     if "ladder" in given:
         given["ladder"] = tuple(given["ladder"])
-    return [*_proxies(proxies), *((f"{key}={_python(value)}", "") for key, value in given.items() if value is not None)]
+    named = {key: value for key, value in given.items() if value is not None and key.isidentifier()}
+    return [*_proxies(proxies), *((f"{key}={_python(value)}", "") for key, value in named.items())]
 
 
 def _writable(space: Space) -> bool:
@@ -135,7 +142,7 @@ def _proxies(names: Sequence[str] | None) -> list[Line]:
 def _budget(context: dict[str, Any]) -> str:
     budget = context.get("budget") or {}
     evaluations, seconds = budget.get("evaluations"), budget.get("seconds")
-    return str(evaluations) if seconds is None and evaluations is not None else _python(budget)
+    return _python(evaluations) if seconds is None and evaluations is not None else _python(budget)
 
 
 def _python(value: Any) -> str:

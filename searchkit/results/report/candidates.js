@@ -4,9 +4,9 @@ function drawCandidates(data, chart) {
   const { metrics, trials, fates, choices } = data;
   const n = trials.fate.length;
   if (!n) return;
-  const byName = Object.fromEntries(metrics.map((metric) => [metric.name, metric]));
+  const byName = new Map(metrics.map((metric) => [metric.name, metric]));
   const order = { name: " order", label: "evaluation", direction: null, values: trials.fate.map((_, i) => i) };
-  const axis = (name) => byName[name] ?? order;
+  const axis = (name) => byName.get(name) ?? order;
   const state = { x: data.x ?? order.name, y: data.y, colour: data.colour ?? "", logX: false, logY: false, all: false };
   const [smallest, largest] = ends(axis(state.x).values.filter((value) => value !== null));
   state.logX = state.x !== order.name && smallest > 0 && largest / smallest > 40;
@@ -57,7 +57,7 @@ function drawCandidates(data, chart) {
     });
     legend.append(button);
   });
-  const tested = byName[data.tested];
+  const tested = byName.get(data.tested);
   const testKey = element("span");
   if (tested) {
     const picture = element("svg", { viewBox: "0 0 22 14" });
@@ -160,7 +160,7 @@ function drawCandidates(data, chart) {
   }
 
   function painter(rows) {
-    const values = byName[state.colour]?.values;
+    const values = byName.get(state.colour)?.values;
     const known = values ? rows.map((i) => values[i]).filter((value) => value !== null) : [];
     if (!known.length) return null;
     const [low, high] = ends(known);

@@ -9,7 +9,8 @@ import numpy as np
 from searchkit.problem.trial import State
 from searchkit.results.report.facts import SPREAD, Facts
 from searchkit.results.report.front_table import measured
-from searchkit.results.report.markup import Cell, duration, number, table, text
+from searchkit.results.report.markup import Cell, duration, note, nothing, number, table
+from searchkit.results.safe_html import Html, joined
 
 _HOW = {
     "params": "counted exactly",
@@ -20,7 +21,7 @@ _TRAINED = "of the trained network on the validation part, which the search sees
 _TESTED = "of the front on the test part, which the search does not see, once at the end"
 
 
-def costs(facts: Facts) -> str:
+def costs(facts: Facts) -> Html:
     """A row a metric, and where the seconds went."""
     trials, winners = facts.result.trials, facts.winners
     rows = []
@@ -34,9 +35,9 @@ def costs(facts: Facts) -> str:
         row += [_range(fronts), _range(known), len(known), Cell(_how(facts, name))]
         rows.append(row)
     if not rows:
-        return '<p class="nothing">Nothing was measured.</p>'
+        return nothing("Nothing was measured.")
     head = ["metric", "wanted", "best candidate", "on the front", "of all", "known of", "how it was measured"]
-    return table(head, rows, kind="costs") + _time(facts)
+    return joined([table(head, rows, kind="costs"), _time(facts)])
 
 
 def _goal(facts: Facts, name: str) -> str:
@@ -59,7 +60,7 @@ def _range(values: list[float]) -> Cell:
 
 def _how(facts: Facts, name: str) -> str:
     methods = facts.result.methods.get(name) or [_built_in(facts, name)]
-    said = "; or ".join(text(method) for method in methods)
+    said = "; or ".join(str(method) for method in methods)
     spreads = [t.values[name + SPREAD] for t in facts.result.trials if name + SPREAD in t.values]
     if spreads:
         low, middle, high = 100 * np.quantile(spreads, [0, 0.5, 1])
@@ -79,11 +80,11 @@ def _built_in(facts: Facts, name: str) -> str:
     return _TRAINED if facts.context.get("units", {}).get(name) == "validation part" else _HOW.get(name, "")
 
 
-def _time(facts: Facts) -> str:
+def _time(facts: Facts) -> Html:
     """Where the seconds of the search went."""
     seconds = np.array([trial.seconds for trial in facts.result.trials if trial.finished])
     if not len(seconds):
-        return ""
+        return joined([])
     spent, total = float(seconds.sum()), facts.seconds
     said = [f"The search ran for {duration(total)}."]
     if spent <= total:
@@ -98,4 +99,4 @@ def _time(facts: Facts) -> str:
     lost = sum(trial.seconds for trial in facts.result.trials if trial.state is State.FAILED)
     if lost:
         said.append(f"{duration(lost)} went into candidates that failed.")
-    return f'<p class="note">{" ".join(said)}</p>'
+    return note(said)

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from searchkit.problem.trial import Trial
-from searchkit.results.report.markup import text
+from searchkit.results.safe_html import Html, fill, joined
 from searchkit.space import NetworkSpace, Node, Space
 
 _EDGE = re.compile(r"edge_(\d+)_to_(\d+)")
@@ -16,7 +16,7 @@ _STEP, _RADIUS = 128, 15  # between the nodes of a cell; of a node
 _BOX, _GAP, _LABEL = 84, 8, 84  # width of a block, between blocks, of a row's label
 
 
-def drawing(space: Space, trial: Trial) -> str:
+def drawing(space: Space, trial: Trial) -> Html:
     """Inline SVG of one candidate, or nothing where its space says too little of its graph.
 
     A space whose choices are named ``edge_0_to_1`` is drawn as that graph, a :class:`~searchkit.space.NetworkSpace`
@@ -27,10 +27,10 @@ def drawing(space: Space, trial: Trial) -> str:
     if len(edges) > 1 and all(a < b for a, b in edges):
         return _cell(edges)
     nodes = space.nodes if isinstance(space, NetworkSpace) else ()
-    return _blocks(nodes, choices) if nodes else ""
+    return _blocks(nodes, choices) if nodes else joined([])
 
 
-def _cell(edges: dict[tuple[int, int], str]) -> str:
+def _cell(edges: dict[tuple[int, int], str]) -> Html:
     """Nodes on a line; an edge to the next is straight, those that skip are arcs, above and below in turn."""
     n = 1 + max(b for _, b in edges)
     above = max((b - a for a, b in edges if _is_above(a, b, n)), default=1)
@@ -41,10 +41,10 @@ def _cell(edges: dict[tuple[int, int], str]) -> str:
     for node in range(n):
         x = 2 * _RADIUS + _STEP * node
         name = "in" if node == 0 else "out" if node == n - 1 else str(node)
-        parts.append(f'<circle class="node" cx="{x}" cy="{line}" r="{_RADIUS}"/>')
-        parts.append(f'<text class="name" x="{x}" y="{line + 4}" text-anchor="middle">{name}</text>')
+        parts.append(fill('<circle class="node" cx="{}" cy="{}" r="{}"/>', x, line, _RADIUS))
+        parts.append(fill('<text class="name" x="{}" y="{}" text-anchor="middle">{}</text>', x, line + 4, name))
     said = "; ".join(f"{a} to {b}: {operation}" for (a, b), operation in edges.items())
-    return _svg(width, height, said, "".join(parts), "cell")
+    return _svg(width, height, said, joined(parts), "cell")
 
 
 def _is_above(a: int, b: int, n: int) -> bool:
@@ -52,7 +52,7 @@ def _is_above(a: int, b: int, n: int) -> bool:
     return b - a > 1 and (a % 2 == 0 or b - a == n - 1)
 
 
-def _edge(a: int, b: int, operation: str, line: int, n: int) -> str:
+def _edge(a: int, b: int, operation: str, line: int, n: int) -> Html:
     kind = "nothing" if operation in _NOTHING else "passing" if operation in _PASSING else "working"
     start, end = 2 * _RADIUS + _STEP * a, 2 * _RADIUS + _STEP * b
     middle = (start + end) / 2
@@ -68,14 +68,12 @@ def _edge(a: int, b: int, operation: str, line: int, n: int) -> str:
             f"H{end - 60}C{end - 30} {peak} {end - 20} {peak} {end - 7} {line + lift + 7 * side}"
         )
         y = peak - 6 if side < 0 else peak + 15
-    head = "" if kind == "nothing" else ' marker-end="url(#arrow)"'
-    return (
-        f'<path class="edge {kind}" d="{path}"{head}/>'
-        f'<text class="{kind}" x="{middle}" y="{y}" text-anchor="middle">{text(operation)}</text>'
-    )
+    head = "" if kind == "nothing" else fill(' marker-end="url(#arrow)"')
+    named = fill('<text class="{}" x="{}" y="{}" text-anchor="middle">{}</text>', kind, middle, y, operation)
+    return fill('<path class="edge {}" d="{}"{}/>{}', kind, path, head, named)
 
 
-def _blocks(nodes: tuple[Node, ...], choices: dict[str, Any]) -> str:
+def _blocks(nodes: tuple[Node, ...], choices: dict[str, Any]) -> Html:
     """A row per block, a box per node, in depth order; the shape beside a row is what leaves it."""
     rows: dict[str, list[Node]] = {}
     for node in nodes:
@@ -85,17 +83,19 @@ def _blocks(nodes: tuple[Node, ...], choices: dict[str, Any]) -> str:
     lines = max(len(_told(node, choices)) for node in nodes)
     height = 16 * lines + 14
     width = _LABEL + max(len(members) for members in rows.values()) * (_BOX + _GAP) + 4
-    parts, y, said = [], 4, []
+    parts: list[Html] = []
+    y, said = 4, []
     for name, members in rows.items():
         shape = "×".join(str(n) for n in members[-1].output_shape)
-        parts.append(f'<text class="name" x="0" y="{y + height / 2 - 2}">{text(name.replace("_", " "))}</text>')
-        parts.append(f'<text class="shape" x="0" y="{y + height / 2 + 13}">{text(shape)}</text>')
+        middle = y + height / 2
+        parts.append(fill('<text class="name" x="0" y="{}">{}</text>', middle - 2, name.replace("_", " ")))
+        parts.append(fill('<text class="shape" x="0" y="{}">{}</text>', middle + 13, shape))
         for j, node in enumerate(members):
             told = _told(node, choices)
             said.append(f"{node.name}: {' '.join(told)}")
             parts.append(_block(_LABEL + j * (_BOX + _GAP), y, height, told))
         y += height + 18
-    return _svg(width, y - 10, "; ".join(said), "".join(parts), "blocks")
+    return _svg(width, y - 10, "; ".join(said), joined(parts), "blocks")
 
 
 def _told(node: Node, choices: dict[str, Any]) -> list[str]:
@@ -113,28 +113,38 @@ def _own(name: str, node: Node) -> str:
     return " ".join(words) or name
 
 
-def _block(x: int, y: int, height: int, told: list[str]) -> str:
-    joined = told[0] if len(told) == 1 else ""
-    kind = "nothing" if joined in _NOTHING else "passing" if joined in _PASSING else "working"
+def _block(x: int, y: int, height: int, told: list[str]) -> Html:
+    only = told[0] if len(told) == 1 else ""
+    kind = "nothing" if only in _NOTHING else "passing" if only in _PASSING else "working"
     first = y + height / 2 - 8 * (len(told) - 1) + 4
-    lines = "".join(
-        f'<text class="{kind}" x="{x + _BOX / 2}" y="{first + 16 * i}" text-anchor="middle">'
-        f"{text(_fitting(line))}</text>"
-        for i, line in enumerate(told)
-    )
-    return f'<rect class="block {kind}" x="{x}" y="{y}" width="{_BOX}" height="{height}" rx="6"/>{lines}'
+    written = '<text class="{}" x="{}" y="{}" text-anchor="middle">{}</text>'
+    lines = joined(fill(written, kind, x + _BOX / 2, first + 16 * i, _fitting(line)) for i, line in enumerate(told))
+    box = '<rect class="block {}" x="{}" y="{}" width="{}" height="{}" rx="6"/>{}'
+    return fill(box, kind, x, y, _BOX, height, lines)
 
 
 def _fitting(line: str) -> str:
     return line if len(line) <= 13 else line[:12] + "…"
 
 
-def _svg(width: float, height: float, said: str, inside: str, kind: str) -> str:
+def _svg(width: float, height: float, said: str, inside: Html, kind: str) -> Html:
     arrow = (
-        '<defs><marker id="arrow" viewBox="0 0 8 8" refX="2" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
-        '<path class="head" d="M0 0L8 4L0 8z"/></marker></defs>'
+        fill(
+            '<defs><marker id="arrow" viewBox="0 0 8 8" refX="2" refY="4" markerWidth="7" markerHeight="7" '
+            'orient="auto">'
+            '<path class="head" d="M0 0L8 4L0 8z"/></marker></defs>'
+        )
         if kind == "cell"
         else ""
     )
-    size = f'viewBox="0 0 {width:g} {height:g}" style="max-width:{1.25 * width:g}px"'
-    return f'<svg class="network {kind}" {size} role="img" aria-label="{text(said)}">{arrow}{inside}</svg>'
+    return fill(
+        '<svg class="network {}" viewBox="0 0 {:g} {:g}" style="max-width:{:g}px" role="img" aria-label="{}">{}{}'
+        "</svg>",
+        kind,
+        width,
+        height,
+        1.25 * width,
+        said,
+        arrow,
+        inside,
+    )

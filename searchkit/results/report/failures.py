@@ -6,13 +6,14 @@ from collections.abc import Iterable
 
 from searchkit.problem.trial import State, Trial
 from searchkit.results.report.facts import Facts
-from searchkit.results.report.markup import folded, plural, text
+from searchkit.results.report.markup import folded, nothing, plural
+from searchkit.results.safe_html import Html, fill, joined
 
 _NUMBERS = 20  # candidates that are named for a reason
 _TRACEBACKS = 40  # that a page holds
 
 
-def failures(facts: Facts) -> str:
+def failures(facts: Facts) -> Html:
     """The section; a sentence where nothing went wrong."""
     result = facts.result
     failed = [trial for trial in result.trials if trial.state is State.FAILED]
@@ -25,50 +26,50 @@ def failures(facts: Facts) -> str:
         _named("have no outcome yet: the search stopped while they were evaluated", result.trials, State.ASKED),
     ]
     if unbuilt:
-        listed = "".join(f"<li>candidate {number}: {text(reason)}</li>" for number, reason in unbuilt.items())
-        parts.append(f"<h3>Trainings of the verification that failed</h3><ul>{listed}</ul>")
-    return "".join(parts) or '<p class="nothing">No candidate failed, and none broke a bound.</p>'
+        listed = joined(fill("<li>candidate {}: {}</li>", number, reason) for number, reason in unbuilt.items())
+        parts.append(fill("<h3>Trainings of the verification that failed</h3><ul>{}</ul>", listed))
+    return joined(parts) or nothing("No candidate failed, and none broke a bound.")
 
 
-def _failed(failed: list[Trial]) -> str:
+def _failed(failed: list[Trial]) -> Html:
     if not failed:
-        return ""
+        return joined([])
     items, left = [], _TRACEBACKS
     for reason, trials in _grouped((t.reason or "no reason on record", t) for t in failed):
         trace = next((trial.traceback for trial in trials if trial.traceback), None)
-        body = f'<span class="count">{len(trials):,} ×</span> <b>{text(reason)}</b> {_numbers(trials)}'
+        parts = [_counted(reason, trials)]
         if trace and left:
             left -= 1
-            body += folded("traceback", f"<pre>{text(trace)}</pre>")
-        items.append(f"<li>{body}</li>")
+            parts.append(folded("traceback", fill("<pre>{}</pre>", trace)))
+        items.append(fill("<li>{}</li>", joined(parts)))
     share = f"{plural(len(failed), 'candidate')} failed, for {plural(len(items), 'reason')}."
     note = f" Tracebacks of the first {_TRACEBACKS} reasons are here, all of them in the record." if not left else ""
-    return f'<p>{share}{note}</p><ul class="reasons">{"".join(items)}</ul>'
+    return fill('<p>{}{}</p><ul class="reasons">{}</ul>', share, note, joined(items))
 
 
-def _named(what: str, trials: Iterable[Trial], state: State) -> str:
+def _counted(reason: str, trials: list[Trial]) -> Html:
+    return fill('<span class="count">{:,} ×</span> <b>{}</b> {}', len(trials), reason, _numbers(trials))
+
+
+def _named(what: str, trials: Iterable[Trial], state: State) -> Html:
     """How many ended in a state, by what their reasons have in common."""
     found = [trial for trial in trials if trial.state is state]
     if not found:
-        return ""
+        return joined([])
     groups = _grouped(((t.reason or "").split(" (it has")[0].split(": ")[0], t) for t in found)
-    listed = "".join(
-        f'<li><span class="count">{len(group):,} ×</span> <b>{text(reason)}</b> {_numbers(group)}</li>'
-        for reason, group in groups
-        if reason
-    )
-    return f"<p>{plural(len(found), 'candidate')} {what}.</p>" + (
-        f'<ul class="reasons">{listed}</ul>' if listed else ""
-    )
+    listed = joined(fill("<li>{}</li>", _counted(reason, group)) for reason, group in groups if reason)
+    said = fill("<p>{} {}.</p>", plural(len(found), "candidate"), what)
+    return joined([said, fill('<ul class="reasons">{}</ul>', listed) if listed else ""])
 
 
-def _broken(facts: Facts) -> str:
+def _broken(facts: Facts) -> Html:
     """Those that were evaluated and then found to break a bound."""
     pairs = zip(facts.result.trials, facts.fates, strict=True)
     found = [trial for trial, fate in pairs if fate == "bound" and trial.state is State.SCORED]
     if not found:
-        return ""
-    return f"<p>{plural(len(found), 'candidate')} scored, but not within {text(facts.bounds)}: {_numbers(found)}.</p>"
+        return joined([])
+    counted = plural(len(found), "candidate")
+    return fill("<p>{} scored, but not within {}: {}.</p>", counted, facts.bounds, _numbers(found))
 
 
 def _grouped(pairs: Iterable[tuple[str, Trial]]) -> list[tuple[str, list[Trial]]]:
@@ -79,7 +80,7 @@ def _grouped(pairs: Iterable[tuple[str, Trial]]) -> list[tuple[str, list[Trial]]
     return sorted(groups.items(), key=lambda item: -len(item[1]))
 
 
-def _numbers(trials: list[Trial]) -> str:
+def _numbers(trials: list[Trial]) -> Html:
     named = ", ".join(str(trial.number) for trial in trials[:_NUMBERS])
     more = f" and {len(trials) - _NUMBERS:,} more" if len(trials) > _NUMBERS else ""
-    return f'<span class="numbers">candidate{"s" * (len(trials) > 1)} {named}{more}</span>'
+    return fill('<span class="numbers">candidate{} {}{}</span>', "s" * (len(trials) > 1), named, more)

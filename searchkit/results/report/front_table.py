@@ -6,7 +6,8 @@ from typing import Any
 
 from searchkit.problem.trial import Trial
 from searchkit.results.report.facts import SPREAD, Facts
-from searchkit.results.report.markup import Cell, folded, identity, number, table, text
+from searchkit.results.report.markup import Cell, folded, identity, note, nothing, number, table
+from searchkit.results.safe_html import Html, fill, joined
 
 MOST = 500  # rows; the chart has all of them
 _WIDE = 56  # characters of choices that have columns of their own
@@ -14,11 +15,11 @@ _OPEN = 12  # choices that stand open in one cell; more are folded
 _SHOWN = 12  # rows that stand open
 
 
-def front_table(facts: Facts) -> str:
+def front_table(facts: Facts) -> Html:
     """One row a candidate, best first by the first objective; sortable."""
     result, winners = facts.result, facts.winners[:MOST]
     if not winners:
-        return '<p class="nothing">Nothing is on the front.</p>'
+        return nothing("Nothing is on the front.")
     metrics = [name for name in facts.metrics if any(facts.value(t, name) == facts.value(t, name) for t in winners)]
     names = list(result.space.names)
     decoded = result.space.decode([trial.code for trial in winners])
@@ -26,7 +27,7 @@ def front_table(facts: Facts) -> str:
     rows = []
     for i, (trial, choices) in enumerate(zip(winners, decoded, strict=True)):
         values = [measured(facts, trial, name) for name in metrics]
-        told = [_joined(choices)] if wide else [Cell(text(choices[name])) for name in names]
+        told = [_joined(choices)] if wide else [Cell(str(choices[name])) for name in names]
         rows.append([identity(i), identity(trial.number), *values, *told])
     head = ["row", "candidate", *(facts.label(name) for name in metrics), *(["choices"] if wide else names)]
     many = len(rows) > _SHOWN
@@ -35,9 +36,9 @@ def front_table(facts: Facts) -> str:
         notes.append("± is half the interquartile range of the repeated measurements, relative to their median.")
     if len(facts.winners) > MOST:
         notes.append(f"The first {MOST:,} of {len(facts.winners):,}; the chart has them all.")
-    button = f'<button type="button" class="more">all {len(rows):,} rows</button>' if many else ""
+    button = fill('<button type="button" class="more">all {:,} rows</button>', len(rows)) if many else ""
     kind = f"front{' long' if many else ''}"
-    return table(head, rows, sortable=True, kind=kind) + button + f'<p class="note">{" ".join(notes)}</p>' * bool(notes)
+    return joined([table(head, rows, sortable=True, kind=kind), button, note(notes) if notes else ""])
 
 
 def measured(facts: Facts, trial: Trial, metric: str) -> Cell:
@@ -46,10 +47,11 @@ def measured(facts: Facts, trial: Trial, metric: str) -> Cell:
     if value != value:
         return Cell("–", float("-inf"))
     spread = trial.values.get(metric + SPREAD)
-    return Cell(number(value) + ("" if spread is None else f" <small>± {50 * spread:.2g} %</small>"), value)
+    beside = "" if spread is None else fill(" <small>± {:.2g} %</small>", 50 * spread)
+    return Cell(joined([number(value), beside]), value)
 
 
 def _joined(choices: dict[str, Any]) -> Cell:
-    listed = " · ".join(f"{text(name)} <b>{text(option)}</b>" for name, option in choices.items())
-    shown = f'<div class="choices">{listed}</div>'
+    listed = joined((fill("{} <b>{}</b>", name, option) for name, option in choices.items()), " · ")
+    shown = fill('<div class="choices">{}</div>', listed)
     return Cell(shown if len(choices) <= _OPEN else folded(f"{len(choices)} choices", shown, "print"))

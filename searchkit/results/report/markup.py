@@ -1,12 +1,13 @@
-"""Escaped text, numbers that read well, and tables: what every part of the page is written with."""
+"""Numbers that read well, and tables: what every part of the page is written with, beside ``safe_html``."""
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from searchkit.results.safe_html import Html, fill, joined, text
 
 
 @dataclass(frozen=True)
@@ -14,17 +15,12 @@ class Cell:
     """One cell of a table.
 
     Attributes:
-        html: what it shows, escaped already.
+        html: what it shows; text that is no Html is escaped where the cell is written.
         value: by which its column is sorted; None: by the text.
     """
 
-    html: str
+    html: Html | str
     value: float | None = None
-
-
-def text(given: object) -> str:
-    """Anything as text that is safe inside an element and inside an attribute."""
-    return html.escape(str(given), quote=True)
 
 
 def number(value: float | None) -> str:
@@ -71,7 +67,7 @@ def cell(value: Any) -> Cell:
     return Cell(text(value))
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[Any]], *, sortable: bool = False, kind: str = "") -> str:
+def table(head: Sequence[str], rows: Iterable[Sequence[Any]], *, sortable: bool = False, kind: str = "") -> Html:
     """A table that scrolls sideways where it is wider than the page.
 
     Args:
@@ -82,36 +78,47 @@ def table(head: Sequence[str], rows: Iterable[Sequence[Any]], *, sortable: bool 
     """
     body = [[cell(value) for value in row] for row in rows]
     right = [any(row[j].value is not None for row in body) for j in range(len(head))]
-    heads = "".join(
-        f'<th scope="col"{_class(on)}>{_sorter(name) if sortable else text(name)}</th>'
+    heads = joined(
+        fill('<th scope="col"{}>{}</th>', _class(on), _sorter(name) if sortable else name)
         for name, on in zip(head, right, strict=True)
     )
-    lines = (f"<tr>{''.join(_td(c, on) for c, on in zip(row, right, strict=True))}</tr>" for row in body)
-    classes = " ".join(filter(None, [kind, "sortable" if sortable else ""]))
-    return (
-        f'<div class="wide" tabindex="0"><table class="{classes}"><thead><tr>{heads}</tr></thead>'
-        f"<tbody>{''.join(lines)}</tbody></table></div>"
+    lines = (fill("<tr>{}</tr>", joined(_td(c, on) for c, on in zip(row, right, strict=True))) for row in body)
+    return fill(
+        '<div class="wide" tabindex="0"><table class="{}"><thead><tr>{}</tr></thead><tbody>{}</tbody></table></div>',
+        " ".join(filter(None, [kind, "sortable" if sortable else ""])),
+        heads,
+        joined(lines),
     )
 
 
-def pairs(rows: Iterable[tuple[str, str]]) -> str:
-    """A list of terms and what they are; the second of each pair is HTML already."""
-    return f"<dl>{''.join(f'<dt>{text(name)}</dt><dd>{value}</dd>' for name, value in rows)}</dl>"
+def pairs(rows: Iterable[tuple[object, object]]) -> Html:
+    """A list of terms and what they are."""
+    return fill("<dl>{}</dl>", joined(fill("<dt>{}</dt><dd>{}</dd>", name, value) for name, value in rows))
 
 
-def folded(summary: str, body: str, kind: str = "") -> str:
-    """Something that opens on a click; both are HTML already."""
-    return f'<details class="{kind}"><summary>{summary}</summary>{body}</details>'
+def folded(summary: str, body: str, kind: str = "") -> Html:
+    """Something that opens on a click."""
+    return fill('<details class="{}"><summary>{}</summary>{}</details>', kind, summary, body)
 
 
-def _sorter(name: str) -> str:
-    return f'<button type="button">{text(name)}</button>'
+def note(said: Iterable[object]) -> Html:
+    """A paragraph of sentences in small print."""
+    return fill('<p class="note">{}</p>', joined(said, " "))
 
 
-def _class(right: bool) -> str:
-    return ' class="number"' if right else ""
+def nothing(said: str) -> Html:
+    """A paragraph that says why a section is empty."""
+    return fill('<p class="nothing">{}</p>', said)
 
 
-def _td(c: Cell, right: bool) -> str:
-    value = "" if c.value is None else f' data-value="{c.value!r}"'
-    return f"<td{_class(right)}{value}>{c.html}</td>"
+def _sorter(name: str) -> Html:
+    return fill('<button type="button">{}</button>', name)
+
+
+def _class(right: bool) -> Html:
+    return fill(' class="number"') if right else fill("")
+
+
+def _td(c: Cell, right: bool) -> Html:
+    value = fill("") if c.value is None else fill(' data-value="{!r}"', c.value)
+    return fill("<td{}{}>{}</td>", _class(right), value, c.html)

@@ -8,43 +8,46 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from searchkit.results.report.facts import Facts
-from searchkit.results.report.markup import number, pairs, text
+from searchkit.results.report.markup import number, pairs
+from searchkit.results.safe_html import Html, fill
 
 _PACKAGES = ("torch", "numpy", "scipy", "optuna", "botorch", "pymoo", "scikit-learn", "onnxruntime")
 
 
-def provenance(facts: Facts) -> str:
+def provenance(facts: Facts) -> Html:
     """Two lists: what was searched, and on what."""
-    return (
-        f'<div class="columns"><div><h3>The search</h3>{pairs(_search(facts))}</div>'
-        f"<div><h3>Versions and machine</h3>{pairs(_made_with(facts))}</div></div>"
+    return fill(
+        '<div class="columns"><div><h3>The search</h3>{}</div><div><h3>Versions and machine</h3>{}</div></div>',
+        pairs(_search(facts)),
+        pairs(_made_with(facts)),
     )
 
 
-def _search(facts: Facts) -> list[tuple[str, str]]:
+def _search(facts: Facts) -> list[tuple[str, object]]:
     result, context = facts.result, facts.context
     space, data, given = result.space, context.get("data") or {}, context.get("call") or {}
     options = ", ".join(f"{key}={value}" for key, value in getattr(space, "options", {}).items() if value is not None)
-    rows = [
-        ("study", text(result.name)),
-        ("strategy", text(result.strategy)),
-        ("space", text(f"{space.name}{f' ({options})' if options else ''}: {space.n_choices} choices, ")
-         + f"{_size(space.size)} combinations"),
-        ("objectives", text(", ".join(f"{o.name} ({o.direction})" for o in result.goals.objectives))),
-    ]  # fmt: skip
+    named = f"{space.name} ({options})" if options else space.name
+    rows: list[tuple[str, object]] = [
+        ("study", result.name),
+        ("strategy", result.strategy),
+        ("space", f"{named}: {space.n_choices} choices, {_size(space.size)} combinations"),
+        ("objectives", ", ".join(f"{o.name} ({o.direction})" for o in result.goals.objectives)),
+    ]
     if result.goals.bounds:
-        rows.append(("bounds", text(facts.bounds)))
+        rows.append(("bounds", facts.bounds))
     if data:
-        rows.append(("data", text(data.get("name", "")) + _details(facts, data)))
+        rows.append(("data", f"{data.get('name', '')}{_details(facts, data)}"))
     elif context.get("kind") == "function":
-        rows.append(("evaluated by", f"a function of the user's, fingerprint <code>{text(context['function'])}</code>"))
+        said = fill("a function of the user's, fingerprint <code>{}</code>", context["function"])
+        rows.append(("evaluated by", said))
     seed = context.get("seed")
     rows.append(("seed", str(seed) if seed is not None else "in the record, and not in this result"))
     budget = [f"{number(v)} {k}" for k, v in (context.get("budget") or {}).items() if v is not None]
-    rows.append(("budget", text(" or ".join(budget)) or "none"))
-    rows += [(key.replace("_", " "), text(_as_text(value))) for key, value in given.items() if value is not None]
+    rows.append(("budget", " or ".join(budget) or "none"))
+    rows += [(key.replace("_", " "), _as_text(value)) for key, value in given.items() if value is not None]
     if context.get("device"):
-        rows.append(("trained on", text(context["device"])))
+        rows.append(("trained on", context["device"]))
     return [(name, value) for name, value in rows if name != "device"]
 
 
@@ -55,23 +58,21 @@ def _details(facts: Facts, data: dict[str, Any]) -> str:
     parts += [f"{len(data['classes'])} classes"] if data.get("classes") else []
     parts += [f"from {data['source']}"] if data.get("source") else []
     parts += [f"fingerprint {facts.context['fingerprint']}"] if facts.context.get("fingerprint") else []
-    return text(f" ({', '.join(parts)})") if parts else ""
+    return f" ({', '.join(parts)})" if parts else ""
 
 
-def _made_with(facts: Facts) -> list[tuple[str, str]]:
+def _made_with(facts: Facts) -> list[tuple[str, object]]:
     """Of the search where its record says so, and of the process that writes the page."""
     from searchkit.version import __version__
 
     recorded = facts.context.get("version")
-    rows = [("searched with", text(f"searchkit {recorded}"))] if recorded else []
-    rows.append(("page written with", text(f"searchkit {__version__}, Python {platform.python_version()}")))
+    rows: list[tuple[str, object]] = [("searched with", f"searchkit {recorded}")] if recorded else []
+    rows.append(("page written with", f"searchkit {__version__}, Python {platform.python_version()}"))
     found = [f"{name} {_version(name)}" for name in _PACKAGES if _version(name)]
-    rows.append(("libraries", text(", ".join(found))))
-    rows.append(
-        ("written on", text(f"{_processor()}, {os.cpu_count()} cores, {platform.system()} {platform.release()}"))
-    )
+    rows.append(("libraries", ", ".join(found)))
+    rows.append(("written on", f"{_processor()}, {os.cpu_count()} cores, {platform.system()} {platform.release()}"))
     measured = sorted({method for methods in facts.result.methods.values() for method in methods})
-    rows += [("measured on", text(method)) for method in measured]
+    rows += [("measured on", method) for method in measured]
     return rows
 
 

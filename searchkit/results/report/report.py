@@ -1,19 +1,19 @@
 """One page that says what a search found: a single HTML file that needs no network, to read, print and send.
 
 Everything is inside it: the style, the data, and a small script that draws the charts from them. A content security
-policy forbids the page to load anything, and every name and message of the user's is escaped.
+policy forbids the page to load anything and to run any other script than this one, which it knows by its digest, and
+every name and message of the user's is escaped by ``searchkit.results.safe_html``.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from searchkit.errors import SearchkitError
 from searchkit.results.plots import check_file
+from searchkit.results.safe_html import Html, digest, fill, joined, json_data, own_file
 from searchkit.results.whole_files import written_whole
 
 if TYPE_CHECKING:
@@ -54,9 +54,9 @@ def check_page(path: str | Path) -> Path:
     return check_file("report", path, (".html", ".htm"))
 
 
-def page(facts: Facts) -> str:
+def page(facts: Facts) -> Html:
     """The whole page as text."""
-    from searchkit.results.report import markup, summary
+    from searchkit.results.report import summary
     from searchkit.results.report.call import call
     from searchkit.results.report.candidates import candidates
     from searchkit.results.report.convergence import convergence
@@ -72,7 +72,7 @@ def page(facts: Facts) -> str:
     found = convergence(facts)
     data = {"candidates": candidates(facts), "progress": payload(found) if found else None}
     sections = [
-        ("front", "The front", '<figure class="chart" id="candidates"></figure>' + front_table(facts)),
+        ("front", "The front", joined([fill('<figure class="chart" id="candidates"></figure>'), front_table(facts)])),
         ("winner", "The winner", winner(facts)),
         ("verified", "Verified by training", verified(facts)),
         ("course", "How the search went", progress(facts, found)),
@@ -80,27 +80,28 @@ def page(facts: Facts) -> str:
         ("costs", "Costs and how they were measured", costs(facts)),
         ("failures", "What went wrong", failures(facts)),
         ("origin", "Where the numbers come from", provenance(facts)),
-        ("again", "To run it again", f"<pre><code>{markup.text(call(facts))}</code></pre>"),
+        ("again", "To run it again", fill("<pre><code>{}</code></pre>", call(facts))),
     ]
-    body = "".join(f'<section id="{key}"><h2>{title}</h2>{html}</section>' for key, title, html in sections if html)
-    return _PAGE.format(
-        title=markup.text(facts.result.name),
-        style=_part("page.css"),
+    body = joined(
+        fill('<section id="{}"><h2>{}</h2>{}</section>', key, title, html) for key, title, html in sections if html
+    )
+    script = joined([fill('\n"use strict";\n'), *map(own_file, _SCRIPTS)])
+    return fill(
+        _PAGE,
+        policy=_POLICY.format(digest(script)),
+        title=facts.result.name,
+        style=own_file("page.css"),
         head=summary.summary(facts),
         body=body,
-        data=_inside_script(data),
-        script=_part("axes.js") + _part("candidates.js") + _part("progress.js") + _part("page.js"),
+        data=json_data(data),
+        script=script,
     )
 
 
-def _part(name: str) -> str:
-    return resources.files("searchkit.results.report").joinpath(name).read_text(encoding="utf-8")
-
-
-def _inside_script(data: Any) -> str:
-    """JSON that no tag inside can end."""
-    text = json.dumps(data, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+_SCRIPTS = ("axes.js", "candidates.js", "progress.js", "page.js")
+_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; script-src {}; img-src data:; base-uri 'none'; form-action 'none'"
+)
 
 
 _PAGE = """<!doctype html>
@@ -110,7 +111,7 @@ _PAGE = """<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <meta http-equiv="Content-Security-Policy" \
-content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:">
+content="{policy}">
 <link rel="icon" href="data:,">
 <title>{title}</title>
 <style>
@@ -122,9 +123,7 @@ content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inlin
 {body}
 </main>
 <script type="application/json" id="data">{data}</script>
-<script>
-"use strict";
-{script}</script>
+<script>{script}</script>
 </body>
 </html>
 """

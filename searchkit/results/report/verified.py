@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from searchkit.results.report.facts import Facts
-from searchkit.results.report.markup import cell, identity, table
+from searchkit.results.report.markup import cell, identity, note, table
+from searchkit.results.safe_html import Html, joined
 
 
-def verified(facts: Facts) -> str:
+def verified(facts: Facts) -> Html:
     """The accuracies of ``verify=``, beside what the search believed; empty where nothing was verified."""
     result = facts.result
     if not result.verifications:
-        return ""
+        return joined([])
     names = [n for n in ("accuracy", "test_accuracy") if any(n in entry for entry in result.verifications.values())]
     entries = sorted(result.verifications.items(), key=lambda item: -item[1].get("accuracy", float("-inf")))
     rows = [
@@ -25,4 +26,4 @@ def verified(facts: Facts) -> str:
     said = (
         f"The {len(rows)} best of this search without training, trained: what training brought, and what was promised."
     )
-    return f'<p class="note">{said}</p>' + table(head, rows, sortable=True)
+    return joined([note([said]), table(head, rows, sortable=True)])

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+from searchkit.errors import message_of
 from searchkit.problem.trial import Trial
 from searchkit.results.report.drawing import drawing
 from searchkit.results.report.facts import Facts
 from searchkit.results.report.front_table import measured
 from searchkit.results.report.layers import Layer, layers
-from searchkit.results.report.markup import Cell, folded, number, pairs, plural, table, text
+from searchkit.results.report.markup import Cell, folded, nothing, number, pairs, plural, table
+from searchkit.results.safe_html import Html, fill, joined
 from searchkit.space import NetworkSpace
 
 _DRAWN = 13  # networks of the front, at most
 
 
-def winner(facts: Facts) -> str:
+def winner(facts: Facts) -> Html:
     """The best of the front by the first objective."""
     if not facts.winners:
-        return '<p class="nothing">Nothing is on the front, so that there is no winner.</p>'
+        return nothing("Nothing is on the front, so that there is no winner.")
     result, trial = facts.result, facts.winners[0]
-    best = f"Candidate {trial.number} is best in {text(result.goals.names[0])}"
+    best = f"Candidate {trial.number} is best in {result.goals.names[0]}"
     among = f", among the {len(facts.winners):,} on the front" if len(facts.winners) > 1 else ""
     values = [(facts.label(n), measured(facts, trial, n).html) for n in facts.metrics if _there(facts, trial, n)]
     drawn = drawing(result.space, trial)
@@ -26,12 +28,9 @@ def winner(facts: Facts) -> str:
     listed = (
         folded(f"All {len(result.space.names)} choices", choices, "print") if len(values) + 25 < _n(facts) else choices
     )
-    figure = f"<figure>{drawn}<figcaption>{_caption(facts)}</figcaption></figure>" if drawn else ""
-    return (
-        f"<p>{best}{among}.</p>"
-        f'<div class="winner"><div>{pairs(values)}</div>{figure}</div>'
-        f"{listed}{_layers(facts, trial)}{_others(facts)}{_use(facts)}"
-    )
+    figure = fill("<figure>{}<figcaption>{}</figcaption></figure>", drawn, _caption(facts)) if drawn else ""
+    shown = fill('<p>{}{}.</p><div class="winner"><div>{}</div>{}</div>', best, among, pairs(values), figure)
+    return joined([shown, listed, _layers(facts, trial), _others(facts), _use(facts)])
 
 
 def _n(facts: Facts) -> int:
@@ -43,9 +42,9 @@ def _there(facts: Facts, trial: Trial, name: str) -> bool:
     return value == value
 
 
-def _choices(facts: Facts, trial: Trial) -> str:
+def _choices(facts: Facts, trial: Trial) -> Html:
     chosen = facts.result.space.decode(trial.code)[0]
-    return f'<div class="chosen">{pairs((name, text(option)) for name, option in chosen.items())}</div>'
+    return fill('<div class="chosen">{}</div>', pairs(chosen.items()))
 
 
 def _caption(facts: Facts) -> str:
@@ -57,43 +56,43 @@ def _caption(facts: Facts) -> str:
     return "The blocks in the order of depth; under a row's name the shape that leaves it, channels first."
 
 
-def _layers(facts: Facts, trial: Trial) -> str:
+def _layers(facts: Facts, trial: Trial) -> Html:
     space = facts.result.space
     if not isinstance(space, NetworkSpace):
         if facts.context.get("kind") != "networks":
-            return ""
-        return (
+            return joined([])
+        return fill(
             '<p class="note">The layers are not listed: this space was made in Python. '
             "<code>searchkit.load(name, space=space).report(path)</code> lists them.</p>"
         )
     try:
         found = layers(space, trial)
     except Exception as error:  # of the user's build: the page says so and does without
-        return f'<p class="note">The layers cannot be listed: {text(type(error).__name__)}: {text(error)}</p>'
+        return fill('<p class="note">The layers cannot be listed: {}: {}</p>', type(error).__name__, message_of(error))
     total = sum(layer.params for layer in found)
     said = f"{plural(len(found), 'layer')}, {number(total)} parameters, input {_shape(space.input_shape)}"
     rows = [
-        [layer.name, Cell(f"<code>{text(layer.kind)}</code>"), _shape(layer.output_shape), _params(layer)]
+        [layer.name, Cell(fill("<code>{}</code>", layer.kind)), _shape(layer.output_shape), _params(layer)]
         for layer in found
     ]
     head = ["layer", "what it is", "gives", "params"]
     return folded(f"Layers: {said}", table(head, rows, kind="layers"))
 
 
-def _others(facts: Facts) -> str:
+def _others(facts: Facts) -> Html:
     """The other networks of the front, drawn small."""
     figures = []
     for row, trial in enumerate(facts.winners[1:_DRAWN], start=1):
         drawn = drawing(facts.result.space, trial)
-        values = ", ".join(f"{text(n)} {number(trial.values[n])}" for n in facts.result.goals.names)
+        values = ", ".join(f"{n} {number(trial.values[n])}" for n in facts.result.goals.names)
         if drawn:
-            figures.append(f"<figure><figcaption>row {row}: {values}</figcaption>{drawn}</figure>")
+            figures.append(fill("<figure><figcaption>row {}: {}</figcaption>{}</figure>", row, values, drawn))
     if not figures:
-        return ""
+        return joined([])
     left = len(facts.winners) - 1 - len(figures)
     return folded(
         f"The {'next ' if left else 'other '}{plural(len(figures), 'network')} of the front, drawn",
-        f'<div class="others">{"".join(figures)}</div>',
+        fill('<div class="others">{}</div>', joined(figures)),
     )
 
 
@@ -105,12 +104,13 @@ def _params(layer: Layer) -> Cell:
     return Cell(number(layer.params) if layer.params else "", float(layer.params))
 
 
-def _use(facts: Facts) -> str:
+def _use(facts: Facts) -> Html:
     """How to get it out."""
     if facts.context.get("kind") != "networks" or not facts.result.folder:
-        return ""
-    return (
-        f'<p class="note">It is row 0 of the front. With the result of <code>searchkit.run</code>, or of '
-        f"<code>searchkit.load({text(repr(facts.result.name))})</code>, <code>result.build(0)</code> is the trained "
-        'network, and <code>result.export(0, "best")</code> writes it as ONNX and safetensors.</p>'
+        return joined([])
+    return fill(
+        '<p class="note">It is row 0 of the front. With the result of <code>searchkit.run</code>, or of '
+        "<code>searchkit.load({!r})</code>, <code>result.build(0)</code> is the trained "
+        'network, and <code>result.export(0, "best")</code> writes it as ONNX and safetensors.</p>',
+        facts.result.name,
     )

@@ -1,0 +1,123 @@
+"""What may be the name of a study, and what may stand where its files are written: said in a sentence, before work."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import stat
+from pathlib import Path
+
+from searchkit.errors import StorageError, printable
+
+LONGEST_FILE = 255  # bytes of a file's name
+LONGEST_NAME = 199  # bytes in UTF-8: the lock that Optuna releases has a name of 56 bytes more
+_KINDS = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+
+def check_new_name(name: object) -> str:
+    """The name of a study that is to be written; it is the name of its files.
+
+    Raises:
+        StorageError: it is no text, has signs that a file's name cannot have everywhere, or is too long; the message
+            has the nearest name that can be taken.
+    """
+    if not isinstance(name, str) or not re.fullmatch(r"[\w][\w.+ -]*", name):
+        near = named(name) if isinstance(name, str) else ""
+        raise StorageError(
+            f"a study's name is made of letters, digits, '.', '-', '_' and spaces, and begins with a letter or digit; "
+            f"not {_cut(name)}" + (f". Did you mean '{near}'?" if near else "")
+        )
+    if name[-1] in ". ":
+        raise StorageError(
+            f"a study's name does not end with a dot or a space, which some systems cut off the names of files: not "
+            f"{_cut(name)}. Did you mean '{name.rstrip('. ')}'?"
+        )
+    size = len(name.encode())
+    if size > LONGEST_NAME:
+        raise StorageError(
+            f"a study's name has at most {LONGEST_NAME} bytes in UTF-8, since files are named after it; {_cut(name)} "
+            f"has {size}"
+        )
+    return name
+
+
+def named(*parts: str) -> str:
+    """A study's name put together from parts with any signs in them; what can be part of a name stays as it is."""
+    fine = [re.sub(r"[^\w.+ -]+", "-", part) for part in parts]
+    while len(whole := re.sub(r"^\W+", "", "-".join(fine)).rstrip(". ").encode()) > LONGEST_NAME:
+        longest = max(range(len(fine)), key=lambda i: len(fine[i]))
+        fine[longest] = fine[longest][: len(fine[longest]) // 2]
+    return whole.decode()
+
+
+def check_file(path: Path) -> None:
+    """Refuse what cannot be the file of a record: only a regular file, or nothing yet in a folder, is taken.
+
+    Raises:
+        StorageError: something else stands there, or no file can be there; the message says what, and where.
+    """
+    mode = look_at(path)
+    if mode is None:
+        check_folder(path.parent)
+        return
+    for is_kind, kind in _KINDS:
+        if is_kind(mode):
+            raise StorageError(
+                f"'{path}' is {kind}, and the record of a study is a file: move it away, or give another name or "
+                "storage"
+            )
+
+
+def check_folder(path: Path) -> None:
+    """Refuse what cannot be a folder, or become one.
+
+    Raises:
+        StorageError: something else stands there, or in the place of a folder above it.
+    """
+    for folder in (path, *path.parents):
+        mode = look_at(folder)
+        if mode is None:
+            continue
+        if not stat.S_ISDIR(mode):
+            kind = next((kind for is_kind, kind in _KINDS if is_kind(mode)), "a file")
+            raise StorageError(
+                f"'{folder}' is {kind}, and the files of a study lie in a folder: give the storage another folder"
+            )
+        return
+
+
+def look_at(path: Path) -> int | None:
+    """The mode of what stands at a path, links followed; None: nothing, or a file stands for a folder above it.
+
+    Raises:
+        StorageError: the path can be none, or leads nowhere; the message says why.
+    """
+    try:
+        return os.stat(path).st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except ValueError as error:  # a null character, or a lone surrogate that no file's name can have
+        raise StorageError(
+            f"{_cut(str(path))} cannot be the name of a file: it has a character that no file's name can have"
+        ) from error
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise StorageError(
+                f"'{path}' is a link that leads back to itself: remove it, or give another storage"
+            ) from error
+        if error.errno == errno.ENAMETOOLONG:
+            raise StorageError(f"{_cut(str(path))} is longer than a file's name can be: give a shorter one") from error
+        raise StorageError(f"'{path}' cannot be looked at: {type(error).__name__}: {error.strerror}") from error
+
+
+def _cut(given: object) -> str:
+    """A name in quotes, as much of it as a sentence takes."""
+    text = printable(repr(given))
+    return text if len(text) <= 80 else f"{text[:60]}...{text[-12:]}"

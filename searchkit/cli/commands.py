@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import os
-import shlex
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
 
 from searchkit.cli.arguments import parser
+from searchkit.cli.printing import (
+    BAD_INPUT,
+    FAILED,
+    OK,
+    check_plot,
+    interrupted,
+    print_json,
+    print_result,
+    print_signals,
+)
 from searchkit.cli.values import (
     any_text,
     listed,
@@ -22,11 +29,6 @@ from searchkit.cli.values import (
     recorded_call,
 )
 from searchkit.errors import ExportError, SearchFailedError, SearchkitError
-
-if TYPE_CHECKING:
-    from searchkit.results.result import Result
-
-OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -58,24 +60,18 @@ def _run_command(given: argparse.Namespace) -> int:
         print(f"searchkit: {error}", file=sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt:
-        return _interrupted(given)
+        return interrupted(given)
     except BrokenPipeError:  # a reader such as `head` has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
     return code
 
 
-def _interrupted(given: argparse.Namespace) -> int:
-    searching = given.command in ("run", "resume")
-    print("searchkit: interrupted" + "; the same command continues" * searching, file=sys.stderr)
-    return INTERRUPTED
-
-
 def _run(given: argparse.Namespace) -> int:
     from searchkit.api import DEFAULT_BUDGET, run
     from searchkit.results.studies import load
 
-    _check_plot(given)
+    check_plot(given)
     evaluations = given.budget if given.budget is not None or given.seconds is not None else DEFAULT_BUDGET
     result = run(
         given.strategy,
@@ -98,7 +94,7 @@ def _run(given: argparse.Namespace) -> int:
         epochs=given.epochs,
         time_limit=given.time_limit,
     )
-    return _report(result, given)
+    return print_result(result, given)
 
 
 def _score(given: argparse.Namespace) -> int:
@@ -116,7 +112,7 @@ def _score(given: argparse.Namespace) -> int:
         workers=given.workers,
     )
     if given.json:
-        _print_json(table.to_dict("records"))
+        print_json(table.to_dict("records"))
     else:
         print(table.to_string())
     return OK
@@ -127,7 +123,7 @@ def _resume(given: argparse.Namespace) -> int:
     from searchkit.results.studies import load, read_study
     from searchkit.storage.header_check import TO_RESUME, check_header
 
-    _check_plot(given)
+    check_plot(given)
     study = read_study(given.name, given.storage)
     check_header(study.name, study.place, study.header, TO_RESUME)
     context = study.header["context"]
@@ -166,13 +162,13 @@ def _resume(given: argparse.Namespace) -> int:
         earlier=[load(earlier, given.storage) for earlier in learned_from],
         **call,
     )
-    return _report(result, given)
+    return print_result(result, given)
 
 
 def _show(given: argparse.Namespace) -> int:
     from searchkit.results.studies import load
 
-    _check_plot(given)
+    check_plot(given)
     if given.report is not None:
         from searchkit.results.report.report import check_page
 
@@ -180,11 +176,11 @@ def _show(given: argparse.Namespace) -> int:
     result = load(given.name, given.storage)
     table = result.history if given.history else result.front
     if given.json:
-        _print_json(table.to_dict("records"))
+        print_json(table.to_dict("records"))
     else:
         print(repr(result))
         print(table.to_string() if len(table) else "nothing on the front yet")
-        _print_signals(result)
+        print_signals(result)
     if given.plot:
         result.plot(given.plot)
     if given.report:
@@ -197,7 +193,7 @@ def _export(given: argparse.Namespace) -> int:
 
     files = load(given.name, given.storage).export(given.row, given.path)
     if given.json:
-        _print_json([str(file) for file in files])
+        print_json([str(file) for file in files])
     else:
         print("written and checked against the measured network:", *files, sep="\n  ")
     return OK
@@ -209,7 +205,7 @@ def _list(given: argparse.Namespace) -> int:
 
     table = list_studies(given.storage)
     if given.json:
-        _print_json(table.to_dict("records"))
+        print_json(table.to_dict("records"))
     else:
         nothing = f"no studies in {shown(given.storage or 'searchkit-runs/')} yet"
         print(table.to_string(index=False) if len(table) else nothing)
@@ -222,41 +218,11 @@ def _repair(given: argparse.Namespace) -> int:
 
     file = repair(given.name, given.storage)
     if given.json:
-        _print_json(str(file))
+        print_json(str(file))
     else:
         print(f"what is whole is in {file}")
         print(f"to continue the study, move {journal_path(given.storage, given.name)} away, and give {file} its name")
     return OK
-
-
-def _report(result: Result, given: argparse.Namespace) -> int:
-    """Print the result, then draw it: if the picture fails, the rest is already printed."""
-    found = len(result.front) > 0
-    if given.json:
-        _print_json({"study": result.name, "stopped": result.stopped, "front": result.front.to_dict("records")})
-    else:
-        print(repr(result))
-        if found:
-            print(result.front.to_string(), end="\n\n")
-        _print_signals(result)
-    if not found:
-        print(f"searchkit: {result.nothing}", file=sys.stderr)
-    plot = given.plot or (result.folder.with_suffix(".png") if found and result.folder else None)
-    if plot is not None:
-        result.plot(plot)
-    if not given.json:
-        if plot is not None:
-            print(f"picture: {plot}")
-        if found and result.folder:
-            from searchkit.storage.urls import shown
-
-            where = (
-                ["--storage", shown(given.storage)] if given.storage else []
-            )  # a password is for the user to fill in
-            print("network:", shlex.join(["searchkit", "export", result.name, "0", "best", *where]))
-    if result.stopped == "interrupted":
-        return _interrupted(given)
-    return OK if found else FAILED
 
 
 def _check_storage(storage: str | None) -> None:
@@ -265,38 +231,6 @@ def _check_storage(storage: str | None) -> None:
             "a search in memory ends with the command, and nothing of it could be shown or exported; "
             "leave --storage out, or give a folder, a .journal file or a database URL"
         )
-
-
-def _check_plot(given: argparse.Namespace) -> None:
-    """Check before the search that the picture can be written, not after hours."""
-    if given.plot is not None:
-        from searchkit.results.plots import check_target
-
-        check_target(given.plot)
-
-
-def _print_signals(result: Result) -> None:
-    """Print how well the proxies predicted, and the candidates verified by training."""
-    if len(result.signals):
-        print("what each proxy was worth (rank correlation with what was observed, its 95 % interval, its weight):")
-        print(result.signals.to_string(index=False, float_format="{:.2f}".format, na_rep="-"), end="\n\n")
-    if len(result.verified):
-        print("verified by training:", result.verified.to_string(), sep="\n", end="\n\n")
-
-
-def _print_json(value: Any) -> None:
-    """JSON on standard output; NaN becomes null."""
-    print(json.dumps(_json_value(value), indent=2))
-
-
-def _json_value(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(key): _json_value(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_json_value(entry) for entry in value]
-    if hasattr(value, "item"):
-        value = value.item()
-    return None if isinstance(value, float) and value != value else value
 
 
 COMMANDS = {

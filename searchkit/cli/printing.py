@@ -1,0 +1,81 @@
+"""What the commands print, and their exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from searchkit.results.result import Result
+
+OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+
+
+def interrupted(given: argparse.Namespace) -> int:
+    """Say that a command was interrupted; returns the exit code."""
+    searching = given.command in ("run", "resume")
+    print("searchkit: interrupted" + "; the same command continues" * searching, file=sys.stderr)
+    return INTERRUPTED
+
+
+def print_result(result: Result, given: argparse.Namespace) -> int:
+    """Print the result, then draw it: if the picture fails, the rest is already printed."""
+    found = len(result.front) > 0
+    if given.json:
+        print_json({"study": result.name, "stopped": result.stopped, "front": result.front.to_dict("records")})
+    else:
+        print(repr(result))
+        if found:
+            print(result.front.to_string(), end="\n\n")
+        print_signals(result)
+    if not found:
+        print(f"searchkit: {result.nothing}", file=sys.stderr)
+    plot = given.plot or (result.folder.with_suffix(".png") if found and result.folder else None)
+    if plot is not None:
+        result.plot(plot)
+    if not given.json:
+        if plot is not None:
+            print(f"picture: {plot}")
+        if found and result.folder:
+            from searchkit.storage.urls import shown
+
+            where = ["--storage", shown(given.storage)] if given.storage else []  # a password is the user's to fill in
+            print("network:", shlex.join(["searchkit", "export", result.name, "0", "best", *where]))
+    if result.stopped == "interrupted":
+        return interrupted(given)
+    return OK if found else FAILED
+
+
+def check_plot(given: argparse.Namespace) -> None:
+    """Check before the search that the picture can be written, not after hours."""
+    if given.plot is not None:
+        from searchkit.results.plots import check_target
+
+        check_target(given.plot)
+
+
+def print_signals(result: Result) -> None:
+    """Print how well the proxies predicted, and the candidates verified by training."""
+    if len(result.signals):
+        print("what each proxy was worth (rank correlation with what was observed, its 95 % interval, its weight):")
+        print(result.signals.to_string(index=False, float_format="{:.2f}".format, na_rep="-"), end="\n\n")
+    if len(result.verified):
+        print("verified by training:", result.verified.to_string(), sep="\n", end="\n\n")
+
+
+def print_json(value: Any) -> None:
+    """JSON on standard output; NaN becomes null."""
+    print(json.dumps(_json_value(value), indent=2))
+
+
+def _json_value(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _json_value(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_json_value(entry) for entry in value]
+    if hasattr(value, "item"):
+        value = value.item()
+    return None if isinstance(value, float) and value != value else value

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import enum
 import math
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from types import ModuleType
@@ -15,6 +16,8 @@ import numpy as np
 from searchkit.errors import SpaceError, first_line_said, nearest
 
 Label = str | int | float | bool | None
+
+_LOOKED_UP = (str, int, float, bool, type(None), tuple)  # types whose equal values have equal hashes
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,7 @@ class Choice:
         if not self.options:
             raise SpaceError(f"choice '{name}' has no options; give at least one")
         object.__setattr__(self, "_labels", _labels(self.options))
+        object.__setattr__(self, "_places", _places(self.options, self.labels))
         labels = [str(label) for label in self.labels]
         for label in labels:
             if " at 0x" in label:
@@ -55,7 +59,7 @@ class Choice:
                     "process. Give strings, and look the objects up by them where you build; or a __str__ of its own"
                 )
         object.__setattr__(self, "_changeable", tuple(map(self._can_change, self.options, labels)))
-        twice = {label for label in labels if labels.count(label) > 1}
+        twice = {label for label, n in Counter(labels).items() if n > 1}
         if twice:
             hint = "; define functions by def, each under its own name" if "<lambda>" in "".join(twice) else ""
             raise SpaceError(
@@ -79,6 +83,15 @@ class Choice:
                 "and look the object up by it where you build; or a __deepcopy__ of its own, which may return itself"
             ) from error
 
+    def _place(self, option: Any) -> int | None:
+        """The index of an option or label that has a hash by value; None where it has to be compared with each."""
+        plain = option.item() if isinstance(option, np.generic) else option
+        if not _is_looked_up(plain):
+            return None
+        places: dict[tuple[type, Any], int] = self._places  # type: ignore[attr-defined]  # set once in __init__
+        found = places.get((type(plain), plain))
+        return places.get((object, plain)) if found is None and not isinstance(plain, bool) else found
+
     @property
     def labels(self) -> tuple[Label, ...]:
         """The options as they are recorded: scalars as they are, functions and classes by name, others by ``str``.
@@ -90,6 +103,9 @@ class Choice:
 
     def index(self, option: Any) -> int:
         """Index of an option, given as itself or as its label."""
+        place = self._place(option)
+        if place is not None:
+            return place
         for group in (self.options, self.labels):
             for i, known in enumerate(group):
                 if known is option or (type(known) is type(option) and _equal(known, option)):
@@ -102,15 +118,31 @@ class Choice:
         raise SpaceError(f"choice '{self.name}' has no option {option!r}: choose from {list(self.labels)}.{hint}")
 
 
+def _places(options: tuple[Any, ...], labels: tuple[Label, ...]) -> dict[tuple[type, Any], int]:
+    """Type and value of each option or label that has a hash by value -> its index; under ``object``, numbers by value.
+
+    With it an option is found in a time that does not grow with their number. The first of equal ones counts, an option
+    before a label.
+    """
+    places: dict[tuple[type, Any], int] = {}
+    for group in (options, labels):
+        for i, known in enumerate(group):
+            if _is_looked_up(known):
+                places.setdefault((type(known), known), i)
+    for i, known in enumerate(options):
+        if type(known) in (int, float):
+            places.setdefault((object, known), i)
+    return places
+
+
 def _labels(options: tuple[Any, ...]) -> tuple[Label, ...]:
     """One label per option that a record can hold: the option itself where possible."""
-    scalars = [o for o in options if _is_scalar(o)]
-    labels: list[Label] = [
-        o if _is_scalar(o) and sum(o == other for other in scalars) == 1 else _name(o) for o in options
-    ]
+    equal = Counter(o for o in options if _is_scalar(o))
+    labels: list[Label] = [o if _is_scalar(o) and equal[o] == 1 else _name(o) for o in options]
     texts = [str(label) for label in labels]
+    alike = Counter(texts)
     return tuple(
-        f"{option.__module__}.{label}" if _is_named(option) and texts.count(text) > 1 else label
+        f"{option.__module__}.{label}" if _is_named(option) and alike[text] > 1 else label
         for option, label, text in zip(options, labels, texts, strict=True)
     )
 
@@ -118,6 +150,16 @@ def _labels(options: tuple[Any, ...]) -> tuple[Label, ...]:
 def _is_scalar(option: Any) -> bool:
     """Of a type that JSON restores exactly; a subclass, such as an enumeration's, would be restored as another type."""
     return type(option) in (str, int, bool, type(None)) or (type(option) is float and math.isfinite(option))
+
+
+def _is_looked_up(option: Any) -> bool:
+    """Of a type that is compared by value, and with a hash: a tuple that holds a list has none."""
+    if type(option) is tuple:
+        try:
+            hash(option)
+        except Exception:  # of a list inside, or of whatever object the user's is
+            return False
+    return type(option) in _LOOKED_UP
 
 
 def _is_named(option: Any) -> bool:

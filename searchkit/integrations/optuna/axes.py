@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -94,7 +95,8 @@ def _categories(name: str, distribution: BaseDistribution) -> Axis:
     """Labels are ``repr``, which distinguishes 1, "1" and True, with the position added where they are still equal."""
     assert isinstance(distribution, CategoricalDistribution)
     labels = [repr(choice) for choice in distribution.choices]
-    labels = [label if labels.count(label) == 1 else f"{label} ({i})" for i, label in enumerate(labels)]
+    alike = Counter(labels)
+    labels = [label if alike[label] == 1 else f"{label} ({i})" for i, label in enumerate(labels)]
     return Axis(name, distribution, Choice(name, labels), np.empty(0), np.empty(0))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -120,10 +121,11 @@ def _is_scale(values: list[Any]) -> bool:
 def _labels(values: list[Any]) -> list[Any]:
     """Labels of the values: scalars unchanged, others by their text, numbered where texts are equal."""
     plain = [value.item() if isinstance(value, np.generic) else value for value in values]
+    texts = [str(value).partition(" at 0x")[0] for value in plain]
+    alike = Counter(texts)
     labels: list[Any] = []
-    for i, value in enumerate(plain):
-        text = str(value).partition(" at 0x")[0]
-        same = sum(str(other).partition(" at 0x")[0] == text for other in plain) > 1
+    for i, (value, text) in enumerate(zip(plain, texts, strict=True)):
+        same = alike[text] > 1
         scalar = isinstance(value, str | int | float | bool | None) and not same
         labels.append(value if scalar else f"{text} ({i})" if same else text)
     return labels

@@ -21,6 +21,7 @@ from searchkit.surrogates.hypervolume_improvement import expected_improvement
 from searchkit.types import Codes, Floats
 
 KNOWN = 20  # observations from which a strategy with a model takes turns
+NEIGHBOURS = 2000  # of one candidate, of which some are taken; of more, a random part
 SURE = 1e-6  # standard deviation of exact values, relative to the range
 
 
@@ -64,7 +65,7 @@ class Screen:
         pool = distinct(self.problem, np.concatenate([proposed, self._stream(share)]), seen)
         if len(pool):
             best = pool[self.choose(pool, min(3, len(pool)), pending)]
-            near = np.concatenate([self.problem.space.neighbours(code) for code in best])
+            near = np.concatenate([self.problem.space.neighbours(code, NEIGHBOURS, rng) for code in best])
             near = distinct(self.problem, near, seen.union(keys(pool)))
             pool = np.concatenate([pool, near[rng.permutation(len(near))[:share]]])
         pool = first_allowed(self.problem, pool, len(pool))

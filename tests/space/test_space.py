@@ -168,6 +168,18 @@ def test_neighbours_are_all_candidates_one_decision_away(space: Space, seed: int
     assert found == expected - {tuple(code.tolist())}
 
 
+def test_of_many_neighbours_some_are_drawn_and_the_adjacent_options_always() -> None:
+    space = Space([Choice("a", range(3000), ordered=True), Choice("b", range(3000)), Choice("c", ("x", "y"))])
+    home = np.array([700, 4, 1])
+    near = space.neighbours(home, 100, np.random.default_rng(0))
+    assert len(near) == len(np.unique(near, axis=0)) == 100
+    assert ((near != home).sum(axis=1) == 1).all()
+    assert {699, 701} <= set(near[:, 0].tolist())
+    assert len(np.unique(near[:, 1])) > 20
+    assert space.neighbours(home, 10_000).tolist() == space.neighbours(home).tolist()
+    assert len(space.neighbours(home)) == 2999 + 2999 + 1
+
+
 @given(spaces(), st.integers(0, 99))
 def test_operators_stay_in_the_space_and_mutation_changes_something(space: Space, seed: int) -> None:
     rng = np.random.default_rng(seed)

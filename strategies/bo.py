@@ -24,6 +24,7 @@ from searchkit.surrogates.features import Features
 from searchkit.types import Codes
 
 STEPS = 8  # of local search from the best of the pool
+NEIGHBOURS = 2000  # of one candidate that a step looks at; of more, a random part
 
 
 class BO:
@@ -74,7 +75,7 @@ class BO:
         caution = float(rng.random()) ** 0.25  # near 1: regions that fail are unobserved, and look best
         pool = self._hopeful(self._pool(seen, rng), caution)
         for _ in range(n):
-            best = self._climb(pool, acquisition, seen, caution)
+            best = self._climb(pool, acquisition, seen, caution, rng)
             if not len(best):
                 break
             chosen = np.concatenate([chosen, best])
@@ -118,7 +119,9 @@ class BO:
         """
         return codes[self._failures.model.keep(codes) >= caution]
 
-    def _climb(self, pool: Codes, score: Acquisition, seen: set[bytes], caution: float) -> Codes:
+    def _climb(
+        self, pool: Codes, score: Acquisition, seen: set[bytes], caution: float, rng: np.random.Generator
+    ) -> Codes:
         """The best ``(1, d)`` that single changes reach from the five best of the pool; empty if none is allowed."""
         if not len(pool):
             return pool
@@ -127,7 +130,8 @@ class BO:
             return top
         best, value = top[:1], float(score(top[:1])[0])
         for _ in range(STEPS):
-            near = distinct(self.problem, np.concatenate([self.problem.space.neighbours(code) for code in top]), seen)
+            around = [self.problem.space.neighbours(code, NEIGHBOURS, rng) for code in top]
+            near = distinct(self.problem, np.concatenate(around), seen)
             near = self._hopeful(near, caution)
             if not len(near):
                 break

@@ -1,14 +1,12 @@
 """The models of Bayesian optimisation: their form, when they are fitted, and to which observations.
 
-A step of a fit takes n^3, so hyperparameters are fitted to at most :data:`MOST` observations, and, beyond
-:data:`ALL`, anew only when their number has grown by 5 %; in between, new observations are added with the old
-hyperparameters. The form (scale and kernels) is chosen anew when their number has grown by half. All this is a function
-of what was told, so that a continued search has the same models.
+Hyperparameters are fitted as :mod:`searchkit.surrogates.refitting` says. The form (scale and kernels) is chosen anew
+when the number of observations has grown by half. All this is a function of what was told, so that a continued search
+has the same models.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -18,11 +16,9 @@ from searchkit.problem.ranks import normal_scores, rank_correlation
 from searchkit.strategies.gaussian_process import Column
 from searchkit.surrogates.features import Features
 from searchkit.surrogates.gaussian_process import Gaussian, Hyperparameters, fit
+from searchkit.surrogates.refitting import ALL, GROWTH, MOST, fitted_at, informative
 from searchkit.types import Codes, Floats
 
-ALL = 60
-GROWTH = 1.05
-MOST = 250
 FEWER = 120  # observations on which forms are compared
 FORM_GROWTH = 1.5
 CLEARLY = 0.02  # gain in rank correlation that a later form needs
@@ -94,24 +90,6 @@ class Surrogate:
         if self._features is None or not np.array_equal(self._features[0], codes):
             self._features = (codes, self.inputs(codes))
         return self._features[1]
-
-
-def fitted_at(n: int, first: int, growth: float) -> int:
-    """The largest number up to n at which a fit is due: all up to ``first``, then growing by ``growth``."""
-    if n <= first:
-        return n
-    steps = math.floor(math.log(n / first) / math.log(growth) + 1e-9)
-    return min(n, math.floor(first * growth**steps + 1e-9))
-
-
-def informative(losses: Floats, n: int) -> Codes:
-    """At most n rows: half of them the best losses, the others evenly spaced among the rest."""
-    if len(losses) <= n:
-        return np.arange(len(losses))
-    order = np.argsort(losses, kind="stable")
-    rest = order[n // 2 :]
-    evenly = rest[np.linspace(0, len(rest) - 1, n - n // 2).astype(np.int64)]
-    return np.sort(np.concatenate([order[: n // 2], evenly]))
 
 
 def by_rank(losses: Floats) -> Floats:

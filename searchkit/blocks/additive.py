@@ -16,6 +16,7 @@ import numpy as np
 
 from searchkit.errors import SpaceError
 from searchkit.space import NetworkSpace, Node, Space
+from searchkit.space.indicators import indicators
 from searchkit.types import Codes, Floats
 
 LARGEST_BLOCK = 100_000  # combinations of one block that are listed
@@ -36,7 +37,8 @@ class Blocks:
         taken: for each block, ``(a, q)`` which of its own alternatives every node takes.
         labels: for each block and node, what its alternatives are called; "no block" where a node is left out.
         features: for each block, ``(a, p)`` indicators (0 or 1) of its alternatives: one for each alternative of each
-            node, and, where several choices decide a node, one for each option of those.
+            node, and, where several choices decide a node, one for each option of those; fewer columns where there are
+            more than 1024 (:mod:`searchkit.space.indicators`).
     """
 
     names: tuple[str, ...]
@@ -126,15 +128,15 @@ def _listed(space: Space, name: str, nodes: Sequence[Node]) -> tuple[Any, ...]:
         choices = [space.choices[columns[j]] for j in own]
         which = np.ravel_multi_index(tuple(options[:, own].T), tuple(sizes))
         called = [" ".join(map(str, row)) for row in itertools.product(*(choice.texts for choice in choices))]
-        parts = [which[:, None] == np.arange(math.prod(sizes))]
+        parts = [indicators(which, math.prod(sizes))]
         if len(own) > 1:
-            parts += [options[:, [j]] == np.arange(size) for j, size in zip(own, sizes, strict=True)]
+            parts += [indicators(options[:, j], size) for j, size in zip(own, sizes, strict=True)]
         if node.optional is not None:
             gate = columns.index(space.names.index(node.optional[0]))
             there = np.array([o >= node.optional[1] for o in space.choices[columns[gate]].options])[options[:, gate]]
             which = np.where(there, which, math.prod(sizes))
             called.append("no block")
-            parts = [part & there[:, None] for part in parts] + [~there[:, None]]
+            parts = [part * there[:, None] for part in parts] + [~there[:, None]]
         took.append(which)
         labels.append(tuple(called))
         features += parts

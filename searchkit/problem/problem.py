@@ -13,6 +13,7 @@ from searchkit.problem.proposals import first_allowed
 from searchkit.space import Space
 from searchkit.types import Bools, Codes, Floats
 
+NEIGHBOURS = 2000  # of one candidate that a step of a descent looks at; of more, a random part
 LISTABLE = 100_000  # a space of at most so many combinations may be listed
 
 
@@ -110,7 +111,7 @@ class Problem:
 
     def _improvement(self, code: Codes, excess: float, rng: np.random.Generator) -> tuple[Codes, float]:
         """A neighbour with less excess and that excess, or ``code`` and ``excess`` where none has less."""
-        near = self.space.neighbours(code)
+        near = self.space.neighbours(code, NEIGHBOURS, rng)
         near = near[rng.permutation(len(near))]
         start, size = 0, 2
         while start < len(near):

@@ -1,7 +1,8 @@
 """Screening: more candidates are proposed than evaluated, and the proxy layer picks.
 
 The pool of a batch has three sources: the strategy's proposals; a fixed stream of random candidates, which grows with
-every batch (earlier ones have cached scores); and the neighbours of the best of both.
+every batch (earlier ones have cached scores; of more than :data:`STREAM` the newest are taken); and the neighbours of
+the best of both.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from searchkit.surrogates.hypervolume_improvement import expected_improvement
 from searchkit.types import Codes, Floats
 
 KNOWN = 20  # observations from which a strategy with a model takes turns
+STREAM = 2000  # random candidates of a pool, the newest; their number grows by a share with every batch
+NEIGHBOURS = 2000  # of one candidate, of which some are taken; of more, a random part
 SURE = 1e-6  # standard deviation of exact values, relative to the range
 
 
@@ -42,6 +45,7 @@ class Screen:
     kept: ScoreCache | None = None
     turns: bool = False
     _told: list[Observations] = field(default_factory=list)
+    _drawn: dict[int, tuple[np.random.Generator, list[Codes]]] = field(default_factory=dict)  # parts of the stream
 
     def tell(self, told: Observations) -> None:
         """Learn one batch of outcomes."""
@@ -64,7 +68,7 @@ class Screen:
         pool = distinct(self.problem, np.concatenate([proposed, self._stream(share)]), seen)
         if len(pool):
             best = pool[self.choose(pool, min(3, len(pool)), pending)]
-            near = np.concatenate([self.problem.space.neighbours(code) for code in best])
+            near = np.concatenate([self.problem.space.neighbours(code, NEIGHBOURS, rng) for code in best])
             near = distinct(self.problem, near, seen.union(keys(pool)))
             pool = np.concatenate([pool, near[rng.permutation(len(near))[:share]]])
         pool = first_allowed(self.problem, pool, len(pool))
@@ -111,10 +115,14 @@ class Screen:
         return chosen
 
     def _stream(self, share: int) -> Codes:
-        """The first candidates of the fixed stream, ``share`` more with every batch."""
-        rng = np.random.default_rng([self.seed, 7])
-        parts = [self.problem.sample(share, rng) for _ in range(len(self._told) + 1)]
-        return np.concatenate(parts)
+        """The newest of the first candidates of the fixed stream, ``share`` more with every batch."""
+        if share not in self._drawn:
+            self._drawn[share] = (np.random.default_rng([self.seed, 7]), [])
+        rng, parts = self._drawn[share]
+        while len(parts) <= len(self._told):
+            parts.append(self.problem.sample(share, rng))
+        most = max(1, STREAM // share)
+        return np.concatenate(parts[: len(self._told) + 1][-most:])
 
     def _observed_front(self) -> Floats:
         """``(f, k)`` the observed non-dominated losses, in the coordinates of the predictions."""

@@ -10,23 +10,23 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.special import log_ndtr
-from scipy.stats import norm
 
 from searchkit.problem.objectives import Goals
 from searchkit.problem.observations import Observations
 from searchkit.problem.ranks import normal_scores, scores_of, values_of
 from searchkit.proxy_layer.aggregation import Reference, Trust, log_rank, shared_votes, trusts
 from searchkit.proxy_layer.learning_proxies import Taught
-from searchkit.proxy_layer.trust_table import trust_row
+from searchkit.proxy_layer.prepared import Prepared, Ranked
+from searchkit.proxy_layer.trust_table import trust_table
 from searchkit.scoring.protocols import Learner
 from searchkit.space import Space
 from searchkit.surrogates.features import structure as choices_and_counts
-from searchkit.surrogates.gaussian_process import Gaussian, fit
+from searchkit.surrogates.gaussian_process import Gaussian
+from searchkit.surrogates.refitting import KEPT, MOST, Examples, Refits, fitted_at, informative, of_both
 from searchkit.types import Codes, Floats
 
 if TYPE_CHECKING:
@@ -87,15 +87,14 @@ class Signals:
         self._told = Observations.empty(space.n_choices, len(goals.objectives), len(goals.bounds))
         self._models: dict[int, Gaussian] | None = None  # this and the next: functions of what was told, made on demand
         self._trusts: list[Trust] | None = None
-        self._ranked: _Ranked | None = None
-        self._prepared: _Prepared | None = None
+        self._ranked: dict[int, Ranked] = {}  # by the number of observations that the learning proxies are fitted to
+        self._refits = Refits()
+        self._prepared: Prepared | None = None
 
     def observe(self, told: Observations) -> None:
         """Learn one batch of outcomes, with the hints of a fidelity ladder; draws no random numbers."""
         self._told = self._told + told.believed()
         self._models = self._trusts = None
-        if self._learners:  # others do not change the ranks of the reference sample
-            self._ranked = None
 
     def quality(self, codes: Codes) -> Floats:
         """``(n,)`` the aggregate of the proxies alone, higher is better, standardised over the reference sample.
@@ -106,8 +105,7 @@ class Signals:
 
     def features(self, codes: Codes) -> Floats:
         """``(n, p)`` quantiles of the signals within the reference sample, in (0, 1)."""
-        ranking = self._ranking
-        return ranking.reference.quantiles(ranking.taught.complete(codes, self._score(codes)))
+        return self._quantiles(codes, self._ranking)
 
     def predict(self, codes: Codes) -> tuple[Floats, Floats]:
         """Mean and standard deviation ``(n, k)`` of the losses, in units of the objectives (minimised).
@@ -169,18 +167,9 @@ class Signals:
         ``weight``, its share in the aggregate. Free counts that are no proxies of this search follow without a weight,
         as the baseline that a proxy should beat.
         """
-        import pandas as pd
-
-        rows = [trust_row(name, t, t.weight) for name, t in zip(self.names, self._trust(), strict=True)]
-        rows.sort(key=lambda row: -row["weight"])
         told = self._evidence
         counts = self._baselines(told.codes) if self._baselines and len(told) else {}
-        free = [name for name in counts if name not in self.names]
-        if free:
-            columns = Reference(np.column_stack([counts[name] for name in free]))
-            worth = trusts(columns.quantiles(columns.scores), self._good, np.ones(len(free)))
-            rows += [trust_row(name, t, np.nan) for name, t in zip(free, worth, strict=True)]
-        return pd.DataFrame(rows, columns=["proxy", "rho", "low", "high", "belief", "weight"])
+        return trust_table(self.names, self._trust(), counts, self._good)
 
     @property
     def _learned(self) -> list[int]:
@@ -202,12 +191,12 @@ class Signals:
         return {j: signs[o.direction] * values[o.name] for j, o in objectives if o.name in values}
 
     @property
-    def _ready(self) -> _Prepared:
+    def _ready(self) -> Prepared:
         if self._prepared is None:
             self._prepared = self._prepare()
         return self._prepared
 
-    def _prepare(self) -> _Prepared:
+    def _prepare(self) -> Prepared:
         """Score the reference sample: distinct candidates of the space, the same for every search with this seed."""
         sample = self._reference
         if sample is None:
@@ -216,20 +205,29 @@ class Signals:
             sample = drawn[np.sort(first)][:N_REFERENCE]
         structure = self._structure(sample)
         exact = frozenset(self._known(sample[:1])) if self._known else frozenset[str]()
-        return _Prepared(sample, self._score(sample), structure.mean(axis=0), structure.std(axis=0), exact)
+        return Prepared(sample, self._score(sample), structure.mean(axis=0), structure.std(axis=0), exact)
 
     @property
-    def _ranking(self) -> _Ranked:
-        if self._ranked is None:
+    def _ranking(self) -> Ranked:
+        return self._ranking_at(fitted_at(len(self._evidence)))
+
+    def _ranking_at(self, n: int) -> Ranked:
+        """The ranks of the reference sample with the learning proxies fitted to the first n of the evidence."""
+        n = n if self._learners else 0  # others do not change them
+        if n not in self._ranked:
             ready = self._ready
-            taught = Taught(self._learners, self._evidence.codes, self._good)
+            taught = Taught(self._learners, self._evidence.codes[:n], self._good[:n])
             reference = Reference(taught.complete(ready.sample, ready.scores))
             quantiles = reference.quantiles(reference.scores)
-            self._ranked = _Ranked(taught, reference, quantiles, shared_votes(self.names, quantiles))
-        return self._ranked
+            self._ranked = dict(list(self._ranked.items())[-1:])
+            self._ranked[n] = Ranked(taught, reference, quantiles, shared_votes(self.names, quantiles))
+        return self._ranked[n]
 
-    def _aggregate(self, quantiles: Floats) -> Floats:
-        weights = np.array([t.weight for t in self._trust()])
+    def _quantiles(self, codes: Codes, ranking: Ranked) -> Floats:
+        return ranking.reference.quantiles(ranking.taught.complete(codes, self._score(codes)))
+
+    def _aggregate(self, quantiles: Floats, trusted: list[Trust] | None = None) -> Floats:
+        weights = np.array([t.weight for t in trusted or self._trust()])
         known = log_rank(self._ranking.quantiles, weights)
         aggregate: Floats = (log_rank(quantiles, weights) - known.mean()) / (known.std() or 1.0)
         return aggregate
@@ -247,20 +245,22 @@ class Signals:
 
     def _trust(self) -> list[Trust]:
         if self._trusts is None:
-            told = self._evidence
-            quantiles = self.features(told.codes) if len(told) else np.empty((0, len(self.names)))
-            self._trusts = trusts(quantiles, self._good, self._ranking.votes)
+            self._trusts = self._trust_of(len(self._evidence))
         return self._trusts
+
+    def _trust_of(self, n: int) -> list[Trust]:
+        """As the first n of the evidence say."""
+        told = self._evidence[:n]
+        quantiles = self.features(told.codes) if len(told) else np.empty((0, len(self.names)))
+        return trusts(quantiles, self._good[:n], self._ranking.votes)
 
     def _groups(self, codes: Codes) -> tuple[list[Floats], Floats]:
         """The features of the process, each group with a mean square distance near 1, and the aggregate."""
-        ready = self._ready
         quantiles = self.features(codes)
-        signals = np.concatenate([(quantiles - 0.5) * np.sqrt(12), norm.ppf(quantiles) / 2], axis=1)
-        varied = ready.std > 0
-        structure = (self._structure(codes)[:, varied] - ready.mean[varied]) / ready.std[varied]
-        groups = [group / np.sqrt(2 * group.shape[1]) for group in (signals, structure) if group.shape[1]]
-        return groups, self._aggregate(quantiles)
+        return self._scaled(codes, quantiles), self._aggregate(quantiles)
+
+    def _scaled(self, codes: Codes, quantiles: Floats) -> list[Floats]:
+        return self._ready.groups(quantiles, self._structure(codes))
 
     def _fitted(self) -> dict[int, Gaussian]:
         """The process of each learned objective, and under -1 that of feasibility if any outcome was bad."""
@@ -268,33 +268,33 @@ class Signals:
             self._models = {}
             scored = self._told[self._told.scored]
             if len(scored) >= FIRST_FIT:
-                groups, aggregate = self._groups(scored.codes)
                 for j in self._learned:
-                    prior = -aggregate if j == self._judged else np.zeros(len(scored))
-                    self._models[j] = fit(groups, prior, normal_scores(scored.losses[:, j]))
-            feasible = self._told.feasible
-            if len(self._told) >= FIRST_FIT and not feasible.all():
-                groups = self._groups(self._told.codes)[0]
-                self._models[-1] = fit(groups, np.zeros(len(self._told)), np.where(feasible, 1.0, -1.0))
+                    self._models[j] = self._of_objective(j, scored)
+            if len(self._told) >= FIRST_FIT and not self._told.feasible.all():
+                self._models[-1] = self._of_feasibility()
         return self._models
 
+    def _of_objective(self, j: int, scored: Observations) -> Gaussian:
+        due = fitted_at(len(scored))
+        losses = scored.losses[:, j]
 
-@dataclass(frozen=True)
-class _Prepared:
-    """Computed once: the reference sample, its scores, and the moments of its structure features."""
+        def examples(n: int, most: int) -> Examples:
+            """Of the first n observations, with the proxies' weights as they were then; at most so many of them."""
+            rows = informative(losses[:n], most)
+            quantiles = self.features(scored.codes[rows])
+            prior = -self._aggregate(quantiles, self._trust_of(n)) if j == self._judged else np.zeros(len(rows))
+            return self._scaled(scored.codes[rows], quantiles), prior, normal_scores(losses[:n])[rows]
 
-    sample: Codes
-    scores: Floats
-    mean: Floats
-    std: Floats
-    exact: frozenset[str]
+        return self._refits.process(j, due, lambda: examples(due, MOST), examples(len(scored), KEPT))
 
+    def _of_feasibility(self) -> Gaussian:
+        feasible, due = self._told.feasible, fitted_at(len(self._told))
 
-@dataclass(frozen=True)
-class _Ranked:
-    """Computed anew after each observation: the learning proxies, and the ranks of the reference sample with them."""
+        def examples(n: int, most: int) -> Examples:
+            rows = of_both(feasible[:n], most)
+            seen = int(self._told.scored[:n].sum()) if self._learned else 0
+            quantiles = self._quantiles(self._told.codes[rows], self._ranking_at(fitted_at(seen)))
+            values = np.where(feasible[rows], 1.0, -1.0)
+            return self._scaled(self._told.codes[rows], quantiles), np.zeros(len(rows)), values
 
-    taught: Taught
-    reference: Reference
-    quantiles: Floats
-    votes: Floats
+        return self._refits.process(-1, due, lambda: examples(due, MOST), examples(len(feasible), KEPT))

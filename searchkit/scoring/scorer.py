@@ -98,6 +98,7 @@ class Scorer:
             raise SearchkitError(f"two proxies are called '{twice[0]}'; ask for each once")
         self.names = tuple(columns)
         self._warned: set[tuple[str, str]] = set()
+        self._reasons: dict[bytes, dict[str, str]] = {}
         self._inputs: ProxyInputs | None = None
         if isinstance(space, NetworkSpace):
             self._inputs = ProxyInputs(data, space.input_shape, space.n_classes, self.device, seed)
@@ -119,6 +120,10 @@ class Scorer:
             known = self.cache[key]
             scores[i, columns] = [known[self.names[column]] for column in columns]
         return scores
+
+    def reason(self, code: Codes, name: str) -> str | None:
+        """Why a candidate ``(d,)`` that was scored here has no score of a signal; None where it has one."""
+        return self._reasons.get(keys(self.space.check(code))[0], {}).get(name)
 
     def close(self) -> None:
         """End the worker processes, if there are any."""
@@ -152,13 +157,13 @@ class Scorer:
             raise
         except Exception as error:
             for name in names:
-                self._warn(name, reason(error))
+                self._refused(rows, name, reason(error))
             return np.full((len(rows), len(names)), np.nan)
         values = found.reshape(len(rows), len(names)).copy()
         for name, column in zip(names, values.T, strict=True):
             if not np.isfinite(column).all():
+                self._refused(rows[~np.isfinite(column)], name, NOT_FINITE)
                 column[~np.isfinite(column)] = np.nan
-                self._warn(name, NOT_FINITE)
         return values
 
     def _score_networks(self, rows: Codes) -> None:
@@ -172,7 +177,7 @@ class Scorer:
             waiting = list(jobs)
             for i, scores in scored:
                 for name, why in scores.reasons.items():
-                    self._warn(name, why)
+                    self._refused(jobs[waiting[i]].code[None], name, why)
                 self._keep(waiting[i], jobs[waiting[i]].code, scores.values)
 
     def _scored(self, jobs: Sequence[Job]) -> Generator[tuple[int, NetworkScores], None, None]:
@@ -192,8 +197,10 @@ class Scorer:
         if self.on_scored is not None:
             self.on_scored(row, scores)
 
-    def _warn(self, name: str, why: str) -> None:
-        """Once for each proxy and reason, however many candidates it holds for."""
+    def _refused(self, rows: Codes, name: str, why: str) -> None:
+        """Keep the reason for each candidate, and warn once for each proxy and reason."""
+        for key in keys(rows):
+            self._reasons.setdefault(key, {})[name] = why
         if (name, why) not in self._warned:
             self._warned.add((name, why))
             warnings.warn(f"proxy '{name}' has no score for some candidates: {why}", stacklevel=2)

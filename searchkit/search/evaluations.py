@@ -53,14 +53,14 @@ class Scoring(Evaluation):
 
     def in_turns(self, code: Codes, seed: int, rung: int | None = None) -> Course[dict[str, float]]:
         """The same in turns; the first turn runs the proxies."""
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # its reason is that of the candidate's failure
             scores = self.scorer(code[None])[0]
         values = dict(zip(self.scorer.names, scores.tolist(), strict=True))
         for name, value in values.items():
             if not math.isfinite(value):
-                told = next((str(w.message) for w in caught if f"'{name}'" in str(w.message)), "")
-                raise CandidateError(told or f"proxy '{name}' has no score for it")
+                why = self.scorer.reason(code, name)
+                raise CandidateError(f"proxy '{name}' has no score for it" + (f": {why}" if why else ""))
         return values | ((yield from self.then.in_turns(code, seed, rung)) if self.then else {})
 
     def memory(self, code: Codes, seed: int, rung: int | None = None) -> int:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy.typing as npt
 
 from searchkit.errors import SpaceError, nearest
 from searchkit.space.choice import Choice
+from searchkit.space.indicators import indicators
 from searchkit.types import Codes, Floats
 
 
@@ -44,7 +46,7 @@ class Space:
             if not isinstance(choice, Choice):
                 raise SpaceError(f"a space is made of Choice objects, not {type(choice).__name__}: {choice!r}")
         self.names = tuple(choice.name for choice in self.choices)
-        twice = {name for name in self.names if self.names.count(name) > 1}
+        twice = {name for name, n in Counter(self.names).items() if n > 1}
         if twice:
             raise SpaceError(f"choices must have different names; {', '.join(sorted(twice))} appears more than once")
         self.n_options: npt.NDArray[np.int64] = np.array([len(c.options) for c in self.choices], dtype=np.int64)
@@ -117,9 +119,10 @@ class Space:
         """One dictionary of options, or several, to canonical codes ``(n, d)``."""
         dictionaries = [choices] if isinstance(choices, Mapping) else list(choices)
         codes = np.empty((len(dictionaries), self.n_choices), dtype=np.int64)
+        known = set(self.names)
         for i, dictionary in enumerate(dictionaries):
             for name in dictionary:
-                if name not in self.names:
+                if name not in known:
                     near = nearest(name, self.names)
                     hint = f" Did you mean '{near}'?" if near else ""
                     raise SpaceError(f"space '{self.name}' has no choice {name!r}: it has {list(self.names)}.{hint}")
@@ -141,29 +144,46 @@ class Space:
         rows = self._valid(codes).tolist()
         return [{name: option(i) for name, option, i in zip(self.names, options, row, strict=True)} for row in rows]
 
-    def neighbours(self, code: npt.ArrayLike) -> Codes:
-        """All distinct candidates one decision away from ``code`` ``(d,)``, canonical, without itself."""
-        home = self.check_one(code)[None]
-        steps = [
-            np.where(np.arange(self.n_choices) == j, option, home[0])
-            for j in range(self.n_choices)
-            for option in range(int(self.n_options[j]))
-            if option != home[0, j]
-        ]
-        if not steps:
-            return home[:0]
-        found: Codes = np.unique(self.canonical(np.stack(steps)), axis=0)
+    def neighbours(self, code: npt.ArrayLike, most: int | None = None, rng: np.random.Generator | None = None) -> Codes:
+        """All distinct candidates one decision away from ``code`` ``(d,)``, canonical, without itself.
+
+        Args:
+            most: at most so many: of more, the adjacent options of ordered choices, and others at random.
+            rng: draws them where there are more; not touched where there are not.
+        """
+        home = self.check_one(code)
+        columns = np.repeat(np.arange(self.n_choices), self.n_options)
+        options = np.arange(len(columns)) - np.repeat(np.cumsum(self.n_options) - self.n_options, self.n_options)
+        other = options != home[columns]
+        columns, options = columns[other], options[other]
+        if most is not None and len(columns) > most:
+            kept = self._drawn(np.abs(options - home[columns]), columns, most, rng or np.random.default_rng(0))
+            columns, options = columns[kept], options[kept]
+        steps = np.tile(home, (len(columns), 1))
+        steps[np.arange(len(columns)), columns] = options
+        found: Codes = np.unique(self.canonical(steps), axis=0) if len(steps) else steps
         away: Codes = found[(found != home).any(axis=1)]
         return away
 
+    def _drawn(self, distances: Codes, columns: Codes, most: int, rng: np.random.Generator) -> Codes:
+        """Which of the single changes ``(n,)`` are looked at: those to adjacent options of ordered choices go first."""
+        ordered = np.array([choice.ordered for choice in self.choices])
+        order = rng.permutation(len(columns))
+        adjacent = (ordered[columns] & (distances == 1))[order]
+        drawn: Codes = np.concatenate([order[adjacent], order[~adjacent]])[:most]
+        return drawn
+
     def features(self, codes: Codes) -> Floats:
-        """``(n, p)`` numbers in [0, 1] for models: one column per ordered choice, one-hot for the others."""
+        """``(n, p)`` numbers in [0, 1] for models: one column per ordered choice, one-hot for the others.
+
+        A choice of thousands of options has a few hundred columns (:mod:`searchkit.space.indicators`).
+        """
         columns: list[Floats] = []
         for j, choice in enumerate(self.choices):
             if choice.ordered:
                 columns.append(codes[:, j : j + 1] / max(1, len(choice.options) - 1))
             else:
-                columns.append((codes[:, j : j + 1] == np.arange(len(choice.options))).astype(np.float64))
+                columns.append(indicators(codes[:, j], len(choice.options)))
         return np.concatenate(columns, axis=1)
 
     def enumerate(self, limit: int = 200_000) -> Codes:

@@ -18,6 +18,7 @@ from searchkit.types import Bools, Codes, Floats
 
 PRIOR = 0.1  # precision of a weight: one option may well change the odds by a factor of twenty
 LARGEST = 400  # observations of either kind that are fitted; more cost time and change little
+WIDE = 1000  # features up to which a system over them is solved
 STEPS = 12  # of Newton's method; three to eight are needed
 LISTED = 3000  # a space of at most so many combinations is searched completely for likely candidates
 POOL = 16  # in a larger space, random candidates drawn for each one that is needed
@@ -162,11 +163,25 @@ def _regression(features: Floats, good: Bools, counts: Floats) -> Floats:
     for _ in range(STEPS):
         chance = 1 / (1 + np.exp(-np.clip(x @ weights, -30, 30)))
         slope = x.T @ (counts * (good - chance)) - precision * weights
-        curvature = counts * np.maximum(chance * (1 - chance), 1e-9)
-        hessian = (x.T * curvature) @ x
-        hessian[np.diag_indices(len(hessian))] += precision
-        step = np.linalg.solve(hessian, slope)
+        step = _solved(x, counts * np.maximum(chance * (1 - chance), 1e-9), precision, slope)
         weights = weights + step
         if np.abs(step).max() < 1e-4:
             break
     return weights
+
+
+def _solved(x: Floats, curvature: Floats, precision: Floats, slope: Floats) -> Floats:
+    """``(p,)`` Newton's step: the inverse of ``x' diag(curvature) x + diag(precision)`` times the slope.
+
+    With many features the system is solved over the rows of x, which are no more than 2 * :data:`LARGEST`: by the
+    matrix inversion lemma it comes to the same.
+    """
+    if x.shape[1] <= WIDE:
+        hessian = (x.T * curvature) @ x
+        hessian[np.diag_indices(len(hessian))] += precision
+        return np.linalg.solve(hessian, slope).astype(np.float64, copy=False)
+    scaled = x / precision
+    among = scaled @ x.T
+    among[np.diag_indices(len(among))] += 1 / curvature
+    solved: Floats = slope / precision - scaled.T @ np.linalg.solve(among, scaled @ slope)
+    return solved

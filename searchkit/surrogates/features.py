@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from weakref import WeakKeyDictionary
+
 import numpy as np
 
 from searchkit.blocks.additive import Blocks, blocks_of
 from searchkit.errors import SpaceError
 from searchkit.space import Space, keys
+from searchkit.space.indicators import indicators, width
 from searchkit.surrogates.kernels import NEAR, SUM, ByChoice, Kernel
 from searchkit.types import Codes, Floats
 
 SAMPLE = 256  # random candidates that features are scaled by
+_ALIKE: WeakKeyDictionary[Space, list[tuple[int, list[int]]]] = WeakKeyDictionary()
 REMEMBERED = 20_000  # a space of at most so many combinations has its candidates' features kept
 
 
@@ -22,17 +26,23 @@ def structure(space: Space, codes: Codes) -> Floats:
     where the space has any (``space.graph_features``, an optional attribute ``codes -> (n, g)``).
     """
     parts = [space.features(codes)]
-    groups: dict[tuple[str, ...], list[int]] = {}
-    for j, choice in enumerate(space.choices):
-        groups.setdefault(tuple(map(repr, choice.labels)), []).append(j)
-    for labels, columns in groups.items():
-        if len(columns) > 1:
-            taken = codes[:, columns, None] == np.arange(len(labels))
-            parts.append(taken.mean(axis=1))
+    for n, columns in _alike(space):
+        taken = indicators(codes[:, columns].ravel(), n).reshape(len(codes), len(columns), width(n))
+        parts.append(taken.mean(axis=1))
     graph = getattr(space, "graph_features", None)
     if graph is not None:
         parts.append(np.asarray(graph(codes), dtype=np.float64))
     return np.concatenate(parts, axis=1)
+
+
+def _alike(space: Space) -> list[tuple[int, list[int]]]:
+    """Of the choices that share their options: the number of these, and their columns; read once for each space."""
+    if space not in _ALIKE:
+        groups: dict[tuple[str, ...], list[int]] = {}
+        for j, choice in enumerate(space.choices):
+            groups.setdefault(tuple(map(repr, choice.labels)), []).append(j)
+        _ALIKE[space] = [(len(labels), columns) for labels, columns in groups.items() if len(columns) > 1]
+    return _ALIKE[space]
 
 
 class Features:
@@ -111,6 +121,6 @@ def _by_choice(space: Space) -> tuple[Floats, Codes]:
             widths.append(mean_square**-0.5 if m > 1 else 0.0)
             of.append(j)
         else:
-            widths += [(2 * (1 - 1 / m)) ** -0.5 if m > 1 else 0.0] * m
-            of += [j] * m
+            widths += [(2 * (1 - 1 / m)) ** -0.5 if m > 1 else 0.0] * width(m)
+            of += [j] * width(m)
     return np.array(widths) / np.sqrt(space.n_choices), np.array(of)

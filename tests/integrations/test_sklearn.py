@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 import scipy.sparse
 import torch
+from helpers.operations import operations
 from scipy import stats
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, make_classification
@@ -452,6 +453,11 @@ def test_candidates_of_another_grid_are_one_candidate() -> None:
         {"a": 1}, {"a": 2}, {"a": 3}, {"b": 1, "a": 7}, {"b": 2, "a": 7},
     ]  # fmt: skip
     assert read_grid({}).parameters(np.array([0])) == {}
+
+
+@pytest.mark.parametrize("values", [range, lambda n: [f"v{i}" for i in range(n)], lambda n: np.geomspace(1e-6, 1, n)])
+def test_the_work_of_a_grid_grows_as_the_number_of_its_values(values: Any) -> None:
+    assert operations(lambda: read_grid({"a": values(2000)})) < 2.5 * operations(lambda: read_grid({"a": values(1000)}))
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from helpers.operations import operations
 from torch import nn
 
 import searchkit
@@ -185,6 +186,31 @@ def test_the_random_order_is_the_mean_over_all_orders() -> None:
     volume = _Volume(pairs)
     shares = np.mean([volume.along(pairs[order]) for order in orders], axis=0)
     np.testing.assert_allclose(volume.expected(t), shares)
+
+
+def _cloud(n: int, k: int) -> np.ndarray:
+    """``(n, k)`` losses, some of them unknown, some equal."""
+    rows = np.random.default_rng(0).normal(size=(n, k)).round(2)
+    rows[::7] = np.nan
+    rows[5::50] = rows[4::50]
+    return rows
+
+
+@pytest.mark.parametrize("k", [2, 3, 4])
+def test_points_are_dominated_first_and_as_often_as_the_definition_says(k: int) -> None:
+    rows = _cloud(700, k)
+    volume = _Volume(rows)
+    first, count = volume._dominated(rows)
+    inside = (rows <= volume._end).all(axis=1)
+    for p in range(0, len(volume._points), 97):
+        by = np.flatnonzero((rows <= volume._points[p]).all(axis=1) & inside)
+        assert count[p] == len(by)
+        assert first[p] == (by[0] if len(by) else np.inf)
+
+
+def test_a_curve_of_thousands_of_candidates_takes_a_few_operations_each() -> None:
+    rows = _cloud(3000, 2)
+    assert operations(lambda: _Volume(rows).along(rows)) < 3000
 
 
 def test_the_hypervolume_that_is_drawn_is_the_exact_one_to_a_percent(result) -> None:

@@ -90,6 +90,32 @@ def test_what_build_raises_fails_the_candidate_only(make: Callable[[], BaseExcep
     assert sorted(trial.state for trial in result.trials) == ["failed", "scored", "scored", "scored"]
 
 
+class _Stubborn(nn.Module):
+    def forward(self, x: Any) -> Any:
+        raise RuntimeError("this layer is not ready")
+
+
+@pytest.mark.parametrize("executor", [None, "interleaved"])
+def test_every_candidate_without_a_signal_has_the_reason_and_not_the_first_alone(executor: Any) -> None:
+    def build(choices: Any, input_shape: Any, n_classes: int) -> nn.Module:
+        middle = _Stubborn() if choices["width"] > 7 else nn.ReLU()
+        return nn.Sequential(nn.Flatten(), nn.Linear(64, choices["width"]), middle, nn.Linear(choices["width"], 10))
+
+    space = NetworkSpace([Choice("width", range(2, 10))], build, input_shape=(1, 8, 8), n_classes=10, count=_params)
+    result = searchkit.run(
+        "random", space=space, objectives=("grad_norm", "params"), budget=8, storage="memory", executor=executor
+    )
+    failed = [trial for trial in result.trials if trial.state == "failed"]
+    assert len(failed) == 2
+    assert {trial.reason for trial in failed} == {
+        "proxy 'grad_norm' has no score for it: RuntimeError: this layer is not ready"
+    }
+
+
+def _params(space: NetworkSpace, codes: Any) -> dict[str, Any]:
+    return {"params": 10.0 + codes[:, 0], "macs": 10.0 + codes[:, 0]}
+
+
 def test_ctrl_c_still_ends_a_search() -> None:
     def evaluate(choices: Any) -> dict[str, float]:
         raise KeyboardInterrupt

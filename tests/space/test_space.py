@@ -5,10 +5,12 @@ from __future__ import annotations
 import enum
 import math
 import threading
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
 import pytest
+from helpers.operations import operations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -166,6 +168,18 @@ def test_neighbours_are_all_candidates_one_decision_away(space: Space, seed: int
     assert found == expected - {tuple(code.tolist())}
 
 
+def test_of_many_neighbours_some_are_drawn_and_the_adjacent_options_always() -> None:
+    space = Space([Choice("a", range(3000), ordered=True), Choice("b", range(3000)), Choice("c", ("x", "y"))])
+    home = np.array([700, 4, 1])
+    near = space.neighbours(home, 100, np.random.default_rng(0))
+    assert len(near) == len(np.unique(near, axis=0)) == 100
+    assert ((near != home).sum(axis=1) == 1).all()
+    assert {699, 701} <= set(near[:, 0].tolist())
+    assert len(np.unique(near[:, 1])) > 20
+    assert space.neighbours(home, 10_000).tolist() == space.neighbours(home).tolist()
+    assert len(space.neighbours(home)) == 2999 + 2999 + 1
+
+
 @given(spaces(), st.integers(0, 99))
 def test_operators_stay_in_the_space_and_mutation_changes_something(space: Space, seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -223,6 +237,49 @@ def test_each_option_that_a_record_can_hold_is_recorded_as_it_is_beside_ones_tha
     assert Choice("c", (1, True, 2, "x")).labels == ("1", "True", 2, "x")
     arrays = Choice("c", (np.zeros(2), np.ones(2)))
     assert arrays.index(arrays.options[1]) == 1
+
+
+MANY = {
+    "numbers": lambda n: range(n),
+    "texts": lambda n: [f"option {i}" for i in range(n)],
+    "pairs": lambda n: [(i, "a") for i in range(n)],
+    "equal numbers": lambda n: [*range(n // 2), *(float(i) for i in range(n // 2))],
+}
+
+
+@pytest.mark.parametrize("options", MANY.values(), ids=MANY)
+def test_the_work_of_a_choice_grows_as_the_number_of_its_options(options: Callable) -> None:
+    def made_and_used(n: int) -> None:
+        space = Space([Choice("c", options(n)), Choice("d", options(n))])
+        space.encode(space.decode(space.sample(n, np.random.default_rng(0))))
+
+    assert operations(lambda: made_and_used(2000)) < 2.5 * operations(lambda: made_and_used(1000))
+
+
+@pytest.mark.parametrize("options", MANY.values(), ids=MANY)
+def test_every_one_of_many_options_is_found_as_itself_and_by_its_label(options: Callable) -> None:
+    choice = Choice("c", options(1000))
+    for named in (choice.options, choice.labels):
+        assert [choice.index(option) for option in named] == list(range(1000))
+
+
+def test_options_are_looked_up_by_type_and_then_as_equal_numbers() -> None:
+    choice = Choice("c", (1.0, 2, "3", True, 4.0, (1, [2]), (1, 2)))
+    for option, index in (
+        (1, 0),
+        (1.0, 0),
+        (2.0, 1),
+        (np.int32(2), 1),
+        ("3", 2),
+        (True, 3),
+        (4, 4),
+        (np.float32(4), 4),
+    ):
+        assert choice.index(option) == index
+    assert [choice.index(option) for option in ((1, [2]), (1, 2), "(1, [2])", "(1, 2)")] == [5, 6, 5, 6]
+    for wrong in (3, False, math.nan, (2, 1)):
+        with pytest.raises(SpaceError, match="choice 'c' has no option"):
+            choice.index(wrong)
 
 
 class Size(enum.IntEnum):

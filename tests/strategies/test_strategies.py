@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable
 
 import numpy as np
@@ -23,6 +24,24 @@ def test_the_strategies_are_registered():
 @pytest.mark.parametrize("check", STRATEGY_CHECKS, ids=lambda check: check.__name__)
 def test_conformance(name: str, check: Callable) -> None:
     check(plugins.resolve("strategy", name))
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "auto"])
+def test_a_choice_of_thousands_of_options_takes_bounded_memory_a_step(name: str, ordered: bool) -> None:
+    space = Space([Choice("a", range(6000), ordered), Choice("b", range(6000), ordered), Choice("c", ("x", "y"))])
+    searcher = plugins.resolve("strategy", name)(Problem(space, 1, 1, budget=24))
+    tracemalloc.start()
+    try:
+        for step in range(4):
+            codes = searcher.ask(4, np.random.default_rng(step), np.empty((0, 3), dtype=np.int64))
+            losses = np.where(codes[:, 2] == 0, codes[:, 0] / 6000, np.nan)[:, None]
+            searcher.tell(Observations(codes, losses, np.where(np.isnan(losses), np.nan, 0.0)))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert len(codes) == 4
+    assert peak < 400e6, "6,000 options squared are 36 million numbers; 10,000 neighbours times as many features, 60"
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "random"])

@@ -11,6 +11,7 @@ from searchkit import Choice, Space, plugins
 from searchkit.problem.observations import Observations
 from searchkit.problem.problem import Problem
 from searchkit.space import keys
+from searchkit.surrogates import feasibility
 from searchkit.surrogates.feasibility import LIKELY, Failures, Feasibility, fill
 
 SPACE = Space([Choice(f"c{j}", range(6)) for j in range(20)])
@@ -143,3 +144,19 @@ def test_the_few_candidates_that_work_are_found_before_most_that_do_not(name: st
     bad = [failures(name, (0, 1, 9), seed) for seed in range(3)]
     assert np.mean([b.sum() for b in bad]) <= 69  # random: 87
     assert np.mean([b[:40].sum() for b in bad]) <= 28  # random: 35
+
+
+def test_with_thousands_of_options_the_regression_is_solved_over_the_observations() -> None:
+    rng = np.random.default_rng(0)
+    space = Space([Choice(f"c{j}", range(500)) for j in range(4)])
+    codes = space.sample(120, rng)
+    chances = {}
+    for wide in (1, 10_000):  # over the observations, and over the features
+        feasibility.WIDE, before = wide, feasibility.WIDE
+        try:
+            model = Feasibility(Problem(space, 1, 1)).fit(observed(codes, codes[:, 0] < 100))
+        finally:
+            feasibility.WIDE = before
+        chances[wide] = model.log_chance(codes)
+    assert np.allclose(chances[1], chances[10_000], rtol=1e-6)
+    assert np.exp(chances[1][codes[:, 0] >= 100]).min() > np.exp(chances[1][codes[:, 0] < 100]).max()

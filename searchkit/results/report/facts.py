@@ -70,12 +70,12 @@ class Facts:
         """Of the objectives: "min" or "max"."""
         return {objective.name: objective.direction for objective in self.result.goals.objectives}
 
-    @property
+    @functools.cached_property
     def finished(self) -> list[Trial]:
         """The trials that have an outcome, in the order in which they got it."""
         return sorted((t for t in self.result.trials if t.finished), key=lambda t: (t.elapsed, t.number))
 
-    @property
+    @functools.cached_property
     def seconds(self) -> float:
         """That the search has run in all."""
         return max((trial.elapsed for trial in self.result.trials), default=0.0)

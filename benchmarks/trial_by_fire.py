@@ -22,6 +22,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import functools
+import logging
 import os
 import resource
 import signal
@@ -288,29 +289,29 @@ def a_journal(case: Case) -> Iterator[tuple[Path, bytes]]:
         yield path, path.read_bytes()
 
 
-def cut(case: Case, every: int) -> Counts:
-    """A journal that ends after each of its bytes, as after a power failure; every n-th one is continued."""
-    counts, expected = Counts("journal cut after a byte, each of them"), undisturbed(case)
+def cut(case: Case, n: int) -> Counts:
+    """A journal that ends after any of its bytes, as after a power failure; each tenth one is continued."""
+    counts, expected = Counts("journal cut"), undisturbed(case)
     with a_journal(case) as (path, content):
         whole = on_record(path.parent)
-        for end in range(len(content)):
+        for end in np.linspace(0, len(content) - 1, n).astype(int).tolist():
             path.write_bytes(content[:end])
             counts.hits += 1
             held = on_record(path.parent)
             compare(held, whole, counts)
             n_ended = sum(b'"datetime_complete"' in line for line in content[:end].split(b"\n")[:-1])
             counts.lost += max(0, n_ended - len(held))
-            if end % every == 0:
+            if counts.hits % 10 == 0:
                 finished_with(case, path.parent, path.parent / "none", expected, counts, 0)
     return counts
 
 
-def damage(case: Case, every: int, rng: np.random.Generator) -> tuple[Counts, Counts]:
+def damage(case: Case, n: int, rng: np.random.Generator) -> tuple[Counts, Counts]:
     """A byte of a journal that is another one: whether the study is refused, or as it was; and what is repaired."""
     named, saved = Counts("a byte of a journal damaged"), Counts("the same journals repaired")
     with a_journal(case) as (path, content):
         whole = on_record(path.parent)
-        for place in range(0, len(content), every):
+        for place in np.linspace(0, len(content) - 1, n).astype(int).tolist():
             other = bytearray(content)
             other[place] ^= int(rng.integers(1, 256))
             path.write_bytes(other)
@@ -324,15 +325,20 @@ def damage(case: Case, every: int, rng: np.random.Generator) -> tuple[Counts, Co
                 named.bare_errors += 1
             else:
                 continue
-            with contextlib.suppress(SearchkitError):  # where nothing else is whole, or the study has another name now
+            saved.hits += 1
+            try:
                 repaired = searchkit.repair("s", path.parent)
-                saved.hits += 1
                 held = {trial.number: told(trial) for trial in searchkit.load("s", repaired).trials if trial.finished}
-                found = {what[1]: what[2:] for what in held.values()}  # numbers move up where a candidate is gone
-                before = {what[1]: what[2:] for what in whole.values()}
-                saved.lost += max(0, len(before) - 1 - len(found))
-                saved.changed += sum(before.get(code) != what for code, what in found.items())
                 repaired.unlink()
+            except Exception:
+                traceback.print_exc()
+                saved.bare_errors += 1
+                continue
+            found = {what[1]: what[2:] for what in held.values()}  # numbers move up where a candidate is gone
+            before = {what[1]: what[2:] for what in whole.values()}
+            saved.lost += max(0, len(before) - 1 - len(found))  # the outcome in a damaged line may be gone
+            differing = sum(before.get(code) != what for code, what in found.items())
+            saved.changed += max(0, differing - 1)  # a damaged line may have held a part of one
     return named, saved
 
 
@@ -382,9 +388,9 @@ def rows(parts: list[str], hits: int, postgresql: str | None) -> Iterator[Counts
                 yield hit_by_signals(case, storage, hits, sent, f"interrupted, ended, hung up, stopped, {kind}")
     small = of_a_function("random", None)
     if "cuts" in parts:
-        yield cut(small, every=max(1, 4000 // hits))
+        yield cut(small, 20 * hits)
     if "damages" in parts:
-        yield from damage(small, max(1, 300 // hits), np.random.default_rng(0))
+        yield from damage(small, 20 * hits, np.random.default_rng(0))
     if "disk" in parts:
         yield starved(small, np.geomspace(200, 60_000, max(4, hits // 4)).astype(int).tolist())
         yield starved(of_networks(), np.geomspace(500, 30_000, max(4, hits // 8)).astype(int).tolist())
@@ -406,6 +412,7 @@ if __name__ == "__main__":
     parser.add_argument("--postgresql", metavar="URL", help="an empty database of a server that may be written to")
     given = parser.parse_args()
     torch.set_num_threads(1)
+    logging.disable(logging.CRITICAL)  # damages are said by the thousand
     print(describe(), end="\n\n")
     titles = (
         "case", "hits", "in the middle of work", "results lost", "changed", "twice", "other histories", "bare errors",
@@ -416,4 +423,4 @@ if __name__ == "__main__":
     for counts in rows(given.parts.split(","), given.hits, given.postgresql):
         print(counts.row(), flush=True)
         faults += counts.faults
-    sys.exit(faults > 0)
+    sys.exit(int(faults > 0))

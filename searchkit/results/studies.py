@@ -23,9 +23,9 @@ from searchkit.space import Choice, NetworkSpace, Space
 from searchkit.storage.header import compare_headers, plain
 from searchkit.storage.header_check import checked_header
 from searchkit.storage.optuna_compat import quiet, storage_of
-from searchkit.storage.optuna_record import read_trials
 from searchkit.storage.paths import FOLDER, SUFFIX, cannot_open, is_file, networks_folder, open_storage, place_of
 from searchkit.storage.places import look_at
+from searchkit.storage.reading import read_trials
 from searchkit.storage.urls import is_url, shown
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ import numpy as np
 
 from searchkit.errors import SearchkitError, StudyMismatchError
 
+HEADER_COPY = "searchkit:header"  # attribute of a study in a journal file: the header a second time, for repairs
 FORMAT = 2  # version of the record; newer ones are refused, older ones are read
 
 

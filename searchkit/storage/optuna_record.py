@@ -10,49 +10,34 @@ constraints, data, seed) is an attribute of the study, and a study with another 
 from __future__ import annotations
 
 import contextlib
-import operator
 import uuid
 from collections.abc import Iterator, Sequence
-from itertools import groupby
 from typing import Any
 
 import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
-from optuna.storages import BaseStorage
+from optuna.storages import BaseStorage, JournalStorage
 from optuna.study import StudyDirection
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from searchkit.errors import (
-    LONGEST_REASON,
-    LONGEST_TRACEBACK,
     SearchkitError,
     StorageError,
     StudyMismatchError,
-    readable,
 )
 from searchkit.problem.objectives import Goals
 from searchkit.problem.trial import State, Trial
 from searchkit.runtime.interrupts import uninterrupted
 from searchkit.space import Space
-from searchkit.storage.header import compare_headers
+from searchkit.storage.header import HEADER_COPY, compare_headers
 from searchkit.storage.header_check import checked_header
 from searchkit.storage.locks import claim_study
-from searchkit.storage.optuna_compat import CONSTRAINTS, quiet, storage_of, study_id, trial_id
-from searchkit.storage.paths import cannot_open, place_of, reason_of
-from searchkit.types import Codes
-
-_TO_OPTUNA = {
-    State.SCORED: TrialState.COMPLETE,
-    State.INFEASIBLE: TrialState.PRUNED,
-    State.FAILED: TrialState.FAIL,
-    State.DROPPED: TrialState.PRUNED,
-}
-
-
-_FROM_OPTUNA = {theirs: ours for ours, theirs in _TO_OPTUNA.items() if ours is not State.DROPPED}
+from searchkit.storage.optuna_compat import CONSTRAINTS, quiet, study_id, trial_id
+from searchkit.storage.paths import cannot_open, reason_of
+from searchkit.storage.reading import TO_OPTUNA, check_batches, read_trials
 
 
 class OptunaRecord:
@@ -138,7 +123,7 @@ class OptunaRecord:
                 self._storage.set_trial_system_attr(number, CONSTRAINTS, known)
             scored = trial.state is State.SCORED
             values = [trial.values[name] for name in self._goals.names] if scored else None
-            self._storage.set_trial_state_values(number, _TO_OPTUNA[trial.state], values)
+            self._storage.set_trial_state_values(number, TO_OPTUNA[trial.state], values)
 
     def note(self, key: str, value: Any) -> None:
         """Write a value to the study's attributes."""
@@ -168,20 +153,27 @@ class OptunaRecord:
                 study = optuna.load_study(study_name=name, storage=storage)
                 study.set_user_attr("searchkit", header)
                 study.set_metric_names(list(self._goals.names))
+                if isinstance(storage, JournalStorage):
+                    study.set_user_attr(HEADER_COPY, header)
         study = optuna.load_study(study_name=name, storage=storage)
         if "searchkit" not in study.user_attrs:
             begun = not study.user_attrs and not study.get_trials(deepcopy=False) and study.directions == directions
             if not begun:
                 raise StudyMismatchError(f"study '{name}' was not made by searchkit; give another name")
             with quiet():
-                study.set_user_attr("searchkit", header)  # an earlier search was killed before it wrote the header
-                study.set_metric_names(list(self._goals.names))
+                self._begin(study, header)  # an earlier search was killed before it wrote the header
         found = checked_header(study)
         # A recorded ladder or proxies that are not asked for now count as a difference. A record from before these
         # settings existed has neither, and can be continued.
         compare_headers(name, found, header | {"search": {"ladder": None, "proxies": None} | header["search"]})
         self.header = found
         return study
+
+    def _begin(self, study: optuna.Study, header: dict[str, Any]) -> None:
+        study.set_user_attr("searchkit", header)
+        study.set_metric_names(list(self._goals.names))
+        if isinstance(self._storage, JournalStorage):
+            study.set_user_attr(HEADER_COPY, header)  # for `searchkit repair`
 
     def _taken_over(self) -> StorageError:
         return StorageError(f"study '{self._name}' was taken over by another search; this one stops")
@@ -210,78 +202,6 @@ class OptunaRecord:
             raise cannot_open(storage, error) from error
 
 
-def read_trials(study: optuna.Study, space: Space, goals: Goals) -> list[Trial]:
-    """The trials of a recorded study, in the order in which they were asked.
-
-    Raises:
-        StudyMismatchError: the study has trials that searchkit did not ask for.
-        StorageError: what is recorded of a trial is damaged; the message names it.
-    """
-    lookup = [{_typed(label): i for i, label in enumerate(choice.labels)} for choice in space.choices]
-    trials = []
-    for frozen in study.get_trials(deepcopy=False):
-        if "batch" not in frozen.user_attrs:
-            raise StudyMismatchError(
-                f"study '{study.study_name}' holds candidates that searchkit did not ask for (trial {frozen.number}); "
-                "give another name"
-            )
-        try:
-            labels = [_typed(frozen.params[name]) for name in space.names]
-            foreign = [n for n, label, index in zip(space.names, labels, lookup, strict=True) if label not in index]
-            if foreign:
-                raise ValueError(f"choice {foreign[0]!r} has no option {frozen.params[foreign[0]]!r}")
-            code = [index[label] for label, index in zip(labels, lookup, strict=True)]
-            trial = _trial_of(frozen, np.array(code, dtype=np.int64))
-            if trial.state is State.SCORED:
-                trial.values |= {n: v for n, v in zip(goals.names, frozen.values, strict=True) if n not in trial.values}
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            why = f"it has no {error}" if isinstance(error, KeyError) else error
-            raise StorageError(
-                f"candidate {frozen.number} of study '{study.study_name}' in {place_of(storage_of(study))} is damaged "
-                f"({why}); take the record from a copy, or give another name"
-            ) from error
-        trials.append(trial)
-    return trials
-
-
-def _trial_of(frozen: FrozenTrial, code: Codes) -> Trial:
-    attrs = frozen.user_attrs
-    return Trial(
-        number=frozen.number,
-        batch=operator.index(attrs["batch"]),
-        batch_size=operator.index(attrs["batch_size"]),
-        code=code,
-        state=State.DROPPED if attrs.get("dropped") else _FROM_OPTUNA.get(frozen.state, State.ASKED),
-        values={name: float(value) for name, value in attrs.get("metrics", {}).items()},
-        methods=dict(attrs.get("methods", {})),
-        reason=_readable(attrs.get("reason"), LONGEST_REASON),
-        traceback=_readable(attrs.get("traceback"), LONGEST_TRACEBACK),
-        seconds=float(attrs.get("seconds", 0.0)),
-        elapsed=float(attrs.get("elapsed", 0.0)),
-    )
-
-
-def _readable(text: str | None, longest: int) -> str | None:
-    """A recorded text; records of older versions have texts of any length, and some that cannot be shown."""
-    return None if text is None else readable(text, longest)
-
-
-def check_batches(name: str, trials: Sequence[Trial]) -> None:
-    """Refuse a record with missing, additional or misplaced trials: only the last batch may be incomplete.
-
-    Raises:
-        StorageError: the batches are inconsistent; the message names the first trial of the wrong batch.
-    """
-    batches = [list(group) for _, group in groupby(trials, key=lambda trial: trial.batch)]
-    for number, group in enumerate(batches):
-        first, missing = group[0], group[0].batch_size - len(group)
-        if first.batch != number or missing < 0 or (missing and number < len(batches) - 1):
-            raise StorageError(
-                f"the record of study '{name}' does not add up at trial {first.number} (batch {first.batch}): two "
-                "searches wrote it at once. It can be shown, but not continued; give another name"
-            )
-
-
 def _has_study(storage: BaseStorage, name: str) -> bool:
     try:
         storage.get_study_id_from_name(name)
@@ -293,7 +213,3 @@ def _has_study(storage: BaseStorage, name: str) -> bool:
 def _so_far(trial: Trial) -> dict[str, Any]:
     finite = {name: value for name, value in trial.values.items() if np.isfinite(value)}
     return {"metrics": finite, "seconds": trial.seconds}
-
-
-def _typed(label: Any) -> tuple[type, Any]:
-    return type(label), label  # 1, 1.0 and True are different options

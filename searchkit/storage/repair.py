@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from optuna.study import StudyDirection
+
 from searchkit.errors import StorageError
+from searchkit.storage.header import HEADER_COPY
 from searchkit.storage.journal import line_of, read_line
 from searchkit.storage.paths import is_file, journal_path
 from searchkit.storage.places import check_file
@@ -17,15 +20,18 @@ from searchkit.storage.urls import shown
 _BEGINS = b'{"op_code":'
 _STUDY, _TRIAL = 0, 4  # operations that create a study or a trial; its number is that of those created before it
 _MARKS = {_STUDY: (b'{"op_code":0,', b'"study_name":'), _TRIAL: (b'{"op_code":4,', b'"distributions":')}
+_NOTE = 2  # the operation that writes an attribute of a study
+_DIRECTIONS = {"min": StudyDirection.MINIMIZE, "max": StudyDirection.MAXIMIZE}
+_Piece = tuple[dict[str, Any] | None, bytes]  # an operation, None where it is damaged, and its bytes
 _IDS = {_STUDY: "study_id", _TRIAL: "trial_id"}
 
 
 def repair(name: str, storage: Any = None) -> Path:
     """Save every whole line of a damaged journal file in a new file beside it; the old one stays as it is.
 
-    A candidate whose outcome is lost counts as not evaluated, and is evaluated again; one of which nothing but an
-    outcome is left is left out, and the others get its place. To continue the study, move the old file away and give
-    the new one its name.
+    The header of the study is in the file twice, so one of the two may be lost. A candidate whose outcome is lost
+    counts as not evaluated, and is evaluated again; one of which nothing but an outcome is left is left out, and the
+    others get its place. To continue the study, move the old file away and give the new one its name.
 
     Args:
         name: of the study.
@@ -52,7 +58,8 @@ def repair(name: str, storage: Any = None) -> Path:
             raise StorageError(f"{path} is not damaged; there is nothing to repair")
         if not logs:
             raise StorageError(f"{path} has no whole line of a journal")
-        text = "".join(line_of(log) + "\n" for log in _with_whole_batches(list(_renumbered(found))))
+        whole = _with_headers(_renumbered(_with_studies(found, name)))
+        text = "".join(line_of(log) + "\n" for log in _with_whole_batches(list(whole)))
         partial = target.with_name(f".{target.name}.partial")
         partial.write_bytes(text.encode())
         partial.replace(target)
@@ -65,7 +72,7 @@ def repair(name: str, storage: Any = None) -> Path:
     return target
 
 
-def _pieces(content: bytes) -> Iterator[tuple[dict[str, Any] | None, bytes]]:
+def _pieces(content: bytes) -> Iterator[_Piece]:
     """Operations in the order of the file, with their bytes; None for one that is damaged.
 
     Where the end of a line was damaged, two operations stand in one line, and both are found. Where a line was broken
@@ -91,14 +98,51 @@ def _readable(line: bytes) -> dict[str, Any] | None:
     return None
 
 
-def _renumbered(found: list[tuple[dict[str, Any] | None, bytes]]) -> Iterator[dict[str, Any]]:
+def _with_studies(found: list[_Piece], name: str) -> Iterator[_Piece]:
+    """The operations; where the one that creates a study is lost, it is made anew from the study's header."""
+    n_studies, worker = 0, next(log["worker_id"] for log, _ in found if log is not None)
+    for log, piece in found:
+        header = None
+        if log is None and _lost(piece) == _STUDY:
+            header = next((h for other, _ in found if other and (h := _header(other, n_studies))), None)
+        if header is not None:
+            objectives = header["search"]["objectives"].values()
+            directions = [int(_DIRECTIONS[direction]) for direction in objectives]
+            log = {"op_code": _STUDY, "worker_id": worker, "study_name": name, "directions": directions}
+        n_studies += _lost(piece) == _STUDY if log is None else log["op_code"] == _STUDY
+        yield log, piece
+
+
+def _with_headers(logs: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The operations; a header that is lost is written again from its copy."""
+    there: set[int] = set()
+    for log in logs:
+        yield log
+        if log["op_code"] == _NOTE and "searchkit" in log["user_attr"]:
+            there.add(log["study_id"])
+        if log["op_code"] == _NOTE and HEADER_COPY in log["user_attr"] and log["study_id"] not in there:
+            yield log | {"user_attr": {"searchkit": log["user_attr"][HEADER_COPY]}}
+
+
+def _header(log: dict[str, Any], study: int) -> dict[str, Any] | None:
+    """The header of a study, or its copy, if that is what an operation writes."""
+    noted = log["user_attr"] if log["op_code"] == _NOTE and log["study_id"] == study else {}
+    header: dict[str, Any] | None = noted.get("searchkit") or noted.get(HEADER_COPY)
+    return header
+
+
+def _lost(piece: bytes) -> int | None:
+    """Which kind of creation a damaged piece was."""
+    return next((kind for kind, marks in _MARKS.items() if piece.startswith(marks[0]) or marks[1] in piece), None)
+
+
+def _renumbered(found: Iterable[_Piece]) -> Iterator[dict[str, Any]]:
     """The operations, without those on studies and trials that are lost; numbers are those of who is left."""
     new: dict[int, dict[int, int]] = {_STUDY: {}, _TRIAL: {}}  # number before -> number now
     n_before: Counter[int] = Counter()
     for log, piece in found:
         if log is None:
-            lost = [kind for kind, marks in _MARKS.items() if piece.startswith(marks[0]) or marks[1] in piece]
-            n_before.update(lost[:1])
+            n_before.update(kind for kind in (_lost(piece),) if kind is not None)
             continue
         kind = log["op_code"]
         before = n_before[kind]

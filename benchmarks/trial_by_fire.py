@@ -227,6 +227,7 @@ def hit_by_signals(case: Case, storages: Callable[[Path, int], Any], n_hits: int
             place, log = Path(folder), Path(folder, "log")
             storage, hits, before = storages(place, counts.hits), 0, dict[int, Any]()
             while counts.hits < n_hits:
+                begun = length(log)
                 child = forked(functools.partial(case.run, storage, log), place / "said")
                 time.sleep(case.start * rng.random() + case.slow * 10 ** rng.uniform(-0.5, 1.6))
                 number = sent[counts.hits % len(sent)]
@@ -234,7 +235,7 @@ def hit_by_signals(case: Case, storages: Callable[[Path, int], Any], n_hits: int
                 if ended[0]:
                     counts.bare_errors += bare(ended[1], place / "said")
                     break
-                counts.in_work += working(log)
+                counts.in_work += length(log) > begun and working(log)
                 os.kill(child, number)
                 if number == signal.SIGSTOP:
                     time.sleep(0.05)
@@ -256,6 +257,11 @@ def bare(status: int, said: Path) -> int:
         return 0
     print(said.read_text(), file=sys.stderr)
     return 1
+
+
+def length(log: Path) -> int:
+    """Bytes of a log."""
+    return log.stat().st_size if log.exists() else 0
 
 
 def working(log: Path) -> bool:

@@ -82,7 +82,6 @@ class Case:
         run: ``(storage, log)``; appends a line to the file ``log`` where an evaluation begins, and one where it ends.
         ordered: whether its history depends on nothing but its seed.
         slow: seconds that an evaluation takes, more or less.
-        start: seconds until the first evaluation begins, more or less.
     """
 
     name: str
@@ -90,7 +89,6 @@ class Case:
     budget: int
     ordered: bool = True
     slow: float = 0.01
-    start: float = 0.02
 
 
 def evaluate(log: Path, choices: dict[str, Any]) -> dict[str, float]:
@@ -124,7 +122,6 @@ def of_a_function(strategy: str, executor: Any) -> Case:
         f"{strategy}, {'one process' if executor is None else f'{executor} workers'}",
         run,
         BUDGET,
-        start=0.02 if executor is None else 1.2,
     )
 
 
@@ -155,7 +152,9 @@ def forked(run: Callable[[], object], said: Path) -> int:
         return child
     status = 4
     try:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # warnings of what kills leave behind
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 1)  # what workers say of a driver that was killed
+        os.dup2(nowhere, 2)
         run()
         status = 0
     except SearchkitError as error:
@@ -229,7 +228,8 @@ def hit_by_signals(case: Case, storages: Callable[[Path, int], Any], n_hits: int
             while counts.hits < n_hits:
                 begun = length(log)
                 child = forked(functools.partial(case.run, storage, log), place / "said")
-                time.sleep(case.start * rng.random() + case.slow * 10 ** rng.uniform(-0.5, 1.6))
+                wait(log, begun, child, rng)
+                time.sleep(case.slow * 3 * rng.random())
                 number = sent[counts.hits % len(sent)]
                 ended = os.waitpid(child, os.WNOHANG)
                 if ended[0]:
@@ -257,6 +257,13 @@ def bare(status: int, said: Path) -> int:
         return 0
     print(said.read_text(), file=sys.stderr)
     return 1
+
+
+def wait(log: Path, begun: int, child: int, rng: np.random.Generator) -> None:
+    """Wait until work has begun, or, one time in five, only for a part of a second; or until the process has ended."""
+    give_up = time.monotonic() + (rng.random() if rng.random() < 0.2 else 30)
+    while length(log) == begun and time.monotonic() < give_up and _runs(child):
+        time.sleep(0.001)
 
 
 def length(log: Path) -> int:

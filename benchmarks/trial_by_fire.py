@@ -1,6 +1,6 @@
 """Searches that are killed, cut, damaged, interrupted and starved of disk, and what is on record afterwards.
 
-    python -m benchmarks.trial_by_fire [--parts kills,signals,cuts,damages,disk] [--hits 100]
+    python -m benchmarks.trial_by_fire [--parts kills,signals,cuts,damages,disk] [--hits 40]
         [--postgresql URL]
 
 A *hit* is one kill, signal, cut, damaged byte or full disk. After each of them the record is read and compared with
@@ -229,7 +229,7 @@ def hit_by_signals(case: Case, storages: Callable[[Path, int], Any], n_hits: int
                 begun = length(log)
                 child = forked(functools.partial(case.run, storage, log), place / "said")
                 wait(log, begun, child, rng)
-                time.sleep(case.slow * 3 * rng.random())
+                time.sleep(case.slow * 10 * rng.random())
                 number = sent[counts.hits % len(sent)]
                 ended = os.waitpid(child, os.WNOHANG)
                 if ended[0]:
@@ -401,9 +401,9 @@ def rows(parts: list[str], hits: int, postgresql: str | None) -> Iterator[Counts
                 yield hit_by_signals(case, storage, hits, sent, f"interrupted, ended, hung up, stopped, {kind}")
     small = of_a_function("random", None)
     if "cuts" in parts:
-        yield cut(small, 20 * hits)
+        yield cut(small, 50 * hits)
     if "damages" in parts:
-        yield from damage(small, 20 * hits, np.random.default_rng(0))
+        yield from damage(small, 50 * hits, np.random.default_rng(0))
     if "disk" in parts:
         yield starved(small, np.geomspace(200, 60_000, max(4, hits // 4)).astype(int).tolist())
         yield starved(of_networks(), np.geomspace(500, 30_000, max(4, hits // 8)).astype(int).tolist())
@@ -421,7 +421,7 @@ def _empty(url: str) -> str:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--parts", default="kills,signals,cuts,damages,disk")
-    parser.add_argument("--hits", type=int, default=100, help="hits of each case (100)")
+    parser.add_argument("--hits", type=int, default=40, help="hits of each case (40)")
     parser.add_argument("--postgresql", metavar="URL", help="an empty database of a server that may be written to")
     given = parser.parse_args()
     torch.set_num_threads(1)

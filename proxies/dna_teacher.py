@@ -21,7 +21,7 @@ from searchkit.scoring.passes.feature_maps import stage_maps
 from searchkit.spaces.skeleton import outputs
 from searchkit.training.recipe import Recipe
 from searchkit.training.train import train
-from searchkit.training.weights import load_weights, save_weights
+from searchkit.training.weights import load_weights, own_state, save_weights
 
 
 class PlainTeacher(nn.Module):
@@ -92,7 +92,7 @@ def trained_teacher(
         return network.eval()
     train(network, data, recipe=Recipe(epochs=setting.teacher_epochs), seed=seed, device=device)
     if path is not None:
-        save_weights(network, path)
+        save_weights(own_state(network), path)
     return network.eval()
 
 

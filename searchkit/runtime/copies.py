@@ -32,3 +32,11 @@ def copied(network: nn.Module, memo: Mapping[int, torch.Tensor] | None = None) -
             f"{type(network).__name__} cannot be copied ({type(error).__name__}: {first_line_said(error)}): keep what "
             "cannot be copied outside of the network, or give its class a __deepcopy__"
         ) from error
+
+
+def own_copy(network: nn.Module) -> nn.Module:
+    """A copy for a user's function, which may change it; the network itself where it cannot be copied."""
+    try:
+        return copied(network)
+    except CandidateError:
+        return network

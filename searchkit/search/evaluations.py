@@ -21,6 +21,7 @@ from searchkit.data.data import Data
 from searchkit.errors import PASSED_ON, CandidateError
 from searchkit.problem.trial import Trial
 from searchkit.random_state import untouched
+from searchkit.runtime.copies import own_copy
 from searchkit.scoring.scorer import Scorer
 from searchkit.space import NetworkSpace
 from searchkit.training.evaluation import Evaluation
@@ -111,7 +112,7 @@ class CostMeter:
                 continue
             network = network or build_seeded(self.space, code, 0).eval()
             if metric.function is not None:
-                values[name] = metric_value(metric, normalised(network, self.data))
+                values[name] = metric_value(metric, normalised(own_copy(network), self.data))
             elif name == "latency_ms":
                 with untouched():
                     found, methods[name] = self.timing(network)

@@ -21,6 +21,7 @@ from searchkit.data.loader import put_on_device
 from searchkit.data.splits import Split, split_rows
 from searchkit.errors import PASSED_ON, CandidateError, SpaceError, message_of
 from searchkit.problem.numbers import number_of
+from searchkit.runtime.copies import own_copy
 from searchkit.space import NetworkSpace
 from searchkit.training.evaluation import Evaluation
 from searchkit.training.fidelity import Rung
@@ -29,7 +30,7 @@ from searchkit.training.normalised import normalised
 from searchkit.training.recipe import Recipe
 from searchkit.training.train import build_seeded, course
 from searchkit.training.turns import Course, finish
-from searchkit.training.weights import save_weights, weights_path
+from searchkit.training.weights import own_state, save_weights, weights_path
 from searchkit.types import Codes
 
 
@@ -79,9 +80,12 @@ class Training(Evaluation):
             network, self.data, recipe=self.recipe, seed=seed, device=self.device, time_limit=self.limit
         )
         values = {name: trained.scores[name] for name in self.scored}
-        values |= {metric.name: metric_value(metric, normalised(network, self.data)) for metric in self.metrics}
-        if self.keep:
-            save_weights(network, weights_path(self.folder, code))
+        state = own_state(network) if self.keep else None
+        values |= {
+            metric.name: metric_value(metric, normalised(own_copy(network), self.data)) for metric in self.metrics
+        }
+        if state is not None:
+            save_weights(state, weights_path(self.folder, code))
         return values
 
     @property

@@ -26,13 +26,16 @@ def weights_path(folder: Path, code: Codes) -> Path:
     return folder / f"{digest}.safetensors"
 
 
-def save_weights(network: nn.Module, path: Path) -> None:
-    """Write a network's state; the file appears only when it is complete.
+State = tuple[dict[str, torch.Tensor], dict[str, str] | None]  # tensors, and the metadata of their file
+
+
+def save_weights(state: State, path: Path) -> None:
+    """Write a network's state, as :func:`own_state` gives it; the file appears only when it is complete.
 
     Raises:
         WritingError: it cannot be written.
     """
-    tensors, described = own_state(network)
+    tensors, described = state
     with writing(path) as partial:
         save_file(tensors, partial, described)
 
@@ -68,7 +71,7 @@ def not_written(path: Path, error: Exception) -> WritingError:
 EXTRA = "extra_state"  # in the metadata of a file: what is not a tensor in the network's state
 
 
-def own_state(network: nn.Module) -> tuple[dict[str, torch.Tensor], dict[str, str] | None]:
+def own_state(network: nn.Module) -> State:
     """A copy of a network's state in which tied weights have separate memory, and its file's metadata, or None.
 
     Entries that are no tensors, which a module's ``get_extra_state`` returned, are described in the metadata.

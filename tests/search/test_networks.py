@@ -409,3 +409,22 @@ def test_a_metric_of_a_regression_is_in_the_targets_unit() -> None:
         "random", data=data, objectives=("r2", Metric("own", rmse, trained=True)), budget=3, epochs=5, storage="memory"
     )
     assert result.history.own.tolist() == pytest.approx(result.history.rmse.tolist(), rel=1e-4)
+
+
+def test_a_metric_that_changes_the_network_changes_no_weights_and_no_other_metric(tmp_path: Path) -> None:
+    def zeroed(network: torch.nn.Module) -> float:
+        with torch.no_grad():
+            for parameter in network.parameters():
+                parameter.zero_()
+        network.train()
+        return 0.0
+
+    def size(network: torch.nn.Module) -> float:
+        assert not network.training
+        return float(sum(parameter.abs().sum() for parameter in network.parameters()).detach())
+
+    metrics = (Metric("zeroed", zeroed, trained=True), Metric("size", size, trained=True))
+    result = search(objectives=("accuracy", *metrics), budget=2, storage=tmp_path)
+    for row in range(len(result.front)):
+        assert size(result.build(row)) == pytest.approx(result.front.iloc[row]["size"])
+        assert result.front.iloc[row]["size"] > 0

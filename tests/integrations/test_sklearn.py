@@ -55,9 +55,15 @@ def regressor(**given: Any) -> SearchRegressor:
 RIDGE = {"check_supervised_y_2d": "Ridge takes a column y without the warning; GridSearchCV(Ridge()) fails it as well"}
 
 
+REPEATED = {
+    "check_sample_weight_equivalence_on_dense_data": "a row of weight 2 and two rows are held out and put into batches "
+    "in other ways: scikit-learn's own networks with early_stopping=True fail it as well"
+}
+
+
 @parametrize_with_checks(
-    [classifier(budget=1, space=None), regressor(budget=1, space=None)]
-)  # no check is skipped as expected to fail
+    [classifier(budget=1, space=None), regressor(budget=1, space=None)], expected_failed_checks=lambda _: REPEATED
+)
 def test_the_estimators_pass_scikit_learns_checks(estimator: Any, check: Any) -> None:
     check(estimator)
 

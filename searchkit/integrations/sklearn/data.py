@@ -55,7 +55,7 @@ def parts(
     if test:
         kept, held = _held_out(y, kept, test, rng)
     train, val = _held_out(y, kept, validation / (1 - test), rng) if len(kept) >= FEWEST else (kept, kept)
-    rows = Split(x, torch.from_numpy(y), None if weight is None else torch.from_numpy(weight))
+    rows = Split(x, torch.from_numpy(np.array(y)), None if weight is None else torch.from_numpy(weight))
     splits = [rows.rows(torch.from_numpy(part)) for part in (train, val if len(val) else train, held)]
     return assemble(splits, tuple(_json_label(one) for one in classes), class_weights=class_weights, augment="shift")
 

@@ -62,6 +62,8 @@ IMPORTED = {
     "pymoo.core.mutation.Mutation._do": PYMOO,
     "sklearn.model_selection._search.BaseSearchCV._parameter_constraints": SKLEARN,
     "sklearn.model_selection._search.BaseSearchCV._run_search": SKLEARN,
+    "sklearn.model_selection._search.BaseSearchCV._format_results": SKLEARN,
+    "sklearn.utils.validation._check_sample_weight": SKLEARN,
 }
 
 

@@ -28,7 +28,7 @@ class Data:
         augment: "shift" (random shifts by an eighth of the side: safe for any image), "crop-flip" (also mirrored:
             natural images), or "none", as for tables.
         mean, std: of each channel or feature, in the train part.
-        fingerprint: digest of the parts, the augmentation and the class weights.
+        fingerprint: digest of the parts with their weights, the augmentation and the class weights.
         target: in regression, mean and standard deviation of y in the train part, with which y is standardised for
             training; else None.
         class_weights: weight of each class in the training loss; None: all equal.

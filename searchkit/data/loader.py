@@ -54,7 +54,7 @@ class TableBatches:
         self.n_batches = self.n // self.batch_size
         self.generator = generator
         stored = put_on_device(data, device)
-        self.x, self.y = stored.x, stored.y
+        self.x, self.y, self.weight = stored.x, stored.y, stored.weight
         self.order = torch.empty(self.n, dtype=torch.int64, device=device)
 
     def shuffle(self) -> None:
@@ -65,6 +65,10 @@ class TableBatches:
         """``(x (batch, features) float32, y (batch,))`` at these places in the epoch's order."""
         chosen = self.order[places]
         return self.x[chosen], self.y[chosen]
+
+    def weights(self, places: slice | torch.Tensor) -> torch.Tensor | None:
+        """``(batch,)`` how much the examples at these places count; None: all alike."""
+        return None if self.weight is None else self.weight[self.order[places]]
 
 
 class TrainBatches:
@@ -85,7 +89,7 @@ class TrainBatches:
         self.pad = _padding(data)
         self.flip = data.augment == "crop-flip"
         stored = put_on_device(data, device)
-        self.x, self.y = stored.x, stored.y
+        self.x, self.y, self.weight = stored.x, stored.y, stored.weight
         self.rows, self.columns = (torch.arange(size, device=device) for size in data.input_shape[1:])
         # Of the current epoch. New draws overwrite the same tensors, because a recorded step reads from them.
         self.order, self.top, self.left = (torch.empty(self.n, dtype=torch.int64, device=device) for _ in range(3))
@@ -111,17 +115,22 @@ class TrainBatches:
         x = self.x[chosen[:, None, None], rows[:, :, None], columns[:, None, :]]
         return self.normalise(x.permute(0, 3, 1, 2)), self.y[chosen]
 
+    def weights(self, places: slice | torch.Tensor) -> torch.Tensor | None:
+        """As of :class:`TableBatches`."""
+        return None if self.weight is None else self.weight[self.order[places]]
+
 
 @dataclass(frozen=True)
 class Stored:
     """The train part on a device: images ``(n, h, w, c)``, padded and not normalised; tables standardised.
 
     With channels last, a single gather crops every image of a batch at its own position. The padding is 0 before
-    normalisation: black, or the mean if the user has normalised the images already.
+    normalisation: black, or the mean if the user has normalised the images already. Weights are 1 on average.
     """
 
     x: torch.Tensor
     y: torch.Tensor
+    weight: torch.Tensor | None = None
 
 
 _stored: WeakKeyDictionary[Data, dict[torch.device, Stored]] = WeakKeyDictionary()
@@ -137,10 +146,17 @@ def put_on_device(data: Data, device: torch.device) -> Stored:
             pad = _padding(data)
             channels_last = data.train.x.to(device).permute(0, 2, 3, 1)
             x = functional.pad(channels_last, (0, 0, pad, pad, pad, pad)).contiguous()
-        copies[device] = Stored(x, targets(data, data.train.y).to(device))
+        weight = None if data.train.weight is None else averaging_one(data.train.weight).to(device)
+        copies[device] = Stored(x, targets(data, data.train.y).to(device), weight)
         if device.type == "cuda":  # trainings on other streams read it
             torch.cuda.current_stream(device).synchronize()
     return copies[device]
+
+
+def averaging_one(weight: torch.Tensor) -> torch.Tensor:
+    """``(n,)`` the weights in float32, scaled so that their mean is 1."""
+    share = weight / weight.max()  # whose sum is finite
+    return (share / share.mean()).float()
 
 
 def _padding(data: Data) -> int:

@@ -292,8 +292,9 @@ def _fingerprint(splits: Sequence[Split], augment: str, class_weights: tuple[flo
     digest = hashlib.sha256(augment.encode())
     for split in splits:
         digest.update(f"{split.x.dtype} {tuple(split.x.shape)}".encode())
-        digest.update(np.ascontiguousarray(split.x.numpy()).data)
-        digest.update(np.ascontiguousarray(split.y.numpy()).data)
+        weights = () if split.weight is None else (split.weight,)
+        for part in (split.x, split.y, *weights):
+            digest.update(np.ascontiguousarray(part.numpy()).data)
     if class_weights is not None:
         digest.update(repr(class_weights).encode())
     return digest.hexdigest()[:16]

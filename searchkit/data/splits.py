@@ -15,18 +15,24 @@ import torch
 class Split:
     """One part of the data: images ``x (n, c, h, w)`` uint8 or float32, or rows of features ``x (n, f)`` float32.
 
-    ``y (n,)`` is int64 from 0 to k - 1 for classes; in regression float64 in the target's own unit.
+    ``y (n,)`` is int64 from 0 to k - 1 for classes; in regression float64 in the target's own unit. ``weight (n,)``
+    float64, 0 or more, is how much each example counts in the loss and in scores; None: all alike.
     """
 
     x: torch.Tensor
     y: torch.Tensor
+    weight: torch.Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.y)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # pickled as numpy arrays: torch would use a file handle and shared memory for each tensor sent to a process
-        return split_of, (self.x.numpy(), self.y.numpy())
+        return split_of, (self.x.numpy(), self.y.numpy(), None if self.weight is None else self.weight.numpy())
+
+    def rows(self, rows: torch.Tensor | slice) -> Split:
+        """The examples of these rows, with their weights."""
+        return Split(self.x[rows], self.y[rows], None if self.weight is None else self.weight[rows])
 
 
 def split_rows(
@@ -53,7 +59,8 @@ def stratified(
     return [np.sort(np.concatenate(part)) for part in parts]
 
 
-def split_of(x: npt.NDArray[Any], y: npt.NDArray[Any]) -> Split:
+def split_of(x: npt.NDArray[Any], y: npt.NDArray[Any], weight: npt.NDArray[Any] | None = None) -> Split:
     """A Split with its own copy of the arrays, which may be read-only."""
     wanted = np.float64 if y.dtype.kind == "f" else np.int64
-    return Split(torch.from_numpy(np.array(x, order="C")), torch.from_numpy(np.array(y, dtype=wanted)))
+    weights = None if weight is None else torch.from_numpy(np.array(weight, dtype=np.float64))
+    return Split(torch.from_numpy(np.array(x, order="C")), torch.from_numpy(np.array(y, dtype=wanted)), weights)

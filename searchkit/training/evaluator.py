@@ -135,7 +135,7 @@ def at_rung(training: Training, rung: Rung, seed: int) -> Training:
         space = narrower(space, rung.width)
     if rung.data is not None and rung.data < 1:
         rows = torch.from_numpy(split_rows(data.train.y.numpy(), (rung.data,), np.random.default_rng(seed))[1])
-        data = replace(data, train=Split(data.train.x[rows], data.train.y[rows]))
+        data = replace(data, train=data.train.rows(rows))
     if rung.resolution is not None:
         data = replace(data, train=_resized(data.train, rung.resolution), val=_resized(data.val, rung.resolution))
         space = space.for_data(data.input_shape, data.n_classes)
@@ -187,7 +187,7 @@ def _resized(split: Split, side: int) -> Split:
     height, width = split.x.shape[2:]
     size = [max(1, round(n * side / min(height, width))) for n in (height, width)]
     x = functional.interpolate(split.x.float(), size=size, mode="bilinear", antialias=True)
-    return Split(x.round().clamp(0, 255).to(torch.uint8) if split.x.dtype == torch.uint8 else x, split.y)
+    return replace(split, x=x.round().clamp(0, 255).to(torch.uint8) if split.x.dtype == torch.uint8 else x)
 
 
 def metric_value(metric: Metric, network: nn.Module) -> float:

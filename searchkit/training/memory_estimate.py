@@ -70,7 +70,7 @@ def candidate_training_bytes(
 def data_bytes(data: Data) -> int:
     """Bytes of the train part on a device: images padded by the largest shift, tables in float32, and labels."""
     batches = train_batches(_bare(data), 2, _META, torch.Generator())
-    return _total([batches.x, batches.y])
+    return _total([batches.x, batches.y, *([] if batches.weight is None else [batches.weight])])
 
 
 _Build = Callable[[], nn.Module]
@@ -124,7 +124,7 @@ def _step(
     with LiveMemory([*_held(network), *own]) as memory:
         x, y = batches.batch(slice(0, batches.batch_size))
         with precision:
-            loss = loss_function(network(x), y)
+            loss = loss_function(network(x), y, batches.weights(slice(0, batches.batch_size)))
         network.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
     apart = _total(own)
@@ -174,7 +174,7 @@ def _epoch_bytes(data: Data, recipe: Recipe) -> int:
 
 
 def _own(batches: TrainBatches | TableBatches) -> list[torch.Tensor]:
-    tensors = (value for name, value in vars(batches).items() if name not in ("x", "y"))
+    tensors = (value for name, value in vars(batches).items() if name not in ("x", "y", "weight"))
     return [value for value in tensors if isinstance(value, torch.Tensor)]
 
 
@@ -184,10 +184,13 @@ def _total(tensors: Sequence[torch.Tensor]) -> int:
 
 def _bare(data: Data) -> Data:
     """The same data on the meta device: shapes without values."""
-    train, val = (Split(part.x.to(_META), part.y.to(_META)) for part in (data.train, data.val))
+    train, val = (_bare_split(part) for part in (data.train, data.val))
     return replace(data, train=train, val=val)
 
 
+def _bare_split(split: Split) -> Split:
+    return Split(split.x.to(_META), split.y.to(_META), None if split.weight is None else split.weight.to(_META))
+
+
 def _first(split: Split, n: int) -> Split:
-    rows = torch.arange(n) % len(split)
-    return Split(split.x[rows], split.y[rows])
+    return split.rows(torch.arange(n) % len(split))

@@ -15,35 +15,43 @@ from searchkit.runtime.cuda_graphs import Capture, Work, draws_on_host, recorded
 from searchkit.training.recipe import Recipe
 from searchkit.training.scores import check_outputs
 
-Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+Weights = torch.Tensor | None
+Loss = Callable[[torch.Tensor, torch.Tensor, Weights], torch.Tensor]
 
 
 def loss_of(data: Data, recipe: Recipe, device: torch.device) -> Loss:
-    """The loss ``(outputs (n, k), y (n,)) -> scalar``, where y is class numbers, or standardised targets with k = 1.
+    """The loss ``(outputs (n, k), y (n,), weights) -> scalar``; y is class numbers, or standardised targets with k = 1.
 
-    It raises CandidateError where outputs have another shape.
+    Weights ``(n,)`` of the examples are 1 on average over the train part, not in a batch, so that an example counts as
+    much in one batch as in another; None: all are 1. It raises CandidateError where outputs have another shape.
     """
     loss = squared_error if data.task == "regression" else _cross_entropy(data, recipe, device)
 
-    def checked(outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    def checked(outputs: torch.Tensor, y: torch.Tensor, weights: Weights = None) -> torch.Tensor:
         check_outputs(outputs, len(y), data.n_classes)
-        return loss(outputs, y)
+        return loss(outputs, y, weights)
 
     return checked
 
 
 def _cross_entropy(data: Data, recipe: Recipe, device: torch.device) -> Loss:
-    weights = None if data.class_weights is None else torch.tensor(data.class_weights, device=device)
+    of_classes = None if data.class_weights is None else torch.tensor(data.class_weights, device=device)
+    settings = {"weight": of_classes, "label_smoothing": recipe.label_smoothing}
 
-    def cross_entropy(outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        return functional.cross_entropy(outputs, y, weight=weights, label_smoothing=recipe.label_smoothing)
+    def cross_entropy(outputs: torch.Tensor, y: torch.Tensor, weights: Weights = None) -> torch.Tensor:
+        if weights is None:
+            return functional.cross_entropy(outputs, y, **settings)  # type: ignore[arg-type]
+        each = functional.cross_entropy(outputs, y, reduction="none", **settings)  # type: ignore[arg-type]
+        return (each * weights).sum() / (len(y) if of_classes is None else of_classes[y].sum())
 
     return cross_entropy
 
 
-def squared_error(outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """Mean squared error of ``(n, 1)`` outputs."""
-    return functional.mse_loss(outputs.squeeze(1), y)
+def squared_error(outputs: torch.Tensor, y: torch.Tensor, weights: Weights = None) -> torch.Tensor:
+    """Mean squared error of ``(n, 1)`` outputs, each weighted where there are weights."""
+    if weights is None:
+        return functional.mse_loss(outputs.squeeze(1), y)
+    return (functional.mse_loss(outputs.squeeze(1), y, reduction="none") * weights).mean()
 
 
 WARM_UP = 3  # steps made from Python before one is recorded: libraries and the optimiser's state are initialised
@@ -121,18 +129,20 @@ class Steps:
         for group in self._optimiser.param_groups:
             group["lr"] = self._rates[self._taken]
         start = self._taken % self.n_batches * self._batches.batch_size
-        self._learn(*self._batches.batch(slice(start, start + self._batches.batch_size)))
+        self._learn(slice(start, start + self._batches.batch_size))
 
     def _step(self) -> None:
         """One step that is the same each time, because all that changes is stored in tensors."""
         torch.index_select(self._all_rates, 0, self._number, out=self._rate)
-        self._learn(*self._batches.batch(self._first + self._offsets))
+        self._learn(self._first + self._offsets)
         self._number += 1
         self._first += self._batches.batch_size
 
-    def _learn(self, x: torch.Tensor, y: torch.Tensor) -> None:
+    def _learn(self, places: slice | torch.Tensor) -> None:
+        x, y = self._batches.batch(places)
+        weights = self._batches.weights(places)
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._device.type == "cuda"):
-            loss = self._loss(self._network(x), y)
+            loss = self._loss(self._network(x), y, weights)
         self._optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self._optimiser.step()

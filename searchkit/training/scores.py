@@ -22,7 +22,7 @@ SCORE_PIXELS = 2**22  # pixels or features per batch at most
 
 def scores(network: nn.Module, split: Split, data: Data, device: torch.device) -> dict[str, float]:
     """The scores of a network that is on the device and in eval mode; see :func:`scores_of`."""
-    return scores_of(list(answers(network, split, data, device)), data)
+    return scores_of(list(answers(network, split, data, device)), data, split.weight)
 
 
 def answers(network: nn.Module, split: Split, data: Data, device: torch.device) -> Iterator[Answers]:
@@ -38,8 +38,11 @@ def score_batch(data: Data) -> int:
     return max(1, min(SCORE_BATCH, SCORE_PIXELS // max(1, math.prod(data.input_shape[-2:]))))
 
 
-def scores_of(found: Sequence[Answers], data: Data) -> dict[str, float]:
+def scores_of(found: Sequence[Answers], data: Data, weight: torch.Tensor | None = None) -> dict[str, float]:
     """Compute the scores from a network's outputs.
+
+    Args:
+        weight: ``(n,)`` how much each example counts, as ``sample_weight`` of scikit-learn's scores; None: all alike.
 
     Returns:
         for classification ``accuracy`` and ``balanced_accuracy`` (the mean over classes of their recall), both from 0
@@ -53,7 +56,9 @@ def scores_of(found: Sequence[Answers], data: Data) -> dict[str, float]:
     outputs, y = (torch.cat(parts) for parts in zip(*found, strict=True))
     if not bool(torch.isfinite(outputs).all()):
         raise CandidateError("diverged: the trained network's outputs are not finite")
-    return _of_classes(outputs, y) if data.target is None else _of_quantities(outputs, y, data.target)
+    counts = torch.ones(len(y)) if weight is None else weight / weight.max()
+    counts = counts.to(y.device, torch.float64)
+    return _of_classes(outputs, y, counts) if data.target is None else _of_quantities(outputs, y, data.target, counts)
 
 
 def check_outputs(outputs: object, n: int, n_outputs: int) -> None:
@@ -75,22 +80,26 @@ def check_outputs(outputs: object, n: int, n_outputs: int) -> None:
         )
 
 
-def _of_classes(logits: torch.Tensor, y: torch.Tensor) -> dict[str, float]:
+def _of_classes(logits: torch.Tensor, y: torch.Tensor, counts: torch.Tensor) -> dict[str, float]:
     right = logits.argmax(1) == y
-    per_class = torch.bincount(y, minlength=logits.shape[1])
-    recognised = torch.bincount(y[right], minlength=logits.shape[1])
+    per_class = torch.bincount(y, counts, minlength=logits.shape[1])
+    recognised = torch.bincount(y[right], counts[right], minlength=logits.shape[1])
     there = per_class > 0
+    total, lost = float(counts.sum()), functional.cross_entropy(logits.double(), y, reduction="none")
     return {
-        "accuracy": int(right.sum()) / len(y),
-        "balanced_accuracy": float((recognised[there] / per_class[there]).double().mean()),
-        "log_loss": float(functional.cross_entropy(logits.double(), y)),
+        "accuracy": float(counts[right].sum()) / total,
+        "balanced_accuracy": float((recognised[there] / per_class[there]).mean()),
+        "log_loss": float((lost * counts).sum()) / total,
     }
 
 
-def _of_quantities(outputs: torch.Tensor, y: torch.Tensor, target: tuple[float, float]) -> dict[str, float]:
+def _of_quantities(
+    outputs: torch.Tensor, y: torch.Tensor, target: tuple[float, float], counts: torch.Tensor
+) -> dict[str, float]:
     """If all targets are equal, R^2 is defined as 1 for exact outputs and 0 otherwise."""
     mean, std = target
-    missed = float((outputs.squeeze(1).double() * std + mean - y).square().sum())
-    varied = float((y - y.mean()).square().sum())
+    total = float(counts.sum())
+    missed = float(((outputs.squeeze(1).double() * std + mean - y).square() * counts).sum())
+    varied = float(((y - (y * counts).sum() / total).square() * counts).sum())
     r2 = 1 - missed / varied if varied > 0 else float(missed == 0)
-    return {"r2": r2, "rmse": math.sqrt(missed / len(y))}
+    return {"r2": r2, "rmse": math.sqrt(missed / total)}

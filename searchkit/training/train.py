@@ -208,7 +208,7 @@ def _scored(network: nn.Module, data: Data, turns: Turns) -> Course[dict[str, fl
         with turns.turn():
             part = next(parts, None)
             if part is None:
-                return scores_of(found, data)
+                return scores_of(found, data, data.val.weight)
             found.append(part)
         yield None
 

@@ -56,9 +56,15 @@ def regressor(**given: Any) -> SearchRegressor:
 RIDGE = {"check_supervised_y_2d": "Ridge takes a column y without the warning; GridSearchCV(Ridge()) fails it as well"}
 
 
+REPEATED = {
+    "check_sample_weight_equivalence_on_dense_data": "a row of weight 2 and two rows are held out and put into batches "
+    "in other ways: scikit-learn's own networks with early_stopping=True fail it as well"
+}
+
+
 @parametrize_with_checks(
-    [classifier(budget=1, space=None), regressor(budget=1, space=None)]
-)  # no check is skipped as expected to fail
+    [classifier(budget=1, space=None), regressor(budget=1, space=None)], expected_failed_checks=lambda _: REPEATED
+)
 def test_the_estimators_pass_scikit_learns_checks(estimator: Any, check: Any) -> None:
     check(estimator)
 
@@ -350,7 +356,8 @@ def test_where_the_budget_is_the_grid_it_is_the_grid_search() -> None:
         {str(p): s for p, s in zip(one.cv_results_["params"], one.cv_results_["mean_test_score"], strict=True)}
         for one in (search, whole)
     ]
-    assert {str(p): scores[0][str({n: p[n] for n in grid})] for p in ParameterGrid(grid)} == scores[1]
+    assert scores[0] == scores[1]
+    assert len(scores[0]) == len(ParameterGrid(grid))
     assert search.best_score_ == whole.best_score_
 
 
@@ -382,6 +389,7 @@ def test_a_list_of_grids_is_one_space_of_which_each_candidate_takes_one() -> Non
     assert found == sorted(str(sorted(params.items())) for params in ParameterGrid(grids))
 
 
+@pytest.mark.filterwarnings("ignore:One or more of the test scores")  # of GridSearchCV as well
 def test_a_candidate_that_fails_is_told_and_the_search_goes_on() -> None:
     grid = {"C": [-1.0, 1.0], "gamma": [0.001, 0.01, 0.1, 1.0, 10.0]}
     with pytest.warns(FitFailedWarning):

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from searchkit.data.data import Data
 from searchkit.data.loading import assemble, load_data
+from searchkit.data.splits import Split
 from searchkit.errors import OutOfMemoryError
 from searchkit.plugins import load_space
 from searchkit.training.recipe import Recipe
@@ -110,6 +111,18 @@ def test_networks_of_the_built_in_spaces_can_be_recorded(name: str) -> None:
 def test_weighted_classes_are_weighted_in_a_recording_too() -> None:
     data = images()
     weighted = assemble([data.train, data.val, data.test], data.classes, augment="shift", class_weights=(9.0, 1.0, 1.0))
+    record = Recording()
+    losses = {trained(convolutional(), weighted, capture)[0].train_loss for capture in (record, refused)}
+    assert record.recorded == 1
+    assert len(losses) == 1
+    assert losses != {trained(convolutional(), data, refused)[0].train_loss}
+
+
+def test_weighted_rows_are_weighted_in_a_recording_too() -> None:
+    data = images()
+    weight = torch.linspace(0.1, 5.0, len(data.train), dtype=torch.float64)
+    parts = [Split(data.train.x, data.train.y, weight), data.val, data.test]
+    weighted = assemble(parts, data.classes, augment="shift")
     record = Recording()
     losses = {trained(convolutional(), weighted, capture)[0].train_loss for capture in (record, refused)}
     assert record.recorded == 1

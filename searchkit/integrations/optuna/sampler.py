@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,10 +14,11 @@ from optuna.samplers import BaseSampler, RandomSampler
 from optuna.trial import FrozenTrial, TrialState
 
 from searchkit import plugins
-from searchkit.errors import SearchkitError, SpaceError
+from searchkit.errors import ConstraintError, SearchkitError, SpaceError
 from searchkit.integrations.optuna.following import Following, SamplerOptions
 from searchkit.integrations.optuna.parameters import ASKED
 from searchkit.integrations.optuna.screening import Signal, read_screeners
+from searchkit.integrations.optuna.tpe_options import check_further
 from searchkit.problem.numbers import number_of
 from searchkit.space import Space
 from searchkit.storage.optuna_compat import CONSTRAINTS, all_trials, note, storage_of, study_id, whole_study
@@ -64,7 +66,12 @@ class SearchkitSampler(BaseSampler):
         screen: candidates scored by signals and proxies for each one that is suggested.
         constraints_func: as of Optuna's own samplers; ``trial.set_constraint`` needs none.
         n_trials: number of trials, where that is known; "auto" and some strategies use it.
+        n_startup_trials: so many trials that end complete or pruned are random before the strategy begins. A strategy
+            begins with a design of its own, so that it needs none; a first trial is random in any case.
         levels: cells of a number without steps; 64 where not given, more in a study of one or two parameters.
+        further: arguments of Optuna's TPESampler are taken where they say what this sampler does anyway
+            (``multivariate``, ``group``, ``constant_liar``, ``warn_independent_sampling=False``); for others the error
+            says what to use.
 
     Raises:
         SearchkitError: one of its kinds, before any trial, where something given cannot be used.
@@ -82,9 +89,13 @@ class SearchkitSampler(BaseSampler):
         constraints_func: Callable[[FrozenTrial], Sequence[float]] | None = None,
         n_trials: int | None = None,
         levels: int | None = None,
+        n_startup_trials: int = 0,
+        **further: Any,
     ) -> None:
-        for name, value, least in (("n_trials", n_trials, 1), ("levels", levels, 2), ("screen", screen, 1)):
-            _check_whole(name, value, least)
+        check_further(further, list(inspect.signature(SearchkitSampler).parameters)[:-1])
+        least = {"n_trials": (n_trials, 1), "levels": (levels, 2), "screen": (screen, 1)}
+        for name, (value, lowest) in (least | {"n_startup_trials": (n_startup_trials, 0)}).items():
+            _check_whole(name, value, lowest)
         _check_whole("seed", seed, 0)
         if constraints_func is not None and not callable(constraints_func):
             raise SearchkitError(f"constraints_func is a function (trial) -> numbers, not {constraints_func!r}")
@@ -96,6 +107,7 @@ class SearchkitSampler(BaseSampler):
         screeners = read_screeners(signals, proxies, own, screen, seed)
         self._options = SamplerOptions(factory, label, seed, own, levels, n_trials, screeners)
         self._constraints_func = constraints_func
+        self._n_startup = n_startup_trials
         self._following: tuple[Any, int, Following] | None = None
         self._lock = threading.RLock()
 
@@ -128,6 +140,8 @@ class SearchkitSampler(BaseSampler):
         with self._lock:
             for i in range(ROUNDS):
                 trials = all_trials(study)
+                if self._begins(trials):
+                    return {}
                 following = self._follow(study, trials)
                 running = [t for t in trials if t.state is TrialState.RUNNING and t.number != trial.number]
                 code = following.suggest(trial.number, running) if following.made else np.empty((0, 0), dtype=np.int64)
@@ -159,16 +173,27 @@ class SearchkitSampler(BaseSampler):
         """Keep what ``constraints_func`` says with the trial, in Optuna's way."""
         if self._constraints_func is None or state not in (TrialState.COMPLETE, TrialState.PRUNED):
             return
+        returned = self._constraints_func(trial)
+        if isinstance(returned, str | bytes) or not isinstance(returned, Iterable) or _is_scalar(returned):
+            raise ConstraintError(
+                f"constraints_func returned {returned!r} for trial {trial.number}: it returns a sequence of "
+                "numbers, each at most 0 where the trial is feasible, such as (trial.user_attrs['size'] - 100,)"
+            )
         try:
-            constraints = tuple(number_of(value) for value in self._constraints_func(trial))
+            constraints = tuple(number_of(value) for value in returned)
         except ValueError as error:
-            raise SearchkitError(f"a value of constraints_func for trial {trial.number} is {error}") from None
+            raise ConstraintError(f"a value of constraints_func for trial {trial.number} is {error}") from None
         if np.isnan(constraints).any():
-            raise SearchkitError(f"constraints_func returned {constraints} for trial {trial.number}: NaN says nothing")
+            raise ConstraintError(f"constraints_func returned {constraints} for trial {trial.number}: NaN says nothing")
         note(study, trial, CONSTRAINTS, constraints)
 
     def reseed_rng(self) -> None:
         """Nothing: every trial's number is its seed, so that workers never draw the same."""
+
+    def _begins(self, trials: Sequence[FrozenTrial]) -> bool:
+        """Whether fewer than ``n_startup_trials`` have ended."""
+        ended = (TrialState.COMPLETE, TrialState.PRUNED)
+        return self._n_startup > 0 and sum(trial.state in ended for trial in trials) < self._n_startup
 
     def _follow(self, study: optuna.Study, trials: Sequence[FrozenTrial]) -> Following:
         """Everything that is known of a study; remembered for the last one only."""
@@ -221,3 +246,8 @@ def _label(strategy: Any) -> str:
 def _check_whole(name: str, value: Any, least: int) -> None:
     if value is not None and (isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least):
         raise SearchkitError(f"{name} must be a whole number of at least {least}, not {value!r}")
+
+
+def _is_scalar(value: Any) -> bool:
+    """Whether it is a number of numpy's or torch's, which have iterators that do not iterate."""
+    return getattr(value, "shape", None) == ()

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
-from optuna.trial import TrialState
+from optuna.samplers import BaseSampler
+from optuna.storages import BaseStorage
+from optuna.trial import TrialState, create_trial
 
 from searchkit import plugins
-from searchkit.errors import SearchkitError, UnknownNameError
+from searchkit.errors import SearchkitError, SpaceError, UnknownNameError
 from searchkit.integrations.optuna import SearchkitSampler
 from searchkit.integrations.ray_compat import completed_of, space_of, study_of, trials_of
+from searchkit.problem.numbers import number_of
 from searchkit.space import Space
 from searchkit.storage.optuna_compat import quiet
 
@@ -43,11 +46,14 @@ class SearchkitSearcher(OptunaSearch):
     Args:
         strategy: see :class:`~searchkit.integrations.optuna.SearchkitSampler`, as are ``seed``, ``signals``,
             ``proxies``, ``screen`` and ``n_trials``.
-        space: a searchkit space or the name of one, whose options are then the configuration; Tune's ``param_space``
-            where not given.
-        metric, mode: one, or a list of each; "min" or "max".
+        space: a searchkit space or the name of one, whose options are then the configuration; or what OptunaSearch
+            takes, distributions of Optuna or Tune by name or a function ``(trial)`` that suggests; Tune's
+            ``param_space`` where not given.
+        metric, mode: one, or a list of each; "min" or "max". Tune's where not given.
         points_to_evaluate: configurations to suggest first.
-        evaluated_rewards: their metric, where it is known.
+        evaluated_rewards: their metric, where it is known; with several metrics, a list of their values for each.
+        sampler: of Optuna, in place of a strategy.
+        study_name, storage: of the Optuna study, see OptunaSearch; in memory where not given.
 
     Raises:
         SearchkitError: one of its kinds, where something given cannot be used.
@@ -57,7 +63,7 @@ class SearchkitSearcher(OptunaSearch):
         self,
         strategy: Any = "auto",
         *,
-        space: Space | str | Mapping[str, Any] | None = None,
+        space: Space | str | Mapping[str, Any] | Callable[[optuna.Trial], Any] | None = None,
         metric: str | Sequence[str] | None = None,
         mode: str | Sequence[str] | None = None,
         seed: int | None = None,
@@ -66,29 +72,41 @@ class SearchkitSearcher(OptunaSearch):
         screen: int = 16,
         n_trials: int | None = None,
         points_to_evaluate: Sequence[Mapping[str, Any]] | None = None,
-        evaluated_rewards: Sequence[float] | None = None,
+        evaluated_rewards: Sequence[Any] | None = None,
+        sampler: BaseSampler | None = None,
+        study_name: str | None = None,
+        storage: BaseStorage | None = None,
     ) -> None:
-        _check_goals(metric, mode)
         own = plugins.load_space(space) if isinstance(space, str) else space
+        _check_goals(metric, mode, own is not None)
+        _check_given(own, points_to_evaluate, sampler, storage, strategy)
         self._choices = {c.name: c for c in own.choices} if isinstance(own, Space) else {}
-        listed: dict[str, Any] | None = dict(own) if isinstance(own, Mapping) else None
+        listed: Any = dict(own) if isinstance(own, Mapping) else own
         if isinstance(own, Space):
             listed = {c.name: CategoricalDistribution(c.labels) for c in own.choices}
-        sampler = SearchkitSampler(
-            strategy,
-            seed=seed,
-            space=own if isinstance(own, Space) else None,
-            signals=signals,
-            proxies=proxies,
-            screen=screen,
-            n_trials=n_trials,
+        strategy = strategy if sampler is None else sampler
+        follows = isinstance(strategy, SearchkitSampler)
+        chosen = (
+            strategy
+            if follows
+            else SearchkitSampler(
+                strategy,
+                seed=seed,
+                space=own if isinstance(own, Space) else None,
+                signals=signals,
+                proxies=proxies,
+                screen=screen,
+                n_trials=n_trials,
+            )
         )
         with quiet():
             super().__init__(
                 listed,
                 metric=metric if isinstance(metric, str | None) else list(metric),
                 mode=mode if isinstance(mode, str | None) else list(mode),
-                sampler=sampler,
+                sampler=chosen,
+                study_name=study_name,
+                storage=storage,
                 points_to_evaluate=[self._labelled(point) for point in points_to_evaluate or ()] or None,
                 evaluated_rewards=evaluated_rewards,
             )
@@ -110,8 +128,8 @@ class SearchkitSearcher(OptunaSearch):
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Record an intermediate report, if there is a single metric."""
-        if not isinstance(self.metric, list) and _finite([result.get(self.metric)]):
-            super().on_trial_result(trial_id, result)
+        if not isinstance(self.metric, list) and (values := _finite([result.get(self.metric)])):
+            super().on_trial_result(trial_id, result | {self.metric: values[0]})
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Learn the outcome of a trial."""
@@ -119,10 +137,37 @@ class SearchkitSearcher(OptunaSearch):
         if trial is None or trial_id in completed_of(self):
             return
         names = self.metric if isinstance(self.metric, list) else [self.metric]
-        values = [(result or {}).get(name) for name in names]
-        failed = error or not _finite(values)
+        values = _finite([(result or {}).get(name) for name in names])
+        failed = error or values is None
         study.tell(trial, None if failed else values, state=TrialState.FAIL if failed else TrialState.COMPLETE)
         completed_of(self).add(trial_id)
+
+    def add_evaluated_point(
+        self,
+        parameters: dict[str, Any],
+        value: Any,
+        error: bool = False,
+        pruned: bool = False,
+        intermediate_values: list[float] | None = None,
+    ) -> None:
+        """Learn a configuration whose metrics are known; failed where one of them is not finite.
+
+        Args:
+            value: the metric, or with several metrics their values.
+        """
+        several = isinstance(self.metric, list)
+        values = _finite(list(value) if several and isinstance(value, list | tuple) else [value])
+        if several and (values is None or len(values) != len(self.metric)) and not error:
+            raise SearchkitError(
+                f"evaluated_rewards has {value!r} for {parameters}: give a list of one finite number for each of "
+                f"{', '.join(self.metric)}"
+            )
+        if several and not error and not pruned:
+            known = create_trial(values=values, params=parameters, distributions=space_of(self))
+            self.study.add_trial(known)
+            return
+        reward = None if values is None or several else values[0]
+        super().add_evaluated_point(parameters, reward, error or reward is None, pruned, intermediate_values)
 
     @property
     def study(self) -> optuna.Study:
@@ -139,25 +184,52 @@ class SearchkitSearcher(OptunaSearch):
         return value if choice is None else choice.option(choice.index(value))
 
 
-def _check_goals(metric: Any, mode: Any) -> None:
-    if metric is None and mode is None:
-        return
+def _check_goals(metric: Any, mode: Any, begins: bool) -> None:
+    """Refuse what does not go together.
+
+    Args:
+        begins: the space is given, so that Tune will not say what is missing.
+    """
     several = [isinstance(given, list | tuple) for given in (metric, mode)]
-    if metric is None or mode is None or several[0] != several[1] or (several[0] and len(metric) != len(mode)):
+    if metric is not None and mode is not None:
+        odd = several[0] != several[1] or (several[0] and len(metric) != len(mode))
+    else:
+        odd = any(several) or (begins and metric is not None)
+    if odd:
         raise SearchkitError(
             f"metric and mode go together, one of each or lists of equal length, not {metric!r} and {mode!r}"
         )
-    for one in mode if several[1] else (mode,):
+    for one in mode if several[1] else () if mode is None else (mode,):
         if one not in MODES:
             raise UnknownNameError.of("mode", one, MODES)
 
 
-def _finite(values: Sequence[Any]) -> bool:
-    return all(isinstance(value, int | float) and math.isfinite(value) for value in map(_number, values))
+def _check_given(space: Any, points: Any, sampler: Any, storage: Any, strategy: Any) -> None:
+    if space is not None and not isinstance(space, Space | Mapping) and not callable(space):
+        raise SpaceError(
+            "space is a searchkit.Space or the name of one, a dictionary of Tune's or Optuna's distributions, or a "
+            f"function (trial) that suggests, not {space!r}"
+        )
+    listed = isinstance(points, Sequence) and all(isinstance(point, Mapping) for point in points)
+    if points is not None and not listed:
+        raise SearchkitError(f"points_to_evaluate is a list of configurations, [{{name: value}}, ...], not {points!r}")
+    if sampler is not None and not isinstance(sampler, BaseSampler):
+        raise SearchkitError(f"sampler is one of Optuna's, not {sampler!r}; a strategy goes first: 'tpe', 'bo', ...")
+    if sampler is not None and strategy != "auto":
+        raise SearchkitError(f"sampler and strategy are two words for one thing: give {strategy!r} or {sampler!r}")
+    if storage is not None and not isinstance(storage, BaseStorage):
+        raise SearchkitError(
+            f"storage is one of Optuna's, such as optuna.storages.RDBStorage('sqlite:///study.db'), not {storage!r}"
+        )
 
 
-def _number(value: Any) -> Any:
-    return value.item() if hasattr(value, "item") else value  # numpy's and torch's
+def _finite(values: Sequence[Any]) -> list[float] | None:
+    """The values as numbers; None where one is no finite number."""
+    try:
+        numbers = [number_of(value) for value in values]
+    except ValueError:
+        return None
+    return numbers if all(map(math.isfinite, numbers)) else None
 
 
 def _places(trial: optuna.trial.FrozenTrial) -> tuple[tuple[str, float], ...]:

@@ -11,27 +11,28 @@ from sklearn.exceptions import FitFailedWarning
 from sklearn.utils import check_random_state
 
 from searchkit import plugins
-from searchkit.errors import ObjectiveError, SearchFailedError, UnknownNameError, first_line_said
-from searchkit.execution.outcome import Job, Outcome
+from searchkit.errors import SearchFailedError, UnknownNameError, first_line_said
+from searchkit.integrations.sklearn.folds import TIMES, Folds, with_failed
 from searchkit.integrations.sklearn.grid import Grid, read_grid
-from searchkit.integrations.sklearn_compat import PARAMETERS, BaseSearchCV
-from searchkit.problem.budget import read_budget
+from searchkit.integrations.sklearn_compat import PARAMETERS, SearchCV
+from searchkit.problem.budget import Budget, read_budget
 from searchkit.problem.objectives import Goals, read_objectives
 from searchkit.problem.problem import Problem
 from searchkit.results.result import Result
 from searchkit.search.loop import Search
 from searchkit.storage.record import Memory
+from searchkit.types import Codes
 
-TIMES = ("fit_time", "score_time")  # of cv_results_, seconds; objectives that are minimised
+TRIED = 10  # candidates that are tried before the search until the fits of one do not all fail
 
 
-class SearchkitCV(BaseSearchCV):
+class SearchkitCV(SearchCV):
     """Searches the parameters of an estimator like GridSearchCV, but evaluates only part of the grid.
 
     A strategy proposes candidates batch by batch and learns from their cross-validated scores. With several scorers it
     searches for the trade-offs between them, and ``refit`` selects the candidate, as in GridSearchCV: the name of
-    a scorer, or a function ``(cv_results_) -> index``. A candidate with a failed fit counts as failed (with
-    ``error_score="raise"`` the error is raised), and the search goes on.
+    a scorer, or a function ``(cv_results_) -> index``. A candidate with a failed fit counts as failed, and the search
+    goes on; a number as ``error_score`` is its score instead, and with "raise" the error is raised.
 
     Args:
         estimator: of any kind; a Pipeline's parameters are named ``step__parameter``.
@@ -48,8 +49,8 @@ class SearchkitCV(BaseSearchCV):
 
     Attributes:
         result_: the :class:`~searchkit.Result`, with ``front`` (the trade-offs), ``history`` and ``plot``.
-        cv_results_, best_params_, best_score_, best_estimator_, ...: as of GridSearchCV. Of a batch whose fits all
-            failed ``cv_results_`` has no rows; ``result_.history`` has.
+        cv_results_, best_params_, best_score_, best_estimator_, ...: as of GridSearchCV, with rows in the order in
+            which candidates were evaluated.
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
@@ -97,20 +98,22 @@ class SearchkitCV(BaseSearchCV):
 
     def _run_search(self, evaluate_candidates: Callable[..., dict[str, Any]], *, callback_ctx: Any = None) -> None:
         """Ask, evaluate, tell, until the budget is spent; ``callback_ctx`` is there from scikit-learn 1.9 on."""
-        grid, goals, limits = read_grid(self.param_grid), self._goals(), read_budget(self.budget)
-        problem = Problem(grid.space, len(goals.objectives), budget=limits.evaluations)
-        strategy = plugins.strategy_factory(self.strategy)(problem)
+        grid, limits = read_grid(self.param_grid), read_budget(self.budget)
+        factory = plugins.strategy_factory(self.strategy)
+        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         context = None if callback_ctx is None else callback_ctx.subcontext(task_name="search", max_subtasks=None)
         if context is not None:
             context.call_on_fit_task_begin(estimator=self)
-        folds = _Folds(self, grid, goals, evaluate_candidates, context)
-        record = Memory()
-        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        folds = Folds(self, grid, evaluate_candidates, context)
+        start, goals = self._begun(folds, grid, limits, seed)
+        folds.goals = goals
+        problem = Problem(grid.space, len(goals.objectives), budget=limits.evaluations)
+        strategy, record = factory(problem), Memory()
         size = self.batch or int(getattr(strategy, "batch", 1))
         try:
-            stopped = Search(problem, strategy, goals, None, folds, record, limits, size, seed).run()
+            stopped = Search(problem, strategy, goals, None, folds, record, limits, size, seed, start=start).run()
         except SearchFailedError as failed:
-            if folds.error is not None:
+            if folds.error is not None and not folds.n_evaluated:
                 raise folds.error from None
             stopped = first_line_said(failed)  # scores are NaN without an error: scikit-learn's own search goes on, too
         if stopped == "interrupted":
@@ -118,96 +121,39 @@ class SearchkitCV(BaseSearchCV):
         if folds.error is not None and not folds.n_evaluated:
             raise folds.error
         if folds.error is not None:
+            self._add_failed(folds)
             warnings.warn(f"all fits of some candidates failed, the first with:{folds.error}", FitFailedWarning, 2)
+        del self._formatted
         if context is not None:
             context.call_on_fit_task_end(estimator=self)
         why = getattr(strategy, "why", "")
         chosen = f"{getattr(strategy, 'choice', '')}: {why}" if why else str(self.strategy)
         self.result_ = Result(grid.space, goals, record.trials, "SearchkitCV", stopped, {"chosen": chosen})
 
-    def _goals(self) -> Goals:
-        """The objectives, as they are called in ``cv_results_``."""
-        several = isinstance(self.scoring, list | tuple | set | dict)
-        scorers = list(self.scoring) if several else ["score"]
+    def _begun(self, folds: Folds, grid: Grid, limits: Budget, seed: int) -> tuple[Codes, Goals]:
+        """Candidates to start with, evaluated where the scorers' names come of it, and the objectives.
+
+        The objectives are called as in ``cv_results_``.
+        """
+        start = np.empty((0, grid.space.n_choices), np.int64)
+        if callable(self.scoring):
+            drawn = grid.space.sample(min(limits.evaluations or TRIED, TRIED), np.random.default_rng(seed))
+            drawn = grid.space.canonical(drawn)
+            start, scorers = folds.scorers(drawn[np.sort(np.unique(drawn, axis=0, return_index=True)[1])])
+        else:
+            several = isinstance(self.scoring, list | tuple | dict)
+            scorers = list(self.scoring) if several else ["score"]
         names = [self.objectives] if isinstance(self.objectives, str) else list(self.objectives or scorers)
-        if not callable(self.scoring):  # what a function returns is known when it does
-            for name in names:
-                if name not in (*scorers, *TIMES):
-                    raise UnknownNameError.of("objective", name, [*scorers, *TIMES])
-        return Goals(read_objectives({str(name): "min" if name in TIMES else "max" for name in names}))
+        for name in names:
+            if name not in (*scorers, *TIMES):
+                raise UnknownNameError.of("objective", name, [*scorers, *TIMES])
+        directions = {str(name): "min" if name in TIMES and name not in scorers else "max" for name in names}
+        return start, Goals(read_objectives(directions))
 
-
-class _Folds:
-    """Evaluates whole batches by cross-validation: the pool of :class:`searchkit.search.loop.Search`.
-
-    Attributes:
-        error: the first that a batch raised of which every fit failed.
-        n_evaluated: number of candidates in ``cv_results_``.
-    """
-
-    workers = 1
-
-    def __init__(
-        self, search: SearchkitCV, grid: Grid, goals: Goals, evaluate: Callable[..., dict[str, Any]], context: Any
-    ) -> None:
-        self._search, self._grid, self._goals = search, grid, goals
-        self._evaluate, self._context = evaluate, context
-        self._jobs: dict[int, Job] = {}
-        self.error: ValueError | None = None
-        self.n_evaluated = 0
-
-    def submit(self, number: int, job: Job) -> None:
-        """Keep a candidate for the batch."""
-        self._jobs[number] = job
-
-    def wait(self) -> list[tuple[int, Outcome]]:
-        """Evaluate what was submitted."""
-        jobs, self._jobs = self._jobs, {}
-        candidates = [self._grid.parameters(job.code) for job in jobs.values()]
-        context = self._batch_context(len(candidates))
-        try:
-            results = self._evaluate(candidates, **({} if context is None else {"callback_ctx": context}))
-        except ValueError as error:
-            if not str(error).lstrip().startswith("All the"):  # scikit-learn's, of a batch without a single fit
-                raise
-            self.error = self.error or error
-            return [(number, Outcome(reason=f"all fits failed: {_last_line(error)}")) for number in jobs]
-        finally:
-            if context is not None:
-                context.call_on_fit_task_end(estimator=self._search)
-        first, self.n_evaluated = self.n_evaluated, self.n_evaluated + len(candidates)
-        return [(number, self._outcome(results, first + i)) for i, number in enumerate(jobs)]
-
-    def discard(self) -> None:
-        """Forget what was submitted."""
-        self._jobs.clear()
-
-    def close(self) -> None:
-        """Does nothing: no processes were started."""
-
-    def _batch_context(self, n: int) -> Any:
-        if self._context is None:
-            return None
-        n_fits = n * self._search.n_splits_
-        context = self._context.subcontext(task_name="batch", max_subtasks=n_fits, sequential_subtasks=False)
-        return context.call_on_fit_task_begin(estimator=self._search)
-
-    def _outcome(self, results: dict[str, Any], row: int) -> Outcome:
-        values: dict[str, float] = {}
-        for name in self._goals.names:
-            column = f"mean_{name}" if name in TIMES else f"mean_test_{name}"
-            if column not in results:
-                scorers = [key.removeprefix("mean_test_") for key in results if key.startswith("mean_test_")]
-                raise ObjectiveError(
-                    f"scoring gives {', '.join(scorers)}, and no '{name}': name objectives= among them"
-                )
-            values[name] = float(results[column][row])
-        seconds = self._search.n_splits_ * float(results["mean_fit_time"][row] + results["mean_score_time"][row])
-        failed = [name for name, value in values.items() if not np.isfinite(value)]
-        reason = f"{failed[0]} is {values[failed[0]]}: a fit or a score failed" if failed else None
-        return Outcome({} if failed else values, reason, None, seconds)
-
-
-def _last_line(error: Exception) -> str:
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    return lines[-1]
+    def _add_failed(self, folds: Folds) -> None:
+        """Give candidates whose fits all failed their rows of ``cv_results_``, which scikit-learn has no place for."""
+        results, candidates, n_splits, fits, more = self._formatted
+        every = with_failed(candidates, fits, n_splits, folds.failed, self.error_score)
+        merged = super().format_results(every[0], n_splits, every[1], more)
+        results.clear()
+        results.update(merged)

@@ -12,7 +12,7 @@ from searchkit.data.data import Data
 from searchkit.data.loading import assemble
 from searchkit.data.splits import Split
 from searchkit.errors import DataError
-from searchkit.types import Codes
+from searchkit.types import Codes, Floats
 
 FEWEST = 10  # rows from which on some are held out; with fewer, networks are evaluated on their training rows
 
@@ -26,6 +26,7 @@ def parts(
     test: float,
     seed: int,
     class_weights: tuple[float, ...] | None = None,
+    weight: Floats | None = None,
 ) -> Data:
     """Rows in random order, stratified by class, as train, validation and test part.
 
@@ -36,6 +37,7 @@ def parts(
         y: ``(n,)`` int64 class numbers, or float64 targets where there are no classes.
         validation, test: shares of all rows; no test part where it is 0.
         seed: of the split.
+        weight: ``(n,)`` of each row, above 0; None: all alike.
 
     Raises:
         DataError: a share that leaves a part without rows.
@@ -49,11 +51,12 @@ def parts(
             "above 0, and both together below 1"
         )
     rng = np.random.default_rng(seed)
-    rows, held = np.arange(len(y)), np.arange(0)
+    kept, held = np.arange(len(y)), np.arange(0)
     if test:
-        rows, held = _held_out(y, rows, test, rng)
-    train, val = _held_out(y, rows, validation / (1 - test), rng) if len(rows) >= FEWEST else (rows, rows)
-    splits = [_split(x, y, part) for part in (train, val if len(val) else train, held)]
+        kept, held = _held_out(y, kept, test, rng)
+    train, val = _held_out(y, kept, validation / (1 - test), rng) if len(kept) >= FEWEST else (kept, kept)
+    rows = Split(x, torch.from_numpy(np.array(y)), None if weight is None else torch.from_numpy(weight))
+    splits = [rows.rows(torch.from_numpy(part)) for part in (train, val if len(val) else train, held)]
     return assemble(splits, tuple(_json_label(one) for one in classes), class_weights=class_weights, augment="shift")
 
 
@@ -61,7 +64,12 @@ def whole(data: Data) -> Data:
     """The same data with the validation part's rows in the train part as well."""
     if data.train.x.shape == data.val.x.shape and torch.equal(data.train.x, data.val.x):
         return data
-    train = Split(torch.cat([data.train.x, data.val.x]), torch.cat([data.train.y, data.val.y]))
+    weights = [part.weight for part in (data.train, data.val) if part.weight is not None]
+    train = Split(
+        torch.cat([data.train.x, data.val.x]),
+        torch.cat([data.train.y, data.val.y]),
+        torch.cat(weights) if weights else None,
+    )
     return assemble([train, data.val, data.test], data.classes, class_weights=data.class_weights, augment=data.augment)
 
 
@@ -74,10 +82,6 @@ def _held_out(y: npt.NDArray[Any], rows: Codes, share: float, rng: np.random.Gen
         held.append(own[: min(max(1, round(share * len(own))), len(own) - 1)])
     out = np.sort(np.concatenate([rows[:0], *held]))
     return np.setdiff1d(rows, out), out
-
-
-def _split(x: torch.Tensor, y: npt.NDArray[Any], rows: Codes) -> Split:
-    return Split(x[torch.from_numpy(rows)], torch.from_numpy(y[rows]))
 
 
 def _json_label(label: Any) -> str | int | bool:

@@ -8,13 +8,13 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
-from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from searchkit.errors import DataError
 from searchkit.integrations.sklearn.search import checked, outputs, searched
+from searchkit.integrations.sklearn.weights import class_weights, counting, row_weights
 from searchkit.results.result import Result
 
 BUDGET = 10  # on seven tables of 178 to 4,000 rows, 20 evaluations changed test scores by less than they vary by split
@@ -34,7 +34,8 @@ class SearchClassifier(ClassifierMixin, BaseEstimator):
         pick: which network of the front is used: the best in the first objective (None), the best in another one (its
             name), a row of the front, or a function ``(front) -> row``, the front a DataFrame.
         refit: train that network once more, on all rows. False: it stays as the search trained and measured it.
-        class_weight: None, "balanced", or a mapping of classes to their weights in the training loss.
+        class_weight: None, "balanced", or a mapping of classes to their weights in the training loss; classes that it
+            leaves out have the weight 1.
         validation_fraction: share of the rows on which networks are evaluated; with fewer than ten rows, all of them.
         test_fraction: share of the rows that is held out from search and training, for ``result_.front``'s
             ``test_accuracy``.
@@ -106,11 +107,15 @@ class SearchClassifier(ClassifierMixin, BaseEstimator):
         self.progress = progress
         self.random_state = random_state
 
-    def fit(self, X: Any, y: Any) -> Self:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Search on rows X ``(n, features)``, or images, and their labels y ``(n,)`` of any kind.
 
+        Args:
+            sample_weight: ``(n,)`` how much each row counts in the training's loss and in the scores of networks, 0 or
+                more; only their ratios matter. A row of weight 0 is left out of everything.
+
         Raises:
-            ValueError: NaN, one class, unequal lengths, and whatever :func:`searchkit.run` refuses.
+            ValueError: NaN, one class, unequal lengths, negative weights, and whatever :func:`searchkit.run` refuses.
             TypeError: a sparse matrix.
         """
         x, y = checked(self, X, y, numeric=False)
@@ -118,11 +123,20 @@ class SearchClassifier(ClassifierMixin, BaseEstimator):
         self.classes_, numbers = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
             raise DataError(f"y holds one class, {self.classes_[0]!r}; a classifier needs two or more classes")
-        weights = None
-        if self.class_weight is not None:
-            weights = tuple(compute_class_weight(self.class_weight, classes=self.classes_, y=y).tolist())
+        rows = row_weights(sample_weight, x)
+        weights = class_weights(self.class_weight, self.classes_, y, rows)
+        x, numbers, rows = counting(x, numbers.astype(np.int64), rows, weights)
+        if (numbers == numbers[0]).all():
+            label = self.classes_[numbers[0]]
+            raise DataError(f"all rows with a weight above 0 are of one class, {label!r}; a classifier needs two")
         self.result_, self.network_ = searched(
-            self, x, numbers.astype(np.int64), tuple(self.classes_), "balanced_accuracy" if weights else None, weights
+            self,
+            x,
+            numbers,
+            tuple(self.classes_),
+            None if weights is None else "balanced_accuracy",
+            None if weights is None else tuple(weights.tolist()),
+            rows,
         )
         return self
 
@@ -202,15 +216,20 @@ class SearchRegressor(RegressorMixin, BaseEstimator):
         self.progress = progress
         self.random_state = random_state
 
-    def fit(self, X: Any, y: Any) -> Self:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Search on rows X ``(n, features)``, or images, and their targets y ``(n,)``.
 
+        Args:
+            sample_weight: ``(n,)`` how much each row counts in the training's loss and in the scores of networks, 0 or
+                more; only their ratios matter. A row of weight 0 is left out of everything.
+
         Raises:
-            ValueError: NaN, unequal lengths, and whatever :func:`searchkit.run` refuses.
+            ValueError: NaN, unequal lengths, negative weights, and whatever :func:`searchkit.run` refuses.
             TypeError: a sparse matrix.
         """
         x, y = checked(self, X, y, numeric=True)
-        self.result_, self.network_ = searched(self, x, np.asarray(y, np.float64), ())
+        x, y, rows = counting(x, np.asarray(y, np.float64), row_weights(sample_weight, x), None)
+        self.result_, self.network_ = searched(self, x, y, (), weight=rows)
         return self
 
     def predict(self, X: Any) -> npt.NDArray[np.float64]:

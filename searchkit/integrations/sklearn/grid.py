@@ -11,6 +11,7 @@ import numpy as np
 
 from searchkit.errors import SpaceError
 from searchkit.space import Choice, Space
+from searchkit.space.labels import key_of
 from searchkit.types import Codes
 
 QUANTILES = 16  # values of a continuous distribution, or at most so many of a discrete one
@@ -30,10 +31,11 @@ class Grid:
     values: tuple[dict[str, list[Any]], ...]
 
     def parameters(self, code: Codes) -> dict[str, Any]:
-        """The parameters ``{name: value}`` of one candidate ``(d,)``, for ``set_params``."""
+        """The parameters ``{name: value}`` of a candidate ``(d,)``, sorted by name, for ``set_params``."""
         taken, column = (int(code[0]), 1) if self._choose else (0, 0)
         column += sum(len(grid) for grid in self.values[:taken])
-        return {name: options[code[column + i]] for i, (name, options) in enumerate(self.values[taken].items())}
+        found = {name: options[code[column + i]] for i, (name, options) in enumerate(self.values[taken].items())}
+        return dict(sorted(found.items()))
 
     @property
     def _choose(self) -> bool:
@@ -43,8 +45,9 @@ class Grid:
 def read_grid(given: Any) -> Grid:
     """A grid from ``{parameter: values}``, or a list of such dictionaries, of which each candidate uses one.
 
-    Values are a sequence, a scipy distribution (taken at 16 quantiles, or fewer where it has fewer values), or a
-    :class:`~searchkit.Choice`. Monotonic numbers make an ordered choice.
+    Values are a sequence, a scipy distribution (taken at 16 quantiles, or fewer where it has fewer values), another
+    object with ``rvs(random_state=)`` (16 draws, always the same), or a :class:`~searchkit.Choice`. Monotonic numbers
+    make an ordered choice.
 
     Raises:
         SpaceError: the values of a parameter cannot be used; names it.
@@ -89,7 +92,7 @@ def _options(name: str, given: Any) -> tuple[list[Any], bool]:
     if hasattr(given, "ppf"):
         return _quantiles(name, given), True
     if hasattr(given, "rvs"):
-        raise SpaceError(f"parameter '{name}' has a distribution without quantiles (ppf): give a list of values")
+        return _draws(name, given)
     if isinstance(given, np.ndarray) and given.ndim != 1:
         raise SpaceError(f"parameter '{name}' has an array of {given.ndim} axes; give one of a single axis, or a list")
     if isinstance(given, str) or not (isinstance(given, Sequence) or hasattr(given, "__array__")):
@@ -108,6 +111,21 @@ def _quantiles(name: str, distribution: Any) -> list[Any]:
         raise SpaceError(f"parameter '{name}' has a distribution whose quantiles are not finite")
     discrete = hasattr(distribution, "pmf") or hasattr(getattr(distribution, "dist", None), "pmf")
     return [int(point) if discrete else float(point) for point in points]
+
+
+def _draws(name: str, distribution: Any) -> tuple[list[Any], bool]:
+    """Values of what has no quantiles, drawn as RandomizedSearchCV does, and whether they are ordered."""
+    state = np.random.RandomState(0)
+    found: list[Any] = []
+    for _ in range(QUANTILES):
+        value = distribution.rvs(random_state=state)
+        if not any(value is other or key_of(value) == key_of(other) for other in found):
+            found.append(value)
+    if all(isinstance(value, int | float | np.number) and not isinstance(value, bool) for value in found):
+        if not np.isfinite(found).all():
+            raise SpaceError(f"parameter '{name}' has a distribution that draws values that are not finite")
+        return sorted(found), True
+    return found, False
 
 
 def _is_scale(values: list[Any]) -> bool:

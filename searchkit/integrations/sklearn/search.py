@@ -26,6 +26,7 @@ from searchkit.search.loop import evaluation_seed
 from searchkit.training.normalised import normalised
 from searchkit.training.recipe import recipe_for
 from searchkit.training.train import build_seeded, train
+from searchkit.types import Floats
 
 PASSED = (
     "space", "budget", "epochs", "objectives", "constraints", "proxies", "ladder", "storage", "name", "executor",
@@ -66,11 +67,12 @@ def searched(
     classes: tuple[Any, ...],
     score: str | None = None,
     class_weights: tuple[float, ...] | None = None,
+    weight: Floats | None = None,
 ) -> tuple[Result, nn.Module]:
     """The result of the search that an estimator's parameters describe, and the network that it takes.
 
     Args:
-        x, y, classes, class_weights: see :func:`searchkit.integrations.sklearn.data.parts`.
+        x, y, classes, class_weights, weight: see :func:`searchkit.integrations.sklearn.data.parts`.
         score: the objective besides params where the user gives none; the task's default if None.
     """
     state = estimator.random_state
@@ -84,6 +86,7 @@ def searched(
         test=estimator.test_fraction,
         seed=seed,
         class_weights=class_weights,
+        weight=weight,
     )
     given = {name: getattr(estimator, name) for name in PASSED}
     given["batch"] = estimator.batch or (estimator.executor if isinstance(estimator.executor, int) else None)

@@ -24,8 +24,9 @@ from searchkit.storage.database import is_url, shown
 from searchkit.storage.header import compare_headers, plain
 from searchkit.storage.header_check import checked_header
 from searchkit.storage.optuna_compat import quiet, storage_of
-from searchkit.storage.optuna_record import read_trials
 from searchkit.storage.paths import FOLDER, SUFFIX, cannot_open, is_file, networks_folder, open_storage, place_of
+from searchkit.storage.patience import passes, with_patience
+from searchkit.storage.recorded_trials import read_trials
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -107,6 +108,10 @@ def load(name: str, storage: Any = None, *, space: Space | None = None) -> Resul
 
 def read_study(name: str, storage: Any = None, space: Space | None = None) -> Study:
     """A recorded study; see :func:`load`."""
+    return with_patience(lambda: _read_study(name, storage, space), f"study '{name}'")
+
+
+def _read_study(name: str, storage: Any, space: Space | None) -> Study:
     with _found(storage) as (known, unreadable):
         if name not in known:
             if name in unreadable:
@@ -120,8 +125,11 @@ def list_studies(storage: Any = None) -> pd.DataFrame:
     """One row per study: its name, candidates by state, size of the front, and the best of the first objective."""
     import pandas as pd
 
-    with _found(storage) as (known, _):
-        rows = [row for row in map(_row_or_say, known.values()) if row is not None]
+    def rows_of() -> list[dict[str, Any]]:
+        with _found(storage) as (known, _):
+            return [row for row in map(_row_or_say, known.values()) if row is not None]
+
+    rows = with_patience(rows_of, f"the studies in {shown(storage or FOLDER)}")
     return pd.DataFrame(rows, columns=["study", "strategy", "candidates", "scored", "failed", "front", "best"])
 
 
@@ -167,6 +175,8 @@ def _row_or_say(found: optuna.Study) -> dict[str, Any] | None:
     try:
         return _row(Study.read(found))
     except Exception as error:
+        if passes(error):
+            raise
         log.warning("study '%s' cannot be read: %s", found.study_name, error)
         return None
 

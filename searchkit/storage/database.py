@@ -16,13 +16,14 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError, S
 from searchkit.errors import StorageError, nearest
 
 CONNECT = 10  # seconds to wait for an answer of the server
+ANSWER = 60_000  # milliseconds after which a connection on which nothing arrives is taken for broken
 LOCKED = 60  # seconds to wait while another process writes the same SQLite file
 DATABASES = ("sqlite", "postgresql", "mysql", "mariadb")
 _INSTALL = {"psycopg": '"searchkit-nas[postgresql]"', "psycopg2": "psycopg2-binary", "MySQLdb": "mysqlclient"}
 _SETTINGS: dict[str, dict[str, Any]] = {  # arguments of a connection, by driver
     "pysqlite": {"timeout": LOCKED},
-    "psycopg": {"connect_timeout": CONNECT, "keepalives_idle": 60},
-    "psycopg2": {"connect_timeout": CONNECT, "keepalives_idle": 60},
+    "psycopg": {"connect_timeout": CONNECT, "keepalives_idle": 60, "tcp_user_timeout": ANSWER},
+    "psycopg2": {"connect_timeout": CONNECT, "keepalives_idle": 60, "tcp_user_timeout": ANSWER},
     "pymysql": {"connect_timeout": CONNECT},
     "mysqldb": {"connect_timeout": CONNECT},
 }

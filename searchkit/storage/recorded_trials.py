@@ -1,0 +1,104 @@
+"""The trials of a recorded study, read from an Optuna storage and checked."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from searchkit.errors import LONGEST_REASON, LONGEST_TRACEBACK, StorageError, StudyMismatchError, readable
+from searchkit.problem.objectives import Goals
+from searchkit.problem.trial import State, Trial
+from searchkit.space import Space
+from searchkit.storage.optuna_compat import storage_of
+from searchkit.storage.paths import place_of
+from searchkit.types import Codes
+
+TO_OPTUNA = {
+    State.SCORED: TrialState.COMPLETE,
+    State.INFEASIBLE: TrialState.PRUNED,
+    State.FAILED: TrialState.FAIL,
+    State.DROPPED: TrialState.PRUNED,
+}
+_FROM_OPTUNA = {theirs: ours for ours, theirs in TO_OPTUNA.items() if ours is not State.DROPPED}
+
+
+def read_trials(study: optuna.Study, space: Space, goals: Goals) -> list[Trial]:
+    """The trials of a recorded study, in the order in which they were asked.
+
+    Raises:
+        StudyMismatchError: the study has trials that searchkit did not ask for.
+        StorageError: what is recorded of a trial is damaged; the message names it.
+    """
+    lookup = [{_typed(label): i for i, label in enumerate(choice.labels)} for choice in space.choices]
+    trials = []
+    for frozen in study.get_trials(deepcopy=False):
+        if "batch" not in frozen.user_attrs:
+            raise StudyMismatchError(
+                f"study '{study.study_name}' holds candidates that searchkit did not ask for (trial {frozen.number}); "
+                "give another name"
+            )
+        try:
+            labels = [_typed(frozen.params[name]) for name in space.names]
+            foreign = [n for n, label, index in zip(space.names, labels, lookup, strict=True) if label not in index]
+            if foreign:
+                raise ValueError(f"choice {foreign[0]!r} has no option {frozen.params[foreign[0]]!r}")
+            code = [index[label] for label, index in zip(labels, lookup, strict=True)]
+            trial = _trial_of(frozen, np.array(code, dtype=np.int64))
+            if trial.state is State.SCORED:
+                trial.values |= {n: v for n, v in zip(goals.names, frozen.values, strict=True) if n not in trial.values}
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            why = f"it has no {error}" if isinstance(error, KeyError) else error
+            raise StorageError(
+                f"candidate {frozen.number} of study '{study.study_name}' in {place_of(storage_of(study))} is damaged "
+                f"({why}); take the record from a copy, or give another name"
+            ) from error
+        trials.append(trial)
+    return trials
+
+
+def _trial_of(frozen: FrozenTrial, code: Codes) -> Trial:
+    attrs = frozen.user_attrs
+    return Trial(
+        number=frozen.number,
+        batch=operator.index(attrs["batch"]),
+        batch_size=operator.index(attrs["batch_size"]),
+        code=code,
+        state=State.DROPPED if attrs.get("dropped") else _FROM_OPTUNA.get(frozen.state, State.ASKED),
+        values={name: float(value) for name, value in attrs.get("metrics", {}).items()},
+        methods=dict(attrs.get("methods", {})),
+        reason=_readable(attrs.get("reason"), LONGEST_REASON),
+        traceback=_readable(attrs.get("traceback"), LONGEST_TRACEBACK),
+        seconds=float(attrs.get("seconds", 0.0)),
+        elapsed=float(attrs.get("elapsed", 0.0)),
+    )
+
+
+def _readable(text: str | None, longest: int) -> str | None:
+    """A recorded text; records of older versions have texts of any length, and some that cannot be shown."""
+    return None if text is None else readable(text, longest)
+
+
+def check_batches(name: str, trials: Sequence[Trial]) -> None:
+    """Refuse a record with missing, additional or misplaced trials: only the last batch may be incomplete.
+
+    Raises:
+        StorageError: the batches are inconsistent; the message names the first trial of the wrong batch.
+    """
+    batches = [list(group) for _, group in groupby(trials, key=lambda trial: trial.batch)]
+    for number, group in enumerate(batches):
+        first, missing = group[0], group[0].batch_size - len(group)
+        if first.batch != number or missing < 0 or (missing and number < len(batches) - 1):
+            raise StorageError(
+                f"the record of study '{name}' does not add up at trial {first.number} (batch {first.batch}): two "
+                "searches wrote it at once. It can be shown, but not continued; give another name"
+            )
+
+
+def _typed(label: Any) -> tuple[type, Any]:
+    return type(label), label  # 1, 1.0 and True are different options

@@ -15,6 +15,7 @@ import numpy as np
 from searchkit.errors import SearchkitError, UnknownNameError
 from searchkit.problem.trial import State, Trial, observe, pareto_front
 from searchkit.results.whole_files import written_whole
+from searchkit.surroundings import settled
 
 if TYPE_CHECKING:
     from searchkit.results.result import Result
@@ -71,7 +72,7 @@ def check_file(kind: str, path: str | Path, endings: Sequence[str]) -> Path:
     Raises:
         SearchkitError: an ending that is none of those, or a folder that is not there and cannot be made.
     """
-    target = Path(path)
+    target = settled(path)
     if target.suffix.lower() not in endings:
         allowed = f"{endings[0]} or as {', '.join(endings[1:])}"
         raise SearchkitError(f"a {kind} is written as {allowed}; not '{target.suffix or target.name}'")

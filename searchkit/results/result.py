@@ -13,6 +13,7 @@ from searchkit.errors import SearchkitError, SpaceError, UnknownNameError
 from searchkit.problem.objectives import Goals, read_bounds
 from searchkit.problem.trial import State, Trial, pareto_front
 from searchkit.space import NetworkSpace, Space
+from searchkit.surroundings import settled
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -171,7 +172,7 @@ class Result:
         """
         from searchkit.results.export import export
 
-        return export(self, self._trial(i, trial), Path(path))
+        return export(self, self._trial(i, trial), settled(path))
 
     def plot(self, path: str | Path | None = None, *, x: str | None = None, y: str | None = None) -> Any:
         """Draw the front over all candidates; ``.html`` is interactive, anything else an image.

@@ -27,6 +27,7 @@ from searchkit.storage.optuna_compat import quiet, storage_of
 from searchkit.storage.paths import FOLDER, SUFFIX, cannot_open, is_file, networks_folder, open_storage, place_of
 from searchkit.storage.patience import passes, with_patience
 from searchkit.storage.recorded_trials import read_trials
+from searchkit.surroundings import settled
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -203,11 +204,11 @@ def _found(storage: Any) -> Iterator[tuple[dict[str, optuna.Study], dict[str, St
     if not is_file(storage):
         places: list[Any] = [storage]
     else:
-        path = Path(storage or FOLDER)
+        path = settled(storage or FOLDER)
         places = sorted(path.glob(f"*{SUFFIX}")) if path.is_dir() else [path] if path.exists() else []
         if storage is not None and not path.exists():
             raise StorageError(f"storage '{storage}' is not there")
-    one_of_many = is_file(storage) and Path(storage or FOLDER).is_dir()
+    one_of_many = is_file(storage) and settled(storage or FOLDER).is_dir()
     found: dict[str, optuna.Study] = {}
     unreadable: dict[str, StorageError] = {}
     with contextlib.ExitStack() as stack:

@@ -14,6 +14,7 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError, SQLAlchemyError
 
 from searchkit.errors import StorageError, nearest
+from searchkit.surroundings import settled
 
 CONNECT = 10  # seconds to wait for an answer of the server
 ANSWER = 60_000  # milliseconds after which a connection on which nothing arrives is taken for broken
@@ -80,7 +81,7 @@ def open_database(url: str, *, write: bool = True) -> RDBStorage:
     path = sqlite_path(url)
     if not write and path is not None and not path.exists():
         raise StorageError(f"storage {shown(url)!r} is not there")
-    parsed = check_url(url)
+    parsed = check_url(settled_url(url))
     settings = _SETTINGS.get(parsed.get_dialect().driver, {})
     given: dict[str, Any] = {
         "url": parsed.render_as_string(hide_password=False),
@@ -113,7 +114,17 @@ def sqlite_path(url: object) -> Path | None:
     database = make_url(text).database or ""
     if database in ("", ":memory:") or "mode=memory" in text:
         return None
-    return Path(database.removeprefix("file:"))
+    return settled(database.removeprefix("file:"))
+
+
+def settled_url(url: str) -> str:
+    """The URL of an SQLite database with the absolute path of its file; any other URL as it is."""
+    path = sqlite_path(url)
+    if path is None:
+        return url
+    parsed = make_url(url)
+    scheme = "file:" if (parsed.database or "").startswith("file:") else ""
+    return parsed.set(database=f"{scheme}{path}").render_as_string(hide_password=False)
 
 
 def shown(storage: object) -> str:

@@ -131,17 +131,20 @@ class Result:
         metric = metric or self.goals.names[0]
         if metric not in directions:
             raise UnknownNameError.of("objective", metric, directions)
-        rows = self.front
+        rows = front = self.front
         for bound in read_bounds(bounds, directions):
             if bound.name not in rows:
                 raise UnknownNameError.of("metric", bound.name, [str(column) for column in rows.columns])
             rows = rows[bound.violation(rows[bound.name].to_numpy(float)) <= 0]
         if rows.empty:
-            kept = " and ".join(str(bound) for bound in read_bounds(bounds, directions))
+            from searchkit.results.diagnosis import nearest_row
+
+            asked = read_bounds(bounds, directions)
             raise SearchkitError(
                 f"the front of '{self.name}' is empty: {self.nothing}"
                 if self.nothing
-                else f"nothing on the front of '{self.name}' has {kept}"
+                else f"nothing on the front of '{self.name}' has {' and '.join(map(str, asked))}: "
+                + nearest_row(asked, front, self._columns("trial")[0])
             )
         order = rows[metric].to_numpy(float)
         row = int(np.argmax(order) if directions[metric] == "max" else np.argmin(order))

@@ -24,6 +24,7 @@ from searchkit.proxies.supernet import parts_of
 from searchkit.runtime.fingerprint import fingerprint
 from searchkit.scoring.protocols import Setting
 from searchkit.space import NetworkSpace, Space
+from searchkit.surroundings import settled
 from searchkit.types import Codes, Floats
 
 FORMAT = 1
@@ -77,7 +78,7 @@ class BlockRatings(ABC):
         self.parts = parts_of(self.space, self.blocks)
         self.setting = setting or DNASetting()
         self.device, self.seed, self.executor, self.on_epoch = device, seed, executor, on_epoch
-        self.folder = None if folder is None else Path(folder) / self.name
+        self.folder = None if folder is None else settled(folder) / self.name
         self._ratings: list[Floats] | None = None
         self._weights: list[float] = []
 
@@ -127,7 +128,7 @@ class BlockRatings(ABC):
 
     def save(self, path: str | Path) -> None:
         """Write the ratings as ``path.safetensors`` and their description as ``path.json``."""
-        path = Path(path)
+        path = settled(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         described = self._described() | {"weights": self.weights}
         unfinished = [path.with_name(path.name + ending + ".unfinished") for ending in (".json", ".safetensors")]
@@ -142,7 +143,7 @@ class BlockRatings(ABC):
         Raises:
             ProxyError: there are none, or they are for another space or other settings.
         """
-        path = Path(path)
+        path = settled(path)
         try:
             held = json.loads(path.with_name(path.name + ".json").read_text())
             with safe_open(path.with_name(path.name + ".safetensors"), "numpy") as file:

@@ -18,6 +18,7 @@ from searchkit.proxies.dna import DNA
 from searchkit.proxies.dna_setting import DNASetting
 from searchkit.proxies.dna_teacher import trained_teacher
 from searchkit.space import NetworkSpace
+from searchkit.surroundings import settled
 from searchkit.training.evaluator import narrower
 from searchkit.training.train import build_seeded, score
 from searchkit.types import Codes
@@ -72,7 +73,7 @@ def dna_plus(
         raise ProxyError(f"rounds is a number of at least 1, not {rounds!r}")
     setting, done = setting or DNASetting(), list[Round]()
     for i in range(rounds):
-        own = None if folder is None else Path(folder) / f"round_{i + 1}"
+        own = None if folder is None else settled(folder) / f"round_{i + 1}"
         dna = DNA(
             space, data, teacher=teacher, setting=setting, device=device, seed=seed, executor=executor, folder=own
         ).fit()

@@ -26,6 +26,7 @@ from searchkit.proxies.eproxy import DEFAULT, Eproxy, EproxySetting
 from searchkit.proxies.eproxy_genome import distance, drawn, mutated
 from searchkit.scoring.scorer import Scorer
 from searchkit.space import NetworkSpace
+from searchkit.surroundings import settled
 from searchkit.types import Codes, Floats
 
 FAILED = -1.0  # fitness of a setting under which a network has no score
@@ -86,7 +87,7 @@ class DPS:
         self.start = start
         self.mutation, self.shrinkage, self.first = mutation, shrinkage, first
         self.n_bootstrap, self.quantile = n_bootstrap, quantile
-        self.path = None if path is None else Path(path)
+        self.path = None if path is None else settled(path)
         self.on_tried = on_tried
         self.tried: list[Tried] = []
         self.setting = start

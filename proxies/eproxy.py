@@ -19,6 +19,7 @@ from searchkit.errors import CandidateError, ProxyError
 from searchkit.proxies.eproxy_pass import EproxyPass
 from searchkit.proxies.eproxy_setting import Branch, EproxySetting
 from searchkit.scoring.passes.counts import CountPass
+from searchkit.surroundings import settled
 
 __all__ = ["Branch", "Eproxy", "EproxySetting"]
 
@@ -55,7 +56,7 @@ class Eproxy:
 
     def save(self, path: str | Path) -> None:
         """Write the setting as JSON."""
-        Path(path).write_text(json.dumps(asdict(self.setting), indent=2) + "\n")
+        settled(path).write_text(json.dumps(asdict(self.setting), indent=2) + "\n")
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
@@ -65,7 +66,7 @@ class Eproxy:
             ProxyError: the file holds no setting, or one that is out of range.
         """
         try:
-            held = json.loads(Path(path).read_text())
+            held = json.loads(settled(path).read_text())
         except (OSError, ValueError) as error:
             raise ProxyError(f"{path} holds no Eproxy setting: {error}") from error
         if not isinstance(held, dict):

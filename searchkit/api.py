@@ -166,7 +166,9 @@ def run(
         pool = open_pool(task.evaluate, task.needed)
         stack.callback(pool.close)
         record: Record = (
-            Memory() if options.in_memory else OptunaRecord(storage, options.name, task.space, task.goals, header)
+            Memory()
+            if options.in_memory
+            else OptunaRecord(options.storage, options.name, task.space, task.goals, header)
         )
         stack.callback(record.close)
         go_on(record, options.name, header)

@@ -27,8 +27,9 @@ from searchkit.search.accounting import Callback
 from searchkit.search.callbacks import read_callbacks
 from searchkit.search.task import Task, function_task
 from searchkit.storage.header import FORMAT, plain
-from searchkit.storage.paths import check_place, check_storage, networks_folder
+from searchkit.storage.paths import FOLDER, check_place, check_storage, is_file, networks_folder, settled_storage
 from searchkit.storage.places import check_new_name, named
+from searchkit.surroundings import settled
 from searchkit.types import Codes
 from searchkit.version import __version__
 
@@ -46,6 +47,9 @@ class Options:
         start: ``(s, d)`` candidates to evaluate first.
         proxies: names and objects, followed by the predictors fitted to earlier studies.
         device: as given; ``here`` is the device of this process.
+        storage: with absolute paths, since a user's code may change the working folder.
+        place: the same, but the URL of a database as it was given, of which its files' names are made.
+        home: folder of the files of studies in databases.
         given_name: name of the study as given; ``name`` is this, or one made from the other arguments.
     """
 
@@ -65,6 +69,8 @@ class Options:
     executor: Any
     workers: int | None
     storage: Any
+    place: Any
+    home: Path
     given_name: str | None
     epochs: int | None
     time_limit: float | None
@@ -126,8 +132,7 @@ class Options:
     @property
     def folder(self) -> Path | None:
         """Folder of the study's files, beside its record; None for a record in memory."""
-        # absolute, since workers may have another working folder
-        return None if self.in_memory else networks_folder(self.storage, self.name).absolute()
+        return None if self.in_memory else networks_folder(self.place, self.name, self.home)
 
     def problem(self) -> Problem:
         """The search as a strategy sees it."""
@@ -239,6 +244,9 @@ def read_options(
     check_seconds(time_limit)
     watchers = read_callbacks(callbacks)
     check_storage(storage)
+    in_memory = isinstance(storage, str) and storage == "memory"
+    settled_there = storage if in_memory else settled_storage(storage)
+    place, home = (settled_there, Path()) if is_file(storage) else (storage, settled(FOLDER))
     check_executor(executor)
     workers = whole("workers", workers, 1)
     check_constraints(constraints)
@@ -265,7 +273,7 @@ def read_options(
     learned = read_earlier(earlier, task.space, task.goals, task.untrained, task.judged)
     return Options(
         strategy, factory, task, first, (*signals, *learned), screen, verify, limits, batch, seed, split_seed, device,
-        here, executor, workers, storage, name, epochs, time_limit, watchers, progress,
+        here, executor, workers, settled_there, place, home, name, epochs, time_limit, watchers, progress,
     )  # fmt: skip
 
 

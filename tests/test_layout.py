@@ -24,6 +24,7 @@ BACKENDS = {"pymoo", "botorch", "gpytorch"}
 # A room imports those above its line only: the rooms of one line know nothing of each other.
 LEVELS = """
     version errors lazy moved types random_state
+    surroundings
     runtime space
     problem
     plugins
@@ -46,9 +47,9 @@ LEVELS = """
 # Rooms beside the levels, and what each may import; nothing but users and plugins' entry points imports them.
 BESIDE = {
     "strategies": "errors types runtime space problem plugins storage blocks surrogates",
-    "proxies": "errors types random_state runtime space problem data spaces costs blocks surrogates training execution "
-    "scoring",
-    "benchmarks": "errors types space problem spaces costs blocks",
+    "proxies": "errors types random_state surroundings runtime space problem data spaces costs blocks surrogates "
+    "training execution scoring",
+    "benchmarks": "errors types surroundings space problem spaces costs blocks",
     "testing": "errors types space problem",
     "integrations": " ".join(LEVELS).partition(" cli")[0],
 }

@@ -10,11 +10,11 @@ import importlib
 import inspect
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from searchkit.benchmarks.benchmark import Benchmark
 from searchkit.errors import UnknownNameError
+from searchkit.surroundings import settled
 
 __all__ = ["Benchmark", "load", "names"]
 
@@ -70,5 +70,5 @@ def load(
     for option in options:
         if option not in known:
             raise UnknownNameError.of(f"option of benchmark '{name}'", option, known)
-    made: Benchmark = maker(objectives, None if folder is None else Path(folder), **options)
+    made: Benchmark = maker(objectives, None if folder is None else settled(folder), **options)
     return made

@@ -16,6 +16,7 @@ import numpy as np
 
 from searchkit.errors import DataError
 from searchkit.space import Space
+from searchkit.surroundings import settled
 from searchkit.types import Codes, Floats
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ VARIABLE = "SEARCHKIT_DATA"
 
 def located(path: str, folder: Path | None) -> Path | None:
     """The file ``path`` under ``folder``, or under $SEARCHKIT_DATA where no folder is given; None where it is not."""
-    given = folder or (Path(os.environ[VARIABLE]) if os.environ.get(VARIABLE) else None)
+    given = folder or (settled(os.environ[VARIABLE]) if os.environ.get(VARIABLE) else None)
     found = None if given is None else given / path
     return found if found is not None and found.is_file() else None
 
@@ -44,7 +45,9 @@ def required(path: str, folder: Path | None, hint: str = "") -> Path:
     if found is not None:
         return found
     where = os.environ.get(VARIABLE)
-    looked = f"{folder}" if folder else f"{where} (${VARIABLE})" if where else f"no folder: ${VARIABLE} is not set"
+    looked = (
+        f"{folder}" if folder else f"{settled(where)} (${VARIABLE})" if where else f"no folder: ${VARIABLE} is not set"
+    )
     raise DataError(
         f"{path} was not found; looked in {looked}. Give folder= or set {VARIABLE} to the folder that has it."
         + (f" {hint}" if hint else "")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from searchkit import plugins
+from searchkit.surroundings import settled
 from searchkit.version import __version__
 
 _EPILOG = """\
@@ -140,7 +140,7 @@ def _running_arguments(parser: argparse.ArgumentParser, budget: int | None) -> N
         help="interleaved: several here at once, for a GPU; or elsewhere: ray, ray://head:10001",
     )
     parser.add_argument(
-        "--plot", type=Path, metavar="FILE", help="picture of the front, .png or .html (beside the record)"
+        "--plot", type=settled, metavar="FILE", help="picture of the front, .png or .html (beside the record)"
     )
     _json_argument(parser)
 
@@ -148,15 +148,15 @@ def _running_arguments(parser: argparse.ArgumentParser, budget: int | None) -> N
 def _show_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", help="name of the study; see searchkit list")
     parser.add_argument("--history", action="store_true", help="every candidate, not only the front")
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="write a picture of the front, .png or .html")
-    parser.add_argument("--report", type=Path, metavar="FILE", help="write a page that says what was found, .html")
+    parser.add_argument("--plot", type=settled, metavar="FILE", help="write a picture of the front, .png or .html")
+    parser.add_argument("--report", type=settled, metavar="FILE", help="write a page that says what was found, .html")
     _json_argument(parser)
 
 
 def _export_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", help="name of the study; see searchkit list")
     parser.add_argument("row", type=int, help="row of the front, from 0; see searchkit show")
-    parser.add_argument("path", type=Path, help="where to: best makes best.onnx, best.safetensors and best.json")
+    parser.add_argument("path", type=settled, help="where to: best makes best.onnx, best.safetensors and best.json")
     _json_argument(parser)
 
 

@@ -10,11 +10,11 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 from searchkit import plugins
 from searchkit.errors import ConstraintError, SearchkitError, SpaceError
+from searchkit.surroundings import settled
 
 
 @contextlib.contextmanager
@@ -43,8 +43,8 @@ def read_space(given: argparse.Namespace) -> Any:
 def read_candidate(text: str) -> dict[str, Any]:
     """Choices from JSON, or from the JSON file that an export wrote."""
     try:
-        path = Path(text)
-        found = json.loads(path.read_text() if text.endswith(".json") and path.exists() else text)
+        path = settled(text) if text.endswith(".json") else None
+        found = json.loads(path.read_text() if path is not None and path.exists() else text)
     except (OSError, json.JSONDecodeError) as error:
         raise SpaceError(f'--candidate is an object such as {{"width": 8}} or a file of it, not {text!r}') from error
     if not isinstance(found, dict):

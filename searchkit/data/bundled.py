@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from searchkit.errors import DataError, UnknownNameError
+from searchkit.surroundings import settled
 
 Bytes = npt.NDArray[np.uint8]
 Ints = npt.NDArray[np.int64]
@@ -54,7 +55,7 @@ def named(name: str) -> NamedDataset:
 def data_folders() -> list[Path]:
     """The folders that are searched for files of named data sets, in order."""
     given = os.environ.get("SEARCHKIT_DATA")
-    return [*([Path(given).expanduser()] if given else []), Path("../shared/data"), Path("data")]
+    return [*([settled(given)] if given else []), Path("../shared/data"), Path("data")]
 
 
 def _digits() -> NamedDataset:

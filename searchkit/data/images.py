@@ -16,6 +16,7 @@ from torch.utils.data import Dataset, TensorDataset
 
 from searchkit.data.arrays import numbers, plain_array
 from searchkit.errors import DataError, first_line_said, nearest
+from searchkit.surroundings import settled
 
 Channels = Literal["first", "last"]
 
@@ -144,7 +145,7 @@ def read_npz(path: str | Path) -> Any:
         DataError: the file cannot be read, or has no X or no y.
     """
     try:
-        with Path(path).open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+        with settled(path).open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
     except (OSError, EOFError, ValueError, TypeError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"{path} cannot be read: {_why_unread(error)}") from error

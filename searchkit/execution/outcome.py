@@ -20,6 +20,7 @@ from searchkit.errors import (
 )
 from searchkit.execution.time_limits import within
 from searchkit.problem.numbers import number_of
+from searchkit.surroundings import usable
 from searchkit.training.evaluation import Evaluate
 from searchkit.types import Codes
 
@@ -78,7 +79,8 @@ def attempt(evaluate: Evaluate, job: Job, needed: tuple[str, ...], limit: float 
     """
     start = time.perf_counter()
     try:
-        returned = within(limit, evaluate, *job.arguments)
+        with usable():
+            returned = within(limit, evaluate, *job.arguments)
         return _success(returned, needed, start, limit)
     except PASSED_ON:
         raise

@@ -57,7 +57,8 @@ def within(limit: float | None, function: Callable[..., T], *arguments: Any) -> 
         raise TimeLimitError(f"over its time limit of {limit:g} s") from None
     finally:
         signal.setitimer(signal.ITIMER_REAL, *timer)
-        signal.signal(signal.SIGALRM, handler)
+        if handler is not None:  # one of native code, which Python cannot put back
+            signal.signal(signal.SIGALRM, handler)
         warning.cancel()
 
 

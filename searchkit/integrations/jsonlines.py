@@ -44,6 +44,7 @@ from searchkit.errors import SearchkitError
 from searchkit.integrations.trackers.common import chosen, described, harmless, in_order
 from searchkit.problem.trial import Trial, pareto_front
 from searchkit.results.result import Result
+from searchkit.surroundings import settled
 
 
 class JSONLines:
@@ -61,7 +62,7 @@ class JSONLines:
     """
 
     def __init__(self, path: str | Path) -> None:
-        self._path = Path(path)
+        self._path = settled(path)
         self._open: Result | None = None
         folder = next(parent for parent in self._path.absolute().parents if parent.exists())
         if self._path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):

@@ -21,6 +21,9 @@ from searchkit.integrations.trackers.curves import Curves
 from searchkit.integrations.trackers.runs import Runs
 from searchkit.problem.trial import Trial
 from searchkit.results.result import Result
+from searchkit.storage.database import settled_url
+from searchkit.storage.urls import is_url
+from searchkit.surroundings import settled
 
 EXPERIMENT = "searchkit"  # the default
 ANSWER = 5.0  # seconds that a tracking server has to answer
@@ -94,6 +97,10 @@ class MLflowTracker:
         uri = self._uri or self._mlflow.get_tracking_uri()
         _check_answers(uri)
         active = self._mlflow.active_run() if uri == self._mlflow.get_tracking_uri() else None
+        if is_url(uri):
+            uri = settled_url(uri)
+        elif ":" not in uri and (uri.startswith("~") or os.sep in uri or os.path.isdir(uri)):
+            uri = str(settled(uri))  # the client is made in a thread, when the working folder may be another
         place = partial(_place, self._experiment, active, self._uri is None)
         self._open = _Study(partial(self._mlflow.MlflowClient, uri), place, result, course, partial(complain, self))
 

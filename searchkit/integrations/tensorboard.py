@@ -13,6 +13,7 @@ from searchkit.integrations.trackers.events import Events, picture, scalars, tex
 from searchkit.integrations.trackers.hparams import experiment, write_session
 from searchkit.problem.trial import Trial
 from searchkit.results.result import Result
+from searchkit.surroundings import settled
 
 EVERY = "search/front"  # the tag that every candidate has: its last step is what was logged
 FIRST_PICTURE = 10  # evaluations; the next after twice as many each time, the last at the end
@@ -43,7 +44,7 @@ class TensorBoardTracker:
         self, folder: str | Path = "runs", *, hparams: bool = True, reference: Mapping[str, float] | None = None
     ) -> None:
         required("tensorboard", "TensorBoardTracker", "TensorBoard", "tensorboard")
-        self._folder, self._hparams, self._reference = Path(folder), hparams, reference
+        self._folder, self._hparams, self._reference = settled(folder), hparams, reference
         self._open: _Study | None = None
 
     def on_start(self, result: Result) -> None:

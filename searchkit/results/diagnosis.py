@@ -9,8 +9,11 @@ import numpy as np
 
 from searchkit.problem.objectives import Bound
 from searchkit.problem.trial import State, Trial
+from searchkit.types import Floats
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from searchkit.results.result import Result
 
 
@@ -23,7 +26,8 @@ def why_nothing(result: Result) -> str:
         return "no candidate was evaluated"
     unmet = [text for bound in result.goals.bounds if (text := _nearest(bound, trials))]
     if scored and not unmet:
-        return f"no candidate meets {' and '.join(map(str, result.goals.bounds))} together"
+        kept = " and ".join(map(str, result.goals.bounds))
+        return f"no candidate meets {kept} together: {nearest_of(result.goals.bounds, trials)}"
     if scored:
         return f"no candidate meets {'; '.join(unmet)}"
     dropped = sum(trial.state is State.DROPPED for trial in trials)
@@ -38,4 +42,43 @@ def _nearest(bound: Bound, trials: Sequence[Trial]) -> str | None:
     violations = bound.violation(values)
     if np.isnan(violations).all() or np.nanmin(violations) <= 0:
         return None
-    return f"{bound}: the nearest is {values[np.nanargmin(violations)]:.6g}"
+    nearest = int(np.nanargmin(violations))
+    return (
+        f"{bound}: the nearest is {values[nearest]:.6g} (candidate {trials[nearest].number}); it excluded "
+        f"{_share(violations, len(trials))}"
+    )
+
+
+def nearest_row(bounds: Sequence[Bound], front: pd.DataFrame, number: str) -> str:
+    """The same of the rows of a front, whose column ``number`` has the numbers of the candidates."""
+    values = front[[bound.name for bound in bounds]].to_numpy(float)
+    return _told(bounds, values, front[number].tolist())
+
+
+def nearest_of(bounds: Sequence[Bound], trials: Sequence[Trial]) -> str:
+    """How many candidates each bound excluded, and the one that is nearest to all, with its values.
+
+    The nearest has the smallest largest violation, each relative to the largest of that bound; candidates whose values
+    are not known are left out.
+    """
+    values = np.array([[trial.values.get(bound.name, np.nan) for bound in bounds] for trial in trials])
+    return _told(bounds, values, [trial.number for trial in trials])
+
+
+def _told(bounds: Sequence[Bound], values: Floats, numbers: Sequence[int]) -> str:
+    violations = np.stack([bound.violation(values[:, i]) for i, bound in enumerate(bounds)], axis=1)
+    told = "; ".join(f"{bound} excluded {_share(violations[:, i], len(numbers))}" for i, bound in enumerate(bounds))
+    known = np.asarray(np.isfinite(violations).all(axis=1))
+    if not known.any():
+        return told
+    missed = np.maximum(violations, 0)
+    largest = missed[known].max(axis=0)
+    relative = np.where(known[:, None], missed / np.where(largest > 0, largest, 1.0), np.inf).max(axis=1)
+    i = int(np.argmin(relative))
+    has = ", ".join(f"{bound.name} {values[i, j]:.6g}" for j, bound in enumerate(bounds))
+    return f"{told}; the nearest is candidate {numbers[i]} with {has}"
+
+
+def _share(violations: Floats, n: int) -> str:
+    """The candidates that break a bound, of all; those whose value is not known are neither."""
+    return f"{int((violations > 0).sum()):,} of {n:,} candidate{'s' * (n != 1)}"

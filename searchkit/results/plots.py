@@ -13,8 +13,10 @@ import numpy as np
 
 from searchkit.errors import SearchkitError, UnknownNameError
 from searchkit.problem.trial import State, Trial, observe, pareto_front
+from searchkit.results.drawable import drawable
 from searchkit.results.safe_html import fill, joined, text
 from searchkit.results.whole_files import written_whole
+from searchkit.surroundings import settled
 
 if TYPE_CHECKING:
     from searchkit.results.result import Result
@@ -33,6 +35,7 @@ class _Points:
     winners: list[Trial]  # by x
     others: list[Trial]
     infeasible: list[Trial]
+    n_far: int = 0  # left out, since their values are out of all proportion
 
     def all(self) -> list[Trial]:
         return [*self.winners, *self.others, *self.infeasible]
@@ -72,7 +75,7 @@ def check_file(kind: str, path: str | Path, endings: Sequence[str]) -> Path:
     Raises:
         SearchkitError: an ending that is none of those, or a folder that is not there and cannot be made.
     """
-    target = Path(path)
+    target = settled(path)
     if target.suffix.lower() not in endings:
         allowed = f"{endings[0]} or as {', '.join(endings[1:])}"
         raise SearchkitError(f"a {kind} is written as {allowed}; not '{target.suffix or target.name}'")
@@ -91,6 +94,9 @@ def _points(result: Result, x: str, y: str) -> _Points:
             raise UnknownNameError.of("metric to plot", name, known)
     best = pareto_front(result.trials, result.goals)
     shown = [t for t in result.trials if all(np.isfinite(_value(result, t, name)) for name in (x, y))]
+    kept_x, kept_y = (drawable(np.array([_value(result, t, name) for t in shown])) for name in (x, y))
+    near = [trial for trial, fine in zip(shown, kept_x & kept_y, strict=True) if fine]
+    n_far, shown = len(shown) - len(near), near
     if not shown:
         raise SearchkitError(f"study '{result.name}' has no candidate with {x} and {y} to plot")
     kept = observe(shown, result.goals).feasible
@@ -100,6 +106,7 @@ def _points(result: Result, x: str, y: str) -> _Points:
         sorted((trial for trial in best if trial in shown), key=lambda trial: _value(result, trial, x)),
         [trial for trial, fine in zip(shown, kept, strict=True) if fine and trial not in best],
         [t for t, fine in zip(shown, kept, strict=True) if not fine and t.state not in (State.FAILED, State.DROPPED)],
+        n_far,
     )
 
 
@@ -153,17 +160,19 @@ def _picture(result: Result, points: _Points) -> Any:
     axes.set_title(_fitting(result.name), fontsize=10, loc="left", parse_math=False)
     axes.grid(alpha=0.25, linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
-    _zoom(axes, columns(points.all())[1], [*columns(points.winners)[1], *columns(tested, result.tested)[1]])
+    _zoom(
+        axes, columns(points.all())[1], [*columns(points.winners)[1], *columns(tested, result.tested)[1]], points.n_far
+    )
     axes.legend(frameon=False, fontsize=8, loc="best")
     return figure
 
 
-def _zoom(axes: Any, values: list[float], winners: list[float]) -> None:
+def _zoom(axes: Any, values: list[float], winners: list[float], n_far: int) -> None:
     """Limits of an axis that leave out outliers (candidates that learned nothing), so that the front stays visible."""
     ends = np.quantile(values, [0.1, 0.9])
     low, high = float(np.nanmin([*ends, *winners])), float(np.nanmax([*ends, *winners]))
     margin = 0.08 * (high - low) or 0.01
-    hidden = sum(value < low - margin or value > high + margin for value in values)
+    hidden = n_far + sum(value < low - margin or value > high + margin for value in values)
     axes.set_ylim(low - margin, high + margin)
     if hidden:
         axes.annotate(f"{hidden} outside the picture", (0.01, 0.015), xycoords="axes fraction", fontsize=7, color=_GREY)
@@ -212,7 +221,7 @@ def _interactive(result: Result, points: _Points) -> Any:
         )
     figure.update_layout(
         template="plotly_white",
-        title=text(result.name),
+        title=text(result.name) + (f" ({points.n_far} outside the picture)" if points.n_far else ""),
         xaxis_title=text(_label(result, points.x)),
         yaxis_title=text(_label(result, points.y)),
     )

@@ -12,7 +12,9 @@ import numpy as np
 from searchkit.errors import SearchkitError, SpaceError, UnknownNameError
 from searchkit.problem.objectives import Goals, read_bounds
 from searchkit.problem.trial import State, Trial, pareto_front
+from searchkit.results.columns import option_column
 from searchkit.space import NetworkSpace, Space
+from searchkit.surroundings import settled
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -132,17 +134,20 @@ class Result:
         metric = metric or self.goals.names[0]
         if metric not in directions:
             raise UnknownNameError.of("objective", metric, directions)
-        rows = self.front
+        rows = front = self.front
         for bound in read_bounds(bounds, directions):
             if bound.name not in rows:
                 raise UnknownNameError.of("metric", bound.name, [str(column) for column in rows.columns])
             rows = rows[bound.violation(rows[bound.name].to_numpy(float)) <= 0]
         if rows.empty:
-            kept = " and ".join(str(bound) for bound in read_bounds(bounds, directions))
+            from searchkit.results.diagnosis import nearest_row
+
+            asked = read_bounds(bounds, directions)
             raise SearchkitError(
                 f"the front of '{self.name}' is empty: {self.nothing}"
                 if self.nothing
-                else f"nothing on the front of '{self.name}' has {kept}"
+                else f"nothing on the front of '{self.name}' has {' and '.join(map(str, asked))}: "
+                + nearest_row(asked, front, self._columns("trial")[0])
             )
         order = rows[metric].to_numpy(float)
         row = int(np.argmax(order) if directions[metric] == "max" else np.argmin(order))
@@ -173,7 +178,7 @@ class Result:
         """
         from searchkit.results.export import export
 
-        return export(self, self._trial(i, trial), Path(path))
+        return export(self, self._trial(i, trial), settled(path))
 
     def plot(self, path: str | Path | None = None, *, x: str | None = None, y: str | None = None) -> Any:
         """Draw the front over all candidates; ``.html`` is interactive, anything else an image.
@@ -276,25 +281,5 @@ class Result:
             columns[column] = [str(cell) for cell in cells] if name == "state" else cells
         for name in self.space.names:
             options = [row[name] for row in choices]
-            columns[name if name not in columns else f"{name} (choice)"] = _column(options)
+            columns[name if name not in columns else f"{name} (choice)"] = option_column(options)
         return pd.DataFrame(columns)
-
-
-def _column(options: list[Any]) -> Any:
-    """The options of a choice as a column: numbers or texts of one type as pandas has them, others as they are.
-
-    Left to itself, pandas makes 1.0 of 1 beside 2.5 or None, and another type of a text, a date or a large number.
-    """
-    kinds = {type(option) for option in options}
-    if len(kinds) < 2 and kinds <= {bool, float}:
-        return options
-    if kinds == {int} and all(abs(option) < 2**63 for option in options):
-        return options
-    if kinds == {str} and all(option.isprintable() for option in options):
-        return options
-    import pandas as pd
-
-    column = np.empty(len(options), dtype=object)
-    for i, option in enumerate(options):  # not all at once: arrays and lists would become rows and columns
-        column[i] = option
-    return pd.Series(column, dtype=object)

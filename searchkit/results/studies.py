@@ -24,9 +24,11 @@ from searchkit.storage.header import compare_headers, plain
 from searchkit.storage.header_check import checked_header
 from searchkit.storage.optuna_compat import quiet, storage_of
 from searchkit.storage.paths import FOLDER, SUFFIX, cannot_open, is_file, networks_folder, open_storage, place_of
+from searchkit.storage.patience import passes, with_patience
 from searchkit.storage.places import look_at
-from searchkit.storage.reading import read_trials
+from searchkit.storage.recorded_trials import read_trials
 from searchkit.storage.urls import is_url, shown
+from searchkit.surroundings import settled
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -108,6 +110,10 @@ def load(name: str, storage: Any = None, *, space: Space | None = None) -> Resul
 
 def read_study(name: str, storage: Any = None, space: Space | None = None) -> Study:
     """A recorded study; see :func:`load`."""
+    return with_patience(lambda: _read_study(name, storage, space), f"study '{name}'")
+
+
+def _read_study(name: str, storage: Any, space: Space | None) -> Study:
     with _found(storage) as (known, unreadable):
         if name not in known:
             if name in unreadable:
@@ -121,8 +127,11 @@ def list_studies(storage: Any = None) -> pd.DataFrame:
     """One row per study: its name, candidates by state, size of the front, and the best of the first objective."""
     import pandas as pd
 
-    with _found(storage) as (known, _):
-        rows = [row for row in map(_row_or_say, known.values()) if row is not None]
+    def rows_of() -> list[dict[str, Any]]:
+        with _found(storage) as (known, _):
+            return [row for row in map(_row_or_say, known.values()) if row is not None]
+
+    rows = with_patience(rows_of, f"the studies in {shown(storage or FOLDER)}")
     return pd.DataFrame(rows, columns=["study", "strategy", "candidates", "scored", "failed", "front", "best"])
 
 
@@ -168,6 +177,8 @@ def _row_or_say(found: optuna.Study) -> dict[str, Any] | None:
     try:
         return _row(Study.read(found))
     except Exception as error:
+        if passes(error):
+            raise
         log.warning("study '%s' cannot be read: %s", found.study_name, error)
         return None
 
@@ -194,12 +205,12 @@ def _found(storage: Any) -> Iterator[tuple[dict[str, optuna.Study], dict[str, St
     if not is_file(storage):
         places: list[Any] = [storage]
     else:
-        path = Path(storage or FOLDER)
+        path = settled(storage or FOLDER)
         look_at(path)
         places = sorted(path.glob(f"*{SUFFIX}")) if path.is_dir() else [path] if path.exists() else []
         if storage is not None and not path.exists():
             raise StorageError(f"storage '{storage}' is not there")
-    one_of_many = is_file(storage) and Path(storage or FOLDER).is_dir()
+    one_of_many = is_file(storage) and settled(storage or FOLDER).is_dir()
     found: dict[str, optuna.Study] = {}
     unreadable: dict[str, StorageError] = {}
     with contextlib.ExitStack() as stack:

@@ -21,6 +21,7 @@ from searchkit.search.evaluations import Scoring
 from searchkit.search.network_task import NetworkTask, no_training
 from searchkit.search.verification import Verification
 from searchkit.space import NetworkSpace, Space
+from searchkit.surroundings import settled
 from searchkit.training.evaluation import Evaluate
 from searchkit.training.evaluator import Training, at_rung
 from searchkit.training.fidelity import Ladder, Rung, check_cheaper, read_ladder
@@ -120,7 +121,7 @@ def _context(
     """The context of the task; see :class:`Task`."""
     described: dict[str, Any] = {
         "name": data.name,
-        "source": str(Path(given).absolute()) if isinstance(given, str | Path) and is_npz(given) else None,
+        "source": str(settled(given)) if isinstance(given, str | Path) and is_npz(given) else None,
         "classes": list(data.classes),
         "mean": list(data.mean),
         "std": list(data.std),

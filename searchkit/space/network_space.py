@@ -13,6 +13,7 @@ from searchkit.errors import CandidateError, SpaceError
 from searchkit.random_state import untouched
 from searchkit.space.choice import Choice
 from searchkit.space.space import Space
+from searchkit.surroundings import usable
 from searchkit.types import Codes, Floats
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ class NetworkSpace(Space):
             CandidateError: what the space's function returns is no network.
         """
         choices = self.decode(self.check_one(code))[0]
-        with untouched():
+        with untouched(), usable():
             network = self._build(choices, self.input_shape, self.n_classes)
             _initialise_lazy(network, self.input_shape)
             return network

@@ -15,14 +15,16 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError, S
 
 from searchkit.errors import StorageError, nearest
 from searchkit.storage.urls import DATABASES, EXAMPLES, check_form, nearest_form, shown
+from searchkit.surroundings import settled
 
 CONNECT = 10  # seconds to wait for an answer of the server
+ANSWER = 60_000  # milliseconds after which a connection on which nothing arrives is taken for broken
 LOCKED = 60  # seconds to wait while another process writes the same SQLite file
 _INSTALL = {"psycopg": '"searchkit-nas[postgresql]"', "psycopg2": "psycopg2-binary", "MySQLdb": "mysqlclient"}
 _SETTINGS: dict[str, dict[str, Any]] = {  # arguments of a connection, by driver
     "pysqlite": {"timeout": LOCKED},
-    "psycopg": {"connect_timeout": CONNECT, "keepalives_idle": 60},
-    "psycopg2": {"connect_timeout": CONNECT, "keepalives_idle": 60},
+    "psycopg": {"connect_timeout": CONNECT, "keepalives_idle": 60, "tcp_user_timeout": ANSWER},
+    "psycopg2": {"connect_timeout": CONNECT, "keepalives_idle": 60, "tcp_user_timeout": ANSWER},
     "pymysql": {"connect_timeout": CONNECT},
     "mysqldb": {"connect_timeout": CONNECT},
 }
@@ -74,7 +76,7 @@ def open_database(url: str, *, write: bool = True) -> RDBStorage:
     path = sqlite_path(url)
     if not write and path is not None and not path.exists():
         raise StorageError(f"storage {shown(url)!r} is not there")
-    parsed = check_url(url)
+    parsed = check_url(settled_url(url))
     settings = _SETTINGS.get(parsed.get_dialect().driver, {})
     given: dict[str, Any] = {
         "url": parsed.render_as_string(hide_password=False),
@@ -107,7 +109,17 @@ def sqlite_path(url: object) -> Path | None:
     database = make_url(text).database or ""
     if database in ("", ":memory:") or "mode=memory" in text:
         return None
-    return Path(database.removeprefix("file:"))
+    return settled(database.removeprefix("file:"))
+
+
+def settled_url(url: str) -> str:
+    """The URL of an SQLite database with the absolute path of its file; any other URL as it is."""
+    path = sqlite_path(url)
+    if path is None:
+        return url
+    parsed = make_url(url)
+    scheme = "file:" if (parsed.database or "").startswith("file:") else ""
+    return parsed.set(database=f"{scheme}{path}").render_as_string(hide_password=False)
 
 
 _ENCODE = "In a user's name or password, '@' is written as %40, ':' as %3A, '/' as %2F, '?' as %3F and '#' as %23"

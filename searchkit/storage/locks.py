@@ -43,12 +43,16 @@ class Claim:
         together: context in which operations are written together or not at all, where the storage supports that.
         alone: whether the claim keeps all other searches from the study; False where the storage has no locks.
         release: ends the claim.
+        renew: makes a database usable again after an operation failed for a reason that passes: connects and claims the
+            study again where the connection broke; ClaimedByAnotherError where another search has it. None where there
+            is no database.
     """
 
     storage: BaseStorage
     together: Callable[[], AbstractContextManager[None]]
     alone: bool
     release: Callable[[], None]
+    renew: Callable[[], None] | None = None
 
 
 def claim_study(storage: Any, name: str) -> Claim:
@@ -72,6 +76,7 @@ def claim_study(storage: Any, name: str) -> Claim:
             alone = is_file(storage) or database_behind(storage) is not None
         opened, journal = open_storage(storage, name)
         together: Callable[[], AbstractContextManager[None]] = journal.together if journal else contextlib.nullcontext
+        renew: Callable[[], None] | None = None
         database = database_behind(opened)
         if database is not None:
             try:
@@ -84,8 +89,8 @@ def claim_study(storage: Any, name: str) -> Claim:
                 raise
             except Exception as error:
                 raise cannot_open(storage, error) from error
-            opened, together = writer.storage, writer.together
-        return Claim(opened, together, alone, stack.pop_all().close)
+            opened, together, renew = writer.storage, writer.together, writer.renew
+        return Claim(opened, together, alone, stack.pop_all().close, renew)
 
 
 def _lock_path(storage: Any, name: str) -> Path | None:

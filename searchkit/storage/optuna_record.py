@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import contextlib
 import uuid
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 import optuna
@@ -20,14 +20,9 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from optuna.storages import BaseStorage, JournalStorage
 from optuna.study import StudyDirection
-from optuna.trial import TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
-from searchkit.errors import (
-    SearchkitError,
-    StorageError,
-    StudyMismatchError,
-)
+from searchkit.errors import SearchkitError, StorageError, StudyMismatchError
 from searchkit.problem.objectives import Goals
 from searchkit.problem.trial import State, Trial
 from searchkit.runtime.interrupts import uninterrupted
@@ -36,8 +31,12 @@ from searchkit.storage.header import HEADER_COPY, compare_headers
 from searchkit.storage.header_check import checked_header
 from searchkit.storage.locks import claim_study
 from searchkit.storage.optuna_compat import CONSTRAINTS, quiet, study_id, trial_id
+from searchkit.storage.owners import ClaimedByAnotherError
 from searchkit.storage.paths import cannot_open, reason_of
-from searchkit.storage.reading import TO_OPTUNA, check_batches, read_trials
+from searchkit.storage.patience import with_patience
+from searchkit.storage.recorded_trials import TO_OPTUNA, check_batches, read_trials
+
+T = TypeVar("T")
 
 
 class OptunaRecord:
@@ -58,85 +57,118 @@ class OptunaRecord:
     def __init__(self, storage: Any, name: str, space: Space, goals: Goals, header: dict[str, Any]) -> None:
         self._space, self._goals = space, goals
         self._name = name
+        with_patience(lambda: self._begin(storage, header), f"study '{name}'")
+        self._distributions: dict[str, BaseDistribution] = {
+            choice.name: CategoricalDistribution(choice.labels) for choice in space.choices
+        }
+
+    def _begin(self, storage: Any, header: dict[str, Any]) -> None:
+        name = self._name
         with uninterrupted():
             self._claim = claim_study(storage, name)
         try:
             self._storage = self._claim.storage
             with self._opened(storage), uninterrupted():
                 self._study = self._open(name, header)
-                self._token = None if self._claim.alone else uuid.uuid4().hex
-                if self._token:
-                    self.note("driver", self._token)
+            # Who finds another token than its own has been followed by another search.
+            signed = not self._claim.alone or self._claim.renew is not None
+            self._token = uuid.uuid4().hex if signed else None
+            if self._token:
+                with self._written(), uninterrupted():
+                    self._study.set_user_attr("searchkit:driver", self._token)
             with self._opened(storage):
-                self.trials = read_trials(self._study, space, self._goals)
+                self.trials = read_trials(self._study, self._space, self._goals)
                 self._ids = [trial_id(trial) for trial in self._study.get_trials(deepcopy=False)]
             check_batches(name, self.trials)
         except BaseException:
             self.close()
             raise
-        self._distributions: dict[str, BaseDistribution] = {
-            choice.name: CategoricalDistribution(choice.labels) for choice in space.choices
-        }
 
     def ask(self, trials: Sequence[Trial]) -> None:
         """Create one running trial for each, in a single write where the storage supports that."""
-        with uninterrupted(), self._written(), self._claim.together():
-            if self._token and self.notes("driver") != self._token:
-                raise self._taken_over()
-            for trial in trials:
-                labels = {c.name: c.labels[i] for c, i in zip(self._space.choices, trial.code.tolist(), strict=True)}
-                template = optuna.create_trial(
-                    state=TrialState.RUNNING,
-                    params=labels,
-                    distributions=self._distributions,
-                    user_attrs={"batch": trial.batch, "batch_size": trial.batch_size},
-                )
-                self._ids.append(self._storage.create_new_trial(study_id(self._study), template))
+
+        def write() -> list[int]:
+            with self._claim.together():
+                if not self._claim.alone:
+                    self._check_driver()
+                return [self._create(trial) for trial in trials]
+
+        def found() -> list[int] | None:
+            on_record = [trial_id(t) for t in self._storage.get_all_trials(study_id(self._study), deepcopy=False)]
+            return on_record[len(self._ids) :] or None
+
+        self._ids += self._persist(write, found)
         self.trials.extend(trials)
+
+    def _create(self, trial: Trial) -> int:
+        template = optuna.create_trial(
+            state=optuna.trial.TrialState.RUNNING,
+            params={c.name: c.labels[i] for c, i in zip(self._space.choices, trial.code.tolist(), strict=True)},
+            distributions=self._distributions,
+            user_attrs={"batch": trial.batch, "batch_size": trial.batch_size},
+        )
+        return self._storage.create_new_trial(study_id(self._study), template)
 
     def reach(self, trial: Trial, rung: int, score: float) -> None:
         """Write a running trial's values so far, and its score at a rung as an intermediate value; in one write."""
         number = self._ids[trial.number]
-        with uninterrupted(), self._written(), self._claim.together():
-            for key, value in _so_far(trial).items():
-                self._storage.set_trial_user_attr(number, key, value)
-            self._storage.set_trial_intermediate_value(number, rung, score)
+
+        def write() -> None:
+            with self._claim.together():
+                for key, value in _so_far(trial).items():
+                    self._storage.set_trial_user_attr(number, key, value)
+                self._storage.set_trial_intermediate_value(number, rung, score)
+
+        self._persist(write)
 
     def finish(self, trial: Trial) -> None:
         """Write the outcome of a trial, in a single write."""
         number = self._ids[trial.number]
-        with uninterrupted(), self._written(), self._claim.together():
-            outcome: dict[str, Any] = _so_far(trial) | {"elapsed": trial.elapsed}
-            outcome |= {"dropped": True} if trial.state is State.DROPPED else {}
-            outcome |= {"methods": trial.methods} if trial.methods else {}
-            outcome |= {"reason": trial.reason} if trial.reason else {}
-            outcome |= {"traceback": trial.traceback} if trial.traceback else {}
-            for key, value in outcome.items():
-                self._storage.set_trial_user_attr(number, key, value)
-            known: list[float] = []
-            for bound in self._goals.bounds:
-                value = float(bound.violation(np.array([trial.values.get(bound.name, np.nan)]))[0])
-                if np.isfinite(value):
-                    self._storage.set_trial_system_attr(number, f"constraints:{bound}", value)
-                    known.append(value)
-            if known:  # Optuna's older attribute, which its dashboard reads
-                self._storage.set_trial_system_attr(number, CONSTRAINTS, known)
-            scored = trial.state is State.SCORED
-            values = [trial.values[name] for name in self._goals.names] if scored else None
-            self._storage.set_trial_state_values(number, TO_OPTUNA[trial.state], values)
+
+        def found() -> bool | None:
+            return self._storage.get_trial(number).state.is_finished() or None
+
+        def write() -> bool:
+            with self._claim.together():
+                self._write_outcome(trial, number)
+            return True
+
+        self._persist(write, found)
+
+    def _write_outcome(self, trial: Trial, number: int) -> None:
+        outcome: dict[str, Any] = _so_far(trial) | {"elapsed": trial.elapsed}
+        outcome |= {"dropped": True} if trial.state is State.DROPPED else {}
+        outcome |= {"methods": trial.methods} if trial.methods else {}
+        outcome |= {"reason": trial.reason} if trial.reason else {}
+        outcome |= {"traceback": trial.traceback} if trial.traceback else {}
+        for key, value in outcome.items():
+            self._storage.set_trial_user_attr(number, key, value)
+        known: list[float] = []
+        for bound in self._goals.bounds:
+            value = float(bound.violation(np.array([trial.values.get(bound.name, np.nan)]))[0])
+            if np.isfinite(value):
+                self._storage.set_trial_system_attr(number, f"constraints:{bound}", value)
+                known.append(value)
+        if known:  # Optuna's older attribute, which its dashboard reads
+            self._storage.set_trial_system_attr(number, CONSTRAINTS, known)
+        scored = trial.state is State.SCORED
+        values = [trial.values[name] for name in self._goals.names] if scored else None
+        self._storage.set_trial_state_values(number, TO_OPTUNA[trial.state], values)
 
     def note(self, key: str, value: Any) -> None:
         """Write a value to the study's attributes."""
-        with uninterrupted(), self._written():
-            self._study.set_user_attr(f"searchkit:{key}", value)
+        self._persist(lambda: self._study.set_user_attr(f"searchkit:{key}", value))
 
     def notes(self, key: str) -> Any:
         """The value of a note, or None."""
-        return self._study.user_attrs.get(f"searchkit:{key}")
+        return self._attributes().get(f"searchkit:{key}")
 
     def noted(self, prefix: str) -> list[Any]:
         """The values of all notes whose key begins with a prefix."""
-        return [value for key, value in self._study.user_attrs.items() if key.startswith(f"searchkit:{prefix}")]
+        return [value for key, value in self._attributes().items() if key.startswith(f"searchkit:{prefix}")]
+
+    def _attributes(self) -> dict[str, Any]:
+        return self._persist(lambda: self._study.user_attrs)
 
     def close(self) -> None:
         """Release the study, so that another search may write it."""
@@ -151,17 +183,14 @@ class OptunaRecord:
             with quiet(), self._claim.together():  # so that no study without its header is on the disk
                 storage.create_new_study(directions, name)
                 study = optuna.load_study(study_name=name, storage=storage)
-                study.set_user_attr("searchkit", header)
-                study.set_metric_names(list(self._goals.names))
-                if isinstance(storage, JournalStorage):
-                    study.set_user_attr(HEADER_COPY, header)
+                self._write_header(study, header)
         study = optuna.load_study(study_name=name, storage=storage)
         if "searchkit" not in study.user_attrs:
             begun = not study.user_attrs and not study.get_trials(deepcopy=False) and study.directions == directions
             if not begun:
                 raise StudyMismatchError(f"study '{name}' was not made by searchkit; give another name")
             with quiet():
-                self._begin(study, header)  # an earlier search was killed before it wrote the header
+                self._write_header(study, header)  # an earlier search was killed before it wrote the header
         found = checked_header(study)
         # A recorded ladder or proxies that are not asked for now count as a difference. A record from before these
         # settings existed has neither, and can be continued.
@@ -169,11 +198,42 @@ class OptunaRecord:
         self.header = found
         return study
 
-    def _begin(self, study: optuna.Study, header: dict[str, Any]) -> None:
+    def _write_header(self, study: optuna.Study, header: dict[str, Any]) -> None:
         study.set_user_attr("searchkit", header)
         study.set_metric_names(list(self._goals.names))
         if isinstance(self._storage, JournalStorage):
             study.set_user_attr(HEADER_COPY, header)  # for `searchkit repair`
+
+    def _persist(self, operation: Callable[[], T], found: Callable[[], T | None] = lambda: None) -> T:
+        """Run an operation on the record; where a database's connection broke, claim the study again and go on.
+
+        Args:
+            operation: all of it is written, or nothing.
+            found: what the operation returns, if it is on record already: a connection may break after the server has
+                committed and before it has said so. None if it is not.
+        """
+
+        def whole() -> T:
+            with uninterrupted():
+                return operation()
+
+        def again() -> T:
+            with uninterrupted():
+                assert self._claim.renew is not None
+                try:
+                    self._claim.renew()
+                except ClaimedByAnotherError as error:
+                    raise self._taken_over() from error
+                self._check_driver()
+                before = found()
+                return operation() if before is None else before
+
+        with self._written():
+            return with_patience(whole, f"study '{self._name}'", again) if self._claim.renew else whole()
+
+    def _check_driver(self) -> None:
+        if self._token and self._study.user_attrs.get("searchkit:driver") != self._token:
+            raise self._taken_over()
 
     def _taken_over(self) -> StorageError:
         return StorageError(f"study '{self._name}' was taken over by another search; this one stops")

@@ -9,6 +9,10 @@ import socket
 from searchkit.errors import StorageError
 
 
+class ClaimedByAnotherError(StorageError):
+    """Another search is writing the study."""
+
+
 def this_process() -> str:
     """A text that identifies this process, with which it signs locks."""
     return f"process {os.getpid()} on {socket.gethostname()}"
@@ -28,7 +32,7 @@ def is_gone(signature: str) -> bool:
     return False
 
 
-def in_use(name: str, where: str, owner: str | None) -> StorageError:
+def in_use(name: str, where: str, owner: str | None) -> ClaimedByAnotherError:
     """The error for a study that another search is writing.
 
     Args:
@@ -37,6 +41,6 @@ def in_use(name: str, where: str, owner: str | None) -> StorageError:
         owner: the process that is writing it, where that is known.
     """
     by = f" ({owner})" if owner else ""
-    return StorageError(
+    return ClaimedByAnotherError(
         f"study '{name}' in {where} is being written by another search{by}; wait for it, or give another name"
     )

@@ -15,11 +15,12 @@ from optuna.storages import BaseStorage, JournalStorage
 from sqlalchemy.exc import DBAPIError
 
 from searchkit.errors import SearchkitError, StorageError, first_line_said
-from searchkit.storage.database import check_url, open_database, sqlite_path
+from searchkit.storage.database import check_url, open_database, settled_url, sqlite_path
 from searchkit.storage.journal import JournalFile
 from searchkit.storage.optuna_compat import database_behind, file_behind, quiet
 from searchkit.storage.places import check_file, check_folder
 from searchkit.storage.urls import is_url, shown
+from searchkit.surroundings import settled
 
 FOLDER = "searchkit-runs"
 SUFFIX = ".journal"
@@ -42,7 +43,7 @@ def check_storage(storage: object) -> None:
         if file is not None:
             check_file(file)
     elif isinstance(storage, str | Path) and storage != "memory":
-        path = Path(storage or FOLDER)
+        path = settled(storage or FOLDER)
         (check_file if _names_a_file(path) else check_folder)(path)
 
 
@@ -54,6 +55,13 @@ def check_place(storage: Any, name: str) -> None:
     """
     if is_file(storage) and storage != "memory":
         check_file(journal_path(storage, name))
+
+
+def settled_storage(storage: Any) -> Any:
+    """A storage as it was meant when it was given: with the absolute path of a file, a folder or an SQLite database."""
+    if isinstance(storage, BaseStorage):
+        return storage
+    return settled_url(storage) if is_url(storage) else _file_or_folder(storage)
 
 
 def open_storage(storage: Any, name: str, *, write: bool = True) -> tuple[BaseStorage, JournalFile | None]:
@@ -110,9 +118,7 @@ def check_name(name: str) -> str:
 
 def journal_path(storage: str | Path | None, name: str) -> Path:
     """The journal file of a study: the file given, or one named after it in the folder given."""
-    path = Path(storage or FOLDER)
-    if path.suffix in (".db", ".sqlite", ".sqlite3") and not path.is_dir():
-        raise StorageError(f"storage '{storage}' names a database: write 'sqlite:///{storage}'")
+    path = _file_or_folder(storage)
     return path if _names_a_file(path) else path / f"{check_name(name)}{SUFFIX}"
 
 
@@ -120,11 +126,21 @@ def _names_a_file(path: Path) -> bool:
     return path.suffix in (SUFFIX, ".log")
 
 
-def networks_folder(storage: Any, name: str) -> Path:
+def _file_or_folder(storage: str | Path | None) -> Path:
+    path = settled(storage or FOLDER)
+    if path.suffix in (".db", ".sqlite", ".sqlite3") and not path.is_dir():
+        raise StorageError(f"storage '{storage}' names a database: write 'sqlite:///{storage}'")
+    return path
+
+
+def networks_folder(storage: Any, name: str, home: Path | None = None) -> Path:
     """The folder of a study's trained networks: beside its journal, or in ``searchkit-runs/``.
 
     Studies of the same name in different journals or databases have different folders. For a storage in memory, it is a
     temporary folder that is deleted with the storage.
+
+    Args:
+        home: the folder in place of ``searchkit-runs/``.
     """
     if is_file(storage):
         journal = journal_path(storage, name)
@@ -138,7 +154,7 @@ def networks_folder(storage: Any, name: str) -> Path:
     if address is None:
         return _temporary(storage) / f"{check_name(name)}.networks"
     digest = hashlib.blake2b(str(address).encode(), digest_size=3).hexdigest()
-    return Path(FOLDER) / f"{check_name(name)}-{digest}.networks"
+    return (home or settled(FOLDER)) / f"{check_name(name)}-{digest}.networks"
 
 
 def reason_of(error: BaseException) -> str:

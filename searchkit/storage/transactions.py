@@ -2,7 +2,7 @@
 
 The claim is a lock of the server, which is held as long as the connection exists. The search writes on the same
 connection. So while the server still commits the last changes of a killed search, the claim is not released; and a
-search that has lost its connection, and with it the claim, cannot write any more.
+search that has lost its connection, and with it the claim, cannot write before it has claimed the study again.
 """
 
 from __future__ import annotations
@@ -17,10 +17,12 @@ from typing import Any
 
 from optuna.storages import RDBStorage
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from searchkit.storage.optuna_compat import on_session
-from searchkit.storage.owners import in_use, this_process
+from searchkit.storage.owners import ClaimedByAnotherError, in_use, this_process
+from searchkit.storage.paths import reason_of
 
 PATIENCE = 2.0  # seconds that a server may take to notice that the claim's owner was killed
 
@@ -56,11 +58,11 @@ class DatabaseWriter:
 
     def __init__(self, storage: RDBStorage) -> None:
         self._statements = _LOCKS.get(storage.engine.dialect.name)
-        self._connection: Connection = storage.engine.connect()
-        if self._statements:
-            self._connection.detach()  # the connection is closed with this search, and not returned to the pool
+        self._engine = storage.engine
+        self._connection = self._connect()
         self._group: _Group | None = None
         self._key: int | None = None
+        self._name = ""
         self.storage = on_session(storage, self._session)
         _writers.add(self)
 
@@ -74,15 +76,52 @@ class DatabaseWriter:
             return False
         digest = hashlib.blake2b(f"{self._ask('where')} {name}".encode(), digest_size=8, person=b"searchkit").digest()
         key = int.from_bytes(digest, "big", signed=True)
-        self._ask("sign", name=f"searchkit, {this_process()}"[:63])
+        self._lock(name, key)
+        self._key, self._name = key, name
+        return True
+
+    def renew(self) -> None:
+        """Connect and claim the study again, if the connection broke.
+
+        Raises:
+            ConnectionError: the server cannot be reached, or has not noticed yet that the old connection is gone.
+            StorageError: another search has claimed the study meanwhile.
+        """
+        if self._key is None or not (self._connection.invalidated or self._connection.closed):
+            return  # the claim is still held
+        self._part()
+        try:
+            self._engine.dispose()  # other connections of before are no better
+            self._connection = self._connect()
+            self._lock(self._name, self._key)
+        except ClaimedByAnotherError as error:
+            self._part()
+            if _signed() in str(error):
+                raise ConnectionError("the server has not ended the connection that broke") from error
+            raise
+        except DBAPIError as error:
+            self._part()
+            raise ConnectionError(reason_of(error)) from error
+
+    def _part(self) -> None:
+        """Close a connection that holds no claim."""
+        with contextlib.suppress(Exception):
+            self._connection.close()
+
+    def _connect(self) -> Connection:
+        connection = self._engine.connect()
+        if self._statements:
+            connection.detach()  # it is closed with this search, and not returned to the pool
+        return connection
+
+    def _lock(self, name: str, key: int) -> None:
+        self._ask("sign", name=_signed())
         self._ask("stay")
         give_up = time.monotonic() + PATIENCE
         while not self._ask("claim", key=key):
             if time.monotonic() > give_up:
                 raise in_use(name, "the database", self._ask("owner", key=key))
             time.sleep(0.1)
-        self._key = key
-        return True
 
     @contextlib.contextmanager
     def together(self) -> Iterator[None]:
@@ -106,7 +145,7 @@ class DatabaseWriter:
 
     def _session(self) -> Session:
         """The session for Optuna, which commits and closes it after every operation, and retries some operations."""
-        if self._connection.invalidated:
+        if self._connection.invalidated or self._connection.closed:
             raise ConnectionError("the connection to the database broke")  # a new one would have no claim
         if self._group is None:
             return Session(bind=self._connection)
@@ -145,6 +184,11 @@ class _Group(Session):
     def end(self) -> None:
         self.check()
         super().commit()
+
+
+def _signed() -> str:
+    """How this process signs its connections; PostgreSQL keeps 63 bytes."""
+    return f"searchkit, {this_process()}"[:63]
 
 
 _writers: weakref.WeakSet[DatabaseWriter] = weakref.WeakSet()

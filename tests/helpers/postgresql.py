@@ -12,13 +12,30 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import make_url
 
 FOLDERS = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/postgresql*/bin", "/usr/local/pgsql/bin")
+
+
+_servers: dict[int, subprocess.Popen[bytes]] = {}  # by port
+_starts: dict[int, Callable[[float], None]] = {}
+
+
+def stop(url: str, how: signal.Signals = signal.SIGINT) -> None:
+    """Stop the server of a URL; by default it ends its connections and writes everything to the disk."""
+    server = _servers[make_url(url).port or 0]
+    server.send_signal(how)
+    server.wait(30)
+
+
+def start(url: str, after: float = 0) -> None:
+    """Start the server of a URL again; with a number of seconds, so much later, which is not waited for."""
+    _starts[make_url(url).port or 0](after)
 
 
 @pytest.fixture(scope="session")
@@ -41,15 +58,21 @@ def postgresql() -> Iterator[str]:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         command = [binaries / "postgres", "-D", data, "-p", str(port), "-k", folder, "-F", "-c", "shared_buffers=16MB"]
-        with open(log, "w") as output:
-            server = subprocess.Popen(command, preexec_fn=_end_with_the_tests, **quiet | {"stdout": output})
+        url = f"postgresql://tests@127.0.0.1:{port}/postgres"
+
+        def start(after: float) -> None:
+            late = ["sh", "-c", 'sleep "$0"; exec "$@"', str(after), *command]
+            with open(log, "a") as output:
+                _servers[port] = subprocess.Popen(late, preexec_fn=_end_with_the_tests, **quiet | {"stdout": output})
+            if not after:
+                _wait(psycopg, url, _servers[port], log)
+
+        _starts[port] = start
         try:
-            url = f"postgresql://tests@127.0.0.1:{port}/postgres"
-            _wait(psycopg, url, server, log)
+            start(0)
             yield url
         finally:
-            server.send_signal(signal.SIGQUIT)  # at once: nothing of it is kept
-            server.wait(30)
+            stop(url, signal.SIGQUIT)  # at once: nothing of it is kept
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

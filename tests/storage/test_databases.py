@@ -192,21 +192,6 @@ def test_what_belongs_together_is_one_transaction(url: str) -> None:
     assert n - n_opening == 1 + 2 + 8, "what the call was, two batches and eight outcomes"
 
 
-@pytest.mark.parametrize("ended", [2, 4])  # in the middle of a batch; before the next is asked for
-def test_a_search_whose_connection_broke_stops_and_the_same_call_continues(ended: int, postgresql: str) -> None:  # noqa: F811
-    address = new_database(postgresql)
-
-    def cut(trial: searchkit.problem.trial.Trial, trials: object) -> None:
-        if trial.number == ended - 1:
-            others = "WHERE pid <> pg_backend_pid() AND datname = current_database()"
-            statement(address, f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity {others}")
-
-    with pytest.raises(StorageError, match="cannot be written any more .*is intact, and the same call continues"):
-        search(address, callbacks=[cut])
-    assert sum(trial.finished for trial in searchkit.load("s", address).trials) == ended
-    assert history(address).equals(history("memory"))
-
-
 def test_another_optunas_tables_are_refused_with_what_to_do(url: str) -> None:
     search(url)
     (known,) = statement(url, "SELECT version_num FROM alembic_version")

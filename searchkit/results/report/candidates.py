@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
+from searchkit.results.drawable import drawable
 from searchkit.results.report.facts import FATES, SPREAD, Facts
 from searchkit.results.report.markup import plural
 
@@ -23,8 +26,8 @@ def candidates(facts: Facts) -> dict[str, Any]:
                 "name": name,
                 "label": facts.label(name),
                 "direction": facts.directions.get(name),
-                "values": [_short(facts.value(trial, name)) for trial in result.trials],
-                "spread": [_short(t.values.get(spreads[name], math.nan)) for t in result.trials]
+                "values": _short([facts.value(trial, name) for trial in result.trials]),
+                "spread": _short([t.values.get(spreads[name], math.nan) for t in result.trials])
                 if name in spreads
                 else None,
             }
@@ -54,8 +57,10 @@ def told(facts: Facts) -> str:
     )
 
 
-def _short(value: float) -> float | None:
-    return float(f"{value:.7g}") if math.isfinite(value) else None
+def _short(values: list[float]) -> list[float | None]:
+    """Values as the charts draw them; None where one is not known, or out of all proportion to the others."""
+    kept = drawable(np.array(values, dtype=np.float64))
+    return [float(f"{value:.7g}") if fine else None for value, fine in zip(values, kept, strict=True)]
 
 
 def _cut(reason: str | None) -> str | None:

@@ -18,6 +18,7 @@ from scipy.special import gammaln
 
 from searchkit.errors import SearchkitError
 from searchkit.problem.trial import State, Trial
+from searchkit.results.drawable import drawable
 from searchkit.results.report.facts import Facts, losses
 from searchkit.results.result import Result
 from searchkit.types import Floats
@@ -72,11 +73,11 @@ def convergence(facts: Facts) -> Convergence | None:
                 f"study '{other.name}' cannot stand beside '{result.name}': its objectives are "
                 f"{_told(other)}, not {_told(result)}"
             )
-    reached = losses(trials, result)
+    reached = _losses(trials, result)
     if not np.isfinite(reached).any():
         return None
     k = len(result.goals.names)
-    beside = [losses(other.trials, other) for other in facts.beside]
+    beside = [_losses(other.trials, other) for other in facts.beside]
     yardstick: _Best | _Volume = (
         _Volume(reached, beside) if k > 1 else _Best(reached, result.goals.objectives[0].direction)
     )
@@ -91,6 +92,19 @@ def convergence(facts: Facts) -> Convergence | None:
         "hypervolume, % of the final front's" if k > 1 else f"best {facts.label(result.goals.names[0])}",
         yardstick.reference(result) if isinstance(yardstick, _Volume) else {},
     )
+
+
+def _losses(trials: Sequence[Trial], result: Result) -> Floats:
+    """``(n, k)`` the losses; NaN rows also where one is out of all proportion to those of the study."""
+    rows = losses(trials, result)
+    everything = losses(result.trials, result)
+    for column, all_values in zip(rows.T, everything.T, strict=True):
+        usual = all_values[drawable(all_values)]
+        if len(usual):
+            rows[(column < usual.min()) | (column > usual.max())] = np.nan
+        else:
+            rows[:] = np.nan
+    return rows
 
 
 def _told(result: Result) -> str:
@@ -131,7 +145,7 @@ def _in_order(
     seconds: Sequence[float] | None = None,
 ) -> Curve:
     """The curve of candidates in a given order, at the points where it changes and at its ends."""
-    values = yardstick.along(losses(trials, result))
+    values = yardstick.along(_losses(trials, result))
     when: Floats = np.array([trial.elapsed for trial in trials] if seconds is None else seconds, dtype=np.float64)
     changes = np.flatnonzero(np.diff(values) != 0) + 1  # NaN differs from NaN: those ahead are cut below
     kept = np.unique(np.concatenate([changes, [0, len(values) - 1]])) if len(values) else np.empty(0, dtype=np.int64)

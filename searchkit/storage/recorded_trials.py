@@ -1,4 +1,4 @@
-"""The trials of a study in an Optuna storage, as searchkit reads them."""
+"""The trials of a recorded study, read from an Optuna storage and checked."""
 
 from __future__ import annotations
 
@@ -11,13 +11,7 @@ import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from searchkit.errors import (
-    LONGEST_REASON,
-    LONGEST_TRACEBACK,
-    StorageError,
-    StudyMismatchError,
-    readable,
-)
+from searchkit.errors import LONGEST_REASON, LONGEST_TRACEBACK, StorageError, StudyMismatchError, readable
 from searchkit.problem.objectives import Goals
 from searchkit.problem.trial import State, Trial
 from searchkit.space import Space

@@ -1,0 +1,97 @@
+"""Work in a database that goes on after a broken connection, a restart of the server, or another program's lock."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from sqlalchemy.exc import DBAPIError
+
+from searchkit.errors import StorageError
+from searchkit.storage.paths import reason_of
+
+WAIT = 120.0  # seconds to wait for a database that does not answer any more
+PAUSES = (0.1, 0.3, 1.0, 2.0)  # seconds between attempts; the last one repeats
+
+_LOCKED = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+# Class 08 and these states of SQL: shut down, crashed, starting; too many connections; deadlocks and locks in the way.
+_STATES = {"57P01", "57P02", "57P03", "53300", "40001", "40P01", "55P03"}
+_MYSQL = {1040, 1053, 1205, 1213, 2006, 2013}  # the same, and "server has gone away", as numbers of MySQL
+_STARTING = ("starting up", "shutting down", "recovery mode", "not yet accepting connections")
+
+log = logging.getLogger("searchkit")
+
+T = TypeVar("T")
+
+
+def passes(error: BaseException) -> bool:
+    """Whether an error is of a kind that ends by itself: a broken connection, a restart, or another program's lock."""
+    link: BaseException | None = error
+    while link is not None:
+        if isinstance(link, ConnectionError) or (isinstance(link, DBAPIError) and _driver_says(link)):
+            return True
+        link = link.__cause__
+    return False
+
+
+def with_patience(operation: Callable[[], T], what: str, again: Callable[[], T] | None = None) -> T:
+    """Run an operation, and again where it failed for a reason that passes, for at most :data:`WAIT` seconds.
+
+    Args:
+        operation: it may run several times.
+        what: is worked on, for messages, such as "study 'a'".
+        again: run in place of the operation from the second time on; by default the operation.
+
+    Raises:
+        StorageError: the database did not come back in time; the message says what to do.
+    """
+    try:
+        return operation()
+    except Exception as error:
+        if not passes(error):
+            raise
+        failed: Exception = error
+    log.warning("the database of %s does not answer (%s); trying again for up to %g seconds", what, _said(failed), WAIT)
+    give_up, attempt = time.monotonic() + WAIT, 0
+    while True:
+        time.sleep(PAUSES[min(attempt, len(PAUSES) - 1)])
+        attempt += 1
+        try:
+            answer = (again or operation)()
+        except Exception as error:
+            if not passes(error):
+                raise
+            if time.monotonic() < give_up:
+                continue
+            raise StorageError(
+                f"the database of {what} did not answer for {WAIT:g} seconds ({_said(error)}): see that it runs and "
+                "can be reached, and that no other program locks it; what it holds is intact, and the same call "
+                "continues from there"
+            ) from error
+        log.warning("the database of %s answers again; going on", what)
+        return answer
+
+
+def _driver_says(error: DBAPIError) -> bool:
+    driver = error.orig
+    if isinstance(driver, sqlite3.Error):
+        return (getattr(driver, "sqlite_errorcode", 0) or 0) & 0xFF in _LOCKED
+    state = str(getattr(driver, "sqlstate", None) or getattr(driver, "pgcode", None) or "")
+    number = driver.args[0] if driver is not None and driver.args else None
+    return (
+        error.connection_invalidated
+        or state in _STATES
+        or state.startswith("08")
+        or (isinstance(number, int) and number in _MYSQL)
+        or any(words in str(driver) for words in _STARTING)
+    )
+
+
+def _said(error: BaseException) -> str:
+    """The reason of the innermost error that is known."""
+    while error.__cause__ is not None and not isinstance(error, DBAPIError):
+        error = error.__cause__
+    return reason_of(error)

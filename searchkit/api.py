@@ -14,8 +14,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from searchkit.errors import SearchkitError
+from searchkit.errors import PASSED_ON, SearchkitError, message_of, readable
 from searchkit.execution.executors import Pool, open_executor
+from searchkit.execution.outcome import reason_of
 from searchkit.option_values import Proxies, Training
 from searchkit.options import Options, chosen_by, read_options
 from searchkit.problem.bounds_check import check_bounds
@@ -201,8 +202,11 @@ def _begin(options: Options, problem: Problem) -> Strategy:
     name = options.strategy_name
     try:
         begun = options.factory(problem)
-    except (TypeError, ValueError) as error:
-        raise SearchkitError(f"strategy '{name}' cannot be made for this search: {error}") from error
+    except PASSED_ON:
+        raise
+    except BaseException as error:
+        said = message_of(error) if isinstance(error, SearchkitError | TypeError | ValueError) else reason_of(error)
+        raise SearchkitError(f"strategy '{name}' cannot be made for this search: {readable(said)}") from error
     if not isinstance(begun, Strategy):
         raise SearchkitError(
             f"strategy '{name}' made {begun!r}, which has no ask and tell; give a callable (problem) -> strategy"

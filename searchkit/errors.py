@@ -148,6 +148,19 @@ def printable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\x00")
 
 
+def check_name(what: str, name: object, error: type[SearchkitError]) -> None:
+    """Refuse a name that no table and no storage can hold.
+
+    Args:
+        what: is named so, such as "a choice".
+        error: raised where the name is no text, is empty, or has characters that UTF-8 cannot write.
+    """
+    if not isinstance(name, str) or not name:
+        raise error(f"{what}'s name is a non-empty string, not {name!r}")
+    if printable(name) != name:
+        raise error(f"{what}'s name has characters that UTF-8 cannot write, or a null: '{printable(name)}'")
+
+
 def concealed(text: str) -> str:
     """A text with ``***`` for the passwords of the URLs in it: behind the user's name, and among the settings."""
     text = re.sub(r"(://[^\s/:@'\"<>]*):[^\s'\"<>]+@", r"\1:***@", text)

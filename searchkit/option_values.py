@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from searchkit.errors import SearchkitError
-from searchkit.problem.numbers import SEEDS, is_whole
+from searchkit.problem.numbers import SEEDS, is_whole, shown
 
 LONGEST = 10**8  # seconds of a time limit, three years: what timers of all platforms can hold
 
@@ -78,7 +78,7 @@ def whole(name: str, value: Any, least: int) -> int | None:
     if value is None:
         return None
     if not is_whole(value) or not least <= value < SEEDS:
-        raise SearchkitError(f"{name} must be a whole number of at least {least}, not {value!r}")
+        raise SearchkitError(f"{name} must be a whole number of at least {least}, not {shown(value)}")
     return int(value)
 
 
@@ -87,4 +87,4 @@ def check_seconds(time_limit: Any) -> None:
     number = isinstance(time_limit, int | float | np.number) and not isinstance(time_limit, bool)
     if time_limit is not None and not (number and 0 < time_limit <= LONGEST):
         most = f", and at most {LONGEST:,}; leave it out for no limit" if number and time_limit > 0 else ""
-        raise SearchkitError(f"time_limit must be a number of seconds above 0, not {time_limit!r}{most}")
+        raise SearchkitError(f"time_limit must be a number of seconds above 0, not {shown(time_limit)}{most}")

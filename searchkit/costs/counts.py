@@ -30,6 +30,7 @@ from torch.utils.flop_counter import flop_registry
 
 from searchkit.costs.memory_tracker import LiveMemory
 from searchkit.costs.meta_tensors import aten, no_gradients, run, shape_only
+from searchkit.errors import PASSED_ON
 from searchkit.problem.numbers import numbers_of
 from searchkit.random_state import untouched
 from searchkit.runtime.copies import copied
@@ -94,7 +95,9 @@ def _candidate(space: NetworkSpace, key: bytes, measure: _Measure[_T]) -> _T:
         try:
             with torch.device("meta"):
                 return measure(space.build(code).eval(), _image(space.input_shape, "meta"))
-        except Exception:  # a builder may need numbers in any way
+        except PASSED_ON:
+            raise
+        except BaseException:  # a builder may need numbers in any way
             return _measure_copy(space.build(code), space.input_shape, measure)
 
 
@@ -104,8 +107,10 @@ def _measure_copy(network: nn.Module, input_shape: Sequence[int], measure: _Meas
         try:
             with torch.device("meta"):
                 return measure(shape_only(network).eval(), _image(input_shape, "meta"))
-        except Exception:  # what is wrong with the network itself is raised again
-            return measure(copied(network).to("cpu", torch.float32).eval(), _image(input_shape, "cpu"))
+        except PASSED_ON:
+            raise
+        except BaseException:  # what is wrong with the network itself is raised again
+            return measure(copied(network).to("cpu").float().eval(), _image(input_shape, "cpu"))
 
 
 def _image(input_shape: Sequence[int], device: str) -> Tensor:

@@ -34,9 +34,8 @@ import torch
 from torch import nn
 
 from searchkit.costs.gpu_timing import Precision, Runs, measured_on_card, on_events, timed
-from searchkit.costs.onnx_session import onnx_runner
+from searchkit.costs.onnx_session import onnx_runner, subject_of
 from searchkit.errors import DeviceError, UnknownNameError
-from searchkit.runtime.copies import copied
 from searchkit.runtime.devices import resolve_device
 from searchkit.runtime.processor import cpu_name
 from searchkit.runtime.threads import one_thread
@@ -136,8 +135,7 @@ def latency(
     if kind == "cuda":
         return _on_cuda(network, input_shape, resolve_device(device), batch, method, precision, seconds)
     x = np.random.default_rng(0).standard_normal((batch, *input_shape), dtype=np.float32)
-    subject = copied(network).to("cpu", torch.float32).eval()
-    with one_thread(), torch.inference_mode():
+    with one_thread(), torch.inference_mode(), subject_of(network, x) as subject:
         run, ran_by = _runner(subject, x, method)
         return _on_cpu(run, ran_by, batch, seconds)
 

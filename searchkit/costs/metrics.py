@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from searchkit import plugins
-from searchkit.errors import ObjectiveError, UnknownNameError
+from searchkit.errors import ObjectiveError, UnknownNameError, check_name
 from searchkit.problem.objectives import DIRECTIONS, Direction
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ class Metric:
     stage: Stage | None = None
 
     def __post_init__(self) -> None:
+        check_name("a metric", self.name, ObjectiveError)
         if self.direction not in DIRECTIONS:
             raise ObjectiveError(f"metric '{self.name}' has direction {self.direction!r}: choose 'min' or 'max'")
         if self.function is None and self.stage is None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ import torch
 from torch import nn
 
 from searchkit.costs.meta_tensors import no_gradients
-from searchkit.runtime.copies import copied
+from searchkit.runtime.copies import own_copy
 from searchkit.runtime.threads import one_thread
 from searchkit.runtime.torch_compat import no_onnx_log
 
@@ -34,11 +35,29 @@ def onnx_runner(network: nn.Module, x: npt.NDArray[np.float32]) -> Callable[[], 
     return lambda: session.run(None, feed)
 
 
+@contextmanager
+def subject_of(network: nn.Module, x: npt.NDArray[np.float32]) -> Iterator[nn.Module]:
+    """A copy of a network on the CPU, in eval mode and in float32; where it needs other types inside, with these.
+
+    A network that cannot be copied is run itself, and is in its own mode again afterwards.
+    """
+    training = network.training
+    try:
+        subject = own_copy(network).to("cpu").float().eval()
+        try:
+            subject(torch.from_numpy(x))
+        except Exception:  # a broken network raises the same again
+            subject = own_copy(network).to("cpu").eval()
+        yield subject
+    finally:
+        if network.training != training:
+            network.train(training)
+
+
 def export_error(network: nn.Module, input_shape: Sequence[int]) -> Exception | None:
     """Why ONNX Runtime cannot run a network that torch can run; None where it can, or where torch cannot either."""
     x = np.random.default_rng(0).standard_normal((1, *input_shape), dtype=np.float32)
-    subject = copied(network).to("cpu", torch.float32).eval()
-    with one_thread(), torch.inference_mode():
+    with one_thread(), torch.inference_mode(), subject_of(network, x) as subject:
         try:
             onnx_runner(subject, x)()
         except Exception as error:

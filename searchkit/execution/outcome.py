@@ -16,6 +16,7 @@ from searchkit.errors import (
     TimeLimitError,
     is_out_of_memory,
     message_of,
+    printable,
     readable,
 )
 from searchkit.execution.time_limits import within
@@ -143,10 +144,12 @@ def _checked(returned: Any, needed: tuple[str, ...]) -> dict[str, float]:
     values: dict[str, float] = {}
     for name, value in returned.items():
         try:
-            values[str(name)] = number_of(value)
-        except ValueError as error:
+            values[printable(str(name))] = number_of(value)
+        except PASSED_ON:
+            raise
+        except BaseException as error:
             if name in needed:
-                raise CandidateError(f"{name} is {error}") from None
+                raise CandidateError(f"{name} is {message_of(error)}") from None
     for name in needed:
         if name not in values:
             raise CandidateError(f"evaluate returned no {name!r}, only {', '.join(values) or 'nothing'}")

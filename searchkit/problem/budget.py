@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from searchkit.errors import BudgetError, UnknownNameError
+from searchkit.problem.numbers import shown
 
 
 @dataclass(frozen=True)
@@ -45,9 +46,16 @@ def read_budget(given: Any) -> Budget:
         raise BudgetError("the budget is empty: give a number of evaluations, or {'evaluations': n, 'seconds': s}")
     for name, value in parts.items():
         number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-        if not number or not math.isfinite(value) or value <= 0:
-            raise BudgetError(f"the budget's {name} must be a positive number, not {value!r}")
+        if not number or not _is_finite(value) or value <= 0:
+            raise BudgetError(f"the budget's {name} must be a positive number, not {shown(value)}")
         if name == "evaluations" and value != int(value):
             raise BudgetError(f"the budget's evaluations must be a whole number, not {value!r}")
     evaluations, seconds = parts.get("evaluations"), parts.get("seconds")
     return Budget(None if evaluations is None else int(evaluations), None if seconds is None else float(seconds))
+
+
+def _is_finite(value: Any) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number beyond the largest float
+        return False

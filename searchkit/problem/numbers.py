@@ -90,5 +90,5 @@ def seed_of(name: str, value: object) -> int:
         SearchkitError: another value.
     """
     if not is_whole(value) or not 0 <= value < SEEDS:
-        raise SearchkitError(f"{name} must be a whole number from 0 to {SEEDS - 1:,}, not {value!r}")
+        raise SearchkitError(f"{name} must be a whole number from 0 to {SEEDS - 1:,}, not {shown(value)}")
     return int(value)

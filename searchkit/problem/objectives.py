@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from searchkit.errors import ConstraintError, ObjectiveError
+from searchkit.errors import ConstraintError, ObjectiveError, check_name
+from searchkit.problem.numbers import shown
 from searchkit.types import Floats
 
 Direction = Literal["min", "max"]
@@ -23,6 +24,7 @@ class Objective:
     direction: Direction = "min"
 
     def __post_init__(self) -> None:
+        check_name("an objective", self.name, ObjectiveError)
         if self.direction not in DIRECTIONS:
             raise ObjectiveError(f"objective '{self.name}' has direction {self.direction!r}: choose 'min' or 'max'")
 
@@ -100,7 +102,7 @@ def read_objectives(given: Any, known: Mapping[str, Direction] | None = None) ->
     if isinstance(given, str):
         given = (given,)
     if isinstance(given, Mapping):
-        objectives = tuple(Objective(str(name), direction) for name, direction in given.items())
+        objectives = tuple(Objective(name, direction) for name, direction in given.items())
     elif isinstance(given, Sequence):
         for name in given:
             if name not in known:
@@ -139,11 +141,12 @@ def read_bounds(given: Mapping[str, Any] | None, directions: Mapping[str, Direct
         if isinstance(limit, int | float | np.number) and not isinstance(limit, bool):
             low, high = (limit, None) if directions.get(name) == "max" else (None, limit)
         elif low is None and high is None:
-            raise ConstraintError(f"constraint {name!r} is a number or a pair (low, high), not {limit!r}")
+            raise ConstraintError(f"constraint {name!r} is a number or a pair (low, high), not {shown(limit)}")
         try:
             bound = Bound(name, -np.inf if low is None else float(low), np.inf if high is None else float(high))
-        except (TypeError, ValueError):
-            raise ConstraintError(f"constraint {name!r} is a number or a pair (low, high), not {limit!r}") from None
+        except (TypeError, ValueError, OverflowError):
+            said = f"constraint {name!r} is a number or a pair (low, high), not {shown(limit)}"
+            raise ConstraintError(said) from None
         if np.isnan(bound.low) or np.isnan(bound.high) or bound.low > bound.high:
             raise ConstraintError(f"constraint {name!r} leaves nothing: low {bound.low:g}, high {bound.high:g}")
         bounds.append(bound)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from searchkit import plugins
-from searchkit.errors import SearchkitError
+from searchkit.errors import SearchkitError, check_name
 from searchkit.scoring.protocols import NetworkProxy, Proxy, Setting
 from searchkit.space import NetworkSpace, Space
 
@@ -47,6 +47,8 @@ def made(proxies: Sequence[str | AnyProxy], space: Space, setting: Setting | Non
             )
         if isinstance(proxy, NetworkProxy) and not isinstance(space, NetworkSpace):
             needing.append(proxy.names[0] if factory is None else str(given))
+        for name in names_of(proxy):
+            check_name("a proxy", name, SearchkitError)
         found.append(proxy)
     if needing:
         raise SearchkitError(

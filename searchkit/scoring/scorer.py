@@ -11,7 +11,7 @@ from typing import Any, Self
 import numpy as np
 
 from searchkit.data.data import Data
-from searchkit.errors import ProxyError, SearchkitError
+from searchkit.errors import PASSED_ON, ProxyError, SearchkitError
 from searchkit.execution.outcome import Job
 from searchkit.problem.numbers import numbers_of
 from searchkit.runtime.devices import resolve_device
@@ -153,9 +153,11 @@ class Scorer:
             found = numbers_of(proxy.score(rows))
             if found.size != len(rows) * len(names):
                 raise ValueError(f"it returned an array of shape {found.shape} for {len(rows)} candidates")
-        except (KeyboardInterrupt, SystemExit, ProxyError):  # the proxy itself is at fault, and with all candidates
+        except (*PASSED_ON, ProxyError):  # the proxy itself is at fault, and with all candidates
             raise
-        except Exception as error:
+        except BaseException as error:
+            if len(rows) > 1:  # one of them may be at fault
+                return np.concatenate([self._from_codes(proxy, names, row[None]) for row in rows])
             for name in names:
                 self._refused(rows, name, reason(error))
             return np.full((len(rows), len(names)), np.nan)

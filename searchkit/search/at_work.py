@@ -58,6 +58,7 @@ class AtWork:
         with suppress(OSError):  # a disk that is full: only a death would not be known
             if self._file is None:
                 assert self._path is not None
+                self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o644)
             os.lseek(self._file, 0, os.SEEK_SET)
             os.write(self._file, text)

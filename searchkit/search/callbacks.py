@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from searchkit.errors import SearchkitError, first_line_said
@@ -30,8 +30,7 @@ def read_callbacks(given: Any) -> tuple[Callback, ...]:
     return callbacks
 
 
-@contextmanager
-def watched(result: Result, callbacks: Sequence[Callback]) -> Iterator[None]:
+class watched:  # noqa: N801 - used as a function, as contextlib's own are
     """Call ``on_start`` and ``on_end`` of those callbacks that have them, around a search.
 
     ``on_start(result)`` is called before the first candidate, with the result that the search will return. It contains
@@ -39,23 +38,31 @@ def watched(result: Result, callbacks: Sequence[Callback]) -> Iterator[None]:
     an error ended the search; ``error`` is that error, else None. ``result.stopped`` says why the search ended. What
     these methods raise ends the search. Every callback whose ``on_start`` returned gets its ``on_end``.
     """
-    error: BaseException | None = None
-    begun: list[Any] = []
-    try:
-        for callback in callbacks:
-            if hasattr(callback, "on_start"):
-                callback.on_start(result)
-            begun.append(callback)
-        yield
-    except BaseException as raised:
-        error = raised
-        said = first_line_said(raised)
-        interrupted = isinstance(raised, KeyboardInterrupt)
-        result.stopped = "interrupted" if interrupted else f"{type(raised).__name__}: {said}".removesuffix(": ")
-        raise
-    finally:
-        result.refresh()
+
+    def __init__(self, result: Result, callbacks: Sequence[Callback]) -> None:
+        self._result, self._callbacks = result, callbacks
+        self._begun: list[Any] = []
+
+    def __enter__(self) -> None:
+        try:
+            for callback in self._callbacks:
+                if hasattr(callback, "on_start"):
+                    callback.on_start(self._result)
+                self._begun.append(callback)
+        except BaseException as raised:
+            self._end(raised)
+            raise
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self._end(error)
+
+    def _end(self, error: BaseException | None) -> None:
+        if error is not None:
+            interrupted = isinstance(error, KeyboardInterrupt)
+            said = f"{type(error).__name__}: {first_line_said(error)}".removesuffix(": ")
+            self._result.stopped = "interrupted" if interrupted else said
+        self._result.refresh()
         with ExitStack() as ends:
-            for callback in reversed(begun):
+            for callback in reversed(self._begun):
                 if hasattr(callback, "on_end"):
-                    ends.callback(callback.on_end, result, error)
+                    ends.callback(callback.on_end, self._result, error)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from searchkit.errors import SpaceError, first_line_said, nearest
+from searchkit.errors import SpaceError, check_name, first_line_said, nearest
 from searchkit.space.labels import Label, cut, is_named, key_of, label_text, labels_of, listed, plain, shown
 
 __all__ = ["Choice", "Label"]
@@ -40,8 +40,7 @@ class Choice:
     ordered: bool = False
 
     def __init__(self, name: str, options: Iterable[Any], ordered: bool = False) -> None:
-        if not isinstance(name, str) or not name:
-            raise SpaceError(f"a choice's name is a non-empty string, not {name!r}")
+        check_name("a choice", name, SpaceError)
         if isinstance(options, str | bytes | set | frozenset):
             why = ", whose order differs between processes" if isinstance(options, set | frozenset) else ""
             kind = {str: "string", frozenset: "set"}.get(type(options), type(options).__name__)

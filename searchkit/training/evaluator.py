@@ -21,6 +21,7 @@ from searchkit.data.loader import put_on_device
 from searchkit.data.splits import Split, split_rows
 from searchkit.errors import PASSED_ON, CandidateError, SpaceError, message_of
 from searchkit.problem.numbers import number_of
+from searchkit.random_state import untouched
 from searchkit.runtime.copies import own_copy
 from searchkit.space import NetworkSpace
 from searchkit.training.evaluation import Evaluation
@@ -198,7 +199,8 @@ def metric_value(metric: Metric, network: nn.Module) -> float:
     """
     assert metric.function is not None
     try:
-        returned = metric.function(network)
+        with untouched():
+            returned = metric.function(network)
     except PASSED_ON:
         raise
     except BaseException as error:

@@ -150,3 +150,16 @@ def test_two_kills_from_outside_do_not_make_a_candidate_fail(kind: str, tmp_path
     ]
     assert [end.returncode for end in ends] == [-signal.SIGKILL, -signal.SIGKILL, 0], ends[2].stderr
     assert ends[2].stdout == f"{['scored'] * 4} []\n"
+
+
+@pytest.mark.slow
+def test_a_database_in_a_folder_without_studies_notes_it_too(tmp_path: Path) -> None:
+    ends = [
+        subprocess.run(
+            [sys.executable, "-c", SEARCH, "exit", f"sqlite:///{tmp_path}/studies.db", "1", ""], cwd=tmp_path,
+            capture_output=True, text=True, timeout=120, check=False, env=os.environ | {"OMP_NUM_THREADS": "1"},
+        )
+        for _ in range(3)
+    ]  # fmt: skip
+    assert [end.returncode for end in ends] == [7, 7, 0], ends[2].stderr
+    assert not list(tmp_path.rglob("*.at-work"))

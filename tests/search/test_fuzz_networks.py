@@ -297,6 +297,18 @@ def test_each_network(kind: str, executor: Any, tmp_path: Path) -> None:
 
 @pytest.mark.filterwarnings("ignore:proxy")
 @pytest.mark.parametrize("name", WORKS)
+def test_each_network_that_works_has_a_latency(name: str) -> None:
+    space = NetworkSpace(
+        [Choice("i", (0,))], lambda choices, shape, n: WORKS[name](), input_shape=(1, 8, 8), n_classes=10
+    )
+    result = searchkit.run(
+        "random", space=space, data=DATA, objectives=("params", "latency_ms"), budget=1, storage="memory"
+    )
+    assert [trial.state for trial in result.trials] == [State.SCORED], result.trials[0].reason
+
+
+@pytest.mark.filterwarnings("ignore:proxy")
+@pytest.mark.parametrize("name", WORKS)
 def test_each_network_that_works_with_proxies_costs_and_export(name: str, tmp_path: Path) -> None:
     space = NetworkSpace(
         [Choice("i", (0,))], lambda choices, shape, n: WORKS[name](), input_shape=(1, 8, 8), n_classes=10

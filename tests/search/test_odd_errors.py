@@ -15,7 +15,7 @@ from torch import nn
 import searchkit
 from searchkit import Choice, NetworkSpace, Space
 from searchkit.cli import main
-from searchkit.errors import LONGEST_REASON, message_of, readable
+from searchkit.errors import LONGEST_REASON, SearchkitError, message_of, readable
 
 SPACE = Space([Choice("i", range(40))])
 
@@ -176,3 +176,133 @@ def test_what_a_forward_pass_raises_fails_the_candidate_only(make: Callable[[], 
         executor=executor,
     )
     assert sorted(trial.state for trial in result.trials) == ["failed", "failed", "scored", "scored"]
+
+
+def _one_that_is_not_built(make: Callable[[], BaseException]) -> NetworkSpace:
+    def build(choices: Any, input_shape: Any, n_classes: int) -> nn.Module:
+        if choices["width"] == 3:
+            raise make()
+        return nn.Sequential(nn.Flatten(), nn.Linear(64, choices["width"]), nn.ReLU(), nn.LazyLinear(n_classes))
+
+    return NetworkSpace([Choice("width", (2, 3, 4, 5))], build, input_shape=(1, 8, 8), n_classes=10)
+
+
+@pytest.mark.filterwarnings("ignore:proxy")
+@pytest.mark.parametrize("make", RAISED.values(), ids=RAISED)
+def test_a_network_that_cannot_be_built_takes_no_other_s_score(make: Callable[[], BaseException]) -> None:
+    table = searchkit.score(_one_that_is_not_built(make), 4, proxies=("params", "macs", "structure"), seed=1)
+    table = table.set_index("width")
+    assert table.loc[[2, 4, 5], ["params", "macs"]].notna().all().all()
+    assert table.loc[3, ["params", "macs"]].isna().all()
+
+
+@pytest.mark.filterwarnings("ignore:proxy")
+@pytest.mark.parametrize("proxies", ["default", ("params", "macs"), ("grad_norm",)])
+@pytest.mark.parametrize("make", RAISED.values(), ids=RAISED)
+def test_what_build_raises_in_the_proxy_layer_fails_the_candidate_only(
+    make: Callable[[], BaseException], proxies: Any
+) -> None:
+    result = searchkit.run(
+        "random", space=_one_that_is_not_built(make), epochs=1, budget=4, batch=1, storage="memory", proxies=proxies,
+    )  # fmt: skip
+    assert sorted(trial.state for trial in result.trials) == ["failed", "scored", "scored", "scored"]
+
+
+@pytest.mark.filterwarnings("ignore:proxy")
+@pytest.mark.parametrize("make", RAISED.values(), ids=RAISED)
+def test_a_proxy_that_raises_has_no_score_for_the_candidate(make: Callable[[], BaseException]) -> None:
+    class Odd:
+        name = "odd"
+
+        def score(self, codes: Any) -> Any:
+            if (codes[:, 0] % 2).any():
+                raise make()
+            return codes[:, 0].astype(float)
+
+    table = searchkit.score(SPACE, 10, proxies=(Odd(),), seed=2)
+    assert table.odd.notna().tolist() == [i % 2 == 0 for i in table.i]
+
+
+@pytest.mark.parametrize("name", ["", None, 5, "caf\udce9", "a\0b"])
+def test_a_name_that_no_table_can_hold_is_refused_where_it_is_given(name: Any) -> None:
+    class Own:
+        def score(self, codes: Any) -> Any:
+            return codes[:, 0].astype(float)
+
+    own = Own()
+    own.name = name  # type: ignore[attr-defined]
+    calls: list[Callable[[], Any]] = [
+        lambda: Choice(name, (1, 2)),
+        lambda: searchkit.Metric(name, lambda network: 1.0),
+        lambda: searchkit.score(SPACE, 2, proxies=(own,)),
+        lambda: searchkit.run(
+            "random", space=SPACE, evaluate=lambda choices: {name: 1.0}, objectives={name: "min"}, storage="memory"
+        ),
+    ]
+    for call in calls:
+        with pytest.raises(SearchkitError, match="'s name (is a non-empty string|has characters)"):
+            call()
+
+
+def test_an_extra_value_of_any_name_and_kind_harms_nothing(tmp_path: Path) -> None:
+    class Exits:
+        def __float__(self) -> float:
+            raise SystemExit
+
+    result = searchkit.run(
+        "random", space=SPACE, evaluate=lambda choices: {"loss": 1.0, "a\udcff": 2.0, "odd": Exits()}, budget=2,
+        objectives={"loss": "min"}, storage=tmp_path, name="s",
+    )  # fmt: skip
+    for found in (result, searchkit.load("s", storage=tmp_path)):
+        assert "a\\udcff" in found.history.columns
+        found.history.to_string().encode("utf-8")
+    assert main(["show", "s", "--storage", str(tmp_path), "--history"]) == 0
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"budget": 10**400},
+        {"budget": {"evaluations": 2, "seconds": 10**400}},
+        {"constraints": {"loss": 10**400}},
+        {"constraints": {"loss": (0, 10**400)}},
+        {"time_limit": 10**400},
+    ],
+    ids=lambda given: next(iter(given)),
+)
+def test_a_number_beyond_every_float_is_refused_with_its_beginning(given: dict[str, Any]) -> None:
+    with pytest.raises(SearchkitError, match="1000") as raised:
+        searchkit.run(
+            "random", space=SPACE, evaluate=lambda choices: {"loss": 1.0}, objectives={"loss": "min"},
+            storage="memory", **{"budget": 2} | given,
+        )  # fmt: skip
+    assert len(str(raised.value)) < 300
+
+
+@pytest.mark.parametrize("make", RAISED.values(), ids=RAISED)
+def test_a_strategy_that_cannot_be_made_is_named(make: Callable[[], BaseException]) -> None:
+    def strategy(problem: Any) -> Any:
+        raise make()
+
+    with pytest.raises(SearchkitError, match="strategy 'strategy' cannot be made for this search: ") as raised:
+        searchkit.run(
+            strategy, space=SPACE, evaluate=lambda choices: {"loss": 1.0}, objectives={"loss": "min"}, storage="memory"
+        )
+    assert len(str(raised.value)) < 2000
+
+
+@pytest.mark.parametrize("where", ["on_start", "on_end"])
+@pytest.mark.parametrize("error", [StopIteration, GeneratorExit, KeyError])
+def test_what_a_callback_raises_around_a_search_is_passed_on_as_it_is(where: str, error: type[BaseException]) -> None:
+    class Watching:
+        def __call__(self, trial: Any, trials: Any) -> None: ...
+
+    def raising(*_: object) -> None:
+        raise error("mine")
+
+    setattr(Watching, where, raising)
+    with pytest.raises(error, match="mine"):
+        searchkit.run(
+            "random", space=SPACE, evaluate=lambda choices: {"loss": 1.0}, objectives={"loss": "min"}, budget=2,
+            storage="memory", callbacks=Watching(),
+        )  # fmt: skip

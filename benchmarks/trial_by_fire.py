@@ -1,7 +1,7 @@
 """Searches that are killed, cut, damaged, interrupted and starved of disk, and what is on record afterwards.
 
     python -m benchmarks.trial_by_fire [--parts kills,signals,cuts,damages,disk] [--hits 40]
-        [--postgresql URL]
+        [--storages journal,SQLite,PostgreSQL] [--postgresql URL]
 
 A *hit* is one kill, signal, cut, damaged byte or full disk. After each of them the record is read and compared with
 what was on record before, and the same call goes on, until the search ends; its history is compared with that of a
@@ -387,7 +387,7 @@ def all_cases() -> list[Case]:
     ]
 
 
-def rows(parts: list[str], hits: int, postgresql: str | None) -> Iterator[Counts]:
+def rows(parts: list[str], kinds: list[str], hits: int, postgresql: str | None) -> Iterator[Counts]:
     """The rows of the table, as they are known."""
     storages: dict[str, Callable[[Path, int], Any]] = {
         "journal": lambda place, n: place,
@@ -395,7 +395,7 @@ def rows(parts: list[str], hits: int, postgresql: str | None) -> Iterator[Counts
     }
     if postgresql:
         storages["PostgreSQL"] = lambda place, n: _empty(postgresql)
-    for kind, storage in storages.items():
+    for kind, storage in ((kind, storages[kind]) for kind in kinds if kind in storages):
         for case in all_cases():
             if "kills" in parts:
                 yield hit_by_signals(case, storage, hits, [signal.SIGKILL], f"killed, {kind}")
@@ -424,6 +424,7 @@ def _empty(url: str) -> str:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--parts", default="kills,signals,cuts,damages,disk")
+    parser.add_argument("--storages", default="journal,SQLite,PostgreSQL", help="where searches are killed")
     parser.add_argument("--hits", type=int, default=40, help="hits of each case (40)")
     parser.add_argument("--postgresql", metavar="URL", help="an empty database of a server that may be written to")
     given = parser.parse_args()
@@ -436,7 +437,7 @@ if __name__ == "__main__":
     )  # fmt: skip
     print(f"| {' | '.join(titles)} |\n|{'---|' * len(titles)}", flush=True)
     faults = 0
-    for counts in rows(given.parts.split(","), given.hits, given.postgresql):
+    for counts in rows(given.parts.split(","), given.storages.split(","), given.hits, given.postgresql):
         print(counts.row(), flush=True)
         faults += counts.faults
     sys.exit(int(faults > 0))

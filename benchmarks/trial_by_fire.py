@@ -202,7 +202,7 @@ def finished_with(case: Case, storage: Any, log: Path, expected: Any, counts: Co
     codes = Counter(tuple(trial.code.tolist()) for trial in result.trials)
     counts.twice += sum(n - 1 for n in codes.values())
     if case.ordered:
-        counts.other_histories += not result.history.drop(columns="seconds").equals(expected)
+        counts.other_histories += not outcomes(result).equals(expected)
         begun = [line for line in log.read_text().splitlines() if line.startswith("begin")] if log.exists() else []
         if case.slow < 0.1:  # networks are built for more than one reason
             counts.twice += max(0, len(begun) - case.budget - hits * case.workers)
@@ -214,10 +214,15 @@ def finished_with(case: Case, storage: Any, log: Path, expected: Any, counts: Co
             counts.changed += abs(right - result.front.iloc[row]["accuracy"]) > 1e-6
 
 
+def outcomes(result: searchkit.Result) -> Any:
+    """The history without seconds, and without scores on the test part: an interrupted search scores its front, too."""
+    return result.history.drop(columns=["seconds", "test_accuracy"], errors="ignore")
+
+
 def undisturbed(case: Case) -> Any:
     """The history of a search that nothing disturbs."""
     with tempfile.TemporaryDirectory() as folder:
-        return case.run("memory", Path(folder, "log")).history.drop(columns="seconds")
+        return outcomes(case.run("memory", Path(folder, "log")))
 
 
 def hit_by_signals(case: Case, storages: Callable[[Path, int], Any], n_hits: int, sent: list[int], name: str) -> Counts:

@@ -82,7 +82,7 @@ class Case:
         run: ``(storage, log)``; appends a line to the file ``log`` where an evaluation begins, and one where it ends.
         ordered: whether its history depends on nothing but its seed.
         slow: seconds that an evaluation takes, more or less.
-        workers: evaluations at the same time, all of which a kill cuts.
+        at_once: evaluations that a kill may leave without a result: of each worker two, one of them sent in advance.
     """
 
     name: str
@@ -90,7 +90,7 @@ class Case:
     budget: int
     ordered: bool = True
     slow: float = 0.01
-    workers: int = 1
+    at_once: int = 1
 
 
 def evaluate(log: Path, choices: dict[str, Any]) -> dict[str, float]:
@@ -124,7 +124,7 @@ def of_a_function(strategy: str, executor: Any) -> Case:
         f"{strategy}, {'one process' if executor is None else f'{executor} workers'}",
         run,
         BUDGET,
-        workers=executor or 1,
+        at_once=1 if executor is None else 2 * executor,
     )
 
 
@@ -205,7 +205,7 @@ def finished_with(case: Case, storage: Any, log: Path, expected: Any, counts: Co
         counts.other_histories += not outcomes(result).equals(expected)
         begun = [line for line in log.read_text().splitlines() if line.startswith("begin")] if log.exists() else []
         if case.slow < 0.1:  # networks are built for more than one reason
-            counts.twice += max(0, len(begun) - case.budget - hits * case.workers)
+            counts.twice += max(0, len(begun) - case.budget - hits * case.at_once)
     if case.slow >= 0.1:  # the weights of the front are there, and are those that were scored
         for row in range(len(result.front)):
             network = result.build(row)

@@ -323,6 +323,7 @@ def cut(case: Case, n: int) -> Counts:
             n_ended = sum(b'"datetime_complete"' in line for line in content[:end].split(b"\n")[:-1])
             counts.lost += max(0, n_ended - len(held))
             if counts.hits % 10 == 0:
+                (path.parent / "none").unlink(missing_ok=True)
                 finished_with(case, path.parent, path.parent / "none", expected, counts, 0)
     return counts
 

@@ -52,9 +52,10 @@ def repair(name: str, storage: Any = None) -> Path:
     if target.exists():
         raise StorageError(f"{target} is there already: move it away, or use it")
     try:
-        found = list(_pieces(path.read_bytes()))
+        content = path.read_bytes()
+        found = list(_pieces(content))
         logs = [log for log, _ in found if log is not None]
-        if len(logs) == len(found):
+        if len(logs) == len(found) == len(content.splitlines()):
             raise StorageError(f"{path} is not damaged; there is nothing to repair")
         if not logs:
             raise StorageError(f"{path} has no whole line of a journal")

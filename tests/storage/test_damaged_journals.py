@@ -115,8 +115,9 @@ def test_repaired_it_has_every_whole_outcome_in_its_place_and_goes_on(journal: P
     lines, rng = whole.splitlines(keepends=True), np.random.default_rng(0)
     repaired = journal.with_name("s.repaired.journal")
     for number in range(len(lines)):
-        place = sum(map(len, lines[:number])) + int(rng.integers(len(lines[number])))
-        for byte in (0xFF, ord("\n")):
+        within = sum(map(len, lines[:number])) + int(rng.integers(len(lines[number])))
+        end = sum(map(len, lines[: number + 1])) - 1  # a line that goes on in the next one
+        for place, byte in ((within, 0xFF), (within, ord("\n")), (end, ord("r"))):
             journal.write_bytes(whole)
             damage(journal, place, byte)
             broken = journal.read_bytes()

@@ -407,7 +407,7 @@ def rows(parts: list[str], kinds: list[str], hits: int, postgresql: str | None) 
                 yield hit_by_signals(case, storage, hits, [signal.SIGKILL], f"killed, {kind}")
             if "signals" in parts and kind == "journal":
                 sent = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGSTOP]
-                yield hit_by_signals(case, storage, hits, sent, f"interrupted, ended, hung up, stopped, {kind}")
+                yield hit_by_signals(case, storage, hits, sent, f"sent signals, {kind}")
     small = of_a_function("random", None)
     if "cuts" in parts:
         yield cut(small, 50 * hits)

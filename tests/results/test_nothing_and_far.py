@@ -53,7 +53,7 @@ def test_a_value_out_of_all_proportion_leaves_room_for_the_others(far: float, pl
         warnings.simplefilter("error")
         axes = result.plot(tmp_path / "front.svg").axes[0]
         result.plot(tmp_path / "front.html")
-        page = result.report(tmp_path / "page.html").read_text()
+        page = result.report(tmp_path / "page.html").read_text(encoding="utf-8")
     low, high = sorted([*axes.get_xlim(), *axes.get_ylim()])[::3]
     assert -10 < low < high < 20
     assert any("outside the picture" in text.get_text() for text in axes.texts)

@@ -363,6 +363,7 @@ def undone() -> Iterator[None]:
         sys.getrecursionlimit(),
         np.geterr(),
     )
+    spoken = locale.setlocale(locale.LC_ALL)
     hook, printing, profile = threading.excepthook, np.get_printoptions(), sys.getprofile()
     with warnings.catch_warnings(), decimal.localcontext(), pd.option_context("display.max_rows", 60):
         try:
@@ -377,6 +378,7 @@ def undone() -> Iterator[None]:
                 signal.signal(number, handler)
             (sys.stdout, sys.stderr), threading.excepthook = streams, hook
             logging.disable(level)
+            locale.setlocale(locale.LC_ALL, spoken)
             sys.setrecursionlimit(limit)
             sys.setprofile(profile)
             np.seterr(**errors)

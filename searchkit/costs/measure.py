@@ -19,7 +19,7 @@ def measured(name: str, network: nn.Module, input_shape: Sequence[int], device: 
     """``{metric: value}``, with ``"<metric>_spread"`` (relative) where it is known, and how it was measured.
 
     Args:
-        name: one of :data:`MEASURED`.
+        name: one of :data:`ON_CARDS`; latency is measured by :class:`~searchkit.costs.one_method.OneMethod`.
         network: untrained, in evaluation mode; not changed.
         input_shape: of one image, without the batch.
         device: the device of the search.

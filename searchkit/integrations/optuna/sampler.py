@@ -19,7 +19,7 @@ from searchkit.integrations.optuna.following import Following, SamplerOptions
 from searchkit.integrations.optuna.parameters import ASKED
 from searchkit.integrations.optuna.screening import Signal, read_screeners
 from searchkit.integrations.optuna.tpe_options import check_further
-from searchkit.problem.numbers import number_of
+from searchkit.problem.numbers import is_whole, number_of
 from searchkit.space import Space
 from searchkit.storage.optuna_compat import CONSTRAINTS, all_trials, note, storage_of, study_id, whole_study
 
@@ -244,7 +244,7 @@ def _label(strategy: Any) -> str:
 
 
 def _check_whole(name: str, value: Any, least: int) -> None:
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least):
+    if value is not None and (not is_whole(value) or value < least):
         raise SearchkitError(f"{name} must be a whole number of at least {least}, not {value!r}")
 
 

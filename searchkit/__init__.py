@@ -15,7 +15,7 @@ from searchkit.space import Choice, NetworkSpace, Node, Space
 from searchkit.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from searchkit.api import run
+    from searchkit.api import plan, run
     from searchkit.costs.metrics import Metric
     from searchkit.data.loading import load_data
     from searchkit.option_values import Proxies, Training
@@ -35,6 +35,7 @@ _LATER = {
     "load": "searchkit.results.studies",
     "load_data": "searchkit.data.loading",
     "repair": "searchkit.storage.repair",
+    "plan": "searchkit.api",
     "run": "searchkit.api",
     "score": "searchkit.proxy_layer.ranking",
 }
@@ -54,6 +55,7 @@ __all__ = [
     "load",
     "load_data",
     "load_space",
+    "plan",
     "repair",
     "run",
     "score",

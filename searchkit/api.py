@@ -8,26 +8,33 @@ from __future__ import annotations
 import logging
 import shutil
 import tempfile
+import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
+from datetime import timedelta
+from functools import partial
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from searchkit.errors import PASSED_ON, SearchkitError, message_of, readable
-from searchkit.execution.executors import Pool, open_executor
+from searchkit.execution.executors import Pool, open_executor, workers_of
 from searchkit.execution.outcome import reason_of
 from searchkit.option_values import Proxies, Training
-from searchkit.options import Options, chosen_by, read_options
+from searchkit.options import DEFAULT_BUDGET, Options, chosen_by, read_options
 from searchkit.problem.bounds_check import check_bounds
 from searchkit.problem.problem import Problem, Strategy
 from searchkit.proxy_layer.setup import open_scorer, open_screen, report
 from searchkit.results.result import Result
-from searchkit.search.accounting import Callback
+from searchkit.results.studies import recorded_note
+from searchkit.search.accounting import SPENT, Callback, seconds_of
 from searchkit.search.at_work import AtWork
 from searchkit.search.callbacks import watched
 from searchkit.search.loop import Search
 from searchkit.search.progress import Progress
+from searchkit.search.schedules import ENDED
 from searchkit.search.study import go_on
 from searchkit.search.task import Task
 from searchkit.space import Space
@@ -40,9 +47,10 @@ if TYPE_CHECKING:
 
     from searchkit.costs.metrics import Metric
     from searchkit.scoring.protocols import NetworkProxy, Proxy
+    from searchkit.search.plan import Estimate, Plan
     from searchkit.types import Codes
 
-DEFAULT_BUDGET = 40
+PLAN = "plan"  # the note of a record with the plan of its first run
 
 log = logging.getLogger("searchkit")
 
@@ -60,7 +68,7 @@ def run(
     earlier: Result | Sequence[Result] | None = None,
     screen: int | None = None,
     verify: int | None = None,
-    budget: int | Mapping[str, float | None] = DEFAULT_BUDGET,
+    budget: int | str | timedelta | Mapping[str, float | None] | None = None,
     batch: int | None = None,
     evaluate: Callable[[dict[str, Any]], Mapping[str, float]] | None = None,
     device: str = "auto",
@@ -110,7 +118,12 @@ def run(
             predictor fitted to each is added to the proxies, and loses its weight if it predicts badly.
         screen: candidates scored by the proxies for each one that is evaluated (16).
         verify: number of best candidates to train at the end of a search without training; see ``result.verified``.
-        budget: evaluations (40), or ``{"evaluations": n, "seconds": s}``; counted over the whole study.
+        budget: a time, ``{"seconds": s}``, or a number of evaluations, or both: ``{"evaluations": n, "seconds": s}``;
+            counted over the whole study. "+60" is 60 evaluations from now on, ``{"more_seconds": 300}`` so much time.
+            With a time, and without ``epochs`` or ``ladder``, the search plans how it is spent: for how many steps
+            candidates are trained, how many there are, and how long the winners are trained at the end, on the
+            validation part as well (:mod:`searchkit.search.plan`). None: minutes, by the size of the data; 40
+            evaluations where nothing is planned.
         batch: candidates asked for at once; all are evaluated before the next batch. By default, on one worker, the
             strategy's own size for functions and one for networks; on several workers, one candidate whenever a worker
             is free, so that a slow one delays no other. With a batch, the history depends on the seed alone; without,
@@ -130,7 +143,7 @@ def run(
         seed: seed of everything random except the split of the data.
         split_seed: seed of the split of the data into parts. It is independent of ``seed``, so that studies with other
             seeds, which begin with networks of this one or learn from it, have the same test part.
-        epochs: epochs of each candidate's training (30).
+        epochs: epochs of each candidate's training (30, or what the plan says).
         ladder: cheaper trainings that a candidate has to pass before the full one, from cheap to expensive, such as
             ``({"epochs": 3}, {"epochs": 10, "data": 0.5})``. A rung sets epochs, resolution (pixels of the shorter side
             of the images), width (a factor on the space's choice or option of that name) and data (a fraction of the
@@ -152,7 +165,8 @@ def run(
         SearchFailedError: the first candidates all failed, or all of a small budget. If the front is empty for another
             reason, such as bounds that no candidate meets, the logger "searchkit" warns and says which.
     """
-    options = read_options(**locals())
+    given, began = locals(), time.perf_counter()
+    options, plan = _planned(read_options(**given))
     problem = options.problem()
     if options.task.known is not None and options.task.counted is not None:
         check_bounds(problem, options.task.goals.bounds, options.task.counted)
@@ -173,29 +187,84 @@ def run(
         )
         stack.callback(record.close)
         go_on(record, options.name, header)
+        before = seconds_of(record)
+        limits = options.budget.from_here(sum(trial.finished for trial in record.trials), before)
+        if plan is not None:
+            if record.notes(PLAN) is None:
+                record.note(PLAN, plan.described())
+            plan = plan.continued(limits.seconds or plan.seconds, pool.workers, before)
+            for line in plan.lines:
+                log.info("%s", line)
         if chosen_by(begun):
             log.info("strategy 'auto' takes %s", chosen_by(begun))
         result = Result(
             task.space, task.goals, record.trials, options.name, "not begun", header["context"], task.folder
         )
+        result.data, result.open_record = task.data, _opener(options, record, header)
         stack.enter_context(watched(result, options.callbacks))
-        bar = stack.enter_context(Progress(progress, task.goals, options.budget, record.trials))
+        bar = stack.enter_context(Progress(progress, task.goals, limits, record.trials))
         screen_ = None if scorer is None else open_screen(options, problem, scorer, record, begun)
         watching = (*task.callbacks, bar.update, result.refresh, *options.callbacks)
-        result.stopped = Search(
-            problem, begun, task.goals, task.costs, pool, record, options.budget,
-            options.batch_size(begun, pool.workers), options.seed, watching, screen_, task.ladder, options.start,
+        search = Search(
+            problem, begun, task.goals, task.costs, pool, record,
+            limits if plan is None else replace(limits, seconds=plan.begin_until),
+            options.batch_size(begun, pool.workers), options.seed, watching, screen_, task.ladder,
+            options.start if plan is None or len(options.start) else plan.start(task.designs),
             AtWork(None if options.folder is None else options.folder.with_suffix(".at-work")),
-        ).run()  # fmt: skip
+            began, None if plan is None else plan.job_seconds,
+        )  # fmt: skip
+        result.stopped = search.run()
         if screen_ is not None:
             result.trust = report(screen_, record)
+        if plan is not None and result.stopped in ENDED:
+            task.train_finals(record, pool, plan, search.ledger.elapsed(), options.seed)
         task.verify(result, record, lambda evaluate: open_pool(evaluate, ("accuracy",)))
         if record.trials:
             task.finish(result, record)
+        if plan is not None:
+            record.note(SPENT, round(search.ledger.elapsed(), 3))
         if result.nothing:
             log.getChild("front").warning("the front of study '%s' is empty: %s", options.name, result.nothing)
         keep(result)
         return result
+
+
+def plan(*arguments: Any, **named: Any) -> Plan | Estimate:
+    """How a call of :func:`run` with the same arguments would spend its time; nothing is searched or recorded.
+
+    ``print(*searchkit.plan(data=(X, y), budget={"seconds": 600}).lines, sep="\n")``. A few training steps are made to
+    measure how long they take.
+
+    Returns:
+        the plan of a search with a time, or an estimate of the time of one with a number of evaluations.
+
+    Raises:
+        SearchkitError: as :func:`run`.
+    """
+    bound = signature(run).bind(*arguments, **named)
+    bound.apply_defaults()
+    options, made = _planned(read_options(**bound.arguments))
+    if made is not None:
+        return made
+    budget = options.budget
+    candidates = budget.evaluations or budget.more_evaluations or DEFAULT_BUDGET
+    return options.task.estimate(candidates, workers_of(options.executor, options.workers))
+
+
+def _planned(options: Options) -> tuple[Options, Plan | None]:
+    """The options with a plan of the time, where time decides: the plan on record, or a new one."""
+    if not options.task.planned:
+        return options, None
+    from searchkit.search.plan import Plan
+
+    recorded = None if options.in_memory else (recorded_note(options.name, options.storage, PLAN))
+    if recorded is not None:
+        plan = Plan.from_record(recorded)
+    else:
+        seconds = options.budget.seconds or options.budget.more_seconds or 0.0
+        n_workers = workers_of(options.executor, options.workers)
+        plan = options.task.plan(seconds, n_workers, options.budget.evaluations or options.budget.more_evaluations)
+    return replace(options, task=options.task.with_recipe(plan.recipe), plan=plan.described()), plan
 
 
 def _begin(options: Options, problem: Problem) -> Strategy:
@@ -212,6 +281,13 @@ def _begin(options: Options, problem: Problem) -> Strategy:
             f"strategy '{name}' made {begun!r}, which has no ask and tell; give a callable (problem) -> strategy"
         )
     return begun
+
+
+def _opener(options: Options, record: Record, header: dict[str, Any]) -> Callable[[], Record]:
+    """A function that opens the record after the search."""
+    if isinstance(record, Memory):
+        return lambda: record
+    return partial(OptunaRecord, options.storage, options.name, options.task.space, options.task.goals, header)
 
 
 def _pools(options: Options, task: Task) -> Callable[[Evaluate, tuple[str, ...]], Pool]:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from searchkit.surroundings import settled
 from searchkit.types import Codes
 from searchkit.version import __version__
 
+DEFAULT_BUDGET = 40  # evaluations, where time does not decide
 SCREEN = 16  # candidates scored by proxies for each one that is evaluated
 DIGEST_BYTES = 3  # of the automatic name of a study
 
@@ -50,6 +51,7 @@ class Options:
         storage: with absolute paths, since a user's code may change the working folder.
         place: the same, but the URL of a database as it was given, of which its files' names are made.
         home: folder of the files of studies in databases.
+        plan: how the time is spent, as JSON values (:mod:`searchkit.search.plan`); None where time does not decide.
         given_name: name of the study as given; ``name`` is this, or one made from the other arguments.
     """
 
@@ -76,6 +78,7 @@ class Options:
     time_limit: float | None
     callbacks: Sequence[Callback]
     progress: bool | None
+    plan: dict[str, Any] | None = None
 
     @property
     def in_memory(self) -> bool:
@@ -171,11 +174,12 @@ class Options:
             "chosen": chosen_by(strategy) or self.strategy_name,
             "strategy_function": None if by_name else fingerprint(self.strategy),
             "seed": self.seed,
-            "budget": {"evaluations": self.budget.evaluations, "seconds": self.budget.seconds},
+            "budget": {name: value for name, value in asdict(self.budget).items() if value or "more" not in name},
             "bounds": {b.name: [None if math.isinf(end) else end for end in (b.low, b.high)] for b in goals.bounds},
             "call": self._call(),
             "objects": [name_of(proxy) for proxy in self.proxies if not isinstance(proxy, str | Earlier)],
             "earlier": [proxy.study for proxy in self.proxies if isinstance(proxy, Earlier)],
+            "plan": self.plan,
             "parts": {key: fingerprint(json.dumps(plain(part))) for key, part in self.parts.items()},
         }
         header: dict[str, Any] = plain({"format": FORMAT, "version": __version__, "search": search, "context": context})
@@ -236,7 +240,7 @@ def read_options(
         SearchkitError: an argument is invalid; one of its subclasses, which names the value and what is allowed.
     """
     factory = plugins.strategy_factory(strategy)
-    limits = read_budget(budget)
+    limits = read_budget(DEFAULT_BUDGET if budget is None else budget)
     epochs, ladder, time_limit = grouped_training(training, epochs, ladder, time_limit)
     proxies, screen, earlier = grouped_proxies(proxies, screen, earlier)
     batch, epochs = whole("batch", batch, 1), whole("epochs", epochs, 1)
@@ -264,11 +268,16 @@ def read_options(
     else:
         from searchkit.runtime.devices import devices_of
         from searchkit.search.network_setup import network_task
+        from searchkit.search.plan import usual_seconds
 
         here, there = devices_of(device, is_external(executor))
         task = network_task(
             space, data, objectives, constraints, here, there, seed, split_seed, epochs, time_limit, verify, ladder
         )
+        plannable = task.trains and epochs is None and ladder is None
+        if plannable and budget is None:
+            limits = Budget(seconds=usual_seconds(task.data))
+        task = replace(task, planned=plannable and limits.timed)
     first = read_start(start, task.space)
     learned = read_earlier(earlier, task.space, task.goals, task.untrained, task.judged)
     return Options(

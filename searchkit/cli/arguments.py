@@ -80,7 +80,8 @@ def _run_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 (auto)")
     parser.add_argument("--time-limit", type=float, metavar="S", help="seconds a candidate may take (no limit)")
-    _running_arguments(parser, budget=40)
+    parser.add_argument("--dry-run", action="store_true", help="print how the time would be spent, and search nothing")
+    _running_arguments(parser, budget=True)
 
 
 def _space_arguments(parser: argparse.ArgumentParser) -> None:
@@ -117,17 +118,15 @@ def _score_arguments(parser: argparse.ArgumentParser) -> None:
 def _resume_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", help="name of the study; see searchkit list")
     parser.add_argument("--data", metavar="FILE", help="its .npz file, where that has moved")
-    _running_arguments(parser, budget=None)
+    _running_arguments(parser, budget=False)
 
 
-def _running_arguments(parser: argparse.ArgumentParser, budget: int | None) -> None:
-    text = (
-        f"candidates to evaluate in all ({budget})"
-        if budget
-        else "candidates to evaluate in all (as it was begun with)"
+def _running_arguments(parser: argparse.ArgumentParser, budget: bool) -> None:
+    default = "a time by the size of the data" if budget else "as it was begun with"
+    parser.add_argument(
+        "--budget", default=None, metavar="N", help=f"candidates to evaluate in all, or +N more ({default})"
     )
-    parser.add_argument("--budget", type=int, default=None, metavar="N", help=text)
-    parser.add_argument("--seconds", type=float, metavar="S", help="stop after so many seconds in all")
+    parser.add_argument("--seconds", metavar="S", help="seconds that the search takes in all, or +S more")
     parser.add_argument(
         "--workers",
         type=int,

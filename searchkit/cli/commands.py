@@ -21,7 +21,9 @@ from searchkit.cli.printing import (
 )
 from searchkit.cli.values import (
     any_text,
+    budget_of,
     listed,
+    read_budget,
     read_candidate,
     read_constraints,
     read_executor,
@@ -68,13 +70,12 @@ def _run_command(given: argparse.Namespace) -> int:
 
 
 def _run(given: argparse.Namespace) -> int:
-    from searchkit.api import DEFAULT_BUDGET, run
+    from searchkit.api import plan, run
     from searchkit.results.studies import load
 
     check_plot(given)
-    evaluations = given.budget if given.budget is not None or given.seconds is not None else DEFAULT_BUDGET
-    result = run(
-        given.strategy,
+    arguments = dict(
+        strategy=given.strategy,
         space=read_space(given),
         data=given.data,
         objectives=listed(given.objectives),
@@ -83,7 +84,7 @@ def _run(given: argparse.Namespace) -> int:
         screen=given.screen,
         verify=given.verify,
         constraints=read_constraints(given.constraint),
-        budget={"evaluations": evaluations, "seconds": given.seconds},
+        budget=read_budget(given),
         batch=given.batch,
         device=given.device,
         **read_executor(given),
@@ -94,6 +95,10 @@ def _run(given: argparse.Namespace) -> int:
         epochs=given.epochs,
         time_limit=given.time_limit,
     )
+    if given.dry_run:
+        print(*plan(**arguments).lines, sep="\n")
+        return OK
+    result = run(**arguments)
     return print_result(result, given)
 
 
@@ -146,8 +151,7 @@ def _resume(given: argparse.Namespace) -> int:
             f"study '{given.name}' was begun in Python with {' and '.join(lacking)} given as objects; "
             "call searchkit.run there again, as before, and it continues"
         )
-    asked = {"evaluations": given.budget, "seconds": given.seconds}
-    budget = context["budget"] | {part: value for part, value in asked.items() if value is not None}
+    budget = budget_of(context["budget"], read_budget(given))
     result = run(
         context["strategy"],
         space=study.space,

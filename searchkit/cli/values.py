@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from searchkit import plugins
-from searchkit.errors import ConstraintError, SearchkitError, SpaceError
+from searchkit.errors import BudgetError, ConstraintError, SearchkitError, SpaceError
 from searchkit.surroundings import settled
 
 
@@ -66,6 +66,34 @@ def read_executor(given: argparse.Namespace) -> dict[str, Any]:
         return {"executor": given.executor, "workers": given.workers}
     n = given.workers or min(4, n_cores())
     return {"executor": None if n == 1 else n}
+
+
+def read_budget(given: argparse.Namespace) -> dict[str, Any] | None:
+    """The budget of --budget and --seconds; None where neither was given.
+
+    Raises:
+        BudgetError: one is no number.
+    """
+    parts: dict[str, Any] = {}
+    for name, option, kind in (("evaluations", "budget", int), ("seconds", "seconds", float)):
+        text = getattr(given, option)
+        if text is None:
+            continue
+        try:
+            parts[("more_" if text.startswith("+") else "") + name] = kind(text)
+        except ValueError:
+            raise BudgetError(
+                f"--{option} is a number of {name}, such as 60, or +60 for so many more, not {text!r}"
+            ) from None
+    return parts or None
+
+
+def budget_of(recorded: dict[str, Any], given: dict[str, Any] | None) -> dict[str, Any]:
+    """The budget of a study that is continued: as it was begun with, but for what is given."""
+    given = given or {}
+    replaced = {name.removeprefix("more_") for name in given}
+    kept = {name: value for name, value in recorded.items() if name.removeprefix("more_") not in replaced}
+    return kept | given
 
 
 def n_cores() -> int:

@@ -9,10 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+import torch
+
 from searchkit.data.labels import Label
 from searchkit.data.splits import Split
 
-Augment = Literal["shift", "crop-flip", "none"]
+Augment = Literal["shift", "crop-flip", "flip", "none"]
 Kind = Literal["images", "table"]
 Task = Literal["classification", "regression"]
 
@@ -25,8 +27,8 @@ class Data:
         name: of the data set.
         train, val, test: disjoint parts. The search uses train and val only.
         classes: the labels as the user gave them; ``y == i`` stands for ``classes[i]``. Empty in regression.
-        augment: "shift" (random shifts by an eighth of the side: safe for any image), "crop-flip" (also mirrored:
-            natural images), or "none", as for tables.
+        augment: "shift" (random shifts by an eighth of the side: safe for any image), "flip" (mirrored at random),
+            "crop-flip" (both: natural images), or "none", as for tables.
         mean, std: of each channel or feature, in the train part.
         fingerprint: digest of the parts with their weights, the augmentation and the class weights.
         target: in regression, mean and standard deviation of y in the train part, with which y is standardised for
@@ -69,6 +71,21 @@ class Data:
     def without_test(self) -> Data:
         """The same data with an empty test part; workers get this."""
         return replace(self, test=Split(self.test.x[:0].clone(), self.test.y[:0].clone()))
+
+    def with_validation_in_train(self) -> Data:
+        """The same data with the examples of the validation part in the train part as well, for a last training.
+
+        Mean, deviation and the validation part stay as they are.
+        """
+        parts = (self.train, self.val)
+        weights = [torch.ones(len(part)).double() if part.weight is None else part.weight for part in parts]
+        weighted = any(part.weight is not None for part in parts)
+        train = Split(
+            torch.cat([part.x for part in parts]),
+            torch.cat([part.y for part in parts]),
+            torch.cat(weights) if weighted else None,
+        )
+        return replace(self, train=train)
 
     def __repr__(self) -> str:
         sizes = f"{len(self.train):,} train, {len(self.val):,} val, {len(self.test):,} test"

@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch.nn import functional
 
-from searchkit.data.data import Data
+from searchkit.data.data import Augment, Data
 from searchkit.data.splits import Split
 from searchkit.runtime.devices import placed
 
@@ -35,11 +35,12 @@ def targets(data: Data, y: torch.Tensor) -> torch.Tensor:
 
 
 def train_batches(
-    data: Data, batch_size: int, device: torch.device, generator: torch.Generator
+    data: Data, batch_size: int, device: torch.device, generator: torch.Generator, augment: Augment | None = None
 ) -> TrainBatches | TableBatches:
     """Batches of the train part, of images or a table; arguments as in :class:`TrainBatches`."""
-    kind = TableBatches if data.kind == "table" else TrainBatches
-    return kind(data, batch_size, device, generator)
+    if data.kind == "table":
+        return TableBatches(data, batch_size, device, generator)
+    return TrainBatches(data, batch_size, device, generator, augment)
 
 
 class TableBatches:
@@ -78,17 +79,25 @@ class TrainBatches:
         data: its train part is put on the device once for all trainings, padded by the largest shift.
         batch_size: an epoch drops the incomplete last batch; data smaller than a batch are one batch.
         generator: draws order, shifts and flips on the CPU, so that they are the same for every device.
+        augment: in place of the data's own; see :class:`~searchkit.data.data.Data`.
     """
 
-    def __init__(self, data: Data, batch_size: int, device: torch.device, generator: torch.Generator) -> None:
+    def __init__(
+        self,
+        data: Data,
+        batch_size: int,
+        device: torch.device,
+        generator: torch.Generator,
+        augment: Augment | None = None,
+    ) -> None:
         self.n = len(data.train)
         self.batch_size = min(batch_size, self.n)
         self.n_batches = self.n // self.batch_size
         self.generator = generator
         self.normalise = Normaliser(data, device)
-        self.pad = _padding(data)
-        self.flip = data.augment == "crop-flip"
-        stored = put_on_device(data, device)
+        self.pad = _padding(data, augment)
+        self.flip = (augment or data.augment) in ("crop-flip", "flip")
+        stored = put_on_device(data, device, augment)
         self.x, self.y, self.weight = stored.x, stored.y, stored.weight
         self.rows, self.columns = (torch.arange(size, device=device) for size in data.input_shape[1:])
         # Of the current epoch. New draws overwrite the same tensors, because a recorded step reads from them.
@@ -133,24 +142,23 @@ class Stored:
     weight: torch.Tensor | None = None
 
 
-_stored: WeakKeyDictionary[Data, dict[torch.device, Stored]] = WeakKeyDictionary()
+_stored: WeakKeyDictionary[Data, dict[tuple[torch.device, int], Stored]] = WeakKeyDictionary()
 
 
-def put_on_device(data: Data, device: torch.device) -> Stored:
-    """The train part on a device; it is put there once for all trainings, and freed with the data."""
-    copies = _stored.setdefault(data, {})
-    if device not in copies:
+def put_on_device(data: Data, device: torch.device, augment: Augment | None = None) -> Stored:
+    """The train part on a device; it is put there once for all trainings that shift alike, and freed with the data."""
+    copies, pad = _stored.setdefault(data, {}), _padding(data, augment)
+    if (device, pad) not in copies:
         if data.kind == "table":
             x = Normaliser(data, device)(data.train.x.to(device))
         else:
-            pad = _padding(data)
             channels_last = data.train.x.to(device).permute(0, 2, 3, 1)
             x = functional.pad(channels_last, (0, 0, pad, pad, pad, pad)).contiguous()
         weight = None if data.train.weight is None else averaging_one(data.train.weight).to(device)
-        copies[device] = Stored(x, targets(data, data.train.y).to(device), weight)
+        copies[device, pad] = Stored(x, targets(data, data.train.y).to(device), weight)
         if device.type == "cuda":  # trainings on other streams read it
             torch.cuda.current_stream(device).synchronize()
-    return copies[device]
+    return copies[device, pad]
 
 
 def averaging_one(weight: torch.Tensor) -> torch.Tensor:
@@ -159,9 +167,10 @@ def averaging_one(weight: torch.Tensor) -> torch.Tensor:
     return (share / share.mean()).float()
 
 
-def _padding(data: Data) -> int:
-    """Pixels of the largest shift, an eighth of the shorter side."""
-    return 0 if data.augment == "none" else min(data.input_shape[1:]) // 8
+def _padding(data: Data, augment: Augment | None = None) -> int:
+    """Pixels of the largest shift of images, an eighth of the shorter side."""
+    shifts = data.kind == "images" and (augment or data.augment) in ("shift", "crop-flip")
+    return min(data.input_shape[1:]) // 8 if shifts else 0
 
 
 def _put(drawn: torch.Tensor, there: torch.Tensor) -> None:

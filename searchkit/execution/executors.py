@@ -149,6 +149,18 @@ def open_executor(
     return ExternalPool(opened, evaluation, needed, limit, workers or n_workers(opened), owned=named)
 
 
+def workers_of(executor: Any, workers: int | None) -> int:
+    """How many candidates an executor will evaluate at the same time, as far as that is known before it is opened."""
+    if executor is None:
+        return 1
+    if executor == INTERLEAVED:
+        return workers or AT_ONCE
+    n = n_processes(executor)
+    if n is not None:
+        return max(1, n)
+    return workers or (1 if isinstance(executor, str) else n_workers(executor))
+
+
 def check_executor(executor: object) -> None:
     """Refuse an unknown name of an executor, before any work.
 

@@ -192,7 +192,7 @@ class Interleaved:
         if not self._queue or self._next is not None:
             return False
         first = self._places[0]
-        self._next = 0 if first.memory is None else first.evaluate.memory(*self._queue[0][1].arguments)
+        self._next = 0 if first.memory is None else first.evaluate.memory(*self._queue[0][1].arguments[:3])
         return True
 
     def _free_place(self) -> Place | None:
@@ -224,7 +224,7 @@ class Interleaved:
         """Bytes held before a candidate's first turn, after what all candidates share is set up; 0 if not needed."""
         if one.settled or one.place.memory is None:
             return 0
-        one.place.evaluate.prepare(*one.job.arguments)
+        one.place.evaluate.prepare(*one.job.arguments[:3])
         return one.place.memory.held()
 
     def _at(self, place: Place) -> list[_Running]:

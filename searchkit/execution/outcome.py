@@ -7,7 +7,7 @@ import time
 import traceback
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from searchkit.errors import (
     LONGEST_TRACEBACK,
@@ -25,6 +25,9 @@ from searchkit.surroundings import usable
 from searchkit.training.evaluation import Evaluate
 from searchkit.types import Codes
 
+if TYPE_CHECKING:
+    from searchkit.training.recipe import Recipe
+
 T = TypeVar("T")
 
 
@@ -36,16 +39,22 @@ class Job:
         code: the candidate, ``(d,)``.
         seed: of all random numbers in the evaluation.
         rung: of the fidelity ladder; None: full evaluation.
+        within: seconds that a training should take at most; None: as long as its recipe takes.
+        final: the recipe of a final training, in place of that of the search's candidates; None: no final training.
     """
 
     code: Codes
     seed: int
     rung: int | None = None
+    within: float | None = None
+    final: Recipe | None = None
 
     @property
     def arguments(self) -> tuple[Any, ...]:
-        """Arguments of the evaluation. The rung is left out if it is None, so that functions need not accept it."""
-        return (self.code, self.seed) if self.rung is None else (self.code, self.seed, self.rung)
+        """Arguments of the evaluation. What is None at their end is left out, so that functions need not accept it."""
+        given = (self.rung, self.within, self.final)
+        n = max((i + 1 for i, value in enumerate(given) if value is not None), default=0)
+        return (self.code, self.seed, *given[:n])
 
 
 @dataclass(frozen=True)

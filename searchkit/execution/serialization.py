@@ -48,7 +48,7 @@ def work_on(task: EvaluationTask | bytes, job: Job, home: str = "") -> Outcome:
     with _turn if evaluate.exclusive else contextlib.nullcontext():
         outcome = attempt(evaluate, job, needed, limit)
     in_full = job.rung is None and outcome.reason is None
-    path = evaluate.written(job.code) if in_full and home else None
+    path = evaluate.written(job.code, job.final is not None) if in_full and home else None
     if path is None or home == machine():
         return outcome
     return replace(outcome, files={str(path): path.read_bytes()})

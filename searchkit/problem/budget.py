@@ -1,9 +1,13 @@
-"""The budget of a search: evaluations, seconds, or both; it stops at the first that is spent."""
+"""The budget of a search: evaluations, seconds, or both; it stops at the first that is spent.
+
+It is counted over the whole study, or, where it says "more", from what the study has spent before.
+"""
 
 from __future__ import annotations
 
 import datetime
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,27 +24,51 @@ class Budget:
 
     Attributes:
         evaluations: candidates in all, or None.
-        seconds: wall-clock seconds in all, or None; evaluations that have started are finished.
+        seconds: wall-clock seconds in all, or None.
+        more_evaluations, more_seconds: the same from now on, for a study that is continued.
     """
 
     evaluations: int | None = None
     seconds: float | None = None
+    more_evaluations: int | None = None
+    more_seconds: float | None = None
+
+    def from_here(self, n_done: int, elapsed: float) -> Budget:
+        """The budget of a study that has spent so much, without "more"."""
+        evaluations, seconds = self.evaluations, self.seconds
+        if self.more_evaluations is not None:
+            evaluations = n_done + self.more_evaluations
+        if self.more_seconds is not None:
+            seconds = elapsed + self.more_seconds
+        return Budget(evaluations, seconds)
+
+    @property
+    def timed(self) -> bool:
+        """Whether it is a number of seconds, among others."""
+        return self.seconds is not None or self.more_seconds is not None
+
+
+PARTS = ("evaluations", "seconds", "more_evaluations", "more_seconds")
 
 
 def read_budget(given: Any) -> Budget:
-    """A budget as users give it: 100, ``{"evaluations": 100, "seconds": 600}``, or a timedelta.
+    """A budget as users give it: 100, "+60", ``{"evaluations": 100, "seconds": 600}``, or a timedelta.
+
+    "+60" is ``{"more_evaluations": 60}``: so many more than the study has. "more_seconds" is the same for time.
 
     Raises:
         BudgetError: empty, not positive, or not a number.
     """
     if isinstance(given, Budget):
-        given = {"evaluations": given.evaluations, "seconds": given.seconds}
+        given = {name: getattr(given, name) for name in PARTS}
     if isinstance(given, datetime.timedelta):
         given = {"seconds": given.total_seconds()}
+    if isinstance(given, str) and re.fullmatch(r"\+\d+", given):
+        given = {"more_evaluations": int(given)}
     parts = dict(given) if isinstance(given, Mapping) else {"evaluations": given}
     for name in parts:
-        if name not in ("evaluations", "seconds"):
-            raise UnknownNameError.of("budget", name, ("evaluations", "seconds"))
+        if name not in PARTS:
+            raise UnknownNameError.of("budget", name, PARTS)
     parts = {name: value for name, value in parts.items() if value is not None}
     if not parts:
         raise BudgetError("the budget is empty: give a number of evaluations, or {'evaluations': n, 'seconds': s}")
@@ -48,10 +76,16 @@ def read_budget(given: Any) -> Budget:
         number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
         if not number or not _is_finite(value) or value <= 0:
             raise BudgetError(f"the budget's {name} must be a positive number, not {shown(value)}")
-        if name == "evaluations" and value != int(value):
-            raise BudgetError(f"the budget's evaluations must be a whole number, not {value!r}")
-    evaluations, seconds = parts.get("evaluations"), parts.get("seconds")
-    return Budget(None if evaluations is None else int(evaluations), None if seconds is None else float(seconds))
+        if name.endswith("evaluations") and value != int(value):
+            raise BudgetError(f"the budget's {name} must be a whole number, not {value!r}")
+    for name in ("evaluations", "seconds"):
+        if {name, f"more_{name}"} <= parts.keys():
+            raise BudgetError(f"the budget has {name} in all and more_{name} from now on: leave one of them out")
+    whole = {name: int(value) for name, value in parts.items() if name.endswith("evaluations")}
+    times = {name: float(value) for name, value in parts.items() if name.endswith("seconds")}
+    return Budget(
+        whole.get("evaluations"), times.get("seconds"), whole.get("more_evaluations"), times.get("more_seconds")
+    )
 
 
 def _is_finite(value: Any) -> bool:

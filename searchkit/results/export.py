@@ -23,7 +23,7 @@ from searchkit.problem.trial import Trial
 from searchkit.random_state import untouched
 from searchkit.results.whole_files import written_whole
 from searchkit.training.normalised import Normalised
-from searchkit.training.weights import load_weights, own_state, weights_path
+from searchkit.training.weights import delivered_path, load_weights, own_state
 
 if TYPE_CHECKING:
     from searchkit.results.result import Result
@@ -50,7 +50,7 @@ def build_network(result: Result, trial: Trial, trained: bool = True) -> nn.Modu
         )
     network = space.build(trial.code)
     if trained:
-        path = weights_path(result.folder or Path(), trial.code)
+        path = delivered_path(result.folder or Path(), trial.code)
         if not path.exists():
             raise SearchkitError(
                 f"the trained weights of candidate {trial.number} are not in {path.parent}; "

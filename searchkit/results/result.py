@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     import pandas as pd
     from torch import nn
 
+    from searchkit.data.data import Data
+    from searchkit.storage.record import Record
+
 # columns of every history -> attributes of a trial
 RECORDED = {"trial": "number", "batch": "batch", "state": "state", "reason": "reason", "seconds": "seconds"}
 
@@ -36,6 +39,10 @@ class Result:
         strategy: the strategy that proposed the candidates; for "auto", also why it was chosen.
         name: name of the study.
         trials: the history as a list of trials.
+        finals: final trainings of winners by the number of the trial: ``{"steps", "seconds"}``, or the ``"reason"`` for
+            which one did not work, so that the network is that of the search.
+        data: of a search over networks in this process; None for a loaded study.
+        open_record: opens the record of the study to write to it.
     """
 
     def __init__(
@@ -52,7 +59,10 @@ class Result:
         self.name, self.stopped, self.context, self.folder = name, stopped, context, folder
         self.test_accuracy: dict[int, float] = {}
         self.verifications: dict[int, dict[str, Any]] = {}
+        self.finals: dict[int, dict[str, Any]] = {}
         self.trust: list[dict[str, Any]] | None = None
+        self.data: Data | None = None
+        self.open_record: Callable[[], Record] | None = None
 
     @property
     def strategy(self) -> str:
@@ -167,6 +177,40 @@ class Result:
         from searchkit.results.export import build_network
 
         return build_network(self, self._trial(i, trial), trained)
+
+    def refit(
+        self,
+        i: int = 0,
+        *,
+        trial: int | None = None,
+        data: object = None,
+        seconds: float | None = None,
+        epochs: int | None = None,
+        device: str = "auto",
+    ) -> dict[str, Any]:
+        """Train the network of row ``i`` of the front anew, for longer, and on the validation part as well.
+
+        From then on, :meth:`build`, :meth:`export` and the score on the test part are of this training.
+
+        Args:
+            trial: number of a candidate to train instead.
+            data: the data of the search; needed for a study that was loaded, unless searchkit knows where they are.
+            seconds, epochs: one of the two: how long it is trained. Seconds are kept; 200 passes are the most they are
+                spent on.
+
+        Returns:
+            ``{"steps", "seconds"}`` and the score on the test part where there is one.
+
+        Raises:
+            SearchkitError: the search trained no networks, the data are others than those of the search, or both or
+                none of seconds and epochs are given.
+            CandidateError: the training failed; the network is as it was.
+        """
+        from searchkit.results.refit import refit
+
+        entry = refit(self, self._trial(i, trial), data, seconds, epochs, device)
+        self.refresh()
+        return entry
 
     def export(self, i: int, path: str | Path, *, trial: int | None = None) -> list[Path]:
         """Write row ``i`` of the front as ``path.onnx``, ``path.safetensors`` and ``path.json``.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,7 +24,17 @@ from searchkit.space import Choice, NetworkSpace, Space
 from searchkit.storage.header import compare_headers, plain
 from searchkit.storage.header_check import checked_header
 from searchkit.storage.optuna_compat import quiet, storage_of
-from searchkit.storage.paths import FOLDER, SUFFIX, cannot_open, is_file, networks_folder, open_storage, place_of
+from searchkit.storage.optuna_record import OptunaRecord
+from searchkit.storage.paths import (
+    FOLDER,
+    SUFFIX,
+    cannot_open,
+    is_file,
+    journal_path,
+    networks_folder,
+    open_storage,
+    place_of,
+)
 from searchkit.storage.patience import passes, with_patience
 from searchkit.storage.places import look_at
 from searchkit.storage.recorded_trials import read_trials
@@ -49,6 +60,8 @@ class Study:
     trials: list[Trial]
     test_accuracy: dict[int, float]
     verified: dict[int, dict[str, Any]]
+    finals: dict[int, dict[str, Any]]
+    seconds: float
     trust: list[dict[str, Any]] | None
 
     @classmethod
@@ -79,6 +92,8 @@ class Study:
             read_trials(study, space, goals),
             {int(number): accuracy for number, accuracy in scores.items()},
             {int(number): entry for number, entry in (study.user_attrs.get("searchkit:verified") or {}).items()},
+            {int(number): entry for number, entry in (study.user_attrs.get("searchkit:finals") or {}).items()},
+            float(study.user_attrs.get("searchkit:seconds") or 0.0),
             study.user_attrs.get("searchkit:trust"),
         )
 
@@ -105,6 +120,8 @@ def load(name: str, storage: Any = None, *, space: Space | None = None) -> Resul
         networks_folder(storage, name),
     )  # fmt: skip
     result.test_accuracy, result.verifications, result.trust = study.test_accuracy, study.verified, study.trust
+    result.finals = study.finals
+    result.open_record = functools.partial(OptunaRecord, storage, name, study.space, study.goals, header)
     return result
 
 
@@ -123,8 +140,28 @@ def _read_study(name: str, storage: Any, space: Space | None) -> Study:
             return Study.read(known[name], space)
 
 
+def recorded_note(name: str, storage: Any, key: str) -> Any:
+    """What a study's record holds under a key (see :meth:`searchkit.storage.record.Record.note`), or None.
+
+    Its trials are not read. None also where there is no such study, or the record is damaged: opening it says that.
+    """
+
+    def read() -> Any:
+        with contextlib.ExitStack() as stack:
+            places = [storage] if not is_file(storage) else [journal_path(storage, name)]
+            if isinstance(places[0], Path) and not places[0].is_file():
+                return None
+            study = _inside(places[0], stack).get(name)
+            return None if study is None else study.user_attrs.get(f"searchkit:{key}")
+
+    try:
+        return with_patience(read, f"study '{name}'")
+    except StorageError:
+        return None
+
+
 def list_studies(storage: Any = None) -> pd.DataFrame:
-    """One row per study: its name, candidates by state, size of the front, and the best of the first objective."""
+    """One row per study: name, candidates by state, size of the front, best of the first objective, seconds."""
     import pandas as pd
 
     def rows_of() -> list[dict[str, Any]]:
@@ -132,7 +169,9 @@ def list_studies(storage: Any = None) -> pd.DataFrame:
             return [row for row in map(_row_or_say, known.values()) if row is not None]
 
     rows = with_patience(rows_of, f"the studies in {shown(storage or FOLDER)}")
-    return pd.DataFrame(rows, columns=["study", "strategy", "candidates", "scored", "failed", "front", "best"])
+    return pd.DataFrame(
+        rows, columns=["study", "strategy", "candidates", "scored", "failed", "front", "best", "seconds"]
+    )
 
 
 def space_of(header: dict[str, Any]) -> Space:
@@ -193,6 +232,7 @@ def _row(study: Study) -> dict[str, Any]:
         "failed": sum(trial.state is State.FAILED for trial in study.trials),
         "front": len(winners),
         "best": f"{first} {winners[0].values[first]:.4g}" if winners else "",
+        "seconds": round(max([study.seconds, *(trial.elapsed for trial in study.trials)])),
     }
 
 

@@ -17,6 +17,7 @@ from searchkit.problem.objectives import Goals
 from searchkit.problem.trial import State, Trial
 from searchkit.search.at_work import AtWork
 from searchkit.search.study import Study
+from searchkit.storage.record import Record
 from searchkit.training.evaluation import Evaluation
 from searchkit.types import Codes
 
@@ -52,6 +53,15 @@ class Measured(Evaluation):
         return self.costs(code)[0]
 
 
+SPENT = "seconds"  # the note of a record with the seconds that the study had taken at the end of its last run
+
+
+def seconds_of(study: Study | Record) -> float:
+    """Seconds that a study has taken so far: until its last outcome, or the end of its last run."""
+    noted = study.notes(SPENT)
+    return max([trial.elapsed for trial in study.trials] + ([float(noted)] if noted else []), default=0.0)
+
+
 class Ledger:
     """Counts what one run of a search spends, beginning with what earlier runs of the study have spent.
 
@@ -68,13 +78,14 @@ class Ledger:
         costs: Costs | None,
         callbacks: Sequence[Callback],
         at_work: AtWork | None = None,
+        began: float | None = None,
     ) -> None:
         self._study, self._goals, self._budget = study, goals, budget
         self._costs, self._callbacks, self._at_work = costs, callbacks, at_work or AtWork()
         if costs is not None:
             costs.go_on(study.trials)
-        self._before = max((trial.elapsed for trial in study.trials), default=0.0)
-        self._began = time.perf_counter()
+        self._before = seconds_of(study)
+        self._began = time.perf_counter() if began is None else began
         self._failures: list[Trial] = []
         self.n_done = sum(trial.finished for trial in study.trials)
         self.succeeded = any(trial.state in (State.SCORED, State.DROPPED) for trial in study.trials)
@@ -84,9 +95,12 @@ class Ledger:
         return np.inf if self._budget.evaluations is None else self._budget.evaluations - self.n_done - n_begun
 
     def spent(self, n_begun: int = 0) -> bool:
-        """Whether the budget is used up, if ``n_begun`` candidates that have begun are counted too."""
-        seconds = self._budget.seconds
-        return self.left(n_begun) <= 0 or (seconds is not None and self._elapsed() >= seconds)
+        """Whether the budget is used up, if ``n_begun`` candidates that have begun are counted too.
+
+        The first candidate of a study begins in any case: preparing a search may take longer than a short time.
+        """
+        seconds, first = self._budget.seconds, not self.n_done and not n_begun
+        return self.left(n_begun) <= 0 or (seconds is not None and not first and self.elapsed() >= seconds)
 
     def affordable(self, trial: Trial) -> bool:
         """Measure a candidate's costs; False if it breaks a bound or cannot be measured, which ends it."""
@@ -124,7 +138,7 @@ class Ledger:
         Raises:
             SearchFailedError: the first candidates all failed.
         """
-        self._study.finish(trial, state, outcome, self._elapsed())
+        self._study.finish(trial, state, outcome, self.elapsed())
         self.n_done += 1
         self.succeeded |= state is State.SCORED
         for callback in self._callbacks:
@@ -160,7 +174,8 @@ class Ledger:
         quick = self._costs is None and sum(trial.seconds for trial in self._failures) < PATIENCE
         return max(FIRST, min(QUICK, (self._budget.evaluations or 0) // 4)) if quick else FIRST
 
-    def _elapsed(self) -> float:
+    def elapsed(self) -> float:
+        """Seconds that the study has taken, with earlier runs."""
         return self._before + time.perf_counter() - self._began
 
 

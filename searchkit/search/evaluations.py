@@ -27,6 +27,7 @@ from searchkit.space import NetworkSpace
 from searchkit.training.evaluation import Evaluation
 from searchkit.training.evaluator import Training, metric_value
 from searchkit.training.normalised import normalised
+from searchkit.training.recipe import Recipe
 from searchkit.training.train import build_seeded
 from searchkit.training.turns import Course, finish
 from searchkit.types import Codes, Floats
@@ -48,11 +49,25 @@ class Scoring(Evaluation):
     scorer: Scorer
     then: Training | None = None
 
-    def __call__(self, code: Codes, seed: int, rung: int | None = None) -> dict[str, float]:
+    def __call__(
+        self,
+        code: Codes,
+        seed: int,
+        rung: int | None = None,
+        within: float | None = None,
+        final: Recipe | None = None,
+    ) -> dict[str, float]:
         """``{proxy: score, ...}`` and the values of the training. A proxy without a score fails the candidate."""
-        return finish(self.in_turns(code, seed, rung))
+        return finish(self.in_turns(code, seed, rung, within, final))
 
-    def in_turns(self, code: Codes, seed: int, rung: int | None = None) -> Course[dict[str, float]]:
+    def in_turns(
+        self,
+        code: Codes,
+        seed: int,
+        rung: int | None = None,
+        within: float | None = None,
+        final: Recipe | None = None,
+    ) -> Course[dict[str, float]]:
         """The same in turns; the first turn runs the proxies."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # its reason is that of the candidate's failure
@@ -62,7 +77,7 @@ class Scoring(Evaluation):
             if not math.isfinite(value):
                 why = self.scorer.reason(code, name)
                 raise CandidateError(f"proxy '{name}' has no score for it" + (f": {why}" if why else ""))
-        return values | ((yield from self.then.in_turns(code, seed, rung)) if self.then else {})
+        return values | ((yield from self.then.in_turns(code, seed, rung, within, final)) if self.then else {})
 
     def memory(self, code: Codes, seed: int, rung: int | None = None) -> int:
         """See :meth:`Training.memory`; the memory that proxies use before is not included."""
@@ -82,9 +97,9 @@ class Scoring(Evaluation):
         """The device of the training, or of the proxies if there is none."""
         return self.then.device if self.then else str(self.scorer.device)
 
-    def written(self, code: Codes) -> Path | None:
+    def written(self, code: Codes, final: bool = False) -> Path | None:
         """See :meth:`Training.written`."""
-        return self.then.written(code) if self.then else None
+        return self.then.written(code, final) if self.then else None
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ whenever a worker is free.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Protocol
@@ -68,6 +68,9 @@ class Search:
         start: ``(s, d)`` candidates to evaluate before the strategy's first proposals.
         callbacks: called with each finished trial and the list of all trials.
         at_work: notes the candidate that is evaluated in this process.
+        began: ``time.perf_counter()`` at the beginning of the search, with what was done before this loop; None: now.
+        within: the seconds that the training of a candidate may take which begins at so many seconds of the study; may
+            be None.
     """
 
     problem: Problem
@@ -84,6 +87,8 @@ class Search:
     ladder: Ladder | None = None
     start: Codes = field(default_factory=lambda: np.empty((0, 0), dtype=np.int64))
     at_work: AtWork = field(default_factory=AtWork)
+    began: float | None = None
+    within: Callable[[float], float] | None = None
 
     def __post_init__(self) -> None:
         self.study = Study(self.record)
@@ -98,7 +103,7 @@ class Search:
         Raises:
             SearchFailedError: the first candidates all failed, or all of a small budget.
         """
-        self.ledger = Ledger(self.study, self.goals, self.budget, self.costs, self.callbacks, self.at_work)
+        self.ledger = Ledger(self.study, self.goals, self.budget, self.costs, self.callbacks, self.at_work, self.began)
         begun = self._catch_up()
         self._suspect(begun)
         if isinstance(self.executor, InProcess):
@@ -208,7 +213,8 @@ class Search:
     def job(self, trial: Trial, rung: int | None = None) -> Job:
         """The job for a worker: an evaluation at a rung of the ladder, or the full one."""
         seed = evaluation_seed(self.seed, trial.code)
-        return Job(trial.code, seed, rung)
+        within = None if self.within is None or rung is not None else self.within(self.ledger.elapsed())
+        return Job(trial.code, seed, rung, within)
 
     def alone(self, trial: Trial, rung: int | None = None) -> Outcome:
         """Evaluate a candidate while nothing else runs."""

@@ -59,7 +59,7 @@ def network_task(
     check_measurable(metrics, where, there)
     goals = _goals(metrics, directions, constraints)
     space, loaded = space_and_data(space, data, split_seed, task_of(metrics))
-    recipe = recipe_for(loaded.kind, len(loaded.train), epochs)
+    recipe = recipe_for(loaded.kind, len(loaded.train), epochs, loaded.augment)
     rungs = read_ladder(ladder, recipe.epochs)
     _check_rungs(rungs, recipe.epochs, loaded)
     own = tuple(m for m in metrics.values() if m.stage == "trained" and m.function is not None)

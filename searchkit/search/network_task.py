@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -13,12 +14,16 @@ import numpy as np
 from searchkit.costs.measure import MEASURED, measured_on
 from searchkit.costs.metrics import Metric
 from searchkit.data.data import Data
+from searchkit.execution.executors import Pool
 from searchkit.problem.objectives import Bound, Goals
 from searchkit.problem.problem import LISTABLE
 from searchkit.problem.trial import State, Trial, pareto_front
+from searchkit.results.refit import NOTE, TESTED
 from searchkit.results.result import Result
 from searchkit.search.accounting import Callback
 from searchkit.search.evaluations import CostMeter, Scoring
+from searchkit.search.finals import planned_finals, train_finals, winners_of
+from searchkit.search.plan import Estimate, Plan, estimate, make_plan
 from searchkit.search.task import OpenPool, Task
 from searchkit.search.verification import Verification
 from searchkit.space import NetworkSpace
@@ -26,9 +31,12 @@ from searchkit.storage.record import Record
 from searchkit.training.evaluation import Evaluate
 from searchkit.training.evaluator import Training
 from searchkit.training.fidelity import Ladder
+from searchkit.training.recipe import Recipe
 from searchkit.training.train import score
-from searchkit.training.weights import load_weights, not_written, weights_path
+from searchkit.training.weights import delivered_path, load_weights, not_written, weights_path
 from searchkit.types import Codes, Floats
+
+log = logging.getLogger("searchkit")
 
 COUNTABLE = 500  # candidates that may all be built (about 20 ms each) to find out whether the bounds can be met
 
@@ -45,6 +53,7 @@ class NetworkTask(Task):
         needed: names of the values that an evaluation has to return.
         device: the device of this process; trainings may have another.
         verification: trains the best candidates of a search without training; may be None.
+        planned: whether the time of the search decides how candidates are trained (:mod:`searchkit.search.plan`).
     """
 
     space: NetworkSpace
@@ -61,6 +70,7 @@ class NetworkTask(Task):
     ladder: Ladder | None = None
     verification: Verification | None = None
     folder: Path | None = None
+    planned: bool = False
 
     @property
     def identity(self) -> dict[str, Any]:  # type: ignore[override]
@@ -68,7 +78,7 @@ class NetworkTask(Task):
         identity: dict[str, Any] = {
             "kind": "networks",
             "data": {"name": self.data.name, "fingerprint": self.data.fingerprint},
-            "epochs": self.training.recipe.epochs,
+            "epochs": "planned" if self.planned else self.training.recipe.epochs,
         }
         if self.split_seed is not None:
             identity["split_seed"] = self.split_seed
@@ -133,13 +143,60 @@ class NetworkTask(Task):
 
     def in_folder(self, folder: Path) -> NetworkTask:
         """The same task, with the weights of its networks in a folder."""
-        training, evaluate = replace(self.training, folder=folder), self.evaluate
+        return replace(self._with(folder=folder), folder=folder)
+
+    @property
+    def designs(self) -> Codes:
+        """See :class:`Task`."""
+        return self.space.reference
+
+    def plan(self, seconds: float, workers: int, most: int | None) -> Plan:
+        """See :class:`Task`."""
+        return make_plan(self.training, seconds, workers, most)
+
+    def estimate(self, candidates: int, workers: int) -> Estimate:
+        """See :class:`Task`; of a search that trains nothing, it is not known."""
+        return estimate(self.training, candidates, workers) if self.trains else super().estimate(candidates, workers)
+
+    def with_recipe(self, recipe: Recipe) -> NetworkTask:
+        """The same task, with another recipe for its candidates."""
+        return self._with(recipe=recipe)
+
+    def _with(self, **changed: Any) -> NetworkTask:
+        """The same task, with other attributes of its training."""
+        training, evaluate = replace(self.training, **changed), self.evaluate
         if isinstance(evaluate, Scoring) and evaluate.then is not None:
-            evaluate = replace(evaluate, then=replace(evaluate.then, folder=folder))
+            evaluate = replace(evaluate, then=replace(evaluate.then, **changed))
         elif isinstance(evaluate, Training):
-            evaluate = replace(evaluate, folder=folder)
+            evaluate = replace(evaluate, **changed)
         verification = None if self.verification is None else replace(self.verification, training=training)
-        return replace(self, training=training, evaluate=evaluate, verification=verification, folder=folder)
+        return replace(self, training=training, evaluate=evaluate, verification=verification)
+
+    @property
+    def score(self) -> Metric | None:
+        """The score of trained networks that the search asks for first; None if it asks for none."""
+        names = [name for name in self.goals.metrics if name in self.training.scored]
+        return self.metrics[names[0]] if names else None
+
+    def train_finals(self, record: Record, pool: Pool, plan: Plan, elapsed: float, seed: int) -> None:
+        """Train the winners in what is left of the planned time; see :mod:`searchkit.search.finals`.
+
+        Args:
+            elapsed: seconds of the study so far.
+            seed: of the search.
+        """
+        score, folder = self.score, self.training.folder
+        if score is None or self.folder is None:
+            return
+        winners = winners_of(record.trials, self.goals, folder, score)
+        finals = planned_finals(winners, self.training, plan.final_until - elapsed, pool.workers, plan.passes)
+        if finals:
+            log.info("%d winners are trained longer, until %.0f s", len(finals), plan.final_until)
+        trained = train_finals(finals, self.training, record, pool, seed, score.name)
+        done = {str(one.trial.number) for one in finals if "reason" not in trained[one.trial.number]}
+        scores = record.notes(TESTED) or {}
+        if done & set(scores):
+            record.note(TESTED, {number: value for number, value in scores.items() if number not in done})
 
     def verify(self, result: Result, record: Record, open_pool: OpenPool) -> None:
         """See :class:`Task`."""
@@ -148,17 +205,18 @@ class NetworkTask(Task):
 
     def finish(self, result: Result, record: Record) -> None:
         """Score the networks of the front on the test part, each once in a study."""
+        result.finals = {int(number): entry for number, entry in (record.notes(NOTE) or {}).items()}
         if not self.trains or not len(self.data.test):
             return
-        scores: dict[str, float] = dict(record.notes("test_accuracy") or {})
+        scores: dict[str, float] = dict(record.notes(TESTED) or {})
         for trial in pareto_front(record.trials, result.goals):
-            path = weights_path(result.folder or Path(), trial.code)
+            path = delivered_path(result.folder or Path(), trial.code)
             if str(trial.number) in scores or not path.exists():
                 continue
             network = self.space.build(trial.code)
             load_weights(network, path)
             scores[str(trial.number)] = score(network, self.data.test, self.data, self.device)
-        record.note("test_accuracy", scores)
+        record.note(TESTED, scores)
         result.test_accuracy = {int(number): accuracy for number, accuracy in scores.items()}
 
 

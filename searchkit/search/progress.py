@@ -1,7 +1,8 @@
-"""A progress bar: size of the front, best value of the first objective, time left."""
+"""The progress of a search: a bar in a terminal, and a line for each candidate elsewhere."""
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from collections.abc import Sequence
@@ -13,6 +14,10 @@ from searchkit.problem.budget import Budget
 from searchkit.problem.objectives import Goals
 from searchkit.problem.trial import State, Trial, pareto_front
 
+log = logging.getLogger("searchkit.progress")
+
+LINES = 1.0  # seconds between two lines
+LONGEST = 120  # characters of a reason in a line
 INTERVAL = 0.2  # seconds between two computations of the front, which takes longer than a fast evaluation
 CLOSED = (OSError, ValueError)  # raised by streams whose terminal or other end is gone, and by closed ones
 BOUNDED = "{l_bar}{bar}| {n_fmt}/{total_fmt} candidates [{elapsed}<{remaining}{postfix}]"
@@ -21,17 +26,21 @@ BOUNDED = "{l_bar}{bar}| {n_fmt}/{total_fmt} candidates [{elapsed}<{remaining}{p
 class Progress:
     """A context manager, whose ``update`` is a callback of the search.
 
-    A terminal that is closed while the search goes on ends the bar, and not the search.
+    The bar has the size of the front, the best value of the first objective, and the time left. A terminal that is
+    closed while the search goes on ends the bar, and not the search. Where there is no bar, each candidate is a line of
+    the logger "searchkit.progress", level INFO, at most one in :data:`LINES` seconds.
 
     Args:
-        shown: whether to show it; None: in a terminal only.
+        shown: whether to show the bar; None: in a terminal only. False: no lines either.
+        budget: of the search, with the time until which candidates are begun.
     """
 
     def __init__(self, shown: bool | None, goals: Goals, budget: Budget, trials: Sequence[Trial]) -> None:
         self._goals, self._budget = goals, budget
         self._bar: Any = None
         self._trials = trials
-        self._last = 0.0
+        self._last, self._said = 0.0, -LINES
+        self._lines = shown is not False
         if sys.stderr is None or not (_is_terminal() if shown is None else shown):  # None: a program without a console
             return
         from tqdm import tqdm
@@ -59,6 +68,7 @@ class Progress:
     def update(self, trial: Trial, trials: Sequence[Trial]) -> None:
         """Count one candidate, and compute the front a few times a second."""
         if self._bar is None:
+            self._say(trial, trials)
             return
         self._trials = trials
         try:
@@ -69,6 +79,18 @@ class Progress:
         except CLOSED:
             self._bar.disable = True  # or it would write once more when it is deleted
             self._bar = None
+
+    def _say(self, trial: Trial, trials: Sequence[Trial]) -> None:
+        """Log a line about a candidate."""
+        if not self._lines or not log.isEnabledFor(logging.INFO) or time.monotonic() - self._said < LINES:
+            return
+        self._said = time.monotonic()
+        names = [name for name in self._goals.metrics if name in trial.values]
+        values = ", ".join(f"{name} {trial.values[name]:.4g}" for name in names)
+        told = values if trial.state is State.SCORED else f"{trial.state}: {(trial.reason or '')[:LONGEST]}"
+        n_done, most = sum(one.finished for one in trials), self._budget.evaluations
+        of = f" of {most}" if most is not None else ""
+        log.info("candidate %d (%d%s done): %s [%s]", trial.number, n_done, of, told, self._text(trials))
 
     def _text(self, trials: Sequence[Trial]) -> str:
         winners = pareto_front(trials, self._goals)

@@ -33,6 +33,7 @@ NOTICED = 0.02  # share of an evaluation's time that a free worker may wait
 
 SPENT = "the budget is spent"
 EXHAUSTED = "every candidate of the space has been evaluated"
+ENDED = (SPENT, EXHAUSTED)  # a search that came to its end, and was not stopped
 
 
 class BatchByBatch:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
 
 from searchkit import plugins
 from searchkit.costs.metrics import BUILT_IN
@@ -24,6 +27,8 @@ from searchkit.types import Codes, Floats
 
 if TYPE_CHECKING:
     from searchkit.data.data import Data
+    from searchkit.search.plan import Estimate, Plan
+    from searchkit.training.recipe import Recipe
 
 OpenPool = Callable[[Evaluate], Pool]
 
@@ -41,8 +46,10 @@ class Task(Protocol):
         listable: see :class:`~searchkit.problem.problem.Problem`.
         ladder: cheaper evaluations before the full one, for which ``evaluate`` takes a rung's number as third argument.
         images: data that proxies use; may be None.
+        data: of a search over networks, with their test part; else None.
         folder: holds the task's files, such as trained weights; may be None.
         keeps_files: whether the task writes files.
+        planned: whether the time of the search decides how candidates are trained.
     """
 
     space: Space
@@ -53,10 +60,12 @@ class Task(Protocol):
     context: dict[str, Any]
     label: str
     images: Data | None
+    data: Data | None
     costs: Costs | None
     ladder: Ladder | None
     folder: Path | None
     listable: int
+    planned: bool
 
     @property
     def known(self) -> Callable[[Codes], Floats] | None:
@@ -96,6 +105,29 @@ class Task(Protocol):
         """The same task, with its files in a folder."""
         return self
 
+    def plan(self, seconds: float, workers: int, most: int | None) -> Plan:
+        """Plan the time of a search over networks; see :func:`searchkit.search.plan.make_plan`."""
+        raise SearchkitError("only a search over networks plans its time")
+
+    @property
+    def designs(self) -> Codes:
+        """``(s, d)`` candidates of the space's own to begin with; may be empty."""
+        return np.empty((0, self.space.n_choices), dtype=np.int64)
+
+    def estimate(self, candidates: int, workers: int) -> Estimate:
+        """What a search for so many evaluations is expected to take."""
+        from searchkit.search.plan import Estimate
+
+        return Estimate(candidates, workers, None, math.nan)
+
+    def with_recipe(self, recipe: Recipe) -> Task:
+        """The same task, with another recipe for the training of its candidates."""
+        return self
+
+    def train_finals(self, record: Record, pool: Pool, plan: Plan, elapsed: float, seed: int) -> None:
+        """Train the winners longer in what is left of a planned time."""
+        return
+
     def verify(self, result: Result, record: Record, open_pool: OpenPool) -> None:
         """Train the best candidates of a search without training, if ``verify=`` was given."""
         return
@@ -115,11 +147,13 @@ class FunctionTask(Task):
     context: dict[str, Any]
     label: str
     images: Data | None = None
+    data: Data | None = None
     identity: dict[str, Any] = field(default_factory=lambda: {"kind": "function"})
     costs: Costs | None = None
     ladder: Ladder | None = None
     folder: Path | None = None
     listable: int = LISTABLE
+    planned: bool = False
 
     @property
     def needed(self) -> tuple[str, ...]:  # type: ignore[override]

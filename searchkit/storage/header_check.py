@@ -111,6 +111,7 @@ _KINDS: dict[str, Callable[[Any], bool]] = {
     "a mapping of numbers or nulls, or nothing": lambda part: (
         part is _MISSING or (isinstance(part, dict) and all(map(_is_end, part.values())))
     ),
+    "a number or null": _is_end,
     "a list or null": lambda part: part is None or isinstance(part, list),
     "a whole number": lambda part: part is _MISSING or is_whole(part),  # the oldest records do not say their format
     "a whole number, null or nothing": lambda part: part is _MISSING or part is None or is_whole(part),
@@ -163,5 +164,7 @@ _NOTES = {
     "searchkit:latest": "a mapping or null",
     "searchkit:test_accuracy": "a mapping of numbers of candidates or null",
     "searchkit:verified": "a mapping of numbers of candidates or null",
+    "searchkit:finals": "a mapping of numbers of candidates or null",
+    "searchkit:seconds": "a number or null",
     "searchkit:trust": "a list or null",
 }

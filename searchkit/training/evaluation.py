@@ -17,7 +17,8 @@ class Evaluation(Protocol):
     """Evaluates one candidate; must be picklable. :func:`as_evaluation` makes one of a plain function.
 
     The methods take the arguments of a :class:`~searchkit.execution.outcome.Job`: the candidate ``(d,)``, a seed, and
-    the rung of a fidelity ladder, or None for the full evaluation.
+    the rung of a fidelity ladder, or None for the full evaluation. Only evaluations that train networks are given the
+    seconds within which a training should end, and the recipe of a final training.
 
     Attributes:
         exclusive: only one thread of a process may evaluate at a time, because the evaluation uses something that
@@ -59,8 +60,8 @@ class Evaluation(Protocol):
         """The same evaluation on another device."""
         return self
 
-    def written(self, code: Codes) -> Path | None:
-        """The file that the full evaluation of a candidate writes, or None."""
+    def written(self, code: Codes, final: bool = False) -> Path | None:
+        """The file that the full evaluation of a candidate, or its final training, writes, or None."""
         return None
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -31,8 +32,12 @@ from searchkit.training.normalised import normalised
 from searchkit.training.recipe import Recipe
 from searchkit.training.train import build_seeded, course
 from searchkit.training.turns import Course, finish
-from searchkit.training.weights import own_state, save_weights, weights_path
+from searchkit.training.weights import final_path, own_state, save_weights, weights_path
 from searchkit.types import Codes
+
+STEPS_MADE = "steps"  # among the values of a training that has a time
+
+_with_validation: WeakKeyDictionary[Data, Data] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -64,30 +69,63 @@ class Training(Evaluation):
     keep: bool = True
     scored: tuple[str, ...] = ("accuracy",)
 
-    def __call__(self, code: Codes, seed: int, rung: int | None = None) -> dict[str, float]:
+    def __call__(
+        self,
+        code: Codes,
+        seed: int,
+        rung: int | None = None,
+        within: float | None = None,
+        final: Recipe | None = None,
+    ) -> dict[str, float]:
         """``{"accuracy": ..., and the metrics}``; raises what makes the candidate a failed one.
 
         Args:
             rung: the number of the ladder's rung to train at; in full where not given.
+            within: seconds within which the training should end; then ``"steps"`` is among the values, the number that
+                was made.
+            final: the recipe of a final training, which is on the validation part as well, so that its scores tell
+                only whether the training worked.
         """
-        return finish(self.in_turns(code, seed, rung))
+        return finish(self.in_turns(code, seed, rung, within, final))
 
-    def in_turns(self, code: Codes, seed: int, rung: int | None = None) -> Course[dict[str, float]]:
+    def in_turns(
+        self,
+        code: Codes,
+        seed: int,
+        rung: int | None = None,
+        within: float | None = None,
+        final: Recipe | None = None,
+    ) -> Course[dict[str, float]]:
         """The same in turns, for several on one device (:mod:`searchkit.execution.interleaved`)."""
         if rung is not None:
             return (yield from self.rungs[rung].in_turns(code, seed))
         network = build_seeded(self.space, code, seed)
         trained = yield from course(
-            network, self.data, recipe=self.recipe, seed=seed, device=self.device, time_limit=self.limit
+            network,
+            self.data if final is None else self._every_example,
+            recipe=final or self.recipe,
+            seed=seed,
+            device=self.device,
+            time_limit=self.limit,
+            within=within,
         )
         values = {name: trained.scores[name] for name in self.scored}
         state = own_state(network) if self.keep else None
         values |= {
             metric.name: metric_value(metric, normalised(own_copy(network), self.data)) for metric in self.metrics
         }
+        if within is not None:
+            values.setdefault(STEPS_MADE, trained.steps)
         if state is not None:
-            save_weights(state, weights_path(self.folder, code))
+            save_weights(state, self.written(code, final is not None))
         return values
+
+    @property
+    def _every_example(self) -> Data:
+        """The data with the validation part in the train part as well; made once in a process."""
+        if self.data not in _with_validation:
+            _with_validation[self.data] = self.data.with_validation_in_train()
+        return _with_validation[self.data]
 
     @property
     def device_name(self) -> str:
@@ -96,9 +134,9 @@ class Training(Evaluation):
 
     def prepare(self, code: Codes, seed: int, rung: int | None = None) -> None:
         """Put the data on the device; where they have no room there, training will say so."""
-        data = self.data if rung is None else self.rungs[rung].data
+        training = self if rung is None else self.rungs[rung]
         with contextlib.suppress(Exception):
-            put_on_device(data, torch.device(self.device))
+            put_on_device(training.data, torch.device(self.device), training.recipe.augment)
 
     def memory(self, code: Codes, seed: int, rung: int | None = None) -> int:
         """Bytes that a candidate is expected to take of the device, beside the data.
@@ -117,9 +155,9 @@ class Training(Evaluation):
         """The same on another device."""
         return replace(self, device=device, rungs=tuple(rung.on(device) for rung in self.rungs))
 
-    def written(self, code: Codes) -> Path:
-        """The file that the full training of a candidate leaves."""
-        return weights_path(self.folder, code)
+    def written(self, code: Codes, final: bool = False) -> Path:
+        """The file that the full training of a candidate, or its final training, leaves."""
+        return final_path(self.folder, code) if final else weights_path(self.folder, code)
 
 
 def at_rung(training: Training, rung: Rung, seed: int) -> Training:

@@ -113,7 +113,7 @@ def _step(
     network: nn.Module, data: Data, recipe: Recipe, device: torch.device, precision: AbstractContextManager[Any]
 ) -> list[int]:
     """Bytes after each allocation in a step that begins with earlier gradients, without the batches' own tensors."""
-    batches = train_batches(data, recipe.batch_size, device, torch.Generator().manual_seed(0))
+    batches = train_batches(data, recipe.batch_size, device, torch.Generator().manual_seed(0), recipe.augment)
     if device != _META:
         batches.shuffle()
     loss_function = loss_of(data, recipe, device)
@@ -170,7 +170,7 @@ def _state_bytes(network: nn.Module, recipe: Recipe) -> int:
 
 def _epoch_bytes(data: Data, recipe: Recipe) -> int:
     """Bytes that a training keeps on the device to make its batches, besides the shared data: order, shifts, flips."""
-    return _total(_own(train_batches(_bare(data), recipe.batch_size, _META, torch.Generator())))
+    return _total(_own(train_batches(_bare(data), recipe.batch_size, _META, torch.Generator(), recipe.augment)))
 
 
 def _own(batches: TrainBatches | TableBatches) -> list[torch.Tensor]:

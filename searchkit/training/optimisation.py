@@ -77,11 +77,14 @@ class Steps:
         self, network: nn.Module, data: Data, recipe: Recipe, device: torch.device, seed: int, capture: Capture | None
     ) -> None:
         self._network, self._recipe, self._device = network, recipe, device
-        self._batches = train_batches(data, recipe.batch_size, device, torch.Generator().manual_seed(seed))
+        self._batches = train_batches(
+            data, recipe.batch_size, device, torch.Generator().manual_seed(seed), recipe.augment
+        )
         self._loss = loss_of(data, recipe, device)
-        self.n_batches = self._batches.n_batches
-        self.left = recipe.epochs * self.n_batches
+        self.n_batches, self.batch_size = self._batches.n_batches, self._batches.batch_size
+        self.left = self.planned = recipe.steps or recipe.epochs * self.n_batches
         self._rates = [recipe.lr * one_cycle(step / self.left, recipe.warm_up) for step in range(self.left)]
+        self._since, self._from = 0, 0.0  # the step since which the schedule is as it is, and its progress there
         self._total = torch.zeros((), device=device)
         self._told = torch.zeros((), pin_memory=device.type == "cuda")
         self._capture = capture if getattr(network, "recordable", True) else None
@@ -93,13 +96,23 @@ class Steps:
             self._number, self._first = (torch.zeros(1, dtype=torch.int64, device=device) for _ in range(2))
             self._offsets = torch.arange(self._batches.batch_size, device=device)
         self._optimiser = optimiser_of(network, recipe, self._rate if self._static else recipe.lr)
-        self._taken = 0
+        self.taken = 0
+
+    @property
+    def epoch(self) -> int:
+        """Number of the epoch of the last step, from 1."""
+        return max(1, -(-self.taken // self.n_batches))
+
+    @property
+    def epochs(self) -> int:
+        """Number of epochs in all; the last one may be incomplete."""
+        return -(-(self.taken + self.left) // self.n_batches)
 
     def take(self) -> None:
         """Make the next step; on a card, only queue it."""
-        if self._taken % self.n_batches == 0:
+        if self.taken % self.n_batches == 0:
             self._begin_epoch()
-        if self._repeat is None and self._capture is not None and self._taken >= WARM_UP and self.left >= WORTH_IT:
+        if self._repeat is None and self._capture is not None and self.taken >= WARM_UP and self.left >= WORTH_IT:
             self._repeat, self._capture = self._recorded(self._capture), None
         if self._repeat is not None:
             self._repeat()
@@ -107,8 +120,31 @@ class Steps:
             self._step() if self._static else self._from_python()
         elif draws_on_host(self._step, self._device):
             self._capture = None
-        self._taken += 1
+        self.taken += 1
         self.left -= 1
+
+    @property
+    def _progress(self) -> float:
+        """Progress in the schedule, from 0 to 1."""
+        done = self.taken - self._since
+        return self._from + (1 - self._from) * done / max(1, done + self.left)
+
+    @property
+    def wanted(self) -> int:
+        """Steps that are left of the schedule at the recipe's pace."""
+        return min(round((1 - self._progress) * self.planned), self.planned - self.taken)
+
+    def rest_in(self, left: int) -> None:
+        """Go through the rest of the schedule in ``left`` more steps; the learning rate falls to its end in them."""
+        progress = self._progress
+        rates = [
+            self._recipe.lr * one_cycle(progress + (1 - progress) * step / left, self._recipe.warm_up)
+            for step in range(left)
+        ]
+        self._rates[self.taken :] = rates
+        if self._static and rates:
+            self._all_rates[self.taken : self.taken + left].copy_(torch.tensor(rates))
+        self._since, self._from, self.left = self.taken, progress, left
 
     def tell(self) -> None:
         """Queue a copy of the epoch's sum of losses to the host, for :meth:`mean_loss`."""
@@ -116,7 +152,7 @@ class Steps:
 
     def mean_loss(self) -> float:
         """Mean loss of the epoch, once the copy that :meth:`tell` queued is done."""
-        return self._told.item() / self.n_batches
+        return self._told.item() / ((self.taken - 1) % self.n_batches + 1)
 
     def _begin_epoch(self) -> None:
         """Shuffle, and start a new sum of losses."""
@@ -127,8 +163,8 @@ class Steps:
 
     def _from_python(self) -> None:
         for group in self._optimiser.param_groups:
-            group["lr"] = self._rates[self._taken]
-        start = self._taken % self.n_batches * self._batches.batch_size
+            group["lr"] = self._rates[self.taken]
+        start = self.taken % self.n_batches * self._batches.batch_size
         self._learn(slice(start, start + self._batches.batch_size))
 
     def _step(self) -> None:

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, fields, replace
 from typing import Literal, get_args
 
+from searchkit.data.data import Augment, Data
 from searchkit.errors import SearchkitError
 
 Optimiser = Literal["sgd", "adamw"]
@@ -21,6 +22,7 @@ class Recipe:
 
     Args:
         epochs: passes over the train part.
+        steps: training steps, of which the last pass may be incomplete; None: as many as the epochs have.
         batch_size: examples per step.
         lr: peak of the one-cycle schedule.
         optimiser: "sgd" (Nesterov momentum) or "adamw" (give it a lower lr, about 0.005).
@@ -28,9 +30,11 @@ class Recipe:
         weight_decay: applied to weights of two or more dimensions, and not to biases and normalisations.
         label_smoothing: fraction of the target that is spread over all classes.
         warm_up: fraction of the steps in which the learning rate rises.
+        augment: of images, in place of what the data say; see :class:`~searchkit.data.data.Data`.
     """
 
     epochs: int = 30
+    steps: int | None = None
     batch_size: int = 128
     lr: float = 0.1
     optimiser: Optimiser = "sgd"
@@ -38,14 +42,19 @@ class Recipe:
     weight_decay: float = 5e-4
     label_smoothing: float = 0.1
     warm_up: float = 0.2
+    augment: Augment | None = None
 
     def __post_init__(self) -> None:
-        for name, least in (("epochs", 1), ("batch_size", 2)):  # batch normalisation needs two examples
+        for name, least in (("epochs", 1), ("steps", 1), ("batch_size", 2)):  # batch normalisation needs two examples
             value = getattr(self, name)
+            if name == "steps" and value is None:
+                continue
             if not isinstance(value, int) or isinstance(value, bool) or value < least:
                 raise RecipeError(f"{name} is a whole number of at least {least}, not {value!r}")
         if self.optimiser not in get_args(Optimiser):
             raise RecipeError(f"optimiser is one of {', '.join(get_args(Optimiser))}, not {self.optimiser!r}")
+        if self.augment is not None and self.augment not in get_args(Augment):
+            raise RecipeError(f"augment is one of {', '.join(get_args(Augment))}, or None, not {self.augment!r}")
         numbers = [field.name for field in fields(self) if field.type == "float"]
         for name in numbers:
             value = getattr(self, name)
@@ -60,19 +69,66 @@ class Recipe:
             raise RecipeError(f"weight_decay is 0 or more and finite, not {self.weight_decay!r}")
 
 
-def recipe_for(kind: str, n: int, epochs: int | None = None) -> Recipe:
+STEPS = 400  # steps that a training should have at least, if batches of the smallest size allow it
+SMALLEST, LARGEST = 32, 128  # batches of images
+RATE = 0.05  # peak learning rate for batches of the smallest size; it grows with the root of their size
+FEW = 10  # passes up to which images are learned as they are
+SOME = 20  # passes up to which they are only mirrored, where the data allow that
+
+
+def recipe_for(kind: str, n: int, epochs: int | None = None, augment: Augment = "none") -> Recipe:
     """The default recipe of a search.
 
     Args:
         kind: "images" or "table".
-        n: examples in the train part; small tables get smaller batches, so that an epoch has several steps.
+        n: examples in the train part; small data get smaller batches, so that a training has enough steps.
         epochs: None: the default of :class:`Recipe`.
+        augment: the data's augmentation, which only a longer training uses.
     """
     own = Recipe() if epochs is None else Recipe(epochs=epochs)
+    return replace(recipe_of_length(kind, n, own.epochs, augment), epochs=own.epochs)
+
+
+def recipe_of_length(kind: str, n: int, passes: float, augment: Augment = "none") -> Recipe:
+    """The recipe for a training of so many passes over n examples; its own epochs and steps are not set.
+
+    Args:
+        kind: "images" or "table".
+        augment: the data's augmentation.
+    """
     if kind == "images":
-        return own
+        batch_size = min(LARGEST, max(SMALLEST, 2 ** round(math.log2(max(1.0, n * passes / STEPS)))))
+        lr = round(RATE * math.sqrt(batch_size / SMALLEST), 4)
+        return Recipe(batch_size=batch_size, lr=lr, augment=augmentation(passes, augment))
     batch_size = min(256, max(16, 2 ** round(math.log2(max(n, 1) / 16))))
     # Measured on seven tables of 178 to 4,000 rows, as means over three networks and two seeds. 20 epochs at this rate
     # were better than 50 epochs at 0.003 on four tables and worse on three, by up to 0.006, in less than half the time.
     # 100 epochs at 0.003 lost 0.07 of R^2 on the smallest regression. The default of 30 epochs was not measured.
-    return replace(own, batch_size=batch_size, lr=0.01, optimiser="adamw", weight_decay=0.01, label_smoothing=0.0)
+    return Recipe(batch_size=batch_size, lr=0.01, optimiser="adamw", weight_decay=0.01, label_smoothing=0.0)
+
+
+def augmentation(passes: float, own: Augment) -> Augment:
+    """How a training of so many passes augments images whose own augmentation is given.
+
+    With few passes, a network sees each image a few times only, and learns more from the images as they are: measured
+    in ``benchmarks/hour``, see docs/benchmarks.md.
+    """
+    if passes <= FEW:
+        return "none"
+    return "flip" if passes <= SOME and own == "crop-flip" else own
+
+
+MOST_PASSES = 200  # of a final training
+LEAST_STEPS = 60  # of one
+
+
+def final_recipe(data: Data, n: int, examples: float) -> Recipe:
+    """The recipe of a long training.
+
+    Args:
+        n: examples that are learned from.
+        examples: of all passes over them that there is time for.
+    """
+    passes = min(float(MOST_PASSES), max(examples, LEAST_STEPS * SMALLEST) / n)
+    recipe = recipe_of_length(data.kind, n, passes, data.augment)
+    return replace(recipe, steps=max(LEAST_STEPS, round(passes * n / min(recipe.batch_size, n))))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy.typing as npt
 import torch
@@ -17,7 +17,7 @@ from torch import nn
 
 from searchkit.data.data import Data
 from searchkit.data.splits import Split
-from searchkit.errors import CandidateError, DataError, OutOfMemoryError, TimeLimitError, is_out_of_memory
+from searchkit.errors import CandidateError, DataError, OutOfMemoryError, is_out_of_memory
 from searchkit.random_state import seeded, untouched
 from searchkit.runtime.cuda_graphs import Capture, captured
 from searchkit.runtime.devices import device_errors, memory_format, resolve_device
@@ -25,6 +25,7 @@ from searchkit.runtime.threads import one_thread
 from searchkit.space import NetworkSpace
 from searchkit.training.card_layers import card_layers
 from searchkit.training.optimisation import Steps, one_cycle
+from searchkit.training.pace import Clock
 from searchkit.training.recipe import Recipe
 from searchkit.training.scores import Answers, answers, scores, scores_of
 from searchkit.training.turns import Course, Turns, finish
@@ -37,11 +38,17 @@ class Trained:
     """Result of a training: scores on the validation part, mean training loss of the last epoch, and seconds.
 
     The loss is NaN for a network without parameters to train, which is scored as it is.
+
+    Attributes:
+        steps: training steps made.
+        planned: steps of the recipe; more than were made where the time did not suffice.
     """
 
     scores: dict[str, float]
     train_loss: float
     seconds: float
+    steps: int = 0
+    planned: int = 0
 
     @property
     def accuracy(self) -> float:
@@ -63,12 +70,15 @@ def train(
     seed: int = 0,
     device: str | torch.device = "auto",
     time_limit: float | None = None,
+    within: float | None = None,
 ) -> Trained:
     """Train a network in place on ``data.train`` and score it on ``data.val``; it ends on the CPU, in eval mode.
 
     Args:
         seed: of order, augmentation and dropout; training starts from the network's weights.
         time_limit: in seconds, checked after every step; on a card, steps are queued ahead of their execution.
+        within: seconds that training and scoring should take at most. Where the steps of the recipe would take longer,
+            fewer are made, and the learning rate falls to its end within them (:mod:`searchkit.training.pace`).
 
     Raises:
         CandidateError: the loss, or an output in validation, is not finite.
@@ -76,7 +86,7 @@ def train(
         TimeLimitError: the training took longer than the limit.
         DeviceGoneError: the device is lost, or another process has exclusive use of it; not the fault of the network.
     """
-    return finish(course(network, data, recipe=recipe, seed=seed, device=device, time_limit=time_limit))
+    return finish(course(network, data, recipe=recipe, seed=seed, device=device, time_limit=time_limit, within=within))
 
 
 def course(
@@ -87,11 +97,13 @@ def course(
     seed: int = 0,
     device: str | torch.device = "auto",
     time_limit: float | None = None,
+    within: float | None = None,
     capture: Capture | None = None,
 ) -> Course[Trained]:
     """:func:`train` as a generator that makes one turn at a time, so that a device can run several trainings at once.
 
-    The result does not depend on the other trainings, but ``time_limit`` and ``Trained.seconds`` include their turns.
+    The result does not depend on the other trainings, but ``time_limit``, ``within`` and ``Trained.seconds`` include
+    their turns.
 
     Args:
         capture: records a step. None: a CUDA graph on a card, and no recording on a CPU.
@@ -105,8 +117,8 @@ def course(
     fits = True
     try:
         try:
-            clock = _Clock(started, time_limit)
-            train_loss, found = yield from _trained(network, data, recipe, turns, seed, clock, capture)
+            clock = Clock(started, time_limit, within)
+            trained = yield from _trained(network, data, recipe, turns, seed, clock, capture)
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -117,7 +129,7 @@ def course(
         with turns.turn():
             _bring_home(network)
     turns.close()
-    return Trained(found, train_loss, time.perf_counter() - started)
+    return replace(trained, seconds=time.perf_counter() - started)
 
 
 def score(network: nn.Module, split: Split, data: Data, device: str | torch.device = "auto") -> float:
@@ -137,29 +149,17 @@ def score(network: nn.Module, split: Split, data: Data, device: str | torch.devi
         return found["accuracy" if data.task == "classification" else "r2"]
 
 
-@dataclass(frozen=True)
-class _Clock:
-    """The start of a training (``time.perf_counter``), and its limit in seconds."""
-
-    started: float
-    limit: float | None
-
-    def check(self, epoch: int, epochs: int) -> None:
-        if self.limit is not None and time.perf_counter() - self.started > self.limit:
-            raise TimeLimitError(f"over its limit of {self.limit:g} s at epoch {epoch} of {epochs}")
-
-
 def _trained(
     network: nn.Module,
     data: Data,
     recipe: Recipe,
     turns: Turns,
     seed: int,
-    clock: _Clock,
+    clock: Clock,
     capture: Capture | None,
-) -> Course[tuple[float, dict[str, float]]]:
-    """Train and score in turns; returns the mean loss of the last epoch, and the scores."""
-    mean_loss = math.nan
+) -> Course[Trained]:
+    """Train and score in turns."""
+    mean_loss, taken, planned = math.nan, 0, 0
     learns = any(parameter.requires_grad for parameter in network.parameters())  # else it is scored as it is
     try:
         with card_layers(network, turns.device):
@@ -169,33 +169,37 @@ def _trained(
                 with turns.turn():
                     network.train()
                     steps = Steps(network, data, recipe, turns.device, seed, capture)
-                for epoch in range(1, recipe.epochs + 1):
-                    mean_loss = yield from _epoch(steps, turns, clock, epoch, recipe.epochs)
+                clock.begin(steps, len(data.val))
+                while steps.left:
+                    mean_loss = yield from _epoch(steps, turns, clock)
+                taken, planned = steps.taken, steps.planned
+                clock.end()
                 del steps  # frees its memory on the device, so that scoring needs no more than training
-        return mean_loss, (yield from _scored(network, data, turns))
+        return Trained((yield from _scored(network, data, turns)), mean_loss, 0.0, taken, planned)
     finally:
         turns.wait()
 
 
-def _epoch(steps: Steps, turns: Turns, clock: _Clock, epoch: int, epochs: int) -> Course[float]:
+def _epoch(steps: Steps, turns: Turns, clock: Clock) -> Course[float]:
     """Train one epoch in turns, and return its mean loss; on a card, a turn is queued while the one before it runs."""
-    left, before = steps.n_batches, None
-    while left:
+    last, before, ended = steps.taken + steps.n_batches, None, False
+    while not ended:
         turns.follow(before)
         with turns.turn():
             began, n = time.perf_counter(), 0
-            while left and not (n and turns.over(n, began)):
+            while not ended and not (n and turns.over(n, began)):
                 steps.take()
-                n, left = n + 1, left - 1
-                clock.check(epoch, epochs)
-            if not left:
+                n += 1
+                clock.check()
+                ended = not steps.left or steps.taken == last
+            if ended:
                 steps.tell()
             queued = turns.mark()
-        yield before if left else queued
+        yield queued if ended else before
         before = queued
     mean_loss = steps.mean_loss()
     if not math.isfinite(mean_loss):
-        raise CandidateError(f"diverged: loss {mean_loss} at epoch {epoch}")
+        raise CandidateError(f"diverged: loss {mean_loss} at epoch {steps.epoch} of {steps.epochs}")
     return mean_loss
 
 

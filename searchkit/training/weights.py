@@ -26,6 +26,17 @@ def weights_path(folder: Path, code: Codes) -> Path:
     return folder / f"{digest}.safetensors"
 
 
+def final_path(folder: Path, code: Codes) -> Path:
+    """The file of the weights of a candidate's final training."""
+    return weights_path(folder, code).with_suffix(".final.safetensors")
+
+
+def delivered_path(folder: Path, code: Codes) -> Path:
+    """The file of the weights that a candidate's network has: those of its final training where there was one."""
+    final = final_path(folder, code)
+    return final if final.exists() else weights_path(folder, code)
+
+
 State = tuple[dict[str, torch.Tensor], dict[str, str] | None]  # tensors, and the metadata of their file
 
 

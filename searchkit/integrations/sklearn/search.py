@@ -184,7 +184,7 @@ def _refitted(estimator: Any, result: Result, row: int, data: Data, seed: int) -
     space, trial = result.network_space, result.trials[int(result.front.trial[row])]
     own = evaluation_seed(seed, trial.code)
     network = build_seeded(space, trial.code, own)
-    recipe = recipe_for(data.kind, len(every.train), estimator.epochs)
+    recipe = recipe_for(data.kind, len(every.train), estimator.epochs, data.augment)
     try:
         train(network, every, recipe=recipe, seed=own, device=estimator.device, time_limit=estimator.time_limit)
     except CandidateError as error:

@@ -1,0 +1,219 @@
+"""How the time of a search over networks is spent: made before it begins, told, and recorded.
+
+A part of the time goes to candidates, each trained for few steps, and the larger part to the final training of the
+winners. With little time, few candidates are trained for a few hundred steps each; with more time, there are more
+candidates (their number grows with the 0.4th power of the time), and each is trained longer, up to a number of passes
+beyond which a longer training tells little more about which candidate is better.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from searchkit.data.data import Data
+from searchkit.errors import BudgetError
+from searchkit.training.evaluator import Training
+from searchkit.training.recipe import Recipe, recipe_of_length
+from searchkit.training.speed import Speed, measure, sizes
+from searchkit.types import Codes
+
+DEFAULT_SECONDS = 150.0  # of a search over data of at most SMALL_DATA numbers; grows with the root of their size
+SMALL_DATA, MOST_DEFAULT = 1e6, 8.0
+SEARCH = 0.42  # share of the time for candidates
+ENDING = 0.04  # share of the time after the final trainings, for scores on the test part and simple baselines
+LEAST_ENDING = 1.0  # seconds
+USUAL, USUAL_SECONDS, GROWTH = 12, 120.0, 0.4  # candidates in so many seconds, and how their number grows with time
+FEWEST = 4  # candidates that make a search
+MANY_PASSES = 30  # passes of a candidate's training; more time goes to more candidates
+MEASURED = 10_000  # steps of a recipe of which a few are made to measure them
+SHORT = 200  # steps that a candidate's training should have
+SHORTEST = 60  # steps of the shortest training that tells anything
+LONGEST_SLOT = 2.0  # times the planned seconds that the training of a large candidate may take
+LAST = 0.5  # of the planned seconds: with less time left, no candidate is begun
+CROWDED = 1.15  # a step takes so much longer where other workers train beside it
+
+
+def usual_seconds(data: Data) -> float:
+    """The time of a search for which no budget is given: minutes, more for more and larger examples."""
+    numbers = len(data.train) * math.prod(data.input_shape)
+    return float(round(DEFAULT_SECONDS * min(MOST_DEFAULT, max(1.0, math.sqrt(numbers / SMALL_DATA)))))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How the time of a search is spent.
+
+    Attributes:
+        seconds: of the whole search.
+        workers: candidates that train at the same time.
+        candidates: that are expected to be trained.
+        slot: planned seconds of a candidate's training.
+        recipe: of a candidate's training; ``steps`` says its length.
+        passes: over the train part in a candidate's training.
+        search_until, final_until: seconds since the beginning at which the candidates' trainings and the final
+            trainings end.
+        speeds: ``(smallest, middle, largest)`` seconds of a training step, and its examples.
+    """
+
+    seconds: float
+    workers: int
+    candidates: int
+    slot: float
+    recipe: Recipe
+    passes: float
+    search_until: float
+    final_until: float
+    speeds: tuple[float, float, float]
+
+    @property
+    def lines(self) -> list[str]:
+        """The plan in three lines."""
+        recipe = self.recipe
+        small, middle, large = (1000 * step for step in self.speeds)
+        images = "" if recipe.augment is None else f", augmentation {recipe.augment}"
+        beside = f" at a time on {self.workers} workers" if self.workers > 1 else " after another"
+        length = f"{recipe.steps} steps of {recipe.batch_size} examples ({self.passes:.2g} passes)"
+        return [
+            f"plan: {self.seconds:g} s; a training step takes {small:.2g} ms in a small, {middle:.2g} in a middle and "
+            f"{large:.2g} in a large network of the space",
+            f"search until {self.search_until:.0f} s: about {self.candidates} candidates, {self.workers}{beside}, "
+            f"each {length}, learning rate {recipe.lr:g}{images}",
+            f"then until {self.final_until:.0f} s: the winners, trained longer and on the validation part as well",
+        ]
+
+    def job_seconds(self, elapsed: float) -> float:
+        """Seconds that a candidate's training may take which begins at this time of the search."""
+        return max(0.01, min(LONGEST_SLOT * self.slot, self.search_until - elapsed))
+
+    def start(self, designs: Codes) -> Codes:
+        """Of the space's own designs ``(s, d)`` those to begin with: as many as half of the candidates."""
+        return designs[: max(FEWEST, self.candidates // 2)]
+
+    @property
+    def begin_until(self) -> float:
+        """The time of the search after which no candidate is begun."""
+        return self.search_until - LAST * self.slot
+
+    def described(self) -> dict[str, Any]:
+        """The plan as JSON values, for the record."""
+        return asdict(self)
+
+    @classmethod
+    def from_record(cls, recorded: Mapping[str, Any]) -> Plan:
+        """The plan that a study has on record."""
+        return cls(**{**recorded, "recipe": Recipe(**recorded["recipe"]), "speeds": tuple(recorded["speeds"])})
+
+    def continued(self, seconds: float, workers: int, spent: float) -> Plan:
+        """The plan for a study that is continued: candidates are trained as before, in the time of this run.
+
+        Args:
+            seconds: of the whole study.
+            spent: seconds that it has taken before.
+        """
+        search_until, final_until = _shares(seconds, spent)
+        candidates = max(1, int((search_until - spent) * workers / self.slot))
+        return replace(
+            self, seconds=seconds, workers=workers, candidates=candidates, search_until=search_until,
+            final_until=final_until,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a search is expected to take whose length is a number of evaluations.
+
+    Attributes:
+        candidates: evaluations in all.
+        recipe: of a candidate's training.
+        seconds: of the whole search; NaN where that is not known.
+    """
+
+    candidates: int
+    workers: int
+    recipe: Recipe | None
+    seconds: float
+
+    @property
+    def lines(self) -> list[str]:
+        """The estimate in a line or two."""
+        told = f"plan: {self.candidates} candidates, {self.workers} at a time"
+        if self.recipe is None:
+            return [f"{told}; how long their evaluations take is not known"]
+        return [
+            f"{told}, each {self.recipe.epochs} epochs with batches of {self.recipe.batch_size}",
+            f"with networks of a middle size of the space, that takes about {self.seconds:.0f} s here",
+        ]
+
+
+def estimate(training: Training, candidates: int, workers: int) -> Estimate:
+    """What a search for so many evaluations takes, from the speed of this device."""
+    speeds = measure(training, sizes(training.space))
+    step = speeds[len(speeds) // 2].step * (CROWDED if workers > 1 else 1.0)
+    n, recipe = len(training.data.train), training.recipe
+    steps = recipe.steps or recipe.epochs * max(1, n // recipe.batch_size)
+    return Estimate(candidates, workers, recipe, step * steps * candidates / workers)
+
+
+def make_plan(training: Training, seconds: float, workers: int, most: int | None = None) -> Plan:
+    """A plan from the data, the speed of this device, and the time.
+
+    Args:
+        training: of the candidates; its recipe is not used.
+        seconds: of the whole search.
+        workers: candidates that train at the same time.
+        most: candidates that may be trained.
+
+    Raises:
+        BudgetError: the time is too short for one training; the message names the least.
+        CandidateError: no network of the space can be trained.
+    """
+    data = training.data
+    recipe = recipe_of_length(data.kind, len(data.train), 1.0, data.augment)
+    speeds = measure(replace(training, recipe=replace(recipe, steps=MEASURED)), sizes(training.space))
+    return plan_by(speeds, data, seconds, workers, most)
+
+
+def plan_by(speeds: Sequence[Speed], data: Data, seconds: float, workers: int, most: int | None = None) -> Plan:
+    """A plan from known speeds, the quickest first; see :func:`make_plan`."""
+    search_until, final_until = _shares(seconds, 0.0)
+    check_long_enough(seconds, speeds, search_until)
+    n, middle = len(data.train), speeds[len(speeds) // 2]
+    wanted = max(FEWEST, workers, round(USUAL * (seconds / USUAL_SECONDS) ** GROWTH))
+    wanted = min(wanted, most or wanted)
+    few = min(wanted, max(FEWEST, workers))
+    time = search_until * workers
+    for candidates, speed in ((wanted, middle), (few, middle), (few, speeds[0])):
+        slot = min(time / candidates, search_until)
+        examples = slot / (speed.example * (CROWDED if workers > 1 else 1.0))
+        if examples / speed.batch_size >= SHORT:
+            break
+    passes = examples / n
+    if passes > MANY_PASSES:
+        slot, passes = slot * MANY_PASSES / passes, float(MANY_PASSES)
+        candidates = min(int(time / slot), most or int(time / slot))
+    recipe = recipe_of_length(data.kind, n, passes, data.augment)
+    steps = max(SHORTEST, round(passes * n / min(recipe.batch_size, n)))
+    return Plan(
+        seconds, workers, max(1, candidates), slot, replace(recipe, steps=steps), passes, search_until, final_until,
+        (speeds[0].step, middle.step, speeds[-1].step),
+    )  # fmt: skip
+
+
+def check_long_enough(seconds: float, speeds: Sequence[Speed], search_until: float) -> None:
+    """Raise BudgetError where the time does not suffice for one short training of the smallest network."""
+    shortest = SHORTEST * speeds[0].step
+    if search_until < shortest:
+        least = math.ceil(shortest / SEARCH + 2 * LEAST_ENDING)
+        raise BudgetError(
+            f"a budget of {seconds:g} s is too short: a training of {SHORTEST} steps takes {shortest:.2g} s here, and "
+            f"a search at least {least} s; give more, or epochs= to train for less"
+        )
+
+
+def _shares(seconds: float, spent: float) -> tuple[float, float]:
+    """When the search and the final trainings end, in seconds since the beginning of the study."""
+    rest = seconds - spent
+    return spent + SEARCH * rest, seconds - max(min(LEAST_ENDING, rest / 4), ENDING * rest)

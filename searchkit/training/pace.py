@@ -1,0 +1,111 @@
+"""The time of one training: a limit that ends it, and a time within which its schedule is fitted."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from searchkit.errors import TimeLimitError
+
+FIRST = 5  # steps after which the time of a step is known well enough; the very first ones initialise libraries
+OFTEN = 0.02  # share of the time, after which the rest of the schedule is compared with the rest of the time again
+TOLERATED = 0.03  # share of the rest of the time by which it may be expected to be missed
+FORWARD = 0.4  # time of an example in scoring, in training steps' time of an example
+MEMORY = 0.5  # weight of what was measured last in the time of a step
+
+
+class Schedule(Protocol):
+    """A training as the clock sees it."""
+
+    taken: int
+    left: int
+    batch_size: int
+
+    @property
+    def epoch(self) -> int:
+        """The epoch of the last step, from 1."""
+        ...
+
+    @property
+    def epochs(self) -> int:
+        """The number of epochs in all."""
+        ...
+
+    @property
+    def wanted(self) -> int:
+        """Steps that are left of the schedule at its own pace."""
+        ...
+
+    def rest_in(self, left: int) -> None:
+        """Go through the rest of the schedule in ``left`` more steps."""
+        ...
+
+
+class Clock:
+    """Watches the time of a training, in seconds of a clock that nobody can set.
+
+    Args:
+        started: ``time.perf_counter()`` at the start.
+        limit: seconds after which the training has failed, or None.
+        within: seconds that training and scoring should take, or None. Where the rest of the schedule is expected to
+            take longer than the rest of this time, it is gone through in fewer steps; and in more again, up to those of
+            the recipe, where the steps turn out to be quicker.
+        now: the clock.
+    """
+
+    def __init__(
+        self,
+        started: float,
+        limit: float | None = None,
+        within: float | None = None,
+        now: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self._started, self._limit, self._within, self._now = started, limit, within, now
+        self._schedule: Schedule | None = None
+        self._step: float | None = None
+
+    def begin(self, schedule: Schedule, n_scored: int) -> None:
+        """Watch a training that makes its first step now.
+
+        Args:
+            n_scored: examples that are scored after it, for which time is kept.
+        """
+        self._schedule, self._n_scored = schedule, n_scored
+        self._last, self._then = schedule.taken, self._now()
+
+    def end(self) -> None:
+        """Watch it no longer."""
+        self._schedule = None
+
+    def check(self) -> None:
+        """Called after each step.
+
+        Raises:
+            TimeLimitError: the time is over the limit.
+        """
+        assert self._schedule is not None
+        now = self._now()
+        if self._limit is not None and now - self._started > self._limit:
+            raise TimeLimitError(
+                f"over its limit of {self._limit:g} s at epoch {self._schedule.epoch} of {self._schedule.epochs}"
+            )
+        if self._within is not None and self._schedule.left:
+            self._fit(self._schedule, now, self._within)
+
+    def _fit(self, schedule: Schedule, now: float, within: float) -> None:
+        """Compare the rest of the schedule with the rest of the time."""
+        rest = self._started + within - now
+        if rest <= 0:
+            schedule.rest_in(0)
+            return
+        n = schedule.taken - self._last
+        if n < FIRST or (self._step is not None and now - self._then < OFTEN * within and rest > OFTEN * within):
+            return
+        lately = (now - self._then) / n
+        self._step = lately if self._step is None else MEMORY * lately + (1 - MEMORY) * self._step
+        self._last, self._then = schedule.taken, now
+        scoring = FORWARD * self._step / schedule.batch_size * self._n_scored
+        left = min(schedule.wanted, max(0, int((rest - scoring) / self._step)))
+        if abs(left - schedule.left) * self._step > TOLERATED * rest:
+            schedule.rest_in(left)

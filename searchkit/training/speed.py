@@ -1,0 +1,109 @@
+"""How long a training step takes here: measured for a few networks of a space before a search is planned."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from searchkit.costs.counts import space_counts
+from searchkit.errors import PASSED_ON, CandidateError, SearchkitError
+from searchkit.random_state import untouched
+from searchkit.runtime.threads import one_thread
+from searchkit.space import NetworkSpace
+from searchkit.training.evaluator import Training
+from searchkit.training.optimisation import Steps
+from searchkit.training.train import build_seeded
+from searchkit.types import Codes
+
+SAMPLED = 64  # random candidates of a space without designs to begin with, among which the sizes are looked for
+STEPS = 6  # at least; the first two initialise libraries
+SECONDS = 0.6  # of steps for each network
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Seconds of a training step of one network.
+
+    Attributes:
+        code: the network, ``(d,)``.
+        step: seconds of a step.
+        batch_size: examples of a step.
+    """
+
+    code: Codes
+    step: float
+    batch_size: int
+
+    @property
+    def example(self) -> float:
+        """Seconds of an example."""
+        return self.step / self.batch_size
+
+
+def sizes(space: NetworkSpace) -> Codes:
+    """``(3, d)``: the smallest, a middle and the largest network by MACs, of the space's own designs or of a sample.
+
+    Raises:
+        SearchkitError: none of them can be built.
+    """
+    codes = space.reference
+    if len(codes) < 3:
+        codes = space.canonical(space.sample(SAMPLED, np.random.default_rng(0)))
+    macs = np.full(len(codes), np.nan)
+    for i, code in enumerate(codes):
+        try:
+            macs[i] = space_counts(space, code[None])["macs"][0]
+        except PASSED_ON:
+            raise
+        except Exception:
+            continue
+    order = np.argsort(macs)[: int(np.isfinite(macs).sum())]
+    if not len(order):
+        raise SearchkitError(f"no network of space '{space.name}' could be built to measure how long a training takes")
+    chosen: Codes = codes[order[[0, len(order) // 2, -1]]]
+    return chosen
+
+
+def measure(training: Training, codes: Codes) -> list[Speed]:
+    """The speeds of candidates ``(n, d)``, the quickest first; those that cannot be trained are left out.
+
+    Raises:
+        CandidateError: none can be trained; the message is that of the last one.
+    """
+    found: list[Speed] = []
+    failure: BaseException | None = None
+    for code in codes:
+        try:
+            found.append(_speed(training, code))
+        except PASSED_ON:
+            raise
+        except BaseException as error:
+            failure = error
+    if not found:
+        raise CandidateError(f"no network could be trained to measure how long that takes: {failure}") from failure
+    return sorted(found, key=lambda speed: speed.step)
+
+
+def _speed(training: Training, code: Codes) -> Speed:
+    device = torch.device(training.device)
+    with untouched(), one_thread():
+        network = build_seeded(training.space, code, 0).to(device).train()
+        steps = Steps(network, training.data, training.recipe, device, 0, None)
+        seconds: list[float] = []
+        began = time.perf_counter()
+        while steps.left and (len(seconds) < STEPS or time.perf_counter() - began < SECONDS):
+            before = time.perf_counter()
+            steps.take()
+            if device.type == "cuda":
+                torch.cuda.synchronize(device)
+            seconds.append(time.perf_counter() - before)
+    return Speed(code, typical(seconds), steps.batch_size)
+
+
+def typical(seconds: Sequence[float]) -> float:
+    """The median of the later steps: a neighbour that disturbs a few of them does not count."""
+    return float(np.median(seconds[min(2, len(seconds) - 1) :]))

@@ -1,0 +1,174 @@
+"""How the time of a search is planned and kept."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import searchkit
+from searchkit.cli.commands import main
+from searchkit.data.loading import load_data
+from searchkit.errors import BudgetError
+from searchkit.problem.trial import State, Trial
+from searchkit.search.finals import planned_finals
+from searchkit.search.plan import CROWDED, MANY_PASSES, SHORTEST, Plan, plan_by, usual_seconds
+from searchkit.training.evaluator import Training
+from searchkit.training.recipe import Recipe
+from searchkit.training.speed import Speed
+
+DATA = load_data("digits")
+TINY = searchkit.load_space("nas-bench-201", width=[4], cells=1)
+
+
+def speeds(*steps: float) -> list[Speed]:
+    return [Speed(np.zeros(1, np.int64), step, 32) for step in steps]
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.floats(5, 1e5), st.integers(1, 16), st.floats(1e-4, 0.05), st.floats(1, 10), st.floats(1, 10))
+def test_what_is_planned_fits_into_the_time(
+    seconds: float, workers: int, small: float, middle: float, large: float
+) -> None:
+    known = speeds(small, small * middle, small * middle * large)
+    try:
+        plan = plan_by(known, DATA, seconds, workers)
+    except BudgetError:
+        assert SHORTEST * small > 0.4 * seconds
+        return
+    assert 0 < plan.begin_until < plan.search_until < plan.final_until < plan.seconds
+    assert plan.candidates * plan.slot <= 1.001 * plan.search_until * workers
+    assert plan.recipe.steps is not None
+    assert plan.recipe.steps >= SHORTEST
+    assert plan.passes <= MANY_PASSES
+    assert 0 < plan.job_seconds(plan.begin_until) <= 2 * plan.slot
+    assert Plan.from_record(plan.described()) == plan
+
+
+@pytest.mark.parametrize("workers", [1, 2, 8])
+def test_more_time_is_more_candidates_that_train_no_shorter(workers: int) -> None:
+    plans = [plan_by(speeds(0.005, 0.01, 0.04), DATA, seconds, workers) for seconds in (30, 120, 600, 3600)]
+    assert [p.candidates for p in plans] == sorted(p.candidates for p in plans)
+    assert [p.passes for p in plans] == sorted(p.passes for p in plans)
+    assert plans[0].candidates < plans[-1].candidates
+
+
+def test_no_more_candidates_are_planned_than_may_be_evaluated() -> None:
+    assert plan_by(speeds(0.001, 0.001, 0.001), DATA, 3600, 2, most=7).candidates == 7
+
+
+def test_a_time_too_short_for_one_training_is_refused_with_the_least() -> None:
+    with pytest.raises(BudgetError, match=r"a budget of 3 s is too short.*a search at least \d+ s") as refused:
+        plan_by(speeds(0.1, 0.2, 0.3), DATA, 3.0, 2)
+    least = float(str(refused.value).split("at least ")[1].split(" s")[0])
+    assert plan_by(speeds(0.1, 0.2, 0.3), DATA, least, 2).candidates >= 1
+
+
+def test_the_usual_time_is_minutes_and_grows_with_the_data() -> None:
+    assert usual_seconds(DATA) == 150
+    many = np.zeros((20_000, 28, 28), np.uint8), np.arange(20_000) % 10
+    assert 150 < usual_seconds(load_data(many)) <= 1200
+
+
+def test_a_continued_plan_has_the_candidates_of_the_first_one_in_the_time_that_is_left() -> None:
+    first = plan_by(speeds(0.005, 0.01, 0.04), DATA, 100, 2)
+    then = first.continued(400, 1, spent=100)
+    assert then.recipe == first.recipe
+    assert 100 < then.search_until < then.final_until < 400
+    assert then.candidates == int((then.search_until - 100) / first.slot)
+
+
+def scored(number: int, seconds: float, steps: float = 100) -> Trial:
+    return Trial(number, 0, 1, np.array([number]), State.SCORED, {"accuracy": 0.9, "steps": steps}, seconds=seconds)
+
+
+def training() -> Training:
+    return Training(TINY, DATA, Recipe(steps=100, batch_size=32), "cpu", (), Path())
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.floats(0.5, 50), min_size=1, max_size=9), st.floats(1, 5000), st.integers(1, 4))
+def test_final_trainings_fit_into_the_time(seconds: list[float], time: float, workers: int) -> None:
+    winners = [scored(i, took) for i, took in enumerate(seconds)]
+    finals = planned_finals(winners, training(), time, workers, passes=3.0)
+    assert finals[0].trial is winners[0]
+    assert all(final.within <= 1.0001 * time for final in finals)
+    assert sum(final.within for final in finals) <= 1.0001 * workers * time
+    assert len({final.trial.number for final in finals}) == len(finals)
+
+
+def test_a_winner_whose_training_time_is_not_known_is_left_out() -> None:
+    unknown = Trial(0, 0, 1, np.array([0]), State.SCORED, {"accuracy": 0.9}, seconds=3.0)
+    assert planned_finals([unknown], training(), 100, 1, 3.0) == []
+    assert math.isclose(planned_finals([unknown, scored(1, 2.0)], training(), 100, 1, 3.0)[0].within, 100)
+
+
+def test_a_search_with_a_time_trains_its_winners_and_delivers_them(tmp_path: Path) -> None:
+    arguments = {"strategy": "random", "space": TINY, "storage": tmp_path, "name": "timed", "seed": 1}
+    result = searchkit.run(budget={"seconds": 12}, **arguments)
+    assert len(result.front)
+    assert result.finals, "no final training"
+    best = int(result.front.trial[0])
+    assert result.finals[best]["steps"] > result.trials[best].values["steps"]
+    assert result.front.test_accuracy.notna().all()
+    network = result.build(0)
+    x, y = DATA.test.x.float(), DATA.test.y
+    assert float((network(x).argmax(1) == y).float().mean()) == pytest.approx(result.front.test_accuracy[0])
+    again = searchkit.load("timed", tmp_path)
+    assert again.finals == result.finals
+    assert again.front.test_accuracy.tolist() == result.front.test_accuracy.tolist()
+
+    spent = len(result.trials)
+    more = searchkit.run(budget={"more_seconds": 8}, **arguments)
+    assert len(more.trials) >= spent
+    assert more.context["plan"]["recipe"] == result.context["plan"]["recipe"]
+
+
+def test_a_search_without_a_time_trains_nothing_more(tmp_path: Path) -> None:
+    result = searchkit.run("random", space=TINY, budget=2, epochs=1, storage=tmp_path)
+    assert result.finals == {}
+
+
+def test_more_evaluations_are_counted_from_here(tmp_path: Path) -> None:
+    arguments = {"strategy": "random", "space": TINY, "epochs": 1, "storage": tmp_path}
+    assert len(searchkit.run(budget=2, **arguments).trials) == 2
+    assert len(searchkit.run(budget="+1", **arguments).trials) == 3
+    assert len(searchkit.run(budget={"more_evaluations": 2}, **arguments).trials) == 5
+
+
+@pytest.mark.parametrize(
+    ("budget", "said"),
+    [
+        ("+x", "positive number"),
+        ({"seconds": 5, "more_seconds": 5}, "leave one of them out"),
+        ({"more_second": 5}, "more_seconds"),
+        ({"more_evaluations": 0}, "positive number"),
+    ],
+)
+def test_budgets_that_mean_nothing_are_refused(budget: object, said: str) -> None:
+    with pytest.raises(searchkit.SearchkitError, match=said):
+        searchkit.run("random", space=TINY, budget=budget, storage="memory")
+
+
+def test_a_plan_is_told_and_nothing_is_searched(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    plan = searchkit.plan(space=TINY, budget={"seconds": 60})
+    assert len(plan.lines) == 3
+    assert replace(plan, seconds=1) != plan
+    assert "2 epochs" in "\n".join(searchkit.plan(space=TINY, budget=4, epochs=2).lines)
+    assert main(["run", "--dry-run", "--space", "nas-bench-201", "--space-option", "width=4", "--seconds", "60"]) == 0
+    assert capsys.readouterr().out.startswith("plan: 60 s")
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_crowded_factor_is_told_by_more_workers() -> None:
+    alone = plan_by(speeds(0.01, 0.01, 0.01), DATA, 60, 1)
+    beside = plan_by(speeds(0.01, 0.01, 0.01), DATA, 60, 2)
+    assert beside.passes * CROWDED == pytest.approx(2 * alone.passes, rel=0.01)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import numpy.typing as npt
 
 from searchkit.errors import CandidateError, SpaceError
@@ -65,6 +66,9 @@ class NetworkSpace(Space):
             it every candidate is built on the meta device and counted, some 20 ms each.
         nodes: optional ``nodes(space) -> tuple[Node, ...]`` for block-wise methods.
         graph: optional ``codes (n, d) -> (n, g)``, features of the networks' graph for surrogate models.
+        reference: optional ``reference(space) -> codes (s, d)``, designs to begin with, the most useful first: what
+            someone who knows the field would train before any search. Valid and canonical, as ``space.encode`` and
+            ``space.check`` return them; checked when :attr:`reference` is read. No part of what identifies the space.
     """
 
     def __init__(
@@ -80,6 +84,7 @@ class NetworkSpace(Space):
         count: Counter | None = None,
         nodes: Callable[[NetworkSpace], tuple[Node, ...]] | None = None,
         graph: Callable[[Codes], Floats] | None = None,
+        reference: Callable[[NetworkSpace], npt.ArrayLike] | None = None,
     ) -> None:
         super().__init__(choices, name=name, canonical=canonical)
         if not callable(build):
@@ -91,11 +96,44 @@ class NetworkSpace(Space):
         self._build = build
         self._nodes = nodes
         self.graph_features = graph
+        if reference is not None and not callable(reference):
+            raise SpaceError(f"reference is a function (space) -> codes (s, {self.n_choices}), not {reference!r:.80}")
+        self._reference = reference
 
     @property
     def nodes(self) -> tuple[Node, ...]:
         """The block nodes, in depth order; empty where the space names none."""
         return () if self._nodes is None else self._nodes(self)
+
+    @property
+    def reference(self) -> Codes:
+        """``(s, d)`` designs to begin with, the most useful first, each once; no rows where the space names none.
+
+        They may depend on the shape and the classes of the data: read them after :meth:`for_data`.
+
+        Raises:
+            SpaceError: what the space's function returns are no candidates of the space, or not canonical ones.
+        """
+        if self._reference is None:
+            return np.empty((0, self.n_choices), dtype=np.int64)
+        given = self._reference(self)
+        try:
+            codes = self.check(given)
+        except SpaceError as error:
+            raise SpaceError(
+                f"reference= of space '{self.name}' returns what are no candidates of it: {error}"
+            ) from None
+        rows = np.atleast_2d(np.asarray(given))
+        changed = np.flatnonzero((codes != rows).any(axis=1))
+        if len(changed):
+            i = changed[0]
+            raise SpaceError(
+                f"reference= of space '{self.name}' returns candidate {i} as {rows[i].tolist()}, whose canonical form "
+                f"is {codes[i].tolist()}; return space.check(codes)"
+            )
+        _, first = np.unique(codes, axis=0, return_index=True)
+        once: Codes = codes[np.sort(first)]
+        return once
 
     def build(self, code: npt.ArrayLike) -> nn.Module:
         """A freshly initialised network for one candidate ``(d,)``.

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from searchkit.errors import SpaceError
 from searchkit.space import Choice, NetworkSpace, Node
+from searchkit.spaces.layers import conv_norm
 from searchkit.spaces.skeleton import image_shape, outputs, resize_to, stepped, whole, working_size
 from searchkit.types import Codes, Floats
 
@@ -100,11 +101,11 @@ class InvertedResidual(nn.Module):
         super().__init__()
         hidden = n_in * expansion
         self.body = nn.Sequential(
-            *_conv(n_in, hidden, 1),
+            *conv_norm(n_in, hidden, 1),
             nn.ReLU(),
-            *_conv(hidden, hidden, kernel, stride, groups=hidden),
+            *conv_norm(hidden, hidden, kernel, stride, groups=hidden),
             nn.ReLU(),
-            *_conv(hidden, n_out, 1),
+            *conv_norm(hidden, n_out, 1),
         )
         self.residual = stride == 1 and n_in == n_out
 
@@ -127,11 +128,13 @@ class Network(nn.Module):
         resolution: int | None,
     ) -> None:
         super().__init__()
-        self.stem = nn.Sequential(resize_to(input_shape, resolution), *_conv(int(input_shape[0]), width, 3), nn.ReLU())
+        self.stem = nn.Sequential(
+            resize_to(input_shape, resolution), *conv_norm(int(input_shape[0]), width, 3), nn.ReLU()
+        )
         plan = _layers(input_shape, width=width, layers=layers, resolution=resolution)
         blocks = iter([_block(name, layer) for name, layer in zip(operations, plan, strict=True)])
         self.stages = nn.ModuleList([nn.Sequential(*(next(blocks) for _ in range(n))) for n in layers])
-        self.last = nn.Sequential(*_conv(plan[-1].n_out, _HEAD * width, 1), nn.ReLU())
+        self.last = nn.Sequential(*conv_norm(plan[-1].n_out, _HEAD * width, 1), nn.ReLU())
         self.classifier = nn.Linear(_HEAD * width, n_classes)
 
     def features(self, x: Tensor) -> list[Tensor]:
@@ -195,13 +198,7 @@ def _block(name: str, layer: _Layer) -> nn.Module:
         return InvertedResidual(layer.n_in, layer.n_out, layer.stride, *operation)
     if layer.stride == 1 and layer.n_in == layer.n_out:
         return nn.Identity()
-    return nn.Sequential(*_conv(layer.n_in, layer.n_out, 1, layer.stride))
-
-
-def _conv(n_in: int, n_out: int, kernel: int, stride: int = 1, groups: int = 1) -> tuple[nn.Module, nn.Module]:
-    """A convolution with "same" padding and its batch norm."""
-    conv = nn.Conv2d(n_in, n_out, kernel, stride=stride, padding=kernel // 2, groups=groups, bias=False)
-    return conv, nn.BatchNorm2d(n_out)
+    return nn.Sequential(*conv_norm(layer.n_in, layer.n_out, 1, layer.stride))
 
 
 def _layer_costs(layer: _Layer, name: str) -> tuple[int, int]:

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 
 from searchkit.errors import SpaceError
 from searchkit.space import Choice, NetworkSpace, Node
+from searchkit.spaces.layers import InvertedResidual, conv_norm, inverted_costs
 from searchkit.spaces.mobilenet_plan import (
     DEPTHS,
     EXPANSIONS,
@@ -35,7 +36,6 @@ from searchkit.spaces.mobilenet_plan import (
     Plan,
     canonical,
     depth_name,
-    divisible,
     layer_columns,
     layer_names,
     places,
@@ -46,7 +46,6 @@ from searchkit.spaces.skeleton import image_shape, outputs, resize_to, whole
 from searchkit.types import Codes, Floats
 
 _NAME = "mobilenet"
-_REDUCTION = 4  # hidden channels per channel in the middle of squeeze-and-excitation
 
 
 def mobilenet(
@@ -101,47 +100,6 @@ def count(space: NetworkSpace, codes: Codes) -> Mapping[str, Floats]:
     return {"params": totals[:, 0], "macs": totals[:, 1]}
 
 
-class Squeeze(nn.Module):
-    """Squeeze-and-excitation: every channel times a factor in [0, 1] that is computed from all channels' means."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        middle = divisible(channels // _REDUCTION)
-        self.factors = nn.Sequential(
-            nn.Conv2d(channels, middle, 1), nn.ReLU(), nn.Conv2d(middle, channels, 1), nn.Hardsigmoid()
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = x * self.factors(x.mean(dim=(2, 3), keepdim=True))
-        return y
-
-
-class InvertedResidual(nn.Module):
-    """1x1 expansion to ``hidden``, depthwise convolution, 1x1 projection; plus its input where the shape is kept.
-
-    Where ``hidden`` is the number of input channels there is no expansion.
-    """
-
-    def __init__(
-        self, n_in: int, hidden: int, n_out: int, *, kernel: int, stride: int, squeeze: bool, hard_swish: bool
-    ) -> None:
-        super().__init__()
-        activation = nn.Hardswish if hard_swish else nn.ReLU
-        expansion = () if hidden == n_in else (*_conv(n_in, hidden, 1), activation())
-        self.body = nn.Sequential(
-            *expansion,
-            *_conv(hidden, hidden, kernel, stride, groups=hidden),
-            activation(),
-            *([Squeeze(hidden)] if squeeze else []),
-            *_conv(hidden, n_out, 1),
-        )
-        self.residual = stride == 1 and n_in == n_out
-
-    def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.body(x)
-        return x + y if self.residual else y
-
-
 class Network(nn.Module):
     """``(batch, channels, height, width)`` images to ``(batch, n_classes)`` logits.
 
@@ -161,7 +119,7 @@ class Network(nn.Module):
         plan = shapes_of(input_shape, width, resolution)
         self.stem = nn.Sequential(
             resize_to(input_shape, resolution),
-            *_conv(plan.n_in, plan.fixed.n_in, 3, plan.stem_stride),
+            *conv_norm(plan.n_in, plan.fixed.n_in, 3, plan.stem_stride),
             nn.Hardswish(),
             _block(plan.fixed, kernel=3, expansion=1),
         )
@@ -169,7 +127,7 @@ class Network(nn.Module):
             nn.Sequential(*(_block(shape, *choice) for shape, choice in zip(shapes, choices, strict=False)))
             for shapes, choices in zip(plan.stages, layers, strict=True)
         )
-        self.last = nn.Sequential(*_conv(plan.stages[-1][-1].n_out, plan.n_last, 1), nn.Hardswish())
+        self.last = nn.Sequential(*conv_norm(plan.stages[-1][-1].n_out, plan.n_last, 1), nn.Hardswish())
         self.mixed = nn.Sequential(nn.Linear(plan.n_last, plan.n_mixed, bias=False), nn.Hardswish())
         self.classifier = nn.Linear(plan.n_mixed, n_classes)
 
@@ -227,12 +185,6 @@ def _block(layer: Layer, kernel: int, expansion: int) -> InvertedResidual:
     )
 
 
-def _conv(n_in: int, n_out: int, kernel: int, stride: int = 1, groups: int = 1) -> tuple[nn.Module, nn.Module]:
-    """A convolution with "same" padding and its batch norm."""
-    conv = nn.Conv2d(n_in, n_out, kernel, stride=stride, padding=kernel // 2, groups=groups, bias=False)
-    return conv, nn.BatchNorm2d(n_out)
-
-
 def _fixed_costs(plan: Plan, n_classes: int) -> tuple[int, int]:
     """Parameters and MACs of all that is not chosen."""
     params, macs = _layer_costs(plan.fixed, kernel=3, expansion=1)
@@ -250,16 +202,15 @@ def _layer_table(layer: Layer) -> list[list[tuple[int, int]]]:
 
 def _layer_costs(layer: Layer, kernel: int, expansion: int) -> tuple[int, int]:
     """Parameters and MACs of one layer."""
-    before, after = math.prod(layer.size_in), math.prod(layer.size_out)
-    hidden = layer.n_in * expansion
-    expand = 0 if expansion == 1 else layer.n_in * hidden
-    depthwise, project = kernel**2 * hidden, hidden * layer.n_out
-    norms = 2 * ((1 if expansion == 1 else 2) * hidden + layer.n_out)
-    middle = divisible(hidden // _REDUCTION) if layer.squeeze else 0
-    squeeze = 2 * hidden * middle
-    biases = middle + hidden if layer.squeeze else 0
-    params = expand + depthwise + project + norms + squeeze + biases
-    return params, expand * before + (depthwise + project) * after + squeeze
+    return inverted_costs(
+        layer.n_in,
+        layer.n_in * expansion,
+        layer.n_out,
+        kernel=kernel,
+        before=math.prod(layer.size_in),
+        after=math.prod(layer.size_out),
+        squeeze=layer.squeeze,
+    )
 
 
 def _nodes(space: NetworkSpace) -> tuple[Node, ...]:

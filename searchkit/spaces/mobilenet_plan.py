@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from searchkit.space import Choice
+from searchkit.spaces.layers import divisible
 from searchkit.spaces.skeleton import stepped, working_size
 from searchkit.types import Codes
 
@@ -37,12 +38,6 @@ STAGES = (
     Stage(112, 1, squeeze=True, hard_swish=True),
     Stage(160, 2, squeeze=True, hard_swish=True),
 )
-
-
-def divisible(channels: float) -> int:
-    """The nearest multiple of 8, at least 8, and the one above where that takes away over a tenth."""
-    nearest = max(8, int(channels + 4) // 8 * 8)
-    return nearest + 8 if nearest < 0.9 * channels else nearest
 
 
 @dataclass(frozen=True)

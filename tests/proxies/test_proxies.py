@@ -37,11 +37,13 @@ from searchkit.scoring.scorer import Scorer
 from searchkit.space import Choice, NetworkSpace, Space, keys
 from searchkit.spaces.macro import macro
 from searchkit.spaces.nas_bench_201 import nas_bench_201
+from searchkit.spaces.residual import residual
 from searchkit.types import Codes, Floats
 
 BATCH = 8
 CELLS = nas_bench_201(width=4, cells=1, input_shape=(3, 8, 8))
 LAYERS = macro(width=4, layers=(1, 1), input_shape=(3, 8, 8))
+STAGES = residual(width=(2, 4), input_shape=(3, 8, 8))
 CODES = CELLS.encode(
     [
         dict(zip(CELLS.names, operations, strict=True))
@@ -107,10 +109,10 @@ def digits() -> Data:
 
 
 @pytest.mark.parametrize("name", plugins.names("proxy"))
-def test_every_registered_proxy_scores_both_spaces(name: str, digits: Data) -> None:
+def test_every_registered_proxy_scores_the_spaces(name: str, digits: Data) -> None:
     kind = plugins.resolve("proxy", name)
     trains = getattr(kind, "needs_data", False)  # block by block, which cells have none of
-    for space in (LAYERS,) if trains else (CELLS, LAYERS):
+    for space in (LAYERS, STAGES) if trains else (CELLS, LAYERS, STAGES):
         codes = space.sample(2, np.random.default_rng(1))
         quick = DNASetting(epochs=1, steps=1, images=64, rated=32, recalibrated=32, teacher_epochs=1, dimension=8)
         scorer = Scorer(space, [kind(space, digits, setting=quick)], digits) if trains else Scorer(space, [name])

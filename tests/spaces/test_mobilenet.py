@@ -22,8 +22,8 @@ from searchkit.plugins import load_space
 from searchkit.problem.observations import Observations
 from searchkit.problem.problem import Problem
 from searchkit.space import NetworkSpace, keys
-from searchkit.spaces.mobilenet import InvertedResidual, mobilenet
-from searchkit.spaces.mobilenet_plan import divisible
+from searchkit.spaces.layers import InvertedResidual, divisible
+from searchkit.spaces.mobilenet import mobilenet
 from searchkit.training.evaluator import narrower
 from searchkit.types import Codes
 

@@ -24,6 +24,7 @@ from searchkit.spaces.cell_form import EDGES, OPERATIONS, canonical, live_edges
 from searchkit.spaces.macro import macro
 from searchkit.spaces.mobilenet import mobilenet
 from searchkit.spaces.nas_bench_201 import nas_bench_201, published_params
+from searchkit.spaces.residual import residual
 from searchkit.types import Codes
 
 SMALL = {
@@ -36,6 +37,9 @@ SMALL = {
     "macro, other layers": macro(width=3, layers=(1, 4), input_shape=(2, 11, 9)),
     "mobilenet": mobilenet(width=0.25, input_shape=(1, 8, 8)),
     "mobilenet, two resolutions": mobilenet(width=0.3, resolution=(17, 8), input_shape=(2, 11, 9), n_classes=3),
+    "residual": residual(width=(4, 6), input_shape=(1, 8, 8)),
+    "residual, one width and stem": residual(width=3, stem=2, input_shape=(2, 11, 9), n_classes=3),
+    "residual, resized": residual(width=3, stem=(2, 1), stages=2, resolution=65, input_shape=(3, 8, 12)),
 }
 spaces = pytest.mark.parametrize("space", SMALL.values(), ids=SMALL.keys())
 cells = st.lists(st.integers(0, 4), min_size=6, max_size=6)
@@ -107,8 +111,9 @@ def test_a_space_survives_pickling(space: NetworkSpace) -> None:
 @spaces
 def test_nodes_name_their_choices_and_their_shapes_are_real(space: NetworkSpace) -> None:
     decided = [choice for node in space.nodes for choice in node.choices]
-    of_more = ("width", "resolution", "depth")  # of the whole network or of a stage
-    assert decided == [name for name in space.names if not name.startswith(of_more)]
+    of_all = ("width", "stem", "resolution")
+    of_stages = () if space.name == "residual" else ("depth",)  # whose layers are nodes; of residual its stages are
+    assert decided == [name for name in space.names if not name.startswith((*of_all, *of_stages))]
     if space.name != "macro":
         return
     code = np.full((1, space.n_choices), 1)
@@ -123,7 +128,7 @@ def test_nodes_name_their_choices_and_their_shapes_are_real(space: NetworkSpace)
 
 
 def test_spaces_follow_the_data_they_are_given() -> None:
-    for name in ("nas-bench-201", "macro"):
+    for name in ("nas-bench-201", "macro", "residual"):
         space = load_space(name, width=4).for_data((1, 8, 8), 7)
         code = random_codes(space, 1, seed=0)
         network = space.build(code)

@@ -14,7 +14,7 @@ from typing import Any
 from searchkit import plugins
 from searchkit.errors import SearchkitError
 from searchkit.execution.executors import check_executor, is_external
-from searchkit.option_values import Training, check_seconds, grouped_proxies, grouped_training, whole
+from searchkit.option_values import Training, baseline_seconds, check_seconds, grouped_proxies, grouped_training, whole
 from searchkit.problem.budget import Budget, read_budget
 from searchkit.problem.initial_design import read_start
 from searchkit.problem.numbers import seed_of
@@ -50,6 +50,7 @@ class Options:
         storage: with absolute paths, since a user's code may change the working folder.
         place: the same, but the URL of a database as it was given, of which its files' names are made.
         home: folder of the files of studies in databases.
+        baselines: seconds for simple models; 0: they are not fitted.
         given_name: name of the study as given; ``name`` is this, or one made from the other arguments.
     """
 
@@ -76,6 +77,7 @@ class Options:
     time_limit: float | None
     callbacks: Sequence[Callback]
     progress: bool | None
+    baselines: float
 
     @property
     def in_memory(self) -> bool:
@@ -229,17 +231,18 @@ def read_options(
     time_limit: Any,
     callbacks: Sequence[Callback],
     progress: bool | None,
+    baselines: bool | None,
 ) -> Options:
     """Check the arguments of :func:`searchkit.run`, which documents them.
 
     Raises:
         SearchkitError: an argument is invalid; one of its subclasses, which names the value and what is allowed.
     """
-    factory = plugins.strategy_factory(strategy)
-    limits = read_budget(budget)
+    factory, limits = plugins.strategy_factory(strategy), read_budget(budget)
+    for_baselines = baseline_seconds(baselines, evaluate is not None, limits)
     epochs, ladder, time_limit = grouped_training(training, epochs, ladder, time_limit)
     proxies, screen, earlier = grouped_proxies(proxies, screen, earlier)
-    batch, epochs = whole("batch", batch, 1), whole("epochs", epochs, 1)
+    batch, epochs, workers = whole("batch", batch, 1), whole("epochs", epochs, 1), whole("workers", workers, 1)
     seed, split_seed = seed_of("seed", seed), seed_of("split_seed", split_seed)
     check_seconds(time_limit)
     watchers = read_callbacks(callbacks)
@@ -248,7 +251,6 @@ def read_options(
     settled_there = storage if in_memory else settled_storage(storage)
     place, home = (settled_there, Path()) if is_file(storage) else (storage, settled(FOLDER))
     check_executor(executor)
-    workers = whole("workers", workers, 1)
     check_constraints(constraints)
     if name is not None:
         check_new_name(name)
@@ -258,8 +260,7 @@ def read_options(
     task: Task
     if evaluate is not None:
         looked_at = {} if signals else {"data": data, "device": None if device == "auto" else device}
-        refused = {"training": training, "epochs": epochs, "verify": verify or None, "ladder": ladder}
-        _refuse_network_arguments(**looked_at, **refused)
+        _refuse_network_arguments(**looked_at, training=training, epochs=epochs, verify=verify or None, ladder=ladder)
         task, here = function_task(evaluate, space, objectives, constraints, data, split_seed), device
     else:
         from searchkit.runtime.devices import devices_of
@@ -269,11 +270,11 @@ def read_options(
         task = network_task(
             space, data, objectives, constraints, here, there, seed, split_seed, epochs, time_limit, verify, ladder
         )
-    first = read_start(start, task.space)
     learned = read_earlier(earlier, task.space, task.goals, task.untrained, task.judged)
     return Options(
-        strategy, factory, task, first, (*signals, *learned), screen, verify, limits, batch, seed, split_seed, device,
-        here, executor, workers, settled_there, place, home, name, epochs, time_limit, watchers, progress,
+        strategy, factory, task, read_start(start, task.space), (*signals, *learned), screen, verify, limits, batch,
+        seed, split_seed, device, here, executor, workers, settled_there, place, home, name, epochs, time_limit,
+        watchers, progress, for_baselines,
     )  # fmt: skip
 
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from torch import nn
 
+    from searchkit.results.baselines import Source
+
 # columns of every history -> attributes of a trial
 RECORDED = {"trial": "number", "batch": "batch", "state": "state", "reason": "reason", "seconds": "seconds"}
 
@@ -53,6 +55,8 @@ class Result:
         self.test_accuracy: dict[int, float] = {}
         self.verifications: dict[int, dict[str, Any]] = {}
         self.trust: list[dict[str, Any]] | None = None
+        self.simple: list[dict[str, Any]] = []  # see searchkit.training.baselines
+        self.source: Source | None = None
 
     @property
     def strategy(self) -> str:
@@ -119,6 +123,16 @@ class Result:
             if any(name in entry for entry in self.verifications.values()):
                 table.insert(place, name, [self.verifications[number].get(name) for number in numbers])
         return table.sort_values("accuracy", ascending=False, ignore_index=True) if "accuracy" in table else table
+
+    @property
+    def baselines(self) -> pd.DataFrame:
+        """Simple models on the same parts, a row each: ``model``, its validation and test score, seconds, rows, reason.
+
+        What is not on record is fitted now, in about 10 s, where the data are in the process; else the table is empty.
+        """
+        from searchkit.results.baselines import table
+
+        return table(self)
 
     def best(self, metric: str | None = None, **bounds: Any) -> pd.Series[Any]:
         """The row of the front that is best in one objective, among those within bounds.

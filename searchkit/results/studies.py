@@ -50,6 +50,7 @@ class Study:
     test_accuracy: dict[int, float]
     verified: dict[int, dict[str, Any]]
     trust: list[dict[str, Any]] | None
+    simple: list[dict[str, Any]]
 
     @classmethod
     def read(cls, study: optuna.Study, space: Space | None = None) -> Study:
@@ -80,6 +81,7 @@ class Study:
             {int(number): accuracy for number, accuracy in scores.items()},
             {int(number): entry for number, entry in (study.user_attrs.get("searchkit:verified") or {}).items()},
             study.user_attrs.get("searchkit:trust"),
+            study.user_attrs.get("searchkit:baselines") or [],
         )
 
 
@@ -105,6 +107,7 @@ def load(name: str, storage: Any = None, *, space: Space | None = None) -> Resul
         networks_folder(storage, name),
     )  # fmt: skip
     result.test_accuracy, result.verifications, result.trust = study.test_accuracy, study.verified, study.trust
+    result.simple = study.simple
     return result
 
 

@@ -100,6 +100,14 @@ class Task(Protocol):
         """Train the best candidates of a search without training, if ``verify=`` was given."""
         return
 
+    def compare(self, result: Result, record: Record, seconds: float) -> None:
+        """Fit simple models beside the front; called once, after :meth:`finish`.
+
+        Args:
+            seconds: that this may take; 0: it is not done, and the result has what is on record.
+        """
+        return
+
     def finish(self, result: Result, record: Record) -> None:
         """Score the front on the test part; called once, at the end of a search that has candidates."""
         return

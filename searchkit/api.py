@@ -83,6 +83,7 @@ def run(
     time_limit: float | None = None,
     callbacks: Sequence[Callback] = (),
     progress: bool | None = None,
+    baselines: bool | None = None,
 ) -> Result:
     """Search a space for the best trade-offs and return them.
 
@@ -159,6 +160,11 @@ def run(
             end (:func:`searchkit.search.callbacks.watched`). Trackers are callbacks:
             :mod:`searchkit.integrations.mlflow`, ``tensorboard`` and ``jsonlines``.
         progress: whether to show a progress bar; by default only in a terminal.
+        baselines: True: at the end, fit simple models (the most frequent class or the mean, a linear model, a random
+            forest, an MLP) on the same train part, once in a study and in about 10 s, or a tenth of a budget in
+            seconds; ``result.baselines`` has their scores, and the logger "searchkit" warns where the best of the front
+            is not above them. None: as False. Where nothing is trained there is nothing to compare, and it has no
+            effect.
 
     Raises:
         SearchkitError: an argument is invalid; one of its subclasses, raised before any work.
@@ -200,7 +206,7 @@ def run(
         result = Result(
             task.space, task.goals, record.trials, options.name, "not begun", header["context"], task.folder
         )
-        result.data, result.open_record = task.data, _opener(options, record, header)
+        result.open_record = _opener(options, record, header)
         stack.enter_context(watched(result, options.callbacks))
         bar = stack.enter_context(Progress(progress, task.goals, limits, record.trials))
         screen_ = None if scorer is None else open_screen(options, problem, scorer, record, begun)
@@ -223,6 +229,7 @@ def run(
             task.finish(result, record)
         if plan is not None:
             record.note(SPENT, round(search.ledger.elapsed(), 3))
+            task.compare(result, record, options.baselines)
         if result.nothing:
             log.getChild("front").warning("the front of study '%s' is empty: %s", options.name, result.nothing)
         keep(result)

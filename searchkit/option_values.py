@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 
 from searchkit.errors import SearchkitError
+from searchkit.problem.budget import Budget
 from searchkit.problem.numbers import SEEDS, is_whole, shown
 
+BASELINES = 10.0  # seconds for simple models at most
 LONGEST = 10**8  # seconds of a time limit, three years: what timers of all platforms can hold
 
 
@@ -80,6 +82,26 @@ def whole(name: str, value: Any, least: int) -> int | None:
     if not is_whole(value) or not least <= value < SEEDS:
         raise SearchkitError(f"{name} must be a whole number of at least {least}, not {shown(value)}")
     return int(value)
+
+
+def baseline_seconds(given: Any, function: bool, budget: Budget) -> float:
+    """How long simple models may be fitted at the end of a search; 0 where they are not. None is no for now.
+
+    Args:
+        given: ``baselines=`` of the search.
+        function: it searches a user's function.
+
+    Raises:
+        SearchkitError: no boolean, or True of a function.
+    """
+    if given is not None and not isinstance(given, bool | np.bool_):
+        raise SearchkitError(f"baselines must be True, False or None, not {shown(given)}")
+    if given and function:
+        raise SearchkitError(
+            "baselines=True fits simple models on the data beside the networks, but evaluate= was given, of whose data "
+            "nothing is known: leave baselines out"
+        )
+    return min(BASELINES, (budget.seconds or 10 * BASELINES) / 10) if given else 0.0
 
 
 def check_seconds(time_limit: Any) -> None:

@@ -14,7 +14,15 @@ from typing import Any
 from searchkit import plugins
 from searchkit.errors import SearchkitError
 from searchkit.execution.executors import check_executor, is_external
-from searchkit.option_values import Training, check_seconds, grouped_proxies, grouped_training, whole
+from searchkit.option_values import (
+    BASELINES,
+    Training,
+    baseline_seconds,
+    check_seconds,
+    grouped_proxies,
+    grouped_training,
+    whole,
+)
 from searchkit.problem.budget import Budget, read_budget
 from searchkit.problem.initial_design import read_start
 from searchkit.problem.numbers import seed_of
@@ -33,6 +41,7 @@ from searchkit.surroundings import settled
 from searchkit.types import Codes
 from searchkit.version import __version__
 
+BASELINES_SHARE = 0.025  # of a planned time, for simple models
 DEFAULT_BUDGET = 40  # evaluations, where time does not decide
 SCREEN = 16  # candidates scored by proxies for each one that is evaluated
 DIGEST_BYTES = 3  # of the automatic name of a study
@@ -52,6 +61,7 @@ class Options:
         place: the same, but the URL of a database as it was given, of which its files' names are made.
         home: folder of the files of studies in databases.
         plan: how the time is spent, as JSON values (:mod:`searchkit.search.plan`); None where time does not decide.
+        baselines: seconds for simple models; 0: they are not fitted.
         given_name: name of the study as given; ``name`` is this, or one made from the other arguments.
     """
 
@@ -78,6 +88,7 @@ class Options:
     time_limit: float | None
     callbacks: Sequence[Callback]
     progress: bool | None
+    baselines: float
     plan: dict[str, Any] | None = None
 
     @property
@@ -233,17 +244,18 @@ def read_options(
     time_limit: Any,
     callbacks: Sequence[Callback],
     progress: bool | None,
+    baselines: bool | None,
 ) -> Options:
     """Check the arguments of :func:`searchkit.run`, which documents them.
 
     Raises:
         SearchkitError: an argument is invalid; one of its subclasses, which names the value and what is allowed.
     """
-    factory = plugins.strategy_factory(strategy)
-    limits = read_budget(DEFAULT_BUDGET if budget is None else budget)
+    factory, limits = plugins.strategy_factory(strategy), read_budget(DEFAULT_BUDGET if budget is None else budget)
+    for_baselines = baseline_seconds(baselines, evaluate is not None, limits)
     epochs, ladder, time_limit = grouped_training(training, epochs, ladder, time_limit)
     proxies, screen, earlier = grouped_proxies(proxies, screen, earlier)
-    batch, epochs = whole("batch", batch, 1), whole("epochs", epochs, 1)
+    batch, epochs, workers = whole("batch", batch, 1), whole("epochs", epochs, 1), whole("workers", workers, 1)
     seed, split_seed = seed_of("seed", seed), seed_of("split_seed", split_seed)
     check_seconds(time_limit)
     watchers = read_callbacks(callbacks)
@@ -252,7 +264,6 @@ def read_options(
     settled_there = storage if in_memory else settled_storage(storage)
     place, home = (settled_there, Path()) if is_file(storage) else (storage, settled(FOLDER))
     check_executor(executor)
-    workers = whole("workers", workers, 1)
     check_constraints(constraints)
     if name is not None:
         check_new_name(name)
@@ -262,8 +273,7 @@ def read_options(
     task: Task
     if evaluate is not None:
         looked_at = {} if signals else {"data": data, "device": None if device == "auto" else device}
-        refused = {"training": training, "epochs": epochs, "verify": verify or None, "ladder": ladder}
-        _refuse_network_arguments(**looked_at, **refused)
+        _refuse_network_arguments(**looked_at, training=training, epochs=epochs, verify=verify or None, ladder=ladder)
         task, here = function_task(evaluate, space, objectives, constraints, data, split_seed), device
     else:
         from searchkit.runtime.devices import devices_of
@@ -278,11 +288,13 @@ def read_options(
         if plannable and budget is None:
             limits = Budget(seconds=usual_seconds(task.data))
         task = replace(task, planned=plannable and limits.timed)
-    first = read_start(start, task.space)
+        if task.planned and baselines is not False:
+            for_baselines = min(BASELINES, BASELINES_SHARE * (limits.seconds or limits.more_seconds or 0.0))
     learned = read_earlier(earlier, task.space, task.goals, task.untrained, task.judged)
     return Options(
-        strategy, factory, task, first, (*signals, *learned), screen, verify, limits, batch, seed, split_seed, device,
-        here, executor, workers, settled_there, place, home, name, epochs, time_limit, watchers, progress,
+        strategy, factory, task, read_start(start, task.space), (*signals, *learned), screen, verify, limits, batch,
+        seed, split_seed, device, here, executor, workers, settled_there, place, home, name, epochs, time_limit,
+        watchers, progress, for_baselines,
     )  # fmt: skip
 
 

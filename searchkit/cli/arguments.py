@@ -139,6 +139,12 @@ def _running_arguments(parser: argparse.ArgumentParser, budget: bool) -> None:
         help="interleaved: several here at once, for a GPU; or elsewhere: ray, ray://head:10001",
     )
     parser.add_argument(
+        "--baselines",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="say what simple models reach on the same data; takes about 10 s (yes)",
+    )
+    parser.add_argument(
         "--plot", type=settled, metavar="FILE", help="picture of the front, .png or .html (beside the record)"
     )
     _json_argument(parser)

@@ -15,6 +15,7 @@ from searchkit.cli.printing import (
     OK,
     check_plot,
     interrupted,
+    print_baselines,
     print_json,
     print_result,
     print_signals,
@@ -37,8 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     given = parser().parse_args(arguments)
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
-    # that a front is empty is said with the result
-    levels = {"searchkit": logging.INFO, "searchkit.front": logging.ERROR}
+    # that a front is empty, or no better than simple models, is said with the result
+    levels = {"searchkit": logging.INFO, "searchkit.front": logging.ERROR, "searchkit.baselines": logging.ERROR}
     before = {name: logging.getLogger(name).level for name in levels}
     for name, level in levels.items():
         logging.getLogger(name).setLevel(level)
@@ -94,6 +95,7 @@ def _run(given: argparse.Namespace) -> int:
         split_seed=given.split_seed,
         epochs=given.epochs,
         time_limit=given.time_limit,
+        baselines=given.baselines,
     )
     if given.dry_run:
         print(*plan(**arguments).lines, sep="\n")
@@ -164,6 +166,7 @@ def _resume(given: argparse.Namespace) -> int:
         name=given.name,
         seed=study.header["search"].get("seed"),
         earlier=[load(earlier, given.storage) for earlier in learned_from],
+        baselines=given.baselines,
         **call,
     )
     return print_result(result, given)
@@ -184,6 +187,7 @@ def _show(given: argparse.Namespace) -> int:
     else:
         print(repr(result))
         print(table.to_string() if len(table) else "nothing on the front yet")
+        print_baselines(result)
         print_signals(result)
     if given.plot:
         result.plot(given.plot)

@@ -8,6 +8,8 @@ import shlex
 import sys
 from typing import TYPE_CHECKING, Any
 
+from searchkit.results.baselines import FRONT, best_network, score_of, shortfall
+
 if TYPE_CHECKING:
     from searchkit.results.result import Result
 
@@ -25,12 +27,16 @@ def print_result(result: Result, given: argparse.Namespace) -> int:
     """Print the result, then draw it: if the picture fails, the rest is already printed."""
     found = len(result.front) > 0
     if given.json:
-        print_json({"study": result.name, "stopped": result.stopped, "front": result.front.to_dict("records")})
+        told = {"study": result.name, "stopped": result.stopped, "front": result.front.to_dict("records")}
+        print_json(told | {"baselines": result.simple})
     else:
         print(repr(result))
         if found:
             print(result.front.to_string(), end="\n\n")
+        print_baselines(result)
         print_signals(result)
+    if given.json and (said := shortfall(result)):
+        print(f"searchkit: {said}", file=sys.stderr)
     if not found:
         print(f"searchkit: {result.nothing}", file=sys.stderr)
     plot = given.plot or (result.folder.with_suffix(".png") if found and result.folder else None)
@@ -55,6 +61,28 @@ def check_plot(given: argparse.Namespace) -> None:
         from searchkit.results.plots import check_target
 
         check_target(given.plot)
+
+
+def print_baselines(result: Result) -> None:
+    """Print the best of the front beside the simple models on record, and whether it is worth more than they are."""
+    if not result.simple:
+        return
+    score, tested, missing = score_of(result), result.tested, float("nan")
+    of_test = tested.removeprefix("test_")
+    network = best_network(result)
+    columns = {} if network is None else {FRONT: [network.validation, network.test]}
+    for row in result.simple:
+        columns[row["model"]] = [row["validation"].get(score, missing), row["test"].get(of_test, missing)]
+    lines = {name: ["-" if x is None or x != x else f"{x:.4g}" for x in pair] for name, pair in columns.items()}
+    widths = [max(len(score), len(tested)), *(max(len(name), 8) for name in lines)]
+    for cells in (["", *lines], [score, *(a for a, _ in lines.values())], [tested, *(b for _, b in lines.values())]):
+        print("  ".join(text.rjust(width) for text, width in zip(cells, widths, strict=True)))
+    for row in result.simple:
+        if not row["validation"] and row["reason"]:
+            print(f"{row['model']}: {row['reason']}")
+    if said := shortfall(result):
+        print(f"{said[0].upper()}{said[1:]}.")
+    print()
 
 
 def print_signals(result: Result) -> None:

@@ -35,9 +35,9 @@ class MLflowTracker:
     The study's run has the arguments of the search as parameters, and over the number of evaluations the metrics
     ``best/<objective>``, ``hypervolume`` (:class:`~searchkit.integrations.trackers.curves.Curves` defines its unit; the
     tag ``hypervolume.to`` has its reference point), ``front`` and ``failed``. In the end it has the tag ``stopped``,
-    and as artefacts ``front``, ``history`` and, where there are any, ``signals`` and ``verified`` as .csv and .json,
-    the picture ``front.png`` and ``report.html``; its status is FINISHED, KILLED after Ctrl-C, and FAILED where an
-    error ended the search.
+    and as artefacts ``front``, ``history`` and, where there are any, ``signals``, ``verified`` and ``baselines`` as
+    .csv and .json, the picture ``front.png`` and ``report.html``; its status is FINISHED, KILLED after Ctrl-C, and
+    FAILED where an error ended the search.
 
     A candidate's run has its choices as parameters, its values and ``seconds`` as metrics, and the tags ``trial``,
     ``state`` and ``reason``. Scores of proxies are not logged.
@@ -183,7 +183,7 @@ def _check_answers(uri: str) -> None:
 
 
 def _write_artefacts(result: Result, folder: Path) -> None:
-    for name in ("front", "history", "signals", "verified"):
+    for name in ("front", "history", "signals", "verified", *(["baselines"] if result.simple else [])):
         table = getattr(result, name)
         if len(table) or name in ("front", "history"):
             table = recorded(table, result.space)

@@ -62,8 +62,9 @@ def _check_length(seconds: Any, epochs: Any) -> None:
 
 def _data(result: Result, given: object) -> Data:
     """The data of the search, which must be those that it had."""
-    if given is None and result.data is not None:
-        return result.data
+    own = result.source.data() if given is None and result.source is not None else None
+    if own is not None:
+        return own
     recorded = result.context["data"]
     source = given if given is not None else recorded.get("source") or recorded.get("name")
     if given is None and recorded.get("source") is None and source not in KNOWN:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from torch import nn
 
-    from searchkit.data.data import Data
+    from searchkit.results.baselines import Source
     from searchkit.storage.record import Record
 
 # columns of every history -> attributes of a trial
@@ -41,7 +41,6 @@ class Result:
         trials: the history as a list of trials.
         finals: final trainings of winners by the number of the trial: ``{"steps", "seconds"}``, or the ``"reason"`` for
             which one did not work, so that the network is that of the search.
-        data: of a search over networks in this process; None for a loaded study.
         open_record: opens the record of the study to write to it.
     """
 
@@ -61,8 +60,9 @@ class Result:
         self.verifications: dict[int, dict[str, Any]] = {}
         self.finals: dict[int, dict[str, Any]] = {}
         self.trust: list[dict[str, Any]] | None = None
-        self.data: Data | None = None
         self.open_record: Callable[[], Record] | None = None
+        self.simple: list[dict[str, Any]] = []  # see searchkit.training.baselines
+        self.source: Source | None = None
 
     @property
     def strategy(self) -> str:
@@ -129,6 +129,16 @@ class Result:
             if any(name in entry for entry in self.verifications.values()):
                 table.insert(place, name, [self.verifications[number].get(name) for number in numbers])
         return table.sort_values("accuracy", ascending=False, ignore_index=True) if "accuracy" in table else table
+
+    @property
+    def baselines(self) -> pd.DataFrame:
+        """Simple models on the same parts, a row each: ``model``, its validation and test score, seconds, rows, reason.
+
+        What is not on record is fitted now, in about 10 s, where the data are in the process; else the table is empty.
+        """
+        from searchkit.results.baselines import table
+
+        return table(self)
 
     def best(self, metric: str | None = None, **bounds: Any) -> pd.Series[Any]:
         """The row of the front that is best in one objective, among those within bounds.

@@ -63,6 +63,7 @@ class Study:
     finals: dict[int, dict[str, Any]]
     seconds: float
     trust: list[dict[str, Any]] | None
+    simple: list[dict[str, Any]]
 
     @classmethod
     def read(cls, study: optuna.Study, space: Space | None = None) -> Study:
@@ -95,6 +96,7 @@ class Study:
             {int(number): entry for number, entry in (study.user_attrs.get("searchkit:finals") or {}).items()},
             float(study.user_attrs.get("searchkit:seconds") or 0.0),
             study.user_attrs.get("searchkit:trust"),
+            study.user_attrs.get("searchkit:baselines") or [],
         )
 
 
@@ -122,6 +124,7 @@ def load(name: str, storage: Any = None, *, space: Space | None = None) -> Resul
     result.test_accuracy, result.verifications, result.trust = study.test_accuracy, study.verified, study.trust
     result.finals = study.finals
     result.open_record = functools.partial(OptunaRecord, storage, name, study.space, study.goals, header)
+    result.simple = study.simple
     return result
 
 

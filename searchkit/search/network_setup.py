@@ -15,6 +15,7 @@ from searchkit.data.images import is_npz
 from searchkit.data.loading import load_data
 from searchkit.errors import DataError, SearchkitError, SpaceError
 from searchkit.problem.objectives import Goals, read_bounds, read_objectives
+from searchkit.results.baselines import Source
 from searchkit.runtime.fingerprint import fingerprint
 from searchkit.scoring.scorer import Scorer
 from searchkit.search.evaluations import Scoring
@@ -86,6 +87,7 @@ def network_task(
         evaluate=evaluate,
         context=_context(space, data, loaded, metrics, there, [rung.label for rung in rungs]),
         ladder=Ladder(rungs, from_training) if rungs else None,
+        source=Source(data, loaded, split_seed),
         verification=Verification(verify, training, loaded if len(loaded.test) else None, seed, where)
         if verify
         else None,

@@ -18,12 +18,14 @@ from searchkit.execution.executors import Pool
 from searchkit.problem.objectives import Bound, Goals
 from searchkit.problem.problem import LISTABLE
 from searchkit.problem.trial import State, Trial, pareto_front
+from searchkit.results.baselines import Source
 from searchkit.results.refit import NOTE, TESTED
 from searchkit.results.result import Result
 from searchkit.search.accounting import Callback
 from searchkit.search.evaluations import CostMeter, Scoring
 from searchkit.search.finals import planned_finals, train_finals, winners_of
 from searchkit.search.plan import Estimate, Plan, estimate, make_plan
+from searchkit.search.sanity import beside
 from searchkit.search.task import OpenPool, Task
 from searchkit.search.verification import Verification
 from searchkit.space import NetworkSpace
@@ -54,6 +56,7 @@ class NetworkTask(Task):
         device: the device of this process; trainings may have another.
         verification: trains the best candidates of a search without training; may be None.
         planned: whether the time of the search decides how candidates are trained (:mod:`searchkit.search.plan`).
+        source: where the data come from.
     """
 
     space: NetworkSpace
@@ -69,6 +72,7 @@ class NetworkTask(Task):
     context: dict[str, Any]
     ladder: Ladder | None = None
     verification: Verification | None = None
+    source: Source | None = None
     folder: Path | None = None
     planned: bool = False
 
@@ -202,6 +206,12 @@ class NetworkTask(Task):
         """See :class:`Task`."""
         if self.verification is not None:
             self.verification(result, record, open_pool)
+
+    def compare(self, result: Result, record: Record, seconds: float) -> None:
+        """See :class:`Task`; where nothing is trained, there is nothing to compare."""
+        if self.trains or self.verification is not None:
+            result.source = self.source
+            beside(result, record, self.data, seconds)
 
     def finish(self, result: Result, record: Record) -> None:
         """Score the networks of the front on the test part, each once in a study."""

@@ -46,7 +46,6 @@ class Task(Protocol):
         listable: see :class:`~searchkit.problem.problem.Problem`.
         ladder: cheaper evaluations before the full one, for which ``evaluate`` takes a rung's number as third argument.
         images: data that proxies use; may be None.
-        data: of a search over networks, with their test part; else None.
         folder: holds the task's files, such as trained weights; may be None.
         keeps_files: whether the task writes files.
         planned: whether the time of the search decides how candidates are trained.
@@ -60,7 +59,6 @@ class Task(Protocol):
     context: dict[str, Any]
     label: str
     images: Data | None
-    data: Data | None
     costs: Costs | None
     ladder: Ladder | None
     folder: Path | None
@@ -132,6 +130,14 @@ class Task(Protocol):
         """Train the best candidates of a search without training, if ``verify=`` was given."""
         return
 
+    def compare(self, result: Result, record: Record, seconds: float) -> None:
+        """Fit simple models beside the front; called once, after :meth:`finish`.
+
+        Args:
+            seconds: that this may take; 0: it is not done, and the result has what is on record.
+        """
+        return
+
     def finish(self, result: Result, record: Record) -> None:
         """Score the front on the test part; called once, at the end of a search that has candidates."""
         return
@@ -147,7 +153,6 @@ class FunctionTask(Task):
     context: dict[str, Any]
     label: str
     images: Data | None = None
-    data: Data | None = None
     identity: dict[str, Any] = field(default_factory=lambda: {"kind": "function"})
     costs: Costs | None = None
     ladder: Ladder | None = None

@@ -97,6 +97,14 @@ def _is_choice(value: Any) -> bool:
     )
 
 
+def _is_model(value: Any) -> bool:
+    if not isinstance(value, dict) or not all(isinstance(value.get(part), dict) for part in ("validation", "test")):
+        return False
+    numbers = [value.get("seconds"), value.get("rows"), *value["validation"].values(), *value["test"].values()]
+    texts = (value.get("model"), value.get("reason"))
+    return all(isinstance(one, str) for one in texts) and all(one is not None and _is_end(one) for one in numbers)
+
+
 def _is_end(value: Any) -> bool:
     return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
 
@@ -113,6 +121,9 @@ _KINDS: dict[str, Callable[[Any], bool]] = {
     ),
     "a number or null": _is_end,
     "a list or null": lambda part: part is None or isinstance(part, list),
+    "a list of models with their scores or null": lambda part: (
+        part is None or (isinstance(part, list) and all(map(_is_model, part)))
+    ),
     "a whole number": lambda part: part is _MISSING or is_whole(part),  # the oldest records do not say their format
     "a whole number, null or nothing": lambda part: part is _MISSING or part is None or is_whole(part),
     "a list, or nothing": lambda part: part is _MISSING or isinstance(part, list),
@@ -167,4 +178,5 @@ _NOTES = {
     "searchkit:finals": "a mapping of numbers of candidates or null",
     "searchkit:seconds": "a number or null",
     "searchkit:trust": "a list or null",
+    "searchkit:baselines": "a list of models with their scores or null",
 }

@@ -14,7 +14,8 @@ import searchkit
 from searchkit.cli import main
 from searchkit.results.diagnosis import why_nothing
 
-RUN = ["run", "--budget", "3", "--epochs", "1", "--workers", "1", "--name", "tiny", "--constraint", "params<=200000"]
+ALONE = ["--workers", "1", "--no-baselines"]
+RUN = ["run", "--budget", "3", "--epochs", "1", *ALONE, "--name", "tiny", "--constraint", "params<=200000"]
 
 
 @pytest.fixture
@@ -52,7 +53,7 @@ def test_a_search_is_run_shown_listed_resumed_and_exported(run, tmp_path: Path) 
     code, out, _ = run("list", "--json")
     assert [(row["study"], row["candidates"]) for row in json.loads(out)] == [("tiny", 3)]
 
-    code, out, _ = run("resume", "tiny", "--budget", "5", "--workers", "1", "--json")
+    code, out, _ = run("resume", "tiny", "--budget", "5", *ALONE, "--json")
     assert code == 0
     assert len(searchkit.load("tiny").history) == 5
 
@@ -116,18 +117,18 @@ def test_an_empty_folder_lists_nothing(run) -> None:
 def test_own_images_come_as_an_npz_file_and_are_found_again(run, tmp_path: Path, monkeypatch) -> None:
     digits = searchkit.load_data("digits", limit=300)
     np.savez(tmp_path / "mine.npz", X=digits.train.x.numpy(), y=digits.train.y.numpy())
-    code, out, _ = run("run", "--data", "mine.npz", "--budget", "1", "--epochs", "1", "--workers", "1", "--json")
+    code, out, _ = run("run", "--data", "mine.npz", "--budget", "1", "--epochs", "1", *ALONE, "--json")
     assert code == 0
     study = json.loads(out)["study"]
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     storage = str(tmp_path / "searchkit-runs")
-    assert run("resume", study, "--budget", "2", "--workers", "1", "--storage", storage)[0] == 0
+    assert run("resume", study, "--budget", "2", *ALONE, "--storage", storage)[0] == 0
     (tmp_path / "mine.npz").rename("mine.npz")
-    code, _, err = run("resume", study, "--budget", "3", "--workers", "1", "--storage", storage)
+    code, _, err = run("resume", study, "--budget", "3", *ALONE, "--storage", storage)
     assert code == 2
     assert "mine.npz cannot be read" in err
-    given = ("resume", study, "--budget", "3", "--workers", "1", "--storage", storage, "--data", "mine.npz")
+    given = ("resume", study, "--budget", "3", *ALONE, "--storage", storage, "--data", "mine.npz")
     assert run(*given)[0] == 0
     assert len(searchkit.load(study, storage).history) == 3
     np.savez("mine.npz", X=digits.train.x.numpy(), y=digits.train.y.numpy()[::-1])
@@ -147,7 +148,7 @@ def test_a_study_of_a_function_is_not_resumed_from_here(run, tmp_path: Path) -> 
     assert "2 scored" in out
 
 
-QUICK = ["--budget", "2", "--epochs", "1", "--workers", "1"]
+QUICK = ["--budget", "2", "--epochs", "1", *ALONE]
 
 
 def test_the_line_that_exports_is_complete(run, tmp_path: Path) -> None:
@@ -311,3 +312,41 @@ def test_a_part_of_the_budget_that_is_not_given_stays_as_recorded(tmp_path: Path
     assert searchkit.load("s", storage=tmp_path).context["budget"] == {"evaluations": 3, "seconds": 3600.0}
     assert main(["resume", "s", *where, "--seconds", "7200"]) == 0
     assert searchkit.load("s", storage=tmp_path).context["budget"] == {"evaluations": 3, "seconds": 7200.0}
+
+
+def test_simple_models_stand_below_the_front_unless_they_are_not_wanted(run, tmp_path: Path) -> None:
+    x = np.random.default_rng(0).normal(size=(120, 5))
+    np.savez(tmp_path / "mine.npz", X=x, y=np.arange(120) % 2)
+    call = ["run", "--data", "mine.npz", "--budget", "1", "--epochs", "1", "--workers", "1", "--name", "t"]
+    code, out, _ = run(*call, "--no-baselines")
+    assert code == 0
+    assert "random forest" not in out
+    code, out, err = run(*call)
+    assert code == 0
+    head, scores, tests = next(
+        [head, *rows] for head, *rows in zip(out.splitlines(), out.splitlines()[1:], out.splitlines()[2:], strict=False)
+        if head.split()[:1] == ["front"]
+    )  # fmt: skip
+    table = searchkit.load("t").baselines
+    best = searchkit.load("t").front.iloc[0]
+    assert head.split() == ["front", "majority", "class", "logistic", "regression", "random", "forest", "MLP"]
+    assert scores.split() == ["accuracy", *(f"{x:.4g}" for x in (best.accuracy, *table.accuracy))]
+    assert tests.split() == ["test_accuracy", *(f"{x:.4g}" for x in (best.test_accuracy, *table.test_accuracy))]
+    assert "no better" not in err
+    above = best.accuracy > table.accuracy.max()
+    assert above or "The best of the front of 't' is no better" in out
+    assert head in run("show", "t")[1]
+    resumed = ["resume", "t", "--budget", "2", "--workers", "1"]
+    assert head in run(*resumed)[1]
+    code, out, _ = run(*resumed, "--no-baselines", "--json")
+    assert [row["model"] for row in json.loads(out)["baselines"]] == table.model.tolist()
+
+
+def test_what_is_no_better_than_a_simple_model_is_said_beside_json(run, tmp_path: Path) -> None:
+    x = np.random.default_rng(0).normal(size=(200, 5))
+    np.savez(tmp_path / "mine.npz", X=x, y=(x[:, 0] > 0).astype(int))
+    call = ["--data", "mine.npz", "--budget", "1", "--epochs", "1", "--workers", "1", "--name", "t", "--json"]
+    code, out, err = run("run", *call)
+    assert code == 0
+    assert max(row["validation"]["accuracy"] for row in json.loads(out)["baselines"]) > 0.9
+    assert err.count("the best of the front of 't' is no better") == 1

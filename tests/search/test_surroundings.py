@@ -145,7 +145,7 @@ def test_the_command_line_expands_home(home: Path, capsys: pytest.CaptureFixture
         "--budget",
         "2",
     ]
-    assert main([*search, "--epochs", "1", "--workers", "1", "--plot", "~/front.png"]) == 0
+    assert main([*search, "--epochs", "1", "--workers", "1", "--no-baselines", "--plot", "~/front.png"]) == 0
     assert main(["show", "n", "--storage", "~/runs", "--report", "~/page.html"]) == 0
     assert main(["export", "n", "0", "~/best", "--storage", "~/runs"]) == 0
     assert main(["list", "--storage", "~/runs"]) == 0

@@ -137,7 +137,9 @@ def test_the_command_line_says_how_to_go_on_without_the_password(
     empty: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     given = ["--storage", f"sqlite:///x.db?password={SECRET}"]
-    code = main(["run", "--strategy", "random", "--data", "digits", "--budget", "1", "--epochs", "1", *given])
+    code = main(
+        ["run", "--strategy", "random", "--data", "digits", "--budget", "1", "--epochs", "1", "--no-baselines", *given]
+    )
     told = capfd.readouterr()
     assert SECRET not in told.out + told.err
     assert code != 0 or "--storage 'sqlite:///x.db?password=***'" in told.out

@@ -129,6 +129,7 @@ def _own(study: optuna.Study, space: Space | None) -> Result:
     found = Study.read(study, space)
     result = Result(found.space, found.goals, found.trials, found.name, "read from its record", found.header["context"])
     result.test_accuracy, result.verifications, result.trust = found.test_accuracy, found.verified, found.trust
+    result.simple = found.simple
     return result
 
 
@@ -255,6 +256,8 @@ def _notes(result: Result) -> dict[str, Any]:
         notes["verified"] = {str(number): entry for number, entry in result.verifications.items()}
     if result.trust is not None:
         notes["trust"] = result.trust
+    if result.simple:
+        notes["baselines"] = result.simple
     return notes
 
 

@@ -57,6 +57,7 @@ def check_page(path: str | Path) -> Path:
 def page(facts: Facts) -> Html:
     """The whole page as text."""
     from searchkit.results.report import summary
+    from searchkit.results.report.beside import beside
     from searchkit.results.report.call import call
     from searchkit.results.report.candidates import candidates
     from searchkit.results.report.convergence import convergence
@@ -75,6 +76,7 @@ def page(facts: Facts) -> Html:
         ("front", "The front", joined([fill('<figure class="chart" id="candidates"></figure>'), front_table(facts)])),
         ("winner", "The winner", winner(facts)),
         ("verified", "Verified by training", verified(facts)),
+        ("beside", "Beside simple models", beside(facts)),
         ("course", "How the search went", progress(facts, found)),
         ("proxies", "What each proxy was worth", proxies(facts)),
         ("costs", "Costs and how they were measured", costs(facts)),

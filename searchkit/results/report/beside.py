@@ -1,0 +1,39 @@
+"""The section that has the front beside simple models on the same data."""
+
+from __future__ import annotations
+
+from searchkit.results.baselines import best_network, score_of, shortfall
+from searchkit.results.report.facts import Facts
+from searchkit.results.report.markup import cell, duration, note, table
+from searchkit.results.safe_html import Html, joined
+
+
+def beside(facts: Facts) -> Html:
+    """The best of the front and each simple model, with their scores; empty where no simple model is on record."""
+    result = facts.result
+    if not result.simple:
+        return joined([])
+    score, tested = score_of(result), result.tested
+    network, missing = best_network(result), float("nan")
+    rows = [
+        [
+            row["model"],
+            cell(float(row["validation"].get(score, missing))),
+            cell(float(row["test"].get(tested.removeprefix("test_"), missing))),
+            duration(row["seconds"]),
+            row["rows"],
+            row["reason"],
+        ]
+        for row in result.simple
+    ]
+    if network is not None:
+        test = missing if network.test is None else network.test
+        rows.insert(0, ["the best of the front", cell(network.validation), cell(test), "", "", ""])
+    said = shortfall(result)
+    if said:
+        said = f"{said[0].upper()}{said[1:]}."
+    elif network is not None:
+        said = "The best of the front is above all of them on every part that has scores of both."
+    notes = ["Models of scikit-learn, fitted on the same train part and scored on the same parts as the networks."]
+    head = ["model", f"{score} (validation part)", f"{tested} (test part)", "fitted in", "rows", "note"]
+    return joined([note([*notes, said] if said else notes), table(head, rows)])

@@ -6,29 +6,23 @@ The module has another name because importing a submodule ``searchkit.run`` woul
 from __future__ import annotations
 
 import logging
-import shutil
-import tempfile
 import time
-import weakref
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import timedelta
-from functools import partial
 from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from searchkit.errors import PASSED_ON, SearchkitError, message_of, readable
-from searchkit.execution.executors import Pool, open_executor, workers_of
-from searchkit.execution.outcome import reason_of
-from searchkit.option_values import Proxies, Training
-from searchkit.options import DEFAULT_BUDGET, Options, chosen_by, read_options
+from searchkit.assembly import PLAN, begin_strategy, opener_of, pools_of, with_folder, with_plan
+from searchkit.execution.executors import workers_of
+from searchkit.option_values import DEFAULT_BUDGET, Proxies, Training
+from searchkit.options import chosen_by, read_options
 from searchkit.problem.bounds_check import check_bounds
 from searchkit.problem.problem import Problem, Strategy
 from searchkit.proxy_layer.setup import open_scorer, open_screen, report
 from searchkit.results.result import Result
-from searchkit.results.studies import recorded_note
 from searchkit.search.accounting import SPENT, Callback, seconds_of
 from searchkit.search.at_work import AtWork
 from searchkit.search.callbacks import watched
@@ -36,11 +30,9 @@ from searchkit.search.loop import Search
 from searchkit.search.progress import Progress
 from searchkit.search.schedules import ENDED
 from searchkit.search.study import go_on
-from searchkit.search.task import Task
 from searchkit.space import Space
 from searchkit.storage.optuna_record import OptunaRecord
 from searchkit.storage.record import Memory, Record
-from searchkit.training.evaluation import Evaluate
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -49,8 +41,6 @@ if TYPE_CHECKING:
     from searchkit.scoring.protocols import NetworkProxy, Proxy
     from searchkit.search.plan import Estimate, Plan
     from searchkit.types import Codes
-
-PLAN = "plan"  # the note of a record with the plan of its first run
 
 log = logging.getLogger("searchkit")
 
@@ -172,18 +162,18 @@ def run(
             reason, such as bounds that no candidate meets, the logger "searchkit" warns and says which.
     """
     given, began = locals(), time.perf_counter()
-    options, plan = _planned(read_options(**given))
+    options, plan = with_plan(read_options(**given))
     problem = options.problem()
     if options.task.known is not None and options.task.counted is not None:
         check_bounds(problem, options.task.goals.bounds, options.task.counted)
-    begun = _begin(options, problem)
+    begun = begin_strategy(options, problem)
     with ExitStack() as stack:
         scorer = open_scorer(options) if options.proxies else None
         if scorer is not None:
             stack.callback(scorer.close)
         header = options.header(begun)
-        task, keep = _with_folder(options, stack)
-        open_pool = _pools(options, task)
+        task, keep = with_folder(options, stack)
+        open_pool = pools_of(options, task)
         pool = open_pool(task.evaluate, task.needed)
         stack.callback(pool.close)
         record: Record = (
@@ -206,7 +196,7 @@ def run(
         result = Result(
             task.space, task.goals, record.trials, options.name, "not begun", header["context"], task.folder
         )
-        result.open_record = _opener(options, record, header)
+        result.open_record = opener_of(options, record, header)
         stack.enter_context(watched(result, options.callbacks))
         bar = stack.enter_context(Progress(progress, task.goals, limits, record.trials))
         screen_ = None if scorer is None else open_screen(options, problem, scorer, record, begun)
@@ -250,81 +240,9 @@ def plan(*arguments: Any, **named: Any) -> Plan | Estimate:
     """
     bound = signature(run).bind(*arguments, **named)
     bound.apply_defaults()
-    options, made = _planned(read_options(**bound.arguments))
+    options, made = with_plan(read_options(**bound.arguments))
     if made is not None:
         return made
     budget = options.budget
     candidates = budget.evaluations or budget.more_evaluations or DEFAULT_BUDGET
     return options.task.estimate(candidates, workers_of(options.executor, options.workers))
-
-
-def _planned(options: Options) -> tuple[Options, Plan | None]:
-    """The options with a plan of the time, where time decides: the plan on record, or a new one."""
-    if not options.task.planned:
-        return options, None
-    from searchkit.search.plan import Plan
-
-    recorded = None if options.in_memory else (recorded_note(options.name, options.storage, PLAN))
-    if recorded is not None:
-        plan = Plan.from_record(recorded)
-    else:
-        seconds = options.budget.seconds or options.budget.more_seconds or 0.0
-        n_workers = workers_of(options.executor, options.workers)
-        plan = options.task.plan(seconds, n_workers, options.budget.evaluations or options.budget.more_evaluations)
-    return replace(options, task=options.task.with_recipe(plan.recipe), plan=plan.described()), plan
-
-
-def _begin(options: Options, problem: Problem) -> Strategy:
-    name = options.strategy_name
-    try:
-        begun = options.factory(problem)
-    except PASSED_ON:
-        raise
-    except BaseException as error:
-        said = message_of(error) if isinstance(error, SearchkitError | TypeError | ValueError) else reason_of(error)
-        raise SearchkitError(f"strategy '{name}' cannot be made for this search: {readable(said)}") from error
-    if not isinstance(begun, Strategy):
-        raise SearchkitError(
-            f"strategy '{name}' made {begun!r}, which has no ask and tell; give a callable (problem) -> strategy"
-        )
-    return begun
-
-
-def _opener(options: Options, record: Record, header: dict[str, Any]) -> Callable[[], Record]:
-    """A function that opens the record after the search."""
-    if isinstance(record, Memory):
-        return lambda: record
-    return partial(OptunaRecord, options.storage, options.name, options.task.space, options.task.goals, header)
-
-
-def _pools(options: Options, task: Task) -> Callable[[Evaluate, tuple[str, ...]], Pool]:
-    """A function that opens the executor for an evaluation."""
-    any_card = options.device in ("auto", "cuda")
-
-    def open_pool(evaluate: Evaluate, needed: tuple[str, ...]) -> Pool:
-        return open_executor(options.executor, evaluate, needed, options.time_limit, options.workers, any_card)
-
-    return open_pool
-
-
-def _with_folder(options: Options, stack: ExitStack) -> tuple[Task, Callable[[Result], None]]:
-    """The task with a folder for its files, if it writes any.
-
-    For a record in memory this is a temporary folder, deleted after a failed search, else with the result.
-
-    Returns:
-        the task, and a function that ties the folder to the life of a result.
-    """
-    if not options.task.keeps_files:
-        return options.task, lambda result: None
-    if options.folder is not None:
-        return options.task.in_folder(options.folder), lambda result: None
-    folder = Path(tempfile.mkdtemp(prefix="searchkit-"))
-    abandoned = stack.enter_context(ExitStack())
-    abandoned.callback(shutil.rmtree, folder, ignore_errors=True)
-
-    def keep(result: Result) -> None:
-        abandoned.pop_all()
-        weakref.finalize(result, shutil.rmtree, folder, ignore_errors=True)
-
-    return options.task.in_folder(folder), keep

@@ -12,6 +12,8 @@ from searchkit.problem.budget import Budget
 from searchkit.problem.numbers import SEEDS, is_whole, shown
 
 BASELINES = 10.0  # seconds for simple models at most
+DEFAULT_BUDGET = 40  # evaluations, where time does not decide
+BASELINES_SHARE = 0.025  # of a planned time, for simple models
 LONGEST = 10**8  # seconds of a time limit, three years: what timers of all platforms can hold
 
 
@@ -110,3 +112,18 @@ def check_seconds(time_limit: Any) -> None:
     if time_limit is not None and not (number and 0 < time_limit <= LONGEST):
         most = f", and at most {LONGEST:,}; leave it out for no limit" if number and time_limit > 0 else ""
         raise SearchkitError(f"time_limit must be a number of seconds above 0, not {shown(time_limit)}{most}")
+
+
+def refuse_network_arguments(**given: Any) -> None:
+    """Raise SearchkitError where one of these was given with ``evaluate=``."""
+    named = [name for name, value in given.items() if value is not None]
+    if named:
+        raise SearchkitError(
+            f"{' and '.join(named)} say how networks are trained, but evaluate= was given, which does all the work: "
+            "leave one of them out"
+        )
+
+
+def planned_baselines(budget: Budget) -> float:
+    """Seconds for simple models at the end of a search whose time is planned."""
+    return min(BASELINES, BASELINES_SHARE * (budget.seconds or budget.more_seconds or 0.0))

@@ -12,17 +12,18 @@ from pathlib import Path
 from typing import Any
 
 from searchkit import plugins
-from searchkit.errors import SearchkitError
 from searchkit.execution.executors import check_executor, is_external
 from searchkit.option_values import (
-    BASELINES,
+    DEFAULT_BUDGET,
     Training,
     baseline_seconds,
     check_seconds,
     grouped_proxies,
     grouped_training,
+    planned_baselines,
+    refuse_network_arguments,
     whole,
-)
+)  # fmt: skip
 from searchkit.problem.budget import Budget, read_budget
 from searchkit.problem.initial_design import read_start
 from searchkit.problem.numbers import seed_of
@@ -41,8 +42,6 @@ from searchkit.surroundings import settled
 from searchkit.types import Codes
 from searchkit.version import __version__
 
-BASELINES_SHARE = 0.025  # of a planned time, for simple models
-DEFAULT_BUDGET = 40  # evaluations, where time does not decide
 SCREEN = 16  # candidates scored by proxies for each one that is evaluated
 DIGEST_BYTES = 3  # of the automatic name of a study
 
@@ -273,7 +272,7 @@ def read_options(
     task: Task
     if evaluate is not None:
         looked_at = {} if signals else {"data": data, "device": None if device == "auto" else device}
-        _refuse_network_arguments(**looked_at, training=training, epochs=epochs, verify=verify or None, ladder=ladder)
+        refuse_network_arguments(**looked_at, training=training, epochs=epochs, verify=verify or None, ladder=ladder)
         task, here = function_task(evaluate, space, objectives, constraints, data, split_seed), device
     else:
         from searchkit.runtime.devices import devices_of
@@ -285,11 +284,9 @@ def read_options(
             space, data, objectives, constraints, here, there, seed, split_seed, epochs, time_limit, verify, ladder
         )
         plannable = task.trains and epochs is None and ladder is None
-        if plannable and budget is None:
-            limits = Budget(seconds=usual_seconds(task.data))
+        limits = Budget(seconds=usual_seconds(task.data)) if plannable and budget is None else limits
         task = replace(task, planned=plannable and limits.timed)
-        if task.planned and baselines is not False:
-            for_baselines = min(BASELINES, BASELINES_SHARE * (limits.seconds or limits.more_seconds or 0.0))
+        for_baselines = planned_baselines(limits) if task.planned and baselines is not False else for_baselines
     learned = read_earlier(earlier, task.space, task.goals, task.untrained, task.judged)
     return Options(
         strategy, factory, task, read_start(start, task.space), (*signals, *learned), screen, verify, limits, batch,
@@ -309,12 +306,3 @@ def _identity(proxy: Any) -> Any:
     if isinstance(proxy, str):
         return proxy
     return [name_of(proxy), proxy.learned_from if isinstance(proxy, Earlier) else fingerprint(proxy)]
-
-
-def _refuse_network_arguments(**given: Any) -> None:
-    named = [name for name, value in given.items() if value is not None]
-    if named:
-        raise SearchkitError(
-            f"{' and '.join(named)} say how networks are trained, but evaluate= was given, which does all the work: "
-            "leave one of them out"
-        )

@@ -39,6 +39,7 @@ LEVELS = """
     proxy_layer
     option_values
     options
+    assembly
     api
     cli
     __main__

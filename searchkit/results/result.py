@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import cached_property
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from searchkit.errors import SearchkitError, SpaceError, UnknownNameError
-from searchkit.problem.objectives import Goals, read_bounds
-from searchkit.problem.trial import State, Trial, pareto_front
-from searchkit.results.columns import option_column
-from searchkit.space import NetworkSpace, Space
+from searchkit.problem.objectives import read_bounds
+from searchkit.problem.trial import State, Trial
+from searchkit.results.tables import Tables
+from searchkit.space import NetworkSpace
 from searchkit.surroundings import settled
 
 if TYPE_CHECKING:
     import pandas as pd
     from torch import nn
 
-    from searchkit.results.baselines import Source
-    from searchkit.storage.record import Record
 
-# columns of every history -> attributes of a trial
-RECORDED = {"trial": "number", "batch": "batch", "state": "state", "reason": "reason", "seconds": "seconds"}
-
-
-class Result:
+class Result(Tables):
     """The outcome of a search.
 
     Attributes:
@@ -41,32 +34,7 @@ class Result:
         trials: the history as a list of trials.
         finals: final trainings of winners by the number of the trial: ``{"steps", "seconds"}``, or the ``"reason"`` for
             which one did not work, so that the network is that of the search.
-        open_record: opens the record of the study to write to it.
     """
-
-    def __init__(
-        self,
-        space: Space,
-        goals: Goals,
-        trials: list[Trial],
-        name: str,
-        stopped: str,
-        context: dict[str, Any],
-        folder: Path | None = None,
-    ) -> None:
-        self.space, self.goals, self.trials = space, goals, trials
-        self.name, self.stopped, self.context, self.folder = name, stopped, context, folder
-        self.test_accuracy: dict[int, float] = {}
-        self.verifications: dict[int, dict[str, Any]] = {}
-        self.finals: dict[int, dict[str, Any]] = {}
-        self.trust: list[dict[str, Any]] | None = None
-        self.open_record: Callable[[], Record] | None = None
-        self.simple: list[dict[str, Any]] = []  # see searchkit.training.baselines
-        self.source: Source | None = None
-
-    @property
-    def strategy(self) -> str:
-        return str(self.context.get("chosen") or self.context.get("strategy") or "a strategy of your own")
 
     def __repr__(self) -> str:
         counts = {state: sum(trial.state is state for trial in self.trials) for state in State}
@@ -85,50 +53,6 @@ class Result:
 
         said = "<p><b>{}</b>: {} candidates, {}</p>{}"
         return fill(said, self.name, len(self.trials), self.stopped, table(self.front))
-
-    @property
-    def _winners(self) -> list[Trial]:
-        return pareto_front(self.trials, self.goals)
-
-    def refresh(self, *_: object) -> None:
-        """Drop the cached tables. It is a callback of a running search, whose candidates change them."""
-        for table in ("front", "history", "signals", "verified"):
-            vars(self).pop(table, None)
-
-    @cached_property
-    def front(self) -> pd.DataFrame:
-        """The Pareto front; see the class."""
-        table = self._table(self._winners)
-        rungs = [f"{metric} ({rung})" for metric in self._metrics for rung in self.context.get("rungs", ())]
-        dropped = [*self._columns("batch", "state", "reason", "seconds"), *(name for name in rungs if name in table)]
-        return table.drop(columns=dropped)
-
-    @cached_property
-    def history(self) -> pd.DataFrame:
-        """All candidates in the order of asking; see the class."""
-        return self._table(self.trials)
-
-    @cached_property
-    def signals(self) -> pd.DataFrame:
-        """How well each proxy of the search predicted, the most trusted first; see
-        :attr:`searchkit.proxy_layer.signals.Signals.trust`.
-
-        Empty for a search without proxies. params and macs have rows too if they are known.
-        """
-        import pandas as pd
-
-        return pd.DataFrame(self.trust or [], columns=["proxy", "rho", "low", "high", "belief", "weight"])
-
-    @cached_property
-    def verified(self) -> pd.DataFrame:
-        """Candidates that ``verify=`` trained, the most accurate first, with ``accuracy`` and ``test_accuracy``."""
-        table = self._table([trial for trial in self.trials if trial.number in self.verifications])
-        table = table.drop(columns=self._columns("batch", "state", "reason", "seconds"))
-        numbers = table[self._columns("trial")[0]]
-        for place, name in enumerate(("accuracy", "test_accuracy", "reason")):
-            if any(name in entry for entry in self.verifications.values()):
-                table.insert(place, name, [self.verifications[number].get(name) for number in numbers])
-        return table.sort_values("accuracy", ascending=False, ignore_index=True) if "accuracy" in table else table
 
     @property
     def baselines(self) -> pd.DataFrame:
@@ -270,26 +194,6 @@ class Result:
         return write_report(self, path, beside)
 
     @property
-    def methods(self) -> dict[str, list[str]]:
-        """How metrics were measured: name -> all methods and devices that were used; counted metrics have no entry."""
-        found: dict[str, dict[str, None]] = {}
-        for trial in self.trials:
-            for name, method in trial.methods.items():
-                found.setdefault(name, {})[method] = None
-        return {name: list(methods) for name, methods in found.items()}
-
-    @property
-    def classes(self) -> list[Any]:
-        """Labels of the network's outputs, in order."""
-        classes: list[Any] = self.context.get("data", {}).get("classes", [])
-        return classes
-
-    @property
-    def tested(self) -> str:
-        """Name of the score on the test part: "test_accuracy", or "test_r2" in regression."""
-        return "test_r2" if "target" in self.context.get("data", {}) else "test_accuracy"
-
-    @property
     def network_space(self) -> NetworkSpace:
         """The space, if it is a network space; else a SpaceError."""
         if not isinstance(self.space, NetworkSpace):
@@ -309,31 +213,3 @@ class Result:
                 else f"the front of '{self.name}' is empty: {self.nothing}"
             )
         return winners[int(i)]
-
-    @property
-    def _metrics(self) -> list[str]:
-        return list(dict.fromkeys([*self.goals.metrics, *(name for trial in self.trials for name in trial.values)]))
-
-    def _columns(self, *names: str) -> list[str]:
-        """Names of columns of the record; one that is also a metric's name is marked."""
-        taken = self._metrics
-        return [f"{name} (record)" if name in taken else name for name in names]
-
-    def _table(self, trials: list[Trial]) -> pd.DataFrame:
-        import pandas as pd
-
-        choices = self.space.decode([trial.code for trial in trials]) if trials else []
-        columns: dict[str, list[Any]] = {
-            name: [trial.values.get(name, float("nan")) for trial in trials] for name in self._metrics
-        }
-        if self.test_accuracy:
-            columns[self._columns(self.tested)[0]] = [
-                self.test_accuracy.get(trial.number, float("nan")) for trial in trials
-            ]
-        for column, name in zip(self._columns(*RECORDED), RECORDED, strict=True):
-            cells = [getattr(trial, RECORDED[name]) for trial in trials]
-            columns[column] = [str(cell) for cell in cells] if name == "state" else cells
-        for name in self.space.names:
-            options = [row[name] for row in choices]
-            columns[name if name not in columns else f"{name} (choice)"] = option_column(options)
-        return pd.DataFrame(columns)

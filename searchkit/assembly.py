@@ -1,0 +1,102 @@
+"""What :func:`searchkit.run` makes of its checked arguments: a plan, a strategy, executors, a folder."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import weakref
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from searchkit.errors import PASSED_ON, SearchkitError, message_of, readable
+from searchkit.execution.executors import Pool, open_executor, workers_of
+from searchkit.execution.outcome import reason_of
+from searchkit.options import Options
+from searchkit.problem.problem import Problem, Strategy
+from searchkit.results.result import Result
+from searchkit.results.studies import recorded_note
+from searchkit.search.task import Task
+from searchkit.storage.optuna_record import OptunaRecord
+from searchkit.storage.record import Memory, Record
+from searchkit.training.evaluation import Evaluate
+
+if TYPE_CHECKING:
+    from searchkit.search.plan import Plan
+
+PLAN = "plan"  # the note of a record with the plan of its first run
+
+
+def with_plan(options: Options) -> tuple[Options, Plan | None]:
+    """The options with a plan of the time, where time decides: the plan on record, or a new one."""
+    if not options.task.planned:
+        return options, None
+    from searchkit.search.plan import Plan
+
+    recorded = None if options.in_memory else (recorded_note(options.name, options.storage, PLAN))
+    if recorded is not None:
+        plan = Plan.from_record(recorded)
+    else:
+        seconds = options.budget.seconds or options.budget.more_seconds or 0.0
+        n_workers = workers_of(options.executor, options.workers)
+        plan = options.task.plan(seconds, n_workers, options.budget.evaluations or options.budget.more_evaluations)
+    return replace(options, task=options.task.with_recipe(plan.recipe), plan=plan.described()), plan
+
+
+def begin_strategy(options: Options, problem: Problem) -> Strategy:
+    name = options.strategy_name
+    try:
+        begun = options.factory(problem)
+    except PASSED_ON:
+        raise
+    except BaseException as error:
+        said = message_of(error) if isinstance(error, SearchkitError | TypeError | ValueError) else reason_of(error)
+        raise SearchkitError(f"strategy '{name}' cannot be made for this search: {readable(said)}") from error
+    if not isinstance(begun, Strategy):
+        raise SearchkitError(
+            f"strategy '{name}' made {begun!r}, which has no ask and tell; give a callable (problem) -> strategy"
+        )
+    return begun
+
+
+def opener_of(options: Options, record: Record, header: dict[str, Any]) -> Callable[[], Record]:
+    """A function that opens the record after the search."""
+    if isinstance(record, Memory):
+        return lambda: record
+    return partial(OptunaRecord, options.storage, options.name, options.task.space, options.task.goals, header)
+
+
+def pools_of(options: Options, task: Task) -> Callable[[Evaluate, tuple[str, ...]], Pool]:
+    """A function that opens the executor for an evaluation."""
+    any_card = options.device in ("auto", "cuda")
+
+    def open_pool(evaluate: Evaluate, needed: tuple[str, ...]) -> Pool:
+        return open_executor(options.executor, evaluate, needed, options.time_limit, options.workers, any_card)
+
+    return open_pool
+
+
+def with_folder(options: Options, stack: ExitStack) -> tuple[Task, Callable[[Result], None]]:
+    """The task with a folder for its files, if it writes any.
+
+    For a record in memory this is a temporary folder, deleted after a failed search, else with the result.
+
+    Returns:
+        the task, and a function that ties the folder to the life of a result.
+    """
+    if not options.task.keeps_files:
+        return options.task, lambda result: None
+    if options.folder is not None:
+        return options.task.in_folder(options.folder), lambda result: None
+    folder = Path(tempfile.mkdtemp(prefix="searchkit-"))
+    abandoned = stack.enter_context(ExitStack())
+    abandoned.callback(shutil.rmtree, folder, ignore_errors=True)
+
+    def keep(result: Result) -> None:
+        abandoned.pop_all()
+        weakref.finalize(result, shutil.rmtree, folder, ignore_errors=True)
+
+    return options.task.in_folder(folder), keep

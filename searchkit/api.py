@@ -15,7 +15,7 @@ from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from searchkit.assembly import PLAN, begin_strategy, opener_of, pools_of, with_folder, with_plan
+from searchkit.assembly import begin_plan, begin_strategy, opener_of, pools_of, with_folder, with_plan
 from searchkit.execution.executors import workers_of
 from searchkit.option_values import DEFAULT_BUDGET, Proxies, Training
 from searchkit.options import chosen_by, read_options
@@ -23,7 +23,7 @@ from searchkit.problem.bounds_check import check_bounds
 from searchkit.problem.problem import Problem, Strategy
 from searchkit.proxy_layer.setup import open_scorer, open_screen, report
 from searchkit.results.result import Result
-from searchkit.search.accounting import SPENT, Callback, seconds_of
+from searchkit.search.accounting import SPENT, Callback
 from searchkit.search.at_work import AtWork
 from searchkit.search.callbacks import watched
 from searchkit.search.loop import Search
@@ -31,7 +31,6 @@ from searchkit.search.progress import Progress
 from searchkit.search.schedules import ENDED
 from searchkit.search.study import go_on
 from searchkit.space import Space
-from searchkit.storage.optuna_record import OptunaRecord
 from searchkit.storage.record import Memory, Record
 
 if TYPE_CHECKING:
@@ -176,27 +175,16 @@ def run(
         open_pool = pools_of(options, task)
         pool = open_pool(task.evaluate, task.needed)
         stack.callback(pool.close)
-        record: Record = (
-            Memory()
-            if options.in_memory
-            else OptunaRecord(options.storage, options.name, task.space, task.goals, header)
-        )
+        record: Record = Memory() if options.in_memory else opener_of(options, header)()
         stack.callback(record.close)
         go_on(record, options.name, header)
-        before = seconds_of(record)
-        limits = options.budget.from_here(sum(trial.finished for trial in record.trials), before)
-        if plan is not None:
-            if record.notes(PLAN) is None:
-                record.note(PLAN, plan.described())
-            plan = plan.continued(limits.seconds or plan.seconds, pool.workers, before)
-            for line in plan.lines:
-                log.info("%s", line)
+        plan, limits = begin_plan(plan, options.budget, record, pool.workers)
         if chosen_by(begun):
             log.info("strategy 'auto' takes %s", chosen_by(begun))
         result = Result(
             task.space, task.goals, record.trials, options.name, "not begun", header["context"], task.folder
         )
-        result.open_record = opener_of(options, record, header)
+        result.open_record = (lambda: record) if options.in_memory else opener_of(options, header)
         stack.enter_context(watched(result, options.callbacks))
         bar = stack.enter_context(Progress(progress, task.goals, limits, record.trials))
         screen_ = None if scorer is None else open_screen(options, problem, scorer, record, begun)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import tempfile
 import weakref
@@ -16,16 +17,20 @@ from searchkit.errors import PASSED_ON, SearchkitError, message_of, readable
 from searchkit.execution.executors import Pool, open_executor, workers_of
 from searchkit.execution.outcome import reason_of
 from searchkit.options import Options
+from searchkit.problem.budget import Budget
 from searchkit.problem.problem import Problem, Strategy
 from searchkit.results.result import Result
 from searchkit.results.studies import recorded_note
+from searchkit.search.accounting import seconds_of
 from searchkit.search.task import Task
 from searchkit.storage.optuna_record import OptunaRecord
-from searchkit.storage.record import Memory, Record
+from searchkit.storage.record import Record
 from searchkit.training.evaluation import Evaluate
 
 if TYPE_CHECKING:
     from searchkit.search.plan import Plan
+
+log = logging.getLogger("searchkit")
 
 PLAN = "plan"  # the note of a record with the plan of its first run
 
@@ -62,11 +67,22 @@ def begin_strategy(options: Options, problem: Problem) -> Strategy:
     return begun
 
 
-def opener_of(options: Options, record: Record, header: dict[str, Any]) -> Callable[[], Record]:
-    """A function that opens the record after the search."""
-    if isinstance(record, Memory):
-        return lambda: record
+def opener_of(options: Options, header: dict[str, Any]) -> Callable[[], OptunaRecord]:
+    """A function that opens the record of the study in its storage."""
     return partial(OptunaRecord, options.storage, options.name, options.task.space, options.task.goals, header)
+
+
+def begin_plan(plan: Plan | None, budget: Budget, record: Record, workers: int) -> tuple[Plan | None, Budget]:
+    """The plan for this run of the study, noted and told, and the budget counted from the study's beginning."""
+    before = seconds_of(record)
+    limits = budget.from_here(sum(trial.finished for trial in record.trials), before)
+    if plan is not None:
+        if record.notes(PLAN) is None:
+            record.note(PLAN, plan.described())
+        plan = plan.continued(limits.seconds or plan.seconds, workers, before)
+        for line in plan.lines:
+            log.info("%s", line)
+    return plan, limits
 
 
 def pools_of(options: Options, task: Task) -> Callable[[Evaluate, tuple[str, ...]], Pool]:

@@ -10,6 +10,9 @@ import numpy as np
 from searchkit.errors import SearchkitError
 from searchkit.problem.budget import Budget
 from searchkit.problem.numbers import SEEDS, is_whole, shown
+from searchkit.proxy_layer.setup import name_of
+from searchkit.proxy_layer.transfer import Earlier
+from searchkit.runtime.fingerprint import fingerprint
 
 BASELINES = 10.0  # seconds for simple models at most
 DEFAULT_BUDGET = 40  # evaluations, where time does not decide
@@ -127,3 +130,10 @@ def refuse_network_arguments(**given: Any) -> None:
 def planned_baselines(budget: Budget) -> float:
     """Seconds for simple models at the end of a search whose time is planned."""
     return min(BASELINES, BASELINES_SHARE * (budget.seconds or budget.more_seconds or 0.0))
+
+
+def identity_of(proxy: Any) -> Any:
+    """Identity of a proxy: its name, and the fingerprint of an object's settings or of the study it learned from."""
+    if isinstance(proxy, str):
+        return proxy
+    return [name_of(proxy), proxy.learned_from if isinstance(proxy, Earlier) else fingerprint(proxy)]

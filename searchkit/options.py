@@ -20,6 +20,7 @@ from searchkit.option_values import (
     check_seconds,
     grouped_proxies,
     grouped_training,
+    identity_of,
     planned_baselines,
     refuse_network_arguments,
     whole,
@@ -42,8 +43,7 @@ from searchkit.surroundings import settled
 from searchkit.types import Codes
 from searchkit.version import __version__
 
-SCREEN = 16  # candidates scored by proxies for each one that is evaluated
-DIGEST_BYTES = 3  # of the automatic name of a study
+SCREEN, DIGEST_BYTES = 16, 3  # candidates scored for each one evaluated; bytes of the automatic name's digest
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,7 @@ class Options:
         proxies: names and objects, followed by the predictors fitted to earlier studies.
         device: as given; ``here`` is the device of this process.
         storage: with absolute paths, since a user's code may change the working folder.
-        place: the same, but the URL of a database as it was given, of which its files' names are made.
-        home: folder of the files of studies in databases.
+        place: the same, but a database's URL as it was given. ``home``: folder of the files of studies in databases.
         plan: how the time is spent, as JSON values (:mod:`searchkit.search.plan`); None where time does not decide.
         baselines: seconds for simple models; 0: they are not fitted.
         given_name: name of the study as given; ``name`` is this, or one made from the other arguments.
@@ -97,7 +96,7 @@ class Options:
 
     @property
     def networks(self) -> bool:
-        """Whether candidates are networks that searchkit evaluates, and not arguments of a user's function."""
+        """Whether candidates are networks that searchkit evaluates."""
         return bool(self.task.context["kind"] == "networks")
 
     @property
@@ -129,7 +128,7 @@ class Options:
             "verify": self.verify,
         }
         if self.proxies:
-            parts |= {"proxies": [_identity(proxy) for proxy in self.proxies], "screen": self.screen}
+            parts |= {"proxies": [identity_of(proxy) for proxy in self.proxies], "screen": self.screen}
             parts |= {"images": None if task.images is None else task.images.fingerprint}
         return parts
 
@@ -299,10 +298,3 @@ def chosen_by(strategy: Strategy) -> str:
     """The choice, with its reason, of a strategy that chooses another one, such as "auto"; else empty."""
     why = getattr(strategy, "why", "")
     return f"{getattr(strategy, 'choice', '')}: {why}" if why else ""
-
-
-def _identity(proxy: Any) -> Any:
-    """Identity of a proxy: its name, and the fingerprint of an object's settings or of the study it learned from."""
-    if isinstance(proxy, str):
-        return proxy
-    return [name_of(proxy), proxy.learned_from if isinstance(proxy, Earlier) else fingerprint(proxy)]

@@ -41,11 +41,11 @@ class Claim:
     Attributes:
         storage: the Optuna storage to write to.
         together: context in which operations are written together or not at all, where the storage supports that.
-        alone: whether the claim keeps all other searches from the study; False where the storage has no locks.
+        alone: whether the claim prevents all other searches from writing the study; False if the storage has no locks.
         release: ends the claim.
-        renew: makes a database usable again after an operation failed for a reason that passes: connects and claims the
-            study again where the connection broke; ClaimedByAnotherError where another search has it. None where there
-            is no database.
+        renew: makes a database usable again after a temporary failure: if the connection broke, it connects and claims
+            the study again. It raises ClaimedByAnotherError if another search has claimed the study meanwhile. None
+            for storages that are no database.
     """
 
     storage: BaseStorage

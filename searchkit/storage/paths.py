@@ -1,4 +1,4 @@
-"""What ``storage=`` accepts, and the files that belong to a study."""
+"""The values that ``storage=`` accepts, and the paths of a study's files."""
 
 from __future__ import annotations
 
@@ -48,17 +48,17 @@ def check_storage(storage: object) -> None:
 
 
 def check_place(storage: Any, name: str) -> None:
-    """Refuse, before any work, a study whose files cannot be where the storage puts them.
+    """Refuse, before any work, a study whose journal file cannot be written.
 
     Raises:
-        StorageError: something else stands in the place of the record.
+        StorageError: something that is no file has its path.
     """
     if is_file(storage) and storage != "memory":
         check_file(journal_path(storage, name))
 
 
 def settled_storage(storage: Any) -> Any:
-    """A storage as it was meant when it was given: with the absolute path of a file, a folder or an SQLite database."""
+    """The storage with an absolute path of its file, folder or SQLite database, for a later change of folder."""
     if isinstance(storage, BaseStorage):
         return storage
     return settled_url(storage) if is_url(storage) else _file_or_folder(storage)
@@ -96,7 +96,7 @@ def cannot_open(storage: object, error: Exception) -> StorageError:
 
 
 def place_of(storage: BaseStorage) -> str:
-    """Where an Optuna storage keeps its studies, as text for messages: a file, or the URL of a database."""
+    """The place of an Optuna storage as text for messages: its file, or the URL of its database."""
     database = database_behind(storage)
     if database is not None:
         return shown(database.url)

@@ -34,11 +34,11 @@ class Record(Protocol):
         ...
 
     def notes(self, key: str) -> Any:
-        """A kept value, or None."""
+        """The value recorded under a key, or None."""
         ...
 
     def noted(self, prefix: str) -> list[Any]:
-        """Every value kept under a key that begins so."""
+        """The values of all keys that begin with a prefix."""
         ...
 
     def close(self) -> None:
@@ -68,11 +68,11 @@ class Memory:
         self._notes[key] = value
 
     def notes(self, key: str) -> Any:
-        """A kept value, or None."""
+        """The value recorded under a key, or None."""
         return self._notes.get(key)
 
     def noted(self, prefix: str) -> list[Any]:
-        """Every value kept under a key that begins so."""
+        """The values of all keys that begin with a prefix."""
         return [value for key, value in self._notes.items() if key.startswith(prefix)]
 
     def close(self) -> None:

@@ -91,7 +91,7 @@ def test_help_names_every_command_and_what_is_registered(run) -> None:
         (["show", "nothing", "--plot", "x.png"], "unknown study"),
         (["show", "nothing"], "unknown study in searchkit-runs 'nothing'"),
         (["resume", "nothing"], "unknown study"),
-        (["list", "--storage", "nowhere"], "'nowhere' is not there"),
+        (["list", "--storage", "nowhere"], "'nowhere' does not exist"),
     ],
 )
 def test_bad_input_is_one_sentence_and_exit_code_2(run, arguments, words, tmp_path: Path) -> None:

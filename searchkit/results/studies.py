@@ -1,4 +1,4 @@
-"""Recorded studies: found, listed, and read as results."""
+"""Finding, listing and reading recorded studies."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ log = logging.getLogger("searchkit")
 
 @dataclass(frozen=True)
 class Study:
-    """A recorded study; reading does not change it. ``place`` is its file or database, as text for messages."""
+    """A recorded study, which reading does not change. ``place`` is its file or database, as text for messages."""
 
     name: str
     place: str
@@ -53,7 +53,7 @@ class Study:
 
     @classmethod
     def read(cls, study: optuna.Study, space: Space | None = None) -> Study:
-        """From an Optuna study that searchkit wrote.
+        """Read an Optuna study that searchkit wrote.
 
         Raises:
             StudyMismatchError: it has a newer format, or the space given is not that of the study.
@@ -88,11 +88,11 @@ def load(name: str, storage: Any = None, *, space: Space | None = None) -> Resul
 
     Args:
         name: of the study.
-        storage: where it is; as for :func:`searchkit.run`.
-        space: needed to build networks where the space was made in Python and not by name.
+        storage: its storage; see :func:`searchkit.run`.
+        space: the study's space; needed to build networks if the space was made in Python and not by name.
 
     Raises:
-        UnknownNameError: no study of that name; it lists those there are.
+        UnknownNameError: there is no study of that name; the message lists those that exist.
         StudyMismatchError: the space given is not that of the study.
         StorageError: the record is damaged; the message names the study, its place and what is wrong.
     """
@@ -136,7 +136,7 @@ def list_studies(storage: Any = None) -> pd.DataFrame:
 
 
 def space_of(header: dict[str, Any]) -> Space:
-    """The recorded space: the registered one where it is the same, else the recorded choices without networks."""
+    """The recorded space: the registered one if it is the same, else one of the recorded choices, without networks."""
     recorded = header["search"]["space"]
     if "options" in recorded and recorded["name"] in plugins.names("space"):
         try:
@@ -153,7 +153,7 @@ def space_of(header: dict[str, Any]) -> Space:
 
 
 def _same_space(name: str, space: Space, header: dict[str, Any]) -> Space:
-    """The given space with the study's data shapes; refused where its choices differ."""
+    """The given space for the shape of the study's data; StudyMismatchError if its choices differ."""
     recorded = header["search"]["space"]
     if isinstance(space, NetworkSpace) and "input_shape" in recorded:
         space = space.for_data(recorded["input_shape"], recorded["n_classes"])
@@ -198,9 +198,8 @@ def _row(study: Study) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _found(storage: Any) -> Iterator[tuple[dict[str, optuna.Study], dict[str, StorageError]]]:
-    """Every searchkit study in a storage, by name; inside, they can be read. Also why files of a folder cannot be read.
-
-    The files are by their name without ending, which is that of the study.
+    """``(studies, errors)``: every searchkit study in a storage by name, readable inside the context; and the errors of
+    unreadable files of a folder, by file name without ending, which is the name of the study.
     """
     if not is_file(storage):
         places: list[Any] = [storage]
@@ -209,7 +208,7 @@ def _found(storage: Any) -> Iterator[tuple[dict[str, optuna.Study], dict[str, St
         look_at(path)
         places = sorted(path.glob(f"*{SUFFIX}")) if path.is_dir() else [path] if path.exists() else []
         if storage is not None and not path.exists():
-            raise StorageError(f"storage '{storage}' is not there")
+            raise StorageError(f"storage '{storage}' does not exist")
     one_of_many = is_file(storage) and settled(storage or FOLDER).is_dir()
     found: dict[str, optuna.Study] = {}
     unreadable: dict[str, StorageError] = {}

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from searchkit.errors import SearchkitError
 from searchkit.problem.numbers import SEEDS, is_whole, shown
+
+if TYPE_CHECKING:
+    from searchkit.results.result import Result
+    from searchkit.scoring.protocols import NetworkProxy, Proxy
 
 LONGEST = 10**8  # seconds of a time limit, three years: what timers of all platforms can hold
 
@@ -18,7 +23,7 @@ class Training:
     """How candidates are trained, as one value: ``run(training=Training(epochs=10))``; see :func:`searchkit.run`."""
 
     epochs: int | None = None
-    ladder: Any = None
+    ladder: str | Mapping[str, float] | Sequence[Mapping[str, float]] | None = None
     time_limit: float | None = None
 
 
@@ -29,12 +34,12 @@ class Proxies:
     See :func:`searchkit.run`.
     """
 
-    names: Any = ()
+    names: str | Proxy | NetworkProxy | Sequence[str | Proxy | NetworkProxy] | None = ()
     screen: int | None = None
-    earlier: Any = None
+    earlier: Result | Sequence[Result] | None = None
 
 
-def grouped_training(training: Any, epochs: Any, ladder: Any, time_limit: Any) -> tuple[Any, Any, Any]:
+def grouped_training(training: object, epochs: object, ladder: object, time_limit: object) -> tuple[Any, Any, Any]:
     """Epochs, ladder and time limit, given separately or as a group; see :func:`once`."""
     if training is None:
         return epochs, ladder, time_limit
@@ -47,7 +52,7 @@ def grouped_training(training: Any, epochs: Any, ladder: Any, time_limit: Any) -
     )
 
 
-def grouped_proxies(proxies: Any, screen: Any, earlier: Any) -> tuple[Any, Any, Any]:
+def grouped_proxies(proxies: object, screen: object, earlier: object) -> tuple[Any, Any, Any]:
     """Proxies, screen and earlier studies, given separately or as a group; see :func:`once`."""
     if not isinstance(proxies, Proxies):
         return proxies, screen, earlier
@@ -58,7 +63,7 @@ def grouped_proxies(proxies: Any, screen: Any, earlier: Any) -> tuple[Any, Any, 
     )
 
 
-def once(name: str, flat: Any, grouped: Any, group: str) -> Any:
+def once(name: str, flat: object, grouped: object, group: str) -> Any:
     """The value of an argument that may be given separately or in a group.
 
     Raises:
@@ -69,7 +74,7 @@ def once(name: str, flat: Any, grouped: Any, group: str) -> Any:
     return flat if grouped is None else grouped
 
 
-def whole(name: str, value: Any, least: int) -> int | None:
+def whole(name: str, value: object, least: int) -> int | None:
     """Check for a whole number of at least ``least``; None is allowed too.
 
     Raises:
@@ -82,9 +87,12 @@ def whole(name: str, value: Any, least: int) -> int | None:
     return int(value)
 
 
-def check_seconds(time_limit: Any) -> None:
+def check_seconds(time_limit: object) -> None:
     """Raise SearchkitError unless the time limit is None or a number of seconds above 0, at most :data:`LONGEST`."""
+    if time_limit is None:
+        return
     number = isinstance(time_limit, int | float | np.number) and not isinstance(time_limit, bool)
-    if time_limit is not None and not (number and 0 < time_limit <= LONGEST):
-        most = f", and at most {LONGEST:,}; leave it out for no limit" if number and time_limit > 0 else ""
+    seconds: Any = time_limit if number else -1
+    if not 0 < seconds <= LONGEST:
+        most = f", and at most {LONGEST:,}; leave it out for no limit" if seconds > 0 else ""
         raise SearchkitError(f"time_limit must be a number of seconds above 0, not {shown(time_limit)}{most}")

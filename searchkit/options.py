@@ -48,7 +48,7 @@ class Options:
         proxies: names and objects, followed by the predictors fitted to earlier studies.
         device: as given; ``here`` is the device of this process.
         storage: with absolute paths, since a user's code may change the working folder.
-        place: the same, but the URL of a database as it was given, of which its files' names are made.
+        place: the same, but the URL of a database as it was given, since the names of its files are derived from that.
         home: folder of the files of studies in databases.
         given_name: name of the study as given; ``name`` is this, or one made from the other arguments.
     """
@@ -122,7 +122,7 @@ class Options:
 
     @cached_property
     def name(self) -> str:
-        """Name of the study: equal for equal calls, and another if any of :attr:`parts` differs."""
+        """Name of the study: by default equal for equal calls, and different if any of :attr:`parts` differs."""
         if self.given_name is not None:
             return self.given_name
         said = json.dumps(plain(self.parts), sort_keys=True).encode()
@@ -202,21 +202,21 @@ class Options:
 
 
 def read_options(
-    strategy: Any,
+    strategy: object,
     *,
     space: Any,
     data: Any,
     objectives: Any,
     constraints: Any,
-    proxies: Any,
+    proxies: object,
     training: Training | None,
-    start: Any,
-    earlier: Any,
-    screen: Any,
+    start: object,
+    earlier: object,
+    screen: object,
     verify: Any,
-    budget: Any,
-    batch: Any,
-    evaluate: Any,
+    budget: object,
+    batch: object,
+    evaluate: object,
     device: str,
     executor: Any,
     workers: Any,
@@ -278,13 +278,13 @@ def read_options(
 
 
 def chosen_by(strategy: Strategy) -> str:
-    """The choice, with its reason, of a strategy that chooses another one, such as "auto"; else empty."""
+    """The strategy that a strategy such as "auto" has chosen, with the reason; else an empty string."""
     why = getattr(strategy, "why", "")
     return f"{getattr(strategy, 'choice', '')}: {why}" if why else ""
 
 
 def _identity(proxy: Any) -> Any:
-    """Identity of a proxy: its name, and the fingerprint of an object's settings or of the study it learned from."""
+    """Identity of a proxy: its name; of an object also a fingerprint of its settings, or of its earlier study."""
     if isinstance(proxy, str):
         return proxy
     return [name_of(proxy), proxy.learned_from if isinstance(proxy, Earlier) else fingerprint(proxy)]
@@ -294,6 +294,6 @@ def _refuse_network_arguments(**given: Any) -> None:
     named = [name for name, value in given.items() if value is not None]
     if named:
         raise SearchkitError(
-            f"{' and '.join(named)} say how networks are trained, but evaluate= was given, which does all the work: "
+            f"{' and '.join(named)} set how networks are trained, but evaluate= was given, which does all of that: "
             "leave one of them out"
         )

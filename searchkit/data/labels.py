@@ -43,7 +43,7 @@ def as_labels(y: object) -> npt.NDArray[Any]:
     return labels
 
 
-def plain_label(label: Any) -> Label:
+def plain_label(label: Label | np.generic) -> Label:
     """A label as a Python value instead of a numpy scalar."""
     value = label.item() if isinstance(label, np.generic) else label
     return value if isinstance(value, str | bool) else int(value)

@@ -28,7 +28,7 @@ MANY = 30  # distinct numeric labels above which an error asks whether y is a qu
 
 
 def load_data(
-    data: Any = None,
+    data: object = None,
     *,
     seed: int = 0,
     limit: int | None = None,

@@ -27,7 +27,7 @@ class Budget:
     seconds: float | None = None
 
 
-def read_budget(given: Any) -> Budget:
+def read_budget(given: object) -> Budget:
     """A budget as users give it: 100, ``{"evaluations": 100, "seconds": 600}``, or a timedelta.
 
     Raises:
@@ -37,7 +37,7 @@ def read_budget(given: Any) -> Budget:
         given = {"evaluations": given.evaluations, "seconds": given.seconds}
     if isinstance(given, datetime.timedelta):
         given = {"seconds": given.total_seconds()}
-    parts = dict(given) if isinstance(given, Mapping) else {"evaluations": given}
+    parts: dict[Any, Any] = dict(given) if isinstance(given, Mapping) else {"evaluations": given}
     for name in parts:
         if name not in ("evaluations", "seconds"):
             raise UnknownNameError.of("budget", name, ("evaluations", "seconds"))

@@ -120,7 +120,7 @@ class Result:
                 table.insert(place, name, [self.verifications[number].get(name) for number in numbers])
         return table.sort_values("accuracy", ascending=False, ignore_index=True) if "accuracy" in table else table
 
-    def best(self, metric: str | None = None, **bounds: Any) -> pd.Series[Any]:
+    def best(self, metric: str | None = None, **bounds: object) -> pd.Series[Any]:
         """The row of the front that is best in one objective, among those within bounds.
 
         Args:

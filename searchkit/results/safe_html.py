@@ -50,7 +50,7 @@ def joined(parts: Iterable[object], between: str = "") -> Html:
     return Html(text(between).join(text(part) for part in parts))
 
 
-def json_data(data: Any) -> Html:
+def json_data(data: object) -> Html:
     """JSON for a script element of type application/json; no string in it can end the element or begin a comment."""
     written = json.dumps(data, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     for sign in "<>&\u2028\u2029":

@@ -23,7 +23,16 @@ from searchkit.space import Choice, NetworkSpace, Space
 from searchkit.storage.header import compare_headers, plain
 from searchkit.storage.header_check import checked_header
 from searchkit.storage.optuna_compat import quiet, storage_of
-from searchkit.storage.paths import FOLDER, SUFFIX, cannot_open, is_file, networks_folder, open_storage, place_of
+from searchkit.storage.paths import (
+    FOLDER,
+    SUFFIX,
+    StorageLike,
+    cannot_open,
+    is_file,
+    networks_folder,
+    open_storage,
+    place_of,
+)
 from searchkit.storage.patience import passes, with_patience
 from searchkit.storage.places import look_at
 from searchkit.storage.recorded_trials import read_trials
@@ -83,7 +92,7 @@ class Study:
         )
 
 
-def load(name: str, storage: Any = None, *, space: Space | None = None) -> Result:
+def load(name: str, storage: StorageLike = None, *, space: Space | None = None) -> Result:
     """The result of a recorded study, finished or not.
 
     Args:
@@ -108,12 +117,12 @@ def load(name: str, storage: Any = None, *, space: Space | None = None) -> Resul
     return result
 
 
-def read_study(name: str, storage: Any = None, space: Space | None = None) -> Study:
+def read_study(name: str, storage: StorageLike = None, space: Space | None = None) -> Study:
     """A recorded study; see :func:`load`."""
     return with_patience(lambda: _read_study(name, storage, space), f"study '{name}'")
 
 
-def _read_study(name: str, storage: Any, space: Space | None) -> Study:
+def _read_study(name: str, storage: StorageLike, space: Space | None) -> Study:
     with _found(storage) as (known, unreadable):
         if name not in known:
             if name in unreadable:
@@ -123,7 +132,7 @@ def _read_study(name: str, storage: Any, space: Space | None) -> Study:
             return Study.read(known[name], space)
 
 
-def list_studies(storage: Any = None) -> pd.DataFrame:
+def list_studies(storage: StorageLike = None) -> pd.DataFrame:
     """One row per study: its name, candidates by state, size of the front, and the best of the first objective."""
     import pandas as pd
 
@@ -197,16 +206,16 @@ def _row(study: Study) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _found(storage: Any) -> Iterator[tuple[dict[str, optuna.Study], dict[str, StorageError]]]:
+def _found(storage: StorageLike) -> Iterator[tuple[dict[str, optuna.Study], dict[str, StorageError]]]:
     """``(studies, errors)``: every searchkit study in a storage by name, readable inside the context; and the errors of
     unreadable files of a folder, by file name without ending, which is the name of the study.
     """
     if not is_file(storage):
-        places: list[Any] = [storage]
+        places: list[StorageLike] = [storage]
     else:
         path = settled(storage or FOLDER)
         look_at(path)
-        places = sorted(path.glob(f"*{SUFFIX}")) if path.is_dir() else [path] if path.exists() else []
+        places = [*sorted(path.glob(f"*{SUFFIX}"))] if path.is_dir() else [path] if path.exists() else []
         if storage is not None and not path.exists():
             raise StorageError(f"storage '{storage}' does not exist")
     one_of_many = is_file(storage) and settled(storage or FOLDER).is_dir()
@@ -219,12 +228,12 @@ def _found(storage: Any) -> Iterator[tuple[dict[str, optuna.Study], dict[str, St
             except StorageError as error:
                 if not one_of_many:
                     raise
-                unreadable[Path(place).stem] = error
+                unreadable[Path(str(place)).stem] = error
                 log.warning("%s", error)  # one file that is no journal does not hide the others
         yield found, unreadable
 
 
-def _inside(place: Any, stack: contextlib.ExitStack) -> dict[str, optuna.Study]:
+def _inside(place: StorageLike, stack: contextlib.ExitStack) -> dict[str, optuna.Study]:
     """The searchkit studies of one file or database, opened read-only; the stack closes it."""
     with quiet():
         opened, _ = open_storage(place, "", write=False)
@@ -236,7 +245,7 @@ def _inside(place: Any, stack: contextlib.ExitStack) -> dict[str, optuna.Study]:
 
 
 @contextlib.contextmanager
-def _readable(place: Any) -> Iterator[None]:
+def _readable(place: StorageLike) -> Iterator[None]:
     try:
         yield
     except (SQLAlchemyError, StorageInternalError) as error:

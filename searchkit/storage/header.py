@@ -60,7 +60,7 @@ def check_format(name: str, found: dict[str, Any]) -> None:
         )
 
 
-def plain(value: Any) -> Any:
+def plain(value: object) -> Any:
     """Convert a value to what is read back after writing it as JSON: tuples to lists, numpy numbers to Python's.
 
     Raises:

@@ -34,7 +34,7 @@ def checked_header(study: optuna.Study) -> dict[str, Any]:
     return header
 
 
-def check_header(name: str, place: str, found: Any, wanted: dict[str, str] | None = None) -> None:
+def check_header(name: str, place: str, found: object, wanted: dict[str, str] | None = None) -> None:
     """Refuse a header in which a part is missing or is of another kind than it has to be.
 
     Args:

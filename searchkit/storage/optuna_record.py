@@ -32,7 +32,7 @@ from searchkit.storage.header_check import checked_header
 from searchkit.storage.locks import claim_study
 from searchkit.storage.optuna_compat import CONSTRAINTS, quiet, study_id, trial_id
 from searchkit.storage.owners import ClaimedByAnotherError
-from searchkit.storage.paths import cannot_open, reason_of
+from searchkit.storage.paths import StorageLike, cannot_open, reason_of
 from searchkit.storage.patience import with_patience
 from searchkit.storage.recorded_trials import TO_OPTUNA, check_batches, read_trials
 
@@ -54,7 +54,7 @@ class OptunaRecord:
             where the storage can no longer be written, or another search has taken the study over.
     """
 
-    def __init__(self, storage: Any, name: str, space: Space, goals: Goals, header: dict[str, Any]) -> None:
+    def __init__(self, storage: StorageLike, name: str, space: Space, goals: Goals, header: dict[str, Any]) -> None:
         self._space, self._goals = space, goals
         self._name = name
         with_patience(lambda: self._begin(storage, header), f"study '{name}'")
@@ -62,7 +62,7 @@ class OptunaRecord:
             choice.name: CategoricalDistribution(choice.labels) for choice in space.choices
         }
 
-    def _begin(self, storage: Any, header: dict[str, Any]) -> None:
+    def _begin(self, storage: StorageLike, header: dict[str, Any]) -> None:
         name = self._name
         with uninterrupted():
             self._claim = claim_study(storage, name)
@@ -155,7 +155,7 @@ class OptunaRecord:
         values = [trial.values[name] for name in self._goals.names] if scored else None
         self._storage.set_trial_state_values(number, TO_OPTUNA[trial.state], values)
 
-    def note(self, key: str, value: Any) -> None:
+    def note(self, key: str, value: object) -> None:
         """Write a value to the study's attributes."""
         self._persist(lambda: self._study.set_user_attr(f"searchkit:{key}", value))
 
@@ -253,7 +253,7 @@ class OptunaRecord:
             ) from error
 
     @contextlib.contextmanager
-    def _opened(self, storage: Any) -> Iterator[None]:
+    def _opened(self, storage: StorageLike) -> Iterator[None]:
         try:
             yield
         except SearchkitError:

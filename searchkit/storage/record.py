@@ -29,7 +29,7 @@ class Record(Protocol):
         """Record the outcome of a trial."""
         ...
 
-    def note(self, key: str, value: Any) -> None:
+    def note(self, key: str, value: object) -> None:
         """Record a JSON value under a key of the study."""
         ...
 
@@ -63,7 +63,7 @@ class Memory:
     def finish(self, trial: Trial) -> None:
         """Nothing to do: the trial is the record."""
 
-    def note(self, key: str, value: Any) -> None:
+    def note(self, key: str, value: object) -> None:
         """Record a value."""
         self._notes[key] = value
 

@@ -26,7 +26,7 @@ _Piece = tuple[dict[str, Any] | None, bytes]  # an operation, None where it is d
 _IDS = {_STUDY: "study_id", _TRIAL: "trial_id"}
 
 
-def repair(name: str, storage: Any = None) -> Path:
+def repair(name: str, storage: str | Path | None = None) -> Path:
     """Save every undamaged line of a journal file in a new file beside it; the old file is not changed.
 
     The header of the study is in the file twice, so one of the two may be lost. A candidate whose outcome is lost

@@ -177,7 +177,7 @@ class Full(Executor):
 @pytest.mark.parametrize("batch", [None, 5])
 def test_what_a_closed_executor_had_finished_is_on_record(batch: int | None, tmp_path: Path) -> None:
     given = {"storage": tmp_path, "name": "s", "batch": batch, "workers": 5}
-    with pytest.raises(SearchkitError, match=r"a Full, no longer takes or returns work .*the same call .* continues"):
+    with pytest.raises(SearchkitError, match=r"a Full, no longer accepts or returns work .*the same call .* continues"):
         search(lambda c: {"loss": float(c["a"])}, Full(), **given)
     assert (searchkit.load("s", tmp_path).history.state == "scored").sum() == 3
     assert len(search(lambda c: {"loss": float(c["a"])}, None, storage=tmp_path, name="s").history) == 12
@@ -243,5 +243,5 @@ class Strange(Executor):
 
 
 def test_a_module_that_workers_lack_is_named_with_the_fix() -> None:
-    with pytest.raises(SearchkitError, match=r"miss a module .*No module named 'mine'.*: install it there, or define"):
+    with pytest.raises(SearchkitError, match=r"lack a module .*No module named 'mine'.*: install it there, or define"):
         search(lambda c: {"loss": 1.0}, Strange())

@@ -140,7 +140,7 @@ def test_a_ladder_is_for_searches_that_train() -> None:
         SearchkitError, match="ladder trains .* trains none: its objectives and bounds are params, macs"
     ):
         search(objectives=("params", "macs"))
-    with pytest.raises(SearchkitError, match="ladder say how networks are trained, but evaluate= was given"):
+    with pytest.raises(SearchkitError, match="ladder set how networks are trained, but evaluate= was given"):
         searchkit.run(
             evaluate=lambda c: {"y": 1}, space=Space([Choice("x", (1, 2))]), objectives={"y": "min"}, ladder=RUNGS
         )

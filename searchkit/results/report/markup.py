@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from searchkit.results.safe_html import Html, fill, joined, text
 
@@ -58,7 +57,7 @@ def identity(n: int) -> Cell:
     return Cell(str(n), float(n))
 
 
-def cell(value: Any) -> Cell:
+def cell(value: object) -> Cell:
     """A number or text as a cell; columns are sorted by the exact number."""
     if isinstance(value, Cell):
         return value
@@ -67,7 +66,7 @@ def cell(value: Any) -> Cell:
     return Cell(text(value))
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[Any]], *, sortable: bool = False, kind: str = "") -> Html:
+def table(head: Sequence[str], rows: Iterable[Sequence[object]], *, sortable: bool = False, kind: str = "") -> Html:
     """A table, which scrolls sideways if it is wider than the page.
 
     Args:

@@ -191,7 +191,7 @@ def test_executors_that_are_none_are_refused_before_any_work() -> None:
         search(never, "rai")
     with pytest.raises(UnknownNameError, match=r"unknown executor 'raj': .*'ray'"):
         search(never, "raj://head:10001")
-    with pytest.raises(SearchkitError, match=r"workers=4 says how many.*write executor=4"):
+    with pytest.raises(SearchkitError, match=r"workers=4 is the number of candidates.*write executor=4"):
         search(never, None, workers=4)
     with pytest.raises(SearchkitError, match=r"workers must be a whole number of at least 1, not 0"):
         search(never, 2, workers=0)

@@ -348,7 +348,9 @@ def test_a_search_without_training_ranks_by_proxies_and_verifies_the_best(tmp_pa
 
 
 def test_verifying_a_search_that_trains_is_refused() -> None:
-    with pytest.raises(SearchkitError, match="verify trains the best candidates of a search without training.*accuracy"):
+    with pytest.raises(
+        SearchkitError, match="verify trains the best candidates of a search without training.*accuracy"
+    ):
         searchkit.run("random", verify=3)
 
 

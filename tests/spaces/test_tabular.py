@@ -164,7 +164,7 @@ def test_options_that_the_space_does_not_take_are_refused(options: Any, sentence
 
 def test_spaces_and_data_that_do_not_go_together_are_refused() -> None:
     with pytest.raises(
-        DataError, match=r"space 'macro' takes images, and .* shape \(5,\): take space='tabular', or say"
+        DataError, match=r"space 'macro' takes images, and .* shape \(5,\): take space='tabular', or make"
     ):
         search(space="macro")
     with pytest.raises(DataError, match=r"space 'tabular' takes rows of features, .* load_data\(..., kind='table'\)"):

@@ -12,6 +12,7 @@ import pytest
 
 import searchkit
 from searchkit.cli import main
+from searchkit.cli.values import read_constraints
 from searchkit.results.diagnosis import why_nothing
 
 RUN = ["run", "--budget", "3", "--epochs", "1", "--workers", "1", "--name", "tiny", "--constraint", "params<=200000"]
@@ -173,6 +174,11 @@ def test_the_table_is_printed_before_the_picture_is_drawn(run, monkeypatch) -> N
     assert code == 2
     assert "accuracy" in out
     assert "s.png' cannot be written: no space left" in err
+
+
+def test_two_constraints_on_one_metric_are_a_range() -> None:
+    texts = ["params>=10", "latency_ms<=5", "params<=1e6", "accuracy >= 0.9"]
+    assert read_constraints(texts) == {"params": (10, 1e6), "latency_ms": (None, 5), "accuracy": (0.9, None)}
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ class AZNAS:
         entropies = [entropy(covariance) for covariance in covariances]
         steps = [after - before for before, after in itertools.pairwise(entropies)]
         pulled = trainabilities(forward.pullbacks)
-        return {
+        return {  # Lee and Ham, section 3: each proxy, from the values of the primary blocks
             "az_expressivity": sum(entropies) if entropies else math.nan,
             "az_progressivity": min(steps) if steps else math.nan,
             "az_trainability": sum(pulled) / len(pulled) if pulled else math.nan,
@@ -71,6 +71,7 @@ def entropy(covariance: Tensor) -> float:
     """Of the normalised eigenvalues."""
     eigenvalues = torch.linalg.eigvalsh(covariance).clamp(min=0)
     share = eigenvalues / eigenvalues.sum()
+    # Lee and Ham: expressivity of a block, the entropy of the normalised eigenvalues of its features' covariance
     return float(-(share * (share + 1e-8).log()).sum())
 
 
@@ -88,7 +89,7 @@ def trainabilities(pairs: Sequence[tuple[Tensor, Tensor | None]]) -> list[float]
     squares = to_host([_squared(cotangent, pulled) for _, cotangent, pulled in trained])
     for (i, _, _), square in zip(trained, squares, strict=True):
         norm = float(torch.linalg.eigvalsh(square)[-1].clamp(min=0).sqrt())
-        values[i] = -norm - 1 / (norm + _EPSILON) + 2
+        values[i] = -norm - 1 / (norm + _EPSILON) + 2  # Lee and Ham: trainability of a block
     return values
 
 

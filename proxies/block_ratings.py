@@ -59,12 +59,12 @@ class BlockRatings(ABC):
     def __init__(
         self,
         space: Space,
-        data: Any = None,
+        data: object = None,
         *,
         setting: DNASetting | None = None,
         device: str = "cpu",
         seed: int = 0,
-        executor: Any = None,
+        executor: object = None,
         folder: str | Path | None = None,
         on_epoch: OnEpoch | None = None,
     ) -> None:

@@ -46,7 +46,7 @@ class DNA(BlockRatings):
 
     name = "dna"
 
-    def __init__(self, space: Space, data: Any = None, *, teacher: nn.Module | None = None, **given: Any) -> None:
+    def __init__(self, space: Space, data: object = None, *, teacher: nn.Module | None = None, **given: Any) -> None:
         super().__init__(space, data, **given)
         self.teacher = teacher
         if teacher is not None:

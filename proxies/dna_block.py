@@ -83,7 +83,7 @@ class BlockTask(Evaluation):
         net = net.to(device, memory_format=memory_format(device))  # type: ignore[call-overload]
 
         def loss(rows: Tensor, path: Codes) -> Tensor:
-            return functional.mse_loss(net(x[rows], path), y[rows])
+            return functional.mse_loss(net(x[rows], path), y[rows])  # Li et al. (DNA): loss of block-wise distillation
 
         checkpoint = None if self.folder is None else self.folder / f"{part.name}.pt"
         train_block(net, loss, len(x), part, self.setting, self.seed, checkpoint, on_epoch=self.on_epoch)
@@ -131,6 +131,7 @@ def _weight(
             answers = lesson.answers(images, stage, y)
             divergences.append(functional.kl_div(answers, expected, reduction="batchmean", log_target=True))
             errors.append(error(y))
+    # the weight of the block's loss, lambda in eq. (6) of Li et al. (DNA), measured and not set by hand
     return float(np.mean(torch.stack(divergences).tolist()) / np.mean(torch.stack(errors).tolist()))
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from torch import nn
 
@@ -43,7 +42,7 @@ class Round:
 
 def dna_plus(
     space: NetworkSpace,
-    data: Any = None,
+    data: object = None,
     *,
     rounds: int = 2,
     scale: float = 1.5,
@@ -52,7 +51,7 @@ def dna_plus(
     setting: DNASetting | None = None,
     device: str = "cpu",
     seed: int = 0,
-    executor: Any = None,
+    executor: object = None,
     folder: str | Path | None = None,
     on_round: Callable[[Round], None] | None = None,
 ) -> list[Round]:

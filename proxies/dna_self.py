@@ -121,6 +121,7 @@ class Twins(nn.Module):
             average = functional.normalize(sum(_direction(self.target(other, t)) for t in targets), dim=1)  # type: ignore[arg-type]
         projected = self.online(mine, path)
         prediction = _direction(self.predictor(projected))
+        # Li et al. (BossNAS): squared distance of normalised projections, online path to average of target paths
         distance = (2 - 2 * (prediction * average).sum(dim=1)).mean()
         spread = functional.relu(1 - _spread(_direction(projected))).mean()
         return distance + setting.variance * spread + setting.decorrelation * _redundancy(projected)
@@ -192,7 +193,7 @@ def _ratings(twins: Twins, part: Part, pair: Pair) -> np.ndarray[tuple[int], np.
             missed[path] = _unexplained(features, (stored, shown))
     ratings = np.full(len(part.taken), np.nan)
     for path, share in zip(missed, torch.stack(list(missed.values())).tolist(), strict=True):
-        ratings[path] = share / max(1 - share, LEAST)
+        ratings[path] = share / max(1 - share, LEAST)  # noise-to-signal ratio, see the module
     return ratings
 
 

@@ -69,6 +69,7 @@ def regression_errors(setting: EproxySetting, built: Built, capture: Capture | N
         if not heads:
             heads.extend(_heads(features, setting, built))
         triples = zip(heads, features, targets, strict=False)
+        # Li et al. (Eproxy), section 3: regression of features onto the targets, through head and barrier
         return torch.stack([functional.mse_loss(head(feature), wanted) for head, feature, wanted in triples])
 
     if not getattr(network, "recordable", True):

@@ -30,6 +30,7 @@ class GradNorm:
 
     def values(self, recordings: Sequence[ForwardRecording]) -> Mapping[str, float]:
         """``{"grad_norm": sum}``; refused where the loss overflows."""
+        # Abdelfattah et al., section 3.2: grad_norm
         norm = float(sum(gradient.norm() for gradient in recordings[0].weight_gradients))
         if not norm < float("inf"):
             raise CandidateError("its loss or its gradients are not finite")

@@ -46,4 +46,5 @@ class Jacov:
             raise CandidateError("its output does not depend on its input, or not finitely")
         # Symmetric, and no eigenvalue of correlations is negative: what is below 0 is rounding.
         eigenvalues = torch.linalg.eigvalsh(correlations).clamp(min=0) + _K
+        # Mellor et al. (version 1), section 3: the score of the eigenvalues of the correlation matrix
         return {"jacov": -float((eigenvalues.log() + 1 / eigenvalues).sum())}

@@ -36,7 +36,7 @@ class NASWOT:
         signs = recordings[0].signs
         if signs.n_relus == 0:
             raise CandidateError("it has no ReLU")
-        sign, logdet = torch.linalg.slogdet(*to_host([signs.kernel]))
+        sign, logdet = torch.linalg.slogdet(*to_host([signs.kernel]))  # eq. (2) of Mellor et al.: log |K|, K by eq. (1)
         if float(sign) <= 0 or not torch.isfinite(logdet):
             raise CandidateError("two images are alike to all its ReLUs, so that the determinant is zero")
         return {"naswot": float(logdet)}

@@ -41,4 +41,4 @@ class SWAP:
         signs = recordings[0].signs
         if signs.n_relus == 0:
             raise CandidateError("it has no ReLU")
-        return {"swap": float(signs.distinct(self.images))}
+        return {"swap": float(signs.distinct(self.images))}  # Peng et al., definition 3.2: the number of patterns

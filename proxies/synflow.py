@@ -75,10 +75,10 @@ class SynflowPass:
                     parameter.abs_().requires_grad_(False)
             shape = (1, *built.inputs.input_shape)
             x = torch.ones(shape, dtype=torch.float64, device=built.device, requires_grad=True)
-            out = network(x).sum()
+            out = network(x).sum()  # R of Tanaka et al., eq. (5): all-ones input, absolute weights
             gradients = torch.autograd.grad(out, [y for _, y in outputs], allow_unused=True)
         flows = [
-            (_without_bias(layer, y.detach()) * gradient).sum()
+            (_without_bias(layer, y.detach()) * gradient).sum()  # synaptic saliency dR/dw * w, summed over a layer
             for (layer, y), gradient in zip(outputs, gradients, strict=True)
             if gradient is not None
         ]

@@ -84,7 +84,7 @@ class ZenPass:
                 deviations = [n.running_var.mean().sqrt().log() for n in norms if n.running_var is not None]
                 after = stage_maps(built.network, x + self.perturbation * change)[-1]
             change_of_features = (before - after).abs().mean().log()
-            scores.append(change_of_features + sum(deviations))
+            scores.append(change_of_features + sum(deviations))  # Lin et al., algorithm 1: the Zen score
         found: list[float] = torch.stack(scores).tolist()
         return sum(found) / len(found)
 

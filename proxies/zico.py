@@ -47,12 +47,12 @@ class ZiCo:
             else:
                 gradients = torch.stack(layer)
                 mean, std = gradients.abs().mean(dim=0), gradients.std(dim=0, correction=0)
-            ratios.append(torch.where(std > 0, mean / std, 0.0).sum())
+            ratios.append(torch.where(std > 0, mean / std, 0.0).sum())  # the inner sum of eq. (7) of Li et al.
             finite += [torch.isfinite(gradient).all() for gradient in layer]
         found = torch.stack(ratios).tolist()
         if not all(map(math.isfinite, found)) or not bool(torch.stack(finite).all()):
             raise CandidateError("its loss or its gradients are not finite")
         total = 0.0
         for ratio in found:
-            total += math.log(ratio) if ratio > 0 else 0.0
+            total += math.log(ratio) if ratio > 0 else 0.0  # eq. (7): the logarithms summed over layers
         return {"zico": total}

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from searchkit.search.plan import Estimate, Plan
     from searchkit.types import Codes
 
+Limit = float | tuple[float | None, float | None]  # a bound, see ``constraints`` of :func:`run`
+
 log = logging.getLogger("searchkit")
 
 
@@ -50,10 +52,10 @@ def run(
     space: str | Space | None = None,
     data: object = None,
     objectives: str | Metric | Sequence[str | Metric] | Mapping[str, str] | None = None,
-    constraints: Mapping[Any, float | tuple[float | None, float | None]] | None = None,
+    constraints: Mapping[str, Limit] | Mapping[Metric, Limit] | Mapping[str | Metric, Limit] | None = None,
     proxies: str | Proxy | NetworkProxy | Sequence[str | Proxy | NetworkProxy] | Proxies | None = (),
     training: Training | None = None,
-    start: Result | Sequence[Mapping[str, Any]] | Sequence[Sequence[int]] | Codes | None = None,
+    start: Result | Sequence[Mapping[str, object]] | Sequence[Sequence[int]] | Codes | None = None,
     earlier: Result | Sequence[Result] | None = None,
     screen: int | None = None,
     verify: int | None = None,
@@ -77,7 +79,8 @@ def run(
     """Search a space for the best trade-offs and return them.
 
     Without ``evaluate``, candidates are networks: each is built, its costs are counted and measured, and it is trained
-    on the data and scored on the validation part; the front is scored on the untouched test part once, at the end.
+    on the data and scored on the validation part. The networks of the front are scored on the test part, which the
+    search does not use otherwise, once at the end.
     With ``evaluate=f``, a candidate is a dictionary of choices, and ``f(choices)`` returns ``{objective: value}``.
 
     The same call again continues where it stopped, and evaluates nothing twice.
@@ -102,8 +105,8 @@ def run(
             name can be an objective: ``objectives=("naswot", "params")`` searches without training.
             ``Proxies(names, screen=..., earlier=...)`` is these three arguments as one value.
         training: ``Training(epochs=..., ladder=..., time_limit=...)``: these three arguments as one value.
-        start: candidates to evaluate first: dictionaries of choices, rows of codes, or a :class:`Result`, whose front
-            is meant. They count in the budget.
+        start: candidates to evaluate first: dictionaries of choices, rows of codes ``(n, d)``, or a :class:`Result`,
+            whose front is taken. They count in the budget.
         earlier: the :class:`Result` of an earlier study over the same choices, or several, also on other data. A
             predictor fitted to each is added to the proxies, and loses its weight if it predicts badly.
         screen: candidates scored by the proxies for each one that is evaluated (16).
@@ -131,8 +134,8 @@ def run(
             or an Optuna storage.
         name: name of the study; by default made from the other arguments.
         seed: seed of everything random except the split of the data.
-        split_seed: seed of the split of the data into parts. It is independent of ``seed``, so that studies with other
-            seeds, which begin with networks of this one or learn from it, have the same test part.
+        split_seed: seed of the split of the data into parts. It is independent of ``seed``, so that studies with
+            different seeds have the same test part, also when one starts with candidates of another or learns from it.
         epochs: epochs of each candidate's training (30, or what the plan says).
         ladder: cheaper trainings that a candidate has to pass before the full one, from cheap to expensive, such as
             ``({"epochs": 3}, {"epochs": 10, "data": 0.5})``. A rung sets epochs, resolution (pixels of the shorter side

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,6 +14,10 @@ from searchkit.problem.numbers import SEEDS, is_whole, shown
 from searchkit.proxy_layer.setup import name_of
 from searchkit.proxy_layer.transfer import Earlier
 from searchkit.runtime.fingerprint import fingerprint
+
+if TYPE_CHECKING:
+    from searchkit.results.result import Result
+    from searchkit.scoring.protocols import NetworkProxy, Proxy
 
 BASELINES = 10.0  # seconds for simple models at most
 DEFAULT_BUDGET = 40  # evaluations, where time does not decide
@@ -25,7 +30,7 @@ class Training:
     """How candidates are trained, as one value: ``run(training=Training(epochs=10))``; see :func:`searchkit.run`."""
 
     epochs: int | None = None
-    ladder: Any = None
+    ladder: str | Mapping[str, float] | Sequence[Mapping[str, float]] | None = None
     time_limit: float | None = None
 
 
@@ -36,12 +41,12 @@ class Proxies:
     See :func:`searchkit.run`.
     """
 
-    names: Any = ()
+    names: str | Proxy | NetworkProxy | Sequence[str | Proxy | NetworkProxy] | None = ()
     screen: int | None = None
-    earlier: Any = None
+    earlier: Result | Sequence[Result] | None = None
 
 
-def grouped_training(training: Any, epochs: Any, ladder: Any, time_limit: Any) -> tuple[Any, Any, Any]:
+def grouped_training(training: object, epochs: object, ladder: object, time_limit: object) -> tuple[Any, Any, Any]:
     """Epochs, ladder and time limit, given separately or as a group; see :func:`once`."""
     if training is None:
         return epochs, ladder, time_limit
@@ -54,7 +59,7 @@ def grouped_training(training: Any, epochs: Any, ladder: Any, time_limit: Any) -
     )
 
 
-def grouped_proxies(proxies: Any, screen: Any, earlier: Any) -> tuple[Any, Any, Any]:
+def grouped_proxies(proxies: object, screen: object, earlier: object) -> tuple[Any, Any, Any]:
     """Proxies, screen and earlier studies, given separately or as a group; see :func:`once`."""
     if not isinstance(proxies, Proxies):
         return proxies, screen, earlier
@@ -65,7 +70,7 @@ def grouped_proxies(proxies: Any, screen: Any, earlier: Any) -> tuple[Any, Any, 
     )
 
 
-def once(name: str, flat: Any, grouped: Any, group: str) -> Any:
+def once(name: str, flat: object, grouped: object, group: str) -> Any:
     """The value of an argument that may be given separately or in a group.
 
     Raises:
@@ -76,7 +81,7 @@ def once(name: str, flat: Any, grouped: Any, group: str) -> Any:
     return flat if grouped is None else grouped
 
 
-def whole(name: str, value: Any, least: int) -> int | None:
+def whole(name: str, value: object, least: int) -> int | None:
     """Check for a whole number of at least ``least``; None is allowed too.
 
     Raises:
@@ -89,7 +94,7 @@ def whole(name: str, value: Any, least: int) -> int | None:
     return int(value)
 
 
-def baseline_seconds(given: Any, function: bool, budget: Budget) -> float:
+def baseline_seconds(given: object, function: bool, budget: Budget) -> float:
     """How long simple models may be fitted at the end of a search; 0 where they are not. None is no for now.
 
     Args:
@@ -109,11 +114,14 @@ def baseline_seconds(given: Any, function: bool, budget: Budget) -> float:
     return min(BASELINES, (budget.seconds or 10 * BASELINES) / 10) if given else 0.0
 
 
-def check_seconds(time_limit: Any) -> None:
+def check_seconds(time_limit: object) -> None:
     """Raise SearchkitError unless the time limit is None or a number of seconds above 0, at most :data:`LONGEST`."""
+    if time_limit is None:
+        return
     number = isinstance(time_limit, int | float | np.number) and not isinstance(time_limit, bool)
-    if time_limit is not None and not (number and 0 < time_limit <= LONGEST):
-        most = f", and at most {LONGEST:,}; leave it out for no limit" if number and time_limit > 0 else ""
+    seconds: Any = time_limit if number else -1
+    if not 0 < seconds <= LONGEST:
+        most = f", and at most {LONGEST:,}; leave it out for no limit" if seconds > 0 else ""
         raise SearchkitError(f"time_limit must be a number of seconds above 0, not {shown(time_limit)}{most}")
 
 
@@ -122,7 +130,7 @@ def refuse_network_arguments(**given: Any) -> None:
     named = [name for name, value in given.items() if value is not None]
     if named:
         raise SearchkitError(
-            f"{' and '.join(named)} say how networks are trained, but evaluate= was given, which does all the work: "
+            f"{' and '.join(named)} set how networks are trained, but evaluate= was given, which does all of that: "
             "leave one of them out"
         )
 

@@ -134,7 +134,7 @@ class Options:
 
     @cached_property
     def name(self) -> str:
-        """Name of the study: equal for equal calls, and another if any of :attr:`parts` differs."""
+        """Name of the study: by default equal for equal calls, and different if any of :attr:`parts` differs."""
         if self.given_name is not None:
             return self.given_name
         said = json.dumps(plain(self.parts), sort_keys=True).encode()
@@ -215,21 +215,21 @@ class Options:
 
 
 def read_options(
-    strategy: Any,
+    strategy: object,
     *,
     space: Any,
     data: Any,
     objectives: Any,
     constraints: Any,
-    proxies: Any,
+    proxies: object,
     training: Training | None,
-    start: Any,
-    earlier: Any,
-    screen: Any,
+    start: object,
+    earlier: object,
+    screen: object,
     verify: Any,
-    budget: Any,
-    batch: Any,
-    evaluate: Any,
+    budget: object,
+    batch: object,
+    evaluate: object,
     device: str,
     executor: Any,
     workers: Any,
@@ -295,6 +295,6 @@ def read_options(
 
 
 def chosen_by(strategy: Strategy) -> str:
-    """The choice, with its reason, of a strategy that chooses another one, such as "auto"; else empty."""
+    """The strategy that a strategy such as "auto" has chosen, with the reason; else an empty string."""
     why = getattr(strategy, "why", "")
     return f"{getattr(strategy, 'choice', '')}: {why}" if why else ""

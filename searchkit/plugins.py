@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any
 
 from searchkit.errors import SearchkitError, UnknownNameError
 from searchkit.space import NetworkSpace
 
 if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint, EntryPoints
+
     from searchkit.problem.problem import Problem, Strategy
 
 _KINDS = {
@@ -21,9 +22,15 @@ _KINDS = {
 _ADAPTERS = "searchkit.adapters"
 
 
+def _registered(group: str) -> EntryPoints:
+    from importlib.metadata import entry_points  # takes as long to import as all of searchkit's own modules
+
+    return entry_points(group=group)
+
+
 def names(kind: str) -> list[str]:
     """Sorted names registered for ``"strategy"``, ``"proxy"``, ``"space"`` or ``"executor"``."""
-    return sorted({point.name for point in entry_points(group=_KINDS[kind])})
+    return sorted({point.name for point in _registered(_KINDS[kind])})
 
 
 def resolve(kind: str, name: str) -> Any:
@@ -33,7 +40,7 @@ def resolve(kind: str, name: str) -> Any:
         UnknownNameError: no such name; the message lists the names and the nearest one.
         SearchkitError: the plug-in that registered it cannot be imported.
     """
-    found = [point for point in entry_points(group=_KINDS[kind]) if point.name == name]
+    found = [point for point in _registered(_KINDS[kind]) if point.name == name]
     if not found:
         raise UnknownNameError.of(kind, name, names(kind))
     return _load(kind, found[0])
@@ -52,7 +59,7 @@ def signals() -> dict[str, str]:
     return found
 
 
-def strategy_factory(given: Any) -> Callable[[Problem], Strategy]:
+def strategy_factory(given: object) -> Callable[[Problem], Strategy]:
     """A factory of a strategy: from a name, another library's optimiser, or a callable ``(problem) -> strategy``.
 
     Raises:
@@ -66,11 +73,11 @@ def strategy_factory(given: Any) -> Callable[[Problem], Strategy]:
     if adapted is not None:
         return adapted
     if callable(given):
-        return given  # type: ignore[no-any-return]
+        return given
     raise UnknownNameError.of("strategy", given, names("strategy"))
 
 
-def adapt(given: Any) -> Callable[[Problem], Strategy] | None:
+def adapt(given: object) -> Callable[[Problem], Strategy] | None:
     """A factory of a strategy from another library's optimiser, such as an Optuna sampler or a pymoo algorithm.
 
     A library's adapter is registered under the library's top-level name in the group ``searchkit.adapters``: a function
@@ -84,7 +91,7 @@ def adapt(given: Any) -> Callable[[Problem], Strategy] | None:
     Raises:
         SearchkitError: the adapter cannot be imported.
     """
-    points = {point.name: point for point in entry_points(group=_ADAPTERS)}
+    points = {point.name: point for point in _registered(_ADAPTERS)}
     for library in dict.fromkeys(base.__module__.split(".")[0] for base in type(given).__mro__):
         if library in points:
             factory: Callable[[Problem], Strategy] | None = _load("adapter", points[library])(given)
@@ -102,7 +109,7 @@ def _load(kind: str, point: EntryPoint) -> Any:
         ) from error
 
 
-def load_space(name: str, **options: Any) -> NetworkSpace:
+def load_space(name: str, **options: object) -> NetworkSpace:
     """A registered network space by name, e.g. ``load_space("nas-bench-201", width=16, cells=5)``.
 
     Raises:

@@ -1,6 +1,6 @@
-"""What a user's code may change around a search: the working folder, the home folder, the mask of new files.
+"""Protection from code that changes the working folder, the home folder or the umask during a search.
 
-A path means what it meant when it was given, so it is settled once, at the door where it is given.
+A path is made absolute as soon as it is given, so that later changes do not alter its meaning.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from searchkit.errors import SearchkitError
 
 
 def settled(path: str | os.PathLike[str]) -> Path:
-    """A path as it was meant when it was given: absolute, and with ``~`` and ``~user`` expanded.
+    """The absolute path, relative to the present working folder, with ``~`` and ``~user`` expanded.
 
     Raises:
         SearchkitError: it is no path, or it is relative and the process has no working folder any more.
@@ -27,16 +27,15 @@ def settled(path: str | os.PathLike[str]) -> Path:
     except OSError as error:
         raise SearchkitError(
             f"the path '{path}' is relative, and the working folder of this process was deleted: give an absolute "
-            "path, or change to a folder that is there"
+            "path, or change to a folder that exists"
         ) from error
 
 
 @contextmanager
 def usable() -> Iterator[None]:
-    """Keep the process usable, whatever code inside does to it.
+    """Restore the umask afterwards, and the working folder if code inside changed to one that no longer exists.
 
-    Files that are made later have the mask (umask) that the caller had. Where the working folder was deleted, it is
-    that of the caller again, since many libraries, torch among them, fail to be imported without one.
+    Without a working folder, imports of many libraries fail, among them torch.
     """
     mask, folder = _mask(), _folder()
     try:

@@ -87,9 +87,9 @@ def _fronts(columns: list[Column], feasible: Bools, rng: np.random.Generator) ->
 
 
 def _scalarised(gains: Floats, rng: np.random.Generator) -> Floats:
-    """``(n,)`` the augmented Chebyshev mix of the gains under random weights (Knowles 2006, eq. 2)."""
+    """``(n,)`` the augmented Chebyshev scalarisation of the gains under random weights (ParEGO)."""
     weighted = rng.dirichlet(np.ones(gains.shape[1])) * (gains - gains.max(axis=0))
-    mixed: Floats = weighted.min(axis=1) + 0.05 * weighted.sum(axis=1)
+    mixed: Floats = weighted.min(axis=1) + 0.05 * weighted.sum(axis=1)  # Knowles 2006, eq. (2), for gains
     return mixed
 
 

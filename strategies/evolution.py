@@ -71,7 +71,7 @@ class Evolution:
         """Add the new candidates that did not fail, and remove the oldest."""
         self._proposals.tell(told)
         self._n_told += len(told)
-        self._alive = (self._alive + told[~told.failed])[-self.population :]
+        self._alive = (self._alive + told[~told.failed])[-self.population :]  # algorithm 1: the oldest dies
         feasible = self._alive.feasible
         self._worth = np.zeros_like(self._alive.losses)
         self._worth[feasible] = _unit(self._alive.losses[feasible])
@@ -92,7 +92,7 @@ class Evolution:
         weights = rng.dirichlet(np.ones(self.problem.n_objectives), n)[:, None, :]
         weighted = self._worth[drawn] * weights
         score = weighted.sum(axis=2) + weighted.max(axis=2) + self._handicap[drawn]
-        winners = drawn[np.arange(n), score.argmin(axis=1)]
+        winners = drawn[np.arange(n), score.argmin(axis=1)]  # Real et al., algorithm 1: best of the sample
         return mutate(self._alive.codes[winners], self.problem.space, rng, self.mutation_rate)
 
 

@@ -51,7 +51,7 @@ class BoTorchProcess(Model):
         """k, the number of columns of values."""
         return len(self._columns)
 
-    def posterior(self, X: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+    def posterior(self, X: torch.Tensor, *args: object, **kwargs: object) -> Any:
         """Mean and variance ``(n, 1, k)`` of the noise-free values at ``X (n, 1, d)``."""
         mean, std = self.predict(X.squeeze(-2).numpy().astype(np.int64))
         return SimpleNamespace(

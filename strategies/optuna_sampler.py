@@ -34,7 +34,7 @@ READ_TRIALS = (GPSampler, RandomSampler, TPESampler)  # their only state is the 
 ATTEMPTS = 4  # suggestions per candidate, where some are likely to fail
 
 
-def adapt(sampler: Any) -> Callable[[Problem], Strategy] | None:
+def adapt(sampler: object) -> Callable[[Problem], Strategy] | None:
     """A strategy factory for an Optuna sampler; None for anything else."""
     if not isinstance(sampler, BaseSampler):
         return None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from typing import Any
 
 import numpy as np
 from optuna.samplers import BaseSampler
@@ -36,7 +35,7 @@ def check_sampler(problem: Problem, sampler: BaseSampler) -> None:
         )
 
 
-def seed_sampler(sampler: Any, rng: np.random.Generator, done: set[int] | None = None) -> None:
+def seed_sampler(sampler: object, rng: np.random.Generator, done: set[int] | None = None) -> None:
     """Seed every random generator inside an object, in the order of its attributes.
 
     Optuna's own ``reseed_rng`` takes a seed from the operating system. So does a quasi-random sequence that was given

@@ -92,10 +92,10 @@ class Shelf(BaseStorage):
         trial.params[param_name] = distribution.to_external_repr(param_value_internal)
         trial.distributions[param_name] = distribution
 
-    def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
+    def set_trial_system_attr(self, trial_id: int, key: str, value: object) -> None:
         self.get_trial(trial_id).system_attrs[key] = value
 
-    def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
+    def set_trial_user_attr(self, trial_id: int, key: str, value: object) -> None:
         self.get_trial(trial_id).user_attrs[key] = value
 
     def set_trial_intermediate_value(self, trial_id: int, step: int, intermediate_value: float) -> None:
@@ -104,13 +104,13 @@ class Shelf(BaseStorage):
     def set_trial_state_values(self, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
         raise NotImplementedError("trials of this storage are finished by finish()")
 
-    def set_study_system_attr(self, study_id: int, key: str, value: Any) -> None:
+    def set_study_system_attr(self, study_id: int, key: str, value: object) -> None:
         self._attributes[key] = value
 
     def get_study_system_attrs(self, study_id: int) -> dict[str, Any]:
         return self._attributes
 
-    def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
+    def set_study_user_attr(self, study_id: int, key: str, value: object) -> None:
         raise NotImplementedError("a sampler has nothing to write there")
 
     def get_study_user_attrs(self, study_id: int) -> dict[str, Any]:

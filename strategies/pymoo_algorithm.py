@@ -29,7 +29,7 @@ from searchkit.types import Codes, Floats
 FAILED = 1e3  # violation of a failed candidate: relative violations of bounds are smaller
 
 
-def adapt(algorithm: Any) -> Callable[[Problem], Strategy] | None:
+def adapt(algorithm: object) -> Callable[[Problem], Strategy] | None:
     """A strategy factory for a pymoo algorithm; None for anything else."""
     return partial(PymooAlgorithm, algorithm=algorithm) if isinstance(algorithm, Algorithm) else None
 

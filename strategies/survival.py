@@ -97,7 +97,7 @@ def _crowded(losses: Floats, ranks: Rows, sizes: Rows) -> Floats:
             np.divide(gaps, norm[1:], out=before[1:])
             np.divide(gaps, norm[:-1], out=after[:-1])
             before[starts] = after[ends - 1] = edge
-            gained = before + after
+            gained = before + after  # Deb et al., section III-B: the crowding distance in one objective
             total[order] += gained if varies.all() else np.nan_to_num(gained, nan=0.0, posinf=np.inf)
         total /= losses.shape[1]
     total[sizes[ranks] <= 2] = np.inf

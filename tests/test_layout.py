@@ -112,6 +112,24 @@ def faults(module: str, source: str) -> list[str]:
         allowed = BESIDE[room].split() if room in BESIDE else [r for r in LEVEL if LEVEL[r] < LEVEL[room]]
         if other not in allowed:
             found.append(f"{module}, of room {room}, imports {full}, of room {other}, which is not below it")
+    return found + private_reads(module, ast.parse(source))
+
+
+def private_reads(module: str, tree: ast.AST) -> list[str]:
+    """Private names that a module reads from an imported module of another room, as ``other._name``, in words."""
+    local: dict[str, str] = {}  # name in this module -> the module that it stands for
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            local |= {alias.asname: alias.name for alias in node.names if alias.asname}
+            local |= {alias.name: alias.name for alias in node.names if not alias.asname}
+        elif isinstance(node, ast.ImportFrom):
+            local |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.startswith("__"):
+            whose = local.get(ast.unparse(node.value), "")
+            if whose in MODULES and room_of(whose) != room_of(module):
+                found.append(f"{module} reads the private {whose}.{node.attr} of another room")
     return found
 
 
@@ -130,7 +148,14 @@ def test_imports_point_down(module: str) -> None:
         ("searchkit.search.loop", "from searchkit.strategies.bo import BO", "which is not below it"),
         ("searchkit.results.result", "from searchkit.integrations.ray import RayExecutor", "which is not below it"),
         ("searchkit.search.loop", "import botorch.models", "the backend botorch"),
-        ("searchkit.search.loop", "from searchkit.space.space import _readable", "the private"),
+        ("searchkit.search.loop", "from searchkit.space.space import _readable", "imports the private"),
+        ("searchkit.search.loop", "from searchkit.space import labels\nlabels._has_set", "reads the private"),
+        (
+            "searchkit.search.loop",
+            "import searchkit.space.labels\nsearchkit.space.labels._has_set",
+            "reads the private",
+        ),
+        ("searchkit.search.loop", "import searchkit.space.labels as names\nnames._has_set", "reads the private"),
         ("searchkit.search.loop", "from proxies.params import Params", "it is searchkit.proxies"),
     ],
 )
@@ -203,7 +228,11 @@ def test_the_top_level_folders_refuse_another_name(folder: str) -> None:
 
 def test_importing_searchkit_loads_no_heavy_library() -> None:
     heavy = {"torch", "pandas", "sklearn", "optuna", "pymoo", "botorch", "matplotlib", "plotly", "scipy"}
-    code = f"import sys, searchkit; print(sorted({heavy!r} & set(sys.modules)))"
+    heavy |= {"importlib.metadata", "email", "asyncio", "multiprocessing"}
+    code = (
+        "import sys, numpy, numpy.typing; before = set(sys.modules)\n"
+        f"import searchkit; print(sorted({heavy!r} & (set(sys.modules) - before)))"
+    )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ended.stdout.strip() == "[]"
 

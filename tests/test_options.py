@@ -177,7 +177,7 @@ def test_one_thing_given_twice_or_wrongly_is_refused(given: dict[str, Any], said
 
 
 def test_a_function_takes_no_training() -> None:
-    with pytest.raises(SearchkitError, match="training say how networks are trained"):
+    with pytest.raises(SearchkitError, match="training set how networks are trained"):
         options(training=Training())
 
 
@@ -204,7 +204,10 @@ def test_what_changed_under_a_name_of_the_users_is_said(tmp_path: Path, caplog: 
     for given, said in (
         ({"batch": 2}, "another batch"),
         ({"batch": 2, "start": [{"a": 1, "b": 1}]}, "other candidates to start with"),
-        ({"batch": 2, "start": [{"a": 1, "b": 1}], "proxies": [Shifted(2.0)]}, "other settings of its proxies"),
+        (
+            {"batch": 2, "start": [{"a": 1, "b": 1}], "proxies": [Shifted(2.0)]},
+            "other proxies, or other settings of them",
+        ),
     ):
         caplog.clear()
         search(budget=6, **given)

@@ -10,7 +10,6 @@ import importlib
 import inspect
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from searchkit.benchmarks.benchmark import Benchmark
 from searchkit.errors import UnknownNameError
@@ -37,7 +36,7 @@ def load(
     *,
     objectives: str | Sequence[str] | Mapping[str, str] | None = None,
     folder: str | os.PathLike[str] | None = None,
-    **options: Any,
+    **options: object,
 ) -> Benchmark:
     """A benchmark by name.
 

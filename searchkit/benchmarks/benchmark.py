@@ -15,6 +15,9 @@ from searchkit.problem.pareto import hypervolume, non_dominated
 from searchkit.space import Space
 from searchkit.types import Codes, Floats
 
+# Objectives of a benchmark: one name, several, or a mapping of names to directions; None: the usual ones.
+Asked = str | Sequence[str] | Mapping[str, str] | None
+
 WORST = 90  # percentile of each loss that is the reference point
 LISTED = 200_000  # up to so many combinations, all candidates are looked at
 SAMPLED = 2000  # random candidates that stand for a larger space
@@ -124,7 +127,7 @@ def made(
     space: Space,
     source: Source,
     known: Mapping[str, Direction],
-    given: Any,
+    given: Asked,
     default: Sequence[str],
     *,
     best: Callable[[str], float | None] = lambda _: None,

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from searchkit.benchmarks.benchmark import Benchmark, made
+from searchkit.benchmarks.benchmark import Asked, Benchmark, made
 from searchkit.blocks import exact
 from searchkit.blocks.additive import Additive
 from searchkit.errors import SearchkitError, SpaceError
@@ -42,7 +42,7 @@ class Sums:
 
 
 def additive(
-    objectives: Any = None,
+    objectives: Asked = None,
     folder: Path | None = None,
     *,
     n_choices: int = 20,
@@ -78,7 +78,7 @@ class SumBelow:
 
 
 def hidden_failure(
-    objectives: Any = None,
+    objectives: Asked = None,
     folder: Path | None = None,
     *,
     n_choices: int = 5,

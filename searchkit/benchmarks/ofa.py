@@ -11,12 +11,11 @@ import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from searchkit.benchmarks.benchmark import Benchmark, made
+from searchkit.benchmarks.benchmark import Asked, Benchmark, made
 from searchkit.benchmarks.files import read_arrays, read_table, required
 from searchkit.blocks.additive import Additive, blocks_of
 from searchkit.errors import DataError, SpaceError
@@ -37,7 +36,7 @@ ROWS = 8192  # candidates that the predictor looks at at once, so that its hidde
 Singles = npt.NDArray[np.float32]
 
 
-def ofa_mobilenet(objectives: Any = None, folder: Path | None = None, *, resolution: int = 224) -> Benchmark:
+def ofa_mobilenet(objectives: Asked = None, folder: Path | None = None, *, resolution: int = 224) -> Benchmark:
     """Predicted ImageNet top-1 in percent, and latency in ms, batch 1, of MobileNetV3 networks: 45 choices.
 
     The front is not known. The lowest latency is; the highest accuracy is the best that climbing from the largest

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from searchkit.benchmarks import packaged
-from searchkit.benchmarks.benchmark import TEST, Benchmark, made
+from searchkit.benchmarks.benchmark import TEST, Asked, Benchmark, made
 from searchkit.benchmarks.files import located, read_digits, read_table, required
 from searchkit.costs.counts import space_counts
 from searchkit.errors import DataError, UnknownNameError
@@ -72,7 +72,7 @@ class Lookup:
         return cls(space.n_options, means)
 
 
-def cells(objectives: Any = None, folder: Path | None = None, *, merge: bool = True) -> Benchmark:
+def cells(objectives: Asked = None, folder: Path | None = None, *, merge: bool = True) -> Benchmark:
     """NAS-Bench-201: validation accuracy in percent, mean of the published seeds, and costs of one image.
 
     The value of a network is that of its canonical cell, so that equal cells have equal values; 5,260 of the 15,625
@@ -126,7 +126,7 @@ def read_cells(folder: Path | None = None) -> pd.DataFrame:
     return read_table(required(CELLS, folder, hint), numbers, ("ops",), nas_bench_201().size)
 
 
-def layers(objectives: Any = None, folder: Path | None = None) -> Benchmark:
+def layers(objectives: Asked = None, folder: Path | None = None) -> Benchmark:
     """NAS-Bench-Macro: test accuracy in percent, mean of three seeds, params and MACs; 3,969 distinct networks.
 
     It has no validation accuracies, so that searches see what they are judged by. Equal networks are averaged.

@@ -100,5 +100,5 @@ def _kept(values: Floats) -> Bools:
     rows = values[order]
     new = np.concatenate([[True], (rows[1:] != rows[:-1]).any(axis=1)])
     first = order[new]
-    keep[first[non_dominated(rows[new])]] = True
+    keep[first[non_dominated(rows[new])]] = True  # Nemhauser and Ullmann 1969: drop dominated partial sums
     return keep

@@ -123,7 +123,7 @@ def _inputs(
     trend: Additive | None,
     beside: Floats | None,
 ) -> BlockFeatures:
-    ratio = np.ones(len(picked)) if macs is None else mean_macs / np.maximum(macs, 1e-12)
+    ratio = np.ones(len(picked)) if macs is None else mean_macs / np.maximum(macs, 1e-12)  # see the module
     free = [np.ones(len(picked))]
     if trend is not None:
         centre, spread = _moments(trend)

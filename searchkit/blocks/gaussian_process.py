@@ -38,7 +38,7 @@ class BlockFeatures:
 
 def _covariance(a: BlockFeatures, b: BlockFeatures, pairwise: float, exponent: float, unit: float) -> Floats:
     s = a.x @ b.x.T
-    covariance = (s + pairwise * s * s) / unit
+    covariance = (s + pairwise * s * s) / unit  # blocks s and pairs w s^2, see the module
     if exponent:
         covariance *= np.outer(a.ratio**exponent, b.ratio**exponent)
     total: Floats = covariance + FREE * (a.free @ b.free.T)

@@ -134,6 +134,7 @@ def _ratio(program: Program, objective: Additive, over: Additive, gap: float) ->
         bound = max(bound, at + found.bound / (least if found.bound < 0 else most))
         if found.picked is None:
             return Found(None, math.nan, bound)
+        # Dinkelbach 1967: the next parameter is the ratio of the network that minimises objective - ratio * over
         ratio = float(objective(found.picked[None])[0] / over(found.picked[None])[0])
         if ratio >= value:
             return Found(best, value, value if found.bound >= found.value else min(bound, value))

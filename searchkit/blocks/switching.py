@@ -80,7 +80,7 @@ def _differences(picked: Codes, block: int, size: int, values: Floats) -> Floats
         own = (picked[rows, block][:, None] == np.arange(size)).astype(float)
         own -= own.mean(axis=0)
         left += own.T @ own
-        right += own.T @ (values[rows] - values[rows].mean())
+        right += own.T @ (values[rows] - values[rows].mean())  # Wang et al. (MathNAS), section 3: value differences
         seen[picked[rows, block]] = True
     table = np.linalg.lstsq(left, right, rcond=None)[0] if seen.any() else np.zeros(size)
     return np.where(seen, table, np.nan) if size > 1 else np.zeros(1)

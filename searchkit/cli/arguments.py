@@ -37,7 +37,7 @@ def parser() -> argparse.ArgumentParser:
         ("show", "show the front of a recorded search", _show_arguments),
         ("export", "write a network of the front as ONNX and safetensors", _export_arguments),
         ("list", "list the recorded searches", _list_arguments),
-        ("repair", "save what is whole in a damaged journal file in a new file", _repair_arguments),
+        ("repair", "save all undamaged lines of a journal file in a new file", _repair_arguments),
     ):
         sub = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
         add(sub)

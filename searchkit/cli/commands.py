@@ -228,7 +228,7 @@ def _repair(given: argparse.Namespace) -> int:
     if given.json:
         print_json(str(file))
     else:
-        print(f"what is whole is in {file}")
+        print(f"all undamaged lines are in {file}")
         print(f"to continue the study, move {journal_path(given.storage, given.name)} away, and give {file} its name")
     return OK
 

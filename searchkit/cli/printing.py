@@ -94,7 +94,7 @@ def print_signals(result: Result) -> None:
         print("verified by training:", result.verified.to_string(), sep="\n", end="\n\n")
 
 
-def print_json(value: Any) -> None:
+def print_json(value: object) -> None:
     """JSON on standard output; NaN becomes null."""
     print(json.dumps(_json_value(value), indent=2))
 

@@ -100,7 +100,7 @@ def n_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def read_constraints(texts: Sequence[str]) -> dict[str, Any]:
+def read_constraints(texts: Sequence[str]) -> dict[str, float | tuple[float | None, float | None]]:
     bounds: dict[str, Any] = {}
     for text in texts:
         found = re.fullmatch(r"\s*([\w-]+)\s*(<=|>=)\s*([-+.\w]+)\s*", text)

@@ -35,15 +35,15 @@ _MIXED = frozenset(["multi_head_attention_forward"])  # written in Python: its i
 class HalfPrecision(TorchFunctionMode):
     """Matrix products and convolutions run in bfloat16, functions that need a wide range in float32, others unchanged.
 
-    As under torch.autocast, each weight is cast once, and the copy is kept until the end.
+    As under torch.autocast, each weight is cast once, and its copy is used until the context ends.
 
     Raises:
-        NotImplementedError: a function whose inner operations would need different types.
+        NotImplementedError: a function was called whose inner operations need different types.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self._copies: dict[int, tuple[Tensor, Tensor]] = {}  # id -> weight, kept alive for the id to stay its own, copy
+        self._copies: dict[int, tuple[Tensor, Tensor]] = {}  # id -> weight (kept, so that no other gets its id), copy
 
     def __torch_function__(
         self,
@@ -56,7 +56,7 @@ class HalfPrecision(TorchFunctionMode):
         if name.startswith("__") and name.endswith("__"):
             name = name[2:-2]  # an operator such as @ has a name like __matmul__
         if name in _MIXED:
-            raise NotImplementedError(f"{name} has parts of different types")
+            raise NotImplementedError(f"{name} has inner operations of different types")
         dtype = torch.bfloat16 if name in _HALF else torch.float32 if name in _SINGLE else None
         if dtype is None:
             return func(*args, **(kwargs or {}))

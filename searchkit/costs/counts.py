@@ -158,12 +158,12 @@ class _MacCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return out
 
 
-_PRODUCTS = ("linalg_", "_linalg_", "_fft_", "_cdist", "miopen_rnn", "_cudnn_rnn")  # how their names begin
+_PRODUCTS = ("linalg_", "_linalg_", "_fft_", "_cdist", "miopen_rnn", "_cudnn_rnn")  # beginnings of names
 _NO_PRODUCTS = ("linalg_vector_norm", "linalg_cross", "linalg_diagonal", "_linalg_check_errors")
 
 
 def _may_multiply(name: str) -> bool:
-    """Whether an operation without a formula does more than move, compare or combine elements, such as "aten::x"."""
+    """Whether an operation without a formula, named as in "aten::mm", may contain products that have to be counted."""
     namespace, _, operation = name.partition("::")
     if namespace in ("aten", "prims", "prim", "_c10d_functional"):
         return operation.startswith(_PRODUCTS) and not operation.startswith(_NO_PRODUCTS)

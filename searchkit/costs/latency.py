@@ -50,8 +50,8 @@ _REFERENCE_SECONDS = 0.0005
 _FULL_SPEED = 1.07  # a reference up to this many times slower than its best counts as full speed
 # A network this fast is mostly dispatch: slowdowns of 1.4 to 1.5 were measured below it, and of 1.2 at ten times it.
 _DISPATCH_MS = 0.06
-_ENOUGH = 5  # blocks at full speed that end the measurement
-_PATIENCE = 3.0  # times the given seconds, after which it ends without them
+_ENOUGH = 5  # blocks at full speed, with which the measurement may end
+_PATIENCE = 3.0  # times the given seconds; after that it ends even with fewer
 
 
 @dataclass(frozen=True)
@@ -185,7 +185,7 @@ def _expected_slowdown(milliseconds: Floats, references: Floats) -> Floats:
 
 
 class _References:
-    """Two fixed networks whose times show how fast the core is now: one of many small operations, one of few large."""
+    """Two fixed networks whose times show how fast the core is now: many small operations, and few large ones."""
 
     def __init__(self) -> None:
         with torch.random.fork_rng(devices=[]), torch.inference_mode(False):

@@ -1,4 +1,4 @@
-"""What can be known of a network, which way is better, and when it becomes known."""
+"""Metrics of networks: their names, directions and units, and the stage of a search at which each becomes known."""
 
 from __future__ import annotations
 
@@ -18,18 +18,19 @@ Stage = Literal["counted", "measured", "scored", "trained"]  # scored: by a prox
 
 @dataclass(frozen=True)
 class Metric:
-    """A number that a network has.
+    """A number that is computed for a network.
 
     Args:
         name: what objectives, constraints and tables call it.
-        function: ``function(network) -> float``. An untrained network in eval mode where ``trained`` is false (a cost:
-            it is taken before training, and a bound on it spares the training), the trained one otherwise. As
-            ``result.build`` gives it: it takes raw inputs ``(n, c, h, w)`` or ``(n, features)``, and returns logits
-            ``(n, classes)``, or values ``(n,)`` in the target's unit in regression. ``network.network`` is what the
-            space built.
+        function: ``function(network) -> float``. It gets the trained network if ``trained`` is set. Otherwise it gets
+            the untrained one in eval mode: the metric is then a cost, which is computed before training, and a
+            candidate that breaks a bound on it is not trained. The network is as ``result.build`` returns it: it takes
+            raw inputs ``(n, c, h, w)`` or ``(n, features)``, and returns logits ``(n, classes)``, or in regression
+            values ``(n,)`` in the target's unit. ``network.network`` is the network that the space built.
         direction: "min" or "max".
         trained: the function needs the trained network.
         unit: for tables and plots.
+        stage: when the value becomes known; None: "trained" or "measured", by ``trained``.
     """
 
     name: str
@@ -69,22 +70,22 @@ SCORES = {"classification": ("accuracy", "balanced_accuracy", "log_loss"), "regr
 
 
 def task_of(metrics: Iterable[str]) -> str | None:
-    """The task that some of the metrics are scores of; None where they are of neither.
+    """The task whose scores are among the metrics, "classification" or "regression"; None if there are no scores.
 
     Raises:
-        ObjectiveError: they are of both.
+        ObjectiveError: there are scores of both tasks.
     """
     found = {task: name for name in metrics for task, names in SCORES.items() if name in names}
     if len(found) > 1:
         raise ObjectiveError(
-            f"{found['classification']} is a score of classes and {found['regression']} one of quantities; a search "
-            "has one of the two"
+            f"{found['classification']} is a score of classification and {found['regression']} is one of regression; "
+            "a search has scores of one of the two"
         )
     return next(iter(found), None)
 
 
 def trained_scores(metrics: Iterable[str], task: str) -> tuple[str, ...]:
-    """The scores that every training of a task gives, and those that are asked for beside them.
+    """Names of the scores to compute after a training: those that are always computed, and others among the metrics.
 
     Raises:
         ObjectiveError: one of the metrics is a score of another task.
@@ -93,22 +94,22 @@ def trained_scores(metrics: Iterable[str], task: str) -> tuple[str, ...]:
     if task_of(asked) not in (None, task):
         wrong = next(name for name in asked if name in SCORES[str(task_of(asked))])
         raise ObjectiveError(
-            f"{wrong} is a score of {task_of(asked)}, and the data are loaded for {task}, whose scores are "
-            f"{', '.join(SCORES[task])}; or load_data(..., task='{task_of(asked)}')"
+            f"{wrong} is a score of {task_of(asked)}, but the data are loaded for {task}: choose among "
+            f"{', '.join(SCORES[task])}, or load the data with load_data(..., task='{task_of(asked)}')"
         )
     always = 1 if task == "classification" else 2
     return tuple(name for i, name in enumerate(SCORES[task]) if i < always or name in asked)
 
 
 def read_metrics(objectives: Any, constraints: Any) -> tuple[dict[str, Metric], dict[str, Direction]]:
-    """The metrics that a network search needs, and its objectives with their directions; any proxy is one too.
+    """The metrics that a network search needs, and its objectives with their directions; a proxy can be a metric too.
 
     Args:
         objectives: names of built-in metrics, or :class:`Metric` objects; or a mapping of name -> direction.
         constraints: a mapping whose keys are names of metrics, or None.
 
     Raises:
-        UnknownNameError: a name that is neither built in nor brought along.
+        UnknownNameError: a name that is neither that of a built-in metric or a proxy, nor that of a given Metric.
     """
     given: Sequence[Any]
     directions: dict[str, Any] = {}

@@ -15,7 +15,7 @@ from searchkit.errors import PASSED_ON, CandidateError, first_line_said, readabl
 from searchkit.random_state import untouched
 from searchkit.space import NetworkSpace
 
-LOOKS = 4  # random candidates that are exported before the first is measured
+LOOKS = 4  # random candidates whose export to ONNX is tried before the first measurement
 
 log = logging.getLogger("searchkit")
 
@@ -23,9 +23,9 @@ log = logging.getLogger("searchkit")
 class OneMethod:
     """Measures the latency of candidates, all by the same method.
 
-    On a CPU it is ONNX Runtime, unless it cannot run one of a few random candidates: then it is eager torch, as the log
-    says. On a card it is the one that suits the first candidate. A study that is continued keeps its method. A
-    candidate that the method cannot run has failed.
+    On a CPU it is ONNX Runtime; if that cannot run one of a few random candidates, it is eager torch, and the log says
+    so. On a CUDA card it is a CUDA graph; if the first candidate cannot be captured in one, it is eager torch. A study
+    that is continued keeps its method. A candidate that the method cannot run has failed.
     """
 
     def __init__(self, space: NetworkSpace, device: str) -> None:
@@ -33,12 +33,12 @@ class OneMethod:
         self._method: str | None = None
 
     def go_on(self, labels: Iterable[str]) -> None:
-        """Continue with the method of earlier measurements, the latest of ``labels``."""
+        """Keep the method of earlier measurements, which are given by their ``Latency.label``; the last one counts."""
         for label in labels:
             self._method = _method_of(label)
 
     def __call__(self, network: nn.Module) -> tuple[dict[str, float], str]:
-        """``latency_ms`` and its spread, and how they were measured.
+        """``{"latency_ms": ..., "latency_ms_spread": ...}``, the spread being relative, and the measurement's label.
 
         Raises:
             CandidateError: the study's method cannot run the network.
@@ -54,13 +54,13 @@ class OneMethod:
                 raise
             said = readable(f"{type(error).__name__}: {first_line_said(error)}")
             raise CandidateError(
-                f"its latency_ms cannot be measured by {self._method}, as that of the other candidates: {said}"
+                f"its latency_ms cannot be measured with {self._method}, the method of the whole study: {said}"
             ) from error
         self._method = self._method or _method_of(time.label)
         return {"latency_ms": time.median_ms, "latency_ms_spread": time.spread}, time.label
 
     def _decided(self, network: nn.Module) -> str:
-        """ONNX Runtime where it can run this network and some random ones of the space."""
+        """The method on a CPU: ONNX Runtime if it can run this network and a few of the space, else eager torch."""
         shape = self._space.input_shape
         with untouched():
             torch.manual_seed(0)
@@ -75,6 +75,7 @@ class OneMethod:
         return "onnxruntime"
 
     def _some(self) -> Iterable[nn.Module]:
+        """A few random networks of the space; those that cannot be built are left out."""
         for code in self._space.sample(LOOKS, np.random.default_rng(0)):
             try:
                 yield self._space.build(code).eval()
@@ -85,7 +86,7 @@ class OneMethod:
 
 
 def _method_of(label: str) -> str:
-    """The method that a measurement's label stands for."""
+    """The method of a measurement, read from its label."""
     if label.startswith("onnxruntime"):
         return "onnxruntime"
     return "torch" if "eager" in label else "torch-graph"

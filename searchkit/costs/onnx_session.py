@@ -37,9 +37,9 @@ def onnx_runner(network: nn.Module, x: npt.NDArray[np.float32]) -> Callable[[], 
 
 @contextmanager
 def subject_of(network: nn.Module, x: npt.NDArray[np.float32]) -> Iterator[nn.Module]:
-    """A copy of a network on the CPU, in eval mode and in float32; where it needs other types inside, with these.
+    """A copy of a network on the CPU, in eval mode and float32; one that fails in float32 keeps the types it has.
 
-    A network that cannot be copied is run itself, and is in its own mode again afterwards.
+    A network that cannot be copied is used itself; afterwards it is in its former mode (training or eval) again.
     """
     training = network.training
     try:

@@ -20,7 +20,7 @@ _MEND = {
     "complex numbers": "give their real and imaginary parts as features of their own, or their absolute values",
     "other objects": "give an array of numbers",
 }
-_COLUMNS = 5  # named in an error
+_COLUMNS = 5  # columns that an error names at most
 
 
 def plain_array(values: object, what: str) -> npt.NDArray[Any]:
@@ -59,7 +59,7 @@ def numbers(values: object, what: str) -> npt.NDArray[Any]:
     """Convert values to an array of floats, ints or bools; objects that are numbers become float64, missing ones NaN.
 
     Raises:
-        DataError: they are something else; the message names ``what``, the columns of a data frame, and a way out.
+        DataError: they are something else; the message has ``what``, the columns of a data frame, and what to do.
     """
     array = plain_array(values, what)
     if array.dtype.kind in "fiub":
@@ -87,7 +87,7 @@ def is_frame(values: object) -> bool:
 
 
 def is_missing(value: object) -> bool:
-    """Whether it stands for a value that is not there: None, NaN, pandas' NA and NaT, or a masked entry."""
+    """Whether a value means "missing": None, NaN, NA and NaT of pandas, or a masked entry of numpy."""
     if value is None or type(value).__name__ in _MISSING:
         return True
     return isinstance(value, float | np.floating) and bool(np.isnan(value))
@@ -99,7 +99,7 @@ def _columns(values: Any) -> dict[Any, npt.NDArray[Any]]:
 
 
 def _kind(array: npt.NDArray[Any]) -> str:
-    """What values are that are no numbers, a key of ``_MEND``; empty for numbers, missing ones included."""
+    """The kind of values that are not numbers, a key of ``_MEND``; empty if all are numbers or missing."""
     by_type = {"U": "text", "S": "text", "T": "text", "M": "dates", "m": "dates", "c": "complex numbers"}
     if array.dtype.kind != "O":
         return "" if array.dtype.kind in "fiub" else by_type.get(array.dtype.kind, "other objects")

@@ -7,7 +7,7 @@ import zipfile
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +24,7 @@ CHANNEL_COUNTS = (1, 3, 4)  # grey, colour, colour with alpha
 SMALLEST_FLAT_SIDE = 8  # pixels; shorter rows of numbers are more likely a table than images
 
 
-def as_images(X: Any, *, channels: Channels | None = None) -> torch.Tensor:
+def as_images(X: object, *, channels: Channels | None = None) -> torch.Tensor:
     """Convert images in any usual layout to ``(n, c, h, w)``: uint8 for integers from 0 to 255 and bools, else float32.
 
     Args:
@@ -35,6 +35,7 @@ def as_images(X: Any, *, channels: Channels | None = None) -> torch.Tensor:
         DataError: X is not images of numbers that fit into float32.
     """
     array = numbers(X, "images X")
+    shape = array.shape
     odd = ~np.isfinite(array) if array.dtype.kind == "f" else np.zeros(0, dtype=bool)
     if odd.any():
         n_odd, first = int(odd.sum()), int(np.argwhere(odd)[0][0])
@@ -44,7 +45,7 @@ def as_images(X: Any, *, channels: Channels | None = None) -> torch.Tensor:
         )
     array = np.moveaxis(*_channels_first(array, channels))
     if 0 in array.shape:
-        raise DataError(f"images X are empty: their shape is {np.shape(X)}")
+        raise DataError(f"images X are empty: their shape is {shape}")
     whole = array.dtype == np.bool_ or (array.dtype.kind in "iu" and array.min() >= 0 and array.max() <= 255)
     with np.errstate(over="ignore"):
         pixels = torch.from_numpy(np.array(array, dtype=np.uint8 if whole else np.float32))
@@ -133,7 +134,7 @@ def _channels_first(array: npt.NDArray[Any], channels: Channels | None) -> tuple
     return array, axes[0], 1
 
 
-def is_npz(data: object) -> bool:
+def is_npz(data: object) -> TypeGuard[str | Path]:
     """Whether ``data`` is the path of an ``.npz`` file."""
     return isinstance(data, str | Path) and Path(data).suffix.lower() == ".npz"
 

@@ -15,7 +15,7 @@ from searchkit.errors import DataError
 
 Label = str | int | bool
 
-_LARGEST = 2**63  # of whole numbers
+_LARGEST = 2**63  # integer labels are smaller than this, so that they fit into int64
 
 
 def as_labels(y: object) -> npt.NDArray[Any]:
@@ -43,14 +43,14 @@ def as_labels(y: object) -> npt.NDArray[Any]:
     return labels
 
 
-def plain_label(label: Any) -> Label:
+def plain_label(label: Label | np.generic) -> Label:
     """A label as a Python value instead of a numpy scalar."""
     value = label.item() if isinstance(label, np.generic) else label
     return value if isinstance(value, str | bool) else int(value)
 
 
 def _array(y: Any) -> npt.NDArray[Any]:
-    """As an array; rows of several labels, of different numbers, are told from other data without a common shape."""
+    """Labels as an array; refuses examples with several labels each, if their numbers of labels differ."""
     if isinstance(y, list | tuple) or (str(getattr(y, "dtype", "")) == "object" and np.ndim(y) == 1):
         rows = list(y)
         several = [i for i, one in enumerate(rows) if isinstance(one, list | tuple | set | frozenset)]
@@ -62,7 +62,7 @@ def _array(y: Any) -> npt.NDArray[Any]:
             )
         y = [one.item() if isinstance(one, torch.Tensor | np.ndarray) and one.ndim == 0 else one for one in rows]
         mixed = len({str if isinstance(one, str) else isinstance(one, bool | np.bool_) for one in y}) > 1
-        if not several and (mixed or any(map(is_missing, y))):  # numpy makes text of 1 beside texts, and 1 of True
+        if not several and (mixed or any(map(is_missing, y))):  # numpy would make "1" of 1, and 1 of True
             made = np.empty(len(y), dtype=object)
             made[:] = y
             return made
@@ -88,12 +88,12 @@ def _several(labels: npt.NDArray[Any]) -> str:
             return f"{said}; for one-hot labels give y.argmax(axis=1)"
         return f"{said}, of which example {odd[0]} has {sums[odd[0]]:.0f} labels. {_MULTI}"
     if (rows >= 0).all() and np.allclose(sums, 1, atol=1e-3):
-        return f"{said} of probabilities; give the likeliest class, y.argmax(axis=1), if that may lose the others"
+        return f"{said} of probabilities; y.argmax(axis=1) gives the most probable classes"
     return f"{said}; for several quantities, search for one at a time (y[:, 0], with objectives=('r2', 'params'))"
 
 
 def _of_objects(labels: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Labels of objects of one kind as an array of that kind."""
+    """An object array of labels as an array of strings, of bools or of ints."""
     missing = [i for i, label in enumerate(labels) if is_missing(label)]
     if missing:
         raise DataError(
@@ -108,8 +108,8 @@ def _of_objects(labels: npt.NDArray[Any]) -> npt.NDArray[Any]:
     if not all(_is_number(label) for label in labels):
         kinds = sorted({type(label).__name__ for label in labels})
         raise DataError(
-            f"labels y are all ints, all strings or all bools, not {' and '.join(kinds)}; [str(label) for label in y] "
-            "makes strings of all"
+            f"labels y are all ints, all strings or all bools, not {' and '.join(kinds)}; "
+            "[str(label) for label in y] makes all of them strings"
         )
     for at, label in enumerate(labels):
         if not _is_whole(label):

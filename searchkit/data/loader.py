@@ -1,4 +1,4 @@
-"""Batches, made on the device that uses them: shuffled and normalised; images are also shifted and mirrored."""
+"""Batches of training examples, made on the device that uses them: shuffled, normalised; images also augmented."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ class TrainBatches:
         stored = put_on_device(data, device, augment)
         self.x, self.y, self.weight = stored.x, stored.y, stored.weight
         self.rows, self.columns = (torch.arange(size, device=device) for size in data.input_shape[1:])
-        # Of the current epoch. New draws overwrite the same tensors, because a recorded step reads from them.
+        # Of the current epoch. New draws overwrite these tensors, because a recorded step reads from them.
         self.order, self.top, self.left = (torch.empty(self.n, dtype=torch.int64, device=device) for _ in range(3))
         self.mirrored = torch.empty(self.n, dtype=torch.bool, device=device)
 
@@ -125,7 +125,7 @@ class TrainBatches:
         return self.normalise(x.permute(0, 3, 1, 2)), self.y[chosen]
 
     def weights(self, places: slice | torch.Tensor) -> torch.Tensor | None:
-        """As of :class:`TableBatches`."""
+        """See :meth:`TableBatches.weights`."""
         return None if self.weight is None else self.weight[self.order[places]]
 
 
@@ -163,7 +163,7 @@ def put_on_device(data: Data, device: torch.device, augment: Augment | None = No
 
 def averaging_one(weight: torch.Tensor) -> torch.Tensor:
     """``(n,)`` the weights in float32, scaled so that their mean is 1."""
-    share = weight / weight.max()  # whose sum is finite
+    share = weight / weight.max()  # at most 1 each, so that their sum cannot overflow
     return (share / share.mean()).float()
 
 
@@ -174,7 +174,7 @@ def _padding(data: Data, augment: Augment | None = None) -> int:
 
 
 def _put(drawn: torch.Tensor, there: torch.Tensor) -> None:
-    """Copy to a device without waiting for its queued work, which may still use the former content."""
+    """Queue a copy to a device: it is made after the work queued before, which may still use the former content."""
     there.copy_(drawn.pin_memory() if there.is_cuda else drawn, non_blocking=True)
 
 

@@ -28,7 +28,7 @@ MANY = 30  # distinct numeric labels above which an error asks whether y is a qu
 
 
 def load_data(
-    data: Any = None,
+    data: object = None,
     *,
     seed: int = 0,
     limit: int | None = None,
@@ -42,11 +42,11 @@ def load_data(
 
     Args:
         data: None or "digits" (bundled with scikit-learn), "fashion-mnist", "cifar-10"; an ``.npz`` file with arrays X
-            and y (and optionally X_test and y_test); a pair ``(X, y)`` of arrays,
-            tensors or lists; a torch Dataset of ``(image, label)``; a pair ``(train, test)`` of two such pairs or two
-            Datasets; or a Data, which is returned unchanged. X is images, or a table of numbers
-            ``(n, features)`` such as a data frame.
-            Without a test set the split is 60/20/20, with one it is 80/20 and that test set.
+            and y (and optionally X_test and y_test); a pair ``(X, y)`` of arrays, tensors or lists; a torch Dataset of
+            ``(image, label)``; a pair ``(train, test)`` of two such pairs or two Datasets; or a Data, which is returned
+            unchanged. X is images, or a table of numbers ``(n, features)`` such as a data frame. Without a test set,
+            the examples are split 60/20/20 into train, validation and test part; with one, 80/20 into train and
+            validation part.
         seed: of the split.
         limit: use a stratified subset of about that many examples; a given test set is used whole.
         augment: see :class:`Data`. None: that of the named data set, else "shift".
@@ -158,7 +158,7 @@ def assemble(
 
 
 def _as_wanted(data: Data, kind: Kind | None, task: Task | None) -> Data:
-    """The same Data, or DataError where its kind or task is not the one that is asked for."""
+    """The Data, unchanged; raises DataError if it has another kind or task than asked for."""
     for what, asked, has in (("kind", kind, data.kind), ("task", task, data.task)):
         if asked is not None and asked != has:
             raise DataError(
@@ -193,7 +193,7 @@ def _is_pair(value: Any) -> bool:
         return False
     try:
         return all(np.ndim(part) > 0 for part in value)
-    except ValueError:  # no common shape, which is said of X or y
+    except ValueError:  # its rows have different lengths; reading it as X or y will say so
         return False
 
 
@@ -205,11 +205,11 @@ def _examples(
     known: tuple[Label, ...] | None,
     which: str,
 ) -> tuple[torch.Tensor, npt.NDArray[Any], tuple[Label, ...]]:
-    """Inputs, labels from 0 to k - 1, and the classes; in regression inputs, targets and no classes.
+    """Inputs, labels from 0 to k - 1, and the classes; in regression, inputs, targets and an empty tuple.
 
     Args:
         known: the classes of the training set, where these are examples of the test set.
-        which: "" or "test ", for messages.
+        which: "" for the training set or "test ", for messages.
     """
     try:
         x = as_table(pair[0]) if kind == "table" else as_images(pair[0], channels=channels)

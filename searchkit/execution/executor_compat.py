@@ -1,4 +1,4 @@
-"""The number of jobs that an executor runs at once, for which executors have no public name.
+"""The number of jobs that an executor runs at once, which is a private attribute of most executors.
 
 Checked with concurrent.futures of Python 3.11, loky 3.7.0 and distributed 2026.8.0. If a later version moves a private
 name, ``tests/test_compat.py`` says which.

@@ -1,11 +1,11 @@
-"""Pools, which evaluate candidates for a search, and what ``executor=`` accepts."""
+"""Pools, which evaluate candidates for a search, and the values that ``executor=`` accepts."""
 
 from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Protocol
+from typing import Any, Protocol, SupportsIndex
 
 from searchkit import plugins
 from searchkit.errors import SearchkitError, UnknownNameError
@@ -68,7 +68,7 @@ class InProcess:
 
     Attributes:
         around: context around the evaluation of a candidate ``(d,)``.
-        apart: candidates, as bytes, that are evaluated in a process of their own all the same, and why.
+        apart: candidates, as bytes, that are evaluated in a separate process instead, and the reason for that.
     """
 
     workers = 1
@@ -103,7 +103,7 @@ class InProcess:
 
 
 def open_executor(
-    executor: Any,
+    executor: object,
     evaluate: Evaluate,
     needed: tuple[str, ...],
     limit: float | None = None,
@@ -131,22 +131,23 @@ def open_executor(
     n = n_processes(executor)
     if workers is not None and (executor is None or n is not None):
         raise SearchkitError(
-            f"workers={workers} says how many candidates an executor takes at the same time, and executor={executor!r} "
-            f"is none: write executor={workers} for so many processes"
+            f"workers={workers} is the number of candidates that an executor object evaluates at the same time, and "
+            f"executor={executor!r} is no such object: write executor={workers} for that number of processes"
         )
     if executor is None:
         return InProcess(evaluation, needed, limit)
     if n is not None and n > 0:
         on_cards = any_card and device.startswith("cuda")
         return Workers(n, evaluation, needed, limit, visible_cards() if on_cards else ())
-    named = isinstance(executor, str)
-    opened = _named(executor, device) if named else executor
+    opened: Any = _named(executor, device) if isinstance(executor, str) else executor
     if not callable(getattr(opened, "submit", None)):
         raise SearchkitError(
             f"executor {executor!r} is not known: give None, a number of processes, a name such as "
             "'interleaved' or 'ray', or a concurrent.futures executor"
         )
-    return ExternalPool(opened, evaluation, needed, limit, workers or n_workers(opened), owned=named)
+    return ExternalPool(
+        opened, evaluation, needed, limit, workers or n_workers(opened), owned=isinstance(executor, str)
+    )
 
 
 def workers_of(executor: Any, workers: int | None) -> int:
@@ -182,8 +183,8 @@ def _interleaved(
     device = evaluation.device_name
     if not evaluation.takes_turns:
         raise SearchkitError(
-            f"executor='{INTERLEAVED}' trains several networks in turns, and this search trains none here: write "
-            "executor=4 for four processes, or leave it out"
+            f"executor='{INTERLEAVED}' trains several networks in turns, but this search trains none: write "
+            "executor=4 for four processes, or leave executor out"
         )
     if not device.startswith("cuda"):
         return Interleaved([Place(evaluation)], needed, limit, each or AT_ONCE)
@@ -197,10 +198,10 @@ def _interleaved(
 
 
 def _named(executor: str, device: str) -> Any:
-    """Make an executor by name, as "ray" or, with an address, "ray://head:10001"; on GPUs, each candidate gets one."""
+    """Make an executor by name: "ray" or, with an address, "ray://head:10001"; on GPUs, each candidate gets one GPU."""
     if device.startswith("cuda:") and device != "cuda:0":
         raise SearchkitError(
-            f"executor {executor!r} gives each candidate a GPU of its own, which is cuda:0 to it: write "
+            f"executor {executor!r} gives each candidate its own GPU, whose name is cuda:0 in the worker: write "
             f"device='cuda', not {device!r}"
         )
     address = executor if "://" in executor else None
@@ -216,9 +217,9 @@ def _factory(executor: str) -> Callable[..., Any]:
     return factory
 
 
-def n_processes(value: Any) -> int | None:
+def n_processes(value: object) -> int | None:
     """The number of processes that ``executor=`` asks for; None where it is not a whole number, or a bool."""
-    if isinstance(value, bool):
+    if isinstance(value, bool) or not isinstance(value, SupportsIndex):
         return None
     try:
         return operator.index(value)

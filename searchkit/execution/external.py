@@ -99,14 +99,14 @@ class ExternalPool:
         said = first_line_said(error)
         if isinstance(error, ModuleNotFoundError):
             return SearchkitError(
-                f"the workers of the executor, a {type(self._executor).__name__}, miss a module that what is evaluated "
-                f"needs ({said}): install it there, or define the function in the script or the notebook "
-                "itself, which travels with it"
+                f"the workers of the executor, a {type(self._executor).__name__}, lack a module that the evaluation "
+                f"needs ({said}): install it there, or define the function in the script or notebook itself, from "
+                "where it is sent to the workers"
             )
         return SearchkitError(
-            f"the executor, a {type(self._executor).__name__}, no longer takes or returns work "
+            f"the executor, a {type(self._executor).__name__}, no longer accepts or returns work "
             f"({type(error).__name__}: {said}); the record is intact, and the same call with a working "
-            "executor continues"
+            "executor continues the search"
         )
 
 

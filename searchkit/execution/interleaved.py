@@ -22,7 +22,7 @@ from searchkit.training.turns import Course, Waiting
 MARGIN = 1.5  # initial ratio of used to predicted bytes, for rounding and for scratch memory of kernels
 SCRATCH = 64 * 2**20  # bytes of scratch memory that even the smallest network may need
 KNOWN = 5  # measured candidates from which the initial ratio is no longer used
-LATELY = 32  # measured candidates that are remembered
+LATELY = 32  # the latest measured candidates, whose ratios are used
 CAUTION = 1.25  # factor on the ratio after a candidate ran out of memory
 
 
@@ -53,7 +53,7 @@ class MemoryBudget:
         self._ratios.append(CAUTION * max([MARGIN, *self._ratios]))
 
 
-AT_ONCE = 4  # candidates on a device by default: on an H200, 8 took 4 % less time and twice the memory
+AT_ONCE = 4  # default number of candidates on a device: on an H200, 8 took 4 % less time and twice the memory
 POLL = 2e-4  # seconds between two checks of a card's progress; a turn takes about a hundred times as long
 
 

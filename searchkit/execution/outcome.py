@@ -67,7 +67,7 @@ class Outcome:
         traceback: of the exception, where there was one.
         seconds: duration of the evaluation.
         out_of_memory: whether that was the reason.
-        process_ended: whether its worker process ended, as by a crash.
+        process_ended: whether its worker process ended, for example by a crash.
         files: ``{path: content}`` of the files that it wrote on a machine other than the one that searches.
     """
 
@@ -83,9 +83,9 @@ class Outcome:
 def attempt(evaluate: Evaluate, job: Job, needed: tuple[str, ...], limit: float | None = None) -> Outcome:
     """Run ``evaluate(*job.arguments)`` and check what it returns.
 
-    The candidate has failed if anything is raised, ``SystemExit`` and the like included, if the value of a needed
-    metric is missing or not finite, or if it takes more than ``limit`` seconds. KeyboardInterrupt is raised, and so is
-    DeviceGoneError or WritingError, because every later candidate would fail too.
+    The candidate has failed if an exception is raised (also one like ``SystemExit``), if the value of a needed metric
+    is missing or not finite, or if the evaluation takes more than ``limit`` seconds. KeyboardInterrupt is passed on,
+    and so are DeviceGoneError and WritingError, because every later candidate would fail, too.
     """
     start = time.perf_counter()
     try:
@@ -114,7 +114,7 @@ def attempt_in_turns(
             break
         except PASSED_ON:
             raise
-        except BaseException as error:  # also a GeneratorExit of the evaluation; one from outside comes from the yield
+        except BaseException as error:  # also GeneratorExit; one from outside is raised at the yield
             return _failure(error, start)
         try:
             yield waiting
@@ -141,7 +141,7 @@ def _failure(error: BaseException, start: float) -> Outcome:
 
 
 def reason_of(error: BaseException) -> str:
-    """The error as the reason of a failure: its class, unless it is our own, and its message."""
+    """An error as the reason of a failure: its class, unless that is CandidateError, and its message."""
     text = message_of(error).strip()
     named = text if isinstance(error, CandidateError) else f"{type(error).__name__}: {text}".removesuffix(": ")
     return readable(named)

@@ -182,10 +182,10 @@ class Workers:
 
 
 def apart(evaluate: Evaluate, job: Job, why: str, needed: tuple[str, ...] = (), limit: float | None = None) -> Outcome:
-    """Evaluate one job in a process of its own. If that ends, as by a crash, the job has failed.
+    """Evaluate one job in a separate process. If that process ends, for example by a crash, the job has failed.
 
     Args:
-        why: what speaks against an evaluation in this process; begins the reason of such a failure.
+        why: the reason not to evaluate it in this process; the reason of a failure begins with it.
     """
     try:
         workers = Workers(1, evaluate, needed, limit)
@@ -208,7 +208,7 @@ def how_it_died(error: BrokenExecutor) -> str:
 
 
 def _exit_codes(error: BrokenExecutor) -> str | None:
-    """The line with exit codes in loky's message, the rest of which guesses at the cause."""
+    """The line of loky's message that has the exit codes; its other lines are guesses about the cause."""
     return next((line for line in str(error).splitlines() if "exit codes" in line), None)
 
 

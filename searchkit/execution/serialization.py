@@ -28,7 +28,7 @@ def packed(task: EvaluationTask) -> bytes:
     try:
         sent: bytes = cloudpickle.dumps(task)
     except Exception as error:
-        what = task[0].user_function  # the user's function, inside searchkit's wrappers
+        what = task[0].user_function  # the function that searchkit's wrappers contain
         name = getattr(what, "__qualname__", type(what).__qualname__)
         raise SearchkitError(
             f"{name} cannot be sent to worker processes ({type(error).__name__}: {error}): open files, locks and "

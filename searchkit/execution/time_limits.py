@@ -1,4 +1,4 @@
-"""Time limits of evaluations: an alarm in this process, and the end of a worker process that goes on regardless."""
+"""Time limits of evaluations: an alarm in this process, and the end of a worker process that ignores it."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from searchkit.errors import TimeLimitError, TimeUp
 
 T = TypeVar("T")
 
-AGAIN = 1.0  # seconds between alarms for code that catches even the first one
+AGAIN = 1.0  # seconds between further alarms, for code that catches the first one
 
 log = logging.getLogger("searchkit")
-_said = threading.Event()  # that a limit cannot be kept; once in a process
+_said = threading.Event()  # set after the warning that a limit cannot be enforced, which is given once in a process
 
 
 def well_over(limit: float) -> float:
@@ -27,11 +27,11 @@ def well_over(limit: float) -> float:
     return 1.5 * limit + 2.0
 
 
-def within(limit: float | None, function: Callable[..., T], *arguments: Any) -> T:
+def within(limit: float | None, function: Callable[..., T], *arguments: object) -> T:
     """Call a function, and interrupt it after ``limit`` seconds where that is possible: in the main thread, on POSIX.
 
     The interruption is a :class:`TimeUp`, which ``except Exception`` does not catch. It takes effect when the code
-    returns to Python; if it does not, a warning says once that the limit cannot be kept here.
+    returns to Python; if it does not, a warning says once that the limit cannot be enforced here.
 
     Raises:
         TimeLimitError: the time is over.
@@ -41,7 +41,7 @@ def within(limit: float | None, function: Callable[..., T], *arguments: Any) -> 
         return function(*arguments)
 
     def ring(_signal: int, frame: FrameType | None) -> None:
-        while frame is not None:  # an alarm that comes late must not interrupt searchkit's own code
+        while frame is not None:  # a late alarm must not interrupt searchkit's own code
             if frame.f_code is _call.__code__:
                 raise TimeUp
             frame = frame.f_back
@@ -57,13 +57,13 @@ def within(limit: float | None, function: Callable[..., T], *arguments: Any) -> 
         raise TimeLimitError(f"over its time limit of {limit:g} s") from None
     finally:
         signal.setitimer(signal.ITIMER_REAL, *timer)
-        if handler is not None:  # one of native code, which Python cannot put back
+        if handler is not None:  # None: it was set by native code, and Python cannot restore it
             signal.signal(signal.SIGALRM, handler)
         warning.cancel()
 
 
 def _call(function: Callable[..., T], arguments: tuple[Any, ...]) -> T:
-    """What an alarm may interrupt."""
+    """The only function whose calls an alarm may interrupt."""
     return function(*arguments)
 
 

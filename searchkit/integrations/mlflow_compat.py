@@ -8,6 +8,6 @@ from __future__ import annotations
 from typing import Any
 
 
-def store_of(client: Any) -> Any:
+def store_of(client: object) -> Any:
     """Where a client writes; None where its MLflow has other names for it."""
     return getattr(getattr(client, "_tracking_client", None), "store", None)

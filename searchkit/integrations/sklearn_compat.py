@@ -30,6 +30,6 @@ class SearchCV(BaseSearchCV):
         self._formatted = (results, candidate_params, n_splits, out, more_results)
         return results
 
-    def format_results(self, candidate_params: Any, n_splits: int, out: Any, more_results: Any = None) -> Any:
+    def format_results(self, candidate_params: object, n_splits: int, out: object, more_results: object = None) -> Any:
         """``cv_results_`` of fits."""
         return super()._format_results(candidate_params, n_splits, out, more_results)

@@ -51,7 +51,7 @@ class Budget:
 PARTS = ("evaluations", "seconds", "more_evaluations", "more_seconds")
 
 
-def read_budget(given: Any) -> Budget:
+def read_budget(given: object) -> Budget:
     """A budget as users give it: 100, "+60", ``{"evaluations": 100, "seconds": 600}``, or a timedelta.
 
     "+60" is ``{"more_evaluations": 60}``: so many more than the study has. "more_seconds" is the same for time.
@@ -65,7 +65,7 @@ def read_budget(given: Any) -> Budget:
         given = {"seconds": given.total_seconds()}
     if isinstance(given, str) and re.fullmatch(r"\+\d+", given):
         given = {"more_evaluations": int(given)}
-    parts = dict(given) if isinstance(given, Mapping) else {"evaluations": given}
+    parts: dict[Any, Any] = dict(given) if isinstance(given, Mapping) else {"evaluations": given}
     for name in parts:
         if name not in PARTS:
             raise UnknownNameError.of("budget", name, PARTS)

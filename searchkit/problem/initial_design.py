@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, cast
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from searchkit.space import Space
 from searchkit.types import Codes
 
 
-def read_start(given: Any, space: Space) -> Codes:
+def read_start(given: object, space: Space) -> Codes:
     """``(n, d)`` distinct candidates from dictionaries, codes, or the front of a result.
 
     Raises:
@@ -21,12 +21,12 @@ def read_start(given: Any, space: Space) -> Codes:
     """
     if given is None:
         return np.empty((0, space.n_choices), dtype=np.int64)
-    if hasattr(given, "trials") and hasattr(given, "goals"):
+    if hasattr(given, "trials") and hasattr(given, "goals") and hasattr(given, "space"):
         given = [given.space.decode(trial.code)[0] for trial in pareto_front(given.trials, given.goals)]
     if isinstance(given, str):
         raise SpaceError(f"start is a list of dictionaries or of rows of codes, or a result, not {given!r}")
     try:
-        rows = [given] if isinstance(given, Mapping) else list(given)
+        rows = [given] if isinstance(given, Mapping) else list(cast("Iterable[Any]", given))
         if any(isinstance(row, Mapping) for row in rows):
             codes = space.encode(rows)
         else:

@@ -37,7 +37,7 @@ def number_of(value: object) -> float:
     return found
 
 
-def numbers_of(values: Any) -> Floats:
+def numbers_of(values: object) -> Floats:
     """An array of real numbers as float64, of the same shape.
 
     Raises:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -86,7 +86,7 @@ class Goals:
         return np.column_stack([bound.violation(np.asarray(values[bound.name], float)) for bound in self.bounds])
 
 
-def read_objectives(given: Any, known: Mapping[str, Direction] | None = None) -> tuple[Objective, ...]:
+def read_objectives(given: object, known: Mapping[str, Direction] | None = None) -> tuple[Objective, ...]:
     """Objectives as users give them.
 
     Args:
@@ -119,7 +119,7 @@ def read_objectives(given: Any, known: Mapping[str, Direction] | None = None) ->
     return objectives
 
 
-def check_constraints(given: Any) -> None:
+def check_constraints(given: object) -> None:
     """Check the type of constraints.
 
     Raises:
@@ -129,7 +129,7 @@ def check_constraints(given: Any) -> None:
         raise ConstraintError(f"constraints are a mapping such as {{'params': 100_000}}, not {given!r}")
 
 
-def read_bounds(given: Mapping[str, Any] | None, directions: Mapping[str, Direction]) -> tuple[Bound, ...]:
+def read_bounds(given: Mapping[str, object] | None, directions: Mapping[str, Direction]) -> tuple[Bound, ...]:
     """Bounds from ``{"params": 1e6, "latency_ms": (None, 5), "accuracy": 0.9}``.
 
     A number is an upper bound of a metric that is minimised or has no direction, and a lower bound of one that is

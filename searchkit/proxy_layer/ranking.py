@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,15 +19,17 @@ from searchkit.space import NetworkSpace, Space
 if TYPE_CHECKING:
     import pandas as pd
 
+    from searchkit.scoring.protocols import NetworkProxy, Proxy
+
 FEWEST = 5  # candidates that are ranked against each other
 
 
 def score(
-    space: Any = None,
-    candidates: int | Mapping[str, Any] | Iterable[Mapping[str, Any]] = 10,
+    space: str | Space | None = None,
+    candidates: int | Mapping[str, object] | Iterable[Mapping[str, object]] = 10,
     *,
-    proxies: Any = "default",
-    data: Any = None,
+    proxies: str | Proxy | NetworkProxy | Sequence[str | Proxy | NetworkProxy] | None = "default",
+    data: object = None,
     device: str = "auto",
     seed: int = 0,
     split_seed: int = 0,
@@ -57,8 +59,9 @@ def score(
 
     read_workers(workers)
     seed, split_seed = seed_of("seed", seed), seed_of("split_seed", split_seed)
-    chosen, images = space, None
-    if not isinstance(space, Space) or isinstance(space, NetworkSpace):
+    if isinstance(space, Space) and not isinstance(space, NetworkSpace):
+        chosen, images = space, None
+    else:
         chosen, loaded = space_and_data(space, data, split_seed)
         images = loaded.without_test()
     with Scorer(chosen, read_proxies(proxies), images, device=device, seed=seed, workers=workers) as scorer:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 DEFAULT = ("params", "macs", "jacov", "naswot", "synflow", "grad_norm", "az_nas")  # what "default" stands for
 
 
-def read_proxies(given: Any) -> list[Any]:
+def read_proxies(given: object) -> list[Any]:
     """Names and objects from what a user writes; "default" is spelt out.
 
     Raises:
@@ -52,7 +52,7 @@ def read_proxies(given: Any) -> list[Any]:
     return proxies
 
 
-def name_of(proxy: Any) -> str:
+def name_of(proxy: object) -> str:
     """What records and tables call a proxy."""
     if isinstance(proxy, str):
         return proxy

@@ -7,8 +7,8 @@ that follows its correlation with what the new search observes; so a study that 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -86,7 +86,7 @@ class Earlier:
 
 
 def read_earlier(
-    given: Any, space: Space, goals: Goals, known: Collection[str] = (), judged: str | None = None
+    given: object, space: Space, goals: Goals, known: Collection[str] = (), judged: str | None = None
 ) -> list[Earlier]:
     """Proxies from one or several results.
 
@@ -95,7 +95,7 @@ def read_earlier(
     """
     from searchkit.results.result import Result
 
-    listed: Sequence[Any] = () if given is None else (given,) if isinstance(given, Result) else given
+    listed: object = () if given is None else (given,) if isinstance(given, Result) else given
     if isinstance(listed, str) or not isinstance(listed, list | tuple):
         raise SearchkitError(f"earlier= takes results, such as searchkit.load('name'), not {given!r}")
     for one in listed:

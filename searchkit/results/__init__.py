@@ -1,4 +1,4 @@
-"""Results: what a search found, and what can be made of it."""
+"""Results: the outcome of a search as tables, networks, exports, plots and a report."""
 
 from typing import TYPE_CHECKING
 

@@ -8,9 +8,9 @@ import numpy as np
 
 
 def option_column(options: list[Any]) -> Any:
-    """The options of a choice as a column: numbers or texts of one type as pandas has them, others as they are.
+    """The options of a choice as a column that keeps their types: an object column, if pandas would convert them.
 
-    Left to itself, pandas makes 1.0 of 1 beside 2.5 or None, and another type of a text, a date or a large number.
+    pandas would convert 1 to 1.0 in a column with 2.5 or None, and some strings, dates and large integers, too.
     """
     kinds = {type(option) for option in options}
     if len(kinds) < 2 and kinds <= {bool, float}:
@@ -22,6 +22,6 @@ def option_column(options: list[Any]) -> Any:
     import pandas as pd
 
     column = np.empty(len(options), dtype=object)
-    for i, option in enumerate(options):  # not all at once: arrays and lists would become rows and columns
+    for i, option in enumerate(options):  # one by one: numpy would spread arrays and lists over rows and columns
         column[i] = option
     return pd.Series(column, dtype=object)

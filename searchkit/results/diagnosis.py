@@ -1,4 +1,4 @@
-"""Why a front is empty: the bounds that no candidate met, with the nearest value, or the failures."""
+"""The reason why a front is empty: bounds that no candidate meets, with the nearest value, or failures."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def why_nothing(result: Result) -> str:
-    """One sentence on a search whose front is empty."""
+    """The reason why the front of a search is empty, in one sentence."""
     trials = [trial for trial in result.trials if trial.finished]
     scored = [trial for trial in trials if trial.state is State.SCORED]
     failed = [trial for trial in trials if trial.state is State.FAILED]
@@ -37,7 +37,7 @@ def why_nothing(result: Result) -> str:
 
 
 def _nearest(bound: Bound, trials: Sequence[Trial]) -> str | None:
-    """The value nearest to a bound that no candidate meets; None if one does, or if the metric is not known."""
+    """Text with the value nearest to a bound that no candidate meets; None if one does, or if no value is known."""
     values = np.array([trial.values.get(bound.name, np.nan) for trial in trials])
     violations = bound.violation(values)
     if np.isnan(violations).all() or np.nanmin(violations) <= 0:
@@ -50,7 +50,7 @@ def _nearest(bound: Bound, trials: Sequence[Trial]) -> str | None:
 
 
 def nearest_row(bounds: Sequence[Bound], front: pd.DataFrame, number: str) -> str:
-    """The same of the rows of a front, whose column ``number`` has the numbers of the candidates."""
+    """As :func:`nearest_of`, for the rows of a front, whose column ``number`` has the numbers of the candidates."""
     values = front[[bound.name for bound in bounds]].to_numpy(float)
     return _told(bounds, values, front[number].tolist())
 
@@ -58,8 +58,8 @@ def nearest_row(bounds: Sequence[Bound], front: pd.DataFrame, number: str) -> st
 def nearest_of(bounds: Sequence[Bound], trials: Sequence[Trial]) -> str:
     """How many candidates each bound excluded, and the one that is nearest to all, with its values.
 
-    The nearest has the smallest largest violation, each relative to the largest of that bound; candidates whose values
-    are not known are left out.
+    Violations of a bound are divided by the largest violation of that bound; the nearest candidate is the one whose
+    largest such ratio is smallest. Candidates whose values are not known are left out.
     """
     values = np.array([[trial.values.get(bound.name, np.nan) for bound in bounds] for trial in trials])
     return _told(bounds, values, [trial.number for trial in trials])
@@ -80,5 +80,5 @@ def _told(bounds: Sequence[Bound], values: Floats, numbers: Sequence[int]) -> st
 
 
 def _share(violations: Floats, n: int) -> str:
-    """The candidates that break a bound, of all; those whose value is not known are neither."""
+    """How many of n candidates break a bound, as text; unknown values (NaN) do not count as breaking it."""
     return f"{int((violations > 0).sum()):,} of {n:,} candidate{'s' * (n != 1)}"

@@ -1,4 +1,4 @@
-"""Which values a picture can show: one that is out of all proportion would leave no room for the others."""
+"""Selection of the values that a plot can show: extreme outliers would leave no room for the others."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import numpy.typing as npt
 from searchkit.types import Floats
 
 LARGEST = 1e150  # beyond it, sums of squares overflow
-FAR = 1e6  # times the spread of the middle half
+FAR = 1e6  # interquartile ranges from the median, beyond which a value is left out
 
 
 def drawable(values: Floats) -> npt.NDArray[np.bool_]:
-    """``(n,)`` whether each value is finite, and not out of all proportion to the others."""
+    """``(n,)`` whether each value is finite and no extreme outlier (see :data:`FAR`)."""
     values = np.asarray(values, dtype=np.float64)
     kept: npt.NDArray[np.bool_] = np.abs(values) <= LARGEST  # False of NaN
     if kept.any():

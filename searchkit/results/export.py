@@ -1,4 +1,4 @@
-"""Export of a network of the front: rebuilt, written, and checked against the measured one."""
+"""Export of a network of the front: it is rebuilt, written, loaded back, and compared with the measured network."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ TOLERANCE = 1e-3  # largest difference of logits, relative to their spread, betw
 
 
 def build_network(result: Result, trial: Trial, trained: bool = True) -> nn.Module:
-    """The network of a trial, in eval mode; with its weights where ``trained``.
+    """The network of a trial, in eval mode; with its trained weights if ``trained``.
 
-    It is a :class:`Normalised`; of a study of a function (``evaluate=``), whose data searchkit does not know, it is
-    what the space builds.
+    It is a :class:`Normalised`. In a study of a function (``evaluate=``), whose data searchkit does not know, it is the
+    network that the space builds.
 
     Raises:
-        SearchkitError: the weights are not where the search kept them, or the study is one of a function, which trained
-            its networks itself.
+        SearchkitError: the file of weights is missing, or the study is one of a function, whose weights searchkit does
+            not have.
     """
     space, data = result.network_space, result.context.get("data")
     if trained and data is None:
         raise SearchkitError(
-            f"study '{result.name}' evaluated its candidates by a function of yours, so searchkit has no trained "
-            "weights; build(i, trained=False) gives the network without them"
+            f"study '{result.name}' evaluated its candidates by your own function, so searchkit has no trained "
+            "weights; build(i, trained=False) returns the network without them"
         )
     network = space.build(trial.code)
     if trained:
@@ -54,7 +54,7 @@ def build_network(result: Result, trial: Trial, trained: bool = True) -> nn.Modu
         if not path.exists():
             raise SearchkitError(
                 f"the trained weights of candidate {trial.number} are not in {path.parent}; "
-                "build(i, trained=False) gives the network without them"
+                "build(i, trained=False) returns the network without them"
             )
         load_weights(network, path)
     if data is None:
@@ -68,18 +68,18 @@ def export(result: Result, trial: Trial, path: Path) -> list[Path]:
 
     One of the three endings may be given with the path.
 
-    The ONNX network takes raw images ``images (n, c, h, w)`` float32, any n, and returns ``logits (n, classes)``; of a
-    table it takes ``features (n, f)``, and in regression it returns ``values (n,)``. The safetensors file holds the
+    The ONNX network takes raw images ``images (n, c, h, w)`` float32, for any n, and returns ``logits (n, classes)``.
+    For a table it takes ``features (n, f)``, and in regression it returns ``values (n,)``. The safetensors file has the
     state of :class:`Normalised`.
 
-    The files appear when all of them are written and checked, the .json last. After an error there is nothing new, and
-    files of an earlier export are as they were.
+    The files appear when all of them are written and checked, the .json file last. After an error there are no new
+    files, and files of an earlier export are unchanged.
 
     Raises:
-        ExportError: the network cannot be exported in one of the formats, a file does not give the measured network's
-            outputs or cannot be written, or the network is no longer of its size. It names the network, the format and
-            the cause.
-        SearchkitError: the study has no networks, or not the weights of this one.
+        ExportError: the network cannot be exported in one of the formats, the outputs of an exported network differ
+            from those of the measured one, a file cannot be written, or the rebuilt network has another number of
+            parameters. The message names the network, the format and the cause.
+        SearchkitError: the study has no networks, or the weights of this one are missing.
     """
     with untouched():
         return _exported(result, trial, path)
@@ -93,7 +93,7 @@ def _exported(result: Result, trial: Trial, path: Path) -> list[Path]:
         assert isinstance(network, Normalised)
         n_params, measured = sum(parameter.numel() for parameter in network.parameters()), trial.values.get("params")
         if measured is not None and n_params != measured:
-            raise ExportError(f"the network has {n_params:,} parameters, the measured one {measured:,.0f}")
+            raise ExportError(f"the rebuilt network has {n_params:,} parameters, the measured one {measured:,.0f}")
         images = _images(result, n=3)
         with torch.inference_mode():
             expected = network(images).numpy()
@@ -115,7 +115,7 @@ def _exported(result: Result, trial: Trial, path: Path) -> list[Path]:
 
 @contextlib.contextmanager
 def _named(result: Result, trial: Trial, done: str) -> Iterator[None]:
-    """Whatever is raised inside as an ExportError that names the network, what was to be done, and the cause."""
+    """Turn an exception raised inside into an ExportError that names the network, the step and the cause."""
     who = f"candidate {trial.number} of study '{result.name}'"
     try:
         yield
@@ -177,7 +177,7 @@ def _from_onnx(path: Path, images: torch.Tensor) -> np.ndarray[Any, Any]:
 
 
 def _check(what: str, expected: np.ndarray[Any, Any], got: np.ndarray[Any, Any], least: float = 1e-6) -> None:
-    """Refuse outputs of another shape, or that differ by too much of their range (``least`` if that is larger)."""
+    """Refuse outputs of another shape, or that differ by too much of their range, or of ``least`` if larger."""
     if got.shape != expected.shape:
         raise ExportError(f"the {what} export returns shape {got.shape}, the measured network {expected.shape}")
     difference = float(np.abs(got - expected).max() / max(float(np.ptp(expected)), least))
@@ -188,7 +188,7 @@ def _check(what: str, expected: np.ndarray[Any, Any], got: np.ndarray[Any, Any],
 
 
 def _description(result: Result, trial: Trial, network: nn.Module) -> dict[str, Any]:
-    """The choices, what was measured, and how to use the files; JSON values."""
+    """The content of the .json file: choices, measured values, and how to use the files; JSON values."""
     from searchkit.version import __version__
 
     space = result.network_space
@@ -212,7 +212,7 @@ def _description(result: Result, trial: Trial, network: nn.Module) -> dict[str, 
         },
         "output": {"name": "logits", "shape": ["n", space.n_classes], "classes": result.classes}
         if outputs == "logits"
-        else {"name": outputs, "shape": ["n"], "scale": "as the targets that were given"},
+        else {"name": outputs, "shape": ["n"], "scale": "the unit of the targets in the data"},
         "normalisation": {key: result.context["data"][key] for key in ("mean", "std")},
         "made_with": {"searchkit": __version__, "torch": torch.__version__, "python": platform.python_version()},
     }

@@ -1,4 +1,4 @@
-"""The front over all candidates, as an image (matplotlib) or an interactive page (plotly)."""
+"""Plots of the front and all other candidates: an image (matplotlib) or an interactive page (plotly)."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ if TYPE_CHECKING:
     from searchkit.results.result import Result
 
 _GREY, _BLUE, _ORANGE, _RED = "#9aa5b1", "#1f5fa8", "#d9730d", "#b3403a"
-_LONGEST = 60  # characters of a label in a picture
+_LONGEST = 60  # characters of a label in an image
 _IMAGES = (".png", ".svg", ".pdf", ".jpg", ".jpeg", ".webp")
 
 
 @dataclass(frozen=True)
 class _Points:
-    """The candidates to draw, whose x and y are known, in three groups."""
+    """The candidates to draw, whose x and y are known: the front, other feasible ones, and infeasible ones."""
 
     x: str
     y: str
     winners: list[Trial]  # by x
     others: list[Trial]
     infeasible: list[Trial]
-    n_far: int = 0  # left out, since their values are out of all proportion
+    n_far: int = 0  # number of candidates that are left out as extreme outliers
 
     def all(self) -> list[Trial]:
         return [*self.winners, *self.others, *self.infeasible]
@@ -46,7 +46,7 @@ def draw(result: Result, path: str | Path | None, x: str | None, y: str | None) 
 
     Raises:
         UnknownNameError: a metric that the study has not measured.
-        SearchkitError: no candidate has both metrics, or a file that no picture can be written to.
+        SearchkitError: no candidate has both metrics, or the file cannot be written.
     """
     target = None if path is None else check_target(path)
     names = result.goals.names
@@ -65,7 +65,7 @@ def draw(result: Result, path: str | Path | None, x: str | None, y: str | None) 
 
 
 def check_target(path: str | Path) -> Path:
-    """The file for a picture, checked; see :func:`check_file`."""
+    """The file for a plot, checked; see :func:`check_file`."""
     return check_file("plot", path, (".html", *_IMAGES))
 
 
@@ -73,7 +73,7 @@ def check_file(kind: str, path: str | Path, endings: Sequence[str]) -> Path:
     """A file path with a check that it can be written; creates nothing.
 
     Raises:
-        SearchkitError: an ending that is none of those, or a folder that is not there and cannot be made.
+        SearchkitError: another ending, or a folder that cannot be written or created.
     """
     target = settled(path)
     if target.suffix.lower() not in endings:
@@ -168,14 +168,14 @@ def _picture(result: Result, points: _Points) -> Any:
 
 
 def _zoom(axes: Any, values: list[float], winners: list[float], n_far: int) -> None:
-    """Limits of an axis that leave out outliers (candidates that learned nothing), so that the front stays visible."""
+    """Set limits of the y axis that leave out outliers (candidates that learned nothing) and show the whole front."""
     ends = np.quantile(values, [0.1, 0.9])
     low, high = float(np.nanmin([*ends, *winners])), float(np.nanmax([*ends, *winners]))
     margin = 0.08 * (high - low) or 0.01
     hidden = n_far + sum(value < low - margin or value > high + margin for value in values)
     axes.set_ylim(low - margin, high + margin)
     if hidden:
-        axes.annotate(f"{hidden} outside the picture", (0.01, 0.015), xycoords="axes fraction", fontsize=7, color=_GREY)
+        axes.annotate(f"{hidden} outside the plot", (0.01, 0.015), xycoords="axes fraction", fontsize=7, color=_GREY)
 
 
 def _is_trade_off(result: Result, points: _Points) -> bool:
@@ -221,7 +221,7 @@ def _interactive(result: Result, points: _Points) -> Any:
         )
     figure.update_layout(
         template="plotly_white",
-        title=text(result.name) + (f" ({points.n_far} outside the picture)" if points.n_far else ""),
+        title=text(result.name) + (f" ({points.n_far} outside the plot)" if points.n_far else ""),
         xaxis_title=text(_label(result, points.x)),
         yaxis_title=text(_label(result, points.y)),
     )
@@ -246,5 +246,5 @@ def _label(result: Result, metric: str) -> str:
 
 
 def _fitting(label: str) -> str:
-    """As much of a label as a picture has room for."""
+    """A label, shortened to fit into an image."""
     return label if len(label) <= _LONGEST else f"{label[: _LONGEST - 1]}…"

@@ -24,9 +24,9 @@ class Result(Tables):
     """The outcome of a search.
 
     Attributes:
-        front: DataFrame with a row for each candidate that no other dominates, best first by the first objective: the
-            objectives and other metrics in their own units, ``test_accuracy`` (or ``test_r2``) where there is a test
-            part, the choices, and ``trial``, its number in the history.
+        front: DataFrame with a row for each candidate that no other dominates, sorted by the first objective, best
+            first. Columns: the objectives and other metrics in their own units, ``test_accuracy`` (or ``test_r2``) if
+            there is a test part, the choices, and ``trial``, the candidate's number in the history.
         history: DataFrame with a row for each candidate in the order of asking, with its state and reason.
         stopped: why the search ended.
         strategy: the strategy that proposed the candidates; for "auto", also why it was chosen.
@@ -43,7 +43,7 @@ class Result(Tables):
 
     @property
     def nothing(self) -> str:
-        """Why the front is empty, in a sentence; empty where it is not."""
+        """The reason why the front is empty, in one sentence; an empty string if it is not."""
         from searchkit.results.diagnosis import why_nothing
 
         return "" if self._winners else why_nothing(self)
@@ -64,7 +64,7 @@ class Result(Tables):
 
         return table(self)
 
-    def best(self, metric: str | None = None, **bounds: Any) -> pd.Series[Any]:
+    def best(self, metric: str | None = None, **bounds: object) -> pd.Series[Any]:
         """The row of the front that is best in one objective, among those within bounds.
 
         Args:
@@ -95,7 +95,7 @@ class Result(Tables):
             )
         order = rows[metric].to_numpy(float)
         row = int(np.argmax(order) if directions[metric] == "max" else np.argmin(order))
-        return rows.astype(object).iloc[row]  # every value in its own type: a row of numbers would be floats all
+        return rows.astype(object).iloc[row]  # each value keeps its type; a row of numbers would become floats
 
     def build(self, i: int = 0, *, trial: int | None = None, trained: bool = True) -> nn.Module:
         """The network of row ``i`` of the front, in eval mode, with the weights that were measured.
@@ -159,10 +159,10 @@ class Result(Tables):
         return export(self, self._trial(i, trial), settled(path))
 
     def plot(self, path: str | Path | None = None, *, x: str | None = None, y: str | None = None) -> Any:
-        """Draw the front over all candidates; ``.html`` is interactive, anything else an image.
+        """Draw the front among all candidates; ``.html`` is interactive, other endings give an image.
 
         Args:
-            path: file to write; None writes none.
+            path: file to write; None: no file is written.
             x, y: metrics; by default the second and the first objective.
 
         Returns:
@@ -173,21 +173,21 @@ class Result(Tables):
         return draw(self, path, x, y)
 
     def report(self, path: str | Path, *, beside: Result | Sequence[Result] = ()) -> Path:
-        """Write a page about the search: a single .html file that loads nothing from elsewhere.
+        """Write a page about the search: a single .html file that needs no network connection.
 
-        It shows the front interactively, the best network as a diagram, the progress of the search beside baselines,
-        the proxies' predictions, costs with their spreads, failures with their reasons, versions, and the call that
-        repeats the search.
+        It shows the front interactively, the best network as a diagram, the progress of the search compared with
+        baselines, how well proxies predicted, costs with their spreads, failures with their reasons, versions, and the
+        call that repeats the search.
 
         Args:
             path: ends in .html.
-            beside: results of other searches for the same objectives, such as a random search, to draw beside this one.
+            beside: results of other searches with the same objectives, such as a random search, for comparison.
 
         Returns:
             The path.
 
         Raises:
-            SearchkitError: the file cannot be written, or a result beside this one has other objectives.
+            SearchkitError: the file cannot be written, or a result in ``beside`` has other objectives.
         """
         from searchkit.results.report.report import write_report
 

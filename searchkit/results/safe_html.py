@@ -1,7 +1,8 @@
-"""Markup that user's text cannot get into: the only place where text becomes HTML.
+"""HTML that escapes text of users: the only module that turns text into HTML.
 
-Every page is put together with :func:`fill` and :func:`joined`. They escape all that is not :class:`Html` already, and
-nothing but the functions here makes a :class:`Html`, so that a forgotten call shows too many escapes and never too few.
+Every page is made with :func:`fill` and :func:`joined`. They escape every value that is not :class:`Html` already, and
+only the functions here create :class:`Html`. So a mistake can lead to text that is escaped twice, but not to text that
+is not escaped.
 """
 
 from __future__ import annotations
@@ -22,35 +23,35 @@ if TYPE_CHECKING:
 
 
 class Html(str):
-    """Markup that may stand in a page as it is. Only the functions of this module make it."""
+    """HTML that needs no escaping. Only the functions of this module create it."""
 
     __slots__ = ()
 
 
 def text(given: object) -> Html:
-    """Anything as text that is safe inside an element and inside a quoted attribute; :class:`Html` as it is."""
+    """Any value as text escaped for elements and quoted attributes; :class:`Html` is returned unchanged."""
     if isinstance(given, Html):
         return given
     return Html(html.escape(printable(str(given)), quote=True))
 
 
 def fill(template: str, /, *given: object, **named: object) -> Html:
-    """A template of our own, with what is given in its places, as ``str.format`` does it; what is no Html is escaped.
+    """Fill a template as ``str.format`` does, escaping every value that is not :class:`Html`.
 
     Args:
-        template: written out in the code, never put together.
-        given, named: text, numbers (a format behind a colon is applied first) and :class:`Html`.
+        template: HTML with fields in braces; always a literal in the code, since it is not escaped.
+        given, named: values of the fields; a format after a colon is applied before the value is escaped.
     """
     return Html(_ESCAPING.vformat(template, given, named))
 
 
 def joined(parts: Iterable[object], between: str = "") -> Html:
-    """Parts behind one another, each escaped unless it is :class:`Html`; so is what stands between them."""
+    """Join parts with a separator; all of them are escaped unless they are :class:`Html`."""
     return Html(text(between).join(text(part) for part in parts))
 
 
-def json_data(data: Any) -> Html:
-    """JSON for a script element of type application/json: no text inside can end it, or begin a comment or a tag."""
+def json_data(data: object) -> Html:
+    """JSON for a script element of type application/json; no string in it can end the element or begin a comment."""
     written = json.dumps(data, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     for sign in "<>&\u2028\u2029":
         written = written.replace(sign, f"\\u{ord(sign):04x}")
@@ -58,22 +59,22 @@ def json_data(data: Any) -> Html:
 
 
 def table(frame: pd.DataFrame) -> Html:
-    """A data frame as pandas draws it, with the markup in its cells and column names escaped."""
+    """A data frame as an HTML table made by pandas, with escaped cells and column names."""
     return Html(printable(frame.to_html(escape=True)))
 
 
 def own_file(name: str) -> Html:
-    """A style or script of the report's own folder, as it stands."""
+    """The content of a style sheet or script in the folder of the report, without escaping."""
     return Html(resources.files("searchkit.results.report").joinpath(name).read_text(encoding="utf-8"))
 
 
 def digest(inside: Html) -> str:
-    """The source expression by which a content security policy lets a script of exactly this content run."""
+    """The source expression with which a content security policy allows a script of exactly this content."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(inside.encode()).digest()).decode()}'"
 
 
 class _Escaping(string.Formatter):
-    """``str.format`` that escapes what it puts in, and reads no attributes or items of it."""
+    """``str.format`` that escapes its values; fields cannot read attributes or items of them."""
 
     def get_field(self, field_name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         return self.get_value(int(field_name) if field_name.isdecimal() else field_name, args, kwargs), field_name

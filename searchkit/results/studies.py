@@ -1,4 +1,4 @@
-"""Recorded studies: found, listed, and read as results."""
+"""Finding, listing and reading recorded studies."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ from searchkit.storage.optuna_record import OptunaRecord
 from searchkit.storage.paths import (
     FOLDER,
     SUFFIX,
+    StorageLike,
     cannot_open,
     is_file,
     journal_path,
@@ -50,7 +51,7 @@ log = logging.getLogger("searchkit")
 
 @dataclass(frozen=True)
 class Study:
-    """A recorded study; reading does not change it. ``place`` is its file or database, as text for messages."""
+    """A recorded study, which reading does not change. ``place`` is its file or database, as text for messages."""
 
     name: str
     place: str
@@ -67,7 +68,7 @@ class Study:
 
     @classmethod
     def read(cls, study: optuna.Study, space: Space | None = None) -> Study:
-        """From an Optuna study that searchkit wrote.
+        """Read an Optuna study that searchkit wrote.
 
         Raises:
             StudyMismatchError: it has a newer format, or the space given is not that of the study.
@@ -100,16 +101,16 @@ class Study:
         )
 
 
-def load(name: str, storage: Any = None, *, space: Space | None = None) -> Result:
+def load(name: str, storage: StorageLike = None, *, space: Space | None = None) -> Result:
     """The result of a recorded study, finished or not.
 
     Args:
         name: of the study.
-        storage: where it is; as for :func:`searchkit.run`.
-        space: needed to build networks where the space was made in Python and not by name.
+        storage: its storage; see :func:`searchkit.run`.
+        space: the study's space; needed to build networks if the space was made in Python and not by name.
 
     Raises:
-        UnknownNameError: no study of that name; it lists those there are.
+        UnknownNameError: there is no study of that name; the message lists those that exist.
         StudyMismatchError: the space given is not that of the study.
         StorageError: the record is damaged; the message names the study, its place and what is wrong.
     """
@@ -128,12 +129,12 @@ def load(name: str, storage: Any = None, *, space: Space | None = None) -> Resul
     return result
 
 
-def read_study(name: str, storage: Any = None, space: Space | None = None) -> Study:
+def read_study(name: str, storage: StorageLike = None, space: Space | None = None) -> Study:
     """A recorded study; see :func:`load`."""
     return with_patience(lambda: _read_study(name, storage, space), f"study '{name}'")
 
 
-def _read_study(name: str, storage: Any, space: Space | None) -> Study:
+def _read_study(name: str, storage: StorageLike, space: Space | None) -> Study:
     with _found(storage) as (known, unreadable):
         if name not in known:
             if name in unreadable:
@@ -143,7 +144,7 @@ def _read_study(name: str, storage: Any, space: Space | None) -> Study:
             return Study.read(known[name], space)
 
 
-def recorded_note(name: str, storage: Any, key: str) -> Any:
+def recorded_note(name: str, storage: StorageLike, key: str) -> Any:
     """What a study's record holds under a key (see :meth:`searchkit.storage.record.Record.note`), or None.
 
     Its trials are not read. None also where there is no such study, or the record is damaged: opening it says that.
@@ -163,7 +164,7 @@ def recorded_note(name: str, storage: Any, key: str) -> Any:
         return None
 
 
-def list_studies(storage: Any = None) -> pd.DataFrame:
+def list_studies(storage: StorageLike = None) -> pd.DataFrame:
     """One row per study: name, candidates by state, size of the front, best of the first objective, seconds."""
     import pandas as pd
 
@@ -178,7 +179,7 @@ def list_studies(storage: Any = None) -> pd.DataFrame:
 
 
 def space_of(header: dict[str, Any]) -> Space:
-    """The recorded space: the registered one where it is the same, else the recorded choices without networks."""
+    """The recorded space: the registered one if it is the same, else one of the recorded choices, without networks."""
     recorded = header["search"]["space"]
     if "options" in recorded and recorded["name"] in plugins.names("space"):
         try:
@@ -195,7 +196,7 @@ def space_of(header: dict[str, Any]) -> Space:
 
 
 def _same_space(name: str, space: Space, header: dict[str, Any]) -> Space:
-    """The given space with the study's data shapes; refused where its choices differ."""
+    """The given space for the shape of the study's data; StudyMismatchError if its choices differ."""
     recorded = header["search"]["space"]
     if isinstance(space, NetworkSpace) and "input_shape" in recorded:
         space = space.for_data(recorded["input_shape"], recorded["n_classes"])
@@ -240,19 +241,18 @@ def _row(study: Study) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _found(storage: Any) -> Iterator[tuple[dict[str, optuna.Study], dict[str, StorageError]]]:
-    """Every searchkit study in a storage, by name; inside, they can be read. Also why files of a folder cannot be read.
-
-    The files are by their name without ending, which is that of the study.
+def _found(storage: StorageLike) -> Iterator[tuple[dict[str, optuna.Study], dict[str, StorageError]]]:
+    """``(studies, errors)``: every searchkit study in a storage by name, readable inside the context; and the errors of
+    unreadable files of a folder, by file name without ending, which is the name of the study.
     """
     if not is_file(storage):
-        places: list[Any] = [storage]
+        places: list[StorageLike] = [storage]
     else:
         path = settled(storage or FOLDER)
         look_at(path)
-        places = sorted(path.glob(f"*{SUFFIX}")) if path.is_dir() else [path] if path.exists() else []
+        places = [*sorted(path.glob(f"*{SUFFIX}"))] if path.is_dir() else [path] if path.exists() else []
         if storage is not None and not path.exists():
-            raise StorageError(f"storage '{storage}' is not there")
+            raise StorageError(f"storage '{storage}' does not exist")
     one_of_many = is_file(storage) and settled(storage or FOLDER).is_dir()
     found: dict[str, optuna.Study] = {}
     unreadable: dict[str, StorageError] = {}
@@ -263,12 +263,12 @@ def _found(storage: Any) -> Iterator[tuple[dict[str, optuna.Study], dict[str, St
             except StorageError as error:
                 if not one_of_many:
                     raise
-                unreadable[Path(place).stem] = error
+                unreadable[Path(str(place)).stem] = error
                 log.warning("%s", error)  # one file that is no journal does not hide the others
         yield found, unreadable
 
 
-def _inside(place: Any, stack: contextlib.ExitStack) -> dict[str, optuna.Study]:
+def _inside(place: StorageLike, stack: contextlib.ExitStack) -> dict[str, optuna.Study]:
     """The searchkit studies of one file or database, opened read-only; the stack closes it."""
     with quiet():
         opened, _ = open_storage(place, "", write=False)
@@ -280,7 +280,7 @@ def _inside(place: Any, stack: contextlib.ExitStack) -> dict[str, optuna.Study]:
 
 
 @contextlib.contextmanager
-def _readable(place: Any) -> Iterator[None]:
+def _readable(place: StorageLike) -> Iterator[None]:
     try:
         yield
     except (SQLAlchemyError, StorageInternalError) as error:

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all: beside their place first, and renamed when all of them are complete."""
+"""Writing files completely or not at all: they are written to temporary files and renamed when all are complete."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def written_whole(targets: Sequence[Path]) -> Iterator[list[Path]]:
-    """Paths to write, one for each target and of its name; they replace the targets at the end of the block.
+    """Temporary paths to write, one for each target; the files replace the targets at the end of the block.
 
-    The last target is the mark of the others: it is there only while those beside it are the ones that were written
-    with it, also where the process is killed between two renames. After an exception inside, or if a file cannot be
-    renamed, the targets are as they were, and folders that were made for them are gone.
+    The last target shows that the files are complete: it exists only together with the other files of the same call,
+    also if the process is killed between two renames. After an exception inside, or if a file cannot be renamed, the
+    targets are unchanged, and folders that were made for them are removed.
 
     Raises:
         OSError: a folder cannot be made, or a file cannot be renamed.
     """
-    real = [Path(os.path.realpath(target)) for target in targets]  # what a link names is replaced, and not the link
+    real = [Path(os.path.realpath(target)) for target in targets]  # of a link, its target is replaced
     with contextlib.ExitStack() as undo:
         for folder in dict.fromkeys(path.parent for path in real):
             for missing in reversed([path for path in (folder, *folder.parents) if not path.exists()]):
@@ -43,7 +43,7 @@ def written_whole(targets: Sequence[Path]) -> Iterator[list[Path]]:
 
 
 def _rename(partial: Sequence[Path], targets: Sequence[Path]) -> None:
-    """Put the files in their places, the last one last, or everything back as it was."""
+    """Rename the files to their targets, the last one last; after an error, restore the targets."""
     with contextlib.ExitStack() as back:
         for new, target in reversed(list(zip(partial, targets, strict=True))):
             if target.is_dir():

@@ -46,7 +46,7 @@ def recorded(work: Work, capture: Capture) -> Work | None:
         return None
 
 
-def captured(work: Work, pool: Any = None) -> Work:
+def captured(work: Work, pool: object = None) -> Work:
     """Record work on a card's current stream, and return a function that queues the same kernels on the current stream.
 
     Recording does not run the kernels, and nothing else may use the device in the meantime. The current stream must not

@@ -25,7 +25,7 @@ import numpy as np
 DEPTH = 12  # of nested objects; differences below that depth are not seen
 
 
-def fingerprint(*things: Any) -> str:
+def fingerprint(*things: object) -> str:
     """A digest of 12 hexadecimal digits; see the module for what it includes."""
     described: set[int] = set()
     trees = [_tree(thing, DEPTH, set(), described) for thing in things]

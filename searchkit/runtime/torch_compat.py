@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -54,16 +53,19 @@ class _Off:
     __call__ = __bool__
 
 
-def begin_allocations(device: int, pool: Any) -> None:
+Pool = tuple[int, int]  # a memory pool of a card, from ``torch.cuda.graph_pool_handle()``
+
+
+def begin_allocations(device: int, pool: Pool) -> None:
     """Let this thread allocate a card's memory from a pool; raises where the pool has no user any more."""
     torch._C._cuda_beginAllocateCurrentThreadToPool(device, pool)
 
 
-def end_allocations(device: int, pool: Any) -> None:
+def end_allocations(device: int, pool: Pool) -> None:
     """Stop allocating a card's memory from the pool."""
     torch._C._cuda_endAllocateToPool(device, pool)
 
 
-def release_pool(device: int, pool: Any) -> None:
+def release_pool(device: int, pool: Pool) -> None:
     """Remove one user of the pool; the pool's memory is freed when the last user is removed."""
     torch._C._cuda_releasePool(device, pool)

@@ -182,7 +182,7 @@ def read_outcome(outcome: Outcome, proxies: Sequence[NetworkProxy]) -> NetworkSc
     return scores
 
 
-def can_be_sent(*things: Any) -> bool:
+def can_be_sent(*things: object) -> bool:
     """Whether all of them can be sent to other processes."""
     try:
         packed(things, "")
@@ -191,7 +191,7 @@ def can_be_sent(*things: Any) -> bool:
     return True
 
 
-def packed(what: Any, called: str) -> bytes:
+def packed(what: object, called: str) -> bytes:
     """Pickled, so that any process can load it.
 
     Raises:
@@ -209,7 +209,7 @@ def packed(what: Any, called: str) -> bytes:
     return sent
 
 
-def read_workers(workers: Any) -> int:
+def read_workers(workers: object) -> int:
     """The processes that ``workers=`` asks for; None is 1, which is this process.
 
     Raises:

@@ -76,7 +76,7 @@ class Setting:
     data: Data
     device: str = "cpu"
     seed: int = 0
-    executor: Any = None
+    executor: object = None
     folder: Path | None = None
 
 

@@ -6,7 +6,7 @@ import contextlib
 import warnings
 from collections.abc import Callable, Generator, Mapping, MutableMapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
@@ -65,7 +65,7 @@ class Scorer:
         device: str = "cpu",
         seed: int = 0,
         on_scored: OnScored | None = None,
-        executor: Any = None,
+        executor: object = None,
         folder: Path | None = None,
         workers: int | None = None,
     ) -> None:

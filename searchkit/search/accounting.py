@@ -1,4 +1,4 @@
-"""What a search has spent, and the end of each candidate: recorded, counted, and passed to the callbacks."""
+"""The budget that a search has spent, and the end of each candidate: recorded, counted, and told to the callbacks."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from searchkit.storage.record import Record
 from searchkit.training.evaluation import Evaluation
 from searchkit.types import Codes
 
-FIRST = 3  # if so many candidates fail before one succeeds, something else than the candidates is at fault
+FIRST = 3  # if this many candidates fail before one succeeds, the cause is not in the candidates
 QUICK = 20  # the same number for failures that cost no time, since a function may fail for most candidates
-PATIENCE = 5.0  # seconds; failures that took less in total cost no time
+PATIENCE = 5.0  # seconds; failures that took less in total count as costing no time
 
-COSTS = "measurement of costs"  # as work of :class:`~searchkit.search.at_work.AtWork`
+COSTS = "measurement of costs"  # the ``work`` that :class:`~searchkit.search.at_work.AtWork` notes
 
 Callback = Callable[[Trial, Sequence[Trial]], None]
 
@@ -34,17 +34,17 @@ class Costs(Protocol):
     """The costs of a candidate that are known without evaluating it."""
 
     def __call__(self, code: Codes) -> tuple[dict[str, float], dict[str, str]]:
-        """Metric values of one candidate ``(d,)``, and how they were measured; an error is the candidate's failure."""
+        """Metric values of one candidate ``(d,)``, and how they were measured; an error fails the candidate."""
         ...
 
     def go_on(self, trials: Sequence[Trial]) -> None:
-        """Measure as in the trials of earlier runs of the study; called once, before the first measurement."""
+        """Use the methods of the study's earlier runs; called once, with their trials, before the first measurement."""
         ...
 
 
 @dataclass(frozen=True)
 class Measured(Evaluation):
-    """The measurement of costs as an evaluation, for another process."""
+    """The measurement of costs as an evaluation, so that another process can make it."""
 
     costs: Costs
 
@@ -151,7 +151,7 @@ class Ledger:
                 )
 
     def check_success(self) -> None:
-        """Called where a search has ended by itself.
+        """Check a search that ended without an interruption.
 
         Raises:
             SearchFailedError: candidates were evaluated, and every one has failed.
@@ -162,7 +162,7 @@ class Ledger:
             raise _failed(f"{told} evaluated failed.", failures)
 
     def _hopeless(self) -> bool:
-        """Whether the first candidates asked for have all failed; quick failures overtake those that still run."""
+        """Whether the candidates that were asked for first have all failed, and none of them is still running."""
         enough, n = self._enough(), len(self._failures)
         if n < enough or n >= QUICK:
             return n >= enough
@@ -170,7 +170,7 @@ class Ledger:
         return all(trial.finished for trial in self._study.trials[:last])
 
     def _enough(self) -> int:
-        """Failures without a success that end the search: up to a quarter of the budget if they cost no time."""
+        """Failures without a success that end the search: up to a quarter of the budget if failures cost no time."""
         quick = self._costs is None and sum(trial.seconds for trial in self._failures) < PATIENCE
         return max(FIRST, min(QUICK, (self._budget.evaluations or 0) // 4)) if quick else FIRST
 

@@ -1,4 +1,4 @@
-"""The candidate that this process is evaluating, noted in a file, for the next run to know if it ended the process."""
+"""A file that names the candidate in evaluation here, so that the next run knows it if the process ends meanwhile."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from searchkit.types import Codes
 class AtWork:
     """A context around the evaluation of a candidate in this process: ``with at_work(code): ...``.
 
-    The file survives the end of the process but not that of the machine, since it is not synced: a power failure is no
-    candidate's fault.
+    The file survives a crash of the process. It is not synced to the disk: a power failure, which may lose it, is
+    not caused by a candidate.
 
     Args:
         path: the file; None: nothing is noted, as for a record in memory.
@@ -25,7 +25,7 @@ class AtWork:
         self._file: int | None = None
 
     def left(self) -> tuple[str, str]:
-        """What a process noted that ended in the middle: :func:`key_of` the candidate, and the work; else two ""."""
+        """The note of a process that ended too early: :func:`key_of` the candidate, and the work; else "", ""."""
         if self._path is not None:
             with suppress(OSError):
                 key, _, work = self._path.read_text(encoding="ascii", errors="replace").strip().partition(" ")
@@ -34,7 +34,7 @@ class AtWork:
 
     @contextmanager
     def __call__(self, code: Codes, work: str = "evaluation") -> Iterator[None]:
-        """Note a candidate ``(d,)`` inside, and what is done with it."""
+        """Inside, the file has a candidate ``(d,)`` and what is done with it."""
         if self._path is None:
             yield
             return
@@ -55,7 +55,7 @@ class AtWork:
                 self._path.unlink(missing_ok=True)
 
     def _write(self, text: bytes) -> None:
-        with suppress(OSError):  # a disk that is full: only a death would not be known
+        with suppress(OSError):  # such as a full disk: then the next run does not know the candidate
             if self._file is None:
                 assert self._path is not None
                 self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from searchkit.results.result import Result
 
 
-def read_callbacks(given: Any) -> tuple[Callback, ...]:
+def read_callbacks(given: Callback | Iterable[Callback] | None) -> tuple[Callback, ...]:
     """The ``callbacks=`` argument as a tuple: the user gives one or several.
 
     Raises:

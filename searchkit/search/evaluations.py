@@ -1,4 +1,4 @@
-"""Evaluation of a network: its costs in this process, its proxies and its training on the executor."""
+"""Evaluation of a network: costs are measured in this process; proxies and training run on the executor."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Scoring(Evaluation):
     ) -> Course[dict[str, float]]:
         """The same in turns; the first turn runs the proxies."""
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # its reason is that of the candidate's failure
+            warnings.simplefilter("ignore")  # the reason is given in the error below
             scores = self.scorer(code[None])[0]
         values = dict(zip(self.scorer.names, scores.tolist(), strict=True))
         for name, value in values.items():
@@ -80,7 +80,7 @@ class Scoring(Evaluation):
         return values | ((yield from self.then.in_turns(code, seed, rung, within, final)) if self.then else {})
 
     def memory(self, code: Codes, seed: int, rung: int | None = None) -> int:
-        """See :meth:`Training.memory`; the memory that proxies use before is not included."""
+        """See :meth:`Training.memory`; the memory of the proxies, which run before, is not included."""
         return self.then.memory(code, seed, rung) if self.then else 0
 
     def prepare(self, code: Codes, seed: int, rung: int | None = None) -> None:
@@ -89,7 +89,7 @@ class Scoring(Evaluation):
             self.then.prepare(code, seed, rung)
 
     def on(self, device: str) -> Scoring:
-        """The same with the training on another device; the proxies' device stays."""
+        """The same evaluation with the training on another device; the proxies keep theirs."""
         return replace(self, then=self.then.on(device) if self.then else None)
 
     @property
@@ -107,7 +107,7 @@ class CostMeter:
     """Measures the costs that need no training, in this process, one candidate at a time.
 
     Attributes:
-        metrics: the metrics of the search; params and macs are always among the values.
+        metrics: the metrics of the search by name; values always include params and macs.
         device: the device on which latency, energy and memory are measured.
         data: the data whose mean and deviation are part of the networks that the user's metrics are given.
     """

@@ -34,7 +34,7 @@ from searchkit.storage.record import Record
 from searchkit.training.fidelity import Ladder
 from searchkit.types import Codes
 
-DEADLY = 2  # ends of the process during a candidate's evaluation, after which it is evaluated in a process of its own
+DEADLY = 2  # if the process ended this often during a candidate's evaluation, a separate process evaluates it
 
 
 class Screen(Protocol):
@@ -58,10 +58,10 @@ class Search:
     """One search, ready to run.
 
     Attributes:
-        problem, strategy, goals: the space with what is allowed, the search strategy, the objectives and bounds.
-        costs: measured before the executor evaluates those candidates that keep bounds on them; may be None.
+        problem, strategy, goals: the space and its allowed candidates, the search strategy, the objectives and bounds.
+        costs: measured first; the executor evaluates only candidates that meet all bounds on them; may be None.
         executor: evaluates the candidates.
-        record: has the trials of earlier runs of the study, and receives the new ones.
+        record: contains the trials of earlier runs of the study, and receives the new ones.
         batch: candidates asked for at once; None: one whenever a worker is free.
         screen: chooses among more proposals, by the proxy layer; None: all proposals are evaluated.
         ladder: cheaper evaluations that a candidate has to pass before the full one; may be None.
@@ -134,9 +134,9 @@ class Search:
         return [batch for batch in batches if not is_complete(batch)]
 
     def _suspect(self, begun: list[list[Trial]]) -> None:
-        """Set a candidate apart with which the process ended twice, as by a crash in native code.
+        """Evaluate a candidate in a separate process if this process ended twice during its evaluation.
 
-        Whether the candidate ends processes, or something else ended this one, shows in a process of its own.
+        Such a candidate may crash in native code. If it ends the separate process, too, it has failed.
         """
         key, work = self.at_work.left()
         for trial in (trial for batch in begun for trial in batch if not trial.finished):

@@ -33,10 +33,10 @@ TABLE_SPACE = "tabular"  # the default if the data are a table
 
 
 def network_task(
-    space: Any,
-    data: Any,
-    objectives: Any,
-    constraints: Any,
+    space: object,
+    data: object,
+    objectives: object,
+    constraints: object,
     where: str,
     there: str,
     seed: int,
@@ -44,7 +44,7 @@ def network_task(
     epochs: int | None,
     time_limit: float | None,
     verify: int = 0,
-    ladder: Any = None,
+    ladder: object = None,
 ) -> NetworkTask:
     """The task of a search over networks; for the arguments see :func:`searchkit.run`.
 
@@ -103,8 +103,8 @@ def _check_trained(trained: Sequence[str], goals: Goals, data: Data, verify: int
     """Refuse ``verify=`` in a search that trains, and ``ladder=`` in one that does not."""
     if verify and trained:
         raise SearchkitError(
-            "verify trains the best of a search without training, such as objectives=('eproxy', 'params'); "
-            f"this one trains every candidate for {', '.join(trained)}"
+            "verify trains the best candidates of a search without training, such as objectives=('eproxy', 'params'); "
+            f"this search trains every candidate, for {', '.join(trained)}"
         )
     if verify and data.task == "regression":
         raise SearchkitError(
@@ -156,14 +156,14 @@ def _check_rungs(rungs: Sequence[Rung], epochs: int, data: Data) -> None:
         return
     if any(rung.resolution is not None for rung in rungs):
         raise SearchkitError(
-            f"a rung of the ladder sets resolution, but data '{data.name}' are a table and no images; a rung sets "
-            "epochs, width or data there"
+            f"a rung of the ladder sets resolution, but data '{data.name}' are a table and have none; a rung can set "
+            "epochs, width and data"
         )
     check_cheaper(rungs, epochs, 1)
 
 
-def space_and_data(space: Any, data: Any, seed: int, task: str | None = None) -> tuple[NetworkSpace, Data]:
-    """The network space that ``space=`` means, for the shape and classes of the loaded data, and the data.
+def space_and_data(space: object, data: object, seed: int, task: str | None = None) -> tuple[NetworkSpace, Data]:
+    """The network space that ``space=`` means, for the shape and classes of the data, and the loaded data.
 
     Args:
         space: see :func:`read_space`; None: the default space for the kind of data.
@@ -190,13 +190,13 @@ def space_and_data(space: Any, data: Any, seed: int, task: str | None = None) ->
             + (
                 "load them with load_data(..., kind='table')"
                 if for_tables
-                else f"take space='{TABLE_SPACE}', or say NetworkSpace(..., input_shape={shape}) of a space of your own"
+                else f"take space='{TABLE_SPACE}', or make your own NetworkSpace(..., input_shape={shape})"
             )
         )
     return chosen.for_data(loaded.input_shape, loaded.n_classes), loaded
 
 
-def check_split_seed(seed: int, data: Any) -> None:
+def check_split_seed(seed: int, data: object) -> None:
     """Refuse a seed of the split of data that are split already.
 
     Raises:
@@ -205,11 +205,11 @@ def check_split_seed(seed: int, data: Any) -> None:
     if seed and isinstance(data, Data):
         raise DataError(
             f"split_seed={seed} was given with data '{data.name}', which are split already: "
-            f"say load_data(..., seed={seed}) and leave split_seed out"
+            f"write load_data(..., seed={seed}) and leave split_seed out"
         )
 
 
-def read_space(space: Any) -> NetworkSpace:
+def read_space(space: object) -> NetworkSpace:
     """The network space that ``space=`` means: None (the default), a name, or a space.
 
     Raises:

@@ -137,7 +137,7 @@ class NetworkTask(Task):
 
     @property
     def callbacks(self) -> tuple[Callback, ...]:
-        """A callback that keeps only the weights of the networks on the front."""
+        """A callback that deletes the weights of networks that are not on the front."""
         return (_KeepFront(self.goals, self.folder),) if self.trains and self.folder is not None else ()
 
     @property

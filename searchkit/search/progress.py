@@ -19,15 +19,15 @@ log = logging.getLogger("searchkit.progress")
 LINES = 1.0  # seconds between two lines
 LONGEST = 120  # characters of a reason in a line
 INTERVAL = 0.2  # seconds between two computations of the front, which takes longer than a fast evaluation
-CLOSED = (OSError, ValueError)  # raised by streams whose terminal or other end is gone, and by closed ones
+CLOSED = (OSError, ValueError)  # raised by closed streams, and by those whose terminal or pipe is closed
 BOUNDED = "{l_bar}{bar}| {n_fmt}/{total_fmt} candidates [{elapsed}<{remaining}{postfix}]"
 
 
 class Progress:
     """A context manager, whose ``update`` is a callback of the search.
 
-    The bar has the size of the front, the best value of the first objective, and the time left. A terminal that is
-    closed while the search goes on ends the bar, and not the search. Where there is no bar, each candidate is a line of
+    The bar has the size of the front, the best value of the first objective, and the time left. If the terminal is
+    closed during the search, the bar ends, and the search goes on. Where there is no bar, each candidate is a line of
     the logger "searchkit.progress", level INFO, at most one in :data:`LINES` seconds.
 
     Args:
@@ -61,7 +61,7 @@ class Progress:
     def __exit__(self, *error: type[BaseException] | BaseException | TracebackType | None) -> None:
         if self._bar is not None:
             with suppress(*CLOSED):
-                if self._trials:  # the last candidate is part of what stays on the screen
+                if self._trials:  # what stays on the screen includes the last candidate
                     self._bar.set_postfix_str(self._text(self._trials), refresh=False)
                 self._bar.close()
 
@@ -101,7 +101,7 @@ class Progress:
         n_failed = sum(trial.state is State.FAILED for trial in trials)
         parts += [f"{n_failed} failed"] if n_failed else []
         if self._budget.seconds is not None:
-            elapsed = max((trial.elapsed for trial in trials), default=0.0)  # the last ones may have no outcome yet
+            elapsed = max((trial.elapsed for trial in trials), default=0.0)  # the last trials may have no outcome yet
             parts.append(f"{max(0.0, self._budget.seconds - elapsed):.0f} s left")
         return ", ".join(parts)
 

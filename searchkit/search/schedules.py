@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _Running = tuple[Trial, list[Trial], int | None]  # a trial, its batch, and its rung of the ladder
 
-QUICK = 0.25  # seconds; for shorter evaluations, each worker is sent a second candidate in advance
+QUICK = 0.25  # seconds; if evaluations are shorter, each worker is sent a second candidate in advance
 LATELY = 20  # number of evaluations over which times are averaged
 NOTICED = 0.02  # share of an evaluation's time that a free worker may wait
 
@@ -118,7 +118,7 @@ class AsWorkersFree:
         self.executor, self.ledger = search.executor, search.ledger
         self._running: dict[int, _Running] = {}
         self._lately: deque[float] = deque(maxlen=LATELY)
-        self._thought: deque[float] = deque(maxlen=LATELY)  # seconds from one wait for an outcome to the next
+        self._thought: deque[float] = deque(maxlen=LATELY)  # seconds between two waits for outcomes, mostly for asking
 
     def run(self, begun: list[list[Trial]]) -> str:
         """See :meth:`BatchByBatch.run`."""
@@ -158,7 +158,7 @@ class AsWorkersFree:
         """The next batch: one that was begun, or a new one of one candidate."""
         pending = [trial.code for trial, _, _ in self._running.values()]
         batch = self.search.ask(1, begun.pop(0) if begun else [], pending)
-        if batch and all(trial.finished for trial in batch):  # a killed process wrote a part, and the space has no more
+        if batch and all(trial.finished for trial in batch):  # begun by a killed process; no candidates are left
             self.search.tell_if_complete(batch)
         return batch
 

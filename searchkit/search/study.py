@@ -1,4 +1,4 @@
-"""The study that a search writes: its record and its trials, which nothing else changes."""
+"""The study that a search writes: its record and its trials. Only this class changes a trial."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Study:
     """Owns the record of a search and its trials. Every change of a trial is a method here, which also records it.
 
     Args:
-        record: has the trials of earlier runs of the study, and receives the new ones.
+        record: contains the trials of earlier runs of the study, and receives the new ones.
     """
 
     def __init__(self, record: Record) -> None:
@@ -85,7 +85,7 @@ class Study:
         self.note("deaths", deaths)
         return deaths[str(trial.number)]
 
-    def note(self, key: str, value: Any) -> None:
+    def note(self, key: str, value: object) -> None:
         """Store a JSON value under a key of the study."""
         self._record.note(key, value)
 
@@ -107,17 +107,17 @@ def go_on(record: Record, name: str, header: dict[str, Any]) -> None:
 
 
 def _changed(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """How a call differs from the one before, in words; what a record of an older version lacks counts as unchanged."""
+    """How a call differs from the one before, in words; parts that an older record lacks count as unchanged."""
     changed = []
     if any(before.get(key) != now[key] for key in ("strategy", "strategy_function")):
         changed.append("another strategy")
     if before.get("function") != now["function"]:
-        changed.append("another version of what is evaluated")
+        changed.append("another version of the evaluated function or space")
     parts = before.get("parts") or now["parts"]
     words = {
         "batch": "another batch",
         "start": "other candidates to start with",
-        "proxies": "other settings of its proxies, or more from earlier studies",
+        "proxies": "other proxies, or other settings of them",
         "screen": "another screen",
         "time_limit": "another time limit",
     }

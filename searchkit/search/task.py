@@ -1,9 +1,9 @@
-"""A task: what is searched and how a candidate is evaluated. The simplest one evaluates a user's function."""
+"""The protocol of tasks (the space, and how a candidate is evaluated), and the task that calls a user's function."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -34,17 +34,18 @@ OpenPool = Callable[[Evaluate], Pool]
 
 
 class Task(Protocol):
-    """What is searched, and how a candidate is evaluated: networks, or a user's function.
+    """A space, and how a candidate of it is evaluated: as a network, or by a user's function.
 
     Attributes:
         evaluate: the evaluation of one candidate; runs on the executor.
         needed: names of the values that an evaluation has to return.
         identity: JSON values that a recorded study must share, to be continued by this task.
         context: JSON values stored with a study, so that its results can be shown and built later.
-        label: its part of an automatic study name.
-        costs: measures what is known of a candidate before its evaluation; may be None.
+        label: the task's part of an automatic study name.
+        costs: measures the costs of a candidate, before its evaluation; may be None.
         listable: see :class:`~searchkit.problem.problem.Problem`.
-        ladder: cheaper evaluations before the full one, for which ``evaluate`` takes a rung's number as third argument.
+        ladder: cheaper evaluations before the full one; ``evaluate`` then takes a rung's number as third argument.
+            May be None.
         images: data that proxies use; may be None.
         folder: holds the task's files, such as trained weights; may be None.
         keeps_files: whether the task writes files.
@@ -72,7 +73,7 @@ class Task(Protocol):
 
     @property
     def counted(self) -> Callable[[Codes], dict[str, Floats]] | None:
-        """The costs that are known exactly before evaluation, ``(n, d) -> {name: (n,)}``; None: none is asked for."""
+        """Costs that are known exactly before evaluation, ``(n, d) -> {name: (n,)}``; None if the search needs none."""
         return None
 
     @property
@@ -167,7 +168,12 @@ class FunctionTask(Task):
 
 
 def function_task(
-    evaluate: Any, space: Any, objectives: Any, constraints: Any, data: Any = None, split_seed: int = 0
+    evaluate: object,
+    space: object,
+    objectives: object,
+    constraints: Mapping[str, object] | None,
+    data: object = None,
+    split_seed: int = 0,
 ) -> FunctionTask:
     """A search over ``evaluate(choices) -> {objective: value}``; see :func:`searchkit.run`.
 

@@ -1,4 +1,4 @@
-"""Verification: the best candidates of a search without training are trained, to compare their accuracies."""
+"""Verification: after a search without training, its best candidates are trained, to compare their accuracies."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from searchkit.data.data import Data
 from searchkit.errors import readable
 from searchkit.execution.executors import Pool, as_they_finish
 from searchkit.execution.outcome import Job
@@ -25,18 +26,19 @@ Open = Callable[[Training], Pool]
 
 @dataclass(frozen=True)
 class Verification:
-    """Trains the best ``n`` candidates, each once in a study, however often it is continued.
+    """Trains the best ``n`` candidates, each once in a study, however often the study is continued.
 
-    These are the candidates of the front, then of the front of the rest, and so on, each front in the order of the
-    first objective; so no single signal decides.
+    These are the candidates of the front, then of the front of the remaining ones, and so on, each front in the order
+    of the first objective; so no single objective decides.
 
     Attributes:
+        test: the data with their test part; None if they have none.
         device: the device on which trained networks are scored on the test part.
     """
 
     n: int
     training: Training
-    test: Any  # Data with its test part, or None
+    test: Data | None
     seed: int
     device: str
 
@@ -57,17 +59,18 @@ class Verification:
             workers.close()
         reasons = [entry["reason"] for entry in found.values() if entry.get("reason")]
         if reasons and len(reasons) == len(found):
-            log.warning("verify= trained none of %d candidates; the first failed with: %s", len(found), reasons[0])
+            log.warning("all %d trainings of verify= failed; the first reason: %s", len(found), reasons[0])
         result.verifications = {int(number): entry for number, entry in found.items()}
 
     def _test(self, trial: Trial) -> float:
+        assert self.test is not None
         network = self.training.space.build(trial.code)
         load_weights(network, weights_path(self.training.folder, trial.code))
         return score(network, self.test.test, self.test, self.device)
 
 
 def best(result: Result, n: int) -> list[Trial]:
-    """The n best trials: the front, the front of the rest, and so on; the last front in part."""
+    """The n best trials: the front, the front of the remaining ones, and so on; the last front perhaps in part."""
     chosen: list[Trial] = []
     rest = [trial for trial in result.trials if trial.state is State.SCORED]
     while len(chosen) < n:

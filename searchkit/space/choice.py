@@ -39,7 +39,7 @@ class Choice:
     options: tuple[Any, ...]
     ordered: bool = False
 
-    def __init__(self, name: str, options: Iterable[Any], ordered: bool = False) -> None:
+    def __init__(self, name: str, options: Iterable[object], ordered: bool = False) -> None:
         check_name("a choice", name, SpaceError)
         if isinstance(options, str | bytes | set | frozenset):
             why = ", whose order differs between processes" if isinstance(options, set | frozenset) else ""
@@ -104,7 +104,7 @@ class Choice:
         times = Counter(map(str, self.labels))
         return tuple(str(label) if times[str(label)] == 1 else repr(label) for label in self.labels)
 
-    def index(self, option: Any) -> int:
+    def index(self, option: object) -> int:
         """Index of an option, given as itself, as a copy of it, as its label, or as a number equal to it.
 
         Raises:

@@ -64,7 +64,7 @@ def labels_of(name: str, options: tuple[Any, ...]) -> tuple[Label, ...]:
     return tuple(labels[i] for i in range(len(options)))
 
 
-def key_of(value: Any) -> Hashable:
+def key_of(value: object) -> Hashable:
     """What a value is compared by, exactly: equal for copies, and for values in other processes; None where unknown.
 
     Types count (1, 1.0 and True differ), and the last bit and the sign of numbers; NaN is itself.
@@ -82,7 +82,7 @@ def cut(text: str) -> str:
     return readable(" ".join(text[: 20 * _SHOWN].split()), _SHOWN)
 
 
-def shown(value: Any) -> str:
+def shown(value: object) -> str:
     """The ``repr`` of any value, cut to a length, also where it raises."""
     try:
         return cut(repr(value))
@@ -96,12 +96,12 @@ def listed(labels: tuple[Label, ...]) -> str:
     return f"[{', '.join(shown(label) for label in labels[:_LISTED])}{more}]"
 
 
-def is_named(option: Any) -> bool:
+def is_named(option: object) -> bool:
     """Whether it is a function or a class, which is recorded by its name."""
     return callable(option) and hasattr(option, "__qualname__") and hasattr(option, "__module__")
 
 
-def plain(option: Any) -> Any:
+def plain(option: object) -> Any:
     """A number or text of numpy as Python's; anything else as it is."""
     return option.item() if isinstance(option, np.generic) and option.dtype.kind in "biufU" else option
 

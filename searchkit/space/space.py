@@ -115,7 +115,7 @@ class Space:
         """Map valid codes to their representatives; the shape is kept."""
         return codes if self._canonical is None else self._canonical(codes)
 
-    def encode(self, choices: Mapping[str, Any] | Iterable[Mapping[str, Any]]) -> Codes:
+    def encode(self, choices: Mapping[str, object] | Iterable[Mapping[str, object]]) -> Codes:
         """One dictionary of options, or several, to canonical codes ``(n, d)``."""
         dictionaries = [choices] if isinstance(choices, Mapping) else list(choices)
         codes = np.empty((len(dictionaries), self.n_choices), dtype=np.int64)

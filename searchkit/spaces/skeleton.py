@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import SupportsIndex
 
 from torch import Tensor, nn
 from torch.nn import functional
@@ -14,14 +14,14 @@ from searchkit.errors import SpaceError
 _SMALLEST = 4  # pixels on the shorter side that a stride must leave
 
 
-def whole(space: str, name: str, value: Any, least: int = 1) -> int:
+def whole(space: str, name: str, value: object, least: int = 1) -> int:
     """An option that must be a whole number of at least ``least``.
 
     Raises:
         SpaceError: it is something else.
     """
     try:
-        if isinstance(value, bool):
+        if isinstance(value, bool) or not isinstance(value, SupportsIndex):
             raise TypeError
         number = operator.index(value)
     except TypeError:
@@ -31,7 +31,7 @@ def whole(space: str, name: str, value: Any, least: int = 1) -> int:
     return number
 
 
-def image_shape(space: str, input_shape: Any) -> tuple[int, int, int]:
+def image_shape(space: str, input_shape: object) -> tuple[int, int, int]:
     """``input_shape`` as ``(channels, height, width)`` of one image.
 
     Raises:

@@ -75,7 +75,7 @@ def open_database(url: str, *, write: bool = True) -> RDBStorage:
     """
     path = sqlite_path(url)
     if not write and path is not None and not path.exists():
-        raise StorageError(f"storage {shown(url)!r} is not there")
+        raise StorageError(f"storage {shown(url)!r} does not exist")
     parsed = check_url(settled_url(url))
     settings = _SETTINGS.get(parsed.get_dialect().driver, {})
     given: dict[str, Any] = {
@@ -126,7 +126,7 @@ _ENCODE = "In a user's name or password, '@' is written as %40, ':' as %3A, '/' 
 
 
 def _check_parts(parsed: URL, url: str) -> None:
-    """Refuse a URL whose parts cannot be what they were meant as: their errors would have the password."""
+    """Refuse a URL whose parts were divided wrongly, since later errors would show the password as part of a name."""
     if parsed.get_backend_name() == "sqlite":
         if parsed.host or parsed.username:
             raise StorageError(f"storage {shown(url)!r} is no file: write {nearest_form(url)}")

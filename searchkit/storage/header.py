@@ -1,4 +1,4 @@
-"""The header of a record, which identifies its search, so that no other search continues it by mistake."""
+"""The header of a record: it identifies a search, so that no other search continues the record by mistake."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from searchkit.errors import SearchkitError, StudyMismatchError
 
-HEADER_COPY = "searchkit:header"  # attribute of a study in a journal file: the header a second time, for repairs
+HEADER_COPY = "searchkit:header"  # attribute of a study in a journal file: a copy of the header, for repairs
 FORMAT = 2  # version of the record; newer ones are refused, older ones are read
 
 
@@ -17,7 +17,7 @@ def compare_headers(name: str, found: dict[str, Any], wanted: dict[str, Any]) ->
     """Refuse a recorded study whose header differs from the search that wants to continue it.
 
     Raises:
-        StudyMismatchError: they differ; the message lists each difference, as recorded and as asked.
+        StudyMismatchError: they differ; the message lists each difference, as recorded and as called now.
     """
     check_format(name, found)
     recorded = upgraded(found)["search"]
@@ -25,7 +25,7 @@ def compare_headers(name: str, found: dict[str, Any], wanted: dict[str, Any]) ->
         _difference(key, recorded.get(key), value)
         for key, value in wanted["search"].items()
         if _exact(recorded.get(key)) != _exact(value)
-        # data given as parts have a fingerprint and no seed
+        # data that the user has split have a fingerprint and no seed
         and (key != "split_seed" or recorded.get(key) is not None)
     ]
     if differing:
@@ -60,8 +60,8 @@ def check_format(name: str, found: dict[str, Any]) -> None:
         )
 
 
-def plain(value: Any) -> Any:
-    """Convert a value to what a record returns after writing it as JSON: tuples to lists, numpy numbers to Python's.
+def plain(value: object) -> Any:
+    """Convert a value to what is read back after writing it as JSON: tuples to lists, numpy numbers to Python's.
 
     Raises:
         SearchkitError: the value cannot be written as JSON.
@@ -79,9 +79,10 @@ def _python(value: Any) -> Any:
 
 
 def _exact(value: Any) -> Any:
-    """Mappings as lists of pairs, because their order matters: Optuna's values have the order of the objectives.
+    """A value for an exact comparison.
 
-    The options of choices with their types: 1, 1.0 and True are three.
+    Mappings become lists of pairs, because their order matters: Optuna's values are in the order of the objectives.
+    Choices become their ``repr``, because options of different types are different: 1, 1.0 and True.
     """
     if not isinstance(value, dict):
         return value

@@ -1,4 +1,4 @@
-"""The header and the notes of a recorded study, checked where they are read: a damaged one is named in one sentence."""
+"""Checks of a study's header and notes when they are read; the error says in one sentence which part is damaged."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def checked_header(study: optuna.Study) -> dict[str, Any]:
     return header
 
 
-def check_header(name: str, place: str, found: Any, wanted: dict[str, str] | None = None) -> None:
-    """Refuse a header that lacks a part, or has something else in its place.
+def check_header(name: str, place: str, found: object, wanted: dict[str, str] | None = None) -> None:
+    """Refuse a header in which a part is missing or is of another kind than it has to be.
 
     Args:
         name: of the study.
@@ -56,7 +56,7 @@ def check_header(name: str, place: str, found: Any, wanted: dict[str, str] | Non
         wrong = [
             _wrong(path, _at(found, path), kind)
             for path, kind in parts.items()
-            # of a part that is no mapping, what it should contain need not be said too
+            # if the part that contains it is no mapping, that is said instead
             if isinstance(_at(found, path.rpartition(".")[0]), dict) and not _KINDS[kind](_at(found, path))
         ]
     else:
@@ -161,7 +161,7 @@ _OF_NETWORKS = {
     "search.space.input_shape": "a list of whole numbers",
     "search.space.n_classes": "a number of classes or null",
 }
-# for ``wanted=``: what a search that is continued from the record alone needs besides
+# for ``wanted=``: further parts that are needed to continue a search from its record alone
 TO_RESUME = {
     "search.seed": "a whole number, null or nothing",
     "context.kind": "a text",

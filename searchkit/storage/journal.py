@@ -6,8 +6,8 @@ once (if the process is killed, all of them or the first few are in it), and eac
 that a killed process left half-written is removed when the file is opened: Optuna's own backend would append the next
 operation to it, and could not read the file from then on.
 
-Each line ends with a checksum of what precedes it, a key more that Optuna does not look at, so that a line in which a
-value was damaged is noticed. Lines without one, of older versions or of Optuna's own, are read as well.
+Each line ends with a checksum of the text before it, so that a damaged value is noticed; it is one more JSON key, which
+Optuna ignores. Lines without a checksum, written by older versions or by Optuna itself, are read as well.
 """
 
 from __future__ import annotations
@@ -142,11 +142,11 @@ def read_line(line: bytes) -> dict[str, Any]:
     """The operation of a line, without the checksum.
 
     Raises:
-        ValueError: the line is damaged: it is no operation, or not the one that its checksum was made of.
+        ValueError: the line is damaged: it is no operation, or its checksum differs.
     """
     checked = _CHECKED.fullmatch(line)
     if checked and int(checked[2], 16) != zlib.crc32(checked[1]):
-        raise ValueError("it differs from what was written: its checksum is another")
+        raise ValueError("it differs from what was written: its checksum does not match")
     log = json.loads(line)
     if not isinstance(log, dict) or not isinstance(log.get("op_code"), int):
         raise ValueError("it is no operation of a journal")
@@ -158,7 +158,7 @@ def damaged(path: Path, number: int, error: Exception) -> StorageError:
     """The error for a line of a journal that cannot be read."""
     return StorageError(
         f"{path} is damaged in line {number} ({first_line_said(error)}). 'searchkit repair' and searchkit.repair save "
-        "what is whole in a new file; this one is left as it is"
+        "all undamaged lines in a new file; this one is left as it is"
     )
 
 
@@ -184,9 +184,9 @@ def check_journal(path: Path) -> None:
 def drop_stale_lock(path: Path, patience: float = 1.0) -> None:
     """Remove an append lock that a killed search left behind; only the process that has claimed the file may call this.
 
-    A lock is removed at once if it was signed by a process of this machine that has ended. Other processes, such as a
-    dashboard, hold the lock for milliseconds, so one that is unchanged for ``patience`` seconds is stale. Without this
-    function, Optuna would wait for the lock until its grace period is over.
+    A lock names the process that holds it. It is removed at once if that is a process of this machine that has ended.
+    Processes that are running, such as a dashboard, hold the lock for milliseconds, so one that is unchanged for
+    ``patience`` seconds is stale. Without this function, Optuna would wait until the lock's grace period is over.
     """
     lock = _append_lock(path)
     try:

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import filelock
 from optuna.storages import BaseStorage, InMemoryStorage
@@ -21,6 +20,7 @@ from searchkit.storage.journal import check_journal, drop_stale_lock
 from searchkit.storage.optuna_compat import database_behind, file_behind
 from searchkit.storage.owners import in_use, this_process
 from searchkit.storage.paths import (
+    StorageLike,
     cannot_open,
     check_name,
     check_place,
@@ -41,11 +41,11 @@ class Claim:
     Attributes:
         storage: the Optuna storage to write to.
         together: context in which operations are written together or not at all, where the storage supports that.
-        alone: whether the claim keeps all other searches from the study; False where the storage has no locks.
+        alone: whether the claim prevents all other searches from writing the study; False if the storage has no locks.
         release: ends the claim.
-        renew: makes a database usable again after an operation failed for a reason that passes: connects and claims the
-            study again where the connection broke; ClaimedByAnotherError where another search has it. None where there
-            is no database.
+        renew: makes a database usable again after a temporary failure: if the connection broke, it connects and claims
+            the study again. It raises ClaimedByAnotherError if another search has claimed the study meanwhile. None
+            for storages that are no database.
     """
 
     storage: BaseStorage
@@ -55,7 +55,7 @@ class Claim:
     renew: Callable[[], None] | None = None
 
 
-def claim_study(storage: Any, name: str) -> Claim:
+def claim_study(storage: StorageLike, name: str) -> Claim:
     """Open a storage to write one study, and claim the study.
 
     For a journal file or an SQLite database, the claim is a lock of the operating system on a file beside it; for other
@@ -93,7 +93,7 @@ def claim_study(storage: Any, name: str) -> Claim:
         return Claim(opened, together, alone, stack.pop_all().close, renew)
 
 
-def _lock_path(storage: Any, name: str) -> Path | None:
+def _lock_path(storage: StorageLike, name: str) -> Path | None:
     """The file whose lock claims a study, or all of a journal file; None for servers and storages in memory."""
     if is_file(storage):
         path = journal_path(storage, name).resolve()
@@ -108,7 +108,7 @@ def _lock_path(storage: Any, name: str) -> Path | None:
     return shared.with_name(lock)
 
 
-def _claim_file(path: Path, storage: Any, name: str) -> Callable[[], None]:
+def _claim_file(path: Path, storage: StorageLike, name: str) -> Callable[[], None]:
     journal = journal_path(storage, name) if is_file(storage) else None
     if journal is not None:
         check_journal(journal)

@@ -99,5 +99,5 @@ def on_session(storage: RDBStorage, session: Callable[[], Any]) -> RDBStorage:
 
 
 def is_lazy_generator(value: object) -> bool:
-    """Whether a sampler's attribute is a random generator that is created at its first use, as ``value.rng``."""
+    """Whether a sampler's attribute holds a random generator that is created at its first use (``value.rng``)."""
     return type(value).__name__ == "LazyRandomState"

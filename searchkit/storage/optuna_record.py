@@ -32,7 +32,7 @@ from searchkit.storage.header_check import checked_header
 from searchkit.storage.locks import claim_study
 from searchkit.storage.optuna_compat import CONSTRAINTS, quiet, study_id, trial_id
 from searchkit.storage.owners import ClaimedByAnotherError
-from searchkit.storage.paths import cannot_open, reason_of
+from searchkit.storage.paths import StorageLike, cannot_open, reason_of
 from searchkit.storage.patience import with_patience
 from searchkit.storage.recorded_trials import TO_OPTUNA, check_batches, read_trials
 
@@ -54,7 +54,7 @@ class OptunaRecord:
             where the storage can no longer be written, or another search has taken the study over.
     """
 
-    def __init__(self, storage: Any, name: str, space: Space, goals: Goals, header: dict[str, Any]) -> None:
+    def __init__(self, storage: StorageLike, name: str, space: Space, goals: Goals, header: dict[str, Any]) -> None:
         self._space, self._goals = space, goals
         self._name = name
         with_patience(lambda: self._begin(storage, header), f"study '{name}'")
@@ -62,7 +62,7 @@ class OptunaRecord:
             choice.name: CategoricalDistribution(choice.labels) for choice in space.choices
         }
 
-    def _begin(self, storage: Any, header: dict[str, Any]) -> None:
+    def _begin(self, storage: StorageLike, header: dict[str, Any]) -> None:
         name = self._name
         with uninterrupted():
             self._claim = claim_study(storage, name)
@@ -70,7 +70,7 @@ class OptunaRecord:
             self._storage = self._claim.storage
             with self._opened(storage), uninterrupted():
                 self._study = self._open(name, header)
-            # Who finds another token than its own has been followed by another search.
+            # A search that finds another token than its own knows that another search has taken the study over.
             signed = not self._claim.alone or self._claim.renew is not None
             self._token = uuid.uuid4().hex if signed else None
             if self._token:
@@ -110,7 +110,7 @@ class OptunaRecord:
         return self._storage.create_new_trial(study_id(self._study), template)
 
     def reach(self, trial: Trial, rung: int, score: float) -> None:
-        """Write a running trial's values so far, and its score at a rung as an intermediate value; in one write."""
+        """Write the values of a running trial, and its score at a rung as an intermediate value, in one write."""
         number = self._ids[trial.number]
 
         def write() -> None:
@@ -155,7 +155,7 @@ class OptunaRecord:
         values = [trial.values[name] for name in self._goals.names] if scored else None
         self._storage.set_trial_state_values(number, TO_OPTUNA[trial.state], values)
 
-    def note(self, key: str, value: Any) -> None:
+    def note(self, key: str, value: object) -> None:
         """Write a value to the study's attributes."""
         self._persist(lambda: self._study.set_user_attr(f"searchkit:{key}", value))
 
@@ -164,7 +164,7 @@ class OptunaRecord:
         return self._attributes().get(f"searchkit:{key}")
 
     def noted(self, prefix: str) -> list[Any]:
-        """The values of all notes whose key begins with a prefix."""
+        """The values of all notes whose keys begin with a prefix."""
         return [value for key, value in self._attributes().items() if key.startswith(f"searchkit:{prefix}")]
 
     def _attributes(self) -> dict[str, Any]:
@@ -180,7 +180,7 @@ class OptunaRecord:
             StudyDirection.MAXIMIZE if o.direction == "max" else StudyDirection.MINIMIZE for o in self._goals.objectives
         ]
         if not _has_study(storage, name):
-            with quiet(), self._claim.together():  # so that no study without its header is on the disk
+            with quiet(), self._claim.together():  # so that the disk never has a study without its header
                 storage.create_new_study(directions, name)
                 study = optuna.load_study(study_name=name, storage=storage)
                 self._write_header(study, header)
@@ -205,12 +205,12 @@ class OptunaRecord:
             study.set_user_attr(HEADER_COPY, header)  # for `searchkit repair`
 
     def _persist(self, operation: Callable[[], T], found: Callable[[], T | None] = lambda: None) -> T:
-        """Run an operation on the record; where a database's connection broke, claim the study again and go on.
+        """Run an operation on the record; if the connection to a database breaks, claim the study again and repeat it.
 
         Args:
-            operation: all of it is written, or nothing.
-            found: what the operation returns, if it is on record already: a connection may break after the server has
-                committed and before it has said so. None if it is not.
+            operation: its changes are written all together or not at all.
+            found: looks whether an earlier attempt was written after all, since a connection may break after the
+                server has committed and before it has replied; returns what the operation would return, else None.
         """
 
         def whole() -> T:
@@ -248,12 +248,12 @@ class OptunaRecord:
             if isinstance(error, SearchkitError):
                 raise
             raise StorageError(
-                f"the record of study '{self._name}' cannot be written any more ({reason_of(error)}); what it holds "
-                "is intact, and the same call continues from there"
+                f"the record of study '{self._name}' cannot be written any more ({reason_of(error)}); what was "
+                "written is intact, and the same call continues from there"
             ) from error
 
     @contextlib.contextmanager
-    def _opened(self, storage: Any) -> Iterator[None]:
+    def _opened(self, storage: StorageLike) -> Iterator[None]:
         try:
             yield
         except SearchkitError:

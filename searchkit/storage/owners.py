@@ -14,12 +14,12 @@ class ClaimedByAnotherError(StorageError):
 
 
 def this_process() -> str:
-    """A text that identifies this process, with which it signs locks."""
+    """A text that identifies this process, which it writes into its locks."""
     return f"process {os.getpid()} on {socket.gethostname()}"
 
 
 def is_gone(signature: str) -> bool:
-    """Whether a signature is that of a process on this machine that has ended; False where that is unknown."""
+    """Whether the text from a lock names a process of this machine that has ended; False if that is unknown."""
     found = re.fullmatch(r"process (\d+) on (.*)", signature, re.DOTALL)
     if found is None or found[2] != socket.gethostname() or os.name != "posix":
         return False

@@ -1,4 +1,4 @@
-"""What ``storage=`` accepts, and the files that belong to a study."""
+"""The values that ``storage=`` accepts, and the paths of a study's files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import weakref
 from pathlib import Path
-from typing import Any
+from typing import TypeGuard
 
 from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, JournalStorage
@@ -21,6 +21,8 @@ from searchkit.storage.optuna_compat import database_behind, file_behind, quiet
 from searchkit.storage.places import check_file, check_folder
 from searchkit.storage.urls import is_url, shown
 from searchkit.surroundings import settled
+
+StorageLike = str | Path | BaseStorage | None  # the values of ``storage=``, see :func:`open_storage`
 
 FOLDER = "searchkit-runs"
 SUFFIX = ".journal"
@@ -47,24 +49,24 @@ def check_storage(storage: object) -> None:
         (check_file if _names_a_file(path) else check_folder)(path)
 
 
-def check_place(storage: Any, name: str) -> None:
-    """Refuse, before any work, a study whose files cannot be where the storage puts them.
+def check_place(storage: StorageLike, name: str) -> None:
+    """Refuse, before any work, a study whose journal file cannot be written.
 
     Raises:
-        StorageError: something else stands in the place of the record.
+        StorageError: something that is no file has its path.
     """
     if is_file(storage) and storage != "memory":
         check_file(journal_path(storage, name))
 
 
-def settled_storage(storage: Any) -> Any:
-    """A storage as it was meant when it was given: with the absolute path of a file, a folder or an SQLite database."""
+def settled_storage(storage: StorageLike) -> StorageLike:
+    """The storage with an absolute path of its file, folder or SQLite database, for a later change of folder."""
     if isinstance(storage, BaseStorage):
         return storage
     return settled_url(storage) if is_url(storage) else _file_or_folder(storage)
 
 
-def open_storage(storage: Any, name: str, *, write: bool = True) -> tuple[BaseStorage, JournalFile | None]:
+def open_storage(storage: StorageLike, name: str, *, write: bool = True) -> tuple[BaseStorage, JournalFile | None]:
     """Open the Optuna storage that ``storage=`` stands for; also return its journal file, if it has one.
 
     Args:
@@ -96,7 +98,7 @@ def cannot_open(storage: object, error: Exception) -> StorageError:
 
 
 def place_of(storage: BaseStorage) -> str:
-    """Where an Optuna storage keeps its studies, as text for messages: a file, or the URL of a database."""
+    """The place of an Optuna storage as text for messages: its file, or the URL of its database."""
     database = database_behind(storage)
     if database is not None:
         return shown(database.url)
@@ -104,7 +106,7 @@ def place_of(storage: BaseStorage) -> str:
     return type(storage).__name__ if path is None else str(path)
 
 
-def is_file(storage: object) -> bool:
+def is_file(storage: object) -> TypeGuard[str | Path | None]:
     """Whether the storage is a journal file, and not a database or an Optuna storage."""
     return not isinstance(storage, BaseStorage) and not is_url(storage)
 
@@ -133,7 +135,7 @@ def _file_or_folder(storage: str | Path | None) -> Path:
     return path
 
 
-def networks_folder(storage: Any, name: str, home: Path | None = None) -> Path:
+def networks_folder(storage: StorageLike, name: str, home: Path | None = None) -> Path:
     """The folder of a study's trained networks: beside its journal, or in ``searchkit-runs/``.
 
     Studies of the same name in different journals or databases have different folders. For a storage in memory, it is a
@@ -152,6 +154,7 @@ def networks_folder(storage: Any, name: str, home: Path | None = None) -> Path:
         else getattr(database_behind(storage) or storage, "url", file_behind(storage))
     )
     if address is None:
+        assert isinstance(storage, BaseStorage)
         return _temporary(storage) / f"{check_name(name)}.networks"
     digest = hashlib.blake2b(str(address).encode(), digest_size=3).hexdigest()
     return (home or settled(FOLDER)) / f"{check_name(name)}-{digest}.networks"

@@ -1,4 +1,4 @@
-"""Work in a database that goes on after a broken connection, a restart of the server, or another program's lock."""
+"""Repeats work in a database that failed for a temporary reason: a broken connection, a restart, a lock."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ WAIT = 120.0  # seconds to wait for a database that does not answer any more
 PAUSES = (0.1, 0.3, 1.0, 2.0)  # seconds between attempts; the last one repeats
 
 _LOCKED = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
-# Class 08 and these states of SQL: shut down, crashed, starting; too many connections; deadlocks and locks in the way.
+# SQLSTATE codes, beside class 08: shut down, crashed, starting; too many connections; deadlocks and held locks.
 _STATES = {"57P01", "57P02", "57P03", "53300", "40001", "40P01", "55P03"}
-_MYSQL = {1040, 1053, 1205, 1213, 2006, 2013}  # the same, and "server has gone away", as numbers of MySQL
+_MYSQL = {1040, 1053, 1205, 1213, 2006, 2013}  # error numbers of MySQL for the same, and "server has gone away"
 _STARTING = ("starting up", "shutting down", "recovery mode", "not yet accepting connections")
 
 log = logging.getLogger("searchkit")
@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 
 def passes(error: BaseException) -> bool:
-    """Whether an error is of a kind that ends by itself: a broken connection, a restart, or another program's lock."""
+    """Whether an error is temporary: a broken connection, a restart of the server, or a lock of another program."""
     link: BaseException | None = error
     while link is not None:
         if isinstance(link, ConnectionError) or (isinstance(link, DBAPIError) and _driver_says(link)):
@@ -38,15 +38,15 @@ def passes(error: BaseException) -> bool:
 
 
 def with_patience(operation: Callable[[], T], what: str, again: Callable[[], T] | None = None) -> T:
-    """Run an operation, and again where it failed for a reason that passes, for at most :data:`WAIT` seconds.
+    """Run an operation, and repeat it while it fails for a temporary reason, for at most :data:`WAIT` seconds.
 
     Args:
         operation: it may run several times.
-        what: is worked on, for messages, such as "study 'a'".
+        what: the object of the work for messages, such as "study 'a'".
         again: run in place of the operation from the second time on; by default the operation.
 
     Raises:
-        StorageError: the database did not come back in time; the message says what to do.
+        StorageError: the database did not answer in time; the message says what to do.
     """
     try:
         return operation()
@@ -67,8 +67,8 @@ def with_patience(operation: Callable[[], T], what: str, again: Callable[[], T] 
             if time.monotonic() < give_up:
                 continue
             raise StorageError(
-                f"the database of {what} did not answer for {WAIT:g} seconds ({_said(error)}): see that it runs and "
-                "can be reached, and that no other program locks it; what it holds is intact, and the same call "
+                f"the database of {what} did not answer for {WAIT:g} seconds ({_said(error)}): check that it runs and "
+                "can be reached, and that no other program locks it; what was written is intact, and the same call "
                 "continues from there"
             ) from error
         log.warning("the database of %s answers again; going on", what)

@@ -1,4 +1,4 @@
-"""What may be the name of a study, and what may stand where its files are written: said in a sentence, before work."""
+"""Checks, before any work, of a study's name and of the paths at which its files are to be written."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _KINDS = (
 
 
 def check_new_name(name: object) -> str:
-    """The name of a study that is to be written; it is the name of its files.
+    """The name of a new study, checked; its files are named after it.
 
     Raises:
-        StorageError: it is no text, has signs that a file's name cannot have everywhere, or is too long; the message
-            has the nearest name that can be taken.
+        StorageError: it is no string, has characters that file names cannot have on every system, or is too long; the
+            message has the nearest valid name.
     """
     if not isinstance(name, str) or not re.fullmatch(r"[\w][\w.+ -]*", name):
         near = named(name) if isinstance(name, str) else ""
@@ -49,7 +49,7 @@ def check_new_name(name: object) -> str:
 
 
 def named(*parts: str) -> str:
-    """A study's name put together from parts with any signs in them; what can be part of a name stays as it is."""
+    """A valid study name made of any strings: other characters become dashes, and long parts are shortened."""
     fine = [re.sub(r"[^\w.+ -]+", "-", part) for part in parts]
     while len(whole := re.sub(r"^\W+", "", "-".join(fine)).rstrip(". ").encode()) > LONGEST_NAME:
         longest = max(range(len(fine)), key=lambda i: len(fine[i]))
@@ -58,10 +58,10 @@ def named(*parts: str) -> str:
 
 
 def check_file(path: Path) -> None:
-    """Refuse what cannot be the file of a record: only a regular file, or nothing yet in a folder, is taken.
+    """Refuse a path that cannot be the file of a record: it has to be a regular file, or a new one in a folder.
 
     Raises:
-        StorageError: something else stands there, or no file can be there; the message says what, and where.
+        StorageError: the path is of something else, or no file can be made there; the message says why.
     """
     mode = look_at(path)
     if mode is None:
@@ -70,16 +70,16 @@ def check_file(path: Path) -> None:
     for is_kind, kind in _KINDS:
         if is_kind(mode):
             raise StorageError(
-                f"'{path}' is {kind}, and the record of a study is a file: move it away, or give another name or "
+                f"'{path}' is {kind}, but the record of a study is a file: move it away, or give another name or "
                 "storage"
             )
 
 
 def check_folder(path: Path) -> None:
-    """Refuse what cannot be a folder, or become one.
+    """Refuse a path that is no folder and cannot become one.
 
     Raises:
-        StorageError: something else stands there, or in the place of a folder above it.
+        StorageError: the path, or one above it, is of something else.
     """
     for folder in (path, *path.parents):
         mode = look_at(folder)
@@ -87,17 +87,15 @@ def check_folder(path: Path) -> None:
             continue
         if not stat.S_ISDIR(mode):
             kind = next((kind for is_kind, kind in _KINDS if is_kind(mode)), "a file")
-            raise StorageError(
-                f"'{folder}' is {kind}, and the files of a study lie in a folder: give the storage another folder"
-            )
+            raise StorageError(f"'{folder}' is {kind}, but the files of a study need a folder: give another storage")
         return
 
 
 def look_at(path: Path) -> int | None:
-    """The mode of what stands at a path, links followed; None: nothing, or a file stands for a folder above it.
+    """The mode (``st_mode``) of a path, following links; None if it does not exist.
 
     Raises:
-        StorageError: the path can be none, or leads nowhere; the message says why.
+        StorageError: the path is invalid or cannot be followed; the message says why.
     """
     try:
         return os.stat(path).st_mode
@@ -118,6 +116,6 @@ def look_at(path: Path) -> int | None:
 
 
 def _cut(given: object) -> str:
-    """A name in quotes, as much of it as a sentence takes."""
+    """A name in quotes, shortened if it is long."""
     text = printable(repr(given))
     return text if len(text) <= 80 else f"{text[:60]}...{text[-12:]}"

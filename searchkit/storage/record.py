@@ -29,16 +29,16 @@ class Record(Protocol):
         """Record the outcome of a trial."""
         ...
 
-    def note(self, key: str, value: Any) -> None:
+    def note(self, key: str, value: object) -> None:
         """Record a JSON value under a key of the study."""
         ...
 
     def notes(self, key: str) -> Any:
-        """A kept value, or None."""
+        """The value recorded under a key, or None."""
         ...
 
     def noted(self, prefix: str) -> list[Any]:
-        """Every value kept under a key that begins so."""
+        """The values of all keys that begin with a prefix."""
         ...
 
     def close(self) -> None:
@@ -63,16 +63,16 @@ class Memory:
     def finish(self, trial: Trial) -> None:
         """Nothing to do: the trial is the record."""
 
-    def note(self, key: str, value: Any) -> None:
+    def note(self, key: str, value: object) -> None:
         """Record a value."""
         self._notes[key] = value
 
     def notes(self, key: str) -> Any:
-        """A kept value, or None."""
+        """The value recorded under a key, or None."""
         return self._notes.get(key)
 
     def noted(self, prefix: str) -> list[Any]:
-        """Every value kept under a key that begins so."""
+        """The values of all keys that begin with a prefix."""
         return [value for key, value in self._notes.items() if key.startswith(prefix)]
 
     def close(self) -> None:

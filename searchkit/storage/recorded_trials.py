@@ -32,7 +32,7 @@ def read_trials(study: optuna.Study, space: Space, goals: Goals) -> list[Trial]:
     """The trials of a recorded study, in the order in which they were asked.
 
     Raises:
-        StudyMismatchError: the study has trials that searchkit did not ask for.
+        StudyMismatchError: the study has trials that searchkit did not create.
         StorageError: what is recorded of a trial is damaged; the message names it.
     """
     lookup = [{_typed(label): i for i, label in enumerate(choice.labels)} for choice in space.choices]
@@ -80,7 +80,7 @@ def _trial_of(frozen: FrozenTrial, code: Codes) -> Trial:
 
 
 def _readable(text: str | None, longest: int) -> str | None:
-    """A recorded text; records of older versions have texts of any length, and some that cannot be shown."""
+    """A recorded text, shortened; records of older versions have texts of any length and with any characters."""
     return None if text is None else readable(text, longest)
 
 
@@ -95,7 +95,7 @@ def check_batches(name: str, trials: Sequence[Trial]) -> None:
         first, missing = group[0], group[0].batch_size - len(group)
         if first.batch != number or missing < 0 or (missing and number < len(batches) - 1):
             raise StorageError(
-                f"the record of study '{name}' does not add up at trial {first.number} (batch {first.batch}): two "
+                f"the record of study '{name}' is inconsistent at trial {first.number} (batch {first.batch}): two "
                 "searches wrote it at once. It can be shown, but not continued; give another name"
             )
 

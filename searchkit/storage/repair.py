@@ -1,4 +1,4 @@
-"""What is whole in a damaged journal, saved in a new file."""
+"""Repair of a damaged journal file: its undamaged lines are saved in a new file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from searchkit.storage.places import check_file
 from searchkit.storage.urls import shown
 
 _BEGINS = b'{"op_code":'
-_STUDY, _TRIAL = 0, 4  # operations that create a study or a trial; its number is that of those created before it
+_STUDY, _TRIAL = 0, 4  # operations that create a study or a trial; its id is the number of those created before it
 _MARKS = {_STUDY: (b'{"op_code":0,', b'"study_name":'), _TRIAL: (b'{"op_code":4,', b'"distributions":')}
 _NOTE = 2  # the operation that writes an attribute of a study
 _DIRECTIONS = {"min": StudyDirection.MINIMIZE, "max": StudyDirection.MAXIMIZE}
@@ -26,31 +26,31 @@ _Piece = tuple[dict[str, Any] | None, bytes]  # an operation, None where it is d
 _IDS = {_STUDY: "study_id", _TRIAL: "trial_id"}
 
 
-def repair(name: str, storage: Any = None) -> Path:
-    """Save every whole line of a damaged journal file in a new file beside it; the old one stays as it is.
+def repair(name: str, storage: str | Path | None = None) -> Path:
+    """Save every undamaged line of a journal file in a new file beside it; the old file is not changed.
 
     The header of the study is in the file twice, so one of the two may be lost. A candidate whose outcome is lost
-    counts as not evaluated, and is evaluated again; one of which nothing but an outcome is left is left out, and the
-    others get its place. To continue the study, move the old file away and give the new one its name.
+    counts as not evaluated, and is evaluated again. A candidate whose creation is lost is left out, with its outcome,
+    and later candidates are renumbered. To continue the study, move the old file away and give the new one its name.
 
     Args:
         name: of the study.
-        storage: where it is: a folder or a ``.journal`` file, as for :func:`searchkit.run`.
+        storage: its place: a folder or a ``.journal`` file, as for :func:`searchkit.run`.
 
     Returns:
         The new file, ``NAME.repaired.journal``.
 
     Raises:
-        StorageError: the storage is no file or is not there, nothing in it is damaged, nothing is whole, or there is a
+        StorageError: the storage is no file or does not exist, no line is damaged, all lines are damaged, or there is a
             repaired file already.
     """
     if not is_file(storage):
-        raise StorageError(f"journal files can be repaired, and '{shown(storage)}' is none")
+        raise StorageError(f"only journal files can be repaired, and '{shown(storage)}' is none")
     path = journal_path(storage, name)
     check_file(path)
     target = path.with_name(f"{path.stem}.repaired{path.suffix}")
     if target.exists():
-        raise StorageError(f"{target} is there already: move it away, or use it")
+        raise StorageError(f"{target} exists already: move it away, or use it")
     try:
         content = path.read_bytes()
         found = list(_pieces(content))
@@ -58,14 +58,14 @@ def repair(name: str, storage: Any = None) -> Path:
         if len(logs) == len(found) == len(content.splitlines()):
             raise StorageError(f"{path} is not damaged; there is nothing to repair")
         if not logs:
-            raise StorageError(f"{path} has no whole line of a journal")
+            raise StorageError(f"{path} has no undamaged line of a journal")
         whole = _with_headers(_renumbered(_with_studies(found, name)))
         text = "".join(line_of(log) + "\n" for log in _with_whole_batches(list(whole)))
         partial = target.with_name(f".{target.name}.partial")
         partial.write_bytes(text.encode())
         partial.replace(target)
     except FileNotFoundError as error:
-        raise StorageError(f"{path} is not there") from error
+        raise StorageError(f"{path} does not exist") from error
     except OSError as error:
         if isinstance(error, StorageError):
             raise
@@ -76,8 +76,8 @@ def repair(name: str, storage: Any = None) -> Path:
 def _pieces(content: bytes) -> Iterator[_Piece]:
     """Operations in the order of the file, with their bytes; None for one that is damaged.
 
-    Where the end of a line was damaged, two operations stand in one line, and both are found. Where a line was broken
-    in two, it counts once.
+    If a line break was damaged, one line has two operations, and both are found. A line that was broken in two counts
+    as one operation.
     """
     broken = False
     for line in content.splitlines():
@@ -100,7 +100,7 @@ def _readable(line: bytes) -> dict[str, Any] | None:
 
 
 def _with_studies(found: list[_Piece], name: str) -> Iterator[_Piece]:
-    """The operations; where the one that creates a study is lost, it is made anew from the study's header."""
+    """The operations; a lost one that created a study is made again from the study's header."""
     n_studies, worker = 0, next(log["worker_id"] for log, _ in found if log is not None)
     for log, piece in found:
         header = None
@@ -126,20 +126,20 @@ def _with_headers(logs: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 
 
 def _header(log: dict[str, Any], study: int) -> dict[str, Any] | None:
-    """The header of a study, or its copy, if that is what an operation writes."""
+    """The header of a study or its copy, if the operation writes one of these; else None."""
     noted = log["user_attr"] if log["op_code"] == _NOTE and log["study_id"] == study else {}
     header: dict[str, Any] | None = noted.get("searchkit") or noted.get(HEADER_COPY)
     return header
 
 
 def _lost(piece: bytes) -> int | None:
-    """Which kind of creation a damaged piece was."""
+    """The operation that a damaged piece was, ``_STUDY`` or ``_TRIAL``; None if it was neither."""
     return next((kind for kind, marks in _MARKS.items() if piece.startswith(marks[0]) or marks[1] in piece), None)
 
 
 def _renumbered(found: Iterable[_Piece]) -> Iterator[dict[str, Any]]:
-    """The operations, without those on studies and trials that are lost; numbers are those of who is left."""
-    new: dict[int, dict[int, int]] = {_STUDY: {}, _TRIAL: {}}  # number before -> number now
+    """The operations with new ids, without those on studies and trials whose creation is lost."""
+    new: dict[int, dict[int, int]] = {_STUDY: {}, _TRIAL: {}}  # id before -> id now
     n_before: Counter[int] = Counter()
     for log, piece in found:
         if log is None:
@@ -157,7 +157,7 @@ def _renumbered(found: Iterable[_Piece]) -> Iterator[dict[str, Any]]:
 
 
 def _with_whole_batches(logs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The operations; batches are counted anew, without the candidates that are lost."""
+    """The operations, with new numbers and sizes of batches, in which lost candidates are not counted."""
     created = [log for log in logs if log["op_code"] == _TRIAL and "batch" in log.get("user_attrs", {})]
     sizes = Counter((log["study_id"], log["user_attrs"]["batch"]) for log in created)
     last = {study: batch for study, batch in sizes}  # noqa: C416 - the last batch of each study stays

@@ -24,7 +24,7 @@ from searchkit.storage.optuna_compat import on_session
 from searchkit.storage.owners import ClaimedByAnotherError, in_use, this_process
 from searchkit.storage.paths import reason_of
 
-PATIENCE = 2.0  # seconds that a server may take to notice that the claim's owner was killed
+PATIENCE = 2.0  # seconds that a server may take to notice that the process with the claim was killed
 
 _POSTGRESQL = {
     "where": "SELECT concat(current_database(), '.', current_schema())",
@@ -91,7 +91,7 @@ class DatabaseWriter:
             return  # the claim is still held
         self._part()
         try:
-            self._engine.dispose()  # other connections of before are no better
+            self._engine.dispose()  # other pooled connections are broken, too
             self._connection = self._connect()
             self._lock(self._name, self._key)
         except ClaimedByAnotherError as error:
@@ -179,7 +179,7 @@ class _Group(Session):
 
     def check(self) -> None:
         if self.broken:
-            raise OSError("the database took back a part of what belongs together")
+            raise OSError("the database took back a part of changes that belong together")
 
     def end(self) -> None:
         self.check()
@@ -187,7 +187,7 @@ class _Group(Session):
 
 
 def _signed() -> str:
-    """How this process signs its connections; PostgreSQL keeps 63 bytes."""
+    """The name that this process gives its connections; PostgreSQL keeps 63 bytes."""
     return f"searchkit, {this_process()}"[:63]
 
 

@@ -1,4 +1,4 @@
-"""URLs of databases as text: what is meant as one, what is wrong with it, and how it is shown without its password."""
+"""URLs of databases as text: recognising them, correcting mistyped ones, and showing them without the password."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _LOGIN = re.compile(r"[^/\\\s]:[^/]*@[\w\[.-]")  # user:password@host
 
 
 def is_url(storage: object) -> TypeGuard[str]:
-    """Whether a storage is given as the URL of a database, also as one that is mistyped and can be no folder."""
+    """Whether a storage is the URL of a database, or a mistyped one that cannot be meant as a path."""
     if not isinstance(storage, str | Path):
         return False
     text = str(storage)
     if "://" in text:
         return isinstance(storage, str)
     if re.match(r"\.{1,2}/|~|/(?!/)|[A-Za-z]:[\\/]|\\", text):
-        return False  # a path that says that it is one
+        return False  # clearly a path
     found = _BEGINS.match(text)
     kind, between = (found["kind"] or "", found["between"]) if found else ("", "")
     if kind and between.startswith((":/", ";/")):
@@ -42,17 +42,17 @@ def is_url(storage: object) -> TypeGuard[str]:
 
 
 def kind_of(given: str) -> str | None:
-    """The database that a mistyped name of one means."""
+    """The database whose name is most similar to the given one; None if none is similar."""
     word = given.partition("+")[0].lower()
     near = difflib.get_close_matches(word, [*DATABASES, *_ALSO], n=1, cutoff=0.75)
     return _ALSO.get(near[0], near[0]) if near else None
 
 
 def check_form(url: str) -> None:
-    """Refuse what is meant as the URL of a database and is mistyped.
+    """Refuse a mistyped URL of a database.
 
     Raises:
-        StorageError: it does not begin as a URL does; the message has the nearest valid form, without a password.
+        StorageError: it does not begin like a URL; the message has the nearest valid form, without a password.
     """
     if not re.match(r"[\w.+-]+://", str(url)):
         raise StorageError(
@@ -62,7 +62,7 @@ def check_form(url: str) -> None:
 
 
 def nearest_form(url: object) -> str:
-    """How a mistyped URL was meant, in quotes and without a password."""
+    """The valid URL that a mistyped one probably means, in quotes and without its password."""
     found = _BEGINS.match(str(url))
     kind = kind_of(found["kind"] or "") if found else None
     if found is None or (kind is None and not _LOGIN.search(str(url))):
@@ -77,7 +77,7 @@ def nearest_form(url: object) -> str:
 
 
 def shown(storage: object) -> str:
-    """A storage as text for messages: of a URL without the password, wherever that stands, or is likely to stand."""
+    """A storage as text for messages; of a URL, everything that is or may be a password is replaced by ``***``."""
     text = str(storage)
     if not (is_url(storage) or "://" in text):
         return text
@@ -88,7 +88,7 @@ def shown(storage: object) -> str:
 
 
 def _masked(kind: str, between: str, rest: str) -> str:
-    """The parts of a URL as text: the password and the settings that may be secrets are replaced by ``***``."""
+    """The URL of these parts, in which the password and settings that may be secrets are replaced by ``***``."""
     head, asked, query = rest.partition("?")
     settings = [pair.partition("=") for pair in re.split("[&;]", query)] if asked else []
     if "@" in query and not all(equals for _, equals, _ in settings):  # a password with a ? in it

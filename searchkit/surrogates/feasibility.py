@@ -162,6 +162,7 @@ def _regression(features: Floats, good: Bools, counts: Floats) -> Floats:
     weights: Floats = np.zeros(x.shape[1])
     for _ in range(STEPS):
         chance = 1 / (1 + np.exp(-np.clip(x @ weights, -30, 30)))
+        # gradient and (in _solved) Hessian of the log posterior: Newton's method, see the module
         slope = x.T @ (counts * (good - chance)) - precision * weights
         step = _solved(x, counts * np.maximum(chance * (1 - chance), 1e-9), precision, slope)
         weights = weights + step

@@ -91,6 +91,7 @@ class Gaussian:
 
     def _part(self, groups: Sequence[Floats], mean: Floats) -> tuple[Floats, Floats]:
         covariance = _covariance(groups, self.groups, self.kernels, self.setting)
+        # Rasmussen and Williams, algorithm 2.1, lines 4 to 6: mean k' alpha, variance k(x, x) - v' v
         explained = (solve_triangular(self._factor, covariance.T, lower=True) ** 2).sum(axis=0)
         diagonals = [kernel.diagonal(group) for kernel, group in zip(self.kernels, groups, strict=True)]
         variance = sum((a * d for a, d in zip(self.setting.amplitudes, diagonals, strict=True)), start=-explained)
@@ -103,6 +104,7 @@ class Gaussian:
         across = _covariance(among, self.groups, self.kernels, self.setting)
         half = solve_triangular(self._factor, across.T, lower=True)
         mean = self.setting.weight * self.mean[rows] + across @ self._alpha
+        # Rasmussen and Williams, section 2.2: the posterior covariance
         return mean, _covariance(among, among, self.kernels, self.setting) - half.T @ half
 
     def left_out(self) -> tuple[Floats, Floats]:
@@ -172,7 +174,7 @@ def _best(
         factor = np.linalg.cholesky(covariance + setting.constant + (setting.noise + JITTER) * identity)
         residual = y - setting.weight * mean
         alpha = cho_solve((factor, True), residual)
-        slope = 0.5 * (np.outer(alpha, alpha) - cho_solve((factor, True), identity))  # eq. 5.9
+        slope = 0.5 * (np.outer(alpha, alpha) - cho_solve((factor, True), identity))  # Rasmussen and Williams, eq. 5.9
         gradient = [a * (slope * k).sum() for a, (k, _) in zip(setting.amplitudes, parts, strict=True)]
         for a, (_, by_lengths) in zip(setting.amplitudes, parts, strict=True):
             gradient += list(a * by_lengths(slope))

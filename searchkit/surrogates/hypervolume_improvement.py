@@ -39,6 +39,7 @@ def _expected_below(mean: Floats, std: Floats, levels: Floats) -> Floats:
     """``(n, m)`` E[max(level - X, 0)] of normal X."""
     below = levels - mean[:, None]
     z = below / std[:, None]
+    # expected improvement of a normal variable: (level - mean) Phi(z) + std phi(z)
     found: Floats = below * ndtr(z) + std[:, None] * np.exp(-0.5 * z * z) / _ROOT
     return found
 
@@ -59,6 +60,7 @@ def _gain(tables: Sequence[Floats], front: Floats, rows: Codes) -> Floats:
     rows = rows[np.argsort(front[rows, 0 if last == 1 else last], kind="stable")]
     if last == 1:
         width = np.diff(tables[0][:, [*rows, limit]], axis=1, prepend=0.0)
+        # Yang et al. 2019, two objectives: a sum over strips of products of one-dimensional expectations
         strips: Floats = (width * tables[1][:, [limit, *rows]]).sum(axis=1)
         return strips
     total = np.zeros(len(tables[0]))

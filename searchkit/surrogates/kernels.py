@@ -122,7 +122,7 @@ def _matern(squared: Floats, length: float) -> tuple[Floats, Floats]:
     """The Matérn-3/2 kernel and its derivative by the logarithm of its length."""
     r = np.sqrt(3 * squared) / length
     decay = np.exp(-r)
-    return (1 + r) * decay, r * r * decay
+    return (1 + r) * decay, r * r * decay  # Rasmussen and Williams, section 4.2.1: Matérn with nu = 3/2
 
 
 def _squared_distances(a: Floats, b: Floats) -> Floats:

@@ -1,8 +1,9 @@
-"""Batch norm and average pooling by kernels of our own while a network trains on a CUDA card.
+"""Batch norm and average pooling by searchkit's own kernels while a network trains on a CUDA card.
 
-A small network's training step is bound by what each kernel costs, not by arithmetic. torch's channels-last kernels for
-these two layers take several times as long as reading and writing the tensors once: docs/benchmarks.md, "On a GPU".
-What the kernels are not made for is torch's, with :func:`searchkit.runtime.pooling.right_pooling` around it.
+In a small network's training step, the overhead of each kernel takes more time than the arithmetic. torch's
+channels-last kernels for these two layers take several times as long as reading and writing the tensors once
+(docs/benchmarks.md, "On a GPU"). Cases that the kernels here do not cover are left to torch, with
+:func:`searchkit.runtime.pooling.right_pooling`.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from torch.autograd.function import once_differentiable
 from searchkit.errors import first_line_said, is_out_of_memory
 from searchkit.runtime.devices import device_errors, is_device_lost
 
-PARTS = 256  # chunks of rows whose sums are made side by side: about two for each multiprocessor of a large card
-TILE = 8192  # elements that a program holds at once
+PARTS = 256  # chunks of rows that are summed in parallel: about two for each multiprocessor of a large card
+TILE = 8192  # elements that one Triton program processes at once
 WARPS = 4
 DTYPES = (torch.bfloat16, torch.float16, torch.float32)
 MOST = 2**31  # elements that the kernels can address
@@ -31,10 +32,10 @@ log = logging.getLogger("searchkit")
 
 @contextmanager
 def card_layers(network: nn.Module, device: torch.device) -> Iterator[None]:
-    """Let a network's batch norms and average pools use these kernels inside; on other devices nothing changes.
+    """Inside, batch norms and average pools of the network use these kernels; on other devices nothing changes.
 
-    Only layers that are exactly ``nn.BatchNorm2d`` or ``nn.AvgPool2d`` and have no forward of their own are changed,
-    and a call that the kernels are not made for (in eval mode, of another format) is torch's.
+    Only layers that are exactly ``nn.BatchNorm2d`` or ``nn.AvgPool2d`` and whose ``forward`` was not replaced are
+    changed. A call that the kernels do not cover (in eval mode, or in another memory format) is passed on to torch.
     """
     with device_errors(device):
         use = device.type == "cuda" and _usable(device)
@@ -61,23 +62,23 @@ def card_layers(network: nn.Module, device: torch.device) -> Iterator[None]:
 
 @functools.cache
 def _usable(device: torch.device) -> bool:
-    """Whether the kernels can be compiled and agree with torch's here; Triton needs a C compiler, for instance."""
+    """Whether the kernels can be compiled here (Triton needs a C compiler) and give the same results as torch."""
     try:
         with torch.cuda.device(device), torch.enable_grad():
             agree(device)
     except Exception as error:
         if is_out_of_memory(error) or is_device_lost(error):
             raise
-        log.info("torch's kernels of batch norm and pooling are used, since ours cannot be: %s", first_line_said(error))
+        log.info("torch's batch norm and pooling are used, since searchkit's kernels fail: %s", first_line_said(error))
         return False
     return True
 
 
 def agree(device: torch.device) -> None:
-    """Compare both layers, forward and backward, with torch's on the CPU, for a small tensor.
+    """Compare outputs and gradients of both layers with those of torch on the CPU, for a small tensor.
 
     Raises:
-        ImportError: no Triton.
+        ImportError: Triton is not installed.
         AssertionError: they differ.
     """
     generator = torch.Generator().manual_seed(0)
@@ -99,7 +100,7 @@ def _takes_batch_norm(layer: nn.BatchNorm2d) -> bool:
 
 
 def _radius(layer: nn.AvgPool2d) -> int | None:
-    """Of a pool that keeps the size of its input, by a square window around each pixel; None of others."""
+    """Radius of the window of a pool that averages a square around each pixel and keeps the size; None for others."""
     kernel, stride, padding = (_single(value) for value in (layer.kernel_size, layer.stride, layer.padding))
     if kernel is None or kernel % 2 == 0 or stride != 1 or padding != kernel // 2 or layer.divisor_override:
         return None
@@ -107,7 +108,7 @@ def _radius(layer: nn.AvgPool2d) -> int | None:
 
 
 def _single(value: Any) -> int | None:
-    """The number, where it is the same in both directions."""
+    """The number, if it is the same for height and width; else None."""
     if isinstance(value, int):
         return value
     return value[0] if len(set(value)) == 1 else None
@@ -139,7 +140,7 @@ def _average_pool(layer: nn.AvgPool2d, x: Tensor) -> Tensor:
 
 
 def _channels_block(channels: int) -> int:
-    """Channels that a program takes: a power of two, as Triton wants, and no more than 64."""
+    """Channels per Triton program: a power of two, as Triton requires, from 4 to 64."""
     return min(64, max(4, 1 << (channels - 1).bit_length()))
 
 

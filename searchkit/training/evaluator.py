@@ -1,4 +1,4 @@
-"""Evaluating a candidate network: its costs first, in the driver; its training after, wherever the executor is."""
+"""Evaluation of a candidate network by training it, in full or at a rung of a fidelity ladder."""
 
 from __future__ import annotations
 
@@ -47,12 +47,13 @@ class Training(Evaluation):
     Attributes:
         data: without its test part; the search never sees that.
         metrics: functions of the trained network, beside its scores.
-        folder: where the trained weights go, one safetensors file a candidate.
+        folder: receives the trained weights, in one safetensors file per candidate.
+        limit: seconds that a training may take; None: no limit.
         rungs: the cheap trainings of a fidelity ladder; see :func:`at_rung`.
-        keep: whether they go there; those of a cheap training do not.
-        scored: the scores on the validation part that are wanted, the first of them the one that counts.
-        exclusive: threads take turns, since weights and dropout draw from torch's generator, of which a process has
-            one: trained side by side, two networks would depend on who came first.
+        keep: whether trained weights are saved; those of a cheap training are not.
+        scored: names of the scores on the validation part to return.
+        exclusive: one thread of a process trains at a time, since weights and dropout draw from torch's generator, of
+            which a process has only one; otherwise results would depend on the order in which threads draw.
     """
 
     exclusive: ClassVar[bool] = True
@@ -77,10 +78,10 @@ class Training(Evaluation):
         within: float | None = None,
         final: Recipe | None = None,
     ) -> dict[str, float]:
-        """``{"accuracy": ..., and the metrics}``; raises what makes the candidate a failed one.
+        """Train, and return ``{"accuracy": ..., ...}``: the scores and the metrics; an exception fails the candidate.
 
         Args:
-            rung: the number of the ladder's rung to train at; in full where not given.
+            rung: the number of the ladder's rung to train at; None: the full training.
             within: seconds within which the training should end; then ``"steps"`` is among the values, the number that
                 was made.
             final: the recipe of a final training, which is on the validation part as well, so that its scores tell
@@ -129,19 +130,19 @@ class Training(Evaluation):
 
     @property
     def device_name(self) -> str:
-        """As of :class:`~searchkit.training.evaluation.Evaluation`."""
+        """See :class:`~searchkit.training.evaluation.Evaluation`."""
         return self.device
 
     def prepare(self, code: Codes, seed: int, rung: int | None = None) -> None:
-        """Put the data on the device; where they have no room there, training will say so."""
+        """Put the data on the device; if they do not fit, the training will fail with the reason."""
         training = self if rung is None else self.rungs[rung]
         with contextlib.suppress(Exception):
             put_on_device(training.data, torch.device(self.device), training.recipe.augment)
 
     def memory(self, code: Codes, seed: int, rung: int | None = None) -> int:
-        """Bytes that a candidate is expected to take of the device, beside the data.
+        """Bytes that a candidate is expected to need on the device, besides the data.
 
-        0 where the network cannot be built or run: training it will say why.
+        0 if the network cannot be built or run; its training will fail with the reason.
         """
         if rung is not None:
             return self.rungs[rung].memory(code, seed)
@@ -152,7 +153,7 @@ class Training(Evaluation):
             return 0
 
     def on(self, device: str) -> Training:
-        """The same on another device."""
+        """The same training on another device."""
         return replace(self, device=device, rungs=tuple(rung.on(device) for rung in self.rungs))
 
     def written(self, code: Codes, final: bool = False) -> Path:
@@ -183,10 +184,10 @@ def at_rung(training: Training, rung: Rung, seed: int) -> Training:
 
 
 def narrower(space: NetworkSpace, factor: float) -> NetworkSpace:
-    """The space with the same candidates, whose networks have ``factor`` times the ``width``, a choice or an option.
+    """The same space with ``factor`` times the ``width`` of each network, which is a choice or an option of the space.
 
     Raises:
-        SpaceError: it has no width, or none that can be scaled.
+        SpaceError: it has no width, or one that is no number.
     """
     taken = space._build.keywords if isinstance(space._build, functools.partial) else {}
     if "width" in space.names:
@@ -230,10 +231,10 @@ def _resized(split: Split, side: int) -> Split:
 
 
 def metric_value(metric: Metric, network: nn.Module) -> float:
-    """What a metric's function says of a network; anything but a finite number is the candidate's failure.
+    """The value of a metric's function for a network; anything but a finite number fails the candidate.
 
     Args:
-        network: that takes raw inputs, see :func:`searchkit.training.normalised.normalised`.
+        network: takes raw inputs, see :func:`searchkit.training.normalised.normalised`.
     """
     assert metric.function is not None
     try:

@@ -50,7 +50,7 @@ class Rung:
 
     @property
     def label(self) -> str:
-        """Its name in reasons and columns: "epochs=10, data=0.5"."""
+        """The name of the rung in reasons and columns, such as "epochs=10, data=0.5"."""
         return ", ".join(f"{name}={value:g}" for name, value in self.given.items())
 
     def settings(self, full: Rung) -> tuple[float, ...]:
@@ -174,7 +174,7 @@ def _spread(losses: Floats, rows: list[int]) -> list[int]:
     return order
 
 
-def read_ladder(given: Any, epochs: int) -> tuple[Rung, ...]:
+def read_ladder(given: object, epochs: int) -> tuple[Rung, ...]:
     """Read the argument ``ladder=``; None means no rungs.
 
     Args:
@@ -191,7 +191,7 @@ def read_ladder(given: Any, epochs: int) -> tuple[Rung, ...]:
     if given == "default":
         given = [{"epochs": n} for n in (epochs // 10, epochs // 3) if n > 0]
         if not given:
-            raise SearchkitError(f"ladder='default' trains for a third of the epochs first; {epochs} have no such part")
+            raise SearchkitError(f"ladder='default' trains for a third of the epochs first; {epochs} are too few")
     given = [given] if isinstance(given, Mapping) else given
     if not isinstance(given, list | tuple) or not given:
         raise SearchkitError(
@@ -214,7 +214,7 @@ def check_cheaper(rungs: Sequence[Rung], epochs: int, side: int) -> None:
     names = [*(f"rung {i} ({rung.label})" for i, rung in enumerate(rungs, start=1)), f"the full one ({full.label})"]
     for (low, one), (high, other) in combinations(zip([*rungs, full], names, strict=True), 2):
         if all(mine >= its for mine, its in zip(low.settings(full), high.settings(full), strict=True)):
-            raise SearchkitError(f"of the ladder, {one} is not cheaper than {other}, which comes after it")
+            raise SearchkitError(f"in the ladder, {one} is not cheaper than {other}, which comes after it")
 
 
 def _read_rung(given: Any, i: int) -> Rung:

@@ -1,4 +1,4 @@
-"""A trained network as users have it: it takes raw inputs, and in regression gives values in the target's unit."""
+"""The form in which users get a network: it takes raw inputs, and in regression returns the target's own unit."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Normalised(nn.Module):
         network: trained on standardised inputs and, in regression, towards standardised targets.
         mean, std: per channel or feature.
         target: mean and deviation of the targets, in regression.
-        n_axes: of a batch of inputs: 4 of images, 2 of a table.
+        n_axes: axes of a batch of inputs: 4 for images, 2 for a table.
     """
 
     mean: torch.Tensor
@@ -42,9 +42,9 @@ class Normalised(nn.Module):
             self.register_buffer("target", torch.tensor(target))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Logits ``(n, classes)`` of raw images ``(n, c, h, w)``, bytes or floats, or rows ``(n, features)``.
+        """Logits ``(n, classes)`` of raw images ``(n, c, h, w)``, uint8 or float, or of rows ``(n, features)``.
 
-        In regression values ``(n,)`` in the target's unit.
+        In regression, values ``(n,)`` in the target's unit.
         """
         outputs: torch.Tensor = self.network((x.to(self.mean.dtype) - self.mean) / self.std)
         if not self.regression:
@@ -53,7 +53,7 @@ class Normalised(nn.Module):
 
 
 def normalised(network: nn.Module, data: Data) -> Normalised:
-    """A network that was trained, or is to be, on these data; in eval mode, on the network's device."""
+    """The network with the normalisation of these data, on which it is trained; in eval mode, on its device."""
     made = Normalised(network, data.mean, data.std, data.target, data.train.x.ndim).eval()
     parameter = next(network.parameters(), None)
     return made if parameter is None else made.to(parameter.device)

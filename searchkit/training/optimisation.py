@@ -147,7 +147,7 @@ class Steps:
         self._since, self._from, self.left = self.taken, progress, left
 
     def tell(self) -> None:
-        """Queue a copy of the epoch's sum of losses to the host, for :meth:`mean_loss`."""
+        """Queue a copy of the epoch's sum of losses to the host, which :meth:`mean_loss` reads."""
         self._told.copy_(self._total, non_blocking=True)
 
     def mean_loss(self) -> float:

@@ -1,4 +1,4 @@
-"""The settings with which candidates are trained; they are checked when a recipe is made."""
+"""The settings with which candidates are trained; they are checked when a Recipe is created."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Train and score one network: a short training from given weights with a one-cycle learning rate.
+"""Training and scoring of one network, from given weights, with a one-cycle learning rate.
 
 On a CPU, training uses float32 and one thread, and is bitwise reproducible for a seed. On a GPU, it uses bfloat16
 autocast and the channels-last format.

@@ -1,4 +1,4 @@
-"""Triton kernels for batch norm and average pooling of channels-last tensors; imported only where Triton is there.
+"""Triton kernels for batch norm and average pooling of channels-last tensors; imported only if Triton is installed.
 
 A tensor ``(n, c, h, w)`` in channels-last format is a matrix of ``n h w`` rows and ``c`` columns here. A kernel's first
 program axis is over rows, the second over blocks of channels. Pointers are to contiguous memory.
@@ -15,7 +15,7 @@ import triton.language as tl
 def moments(x, means, squares, rows, channels, chunk, BLOCK_M: tl.constexpr, BLOCK_C: tl.constexpr):
     """Mean and sum of squared deviations per channel of each chunk of rows, ``(chunks, channels)``.
 
-    Blocks of rows are combined by the formula of Chan, Golub and LeVeque (1979), which does not cancel.
+    Blocks of rows are combined by the update formula of Chan, Golub and LeVeque (1979), which avoids cancellation.
     """
     part = tl.program_id(0)
     c = tl.program_id(1) * BLOCK_C + tl.arange(0, BLOCK_C)
@@ -31,7 +31,7 @@ def moments(x, means, squares, rows, channels, chunk, BLOCK_M: tl.constexpr, BLO
         k = tl.minimum(end - row, BLOCK_M).to(tl.float32)
         middle = tl.sum(v, 0) / k
         away = tl.where(there, v - middle[None, :], 0.0)
-        apart = middle - mean
+        apart = middle - mean  # Chan, Golub and LeVeque (1979): combine the moments of n rows with those of k more
         mean += apart * (k / (n + k))
         square += tl.sum(away * away, 0) + apart * apart * (n * k / (n + k))
         n += k
@@ -46,9 +46,9 @@ def normalise(
     rows, channels, parts, chunk, eps, momentum,
     PARTS: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_C: tl.constexpr,
 ):  # fmt: skip
-    """``y = (x - mean) / sqrt(var + eps) * weight + bias`` with the moments of all chunks; running statistics follow.
+    """``y = (x - mean) / sqrt(var + eps) * weight + bias`` with the moments of all chunks; updates running statistics.
 
-    Every program combines the moments for itself; the first of each block of channels keeps what they come to.
+    Every program combines the moments of all chunks itself; the first one of each block of channels stores the result.
     """
     c = tl.program_id(1) * BLOCK_C + tl.arange(0, BLOCK_C)
     real = c < channels
@@ -109,7 +109,7 @@ def normalise_backward(
     x, dy, dx, weight, mean, scale, sums, products, d_weight, d_bias, rows, channels, parts,
     PARTS: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_C: tl.constexpr,
 ):  # fmt: skip
-    """Gradients of batch norm: Ioffe and Szegedy (2015), section 3, with the sums of all chunks."""
+    """Gradients of batch norm, from the sums over all chunks; Ioffe and Szegedy (2015), section 3."""
     c = tl.program_id(1) * BLOCK_C + tl.arange(0, BLOCK_C)
     real = c < channels
     p = tl.arange(0, PARTS)
@@ -140,7 +140,7 @@ def window_mean(
     x, y, rows, height, width, channels,
     RADIUS: tl.constexpr, PADDED: tl.constexpr, BACKWARD: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_C: tl.constexpr,
 ):  # fmt: skip
-    """Mean over a square window of ``2 RADIUS + 1`` pixels around each pixel, or the gradient of that.
+    """Mean over a square window of ``2 RADIUS + 1`` pixels around each pixel, or (BACKWARD) its gradient.
 
     PADDED: pixels outside count as zeros; otherwise the mean is over those inside. The window is symmetric, so the
     gradient of a pixel is the sum over the same window of the gradients, each divided by its own count.

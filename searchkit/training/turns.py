@@ -91,7 +91,7 @@ class Turns:
             if self._stream is None:
                 stack.enter_context(one_thread())
             else:
-                give_way(self._card)  # to a measurement on the card
+                give_way(self._card)  # wait while a measurement uses the card
                 stack.enter_context(torch.cuda.device(self.device))
                 stack.enter_context(torch.cuda.stream(self._stream))
                 stack.enter_context(right_pooling(self.device))

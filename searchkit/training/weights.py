@@ -53,10 +53,10 @@ def save_weights(state: State, path: Path) -> None:
 
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[Path]:
-    """A file to write inside, which gets its name at the end; its folder is made.
+    """A temporary file to write inside, which is renamed to ``path`` at the end; its folder is created.
 
     Raises:
-        WritingError: for what the operating system or safetensors raises inside; the unfinished file is removed.
+        WritingError: the operating system or safetensors raised an error inside; the unfinished file is removed.
     """
     partial = path.with_suffix(".partial")
     try:
@@ -67,7 +67,7 @@ def writing(path: Path) -> Iterator[Path]:
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
         if isinstance(error, SafetensorError) and "os error" not in str(error):
-            raise  # a state that the format does not have is the network's fault
+            raise  # the format cannot hold this state, which is the network's fault
         raise not_written(path, error) from error
 
 
@@ -79,7 +79,7 @@ def not_written(path: Path, error: Exception) -> WritingError:
     )
 
 
-EXTRA = "extra_state"  # in the metadata of a file: what is not a tensor in the network's state
+EXTRA = "extra_state"  # key in a file's metadata: the entries of the network's state that are no tensors
 
 
 def own_state(network: nn.Module) -> State:
@@ -88,7 +88,7 @@ def own_state(network: nn.Module) -> State:
     Entries that are no tensors, which a module's ``get_extra_state`` returned, are described in the metadata.
 
     Raises:
-        CandidateError: such an entry has a value that only pickling could keep.
+        CandidateError: such an entry has a value that JSON and tensors cannot represent.
     """
     tensors: dict[str, torch.Tensor] = {}
     others: dict[str, Any] = {}
@@ -97,8 +97,8 @@ def own_state(network: nn.Module) -> State:
             others[name] = _described(value, name, tensors)
         except TypeError as error:
             raise CandidateError(
-                f"the state '{name}' of the network cannot be kept: {error}. Return tensors, numbers, texts, or "
-                "dictionaries and lists of these from get_extra_state"
+                f"the state '{name}' of the network cannot be saved: {error}. get_extra_state has to return tensors, "
+                "numbers, strings, or dictionaries and lists of these"
             ) from None
     others = {name: value for name, value in others.items() if value != {"tensor": name}}
     return tensors, {EXTRA: json.dumps(others)} if others else None
@@ -115,7 +115,7 @@ def load_weights(network: nn.Module, path: Path) -> None:
 
 
 def _described(value: Any, name: str, tensors: dict[str, torch.Tensor]) -> Any:
-    """The value as JSON, in which a tensor is named and put into ``tensors``, and each container says what it is.
+    """The value as JSON: a tensor becomes its name and is added to ``tensors``; a container becomes ``{type: items}``.
 
     Raises:
         TypeError: a value of another kind.
@@ -136,7 +136,7 @@ def _described(value: Any, name: str, tensors: dict[str, torch.Tensor]) -> Any:
 
 
 def _read(value: Any, tensors: Mapping[str, torch.Tensor]) -> Any:
-    """What :func:`_described` described."""
+    """The value that :func:`_described` turned into JSON."""
     if not isinstance(value, dict):
         return value
     kind, held = next(iter(value.items()))
@@ -149,7 +149,7 @@ def _read(value: Any, tensors: Mapping[str, torch.Tensor]) -> Any:
 
 
 def _tensors_in(value: Any) -> Iterator[str]:
-    """Names of the tensors in a description."""
+    """Names of the tensors in a value that :func:`_described` returned."""
     if isinstance(value, dict):
         kind, held = next(iter(value.items()))
         if kind == "tensor":

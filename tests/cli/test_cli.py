@@ -12,6 +12,7 @@ import pytest
 
 import searchkit
 from searchkit.cli import main
+from searchkit.cli.values import read_constraints
 from searchkit.results.diagnosis import why_nothing
 
 ALONE = ["--workers", "1", "--no-baselines"]
@@ -92,7 +93,7 @@ def test_help_names_every_command_and_what_is_registered(run) -> None:
         (["show", "nothing", "--plot", "x.png"], "unknown study"),
         (["show", "nothing"], "unknown study in searchkit-runs 'nothing'"),
         (["resume", "nothing"], "unknown study"),
-        (["list", "--storage", "nowhere"], "'nowhere' is not there"),
+        (["list", "--storage", "nowhere"], "'nowhere' does not exist"),
     ],
 )
 def test_bad_input_is_one_sentence_and_exit_code_2(run, arguments, words, tmp_path: Path) -> None:
@@ -174,6 +175,11 @@ def test_the_table_is_printed_before_the_picture_is_drawn(run, monkeypatch) -> N
     assert code == 2
     assert "accuracy" in out
     assert "s.png' cannot be written: no space left" in err
+
+
+def test_two_constraints_on_one_metric_are_a_range() -> None:
+    texts = ["params>=10", "latency_ms<=5", "params<=1e6", "accuracy >= 0.9"]
+    assert read_constraints(texts) == {"params": (10, 1e6), "latency_ms": (None, 5), "accuracy": (0.9, None)}
 
 
 @pytest.mark.parametrize(

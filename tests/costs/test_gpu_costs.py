@@ -449,7 +449,7 @@ def test_workers_spread_over_the_cards_unless_one_is_named(monkeypatch: pytest.M
 
 
 def test_ray_numbers_the_cards_itself() -> None:
-    with pytest.raises(SearchkitError, match=r"a GPU of its own, .* write device='cuda', not 'cuda:1'"):
+    with pytest.raises(SearchkitError, match=r"its own GPU, .* write device='cuda', not 'cuda:1'"):
         open_executor("ray", OnAGPU("cuda:1"), ())
 
 

@@ -60,7 +60,7 @@ def test_one_that_cannot_be_exported_as_the_others_has_failed() -> None:
             break
     failed = [trial for trial in result.trials if trial.state == "failed"]
     assert [int(trial.code[0]) for trial in failed] == [odd]
-    told = "its latency_ms cannot be measured by onnxruntime, as that of the other candidates: "
+    told = "its latency_ms cannot be measured with onnxruntime, the method of the whole study: "
     assert str(failed[0].reason).startswith(told)
     assert "bessel_j0" in str(failed[0].reason)
     assert all(method.startswith("onnxruntime ") for method in result.methods["latency_ms"])

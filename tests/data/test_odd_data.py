@@ -130,7 +130,7 @@ REFUSED_LABELS: dict[str, tuple[Any, str]] = {
     "multi-label lists": ([["a", "b"], ["a"], ["c"]] * 20, "example 0 has 2. Multi-label data are not supported"),
     "multi-label sets": ([{"a"}, {"a", "b"}, {"c"}] * 20, "example 1 has 2. Multi-label data are not supported"),
     "multi-label texts": ([["a", "b"]] * 60, "Multi-label data are not supported"),
-    "probabilities": (np.full((60, 3), 1 / 3), "of probabilities; give the likeliest class"),
+    "probabilities": (np.full((60, 3), 1 / 3), r"of probabilities; y.argmax\(axis=1\) gives the most probable classes"),
     "quantities": (RNG.normal(size=(60, 2)), "several quantities, search for one at a time"),
     "mixed": ([1, "a", 2] * 20, "all ints, all strings or all bools, not int and str"),
     "mixed bools": (changed(Y, 0, True), "all ints, all strings or all bools, not bool and int"),

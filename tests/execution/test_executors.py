@@ -177,7 +177,7 @@ class Full(Executor):
 @pytest.mark.parametrize("batch", [None, 5])
 def test_what_a_closed_executor_had_finished_is_on_record(batch: int | None, tmp_path: Path) -> None:
     given = {"storage": tmp_path, "name": "s", "batch": batch, "workers": 5}
-    with pytest.raises(SearchkitError, match=r"a Full, no longer takes or returns work .*the same call .* continues"):
+    with pytest.raises(SearchkitError, match=r"a Full, no longer accepts or returns work .*the same call .* continues"):
         search(lambda c: {"loss": float(c["a"])}, Full(), **given)
     assert (searchkit.load("s", tmp_path).history.state == "scored").sum() == 3
     assert len(search(lambda c: {"loss": float(c["a"])}, None, storage=tmp_path, name="s").history) == 12
@@ -191,7 +191,7 @@ def test_executors_that_are_none_are_refused_before_any_work() -> None:
         search(never, "rai")
     with pytest.raises(UnknownNameError, match=r"unknown executor 'raj': .*'ray'"):
         search(never, "raj://head:10001")
-    with pytest.raises(SearchkitError, match=r"workers=4 says how many.*write executor=4"):
+    with pytest.raises(SearchkitError, match=r"workers=4 is the number of candidates.*write executor=4"):
         search(never, None, workers=4)
     with pytest.raises(SearchkitError, match=r"workers must be a whole number of at least 1, not 0"):
         search(never, 2, workers=0)
@@ -243,5 +243,5 @@ class Strange(Executor):
 
 
 def test_a_module_that_workers_lack_is_named_with_the_fix() -> None:
-    with pytest.raises(SearchkitError, match=r"miss a module .*No module named 'mine'.*: install it there, or define"):
+    with pytest.raises(SearchkitError, match=r"lack a module .*No module named 'mine'.*: install it there, or define"):
         search(lambda c: {"loss": 1.0}, Strange())

@@ -407,9 +407,9 @@ class Unlike:
 
 
 def test_only_trainings_can_be_interleaved() -> None:
-    with pytest.raises(SearchkitError, match="executor='interleaved' trains several networks in turns, and .* none"):
+    with pytest.raises(SearchkitError, match="executor='interleaved' trains several networks in turns, but .* none"):
         open_executor("interleaved", Unlike(), ())
-    with pytest.raises(SearchkitError, match="executor='interleaved' trains several networks in turns, and .* none"):
+    with pytest.raises(SearchkitError, match="executor='interleaved' trains several networks in turns, but .* none"):
         searchkit.run(
             "random", space=Space([Choice("a", (1, 2))]), evaluate=lambda choices: {"loss": 0.0},
             objectives={"loss": "min"}, executor="interleaved", storage="memory",

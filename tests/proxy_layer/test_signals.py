@@ -324,7 +324,7 @@ def test_a_proxy_that_raises_costs_a_warning_and_not_the_search() -> None:
         ({"proxies": [3]}, SearchkitError, "a proxy is a name or an object with score"),
         ({"proxies": ["jacov"]}, SearchkitError, "builds no networks, which 'jacov' would need. Proxies that work"),
         ({"proxies": [Hint()], "screen": 0}, SearchkitError, "screen must be a whole number of at least 1"),
-        ({"verify": 3}, SearchkitError, "verify say how networks are trained"),
+        ({"verify": 3}, SearchkitError, "verify set how networks are trained"),
     ],
 )
 def test_what_the_layer_cannot_use_is_said_before_work(given, error, words) -> None:
@@ -348,7 +348,9 @@ def test_a_search_without_training_ranks_by_proxies_and_verifies_the_best(tmp_pa
 
 
 def test_verifying_a_search_that_trains_is_refused() -> None:
-    with pytest.raises(SearchkitError, match="verify trains the best of a search without training.*accuracy"):
+    with pytest.raises(
+        SearchkitError, match="verify trains the best candidates of a search without training.*accuracy"
+    ):
         searchkit.run("random", verify=3)
 
 

@@ -56,7 +56,7 @@ def test_a_value_out_of_all_proportion_leaves_room_for_the_others(far: float, pl
         page = result.report(tmp_path / "page.html").read_text(encoding="utf-8")
     low, high = sorted([*axes.get_xlim(), *axes.get_ylim()])[::3]
     assert -10 < low < high < 20
-    assert any("outside the picture" in text.get_text() for text in axes.texts)
+    assert any("outside the plot" in text.get_text() for text in axes.texts)
     data = json.loads(re.search(r'id="data">(.*?)</script>', page)[1])  # type: ignore[index]
     drawn = [value for metric in data["candidates"]["metrics"] for value in metric["values"] if value is not None]
     assert len(drawn) == 9

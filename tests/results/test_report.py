@@ -255,9 +255,9 @@ def all_failed() -> Result:
         (lambda: search(MANY), ["the most gain", "hypervolume, % of the final front's"]),
         (
             lambda: search(constraints={"loss": -1}),
-            ["Nothing is on the front", "not within loss ≤ -1", "Nothing feasible"],
+            ["The front is empty", "not within loss ≤ -1", "No feasible candidate"],
         ),
-        (all_failed, ["Nothing is on the front", "0 on the front"]),
+        (all_failed, ["The front is empty", "0 on the front"]),
         (empty, ["It has no candidate yet", "No candidate failed, and none broke a bound", "interrupted"]),
     ],
     ids=["one objective", "four objectives", "nothing feasible", "all failed", "empty"],
@@ -327,7 +327,7 @@ def test_another_search_is_drawn_beside_and_must_have_the_same_objectives(result
     assert better.at(36) > 100  # of the small search's front
     assert better.at(36) == pytest.approx(exact(small, whole), abs=2)
     with pytest.raises(
-        SearchkitError, match=r"'forest' cannot stand beside 'forest': its objectives are loss \(min\), not"
+        SearchkitError, match=r"'forest' cannot be compared with 'forest': its objectives are loss \(min\), not"
     ):
         result.report(tmp_path / "x.html", beside=search({"loss": "min"}))
     with pytest.raises(SearchkitError, match="beside= takes results of other searches, not 'other'"):

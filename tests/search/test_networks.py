@@ -113,7 +113,7 @@ def test_an_export_of_another_size_is_refused_before_anything_is_written(result,
         return network
 
     monkeypatch.setattr(deploy, "build_network", larger)
-    with pytest.raises(ExportError, match=r"the network has [\d,]+ parameters, the measured one [\d,]+"):
+    with pytest.raises(ExportError, match=r"the rebuilt network has [\d,]+ parameters, the measured one [\d,]+"):
         result.export(0, tmp_path / "best")
     assert not list(tmp_path.iterdir())
 
@@ -300,7 +300,7 @@ DIVERGING = NetworkSpace(
 
 def test_where_verifying_fails_for_every_candidate_the_reason_is_told(caplog) -> None:
     result = search(objectives=("naswot", "params"), verify=2, data=DIGITS, space=DIVERGING)
-    assert "verify= trained none of 2 candidates; the first failed with: diverged" in caplog.text
+    assert "all 2 trainings of verify= failed; the first reason: diverged" in caplog.text
     assert result.verified.reason.str.startswith("diverged").all()
 
 
@@ -317,7 +317,7 @@ def test_the_networks_of_a_function_are_built_untrained_and_said_to_have_no_weig
     assert not network.training
     assert network(torch.zeros(2, 3, 32, 32)).shape == (2, 10)
     for door in (lambda: result.build(0), lambda: result.export(0, "never")):
-        with pytest.raises(SearchkitError, match=r"by a function of yours.* build\(i, trained=False\) gives"):
+        with pytest.raises(SearchkitError, match=r"by your own function.* build\(i, trained=False\) returns"):
             door()
 
 

@@ -74,7 +74,9 @@ def test_a_broken_process_pool_is_said_and_the_same_call_continues(tmp_path: Pat
 def test_a_closed_executor_is_said() -> None:
     with ThreadPoolExecutor(2) as pool:
         pass
-    with pytest.raises(SearchkitError, match="ThreadPoolExecutor, no longer takes .*after shutdown.*record is intact"):
+    with pytest.raises(
+        SearchkitError, match="ThreadPoolExecutor, no longer accepts .*after shutdown.*record is intact"
+    ):
         search(executor=pool)
 
 

@@ -164,7 +164,7 @@ def test_options_that_the_space_does_not_take_are_refused(options: Any, sentence
 
 def test_spaces_and_data_that_do_not_go_together_are_refused() -> None:
     with pytest.raises(
-        DataError, match=r"space 'macro' takes images, and .* shape \(5,\): take space='tabular', or say"
+        DataError, match=r"space 'macro' takes images, and .* shape \(5,\): take space='tabular', or make"
     ):
         search(space="macro")
     with pytest.raises(DataError, match=r"space 'tabular' takes rows of features, .* load_data\(..., kind='table'\)"):
@@ -265,10 +265,10 @@ def test_errors_may_be_searched_for_in_the_targets_unit() -> None:
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [
-        ({"objectives": ("accuracy", "r2")}, "accuracy is a score of classes and r2 one of quantities"),
+        ({"objectives": ("accuracy", "r2")}, "accuracy is a score of classification and r2 is one of regression"),
         (
             {"objectives": ("accuracy", "params"), "data": load_data((X, PRICE), task="regression")},
-            "accuracy is a score of classification, and the data are loaded for regression, whose scores are r2, rmse",
+            "accuracy is a score of classification, but the data are loaded for regression: choose among r2, rmse",
         ),
         ({"ladder": ({"resolution": 4},)}, "a rung of the ladder sets resolution, but data 'custom' are a table"),
         (

@@ -148,8 +148,8 @@ def test_the_command_repairs_and_says_what_to_do(journal: Path, capsys: pytest.C
     assert f"move {journal} away" in capsys.readouterr().out
     assert len(searchkit.load("s", journal.parent).history) >= 5, "it can be read while the old file is there"
     assert main(["repair", "s", *where]) == 2
-    assert "is there already" in capsys.readouterr().err
+    assert "exists already" in capsys.readouterr().err
     assert main(["repair", "nothing", *where]) == 2
-    assert "is not there" in capsys.readouterr().err
+    assert "does not exist" in capsys.readouterr().err
     with pytest.raises(StorageError, match="journal files can be repaired"):
         searchkit.repair("s", "sqlite:///study.db")

@@ -152,7 +152,7 @@ def test_a_server_that_stays_down_ends_the_search_with_what_to_do(
         if trial.number == 1:
             stop(address)
 
-    words = "did not answer for 1.5 seconds .*refused.*see that it runs .*is intact, and the same call continues"
+    words = "did not answer for 1.5 seconds .*refused.*check that it runs .*is intact, and the same call continues"
     try:
         with pytest.raises(StorageError, match=words):
             search(address, callbacks=[down])

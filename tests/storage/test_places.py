@@ -162,7 +162,7 @@ CASES = [  # what stands there, where, the storage, and what is said
     (device, "s.journal", "", "s.journal' is a device"),
     (device, "runs", "runs/below", "runs' is a device"),
     (unix_socket, "s.journal", "", "s.journal' is a socket"),
-    (file, "runs", "runs", "runs' is a file, and the files of a study lie in a folder"),
+    (file, "runs", "runs", "runs' is a file, but the files of a study need a folder"),
     (file, "runs", "runs/below/that", "runs' is a file"),
     (file, "runs", "runs/x.journal", "runs' is a file"),
     (file, "s.journal", "", "s.journal is not a journal"),

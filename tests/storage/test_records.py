@@ -100,7 +100,7 @@ def test_a_changed_function_or_strategy_under_a_given_name_is_said(tmp_path: Pat
         search(made_with(2.0), storage=tmp_path, name="s", budget=9)
         search(made_with(2.0), storage=tmp_path, name="s", budget=10, strategy="random")
     told = [record.getMessage() for record in caplog.records]
-    assert ["another version of what is evaluated" in line for line in told] == [True, False]
+    assert ["another version of the evaluated function or space" in line for line in told] == [True, False]
     assert "another strategy" in told[1]
     table = searchkit.list_studies(tmp_path)
     assert list(table.strategy) == ["random"], "the latest call is what is listed"
@@ -147,7 +147,7 @@ def test_reading_changes_nothing_also_where_the_last_line_is_torn(tmp_path: Path
 
 
 def test_a_database_that_is_not_there_is_not_made_by_reading(tmp_path: Path) -> None:
-    with pytest.raises(StorageError, match="is not there"):
+    with pytest.raises(StorageError, match="does not exist"):
         searchkit.list_studies(f"sqlite:///{tmp_path}/nowhere.db")
     assert not os.listdir(tmp_path)
 
@@ -209,7 +209,7 @@ def test_a_record_that_two_searches_wrote_is_shown_but_not_continued(tmp_path: P
             distributions=study.trials[0].distributions, user_attrs={"batch": 0, "batch_size": 4},
         )
     )  # fmt: skip
-    with pytest.raises(StorageError, match=r"does not add up at trial 8 \(batch 0\)"):
+    with pytest.raises(StorageError, match=r"is inconsistent at trial 8 \(batch 0\)"):
         search(storage=storage, name="s", batch=4, budget=20)
     assert len(searchkit.load("s", storage).history) == 9
 
@@ -384,8 +384,8 @@ def test_an_interrupt_is_not_lost() -> None:
         ({"strategy": lambda problem: 3}, "made 3, which has no ask and tell"),
         ({"seed": 2**130}, "seed must be a whole number from 0 to 4,294,967,295"),
         ({"time_limit": 0}, "time_limit must be a number of seconds above 0, not 0"),
-        ({"data": "digits"}, "data say how networks are trained, but evaluate= was given"),
-        ({"epochs": 3, "device": "cpu"}, "device and epochs say how"),
+        ({"data": "digits"}, "data set how networks are trained, but evaluate= was given"),
+        ({"epochs": 3, "device": "cpu"}, "device and epochs set how"),
     ],
 )
 def test_what_cannot_be_used_is_said_in_one_sentence(given, words, tmp_path, monkeypatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 from collections.abc import Callable
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -228,7 +229,7 @@ def test_a_third_partys_adapter_is_found_by_the_library_that_the_object_comes_fr
     here = __name__.split(".", maxsplit=1)[0]
     point = EntryPoint(here, f"{__name__}:own_adapter", "searchkit.adapters")
     broken = EntryPoint("optuna", "searchkit.missing:adapt", "searchkit.adapters")
-    monkeypatch.setattr(plugins, "entry_points", lambda group: [point, broken])
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: [point, broken])
     assert plugins.adapt(Own()) == "a factory"
     with pytest.raises(SearchkitError, match="adapter 'optuna' is registered as searchkit.missing:adapt, which cannot"):
         plugins.adapt(optuna.samplers.RandomSampler())

@@ -140,7 +140,7 @@ def test_a_ladder_is_for_searches_that_train() -> None:
         SearchkitError, match="ladder trains .* trains none: its objectives and bounds are params, macs"
     ):
         search(objectives=("params", "macs"))
-    with pytest.raises(SearchkitError, match="ladder say how networks are trained, but evaluate= was given"):
+    with pytest.raises(SearchkitError, match="ladder set how networks are trained, but evaluate= was given"):
         searchkit.run(
             evaluate=lambda c: {"y": 1}, space=Space([Choice("x", (1, 2))]), objectives={"y": "min"}, ladder=RUNGS
         )
@@ -149,7 +149,7 @@ def test_a_ladder_is_for_searches_that_train() -> None:
 def test_default_is_a_tenth_and_a_third_of_the_epochs() -> None:
     assert [rung.label for rung in read_ladder("default", 30)] == ["epochs=3", "epochs=10"]
     assert [rung.label for rung in read_ladder("default", 5)] == ["epochs=1"]
-    with pytest.raises(SearchkitError, match="ladder='default' trains for a third of the epochs first; 2 have no such"):
+    with pytest.raises(SearchkitError, match="ladder='default' trains for a third of the epochs first; 2 are too few"):
         read_ladder("default", 2)
     for epochs in range(3, 200):
         check_cheaper(read_ladder("default", epochs), epochs, 8)

@@ -47,7 +47,7 @@ class Axis:
     centres: Floats
     ends: Floats
 
-    def code(self, value: Any) -> int | None:
+    def code(self, value: object) -> int | None:
         """The option of a recorded value; None where the value is not in the distribution."""
         distribution = self.distribution
         if not isinstance(distribution, Number):

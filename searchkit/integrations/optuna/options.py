@@ -34,15 +34,19 @@ def choices_of(trials: Sequence[FrozenTrial]) -> list[Choice]:
     return [_choice(name, distributions, trials) for name, distributions in found.items()]
 
 
-def place(choice: Choice, value: Any) -> int | None:
+def place(choice: Choice, value: object) -> int | None:
     """Index of a value's option, or of the nearest in the range of an ordered choice of numbers; None without one."""
     try:
         return choice.index(value)
     except SpaceError:
         pass
     options = [o for o in choice.options if isinstance(o, int | float) and not isinstance(o, bool)]
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not choice.ordered or len(options) < len(choice.options):
+    if (
+        not isinstance(value, int | float)
+        or isinstance(value, bool)
+        or not choice.ordered
+        or len(options) < len(choice.options)
+    ):
         return None
     if not min(options) <= value <= max(options):
         return None

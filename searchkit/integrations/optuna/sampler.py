@@ -79,18 +79,18 @@ class SearchkitSampler(BaseSampler):
 
     def __init__(
         self,
-        strategy: Any = "auto",
+        strategy: object = "auto",
         *,
         seed: int | None = None,
         space: Space | str | None = None,
         signals: Mapping[str, Signal] | None = None,
-        proxies: Any = (),
+        proxies: object = (),
         screen: int = 16,
         constraints_func: Callable[[FrozenTrial], Sequence[float]] | None = None,
         n_trials: int | None = None,
         levels: int | None = None,
         n_startup_trials: int = 0,
-        **further: Any,
+        **further: object,
     ) -> None:
         check_further(further, list(inspect.signature(SearchkitSampler).parameters)[:-1])
         least = {"n_trials": (n_trials, 1), "levels": (levels, 2), "screen": (screen, 1)}

@@ -68,7 +68,7 @@ class Screeners:
         return Screen(problem, signals, self.factor, self.seed, None, turns)
 
 
-def read_screeners(signals: Any, proxies: Any, own: Space | None, factor: int, seed: int) -> Screeners:
+def read_screeners(signals: object, proxies: object, own: Space | None, factor: int, seed: int) -> Screeners:
     """Check signals and proxies as users give them, before any trial.
 
     Raises:

@@ -25,7 +25,7 @@ from searchkit.space.labels import key_of
 from searchkit.storage.header import FORMAT, plain
 from searchkit.storage.optuna_compat import quiet
 from searchkit.storage.optuna_record import OptunaRecord
-from searchkit.storage.paths import check_storage, open_storage
+from searchkit.storage.paths import StorageLike, check_storage, open_storage
 from searchkit.storage.places import check_new_name
 from searchkit.storage.urls import shown
 
@@ -81,7 +81,7 @@ def read_study(study: optuna.Study, space: Space | None = None) -> Result:
     return Result(made, goals, trials, study.study_name, "read from an Optuna study", {"chosen": "an Optuna study"})
 
 
-def write_study(result: Result, storage: Any = None, name: str | None = None) -> optuna.Study:
+def write_study(result: Result, storage: StorageLike = None, name: str | None = None) -> optuna.Study:
     """A result as an Optuna study, for Optuna's plots and dashboard or to keep a search that was in memory.
 
     The study is what a search records: :func:`searchkit.load` and :func:`read_study` read it, with the values, states,

@@ -65,7 +65,7 @@ class RayExecutor(Executor):
         self._plain = self._remote(_call)
         self._shipped: dict[int, tuple[bytes, Any]] = {}  # id -> the argument, and the task that has it
 
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+    def submit(self, fn: Callable[..., Any], /, *args: object, **kwargs: object) -> Future[Any]:
         """Run ``fn(*args, **kwargs)`` on the cluster; fails with WorkerLostError if its worker dies too often."""
         task, rest = self._plain, args
         if args and isinstance(args[0], bytes) and len(args[0]) > SHIPPED:

@@ -61,14 +61,14 @@ class SearchkitSearcher(OptunaSearch):
 
     def __init__(
         self,
-        strategy: Any = "auto",
+        strategy: object = "auto",
         *,
         space: Space | str | Mapping[str, Any] | Callable[[optuna.Trial], Any] | None = None,
         metric: str | Sequence[str] | None = None,
         mode: str | Sequence[str] | None = None,
         seed: int | None = None,
         signals: Mapping[str, Any] | None = None,
-        proxies: Any = (),
+        proxies: object = (),
         screen: int = 16,
         n_trials: int | None = None,
         points_to_evaluate: Sequence[Mapping[str, Any]] | None = None,
@@ -111,7 +111,9 @@ class SearchkitSearcher(OptunaSearch):
                 evaluated_rewards=evaluated_rewards,
             )
 
-    def set_search_properties(self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any) -> bool:
+    def set_search_properties(
+        self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: object
+    ) -> bool:
         """Take Tune's metric, mode and parameter space where the constructor had none."""
         with quiet():
             return bool(super().set_search_properties(metric, mode, config, **spec))
@@ -145,7 +147,7 @@ class SearchkitSearcher(OptunaSearch):
     def add_evaluated_point(
         self,
         parameters: dict[str, Any],
-        value: Any,
+        value: object,
         error: bool = False,
         pruned: bool = False,
         intermediate_values: list[float] | None = None,

@@ -60,29 +60,29 @@ class SearchClassifier(ClassifierMixin, BaseEstimator):
 
     def __init__(
         self,
-        strategy: Any = "auto",
+        strategy: object = "auto",
         *,
-        space: Any = None,
-        budget: Any = BUDGET,
+        space: object = None,
+        budget: object = BUDGET,
         epochs: int | None = None,
-        objectives: Any = None,
-        constraints: Any = None,
-        proxies: Any = (),
-        ladder: Any = None,
+        objectives: object = None,
+        constraints: object = None,
+        proxies: object = (),
+        ladder: object = None,
         batch: int | None = None,
-        pick: Any = None,
+        pick: object = None,
         refit: bool = True,
-        class_weight: Any = None,
+        class_weight: object = None,
         validation_fraction: float = 0.2,
         test_fraction: float = 0.0,
-        storage: Any = "memory",
+        storage: object = "memory",
         name: str | None = None,
-        executor: Any = None,
+        executor: object = None,
         device: str = "auto",
         time_limit: float | None = None,
-        callbacks: Any = (),
+        callbacks: object = (),
         progress: bool | None = False,
-        random_state: Any = None,
+        random_state: object = None,
     ) -> None:
         self.strategy = strategy
         self.space = space
@@ -107,7 +107,7 @@ class SearchClassifier(ClassifierMixin, BaseEstimator):
         self.progress = progress
         self.random_state = random_state
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+    def fit(self, X: object, y: object, sample_weight: object = None) -> Self:
         """Search on rows X ``(n, features)``, or images, and their labels y ``(n,)`` of any kind.
 
         Args:
@@ -140,13 +140,13 @@ class SearchClassifier(ClassifierMixin, BaseEstimator):
         )
         return self
 
-    def predict(self, X: Any) -> npt.NDArray[Any]:
+    def predict(self, X: object) -> npt.NDArray[Any]:
         """``(n,)`` the likeliest class of each row."""
         check_is_fitted(self)
         labels: npt.NDArray[Any] = self.classes_[outputs(self, X).argmax(axis=1)]
         return labels
 
-    def predict_proba(self, X: Any) -> npt.NDArray[np.float64]:
+    def predict_proba(self, X: object) -> npt.NDArray[np.float64]:
         """``(n, classes)`` probabilities, in the order of ``classes_``; rows add up to 1."""
         check_is_fitted(self)
         probabilities: npt.NDArray[np.float64] = softmax(outputs(self, X), axis=1)
@@ -171,28 +171,28 @@ class SearchRegressor(RegressorMixin, BaseEstimator):
 
     def __init__(
         self,
-        strategy: Any = "auto",
+        strategy: object = "auto",
         *,
-        space: Any = None,
-        budget: Any = BUDGET,
+        space: object = None,
+        budget: object = BUDGET,
         epochs: int | None = None,
-        objectives: Any = None,
-        constraints: Any = None,
-        proxies: Any = (),
-        ladder: Any = None,
+        objectives: object = None,
+        constraints: object = None,
+        proxies: object = (),
+        ladder: object = None,
         batch: int | None = None,
-        pick: Any = None,
+        pick: object = None,
         refit: bool = True,
         validation_fraction: float = 0.2,
         test_fraction: float = 0.0,
-        storage: Any = "memory",
+        storage: object = "memory",
         name: str | None = None,
-        executor: Any = None,
+        executor: object = None,
         device: str = "auto",
         time_limit: float | None = None,
-        callbacks: Any = (),
+        callbacks: object = (),
         progress: bool | None = False,
-        random_state: Any = None,
+        random_state: object = None,
     ) -> None:
         self.strategy = strategy
         self.space = space
@@ -216,7 +216,7 @@ class SearchRegressor(RegressorMixin, BaseEstimator):
         self.progress = progress
         self.random_state = random_state
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+    def fit(self, X: object, y: object, sample_weight: object = None) -> Self:
         """Search on rows X ``(n, features)``, or images, and their targets y ``(n,)``.
 
         Args:
@@ -232,7 +232,7 @@ class SearchRegressor(RegressorMixin, BaseEstimator):
         self.result_, self.network_ = searched(self, x, y, (), weight=rows)
         return self
 
-    def predict(self, X: Any) -> npt.NDArray[np.float64]:
+    def predict(self, X: object) -> npt.NDArray[np.float64]:
         """``(n,)`` in the unit of y."""
         check_is_fitted(self)
         return outputs(self, X)

@@ -42,7 +42,7 @@ class Grid:
         return len(self.values) > 1 or not self.values[0]
 
 
-def read_grid(given: Any) -> Grid:
+def read_grid(given: object) -> Grid:
     """A grid from ``{parameter: values}``, or a list of such dictionaries, of which each candidate uses one.
 
     Values are a sequence, a scipy distribution (taken at 16 quantiles, or fewer where it has fewer values), another

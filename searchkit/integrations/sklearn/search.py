@@ -99,7 +99,7 @@ def searched(
     return result, _refitted(estimator, result, row, data, seed)
 
 
-def outputs(estimator: Any, X: Any) -> npt.NDArray[np.float64]:
+def outputs(estimator: Any, X: object) -> npt.NDArray[np.float64]:
     """Outputs of a fitted estimator's network for X: ``(n, classes)`` logits, or ``(n,)`` values.
 
     Computed in float64, so that rounding, which depends on the other rows of a batch, is not visible in the output.
@@ -110,7 +110,7 @@ def outputs(estimator: Any, X: Any) -> npt.NDArray[np.float64]:
         return np.asarray(torch.cat([network(x[i : i + ROWS].double()) for i in range(0, len(x), ROWS)]))
 
 
-def picked(result: Result, pick: Any) -> int:
+def picked(result: Result, pick: object) -> int:
     """Row of the front: the best first objective for None, that of an objective, a row, or that of a function.
 
     Raises:

@@ -15,7 +15,7 @@ from searchkit.integrations.sklearn_compat import check_sample_weight
 from searchkit.types import Floats
 
 
-def row_weights(sample_weight: Any, x: torch.Tensor) -> Floats | None:
+def row_weights(sample_weight: object, x: torch.Tensor) -> Floats | None:
     """``(n,)`` the weight of each row, or None where none is given.
 
     Raises:
@@ -27,7 +27,7 @@ def row_weights(sample_weight: Any, x: torch.Tensor) -> Floats | None:
     return np.array(checked, np.float64)  # of its own: torch warns of arrays that cannot be written to
 
 
-def class_weights(given: Any, classes: npt.NDArray[Any], y: npt.NDArray[Any], rows: Floats | None) -> Floats | None:
+def class_weights(given: object, classes: npt.NDArray[Any], y: npt.NDArray[Any], rows: Floats | None) -> Floats | None:
     """``(k,)`` the weight of each class in the training loss, or None where classes are not weighted.
 
     "balanced" counts rows by their weights. A class without rows of a weight above 0 has the weight 1.

@@ -34,7 +34,7 @@ class Events:
         source = SourceMetadata(writer="searchkit.integrations.tensorboard")
         self._write(Event(wall_time=time.time(), file_version="brain.Event:2", source_metadata=source))
 
-    def add(self, summary: Any, step: int) -> None:
+    def add(self, summary: object, step: int) -> None:
         """Append a summary; it is on disk after :meth:`flush`."""
         self._write(self._event(wall_time=time.time(), step=step, summary=summary))
 

@@ -1,4 +1,4 @@
-// Scales, ticks and elements: what both charts are drawn with. Text is set as text, never as markup.
+// Scales, ticks and elements for both charts. Strings are always inserted as text, never as markup.
 
 function element(name, attributes = {}, text = null) {
   const inSvg = ["svg", "g", "path", "line", "text", "circle", "rect", "clipPath", "defs"].includes(name);
@@ -16,14 +16,14 @@ function shown(value) {
   return Math.abs(value) < 1e-4 ? value.toExponential(2) : String(Number(value.toPrecision(4)));
 }
 
-// The least and the largest of any number of values.
+// The smallest and the largest of any number of values.
 function ends(values) {
   let [low, high] = [Infinity, -Infinity];
   for (const value of values) [low, high] = [Math.min(low, value), Math.max(high, value)];
   return [low, high];
 }
 
-// A scale from data to pixels; of equal ends it makes an interval around them.
+// A scale from data to pixels; equal ends become an interval around them.
 function scale(low, high, start, end, log) {
   if (low === high) {
     const around = log ? null : Math.abs(low) * 0.1 || 1;
@@ -58,7 +58,7 @@ function tickText(value) {
   return size >= 1e4 ? `${Number((value / 1e3).toPrecision(4))} k` : shown(value);
 }
 
-// The frame of a chart: its size, grid, ticks and titles; whole: ticks across are whole numbers.
+// The frame of a chart: its size, grid, ticks and titles; with `whole`, ticks of the x axis are whole numbers.
 function frame(svg, width, height, x, y, xTitle, yTitle, box, whole) {
   svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
   svg.setAttribute("height", height);
@@ -79,7 +79,7 @@ function frame(svg, width, height, x, y, xTitle, yTitle, box, whole) {
   svg.append(grid);
 }
 
-// Puts the card beside a place in the chart, inside the page; on a narrow page it stands below.
+// Puts the card beside a point of the chart, inside the page; on a narrow page, below the chart.
 function place(tip, chart, svg, x, y) {
   const narrow = window.matchMedia("(max-width: 720px)").matches;
   tip.classList.toggle("below", narrow);

@@ -1,4 +1,4 @@
-"""The call that repeats a search, as Python; what its record cannot say in code stands there as a name to fill in."""
+"""The call that repeats a search, as Python code; parts that are not in its record are names to fill in."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from searchkit.results.result import Result
 from searchkit.space import Choice, NetworkSpace, Space
 
 _DATA = ("digits", "fashion-mnist", "cifar-10")
-_SCREEN = 16  # of searchkit.run, where it is not given
+_SCREEN = 16  # the default of searchkit.run
 
 
-Line = tuple[str, str]  # an argument, and a comment behind it or ""
+Line = tuple[str, str]  # an argument and its comment, which may be empty
 
 
 def call(facts: Facts) -> str:
@@ -26,27 +26,25 @@ def call(facts: Facts) -> str:
     result, context = facts.result, facts.context
     networks = context.get("kind") == "networks"
     lines = [_strategy(context), _space(result)]
-    lines.append(_data(context) if networks else ("evaluate=evaluate", "your function: a record does not hold it"))
+    lines.append(_data(context) if networks else ("evaluate=evaluate", "your function, which is not in the record"))
     lines += [_objectives(result, networks), *_constraints(result), *_settings(context)]
     lines.append((f"budget={_budget(context)}", ""))
     seed = context.get("seed")
     lines.append(
-        ("seed=seed", "as it was called; 0 where that said nothing") if seed is None else (f"seed={_python(seed)}", "")
+        ("seed=seed", "as in the original call; 0 if it had none") if seed is None else (f"seed={_python(seed)}", "")
     )
-    lines.append((f"name={_text(result.name)}", "continues that study where it lies; another name begins anew"))
+    lines.append((f"name={_text(result.name)}", "continues the recorded study; another name begins a new one"))
     body = "".join(f"    {code},{f'  # {_one_line(note)}' if note else ''}\n" for code, note in lines)
     return f"import searchkit\n\nresult = searchkit.run(\n{body})\n"
 
 
 def _strategy(context: dict[str, Any]) -> Line:
     name = context.get("strategy")
-    return (
-        ("strategy", f"an object: {context.get('chosen') or 'one of your own'}") if name is None else (_text(name), "")
-    )
+    return ("strategy", f"an object: {context.get('chosen') or 'your own'}") if name is None else (_text(name), "")
 
 
 def _space(result: Result) -> Line:
-    """As a name with its options, else as its choices; a build function is the user's own."""
+    """The space as a registered name with its options, else as its choices; a user's build function is filled in."""
     space = result.space
     if space.name in plugins.names("space"):
         options = getattr(space, "options", {})
@@ -64,17 +62,17 @@ def _space(result: Result) -> Line:
             )
             return f"space=searchkit.load_space({_text(space.name)}{given})", ""
     if isinstance(space, NetworkSpace) or result.context.get("kind") == "networks":
-        return "space=space", f"'{space.name}', a NetworkSpace of your own: a record does not hold how it builds"
+        return "space=space", f"'{space.name}', your own NetworkSpace, whose build function is not in the record"
     if not _writable(space):
-        return "space=space", f"'{space.name}': it has options that are objects, and a record holds their names only"
+        return "space=space", f"'{space.name}', with options that are objects, of which the record has only names"
     named = "" if space.name == "custom" else f", name={_text(space.name)}"
     choices = "".join(f"        {_choice(choice)},\n" for choice in space.choices)
-    own = "canonical= too, your function" if space._canonical is not None else ""
+    own = "and canonical=, your function" if space._canonical is not None else ""
     return f"space=searchkit.Space([\n{choices}    ]{named})", own
 
 
 def _settings(context: dict[str, Any]) -> list[Line]:
-    """What the call set beside; defaults are left out."""
+    """Other arguments of the call; defaults are left out."""
     given = dict(context.get("call") or {})
     proxies = given.pop("proxies", None)
     if given.get("device") == "auto":
@@ -104,7 +102,7 @@ def _data(context: dict[str, Any]) -> Line:
         return f"data={_text(data['source'])}", ""
     if data.get("name") in _DATA:
         return f"data={_text(data['name'])}", ""
-    return "data=data", f"'{data.get('name', '')}': arrays or a data set of your own"
+    return "data=data", f"'{data.get('name', '')}': your own arrays or data set"
 
 
 def _objectives(result: Result, networks: bool) -> Line:
@@ -112,7 +110,7 @@ def _objectives(result: Result, networks: bool) -> Line:
     if not networks:
         return f"objectives={_python({o.name: o.direction for o in objectives})}", ""
     own = [o.name for o in objectives if o.name not in BUILT_IN and not _is_signal(o.name)]
-    note = f"{', '.join(own)}: a Metric of your own in the place of its name" if own else ""
+    note = f"{', '.join(own)}: give your own Metric instead of its name" if own else ""
     return f"objectives={_python(tuple(o.name for o in objectives))}", note
 
 
@@ -129,11 +127,11 @@ def _constraints(result: Result) -> list[Line]:
 
 
 def _proxies(names: Sequence[str] | None) -> list[Line]:
-    """Names; earlier studies and objects are filled in."""
+    """Proxies by name; objects and earlier studies have to be filled in."""
     earlier = [name.removeprefix("earlier:") for name in names or () if name.startswith("earlier:")]
     given = [name for name in names or () if not name.startswith("earlier:")]
     own = [name for name in given if name not in plugins.names("proxy")]
-    note = f"{', '.join(own)}: an object of your own in the place of its name" if own else ""
+    note = f"{', '.join(own)}: give your own object instead of its name" if own else ""
     loads = ", ".join(f"searchkit.load({_text(name)})" for name in earlier)
     lines = [(f"proxies={_python(tuple(given))}", note)] if given else []
     return [*lines, *([(f"earlier=[{loads}]", "")] if earlier else [])]
@@ -146,7 +144,7 @@ def _budget(context: dict[str, Any]) -> str:
 
 
 def _python(value: Any) -> str:
-    """JSON-like values as Python, strings in double quotes, whole numbers as such."""
+    """JSON-like values as Python code: strings in double quotes, whole floats as integers."""
     if isinstance(value, str):
         return _text(value)
     if isinstance(value, dict):
@@ -162,5 +160,5 @@ def _text(value: str) -> str:
 
 
 def _one_line(text: str) -> str:
-    """What may stand behind a #."""
+    """The text on one line, as a comment needs it."""
     return re.sub(r"\s+", " ", text)

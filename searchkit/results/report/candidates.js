@@ -1,4 +1,4 @@
-// The candidates as points: axes to choose, states told apart, and a card with values and choices for each.
+// The candidates as points: axes can be chosen, marks show the outcome, and a card has values and choices.
 
 function drawCandidates(data, chart) {
   const { metrics, trials, fates, choices } = data;
@@ -126,7 +126,7 @@ function drawCandidates(data, chart) {
 
   function said(outside, halfway, neither, paint, best) {
     const parts = [];
-    if (outside) parts.push(`${outside.toLocaleString("en-US")} outside the picture.`);
+    if (outside) parts.push(`${outside.toLocaleString("en-US")} outside the plot.`);
     if (halfway) parts.push(`Marks in the strip below have no ${axis(state.y).label}.`);
     if (neither) parts.push(`${neither.toLocaleString("en-US")} have no ${axis(state.x).label} and are not drawn.`);
     if (paint) parts.push(`The lighter a point of the front, the larger its ${axis(state.colour).label}.`);
@@ -147,7 +147,7 @@ function drawCandidates(data, chart) {
     return element("path", { class: "stair", d: `${d}H${end}` });
   }
 
-  // Half the interquartile range to either side, of metrics that come with their spread.
+  // Half the interquartile range to either side, for metrics with a spread.
   function whiskers(best, x, y) {
     for (const { i, at } of best) {
       const [wide, high] = [axis(state.x), axis(state.y)].map((metric) => {
@@ -170,7 +170,7 @@ function drawCandidates(data, chart) {
     };
   }
 
-  // Candidates that learned nothing would squeeze the front flat: nine in ten and the front decide what is seen.
+  // The axis shows the front and nine in ten candidates; outliers that learned nothing would flatten the front.
   function near(rows, values) {
     if (rows.length < 10) return rows.map((i) => values[i]);
     const sorted = rows.map((i) => values[i]).sort((a, b) => a - b);

@@ -1,4 +1,4 @@
-"""All candidates as the data that the page's script draws: values, choices and what became of each."""
+"""All candidates as data for the page's script: values, choices, and the outcome of each."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from searchkit.results.drawable import drawable
 from searchkit.results.report.facts import FATES, SPREAD, Facts
 from searchkit.results.report.markup import plural
 
-_LONGEST = 160  # characters of a reason that hovering shows
+_LONGEST = 160  # characters of a reason in the hover text
 
 
 def candidates(facts: Facts) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def candidates(facts: Facts) -> dict[str, Any]:
 
 
 def told(facts: Facts) -> str:
-    """One sentence of how many candidates there are of each kind."""
+    """How many candidates of each outcome there are, as text."""
     return ", ".join(
         f"{plural(n, 'candidate')} {label}" if i == 0 else f"{n:,} {label}"
         for i, (n, label) in enumerate(
@@ -58,7 +58,7 @@ def told(facts: Facts) -> str:
 
 
 def _short(values: list[float]) -> list[float | None]:
-    """Values as the charts draw them; None where one is not known, or out of all proportion to the others."""
+    """Values for the charts, rounded; None for unknown values and extreme outliers."""
     kept = drawable(np.array(values, dtype=np.float64))
     return [float(f"{value:.7g}") if fine else None for value, fine in zip(values, kept, strict=True)]
 

@@ -1,10 +1,10 @@
-"""How fast a search got where it got, beside other orders of the same candidates.
+"""The progress of a search over time, compared with other orders of the same candidates.
 
-With one objective that is its best value so far, with more the hypervolume of the front so far, as a share of that of
-the final front. A hypervolume is counted on points that fill the box between the best values and a reference point
-evenly (the additive recurrence of Roberts, The unreasonable effectiveness of quasirandom sequences, 2018), so that what
-a random order reaches in expectation has a closed form: a point that m of n candidates dominate is not yet dominated
-after t draws with the chance C(n - m, t) / C(n, t).
+With one objective, progress is the best value so far; with several, it is the hypervolume of the front so far, as a
+share of that of the final front. A hypervolume is estimated as a share of points that fill the box between the best
+values and a reference point evenly (the additive recurrence of Roberts, The unreasonable effectiveness of quasirandom
+sequences, 2018). With such points, the expectation for a random order has a closed form: a point that m of n candidates
+dominate is not yet dominated after t draws with probability C(n - m, t) / C(n, t).
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from searchkit.types import Floats
 
 N_POINTS = 8192
 _MOST = 400  # points of a curve that are drawn
-_TOGETHER = 128  # candidates that are compared with the points at once; at most 255, which a byte can count
-_FAR = 0.9  # quantile of the scored losses that the reference point lies beyond
+_TOGETHER = 128  # candidates that are compared with the points at once; at most 255, to be counted in a byte
+_FAR = 0.9  # quantile of the losses of scored candidates; the reference point is beyond it
 
 
 @dataclass(frozen=True)
 class Curve:
-    """What had been reached after so many evaluations, and after so many seconds; NaN before anything was."""
+    """The progress after numbers of evaluations, and after the corresponding seconds; NaN before the first score."""
 
     label: str
     kind: str  # search, random, params or other
@@ -41,18 +41,18 @@ class Curve:
     steps: bool
 
     def at(self, evaluations: float) -> float:
-        """The value after so many evaluations."""
+        """The value after a number of evaluations."""
         i = int(np.searchsorted(self.evaluations, evaluations, side="right")) - 1
         return float(self.values[i]) if i >= 0 else float("nan")
 
 
 @dataclass(frozen=True)
 class Convergence:
-    """The curves of one study, the search's own first.
+    """The curves to compare, that of the search itself first.
 
     Attributes:
-        measure: what the values are.
-        reference: of the hypervolume, in the objectives' own units; empty for one objective.
+        measure: name of the values.
+        reference: the reference point of the hypervolume, in the objectives' own units; empty for one objective.
     """
 
     curves: list[Curve]
@@ -61,16 +61,16 @@ class Convergence:
 
 
 def convergence(facts: Facts) -> Convergence | None:
-    """The curves, or None where nothing feasible was scored.
+    """The curves; None if no feasible candidate was scored.
 
     Raises:
-        SearchkitError: a result beside this one is of other objectives.
+        SearchkitError: a result in ``beside`` has other objectives.
     """
     result, trials = facts.result, facts.finished
     for other in facts.beside:
         if other.goals.objectives != result.goals.objectives:
             raise SearchkitError(
-                f"study '{other.name}' cannot stand beside '{result.name}': its objectives are "
+                f"study '{other.name}' cannot be compared with '{result.name}': its objectives are "
                 f"{_told(other)}, not {_told(result)}"
             )
     reached = _losses(trials, result)
@@ -95,7 +95,7 @@ def convergence(facts: Facts) -> Convergence | None:
 
 
 def _losses(trials: Sequence[Trial], result: Result) -> Floats:
-    """``(n, k)`` the losses; NaN rows also where one is out of all proportion to those of the study."""
+    """Losses ``(n, k)``; rows with extreme outliers among the losses of the study are NaN, too."""
     rows = losses(trials, result)
     everything = losses(result.trials, result)
     for column, all_values in zip(rows.T, everything.T, strict=True):
@@ -116,14 +116,14 @@ def _short(result: Result) -> str:
 
 
 def _at_random(yardstick: _Best | _Volume, n: int, seconds: float) -> Curve:
-    """What a random order of n candidates reaches in expectation, at the mean pace."""
+    """The expected progress in a random order of n candidates, at the mean time per candidate."""
     t: Floats = np.unique(np.geomspace(1, n, 120).round())
     pace: Floats = t * (seconds / n)
     return Curve("random order, in expectation", "random", t, pace, yardstick.expected(t), False)
 
 
 def _largest_first(yardstick: _Best | _Volume, facts: Facts, trials: Sequence[Trial]) -> Curve | None:
-    """What a rule would reach that knows params and the bounds alone; None where it makes no sense."""
+    """The progress in the order of decreasing params, without infeasible candidates; None if params tell nothing."""
     if set(facts.result.goals.names) <= {"params", "macs"}:
         return None
     order = [trial for trial in trials if trial.state is not State.INFEASIBLE and "params" in trial.values]
@@ -144,10 +144,10 @@ def _in_order(
     trials: Sequence[Trial],
     seconds: Sequence[float] | None = None,
 ) -> Curve:
-    """The curve of candidates in a given order, at the points where it changes and at its ends."""
+    """The curve of candidates in a given order: its first and last point, and those where it changes."""
     values = yardstick.along(_losses(trials, result))
     when: Floats = np.array([trial.elapsed for trial in trials] if seconds is None else seconds, dtype=np.float64)
-    changes = np.flatnonzero(np.diff(values) != 0) + 1  # NaN differs from NaN: those ahead are cut below
+    changes = np.flatnonzero(np.diff(values) != 0) + 1  # NaN differs from NaN; these are removed below
     kept = np.unique(np.concatenate([changes, [0, len(values) - 1]])) if len(values) else np.empty(0, dtype=np.int64)
     kept = kept[np.isfinite(values[kept])]
     if len(kept) > _MOST:
@@ -157,32 +157,32 @@ def _in_order(
 
 
 class _Best:
-    """The best value so far of one objective, in its own unit and direction."""
+    """Measures progress with one objective: the best value so far, in its own unit."""
 
     def __init__(self, reached: Floats, direction: str) -> None:
         self._losses, self._sign = reached[:, 0], -1.0 if direction == "max" else 1.0
 
     def along(self, rows: Floats) -> Floats:
-        """``(n,)`` after each of n rows."""
+        """The best value ``(n,)`` after each of n rows of losses."""
         values: Floats = self._sign * np.fmin.accumulate(rows[:, 0]) if len(rows) else np.empty(0)
         return values
 
     def expected(self, t: Floats) -> Floats:
-        """Of a random order of all candidates after t of them, where it has a feasible one by then."""
+        """The expected value after t candidates in random order, if at least one of these is feasible."""
         values = np.sort(self._losses[np.isfinite(self._losses)])
         n = len(self._losses)
-        none = _chance_of_none(n, np.arange(len(values) + 1), t)  # of the best i, none is among the t
-        first = none[:-1] - none[1:]  # the best that was drawn is number i
+        none = _chance_of_none(n, np.arange(len(values) + 1), t)  # probability that none of the best i is among the t
+        first = none[:-1] - none[1:]  # probability that the best of the t is number i
         expected: Floats = self._sign * (values[:, None] * first).sum(axis=0) / first.sum(axis=0)
         return expected
 
 
 class _Volume:
-    """The share of the final front's hypervolume, in percent.
+    """Measures progress with several objectives: the hypervolume in percent of that of the final front.
 
     Args:
         reached: ``(n, k)`` losses of all candidates.
-        beside: those of other searches, whose best values are counted too: they may come to more than 100.
+        beside: losses of other searches, whose best values extend the box, since these may reach more than 100 %.
     """
 
     def __init__(self, reached: Floats, beside: Sequence[Floats] = ()) -> None:
@@ -205,21 +205,21 @@ class _Volume:
         }
 
     def along(self, rows: Floats) -> Floats:
-        """``(n,)`` after each of n rows."""
+        """The percentage ``(n,)`` after each of n rows of losses."""
         first, _ = self._dominated(rows)
         found = np.bincount(first[np.isfinite(first)].astype(int), minlength=len(rows))
         shares: Floats = 100.0 * np.cumsum(found) / self._final
         return shares
 
     def expected(self, t: Floats) -> Floats:
-        """Of a random order of all candidates after t of them."""
+        """The expected percentage after t candidates in random order."""
         sizes, points = np.unique(self._count[self._count > 0], return_counts=True)
         reached = 1 - _chance_of_none(self._n, sizes, t)
         shares: Floats = 100.0 * (points[:, None] * reached).sum(axis=0) / self._final
         return shares
 
     def _dominated(self, rows: Floats) -> tuple[Floats, npt.NDArray[np.int64]]:
-        """For each point, the first row that dominates it (infinite: none), and how many do."""
+        """For each point, the first row that dominates it (infinity: none), and the number of rows that do."""
         first = np.full(len(self._points), np.inf)
         count = np.zeros(len(self._points), dtype=np.int64)
         columns = np.ascontiguousarray(self._points.T)
@@ -237,16 +237,17 @@ class _Volume:
 
 
 def _chance_of_none(n: int, m: npt.NDArray[np.int64], t: Floats) -> Floats:
-    """``(len(m), len(t))`` chance that t draws of n without replacement hold none of m marked ones."""
+    """``(len(m), len(t))``: probability that t draws without replacement from n contain none of m marked ones."""
     left = n - m[:, None] - t[None, :]
     possible = np.maximum(left, 0)
+    # C(n - m, t) / C(n, t), see the module
     log = gammaln(n - m[:, None] + 1) - gammaln(possible + 1) - gammaln(n + 1) + gammaln(n - t[None, :] + 1)
     chance: Floats = np.where(left >= 0, np.exp(log), 0.0)
     return chance
 
 
 def _evenly(n: int, k: int) -> Floats:
-    """``(n, k)`` points that fill the unit box evenly, always the same."""
+    """Points ``(n, k)`` that fill the unit box evenly, the same in every call: Roberts (2018), sequence R_k."""
     ratio = 2.0
     for _ in range(60):  # the one positive root of x ** (k + 1) = x + 1
         ratio = (1 + ratio) ** (1 / (k + 1))

@@ -1,4 +1,4 @@
-"""The section on costs: what every metric ranges over, how it was measured, with which spread, and the time spent."""
+"""The section on costs: the range of every metric, how it was measured, its spread, and the time spent."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from searchkit.results.safe_html import Html, joined
 _HOW = {
     "params": "counted exactly",
     "macs": "counted exactly: multiply-accumulates of convolutions and matrix products, one image",
-    "peak_memory": "counted: parameters, buffers and living activations in float32, one image",
+    "peak_memory": "counted: parameters, buffers and live activations in float32, one image",
 }
-_TRAINED = "of the trained network on the validation part, which the search sees"
-_TESTED = "of the front on the test part, which the search does not see, once at the end"
+_TRAINED = "of the trained network on the validation part, which the search uses"
+_TESTED = "of the front on the test part, which the search does not use, once at the end"
 
 
 def costs(facts: Facts) -> Html:
-    """A row a metric, and where the seconds went."""
+    """A table with a row for each metric, and how the time was spent."""
     trials, winners = facts.result.trials, facts.winners
     rows = []
     for name in facts.metrics:
@@ -36,13 +36,13 @@ def costs(facts: Facts) -> Html:
         rows.append(row)
     if not rows:
         return nothing("Nothing was measured.")
-    head = ["metric", "wanted", "best candidate", "on the front", "of all", "known of", "how it was measured"]
+    head = ["metric", "goal", "best candidate", "front", "all candidates", "values known", "how it was measured"]
     return joined([table(head, rows, kind="costs"), _time(facts)])
 
 
 def _goal(facts: Facts, name: str) -> str:
-    """ "most", "least" or the bound that it has to keep, or nothing."""
-    wanted = {"max": "most", "min": "least"}.get(facts.directions.get(name, ""), "")
+    """ "maximise" or "minimise" for an objective, and the bounds on a metric; may be empty."""
+    wanted = {"max": "maximise", "min": "minimise"}.get(facts.directions.get(name, ""), "")
     ends = []
     for bound in facts.result.goals.bounds:
         if bound.name == name:
@@ -65,7 +65,7 @@ def _how(facts: Facts, name: str) -> str:
     if spreads:
         low, middle, high = 100 * np.quantile(spreads, [0, 0.5, 1])
         said += (
-            f". Interquartile range of its timed blocks: {middle:.2g} % of the median for the middle candidate "
+            f". Interquartile range of its timed blocks: {middle:.2g} % of the median in the median candidate "
             f"({low:.2g} to {high:.2g} %)"
         )
     return said
@@ -81,16 +81,16 @@ def _built_in(facts: Facts, name: str) -> str:
 
 
 def _time(facts: Facts) -> Html:
-    """Where the seconds of the search went."""
+    """How the time of the search was spent."""
     seconds = np.array([trial.seconds for trial in facts.result.trials if trial.finished])
     if not len(seconds):
         return joined([])
     spent, total = float(seconds.sum()), facts.seconds
     said = [f"The search ran for {duration(total)}."]
     if spent <= total:
-        said.append(f"Evaluations took {duration(spent)} of that, the rest went into proposing, judging and recording.")
+        said.append(f"Evaluations took {duration(spent)} of that, the rest proposals, proxies and recording.")
     else:
-        said.append(f"Evaluations took {duration(spent)}, since workers ran side by side.")
+        said.append(f"Evaluations took {duration(spent)} in total, since workers ran in parallel.")
     scored = [trial.seconds for trial in facts.result.trials if trial.state is State.SCORED]
     if scored:
         said.append(
@@ -98,5 +98,5 @@ def _time(facts: Facts) -> Html:
         )
     lost = sum(trial.seconds for trial in facts.result.trials if trial.state is State.FAILED)
     if lost:
-        said.append(f"{duration(lost)} went into candidates that failed.")
+        said.append(f"{duration(lost)} was spent on candidates that failed.")
     return note(said)

@@ -1,4 +1,4 @@
-"""The winning network as a drawing: a cell as its graph, blocks as rows of what stands at every node."""
+"""Drawings of a network: a cell as its graph, or blocks as rows of boxes, one for each node."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from searchkit.results.safe_html import Html, fill, joined
 from searchkit.space import NetworkSpace, Node, Space
 
 _EDGE = re.compile(r"edge_(\d+)_to_(\d+)")
-_NOTHING = {"none", "no block"}  # options that leave out what they stand for
+_NOTHING = {"none", "no block"}  # options that leave the edge or block out
 _PASSING = {"identity", "skip", "skip_connect"}  # options that compute nothing
-_STEP, _RADIUS = 128, 15  # between the nodes of a cell; of a node
-_BOX, _GAP, _LABEL = 84, 8, 84  # width of a block, between blocks, of a row's label
+_STEP, _RADIUS = 128, 15  # distance between nodes of a cell; radius of a node
+_BOX, _GAP, _LABEL = 84, 8, 84  # widths of a block, of a gap between blocks, of a row's label
 
 
 def drawing(space: Space, trial: Trial) -> Html:
-    """Inline SVG of one candidate, or nothing where its space says too little of its graph.
+    """Inline SVG of one candidate; empty if the structure of its space is not known.
 
-    A space whose choices are named ``edge_0_to_1`` is drawn as that graph, a :class:`~searchkit.space.NetworkSpace`
-    that names its nodes as rows of blocks.
+    A space whose choices are named ``edge_0_to_1`` is drawn as that graph. A :class:`~searchkit.space.NetworkSpace`
+    with nodes is drawn as rows of blocks.
     """
     choices = space.decode(trial.code)[0]
     edges = {(int(m[1]), int(m[2])): str(choices[name]) for name in space.names if (m := _EDGE.fullmatch(name))}
@@ -31,7 +31,7 @@ def drawing(space: Space, trial: Trial) -> Html:
 
 
 def _cell(edges: dict[tuple[int, int], str]) -> Html:
-    """Nodes on a line; an edge to the next is straight, those that skip are arcs, above and below in turn."""
+    """Nodes on a line; an edge to the next node is straight, longer ones are arcs, above and below by turns."""
     n = 1 + max(b for _, b in edges)
     above = max((b - a for a, b in edges if _is_above(a, b, n)), default=1)
     below = max((b - a for a, b in edges if not _is_above(a, b, n) and b - a > 1), default=0)
@@ -74,7 +74,7 @@ def _edge(a: int, b: int, operation: str, line: int, n: int) -> Html:
 
 
 def _blocks(nodes: tuple[Node, ...], choices: dict[str, Any]) -> Html:
-    """A row per block, a box per node, in depth order; the shape beside a row is what leaves it."""
+    """A row for each block with a box for each node, in order of depth; beside a row stands its output shape."""
     rows: dict[str, list[Node]] = {}
     for node in nodes:
         rows.setdefault(node.block or node.name, []).append(node)
@@ -99,7 +99,7 @@ def _blocks(nodes: tuple[Node, ...], choices: dict[str, Any]) -> Html:
 
 
 def _told(node: Node, choices: dict[str, Any]) -> list[str]:
-    """The options that make a node, one a line; of several choices with what is their own in the name."""
+    """The options of a node, one per line; of several choices, each with the part of its name that differs."""
     if node.optional and choices[node.optional[0]] < node.optional[1]:
         return ["no block"]
     if len(node.choices) == 1:
@@ -108,7 +108,7 @@ def _told(node: Node, choices: dict[str, Any]) -> list[str]:
 
 
 def _own(name: str, node: Node) -> str:
-    """What is a choice's own in its name: "kernel" of "kernel_2_1"."""
+    """The part of a choice's name that is not the node's: "kernel" of "kernel_2_1"."""
     words = [word for word in name.removeprefix(node.name + "_").split("_") if not word.isdigit()]
     return " ".join(words) or name
 

@@ -1,4 +1,4 @@
-"""What several parts of the page say of a study: its metrics, what became of the candidates, and how it ended."""
+"""Facts of a study that several sections of the page use: metrics, outcomes of candidates, and how it ended."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from searchkit.problem.trial import State, Trial, observe, pareto_front
 from searchkit.results.result import Result
 from searchkit.types import Floats
 
-SPREAD = "_spread"  # a metric of this ending is the spread of another, relative to it
+SPREAD = "_spread"  # a metric whose name ends so is the relative spread of another metric
 
 FATES = {  # in the order of the page's data
     "front": "on the front",
@@ -28,10 +28,10 @@ FATES = {  # in the order of the page's data
 
 @dataclass(frozen=True)
 class Facts:
-    """A result and what follows from it; nothing here is rounded.
+    """A result and values derived from it, which are not rounded.
 
     Attributes:
-        beside: results of other searches for the same objectives, drawn beside this one.
+        beside: results of other searches with the same objectives, drawn for comparison.
     """
 
     result: Result
@@ -44,7 +44,7 @@ class Facts:
 
     @functools.cached_property
     def fates(self) -> list[str]:
-        """What became of each trial: a key of ``FATES``."""
+        """The outcome of each trial: a key of ``FATES``."""
         trials = self.result.trials
         best = {trial.number for trial in self.winners}
         kept = observe(trials, self.result.goals).feasible.tolist() if trials else []
@@ -52,12 +52,12 @@ class Facts:
 
     @functools.cached_property
     def counts(self) -> Counter[str]:
-        """How many candidates of each fate there are."""
+        """The number of candidates of each outcome."""
         return Counter(self.fates)
 
     @functools.cached_property
     def metrics(self) -> list[str]:
-        """Every metric but spreads, objectives first; after them the score on the test part, where there is one."""
+        """All metrics without spreads: objectives first, then the score on the test part if there is one."""
         goals, trials = self.result.goals, self.result.trials
         names = list(dict.fromkeys([*goals.metrics, *(name for trial in trials for name in trial.values)]))
         names = [name for name in names if not (name.endswith(SPREAD) and name.removesuffix(SPREAD) in names)]
@@ -67,21 +67,21 @@ class Facts:
 
     @property
     def directions(self) -> dict[str, str]:
-        """Of the objectives: "min" or "max"."""
+        """Directions of the objectives: "min" or "max"."""
         return {objective.name: objective.direction for objective in self.result.goals.objectives}
 
     @functools.cached_property
     def finished(self) -> list[Trial]:
-        """The trials that have an outcome, in the order in which they got it."""
+        """The trials that have an outcome, in the order in which they ended."""
         return sorted((t for t in self.result.trials if t.finished), key=lambda t: (t.elapsed, t.number))
 
     @functools.cached_property
     def seconds(self) -> float:
-        """That the search has run in all."""
+        """Total duration of the search, over all its runs."""
         return max((trial.elapsed for trial in self.result.trials), default=0.0)
 
     def value(self, trial: Trial, metric: str) -> float:
-        """Of one candidate, NaN where it is not known."""
+        """The value of a metric for one candidate; NaN if it is not known."""
         if metric not in trial.values and metric == self.result.tested:
             return self.result.test_accuracy.get(trial.number, float("nan"))
         return trial.values.get(metric, float("nan"))
@@ -94,7 +94,7 @@ class Facts:
 
     @property
     def bounds(self) -> str:
-        """What candidates have to keep, as text."""
+        """The bounds as text."""
         return " and ".join(str(b).replace("<=", "≤").replace(">=", "≥") for b in self.result.goals.bounds)
 
     @property
@@ -103,17 +103,17 @@ class Facts:
 
     @property
     def ended(self) -> str:
-        """Why the search ended, or how far its record goes."""
+        """Why the search ended; of a loaded study, how many outcomes its record has."""
         done, budget = len(self.finished), self.context.get("budget") or {}
         if self.result.stopped != "loaded from its record":
             return self.result.stopped
         limits = [f"{budget['evaluations']:,} evaluations"] if budget.get("evaluations") else []
         limits += [f"{budget['seconds']:g} seconds"] if budget.get("seconds") else []
-        return f"its record holds {done:,} outcomes of a budget of {' and '.join(limits) or 'no limit'}"
+        return f"its record has {done:,} outcomes of a budget of {' and '.join(limits) or 'no limit'}"
 
 
 def losses(trials: Sequence[Trial], result: Result) -> Floats:
-    """``(n, k)`` minimised objectives; NaN rows where a candidate is not scored or breaks a bound."""
+    """Losses ``(n, k)``; NaN for candidates that are not scored or break a bound."""
     if not trials:
         return np.empty((0, len(result.goals.names)))
     seen = observe(trials, result.goals)

@@ -1,4 +1,4 @@
-"""The section on what went wrong: every reason with its count and candidates, tracebacks folded."""
+"""The section on failures: each reason with its count, candidates and a folded traceback."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from searchkit.results.report.facts import Facts
 from searchkit.results.report.markup import folded, nothing, plural
 from searchkit.results.safe_html import Html, fill, joined
 
-_NUMBERS = 20  # candidates that are named for a reason
-_TRACEBACKS = 40  # that a page holds
+_NUMBERS = 20  # candidates that are listed for a reason
+_TRACEBACKS = 40  # on a page at most
 
 
 def failures(facts: Facts) -> Html:
-    """The section; a sentence where nothing went wrong."""
+    """The section; one sentence if nothing failed."""
     result = facts.result
     failed = [trial for trial in result.trials if trial.state is State.FAILED]
     unbuilt = {number: entry["reason"] for number, entry in result.verifications.items() if "reason" in entry}
@@ -23,7 +23,7 @@ def failures(facts: Facts) -> Html:
         _named("break a bound that is known without training, and were not trained", result.trials, State.INFEASIBLE),
         _broken(facts),
         _named("were not promoted from a rung of the ladder", result.trials, State.DROPPED),
-        _named("have no outcome yet: the search stopped while they were evaluated", result.trials, State.ASKED),
+        _named("have no outcome yet: the search stopped during their evaluation", result.trials, State.ASKED),
     ]
     if unbuilt:
         listed = joined(fill("<li>candidate {}: {}</li>", number, reason) for number, reason in unbuilt.items())
@@ -43,7 +43,7 @@ def _failed(failed: list[Trial]) -> Html:
             parts.append(folded("traceback", fill("<pre>{}</pre>", trace)))
         items.append(fill("<li>{}</li>", joined(parts)))
     share = f"{plural(len(failed), 'candidate')} failed, for {plural(len(items), 'reason')}."
-    note = f" Tracebacks of the first {_TRACEBACKS} reasons are here, all of them in the record." if not left else ""
+    note = f" The page has tracebacks of the first {_TRACEBACKS} reasons, the record has all." if not left else ""
     return fill('<p>{}{}</p><ul class="reasons">{}</ul>', share, note, joined(items))
 
 
@@ -52,7 +52,7 @@ def _counted(reason: str, trials: list[Trial]) -> Html:
 
 
 def _named(what: str, trials: Iterable[Trial], state: State) -> Html:
-    """How many ended in a state, by what their reasons have in common."""
+    """How many candidates ended in a state, grouped by the common part of their reasons."""
     found = [trial for trial in trials if trial.state is state]
     if not found:
         return joined([])
@@ -63,7 +63,7 @@ def _named(what: str, trials: Iterable[Trial], state: State) -> Html:
 
 
 def _broken(facts: Facts) -> Html:
-    """Those that were evaluated and then found to break a bound."""
+    """Candidates whose evaluation showed that they break a bound."""
     pairs = zip(facts.result.trials, facts.fates, strict=True)
     found = [trial for trial, fate in pairs if fate == "bound" and trial.state is State.SCORED]
     if not found:
@@ -73,7 +73,7 @@ def _broken(facts: Facts) -> Html:
 
 
 def _grouped(pairs: Iterable[tuple[str, Trial]]) -> list[tuple[str, list[Trial]]]:
-    """By reason, the most frequent first."""
+    """Trials by reason, the most frequent reason first."""
     groups: dict[str, list[Trial]] = {}
     for reason, trial in pairs:
         groups.setdefault(reason, []).append(trial)

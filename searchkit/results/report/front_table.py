@@ -1,4 +1,4 @@
-"""The front as a table: values with their spreads, and the choices of every candidate on it."""
+"""The front as a table: values with their spreads, and the choices of each candidate."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from searchkit.results.report.markup import Cell, folded, identity, note, nothin
 from searchkit.results.safe_html import Html, fill, joined
 
 MOST = 500  # rows; the chart has all of them
-_WIDE = 56  # characters of choices that have columns of their own
-_OPEN = 12  # choices that stand open in one cell; more are folded
-_SHOWN = 12  # rows that stand open
+_WIDE = 56  # characters of all choices, above which they share one column
+_OPEN = 12  # choices in one cell, above which they are folded
+_SHOWN = 12  # rows that are visible at first
 
 
 def front_table(facts: Facts) -> Html:
-    """One row a candidate, best first by the first objective; sortable."""
+    """One row for each candidate, sorted by the first objective, best first; sortable by other columns."""
     result, winners = facts.result, facts.winners[:MOST]
     if not winners:
-        return nothing("Nothing is on the front.")
+        return nothing("The front is empty.")
     metrics = [name for name in facts.metrics if any(facts.value(t, name) == facts.value(t, name) for t in winners)]
     names = list(result.space.names)
     decoded = result.space.decode([trial.code for trial in winners])
@@ -35,14 +35,14 @@ def front_table(facts: Facts) -> Html:
     if any(SPREAD in name for trial in winners for name in trial.values):
         notes.append("± is half the interquartile range of the repeated measurements, relative to their median.")
     if len(facts.winners) > MOST:
-        notes.append(f"The first {MOST:,} of {len(facts.winners):,}; the chart has them all.")
+        notes.append(f"The first {MOST:,} of {len(facts.winners):,} candidates; the chart shows all.")
     button = fill('<button type="button" class="more">all {:,} rows</button>', len(rows)) if many else ""
     kind = f"front{' long' if many else ''}"
     return joined([table(head, rows, sortable=True, kind=kind), button, note(notes) if notes else ""])
 
 
 def measured(facts: Facts, trial: Trial, metric: str) -> Cell:
-    """A value, with its spread where that was measured."""
+    """A value, with its spread if that was measured."""
     value = facts.value(trial, metric)
     if value != value:
         return Cell("–", float("-inf"))

@@ -1,4 +1,4 @@
-"""The layers of one network: what each is, the shape it gives, and its parameters."""
+"""The layers of one network: the kind of each, its output shape, and its parameters."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Layer:
-    """One call of a module without children, or of one with parameters of its own.
+    """One call of a module that has no children, or that has parameters of its own.
 
     Attributes:
-        output_shape: of one image, without the batch; empty where it gives no tensor.
-        params: elements of its own parameters; 0 where they were counted at an earlier call.
+        output_shape: for one image, without the batch; empty if it returns no tensor.
+        params: elements of its own parameters; 0 if they were counted at an earlier call.
     """
 
     name: str
@@ -28,7 +28,11 @@ class Layer:
 
 
 def layers(space: NetworkSpace, trial: Trial) -> list[Layer]:
-    """The layers of a candidate, in the order in which they run on one image of zeros; whatever its build raises."""
+    """The layers of a candidate, in the order in which they run on one image of zeros.
+
+    Raises:
+        Exception: whatever building or running the network raises.
+    """
     import torch
 
     from searchkit.random_state import untouched

@@ -1,11 +1,10 @@
-"""Numbers that read well, and tables: what every part of the page is written with, beside ``safe_html``."""
+"""Formatting for all sections of the page, on top of ``safe_html``: numbers, durations and tables."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from searchkit.results.safe_html import Html, fill, joined, text
 
@@ -15,8 +14,8 @@ class Cell:
     """One cell of a table.
 
     Attributes:
-        html: what it shows; text that is no Html is escaped where the cell is written.
-        value: by which its column is sorted; None: by the text.
+        html: its content; text that is no Html is escaped when the cell is written.
+        value: the number by which its column is sorted; None: the column is sorted by the text.
     """
 
     html: Html | str
@@ -24,7 +23,7 @@ class Cell:
 
 
 def number(value: float | None) -> str:
-    """Whole numbers with their thousands set apart, others with four significant digits, a dash for none."""
+    """Whole numbers with separators of thousands, others with four significant digits; a dash for None and NaN."""
     if value is None or math.isnan(value):
         return "–"
     if math.isinf(value):
@@ -36,7 +35,7 @@ def number(value: float | None) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as a person says them: 40 µs, 12 ms, 1.4 s, 3 min 12 s, 2 h 5 min."""
+    """Seconds in a suitable unit: 40 µs, 12 ms, 1.4 s, 3 min 12 s, 2 h 5 min."""
     if seconds < 0.9995:
         return f"{1e3 * seconds:.3g} ms" if seconds >= 0.0009995 or not seconds else f"{1e6 * seconds:.3g} µs"
     if seconds < 59.5:
@@ -49,17 +48,17 @@ def duration(seconds: float) -> str:
 
 
 def plural(n: int, one: str, many: str | None = None) -> str:
-    """ "1 candidate", "12 candidates"."""
+    """A number with its noun: "1 candidate", "12 candidates"."""
     return f"{n:,} {one if n == 1 else many or one + 's'}"
 
 
 def identity(n: int) -> Cell:
-    """The number of a candidate: a name, not an amount."""
+    """The number of a candidate, without separators of thousands."""
     return Cell(str(n), float(n))
 
 
-def cell(value: Any) -> Cell:
-    """A number or text as it stands in a table; the exact number is what the column is sorted by."""
+def cell(value: object) -> Cell:
+    """A number or text as a cell; columns are sorted by the exact number."""
     if isinstance(value, Cell):
         return value
     if isinstance(value, int | float) and not isinstance(value, bool):
@@ -67,14 +66,14 @@ def cell(value: Any) -> Cell:
     return Cell(text(value))
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[Any]], *, sortable: bool = False, kind: str = "") -> Html:
-    """A table that scrolls sideways where it is wider than the page.
+def table(head: Sequence[str], rows: Iterable[Sequence[object]], *, sortable: bool = False, kind: str = "") -> Html:
+    """A table, which scrolls sideways if it is wider than the page.
 
     Args:
         head: column names, not escaped.
-        rows: a value, or a :class:`Cell`, per column.
-        sortable: the column names sort it when they are clicked.
-        kind: its class.
+        rows: a value or a :class:`Cell` for each column.
+        sortable: a click on a column's name sorts by it.
+        kind: its CSS class.
     """
     body = [[cell(value) for value in row] for row in rows]
     right = [any(row[j].value is not None for row in body) for j in range(len(head))]
@@ -92,22 +91,22 @@ def table(head: Sequence[str], rows: Iterable[Sequence[Any]], *, sortable: bool 
 
 
 def pairs(rows: Iterable[tuple[object, object]]) -> Html:
-    """A list of terms and what they are."""
+    """A list of terms and their descriptions."""
     return fill("<dl>{}</dl>", joined(fill("<dt>{}</dt><dd>{}</dd>", name, value) for name, value in rows))
 
 
 def folded(summary: str, body: str, kind: str = "") -> Html:
-    """Something that opens on a click."""
+    """Content that opens on a click."""
     return fill('<details class="{}"><summary>{}</summary>{}</details>', kind, summary, body)
 
 
 def note(said: Iterable[object]) -> Html:
-    """A paragraph of sentences in small print."""
+    """A paragraph of sentences in small type."""
     return fill('<p class="note">{}</p>', joined(said, " "))
 
 
 def nothing(said: str) -> Html:
-    """A paragraph that says why a section is empty."""
+    """A paragraph with the reason why a section is empty."""
     return fill('<p class="nothing">{}</p>', said)
 
 

@@ -1,4 +1,4 @@
-// Starts the charts, sorts tables, and opens for print what is folded on the screen.
+// Starts the charts, sorts tables, and opens folded parts for printing.
 
 const DATA = JSON.parse(document.getElementById("data").textContent);
 

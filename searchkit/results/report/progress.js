@@ -1,4 +1,4 @@
-// The course of the search and of other orders, against evaluations or seconds.
+// The progress of the search and of other orders, over evaluations or seconds.
 
 function drawProgress(data, chart) {
   const { curves } = data;
@@ -12,7 +12,7 @@ function drawProgress(data, chart) {
     state.across = value;
     draw();
   }));
-  // Several searches beside this one are told apart by their dashes.
+  // Several other searches differ by their dashes.
   const dashes = ["", "9 3", "2 3", "9 3 2 3"];
   const beside = curves.filter((curve) => curve.kind === "other");
   const style = (curve) => (beside.includes(curve) ? `stroke-dasharray:${dashes[beside.indexOf(curve) % 4]}` : null);
@@ -31,7 +31,7 @@ function drawProgress(data, chart) {
     const box = { left: 56, right: width - 12, top: 26, bottom: height - 42, end: height - 42 };
     const [, last] = ends(curves.filter((c) => c.kind !== "other").flatMap((curve) => curve[state.across]));
     const x = scale(0, last || 1, box.left, box.right, false);
-    // What came in the first twentieth is often far off; it may leave the picture.
+    // Values of the first twentieth are often far off, and may be outside the chart.
     const settled = curves.flatMap((curve) => curve.values.filter((_, i) => curve[state.across][i] >= last / 20));
     const values = settled.length ? settled : curves.flatMap((curve) => curve.values);
     values.push(...curves[0].values.slice(-1));

@@ -1,4 +1,4 @@
-"""The section on how the search went: its curve beside baselines, and what simpler rules would have picked."""
+"""The section on progress: the search's curve beside baselines, and the choice of simpler rules."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from searchkit.results.safe_html import Html, fill, joined
 
 
 def progress(facts: Facts, found: Convergence | None) -> Html:
-    """The section, with an element that the page's script draws in."""
+    """The section, with an element in which the page's script draws the chart."""
     if found is None:
-        return nothing("Nothing feasible was scored, so that there is no progress to draw.")
+        return nothing("No feasible candidate was scored, so there is no progress to show.")
     figure = fill('<figure class="chart" id="progress"></figure>')
     return joined([figure, _checkpoints(facts, found), _meaning(facts, found), _picks(facts)])
 
 
 def payload(found: Convergence) -> dict[str, Any]:
-    """What the script draws."""
+    """The data that the script draws, as JSON values."""
     return {
         "measure": found.measure,
         "share": bool(found.reference),
@@ -46,7 +46,7 @@ def _short(values: Any) -> list[float]:
 
 
 def _checkpoints(facts: Facts, found: Convergence) -> Html:
-    """The curves at a quarter, a half and three quarters: to be read in print and without a script."""
+    """A table of the curves after some numbers of evaluations, for printing and for browsers without scripts."""
     n = len(facts.finished)
     stops = sorted({max(1, round(n * share)) for share in (0.1, 0.25, 0.5, 0.75, 1)})
     rows = [[curve.label, *(curve.at(stop) for stop in stops)] for curve in found.curves]
@@ -54,57 +54,56 @@ def _checkpoints(facts: Facts, found: Convergence) -> Html:
 
 
 def _meaning(facts: Facts, found: Convergence) -> Html:
-    """What each curve is, precisely; a baseline that flatters or wrongs somebody says so."""
+    """Precise definitions of the curves, including the limits of each comparison."""
     kinds = {curve.kind for curve in found.curves}
-    said: list[object] = [
-        "An evaluation is a candidate that came to an outcome, a failure or a broken bound among them."
-    ]
+    said: list[object] = ["An evaluation is a candidate that has an outcome; failures and broken bounds count, too."]
     if found.reference:
         point = ", ".join(f"{name} {number(value)}" for name, value in found.reference.items())
         said.append(
-            f"The hypervolume is counted on {N_POINTS:,} evenly spread points, with {point} as the reference point: a "
-            "tenth beyond the front's worst values, or beyond what nine in ten of the scored candidates keep to."
+            f"The hypervolume is estimated from {N_POINTS:,} evenly spread points; its reference point, {point}, is a "
+            "tenth of the range beyond the worst values of the front, or beyond the 90 % quantile of the scored "
+            "candidates if that is worse."
         )
     random = facts.result.strategy.startswith("random") and not len(facts.result.signals)
     flattering = (
-        fill("This search was itself random, so that this is also what random search reaches.")
+        fill("This search was itself random, so this is also the expectation for random search.")
         if random
         else fill(
-            "It is not random search. The strategy and the proxies chose these candidates, and a random search would "
-            "have drawn others, as a rule worse ones; how it does is known after running it, and "
+            "This is not random search, which would have drawn other and usually worse candidates than those that the "
+            "strategy and the proxies chose. To compare with random search, run one; "
             "<code>result.report(path, beside=other)</code> draws it here."
         )
     )
     said.append(
         fill(
-            "<b>Random order</b>: what the candidates of this very record would have reached in expectation, had they "
-            "been evaluated in random order at the same mean pace. {}",
+            "<b>Random order</b>: the expectation if the candidates of this search had been evaluated in random order, "
+            "with the same mean time for each. {}",
             flattering,
         )
     )
     if len(facts.result.goals.names) == 1:
-        said.append("Orders that have no feasible candidate by then are left out of that expectation.")
+        said.append("This expectation is over orders that have a feasible candidate by then.")
     if "params" in kinds:
         said.append(
             fill(
-                "<b>Largest params first</b>: the same candidates in the order of their parameters, those left out "
-                "that break a bound known before training; its seconds are those that their evaluations took, scaled "
-                "to the same total. It says what parameters alone tell among what was evaluated. Larger networks of "
-                "the space that were not evaluated are not in it."
+                "<b>Largest params first</b>: the same candidates in the order of decreasing parameters, without those "
+                "that break a bound known before training; the seconds are those of their evaluations, scaled to the "
+                "same total. It shows how well parameters alone rank the evaluated candidates. Larger networks that "
+                "were not evaluated are not included."
             )
         )
     if "other" in kinds:
         said.append(
-            "Other searches are held against the same reference point and this search's final front, of which they may "
-            "reach more than 100 %."
+            "Other searches have the same reference point and are measured in percent of this search's final front, so "
+            "they may reach more than 100 %."
             if found.reference
-            else "Other searches are drawn as they went, under their own bounds."
+            else "Other searches are drawn with their own bounds."
         )
     return fill('<ul class="note">{}</ul>', joined(fill("<li>{}</li>", line) for line in said))
 
 
 def _picks(facts: Facts) -> Html:
-    """The search's best beside what simpler rules would have taken of the same candidates."""
+    """The best candidate of the search, compared with those that simpler rules would choose among the same ones."""
     result = facts.result
     first = result.goals.objectives[0]
     scored = [t for t, fate in zip(result.trials, facts.fates, strict=True) if fate in ("front", "other")]
@@ -119,11 +118,11 @@ def _picks(facts: Facts) -> Html:
         rows.append(_row(facts, "most params, within the bounds", scored[int(np.argmax(sizes))]))
         if np.ptp(values) > 0 and len(scored) > 4:
             rho = float(spearmanr(sizes, values).statistic)
-            said = f"Among the {len(scored)} scored, params and {first.name} have the rank correlation {rho:.2f}."
+            said = f"Among the {len(scored)} scored, the rank correlation of params and {first.name} is {rho:.2f}."
     middle = [_median([trial.values[name] for trial in scored]) for name in names]
-    rows.append(["the middle one (median of each objective)", "", *middle])
-    head = ["taken from the scored candidates by", "candidate", *(facts.label(name) for name in names)]
-    return fill("<h3>What simpler rules would have picked</h3>{}{}", table(head, rows), note([said]))
+    rows.append(["median of each objective", "", *middle])
+    head = ["rule", "candidate", *(facts.label(name) for name in names)]
+    return fill("<h3>The choice of simpler rules among the scored candidates</h3>{}{}", table(head, rows), note([said]))
 
 
 def _median(values: list[float]) -> float:

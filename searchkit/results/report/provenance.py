@@ -1,4 +1,4 @@
-"""The section on where the numbers come from: space, data, seed, settings, versions and machine."""
+"""The section on the origin of the numbers: space, data, seed, settings, versions and machine."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PACKAGES = ("torch", "numpy", "scipy", "optuna", "botorch", "pymoo", "scikit-le
 
 
 def provenance(facts: Facts) -> Html:
-    """Two lists: what was searched, and on what."""
+    """Two lists: the search, and the versions and machine."""
     return fill(
         '<div class="columns"><div><h3>The search</h3>{}</div><div><h3>Versions and machine</h3>{}</div></div>',
         pairs(_search(facts)),
@@ -39,10 +39,10 @@ def _search(facts: Facts) -> list[tuple[str, object]]:
     if data:
         rows.append(("data", f"{data.get('name', '')}{_details(facts, data)}"))
     elif context.get("kind") == "function":
-        said = fill("a function of the user's, fingerprint <code>{}</code>", context["function"])
+        said = fill("the user's own function, fingerprint <code>{}</code>", context["function"])
         rows.append(("evaluated by", said))
     seed = context.get("seed")
-    rows.append(("seed", str(seed) if seed is not None else "in the record, and not in this result"))
+    rows.append(("seed", str(seed) if seed is not None else "only in the record, not in this result"))
     budget = [f"{number(v)} {k}" for k, v in (context.get("budget") or {}).items() if v is not None]
     rows.append(("budget", " or ".join(budget) or "none"))
     rows += [(key.replace("_", " "), _as_text(value)) for key, value in given.items() if value is not None]
@@ -52,7 +52,7 @@ def _search(facts: Facts) -> list[tuple[str, object]]:
 
 
 def _details(facts: Facts, data: dict[str, Any]) -> str:
-    """What is known of the data: shape, classes, fingerprint."""
+    """Details of the data: shape, classes, source, fingerprint."""
     shape = getattr(facts.result.space, "input_shape", None)
     parts = [" × ".join(str(n) for n in shape)] if shape else []
     parts += [f"{len(data['classes'])} classes"] if data.get("classes") else []
@@ -62,7 +62,7 @@ def _details(facts: Facts, data: dict[str, Any]) -> str:
 
 
 def _made_with(facts: Facts) -> list[tuple[str, object]]:
-    """Of the search where its record says so, and of the process that writes the page."""
+    """Versions of the search, as far as they are recorded, and of the process that writes the page."""
     from searchkit.version import __version__
 
     recorded = facts.context.get("version")

@@ -1,4 +1,4 @@
-"""The section on what each proxy was worth: its rank correlation with what was observed, and the interval of that."""
+"""The section on proxies: the rank correlation of each with the observed values, with its confidence interval."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from searchkit.results.report.facts import Facts
 from searchkit.results.report.markup import Cell, note, number, table
 from searchkit.results.safe_html import Html, fill, joined
 
-_WIDTH, _HEIGHT = 220, 18  # of the drawing of one interval, in CSS pixels
+_WIDTH, _HEIGHT = 220, 18  # size of the drawing of one interval, in CSS pixels
 
 
 def proxies(facts: Facts) -> Html:
@@ -19,13 +19,13 @@ def proxies(facts: Facts) -> Html:
         return joined([])
     rows = [_row({str(key): value for key, value in row.items()}) for row in signals.to_dict("records")]
     scored = sum(trial.state is State.SCORED for trial in facts.result.trials)
-    head = ["proxy", "−1 … 0 … +1", "rank correlation", "95 % interval", "weight", "it"]
+    head = ["proxy", "−1 … 0 … +1", "rank correlation", "95 % interval", "weight", "verdict"]
     said = (
-        "The correlation is Spearman's, with what training brought of the objective that had to be "
-        f"learned ({scored:,} candidates scored). These candidates were picked by the same proxies, among others: "
-        "within a choice of good ones a correlation is lower than in the space as a whole. The weight is a proxy's "
-        "share in the judgement at the end. Rows without one are free counts that did not judge: a proxy is worth its "
-        "cost by what it tells beyond them."
+        "Spearman's rank correlation with the objective that the proxies predict, as it was observed "
+        f"({scored:,} candidates scored). The same proxies helped to choose these candidates; within such a selection "
+        "of good candidates, a correlation is lower than in the whole space. The weight is a proxy's share in the "
+        "final prediction. Rows without a weight are counts that cost nothing and were not used; a proxy is worth "
+        "computing only if it predicts better than these."
     )
     return joined([table(head, rows, kind="proxies"), note([said])])
 
@@ -53,10 +53,10 @@ def _signed(value: float | None) -> str:
 
 def _verdict(rho: float | None, low: float | None, high: float | None) -> str:
     if rho is None or low is None or high is None:
-        return "could not be judged"
+        return "not known"
     if low > 0:
-        return "tells better from worse"
-    return "points the wrong way" if high < 0 else "cannot be told from chance"
+        return "predicts the order"
+    return "predicts the reverse order" if high < 0 else "not distinguishable from chance"
 
 
 def _bar(weight: float) -> Html:
@@ -65,7 +65,7 @@ def _bar(weight: float) -> Html:
 
 
 def _drawn(rho: float | None, low: float | None, high: float | None) -> Html:
-    """A dot on its interval, over the range of a correlation."""
+    """A drawing of a correlation as a dot and of its interval as a line, on a scale from -1 to 1."""
 
     def x(value: float) -> float:
         return round(6 + (value + 1) / 2 * (_WIDTH - 12), 1)

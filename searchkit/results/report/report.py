@@ -1,8 +1,8 @@
-"""One page that says what a search found: a single HTML file that needs no network, to read, print and send.
+"""The report of a search: a single HTML file that needs no network connection, to read, print and send.
 
-Everything is inside it: the style, the data, and a small script that draws the charts from them. A content security
-policy forbids the page to load anything and to run any other script than this one, which it knows by its digest, and
-every name and message of the user's is escaped by ``searchkit.results.safe_html``.
+The file contains the style, the data, and a small script that draws the charts from them. A content security policy
+forbids the page to load anything and to run any script but this one, which it identifies by its digest. All names and
+messages of the user are escaped by ``searchkit.results.safe_html``.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ def write_report(result: Result, path: str | Path, beside: Result | Sequence[Res
     """Write the page of :meth:`searchkit.Result.report` and return its path.
 
     Raises:
-        SearchkitError: a file that cannot be written or does not end in .html, or a result beside this one that has
-            other objectives.
+        SearchkitError: the file cannot be written or does not end in .html, or a result in ``beside`` has other
+            objectives.
     """
     from searchkit.results.report.facts import Facts
     from searchkit.results.result import Result
@@ -46,7 +46,7 @@ def write_report(result: Result, path: str | Path, beside: Result | Sequence[Res
 
 
 def check_page(path: str | Path) -> Path:
-    """The file of a report, if it can be one; nothing is created.
+    """The file of a report, checked; nothing is created.
 
     Raises:
         SearchkitError: an ending other than .html, or a folder that cannot be written.
@@ -55,7 +55,7 @@ def check_page(path: str | Path) -> Path:
 
 
 def page(facts: Facts) -> Html:
-    """The whole page as text."""
+    """The whole page."""
     from searchkit.results.report import summary
     from searchkit.results.report.beside import beside
     from searchkit.results.report.call import call
@@ -74,15 +74,15 @@ def page(facts: Facts) -> Html:
     data = {"candidates": candidates(facts), "progress": payload(found) if found else None}
     sections = [
         ("front", "The front", joined([fill('<figure class="chart" id="candidates"></figure>'), front_table(facts)])),
-        ("winner", "The winner", winner(facts)),
+        ("winner", "The best candidate", winner(facts)),
         ("verified", "Verified by training", verified(facts)),
         ("beside", "Beside simple models", beside(facts)),
-        ("course", "How the search went", progress(facts, found)),
-        ("proxies", "What each proxy was worth", proxies(facts)),
+        ("course", "Progress of the search", progress(facts, found)),
+        ("proxies", "How well each proxy predicted", proxies(facts)),
         ("costs", "Costs and how they were measured", costs(facts)),
-        ("failures", "What went wrong", failures(facts)),
-        ("origin", "Where the numbers come from", provenance(facts)),
-        ("again", "To run it again", fill("<pre><code>{}</code></pre>", call(facts))),
+        ("failures", "Failures", failures(facts)),
+        ("origin", "Origin of the numbers", provenance(facts)),
+        ("again", "Code to repeat the search", fill("<pre><code>{}</code></pre>", call(facts))),
     ]
     body = joined(
         fill('<section id="{}"><h2>{}</h2>{}</section>', key, title, html) for key, title, html in sections if html

@@ -1,4 +1,4 @@
-"""The head of the page: what was searched, by whom, how it ended, and the few numbers that matter most."""
+"""The head of the page: what was searched, by which strategy, how it ended, and the most important numbers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from searchkit.results.safe_html import Html, fill, joined
 
 
 def summary(facts: Facts) -> Html:
-    """Title, two sentences and a row of numbers."""
+    """The title, two sentences and a row of numbers."""
     result, context = facts.result, facts.context
     data = (context.get("data") or {}).get("name")
     on = f" on {data}" if data else ""

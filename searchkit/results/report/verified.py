@@ -1,4 +1,4 @@
-"""The section on what was trained after a search without training."""
+"""The section on candidates that were trained after a search without training."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from searchkit.results.safe_html import Html, joined
 
 
 def verified(facts: Facts) -> Html:
-    """The accuracies of ``verify=``, beside what the search believed; empty where nothing was verified."""
+    """The accuracies of ``verify=``, beside the objectives of the search; empty if nothing was verified."""
     result = facts.result
     if not result.verifications:
         return joined([])
@@ -23,7 +23,5 @@ def verified(facts: Facts) -> Html:
         for trial, entry in entries
     ]
     head = ["candidate", *names, *(facts.label(name) for name in result.goals.names)]
-    said = (
-        f"The {len(rows)} best of this search without training, trained: what training brought, and what was promised."
-    )
+    said = f"The {len(rows)} best candidates of this search without training: scores after training, and objectives."
     return joined([note([said]), table(head, rows, sortable=True)])

@@ -1,4 +1,4 @@
-"""The section on the winning candidate: its values, its choices, its network drawn, and the layers of that."""
+"""The section on the best candidate: its values, its choices, and its network as a drawing and a list of layers."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from searchkit.results.report.markup import Cell, folded, nothing, number, pairs
 from searchkit.results.safe_html import Html, fill, joined
 from searchkit.space import NetworkSpace
 
-_DRAWN = 13  # networks of the front, at most
+_DRAWN = 13  # networks of the front that are drawn at most
 
 
 def winner(facts: Facts) -> Html:
-    """The best of the front by the first objective."""
+    """The section on the candidate of the front that is best in the first objective."""
     if not facts.winners:
-        return nothing("Nothing is on the front, so that there is no winner.")
+        return nothing("The front is empty.")
     result, trial = facts.result, facts.winners[0]
     best = f"Candidate {trial.number} is best in {result.goals.names[0]}"
     among = f", among the {len(facts.winners):,} on the front" if len(facts.winners) > 1 else ""
@@ -50,10 +50,8 @@ def _choices(facts: Facts, trial: Trial) -> Html:
 def _caption(facts: Facts) -> str:
     space = facts.result.space
     if any(name.startswith("edge_") for name in space.names):
-        return (
-            "The cell that the network repeats: a node is the sum of what its edges bring; dashed ones carry nothing."
-        )
-    return "The blocks in the order of depth; under a row's name the shape that leaves it, channels first."
+        return "The cell that the network repeats: a node is the sum of its incoming edges; dashed edges carry nothing."
+    return "The blocks in the order of depth; under a row's name its output shape, channels first."
 
 
 def _layers(facts: Facts, trial: Trial) -> Html:
@@ -67,7 +65,7 @@ def _layers(facts: Facts, trial: Trial) -> Html:
         )
     try:
         found = layers(space, trial)
-    except Exception as error:  # of the user's build: the page says so and does without
+    except Exception as error:  # raised by the user's build function: the page has its message instead
         return fill('<p class="note">The layers cannot be listed: {}: {}</p>', type(error).__name__, message_of(error))
     total = sum(layer.params for layer in found)
     said = f"{plural(len(found), 'layer')}, {number(total)} parameters, input {_shape(space.input_shape)}"
@@ -75,12 +73,12 @@ def _layers(facts: Facts, trial: Trial) -> Html:
         [layer.name, Cell(fill("<code>{}</code>", layer.kind)), _shape(layer.output_shape), _params(layer)]
         for layer in found
     ]
-    head = ["layer", "what it is", "gives", "params"]
+    head = ["layer", "kind", "output shape", "params"]
     return folded(f"Layers: {said}", table(head, rows, kind="layers"))
 
 
 def _others(facts: Facts) -> Html:
-    """The other networks of the front, drawn small."""
+    """Small drawings of the other networks of the front."""
     figures = []
     for row, trial in enumerate(facts.winners[1:_DRAWN], start=1):
         drawn = drawing(facts.result.space, trial)
@@ -105,7 +103,7 @@ def _params(layer: Layer) -> Cell:
 
 
 def _use(facts: Facts) -> Html:
-    """How to get it out."""
+    """How to build and export the network."""
     if facts.context.get("kind") != "networks" or not facts.result.folder:
         return joined([])
     return fill(

@@ -1,0 +1,228 @@
+"""Public signatures say types: those that still have ``Any`` stand in one table, each with its reason."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+JSON = "JSON values of a record, which are checked where they are read"
+CHOSEN = "options of a choice, which may be of any type"
+ARGUMENTS = "arguments of searchkit.run before they are checked; the signature of run has their types"
+LIBRARY = "an object of another library, which is imported only where it is used"
+OVERRIDDEN = "the signature of the library whose method this overrides"
+USERS = "what a user's function returns or takes, which is checked where it is used"
+PASSED_ON = "keyword arguments that are passed on to the class which names them"
+RECORDING = "what a pass records of a network, a type of its own for each pass"
+TORCH = "what torch's operations take and return"
+READ = "a user's data, read and checked by the caller"
+
+# module.name -> reason
+KNOWN = {
+    "searchkit.api.run": CHOSEN,
+    "searchkit.benchmarks.benchmark.Benchmark.evaluate": CHOSEN,
+    "searchkit.cli.values.read_space": ARGUMENTS,
+    "searchkit.cli.values.read_candidate": CHOSEN,
+    "searchkit.cli.values.read_executor": ARGUMENTS,
+    "searchkit.cli.values.read_option": CHOSEN,
+    "searchkit.cli.values.recorded_call": JSON,
+    "searchkit.costs.meta_tensors.run": TORCH,
+    "searchkit.costs.metrics.read_metrics": ARGUMENTS,
+    "searchkit.data.images.from_dataset": READ,
+    "searchkit.data.images.read_npz": READ,
+    "searchkit.execution.external.ExternalPool.__init__": LIBRARY,
+    "searchkit.execution.outcome.Job.arguments": USERS,
+    "searchkit.execution.outcome.attempt_in_turns": USERS,
+    "searchkit.integrations.mlflow_compat.store_of": LIBRARY,
+    "searchkit.integrations.optuna.axes.Axis.value": CHOSEN,
+    "searchkit.integrations.optuna.axes.texts_of": CHOSEN,
+    "searchkit.integrations.optuna.parameters.Parameters.values": CHOSEN,
+    "searchkit.integrations.optuna.sampler.SearchkitSampler.sample_relative": OVERRIDDEN,
+    "searchkit.integrations.optuna.sampler.SearchkitSampler.sample_independent": OVERRIDDEN,
+    "searchkit.integrations.optuna.sampler.suggest": CHOSEN,
+    "searchkit.integrations.optuna.screening.Screeners.proxies": "proxies, and signals of several kinds",
+    "searchkit.integrations.optuna.tpe_options.check_further": PASSED_ON,
+    "searchkit.integrations.ray.connection.connect": LIBRARY,
+    "searchkit.integrations.ray.executor.RayExecutor.submit": OVERRIDDEN,
+    "searchkit.integrations.ray.searcher.SearchkitSearcher.__init__": OVERRIDDEN,
+    "searchkit.integrations.ray.searcher.SearchkitSearcher.set_search_properties": OVERRIDDEN,
+    "searchkit.integrations.ray.searcher.SearchkitSearcher.suggest": OVERRIDDEN,
+    "searchkit.integrations.ray.searcher.SearchkitSearcher.on_trial_result": OVERRIDDEN,
+    "searchkit.integrations.ray.searcher.SearchkitSearcher.on_trial_complete": OVERRIDDEN,
+    "searchkit.integrations.ray.searcher.SearchkitSearcher.add_evaluated_point": OVERRIDDEN,
+    "searchkit.integrations.ray_compat.study_of": LIBRARY,
+    "searchkit.integrations.ray_compat.trials_of": LIBRARY,
+    "searchkit.integrations.ray_compat.completed_of": LIBRARY,
+    "searchkit.integrations.ray_compat.space_of": LIBRARY,
+    "searchkit.integrations.sklearn.cv.SearchkitCV.__init__": "stored as it is given, and checked in fit",
+    "searchkit.integrations.sklearn.data.parts": LIBRARY,
+    "searchkit.integrations.sklearn.folds.Folds.__init__": LIBRARY,
+    "searchkit.integrations.sklearn.folds.with_failed": "rows of scikit-learn's cv_results_",
+    "searchkit.integrations.sklearn.grid.Grid.parameters": CHOSEN,
+    "searchkit.integrations.sklearn.grid.Grid.values": CHOSEN,
+    "searchkit.integrations.sklearn.search.checked": LIBRARY,
+    "searchkit.integrations.sklearn.search.searched": LIBRARY,
+    "searchkit.integrations.sklearn.search.outputs": LIBRARY,
+    "searchkit.integrations.sklearn_compat.SearchCV.format_results": OVERRIDDEN,
+    "searchkit.integrations.trackers.common.required": LIBRARY,
+    "searchkit.integrations.trackers.common.described": LIBRARY,
+    "searchkit.integrations.trackers.events.scalars": LIBRARY,
+    "searchkit.integrations.trackers.events.text": LIBRARY,
+    "searchkit.integrations.trackers.events.picture": LIBRARY,
+    "searchkit.integrations.trackers.hparams.experiment": LIBRARY,
+    "searchkit.integrations.trackers.runs.Runs.__init__": LIBRARY,
+    "searchkit.lazy.lazily": "the names of a package, of any type",
+    "searchkit.option_values.grouped_training": ARGUMENTS,
+    "searchkit.option_values.grouped_proxies": ARGUMENTS,
+    "searchkit.option_values.once": ARGUMENTS,
+    "searchkit.options.Options.parts": JSON,
+    "searchkit.options.Options.header": JSON,
+    "searchkit.options.Options.strategy": ARGUMENTS,
+    "searchkit.options.Options.proxies": ARGUMENTS,
+    "searchkit.options.Options.executor": ARGUMENTS,
+    "searchkit.options.Options.storage": ARGUMENTS,
+    "searchkit.options.Options.place": ARGUMENTS,
+    "searchkit.options.read_options": ARGUMENTS,
+    "searchkit.plugins.resolve": "whatever a plug-in registered, checked by the caller",
+    "searchkit.proxy_layer.setup.read_proxies": ARGUMENTS,
+    "searchkit.proxy_layer.setup.Asked.proxies": ARGUMENTS,
+    "searchkit.proxy_layer.setup.Asked.executor": ARGUMENTS,
+    "searchkit.proxy_layer.setup.report": JSON,
+    "searchkit.proxy_layer.trust_table.trust_row": JSON,
+    "searchkit.random_state.RandomStates.numpy": "a state that only numpy reads",
+    "searchkit.random_state.RandomStates.python": "a state that only Python reads",
+    "searchkit.results.columns.option_column": CHOSEN,
+    "searchkit.results.plots.draw": "a figure of matplotlib or of plotly, by the ending of the file",
+    "searchkit.results.report.candidates.candidates": JSON,
+    "searchkit.results.report.facts.Facts.context": JSON,
+    "searchkit.results.report.progress.payload": JSON,
+    "searchkit.results.result.Result.__init__": JSON,
+    "searchkit.results.result.Result.best": "a row of a data frame, whose values differ in type",
+    "searchkit.results.result.Result.plot": "a figure of matplotlib or of plotly, by the ending of the file",
+    "searchkit.results.result.Result.classes": JSON,
+    "searchkit.results.studies.Study.header": JSON,
+    "searchkit.results.studies.Study.verified": JSON,
+    "searchkit.results.studies.Study.trust": JSON,
+    "searchkit.results.studies.space_of": JSON,
+    "searchkit.results.studies.goals_of": JSON,
+    "searchkit.scoring.passes.feature_maps.stage_method": RECORDING,
+    "searchkit.scoring.passes.passes.run": RECORDING,
+    "searchkit.scoring.protocols.Pass.run": RECORDING,
+    "searchkit.scoring.protocols.NetworkProxy.values": RECORDING,
+    "searchkit.search.network_task.NetworkTask.identity": JSON,
+    "searchkit.search.network_task.NetworkTask.context": JSON,
+    "searchkit.search.study.Study.notes": JSON,
+    "searchkit.search.study.go_on": JSON,
+    "searchkit.search.task.Task.identity": JSON,
+    "searchkit.search.task.Task.context": JSON,
+    "searchkit.search.task.FunctionTask.context": JSON,
+    "searchkit.search.task.FunctionTask.identity": JSON,
+    "searchkit.space.choice.Choice.option": CHOSEN,
+    "searchkit.space.choice.Choice.options": CHOSEN,
+    "searchkit.space.labels.labels_of": CHOSEN,
+    "searchkit.space.labels.plain": CHOSEN,
+    "searchkit.space.labels.label_text": CHOSEN,
+    "searchkit.space.labels.described": CHOSEN,
+    "searchkit.space.network_space.Node.optional": CHOSEN,
+    "searchkit.space.network_space.NetworkSpace.__init__": CHOSEN,
+    "searchkit.space.network_space.NetworkSpace.describe": JSON,
+    "searchkit.space.space.Space.decode": CHOSEN,
+    "searchkit.space.space.Space.describe": JSON,
+    "searchkit.spaces.tabular.build": CHOSEN,
+    "searchkit.storage.header.compare_headers": JSON,
+    "searchkit.storage.header.upgraded": JSON,
+    "searchkit.storage.header.check_format": JSON,
+    "searchkit.storage.header.plain": JSON,
+    "searchkit.storage.header_check.checked_header": JSON,
+    "searchkit.storage.journal.JournalFile.read_logs": JSON,
+    "searchkit.storage.journal.JournalFile.append_logs": JSON,
+    "searchkit.storage.journal.line_of": JSON,
+    "searchkit.storage.journal.read_line": JSON,
+    "searchkit.storage.optuna_compat.note": JSON,
+    "searchkit.storage.optuna_compat.on_session": LIBRARY,
+    "searchkit.storage.optuna_record.OptunaRecord.__init__": JSON,
+    "searchkit.storage.optuna_record.OptunaRecord.notes": JSON,
+    "searchkit.storage.optuna_record.OptunaRecord.noted": JSON,
+    "searchkit.storage.record.Record.notes": JSON,
+    "searchkit.storage.record.Record.noted": JSON,
+    "searchkit.storage.record.Memory.notes": JSON,
+    "searchkit.storage.record.Memory.noted": JSON,
+    "searchkit.training.evaluation.Evaluation.__call__": USERS,
+    "searchkit.training.evaluation.Evaluation.user_function": USERS,
+    "searchkit.training.evaluation.Evaluation.in_turns": USERS,
+    "searchkit.training.evaluation.FunctionEvaluation.user_function": USERS,
+    "searchkit.training.evaluation.FunctionEvaluation.__call__": USERS,
+    "strategies.gaussian_process.BoTorchProcess.posterior": OVERRIDDEN,
+    "strategies.nsga3.NSGA3.__init__": PASSED_ON,
+    "strategies.optuna_storage.Shelf.get_study_system_attrs": OVERRIDDEN,
+    "strategies.optuna_storage.Shelf.get_study_user_attrs": OVERRIDDEN,
+    "strategies.tpe.TPE.__init__": PASSED_ON,
+    "proxies.dna.DNA.__init__": PASSED_ON,
+    "proxies.eproxy.Eproxy.values": RECORDING,
+    "proxies.eproxy_setting.EproxySetting.of": JSON,
+}
+
+
+def has_any(node: ast.AST | None) -> bool:
+    """Whether an annotation has ``Any``; an array of any dtype and a data set of any items say their type."""
+    if isinstance(node, ast.Subscript) and ast.unparse(node) in ("npt.NDArray[Any]", "Dataset[Any]"):
+        return False
+    if isinstance(node, ast.Name) and node.id == "Any":
+        return True
+    return node is not None and any(has_any(child) for child in ast.iter_child_nodes(node))
+
+
+def signatures(body: list[ast.stmt], prefix: str) -> Iterator[tuple[str, list[ast.expr | None]]]:
+    """Names and annotations of the public functions, methods and attributes of classes."""
+    for node in body:
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+            yield from signatures(node.body, f"{prefix}.{node.name}")
+            for attribute in node.body:
+                if isinstance(attribute, ast.AnnAssign) and not ast.unparse(attribute.target).startswith("_"):
+                    yield f"{prefix}.{node.name}.{ast.unparse(attribute.target)}", [attribute.annotation]
+        elif isinstance(node, ast.FunctionDef) and (not node.name.startswith("_") or node.name in SPECIAL):
+            given = node.args
+            every = [*given.posonlyargs, *given.args, *given.kwonlyargs, given.vararg, given.kwarg]
+            yield f"{prefix}.{node.name}", [node.returns, *(one.annotation for one in every if one is not None)]
+
+
+SPECIAL = ("__init__", "__call__")
+
+
+def with_any(module: str, source: str) -> list[str]:
+    """The public signatures of a module that have ``Any``."""
+    found = signatures(ast.parse(source).body, module)
+    return [name for name, annotations in found if any(map(has_any, annotations))]
+
+
+def sources() -> Iterator[tuple[str, str]]:
+    for package in ("searchkit", "strategies", "proxies"):
+        for path in sorted((ROOT / package).rglob("*.py")):
+            module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+            if not module.startswith(("searchkit.strategies", "searchkit.proxies")):
+                yield module.removesuffix(".__init__"), path.read_text()
+
+
+def test_a_public_signature_without_a_type_has_a_reason() -> None:
+    found = {name for module, source in sources() for name in with_any(module, source)}
+    assert sorted(found - set(KNOWN)) == [], "say a type; or object, where anything may be given and is checked"
+    assert sorted(set(KNOWN) - found) == [], "these have types now: take them out of the table"
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("def f(x: Any) -> int: ...", ["m.f"]),
+        ("def f(x: int) -> dict[str, Any]: ...", ["m.f"]),
+        ("def f(*, x: int, **rest: Any) -> int: ...", ["m.f"]),
+        ("class C:\n    a: list[Any]\n    def f(self) -> Any: ...", ["m.C.f", "m.C.a"]),
+        ("def f(x: npt.NDArray[Any], y: object) -> int: ...", []),
+        ("def _f(x: Any) -> int: ...\nclass _C:\n    a: Any", []),
+    ],
+)
+def test_the_signatures_of_a_module_are_found(source: str, found: list[str]) -> None:
+    assert with_any("m", source) == found

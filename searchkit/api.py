@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from searchkit.errors import PASSED_ON, SearchkitError, message_of, readable
+from searchkit.execution.at_work import AtWork
 from searchkit.execution.executors import Pool, open_executor
 from searchkit.execution.outcome import reason_of
 from searchkit.option_values import Proxies, Training
@@ -24,8 +25,8 @@ from searchkit.problem.problem import Problem, Strategy
 from searchkit.proxy_layer.setup import open_scorer, open_screen, report
 from searchkit.results.result import Result
 from searchkit.search.accounting import Callback
-from searchkit.search.at_work import AtWork
 from searchkit.search.callbacks import watched
+from searchkit.search.limited_costs import LimitedCosts, limited
 from searchkit.search.loop import Search
 from searchkit.search.progress import Progress
 from searchkit.search.study import go_on
@@ -140,7 +141,8 @@ def run(
             learn the final value that the last rung predicts; for other strategies, a dropped candidate has failed.
             About a third of the candidates are trained in full after one rung and a ninth after two, so the budget
             should be larger. A ``batch`` of several candidates is advised, since they are compared with each other.
-        time_limit: seconds that a training may take, counted for each rung separately; a longer one has failed.
+        time_limit: seconds that a training may take, counted for each rung separately; a longer one has failed. The
+            same limit holds for all that your own metrics without training take for a candidate.
         callbacks: called as ``callback(trial, trials)`` after every candidate; raise ``StopSearch`` to end the search.
             The methods ``on_start(result)`` and ``on_end(result, error)`` of a callback are called at its start and
             end (:func:`searchkit.search.callbacks.watched`). Trackers are callbacks:
@@ -166,12 +168,17 @@ def run(
         open_pool = _pools(options, task)
         pool = open_pool(task.evaluate, task.needed)
         stack.callback(pool.close)
+        costs = limited(task.costs, pool)
+        if isinstance(costs, LimitedCosts):
+            stack.callback(costs.close)
         record: Record = (
             Memory()
             if options.in_memory
             else OptunaRecord(options.storage, options.name, task.space, task.goals, header)
         )
         stack.callback(record.close)
+        path = None if options.folder is None else options.folder.with_suffix(".at-work")
+        stack.enter_context(AtWork(path, record))
         go_on(record, options.name, header)
         if chosen_by(begun):
             log.info("strategy 'auto' takes %s", chosen_by(begun))
@@ -183,9 +190,8 @@ def run(
         screen_ = None if scorer is None else open_screen(options, problem, scorer, record, begun)
         watching = (*task.callbacks, bar.update, result.refresh, *options.callbacks)
         result.stopped = Search(
-            problem, begun, task.goals, task.costs, pool, record, options.budget,
+            problem, begun, task.goals, costs, pool, record, options.budget,
             options.batch_size(begun, pool.workers), options.seed, watching, screen_, task.ladder, options.start,
-            AtWork(None if options.folder is None else options.folder.with_suffix(".at-work")),
         ).run()  # fmt: skip
         if screen_ is not None:
             result.trust = report(screen_, record)

@@ -11,11 +11,12 @@ from typing import Protocol
 import numpy as np
 
 from searchkit.errors import PASSED_ON, SearchFailedError
-from searchkit.execution.outcome import Outcome, reason_of
+from searchkit.execution.at_work import COSTS, noted, suspicion
+from searchkit.execution.outcome import Job, Outcome, reason_of
+from searchkit.execution.processes import apart
 from searchkit.problem.budget import Budget
 from searchkit.problem.objectives import Goals
 from searchkit.problem.trial import State, Trial
-from searchkit.search.at_work import AtWork
 from searchkit.search.study import Study
 from searchkit.training.evaluation import Evaluation
 from searchkit.types import Codes
@@ -23,8 +24,6 @@ from searchkit.types import Codes
 FIRST = 3  # if so many candidates fail before one succeeds, something else than the candidates is at fault
 QUICK = 20  # the same number for failures that cost no time, since a function may fail for most candidates
 PATIENCE = 5.0  # seconds; failures that took less in total cost no time
-
-COSTS = "measurement of costs"  # as work of :class:`~searchkit.search.at_work.AtWork`
 
 Callback = Callable[[Trial, Sequence[Trial]], None]
 
@@ -67,10 +66,9 @@ class Ledger:
         budget: Budget,
         costs: Costs | None,
         callbacks: Sequence[Callback],
-        at_work: AtWork | None = None,
     ) -> None:
         self._study, self._goals, self._budget = study, goals, budget
-        self._costs, self._callbacks, self._at_work = costs, callbacks, at_work or AtWork()
+        self._costs, self._callbacks = costs, callbacks
         if costs is not None:
             costs.go_on(study.trials)
         self._before = max((trial.elapsed for trial in study.trials), default=0.0)
@@ -92,9 +90,15 @@ class Ledger:
         """Measure a candidate's costs; False if it breaks a bound or cannot be measured, which ends it."""
         if self._costs is None:
             return True
+        why = suspicion(trial.code)
+        if why is not None:
+            outcome = apart(Measured(self._costs), Job(trial.code, 0), why)
+            if outcome.process_ended:
+                self.finish(trial, State.FAILED, outcome)
+                return False
         start = time.perf_counter()
         try:
-            with self._at_work(trial.code, COSTS):
+            with noted(trial.code, COSTS):
                 values, methods = self._costs(trial.code)
             self._study.measured(trial, values, methods)
         except PASSED_ON:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from searchkit.assembly import begin_plan, begin_strategy, opener_of, pools_of, with_folder, with_plan
+from searchkit.execution.at_work import AtWork
 from searchkit.execution.executors import workers_of
 from searchkit.option_values import DEFAULT_BUDGET, Proxies, Training
 from searchkit.options import chosen_by, read_options
@@ -24,8 +25,8 @@ from searchkit.problem.problem import Problem, Strategy
 from searchkit.proxy_layer.setup import open_scorer, open_screen, report
 from searchkit.results.result import Result
 from searchkit.search.accounting import SPENT, Callback
-from searchkit.search.at_work import AtWork
 from searchkit.search.callbacks import watched
+from searchkit.search.limited_costs import LimitedCosts, limited
 from searchkit.search.loop import Search
 from searchkit.search.progress import Progress
 from searchkit.search.schedules import ENDED
@@ -146,7 +147,8 @@ def run(
             learn the final value that the last rung predicts; for other strategies, a dropped candidate has failed.
             About a third of the candidates are trained in full after one rung and a ninth after two, so the budget
             should be larger. A ``batch`` of several candidates is advised, since they are compared with each other.
-        time_limit: seconds that a training may take, counted for each rung separately; a longer one has failed.
+        time_limit: seconds that a training may take, counted for each rung separately; a longer one has failed. The
+            same limit holds for all that your own metrics without training take for a candidate.
         callbacks: called as ``callback(trial, trials)`` after every candidate; raise ``StopSearch`` to end the search.
             The methods ``on_start(result)`` and ``on_end(result, error)`` of a callback are called at its start and
             end (:func:`searchkit.search.callbacks.watched`). Trackers are callbacks:
@@ -178,8 +180,13 @@ def run(
         open_pool = pools_of(options, task)
         pool = open_pool(task.evaluate, task.needed)
         stack.callback(pool.close)
+        costs = limited(task.costs, pool)
+        if isinstance(costs, LimitedCosts):
+            stack.callback(costs.close)
         record: Record = Memory() if options.in_memory else opener_of(options, header)()
         stack.callback(record.close)
+        path = None if options.folder is None else options.folder.with_suffix(".at-work")
+        stack.enter_context(AtWork(path, record))
         go_on(record, options.name, header)
         plan, limits = begin_plan(plan, options.budget, record, pool.workers)
         if chosen_by(begun):
@@ -193,11 +200,10 @@ def run(
         screen_ = None if scorer is None else open_screen(options, problem, scorer, record, begun)
         watching = (*task.callbacks, bar.update, result.refresh, *options.callbacks)
         search = Search(
-            problem, begun, task.goals, task.costs, pool, record,
+            problem, begun, task.goals, costs, pool, record,
             limits if plan is None else replace(limits, seconds=plan.begin_until),
             options.batch_size(begun, pool.workers), options.seed, watching, screen_, task.ladder,
             options.start if plan is None or len(options.start) else plan.start(task.designs),
-            AtWork(None if options.folder is None else options.folder.with_suffix(".at-work")),
             began, None if plan is None else plan.job_seconds,
         )  # fmt: skip
         result.stopped = search.run()

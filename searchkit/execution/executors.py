@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol, SupportsIndex
 
 from searchkit import plugins
 from searchkit.errors import SearchkitError, UnknownNameError
+from searchkit.execution.at_work import noted, suspicion
 from searchkit.execution.executor_compat import n_workers
 from searchkit.execution.external import ExternalPool
 from searchkit.execution.gpu_placement import visible_cards
@@ -16,9 +16,6 @@ from searchkit.execution.interleaved import AT_ONCE, Interleaved, Place
 from searchkit.execution.outcome import Job, Outcome, attempt
 from searchkit.execution.processes import Workers, apart
 from searchkit.training.evaluation import Evaluate, Evaluation, as_evaluation
-from searchkit.types import Codes
-
-Around = Callable[[Codes], AbstractContextManager[None]]
 
 INTERLEAVED = "interleaved"
 
@@ -64,19 +61,12 @@ def as_they_finish(pool: Pool, jobs: Sequence[Job]) -> Iterator[tuple[int, Outco
 
 
 class InProcess:
-    """Evaluates jobs in this process, one after another.
-
-    Attributes:
-        around: context around the evaluation of a candidate ``(d,)``.
-        apart: candidates, as bytes, that are evaluated in a separate process instead, and the reason for that.
-    """
+    """Evaluates jobs in this process, one after another; one that ended it twice in a process of its own."""
 
     workers = 1
 
     def __init__(self, evaluate: Evaluate, needed: tuple[str, ...], limit: float | None) -> None:
         self._task = (evaluate, needed, limit)
-        self.around: Around = lambda code: nullcontext()
-        self.apart: dict[bytes, str] = {}
         self._jobs: dict[int, Job] = {}
 
     def submit(self, number: int, job: Job) -> None:
@@ -88,10 +78,10 @@ class InProcess:
         evaluate, needed, limit = self._task
         number = next(iter(self._jobs))
         job = self._jobs.pop(number)
-        why = self.apart.get(job.code.tobytes())
+        why = suspicion(job.code)
         if why is not None:
             return [(number, apart(evaluate, job, why, needed, limit))]
-        with self.around(job.code):
+        with noted(job.code):
             return [(number, attempt(evaluate, job, needed, limit))]
 
     def discard(self) -> None:

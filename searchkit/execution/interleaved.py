@@ -15,7 +15,9 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from searchkit.errors import STOPS_THE_SEARCH
+from searchkit.execution.at_work import noted, suspicion
 from searchkit.execution.outcome import Job, Outcome, attempt_in_turns
+from searchkit.execution.processes import apart
 from searchkit.training.evaluation import Evaluation
 from searchkit.training.turns import Course, Waiting
 
@@ -111,7 +113,8 @@ class Interleaved:
     """Evaluates jobs in turns; a :class:`~searchkit.execution.executors.Pool`.
 
     A candidate begins on a device that has fewer than ``each`` candidates and enough free memory, or no candidate at
-    all. On a card, a candidate allocates all its memory in the first turn; the amount corrects later predictions.
+    all. On a card, a candidate allocates all its memory in the first turn; the amount corrects later predictions. A
+    candidate that ended this process twice is evaluated in a process of its own.
 
     Args:
         places: one for each device.
@@ -145,6 +148,9 @@ class Interleaved:
         while True:
             if self._gone is not None:
                 raise self._gone
+            alone = self._suspected()
+            if alone:
+                return alone
             self._begin()
             ready = [n for n, one in self._running.items() if one.waiting is None or one.waiting.query()]
             done = []
@@ -175,9 +181,18 @@ class Interleaved:
         """Nothing else to stop."""
         self.discard()
 
+    def _suspected(self) -> list[tuple[int, Outcome]]:
+        """The outcome of the first queued job, if the process ended with its candidate in earlier runs."""
+        why = suspicion(self._queue[0][1].code) if self._queue else None
+        if why is None:
+            return []
+        number, job = self._queue.popleft()
+        self._next = None
+        return [(number, apart(self._places[0].evaluate, job, why, self._needed, self._limit))]
+
     def _begin(self) -> None:
         """Begin jobs in the order of the queue, as long as a device has memory for the next."""
-        while self._queue and len(self._running) < self.workers:
+        while self._queue and len(self._running) < self.workers and suspicion(self._queue[0][1].code) is None:
             self._looked_ahead()
             place = self._free_place()
             if place is None:
@@ -191,8 +206,9 @@ class Interleaved:
         """Predict the memory of the first queued job, which takes some time; False if there was nothing to predict."""
         if not self._queue or self._next is not None:
             return False
-        first = self._places[0]
-        self._next = 0 if first.memory is None else first.evaluate.memory(*self._queue[0][1].arguments[:3])
+        first, job = self._places[0], self._queue[0][1]
+        with noted(job.code):
+            self._next = 0 if first.memory is None else first.evaluate.memory(*job.arguments[:3])
         return True
 
     def _free_place(self) -> Place | None:
@@ -207,9 +223,10 @@ class Interleaved:
 
     def _turn(self, one: _Running) -> Outcome | None:
         """Make one turn; returns the outcome if it was the last."""
-        before = self._before(one)
         try:
-            one.waiting = next(one.turns)
+            with noted(one.job.code):
+                before = self._before(one)
+                one.waiting = next(one.turns)
         except StopIteration as end:
             outcome: Outcome = end.value
             if outcome.out_of_memory and len(self._at(one.place)) > 1:

@@ -16,7 +16,8 @@ from searchkit.errors import TimeLimitError, TimeUp
 
 T = TypeVar("T")
 
-AGAIN = 1.0  # seconds between further alarms, for code that catches the first one
+IMPORTING = "<frozen importlib._bootstrap>"  # the file of the frames that import a module
+AGAIN = 1.0  # seconds between alarms for code that catches even the first one
 
 log = logging.getLogger("searchkit")
 _said = threading.Event()  # set after the warning that a limit cannot be enforced, which is given once in a process
@@ -31,7 +32,8 @@ def within(limit: float | None, function: Callable[..., T], *arguments: object) 
     """Call a function, and interrupt it after ``limit`` seconds where that is possible: in the main thread, on POSIX.
 
     The interruption is a :class:`TimeUp`, which ``except Exception`` does not catch. It takes effect when the code
-    returns to Python; if it does not, a warning says once that the limit cannot be enforced here.
+    returns to Python; if it does not, a warning says once that the limit cannot be kept here. An import is not
+    interrupted, but what follows it.
 
     Raises:
         TimeLimitError: the time is over.
@@ -41,7 +43,9 @@ def within(limit: float | None, function: Callable[..., T], *arguments: object) 
         return function(*arguments)
 
     def ring(_signal: int, frame: FrameType | None) -> None:
-        while frame is not None:  # a late alarm must not interrupt searchkit's own code
+        while frame is not None:  # an alarm that comes late must not interrupt searchkit's own code
+            if frame.f_code.co_filename == IMPORTING:
+                return  # a module that is loaded in part fails in all later candidates; the next alarm comes
             if frame.f_code is _call.__code__:
                 raise TimeUp
             frame = frame.f_back

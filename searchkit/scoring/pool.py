@@ -25,6 +25,8 @@ from searchkit.types import Codes
 PAYS = 5.0  # seconds of scoring here, past and expected, from which processes start: they take 2 to 3 to be ready
 WINDOW = 2  # candidates sent and not yet back for each process: one being scored, and one waiting
 
+Given = tuple[NetworkSpace, tuple[NetworkProxy, ...], Data | None, torch.device, int]  # as of ScoringPool
+
 _READY = Job(np.zeros(0, np.int64), 0)  # has a worker do nothing but start
 
 

@@ -12,9 +12,11 @@ import numpy as np
 
 from searchkit.data.data import Data
 from searchkit.errors import PASSED_ON, ProxyError, SearchkitError
+from searchkit.execution.at_work import SCORING, ended, noted, suspicion
 from searchkit.execution.outcome import Job
 from searchkit.problem.numbers import numbers_of
 from searchkit.runtime.devices import resolve_device
+from searchkit.scoring.apart import score_code_apart, score_network_apart
 from searchkit.scoring.network import NOT_FINITE, NetworkScores, Scores, asked, reason, score_network
 from searchkit.scoring.passes.inputs import ProxyInputs
 from searchkit.scoring.pool import ScoringPool, read_workers
@@ -100,6 +102,7 @@ class Scorer:
         self._warned: set[tuple[str, str]] = set()
         self._reasons: dict[bytes, dict[str, str]] = {}
         self._inputs: ProxyInputs | None = None
+        self._data = data
         if isinstance(space, NetworkSpace):
             self._inputs = ProxyInputs(data, space.input_shape, space.n_classes, self.device, seed)
         self._pool: ScoringPool | None = None
@@ -149,15 +152,22 @@ class Scorer:
         return np.array([[self.cache[key][name] for name in names] for key in keys(rows)]).reshape(-1, len(names))
 
     def _from_codes(self, proxy: Proxy, names: Sequence[str], rows: Codes) -> Floats:
+        several = f"several candidates by proxy {names[0]}"
+        if len(rows) > 1 and (ended(several) or any(suspicion(row) is not None for row in rows)):
+            return self._one_by_one(proxy, names, rows)
+        why = suspicion(rows[0]) if len(rows) == 1 else None
+        if why is not None:
+            return self._apart(proxy, names, rows, why)
         try:
-            found = numbers_of(proxy.score(rows))
+            with noted(several if len(rows) > 1 else rows[0], SCORING):
+                found = numbers_of(proxy.score(rows))
             if found.size != len(rows) * len(names):
                 raise ValueError(f"it returned an array of shape {found.shape} for {len(rows)} candidates")
         except (*PASSED_ON, ProxyError):  # the proxy itself is at fault, and with all candidates
             raise
         except BaseException as error:
             if len(rows) > 1:  # one of them may be at fault
-                return np.concatenate([self._from_codes(proxy, names, row[None]) for row in rows])
+                return self._one_by_one(proxy, names, rows)
             for name in names:
                 self._refused(rows, name, reason(error))
             return np.full((len(rows), len(names)), np.nan)
@@ -167,6 +177,15 @@ class Scorer:
                 self._refused(rows[~np.isfinite(column)], name, NOT_FINITE)
                 column[~np.isfinite(column)] = np.nan
         return values
+
+    def _one_by_one(self, proxy: Proxy, names: Sequence[str], rows: Codes) -> Floats:
+        return np.concatenate([self._from_codes(proxy, names, row[None]) for row in rows])
+
+    def _apart(self, proxy: Proxy, names: Sequence[str], rows: Codes, why: str) -> Floats:
+        values, failed = score_code_apart(proxy, names, rows[0], why)
+        for name in names if failed is not None else ():
+            self._refused(rows, name, str(failed))
+        return np.array([[values[name] for name in names]])
 
     def _score_networks(self, rows: Codes) -> None:
         jobs: dict[bytes, Job] = {}
@@ -192,7 +211,12 @@ class Scorer:
     def _scored_here(self, job: Job) -> NetworkScores:
         assert isinstance(self.space, NetworkSpace)
         assert self._inputs is not None
-        return score_network(self.space, asked(self._networks, job.seed), job.code, self._inputs, self.seed)
+        why = suspicion(job.code)
+        if why is not None:
+            given = (self.space, tuple(self._networks), self._data, self.device, self.seed)
+            return score_network_apart(given, job, why)
+        with noted(job.code, SCORING):
+            return score_network(self.space, asked(self._networks, job.seed), job.code, self._inputs, self.seed)
 
     def _keep(self, key: bytes, row: Codes, scores: Scores) -> None:
         self.cache.setdefault(key, {}).update(scores)

@@ -11,11 +11,12 @@ from typing import Protocol
 import numpy as np
 
 from searchkit.errors import PASSED_ON, SearchFailedError
-from searchkit.execution.outcome import Outcome, reason_of
+from searchkit.execution.at_work import COSTS, noted, suspicion
+from searchkit.execution.outcome import Job, Outcome, reason_of
+from searchkit.execution.processes import apart
 from searchkit.problem.budget import Budget
 from searchkit.problem.objectives import Goals
 from searchkit.problem.trial import State, Trial
-from searchkit.search.at_work import AtWork
 from searchkit.search.study import Study
 from searchkit.storage.record import Record
 from searchkit.training.evaluation import Evaluation
@@ -24,8 +25,6 @@ from searchkit.types import Codes
 FIRST = 3  # if this many candidates fail before one succeeds, the cause is not in the candidates
 QUICK = 20  # the same number for failures that cost no time, since a function may fail for most candidates
 PATIENCE = 5.0  # seconds; failures that took less in total count as costing no time
-
-COSTS = "measurement of costs"  # the ``work`` that :class:`~searchkit.search.at_work.AtWork` notes
 
 Callback = Callable[[Trial, Sequence[Trial]], None]
 
@@ -77,11 +76,10 @@ class Ledger:
         budget: Budget,
         costs: Costs | None,
         callbacks: Sequence[Callback],
-        at_work: AtWork | None = None,
         began: float | None = None,
     ) -> None:
         self._study, self._goals, self._budget = study, goals, budget
-        self._costs, self._callbacks, self._at_work = costs, callbacks, at_work or AtWork()
+        self._costs, self._callbacks = costs, callbacks
         if costs is not None:
             costs.go_on(study.trials)
         self._before = seconds_of(study)
@@ -106,9 +104,15 @@ class Ledger:
         """Measure a candidate's costs; False if it breaks a bound or cannot be measured, which ends it."""
         if self._costs is None:
             return True
+        why = suspicion(trial.code)
+        if why is not None:
+            outcome = apart(Measured(self._costs), Job(trial.code, 0), why)
+            if outcome.process_ended:
+                self.finish(trial, State.FAILED, outcome)
+                return False
         start = time.perf_counter()
         try:
-            with self._at_work(trial.code, COSTS):
+            with noted(trial.code, COSTS):
                 values, methods = self._costs(trial.code)
             self._study.measured(trial, values, methods)
         except PASSED_ON:

@@ -6,19 +6,21 @@ import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 from torch import nn
 
-from searchkit.costs.counts import space_counts, space_peak_memory
+from searchkit.costs.counts import count, space_counts, space_peak_memory
 from searchkit.costs.measure import measured
 from searchkit.costs.metrics import Metric
 from searchkit.costs.one_method import OneMethod
 from searchkit.data.data import Data
-from searchkit.errors import PASSED_ON, CandidateError
+from searchkit.errors import PASSED_ON, CandidateError, TimeLimitError
+from searchkit.execution.at_work import COUNTING, noted, suspicion
+from searchkit.execution.time_limits import within
 from searchkit.problem.trial import Trial
 from searchkit.random_state import untouched
 from searchkit.runtime.copies import own_copy
@@ -31,6 +33,8 @@ from searchkit.training.recipe import Recipe
 from searchkit.training.train import build_seeded
 from searchkit.training.turns import Course, finish
 from searchkit.types import Codes, Floats
+
+LATE = "the measurement of its costs is {}"  # the reason of a candidate over its time limit there
 
 
 @dataclass(frozen=True)
@@ -102,6 +106,11 @@ class Scoring(Evaluation):
         return self.then.written(code, final) if self.then else None
 
 
+@cache
+def _load_counting() -> None:
+    count(nn.Linear(1, 1), (1,))
+
+
 @dataclass(frozen=True)
 class CostMeter:
     """Measures the costs that need no training, in this process, one candidate at a time.
@@ -110,31 +119,57 @@ class CostMeter:
         metrics: the metrics of the search by name; values always include params and macs.
         device: the device on which latency, energy and memory are measured.
         data: the data whose mean and deviation are part of the networks that the user's metrics are given.
+        limit: seconds for what the user's code does: networks that it builds, and its own metrics.
     """
 
     space: NetworkSpace
     metrics: Mapping[str, Metric]
     device: str
     data: Data
+    limit: float | None = None
 
     def __call__(self, code: Codes) -> tuple[dict[str, float], dict[str, str]]:
         """``{name: value}`` and ``{name: method}``; a timed value is accompanied by its relative spread."""
-        methods: dict[str, str] = {}
+        self.get_ready()
+        try:
+            values = within(self.limit, self.own_values, code)
+        except TimeLimitError as error:
+            raise TimeLimitError(LATE.format(error)) from None
+        return self.measured_beside(code, values)
+
+    def get_ready(self) -> None:
+        """Load what counting needs, so that no candidate's time is spent on it."""
+        if self.limit is not None:
+            _load_counting()
+
+    @property
+    def own(self) -> list[Metric]:
+        """The user's own metrics that are costs."""
+        return [one for one in self.metrics.values() if one.stage == "measured" and one.function is not None]
+
+    def own_values(self, code: Codes) -> dict[str, float]:
+        """What the user's code says: the counts of the network that it builds, and the values of the own metrics."""
         values = {name: float(column[0]) for name, column in self._counted(code[None]).items()}
         network: nn.Module | None = None
+        for metric in self.own:
+            network = network or build_seeded(self.space, code, 0).eval()
+            values[metric.name] = metric_value(metric, normalised(own_copy(network), self.data))
+        return values
+
+    def measured_beside(self, code: Codes, values: Mapping[str, float]) -> tuple[dict[str, float], dict[str, str]]:
+        """As a call, with the values of :meth:`own_values` as they are given."""
+        values, methods = dict(values), dict[str, str]()
+        network: nn.Module | None = None
         for name, metric in self.metrics.items():
-            if metric.stage != "measured":
+            if metric.stage != "measured" or metric.function is not None:
                 continue
             network = network or build_seeded(self.space, code, 0).eval()
-            if metric.function is not None:
-                values[name] = metric_value(metric, normalised(own_copy(network), self.data))
-            elif name == "latency_ms":
+            if name == "latency_ms":
                 with untouched():
                     found, methods[name] = self.timing(network)
-                values |= found
             else:
                 found, methods[name] = measured(name, network, self.space.input_shape, self.device)
-                values |= found
+            values |= found
         return values, methods
 
     @cached_property
@@ -162,8 +197,13 @@ class CostMeter:
         return {name: np.array([row[name] for row in rows], dtype=np.float64) for name in self._names}
 
     def _counted_or_nan(self, code: Codes) -> dict[str, float]:
+        if suspicion(code) is not None:
+            return dict.fromkeys(self._names, float("nan"))
         try:
-            return {name: float(column[0]) for name, column in self._counted(code[None]).items()}
+            with noted(code, COUNTING):
+                self.get_ready()
+                counted = within(self.limit, self._counted, code[None])
+                return {name: float(column[0]) for name, column in counted.items()}
         except PASSED_ON:
             raise
         except BaseException:

@@ -15,9 +15,8 @@ from typing import Protocol
 import numpy as np
 
 from searchkit.errors import StopSearch
-from searchkit.execution.executors import InProcess, Pool, as_they_finish
+from searchkit.execution.executors import Pool, as_they_finish
 from searchkit.execution.outcome import Job, Outcome
-from searchkit.execution.processes import apart
 from searchkit.problem.budget import Budget
 from searchkit.problem.objectives import Goals
 from searchkit.problem.observations import Observations
@@ -25,16 +24,13 @@ from searchkit.problem.problem import Problem, Strategy
 from searchkit.problem.proposals import complete, distinct, first_allowed
 from searchkit.problem.trial import State, Trial, observe
 from searchkit.runtime.threads import one_blas_thread
-from searchkit.search.accounting import COSTS, Callback, Costs, Ledger, Measured
-from searchkit.search.at_work import AtWork, key_of
+from searchkit.search.accounting import Callback, Costs, Ledger
 from searchkit.search.schedules import AsWorkersFree, BatchByBatch
 from searchkit.search.study import Study
 from searchkit.space import keys
 from searchkit.storage.record import Record
 from searchkit.training.fidelity import Ladder
 from searchkit.types import Codes
-
-DEADLY = 2  # if the process ended this often during a candidate's evaluation, a separate process evaluates it
 
 
 class Screen(Protocol):
@@ -67,7 +63,6 @@ class Search:
         ladder: cheaper evaluations that a candidate has to pass before the full one; may be None.
         start: ``(s, d)`` candidates to evaluate before the strategy's first proposals.
         callbacks: called with each finished trial and the list of all trials.
-        at_work: notes the candidate that is evaluated in this process.
         began: ``time.perf_counter()`` at the beginning of the search, with what was done before this loop; None: now.
         within: the seconds that the training of a candidate may take which begins at so many seconds of the study; may
             be None.
@@ -86,7 +81,6 @@ class Search:
     screen: Screen | None = None
     ladder: Ladder | None = None
     start: Codes = field(default_factory=lambda: np.empty((0, 0), dtype=np.int64))
-    at_work: AtWork = field(default_factory=AtWork)
     began: float | None = None
     within: Callable[[float], float] | None = None
 
@@ -103,11 +97,8 @@ class Search:
         Raises:
             SearchFailedError: the first candidates all failed, or all of a small budget.
         """
-        self.ledger = Ledger(self.study, self.goals, self.budget, self.costs, self.callbacks, self.at_work, self.began)
+        self.ledger = Ledger(self.study, self.goals, self.budget, self.costs, self.callbacks, self.began)
         begun = self._catch_up()
-        self._suspect(begun)
-        if isinstance(self.executor, InProcess):
-            self.executor.around = self.at_work
         schedule = AsWorkersFree(self) if self.batch is None else BatchByBatch(self, self.batch)
         try:
             ended = schedule.run(begun)
@@ -117,7 +108,6 @@ class Search:
             return f"stopped by a callback{f': {stop}' if str(stop) else ''}"
         finally:
             self.executor.discard()
-            self.at_work.close()
         self.ledger.check_success()
         return ended
 
@@ -132,24 +122,6 @@ class Search:
         for batch in sorted(ended, key=lambda batch: max(trial.elapsed for trial in batch)):
             self.tell(batch)
         return [batch for batch in batches if not is_complete(batch)]
-
-    def _suspect(self, begun: list[list[Trial]]) -> None:
-        """Evaluate a candidate in a separate process if this process ended twice during its evaluation.
-
-        Such a candidate may crash in native code. If it ends the separate process, too, it has failed.
-        """
-        key, work = self.at_work.left()
-        for trial in (trial for batch in begun for trial in batch if not trial.finished):
-            if not key or key_of(trial.code) != key or self.study.died(trial) < DEADLY:
-                continue
-            told = f"the process ended {DEADLY} times in the {work} of this candidate"
-            if work != COSTS:
-                if isinstance(self.executor, InProcess):
-                    self.executor.apart[trial.code.tobytes()] = told
-            elif self.costs is not None:
-                outcome = apart(Measured(self.costs), self.job(trial), told)
-                if outcome.process_ended:
-                    self.ledger.finish(trial, State.FAILED, outcome)
 
     def tell(self, trials: Sequence[Trial]) -> None:
         """Tell the strategy and the screen the outcomes of a batch."""

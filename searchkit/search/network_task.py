@@ -105,7 +105,7 @@ class NetworkTask(Task):
     @cached_property
     def costs(self) -> CostMeter:  # type: ignore[override]
         """Counts and measures, in this process, what is known without training."""
-        return CostMeter(self.space, self.metrics, self.device, self.data)
+        return CostMeter(self.space, self.metrics, self.device, self.data, self.training.limit)
 
     @property
     def _counted_bounds(self) -> tuple[tuple[int, Bound], ...]:

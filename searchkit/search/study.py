@@ -78,13 +78,6 @@ class Study:
         trial.seconds, trial.elapsed = round(trial.seconds + outcome.seconds, 6), round(elapsed, 3)
         self._record.finish(trial)
 
-    def died(self, trial: Trial) -> int:
-        """Count an end of the process during the evaluation of a candidate; returns how many there were."""
-        deaths: dict[str, int] = dict(self.notes("deaths") or {})
-        deaths[str(trial.number)] = deaths.get(str(trial.number), 0) + 1
-        self.note("deaths", deaths)
-        return deaths[str(trial.number)]
-
     def note(self, key: str, value: object) -> None:
         """Store a JSON value under a key of the study."""
         self._record.note(key, value)

@@ -4,7 +4,7 @@ The format is that of ``optuna.storages.journal.JournalFileBackend`` (one JSON o
 dashboard can read it. Two things are added. Operations inside :meth:`JournalFile.together` are written to the file at
 once (if the process is killed, all of them or the first few are in it), and each outcome is flushed to the disk. A line
 that a killed process left half-written is removed when the file is opened: Optuna's own backend would append the next
-operation to it, and could not read the file from then on.
+operation to it, and could not read the file from then on. A last line that is whole and lacks its end only gets one.
 
 Each line ends with a checksum of the text before it, so that a damaged value is noticed; it is one more JSON key, which
 Optuna ignores. Lines without a checksum, written by older versions or by Optuna itself, are read as well.
@@ -56,7 +56,7 @@ class JournalFile(BaseJournalBackend):
         self._group: list[str] | None = None
         if write:
             with self._locked():
-                _cut_torn_line(path)
+                _mend_last_line(path)
 
     def read_logs(self, log_number_from: int) -> Generator[dict[str, Any], None, None]:
         """The operations from this number on, including those of an open group."""
@@ -66,13 +66,13 @@ class JournalFile(BaseJournalBackend):
             with open(self.path, "rb") as file:
                 file.seek(self._ends[start])
                 for number, line in enumerate(file, start):
-                    if not line.endswith(b"\n"):
-                        break  # another process is writing it
+                    if not line.endswith(b"\n") and not _is_whole(line[:-1]):
+                        break  # another process is writing it, or was killed while it did
                     if number >= n_filed:
                         self._ends.append(self._ends[-1] + len(line))
                     if number >= log_number_from:
                         try:
-                            yield read_line(line)
+                            yield read_line(line if line.endswith(b"\n") else line[:-1])
                         except ValueError as error:
                             raise damaged(self.path, number + 1, error) from error
             n_filed = len(self._ends) - 1
@@ -129,7 +129,7 @@ class JournalFile(BaseJournalBackend):
             self._lock.release()
 
 
-_CHECKED = re.compile(rb'(\{.*),"checksum":"([0-9a-f]{8})"\}\n?', re.DOTALL)
+_CHECKED = re.compile(rb'(\{.*),"checksum":"([0-9a-f]{8})"\}\s*', re.DOTALL)
 
 
 def line_of(log: dict[str, Any]) -> str:
@@ -152,6 +152,15 @@ def read_line(line: bytes) -> dict[str, Any]:
         raise ValueError("it is no operation of a journal")
     log.pop("checksum", None)
     return log
+
+
+def _is_whole(line: bytes) -> bool:
+    """Whether bytes are a whole line without its end."""
+    try:
+        read_line(line)
+    except ValueError:
+        return False
+    return line.endswith(b"}")
 
 
 def damaged(path: Path, number: int, error: Exception) -> StorageError:
@@ -214,8 +223,8 @@ def _text(lock: Path) -> str:
         return ""
 
 
-def _cut_torn_line(path: Path) -> None:
-    """Remove an incomplete last line; create the file if it does not exist."""
+def _mend_last_line(path: Path) -> None:
+    """Remove an incomplete last line, or end one whose end alone is damaged; create the file if it does not exist."""
     with open(path, "ab+") as file:
         size = file.seek(0, os.SEEK_END)
         end = size
@@ -228,5 +237,11 @@ def _cut_torn_line(path: Path) -> None:
                 break
             end = start
         if end < size:
-            file.truncate(end)
+            file.seek(end)
+            line = file.read()
+            whole = next((text for text in (line, line[:-1]) if _is_whole(text)), None)
+            file.truncate(end if whole is None else end + len(whole))
+            if whole is not None:
+                file.write(b"\n")
+                file.flush()
             os.fsync(file.fileno())

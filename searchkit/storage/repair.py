@@ -55,7 +55,7 @@ def repair(name: str, storage: str | Path | None = None) -> Path:
         content = path.read_bytes()
         found = list(_pieces(content))
         logs = [log for log, _ in found if log is not None]
-        if len(logs) == len(found) == len(content.splitlines()):
+        if len(logs) == len(found) == content.count(b"\n") and content.endswith(b"\n"):
             raise StorageError(f"{path} is not damaged; there is nothing to repair")
         if not logs:
             raise StorageError(f"{path} has no undamaged line of a journal")
@@ -80,7 +80,7 @@ def _pieces(content: bytes) -> Iterator[_Piece]:
     as one operation.
     """
     broken = False
-    for line in content.splitlines():
+    for line in content.removesuffix(b"\n").split(b"\n"):
         starts = [0]
         while _readable(line) is None and (start := line.find(_BEGINS, starts[-1] + 1)) > 0:
             starts.append(start)

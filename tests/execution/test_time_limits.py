@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import logging
 import signal
+import sys
 import time
 from typing import Any
 
@@ -72,6 +73,21 @@ def test_a_timer_and_a_handler_of_the_users_are_as_they_were() -> None:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, handler)
+
+
+@posix
+def test_an_import_is_not_interrupted(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "slow_module.py").write_text("import time\nfor _ in range(20):\n    time.sleep(0.01)\nwhole = True\n")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def evaluate() -> None:
+        import slow_module  # noqa: F401
+
+        forever()
+
+    with pytest.raises(TimeLimitError):
+        within(0.05, evaluate)
+    assert sys.modules.pop("slow_module").whole
 
 
 @posix

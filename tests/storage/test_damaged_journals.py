@@ -139,6 +139,51 @@ def test_repaired_it_has_every_whole_outcome_in_its_place_and_goes_on(journal: P
                 assert [trial.finished for trial in again.trials] == [True] * 6
 
 
+@pytest.mark.parametrize("end", [b"r", b"\x8a", b"\r", b" ", b"}", b"\xff", b""])
+def test_a_last_line_of_which_the_end_alone_is_damaged_is_whole(journal: Path, end: bytes) -> None:
+    whole = journal.read_bytes()
+    seconds = [trial.seconds for trial in searchkit.load("s", journal).trials]
+    lines = whole.splitlines(keepends=True)
+    last = max(i for i, line in enumerate(lines) if b'"op_code":6' in line)  # an outcome
+    journal.write_bytes(b"".join(lines[: last + 1])[:-1] + end)
+    broken = journal.read_bytes()
+    if end:  # without any byte there, another process may be writing it
+        read = searchkit.load("s", journal)
+        assert [trial.finished for trial in read.trials] == [True] * 6
+    assert journal.read_bytes() == broken, "reading changes nothing"
+    again = search(journal.parent)
+    assert [trial.seconds for trial in again.trials] == seconds, "nothing is evaluated again"
+    assert journal.read_bytes().startswith(b"".join(lines[: last + 1]))
+    assert len(search(journal.parent, budget=8).trials) == 8
+    assert len(searchkit.load("s", journal).trials) == 8
+
+
+def test_an_end_of_line_that_became_a_return_is_repaired(journal: Path) -> None:
+    lines = journal.read_bytes().splitlines(keepends=True)
+    damage(journal, sum(map(len, lines[:5])) - 1, ord("\r"))
+    with pytest.raises(StorageError, match="is damaged in line 5"):
+        searchkit.load("s", journal)
+    assert searchkit.repair("s", journal.parent).read_bytes() == b"".join(lines)
+
+
+def test_a_damaged_last_end_of_line_is_repaired(journal: Path) -> None:
+    whole = journal.read_bytes()
+    journal.write_bytes(whole[:-1] + b"r")
+    assert searchkit.repair("s", journal.parent).read_bytes() == whole
+
+
+def test_a_last_line_with_another_value_and_a_damaged_end_is_not_taken_as_whole(journal: Path) -> None:
+    content = journal.read_bytes()
+    start = content.rindex(b'"op_code":6')
+    end = content.index(b"\n", start)
+    place = content.index(b'"values":[', start) + len(b'"values":[')
+    journal.write_bytes(content[:end] + b"r")
+    damage(journal, place, content[place] ^ 1)
+    assert sum(trial.finished for trial in searchkit.load("s", journal).trials) == 5
+    outcomes = [trial.values for trial in search(journal.parent).trials]
+    assert outcomes == [loss(SPACE.decode(trial.code[None])[0]) for trial in search(journal.parent).trials]
+
+
 def test_the_command_repairs_and_says_what_to_do(journal: Path, capsys: pytest.CaptureFixture[str]) -> None:
     where = ["--storage", str(journal.parent)]
     assert main(["repair", "s", *where]) == 2

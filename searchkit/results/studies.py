@@ -22,10 +22,12 @@ from searchkit.results.result import Result
 from searchkit.space import Choice, NetworkSpace, Space
 from searchkit.storage.header import compare_headers, plain
 from searchkit.storage.header_check import checked_header
-from searchkit.storage.optuna_compat import quiet, storage_of
-from searchkit.storage.paths import FOLDER, SUFFIX, cannot_open, is_file, networks_folder, open_storage, place_of
+from searchkit.storage.journal_reader import read_journal
+from searchkit.storage.optuna_compat import quiet
+from searchkit.storage.paths import FOLDER, SUFFIX, cannot_open, is_file, journal_path, networks_folder, open_storage
 from searchkit.storage.patience import passes, with_patience
 from searchkit.storage.places import look_at
+from searchkit.storage.recorded_study import RecordedStudy
 from searchkit.storage.recorded_trials import read_trials
 from searchkit.storage.urls import is_url, shown
 from searchkit.surroundings import settled
@@ -52,23 +54,23 @@ class Study:
     trust: list[dict[str, Any]] | None
 
     @classmethod
-    def read(cls, study: optuna.Study, space: Space | None = None) -> Study:
-        """From an Optuna study that searchkit wrote.
+    def read(cls, study: RecordedStudy, space: Space | None = None) -> Study:
+        """From the record of a study that searchkit wrote.
 
         Raises:
             StudyMismatchError: it has a newer format, or the space given is not that of the study.
             StorageError: its header, a note or a trial is damaged; the message names the study and its place.
         """
         header = checked_header(study)
-        header = header | {"context": header["context"] | (study.user_attrs.get("searchkit:latest") or {})}
-        name, place = study.study_name, place_of(storage_of(study))
+        header = header | {"context": header["context"] | (study.attributes.get("searchkit:latest") or {})}
+        name, place = study.name, study.place
         try:
             space = space_of(header) if space is None else _same_space(name, space, header)
         except (SpaceError, TypeError, ValueError) as error:
             if isinstance(error, StudyMismatchError):
                 raise
             raise StorageError(f"the space of study '{name}' in {place} is damaged: {error}") from error
-        scores = study.user_attrs.get("searchkit:test_accuracy") or {}
+        scores = study.attributes.get("searchkit:test_accuracy") or {}
         goals = goals_of(header)
         return cls(
             name,
@@ -78,8 +80,8 @@ class Study:
             goals,
             read_trials(study, space, goals),
             {int(number): accuracy for number, accuracy in scores.items()},
-            {int(number): entry for number, entry in (study.user_attrs.get("searchkit:verified") or {}).items()},
-            study.user_attrs.get("searchkit:trust"),
+            {int(number): entry for number, entry in (study.attributes.get("searchkit:verified") or {}).items()},
+            study.attributes.get("searchkit:trust"),
         )
 
 
@@ -114,7 +116,7 @@ def read_study(name: str, storage: Any = None, space: Space | None = None) -> St
 
 
 def _read_study(name: str, storage: Any, space: Space | None) -> Study:
-    with _found(storage) as (known, unreadable):
+    with _found(storage, name) as (known, unreadable):
         if name not in known:
             if name in unreadable:
                 raise unreadable[name]
@@ -172,14 +174,14 @@ def goals_of(header: dict[str, Any]) -> Goals:
     return Goals(objectives, bounds)
 
 
-def _row_or_say(found: optuna.Study) -> dict[str, Any] | None:
+def _row_or_say(found: RecordedStudy) -> dict[str, Any] | None:
     """A study's row, or None with a warning, so that one unreadable study does not hide the others."""
     try:
         return _row(Study.read(found))
     except Exception as error:
         if passes(error):
             raise
-        log.warning("study '%s' cannot be read: %s", found.study_name, error)
+        log.warning("study '%s' cannot be read: %s", found.name, error)
         return None
 
 
@@ -197,48 +199,62 @@ def _row(study: Study) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _found(storage: Any) -> Iterator[tuple[dict[str, optuna.Study], dict[str, StorageError]]]:
+def _found(storage: Any, name: str = "") -> Iterator[tuple[dict[str, RecordedStudy], dict[str, StorageError]]]:
     """Every searchkit study in a storage, by name; inside, they can be read. Also why files of a folder cannot be read.
 
-    The files are by their name without ending, which is that of the study.
+    The files are by their name without ending, which is that of the study. Where several files have a study of one
+    name, the file of that name counts; where a name is given and its file has the study, the others are not read.
     """
+    one_of_many = False
     if not is_file(storage):
         places: list[Any] = [storage]
     else:
         path = settled(storage or FOLDER)
         look_at(path)
-        places = sorted(path.glob(f"*{SUFFIX}")) if path.is_dir() else [path] if path.exists() else []
+        one_of_many = path.is_dir()
+        places = sorted(path.glob(f"*{SUFFIX}")) if one_of_many else [path] if path.exists() else []
         if storage is not None and not path.exists():
             raise StorageError(f"storage '{storage}' is not there")
-    one_of_many = is_file(storage) and settled(storage or FOLDER).is_dir()
-    found: dict[str, optuna.Study] = {}
+        places.sort(key=lambda place: place.stem != name)
+    found: dict[str, RecordedStudy] = {}
     unreadable: dict[str, StorageError] = {}
     with contextlib.ExitStack() as stack:
         for place in places:
             try:
-                found |= _inside(place, stack)
+                found |= {
+                    study: there
+                    for study, there in _inside(place, stack).items()
+                    if not (one_of_many and study in found and Path(found[study].place).stem == study)
+                }
             except StorageError as error:
                 if not one_of_many:
                     raise
                 unreadable[Path(place).stem] = error
                 log.warning("%s", error)  # one file that is no journal does not hide the others
+            if one_of_many and Path(place).stem == name and name in found:
+                break
         yield found, unreadable
 
 
-def _inside(place: Any, stack: contextlib.ExitStack) -> dict[str, optuna.Study]:
+def _inside(place: Any, stack: contextlib.ExitStack) -> dict[str, RecordedStudy]:
     """The searchkit studies of one file or database, opened read-only; the stack closes it."""
-    with quiet():
-        opened, _ = open_storage(place, "", write=False)
-        if is_url(place) and isinstance(opened, RDBStorage):
-            stack.callback(opened.engine.dispose)
-        with _readable(place):
-            studies = [optuna.load_study(study_name=n, storage=opened) for n in optuna.get_all_study_names(opened)]
-            return {study.study_name: study for study in studies if "searchkit" in study.user_attrs}
+    with quiet(), _readable(place):
+        if is_file(place):
+            studies = read_journal(journal_path(place, ""))
+        else:
+            opened, _ = open_storage(place, "", write=False)
+            if is_url(place) and isinstance(opened, RDBStorage):
+                stack.callback(opened.engine.dispose)
+            names = optuna.get_all_study_names(opened)
+            studies = [RecordedStudy.of(optuna.load_study(study_name=n, storage=opened)) for n in names]
+        return {study.name: study for study in studies if "searchkit" in study.attributes}
 
 
 @contextlib.contextmanager
 def _readable(place: Any) -> Iterator[None]:
     try:
         yield
-    except (SQLAlchemyError, StorageInternalError) as error:
+    except SearchkitError:
+        raise
+    except (OSError, SQLAlchemyError, StorageInternalError) as error:
         raise cannot_open(place, error) from error

@@ -19,8 +19,8 @@ from searchkit.execution.outcome import reason_of
 from searchkit.options import Options
 from searchkit.problem.budget import Budget
 from searchkit.problem.problem import Problem, Strategy
+from searchkit.results.found_studies import recorded_note
 from searchkit.results.result import Result
-from searchkit.results.studies import recorded_note
 from searchkit.search.accounting import seconds_of
 from searchkit.search.task import Task
 from searchkit.storage.optuna_record import OptunaRecord

@@ -9,6 +9,7 @@ and a step of a search the same.
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
 import tempfile
 import time
@@ -19,6 +20,8 @@ from typing import Any
 import numpy as np
 import optuna
 import torch
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
 
 import searchkit
 from benchmarks.common.machine import describe
@@ -35,7 +38,7 @@ from searchkit.results.result import Result
 OPTIONS = (5_000, 10_000, 20_000)
 OBSERVED = (100, 400, 800)
 CANDIDATES = (5_000, 10_000, 20_000)
-RECORDED = (1_000, 2_000, 4_000)  # fewer, since writing a journal takes some milliseconds a candidate
+WRITTEN = 1_000  # candidates of the journal whose lines make the larger ones; writing takes milliseconds a candidate
 ASKED = ("bo", "exact", "evolution", "nsga2", "tpe")
 SPACE = Space([Choice(f"c{j}", range(6)) for j in range(20)])
 WEIGHTS = np.random.default_rng(0).normal(size=(2, 20, 6))
@@ -46,13 +49,13 @@ def losses(codes: np.ndarray) -> np.ndarray:
     return np.stack([table[np.arange(20), codes].sum(axis=1) for table in WEIGHTS], axis=1)
 
 
-def seconds(work: Callable[[], Any], repeats: int) -> float:
+def seconds(work: Callable[[], Any], repeats: int, clock: Callable[[], float] = time.perf_counter) -> float:
     """The median time of a piece of work."""
     taken = []
     for _ in range(repeats):
-        start = time.perf_counter()
+        start = clock()
         work()
-        taken.append(time.perf_counter() - start)
+        taken.append(clock() - start)
     return statistics.median(taken)
 
 
@@ -108,7 +111,7 @@ def by_observations(repeats: int) -> None:
 
 
 def by_candidates(repeats: int) -> None:
-    """Tables and page of n candidates of two objectives, and their record read."""
+    """Tables and page of n candidates of two objectives."""
     print(head("candidates", CANDIDATES))
     results = {n: result(n) for n in CANDIDATES}
     with tempfile.TemporaryDirectory() as folder:
@@ -117,12 +120,49 @@ def by_candidates(repeats: int) -> None:
         pages = [seconds(lambda n=n: fresh(results[n]).report(page), repeats) for n in CANDIDATES]
         print(row("history", histories))
         print(row("report", pages))
-        print(head("recorded candidates", RECORDED))
-        for n in RECORDED:
-            write_study(result(n), folder, f"n{n}")
-        print(row("load", [seconds(lambda n=n: searchkit.load(f"n{n}", folder), repeats) for n in RECORDED]))
     ratio = pages[-1] / histories[-1]
     print(f"\nThe report of {CANDIDATES[-1]:,} candidates takes {ratio:.1f} times the time of their history.")
+
+
+def by_records(repeats: int) -> None:
+    """CPU time to read a journal file as a result, for a list, and by Optuna, which has just trials then."""
+    print(head("recorded candidates", CANDIDATES))
+    ways: dict[str, Callable[[Path], Any]] = {
+        "load": lambda file: searchkit.load("n", file.parent),
+        "list": lambda file: searchkit.list_studies(file.parent),
+        "Optuna: load_study(...).trials": with_optuna,
+        "each line read by json.loads": lambda file: [json.loads(line) for line in file.read_bytes().splitlines()],
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        files = [journal(Path(folder), n) for n in CANDIDATES]
+        times = {
+            way: [seconds(lambda f=file, r=read: r(f), repeats, time.process_time) for file in files]
+            for way, read in ways.items()
+        }
+    for way in ways:
+        print(row(way, times[way]))
+    theirs = times["Optuna: load_study(...).trials"][-1]
+    for way in ("load", "list"):
+        print(f"\nOptuna takes {theirs / times[way][-1]:.1f} times as long as {way} for {CANDIDATES[-1]:,} candidates.")
+
+
+def with_optuna(file: Path) -> list[optuna.trial.FrozenTrial]:
+    storage = JournalStorage(JournalFileBackend(str(file)))
+    return optuna.load_study(study_name="n", storage=storage).trials
+
+
+def journal(folder: Path, n: int) -> Path:
+    """A journal file of n candidates, of which many are alike; each is one line."""
+    source = folder / "n.journal"
+    if not source.exists():
+        write_study(result(WRITTEN), folder, "n")
+    lines = source.read_bytes().splitlines(keepends=True)
+    trials = [line for line in lines if line.startswith(b'{"op_code":4,')]
+    file = folder / str(n) / "n.journal"
+    file.parent.mkdir()
+    others = [line for line in lines if not line.startswith(b'{"op_code":4,')]
+    file.write_bytes(b"".join(others + trials * (n // WRITTEN)))
+    return file
 
 
 def fresh(made: Result) -> Result:
@@ -149,6 +189,7 @@ def main() -> None:
     by_options(repeats)
     by_observations(repeats)
     by_candidates(repeats)
+    by_records(repeats)
 
 
 if __name__ == "__main__":

@@ -29,10 +29,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import flop_registry
 
 from searchkit.costs.memory_tracker import LiveMemory
-from searchkit.costs.meta_tensors import aten, no_gradients, run, shape_only
-from searchkit.errors import PASSED_ON
+from searchkit.costs.meta_tensors import aten, no_gradients, on_meta, run, shape_only
 from searchkit.problem.numbers import numbers_of
-from searchkit.random_state import untouched
 from searchkit.runtime.copies import copied
 from searchkit.runtime.torch_compat import TorchDispatchMode
 from searchkit.space import NetworkSpace, keys
@@ -91,26 +89,18 @@ _Measure = Callable[[nn.Module, Tensor], _T]
 def _candidate(space: NetworkSpace, key: bytes, measure: _Measure[_T]) -> _T:
     """Build one candidate on the meta device, or on the CPU if its builder needs real numbers, and measure it."""
     code = np.frombuffer(key, dtype=np.int64)
-    with untouched():  # building draws weights
-        try:
-            with torch.device("meta"):
-                return measure(space.build(code).eval(), _image(space.input_shape, "meta"))
-        except PASSED_ON:
-            raise
-        except BaseException:  # a builder may need numbers in any way
-            return _measure_copy(space.build(code), space.input_shape, measure)
+    return on_meta(
+        lambda: measure(space.build(code).eval(), _image(space.input_shape, "meta")),
+        lambda: _measure_copy(space.build(code), space.input_shape, measure),
+    )
 
 
 def _measure_copy(network: nn.Module, input_shape: Sequence[int], measure: _Measure[_T]) -> _T:
     """Measure a copy of the network: on the meta device, or on the CPU where it needs real values."""
-    with untouched():
-        try:
-            with torch.device("meta"):
-                return measure(shape_only(network).eval(), _image(input_shape, "meta"))
-        except PASSED_ON:
-            raise
-        except BaseException:  # what is wrong with the network itself is raised again
-            return measure(copied(network).to("cpu").float().eval(), _image(input_shape, "cpu"))
+    return on_meta(
+        lambda: measure(shape_only(network).eval(), _image(input_shape, "meta")),
+        lambda: measure(copied(network).to("cpu").float().eval(), _image(input_shape, "cpu")),
+    )
 
 
 def _image(input_shape: Sequence[int], device: str) -> Tensor:

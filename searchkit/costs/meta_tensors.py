@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from searchkit.errors import PASSED_ON
+from searchkit.random_state import untouched
 from searchkit.runtime.copies import copied
 from searchkit.runtime.torch_compat import suggest_memory_format
 
 aten = torch.ops.aten
+
+_T = TypeVar("_T")
 
 
 def shape_only(network: nn.Module) -> nn.Module:
@@ -24,6 +28,25 @@ def shape_only(network: nn.Module) -> nn.Module:
     memo: dict[int, Tensor] = {id(p): nn.Parameter(bare(p), p.requires_grad) for p in network.parameters()}
     memo |= {id(b): bare(b) for b in network.buffers()}
     return copied(network, memo)
+
+
+def on_meta(by_shape: Callable[[], _T], by_value: Callable[[], _T]) -> _T:
+    """What a function finds out on the meta device; where it fails there, another one, which has real numbers.
+
+    A network may need numbers in any way, so that whatever else is raised by the first is left to the second, which
+    raises again what is wrong with the network itself. Global random states are left as they were.
+
+    Raises:
+        KeyboardInterrupt, TimeUp: and what else ends a search and not a candidate.
+    """
+    with untouched():
+        try:
+            with torch.device("meta"):
+                return by_shape()
+        except PASSED_ON:
+            raise
+        except BaseException:
+            return by_value()
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from torch import nn
 from searchkit.errors import ExportError, SearchkitError, first_line_said, readable
 from searchkit.problem.trial import Trial
 from searchkit.random_state import untouched
-from searchkit.results.whole_files import written_whole
+from searchkit.runtime.whole_files import written_whole
 from searchkit.training.normalised import Normalised
 from searchkit.training.weights import delivered_path, load_weights, own_state
 

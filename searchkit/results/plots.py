@@ -15,7 +15,7 @@ from searchkit.errors import SearchkitError, UnknownNameError
 from searchkit.problem.trial import State, Trial, observe, pareto_front
 from searchkit.results.drawable import drawable
 from searchkit.results.safe_html import fill, joined, text
-from searchkit.results.whole_files import written_whole
+from searchkit.runtime.whole_files import written_whole
 from searchkit.surroundings import settled
 
 if TYPE_CHECKING:

@@ -2,45 +2,30 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import logging
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import optuna
-from optuna.exceptions import StorageInternalError
-from optuna.storages import RDBStorage
-from sqlalchemy.exc import SQLAlchemyError
 
 from searchkit import plugins
 from searchkit.errors import SearchkitError, SpaceError, StorageError, StudyMismatchError, UnknownNameError
 from searchkit.problem.objectives import Bound, Goals, Objective
 from searchkit.problem.trial import State, Trial, pareto_front
+from searchkit.results.found_studies import found_studies, readable_in
 from searchkit.results.result import Result
 from searchkit.space import Choice, NetworkSpace, Space
 from searchkit.storage.header import compare_headers, plain
 from searchkit.storage.header_check import checked_header
-from searchkit.storage.optuna_compat import quiet, storage_of
 from searchkit.storage.optuna_record import OptunaRecord
 from searchkit.storage.paths import (
     FOLDER,
-    SUFFIX,
     StorageLike,
-    cannot_open,
-    is_file,
-    journal_path,
     networks_folder,
-    open_storage,
-    place_of,
 )
 from searchkit.storage.patience import passes, with_patience
-from searchkit.storage.places import look_at
+from searchkit.storage.recorded_study import RecordedStudy
 from searchkit.storage.recorded_trials import read_trials
-from searchkit.storage.urls import is_url, shown
-from searchkit.surroundings import settled
+from searchkit.storage.urls import shown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,23 +52,23 @@ class Study:
     simple: list[dict[str, Any]]
 
     @classmethod
-    def read(cls, study: optuna.Study, space: Space | None = None) -> Study:
-        """Read an Optuna study that searchkit wrote.
+    def read(cls, study: RecordedStudy, space: Space | None = None) -> Study:
+        """Read the record of a study that searchkit wrote.
 
         Raises:
             StudyMismatchError: it has a newer format, or the space given is not that of the study.
             StorageError: its header, a note or a trial is damaged; the message names the study and its place.
         """
         header = checked_header(study)
-        header = header | {"context": header["context"] | (study.user_attrs.get("searchkit:latest") or {})}
-        name, place = study.study_name, place_of(storage_of(study))
+        header = header | {"context": header["context"] | (study.attributes.get("searchkit:latest") or {})}
+        name, place = study.name, study.place
         try:
             space = space_of(header) if space is None else _same_space(name, space, header)
         except (SpaceError, TypeError, ValueError) as error:
             if isinstance(error, StudyMismatchError):
                 raise
             raise StorageError(f"the space of study '{name}' in {place} is damaged: {error}") from error
-        scores = study.user_attrs.get("searchkit:test_accuracy") or {}
+        scores = study.attributes.get("searchkit:test_accuracy") or {}
         goals = goals_of(header)
         return cls(
             name,
@@ -93,11 +78,11 @@ class Study:
             goals,
             read_trials(study, space, goals),
             {int(number): accuracy for number, accuracy in scores.items()},
-            {int(number): entry for number, entry in (study.user_attrs.get("searchkit:verified") or {}).items()},
-            {int(number): entry for number, entry in (study.user_attrs.get("searchkit:finals") or {}).items()},
-            float(study.user_attrs.get("searchkit:seconds") or 0.0),
-            study.user_attrs.get("searchkit:trust"),
-            study.user_attrs.get("searchkit:baselines") or [],
+            {int(number): entry for number, entry in (study.attributes.get("searchkit:verified") or {}).items()},
+            {int(number): entry for number, entry in (study.attributes.get("searchkit:finals") or {}).items()},
+            float(study.attributes.get("searchkit:seconds") or 0.0),
+            study.attributes.get("searchkit:trust"),
+            study.attributes.get("searchkit:baselines") or [],
         )
 
 
@@ -135,33 +120,13 @@ def read_study(name: str, storage: StorageLike = None, space: Space | None = Non
 
 
 def _read_study(name: str, storage: StorageLike, space: Space | None) -> Study:
-    with _found(storage) as (known, unreadable):
+    with found_studies(storage, name) as (known, unreadable):
         if name not in known:
             if name in unreadable:
                 raise unreadable[name]
             raise UnknownNameError.of(f"study in {shown(storage or FOLDER)}", name, known)
-        with _readable(storage):
+        with readable_in(storage):
             return Study.read(known[name], space)
-
-
-def recorded_note(name: str, storage: StorageLike, key: str) -> Any:
-    """What a study's record holds under a key (see :meth:`searchkit.storage.record.Record.note`), or None.
-
-    Its trials are not read. None also where there is no such study, or the record is damaged: opening it says that.
-    """
-
-    def read() -> Any:
-        with contextlib.ExitStack() as stack:
-            places = [storage] if not is_file(storage) else [journal_path(storage, name)]
-            if isinstance(places[0], Path) and not places[0].is_file():
-                return None
-            study = _inside(places[0], stack).get(name)
-            return None if study is None else study.user_attrs.get(f"searchkit:{key}")
-
-    try:
-        return with_patience(read, f"study '{name}'")
-    except StorageError:
-        return None
 
 
 def list_studies(storage: StorageLike = None) -> pd.DataFrame:
@@ -169,7 +134,7 @@ def list_studies(storage: StorageLike = None) -> pd.DataFrame:
     import pandas as pd
 
     def rows_of() -> list[dict[str, Any]]:
-        with _found(storage) as (known, _):
+        with found_studies(storage) as (known, _):
             return [row for row in map(_row_or_say, known.values()) if row is not None]
 
     rows = with_patience(rows_of, f"the studies in {shown(storage or FOLDER)}")
@@ -215,14 +180,14 @@ def goals_of(header: dict[str, Any]) -> Goals:
     return Goals(objectives, bounds)
 
 
-def _row_or_say(found: optuna.Study) -> dict[str, Any] | None:
+def _row_or_say(found: RecordedStudy) -> dict[str, Any] | None:
     """A study's row, or None with a warning, so that one unreadable study does not hide the others."""
     try:
         return _row(Study.read(found))
     except Exception as error:
         if passes(error):
             raise
-        log.warning("study '%s' cannot be read: %s", found.study_name, error)
+        log.warning("study '%s' cannot be read: %s", found.name, error)
         return None
 
 
@@ -238,50 +203,3 @@ def _row(study: Study) -> dict[str, Any]:
         "best": f"{first} {winners[0].values[first]:.4g}" if winners else "",
         "seconds": round(max([study.seconds, *(trial.elapsed for trial in study.trials)])),
     }
-
-
-@contextlib.contextmanager
-def _found(storage: StorageLike) -> Iterator[tuple[dict[str, optuna.Study], dict[str, StorageError]]]:
-    """``(studies, errors)``: every searchkit study in a storage by name, readable inside the context; and the errors of
-    unreadable files of a folder, by file name without ending, which is the name of the study.
-    """
-    if not is_file(storage):
-        places: list[StorageLike] = [storage]
-    else:
-        path = settled(storage or FOLDER)
-        look_at(path)
-        places = [*sorted(path.glob(f"*{SUFFIX}"))] if path.is_dir() else [path] if path.exists() else []
-        if storage is not None and not path.exists():
-            raise StorageError(f"storage '{storage}' does not exist")
-    one_of_many = is_file(storage) and settled(storage or FOLDER).is_dir()
-    found: dict[str, optuna.Study] = {}
-    unreadable: dict[str, StorageError] = {}
-    with contextlib.ExitStack() as stack:
-        for place in places:
-            try:
-                found |= _inside(place, stack)
-            except StorageError as error:
-                if not one_of_many:
-                    raise
-                unreadable[Path(str(place)).stem] = error
-                log.warning("%s", error)  # one file that is no journal does not hide the others
-        yield found, unreadable
-
-
-def _inside(place: StorageLike, stack: contextlib.ExitStack) -> dict[str, optuna.Study]:
-    """The searchkit studies of one file or database, opened read-only; the stack closes it."""
-    with quiet():
-        opened, _ = open_storage(place, "", write=False)
-        if is_url(place) and isinstance(opened, RDBStorage):
-            stack.callback(opened.engine.dispose)
-        with _readable(place):
-            studies = [optuna.load_study(study_name=n, storage=opened) for n in optuna.get_all_study_names(opened)]
-            return {study.study_name: study for study in studies if "searchkit" in study.user_attrs}
-
-
-@contextlib.contextmanager
-def _readable(place: StorageLike) -> Iterator[None]:
-    try:
-        yield
-    except (SQLAlchemyError, StorageInternalError) as error:
-        raise cannot_open(place, error) from error

@@ -167,8 +167,8 @@ def reference(space: NetworkSpace) -> Codes:
     rows = []
     for width, depth in designs or itertools.product(widths, (1, 2)):
         stem = 2 if depth == 1 and min(size) >= _COARSE else 1
-        row = {"width": width, "stem": stem if stem in stems else stems[0]}
+        row: dict[str, Any] = {"width": width, "stem": stem if stem in stems else stems[0]}
         for stage in range(space.options["stages"]):
-            row |= dict(zip(stage_names(stage), (depth, "residual", 3, False), strict=True))
+            row |= dict(zip(stage_names(stage), [depth, "residual", 3, False], strict=True))
         rows.append({name: row[name] for name in space.names})
     return space.encode(rows)

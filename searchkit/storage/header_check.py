@@ -5,23 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import optuna
-
 from searchkit.errors import StorageError
 from searchkit.problem.numbers import is_whole
 from searchkit.storage.header import check_format
-from searchkit.storage.optuna_compat import storage_of
-from searchkit.storage.paths import place_of
+from searchkit.storage.recorded_study import RecordedStudy
 
 
-def checked_header(study: optuna.Study) -> dict[str, Any]:
+def checked_header(study: RecordedStudy) -> dict[str, Any]:
     """The header of a study that searchkit recorded, as it was written, after a check of it and of the study's notes.
 
     Raises:
         StudyMismatchError: the record has a newer format.
         StorageError: the header or a note is damaged; the message names the study, its place and what is wrong.
     """
-    name, place, attributes = study.study_name, place_of(storage_of(study)), study.user_attrs
+    name, place, attributes = study.name, study.place, study.attributes
     header: dict[str, Any] = attributes["searchkit"]
     check_header(name, place, header)
     notes = {key: attributes.get(key) for key in _NOTES}

@@ -147,7 +147,10 @@ def read_line(line: bytes) -> dict[str, Any]:
     checked = _CHECKED.fullmatch(line)
     if checked and int(checked[2], 16) != zlib.crc32(checked[1]):
         raise ValueError("it differs from what was written: its checksum does not match")
-    log = json.loads(line)
+    try:
+        log = json.loads(line)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
     if not isinstance(log, dict) or not isinstance(log.get("op_code"), int):
         raise ValueError("it is no operation of a journal")
     log.pop("checksum", None)

@@ -34,6 +34,7 @@ from searchkit.storage.optuna_compat import CONSTRAINTS, quiet, study_id, trial_
 from searchkit.storage.owners import ClaimedByAnotherError
 from searchkit.storage.paths import StorageLike, cannot_open, reason_of
 from searchkit.storage.patience import with_patience
+from searchkit.storage.recorded_study import RecordedStudy
 from searchkit.storage.recorded_trials import TO_OPTUNA, check_batches, read_trials
 
 T = TypeVar("T")
@@ -77,7 +78,7 @@ class OptunaRecord:
                 with self._written(), uninterrupted():
                     self._study.set_user_attr("searchkit:driver", self._token)
             with self._opened(storage):
-                self.trials = read_trials(self._study, self._space, self._goals)
+                self.trials = read_trials(RecordedStudy.of(self._study), self._space, self._goals)
                 self._ids = [trial_id(trial) for trial in self._study.get_trials(deepcopy=False)]
             check_batches(name, self.trials)
         except BaseException:
@@ -191,7 +192,7 @@ class OptunaRecord:
                 raise StudyMismatchError(f"study '{name}' was not made by searchkit; give another name")
             with quiet():
                 self._write_header(study, header)  # an earlier search was killed before it wrote the header
-        found = checked_header(study)
+        found = checked_header(RecordedStudy.of(study))
         # A recorded ladder or proxies that are not asked for now count as a difference. A record from before these
         # settings existed has neither, and can be continued.
         compare_headers(name, found, header | {"search": {"ladder": None, "proxies": None} | header["search"]})

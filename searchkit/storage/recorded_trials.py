@@ -8,15 +8,13 @@ from itertools import groupby
 from typing import Any
 
 import numpy as np
-import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from searchkit.errors import LONGEST_REASON, LONGEST_TRACEBACK, StorageError, StudyMismatchError, readable
 from searchkit.problem.objectives import Goals
 from searchkit.problem.trial import State, Trial
 from searchkit.space import Space
-from searchkit.storage.optuna_compat import storage_of
-from searchkit.storage.paths import place_of
+from searchkit.storage.recorded_study import RecordedStudy
 from searchkit.types import Codes
 
 TO_OPTUNA = {
@@ -28,7 +26,7 @@ TO_OPTUNA = {
 _FROM_OPTUNA = {theirs: ours for ours, theirs in TO_OPTUNA.items() if ours is not State.DROPPED}
 
 
-def read_trials(study: optuna.Study, space: Space, goals: Goals) -> list[Trial]:
+def read_trials(study: RecordedStudy, space: Space, goals: Goals) -> list[Trial]:
     """The trials of a recorded study, in the order in which they were asked.
 
     Raises:
@@ -37,10 +35,10 @@ def read_trials(study: optuna.Study, space: Space, goals: Goals) -> list[Trial]:
     """
     lookup = [{_typed(label): i for i, label in enumerate(choice.labels)} for choice in space.choices]
     trials = []
-    for frozen in study.get_trials(deepcopy=False):
+    for frozen in study.trials():
         if "batch" not in frozen.user_attrs:
             raise StudyMismatchError(
-                f"study '{study.study_name}' holds candidates that searchkit did not ask for (trial {frozen.number}); "
+                f"study '{study.name}' holds candidates that searchkit did not ask for (trial {frozen.number}); "
                 "give another name"
             )
         try:
@@ -55,7 +53,7 @@ def read_trials(study: optuna.Study, space: Space, goals: Goals) -> list[Trial]:
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             why = f"it has no {error}" if isinstance(error, KeyError) else error
             raise StorageError(
-                f"candidate {frozen.number} of study '{study.study_name}' in {place_of(storage_of(study))} is damaged "
+                f"candidate {frozen.number} of study '{study.name}' in {study.place} is damaged "
                 f"({why}); take the record from a copy, or give another name"
             ) from error
         trials.append(trial)

@@ -11,6 +11,7 @@ from typing import Any
 from optuna.study import StudyDirection
 
 from searchkit.errors import StorageError
+from searchkit.runtime.whole_files import whole_file
 from searchkit.storage.header import HEADER_COPY
 from searchkit.storage.journal import line_of, read_line
 from searchkit.storage.paths import is_file, journal_path
@@ -61,9 +62,8 @@ def repair(name: str, storage: str | Path | None = None) -> Path:
             raise StorageError(f"{path} has no undamaged line of a journal")
         whole = _with_headers(_renumbered(_with_studies(found, name)))
         text = "".join(line_of(log) + "\n" for log in _with_whole_batches(list(whole)))
-        partial = target.with_name(f".{target.name}.partial")
-        partial.write_bytes(text.encode())
-        partial.replace(target)
+        with whole_file(target) as partial:
+            partial.write_bytes(text.encode())
     except FileNotFoundError as error:
         raise StorageError(f"{path} does not exist") from error
     except OSError as error:

@@ -29,11 +29,10 @@ from torch import nn
 
 from searchkit.costs.autocast import HalfPrecision
 from searchkit.costs.memory_tracker import LiveMemory
-from searchkit.costs.meta_tensors import no_gradients, shape_only
+from searchkit.costs.meta_tensors import no_gradients, on_meta, shape_only
 from searchkit.data.data import Data
 from searchkit.data.loader import Normaliser, TableBatches, TrainBatches, in_order, train_batches
 from searchkit.data.splits import Split
-from searchkit.random_state import untouched
 from searchkit.runtime.copies import copied
 from searchkit.space import NetworkSpace
 from searchkit.training.optimisation import loss_of
@@ -77,15 +76,15 @@ _Build = Callable[[], nn.Module]
 
 
 def _bytes(bare: _Build, real: _Build, data: Data, recipe: Recipe, autocast: bool) -> int:
-    with untouched():
-        try:
-            with _META:
-                network = bare()
-                peak = _peak_by_shape(network, _bare(data), recipe, autocast)
-        except Exception:  # what is wrong with the network itself is raised again
-            network = real()
-            peak = _peak_by_small_batches(network, data, recipe, autocast)
-    return peak + _state_bytes(network, recipe) + _epoch_bytes(data, recipe)
+    def by_shape() -> int:
+        network = bare()
+        return _peak_by_shape(network, _bare(data), recipe, autocast) + _state_bytes(network, recipe)
+
+    def by_small_batches() -> int:
+        network = real()
+        return _peak_by_small_batches(network, data, recipe, autocast) + _state_bytes(network, recipe)
+
+    return on_meta(by_shape, by_small_batches) + _epoch_bytes(data, recipe)
 
 
 def _peak_by_shape(network: nn.Module, data: Data, recipe: Recipe, autocast: bool) -> int:

@@ -6,8 +6,11 @@ import math
 from dataclasses import dataclass, fields, replace
 from typing import Literal, get_args
 
+import numpy as np
+
 from searchkit.data.data import Augment, Data
 from searchkit.errors import SearchkitError
+from searchkit.problem.numbers import is_whole, shown
 
 Optimiser = Literal["sgd", "adamw"]
 
@@ -45,12 +48,15 @@ class Recipe:
     augment: Augment | None = None
 
     def __post_init__(self) -> None:
+        for field in fields(self):
+            if isinstance(value := getattr(self, field.name), np.generic):
+                object.__setattr__(self, field.name, value.item())
         for name, least in (("epochs", 1), ("steps", 1), ("batch_size", 2)):  # batch normalisation needs two examples
             value = getattr(self, name)
             if name == "steps" and value is None:
                 continue
-            if not isinstance(value, int) or isinstance(value, bool) or value < least:
-                raise RecipeError(f"{name} is a whole number of at least {least}, not {value!r}")
+            if not is_whole(value) or value < least:
+                raise RecipeError(f"{name} is a whole number of at least {least}, not {shown(value)}")
         if self.optimiser not in get_args(Optimiser):
             raise RecipeError(f"optimiser is one of {', '.join(get_args(Optimiser))}, not {self.optimiser!r}")
         if self.augment is not None and self.augment not in get_args(Augment):

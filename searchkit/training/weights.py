@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from searchkit.errors import CandidateError, WritingError, first_line_said
+from searchkit.runtime.whole_files import whole_file
 from searchkit.types import Codes
 
 
@@ -58,14 +59,10 @@ def writing(path: Path) -> Iterator[Path]:
     Raises:
         WritingError: the operating system or safetensors raised an error inside; the unfinished file is removed.
     """
-    partial = path.with_suffix(".partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield partial
-        partial.replace(path)
+        with whole_file(path) as partial:
+            yield partial
     except (OSError, SafetensorError) as error:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
         if isinstance(error, SafetensorError) and "os error" not in str(error):
             raise  # the format cannot hold this state, which is the network's fault
         raise not_written(path, error) from error

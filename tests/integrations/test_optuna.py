@@ -472,7 +472,7 @@ def test_mistakes_are_said_before_the_first_trial() -> None:
         SearchkitSampler(signals=[len])  # type: ignore[arg-type]
     with pytest.raises(SearchkitError, match=r"builds no networks, which 'naswot' would need"):
         SearchkitSampler(proxies="naswot")
-    with pytest.raises(SearchkitError, match="seed must be a whole number of at least 0, not -1"):
+    with pytest.raises(SearchkitError, match="seed must be a whole number from 0 to 4,294,967,295, not -1"):
         SearchkitSampler(seed=-1)
     with pytest.raises(SearchkitError, match="levels must be a whole number of at least 2, not 1"):
         SearchkitSampler(levels=1)

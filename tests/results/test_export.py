@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import hashlib
 import json
 import os
@@ -16,7 +18,7 @@ import searchkit
 from searchkit import Choice, NetworkSpace, Space
 from searchkit.cli import main
 from searchkit.errors import ExportError, SearchkitError
-from searchkit.results.whole_files import written_whole
+from searchkit.runtime.whole_files import whole_file, written_whole
 
 DIGITS = searchkit.load_data("digits", limit=200)
 ENDINGS = (".onnx", ".safetensors", ".json")
@@ -188,6 +190,18 @@ def test_a_link_stays_one_and_its_file_is_replaced(tmp_path: Path) -> None:
         partial.write_text("new")
     assert (tmp_path / "page.html").is_symlink()
     assert (tmp_path / "real" / "page.html").read_text() == "new"
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_file_appears_whole_in_a_folder_made_for_it_or_stays_as_it_was(fails: bool, tmp_path: Path) -> None:
+    target = tmp_path / "new" / "weights.safetensors"
+    for text in ("old", "new"):
+        with contextlib.suppress(asyncio.CancelledError), whole_file(target) as partial:
+            partial.write_text(text)
+            assert not target.exists() or target.read_text() == "old"
+            if fails and text == "new":
+                raise asyncio.CancelledError
+    assert content(tmp_path) == {"new/weights.safetensors": (b"old" if fails else b"new").hex()}
 
 
 @pytest.mark.parametrize("name", ["page.html", "front.html", "front.png"])

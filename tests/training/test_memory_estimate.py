@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import itertools
 import math
@@ -178,6 +179,21 @@ def test_a_network_that_reads_its_values_is_run_small_and_comes_to_the_same(name
     network = space.build(space.sample(1, np.random.default_rng(2))[0])
     expected = training_bytes(network, data, SGD, autocast=autocast)
     assert training_bytes(ReadsValues(network), data, SGD, autocast=autocast) == pytest.approx(expected, rel=0.03)
+
+
+class StopsWithoutValues(ReadsValues):
+    """The same, where what is raised for meta tensors is no Exception."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.is_meta:
+            raise asyncio.CancelledError
+        return super().forward(x)
+
+
+def test_whatever_is_raised_for_shapes_alone_is_left_to_small_batches() -> None:
+    network, data = nn.Sequential(nn.Flatten(), nn.Linear(math.prod(SHAPE), 10)), images()
+    expected = training_bytes(ReadsValues(network), data, SGD, autocast=False)
+    assert training_bytes(StopsWithoutValues(network), data, SGD, autocast=False) == expected
 
 
 def test_attention_is_what_real_steps_hold_under_autocast_and_a_bound_otherwise() -> None:

@@ -19,7 +19,8 @@ from searchkit.integrations.optuna.following import Following, SamplerOptions
 from searchkit.integrations.optuna.parameters import ASKED
 from searchkit.integrations.optuna.screening import Signal, read_screeners
 from searchkit.integrations.optuna.tpe_options import check_further
-from searchkit.problem.numbers import is_whole, number_of
+from searchkit.option_values import whole
+from searchkit.problem.numbers import number_of, seed_of
 from searchkit.space import Space
 from searchkit.storage.optuna_compat import CONSTRAINTS, all_trials, note, storage_of, study_id, whole_study
 
@@ -95,14 +96,13 @@ class SearchkitSampler(BaseSampler):
         check_further(further, list(inspect.signature(SearchkitSampler).parameters)[:-1])
         least = {"n_trials": (n_trials, 1), "levels": (levels, 2), "screen": (screen, 1)}
         for name, (value, lowest) in (least | {"n_startup_trials": (n_startup_trials, 0)}).items():
-            _check_whole(name, value, lowest)
-        _check_whole("seed", seed, 0)
+            whole(name, value, lowest)
         if constraints_func is not None and not callable(constraints_func):
             raise SearchkitError(f"constraints_func is a function (trial) -> numbers, not {constraints_func!r}")
         own = plugins.load_space(space) if isinstance(space, str) else space
         if own is not None and not isinstance(own, Space):
             raise SpaceError(f"space is a searchkit.Space or the name of one, not {space!r}")
-        seed = int(np.random.default_rng().integers(2**32)) if seed is None else int(seed)
+        seed = int(np.random.default_rng().integers(2**32)) if seed is None else seed_of("seed", seed)
         factory, label = plugins.strategy_factory(strategy), _label(strategy)
         screeners = read_screeners(signals, proxies, own, screen, seed)
         self._options = SamplerOptions(factory, label, seed, own, levels, n_trials, screeners)
@@ -241,11 +241,6 @@ def _label(strategy: Any) -> str:
     if isinstance(strategy, str):
         return strategy
     return str(getattr(getattr(strategy, "func", strategy), "__name__", type(strategy).__name__))
-
-
-def _check_whole(name: str, value: Any, least: int) -> None:
-    if value is not None and (not is_whole(value) or value < least):
-        raise SearchkitError(f"{name} must be a whole number of at least {least}, not {value!r}")
 
 
 def _is_scalar(value: Any) -> bool:

@@ -27,6 +27,7 @@ from searchkit.storage.optuna_compat import quiet
 from searchkit.storage.optuna_record import OptunaRecord
 from searchkit.storage.paths import StorageLike, check_storage, open_storage
 from searchkit.storage.places import check_new_name
+from searchkit.storage.recorded_study import RecordedStudy
 from searchkit.storage.urls import shown
 
 _STATES = {
@@ -126,7 +127,7 @@ def write_study(result: Result, storage: StorageLike = None, name: str | None = 
 
 
 def _own(study: optuna.Study, space: Space | None) -> Result:
-    found = Study.read(study, space)
+    found = Study.read(RecordedStudy.of(study), space)
     result = Result(found.space, found.goals, found.trials, found.name, "read from its record", found.header["context"])
     result.test_accuracy, result.verifications, result.trust = found.test_accuracy, found.verified, found.trust
     result.simple = found.simple

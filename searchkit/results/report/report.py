@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from searchkit.errors import SearchkitError
 from searchkit.results.plots import check_file
 from searchkit.results.safe_html import Html, digest, fill, joined, json_data, own_file
-from searchkit.results.whole_files import written_whole
+from searchkit.runtime.whole_files import written_whole
 
 if TYPE_CHECKING:
     from searchkit.results.report.facts import Facts

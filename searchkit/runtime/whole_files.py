@@ -11,6 +11,28 @@ from pathlib import Path
 
 
 @contextlib.contextmanager
+def whole_file(target: Path) -> Iterator[Path]:
+    """A path to write beside a target, which it replaces at the end of the block; its folder is made.
+
+    The path is the same each time, so that what a killed process left there is overwritten when the target is written
+    again. One process at a time may write a target; for others there is :func:`written_whole`.
+
+    Raises:
+        OSError: the file cannot be written or renamed; what was written is removed, after any exception inside.
+    """
+    partial = target.with_suffix(".partial")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        yield partial
+        _sync(partial)
+        partial.replace(target)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise
+
+
+@contextlib.contextmanager
 def written_whole(targets: Sequence[Path]) -> Iterator[list[Path]]:
     """Temporary paths to write, one for each target; the files replace the targets at the end of the block.
 
@@ -34,8 +56,7 @@ def written_whole(targets: Sequence[Path]) -> Iterator[list[Path]]:
         partial = [staged[path.parent] / path.name for path in real]
         yield partial
         for path in partial:
-            with open(path, "rb+") as file:
-                os.fsync(file.fileno())
+            _sync(path)
         _rename(partial, real)
         undo.pop_all()
     for folder in staged.values():
@@ -57,6 +78,11 @@ def _rename(partial: Sequence[Path], targets: Sequence[Path]) -> None:
             if len(targets) > 1:
                 back.callback(target.unlink, missing_ok=True)
         back.pop_all()
+
+
+def _sync(path: Path) -> None:
+    with open(path, "rb+") as file:
+        os.fsync(file.fileno())
 
 
 def _remove_if_empty(folder: Path) -> None:

@@ -9,13 +9,12 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from datetime import timedelta
 from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from searchkit.assembly import begin_plan, begin_strategy, opener_of, pools_of, with_folder, with_plan
+from searchkit.assembly import begin_plan, begin_strategy, begin_until, opener_of, pools_of, with_folder, with_plan
 from searchkit.execution.at_work import AtWork
 from searchkit.execution.executors import workers_of
 from searchkit.option_values import DEFAULT_BUDGET, Proxies, Training
@@ -201,7 +200,7 @@ def run(
         watching = (*task.callbacks, bar.update, result.refresh, *options.callbacks)
         search = Search(
             problem, begun, task.goals, costs, pool, record,
-            limits if plan is None else replace(limits, seconds=plan.begin_until),
+            limits if plan is None else begin_until(plan, limits, record, time.perf_counter() - began),
             options.batch_size(begun, pool.workers), options.seed, watching, screen_, task.ladder,
             options.start if plan is None or len(options.start) else plan.start(task.designs),
             began, None if plan is None else plan.job_seconds,

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("searchkit")
 
+FIRST = 1.0  # seconds in which the first candidate is begun, whatever a search took before
 PLAN = "plan"  # the note of a record with the plan of its first run
 
 
@@ -83,6 +84,13 @@ def begin_plan(plan: Plan | None, budget: Budget, record: Record, workers: int) 
         for line in plan.lines:
             log.info("%s", line)
     return plan, limits
+
+
+def begin_until(plan: Plan, limits: Budget, record: Record, elapsed: float) -> Budget:
+    """The budget of the candidates of a planned search, of which one is begun in any case."""
+    nothing = not any(trial.finished for trial in record.trials)
+    least = elapsed + FIRST if nothing else 0.0  # preparing a search may take longer than a short time
+    return replace(limits, seconds=max(plan.begin_until, least))
 
 
 def pools_of(options: Options, task: Task) -> Callable[[Evaluate, tuple[str, ...]], Pool]:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 NOTE = "finals"  # of a record: final trainings by the number of the trial
 TESTED = "test_accuracy"  # of a record: scores on the test part by the number of the trial
+GENEROUS = 1.5  # times the steps that should fit into the seconds, to which the schedule is fitted
 KNOWN = ("digits", "fashion-mnist", "cifar-10")  # data that are loaded by their name
 
 
@@ -90,7 +91,7 @@ def _recipe(training: Training, trial: Trial, seconds: float | None, epochs: int
         return replace(recipe, epochs=int(epochs), steps=int(epochs) * max(1, n // recipe.batch_size))
     short = replace(recipe_of_length(data.kind, n, 1.0, data.augment), steps=10**6)
     speed = measure(replace(training, recipe=short), trial.code[None])[0]
-    return final_recipe(data, n, seconds / speed.example)
+    return final_recipe(data, n, GENEROUS * seconds / speed.example)
 
 
 def _tested(result: Result, trial: Trial, data: Data, device: str) -> float:

@@ -93,12 +93,9 @@ class Ledger:
         return np.inf if self._budget.evaluations is None else self._budget.evaluations - self.n_done - n_begun
 
     def spent(self, n_begun: int = 0) -> bool:
-        """Whether the budget is used up, if ``n_begun`` candidates that have begun are counted too.
-
-        The first candidate of a study begins in any case: preparing a search may take longer than a short time.
-        """
-        seconds, first = self._budget.seconds, not self.n_done and not n_begun
-        return self.left(n_begun) <= 0 or (seconds is not None and not first and self.elapsed() >= seconds)
+        """Whether the budget is used up, if ``n_begun`` candidates that have begun are counted too."""
+        seconds = self._budget.seconds
+        return self.left(n_begun) <= 0 or (seconds is not None and self.elapsed() >= seconds)
 
     def affordable(self, trial: Trial) -> bool:
         """Measure a candidate's costs; False if it breaks a bound or cannot be measured, which ends it."""

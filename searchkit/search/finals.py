@@ -25,6 +25,7 @@ from searchkit.training.weights import final_path, weights_path
 BEST_SHARE = 0.6  # of the time for the best of the front, where one worker trains all
 OTHERS = 5  # winners beside the best that are trained longer too
 LONGER = 1.5  # times the candidates' passes that a final training should at least have
+GENEROUS = 1.5  # times the steps that should fit: where they do not, the schedule is fitted to the time
 OVERHEAD = 0.3  # seconds of a candidate's training that are no steps
 WORSE = 0.03  # of accuracy on the validation part, which it has seen: a final training that lost more has not worked
 
@@ -62,7 +63,7 @@ def planned_finals(
     (best, example), others = known[0], known[1 : 1 + OTHERS]
     for_best = seconds if workers > 1 or not others else BEST_SHARE * seconds
     rest = (workers - 1) * seconds if workers > 1 else seconds - for_best
-    finals = [Final(best, final_recipe(data, n, for_best / example), for_best)]
+    finals = [Final(best, final_recipe(data, n, GENEROUS * for_best / example), for_best)]
     while others:
         each = min(float(MOST_PASSES), rest / sum(n * example for _, example in others))
         if each >= LONGER * passes:
@@ -70,7 +71,7 @@ def planned_finals(
         others = others[:-1]
     for trial, example in sorted(others, key=lambda one: -one[1]):
         within = min(seconds, each * n * example)
-        finals.append(Final(trial, final_recipe(data, n, within / example), within))
+        finals.append(Final(trial, final_recipe(data, n, GENEROUS * within / example), within))
     return finals
 
 

@@ -86,7 +86,8 @@ class Plan:
 
     def job_seconds(self, elapsed: float) -> float:
         """Seconds that a candidate's training may take which begins at this time of the search."""
-        return max(0.01, min(LONGEST_SLOT * self.slot, self.search_until - elapsed))
+        shortest = SHORTEST * self.speeds[0]
+        return max(shortest, min(LONGEST_SLOT * self.slot, self.search_until - elapsed))
 
     def start(self, designs: Codes) -> Codes:
         """Of the space's own designs ``(s, d)`` those to begin with: as many as half of the candidates."""

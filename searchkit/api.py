@@ -90,8 +90,8 @@ def run(
             objectives, and ``result.strategy`` says which and why. Or an Optuna sampler, a pymoo algorithm, or a
             callable that makes a strategy from a :class:`~searchkit.problem.problem.Problem`, such as
             ``functools.partial(NSGA2, population=50)``.
-        space: a name, a :class:`Space`, or a :class:`NetworkSpace`; by default a small NAS-Bench-201 for images and
-            "tabular" for tables.
+        space: a name, a :class:`Space`, or a :class:`NetworkSpace`; by default "residual" for images and "tabular"
+            for tables.
         data: see :func:`searchkit.load_data`; by default scikit-learn's digits.
         objectives: names of metrics (accuracy, balanced_accuracy, log_loss, params, macs, peak_memory, latency_ms; r2
             or rmse for a regression; energy_mj and card_memory on a GPU) or :class:`Metric` objects; by default

@@ -2,7 +2,7 @@
 
     python -m benchmarks.proxies.scoring_pool [--workers 2] [--repeats 9]
 
-The small NAS-Bench-201 on digits that a search without arguments takes. Both ways score the same networks in turn, each
+NAS-Bench-201 of one cell and widths 4 to 12 on digits. Both ways score the same networks in turn, each
 process with one thread; the processes have begun before, and what that takes stands beside.
 """
 
@@ -16,10 +16,12 @@ import numpy as np
 import torch
 
 from benchmarks.common.machine import describe
+from searchkit.plugins import load_space
 from searchkit.scoring import pool as scoring_pool
 from searchkit.scoring.scorer import Scorer
 from searchkit.search.network_setup import space_and_data
 
+CELLS = load_space("nas-bench-201", width=[4, 6, 8, 12], cells=1)
 SETS = {("eproxy",): 16, ("jacov", "naswot", "az_nas"): 160}  # proxies -> networks
 
 
@@ -42,7 +44,7 @@ def main(workers: int, repeats: int) -> None:
 
 def _row(proxies: tuple[str, ...], n: int, workers: int) -> tuple[float, float, float]:
     """Networks a second here and there, and the seconds from the first network in this process to the first there."""
-    space, data = space_and_data(None, None, 0)
+    space, data = space_and_data(CELLS, None, 0)
     with Scorer(space, proxies, data.without_test()) as alone, Scorer(space, proxies, data, workers=workers) as pool:
         codes = np.unique(alone.space.sample(2 * n, np.random.default_rng(0)), axis=0)[: n + 2 * workers + 2]
         warm, codes = codes[n:], codes[:n]

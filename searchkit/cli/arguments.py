@@ -85,7 +85,9 @@ def _run_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _space_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--space", help=f"what to search: {', '.join(plugins.names('space'))} (a small nas-bench-201)")
+    parser.add_argument(
+        "--space", help=f"what to search: {', '.join(plugins.names('space'))} (residual; tabular for tables)"
+    )
     parser.add_argument(
         "--space-option", action="append", default=[], metavar="NAME=VALUE",
         help="an argument of the space, such as width=16; may be repeated",

@@ -28,7 +28,7 @@ from searchkit.training.evaluator import Training, at_rung
 from searchkit.training.fidelity import Ladder, Rung, check_cheaper, read_ladder
 from searchkit.training.recipe import recipe_for
 
-DEFAULT_SPACE = ("nas-bench-201", {"width": [4, 6, 8, 12], "cells": 1})
+DEFAULT_SPACE = "residual"  # the default if the data are images
 TABLE_SPACE = "tabular"  # the default if the data are a table
 
 
@@ -216,8 +216,7 @@ def read_space(space: object) -> NetworkSpace:
         SpaceError: not a network space.
     """
     if space is None:
-        name, options = DEFAULT_SPACE
-        return plugins.load_space(name, **options)
+        return plugins.load_space(DEFAULT_SPACE)
     if isinstance(space, str):
         return plugins.load_space(space)
     if isinstance(space, NetworkSpace):

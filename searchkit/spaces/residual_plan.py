@@ -169,6 +169,12 @@ def reference(space: NetworkSpace) -> Codes:
         stem = 2 if depth == 1 and min(size) >= _COARSE else 1
         row: dict[str, Any] = {"width": width, "stem": stem if stem in stems else stems[0]}
         for stage in range(space.options["stages"]):
-            row |= dict(zip(stage_names(stage), [depth, "residual", 3, False], strict=True))
+            row |= _plain(stage, depth)
         rows.append({name: row[name] for name in space.names})
     return space.encode(rows)
+
+
+def _plain(stage: int, depth: int) -> dict[str, Any]:
+    """The choices of a stage of plain residual layers."""
+    plain: tuple[Any, ...] = (depth, "residual", 3, False)
+    return dict(zip(stage_names(stage), plain, strict=True))

@@ -16,7 +16,8 @@ from searchkit.cli.values import read_constraints
 from searchkit.results.diagnosis import why_nothing
 
 ALONE = ["--workers", "1", "--no-baselines"]
-RUN = ["run", "--budget", "3", "--epochs", "1", *ALONE, "--name", "tiny", "--constraint", "params<=200000"]
+SMALL = ["--space", "nas-bench-201", "--space-option", "width=4", "--space-option", "cells=1"]
+RUN = ["run", *SMALL, "--budget", "3", "--epochs", "1", *ALONE, "--name", "tiny", "--constraint", "params<=200000"]
 
 
 @pytest.fixture
@@ -69,7 +70,9 @@ def test_help_names_every_command_and_what_is_registered(run) -> None:
     assert all(command in out for command in ("run", "resume", "show", "export", "list", "exit codes"))
     code, out, _ = run("run", "--help")
     assert code == 0
-    assert all(name in out for name in ("nas-bench-201", "macro", "nsga2", "tpe", "bo", "random", "--constraint"))
+    assert all(
+        name in out for name in ("residual", "nas-bench-201", "macro", "nsga2", "tpe", "bo", "random", "--constraint")
+    )
 
 
 @pytest.mark.parametrize(
@@ -77,7 +80,8 @@ def test_help_names_every_command_and_what_is_registered(run) -> None:
     [
         (["run", "--strategy", "nsga"], "unknown strategy 'nsga'"),
         (["run", "--constraint", "params<5"], "not of the form"),
-        (["run", "--constraint", "params<=5"], "the lowest attainable is"),
+        (["run", "--constraint", "params<=5"], "the lowest found is 6546"),
+        (["run", "--space", "nas-bench-201", "--constraint", "params<=5"], "the lowest attainable is"),
         (["run", "--data", "nothere.npz"], "nothere.npz cannot be read"),
         (["run", "--space-option", "width=3"], "--space-option needs --space"),
         (["run", "--space", "macro", "--space-option", "with=3"], "cannot be made with {'with': 3}"),
@@ -118,7 +122,7 @@ def test_an_empty_folder_lists_nothing(run) -> None:
 def test_own_images_come_as_an_npz_file_and_are_found_again(run, tmp_path: Path, monkeypatch) -> None:
     digits = searchkit.load_data("digits", limit=300)
     np.savez(tmp_path / "mine.npz", X=digits.train.x.numpy(), y=digits.train.y.numpy())
-    code, out, _ = run("run", "--data", "mine.npz", "--budget", "1", "--epochs", "1", *ALONE, "--json")
+    code, out, _ = run("run", *SMALL, "--data", "mine.npz", "--budget", "1", "--epochs", "1", *ALONE, "--json")
     assert code == 0
     study = json.loads(out)["study"]
     (tmp_path / "elsewhere").mkdir()
@@ -149,7 +153,7 @@ def test_a_study_of_a_function_is_not_resumed_from_here(run, tmp_path: Path) -> 
     assert "2 scored" in out
 
 
-QUICK = ["--budget", "2", "--epochs", "1", *ALONE]
+QUICK = [*SMALL, "--budget", "2", "--epochs", "1", *ALONE]
 
 
 def test_the_line_that_exports_is_complete(run, tmp_path: Path) -> None:

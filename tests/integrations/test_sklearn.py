@@ -183,7 +183,7 @@ def test_the_columns_of_a_data_frame_are_known_by_name() -> None:
 def test_images_are_searched_in_the_space_for_images() -> None:
     digits = load_digits(n_class=3)
     search = classifier(budget=1, epochs=1, space=None).fit(digits.images, digits.target)
-    assert search.result_.space.name == "nas-bench-201"
+    assert search.result_.space.name == "residual"
     assert search.n_features_in_ == 64
     assert search.predict_proba(digits.images[:5]).shape == (5, 3)
     with pytest.raises(DataError, match=r"fitted on images of shape \(1, 8, 8\), and X has \(1, 4, 8\)"):

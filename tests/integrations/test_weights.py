@@ -102,7 +102,7 @@ def test_heavy_rows_decide_what_is_learned() -> None:
 
 def test_images_are_weighted_too() -> None:
     digits = load_digits(n_class=2)
-    given = {"space": None, "budget": 1, "epochs": 1}
+    given = {"space": load_space("nas-bench-201", width=4, cells=1), "budget": 1, "epochs": 1}
     kept = np.arange(len(digits.target)) % 3 > 0
     weighted = classifier(**given).fit(digits.images, digits.target, sample_weight=kept)
     without = classifier(**given).fit(digits.images[kept], digits.target[kept])

@@ -19,6 +19,7 @@ from searchkit.proxy_layer.screening import Screen
 from searchkit.proxy_layer.signals import Signals
 from searchkit.surrogates.gaussian_process import fit
 
+CELLS = searchkit.load_space("nas-bench-201", width=[4, 6, 8, 12], cells=1)
 SPACE = Space([Choice(f"c{j}", range(5), ordered=True) for j in range(5)])
 OBJECTIVES = {"accuracy": Objective("accuracy", "max"), "params": Objective("params", "min")}
 ORDERS = (("accuracy", "params"), ("params", "accuracy"))
@@ -334,6 +335,7 @@ def test_what_the_layer_cannot_use_is_said_before_work(given, error, words) -> N
 
 def test_a_search_without_training_ranks_by_proxies_and_verifies_the_best(tmp_path: Path) -> None:
     given = {"objectives": ("naswot", "params"), "budget": 6, "epochs": 1, "storage": tmp_path, "name": "s"}
+    given["space"] = CELLS
     result = searchkit.run("random", verify=2, **given)
     assert list(result.front.columns[:2]) == ["naswot", "params"]
     assert len(result.verified) == 2
@@ -355,14 +357,23 @@ def test_verifying_a_search_that_trains_is_refused() -> None:
 
 
 def test_a_signal_can_be_an_objective_beside_a_trained_accuracy() -> None:
-    result = searchkit.run("random", objectives=("accuracy", "naswot"), budget=2, epochs=1, storage="memory")
+    result = searchkit.run(
+        "random", space=CELLS, objectives=("accuracy", "naswot"), budget=2, epochs=1, storage="memory"
+    )
     assert {"accuracy", "naswot", "test_accuracy"} <= set(result.front.columns)
 
 
 @pytest.mark.filterwarnings("ignore:proxy")  # of networks that tell no small images apart
 def test_networks_are_screened_by_several_proxies_at_once(tmp_path: Path) -> None:
     result = searchkit.run(
-        "nsga2", proxies=("params", "naswot", "az_nas"), screen=4, budget=3, epochs=1, storage=tmp_path, name="s"
+        "nsga2",
+        space=CELLS,
+        proxies=("params", "naswot", "az_nas"),
+        screen=4,
+        budget=3,
+        epochs=1,
+        storage=tmp_path,
+        name="s",
     )
     assert len(result.history) == 3
     assert {"params", "naswot", "az_expressivity"} <= set(result.signals.proxy)
@@ -382,8 +393,8 @@ def test_a_study_with_proxies_is_not_continued_without_them(tmp_path: Path) -> N
 def test_what_is_counted_is_known_without_a_bound_and_not_judged() -> None:
     def searched(constraints: dict | None) -> searchkit.Result:
         return searchkit.run(
-            "random", objectives=GOALS.names, constraints=constraints, proxies=("macs", "structure"), budget=6, epochs=1,  # noqa: E501
-            storage="memory", batch=3, screen=2,
+            "random", space=CELLS, objectives=GOALS.names, constraints=constraints, proxies=("macs", "structure"),
+            budget=6, epochs=1, storage="memory", batch=3, screen=2,
         )  # fmt: skip
 
     for constraints in (None, {"params": 1e9}):

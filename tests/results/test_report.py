@@ -345,7 +345,12 @@ def test_a_file_that_cannot_be_a_page_is_refused_before_any_work(result, tmp_pat
 
 @pytest.mark.parametrize(
     ("name", "options"),
-    [("nas-bench-201", {"width": 4, "cells": 1}), ("macro", {"width": 4}), ("mobilenet", {"width": 0.5})],
+    [
+        ("nas-bench-201", {"width": 4, "cells": 1}),
+        ("macro", {"width": 4}),
+        ("mobilenet", {"width": 0.5}),
+        ("residual", {"width": [4, 8]}),
+    ],
 )
 def test_networks_of_every_space_are_drawn_and_their_layers_add_up(name, options) -> None:
     space = searchkit.load_space(name, **options).for_data((1, 8, 8), 10)
@@ -383,13 +388,16 @@ def test_a_cell_is_drawn_from_its_choices_alone() -> None:
     assert drawing(SPACE, Trial(0, 0, 1, np.array([0, 0, 0]))) == ""
 
 
+CELLS = searchkit.load_space("nas-bench-201", width=[4, 6, 8, 12], cells=1)
+
+
 @pytest.fixture(scope="module")
 def networks(tmp_path_factory) -> Result:
     digits = searchkit.load_data("digits", limit=400)
     folder = tmp_path_factory.mktemp("runs")
     searchkit.run(
-        "random", data=digits, objectives=("accuracy", "latency_ms"), proxies=("macs", "naswot"), screen=2, budget=7,
-        epochs=1, storage=folder, name="small", constraints={"params": 60_000},
+        "random", space=CELLS, data=digits, objectives=("accuracy", "latency_ms"), proxies=("macs", "naswot"), screen=2,
+        budget=7, epochs=1, storage=folder, name="small", constraints={"params": 60_000},
     )  # fmt: skip
     return searchkit.load("small", folder)
 

@@ -47,7 +47,7 @@ def test_on_a_card_gradients_are_those_of_the_cpu(pool: Callable[[Tensor], Tenso
 
 @pytest.mark.gpu
 @needs_a_gpu
-@pytest.mark.parametrize("name", ["nas-bench-201", "macro", "mobilenet"])
+@pytest.mark.parametrize("name", ["nas-bench-201", "macro", "mobilenet", "residual"])
 def test_on_a_card_networks_of_the_built_in_spaces_have_the_gradients_of_the_cpu(name: str) -> None:
     space = load_space(name).for_data((3, 16, 16), 10)
     for code in space.sample(4, np.random.default_rng(0)):

@@ -431,10 +431,11 @@ def test_network_searches_with_other_builders_or_metrics_are_other_studies(tmp_p
 
 def test_an_error_in_a_memory_search_leaves_no_folder_behind(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    cells = searchkit.load_space("nas-bench-201", width=4, cells=1)
 
     def fail(trial, trials):
         raise RuntimeError("mine")
 
     with pytest.raises(RuntimeError, match="mine"):
-        searchkit.run("random", budget=1, epochs=1, storage="memory", callbacks=[fail])
+        searchkit.run("random", space=cells, budget=1, epochs=1, storage="memory", callbacks=[fail])
     assert not os.listdir(tmp_path)

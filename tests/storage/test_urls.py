@@ -137,9 +137,8 @@ def test_the_command_line_says_how_to_go_on_without_the_password(
     empty: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     given = ["--storage", f"sqlite:///x.db?password={SECRET}"]
-    code = main(
-        ["run", "--strategy", "random", "--data", "digits", "--budget", "1", "--epochs", "1", "--no-baselines", *given]
-    )
+    given += ["--space", "nas-bench-201", "--space-option", "width=4", "--space-option", "cells=1", "--no-baselines"]
+    code = main(["run", "--strategy", "random", "--data", "digits", "--budget", "1", "--epochs", "1", *given])
     told = capfd.readouterr()
     assert SECRET not in told.out + told.err
     assert code != 0 or "--storage 'sqlite:///x.db?password=***'" in told.out

@@ -29,12 +29,21 @@ from searchkit.training.recipe import Recipe
 from searchkit.types import Codes
 
 DIGITS = searchkit.load_data("digits", limit=400)
+CELLS = nas_bench_201(width=[4, 6, 8, 12], cells=1)
 RUNGS = ({"epochs": 1}, {"epochs": 3, "data": 0.5})
 FIRST, SECOND = "accuracy (epochs=1)", "accuracy (epochs=3, data=0.5)"
 
 
 def search(strategy: str = "random", **given) -> searchkit.Result:
-    call = {"data": DIGITS, "budget": 16, "batch": 4, "epochs": 4, "ladder": RUNGS, "storage": "memory"} | given
+    call = {
+        "space": CELLS,
+        "data": DIGITS,
+        "budget": 16,
+        "batch": 4,
+        "epochs": 4,
+        "ladder": RUNGS,
+        "storage": "memory",
+    } | given
     return searchkit.run(strategy, **call)
 
 
@@ -441,6 +450,6 @@ def test_the_front_is_of_full_trainings_only() -> None:
 
 
 def test_the_front_shows_no_columns_of_rungs_and_the_history_does() -> None:
-    result = searchkit.run("random", budget=4, batch=4, epochs=2, ladder=({"epochs": 1},), storage="memory")
+    result = search(budget=4, epochs=2, ladder=({"epochs": 1},))
     assert "accuracy (epochs=1)" in result.history
     assert "accuracy (epochs=1)" not in result.front

@@ -25,6 +25,7 @@ from searchkit.training.turns import finish
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA device")]
 
 DATA = load_data("digits", limit=800, augment="crop-flip")
+CELLS = load_space("nas-bench-201", width=[4, 6, 8, 12], cells=1)
 RECIPE = Recipe(epochs=4, batch_size=32)
 
 
@@ -43,7 +44,7 @@ def repeatable_kernels() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("repeatable_kernels")
-@pytest.mark.parametrize("name", ["nas-bench-201", "macro", "mobilenet"])
+@pytest.mark.parametrize("name", ["nas-bench-201", "macro", "mobilenet", "residual"])
 def test_networks_of_the_built_in_spaces_are_recorded_and_learn_as_from_python(
     name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -95,7 +96,15 @@ def test_a_network_that_cannot_be_recorded_is_trained_all_the_same_and_the_next_
 
 @pytest.mark.usefixtures("repeatable_kernels")
 def test_a_search_is_the_same_interleaved_within_what_a_card_repeats(tmp_path: Any) -> None:
-    wanted: dict[str, Any] = {"data": DATA, "budget": 6, "batch": 6, "epochs": 6, "device": "cuda", "progress": False}
+    wanted: dict[str, Any] = {
+        "space": CELLS,
+        "data": DATA,
+        "budget": 6,
+        "batch": 6,
+        "epochs": 6,
+        "device": "cuda",
+        "progress": False,
+    }
     alone = searchkit.run("random", storage=tmp_path / "alone", **wanted)
     together = searchkit.run("random", storage=tmp_path / "together", executor="interleaved", workers=3, **wanted)
     assert alone.history.state.eq("scored").all()
@@ -104,7 +113,14 @@ def test_a_search_is_the_same_interleaved_within_what_a_card_repeats(tmp_path: A
 
 
 def test_candidates_leave_nothing_allocated(tmp_path: Any) -> None:
-    wanted: dict[str, Any] = {"data": DATA, "epochs": 2, "device": "cuda", "progress": False, "storage": tmp_path}
+    wanted: dict[str, Any] = {
+        "space": CELLS,
+        "data": DATA,
+        "epochs": 2,
+        "device": "cuda",
+        "progress": False,
+        "storage": tmp_path,
+    }
     held = []
 
     def look(trial: Any, trials: Any) -> None:

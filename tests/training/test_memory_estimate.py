@@ -25,6 +25,7 @@ from searchkit.space import NetworkSpace
 from searchkit.spaces.macro import macro
 from searchkit.spaces.mobilenet import mobilenet
 from searchkit.spaces.nas_bench_201 import nas_bench_201
+from searchkit.spaces.residual import residual
 from searchkit.spaces.tabular import tabular
 from searchkit.training.memory_estimate import candidate_training_bytes, data_bytes, training_bytes
 from searchkit.training.optimisation import loss_of
@@ -59,6 +60,7 @@ SPACES = {
     "nas-bench-201": (nas_bench_201(width=4, cells=1, input_shape=SHAPE), images()),
     "macro": (macro(width=4, input_shape=SHAPE), images()),
     "mobilenet": (mobilenet(width=0.25, input_shape=SHAPE), images()),
+    "residual": (residual(width=(4, 6), input_shape=SHAPE), images()),
     "tabular": (tabular(input_shape=(20,), n_classes=1), table()),
 }
 
@@ -242,7 +244,7 @@ def types(space: NetworkSpace, autocast: contextlib.AbstractContextManager[objec
     return seen
 
 
-@pytest.mark.parametrize("name", ["nas-bench-201", "macro", "mobilenet"])
+@pytest.mark.parametrize("name", ["nas-bench-201", "macro", "mobilenet", "residual"])
 def test_types_are_those_of_torchs_own_autocast(name: str) -> None:
     space = SPACES[name][0]
     assert types(space, HalfPrecision()) == types(space, torch.autocast("cpu", torch.bfloat16))

@@ -389,17 +389,23 @@ def undone() -> Iterator[None]:
             torch.set_grad_enabled(True)
 
 
-@pytest.mark.parametrize("kind", ["number", "no number", "no mapping", "raised", "done"])
+NAMES = {"number": NUMBERS, "no number": NO_NUMBERS, "no mapping": NO_MAPPINGS, "raised": RAISED, "done": DONE}
+
+
+@pytest.mark.parametrize("kind", NAMES)
 def test_each_behaviour_in_this_process(kind: str, tmp_path: Path) -> None:
-    names = {"number": NUMBERS, "no number": NO_NUMBERS, "no mapping": NO_MAPPINGS, "raised": RAISED, "done": DONE}
-    search([(kind, name) for name in names[kind]], tmp_path, None)
+    search([(kind, name) for name in NAMES[kind]], tmp_path, None)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["number", "no number", "no mapping", "raised", "done", "ends"])
-def test_each_behaviour_in_worker_processes(kind: str, tmp_path: Path) -> None:
-    names = {"number": NUMBERS, "no number": NO_NUMBERS, "no mapping": NO_MAPPINGS, "raised": RAISED, "done": DONE}
-    search([(kind, name) for name in (names | {"ends": ENDS})[kind]], tmp_path, 2)
+def test_each_behaviour_in_worker_processes(tmp_path: Path) -> None:
+    """In one search, since starting workers takes longer than all that they do."""
+    search([(kind, name) for kind, names in NAMES.items() for name in names], tmp_path, 2)
+
+
+@pytest.mark.slow
+def test_each_end_of_a_worker_process(tmp_path: Path) -> None:
+    search([("ends", name) for name in ENDS], tmp_path, 2)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -410,8 +416,8 @@ def test_behaviours_one_after_the_other_in_this_process(behaviours: list[Behavio
 
 
 @pytest.mark.slow
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(behaviours=st.lists(st.one_of(_named, _returned), min_size=N, max_size=2 * N))
+@settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(behaviours=st.lists(st.one_of(_named, _returned), min_size=4 * N, max_size=5 * N))  # long: workers start slowly
 def test_behaviours_in_worker_processes(behaviours: list[Behaviour]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         search(behaviours, Path(folder), 2)

@@ -289,10 +289,15 @@ def search(networks: list[tuple[str, str]], folder: Path, executor: Any, **given
     result.report(folder / "report.html")
 
 
-@pytest.mark.parametrize("executor", [None, "interleaved", pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("executor", [None, "interleaved"])
 @pytest.mark.parametrize("kind", ALL)
 def test_each_network(kind: str, executor: Any, tmp_path: Path) -> None:
     search([(kind, name) for name in ALL[kind]], tmp_path, executor)
+
+
+@pytest.mark.slow
+def test_each_network_in_worker_processes(tmp_path: Path) -> None:
+    search([(kind, name) for kind in ALL for name in ALL[kind]], tmp_path, 2)
 
 
 @pytest.mark.filterwarnings("ignore:proxy")

@@ -192,6 +192,7 @@ def run(
         result.stopped = Search(
             problem, begun, task.goals, costs, pool, record, options.budget,
             options.batch_size(begun, pool.workers), options.seed, watching, screen_, task.ladder, options.start,
+            options.strategy_name,
         ).run()  # fmt: skip
         if screen_ is not None:
             result.trust = report(screen_, record)

@@ -9,6 +9,8 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from searchkit.storage.places import kind_of
+
 
 @contextlib.contextmanager
 def written_whole(targets: Sequence[Path]) -> Iterator[list[Path]]:
@@ -22,6 +24,9 @@ def written_whole(targets: Sequence[Path]) -> Iterator[list[Path]]:
         OSError: a folder cannot be made, or a file cannot be renamed.
     """
     real = [Path(os.path.realpath(target)) for target in targets]  # what a link names is replaced, and not the link
+    for path in real:
+        if (kind := kind_of(path)) not in (None, "a folder"):
+            raise OSError(f"'{path}' is {kind}, which a file would replace")
     with contextlib.ExitStack() as undo:
         for folder in dict.fromkeys(path.parent for path in real):
             for missing in reversed([path for path in (folder, *folder.parents) if not path.exists()]):

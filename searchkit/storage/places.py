@@ -75,6 +75,12 @@ def check_file(path: Path) -> None:
             )
 
 
+def kind_of(path: Path) -> str | None:
+    """What stands at a path that is no file, such as "a pipe", links followed; None for a file, or nothing."""
+    mode = look_at(path)
+    return None if mode is None else next((kind for is_kind, kind in _KINDS if is_kind(mode)), None)
+
+
 def check_folder(path: Path) -> None:
     """Refuse what cannot be a folder, or become one.
 

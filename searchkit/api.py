@@ -203,7 +203,7 @@ def run(
             limits if plan is None else begin_until(plan, limits, record, time.perf_counter() - began),
             options.batch_size(begun, pool.workers), options.seed, watching, screen_, task.ladder,
             options.start if plan is None or len(options.start) else plan.start(task.designs),
-            began, None if plan is None else plan.job_seconds,
+            began, None if plan is None else plan.job_seconds, options.strategy_name,
         )  # fmt: skip
         result.stopped = search.run()
         if screen_ is not None:

@@ -169,6 +169,19 @@ def concealed(text: str) -> str:
     )
 
 
+_HALF = re.compile(r"(?=.*\b(BFloat16|Half)\b)(?=.*\b[Ff]loat\b).*\b(dtype|type)\b", re.DOTALL)
+
+
+def advised(text: str) -> str:
+    """The message of an error of torch's with what to do, where its cause is a network in half precision."""
+    if not _HALF.match(text):
+        return text
+    return (
+        f"{text}. Inputs are float32: a network in bfloat16 or float16 converts them in its forward "
+        "(x.to(torch.bfloat16)) and its outputs back (.float()), or is built in float32"
+    )
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error means that memory ran out: by its class (Python's, ours, torch's) or by its message."""
     kinds = isinstance(error, MemoryError) or any(kind.__name__ == "OutOfMemoryError" for kind in type(error).__mro__)

@@ -142,6 +142,8 @@ HELD: dict[str, tuple[tuple[str, str], Callable[[], Any]]] = {
     "ray._private.ray_constants.ENABLE_RAY_CLUSTER": (RAY, lambda: _ray_module("ray._private.ray_constants")),
     "mlflow.MlflowClient._tracking_client": (MLFLOW, _mlflow),
     "mlflow.MlflowClient._tracking_client.store": (MLFLOW, lambda: _mlflow()._tracking_client),
+    "mlflow.MlflowClient._tracking_client.store.artifact_root_uri": (MLFLOW, lambda: _mlflow()._tracking_client.store),
+    "mlflow.MlflowClient._tracking_client.store.db_uri": (MLFLOW, lambda: _mlflow()._tracking_client.store),
 }
 
 

@@ -72,13 +72,14 @@ def numbers(values: object, what: str) -> npt.NDArray[Any]:
             return np.array([_number(one) for one in array.ravel()], dtype=np.float64).reshape(array.shape)
         except (TypeError, ValueError, OverflowError):
             kind = "other objects"
-    said = f" ({kind})"
+    said, dtype = f" ({kind})", array.dtype
     if odd:
         named = ", ".join(repr(name) for name in list(odd)[:_COLUMNS]) + ", ..." * (len(odd) > _COLUMNS)
         kinds = " and ".join(dict.fromkeys(odd.values()))
+        dtype = getattr(values[next(iter(odd))], "dtype", dtype)  # type: ignore[index]  # a frame's
         said = f": column{'s' * (len(odd) != 1)} {named} hold{'s' * (len(odd) == 1)} {kinds}"
     verb = "is" if what.startswith("table") else "are"
-    raise DataError(f"{what} {verb} numbers, not {array.dtype}{said}; {_MEND[kind]}")
+    raise DataError(f"{what} {verb} numbers, not {dtype}{said}; {_MEND[kind]}")
 
 
 def is_frame(values: object) -> bool:

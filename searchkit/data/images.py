@@ -153,11 +153,11 @@ def read_npz(path: str | Path) -> Any:
     missing = sorted({"X", "y"} - set(arrays))
     tests = [name for name in ("X_test", "y_test") if name in arrays]
     if missing or len(tests) == 1:
-        there = ", ".join(arrays) or "no arrays"
+        there = f"has arrays {', '.join(arrays)}" if arrays else "has no arrays"
         near = {name: nearest(name, [other for other in arrays if other not in ("X", "y")]) for name in missing}
         hint = "".join(f" Is '{other}' what should be called '{name}'?" for name, other in near.items() if other)
         raise DataError(
-            f"{path} has arrays {there}; it needs X and y, and both or none of X_test and y_test. "
+            f"{path} {there}; it needs X and y, and both or none of X_test and y_test. "
             f"numpy.savez(path, X=images, y=labels) writes them.{hint}"
         )
     pair = (arrays["X"], arrays["y"])

@@ -133,7 +133,7 @@ def _no_class(at: int, label: Any, missing: bool = False) -> str:
     if missing:
         return f"labels y name classes, but label {at} is missing ({label})"
     if label != label:
-        return f"labels y name classes, but label {at} is {label}; leave examples without a label out, in X too"
+        return f"{_no_class(at, label, missing=True)}; leave examples without a label out, in X too"
     if abs(label) >= _LARGEST:
         return f"labels y name classes, but label {at} is {label}, beyond 64 bits; give such labels as strings"
     return (

@@ -14,6 +14,7 @@ from searchkit.errors import (
     PASSED_ON,
     CandidateError,
     TimeLimitError,
+    advised,
     is_out_of_memory,
     message_of,
     printable,
@@ -144,14 +145,23 @@ def reason_of(error: BaseException) -> str:
     """An error as the reason of a failure: its class, unless that is CandidateError, and its message."""
     text = message_of(error).strip()
     named = text if isinstance(error, CandidateError) else f"{type(error).__name__}: {text}".removesuffix(": ")
-    return readable(named)
+    return readable(advised(named))
 
 
 def _checked(returned: Any, needed: tuple[str, ...]) -> dict[str, float]:
     if not isinstance(returned, Mapping):
-        raise CandidateError(f"evaluate returned {type(returned).__name__}, not a mapping of {', '.join(needed)}")
+        kind = type(returned).__name__
+        hint = ": return dict(series)" if kind == "Series" else ""
+        raise CandidateError(f"evaluate returned {kind}, not a mapping of {', '.join(needed)}{hint}")
     values: dict[str, float] = {}
+    given: dict[str, Any] = {}
     for name, value in returned.items():
+        first = given.setdefault(printable(str(name)), name)
+        if first is not name:
+            raise CandidateError(
+                f"evaluate returned values for {first!r} and for {name!r}, which are both recorded as '{name}': give "
+                "one of them another name"
+            )
         try:
             values[printable(str(name))] = number_of(value)
         except PASSED_ON:

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies
 
 from searchkit.errors import SearchkitError
+from searchkit.integrations.mlflow_compat import keep_artefacts_in
 from searchkit.integrations.trackers.background import Background
 from searchkit.integrations.trackers.common import complain, harmless, in_order, recorded, required
 from searchkit.integrations.trackers.curves import Curves
@@ -26,6 +27,7 @@ from searchkit.storage.urls import is_url
 from searchkit.surroundings import settled
 
 EXPERIMENT = "searchkit"  # the default
+SERVICES = ("databricks", "databricks-uc", "uc")  # URIs that have no scheme and are no paths
 ANSWER = 5.0  # seconds that a tracking server has to answer
 
 
@@ -65,7 +67,9 @@ class MLflowTracker:
         reference: Mapping[str, float] | None = None,
     ) -> None:
         self._mlflow = required("mlflow", "MLflowTracker", "MLflow", "mlflow")
-        self._experiment, self._uri = experiment, tracking_uri
+        self._experiment, self._given = experiment, tracking_uri
+        self._uri = None if tracking_uri is None else _settled_uri(tracking_uri)
+        self._folder = settled(".")  # where MLflow has artefacts by default
         self._artefacts, self._reference = artefacts, reference
         self._open: _Study | None = None
 
@@ -94,15 +98,13 @@ class MLflowTracker:
 
     @harmless
     def _begin(self, result: Result, course: Curves) -> None:
-        uri = self._uri or self._mlflow.get_tracking_uri()
+        current = self._mlflow.get_tracking_uri()
+        uri = self._uri or _settled_uri(current)
         _check_answers(uri)
-        active = self._mlflow.active_run() if uri == self._mlflow.get_tracking_uri() else None
-        if is_url(uri):
-            uri = settled_url(uri)
-        elif ":" not in uri and (uri.startswith("~") or os.sep in uri or os.path.isdir(uri)):
-            uri = str(settled(uri))  # the client is made in a thread, when the working folder may be another
+        active = self._mlflow.active_run() if self._uri is None or current in (self._uri, self._given) else None
         place = partial(_place, self._experiment, active, self._uri is None)
-        self._open = _Study(partial(self._mlflow.MlflowClient, uri), place, result, course, partial(complain, self))
+        connect = partial(_connect, self._mlflow, uri, self._folder)
+        self._open = _Study(connect, place, result, course, partial(complain, self))
 
 
 class _Study:
@@ -157,6 +159,22 @@ class _Study:
                 self._client.log_artifacts(self._runs.run, folder)
         finally:
             self._runs.end(status)
+
+
+def _settled_uri(uri: str) -> str:
+    """A tracking URI as it was meant when it was given: the client is made later, in a thread."""
+    if is_url(uri):
+        return settled_url(uri)
+    if uri.startswith("file:") and not uri.startswith("file:/"):
+        uri = uri.removeprefix("file:")
+    return uri if ":" in uri or uri in SERVICES else str(settled(uri))
+
+
+def _connect(mlflow: Any, uri: str, folder: Path) -> Any:
+    """A client, whose artefacts lie by default where they would have when the tracker was made."""
+    client = mlflow.MlflowClient(uri)
+    keep_artefacts_in(client, folder)
+    return client
 
 
 def _place(name: str | None, active: Any, default: bool, client: Any) -> tuple[str, str | None]:

@@ -220,13 +220,20 @@ def _description(result: Result, trial: Trial, network: nn.Module) -> dict[str, 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Suppress the exporter's progress lines and deprecation warnings."""
+    """Suppress what the exporter prints and logs, and deprecation warnings: what went wrong is in what it raises."""
+    names = [name for name in logging.root.manager.loggerDict if name.partition(".")[0] == "torch"]
+    handlers = {handler: handler.level for name in names for handler in logging.getLogger(name).handlers}
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)
+    for handler in handlers:
+        handler.setLevel(logging.CRITICAL + 1)
     try:
         with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
             warnings.simplefilter("ignore")
-            yield
+            with contextlib.redirect_stderr(io.StringIO()):
+                yield
     finally:
         logger.setLevel(level)
+        for handler, before in handlers.items():
+            handler.setLevel(before)

@@ -16,6 +16,7 @@ from searchkit.problem.trial import State, Trial, observe, pareto_front
 from searchkit.results.drawable import drawable
 from searchkit.results.safe_html import fill, joined, text
 from searchkit.runtime.whole_files import written_whole
+from searchkit.storage.places import kind_of
 from searchkit.surroundings import settled
 
 if TYPE_CHECKING:
@@ -80,6 +81,9 @@ def check_file(kind: str, path: str | Path, endings: Sequence[str]) -> Path:
         allowed = f"{endings[0]} or as {', '.join(endings[1:])}"
         raise SearchkitError(f"a {kind} is written as {allowed}; not '{target.suffix or target.name}'")
     folder = next(parent for parent in target.absolute().parents if parent.exists())
+    there = kind_of(target)
+    if there not in (None, "a folder"):
+        raise SearchkitError(f"'{target}' is {there}, which the {kind} would replace: give another path")
     if target.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
         why = "is a folder" if target.is_dir() else f"cannot be written in {folder}"
         raise SearchkitError(f"the {kind} '{target}' {why}")

@@ -5,9 +5,18 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+KINDS = (  # what is no file
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
 
 
 @contextlib.contextmanager
@@ -44,6 +53,9 @@ def written_whole(targets: Sequence[Path]) -> Iterator[list[Path]]:
         OSError: a folder cannot be made, or a file cannot be renamed.
     """
     real = [Path(os.path.realpath(target)) for target in targets]  # of a link, its target is replaced
+    for path in real:
+        if (kind := _kind_of(path)) is not None:
+            raise OSError(f"'{path}' is {kind}, which a file would replace")
     with contextlib.ExitStack() as undo:
         for folder in dict.fromkeys(path.parent for path in real):
             for missing in reversed([path for path in (folder, *folder.parents) if not path.exists()]):
@@ -88,3 +100,12 @@ def _sync(path: Path) -> None:
 def _remove_if_empty(folder: Path) -> None:
     with contextlib.suppress(OSError):
         folder.rmdir()
+
+
+def _kind_of(path: Path) -> str | None:
+    """What stands at a path that is neither a file nor a folder; None for one of these, or nothing."""
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):
+        return None
+    return next((kind for is_kind, kind in KINDS[1:] if is_kind(mode)), None)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from searchkit.errors import (
     PASSED_ON,
     CandidateError,
+    advised,
     first_line_said,
     is_out_of_memory,
     message_of,
@@ -108,4 +109,4 @@ def reason(error: BaseException) -> str:
     """The error as the reason why a candidate has no score."""
     if isinstance(error, CandidateError):
         return readable(message_of(error))
-    return readable(f"{type(error).__name__}: {first_line_said(error)}")
+    return readable(advised(f"{type(error).__name__}: {first_line_said(error)}"))

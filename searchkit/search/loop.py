@@ -25,6 +25,7 @@ from searchkit.problem.proposals import complete, distinct, first_allowed
 from searchkit.problem.trial import State, Trial, observe
 from searchkit.runtime.threads import one_blas_thread
 from searchkit.search.accounting import Callback, Costs, Ledger
+from searchkit.search.blame import blamed
 from searchkit.search.schedules import AsWorkersFree, BatchByBatch
 from searchkit.search.study import Study
 from searchkit.space import keys
@@ -66,6 +67,7 @@ class Search:
         began: ``time.perf_counter()`` at the beginning of the search, with what was done before this loop; None: now.
         within: the seconds that the training of a candidate may take which begins at so many seconds of the study; may
             be None.
+        called: what errors call the strategy; its class where not given.
     """
 
     problem: Problem
@@ -83,9 +85,11 @@ class Search:
     start: Codes = field(default_factory=lambda: np.empty((0, 0), dtype=np.int64))
     began: float | None = None
     within: Callable[[float], float] | None = None
+    called: str = ""
 
     def __post_init__(self) -> None:
         self.study = Study(self.record)
+        self._called = self.called or type(self.strategy).__name__
 
     def run(self) -> str:
         """Search until the budget is spent; returns why it ended.
@@ -130,7 +134,8 @@ class Search:
         if self.ladder is not None:
             told = replace(told, hints=self.ladder.hints(trials, self._told, self.goals))
         with one_blas_thread():
-            self.strategy.tell(told)
+            with blamed(self._called, "tell"):
+                self.strategy.tell(told)
             if self.screen is not None:
                 self.screen.tell(told)
 
@@ -176,7 +181,8 @@ class Search:
         """n proposals of the strategy, or the proxy layer's choice among more of them."""
         n_asked = self.screen.proposals(n) if self.screen else n
         with one_blas_thread():
-            codes = self.problem.space.check(self.strategy.ask(n_asked, rng, pending))
+            with blamed(self._called, "ask"):
+                codes = self.problem.space.check(self.strategy.ask(n_asked, rng, pending))
             if self.screen is not None:
                 seen = before.union(keys(pending)) if len(pending) else before
                 codes = self.screen.pick(codes, n, seen, rng, pending)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from searchkit.errors import SpaceError, nearest
+from searchkit.errors import SpaceError, first_line_said, nearest
 from searchkit.space.choice import Choice
 from searchkit.space.indicators import indicators
 from searchkit.types import Codes, Floats
@@ -28,6 +28,10 @@ class Space:
         name: of the space in errors and records.
         canonical: ``(n, d) -> (n, d)``, maps every candidate to the representative of those equal to it; idempotent.
             So equal candidates have equal rows and are evaluated once. Identity where not given.
+
+    Raises:
+        SpaceError: no choices, or two of one name; and wherever ``canonical`` is called, if it raises or returns
+            something else.
     """
 
     def __init__(
@@ -113,7 +117,26 @@ class Space:
 
     def canonical(self, codes: Codes) -> Codes:
         """Map valid codes to their representatives; the shape is kept."""
-        return codes if self._canonical is None else self._canonical(codes)
+        return codes if self._canonical is None else self._by_function(self._canonical, codes)
+
+    def _by_function(self, function: Callable[[Codes], Codes], codes: Codes) -> Codes:
+        """What the user's function makes of codes, checked."""
+        said = f"canonical of space '{self.name}'"
+        try:
+            rows = np.asarray(function(codes.copy()))
+        except Exception as error:
+            raise SpaceError(
+                f"{said} raised {type(error).__name__}: {first_line_said(error)}; it is a function of codes "
+                "(n, d), and returns an array of the same shape"
+            ) from error
+        if rows.shape != codes.shape or rows.dtype.kind not in "iuf" or not np.all(rows == np.floor(rows)):
+            raise SpaceError(
+                f"{said} returned shape {rows.shape} and type {rows.dtype} for codes of shape {codes.shape}: "
+                "it returns whole option indices of the same shape"
+            )
+        if np.any((rows < 0) | (rows >= self.n_options)):
+            raise SpaceError(f"{said} returned an option that a choice does not have: {rows.tolist()!r:.80}")
+        return rows.astype(np.int64, copy=False)
 
     def encode(self, choices: Mapping[str, object] | Iterable[Mapping[str, object]]) -> Codes:
         """One dictionary of options, or several, to canonical codes ``(n, d)``."""

@@ -9,16 +9,10 @@ import stat
 from pathlib import Path
 
 from searchkit.errors import StorageError, printable
+from searchkit.runtime.whole_files import KINDS
 
 LONGEST_FILE = 255  # bytes of a file's name
 LONGEST_NAME = 199  # bytes in UTF-8: the lock that Optuna releases has a name of 56 bytes more
-_KINDS = (
-    (stat.S_ISDIR, "a folder"),
-    (stat.S_ISFIFO, "a pipe"),
-    (stat.S_ISSOCK, "a socket"),
-    (stat.S_ISCHR, "a device"),
-    (stat.S_ISBLK, "a device"),
-)
 
 
 def check_new_name(name: object) -> str:
@@ -67,12 +61,18 @@ def check_file(path: Path) -> None:
     if mode is None:
         check_folder(path.parent)
         return
-    for is_kind, kind in _KINDS:
+    for is_kind, kind in KINDS:
         if is_kind(mode):
             raise StorageError(
                 f"'{path}' is {kind}, but the record of a study is a file: move it away, or give another name or "
                 "storage"
             )
+
+
+def kind_of(path: Path) -> str | None:
+    """What stands at a path that is no file, such as "a pipe", links followed; None for a file, or nothing."""
+    mode = look_at(path)
+    return None if mode is None else next((kind for is_kind, kind in KINDS if is_kind(mode)), None)
 
 
 def check_folder(path: Path) -> None:
@@ -86,7 +86,7 @@ def check_folder(path: Path) -> None:
         if mode is None:
             continue
         if not stat.S_ISDIR(mode):
-            kind = next((kind for is_kind, kind in _KINDS if is_kind(mode)), "a file")
+            kind = next((kind for is_kind, kind in KINDS if is_kind(mode)), "a file")
             raise StorageError(f"'{folder}' is {kind}, but the files of a study need a folder: give another storage")
         return
 

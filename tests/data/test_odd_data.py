@@ -115,11 +115,14 @@ MASKED[3, 2] = np.ma.masked
 
 REFUSED_LABELS: dict[str, tuple[Any, str]] = {
     "NA": (pd.Series(changed(Y, 5, pd.NA)), "label 5 is missing .<NA>.; 1 of 60 are missing: leave these examples out"),
-    "nullable NA": (pd.Series(changed(Y, 5, pd.NA), dtype="Int64"), "label 5 is nan; leave examples without a label"),
+    "nullable NA": (
+        pd.Series(changed(Y, 5, pd.NA), dtype="Int64"),
+        "label 5 is missing .nan.; leave examples without a label",
+    ),
     "text NA": (pd.Series(changed(Y.astype(str), 5, pd.NA), dtype="string"), "label 5 is missing"),
     "category NA": (pd.Series(changed(Y.astype(str), 5, None), dtype="category"), "label 5 is missing"),
     "None": (["a", None] * 30, "label 1 is missing .None.; 30 of 60 are missing"),
-    "NaN": (np.where(Y == 1, np.nan, Y), "label 1 is nan; leave examples without a label out"),
+    "NaN": (np.where(Y == 1, np.nan, Y), "label 1 is missing .nan.; leave examples without a label out"),
     "one-hot": (ONE_HOT, "one-hot labels give y.argmax"),
     "one-hot frame": (pd.DataFrame(ONE_HOT), "one-hot labels give y.argmax"),
     "one-hot lists": (ONE_HOT.tolist(), "one-hot labels give y.argmax"),
@@ -199,7 +202,10 @@ REFUSED_INPUTS: dict[str, tuple[Any, str]] = {
     "vector": (TABLE[:, 0], "for a table of one feature give X.reshape"),
     "text column": (FRAME.assign(city="a", mood="b"), "columns 'city', 'mood' hold text; turn names .*get_dummies"),
     "string column": (FRAME.assign(city=pd.Series(["a"] * 60, dtype="string")), "column 'city' holds text"),
-    "categories": (FRAME.assign(city=pd.Series(["a", "b"] * 30, dtype="category")), "column 'city' holds text"),
+    "categories": (
+        FRAME.assign(city=pd.Series(["a", "b"] * 30, dtype="category")),
+        "not category: column 'city' holds text",
+    ),
     "dates": (
         FRAME.assign(day=pd.date_range("2024-01-01", periods=60)),
         "column 'day' holds dates; turn dates into numbers",
@@ -323,7 +329,7 @@ def _files(folder: Path) -> dict[str, tuple[Path, str]]:
     (folder / "cut.npz").write_bytes(whole[: len(whole) // 2])
     return {
         "empty": (folder / "empty.npz", "it is empty"),
-        "no arrays": (saved("none"), "has arrays no arrays; it needs X and y.*numpy.savez"),
+        "no arrays": (saved("none"), "none.npz has no arrays; it needs X and y.*numpy.savez"),
         "no rows": (saved("rows", X=IMAGES[:0], y=Y[:0]), "images X are empty"),
         "other names": (
             saved("names", x=IMAGES, Y=Y),

@@ -469,6 +469,26 @@ class TestMLflow:
         assert len(candidates) + len(studies) == len(found)
         return studies, sorted(candidates, key=lambda run: int(run.data.tags["trial"]))
 
+    @pytest.mark.parametrize("given", ["sqlite:///own.db", "file:own", "own"])
+    def test_its_paths_mean_what_they_meant_when_it_was_made(
+        self, given: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from searchkit.integrations.mlflow import MLflowTracker
+
+        monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+        (tmp_path / "elsewhere").mkdir()
+        tracker = MLflowTracker("moved", tracking_uri=given)
+
+        def moving(choices: dict[str, Any]) -> dict[str, float]:
+            os.chdir(tmp_path / "elsewhere")
+            return evaluate(choices)
+
+        os.chdir(tmp_path / "elsewhere")
+        search(tracker, storage="memory", budget=3, evaluate=moving)
+        assert list((tmp_path / "elsewhere").iterdir()) == []
+        assert len(list(tmp_path.rglob("front.csv"))) == 1, "artefacts"
+        assert {path.name for path in tmp_path.iterdir()} <= {"own", "own.db", "mlruns", "elsewhere"}
+
     def test_a_study_is_a_run_and_every_candidate_a_nested_one(self, uri: str) -> None:
         import mlflow
         from mlflow import MlflowClient
@@ -591,3 +611,22 @@ class TestMLflow:
         warned = [record.getMessage() for record in caplog.records if record.name == "searchkit"]
         assert len(warned) == 1
         assert warned[0].startswith("MLflowTracker logs no more of this search (MlflowException")
+
+
+def test_the_folder_of_tensorboard_is_where_it_was_when_the_tracker_was_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from searchkit.integrations.tensorboard import TensorBoardTracker
+
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    tracker = TensorBoardTracker("logs")
+
+    def moving(choices: dict[str, Any]) -> dict[str, float]:
+        os.chdir(tmp_path / "elsewhere")
+        return evaluate(choices)
+
+    os.chdir(tmp_path / "elsewhere")
+    search(tracker, storage="memory", budget=3, evaluate=moving)
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+    assert any((tmp_path / "logs").rglob("events.*"))

@@ -5,18 +5,20 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from searchkit import plugins
 from searchkit.errors import SearchkitError, UnknownNameError
 from searchkit.execution.executor_compat import n_workers
 from searchkit.execution.external import ExternalPool
 from searchkit.execution.gpu_placement import visible_cards
-from searchkit.execution.interleaved import AT_ONCE, Interleaved, Place
 from searchkit.execution.outcome import Job, Outcome, attempt
 from searchkit.execution.processes import Workers, apart
 from searchkit.training.evaluation import Evaluate, Evaluation, as_evaluation
 from searchkit.types import Codes
+
+if TYPE_CHECKING:  # it imports torch, without which workers that evaluate functions start in a fraction of the time
+    from searchkit.execution.interleaved import Interleaved
 
 Around = Callable[[Codes], AbstractContextManager[None]]
 
@@ -167,6 +169,8 @@ def is_external(executor: object) -> bool:
 def _interleaved(
     evaluation: Evaluation, needed: tuple[str, ...], limit: float | None, each: int | None, any_card: bool
 ) -> Interleaved:
+    from searchkit.execution.interleaved import AT_ONCE, Interleaved, Place
+
     device = evaluation.device_name
     if not evaluation.takes_turns:
         raise SearchkitError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol, SupportsIndex
+from typing import TYPE_CHECKING, Any, Protocol, SupportsIndex
 
 from searchkit import plugins
 from searchkit.errors import SearchkitError, UnknownNameError
@@ -12,10 +12,13 @@ from searchkit.execution.at_work import noted, suspicion
 from searchkit.execution.executor_compat import n_workers
 from searchkit.execution.external import ExternalPool
 from searchkit.execution.gpu_placement import visible_cards
-from searchkit.execution.interleaved import AT_ONCE, Interleaved, Place
 from searchkit.execution.outcome import Job, Outcome, attempt
 from searchkit.execution.processes import Workers, apart
 from searchkit.training.evaluation import Evaluate, Evaluation, as_evaluation
+
+if TYPE_CHECKING:  # it imports torch, without which workers that evaluate functions start in a fraction of the time
+    from searchkit.execution.interleaved import Interleaved
+
 
 INTERLEAVED = "interleaved"
 
@@ -145,6 +148,8 @@ def workers_of(executor: Any, workers: int | None) -> int:
     if executor is None:
         return 1
     if executor == INTERLEAVED:
+        from searchkit.execution.interleaved import AT_ONCE
+
         return workers or AT_ONCE
     n = n_processes(executor)
     if n is not None:
@@ -170,6 +175,8 @@ def is_external(executor: object) -> bool:
 def _interleaved(
     evaluation: Evaluation, needed: tuple[str, ...], limit: float | None, each: int | None, any_card: bool
 ) -> Interleaved:
+    from searchkit.execution.interleaved import AT_ONCE, Interleaved, Place
+
     device = evaluation.device_name
     if not evaluation.takes_turns:
         raise SearchkitError(

@@ -14,7 +14,6 @@ from pathlib import Path
 from searchkit.errors import SearchkitError
 from searchkit.execution.outcome import Job, Outcome, attempt
 from searchkit.training.evaluation import Evaluation
-from searchkit.training.weights import writing
 
 EvaluationTask = tuple[Evaluation, tuple[str, ...], float | None]  # evaluation, needed metrics, limit in seconds
 
@@ -60,6 +59,10 @@ def unpack_files(outcome: Outcome) -> None:
     Raises:
         WritingError: one cannot be written.
     """
+    if not outcome.files:
+        return
+    from searchkit.training.weights import writing
+
     for name, content in outcome.files.items():
         with writing(Path(name)) as partial:
             partial.write_bytes(content)

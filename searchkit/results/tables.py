@@ -50,6 +50,10 @@ class Tables:
         self.simple: list[dict[str, Any]] = []  # see searchkit.training.baselines
         self.source: Source | None = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the way to the record, which is this process's."""
+        return vars(self) | {"open_record": None}
+
     @property
     def strategy(self) -> str:
         return str(self.context.get("chosen") or self.context.get("strategy") or "a strategy of your own")

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from searchkit.training.turns import Course
 from searchkit.types import Codes
+
+if TYPE_CHECKING:  # it imports torch; see searchkit.execution.executors
+    from searchkit.training.turns import Course
 
 Evaluate = Callable[..., Mapping[str, Any]]  # (code, seed) or (code, seed, rung) -> {metric: value}
 

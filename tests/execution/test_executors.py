@@ -245,3 +245,18 @@ class Strange(Executor):
 def test_a_module_that_workers_lack_is_named_with_the_fix() -> None:
     with pytest.raises(SearchkitError, match=r"lack a module .*No module named 'mine'.*: install it there, or define"):
         search(lambda c: {"loss": 1.0}, Strange())
+
+
+def test_a_worker_that_evaluates_a_function_starts_without_torch() -> None:
+    """Its import takes six times as long as all the rest of a worker's start."""
+
+    def evaluate(choices: dict[str, Any]) -> dict[str, float]:
+        import sys
+
+        return {"loss": float(choices["a"]), "heavy": float(len({"torch", "pandas", "optuna"} & set(sys.modules)))}
+
+    result = searchkit.run(
+        "random", space=Space([Choice("a", range(4))]), evaluate=evaluate, objectives={"loss": "min"}, budget=4,
+        executor=2, storage="memory",
+    )  # fmt: skip
+    assert result.history.heavy.tolist() == [0.0] * 4

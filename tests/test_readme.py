@@ -26,7 +26,7 @@ def test_the_python_of_the_readme_runs(tmp_path: Path, monkeypatch) -> None:
     run = searchkit.run
 
     def small(*args, **given):
-        less = {"budget": 6} if "evaluate" in given else {"budget": 2, "epochs": 1}
+        less = {"budget": 6} if "evaluate" in given else {"budget": 2, "epochs": 1, "screen": 2}
         return run(*args, **(given | less))
 
     monkeypatch.setattr(searchkit, "run", small)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
+import numpy as np
+
 from searchkit.errors import ProxyError
+from searchkit.problem.numbers import is_whole
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,10 @@ class DNASetting:
         for field in fields(self):
             value, whole = getattr(self, field.name), field.type == "int"
             least = "of 0 or more" if field.name in ("variance", "decorrelation") else "above 0"
-            number = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
+            if isinstance(value, np.generic):
+                value = value.item()
+                object.__setattr__(self, field.name, value)
+            number = is_whole(value) or (not whole and isinstance(value, float))
             if not number or not (value > 0 or (value == 0 and least != "above 0")):
                 raise ProxyError(f"{field.name} is a {'whole ' * whole}number {least}, not {value!r}")
         for name, fewest in (("batch", 2), ("rated", 2), ("recalibrated", 2)):

@@ -351,6 +351,12 @@ def test_a_setting_that_cannot_be_followed_is_refused(given: dict[str, Any], wor
         DNASetting(**given)
 
 
+def test_a_setting_takes_numbers_of_numpy_for_what_they_are() -> None:
+    given = DNASetting(epochs=np.int64(3), batch=np.uint8(32), lr=np.float32(0.5))  # type: ignore[arg-type]
+    assert given == DNASetting(epochs=3, batch=32, lr=0.5)
+    assert (type(given.epochs), type(given.batch), type(given.lr)) == (int, int, float)
+
+
 def test_a_training_that_diverges_says_so(digits: Data) -> None:
     with pytest.raises(ProxyError, match="block 'stage_1' diverged at epoch 1: give a lower lr than 1e"):
         DNA(LAYERS, digits, setting=DNASetting(epochs=1, steps=3, images=128, lr=1e30, teacher_epochs=1)).fit()

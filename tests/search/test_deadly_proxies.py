@@ -49,13 +49,13 @@ class Mine:
 networks = dict(space=NetworkSpace([Choice("width", (2, 3, 4, 5))], build, input_shape=(1, 8, 8), n_classes=10),
                 epochs=1, objectives=("accuracy",))
 what = {
-    "scored": networks | dict(proxies=("naswot",)),
-    "always": networks | dict(proxies=("naswot", "params"), objectives=("accuracy", "params"),
+    "scored": networks | dict(proxies=("grad_norm",)),
+    "always": networks | dict(proxies=("grad_norm", "params"), objectives=("accuracy", "params"),
                               constraints={"params": (0, 1e9)} if "bounded" in kind else None),
     "codes": dict(space=Space([Choice("width", (2, 3, 4, 5))]), evaluate=lambda choices: {"loss": choices["width"]},
                   objectives={"loss": "min"}, proxies=(Mine(),)),
     "trained": networks | (dict(executor="interleaved") if "interleaved" in kind else
-                           dict(objectives=("naswot", "params"), verify=4, epochs=1)),
+                           dict(objectives=("grad_norm", "params"), verify=4, epochs=1)),
 }[kind.split()[0]]
 def search():
     warnings.simplefilter("always")
@@ -108,8 +108,9 @@ def test_a_network_that_ends_the_process_while_it_is_scored_has_no_score(how: st
     assert ran.ends == [code, code, 0], ran.said
     assert ran.lines[:4] == [f"{i} scored None" for i in range(4)]
     said = "crashed in native code (SIGSEGV)" if how == "crash" else "died"
+    assert ran.said.count("has no score for some candidates") == 1, "the others have scores"
     told = f"the process ended 2 times in the scoring of this candidate, and then its worker process {said}"
-    assert f"proxy 'naswot' has no score for some candidates: {told}" in ran.said
+    assert f"proxy 'grad_norm' has no score for some candidates: {told}" in ran.said
     assert not list(tmp_path.glob("*.at-work"))
 
 

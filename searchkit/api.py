@@ -213,9 +213,9 @@ def run(
         task.verify(result, record, lambda evaluate: open_pool(evaluate, ("accuracy",)))
         if record.trials:
             task.finish(result, record)
+            task.compare(result, record, options.baselines)
         if plan is not None:
             record.note(SPENT, round(search.ledger.elapsed(), 3))
-            task.compare(result, record, options.baselines)
         if result.nothing:
             log.getChild("front").warning("the front of study '%s' is empty: %s", options.name, result.nothing)
         keep(result)

@@ -159,7 +159,7 @@ class Scorer:
         if why is not None:
             return self._apart(proxy, names, rows, why)
         try:
-            with noted(several if len(rows) > 1 else rows[0], SCORING):
+            with noted(rows[0] if len(rows) == 1 else several, SCORING):
                 found = numbers_of(proxy.score(rows))
             if found.size != len(rows) * len(names):
                 raise ValueError(f"it returned an array of shape {found.shape} for {len(rows)} candidates")

@@ -199,7 +199,7 @@ def _epoch(steps: Steps, turns: Turns, clock: Clock) -> Course[float]:
         before = queued
     mean_loss = steps.mean_loss()
     if not math.isfinite(mean_loss):
-        raise CandidateError(f"diverged: loss {mean_loss} at epoch {steps.epoch} of {steps.epochs}")
+        raise CandidateError(f"diverged: loss {mean_loss} at epoch {steps.epoch}")
     return mean_loss
 
 

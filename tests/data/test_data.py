@@ -256,7 +256,7 @@ REFUSED = {
     "single": ((X, ["z", *["a", "b"] * 29, "a"]), "class 'z' has 1 example; 3 are needed"),
     "scarce with a test set": (((X, np.r_[Y[:-1], 7]), (X, Y)), "class 7 has 1 example; 2 are needed"),
     "float labels": ((X, Y + 0.5), "label 0 is 0.5; give ints, strings or bools"),
-    "nan label": ((X, np.r_[Y[:-1], np.nan]), "label 59 is nan"),
+    "nan label": ((X, np.r_[Y[:-1], np.nan]), "label 59 is missing .nan."),
     "one-hot": ((X, np.eye(3)[Y]), r"shape \(60, 3\); for one-hot labels give y.argmax"),
     "mixed labels": (
         (X, [*Y.tolist()[:-1], None]),
@@ -291,7 +291,7 @@ def test_bad_data_are_refused_in_one_sentence(data: Any, sentence: str) -> None:
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"augment": "flip"}, "augment is one of shift, crop-flip, none, not 'flip'"),
+        ({"augment": "flop"}, "augment is one of shift, crop-flip, flip, none, not 'flop'"),
         ({"kind": "sound"}, "kind is one of images, table, not 'sound'"),
         ({"channels": "middle"}, "channels is 'first', 'last' or None, not 'middle'"),
         ({"limit": 5}, "limit is 5; 3 classes need at least 9 examples"),

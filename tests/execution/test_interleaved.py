@@ -248,7 +248,7 @@ def test_expectations_follow_what_was_taken_lately_and_leave_the_smallest_some_s
 def searched(work: Work, monkeypatch: pytest.MonkeyPatch, budget: int, batch: int | None) -> searchkit.Result:
     """A search that evaluates the work's jobs in order, in turns."""
     space = Space([Choice("n", tuple(range(budget)))])
-    monkeypatch.setattr("searchkit.api.open_executor", lambda *_: work.pool())
+    monkeypatch.setattr("searchkit.assembly.open_executor", lambda *_: work.pool())
     start = [{"n": n} for n in range(budget)]
     return searchkit.run(
         "random", space=space, evaluate=lambda choices: {"loss": 0.0}, objectives={"loss": "min"}, budget=budget,

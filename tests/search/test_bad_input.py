@@ -98,7 +98,7 @@ def test_a_search_over_networks(given, error, words, tmp_path, monkeypatch):
         ({"budget": 0}, BudgetError, r"evaluations must be a positive number, not 0"),
         ({"budget": -5}, BudgetError, r"not -5"),
         ({"budget": 2.5}, BudgetError, r"a whole number, not 2.5"),
-        ({"budget": None}, BudgetError, r"budget is empty"),
+        ({"budget": {"seconds": None}}, BudgetError, r"budget is empty"),
         ({"budget": {}}, BudgetError, r"budget is empty"),
         ({"budget": {"seconds": math.nan}}, BudgetError, r"seconds must be a positive number"),
         ({"budget": {"hours": 2}}, UnknownNameError, r"unknown budget 'hours'"),

@@ -94,7 +94,7 @@ REFUSED = {
         {},
         "table X is numbers, not <U1 .text.; turn names and categories into numbers",
     ),
-    "mixed": ((pd.DataFrame({"a": X[:, 0], "b": Y}), Y), {}, "table X is numbers, not object"),
+    "mixed": ((pd.DataFrame({"a": X[:, 0], "b": Y}), Y), {}, "table X is numbers, not str: column 'b' holds text"),
     "huge": ((X * 1e60, Y), {}, "too large for float32"),
     "lengths": ((X[:50], Y), {}, "there are 50 rows X but 240 labels y"),
     "quantities": ((X, PRICE), {}, r"or say that they are quantities: objectives=\('r2', 'params'\)"),

@@ -272,7 +272,7 @@ def test_a_recipe_that_cannot_be_followed_is_refused(options: Any, sentence: str
 def test_a_recipe_takes_numbers_of_numpy_for_what_they_are() -> None:
     given = Recipe(epochs=np.int64(3), batch_size=np.uint8(64), lr=np.float32(0.5), momentum=np.float64(0.5))
     assert given == Recipe(epochs=3, batch_size=64, lr=0.5, momentum=0.5)
-    assert all(type(getattr(given, field.name)) in (int, float, str) for field in dataclasses.fields(given))
+    assert all(type(getattr(given, field.name)) in (int, float, str, type(None)) for field in dataclasses.fields(given))
     with pytest.raises(RecipeError, match="epochs is a whole number of at least 1, not False"):
         Recipe(epochs=np.bool_(False))
 

@@ -22,6 +22,8 @@ from searchkit.execution.serialization import EvaluationTask, packed, work_on
 from searchkit.execution.time_limits import ended_when_late, late_ones, well_over
 from searchkit.training.evaluation import Evaluate, as_evaluation
 
+LEAK = 300_000_000  # bytes by which a worker may grow before it is replaced; more on a machine with more memory
+
 _task: EvaluationTask | None = None  # of this process, if it is a worker
 
 
@@ -171,6 +173,8 @@ class Workers:
             if self._cards:
                 self._places = Path(tempfile.mkdtemp(prefix="searchkit-cards-"))
             threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+            # loky ends a worker that has grown by 300 MB, which data and a network may well take
+            threads["LOKY_MAX_MEMORY_LEAK_SIZE"] = str(max(LEAK, _memory() // (2 * self.workers)))
             self._pool = ProcessPoolExecutor(
                 self.workers,
                 timeout=None,
@@ -196,6 +200,14 @@ def apart(evaluate: Evaluate, job: Job, why: str, needed: tuple[str, ...] = (), 
     finally:
         workers.close()
     return replace(outcome, reason=f"{why}, and then {outcome.reason}") if outcome.process_ended else outcome
+
+
+def _memory() -> int:
+    """Bytes of memory of this machine; 0 where that is not known."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return 0
 
 
 def how_it_died(error: BrokenExecutor) -> str:

@@ -156,7 +156,7 @@ class NetworkTask(Task):
 
     def plan(self, seconds: float, workers: int, most: int | None) -> Plan:
         """See :class:`Task`."""
-        return make_plan(self.training, seconds, workers, most)
+        return make_plan(self.training, seconds, workers, most, len(self.data.test))
 
     def estimate(self, candidates: int, workers: int) -> Estimate:
         """See :class:`Task`; of a search that trains nothing, it is not known."""

@@ -16,15 +16,18 @@ from typing import Any
 from searchkit.data.data import Data
 from searchkit.errors import BudgetError
 from searchkit.training.evaluator import Training
+from searchkit.training.pace import FORWARD
 from searchkit.training.recipe import Recipe, recipe_of_length
 from searchkit.training.speed import Speed, measure, sizes
 from searchkit.types import Codes
 
 DEFAULT_SECONDS = 150.0  # of a search over data of at most SMALL_DATA numbers; grows with the root of their size
 SMALL_DATA, MOST_DEFAULT = 1e6, 8.0
-SEARCH = 0.42  # share of the time for candidates
+SEARCH = 0.44  # share of the time before the ending for candidates
 ENDING = 0.04  # share of the time after the final trainings, for scores on the test part and simple baselines
 LEAST_ENDING = 1.0  # seconds
+MOST_ENDING = 0.25  # share of the time
+SCORED_NETWORKS = 4  # on the front, on average
 USUAL, USUAL_SECONDS, GROWTH = 12, 120.0, 0.4  # candidates in so many seconds, and how their number grows with time
 FEWEST = 4  # candidates that make a search
 MANY_PASSES = 30  # passes of a candidate's training; more time goes to more candidates
@@ -55,7 +58,8 @@ class Plan:
         passes: over the train part in a candidate's training.
         search_until, final_until: seconds since the beginning at which the candidates' trainings and the final
             trainings end.
-        speeds: ``(smallest, middle, largest)`` seconds of a training step, and its examples.
+        speeds: ``(smallest, middle, largest)`` seconds of a training step.
+        scoring: seconds for the scores of the front on the test part.
     """
 
     seconds: float
@@ -67,6 +71,7 @@ class Plan:
     search_until: float
     final_until: float
     speeds: tuple[float, float, float]
+    scoring: float = 0.0
 
     @property
     def lines(self) -> list[str]:
@@ -114,7 +119,7 @@ class Plan:
             seconds: of the whole study.
             spent: seconds that it has taken before.
         """
-        search_until, final_until = _shares(seconds, spent)
+        search_until, final_until = _shares(seconds, spent, self.scoring)
         candidates = max(1, int((search_until - spent) * workers / self.slot))
         return replace(
             self, seconds=seconds, workers=workers, candidates=candidates, search_until=search_until,
@@ -158,7 +163,7 @@ def estimate(training: Training, candidates: int, workers: int) -> Estimate:
     return Estimate(candidates, workers, recipe, step * steps * candidates / workers)
 
 
-def make_plan(training: Training, seconds: float, workers: int, most: int | None = None) -> Plan:
+def make_plan(training: Training, seconds: float, workers: int, most: int | None = None, n_test: int = 0) -> Plan:
     """A plan from the data, the speed of this device, and the time.
 
     Args:
@@ -166,6 +171,7 @@ def make_plan(training: Training, seconds: float, workers: int, most: int | None
         seconds: of the whole search.
         workers: candidates that train at the same time.
         most: candidates that may be trained.
+        n_test: examples of the test part, on which the networks of the front are scored at the end.
 
     Raises:
         BudgetError: the time is too short for one training; the message names the least.
@@ -174,12 +180,15 @@ def make_plan(training: Training, seconds: float, workers: int, most: int | None
     data = training.data
     recipe = recipe_of_length(data.kind, len(data.train), 1.0, data.augment)
     speeds = measure(replace(training, recipe=replace(recipe, steps=MEASURED)), sizes(training.space))
-    return plan_by(speeds, data, seconds, workers, most)
+    return plan_by(speeds, data, seconds, workers, most, n_test)
 
 
-def plan_by(speeds: Sequence[Speed], data: Data, seconds: float, workers: int, most: int | None = None) -> Plan:
+def plan_by(
+    speeds: Sequence[Speed], data: Data, seconds: float, workers: int, most: int | None = None, n_test: int = 0
+) -> Plan:
     """A plan from known speeds, the quickest first; see :func:`make_plan`."""
-    search_until, final_until = _shares(seconds, 0.0)
+    scoring = SCORED_NETWORKS * n_test * FORWARD * speeds[len(speeds) // 2].example
+    search_until, final_until = _shares(seconds, 0.0, scoring)
     check_long_enough(seconds, speeds, search_until)
     n, middle = len(data.train), speeds[len(speeds) // 2]
     wanted = max(FEWEST, workers, round(USUAL * (seconds / USUAL_SECONDS) ** GROWTH))
@@ -199,7 +208,7 @@ def plan_by(speeds: Sequence[Speed], data: Data, seconds: float, workers: int, m
     steps = max(SHORTEST, round(passes * n / min(recipe.batch_size, n)))
     return Plan(
         seconds, workers, max(1, candidates), slot, replace(recipe, steps=steps), passes, search_until, final_until,
-        (speeds[0].step, middle.step, speeds[-1].step),
+        (speeds[0].step, middle.step, speeds[-1].step), scoring,
     )  # fmt: skip
 
 
@@ -207,14 +216,15 @@ def check_long_enough(seconds: float, speeds: Sequence[Speed], search_until: flo
     """Raise BudgetError where the time does not suffice for one short training of the smallest network."""
     shortest = SHORTEST * speeds[0].step
     if search_until < shortest:
-        least = math.ceil(shortest / SEARCH + 2 * LEAST_ENDING)
+        least = math.ceil(shortest / (SEARCH * (1 - MOST_ENDING)) + 2 * LEAST_ENDING)
         raise BudgetError(
             f"a budget of {seconds:g} s is too short: a training of {SHORTEST} steps takes {shortest:.2g} s here, and "
             f"a search at least {least} s; give more, or epochs= to train for less"
         )
 
 
-def _shares(seconds: float, spent: float) -> tuple[float, float]:
+def _shares(seconds: float, spent: float, scoring: float) -> tuple[float, float]:
     """When the search and the final trainings end, in seconds since the beginning of the study."""
     rest = seconds - spent
-    return spent + SEARCH * rest, seconds - max(min(LEAST_ENDING, rest / 4), ENDING * rest)
+    ending = min(MOST_ENDING * rest, max(LEAST_ENDING, ENDING * rest) + scoring)
+    return spent + SEARCH * (rest - ending), seconds - ending

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 
 import pytest
 
@@ -47,3 +48,17 @@ def test_crashes_are_not_said_to_lack_memory() -> None:
             "random", space=SPACE, evaluate=evaluate, objectives={"loss": "min"}, executor=1, budget=8, storage="memory"
         )
     assert "memory" not in str(raised.value)
+
+
+@pytest.mark.slow
+def test_a_worker_that_needs_more_memory_is_kept() -> None:
+    def evaluate(choices: dict[str, int]) -> dict[str, float]:
+        held = vars(searchkit).setdefault("held", [])
+        held.append(b"\1" * 200_000_000)
+        time.sleep(1.1)  # loky looks at the memory once a second
+        return {"loss": choices["x"], "process": os.getpid()}
+
+    result = searchkit.run(
+        "random", space=SPACE, evaluate=evaluate, objectives={"loss": "min"}, executor=1, budget=4, storage="memory"
+    )
+    assert len(set(result.history.process)) == 1

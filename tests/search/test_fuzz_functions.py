@@ -112,8 +112,9 @@ NUMBERS: dict[str, Callable[[], Any]] = {
     "float32": lambda: np.float32(1.5),
     "longdouble": lambda: np.longdouble(1.5),
     "array of one": lambda: np.array([[1.5]]),
-    "tensor": lambda: torch.tensor(1.5, requires_grad=True),
-    "bfloat16": lambda: torch.tensor([1.5], dtype=torch.bfloat16),
+    # on the CPU also where an earlier candidate of the same process has set another default device
+    "tensor": lambda: torch.tensor(1.5, requires_grad=True, device="cpu"),
+    "bfloat16": lambda: torch.tensor([1.5], dtype=torch.bfloat16, device="cpu"),
     "pandas": lambda: pd.Series([1.5]).max(),
 }
 

@@ -121,7 +121,7 @@ def of_mlp(data: Data, seconds: float, seed: int, workers: int) -> Row:
     model = MLPClassifier((256,), random_state=seed, batch_size=min(128, len(x)))
     began, best, tested, calm = time.perf_counter(), -1.0, 0.0, 0
     while time.perf_counter() - began < 0.95 * seconds and calm < 50:
-        model.partial_fit(x, y, np.arange(data.n_classes))
+        model.partial_fit(x, y, classes=np.arange(data.n_classes))
         found, calm = model.score(x_val, y_val), calm + 1
         if found > best:
             best, tested, calm = found, model.score(x_test, y_test), 0

@@ -116,8 +116,8 @@ def recipe_of_length(kind: str, n: int, passes: float, augment: Augment = "none"
 def augmentation(passes: float, own: Augment) -> Augment:
     """How a training of so many passes augments images whose own augmentation is given.
 
-    With few passes, a network sees each image a few times only, and learns more from the images as they are: measured
-    in ``benchmarks/hour``, see docs/benchmarks.md.
+    With few passes, a network sees each image a few times only, and learns more from the images as they are. That was
+    measured at 6 passes (docs/benchmarks.md); at how many passes it changes was not.
     """
     if passes <= FEW:
         return "none"

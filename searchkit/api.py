@@ -187,7 +187,7 @@ def run(
         path = None if options.folder is None else options.folder.with_suffix(".at-work")
         stack.enter_context(AtWork(path, record))
         go_on(record, options.name, header)
-        plan, limits = begin_plan(plan, options.budget, record, pool.workers)
+        plan, limits = begin_plan(plan, options.budget, record, pool.workers, time.perf_counter() - began)
         if chosen_by(begun):
             log.info("strategy 'auto' takes %s", chosen_by(begun))
         result = Result(

@@ -73,14 +73,20 @@ def opener_of(options: Options, header: dict[str, Any]) -> Callable[[], OptunaRe
     return partial(OptunaRecord, options.storage, options.name, options.task.space, options.task.goals, header)
 
 
-def begin_plan(plan: Plan | None, budget: Budget, record: Record, workers: int) -> tuple[Plan | None, Budget]:
-    """The plan for this run of the study, noted and told, and the budget counted from the study's beginning."""
+def begin_plan(
+    plan: Plan | None, budget: Budget, record: Record, workers: int, prepared: float
+) -> tuple[Plan | None, Budget]:
+    """The plan for this run of the study, noted and told, and the budget counted from the study's beginning.
+
+    Args:
+        prepared: seconds that this run has taken so far.
+    """
     before = seconds_of(record)
     limits = budget.from_here(sum(trial.finished for trial in record.trials), before)
     if plan is not None:
         if record.notes(PLAN) is None:
             record.note(PLAN, plan.described())
-        plan = plan.continued(limits.seconds or plan.seconds, workers, before)
+        plan = plan.continued(limits.seconds or plan.seconds, workers, before + prepared)
         for line in plan.lines:
             log.info("%s", line)
     return plan, limits

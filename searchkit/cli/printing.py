@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 import shlex
+import shutil
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from searchkit.results.baselines import FRONT, best_network, score_of, shortfall
@@ -49,7 +51,7 @@ def print_result(result: Result, given: argparse.Namespace) -> int:
             from searchkit.storage.urls import shown
 
             where = ["--storage", shown(given.storage)] if given.storage else []  # a password is the user's to fill in
-            print("network:", shlex.join(["searchkit", "export", result.name, "0", "best", *where]))
+            print("network:", shlex.join([*_program(), "export", result.name, "0", "best", *where]))
     if result.stopped == "interrupted":
         return interrupted(given)
     return OK if found else FAILED
@@ -107,3 +109,11 @@ def _json_value(value: Any) -> Any:
     if hasattr(value, "item"):
         value = value.item()
     return None if isinstance(value, float) and value != value else value
+
+
+def _program() -> list[str]:
+    """How the program can be called: by its name where the shell finds it, else by its path."""
+    if shutil.which("searchkit") is not None:
+        return ["searchkit"]
+    called = Path(sys.argv[0])
+    return [str(called)] if called.name == "searchkit" else [sys.executable, "-m", "searchkit"]

@@ -136,9 +136,13 @@ def _success(returned: Any, needed: tuple[str, ...], start: float, limit: float 
 
 
 def _failure(error: BaseException, start: float) -> Outcome:
-    trace = "".join(traceback.format_exception(error)[-8:])
     seconds = time.perf_counter() - start
-    return Outcome({}, reason_of(error), readable(trace, LONGEST_TRACEBACK), seconds, is_out_of_memory(error))
+    return Outcome({}, reason_of(error), traceback_of(error), seconds, is_out_of_memory(error))
+
+
+def traceback_of(error: BaseException) -> str:
+    """The last part of an error's traceback, as it is recorded."""
+    return readable("".join(traceback.format_exception(error)[-8:]), LONGEST_TRACEBACK)
 
 
 def reason_of(error: BaseException) -> str:

@@ -68,6 +68,7 @@ def written_whole(targets: Sequence[Path]) -> Iterator[list[Path]]:
         partial = [staged[path.parent] / path.name for path in real]
         yield partial
         for path in partial:
+            path.chmod(0o666 & ~_mask())  # some libraries write files that only their owner may read
             _sync(path)
         _rename(partial, real)
         undo.pop_all()
@@ -100,6 +101,13 @@ def _sync(path: Path) -> None:
 def _remove_if_empty(folder: Path) -> None:
     with contextlib.suppress(OSError):
         folder.rmdir()
+
+
+def _mask() -> int:
+    """The process's mask of new files."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
 
 
 def _kind_of(path: Path) -> str | None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from searchkit.errors import PASSED_ON, SearchFailedError
 from searchkit.execution.at_work import COSTS, noted, suspicion
-from searchkit.execution.outcome import Job, Outcome, reason_of
+from searchkit.execution.outcome import Job, Outcome, reason_of, traceback_of
 from searchkit.execution.processes import apart
 from searchkit.problem.budget import Budget
 from searchkit.problem.objectives import Goals
@@ -115,7 +115,9 @@ class Ledger:
         except PASSED_ON:
             raise
         except BaseException as error:
-            outcome = Outcome(reason=reason_of(error), seconds=time.perf_counter() - start)
+            outcome = Outcome(
+                reason=reason_of(error), traceback=traceback_of(error), seconds=time.perf_counter() - start
+            )
             self.finish(trial, State.FAILED, outcome)
             return False
         broken = [

@@ -8,7 +8,8 @@ from typing import Protocol
 
 from searchkit.errors import TimeLimitError
 
-FIRST = 5  # steps after which the time of a step is known well enough; the very first ones initialise libraries
+SLOW = 2  # first steps, which initialise libraries and are not counted in the time of a step
+FIRST = 3  # further steps after which the time of a step is known well enough
 OFTEN = 0.02  # share of the time, after which the rest of the schedule is compared with the rest of the time again
 TOLERATED = 0.03  # share of the rest of the time by which it may be expected to be missed
 FORWARD = 0.4  # time of an example in scoring, in training steps' time of an example
@@ -48,9 +49,9 @@ class Clock:
     Args:
         started: ``time.perf_counter()`` at the start.
         limit: seconds after which the training has failed, or None.
-        within: seconds that training and scoring should take, or None. Where the rest of the schedule is expected to
-            take longer than the rest of this time, it is gone through in fewer steps; and in more again, up to those of
-            the recipe, where the steps turn out to be quicker.
+        within: seconds that training and scoring should take from the first step on, or None. Where the rest of the
+            schedule is expected to take longer than the rest of this time, it is gone through in fewer steps; and in
+            more again, up to those of the recipe, where the steps turn out to be quicker.
         now: the clock.
     """
 
@@ -72,7 +73,8 @@ class Clock:
             n_scored: examples that are scored after it, for which time is kept.
         """
         self._schedule, self._n_scored = schedule, n_scored
-        self._last, self._then = schedule.taken, self._now()
+        self._first = self._then = self._now()
+        self._last = schedule.taken
 
     def end(self) -> None:
         """Watch it no longer."""
@@ -95,7 +97,9 @@ class Clock:
 
     def _fit(self, schedule: Schedule, now: float, within: float) -> None:
         """Compare the rest of the schedule with the rest of the time."""
-        rest = self._started + within - now
+        rest = self._first + within - now
+        if schedule.taken == SLOW:
+            self._last, self._then = SLOW, now
         if rest <= 0:
             schedule.rest_in(0)
             return

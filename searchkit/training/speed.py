@@ -20,8 +20,8 @@ from searchkit.training.train import build_seeded
 from searchkit.types import Codes
 
 SAMPLED = 64  # random candidates of a space without designs to begin with, among which the sizes are looked for
-STEPS = 6  # at least; the first two initialise libraries
-SECONDS = 0.6  # of steps for each network
+STEPS = 6  # of each network; the first two initialise libraries
+SECONDS = 0.6  # after which no further step is made, but for the second one
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def _speed(training: Training, code: Codes) -> Speed:
         steps = Steps(network, training.data, training.recipe, device, 0, None)
         seconds: list[float] = []
         began = time.perf_counter()
-        while steps.left and (len(seconds) < STEPS or time.perf_counter() - began < SECONDS):
+        while steps.left and (len(seconds) < 2 or (len(seconds) < STEPS and time.perf_counter() - began < SECONDS)):
             before = time.perf_counter()
             steps.take()
             if device.type == "cuda":
@@ -105,5 +105,5 @@ def _speed(training: Training, code: Codes) -> Speed:
 
 
 def typical(seconds: Sequence[float]) -> float:
-    """The median of the later steps: a neighbour that disturbs a few of them does not count."""
+    """The median of the later steps, of which a neighbour may disturb a few; the first ones initialise libraries."""
     return float(np.median(seconds[min(2, len(seconds) - 1) :]))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -156,15 +158,21 @@ def test_a_study_of_a_function_is_not_resumed_from_here(run, tmp_path: Path) -> 
 QUICK = [*SMALL, "--budget", "2", "--epochs", "1", *ALONE]
 
 
-def test_the_line_that_exports_is_complete(run, tmp_path: Path) -> None:
+@pytest.mark.parametrize("found", [True, False], ids=["on the path", "not on the path"])
+def test_the_line_that_exports_is_complete(found: bool, run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent) if found else str(tmp_path))
     code, out, _ = run(
         "run", *QUICK, "--storage", "my runs", "--name", "a b", "--objectives", "accuracy, params", "--plot", "x/y.png"
     )
     assert code == 0
     line = next(line for line in out.splitlines() if line.startswith("network: "))
-    assert line == "network: searchkit export 'a b' 0 best --storage 'my runs'"
+    called, arguments = line.removeprefix("network: ").split(" export ")
+    assert arguments == "'a b' 0 best --storage 'my runs'"
+    assert (called == "searchkit") == found
     assert (tmp_path / "x" / "y.png").exists()
-    assert run(*shlex.split(line.removeprefix("network: searchkit ")))[0] == 0
+    if not found:
+        assert subprocess.run([*shlex.split(called), "--version"], capture_output=True).returncode == 0
+    assert run("export", *shlex.split(arguments))[0] == 0
     assert (tmp_path / "best.onnx").exists()
 
 

@@ -37,7 +37,7 @@ def usable() -> Iterator[None]:
 
     Without a working folder, imports of many libraries fail, among them torch.
     """
-    mask, folder = _mask(), _folder()
+    mask, folder = mask_of_new_files(), _folder()
     try:
         yield
     finally:
@@ -47,7 +47,8 @@ def usable() -> Iterator[None]:
                 os.chdir(folder)
 
 
-def _mask() -> int:
+def mask_of_new_files() -> int:
+    """The umask of this process."""
     before = os.umask(0o077)
     os.umask(before)
     return before

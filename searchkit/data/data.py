@@ -9,10 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-import torch
-
 from searchkit.data.labels import Label
-from searchkit.data.splits import Split
+from searchkit.data.splits import Split, joined
 
 Augment = Literal["shift", "crop-flip", "flip", "none"]
 Kind = Literal["images", "table"]
@@ -77,15 +75,7 @@ class Data:
 
         Mean, deviation and the validation part stay as they are.
         """
-        parts = (self.train, self.val)
-        weights = [torch.ones(len(part)).double() if part.weight is None else part.weight for part in parts]
-        weighted = any(part.weight is not None for part in parts)
-        train = Split(
-            torch.cat([part.x for part in parts]),
-            torch.cat([part.y for part in parts]),
-            torch.cat(weights) if weighted else None,
-        )
-        return replace(self, train=train)
+        return replace(self, train=joined(self.train, self.val))
 
     def __repr__(self) -> str:
         sizes = f"{len(self.train):,} train, {len(self.val):,} val, {len(self.test):,} test"

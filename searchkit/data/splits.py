@@ -35,6 +35,15 @@ class Split:
         return Split(self.x[rows], self.y[rows], None if self.weight is None else self.weight[rows])
 
 
+def joined(first: Split, second: Split) -> Split:
+    """The examples of two parts; where only one of them has weights, those of the other are 1."""
+    parts, weight = (first, second), None
+    if any(part.weight is not None for part in parts):
+        ones = [torch.ones(len(part), dtype=torch.float64) if part.weight is None else part.weight for part in parts]
+        weight = torch.cat(ones)
+    return Split(torch.cat([part.x for part in parts]), torch.cat([part.y for part in parts]), weight)
+
+
 def split_rows(
     y: npt.NDArray[Any], fractions: Sequence[float], rng: np.random.Generator
 ) -> list[npt.NDArray[np.int64]]:

@@ -15,18 +15,16 @@ from searchkit.data.loading import load_data
 from searchkit.errors import SearchkitError
 from searchkit.problem.trial import Trial
 from searchkit.runtime.devices import resolve_device
-from searchkit.training.evaluator import STEPS_MADE, Training
-from searchkit.training.recipe import Recipe, final_recipe, recipe_of_length
+from searchkit.training.evaluator import STEPS_MADE, Training, score_kept
+from searchkit.training.recipe import GENEROUS, Recipe, final_recipe, recipe_of_length
 from searchkit.training.speed import measure
-from searchkit.training.train import score
-from searchkit.training.weights import final_path, load_weights
+from searchkit.training.weights import final_path
 
 if TYPE_CHECKING:
     from searchkit.results.result import Result
 
 NOTE = "finals"  # of a record: final trainings by the number of the trial
 TESTED = "test_accuracy"  # of a record: scores on the test part by the number of the trial
-GENEROUS = 1.5  # times the steps that should fit into the seconds, to which the schedule is fitted
 KNOWN = ("digits", "fashion-mnist", "cifar-10")  # data that are loaded by their name
 
 
@@ -46,7 +44,7 @@ def refit(
     seed = int(result.context.get("seed") or 0)
     values = training(trial.code, seed, None, within, recipe)
     entry: dict[str, Any] = {"seconds": round(time.perf_counter() - began, 3)}
-    entry[STEPS_MADE] = values.get(STEPS_MADE, recipe.steps)
+    entry[STEPS_MADE] = values.get(STEPS_MADE, recipe.steps_over(len(known.train) + len(known.val)))
     tested = _tested(result, trial, known, where)
     _record(result, trial, entry, tested)
     return entry | ({} if math.isnan(tested) else {result.tested: tested})
@@ -87,8 +85,7 @@ def _recipe(training: Training, trial: Trial, seconds: float | None, epochs: int
     n = len(data.train) + len(data.val)
     if seconds is None:
         assert epochs is not None
-        recipe = recipe_of_length(data.kind, n, epochs, data.augment)
-        return replace(recipe, epochs=int(epochs), steps=int(epochs) * max(1, n // recipe.batch_size))
+        return replace(recipe_of_length(data.kind, n, epochs, data.augment), epochs=int(epochs))
     short = replace(recipe_of_length(data.kind, n, 1.0, data.augment), steps=10**6)
     speed = measure(replace(training, recipe=short), trial.code[None])[0]
     return final_recipe(data, n, GENEROUS * seconds / speed.example)
@@ -98,9 +95,7 @@ def _tested(result: Result, trial: Trial, data: Data, device: str) -> float:
     """The score on the test part; NaN where there is none."""
     if not len(data.test):
         return math.nan
-    network = result.network_space.build(trial.code)
-    load_weights(network, final_path(result.folder or Path(), trial.code))
-    return score(network, data.test, data, device)
+    return score_kept(result.network_space, trial.code, final_path(result.folder or Path(), trial.code), data, device)
 
 
 def _record(result: Result, trial: Trial, entry: dict[str, Any], tested: float) -> None:

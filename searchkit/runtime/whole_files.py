@@ -10,6 +10,8 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from searchkit.surroundings import mask_of_new_files
+
 KINDS = (  # what is no file
     (stat.S_ISDIR, "a folder"),
     (stat.S_ISFIFO, "a pipe"),
@@ -68,7 +70,7 @@ def written_whole(targets: Sequence[Path]) -> Iterator[list[Path]]:
         partial = [staged[path.parent] / path.name for path in real]
         yield partial
         for path in partial:
-            path.chmod(0o666 & ~_mask())  # some libraries write files that only their owner may read
+            path.chmod(0o666 & ~mask_of_new_files())  # some libraries write files that only their owner may read
             _sync(path)
         _rename(partial, real)
         undo.pop_all()
@@ -101,13 +103,6 @@ def _sync(path: Path) -> None:
 def _remove_if_empty(folder: Path) -> None:
     with contextlib.suppress(OSError):
         folder.rmdir()
-
-
-def _mask() -> int:
-    """The process's mask of new files."""
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask
 
 
 def _kind_of(path: Path) -> str | None:

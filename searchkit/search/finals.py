@@ -19,13 +19,12 @@ from searchkit.results.refit import NOTE
 from searchkit.search.loop import evaluation_seed
 from searchkit.storage.record import Record
 from searchkit.training.evaluator import STEPS_MADE, Training
-from searchkit.training.recipe import MOST_PASSES, Recipe, final_recipe
+from searchkit.training.recipe import GENEROUS, MOST_PASSES, Recipe, final_recipe
 from searchkit.training.weights import final_path, weights_path
 
 BEST_SHARE = 0.6  # of the time for the best of the front, where one worker trains all
 OTHERS = 5  # winners beside the best that are trained longer too
 LONGER = 1.5  # times the candidates' passes that a final training should at least have
-GENEROUS = 1.5  # times the steps that should fit: where they do not, the schedule is fitted to the time
 OVERHEAD = 0.3  # seconds of a candidate's training that are no steps
 WORSE = 0.03  # of accuracy on the validation part, which it has seen: a final training that lost more has not worked
 

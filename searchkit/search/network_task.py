@@ -31,11 +31,10 @@ from searchkit.search.verification import Verification
 from searchkit.space import NetworkSpace
 from searchkit.storage.record import Record
 from searchkit.training.evaluation import Evaluate
-from searchkit.training.evaluator import Training
+from searchkit.training.evaluator import Training, score_kept
 from searchkit.training.fidelity import Ladder
 from searchkit.training.recipe import Recipe
-from searchkit.training.train import score
-from searchkit.training.weights import delivered_path, load_weights, not_written, weights_path
+from searchkit.training.weights import delivered_path, not_written, weights_path
 from searchkit.types import Codes, Floats
 
 log = logging.getLogger("searchkit")
@@ -223,9 +222,7 @@ class NetworkTask(Task):
             path = delivered_path(result.folder or Path(), trial.code)
             if str(trial.number) in scores or not path.exists():
                 continue
-            network = self.space.build(trial.code)
-            load_weights(network, path)
-            scores[str(trial.number)] = score(network, self.data.test, self.data, self.device)
+            scores[str(trial.number)] = score_kept(self.space, trial.code, path, self.data, self.device)
         record.note(TESTED, scores)
         result.test_accuracy = {int(number): accuracy for number, accuracy in scores.items()}
 

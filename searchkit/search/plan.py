@@ -17,7 +17,7 @@ from searchkit.data.data import Data
 from searchkit.errors import BudgetError
 from searchkit.training.evaluator import Training
 from searchkit.training.pace import FORWARD
-from searchkit.training.recipe import Recipe, recipe_of_length
+from searchkit.training.recipe import LEAST_STEPS, Recipe, recipe_of_length, recipe_of_passes
 from searchkit.training.speed import Speed, measure, sizes
 from searchkit.types import Codes
 
@@ -33,7 +33,7 @@ FEWEST = 4  # candidates that make a search
 MANY_PASSES = 30  # passes of a candidate's training; more time goes to more candidates
 MEASURED = 10_000  # steps of a recipe of which a few are made to measure them
 SHORT = 200  # steps that a candidate's training should have
-SHORTEST = 60  # steps of the shortest training that tells anything
+SHORTEST = LEAST_STEPS
 LONGEST_SLOT = 2.0  # times the planned seconds that the training of a large candidate may take
 LAST = 0.5  # of the planned seconds: with less time left, no candidate is begun
 CROWDED = 1.15  # a step takes so much longer where other workers train beside it
@@ -158,9 +158,8 @@ def estimate(training: Training, candidates: int, workers: int) -> Estimate:
     """What a search for so many evaluations takes, from the speed of this device."""
     speeds = measure(training, sizes(training.space))
     step = speeds[len(speeds) // 2].step * (CROWDED if workers > 1 else 1.0)
-    n, recipe = len(training.data.train), training.recipe
-    steps = recipe.steps or recipe.epochs * max(1, n // recipe.batch_size)
-    return Estimate(candidates, workers, recipe, step * steps * candidates / workers)
+    steps = training.recipe.steps_over(len(training.data.train))
+    return Estimate(candidates, workers, training.recipe, step * steps * candidates / workers)
 
 
 def make_plan(training: Training, seconds: float, workers: int, most: int | None = None, n_test: int = 0) -> Plan:
@@ -204,10 +203,9 @@ def plan_by(
     if passes > MANY_PASSES:
         slot, passes = slot * MANY_PASSES / passes, float(MANY_PASSES)
         candidates = min(int(time / slot), most or int(time / slot))
-    recipe = recipe_of_length(data.kind, n, passes, data.augment)
-    steps = max(SHORTEST, round(passes * n / min(recipe.batch_size, n)))
+    recipe = recipe_of_passes(data, n, passes)
     return Plan(
-        seconds, workers, max(1, candidates), slot, replace(recipe, steps=steps), passes, search_until, final_until,
+        seconds, workers, max(1, candidates), slot, recipe, passes, search_until, final_until,
         (speeds[0].step, middle.step, speeds[-1].step), scoring,
     )  # fmt: skip
 

@@ -15,9 +15,8 @@ from searchkit.problem.trial import State, Trial, pareto_front
 from searchkit.results.result import Result
 from searchkit.search.loop import evaluation_seed
 from searchkit.storage.record import Record
-from searchkit.training.evaluator import Training
-from searchkit.training.train import score
-from searchkit.training.weights import load_weights, weights_path
+from searchkit.training.evaluator import Training, score_kept
+from searchkit.training.weights import weights_path
 
 log = logging.getLogger("searchkit")
 
@@ -64,9 +63,8 @@ class Verification:
 
     def _test(self, trial: Trial) -> float:
         assert self.test is not None
-        network = self.training.space.build(trial.code)
-        load_weights(network, weights_path(self.training.folder, trial.code))
-        return score(network, self.test.test, self.test, self.device)
+        path = weights_path(self.training.folder, trial.code)
+        return score_kept(self.training.space, trial.code, path, self.test, self.device)
 
 
 def best(result: Result, n: int) -> list[Trial]:

@@ -30,9 +30,9 @@ from searchkit.training.fidelity import Rung
 from searchkit.training.memory_estimate import candidate_training_bytes
 from searchkit.training.normalised import normalised
 from searchkit.training.recipe import Recipe
-from searchkit.training.train import build_seeded, course
+from searchkit.training.train import build_seeded, course, score
 from searchkit.training.turns import Course, finish
-from searchkit.training.weights import final_path, own_state, save_weights, weights_path
+from searchkit.training.weights import final_path, load_weights, own_state, save_weights, weights_path
 from searchkit.types import Codes
 
 STEPS_MADE = "steps"  # among the values of a training that has a time
@@ -159,6 +159,13 @@ class Training(Evaluation):
     def written(self, code: Codes, final: bool = False) -> Path:
         """The file that the full training of a candidate, or its final training, leaves."""
         return final_path(self.folder, code) if final else weights_path(self.folder, code)
+
+
+def score_kept(space: NetworkSpace, code: Codes, path: Path, data: Data, device: str) -> float:
+    """Score on the test part of a candidate with the weights of a file; see :func:`searchkit.training.train.score`."""
+    network = space.build(code)
+    load_weights(network, path)
+    return score(network, data.test, data, device)
 
 
 def at_rung(training: Training, rung: Rung, seed: int) -> Training:

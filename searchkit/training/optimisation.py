@@ -82,7 +82,7 @@ class Steps:
         )
         self._loss = loss_of(data, recipe, device)
         self.n_batches, self.batch_size = self._batches.n_batches, self._batches.batch_size
-        self.left = self.planned = recipe.steps or recipe.epochs * self.n_batches
+        self.left = self.planned = recipe.steps_over(len(data.train))
         self._rates = [recipe.lr * one_cycle(step / self.left, recipe.warm_up) for step in range(self.left)]
         self._since, self._from = 0, 0.0  # the step since which the schedule is as it is, and its progress there
         self._total = torch.zeros((), device=device)

@@ -47,6 +47,10 @@ class Recipe:
     warm_up: float = 0.2
     augment: Augment | None = None
 
+    def steps_over(self, n: int) -> int:
+        """Steps of a training on n examples."""
+        return self.steps or self.epochs * (n // min(self.batch_size, n))
+
     def __post_init__(self) -> None:
         for field in fields(self):
             if isinstance(value := getattr(self, field.name), np.generic):
@@ -125,7 +129,8 @@ def augmentation(passes: float, own: Augment) -> Augment:
 
 
 MOST_PASSES = 200  # of a final training
-LEAST_STEPS = 60  # of one
+LEAST_STEPS = 60  # of the shortest training that tells anything
+GENEROUS = 1.5  # times the examples of a long training for which there is time: its schedule is fitted to the time
 
 
 def final_recipe(data: Data, n: int, examples: float) -> Recipe:
@@ -135,6 +140,10 @@ def final_recipe(data: Data, n: int, examples: float) -> Recipe:
         n: examples that are learned from.
         examples: of all passes over them that there is time for.
     """
-    passes = min(float(MOST_PASSES), max(examples, LEAST_STEPS * SMALLEST) / n)
+    return recipe_of_passes(data, n, min(float(MOST_PASSES), max(examples, LEAST_STEPS * SMALLEST) / n))
+
+
+def recipe_of_passes(data: Data, n: int, passes: float) -> Recipe:
+    """The recipe of a training whose steps make so many passes, whole or not, over n examples."""
     recipe = recipe_of_length(data.kind, n, passes, data.augment)
     return replace(recipe, steps=max(LEAST_STEPS, round(passes * n / min(recipe.batch_size, n))))

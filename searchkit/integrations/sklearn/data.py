@@ -10,7 +10,7 @@ import torch
 
 from searchkit.data.data import Data
 from searchkit.data.loading import assemble
-from searchkit.data.splits import Split
+from searchkit.data.splits import Split, joined
 from searchkit.errors import DataError
 from searchkit.types import Codes, Floats
 
@@ -64,12 +64,7 @@ def whole(data: Data) -> Data:
     """The same data with the validation part's rows in the train part as well."""
     if data.train.x.shape == data.val.x.shape and torch.equal(data.train.x, data.val.x):
         return data
-    weights = [part.weight for part in (data.train, data.val) if part.weight is not None]
-    train = Split(
-        torch.cat([data.train.x, data.val.x]),
-        torch.cat([data.train.y, data.val.y]),
-        torch.cat(weights) if weights else None,
-    )
+    train = joined(data.train, data.val)
     return assemble([train, data.val, data.test], data.classes, class_weights=data.class_weights, augment=data.augment)
 
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import torch
 
 from searchkit.errors import DeviceError, DeviceGoneError, first_line_said, message_of, nearest
+from searchkit.runtime.torch_compat import has_amx
 
 # Phrases in CUDA and ROCm errors after which a process can no longer use the device; running out of memory is not one.
 _LOST = (
@@ -114,9 +115,22 @@ def channels_last_is_safe() -> bool:
     2 with 2 to 7 input channels, and the process crashes; ``ONEDNN_MAX_CPU_ISA=AVX2`` reproduces it on any x86 CPU.
     With AVX-512, that case and 9,300 convolutions of other kernels, strides and sizes passed glibc's malloc checks.
     """
+    return "AVX512" in torch.backends.cpu.get_cpu_capability() and _onednn_may_use("AVX512|AVX10")
+
+
+def bfloat16_is_quicker(device: torch.device) -> bool:
+    """Whether networks of images are trained quicker in bfloat16 on a device: on a card, and on a CPU with AMX.
+
+    Measured for residual networks of widths 8 to 32 in channels last on one core: with AMX 1.1 to 2.5 times as quick as
+    float32, with bfloat16 instructions alone 0.8 to 0.95, with AVX-512 without these 0.3 to 0.7.
+    """
+    return device.type == "cuda" or (device.type == "cpu" and has_amx() and _onednn_may_use("AMX"))
+
+
+def _onednn_may_use(instructions: str) -> bool:
+    """Whether the environment lets oneDNN, which convolves on CPUs, use instruction sets, given as a pattern."""
     allowed = os.environ.get("ONEDNN_MAX_CPU_ISA") or os.environ.get("DNNL_MAX_CPU_ISA") or "ALL"
-    restricted = not re.search("AVX512|AVX10|ALL|DEFAULT", allowed.upper())
-    return "AVX512" in torch.backends.cpu.get_cpu_capability() and not restricted
+    return re.search(f"{instructions}|ALL|DEFAULT", allowed.upper()) is not None
 
 
 def placed(x: torch.Tensor, device: torch.device) -> torch.Tensor:

@@ -15,8 +15,8 @@ from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 from torch.utils._python_dispatch import TorchDispatchMode
 
 __all__ = [
-    "BatchNorm", "TorchDispatchMode", "begin_allocations", "copy_all", "end_allocations", "lerp_all", "no_onnx_log",
-    "release_pool", "suggest_memory_format",
+    "BatchNorm", "TorchDispatchMode", "begin_allocations", "copy_all", "end_allocations", "has_amx", "lerp_all",
+    "no_onnx_log", "release_pool", "suggest_memory_format",
 ]  # fmt: skip
 
 
@@ -28,6 +28,11 @@ def copy_all(targets: Sequence[Tensor], sources: Sequence[Tensor]) -> None:
 def lerp_all(targets: Sequence[Tensor], ends: Sequence[Tensor], weight: float) -> None:
     """``target.lerp_(end, weight)`` for every pair, in a single launch on a card."""
     torch._foreach_lerp_(list(targets), list(ends), weight)
+
+
+def has_amx() -> bool:
+    """Whether this CPU has units for products of small bfloat16 matrices (Intel AMX)."""
+    return bool(torch.cpu._is_amx_tile_supported())
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from torch.nn import functional
 from searchkit.data.data import Data
 from searchkit.data.loader import train_batches
 from searchkit.runtime.cuda_graphs import Capture, Work, draws_on_host, recorded
+from searchkit.runtime.devices import bfloat16_is_quicker
 from searchkit.training.recipe import Recipe
 from searchkit.training.scores import check_outputs
 
@@ -29,7 +30,7 @@ def loss_of(data: Data, recipe: Recipe, device: torch.device) -> Loss:
 
     def checked(outputs: torch.Tensor, y: torch.Tensor, weights: Weights = None) -> torch.Tensor:
         check_outputs(outputs, len(y), data.n_classes)
-        return loss(outputs, y, weights)
+        return loss(outputs.float() if outputs.dtype is torch.bfloat16 else outputs, y, weights)
 
     return checked
 
@@ -52,6 +53,13 @@ def squared_error(outputs: torch.Tensor, y: torch.Tensor, weights: Weights = Non
     if weights is None:
         return functional.mse_loss(outputs.squeeze(1), y)
     return (functional.mse_loss(outputs.squeeze(1), y, reduction="none") * weights).mean()
+
+
+def half_precision(recipe: Recipe, data: Data, device: torch.device) -> bool:
+    """Whether a recipe trains in bfloat16 on a device."""
+    if recipe.precision == "auto":
+        return device.type == "cuda" or (data.kind == "images" and bfloat16_is_quicker(device))
+    return recipe.precision == "bfloat16"
 
 
 WARM_UP = 3  # steps made from Python before one is recorded: libraries and the optimiser's state are initialised
@@ -87,6 +95,7 @@ class Steps:
         self._since, self._from = 0, 0.0  # the step since which the schedule is as it is, and its progress there
         self._total = torch.zeros((), device=device)
         self._told = torch.zeros((), pin_memory=device.type == "cuda")
+        self._half = half_precision(recipe, data, device)
         self._capture = capture if getattr(network, "recordable", True) else None
         self._static = capture is not None
         self._repeat: Work | None = None
@@ -177,12 +186,24 @@ class Steps:
     def _learn(self, places: slice | torch.Tensor) -> None:
         x, y = self._batches.batch(places)
         weights = self._batches.weights(places)
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._device.type == "cuda"):
-            loss = self._loss(self._network(x), y, weights)
         self._optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        try:
+            loss = self._gradients(x, y, weights)
+        except Exception:
+            if self.taken or not self._half or self._device.type != "cpu":
+                raise
+            self._half = False  # some operations have no bfloat16 on CPUs; an error in float32 is the candidate's own
+            self._optimiser.zero_grad(set_to_none=True)
+            loss = self._gradients(x, y, weights)
         self._optimiser.step()
         self._total += loss.detach()
+
+    def _gradients(self, x: torch.Tensor, y: torch.Tensor, weights: Weights) -> torch.Tensor:
+        """The loss of a batch, whose gradients are then in the network."""
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._half):
+            loss = self._loss(self._network(x), y, weights)
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss
 
     def _recorded(self, capture: Capture) -> Work | None:
         """A function that repeats a step, or None where it cannot be recorded; then nothing has changed."""

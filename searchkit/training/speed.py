@@ -12,6 +12,7 @@ import torch
 from searchkit.costs.counts import space_counts
 from searchkit.errors import PASSED_ON, CandidateError, SearchkitError
 from searchkit.random_state import untouched
+from searchkit.runtime.devices import memory_format
 from searchkit.runtime.threads import one_thread
 from searchkit.space import NetworkSpace
 from searchkit.training.evaluator import Training
@@ -91,7 +92,8 @@ def measure(training: Training, codes: Codes) -> list[Speed]:
 def _speed(training: Training, code: Codes) -> Speed:
     device = torch.device(training.device)
     with untouched(), one_thread():
-        network = build_seeded(training.space, code, 0).to(device).train()
+        network = build_seeded(training.space, code, 0).train()
+        network.to(device, memory_format=memory_format(device))  # type: ignore[call-overload]
         steps = Steps(network, training.data, training.recipe, device, 0, None)
         seconds: list[float] = []
         began = time.perf_counter()

@@ -1,7 +1,7 @@
 """Training and scoring of one network, from given weights, with a one-cycle learning rate.
 
-On a CPU, training uses float32 and one thread, and is bitwise reproducible for a seed. On a GPU, it uses bfloat16
-autocast and the channels-last format.
+On a CPU, training uses one thread, and is bitwise reproducible for a seed on one kind of CPU. It uses bfloat16 autocast
+where that is quicker (``Recipe.precision``): on a GPU, and for images on a CPU with AMX.
 """
 
 from __future__ import annotations

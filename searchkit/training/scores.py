@@ -51,14 +51,19 @@ def scores_of(found: Sequence[Answers], data: Data, weight: torch.Tensor | None 
     Raises:
         CandidateError: an output is not finite, or the outputs have the wrong shape.
     """
+    finite, parts = True, []
     for outputs, y in found:
         check_outputs(outputs, len(y), data.n_classes)
-    outputs, y = (torch.cat(parts) for parts in zip(*found, strict=True))
-    if not bool(torch.isfinite(outputs).all()):
+        finite = finite and bool(torch.isfinite(outputs).all())
+        parts.append(_of_quantity(outputs) if data.target is not None else _of_logits(outputs, y))
+    if not finite:
         raise CandidateError("diverged: the trained network's outputs are not finite")
+    said, y = torch.cat(parts), torch.cat([y for _, y in found])
     counts = torch.ones(len(y)) if weight is None else weight / weight.max()
     counts = counts.to(y.device, torch.float64)
-    return _of_classes(outputs, y, counts) if data.target is None else _of_quantities(outputs, y, data.target, counts)
+    if data.target is not None:
+        return _of_quantities(said, y, data.target, counts)
+    return _of_classes(said, y, counts, data.n_classes)
 
 
 def check_outputs(outputs: object, n: int, n_outputs: int) -> None:
@@ -80,26 +85,37 @@ def check_outputs(outputs: object, n: int, n_outputs: int) -> None:
         )
 
 
-def _of_classes(logits: torch.Tensor, y: torch.Tensor, counts: torch.Tensor) -> dict[str, float]:
-    right = logits.argmax(1) == y
-    per_class = torch.bincount(y, counts, minlength=logits.shape[1])
-    recognised = torch.bincount(y[right], counts[right], minlength=logits.shape[1])
+def _of_logits(logits: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """``(n, 2)`` float64: the class with the largest logit, and the log loss; little even where classes are many."""
+    lost = functional.cross_entropy(logits if logits.dtype is torch.float64 else logits.float(), y, reduction="none")
+    return torch.stack([logits.argmax(1).double(), lost.double()], dim=1)
+
+
+def _of_quantity(outputs: torch.Tensor) -> torch.Tensor:
+    """``(n,)`` float64."""
+    return outputs.squeeze(1).double()
+
+
+def _of_classes(said: torch.Tensor, y: torch.Tensor, counts: torch.Tensor, n_classes: int) -> dict[str, float]:
+    right = said[:, 0] == y
+    per_class = torch.bincount(y, counts, minlength=n_classes)
+    recognised = torch.bincount(y[right], counts[right], minlength=n_classes)
     there = per_class > 0
-    total, lost = float(counts.sum()), functional.cross_entropy(logits.double(), y, reduction="none")
+    total = float(counts.sum())
     return {
         "accuracy": float(counts[right].sum()) / total,
         "balanced_accuracy": float((recognised[there] / per_class[there]).mean()),
-        "log_loss": float((lost * counts).sum()) / total,
+        "log_loss": float((said[:, 1] * counts).sum()) / total,
     }
 
 
 def _of_quantities(
-    outputs: torch.Tensor, y: torch.Tensor, target: tuple[float, float], counts: torch.Tensor
+    said: torch.Tensor, y: torch.Tensor, target: tuple[float, float], counts: torch.Tensor
 ) -> dict[str, float]:
     """If all targets are equal, R^2 is defined as 1 for exact outputs and 0 otherwise."""
     mean, std = target
     total = float(counts.sum())
-    missed = float(((outputs.squeeze(1).double() * std + mean - y).square() * counts).sum())
+    missed = float(((said * std + mean - y).square() * counts).sum())
     varied = float(((y - (y * counts).sum() / total).square() * counts).sum())
     r2 = 1 - missed / varied if varied > 0 else float(missed == 0)
     return {"r2": r2, "rmse": math.sqrt(missed / total)}

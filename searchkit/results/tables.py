@@ -73,6 +73,10 @@ class Tables:
         table = self._table(self._winners)
         rungs = [f"{metric} ({rung})" for metric in self._metrics for rung in self.context.get("rungs", ())]
         dropped = [*self._columns("batch", "state", "reason", "seconds"), *(name for name in rungs if name in table)]
+        steps = {number: entry["steps"] for number, entry in self.finals.items() if entry.get("steps")}
+        if steps and "steps" in table:
+            numbers = table[self._columns("trial")[0]]
+            table["steps"] = [steps.get(number, made) for number, made in zip(numbers, table["steps"], strict=True)]
         return table.drop(columns=dropped)
 
     @cached_property

@@ -19,6 +19,7 @@ from searchkit.results.refit import NOTE
 from searchkit.search.loop import evaluation_seed
 from searchkit.storage.record import Record
 from searchkit.training.evaluator import STEPS_MADE, Training
+from searchkit.training.pace import FORWARD
 from searchkit.training.recipe import GENEROUS, MOST_PASSES, Recipe, final_recipe
 from searchkit.training.weights import final_path, weights_path
 
@@ -81,6 +82,12 @@ def _example_seconds(trial: Trial, training: Training) -> float:
         return math.nan
     batch_size = min(training.recipe.batch_size, len(training.data.train))
     return max(trial.seconds - OVERHEAD, 0.5 * trial.seconds) / (steps * batch_size)
+
+
+def scoring_seconds(winners: Sequence[Trial], training: Training, n_test: int) -> float:
+    """About the seconds that it takes to score networks on a test part, by what their trainings took."""
+    seconds = [_example_seconds(trial, training) for trial in winners]
+    return FORWARD * n_test * sum(one for one in seconds if math.isfinite(one))
 
 
 def train_finals(

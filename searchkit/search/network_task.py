@@ -23,7 +23,7 @@ from searchkit.results.refit import NOTE, TESTED
 from searchkit.results.result import Result
 from searchkit.search.accounting import Callback
 from searchkit.search.evaluations import CostMeter, Scoring
-from searchkit.search.finals import planned_finals, train_finals, winners_of
+from searchkit.search.finals import planned_finals, scoring_seconds, train_finals, winners_of
 from searchkit.search.plan import Estimate, Plan, estimate, make_plan
 from searchkit.search.sanity import beside
 from searchkit.search.task import OpenPool, Task
@@ -192,9 +192,10 @@ class NetworkTask(Task):
         if score is None or self.folder is None:
             return
         winners = winners_of(record.trials, self.goals, folder, score)
-        finals = planned_finals(winners, self.training, plan.final_until - elapsed, pool.workers, plan.passes)
+        until = plan.finals_until(scoring_seconds(winners, self.training, len(self.data.test)))
+        finals = planned_finals(winners, self.training, until - elapsed, pool.workers, plan.passes)
         if finals:
-            log.info("%d winners are trained longer, until %.0f s", len(finals), plan.final_until)
+            log.info("%d winners are trained longer, until %.0f s", len(finals), until)
         trained = train_finals(finals, self.training, record, pool, seed, score.name)
         done = {str(one.trial.number) for one in finals if "reason" not in trained[one.trial.number]}
         scores = record.notes(TESTED) or {}

@@ -34,7 +34,8 @@ MANY_PASSES = 30  # passes of a candidate's training; more time goes to more can
 MEASURED = 10_000  # steps of a recipe of which a few are made to measure them
 SHORT = 200  # steps that a candidate's training should have
 SHORTEST = LEAST_STEPS
-LONGEST_SLOT = 2.0  # times the planned seconds that the training of a large candidate may take
+LONGEST_SLOT = 2.0  # times the planned seconds that the training of a large candidate may take, or
+LARGEST_SHARE = 0.1  # of the time of all workers until the end of the search, where that is more
 LAST = 0.5  # of the planned seconds: with less time left, no candidate is begun
 CROWDED = 1.15  # a step takes so much longer where other workers train beside it
 
@@ -92,7 +93,8 @@ class Plan:
     def job_seconds(self, elapsed: float) -> float:
         """Seconds that a candidate's training may take which begins at this time of the search."""
         shortest = SHORTEST * self.speeds[0]
-        return max(shortest, min(LONGEST_SLOT * self.slot, self.search_until - elapsed))
+        longest = max(LONGEST_SLOT * self.slot, LARGEST_SHARE * self.search_until * self.workers)
+        return max(shortest, min(longest, self.search_until - elapsed))
 
     def start(self, designs: Codes) -> Codes:
         """Of the space's own designs ``(s, d)`` those to begin with: as many as half of the candidates."""
@@ -102,6 +104,10 @@ class Plan:
     def begin_until(self) -> float:
         """The time of the search after which no candidate is begun."""
         return self.search_until - LAST * self.slot
+
+    def finals_until(self, scoring: float) -> float:
+        """The time of the search at which final trainings end, if scores on the test part take so many seconds."""
+        return max(self.search_until, min(self.seconds, self.final_until + self.scoring - scoring))
 
     def described(self) -> dict[str, Any]:
         """The plan as JSON values, for the record."""

@@ -116,6 +116,7 @@ def test_a_search_with_a_time_trains_its_winners_and_delivers_them(tmp_path: Pat
     best = int(result.front.trial[0])
     assert result.finals[best]["steps"] > result.trials[best].values["steps"]
     assert result.front.test_accuracy.notna().all()
+    assert result.front.steps[0] == result.finals[best]["steps"]
     network = result.build(0)
     x, y = DATA.test.x.float(), DATA.test.y
     assert float((network(x).argmax(1) == y).float().mean()) == pytest.approx(result.front.test_accuracy[0])

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -13,6 +11,7 @@ import numpy.typing as npt
 import torch
 from torch.utils.data import Dataset
 
+from searchkit.data.assembling import assemble
 from searchkit.data.bundled import named
 from searchkit.data.data import Augment, Data, Kind, Task
 from searchkit.data.images import Channels, as_images, from_dataset, is_npz, read_npz
@@ -49,7 +48,8 @@ def load_data(
             validation part.
         seed: of the split.
         limit: use a stratified subset of about that many examples; a given test set is used whole.
-        augment: see :class:`Data`. None: that of the named data set, else "shift".
+        augment: see :class:`Data`. None: that of the named data set, else "crop-flip" or "shift", by whether mirrored
+            images are still like those of their class (:mod:`searchkit.data.symmetry`).
         channels: "first" or "last"; needed where the shape of 4-D images leaves it open.
         name: name of the data in records. None: that of the data set or file, else "custom".
         kind: "images" or "table". None: decided by :func:`searchkit.data.tables.is_table`.
@@ -88,7 +88,7 @@ def load_data(
         given = split_of(x_test.numpy(), y_test)
     splits = _split(x, y, classes, given, limit, np.random.default_rng(seed))
     named_classes = () if regression else labels or classes
-    return assemble(splits, named_classes, name=name or "custom", augment=augment or "shift")
+    return assemble(splits, named_classes, name=name or "custom", augment=augment)
 
 
 def _check_choices(augment: str | None, kind: str | None, task: str | None) -> None:
@@ -123,38 +123,6 @@ def _split(
     parts = [rows[part] for part in split_rows(y[rows], fractions, rng)]
     splits = [split_of(x.numpy()[part], y[part]) for part in parts]
     return splits if test is None else [*splits, test]
-
-
-def assemble(
-    splits: Sequence[Split],
-    classes: tuple[Label, ...],
-    *,
-    name: str = "custom",
-    augment: Augment = "none",
-    class_weights: tuple[float, ...] | None = None,
-) -> Data:
-    """A :class:`Data` made of the given parts: train, val and test; only train must have examples.
-
-    Args:
-        classes: empty in regression.
-    """
-    train = splits[0]
-    if train.x.ndim == 2:
-        augment = "none"
-    mean, std = _moments(train.x)
-    return Data(
-        name=name,
-        train=train,
-        val=splits[1],
-        test=splits[2],
-        classes=classes,
-        augment=augment,
-        mean=mean,
-        std=std,
-        fingerprint=_fingerprint(splits, augment, class_weights),
-        target=None if classes else _moment(train.y.numpy()),
-        class_weights=class_weights,
-    )
 
 
 def _as_wanted(data: Data, kind: Kind | None, task: Task | None) -> Data:
@@ -274,27 +242,3 @@ def _limited(y: npt.NDArray[Any], limit: int, per_class: int, rng: np.random.Gen
         share = max(per_class, round(limit * count / len(y)))
         chosen.append(rng.permutation(np.flatnonzero(y == label))[:share])
     return np.sort(np.concatenate(chosen))
-
-
-def _moments(x: torch.Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation of each channel or feature; constant ones get a deviation of 1."""
-    least = 1.0 if x.ndim == 4 else 0.0  # pixels have a known scale, features any unit
-    found = [_moment(x[:, channel].numpy(), least) for channel in range(x.shape[1])]
-    return tuple(mean for mean, _ in found), tuple(std for _, std in found)
-
-
-def _moment(values: npt.NDArray[Any], least: float = 0.0) -> tuple[float, float]:
-    mean, std = float(values.mean(dtype=np.float64)), float(values.std(dtype=np.float64))
-    return mean, std if std > 1e-8 * max(least, abs(mean)) else 1.0
-
-
-def _fingerprint(splits: Sequence[Split], augment: str, class_weights: tuple[float, ...] | None) -> str:
-    digest = hashlib.sha256(augment.encode())
-    for split in splits:
-        digest.update(f"{split.x.dtype} {tuple(split.x.shape)}".encode())
-        weights = () if split.weight is None else (split.weight,)
-        for part in (split.x, split.y, *weights):
-            digest.update(np.ascontiguousarray(part.numpy()).data)
-    if class_weights is not None:
-        digest.update(repr(class_weights).encode())
-    return digest.hexdigest()[:16]

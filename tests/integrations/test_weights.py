@@ -26,7 +26,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 from searchkit import load_space
-from searchkit.data.loading import assemble
+from searchkit.data.assembling import assemble
 from searchkit.data.splits import Split
 from searchkit.errors import DataError, ObjectiveError
 from searchkit.integrations.sklearn import SearchClassifier, SearchkitCV, SearchRegressor

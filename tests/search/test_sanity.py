@@ -13,8 +13,8 @@ import pytest
 
 import searchkit
 from searchkit import Choice, Result, SearchkitError, Space
+from searchkit.data.assembling import assemble
 from searchkit.data.data import Data
-from searchkit.data.loading import assemble
 from searchkit.data.splits import split_of
 from searchkit.option_values import baseline_seconds
 from searchkit.options import read_options

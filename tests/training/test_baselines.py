@@ -13,8 +13,8 @@ import torch
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, log_loss, r2_score, root_mean_squared_error
 
 import searchkit
+from searchkit.data.assembling import assemble
 from searchkit.data.data import Data
-from searchkit.data.loading import assemble
 from searchkit.data.splits import split_of
 from searchkit.training.baselines import baselines
 from searchkit.training.simple_models import SIMPLE_MODELS, Examples, spread_rows

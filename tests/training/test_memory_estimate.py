@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from searchkit.costs.autocast import HalfPrecision
 from searchkit.costs.memory_tracker import LiveMemory
 from searchkit.costs.meta_tensors import run, shape_only
+from searchkit.data.assembling import assemble
 from searchkit.data.data import Data
 from searchkit.data.loader import train_batches
-from searchkit.data.loading import assemble
 from searchkit.data.splits import Split
 from searchkit.space import NetworkSpace
 from searchkit.spaces.macro import macro

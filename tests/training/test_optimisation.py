@@ -16,8 +16,9 @@ import torch
 from helpers.replayed import Recording, refused, replayed
 from torch import Tensor, nn
 
+from searchkit.data.assembling import assemble
 from searchkit.data.data import Data
-from searchkit.data.loading import assemble, load_data
+from searchkit.data.loading import load_data
 from searchkit.data.splits import Split
 from searchkit.errors import OutOfMemoryError
 from searchkit.plugins import load_space

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from searchkit.data.assembling import assemble
 from searchkit.data.data import Data
-from searchkit.data.loading import assemble
 from searchkit.data.splits import Split, joined
 from searchkit.errors import DataError
 from searchkit.types import Codes, Floats
@@ -57,7 +57,7 @@ def parts(
     train, val = _held_out(y, kept, validation / (1 - test), rng) if len(kept) >= FEWEST else (kept, kept)
     rows = Split(x, torch.from_numpy(np.array(y)), None if weight is None else torch.from_numpy(weight))
     splits = [rows.rows(torch.from_numpy(part)) for part in (train, val if len(val) else train, held)]
-    return assemble(splits, tuple(_json_label(one) for one in classes), class_weights=class_weights, augment="shift")
+    return assemble(splits, tuple(_json_label(one) for one in classes), class_weights=class_weights)
 
 
 def whole(data: Data) -> Data:

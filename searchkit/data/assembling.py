@@ -1,0 +1,75 @@
+"""Data made of given parts: moments of the train part, how its images are augmented, and a digest of all."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from searchkit.data.data import Augment, Data
+from searchkit.data.labels import Label
+from searchkit.data.splits import Split
+from searchkit.data.symmetry import usual_augment
+
+
+def assemble(
+    splits: Sequence[Split],
+    classes: tuple[Label, ...],
+    *,
+    name: str = "custom",
+    augment: Augment | None = None,
+    class_weights: tuple[float, ...] | None = None,
+) -> Data:
+    """A :class:`Data` made of the given parts: train, val and test; only train must have examples.
+
+    Args:
+        classes: empty in regression.
+        augment: of images; None: by :func:`searchkit.data.symmetry.usual_augment`.
+    """
+    train = splits[0]
+    if train.x.ndim == 2:
+        augment = "none"
+    elif augment is None:
+        augment = usual_augment(train, len(classes))
+    mean, std = _moments(train.x)
+    return Data(
+        name=name,
+        train=train,
+        val=splits[1],
+        test=splits[2],
+        classes=classes,
+        augment=augment,
+        mean=mean,
+        std=std,
+        fingerprint=_fingerprint(splits, augment, class_weights),
+        target=None if classes else _moment(train.y.numpy()),
+        class_weights=class_weights,
+    )
+
+
+def _moments(x: torch.Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of each channel or feature; constant ones get a deviation of 1."""
+    least = 1.0 if x.ndim == 4 else 0.0  # pixels have a known scale, features any unit
+    found = [_moment(x[:, channel].numpy(), least) for channel in range(x.shape[1])]
+    return tuple(mean for mean, _ in found), tuple(std for _, std in found)
+
+
+def _moment(values: npt.NDArray[Any], least: float = 0.0) -> tuple[float, float]:
+    mean, std = float(values.mean(dtype=np.float64)), float(values.std(dtype=np.float64))
+    return mean, std if std > 1e-8 * max(least, abs(mean)) else 1.0
+
+
+def _fingerprint(splits: Sequence[Split], augment: str, class_weights: tuple[float, ...] | None) -> str:
+    digest = hashlib.sha256(augment.encode())
+    for split in splits:
+        digest.update(f"{split.x.dtype} {tuple(split.x.shape)}".encode())
+        weights = () if split.weight is None else (split.weight,)
+        for part in (split.x, split.y, *weights):
+            digest.update(np.ascontiguousarray(part.numpy()).data)
+    if class_weights is not None:
+        digest.update(repr(class_weights).encode())
+    return digest.hexdigest()[:16]

@@ -151,10 +151,26 @@ def of_boosting(data: Data, seconds: float, seed: int, workers: int) -> Row:
     return Row(tested)
 
 
+def of_flaml(data: Data, seconds: float, seed: int, workers: int) -> Row:
+    """FLAML on the pixels: its choice among tree ensembles and linear models, judged on the validation part."""
+    from flaml import AutoML
+
+    (x, y), (x_val, y_val), (x_test, y_test) = (_rows(part, data) for part in (data.train, data.val, data.test))
+    found = AutoML()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found.fit(
+            x, y, X_val=x_val, y_val=y_val, task="classification", metric="accuracy", time_budget=seconds, seed=seed,
+            n_jobs=workers, retrain_full=False, verbose=0,
+        )  # fmt: skip
+    return Row(float((found.predict(x_test) == y_test).mean()))
+
+
 METHODS: dict[str, Callable[[Data, float, int, int], Row]] = {
     "searchkit": of_searchkit,
     "grid": of_grid,
     "tpe": of_tpe,
     "mlp": of_mlp,
     "boosting": of_boosting,
+    "flaml": of_flaml,
 }

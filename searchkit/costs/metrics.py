@@ -44,6 +44,8 @@ class Metric:
         check_name("a metric", self.name, ObjectiveError)
         if self.direction not in DIRECTIONS:
             raise ObjectiveError(f"metric '{self.name}' has direction {self.direction!r}: choose 'min' or 'max'")
+        if self.function is not None and not callable(self.function):
+            raise ObjectiveError(f"metric '{self.name}' needs a function(network) -> float, not {self.function!r}")
         if self.function is None and self.stage is None:
             raise ObjectiveError(f"metric '{self.name}' needs a function(network) -> float")
         if self.stage is None:

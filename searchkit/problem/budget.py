@@ -65,6 +65,11 @@ def read_budget(given: object) -> Budget:
         given = {"seconds": given.total_seconds()}
     if isinstance(given, str) and re.fullmatch(r"\+\d+", given):
         given = {"more_evaluations": int(given)}
+    if isinstance(given, str):
+        raise BudgetError(
+            f"budget is a number such as 60, '+60' (60 more evaluations), or a time such as {{'seconds': 600}}, not the "
+            f"text {shown(given)}{_meant(given)}"
+        )
     parts: dict[Any, Any] = dict(given) if isinstance(given, Mapping) else {"evaluations": given}
     for name in parts:
         if name not in PARTS:
@@ -86,6 +91,20 @@ def read_budget(given: object) -> Budget:
     return Budget(
         whole.get("evaluations"), times.get("seconds"), whole.get("more_evaluations"), times.get("more_seconds")
     )
+
+
+def _meant(text: str) -> str:
+    """What a text was meant to be, where that is likely: a number in quotes, or a time."""
+    found = re.fullmatch(r"\s*(\+?)\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*", text.lower())
+    if found is None:
+        return ""
+    more, number, unit = found[1] and "more_", float(found[2]), found[3]
+    if not unit and number == int(number):
+        return f". Did you mean {int(number)}, without quotes?"
+    for units, seconds in (("s|secs?|seconds?", 1), ("m|mins?|minutes?", 60), ("h|hours?", 3600)):
+        if re.fullmatch(units, unit):
+            return f". Did you mean {{'{more}seconds': {number * seconds:g}}}?"
+    return ""
 
 
 def _is_finite(value: Any) -> bool:

@@ -96,6 +96,11 @@ def test_a_search_over_networks(given, error, words, tmp_path, monkeypatch):
     ("given", "error", "words"),
     [
         ({"budget": 0}, BudgetError, r"evaluations must be a positive number, not 0"),
+        ({"budget": "10"}, BudgetError, r"not the text '10'. Did you mean 10, without quotes\?"),
+        ({"budget": "ten"}, BudgetError, r"budget is a number such as 60, .* not the text 'ten'$"),
+        ({"budget": "5 minutes"}, BudgetError, r"Did you mean \{'seconds': 300\}\?"),
+        ({"budget": "+2h"}, BudgetError, r"Did you mean \{'more_seconds': 7200\}\?"),
+        ({"budget": "3 months"}, BudgetError, r"not the text '3 months'$"),
         ({"budget": -5}, BudgetError, r"not -5"),
         ({"budget": 2.5}, BudgetError, r"a whole number, not 2.5"),
         ({"budget": {"seconds": None}}, BudgetError, r"budget is empty"),

@@ -67,7 +67,7 @@ def read_budget(given: object) -> Budget:
         given = {"more_evaluations": int(given)}
     if isinstance(given, str):
         raise BudgetError(
-            f"budget is a number such as 60, '+60' (60 more evaluations), or a time such as {{'seconds': 600}}, not the "
+            "budget is a number such as 60, '+60' (60 more evaluations), or a time such as {'seconds': 600}, not the "
             f"text {shown(given)}{_meant(given)}"
         )
     parts: dict[Any, Any] = dict(given) if isinstance(given, Mapping) else {"evaluations": given}

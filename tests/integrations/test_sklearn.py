@@ -201,6 +201,15 @@ def test_all_rows_are_learned_from_and_the_network_trained_on_all_of_them() -> N
     assert "test_accuracy" not in search.result_.front
 
 
+def test_with_a_time_the_network_is_the_one_that_the_search_trained_in_full() -> None:
+    model = classifier(budget={"seconds": 6}, epochs=None).fit(X, Y)
+    final = model.result_.finals[int(model.result_.front.trial[0])]
+    assert final["steps"] > 0
+    assert len(model.result_.trials) > 1
+    theirs, own = model.result_.build(0).state_dict(), model.network_.state_dict()
+    assert all(torch.equal(theirs[name], own[name]) for name in theirs)
+
+
 def test_a_test_part_is_kept_out_where_it_is_asked_for() -> None:
     search = classifier(test_fraction=0.25, validation_fraction=0.25).fit(X, Y)
     assert search.result_.front.test_accuracy.between(0, 1).all()

@@ -94,7 +94,7 @@ def searched(
         given["objectives"] = (score, "params")
     result = run(estimator.strategy, data=data, seed=seed, **given)
     row = picked(result, estimator.pick)
-    if not estimator.refit:
+    if not estimator.refit or _trained_on_all(result, row):
         return result, result.build(row)
     return result, _refitted(estimator, result, row, data, seed)
 
@@ -176,6 +176,12 @@ def _inputs(estimator: Any, X: Any) -> torch.Tensor:
             f"{type(estimator).__name__} was fitted on images of shape {wanted}, and X has {tuple(images.shape[1:])}"
         )
     return images
+
+
+def _trained_on_all(result: Result, row: int) -> bool:
+    """Whether the search itself trained the network of a row on the validation part as well, in its planned time."""
+    final = result.finals.get(int(result.front.trial[row]))
+    return final is not None and "reason" not in final
 
 
 def _refitted(estimator: Any, result: Result, row: int, data: Data, seed: int) -> nn.Module:

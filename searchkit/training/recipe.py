@@ -90,7 +90,7 @@ STEPS = 400  # steps that a training should have at least, if batches of the sma
 SMALLEST, LARGEST = 32, 128  # batches of images
 RATE = 0.05  # peak learning rate for batches of the smallest size; it grows with the root of their size
 FEW = 8  # passes up to which images are learned as they are
-SOME = 24  # passes up to which they are only mirrored, where the data allow that
+SOME = 18  # passes up to which they are only mirrored, where the data allow that
 UNMIRRORED = 12  # passes up to which images that may not be mirrored are learned as they are
 
 

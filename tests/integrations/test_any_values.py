@@ -56,6 +56,7 @@ def test_numbers_that_agree_in_twelve_digits_are_searched_and_read(kind: str) ->
     assert read_study(write_study(result), result.space).history["x"].tolist() == asked
 
 
+@pytest.mark.slow
 @GROUP
 def test_options_of_a_space_are_suggested_to_optuna_and_read_back(group: str, tmp_path: Path) -> None:
     options = GROUPS[group]
@@ -188,6 +189,7 @@ def _search(group: str, tmp_path: Path, *callbacks: Any) -> tuple[Space, searchk
     return space, result
 
 
+@pytest.mark.slow
 def test_trackers_log_options_of_any_kind(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

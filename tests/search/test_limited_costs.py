@@ -87,6 +87,7 @@ def test_a_cost_that_cannot_be_sent_is_interrupted_in_this_process(executor: int
     assert_late(search(never(wait), executor, 3), "the measurement of its costs is over its time limit of 3 s")
 
 
+@pytest.mark.slow
 @posix
 def test_that_a_cost_cannot_be_interrupted_here_is_said(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture

@@ -134,6 +134,7 @@ def test_an_object_of_optunas_is_claimed_too(make: Callable, tmp_path: Path) -> 
     assert len(optuna.load_study(study_name="s", storage=storage).trials) == 8
 
 
+@pytest.mark.slow
 def test_a_relational_object_on_a_server_is_claimed_like_its_url(postgresql: str) -> None:  # noqa: F811
     address = new_database(postgresql).replace("postgresql:", "postgresql+psycopg:")
     storage = optuna.storages.RDBStorage(address)

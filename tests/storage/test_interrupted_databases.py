@@ -42,7 +42,7 @@ def restart(address: str) -> None:
 
 def restart_late(address: str) -> None:
     stop(address)
-    start(address, after=2)
+    start(address, after=1)
 
 
 def crash(address: str) -> None:
@@ -50,7 +50,7 @@ def crash(address: str) -> None:
     start(address)
 
 
-@pytest.mark.parametrize("disturb", [cut, restart, restart_late, crash])
+@pytest.mark.parametrize("disturb", [cut, restart, pytest.param(restart_late, marks=pytest.mark.slow), crash])
 @pytest.mark.parametrize("as_object", [False, True])
 def test_a_search_goes_on_when_its_server_is_disturbed_at_any_time(
     disturb: Callable[[str], None],
@@ -141,6 +141,7 @@ def test_a_study_that_another_search_claimed_meanwhile_is_left_to_it(
     assert history(address).equals(history("memory"))
 
 
+@pytest.mark.slow
 def test_a_server_that_stays_down_ends_the_search_with_what_to_do(
     postgresql: str,  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,
@@ -164,6 +165,7 @@ def test_a_server_that_stays_down_ends_the_search_with_what_to_do(
     assert history(address).equals(history("memory"))
 
 
+@pytest.mark.slow
 def test_a_lock_of_another_program_is_waited_for_by_all_doors(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "studies.db"
     engine = {"connect_args": {"timeout": 0.1}}  # of a user's storage, which gives up at once
@@ -172,7 +174,7 @@ def test_a_lock_of_another_program_is_waited_for_by_all_doors(tmp_path: Path, ca
 
     def locked() -> None:
         other.execute("BEGIN EXCLUSIVE")
-        threading.Timer(1, other.rollback).start()
+        threading.Timer(0.4, other.rollback).start()
 
     def meanwhile(choices: dict) -> dict:
         locked()

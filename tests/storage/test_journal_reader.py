@@ -124,6 +124,7 @@ def written(lines: list[str]) -> Iterator[Path]:
         yield path
 
 
+@pytest.mark.slow
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(history=logs(), checked=st.booleans())
 def test_any_operations_come_to_what_optuna_makes_of_them(history: list[dict[str, Any]], checked: bool) -> None:

@@ -294,6 +294,7 @@ def test_a_study_with_a_proxy_of_the_users_own_is_not_resumed_with_another(
     assert len(searchkit.load("mine", tmp_path).history) == 4
 
 
+@pytest.mark.slow
 def test_a_study_that_learned_from_another_is_resumed_with_it(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     call = ["run", "--space", "macro", "--space-option", "width=4", "--objectives", "params,macs"]
     where = ["--storage", str(tmp_path)]

@@ -308,6 +308,7 @@ def test_a_study_that_learned_from_another_is_resumed_with_it(tmp_path: Path, ca
     assert "earlier:first" in set(searchkit.load("later", tmp_path).signals.proxy)
 
 
+@pytest.mark.slow
 def test_a_study_is_resumed_with_what_it_was_begun_with(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     space = searchkit.load_space("macro", width=4)
     start = space.sample(2, np.random.default_rng(5))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import signal
@@ -15,6 +16,7 @@ from typing import Any
 import optuna
 import pytest
 from helpers.killing import forked
+from helpers.marks import slow_if
 from helpers.postgresql import (
     postgresql,  # noqa: F401 - a fixture
     start,
@@ -50,8 +52,13 @@ def crash(address: str) -> None:
     start(address)
 
 
-@pytest.mark.parametrize("disturb", [cut, restart, pytest.param(restart_late, marks=pytest.mark.slow), crash])
-@pytest.mark.parametrize("as_object", [False, True])
+@pytest.mark.parametrize(
+    ("disturb", "as_object"),
+    slow_if(
+        lambda disturb, as_object: disturb is restart_late or disturb is restart or as_object != (disturb is cut),
+        itertools.product((cut, restart, restart_late, crash), (False, True)),
+    ),
+)
 def test_a_search_goes_on_when_its_server_is_disturbed_at_any_time(
     disturb: Callable[[str], None],
     as_object: bool,
@@ -104,6 +111,7 @@ def test_what_the_server_committed_before_it_was_cut_is_not_written_twice(postgr
     assert statement(address, "SELECT count(*) FROM trials") == [(8,)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("still_there", [True, False])
 def test_a_study_that_another_search_claimed_meanwhile_is_left_to_it(
     still_there: bool,

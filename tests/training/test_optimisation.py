@@ -98,7 +98,7 @@ def test_a_recorded_training_is_the_same_bit_by_bit_as_one_step_by_step(case: st
 
 
 @pytest.mark.parametrize(
-    "name", slow_if(lambda name: name == "mobilenet", ["nas-bench-201", "macro", "mobilenet", "residual"])
+    "name", slow_if(lambda name: name in ("macro", "mobilenet"), ["nas-bench-201", "macro", "mobilenet", "residual"])
 )
 def test_networks_of_the_built_in_spaces_can_be_recorded(name: str) -> None:
     data = images()

@@ -322,6 +322,7 @@ def test_a_study_is_resumed_with_what_it_was_begun_with(tmp_path: Path, caplog: 
     assert "continued with" not in caplog.text
 
 
+@pytest.mark.slow
 def test_a_part_of_the_budget_that_is_not_given_stays_as_recorded(tmp_path: Path) -> None:
     where = ("--storage", str(tmp_path))
     searchkit.run(

@@ -422,6 +422,7 @@ def cards_of(pool: Workers, n: int) -> set[tuple[float, float]]:
     return {(one["process"], one["card"]) for one in values}
 
 
+@pytest.mark.slow
 def test_every_worker_has_a_card_of_its_own_also_after_one_died(workers: Workers) -> None:
     found = cards_of(workers, 8)
     assert len({process for process, _ in found}) == len(found), "a worker keeps its card"

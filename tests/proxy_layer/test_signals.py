@@ -336,6 +336,7 @@ def test_what_the_layer_cannot_use_is_said_before_work(given, error, words) -> N
         search(**given)
 
 
+@pytest.mark.slow
 @ONE_ORDER
 def test_a_search_without_training_ranks_by_proxies_and_verifies_the_best(tmp_path: Path) -> None:
     given = {"objectives": ("naswot", "params"), "budget": 6, "epochs": 1, "storage": tmp_path, "name": "s"}
@@ -368,6 +369,7 @@ def test_a_signal_can_be_an_objective_beside_a_trained_accuracy() -> None:
     assert {"accuracy", "naswot", "test_accuracy"} <= set(result.front.columns)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:proxy")  # of networks that tell no small images apart
 @ONE_ORDER
 def test_networks_are_screened_by_several_proxies_at_once(tmp_path: Path) -> None:

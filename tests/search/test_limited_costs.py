@@ -76,7 +76,8 @@ def test_with_workers_a_cost_that_never_returns_is_ended() -> None:
 
 
 @posix
-@pytest.mark.parametrize("executor", [None, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("executor", [None, 2])
 def test_a_cost_that_cannot_be_sent_is_interrupted_in_this_process(executor: int | None) -> None:
     lock = threading.Lock()
 
@@ -107,6 +108,7 @@ def test_that_a_cost_cannot_be_interrupted_here_is_said(
     assert "a candidate goes on after its time limit of 2 s" in caplog.text
 
 
+@pytest.mark.slow
 @posix
 def test_a_build_that_never_returns_fails_its_candidate_and_counts_for_no_other() -> None:
     built: list[int] = []

@@ -21,7 +21,7 @@ from searchkit.scoring.passes.counts import CountPass
 from searchkit.scoring.passes.forward import Forward, ForwardRecording
 
 _EPSILON = 1e-6
-_UNTRAINABLE = -1 / _EPSILON + 2  # what a block gets that passes no gradient, and one that is the identity
+_UNTRAINABLE = -1 / _EPSILON + 2  # trainability of a block that passes no gradient, or is the identity: norm 0
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def channel_covariance(features: Tensor) -> Tensor:
 
 
 def entropy(covariance: Tensor) -> float:
-    """Of the normalised eigenvalues."""
+    """Entropy of the eigenvalues of a covariance ``(c, c)``, divided by their sum."""
     eigenvalues = torch.linalg.eigvalsh(covariance).clamp(min=0)
     share = eigenvalues / eigenvalues.sum()
     # Lee and Ham: expressivity of a block, the entropy of the normalised eigenvalues of its features' covariance

@@ -44,8 +44,8 @@ class BlockRatings(ABC):
         setting: of the training.
         device, seed, executor: as for :func:`searchkit.run`.
         folder: for trained ratings and checkpoints; None: they are not kept.
-        on_epoch: called with a block's name, its epochs done, those of all, and the mean loss; a progress bar in a
-            terminal where not given.
+        on_epoch: called after every epoch of a block with the block's name, its epochs so far, their number in all,
+            and the mean loss; by default a progress bar, in a terminal.
 
     Raises:
         ProxyError: the space has no nodes, or none that are modules.
@@ -54,7 +54,7 @@ class BlockRatings(ABC):
     name: ClassVar[str]
     needs_networks = True
     needs_data = True
-    cached = False  # looked up faster than a record
+    cached = False  # adding up ratings is faster than reading scores from a study's record
 
     def __init__(
         self,
@@ -168,7 +168,7 @@ class BlockRatings(ABC):
         return self
 
     def __getstate__(self) -> dict[str, Any]:
-        """Rates first what is sent to another process, so that nothing is trained there again."""
+        """Trains and rates before it is sent to another process, so that nothing is trained there again."""
         self.fit()
         return self.__dict__ | {"executor": None, "on_epoch": None}
 

@@ -5,11 +5,11 @@ online and a target supernet, the moving average of the online one. They are giv
 an online path predicts the average projection of some target paths at every place of the map. Blocks are trained in
 order: the input of each is the output of the best path of the one before.
 
-**Two departures**, each measured on NAS-Bench-Macro. Maps are compared at every place, not averaged over places,
-and channels of the projection are decorrelated, because every path learns averages. And since the predictor that all
-paths share suits those of middle size best, a path is rated with a linear predictor of its own, in closed form. The
-rating is the noise-to-signal ratio of that prediction, unexplained over explained variance of the average projection;
-these ratios add up over a sequence of noisy parts.
+**Two departures**, each measured on NAS-Bench-Macro. Maps are compared at every place, not averaged over places, and
+channels of the projection are decorrelated: every path learns to predict averages, so that these tell nothing about it.
+And since the predictor that all paths share suits those of middle size best, a path is rated with a linear predictor of
+its own, in closed form. The rating is the noise-to-signal ratio of that prediction, unexplained over explained variance
+of the average projection; these ratios add up over a sequence of noisy parts.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ class DNASelf(BlockRatings):
 
 
 class Twins(nn.Module):
-    """The online supernet, its moving average, and the predictor from one's projections to the other's."""
+    """The online supernet, its moving average, and the predictor of the average's projections from the online one's."""
 
     def __init__(self, online: Supernet, dimension: int, seed: int) -> None:
         super().__init__()

@@ -15,8 +15,8 @@ def two_views(x: Tensor, shift: int, *, flip: bool) -> tuple[Tensor, Tensor]:
     """Both ``(n, c, h, w)``, of normalised images; drawn from the generator of their device.
 
     Both are cut at one place, an eighth of the side around the middle, and mirrored alike, so that their maps can be
-    compared place by place. Each is moved by up to ``shift`` pixels more: so a block with stride 2
-    uses different pixels in each.
+    compared place by place. Each is moved by up to ``shift`` pixels more, so that a block with stride 2 does not see
+    the same pixels in both.
     """
     n, _, height, width = x.shape
     pad = min(height, width) // 8

@@ -47,13 +47,14 @@ class DPS:
     Args:
         space, data, device, seed: as for :class:`searchkit.scoring.scorer.Scorer`.
         population, tournament, n_evaluations: of the ageing evolution; the published 40, 10 and 200.
-        mutation: chance of each gene.
+        mutation: probability that each gene of a child changes.
         n_bootstrap, quantile: fitness is this quantile of the rank correlation over so many bootstrap samples.
         start: the setting that is tried first; the fitness of others is shrunk by their distance from it.
         shrinkage: penalty on the fitness of a setting that differs from ``start`` in all genes.
-        first: share of the networks on which a setting is tried first; the better half of these goes on to the rest.
+        first: share of the networks on which a setting is scored first; it is scored on the others only if it ranks
+            those at least as well as the median setting of the population.
         path: a JSON-lines file of the settings tried; a search continues an existing one.
-        on_tried: called with the number done, the number of all and the :class:`Tried`.
+        on_tried: called after each setting with the number tried so far, their number in all, and the :class:`Tried`.
 
     Attributes:
         tried: everything evaluated, in order.

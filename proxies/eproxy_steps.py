@@ -25,7 +25,7 @@ def last_errors(
     device: torch.device,
     capture: Capture | None,
 ) -> list[float]:
-    """The errors of the last of ``steps`` forward passes, each of which but the last changes the weights before it.
+    """The errors at the last of ``steps`` forward passes; after each of the others the weights are updated.
 
     The first step always runs from Python: it loads the libraries that recording needs and creates the optimiser's
     state, so that every later step is the same work on the same tensors. Where a step cannot be recorded (it waits for
@@ -71,7 +71,7 @@ def last_errors(
 def on_a_stream(device: torch.device) -> Iterator[Capture]:
     """A stream on which work can be recorded, and what records it there; what was queued before comes before it.
 
-    All that one thread records shares memory: nothing is repeated any more when the next is recorded.
+    All recordings of a thread share memory: one is not repeated any more when the next is made.
     """
     own = _own(device, threading.get_ident())
     around = torch.cuda.current_stream(device)
@@ -85,7 +85,7 @@ def on_a_stream(device: torch.device) -> Iterator[Capture]:
 
 @dataclass
 class _Own:
-    """A thread's stream of one card. The last recording is kept until there is another: memory goes with the last."""
+    """A thread's stream on one card, and its last recording: the memory that they share is freed with the last."""
 
     stream: torch.cuda.Stream
     pool: Any

@@ -15,7 +15,7 @@ class MACs:
 
     name = "macs"
     needs_networks = True
-    cached = False
+    cached = False  # as params
 
     def __init__(self, space: Space) -> None:
         self.space = network_space(space, self.name)

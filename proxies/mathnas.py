@@ -46,7 +46,7 @@ class MathNAS:
 
     name = "mathnas"
     learns = True
-    cached = False  # looked up faster than a record
+    cached = False  # adding up block values is faster than reading scores from a study's record
 
     def __init__(self, space: Space, *, table: Additive | Sequence[Sequence[float]] | None = None) -> None:
         self.space = space
@@ -63,8 +63,9 @@ class MathNAS:
 
         Args:
             evaluate: ``(n, d) -> (n,)``, higher is better.
-            contexts: networks in which blocks are switched: those of nearest to average MACs among random ones; one is
-                the paper's single sampling. It takes about ``contexts * sum(alternatives - 1)`` evaluations.
+            contexts: number of networks in which blocks are switched: of random ones, those whose MACs are nearest to
+                the average; 1 is the paper's single sampling. It takes about ``contexts * sum(alternatives - 1)``
+                evaluations.
         """
         blocks = blocks_of(space)
         macs = None

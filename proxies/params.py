@@ -15,7 +15,7 @@ class Params:
 
     name = "params"
     needs_networks = True
-    cached = False  # counted faster than looked up
+    cached = False  # counting is faster than reading counts from a study's record
 
     def __init__(self, space: Space) -> None:
         self.space = network_space(space, self.name)

@@ -21,7 +21,7 @@ class Structure:
 
     name = "structure"
     features_only = True
-    cached = False  # counted faster than looked up
+    cached = False  # counting is faster than reading features from a study's record
 
     def __init__(self, space: Space) -> None:
         self.space = space

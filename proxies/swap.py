@@ -19,8 +19,8 @@ class SWAP:
 
     Args:
         batch: number of images in the forward pass.
-        images: of how many of these the signs are compared. With many, nearly every unit differs from every other,
-            and the score only counts units.
+        images: how many of these are columns of the matrix. With many, nearly every unit differs from every other, and
+            the score only counts units.
     """
 
     batch: int = 32

@@ -42,8 +42,8 @@ class Synflow:
 class SynflowPass:
     """One forward and one backward pass of a single input in float64: products of a hundred layers overflow float32.
 
-    A layer is linear in its weights, so that the sum of w dR/dw over them is that of y dR/dy over its output y less
-    its bias; with absolute weights no term is negative. The gradients of the weights are never needed.
+    A layer is linear in its weights w: summed over them, w dR/dw equals the sum of (y - bias) dR/dy over its output y.
+    So the gradients of the weights are never needed. With absolute weights no term is negative.
     """
 
     @property

@@ -16,11 +16,11 @@ from searchkit.surrogates.feasibility import Feasibility
 from searchkit.surrogates.hypervolume_improvement import expected_improvement
 from searchkit.types import Bools, Codes, Floats
 
-MOST_EXACT = 3  # objectives up to which hypervolume is used; its boxes multiply with each
+MOST_EXACT = 3  # objectives up to which hypervolume is used; beyond, its exact improvement takes too long
 NOISY = 0.02  # share of noise in the variance above which fronts are drawn from the posterior
 DRAWS = 6  # number of these fronts
 REACH = 0.1  # distance of the reference point beyond the worst known gains, relative to their range
-NEAREST = 100  # candidates that such a front is drawn from
+NEAREST = 100  # candidates, those closest to the front, whose gains are drawn
 
 
 class Acquisition:
@@ -56,7 +56,7 @@ class Acquisition:
         if self._model.num_outputs == 1:
             best = float(np.mean([front.max() for front in self._fronts]))
             with one_thread(), torch.no_grad(), warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # inputs are codes, not in the unit cube
+                warnings.simplefilter("ignore")  # BoTorch expects inputs in the unit cube; these are codes
                 value = LogExpectedImprovement(self._model, best_f=best)(torch.from_numpy(codes)[:, None].double())
             found: Floats = value.numpy()
             return found

@@ -1,4 +1,4 @@
-"""A portfolio: selects the strategy for a search by rules, with a reason.
+"""Selects the strategy for a search by fixed rules, and says why.
 
 The rules follow the tables of docs/benchmarks.md, which benchmarks/strategies/compare.py makes: model-based search is
 ahead wherever an evaluation costs more than the fraction of a second that a suggestion takes; evolution takes
@@ -15,10 +15,10 @@ from searchkit.problem.problem import Problem, Strategy
 from searchkit.space import NetworkSpace
 from searchkit.types import Codes
 
-MODELLED = 500  # evaluations up to which models are used; a suggestion then takes about a second
-FEW = 3  # objectives up to which non-domination separates candidates well
+MODELLED = 500  # largest budget, in evaluations, for bo: with that many a suggestion takes about a second
+FEW = 3  # number of objectives up to which non-domination separates candidates well
 BLOCKS = 200  # evaluations from which block values of a large modular space are accurate enough
-LARGE = 10**9
+LARGE = 10**9  # candidates above which a space counts as large
 
 
 class Auto:
@@ -27,7 +27,7 @@ class Auto:
     Attributes:
         choice: name of the strategy.
         why: one sentence.
-        batch, models: as the strategy's own.
+        batch, models: those of the selected strategy.
     """
 
     def __init__(self, problem: Problem) -> None:

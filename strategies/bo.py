@@ -23,8 +23,8 @@ from searchkit.surrogates.feasibility import Failures, fill
 from searchkit.surrogates.features import Features
 from searchkit.types import Codes
 
-STEPS = 8  # of local search from the best of the pool
-NEIGHBOURS = 2000  # of one candidate that a step looks at; of more, a random part
+STEPS = 8  # of the local search that starts from the best of the pool
+NEIGHBOURS = 2000  # most neighbours of a candidate that a step considers; of more, a random sample
 
 
 class BO:
@@ -32,15 +32,15 @@ class BO:
 
     Args:
         problem: what is searched.
-        n_initial: random candidates before the first model; where not given, a fifth of the budget between 5 and 10,
-            or 10.
+        n_initial: random candidates before the first model; by default a fifth of the budget, at least 5 and at most
+            10, and 10 without a budget in evaluations.
         pool: candidates for which the acquisition is computed before local search from the best of them; a space of up
             to three times as many is evaluated completely.
         n_iterations: at most so many steps of the hyperparameter fit.
     """
 
     batch = 1
-    models = True  # takes turns with the proxy layer
+    models = True  # it has a model of its own, so it takes turns with the proxy layer
 
     def __init__(
         self, problem: Problem, *, n_initial: int | None = None, pool: int = 2000, n_iterations: int = 40
@@ -72,7 +72,7 @@ class BO:
         for code in pending:
             acquisition.believe(code)
         chosen = np.empty((0, self.problem.space.n_choices), dtype=np.int64)
-        caution = float(rng.random()) ** 0.25  # near 1: regions that fail are unobserved, and look best
+        caution = float(rng.random()) ** 0.25  # a threshold, near 1 more often than not; see _hopeful
         pool = self._hopeful(self._pool(seen, rng), caution)
         for _ in range(n):
             best = self._climb(pool, acquisition, seen, caution, rng)
@@ -112,10 +112,11 @@ class BO:
         return found if everything is None else distinct(self.problem, everything, seen)
 
     def _hopeful(self, codes: Codes, caution: float) -> Codes:
-        """The candidates likely enough not to fail, with one threshold for a whole batch.
+        """The candidates whose probability of being considered reaches the threshold ``caution`` of this batch.
 
-        Where all candidates fail, nothing is observed and the acquisition stays high: among thousands of such
-        candidates, some would always be proposed.
+        That probability (:meth:`~searchkit.surrogates.feasibility.Feasibility.keep`) is low for candidates that are
+        likely to fail. In a region where all fail no loss is ever observed, so that its acquisition stays high; with
+        a low threshold, some of its thousands of candidates would be proposed in every batch.
         """
         return codes[self._failures.model.keep(codes) >= caution]
 

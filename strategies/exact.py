@@ -21,10 +21,10 @@ from searchkit.space import keys
 from searchkit.types import Codes, Floats
 
 SAMPLE = 300  # random networks from which block values of known bounds are fitted
-LONGEST = 500  # networks of a front that are considered
-PROJECTIONS = 4  # fronts of two random mixes, with three objectives or more
+LONGEST = 500  # most networks of a front that are considered
+PROJECTIONS = 4  # with three objectives or more: fronts, each of two random weighted sums of the objectives
 FEW = 20  # candidates that are kept where all are expected to break a bound
-LIKELY = 200  # best networks of a mix of the objectives that are considered besides the front
+LIKELY = 200  # best networks under a random weighted sum of the objectives, considered besides the front
 
 
 class Exact:
@@ -32,8 +32,8 @@ class Exact:
 
     Args:
         problem: what is searched.
-        n_initial: random candidates before the first fit; where not given, a third of the budget between 8 and the
-            number of block values, or that number and at most 40.
+        n_initial: random candidates before the first fit; by default a third of the budget, at least 8 and at most
+            the number of block values to be fitted; without a budget in evaluations that number, at most 40.
     """
 
     batch = 4
@@ -71,14 +71,14 @@ class Exact:
         self._told = self._told + told
 
     def _candidates(self, fits: list[BlockFit], excesses: list[Additive], n: int, rng: np.random.Generator) -> Codes:
-        """``(c, m)`` the exact front, the best of one random mix of objectives, and networks near the bounds."""
+        """``(c, m)`` the exact front, the best under a random weighted sum, and networks near the bounds."""
         models = [fit.model for fit in fits]
         scales = np.array([sum(float(np.ptp(table)) for table in model.tables) or 1.0 for model in models])
         mixes = [models[0].mixed(models[1:], w / scales) for w in rng.dirichlet(np.ones(len(models)), 2 * PROJECTIONS)]
         found = [k_best(mixes[0], LIKELY + n)[0]]
         if len(models) == 2:
             found.append(_thinned(front(models)[0]))
-        elif len(models) > 2:  # what no network beats in two mixes of the objectives, none beats in all of them
+        elif len(models) > 2:  # a front of weighted sums is part of the objectives' front
             found += [_thinned(front(mixes[i : i + 2])[0]) for i in range(0, 2 * PROJECTIONS, 2)]
         found += [_thinned(front([mixes[0], excess])[0]) for excess in excesses]
         return np.concatenate(found)

@@ -1,8 +1,8 @@
 """A Gaussian process over candidates as a BoTorch model: one per objective, fitted with analytic gradients.
 
-BoTorch's own fit differentiates through every kernel entry and took three quarters of a suggestion; this one
-(:mod:`searchkit.surrogates.gaussian_process`) costs a tenth. As a BoTorch model it serves BoTorch's analytic
-acquisition functions.
+BoTorch's own fit differentiates through every kernel entry and took three quarters of the time of a suggestion; this
+one (:mod:`searchkit.surrogates.gaussian_process`) takes a tenth of that. As a BoTorch model it can be used in BoTorch's
+analytic acquisition functions.
 """
 
 from __future__ import annotations

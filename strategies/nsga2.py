@@ -23,11 +23,12 @@ class NSGA2:
 
     Args:
         problem: what is searched.
-        population: survivors kept; where not given, 0.6 times the root of the budget between 8 and 100 (measured: with
-            60, a search of 300 has too few generations), or 100.
+        population: survivors kept; by default 0.6 times the square root of the budget, at least 8 and at most 100
+            (measured: with 60, a search of 300 evaluations has too few generations), and 100 without a budget in
+            evaluations.
         crossover_rate: share of children with two parents, from 0 to 1; the others are mutations of one.
-        mutation_rate: chance that a decision changes, from 0 to 1; half a decision per child where not given. A child
-            that is a copy of a parent changes in any case.
+        mutation_rate: probability, from 0 to 1, with which each choice of a child changes; by default 0.5 divided by
+            the number of choices. A child that is a copy of a parent changes in any case.
         start: candidates to be evaluated first, dictionaries of options or rows of codes.
     """
 
@@ -77,7 +78,7 @@ class NSGA2:
         return survive(merged, self.population)
 
     def _offspring(self, n: int, rng: np.random.Generator) -> Codes:
-        """``(m, d)`` children of parents that won binary tournaments; twice n, since later many will be known."""
+        """``(m, d)`` children of parents that won binary tournaments; over twice n: late in a search many are known."""
         m = 2 * n + 4
         pairs = rng.integers(0, len(self._places), size=(2, 2, m))
         places = self._places[pairs]

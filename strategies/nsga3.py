@@ -30,9 +30,10 @@ class NSGA3(NSGA2):
 
     Args:
         problem: what is searched.
-        directions: ``(m, k)`` reference directions; where not given, the even grid (Das and Dennis) with as many as fit
-            into the population and at least two steps along each objective.
-        population: survivors kept, at least as many as directions; as for NSGA-II where not given, or their number.
+        directions: ``(m, k)`` reference directions; by default the even grid (Das and Dennis) with as many as fit into
+            the population, and at least two steps along each objective.
+        population: survivors kept, at least as many as there are directions; by default as many as for NSGA-II, or
+            the number of directions where that is larger.
         options: as for NSGA-II.
     """
 
@@ -53,7 +54,7 @@ class NSGA3(NSGA2):
         self._plain = PymooProblem(n_var=1, n_obj=k)
 
     def _survive(self, merged: Observations) -> tuple[Rows, Rows]:
-        """Rows that survive and their places: all feasible ones are equal, as in the paper."""
+        """Rows that survive, and their places: equal for all feasible ones, so that parents are drawn at random."""
         good = np.flatnonzero(merged.feasible)
         if len(good) <= self.population:
             rows, places = survive(merged, self.population)

@@ -72,7 +72,7 @@ class Shelf(BaseStorage):
     ) -> list[FrozenTrial]:
         if states is None:
             trials = self._finished + self._running
-        else:  # called once per parameter
+        else:  # a sampler asks once per parameter: no filtering where all would stay
             everything = all(state in states for state in self._states)
             finished = self._finished if everything else [t for t in self._finished if t.state in states]
             trials = finished + (self._running if TrialState.RUNNING in states else [])

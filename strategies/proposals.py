@@ -19,7 +19,7 @@ from searchkit.types import Codes
 Start = npt.ArrayLike | Iterable[Mapping[str, Any]] | None
 Draw = Callable[[int, np.random.Generator], Codes]
 
-ROUNDS = 4  # draws of children; in a small space many of them were seen before
+ROUNDS = 4  # most times that children are drawn; in a small space many of them were evaluated before
 OVERSAMPLING = 2  # children drawn for each one that is needed, once some candidates have failed
 
 

@@ -88,7 +88,7 @@ class PymooAlgorithm:
         return self._proposals.propose(n, rng, pending, partial(self._infill, algorithm))
 
     def tell(self, told: Observations) -> None:
-        """Advance by a generation whenever so many have been told."""
+        """Advance by a generation whenever the outcomes of a whole one have been told."""
         self._proposals.tell(told)
         self._waiting = self._waiting + told
         while len(self._waiting) >= self._sizes[self._generation > 0]:
@@ -97,7 +97,7 @@ class PymooAlgorithm:
             self._generation += 1
 
     def _infill(self, algorithm: Algorithm, n: int, rng: np.random.Generator) -> Codes:
-        """``(m, d)`` the algorithm's infills, rounded to options; their number is its own."""
+        """``(m, d)`` the algorithm's new candidates (pymoo: infills), rounded to options; it decides how many."""
         algorithm.random_state = rng
         with np.errstate(all="ignore"):
             infills = algorithm.infill()
@@ -136,10 +136,10 @@ class PymooAlgorithm:
 
 
 def _advance(strategy: PymooAlgorithm, algorithm: Algorithm, told: Observations, rng: np.random.Generator) -> int:
-    """Bring an algorithm a generation further; how many of the told rows it took.
+    """Bring an algorithm a generation further; returns how many of the told rows it took.
 
-    An algorithm whose infills carry more than their place (DE: whom they challenge) makes them again, and what was
-    told is put in their places.
+    Where new candidates hold more than their positions (those of DE: which individual they may replace), the algorithm
+    makes a generation anew, and its positions and losses are replaced by those that were told.
     """
     algorithm.random_state = rng
     plain = infills_are_places(algorithm) and algorithm.is_initialized

@@ -11,5 +11,8 @@ from pymoo.core.algorithm import Algorithm
 
 
 def infills_are_places(algorithm: Algorithm) -> bool:
-    """Whether an algorithm's infills are positions only; those of DE also hold which individual they may replace."""
+    """Whether the new candidates of an algorithm (its infills) are positions only.
+
+    Those of DE also hold which individual they may replace.
+    """
     return type(algorithm)._infill is GeneticAlgorithm._infill

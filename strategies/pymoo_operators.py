@@ -34,7 +34,7 @@ class IntegerSampling(Sampling):  # type: ignore[misc]
 
 
 class IntegerCrossover(Crossover):  # type: ignore[misc]
-    """Two complementary children: each decision of two parents goes to one or the other."""
+    """Two complementary children: each option of a parent goes to one of them, the other parent's to the other."""
 
     def __init__(self) -> None:
         super().__init__(n_parents=2, n_offsprings=2, prob=0.9)
@@ -45,7 +45,7 @@ class IntegerCrossover(Crossover):  # type: ignore[misc]
 
 
 class IntegerMutation(Mutation):  # type: ignore[misc]
-    """Changes half a decision in expectation."""
+    """Changes half a choice per child on average."""
 
     def __init__(self, space: Space) -> None:
         super().__init__()

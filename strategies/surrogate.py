@@ -19,9 +19,9 @@ from searchkit.surrogates.gaussian_process import Gaussian, Hyperparameters, fit
 from searchkit.surrogates.refitting import ALL, GROWTH, MOST, fitted_at, informative
 from searchkit.types import Codes, Floats
 
-FEWER = 120  # observations on which forms are compared
-FORM_GROWTH = 1.5
-CLEARLY = 0.02  # gain in rank correlation that a later form needs
+FEWER = 120  # most observations on which forms are compared
+FORM_GROWTH = 1.5  # growth of the number of observations after which the form is chosen anew
+CLEARLY = 0.02  # gain in rank correlation that a form needs to be preferred to the first
 
 
 @dataclass(frozen=True)
@@ -113,9 +113,10 @@ def by_value(losses: Floats) -> Floats:
 
 
 def _halved(column: Floats) -> Floats:
+    """The column times the power of two that brings its largest magnitude to between 1/2 and 1."""
     scaled: Floats = np.ldexp(column, -np.frexp(np.abs(column).max())[1])
     return scaled
 
 
-STRUCTURE, PARTS = 0, 2  # places in Features.kernels
+STRUCTURE, PARTS = 0, 2  # indices of these groups of features in Features.kernels
 FORMS = tuple(Form(scale, groups) for scale in (by_rank, by_value) for groups in ((STRUCTURE,), (STRUCTURE, PARTS)))

@@ -89,7 +89,7 @@ def _crowded(losses: Floats, ranks: Rows, sizes: Rows) -> Floats:
             values = column[order]
             spread = values[ends - 1] - values[starts]
             varies = (spread > 0) & (spread < np.inf)
-            spread[~varies] = np.inf  # pymoo treats constant columns as no distance
+            spread[~varies] = np.inf  # as in pymoo, a constant column adds no distance
             edge = np.where(varies, np.inf, 0.0)
             gaps = values[1:] - values[:-1]
             norm = np.repeat(spread, sizes)

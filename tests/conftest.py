@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import sqlite3
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from sqlalchemy import Engine, event
+
+# Tests kill processes and not machines, so that nothing has to wait for a disk, which takes milliseconds each time.
+os.fsync = lambda descriptor: None
+
+
+@event.listens_for(Engine, "connect")
+def _no_waiting_for_a_disk(connection: object, record: object) -> None:
+    if isinstance(connection, sqlite3.Connection):
+        with contextlib.suppress(sqlite3.Error):  # of a file that is broken or locked
+            connection.execute("PRAGMA synchronous = OFF")
+
 
 torch.set_num_threads(1)  # beside a busy neighbour two threads are slower than one, several times
 

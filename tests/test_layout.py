@@ -265,3 +265,14 @@ def test_the_architecture_names_every_room_and_files_that_are_there() -> None:
     named = {path for path in re.findall(r"\b(\w+(?:/\w+)+\.py)\b", page) if not path.startswith("tests/")}
     assert named
     assert not named - known
+
+
+def test_a_search_of_a_function_loads_no_torch() -> None:
+    code = (
+        "import sys, searchkit; from searchkit import Choice, Space\n"
+        "searchkit.run('nsga2', space=Space([Choice('i', range(6))]), evaluate=lambda choices: {'loss': 0.0},\n"
+        "              objectives={'loss': 'min'}, budget=6, storage='memory', progress=False)\n"
+        "print('torch' in sys.modules)"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ended.stdout.strip() == "False"

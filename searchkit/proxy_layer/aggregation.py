@@ -20,9 +20,10 @@ PRIOR_WEIGHT = 4.0  # number of observations that this prior counts as
 CONFIDENCE = 0.95
 ALIKE = 0.99  # rank correlation above which two signals share one vote
 
-# Label-free votes, in halves and quarters, chosen on NAS-Bench-201 and NAS-Bench-Macro together (docs/benchmarks.md):
-# size, the diversity of the responses, and three properties of the layers. The reserves are highly
-# correlated with these and make the aggregate worse: they count only where none of these is used, and as features.
+# Weights before anything is observed, chosen in steps of a quarter on NAS-Bench-201 and NAS-Bench-Macro together
+# (docs/benchmarks.md): two of size, one of how differently images are treated, and three of the layers. The proxies in
+# RESERVES are highly correlated with these and make the aggregate worse: they count only where none of these is used.
+# All are features of the models of the losses.
 CORE = {
     "macs": 1.0,
     "az_complexity": 1.0,
@@ -136,7 +137,7 @@ def trusts(quantiles: Floats, observed: Floats, votes: Floats) -> list[Trust]:
         rho, low, high, belief = np.nan, -1.0, 1.0, PRIOR_RHO
         if n >= 3:
             rho = rank_correlation(quantiles[:, j], observed)
-            z, certainty = float(np.arctanh(np.clip(rho, -0.999, 0.999))), max(n - 3, 0) / 1.06
+            z, certainty = float(np.arctanh(np.clip(rho, -0.999, 0.999))), max(n - 3, 0) / 1.06  # Fieller
             belief = float(np.tanh((PRIOR_WEIGHT * np.arctanh(PRIOR_RHO) + certainty * z) / (PRIOR_WEIGHT + certainty)))
             if certainty:
                 margin = norm.ppf(0.5 + CONFIDENCE / 2) / np.sqrt(certainty)

@@ -21,9 +21,9 @@ from searchkit.space import keys
 from searchkit.surrogates.hypervolume_improvement import expected_improvement
 from searchkit.types import Codes, Floats
 
-KNOWN = 20  # observations from which a strategy with a model takes turns
-STREAM = 2000  # random candidates of a pool, the newest; their number grows by a share with every batch
-NEIGHBOURS = 2000  # of one candidate, of which some are taken; of more, a random part
+KNOWN = 20  # observations from which a strategy with a model of its own takes turns with the proxy layer
+STREAM = 2000  # most candidates of the random stream in a pool, the newest ones; it grows with every batch
+NEIGHBOURS = 2000  # most neighbours of a candidate from which some are taken; of more, a random sample
 SURE = 1e-6  # standard deviation of exact values, relative to the range
 
 
@@ -87,7 +87,7 @@ class Screen:
             return []
         mean, std = self.signals.latent(pool)
         known = np.isfinite(mean).all(axis=1)
-        if not known.all():  # costs of networks that cannot be built: they come last
+        if not known.all():  # a network that cannot be built has no costs, and comes last
             rows = np.flatnonzero(known)
             best = rows[self.choose(pool[rows], min(n, len(rows)), pending)].tolist() if len(rows) else []
             return (best + np.flatnonzero(~known).tolist())[:n]
@@ -106,7 +106,7 @@ class Screen:
             gain = expected_improvement(mean, np.maximum(std, SURE), front, reference) * chance
             gain[chosen] = -np.inf
             best = int(np.argmax(gain))
-            if gain[best] <= 0:  # no expected improvement: the best prediction
+            if gain[best] <= 0:  # nothing is expected to improve the front: take the best prediction
                 rest = chance / (1 + np.maximum(mean, 0).sum(axis=1))
                 rest[chosen] = -np.inf
                 best = int(np.argmax(rest))

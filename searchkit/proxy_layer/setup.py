@@ -1,4 +1,4 @@
-"""The proxy layer of one search: proxies read, made, joined to the study's record, and their worth reported."""
+"""The proxy layer of one search: proxies are read and made, scores kept, and their predictions judged."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Asked(Protocol):
 
 
 def open_scorer(asked: Asked) -> Scorer:
-    """The proxies made for the task's space and data; what cannot work on it is said here, before any work."""
+    """The proxies made for the task's space and data; raises for one that cannot work on these, before any work."""
     from searchkit.scoring.scorer import Scorer
 
     task = asked.task
@@ -96,11 +96,11 @@ def open_scorer(asked: Asked) -> Scorer:
 
 
 def _scoring_workers(task: Task, proxies: Sequence[Any], device: str, executor: Any) -> int | None:
-    """As many processes score as train, which wait in the meantime, in batches all of them.
+    """Number of processes that score: as many as train, since these wait while a batch is scored.
 
-    Where scoring is expensive they pay (Eproxy on two cores, batches of four: 45 s in place of 78 s), and where it is
-    cheap they do not begin or cost nothing to speak of. Not on a card: each would hold memory there that trainings
-    need.
+    Where scoring takes long they save time (Eproxy on two cores, batches of four: 45 s instead of 78 s); where it is
+    quick they are not started, or cost hardly any time. None, for this process alone, on a card, where each would
+    hold memory that trainings need.
     """
     from searchkit.runtime.devices import resolve_device
     from searchkit.scoring.pool import can_be_sent
@@ -142,7 +142,7 @@ def _counts(space: Space) -> Known | None:
 
 
 def report(screen: Screen, record: Record) -> list[dict[str, Any]]:
-    """What each proxy was worth, as rows; kept with the study."""
+    """How well each proxy predicted, as rows; kept with the study."""
     table = screen.signals.trust
     rows = [{str(key): _plain(value) for key, value in row.items()} for row in table.to_dict("records")]
     record.note("trust", rows)

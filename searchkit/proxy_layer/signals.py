@@ -57,8 +57,8 @@ class Signals:
         seed: of the sample, where it is drawn.
         learners: column of ``score`` -> a proxy that learns from what is observed of the judged objective; see
             :mod:`searchkit.proxy_layer.learning_proxies`.
-        judged: the objective that proxies say something of, such as the accuracy; the first that is not known exactly
-            where not given, or where it is known.
+        judged: the objective that the proxies predict, such as the accuracy; where not given, or known exactly, the
+            first that is not known exactly.
 
     The aggregate predicts how good a network is: it is the prior mean of the judged objective. Further objectives that
     are not known exactly are learned from observations alone.
@@ -85,7 +85,7 @@ class Signals:
         self._structure = structure or functools.partial(choices_and_counts, space)
         self._reference, self._seed = reference, seed
         self._told = Observations.empty(space.n_choices, len(goals.objectives), len(goals.bounds))
-        self._models: dict[int, Gaussian] | None = None  # this and the next: functions of what was told, made on demand
+        self._models: dict[int, Gaussian] | None = None  # this and the next are made from _told when they are needed
         self._trusts: list[Trust] | None = None
         self._ranked: dict[int, Ranked] = {}  # by the number of observations that the learning proxies are fitted to
         self._refits = Refits()
@@ -178,7 +178,7 @@ class Signals:
 
     @property
     def _judged(self) -> int:
-        """Column of the objective that the proxies are held against; some objective has to be learned."""
+        """Column of the objective that the proxies predict; used only where some objective has to be learned."""
         learned = self._learned
         return next((j for j in learned if self.goals.names[j] == self._name), learned[0])
 
@@ -212,8 +212,8 @@ class Signals:
         return self._ranking_at(fitted_at(len(self._evidence)))
 
     def _ranking_at(self, n: int) -> Ranked:
-        """The ranks of the reference sample with the learning proxies fitted to the first n of the evidence."""
-        n = n if self._learners else 0  # others do not change them
+        """The ranks of the reference sample with the learning proxies fitted to the first n scored candidates."""
+        n = n if self._learners else 0  # without learning proxies the ranks never change
         if n not in self._ranked:
             ready = self._ready
             taught = Taught(self._learners, self._evidence.codes[:n], self._good[:n])
@@ -249,7 +249,7 @@ class Signals:
         return self._trusts
 
     def _trust_of(self, n: int) -> list[Trust]:
-        """As the first n of the evidence say."""
+        """Trust in each proxy after the first n scored candidates."""
         told = self._evidence[:n]
         quantiles = self.features(told.codes) if len(told) else np.empty((0, len(self.names)))
         return trusts(quantiles, self._good[:n], self._ranking.votes)
@@ -279,7 +279,7 @@ class Signals:
         losses = scored.losses[:, j]
 
         def examples(n: int, most: int) -> Examples:
-            """Of the first n observations, with the proxies' weights as they were then; at most so many of them."""
+            """At most ``most`` of the first n observations, with the weights that the proxies had after these."""
             rows = informative(losses[:n], most)
             quantiles = self.features(scored.codes[rows])
             prior = -self._aggregate(quantiles, self._trust_of(n)) if j == self._judged else np.zeros(len(rows))

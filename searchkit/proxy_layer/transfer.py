@@ -26,14 +26,15 @@ if TYPE_CHECKING:
     from searchkit.results.result import Result
 
 FEWEST = 5  # scored candidates that a study must have
-MOST = 400  # candidates that are fitted: half of them the best, half evenly from the others
+MOST = 400  # most candidates that it is fitted to: half of them the best, half evenly from the others
 ROUNDS = 40  # iterations of the fit
 
 
 class Earlier:
-    """A proxy that learned from a finished study: higher is better for the judged objective, where both have it.
+    """A proxy that learned from an earlier study; higher is better.
 
-    Otherwise for the first objective that both have to learn.
+    It predicts the judged objective, where both studies have it, and otherwise the first objective that both have to
+    learn.
 
     Attributes:
         study: the name of the earlier study.
@@ -43,7 +44,7 @@ class Earlier:
         result: of the earlier study; its space must have the same choices and options; input shapes may differ.
         space, goals: of the new one.
         known: names of the new one's objectives that need no training, and so no prediction.
-        judged: the objective that the proxies of the new one are held against.
+        judged: the objective of the new one that its proxies predict.
 
     Raises:
         SearchkitError: other choices, no objective in common, or fewer than five scored candidates.
@@ -70,7 +71,7 @@ class Earlier:
         self.study = result.name
         codes = space.check(np.stack([trial.code for trial in scored]))
         values = np.array([trial.values[shared[0].name] for trial in scored])
-        self.learned_from = fingerprint(codes, values)  # what tells it from the same study with more candidates
+        self.learned_from = fingerprint(codes, values)  # differs once the study has more candidates
         gains = normal_scores(values if shared[0].direction == "max" else -values)
         order = np.argsort(-gains, kind="stable")
         rest = order[MOST // 2 :]

@@ -1,4 +1,4 @@
-"""The table of what proxies were worth."""
+"""The table of how well each proxy predicted."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def trust_table(
 
 
 def trust_row(name: str, trust: Trust, weight: float) -> dict[str, Any]:
-    """What a proxy was worth, as :attr:`~searchkit.proxy_layer.signals.Signals.trust` shows it."""
+    """How well one proxy predicted, as :attr:`~searchkit.proxy_layer.signals.Signals.trust` shows it."""
     return {
         "proxy": name,
         "rho": trust.rho,

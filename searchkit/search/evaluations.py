@@ -25,7 +25,7 @@ from searchkit.problem.trial import Trial
 from searchkit.random_state import untouched
 from searchkit.runtime.copies import own_copy
 from searchkit.scoring.scorer import Scorer
-from searchkit.space import NetworkSpace
+from searchkit.space import NetworkSpace, keys
 from searchkit.training.evaluation import Evaluation
 from searchkit.training.evaluator import Training, metric_value
 from searchkit.training.normalised import normalised
@@ -158,6 +158,7 @@ class CostMeter:
 
     def measured_beside(self, code: Codes, values: Mapping[str, float]) -> tuple[dict[str, float], dict[str, str]]:
         """As a call, with the values of :meth:`own_values` as they are given."""
+        self._uncounted.discard(keys(code[None])[0])
         values, methods = dict(values), dict[str, str]()
         network: nn.Module | None = None
         for name, metric in self.metrics.items():
@@ -197,7 +198,8 @@ class CostMeter:
         return {name: np.array([row[name] for row in rows], dtype=np.float64) for name in self._names}
 
     def _counted_or_nan(self, code: Codes) -> dict[str, float]:
-        if suspicion(code) is not None:
+        key = keys(code[None])[0]
+        if key in self._uncounted or suspicion(code) is not None:
             return dict.fromkeys(self._names, float("nan"))
         try:
             with noted(code, COUNTING):
@@ -207,7 +209,13 @@ class CostMeter:
         except PASSED_ON:
             raise
         except BaseException:
+            self._uncounted.add(key)
             return dict.fromkeys(self._names, float("nan"))
+
+    @cached_property
+    def _uncounted(self) -> set[bytes]:
+        """Candidates that could not be counted. Only their evaluation tries again: it may take the whole time limit."""
+        return set()
 
     @property
     def _names(self) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from searchkit.errors import CandidateError, SearchkitError
 from searchkit.execution.executors import Pool
@@ -13,9 +13,11 @@ from searchkit.execution.outcome import Job
 from searchkit.execution.processes import Workers
 from searchkit.problem.trial import Trial
 from searchkit.search.accounting import Costs
-from searchkit.search.evaluations import LATE, CostMeter
 from searchkit.training.evaluation import Evaluation
 from searchkit.types import Codes
+
+if TYPE_CHECKING:
+    from searchkit.search.evaluations import CostMeter
 
 
 def limited(costs: Costs | None, pool: Pool) -> Costs | None:
@@ -24,9 +26,11 @@ def limited(costs: Costs | None, pool: Pool) -> Costs | None:
     That is with a time limit, and where evaluations run in processes too, so that a search that hangs in none of them
     hangs in no metric either. Metrics that cannot be sent to a process are measured in this one.
     """
-    if not isinstance(costs, CostMeter) or costs.limit is None or not costs.own:
+    if costs is None or not isinstance(pool, Workers | ExternalPool):
         return costs
-    if not isinstance(pool, Workers | ExternalPool):
+    from searchkit.search.evaluations import CostMeter  # which loads torch
+
+    if not isinstance(costs, CostMeter) or costs.limit is None or not costs.own:
         return costs
     try:
         return LimitedCosts(costs, Workers(1, _Own(costs), (), costs.limit))
@@ -68,6 +72,8 @@ class LimitedCosts:
         """See :class:`~searchkit.search.accounting.Costs`."""
         outcome = self._workers.alone(0, Job(code, 0))
         if outcome.reason is not None:
+            from searchkit.search.evaluations import LATE
+
             late = outcome.reason.startswith("over its time limit")
             raise CandidateError(LATE.format(outcome.reason) if late else outcome.reason)
         return self._meter.measured_beside(code, outcome.values)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import sqlite3
 import time
 from pathlib import Path
 from typing import Any
@@ -90,7 +91,7 @@ def open_database(url: str, *, write: bool = True) -> RDBStorage:
             break
         except (SQLAlchemyError, StorageInternalError) as error:
             no_connection = isinstance(error, OperationalError) and path is None
-            if not write or no_connection or not patience:
+            if not write or no_connection or _is_broken(error) or not patience:
                 raise
             time.sleep(patience)  # another process may be creating the same tables
     try:
@@ -99,6 +100,13 @@ def open_database(url: str, *, write: bool = True) -> RDBStorage:
         storage.engine.dispose()
         raise
     return storage
+
+
+def _is_broken(error: Exception) -> bool:
+    """Whether SQLite says that a file is no database or a damaged one, which it says of none that is being created."""
+    driver = getattr(error, "orig", None)
+    code = getattr(driver, "sqlite_errorcode", 0) if isinstance(driver, sqlite3.Error) else 0
+    return code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 def sqlite_path(url: object) -> Path | None:

@@ -101,6 +101,8 @@ class _Replay:
 
     def _create_study(self, log: _Log) -> None:
         name = log["study_name"]
+        if name is None:
+            raise ValueError("its study has no name")
         for direction in log["directions"]:
             StudyDirection(direction)  # or ValueError
         if all(study.name != name for study in self.studies.values()):

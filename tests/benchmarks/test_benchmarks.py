@@ -158,6 +158,7 @@ def test_as_written_every_row_of_the_table_is_itself(folder: Path) -> None:
     assert (values["edgegpu_energy_mj"] == energy.loc[table["arch_index"]].to_numpy()).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("second", [*COSTS, "params", "macs"])
 def test_every_cost_is_an_objective_whose_front_nothing_dominates(folder: Path, second: str) -> None:
     benchmark = load("nas-bench-201", objectives=("accuracy", second), folder=folder)

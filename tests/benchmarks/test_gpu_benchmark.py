@@ -62,6 +62,7 @@ def test_networks_are_distinct_have_a_convolution_and_are_the_same_in_every_run(
     np.testing.assert_array_equal(tiny.codes(20), codes[:20])
 
 
+@pytest.mark.slow
 def test_accuracies_of_a_search_come_in_the_order_of_the_networks(tiny: Any) -> None:
     training = benchmark("training")
     setting = dataclasses.replace(tiny, data=load_data("digits"))  # which they learn at different speed
@@ -72,6 +73,7 @@ def test_accuracies_of_a_search_come_in_the_order_of_the_networks(tiny: Any) -> 
     np.testing.assert_array_equal(forwards, backwards[::-1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tuned", [False, True])
 def test_the_plain_loop_trains_as_well_as_searchkit_does(tuned: bool) -> None:
     module = benchmark("setting")

@@ -123,6 +123,7 @@ def test_what_cannot_be_stacked_is_refused(stacked: Any, data: Data) -> None:
         stacked.stacked_training(networks, data, Recipe(optimiser="adamw", lr=0.005), CPU, SEEDS)
 
 
+@pytest.mark.slow
 def test_different_candidates_have_different_topologies(stacked: Any) -> None:
     for name in CODES:
         space = searchkit.load_space(name)

@@ -142,6 +142,7 @@ def test_a_bent_scale_is_fitted_on_ranks() -> None:
     assert spearmanr(fitted.model(blocks.choose(codes)), values)[0] > 0.97
 
 
+@pytest.mark.slow
 def test_the_strategy_finds_the_whole_front_of_an_additive_problem_of_many_networks() -> None:
     rng = np.random.default_rng(0)
     loss, cost = (read_additive([rng.random(6) for _ in range(15)]) for _ in range(2))

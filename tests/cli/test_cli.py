@@ -294,6 +294,7 @@ def test_a_study_with_a_proxy_of_the_users_own_is_not_resumed_with_another(
     assert len(searchkit.load("mine", tmp_path).history) == 4
 
 
+@pytest.mark.slow
 def test_a_study_that_learned_from_another_is_resumed_with_it(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     call = ["run", "--space", "macro", "--space-option", "width=4", "--objectives", "params,macs"]
     where = ["--storage", str(tmp_path)]
@@ -307,6 +308,7 @@ def test_a_study_that_learned_from_another_is_resumed_with_it(tmp_path: Path, ca
     assert "earlier:first" in set(searchkit.load("later", tmp_path).signals.proxy)
 
 
+@pytest.mark.slow
 def test_a_study_is_resumed_with_what_it_was_begun_with(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     space = searchkit.load_space("macro", width=4)
     start = space.sample(2, np.random.default_rng(5))
@@ -320,6 +322,7 @@ def test_a_study_is_resumed_with_what_it_was_begun_with(tmp_path: Path, caplog: 
     assert "continued with" not in caplog.text
 
 
+@pytest.mark.slow
 def test_a_part_of_the_budget_that_is_not_given_stays_as_recorded(tmp_path: Path) -> None:
     where = ("--storage", str(tmp_path))
     searchkit.run(

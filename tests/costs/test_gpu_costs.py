@@ -327,7 +327,7 @@ def loss(choices: dict[str, Any]) -> dict[str, float]:
     return {"loss": float(choices["a"] + choices["b"])}
 
 
-@pytest.mark.parametrize("executor", [None, 2, "threads"])
+@pytest.mark.parametrize("executor", [None, pytest.param(2, marks=pytest.mark.slow), "threads"])
 def test_a_device_lost_in_the_middle_ends_the_search_and_the_same_call_continues(executor: Any, tmp_path: Path) -> None:
     done = tmp_path / "done"
 
@@ -422,6 +422,7 @@ def cards_of(pool: Workers, n: int) -> set[tuple[float, float]]:
     return {(one["process"], one["card"]) for one in values}
 
 
+@pytest.mark.slow
 def test_every_worker_has_a_card_of_its_own_also_after_one_died(workers: Workers) -> None:
     found = cards_of(workers, 8)
     assert len({process for process, _ in found}) == len(found), "a worker keeps its card"

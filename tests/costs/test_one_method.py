@@ -40,6 +40,7 @@ def search(networks: NetworkSpace, budget: int, storage: Any = "memory", **given
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_where_many_cannot_be_exported_all_are_measured_in_torch(
     caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -53,6 +54,7 @@ def test_where_many_cannot_be_exported_all_are_measured_in_torch(
     assert capfd.readouterr().out == ""
 
 
+@pytest.mark.slow
 def test_one_that_cannot_be_exported_as_the_others_has_failed() -> None:
     for odd in range(12):  # one that is not among those that are looked at first
         result = search(space(odd=(odd,)), 12, start=[{"i": (odd + 1) % 12}])

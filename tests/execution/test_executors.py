@@ -138,6 +138,7 @@ def test_a_job_that_comes_to_no_result_is_that_candidates_failure() -> None:
     assert history.reason.dropna().tolist() == ["its job failed (RuntimeError: job 1234 was preempted)"]
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_costs_its_own_candidate_only_while_others_go_on(tmp_path: Path) -> None:
     def loss(choices: dict) -> dict:
         if choices["a"] == 5 and choices["b"] in (1, 2):
@@ -224,6 +225,7 @@ class Far(Executor):
         return future
 
 
+@pytest.mark.slow
 def test_trained_networks_come_back_from_other_machines(tmp_path: Path) -> None:
     given = {"space": searchkit.load_space("nas-bench-201", width=4, cells=1), "epochs": 1, "budget": 3, "name": "s"}
     far = searchkit.run("random", executor=Far(), storage=tmp_path / "far", **given)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from pathlib import Path
@@ -11,6 +12,8 @@ import numpy as np
 import optuna
 import pytest
 from helpers.awkward import GROUPS, Named, Unprintable, copied, made, same
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
 from sklearn.base import BaseEstimator
 from sklearn.model_selection import GridSearchCV
 
@@ -56,11 +59,21 @@ def test_numbers_that_agree_in_twelve_digits_are_searched_and_read(kind: str) ->
     assert read_study(write_study(result), result.space).history["x"].tolist() == asked
 
 
-@GROUP
-def test_options_of_a_space_are_suggested_to_optuna_and_read_back(group: str, tmp_path: Path) -> None:
+# Whatever an option is, it is stored as text: of a database, texts are of interest.
+@pytest.mark.parametrize(
+    ("group", "kind"),
+    [
+        *itertools.product(GROUPS, ["journal"]),
+        *(pytest.param(group, "SQLite", marks=pytest.mark.slow) for group in ("texts", "more texts", "not finite")),
+    ],
+)
+def test_options_of_a_space_are_suggested_to_optuna_and_read_back(group: str, kind: str, tmp_path: Path) -> None:
     options = GROUPS[group]
     space = Space([Choice("c", options), Choice("n", (1, 2))])
-    storage = f"sqlite:///{tmp_path}/study.db"
+    journal = kind == "journal"
+    storage: Any = f"sqlite:///{tmp_path}/study.db"
+    if journal:
+        storage = JournalStorage(JournalFileBackend(str(tmp_path / "study.journal")))
     study = optuna.create_study(sampler=SearchkitSampler("random", space=space, seed=0), storage=storage)
     seen: list[Any] = []
 
@@ -74,7 +87,7 @@ def test_options_of_a_space_are_suggested_to_optuna_and_read_back(group: str, tm
     result = read_study(again, space)
     assert all(map(same, result.history["c"].tolist(), seen))
     assert {trial.code[0] for trial in result.trials} == set(range(len(options)))  # all combinations were suggested
-    kept = read_study(write_study(result, f"sqlite:///{tmp_path}/other.db"), space)
+    kept = read_study(write_study(result, tmp_path if journal else f"sqlite:///{tmp_path}/other.db"), space)
     assert all(map(same, kept.history["c"].tolist(), seen))
 
 
@@ -188,6 +201,7 @@ def _search(group: str, tmp_path: Path, *callbacks: Any) -> tuple[Space, searchk
     return space, result
 
 
+@pytest.mark.slow
 def test_trackers_log_options_of_any_kind(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import sklearn
+from helpers.marks import slow_if
 from scipy import stats
 from sklearn.base import clone
 from sklearn.cluster import KMeans
@@ -192,7 +193,7 @@ def said(search: Any, name: str) -> Any:
         return "absent"
 
 
-@pytest.mark.parametrize("name", SAME)
+@pytest.mark.parametrize("name", slow_if(lambda name: "n_jobs" in name, SAME))
 def test_a_search_of_the_whole_grid_is_grid_search(name: str) -> None:
     theirs, mine = fitted(GridSearchCV, SAME[name]), fitted(ours, SAME[name])
     rows = [rows_of(search) for search in (theirs, mine)]

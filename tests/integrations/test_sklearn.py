@@ -62,6 +62,7 @@ REPEATED = {
 }
 
 
+@pytest.mark.slow
 @parametrize_with_checks(
     [classifier(budget=1, space=None), regressor(budget=1, space=None)], expected_failed_checks=lambda _: REPEATED
 )
@@ -180,6 +181,7 @@ def test_the_columns_of_a_data_frame_are_known_by_name() -> None:
         search.predict(frame[frame.columns[::-1]])
 
 
+@pytest.mark.slow
 def test_images_are_searched_in_the_space_for_images() -> None:
     digits = load_digits(n_class=3)
     search = classifier(budget=1, epochs=1, space=None).fit(digits.images, digits.target)

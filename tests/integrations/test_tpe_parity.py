@@ -241,6 +241,7 @@ def test_studies_by_hand_go_as_with_tpe(steps: Callable[[optuna.Study], None]) -
     assert both[0] == both[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["sqlite", "journal"])
 def test_stored_studies_go_on_as_with_tpe(kind: str, tmp_path: Path) -> None:
     both = []

@@ -86,6 +86,7 @@ def test_only_ratios_of_weights_matter(make: Callable[..., Any], x: Any, y: Any)
     assert not np.array_equal(said(make().fit(x, y), x), first)
 
 
+@pytest.mark.slow
 def test_heavy_rows_decide_what_is_learned() -> None:
     rng = np.random.default_rng(0)
     x = np.concatenate([rng.normal(size=(200, 2)), rng.normal(size=(200, 2))])
@@ -198,6 +199,7 @@ def test_what_scikit_learns_networks_take_is_taken(given: Callable[[], Any]) -> 
     assert search.predict(X).shape == theirs.predict(X).shape
 
 
+@pytest.mark.slow
 def test_weights_are_passed_on_by_pipelines_searches_and_routing() -> None:
     weight = np.where(np.arange(len(Y)) % 2, 5.0, 0.0)
     alone = classifier().fit(StandardScaler().fit_transform(X), Y, sample_weight=weight)

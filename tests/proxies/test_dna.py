@@ -100,6 +100,7 @@ def one_by_one(net: Supernet, taken: Codes, batch: tuple[Tensor, Tensor], wanted
     return np.array(ratings)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("space", [macro(width=4), mobilenet(width=0.25), OWN], ids=lambda space: space.name)
 def test_sharing_prefixes_rates_each_path_as_if_it_ran_alone(space: NetworkSpace) -> None:
     blocks = blocks_of(space)
@@ -170,6 +171,7 @@ def test_widths_and_depths_of_a_block_are_alternatives_of_it() -> None:
     assert list(net.after) == ["4", "6"]
 
 
+@pytest.mark.slow
 def test_what_learns_better_is_rated_better(digits: Data) -> None:
     """Doing nothing at all is the worst path of a stage that has to change its input."""
     setting = DNASetting(epochs=6, steps=150, images=200, rated=64, recalibrated=64, teacher_epochs=4)
@@ -179,6 +181,7 @@ def test_what_learns_better_is_rated_better(digits: Data) -> None:
     assert nothing > 1.05 * np.sort(ratings)[-2]
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_ratings_also_in_worker_processes(digits: Data) -> None:
     here = DNA(LAYERS, digits, setting=QUICK).ratings
     there = DNA(LAYERS, digits, setting=QUICK, executor=2).ratings

@@ -98,12 +98,14 @@ def both() -> tuple[tuple[str, ...], Floats, Floats]:
     return names, scores, others
 
 
+@pytest.mark.slow
 def test_another_order_of_adding_up_is_agreement(both: Any) -> None:
     names, scores, others = both
     assert disagreements(names, scores, others) == []
     assert not np.array_equal(scores, others), "it is the same arithmetic"
 
 
+@pytest.mark.slow
 def test_scores_of_other_networks_are_no_agreement(both: Any) -> None:
     names, scores, _ = both
     said = disagreements(names, scores, np.roll(scores, 1, axis=0))

@@ -34,6 +34,8 @@ def _order(request: pytest.FixtureRequest) -> None:
     A, S = names.index("accuracy"), names.index("params")
 
 
+# for tests on which the order of the objectives has no influence
+ONE_ORDER = pytest.mark.parametrize("_order", ORDERS[:1], ids=["accuracy first"], indirect=True)
 GOALS = Goals(())
 A = S = 0  # columns of the accuracy and of the cost
 
@@ -273,8 +275,9 @@ def test_every_strategy_is_better_with_a_good_proxy(strategy: str) -> None:
     assert np.mean(with_it) > np.mean(without)
 
 
-@pytest.mark.parametrize("strategy", ["nsga2", "bo", "tpe", "random"])
-@pytest.mark.parametrize("n_before", [1, 6, 9])
+@pytest.mark.parametrize(
+    ("strategy", "n_before"), [("nsga2", 1), ("nsga2", 6), ("nsga2", 9), ("bo", 6), ("tpe", 6), ("random", 6)]
+)
 def test_a_continued_search_with_proxies_equals_an_uninterrupted_one(strategy, n_before, tmp_path: Path) -> None:
     class EndError(Exception):
         pass
@@ -333,6 +336,8 @@ def test_what_the_layer_cannot_use_is_said_before_work(given, error, words) -> N
         search(**given)
 
 
+@pytest.mark.slow
+@ONE_ORDER
 def test_a_search_without_training_ranks_by_proxies_and_verifies_the_best(tmp_path: Path) -> None:
     given = {"objectives": ("naswot", "params"), "budget": 6, "epochs": 1, "storage": tmp_path, "name": "s"}
     given["space"] = CELLS
@@ -356,6 +361,7 @@ def test_verifying_a_search_that_trains_is_refused() -> None:
         searchkit.run("random", verify=3)
 
 
+@ONE_ORDER
 def test_a_signal_can_be_an_objective_beside_a_trained_accuracy() -> None:
     result = searchkit.run(
         "random", space=CELLS, objectives=("accuracy", "naswot"), budget=2, epochs=1, storage="memory"
@@ -363,7 +369,9 @@ def test_a_signal_can_be_an_objective_beside_a_trained_accuracy() -> None:
     assert {"accuracy", "naswot", "test_accuracy"} <= set(result.front.columns)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:proxy")  # of networks that tell no small images apart
+@ONE_ORDER
 def test_networks_are_screened_by_several_proxies_at_once(tmp_path: Path) -> None:
     result = searchkit.run(
         "nsga2",
@@ -390,6 +398,7 @@ def test_a_study_with_proxies_is_not_continued_without_them(tmp_path: Path) -> N
         search(proxies=[Hint()], storage=tmp_path, name="t", budget=6)
 
 
+@pytest.mark.slow
 def test_what_is_counted_is_known_without_a_bound_and_not_judged() -> None:
     def searched(constraints: dict | None) -> searchkit.Result:
         return searchkit.run(

@@ -54,6 +54,7 @@ def misleading() -> searchkit.Result:
     return search(negated, "bo", budget=40, batch=4, name="misleading", seed=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["nsga2", "random", "bo"])
 def test_a_study_of_a_like_function_helps(strategy: str, before: searchkit.Result) -> None:
     helped = [search(shifted, strategy, earlier=before, seed=seed).best().loss for seed in range(5)]
@@ -61,6 +62,7 @@ def test_a_study_of_a_like_function_helps(strategy: str, before: searchkit.Resul
     assert np.median(helped) < np.median(alone) - 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["nsga2", "random"])
 def test_a_misleading_study_loses_its_weight_and_does_no_harm(strategy: str, misleading: searchkit.Result) -> None:
     misled, alone = [], []

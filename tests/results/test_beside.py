@@ -40,6 +40,7 @@ def simple(name: str, score: str, validation: float, **test: float) -> dict[str,
     }
 
 
+@pytest.mark.slow
 def test_the_best_of_the_front_is_compared_with_the_best_simple_model(found: Result) -> None:
     network = best_network(found)
     assert network is not None

@@ -85,6 +85,7 @@ def agree(folder: Path) -> bool:
     return all(hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest for name, digest in told.items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "done"), [("branching", "ONNX"), ("half", "rebuilt")])
 def test_a_failed_export_says_what_and_why_and_changes_nothing(
     kind: str, done: str, results: dict[str, searchkit.Result], tmp_path: Path

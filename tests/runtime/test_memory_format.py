@@ -113,7 +113,7 @@ def test_passes_of_every_proxy(channels: int, convolutions: Convolutions) -> Non
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", [DNA, DNASelf])
 def test_blocks_of_dna(kind: type, convolutions: Convolutions) -> None:
-    space = searchkit.load_space("macro", width=8).for_data((3, 16, 16), 3)
+    space = searchkit.load_space("macro", width=8, layers=(2, 1)).for_data((3, 16, 16), 3)
     few = DNASetting(epochs=1, steps=8, images=64, rated=32, recalibrated=32, teacher_epochs=1)
     proxy = kind(space, pictures(3), setting=few, device="cpu")
     proxy.score(space.sample(2, np.random.default_rng(0)))

@@ -114,6 +114,7 @@ def are_gone(pids: set[int]) -> bool:
     return False
 
 
+@pytest.mark.slow
 def test_processes_give_the_same_scores_to_the_bit_and_the_same_warnings_once(
     at_once: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -145,6 +146,7 @@ def test_processes_give_the_same_scores_to_the_bit_and_the_same_warnings_once(
     assert are_gone(used)
 
 
+@pytest.mark.slow
 def test_scores_are_kept_as_they_come_a_killed_worker_costs_none_a_lost_device_ends_it(
     at_once: None, tmp_path: Path
 ) -> None:
@@ -195,6 +197,7 @@ def test_a_network_that_kills_its_worker_costs_its_own_scores_only(at_once: None
         assert "proxy 'n' has no score for some candidates: its worker process died" in reasons
 
 
+@pytest.mark.slow
 def test_an_interrupt_keeps_what_is_scored_and_ends_the_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     kept: dict[int, float] = {}
 
@@ -219,6 +222,7 @@ def test_an_interrupt_keeps_what_is_scored_and_ends_the_processes(monkeypatch: p
     np.testing.assert_array_equal(scores[list(before), 1], list(before.values()))
 
 
+@pytest.mark.slow
 def test_what_lacks_memory_beside_others_is_scored_again_alone(at_once: None) -> None:
     def act(n: int) -> None:
         if n in (6, 7) and os.getpid() != DRIVER:
@@ -238,6 +242,7 @@ def test_a_few_networks_start_no_process() -> None:
         assert set(scores[BUILT, 1]) == {DRIVER}
 
 
+@pytest.mark.slow
 def test_what_cannot_be_had_in_another_process_is_said_before_the_work(at_once: None) -> None:
     lock = threading.Lock()
     with pytest.raises(SearchkitError, match="proxy 'n' cannot be sent to worker processes .*lock.*leave workers out"):
@@ -261,6 +266,7 @@ def test_workers_are_a_whole_number(workers: Any) -> None:
         searchkit.score("no space of this name", workers=workers)
 
 
+@pytest.mark.slow
 def test_the_table_and_the_command_score_with_processes(at_once: None, capsys: pytest.CaptureFixture[str]) -> None:
     alone = searchkit.score("macro", 6, proxies=("params", "synflow"))
     assert searchkit.score("macro", 6, proxies=("params", "synflow"), workers=2).equals(alone)
@@ -272,6 +278,7 @@ def test_the_table_and_the_command_score_with_processes(at_once: None, capsys: p
     assert "workers must be a whole number of at least 1, not 0" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_search_on_processes_scores_its_proposals_on_processes_too(at_once: None, tmp_path: Path) -> None:
     space = NetworkSpace([Choice("n", BUILT)], build, input_shape=(1, 8, 8))
     lock = threading.Lock()

@@ -2,48 +2,47 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from helpers.forked import BEGINNING, Ran, ran
 
 import searchkit
 from searchkit import Choice, Space
 
-SEARCH = """
-import ctypes, os, signal, sys
-import searchkit
+SEARCH = (
+    BEGINNING
+    + """
+import ctypes, signal
 from searchkit import Choice, Space
 
-how, storage, batch, ladder = sys.argv[1:]
+how, storage, batch, times = sys.argv[1:]
 def evaluate(choices):
     if choices["i"] == 3:
         {"exit": lambda: os._exit(7), "crash": lambda: ctypes.string_at(0), "interrupt": lambda: os.kill(os.getpid(),
          signal.SIGINT)}[how]()
         import time; time.sleep(5)
     return {"loss": choices["i"]}
-result = searchkit.run("random", space=Space([Choice("i", range(6))]), evaluate=evaluate, objectives={"loss": "min"},
-                       budget=6, storage=storage, name="s", batch=int(batch))
-print(result.stopped)
+def search():
+    result = searchkit.run("random", space=Space([Choice("i", range(6))]), evaluate=evaluate,
+                           objectives={"loss": "min"}, budget=6, storage=storage, name="s", batch=int(batch))
+    print(result.stopped)
+forked(search, int(times))
 """
+)
 
 
-def search(how: str, storage: Path, batch: int) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", SEARCH, how, str(storage), str(batch), ""], capture_output=True, text=True, timeout=120,
-        env=os.environ | {"OMP_NUM_THREADS": "1"}, check=False,
-    )  # fmt: skip
+def searches(how: str, storage: object, batch: int, times: int) -> Ran:
+    return ran(SEARCH, how, str(storage), str(batch), str(times))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("batch", [1, 4])
 @pytest.mark.parametrize(("how", "code"), [("exit", 7), ("crash", -signal.SIGSEGV)])
 def test_a_candidate_that_ends_the_process_twice_has_failed(how: str, code: int, batch: int, tmp_path: Path) -> None:
-    ends = [search(how, tmp_path, batch) for _ in range(4)]
-    assert [end.returncode for end in ends] == [code, code, 0, 0], ends[2].stderr
+    ended = searches(how, tmp_path, batch, 4)
+    assert ended.ends == [code, code, 0, 0], ended.said
     space = Space([Choice("i", range(6))])
     trials = searchkit.load("s", tmp_path, space=space).trials
     assert sorted(trial.code[0] for trial in trials) == list(range(6))
@@ -57,9 +56,8 @@ def test_a_candidate_that_ends_the_process_twice_has_failed(how: str, code: int,
 
 @pytest.mark.slow
 def test_an_interrupted_candidate_is_evaluated_again(tmp_path: Path) -> None:
-    for _ in range(3):
-        end = search("interrupt", tmp_path, 1)
-        assert (end.returncode, end.stdout.strip()) == (0, "interrupted")
+    ended = searches("interrupt", tmp_path, 1, 3)
+    assert (ended.ends, ended.lines) == ([0] * 3, ["interrupted"] * 3), ended.said
     space = Space([Choice("i", range(6))])
     result = searchkit.run(
         "random", space=space, evaluate=lambda choices: {"loss": choices["i"]}, objectives={"loss": "min"}, budget=6,
@@ -72,8 +70,7 @@ def test_an_interrupted_candidate_is_evaluated_again(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_workers_evaluate_what_ended_the_process_before(tmp_path: Path) -> None:
-    assert search("exit", tmp_path, 1).returncode == 7
-    assert search("exit", tmp_path, 1).returncode == 7
+    assert searches("exit", tmp_path, 1, 2).ends == [7, 7]
     space = Space([Choice("i", range(6))])
     result = searchkit.run(
         "random", space=space, evaluate=lambda choices: {"loss": choices["i"]}, objectives={"loss": "min"}, budget=6,
@@ -86,32 +83,31 @@ def test_workers_evaluate_what_ended_the_process_before(tmp_path: Path) -> None:
 @pytest.mark.parametrize("executor", ["None", "1"])
 def test_a_network_whose_building_ends_the_process_has_failed_too(executor: str, tmp_path: Path) -> None:
     code = f"""
-import os
-import searchkit
 from torch import nn
 from searchkit import Choice, NetworkSpace
+load_training()
 def build(choices, input_shape, n_classes):
     if choices["width"] == 3:
         os._exit(7)
     return nn.Sequential(nn.Flatten(), nn.Linear(64, choices["width"]), nn.Linear(choices["width"], n_classes))
-space = NetworkSpace([Choice("width", (2, 3, 4))], build, input_shape=(1, 8, 8), n_classes=10)
-result = searchkit.run("random", space=space, objectives=("accuracy", "params"), epochs=1, budget=3, batch=1,
-                       storage={str(tmp_path)!r}, name="s", executor={executor})
-print(sorted(str(trial.state) for trial in result.trials), [t.reason for t in result.trials if t.reason])
+def search():
+    space = NetworkSpace([Choice("width", (2, 3, 4))], build, input_shape=(1, 8, 8), n_classes=10)
+    result = searchkit.run("random", space=space, objectives=("accuracy", "params"), epochs=1, budget=3, batch=1,
+                           storage={str(tmp_path)!r}, name="s", executor={executor})
+    print(sorted(str(trial.state) for trial in result.trials), [t.reason for t in result.trials if t.reason])
+forked(search, 3)
 """
-    ends = [
-        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=200, check=False)
-        for _ in range(3)
-    ]
-    assert [end.returncode for end in ends] == [7, 7, 0], ends[2].stderr
-    assert ends[2].stdout.startswith("['failed', 'scored', 'scored'] ['the process ended 2 times in the measurement")
-    assert "worker process died" in ends[2].stdout
+    ended = ran(BEGINNING + code)
+    assert ended.ends == [7, 7, 0], ended.said
+    assert ended.lines[0].startswith("['failed', 'scored', 'scored'] ['the process ended 2 times in the measurement")
+    assert "worker process died" in ended.lines[0]
 
 
-TWICE = """
-import os, signal, sys
+TWICE = (
+    BEGINNING
+    + """
+import signal
 from pathlib import Path
-import searchkit
 from torch import nn
 from searchkit import Choice, NetworkSpace, Space
 
@@ -134,32 +130,27 @@ what = dict(
     network=dict(space=NetworkSpace(choices, build, input_shape=(1, 8, 8), n_classes=10), epochs=1,
                  objectives=("accuracy", "params")),
 )[kind]
-result = searchkit.run("random", **what, budget=4, batch=1, storage=folder, name="s")
-print(sorted(str(trial.state) for trial in result.trials), [t.reason for t in result.trials if t.reason])
+def search():
+    result = searchkit.run("random", **what, budget=4, batch=1, storage=folder, name="s")
+    print(sorted(str(trial.state) for trial in result.trials), [t.reason for t in result.trials if t.reason])
+if kind == "network":
+    load_training()
+forked(search, 3)
 """
+)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["function", "network"])
 def test_two_kills_from_outside_do_not_make_a_candidate_fail(kind: str, tmp_path: Path) -> None:
-    ends = [
-        subprocess.run(
-            [sys.executable, "-c", TWICE, kind, str(tmp_path)], capture_output=True, text=True, timeout=200, check=False
-        )
-        for _ in range(3)
-    ]
-    assert [end.returncode for end in ends] == [-signal.SIGKILL, -signal.SIGKILL, 0], ends[2].stderr
-    assert ends[2].stdout == f"{['scored'] * 4} []\n"
+    ended = ran(TWICE, kind, str(tmp_path))
+    assert ended.ends == [-signal.SIGKILL, -signal.SIGKILL, 0], ended.said
+    assert ended.lines == [f"{['scored'] * 4} []"]
 
 
 @pytest.mark.slow
-def test_a_database_in_a_folder_without_studies_notes_it_too(tmp_path: Path) -> None:
-    ends = [
-        subprocess.run(
-            [sys.executable, "-c", SEARCH, "exit", f"sqlite:///{tmp_path}/studies.db", "1", ""], cwd=tmp_path,
-            capture_output=True, text=True, timeout=120, check=False, env=os.environ | {"OMP_NUM_THREADS": "1"},
-        )
-        for _ in range(3)
-    ]  # fmt: skip
-    assert [end.returncode for end in ends] == [7, 7, 0], ends[2].stderr
+def test_a_database_in_a_folder_without_studies_notes_it_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    ended = searches("exit", f"sqlite:///{tmp_path}/studies.db", 1, 3)
+    assert ended.ends == [7, 7, 0], ended.said
     assert not list(tmp_path.rglob("*.at-work"))

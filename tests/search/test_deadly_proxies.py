@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.forked import BEGINNING, Ran, ran
 
-SEARCH = """
-import os, signal, sys, traceback, warnings
-import searchkit
+SEARCH = (
+    BEGINNING
+    + """
+import signal, warnings
 from torch import nn
 from searchkit import Choice, NetworkSpace, Space
 
@@ -64,41 +62,16 @@ def search():
         print(trial.code[0], trial.state, trial.reason)
     print(result.verifications, flush=True)
 
-for _ in range(int(most)):  # the same search again and again until it ends
-    child = os.fork()
-    if not child:
-        search()
-        os._exit(0)
-    ended = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    print("ended", ended, flush=True)
-    if ended == 0:
-        break
+if kind != "codes":
+    load_training()
+forked(search, int(most), until=0)
 """
+)
 
 
-@dataclass
-class Searches:
-    """The same search again and again until it ended by itself.
-
-    Attributes:
-        ends: exit code of each process.
-        lines: what the last one printed: a line for each candidate, and the verified ones.
-        said: to standard error, by all of them.
-    """
-
-    ends: list[int]
-    lines: list[str]
-    said: str
-
-
-def searches(kind: str, how: str, folder: Path, most: int) -> Searches:
-    ran = subprocess.run(
-        [sys.executable, "-c", SEARCH, kind, how, str(folder), str(most)], capture_output=True, text=True, timeout=500,
-        env=os.environ | {"OMP_NUM_THREADS": "1"}, check=False,
-    )  # fmt: skip
-    lines = ran.stdout.splitlines()
-    ends = [int(line.split()[1]) for line in lines if line.startswith("ended ")]
-    return Searches(ends, [line for line in lines if not line.startswith("ended ")], ran.stderr)
+def searches(kind: str, how: str, folder: Path, most: int) -> Ran:
+    """The same search again and again until it ended by itself: a line for each candidate, and the verified ones."""
+    return ran(SEARCH, kind, how, str(folder), str(most))
 
 
 @pytest.mark.slow

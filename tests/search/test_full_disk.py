@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -38,8 +39,13 @@ def search(storage: Path, **given: Any) -> searchkit.Result:
     )
 
 
-@pytest.mark.parametrize("executor", [None, 2, "interleaved", "threads"])
-@pytest.mark.parametrize("how", ["no folder", "all but one"])
+@pytest.mark.parametrize(
+    ("how", "executor"),
+    [
+        *itertools.product(("no folder", "all but one"), (None, "interleaved", "threads")),
+        pytest.param("all but one", 1, marks=pytest.mark.slow),
+    ],
+)
 def test_weights_that_cannot_be_written_stop_the_search_and_the_same_call_continues(
     how: str, executor: Any, tmp_path: Path
 ) -> None:

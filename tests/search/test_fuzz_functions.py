@@ -414,6 +414,7 @@ def test_each_end_of_a_worker_process(tmp_path: Path) -> None:
     search([("ends", name) for name in ENDS], tmp_path, 2, end)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(behaviours=st.lists(st.one_of(_named, _returned), min_size=2, max_size=N // 2))
 def test_behaviours_one_after_the_other_in_this_process(behaviours: list[Behaviour]) -> None:

@@ -300,6 +300,7 @@ def test_each_network_in_worker_processes(tmp_path: Path) -> None:
     search([(kind, name) for kind in ALL for name in ALL[kind]], tmp_path, 2)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:proxy")
 @pytest.mark.parametrize("name", WORKS)
 def test_each_network_that_works_has_a_latency(name: str) -> None:

@@ -76,7 +76,8 @@ def test_with_workers_a_cost_that_never_returns_is_ended() -> None:
 
 
 @posix
-@pytest.mark.parametrize("executor", [None, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("executor", [None, 2])
 def test_a_cost_that_cannot_be_sent_is_interrupted_in_this_process(executor: int | None) -> None:
     lock = threading.Lock()
 
@@ -87,6 +88,7 @@ def test_a_cost_that_cannot_be_sent_is_interrupted_in_this_process(executor: int
     assert_late(search(never(wait), executor, 3), "the measurement of its costs is over its time limit of 3 s")
 
 
+@pytest.mark.slow
 @posix
 def test_that_a_cost_cannot_be_interrupted_here_is_said(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
@@ -106,13 +108,18 @@ def test_that_a_cost_cannot_be_interrupted_here_is_said(
     assert "a candidate goes on after its time limit of 2 s" in caplog.text
 
 
+@pytest.mark.slow
 @posix
 def test_a_build_that_never_returns_fails_its_candidate_and_counts_for_no_other() -> None:
+    built: list[int] = []
+
     def build(choices: dict[str, Any], input_shape: tuple[int, ...], n_classes: int) -> nn.Module:
+        built.append(choices["width"])
         if choices["width"] == 3:
             forever()
         return nn.Sequential(nn.Flatten(), nn.Linear(64, choices["width"]), nn.Linear(choices["width"], n_classes))
 
     cost = Metric("cost", lambda network: float(hidden(network)))
-    ended = search(cost, None, 2, space=space(build), constraints={"params": 1e6})
-    assert_late(ended, "the measurement of its costs is over its time limit of 2 s")
+    ended = search(cost, None, 1, space=space(build), constraints={"params": 1e6})
+    assert_late(ended, "the measurement of its costs is over its time limit of 1 s")
+    assert built.count(3) == 2, "counted once for the bound, and once as its evaluation; every attempt takes the limit"

@@ -139,6 +139,7 @@ def test_lost_weights_are_said(result, tmp_path: Path) -> None:
     alone.build(0, trained=False)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_accuracies_here_and_in_workers(result, tmp_path: Path) -> None:
     again = search(budget=8, epochs=4, executor=2, batch=1).history
     assert again.drop(columns="seconds").equals(result.history.drop(columns=["seconds", "test_accuracy"]).assign(
@@ -226,6 +227,7 @@ def test_a_candidate_that_diverges_has_failed_and_the_search_goes_on() -> None:
     assert set(history[history.depth != 1].state) == {"scored"}
 
 
+@pytest.mark.slow
 def test_a_time_limit_ends_a_slow_training() -> None:
     class Slow(nn.Flatten):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -344,7 +346,7 @@ CHANCE = NetworkSpace(SPACE.choices, build_by_chance, name="chance")
         {"strategy": "bo", "budget": 8},
         {"strategy": "tpe", "objectives": ("accuracy", "latency_ms")},
         {"executor": "interleaved", "constraints": {"params": 2000}},
-        {"proxies": ("naswot", "zico", "eproxy", "macs")},
+        pytest.param({"proxies": ("naswot", "zico", "eproxy", "macs")}, marks=pytest.mark.slow),
         {"objectives": ("swap", "params"), "verify": 1},
         {"objectives": ("accuracy", Metric("own", n_modules))},
     ],
@@ -359,6 +361,7 @@ def test_a_search_leaves_the_global_random_states_as_they_were(given: dict) -> N
         assert states() == before
 
 
+@pytest.mark.slow
 def test_building_counting_and_exporting_leave_the_global_random_states_as_they_were(tmp_path: Path) -> None:
     result = search(space=CHANCE, budget=2)
     space, code = result.network_space, result.trials[0].code

@@ -50,26 +50,41 @@ def _raises(make: Callable[[], BaseException], choices: dict[str, Any]) -> dict[
     return {"loss": float(choices["i"])}
 
 
-@pytest.mark.parametrize("executor", [None, pytest.param(2, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("make", RAISED.values(), ids=RAISED)
-def test_what_evaluate_raises_fails_the_candidate_only(
-    make: Callable[[], BaseException], executor: Any, tmp_path: Path
-) -> None:
+def test_what_evaluate_raises_fails_the_candidate_only(make: Callable[[], BaseException], tmp_path: Path) -> None:
     result = searchkit.run(
         "random", space=SPACE, evaluate=lambda choices: _raises(make, choices), objectives={"loss": "min"}, budget=12,
-        executor=executor, storage=tmp_path, name="s",
+        storage=tmp_path, name="s",
     )  # fmt: skip
     assert {trial.state for trial in result.trials} == {"scored", "failed"}
     assert len(result.trials) == 12
-    for found in (result, searchkit.load("s", storage=tmp_path)):
+    _assert_recorded_and_shown(result, tmp_path)
+
+
+@pytest.mark.slow
+def test_what_evaluate_raises_in_a_worker_process_fails_the_candidate_only(tmp_path: Path) -> None:
+    """All of it in one search, since starting workers takes longer than all that they do."""
+    kinds = list(RAISED.values())
+    result = searchkit.run(
+        "random", space=Space([Choice("i", range(2 * len(kinds)))]), objectives={"loss": "min"}, executor=2,
+        evaluate=lambda choices: _raises(kinds[choices["i"] // 2], choices), budget=2 * len(kinds), storage=tmp_path,
+        name="s", start=[{"i": 0}],
+    )  # fmt: skip
+    ended = {int(trial.code[0]): trial.state for trial in result.trials}
+    assert ended == {i: "failed" if i % 2 else "scored" for i in range(2 * len(kinds))}
+    _assert_recorded_and_shown(result, tmp_path)
+
+
+def _assert_recorded_and_shown(result: searchkit.Result, folder: Path) -> None:
+    for found in (result, searchkit.load("s", storage=folder)):
         for trial in found.trials:
             if trial.state == "failed":
                 assert trial.reason
                 assert len(trial.reason) <= LONGEST_REASON
         found.history.to_string().encode("utf-8")
-        found.report(tmp_path / "report.html")
-    assert (tmp_path / "s.journal").stat().st_size < 200_000
-    assert main(["show", "s", "--storage", str(tmp_path), "--history"]) == 0
+        found.report(folder / "report.html")
+    assert (folder / "s.journal").stat().st_size < 200_000
+    assert main(["show", "s", "--storage", str(folder), "--history"]) == 0
 
 
 @pytest.mark.filterwarnings("ignore:proxy 'naswot' has no score")

@@ -108,6 +108,7 @@ def test_a_winner_whose_training_time_is_not_known_is_left_out() -> None:
     assert math.isclose(planned_finals([unknown, scored(1, 2.0)], training(), 100, 1, 3.0)[0].within, 100)
 
 
+@pytest.mark.slow
 def test_a_search_with_a_time_trains_its_winners_and_delivers_them(tmp_path: Path) -> None:
     arguments = {"strategy": "random", "space": TINY, "storage": tmp_path, "name": "timed", "seed": 1}
     result = searchkit.run(budget={"seconds": 12}, **arguments)

@@ -10,6 +10,7 @@ from pathlib import Path
 import optuna
 import pytest
 from helpers.killing import in_a_process_that_is_killed
+from helpers.marks import slow_if
 
 import searchkit
 from searchkit import Choice, Space, plugins
@@ -58,7 +59,7 @@ def logged(log: Path) -> Callable[[dict], dict]:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
-@pytest.mark.parametrize("strategy", plugins.names("strategy"))
+@pytest.mark.parametrize("strategy", slow_if(lambda name: name not in ("bo", "nsga2"), plugins.names("strategy")))
 def test_killed_at_five_points_and_continued_the_history_is_the_same(strategy: str, tmp_path: Path) -> None:
     whole = search(strategy, tmp_path / "whole").history.drop(columns="seconds")
     log = tmp_path / "evaluations"

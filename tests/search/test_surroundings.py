@@ -102,8 +102,9 @@ def test_a_search_of_a_function_keeps_its_files_where_they_were_meant(
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("start", ["", "~/"])
-@pytest.mark.parametrize("executor", [None, 1])
+@pytest.mark.parametrize(
+    ("executor", "start"), [(None, ""), (None, "~/"), pytest.param(1, "~/", marks=pytest.mark.slow)]
+)
 def test_a_search_of_networks_keeps_its_weights_and_exports_where_they_were_meant(
     start: str, executor: int | None, home: Path
 ) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers.awkward import GROUPS, REFUSED, copied, same
+from helpers.marks import slow_if
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -48,6 +49,7 @@ def test_options_are_told_apart_and_found_as_themselves_as_copies_and_by_their_l
     assert hash(choice) == hash(Choice("c", [*map(copied, options)]))
 
 
+@pytest.mark.slow
 def test_labels_are_the_same_in_a_process_with_another_order_of_sets() -> None:
     tests = str(Path(__file__).parents[1])
     said = [
@@ -130,7 +132,7 @@ def test_any_values_that_differ_in_type_or_text_are_options_that_are_found_again
     assert all(same(choice.option(i), option) for i, option in enumerate(options))
 
 
-@pytest.mark.parametrize("storage", ["memory", "journal", "sqlite"])
+@pytest.mark.parametrize("storage", slow_if(lambda storage: storage != "journal", ["memory", "journal", "sqlite"]))
 @GROUP
 def test_a_search_records_options_and_gives_them_back(
     group: str, storage: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -220,6 +222,7 @@ def test_the_call_that_a_report_prints_has_options_that_python_reads(tmp_path: P
         assert ("searchkit.Choice(" in page) is written
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("group", ["ones", "sets", "functions", "objects"])
 def test_worker_processes_are_given_the_options_themselves(group: str) -> None:
     options = GROUPS[group]

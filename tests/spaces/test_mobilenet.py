@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from helpers.marks import slow_if
 
 import searchkit
 from searchkit import plugins
@@ -123,6 +124,7 @@ def test_layers_beyond_the_depth_make_no_other_candidate() -> None:
     assert (codes[0] != codes[2]).any()
 
 
+@pytest.mark.slow
 def test_candidates_that_differ_are_networks_that_differ() -> None:
     space = mobilenet(width=0.1, resolution=(8, 16), input_shape=(1, 8, 8))
     near = space.neighbours(space.sample(1, np.random.default_rng(2))[0])
@@ -247,7 +249,7 @@ def test_an_impossible_option_is_refused_in_a_sentence(options: dict[str, Any], 
         load_space("mobilenet", **options)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", slow_if(lambda name: name in ("auto", "bo", "exact"), NAMES))
 def test_every_strategy_asks_for_new_candidates_of_it(name: str) -> None:
     space = mobilenet(width=0.25, resolution=(8, 16), input_shape=(1, 8, 8))
     strategy = plugins.resolve("strategy", name)(Problem(space, 2, budget=24))

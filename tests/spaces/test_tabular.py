@@ -194,6 +194,7 @@ def regressed(tmp_path_factory: Any) -> searchkit.Result:
     return search(PRICE, storage=tmp_path_factory.mktemp("runs"), name="price", epochs=40, **given)
 
 
+@pytest.mark.slow
 def test_a_table_is_searched_in_the_tabular_space_and_its_front_tested(classified: searchkit.Result) -> None:
     assert classified.space.name == "tabular"
     assert {"accuracy", "params", "macs", "latency_ms", "peak_memory", "test_accuracy"} <= set(classified.front)
@@ -201,6 +202,7 @@ def test_a_table_is_searched_in_the_tabular_space_and_its_front_tested(classifie
     assert (classified.front.params <= 50_000).all()
 
 
+@pytest.mark.slow
 def test_the_built_network_standardises_and_is_what_was_measured(classified: searchkit.Result) -> None:
     data = load_data((X, Y))  # split as the search does it, whatever its seed
     for i, row in classified.front.iterrows():
@@ -211,6 +213,7 @@ def test_the_built_network_standardises_and_is_what_was_measured(classified: sea
     assert classified.classes == ["high", "low"]
 
 
+@pytest.mark.slow
 def test_a_recorded_table_is_loaded_and_exported(classified: searchkit.Result, tmp_path: Path) -> None:
     again = searchkit.load("table", classified.folder.parent)  # type: ignore[union-attr]
     assert again.front.equals(classified.front)
@@ -219,6 +222,7 @@ def test_a_recorded_table_is_loaded_and_exported(classified: searchkit.Result, t
         np.testing.assert_allclose(values, classified.build(0)(torch.from_numpy(X[:9])), rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_quantity_is_predicted_in_its_own_unit(regressed: searchkit.Result, tmp_path: Path) -> None:
     data = load_data((X, PRICE), task="regression")
     assert {"r2", "rmse", "test_r2", "params"} <= set(regressed.front)
@@ -236,6 +240,7 @@ def test_a_quantity_is_predicted_in_its_own_unit(regressed: searchkit.Result, tm
     regressed.plot(tmp_path / "price.png")
 
 
+@pytest.mark.slow
 def test_a_recorded_regression_is_loaded_with_its_unit(regressed: searchkit.Result) -> None:
     again = searchkit.load("price", regressed.folder.parent)  # type: ignore[union-attr]
     assert again.front.equals(regressed.front)
@@ -327,6 +332,7 @@ def test_proxies_of_feature_maps_say_that_tables_have_none(proxy: str) -> None:
     assert caught
 
 
+@pytest.mark.slow
 def test_proxies_and_earlier_studies_judge_tables(classified: searchkit.Result) -> None:
     result = search(proxies=("synflow", "params"), earlier=classified, budget=6, epochs=3)
     assert set(result.signals.proxy) >= {"synflow", "params"}

@@ -134,6 +134,7 @@ def test_an_object_of_optunas_is_claimed_too(make: Callable, tmp_path: Path) -> 
     assert len(optuna.load_study(study_name="s", storage=storage).trials) == 8
 
 
+@pytest.mark.slow
 def test_a_relational_object_on_a_server_is_claimed_like_its_url(postgresql: str) -> None:  # noqa: F811
     address = new_database(postgresql).replace("postgresql:", "postgresql+psycopg:")
     storage = optuna.storages.RDBStorage(address)
@@ -251,7 +252,10 @@ def test_a_driver_that_is_missing_is_named_before_any_work(
         search(given, function=never)
 
 
-def broken_files(path: Path) -> dict[str, bytes]:
+@pytest.fixture(scope="module")
+def broken_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    path = tmp_path_factory.mktemp("whole") / "whole.db"
+    search(f"sqlite:///{path}", budget=30)
     whole = path.read_bytes()
     return {
         "text": b"no database, but a file of somebody's, and longer than a header of one hundred bytes" * 9,
@@ -262,10 +266,14 @@ def broken_files(path: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("kind", ["text", "the first half", "a hole", "the header alone"])
-def test_a_broken_sqlite_file_is_refused_and_left_as_it_is(kind: str, tmp_path: Path) -> None:
-    search(f"sqlite:///{tmp_path}/whole.db", budget=30)
-    path = tmp_path / "broken.db"
-    content = broken_files(tmp_path / "whole.db")[kind]
+def test_a_broken_sqlite_file_is_refused_and_left_as_it_is(
+    kind: str, broken_files: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wait(seconds: float) -> None:
+        raise AssertionError("waiting mends no file")
+
+    monkeypatch.setattr(time, "sleep", wait)
+    path, content = tmp_path / "broken.db", broken_files[kind]
     path.write_bytes(content)
     for call in (search, searchkit.list_studies, lambda storage: searchkit.load("s", storage)):
         with pytest.raises(StorageError, match=r"broken\.db' cannot be opened: .*(not a database|malformed)"):

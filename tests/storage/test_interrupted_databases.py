@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import signal
@@ -15,6 +16,7 @@ from typing import Any
 import optuna
 import pytest
 from helpers.killing import forked
+from helpers.marks import slow_if
 from helpers.postgresql import (
     postgresql,  # noqa: F401 - a fixture
     start,
@@ -42,7 +44,7 @@ def restart(address: str) -> None:
 
 def restart_late(address: str) -> None:
     stop(address)
-    start(address, after=2)
+    start(address, after=1)
 
 
 def crash(address: str) -> None:
@@ -50,8 +52,13 @@ def crash(address: str) -> None:
     start(address)
 
 
-@pytest.mark.parametrize("disturb", [cut, restart, restart_late, crash])
-@pytest.mark.parametrize("as_object", [False, True])
+@pytest.mark.parametrize(
+    ("disturb", "as_object"),
+    slow_if(
+        lambda disturb, as_object: disturb is restart_late or disturb is restart or as_object != (disturb is cut),
+        itertools.product((cut, restart, restart_late, crash), (False, True)),
+    ),
+)
 def test_a_search_goes_on_when_its_server_is_disturbed_at_any_time(
     disturb: Callable[[str], None],
     as_object: bool,
@@ -104,6 +111,7 @@ def test_what_the_server_committed_before_it_was_cut_is_not_written_twice(postgr
     assert statement(address, "SELECT count(*) FROM trials") == [(8,)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("still_there", [True, False])
 def test_a_study_that_another_search_claimed_meanwhile_is_left_to_it(
     still_there: bool,
@@ -141,6 +149,7 @@ def test_a_study_that_another_search_claimed_meanwhile_is_left_to_it(
     assert history(address).equals(history("memory"))
 
 
+@pytest.mark.slow
 def test_a_server_that_stays_down_ends_the_search_with_what_to_do(
     postgresql: str,  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,
@@ -164,6 +173,7 @@ def test_a_server_that_stays_down_ends_the_search_with_what_to_do(
     assert history(address).equals(history("memory"))
 
 
+@pytest.mark.slow
 def test_a_lock_of_another_program_is_waited_for_by_all_doors(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "studies.db"
     engine = {"connect_args": {"timeout": 0.1}}  # of a user's storage, which gives up at once
@@ -172,7 +182,7 @@ def test_a_lock_of_another_program_is_waited_for_by_all_doors(tmp_path: Path, ca
 
     def locked() -> None:
         other.execute("BEGIN EXCLUSIVE")
-        threading.Timer(1, other.rollback).start()
+        threading.Timer(0.4, other.rollback).start()
 
     def meanwhile(choices: dict) -> dict:
         locked()

@@ -124,6 +124,7 @@ def written(lines: list[str]) -> Iterator[Path]:
         yield path
 
 
+@pytest.mark.slow
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(history=logs(), checked=st.booleans())
 def test_any_operations_come_to_what_optuna_makes_of_them(history: list[dict[str, Any]], checked: bool) -> None:
@@ -150,6 +151,20 @@ def test_what_optuna_cannot_read_is_damaged_and_the_line_is_named(
                 as_we_read(path)
         else:
             assert as_we_read(path) == theirs
+
+
+@pytest.mark.parametrize("name", [None, "missing"])
+def test_a_study_without_a_name_is_damaged_and_the_line_is_named(name: str | None) -> None:
+    """Of one named None Optuna says that there is not exactly one study."""
+    first = {"op_code": 0, "worker_id": "w", "study_name": "a", "directions": [1]}
+    second = {"op_code": 0, "worker_id": "w", "directions": [1]} | ({} if name else {"study_name": None})
+    with written([line_of(log) for log in (first, second)]) as path:
+        with (
+            pytest.raises(ValueError, match="not contain exactly 1 study") if name is None else pytest.raises(KeyError)
+        ):
+            as_optuna_reads(path)
+        with pytest.raises(StorageError, match="is damaged in line 2 "):
+            as_we_read(path)
 
 
 KINDS = {

@@ -48,7 +48,13 @@ def _imported(tmp_path_factory: pytest.TempPathFactory) -> None:
     search("random", f"sqlite:///{tmp_path_factory.mktemp('first')}/first.db", budget=1)
 
 
-@pytest.fixture(params=["a journal file", "SQLite", "PostgreSQL"])
+STORAGES = ("a journal file", "SQLite", "PostgreSQL")
+# What is lost depends on the storage, and what is asked next on the strategy: each of either, and not every pair.
+PAIRS = [(name, STORAGES[0]) for name in plugins.names("strategy")]
+PAIRS += [(name, storage) for name in ("nsga2", "tpe") for storage in STORAGES[1:]]
+
+
+@pytest.fixture(params=STORAGES)
 def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
     if request.param == "PostgreSQL":
         return request.getfixturevalue("postgresql")
@@ -66,7 +72,7 @@ def whole(strategy: str) -> pd.DataFrame:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("strategy", plugins.names("strategy"))
+@pytest.mark.parametrize(("strategy", "storage"), PAIRS, indirect=["storage"])
 def test_killed_twenty_times_at_random_moments_the_history_is_the_same(
     strategy: str, storage: Any, tmp_path: Path
 ) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import tracemalloc
 from collections.abc import Callable
 
 import numpy as np
 import pytest
+from helpers.marks import slow_if
 
 from searchkit import Choice, Space, plugins
 from searchkit.problem.observations import Observations
@@ -14,20 +16,27 @@ from searchkit.problem.problem import Problem
 from searchkit.testing import STRATEGY_CHECKS
 
 NAMES = plugins.names("strategy")
+MODELLED = ("auto", "bo")  # they fit a model for every proposal
 
 
 def test_the_strategies_are_registered():
     assert {"bo", "evolution", "exact", "nsga2", "nsga3", "random", "tpe"} <= set(NAMES)
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("check", STRATEGY_CHECKS, ids=lambda check: check.__name__)
-def test_conformance(name: str, check: Callable) -> None:
+@pytest.mark.parametrize(
+    ("check", "name"),
+    slow_if(
+        lambda check, name: check.__name__ == "proposals_are_new_and_valid" and name in MODELLED,
+        itertools.product(STRATEGY_CHECKS, NAMES),
+    ),
+    ids=lambda given: getattr(given, "__name__", given),
+)
+def test_conformance(check: Callable, name: str) -> None:
     check(plugins.resolve("strategy", name))
 
 
 @pytest.mark.parametrize("ordered", [True, False])
-@pytest.mark.parametrize("name", [name for name in NAMES if name != "auto"])
+@pytest.mark.parametrize("name", slow_if(lambda name: name == "bo", [name for name in NAMES if name != "auto"]))
 def test_a_choice_of_thousands_of_options_takes_bounded_memory_a_step(name: str, ordered: bool) -> None:
     space = Space([Choice("a", range(6000), ordered), Choice("b", range(6000), ordered), Choice("c", ("x", "y"))])
     searcher = plugins.resolve("strategy", name)(Problem(space, 1, 1, budget=24))
@@ -44,7 +53,7 @@ def test_a_choice_of_thousands_of_options_takes_bounded_memory_a_step(name: str,
     assert peak < 400e6, "6,000 options squared are 36 million numbers; 10,000 neighbours times as many features, 60"
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name != "random"])
+@pytest.mark.parametrize("name", slow_if(lambda name: name in MODELLED, [name for name in NAMES if name != "random"]))
 def test_it_beats_random_search(name: str) -> None:
     space = Space([Choice(f"c{i}", range(5)) for i in range(8)])
     value = np.random.default_rng(0).normal(size=(8, 5))

@@ -15,6 +15,7 @@ import optuna
 import pytest
 import torch
 from helpers.killing import in_a_process_that_is_killed
+from helpers.marks import slow_if
 
 import searchkit
 from searchkit import Choice, NetworkSpace, Space, plugins
@@ -363,6 +364,7 @@ def test_the_ladder_is_part_of_what_a_study_is(tmp_path: Path) -> None:
         search(storage=tmp_path, name="without")
 
 
+@pytest.mark.slow
 def test_worker_processes_give_the_same_history() -> None:
     alone, beside = (search("nsga2", budget=8, executor=executor).history for executor in (None, 2))
     assert {"scored", "dropped"} == set(alone.state)
@@ -401,7 +403,7 @@ KILLS = [("training", 3), ("training", 5), ("training", 7), ("training", 15), ("
 
 @pytest.mark.usefixtures("no_training")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
-@pytest.mark.parametrize("strategy", plugins.names("strategy"))
+@pytest.mark.parametrize("strategy", slow_if(lambda name: name != "nsga2", plugins.names("strategy")))
 def test_killed_between_rungs_and_continued_the_history_is_the_same(
     strategy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from helpers.marks import slow_if
 from torch import Tensor, nn
 
 from searchkit.costs.autocast import HalfPrecision
@@ -130,7 +131,7 @@ def test_a_linear_layer_is_counted_as_by_hand() -> None:
 
 
 @pytest.mark.parametrize("recipe", [SGD, ADAMW], ids=["sgd", "adamw"])
-@pytest.mark.parametrize("name", list(SPACES))
+@pytest.mark.parametrize("name", slow_if(lambda name: name == "mobilenet", SPACES))
 def test_it_is_what_a_real_training_holds(name: str, recipe: Recipe) -> None:
     space, data = SPACES[name]
     for code in space.sample(2, np.random.default_rng(1)):
@@ -140,7 +141,7 @@ def test_it_is_what_a_real_training_holds(name: str, recipe: Recipe) -> None:
         assert predicted == pytest.approx(trained_peak(network, data, recipe), rel=0.01, abs=1024)
 
 
-@pytest.mark.parametrize("name", list(SPACES))
+@pytest.mark.parametrize("name", slow_if(lambda name: name == "mobilenet", SPACES))
 def test_under_autocast_it_is_what_real_steps_hold(name: str) -> None:
     space, data = SPACES[name]
     for code in space.sample(2, np.random.default_rng(1)):

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from helpers.marks import slow_if
 from helpers.replayed import Recording, refused, replayed
 from torch import Tensor, nn
 
@@ -97,7 +98,9 @@ def test_a_recorded_training_is_the_same_bit_by_bit_as_one_step_by_step(case: st
         torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["nas-bench-201", "macro", "mobilenet", "residual"])
+@pytest.mark.parametrize(
+    "name", slow_if(lambda name: name in ("macro", "mobilenet"), ["nas-bench-201", "macro", "mobilenet", "residual"])
+)
 def test_networks_of_the_built_in_spaces_can_be_recorded(name: str) -> None:
     data = images()
     space = load_space(name).for_data(data.input_shape, data.n_classes)

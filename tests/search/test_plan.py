@@ -111,7 +111,7 @@ def test_a_winner_whose_training_time_is_not_known_is_left_out() -> None:
 @pytest.mark.slow
 def test_a_search_with_a_time_trains_its_winners_and_delivers_them(tmp_path: Path) -> None:
     arguments = {"strategy": "random", "space": TINY, "storage": tmp_path, "name": "timed", "seed": 1}
-    result = searchkit.run(budget={"seconds": 12}, **arguments)
+    result = searchkit.run(budget={"seconds": 25}, **arguments)
     assert len(result.front)
     assert result.finals, "no final training"
     best = int(result.front.trial[0])

@@ -23,12 +23,14 @@ if TYPE_CHECKING:
     from searchkit.results.result import Result
     from searchkit.results.studies import list_studies, load
     from searchkit.storage.repair import repair
+    from searchkit.training.recipe import Recipe
 
 announce()
 
 _LATER = {
     "Metric": "searchkit.costs.metrics",
     "Proxies": "searchkit.option_values",
+    "Recipe": "searchkit.training.recipe",
     "Result": "searchkit.results.result",
     "Training": "searchkit.option_values",
     "list_studies": "searchkit.results.studies",
@@ -46,6 +48,7 @@ __all__ = [
     "NetworkSpace",
     "Node",
     "Proxies",
+    "Recipe",
     "Result",
     "SearchkitError",
     "Space",

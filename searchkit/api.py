@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 from searchkit.assembly import begin_plan, begin_strategy, begin_until, opener_of, pools_of, with_folder, with_plan
 from searchkit.execution.at_work import AtWork
 from searchkit.execution.executors import workers_of
-from searchkit.option_values import DEFAULT_BUDGET, Proxies, Training
-from searchkit.options import chosen_by, read_options
+from searchkit.option_values import DEFAULT_BUDGET, Proxies, Training, chosen_by
+from searchkit.options import read_options
 from searchkit.problem.bounds_check import check_bounds
 from searchkit.problem.problem import Problem, Strategy
 from searchkit.proxy_layer.setup import open_scorer, open_screen, report
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from searchkit.costs.metrics import Metric
     from searchkit.scoring.protocols import NetworkProxy, Proxy
     from searchkit.search.plan import Estimate, Plan
+    from searchkit.training.recipe import Recipe
     from searchkit.types import Codes
 
 Limit = float | tuple[float | None, float | None]  # a bound, see ``constraints`` of :func:`run`
@@ -70,6 +71,7 @@ def run(
     seed: int = 0,
     split_seed: int = 0,
     epochs: int | None = None,
+    recipe: Mapping[str, object] | Recipe | None = None,
     ladder: str | Sequence[Mapping[str, float]] | None = None,
     time_limit: float | None = None,
     callbacks: Sequence[Callback] = (),
@@ -104,7 +106,7 @@ def run(
             (:mod:`searchkit.proxy_layer.signals`), and ``result.signals`` has how well each proxy predicted. A proxy's
             name can be an objective: ``objectives=("naswot", "params")`` searches without training.
             ``Proxies(names, screen=..., earlier=...)`` is these three arguments as one value.
-        training: ``Training(epochs=..., ladder=..., time_limit=...)``: these three arguments as one value.
+        training: ``Training(epochs=..., ladder=..., time_limit=..., recipe=...)``: these arguments as one value.
         start: candidates to evaluate first: dictionaries of choices, rows of codes ``(n, d)``, or a :class:`Result`,
             whose front is taken. They count in the budget.
         earlier: the :class:`Result` of an earlier study over the same choices, or several, also on other data. A
@@ -137,6 +139,10 @@ def run(
         split_seed: seed of the split of the data into parts. It is independent of ``seed``, so that studies with
             different seeds have the same test part, also when one starts with candidates of another or learns from it.
         epochs: epochs of each candidate's training (30, or what the plan says).
+        recipe: settings of :class:`~searchkit.Recipe` in place of the default ones or those of the plan, also in final
+            trainings: ``{"lr": 0.05, "label_smoothing": 0.0}``. A list, a tuple or a :class:`Choice` is options, of
+            which the search chooses for each candidate, as it does of the space's: ``{"lr": [0.02, 0.05, 0.1]}``. With
+            epochs or steps nothing is planned. A whole ``Recipe(...)`` sets all settings, the epochs too.
         ladder: cheaper trainings that a candidate has to pass before the full one, from cheap to expensive, such as
             ``({"epochs": 3}, {"epochs": 10, "data": 0.5})``. A rung sets epochs, resolution (pixels of the shorter side
             of the images), width (a factor on the space's choice or option of that name) and data (a fraction of the

@@ -16,8 +16,11 @@ from searchkit.proxy_layer.transfer import Earlier
 from searchkit.runtime.fingerprint import fingerprint
 
 if TYPE_CHECKING:
+    from searchkit.problem.problem import Strategy
     from searchkit.results.result import Result
     from searchkit.scoring.protocols import NetworkProxy, Proxy
+    from searchkit.training.own_recipe import OwnRecipe
+    from searchkit.training.recipe import Recipe
 
 BASELINES = 10.0  # seconds for simple models at most
 DEFAULT_BUDGET = 40  # evaluations, where time does not decide
@@ -32,6 +35,7 @@ class Training:
     epochs: int | None = None
     ladder: str | Mapping[str, float] | Sequence[Mapping[str, float]] | None = None
     time_limit: float | None = None
+    recipe: Mapping[str, object] | Recipe | None = None
 
 
 @dataclass(frozen=True)
@@ -46,14 +50,19 @@ class Proxies:
     earlier: Result | Sequence[Result] | None = None
 
 
-def grouped_training(training: object, epochs: object, ladder: object, time_limit: object) -> tuple[Any, Any, Any]:
-    """Epochs, ladder and time limit, given separately or as a group; see :func:`once`."""
+def grouped_training(
+    training: object, epochs: object, recipe: object, ladder: object, time_limit: object
+) -> tuple[Any, Any, Any, Any]:
+    """Epochs, recipe, ladder and time limit, given separately or as a group; see :func:`once`."""
     if training is None:
-        return epochs, ladder, time_limit
+        return epochs, recipe, ladder, time_limit
     if not isinstance(training, Training):
-        raise SearchkitError(f"training is a searchkit.Training(epochs=, ladder=, time_limit=), not {training!r}")
+        raise SearchkitError(
+            f"training is a searchkit.Training(epochs=, ladder=, time_limit=, recipe=), not {training!r}"
+        )
     return (
         once("epochs", epochs, training.epochs, "training=Training(...)"),
+        once("recipe", recipe, training.recipe, "training=Training(...)"),
         once("ladder", ladder, training.ladder, "training=Training(...)"),
         once("time_limit", time_limit, training.time_limit, "training=Training(...)"),
     )
@@ -79,6 +88,29 @@ def once(name: str, flat: object, grouped: object, group: str) -> Any:
     if flat is not None and grouped is not None:
         raise SearchkitError(f"{name} was given twice, as {name}= and in {group}: leave one of them out")
     return flat if grouped is None else grouped
+
+
+def own_recipe(recipe: object, epochs: object, function: bool) -> tuple[OwnRecipe | None, Any]:
+    """The recipe of the user, None where nothing is set, and the epochs, which it may set as well; see :func:`once`.
+
+    Args:
+        function: the search is over a user's function, which is refused with a recipe.
+    """
+    if recipe is None:
+        return None, epochs
+    if function:
+        refuse_network_arguments(recipe=recipe)
+    from searchkit.training.own_recipe import read_recipe
+
+    own = read_recipe(recipe)
+    epochs = once("epochs", epochs, own.epochs, "recipe=")
+    if epochs is not None and any(name in own.options for name in ("epochs", "steps")):
+        raise SearchkitError(
+            f"epochs={epochs!r} was given, and recipe sets "
+            f"{'steps' if 'steps' in own.options else 'epochs'}, which says how long a training is as well: leave one "
+            "of them out"
+        )
+    return own, epochs
 
 
 def whole(name: str, value: object, least: int) -> int | None:
@@ -133,6 +165,12 @@ def refuse_network_arguments(**given: Any) -> None:
             f"{' and '.join(named)} set how networks are trained, but evaluate= was given, which does all of that: "
             "leave one of them out"
         )
+
+
+def chosen_by(strategy: Strategy) -> str:
+    """The strategy that a strategy such as "auto" has chosen, with the reason; else an empty string."""
+    why = getattr(strategy, "why", "")
+    return f"{getattr(strategy, 'choice', '')}: {why}" if why else ""
 
 
 def planned_baselines(budget: Budget) -> float:

@@ -18,9 +18,11 @@ from searchkit.option_values import (
     Training,
     baseline_seconds,
     check_seconds,
+    chosen_by,
     grouped_proxies,
     grouped_training,
     identity_of,
+    own_recipe,
     planned_baselines,
     refuse_network_arguments,
     whole,
@@ -205,6 +207,8 @@ class Options:
         }
         if self.proxies:
             call |= {"proxies": [p for p in self.proxies if isinstance(p, str)], "screen": self.screen}
+        if "recipe" in self.task.identity:
+            call |= {"recipe": self.task.identity["recipe"]}
         if self.verify:
             call |= {"verify": self.verify}
         if self.task.ladder is not None:
@@ -238,6 +242,7 @@ def read_options(
     seed: Any,
     split_seed: Any,
     epochs: Any,
+    recipe: object,
     ladder: Any,
     time_limit: Any,
     callbacks: Sequence[Callback],
@@ -251,7 +256,8 @@ def read_options(
     """
     factory, limits = plugins.strategy_factory(strategy), read_budget(DEFAULT_BUDGET if budget is None else budget)
     for_baselines = baseline_seconds(baselines, evaluate is not None, limits)
-    epochs, ladder, time_limit = grouped_training(training, epochs, ladder, time_limit)
+    epochs, recipe, ladder, time_limit = grouped_training(training, epochs, recipe, ladder, time_limit)
+    own, epochs = own_recipe(recipe, epochs, evaluate is not None)
     proxies, screen, earlier = grouped_proxies(proxies, screen, earlier)
     batch, epochs, workers = whole("batch", batch, 1), whole("epochs", epochs, 1), whole("workers", workers, 1)
     seed, split_seed = seed_of("seed", seed), seed_of("split_seed", split_seed)
@@ -280,9 +286,9 @@ def read_options(
 
         here, there = devices_of(device, is_external(executor))
         task = network_task(
-            space, data, objectives, constraints, here, there, seed, split_seed, epochs, time_limit, verify, ladder
+            space, data, objectives, constraints, here, there, seed, split_seed, epochs, time_limit, verify, ladder, own
         )
-        plannable = task.trains and epochs is None and ladder is None
+        plannable = task.trains and epochs is None and ladder is None and not task.training.own.sets_length
         limits = Budget(seconds=usual_seconds(task.data)) if plannable and budget is None else limits
         task = replace(task, planned=plannable and limits.timed)
         for_baselines = planned_baselines(limits) if task.planned and baselines is not False else for_baselines
@@ -292,9 +298,3 @@ def read_options(
         seed, split_seed, device, here, executor, workers, settled_there, place, home, name, epochs, time_limit,
         watchers, progress, for_baselines,
     )  # fmt: skip
-
-
-def chosen_by(strategy: Strategy) -> str:
-    """The strategy that a strategy such as "auto" has chosen, with the reason; else an empty string."""
-    why = getattr(strategy, "why", "")
-    return f"{getattr(strategy, 'choice', '')}: {why}" if why else ""

@@ -76,6 +76,10 @@ def _run_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split-seed", type=int, default=0, metavar="N", help="of the split of the data (0)")
     parser.add_argument("--epochs", type=int, help="of each candidate's training (30)")
     parser.add_argument(
+        "--recipe", action="append", default=[], metavar="NAME=VALUE",
+        help="a setting of the training, such as lr=0.05, or options of it, optimiser=sgd,adamw; may be repeated",
+    )  # fmt: skip
+    parser.add_argument(
         "--batch", type=int, help="candidates asked for at once and waited for (each as a worker frees)"
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 (auto)")

@@ -28,8 +28,10 @@ from searchkit.cli.values import (
     read_candidate,
     read_constraints,
     read_executor,
+    read_recipe,
     read_space,
     recorded_call,
+    recorded_recipe,
 )
 from searchkit.errors import ExportError, SearchFailedError, SearchkitError
 
@@ -94,6 +96,7 @@ def _run(given: argparse.Namespace) -> int:
         seed=given.seed,
         split_seed=given.split_seed,
         epochs=given.epochs,
+        recipe=read_recipe(given.recipe),
         time_limit=given.time_limit,
         baselines=given.baselines,
     )
@@ -153,10 +156,12 @@ def _resume(given: argparse.Namespace) -> int:
             f"study '{given.name}' was begun in Python with {' and '.join(lacking)} given as objects; "
             "call searchkit.run there again, as before, and it continues"
         )
+    space, recipe = recorded_recipe(study.space, call.pop("recipe", None))
     budget = budget_of(context["budget"], read_budget(given))
     result = run(
         context["strategy"],
-        space=study.space,
+        space=space,
+        recipe=recipe,
         data=data,
         objectives=dict(study.header["search"]["objectives"]),
         constraints={name: tuple(ends) for name, ends in context["bounds"].items()},

@@ -14,6 +14,8 @@ from typing import Any
 
 from searchkit import plugins
 from searchkit.errors import BudgetError, ConstraintError, SearchkitError, SpaceError
+from searchkit.space import Space
+from searchkit.space.recipe_space import RecipeSpace
 from searchkit.surroundings import settled
 
 
@@ -121,10 +123,43 @@ def read_option(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not equals:
         raise SpaceError(f"--space-option is NAME=VALUE, not {text!r}")
+    return name, _value(value)
+
+
+def read_recipe(texts: Sequence[str]) -> dict[str, Any] | None:
+    """The settings of --recipe: a value, or a list of options where commas separate several; None where none is given.
+
+    Raises:
+        SearchkitError: one is not of this form, or a setting is given twice.
+    """
+    found: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = (part.strip() for part in text.partition("="))
+        values = [_value(part.strip()) for part in value.split(",")]
+        if not equals or not name or "" in values:
+            raise SearchkitError(
+                f"--recipe is a setting and its value, such as lr=0.05, or its options, optimiser=sgd,adamw; not "
+                f"{text!r}"
+            )
+        if name in found:
+            raise SearchkitError(f"--recipe sets {name} twice: give its options in one, {name}=A,B")
+        found[name] = values if len(values) > 1 else values[0]
+    return found or None
+
+
+def _value(text: str) -> Any:
+    """A number, true, false or null as JSON has them; else the text itself."""
     try:
-        return name, json.loads(value)
+        return json.loads(text)
     except json.JSONDecodeError:
-        return name, value
+        return text
+
+
+def recorded_recipe(space: Space, recorded: dict[str, Any] | None) -> tuple[Space, dict[str, Any] | None]:
+    """The space of a study's networks, and its recipe with its choices as objects, as they are given to a search."""
+    if not isinstance(space, RecipeSpace):
+        return space, recorded
+    return space.networks, (recorded or {}) | {choice.name: choice for choice in space.settings}
 
 
 def recorded_call(header: dict[str, Any]) -> tuple[dict[str, Any], list[str], list[str]]:

@@ -22,6 +22,8 @@ from searchkit.errors import ExportError, SearchkitError, first_line_said, reada
 from searchkit.problem.trial import Trial
 from searchkit.random_state import untouched
 from searchkit.runtime.whole_files import written_whole
+from searchkit.space import NetworkSpace
+from searchkit.space.recipe_space import networks_of, settings_of
 from searchkit.training.normalised import Normalised
 from searchkit.training.weights import delivered_path, load_weights, own_state
 
@@ -200,9 +202,7 @@ def _description(result: Result, trial: Trial, network: nn.Module) -> dict[str, 
         "study": result.name,
         "candidate": trial.number,
         "space": {"name": space.name, "options": space.options},
-        "choices": dict(
-            zip(space.names, (c.labels[i] for c, i in zip(space.choices, trial.code, strict=True)), strict=True)
-        ),
+        **_choices(space, trial),
         "measured": measured,
         "methods": trial.methods,
         "input": {
@@ -216,6 +216,14 @@ def _description(result: Result, trial: Trial, network: nn.Module) -> dict[str, 
         "normalisation": {key: result.context["data"][key] for key in ("mean", "std")},
         "made_with": {"searchkit": __version__, "torch": torch.__version__, "python": platform.python_version()},
     }
+
+
+def _choices(space: NetworkSpace, trial: Trial) -> dict[str, Any]:
+    """What the candidate took: ``choices`` are those of its network, ``recipe`` the settings of its training."""
+    networks = networks_of(space)
+    chosen = [choice.labels[i] for choice, i in zip(networks.choices, trial.code, strict=False)]
+    recipe = settings_of(space, trial.code)
+    return {"choices": dict(zip(networks.names, chosen, strict=True))} | ({"recipe": recipe} if recipe else {})
 
 
 @contextlib.contextmanager

@@ -16,6 +16,7 @@ from searchkit.errors import SearchkitError
 from searchkit.problem.trial import Trial
 from searchkit.runtime.devices import resolve_device
 from searchkit.training.evaluator import STEPS_MADE, Training, score_kept
+from searchkit.training.own_recipe import recorded_recipe
 from searchkit.training.recipe import GENEROUS, Recipe, final_recipe, recipe_of_length
 from searchkit.training.speed import measure
 from searchkit.training.weights import final_path
@@ -38,13 +39,15 @@ def refit(
     began, known = time.perf_counter(), _data(result, data)
     where = str(resolve_device(device))
     scored = ("r2",) if known.task == "regression" else ("accuracy",)
-    training = Training(result.network_space, known.without_test(), Recipe(), where, (), result.folder, scored=scored)
+    space, own = result.network_space, recorded_recipe(result.context, result.network_space)
+    training = Training(space, known.without_test(), Recipe(), where, (), result.folder, scored=scored, own=own)
     recipe = _recipe(training, trial, seconds, epochs)
     within = None if seconds is None else seconds - (time.perf_counter() - began)
     seed = int(result.context.get("seed") or 0)
     values = training(trial.code, seed, None, within, recipe)
     entry: dict[str, Any] = {"seconds": round(time.perf_counter() - began, 3)}
-    entry[STEPS_MADE] = values.get(STEPS_MADE, recipe.steps_over(len(known.train) + len(known.val)))
+    steps = training.recipe_of(trial.code, recipe).steps_over(len(known.train) + len(known.val))
+    entry[STEPS_MADE] = values.get(STEPS_MADE, steps)
     tested = _tested(result, trial, known, where)
     _record(result, trial, entry, tested)
     return entry | ({} if math.isnan(tested) else {result.tested: tested})

@@ -14,6 +14,7 @@ from searchkit.problem.trial import State, Trial, pareto_front
 from searchkit.results.found_studies import found_studies, readable_in
 from searchkit.results.result import Result
 from searchkit.space import Choice, NetworkSpace, Space
+from searchkit.space.recipe_space import with_settings
 from searchkit.storage.header import compare_headers, plain
 from searchkit.storage.header_check import checked_header
 from searchkit.storage.optuna_record import OptunaRecord
@@ -150,7 +151,7 @@ def space_of(header: dict[str, Any]) -> Space:
         try:
             space = plugins.load_space(recorded["name"], **recorded["options"])
             if isinstance(space, NetworkSpace):
-                space = space.for_data(recorded["input_shape"], recorded["n_classes"])
+                space = with_settings(space.for_data(recorded["input_shape"], recorded["n_classes"]), recorded)
         except (SearchkitError, TypeError, ValueError):
             space = None
         if isinstance(space, NetworkSpace) and space.describe() == recorded:
@@ -164,7 +165,7 @@ def _same_space(name: str, space: Space, header: dict[str, Any]) -> Space:
     """The given space for the shape of the study's data; StudyMismatchError if its choices differ."""
     recorded = header["search"]["space"]
     if isinstance(space, NetworkSpace) and "input_shape" in recorded:
-        space = space.for_data(recorded["input_shape"], recorded["n_classes"])
+        space = with_settings(space.for_data(recorded["input_shape"], recorded["n_classes"]), recorded)
     compare_headers(name, header, {"search": {"space": plain(space.describe())}})
     return space
 

@@ -80,7 +80,7 @@ def _example_seconds(trial: Trial, training: Training) -> float:
     steps = trial.values.get(STEPS_MADE)
     if not steps or trial.seconds <= 0:
         return math.nan
-    batch_size = min(training.recipe.batch_size, len(training.data.train))
+    batch_size = min(training.recipe_of(trial.code).batch_size, len(training.data.train))
     return max(trial.seconds - OVERHEAD, 0.5 * trial.seconds) / (steps * batch_size)
 
 

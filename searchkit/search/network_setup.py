@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -26,7 +27,10 @@ from searchkit.surroundings import settled
 from searchkit.training.evaluation import Evaluate
 from searchkit.training.evaluator import Training, at_rung
 from searchkit.training.fidelity import Ladder, Rung, check_cheaper, read_ladder
-from searchkit.training.recipe import recipe_for
+from searchkit.training.own_recipe import LENGTH, NOTHING, OwnRecipe, check_effect, own_space
+from searchkit.training.recipe import Recipe, recipe_for
+
+log = logging.getLogger("searchkit")
 
 DEFAULT_SPACE = "residual"  # the default if the data are images
 TABLE_SPACE = "tabular"  # the default if the data are a table
@@ -45,12 +49,14 @@ def network_task(
     time_limit: float | None,
     verify: int = 0,
     ladder: object = None,
+    own: OwnRecipe | None = None,
 ) -> NetworkTask:
     """The task of a search over networks; for the arguments see :func:`searchkit.run`.
 
     Args:
         where, there: the device of this process and that of the trainings, see
             :func:`searchkit.runtime.devices.devices_of`.
+        own: what ``recipe=`` says, but for epochs that are fixed: these are in ``epochs``.
     """
     space = None if space is None else read_space(space)
     if objectives is None:
@@ -60,20 +66,23 @@ def network_task(
     check_measurable(metrics, where, there)
     goals = _goals(metrics, directions, constraints)
     space, loaded = space_and_data(space, data, split_seed, task_of(metrics))
-    recipe = recipe_for(loaded.kind, len(loaded.train), epochs, loaded.augment)
+    space, own, recipe = _with_recipe(space, own or NOTHING, epochs, loaded)
     rungs = read_ladder(ladder, recipe.epochs)
-    _check_rungs(rungs, recipe.epochs, loaded)
-    own = tuple(m for m in metrics.values() if m.stage == "trained" and m.function is not None)
+    _check_rungs(rungs, recipe.epochs, loaded, own)
+    functions = tuple(m for m in metrics.values() if m.stage == "trained" and m.function is not None)
     scored = trained_scores(metrics, loaded.task)
     trained = [name for name, metric in metrics.items() if metric.stage == "trained"]
     _check_trained(trained, goals, loaded, verify, rungs)
-    training = Training(space, loaded.without_test(), recipe, there, own, Path(), time_limit, scored=scored)
+    _check_recipe(own, trained, goals, verify)
+    training = Training(
+        space, loaded.without_test(), recipe, there, functions, Path(), time_limit, scored=scored, own=own
+    )
     training = replace(training, rungs=tuple(at_rung(training, rung, split_seed) for rung in rungs))
     signals = tuple(name for name, metric in metrics.items() if metric.stage == "scored")
     evaluate: Evaluate = training if trained else no_training
     if signals:
         evaluate = Scoring(_scorer(signals, space, loaded.without_test(), where, seed), training if trained else None)
-    from_training = (*scored, *(metric.name for metric in own))
+    from_training = (*scored, *(metric.name for metric in functions))
     return NetworkTask(
         space=space,
         goals=goals,
@@ -117,6 +126,41 @@ def _check_trained(trained: Sequence[str], goals: Goals, data: Data, verify: int
         )
 
 
+def _with_recipe(
+    space: NetworkSpace, own: OwnRecipe, epochs: int | None, data: Data
+) -> tuple[NetworkSpace, OwnRecipe, Recipe]:
+    """The space with the choices of the user's recipe, the user's recipe, and that of candidates which choose nothing.
+
+    Raises:
+        RecipeError: a setting has no effect on these data, or both the space and the recipe have it.
+        SpaceError: a choice of the networks has the name of a setting.
+    """
+    networks, own = own_space(space, own)
+    recipe = own.applied(recipe_for(data.kind, len(data.train), epochs, data.augment), data.kind, len(data.train))
+    check_effect(own, recipe, data)
+    if data.kind == "images" and "adamw" in own.options.get("optimiser", []) and "lr" not in own.options:
+        log.warning(
+            "recipe= has the optimiser adamw and no lr: the default learning rate, here %g, suits sgd; give adamw a "
+            "lower one, about 0.005",
+            recipe.lr,
+        )
+    return own.over(networks, recipe), own, recipe
+
+
+def _check_recipe(own: OwnRecipe, trained: Sequence[str], goals: Goals, verify: int) -> None:
+    """Refuse ``recipe=`` in a search that trains nothing, and its choices in one that trains only at its end."""
+    if own.given and not trained and not verify:
+        raise SearchkitError(
+            "recipe sets how candidates are trained, but this search trains none: its objectives and bounds are "
+            f"{', '.join(goals.metrics)}; leave it out, or search for a score of trained networks, such as accuracy"
+        )
+    if own.choices and not trained:
+        raise SearchkitError(
+            f"recipe has several options for '{own.choices[0].name}', which the search compares by training, but this "
+            "search trains only the candidates of verify=: give one value"
+        )
+
+
 def _context(
     space: NetworkSpace, given: Any, data: Data, metrics: dict[str, Metric], device: str, rungs: list[str]
 ) -> dict[str, Any]:
@@ -150,7 +194,14 @@ def _names(constraints: Any) -> list[str]:
     return [str(getattr(key, "name", key)) for key in constraints or {}]
 
 
-def _check_rungs(rungs: Sequence[Rung], epochs: int, data: Data) -> None:
+def _check_rungs(rungs: Sequence[Rung], epochs: int, data: Data, own: OwnRecipe) -> None:
+    for name in LENGTH:
+        if rungs and name in own.options:
+            what = "steps" if name == "steps" else "several options for epochs"
+            raise SearchkitError(
+                f"recipe sets {what}, and the rungs of a ladder are cheaper than a number of epochs: give one number "
+                "of epochs, or leave the ladder out"
+            )
     if data.kind == "images":
         check_cheaper(rungs, epochs, min(data.input_shape[1:]))
         return

@@ -87,6 +87,8 @@ class NetworkTask(Task):
             identity["split_seed"] = self.split_seed
         if any(name in self.metrics for name in MEASURED):
             identity["device"] = measured_on(self.device)
+        if self.training.own.described():
+            identity["recipe"] = self.training.own.described()
         if self.ladder is not None:
             identity["ladder"] = [rung.given for rung in self.ladder.rungs]
         return identity

@@ -10,15 +10,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
+
+import numpy as np
 
 from searchkit.data.data import Data
 from searchkit.errors import BudgetError
+from searchkit.space.recipe_space import Setting
 from searchkit.training.evaluator import Training
+from searchkit.training.own_recipe import NOTHING, OwnRecipe, either, told
 from searchkit.training.pace import FORWARD
 from searchkit.training.recipe import LEAST_STEPS, Recipe, recipe_of_length, recipe_of_passes
-from searchkit.training.speed import Speed, measure, sizes
+from searchkit.training.speed import SAMPLED, Speed, measure, sizes
 from searchkit.types import Codes
 
 DEFAULT_SECONDS = 150.0  # of a search over data of at most SMALL_DATA numbers; grows with the root of their size
@@ -61,6 +65,7 @@ class Plan:
             trainings end.
         speeds: ``(smallest, middle, largest)`` seconds of a training step.
         scoring: seconds for the scores of the front on the test part.
+        options: settings of the user's recipe with the values that they may have.
     """
 
     seconds: float
@@ -73,21 +78,26 @@ class Plan:
     final_until: float
     speeds: tuple[float, float, float]
     scoring: float = 0.0
+    options: dict[str, list[Setting]] = field(default_factory=dict)
 
     @property
     def lines(self) -> list[str]:
-        """The plan in three lines."""
+        """The plan in three lines, and one for the user's recipe where there is one."""
         recipe = self.recipe
         small, middle, large = (1000 * step for step in self.speeds)
-        images = "" if recipe.augment is None else f", augmentation {recipe.augment}"
+        several = {name for name, values in self.options.items() if len(values) > 1}
+        rate = "" if several & {"lr", "batch_size"} else f", learning rate {recipe.lr:g}"
+        images = "" if recipe.augment is None or "augment" in several else f", augmentation {recipe.augment}"
         beside = f" at a time on {self.workers} workers" if self.workers > 1 else " after another"
         length = f"{recipe.steps} steps of {recipe.batch_size} examples ({self.passes:.2g} passes)"
+        length = f"{self.passes:.2g} passes" if "batch_size" in several else length
         return [
             f"plan: {self.seconds:g} s; a training step takes {small:.2g} ms in a small, {middle:.2g} in a middle and "
             f"{large:.2g} in a large network of the space",
             f"search until {self.search_until:.0f} s: about {self.candidates} candidates, {self.workers}{beside}, "
-            f"each {length}, learning rate {recipe.lr:g}{images}",
+            f"each {length}{rate}{images}",
             f"then until {self.final_until:.0f} s: the winners, trained longer and on the validation part as well",
+            *_recipe_line(self.options),
         ]
 
     def job_seconds(self, elapsed: float) -> float:
@@ -111,7 +121,7 @@ class Plan:
 
     def described(self) -> dict[str, Any]:
         """The plan as JSON values, for the record."""
-        return asdict(self)
+        return {name: value for name, value in asdict(self).items() if name != "options" or value}
 
     @classmethod
     def from_record(cls, recorded: Mapping[str, Any]) -> Plan:
@@ -141,21 +151,27 @@ class Estimate:
         candidates: evaluations in all.
         recipe: of a candidate's training.
         seconds: of the whole search; NaN where that is not known.
+        options: settings of the user's recipe with the values that they may have.
     """
 
     candidates: int
     workers: int
     recipe: Recipe | None
     seconds: float
+    options: dict[str, list[Setting]] = field(default_factory=dict)
 
     @property
     def lines(self) -> list[str]:
-        """The estimate in a line or two."""
-        told = f"plan: {self.candidates} candidates, {self.workers} at a time"
+        """The estimate in a line or two, and one for the user's recipe where there is one."""
+        said = f"plan: {self.candidates} candidates, {self.workers} at a time"
         if self.recipe is None:
-            return [f"{told}; how long their evaluations take is not known"]
+            return [f"{said}; how long their evaluations take is not known"]
+        length = "steps" if self.recipe.steps is not None or "steps" in self.options else "epochs"
+        how_long = either(self.options.get(length, [getattr(self.recipe, length)]))
+        size = either(self.options.get("batch_size", [self.recipe.batch_size]))
         return [
-            f"{told}, each {self.recipe.epochs} epochs with batches of {self.recipe.batch_size}",
+            f"{said}, each {how_long} {length} with batches of {size}",
+            *_recipe_line(self.options),
             f"with networks of a middle size of the space, that takes about {self.seconds:.0f} s here",
         ]
 
@@ -163,16 +179,28 @@ class Estimate:
 def estimate(training: Training, candidates: int, workers: int) -> Estimate:
     """What a search for so many evaluations takes, from the speed of this device."""
     speeds = measure(training, sizes(training.space))
-    step = speeds[len(speeds) // 2].step * (CROWDED if workers > 1 else 1.0)
-    steps = training.recipe.steps_over(len(training.data.train))
-    return Estimate(candidates, workers, training.recipe, step * steps * candidates / workers)
+    example = speeds[len(speeds) // 2].example * (CROWDED if workers > 1 else 1.0)
+    seconds = example * _examples(training) * candidates / workers
+    return Estimate(candidates, workers, training.recipe, seconds, training.own.options)
+
+
+def _examples(training: Training) -> float:
+    """Examples of a candidate's training, on average over what candidates may choose of the recipe."""
+    n = len(training.data.train)
+    codes = training.space.sample(SAMPLED if training.own.choices else 1, np.random.default_rng(0))
+    recipes = [training.recipe_of(code) for code in codes]
+    return float(np.mean([recipe.steps_over(n) * min(recipe.batch_size, n) for recipe in recipes]))
+
+
+def _recipe_line(options: Mapping[str, Sequence[Setting]]) -> list[str]:
+    return [f"your recipe: {told(options)}"] if options else []
 
 
 def make_plan(training: Training, seconds: float, workers: int, most: int | None = None, n_test: int = 0) -> Plan:
     """A plan from the data, the speed of this device, and the time.
 
     Args:
-        training: of the candidates; its recipe is not used.
+        training: of the candidates; of its recipe, only the user's settings are used.
         seconds: of the whole search.
         workers: candidates that train at the same time.
         most: candidates that may be trained.
@@ -185,11 +213,17 @@ def make_plan(training: Training, seconds: float, workers: int, most: int | None
     data = training.data
     recipe = recipe_of_length(data.kind, len(data.train), 1.0, data.augment)
     speeds = measure(replace(training, recipe=replace(recipe, steps=MEASURED)), sizes(training.space))
-    return plan_by(speeds, data, seconds, workers, most, n_test)
+    return plan_by(speeds, data, seconds, workers, most, n_test, training.own)
 
 
 def plan_by(
-    speeds: Sequence[Speed], data: Data, seconds: float, workers: int, most: int | None = None, n_test: int = 0
+    speeds: Sequence[Speed],
+    data: Data,
+    seconds: float,
+    workers: int,
+    most: int | None = None,
+    n_test: int = 0,
+    own: OwnRecipe = NOTHING,
 ) -> Plan:
     """A plan from known speeds, the quickest first; see :func:`make_plan`."""
     scoring = SCORED_NETWORKS * n_test * FORWARD * speeds[len(speeds) // 2].example
@@ -209,10 +243,10 @@ def plan_by(
     if passes > MANY_PASSES:
         slot, passes = slot * MANY_PASSES / passes, float(MANY_PASSES)
         candidates = min(int(time / slot), most or int(time / slot))
-    recipe = recipe_of_passes(data, n, passes)
+    recipe = own.applied(recipe_of_passes(data, n, passes), data.kind, n)
     return Plan(
         seconds, workers, max(1, candidates), slot, recipe, passes, search_until, final_until,
-        (speeds[0].step, middle.step, speeds[-1].step), scoring,
+        (speeds[0].step, middle.step, speeds[-1].step), scoring, own.options,
     )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from searchkit.errors import SearchkitError, StudyMismatchError
 
 HEADER_COPY = "searchkit:header"  # attribute of a study in a journal file: a copy of the header, for repairs
+TRAINED = ("recipe", "ladder")  # parts of a search that are left out where they are not given
 FORMAT = 2  # version of the record; newer ones are refused, older ones are read
 
 
@@ -20,10 +21,12 @@ def compare_headers(name: str, found: dict[str, Any], wanted: dict[str, Any]) ->
         StudyMismatchError: they differ; the message lists each difference, as recorded and as called now.
     """
     check_format(name, found)
-    recorded = upgraded(found)["search"]
+    recorded, asked = upgraded(found)["search"], wanted["search"]
+    if "objectives" in asked:  # a whole search, in which what is not given is not there
+        asked = dict.fromkeys(key for key in TRAINED if key in recorded) | asked
     differing = [
         _difference(key, recorded.get(key), value)
-        for key, value in wanted["search"].items()
+        for key, value in asked.items()
         if _exact(recorded.get(key)) != _exact(value)
         # data that the user has split have a fingerprint and no seed
         and (key != "split_seed" or recorded.get(key) is not None)

@@ -155,6 +155,7 @@ _PARTS = {
 }
 _OF_NETWORKS = {
     "search.space.options": "a mapping",
+    "search.space.settings": "a mapping, or nothing",
     "search.space.input_shape": "a list of whole numbers",
     "search.space.n_classes": "a number of classes or null",
 }

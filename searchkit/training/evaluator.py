@@ -25,10 +25,12 @@ from searchkit.problem.numbers import number_of
 from searchkit.random_state import untouched
 from searchkit.runtime.copies import own_copy
 from searchkit.space import NetworkSpace
+from searchkit.space.recipe_space import RecipeSpace, settings_of
 from searchkit.training.evaluation import Evaluation
 from searchkit.training.fidelity import Rung
 from searchkit.training.memory_estimate import candidate_training_bytes
 from searchkit.training.normalised import normalised
+from searchkit.training.own_recipe import NOTHING, OwnRecipe
 from searchkit.training.recipe import Recipe
 from searchkit.training.train import build_seeded, course, score
 from searchkit.training.turns import Course, finish
@@ -46,6 +48,7 @@ class Training(Evaluation):
 
     Attributes:
         data: without its test part; the search never sees that.
+        recipe: of candidates that choose nothing of it; see :meth:`recipe_of`.
         metrics: functions of the trained network, beside its scores.
         folder: receives the trained weights, in one safetensors file per candidate.
         limit: seconds that a training may take; None: no limit.
@@ -54,6 +57,7 @@ class Training(Evaluation):
         scored: names of the scores on the validation part to return.
         exclusive: one thread of a process trains at a time, since weights and dropout draw from torch's generator, of
             which a process has only one; otherwise results would depend on the order in which threads draw.
+        own: the user's settings, which hold in every recipe.
     """
 
     exclusive: ClassVar[bool] = True
@@ -69,6 +73,7 @@ class Training(Evaluation):
     rungs: tuple[Training, ...] = ()
     keep: bool = True
     scored: tuple[str, ...] = ("accuracy",)
+    own: OwnRecipe = NOTHING
 
     def __call__(
         self,
@@ -104,7 +109,7 @@ class Training(Evaluation):
         trained = yield from course(
             network,
             self.data if final is None else self._every_example,
-            recipe=final or self.recipe,
+            recipe=self.recipe_of(code, final),
             seed=seed,
             device=self.device,
             time_limit=self.limit,
@@ -120,6 +125,16 @@ class Training(Evaluation):
         if state is not None:
             save_weights(state, self.written(code, final is not None))
         return values
+
+    def recipe_of(self, code: Codes, final: Recipe | None = None) -> Recipe:
+        """The recipe of a candidate ``(d,)``, with the settings that it has chosen.
+
+        Args:
+            final: the recipe of a final training, which says how long that is; None: the training of the search.
+        """
+        n = len(self.data.train) + (0 if final is None else len(self.data.val))
+        chosen = settings_of(self.space, code)
+        return self.own.applied(final or self.recipe, self.data.kind, n, chosen, length=final is None)
 
     @property
     def _every_example(self) -> Data:
@@ -137,7 +152,7 @@ class Training(Evaluation):
         """Put the data on the device; if they do not fit, the training will fail with the reason."""
         training = self if rung is None else self.rungs[rung]
         with contextlib.suppress(Exception):
-            put_on_device(training.data, torch.device(self.device), training.recipe.augment)
+            put_on_device(training.data, torch.device(self.device), training.recipe_of(code).augment)
 
     def memory(self, code: Codes, seed: int, rung: int | None = None) -> int:
         """Bytes that a candidate is expected to need on the device, besides the data.
@@ -148,7 +163,7 @@ class Training(Evaluation):
             return self.rungs[rung].memory(code, seed)
         on_card = self.device.startswith("cuda")
         try:
-            return candidate_training_bytes(self.space, code, self.data, self.recipe, autocast=on_card)
+            return candidate_training_bytes(self.space, code, self.data, self.recipe_of(code), autocast=on_card)
         except Exception:
             return 0
 
@@ -196,6 +211,8 @@ def narrower(space: NetworkSpace, factor: float) -> NetworkSpace:
     Raises:
         SpaceError: it has no width, or one that is no number.
     """
+    if isinstance(space, RecipeSpace):
+        return space.over(narrower(space.networks, factor))
     taken = space._build.keywords if isinstance(space._build, functools.partial) else {}
     if "width" in space.names:
         build = functools.partial(_build_narrow, space._build, factor)

@@ -94,7 +94,7 @@ def _speed(training: Training, code: Codes) -> Speed:
     with untouched(), one_thread():
         network = build_seeded(training.space, code, 0).train()
         network.to(device, memory_format=memory_format(device))  # type: ignore[call-overload]
-        steps = Steps(network, training.data, training.recipe, device, 0, None)
+        steps = Steps(network, training.data, training.recipe_of(code), device, 0, None)
         seconds: list[float] = []
         began = time.perf_counter()
         while steps.left and (len(seconds) < 2 or (len(seconds) < STEPS and time.perf_counter() - began < SECONDS)):

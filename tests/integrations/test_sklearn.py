@@ -35,6 +35,8 @@ from searchkit.errors import DataError, SearchkitError, SpaceError, UnknownNameE
 from searchkit.integrations.sklearn import SearchClassifier, SearchkitCV, SearchRegressor
 from searchkit.integrations.sklearn.data import parts
 from searchkit.integrations.sklearn.grid import QUANTILES, read_grid
+from searchkit.training import train as training
+from searchkit.training.recipe import Recipe
 
 X, Y = load_breast_cancer(return_X_y=True)
 NAMES = np.array(["malignant", "benign"])[Y]
@@ -497,3 +499,26 @@ def test_grids_that_say_nothing_are_refused(grid: Any, sentence: str) -> None:
 def test_an_objective_is_a_scorer() -> None:
     with pytest.raises(UnknownNameError, match="unknown objective 'recal': choose from fit_time, precision, recall"):
         scaled_svc(scoring=["recall", "precision"], refit=False, objectives="recal").fit(X, Y)
+
+
+def test_estimators_pass_a_recipe_on_and_train_the_chosen_network_with_its_settings(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made: list[Recipe] = []
+
+    class Seen(training.Steps):
+        def __init__(self, network: Any, data: Any, recipe: Recipe, *rest: Any) -> None:
+            made.append(recipe)
+            super().__init__(network, data, recipe, *rest)
+
+    monkeypatch.setattr(training, "Steps", Seen)
+    x = np.random.default_rng(0).normal(size=(60, 3))
+    recipe = {"lr": [0.02, 0.1], "epochs": 2, "weight_decay": 0.0}
+    for search, y in ((SearchClassifier, x[:, 0] > 0), (SearchRegressor, x[:, 0])):
+        made.clear()
+        fitted = search(recipe=recipe, budget=3, random_state=0).fit(x, y)
+        assert len(made) == 4
+        assert [one.lr for one in made] == [*fitted.result_.history.lr, fitted.result_.front.lr[0]]
+        assert {(one.epochs, one.weight_decay) for one in made} == {(2, 0.0)}
+    with pytest.raises(SearchkitError, match="a recipe has no setting 'rate'"):
+        SearchRegressor(recipe={"rate": 3}).fit(x, x[:, 0])

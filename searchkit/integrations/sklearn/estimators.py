@@ -28,9 +28,9 @@ class SearchClassifier(ClassifierMixin, BaseEstimator):
     all of them.
 
     Args:
-        strategy, space, budget, epochs, objectives, constraints, proxies, ladder, batch, executor, device, time_limit,
-            callbacks, progress: see :func:`searchkit.run`. The space is "tabular" for tables where not given, the
-            objectives ("accuracy", "params"), and ("balanced_accuracy", "params") with ``class_weight``.
+        strategy, space, budget, epochs, recipe, objectives, constraints, proxies, ladder, batch, executor,
+            device, time_limit, callbacks, progress: see :func:`searchkit.run`. The space is "tabular" for tables where
+            not given, the objectives ("accuracy", "params"), and ("balanced_accuracy", "params") with ``class_weight``.
         pick: which network of the front is used: the best in the first objective (None), the best in another one (its
             name), a row of the front, or a function ``(front) -> row``, the front a DataFrame.
         refit: train that network once more, on all rows. False: it stays as the search trained and measured it.
@@ -65,6 +65,7 @@ class SearchClassifier(ClassifierMixin, BaseEstimator):
         space: object = None,
         budget: object = BUDGET,
         epochs: int | None = None,
+        recipe: object = None,
         objectives: object = None,
         constraints: object = None,
         proxies: object = (),
@@ -88,6 +89,7 @@ class SearchClassifier(ClassifierMixin, BaseEstimator):
         self.space = space
         self.budget = budget
         self.epochs = epochs
+        self.recipe = recipe
         self.objectives = objectives
         self.constraints = constraints
         self.proxies = proxies
@@ -176,6 +178,7 @@ class SearchRegressor(RegressorMixin, BaseEstimator):
         space: object = None,
         budget: object = BUDGET,
         epochs: int | None = None,
+        recipe: object = None,
         objectives: object = None,
         constraints: object = None,
         proxies: object = (),
@@ -198,6 +201,7 @@ class SearchRegressor(RegressorMixin, BaseEstimator):
         self.space = space
         self.budget = budget
         self.epochs = epochs
+        self.recipe = recipe
         self.objectives = objectives
         self.constraints = constraints
         self.proxies = proxies

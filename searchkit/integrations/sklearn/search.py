@@ -23,14 +23,16 @@ from searchkit.errors import CandidateError, DataError, SearchkitError
 from searchkit.integrations.sklearn.data import parts, whole
 from searchkit.results.result import Result
 from searchkit.search.loop import evaluation_seed
+from searchkit.space.recipe_space import settings_of
 from searchkit.training.normalised import normalised
+from searchkit.training.own_recipe import recorded_recipe
 from searchkit.training.recipe import recipe_for
 from searchkit.training.train import build_seeded, train
 from searchkit.types import Floats
 
 PASSED = (
-    "space", "budget", "epochs", "objectives", "constraints", "proxies", "ladder", "storage", "name", "executor",
-    "device", "time_limit", "callbacks", "progress",
+    "space", "budget", "epochs", "recipe", "objectives", "constraints", "proxies", "ladder", "storage", "name",
+    "executor", "device", "time_limit", "callbacks", "progress",
 )  # fmt: skip
 ROWS = 4096  # predicted at once
 
@@ -190,7 +192,10 @@ def _refitted(estimator: Any, result: Result, row: int, data: Data, seed: int) -
     space, trial = result.network_space, result.trials[int(result.front.trial[row])]
     own = evaluation_seed(seed, trial.code)
     network = build_seeded(space, trial.code, own)
-    recipe = recipe_for(data.kind, len(every.train), estimator.epochs, data.augment)
+    recipe = recipe_for(data.kind, len(every.train), result.context["call"]["epochs"], data.augment)
+    recipe = recorded_recipe(result.context, space).applied(
+        recipe, data.kind, len(every.train), settings_of(space, trial.code)
+    )
     try:
         train(network, every, recipe=recipe, seed=own, device=estimator.device, time_limit=estimator.time_limit)
     except CandidateError as error:

@@ -13,6 +13,7 @@ from searchkit.errors import SearchkitError
 from searchkit.results.report.facts import Facts
 from searchkit.results.result import Result
 from searchkit.space import Choice, NetworkSpace, Space
+from searchkit.space.recipe_space import listed_choice, networks_of
 
 _DATA = ("digits", "fashion-mnist", "cifar-10")
 _SCREEN = 16  # the default of searchkit.run
@@ -27,7 +28,7 @@ def call(facts: Facts) -> str:
     networks = context.get("kind") == "networks"
     lines = [_strategy(context), _space(result)]
     lines.append(_data(context) if networks else ("evaluate=evaluate", "your function, which is not in the record"))
-    lines += [_objectives(result, networks), *_constraints(result), *_settings(context)]
+    lines += [_objectives(result, networks), *_constraints(result), *_settings(context), *_recipe(result)]
     lines.append((f"budget={_budget(context)}", ""))
     seed = context.get("seed")
     lines.append(
@@ -45,7 +46,7 @@ def _strategy(context: dict[str, Any]) -> Line:
 
 def _space(result: Result) -> Line:
     """The space as a registered name with its options, else as its choices; a user's build function is filled in."""
-    space = result.space
+    space = networks_of(result.space) if isinstance(result.space, NetworkSpace) else result.space
     if space.name in plugins.names("space"):
         options = getattr(space, "options", {})
         try:
@@ -74,6 +75,7 @@ def _space(result: Result) -> Line:
 def _settings(context: dict[str, Any]) -> list[Line]:
     """Other arguments of the call; defaults are left out."""
     given = dict(context.get("call") or {})
+    given.pop("recipe", None)
     proxies = given.pop("proxies", None)
     if given.get("device") == "auto":
         del given["device"]
@@ -83,6 +85,22 @@ def _settings(context: dict[str, Any]) -> list[Line]:
         given["ladder"] = tuple(given["ladder"])
     named = {key: value for key, value in given.items() if value is not None and key.isidentifier()}
     return [*_proxies(proxies), *((f"{key}={_python(value)}", "") for key, value in named.items())]
+
+
+def _recipe(result: Result) -> list[Line]:
+    """The settings of the training; options as a list, or as a Choice where they lie on a scale and do not look it."""
+    given = (result.context.get("call") or {}).get("recipe") or {}
+    choices = {choice.name: choice for choice in result.space.choices}
+    settings = [
+        f"{_text(name)}: {_python(value) if not isinstance(value, list) else _options(choices[name])}"
+        for name, value in given.items()
+    ]
+    return [(f"recipe={{{', '.join(settings)}}}", "")] if settings else []
+
+
+def _options(choice: Choice) -> str:
+    same = listed_choice(choice.name, choice.options).ordered == choice.ordered
+    return _python(list(choice.options)) if same else _choice(choice)
 
 
 def _writable(space: Space) -> bool:

@@ -17,7 +17,7 @@ from searchkit.problem.trial import Trial
 from searchkit.runtime.devices import resolve_device
 from searchkit.training.evaluator import STEPS_MADE, Training, score_kept
 from searchkit.training.own_recipe import recorded_recipe
-from searchkit.training.recipe import GENEROUS, Recipe, final_recipe, recipe_of_length
+from searchkit.training.recipe import Recipe, final_recipe, recipe_of_length
 from searchkit.training.speed import measure
 from searchkit.training.weights import final_path
 
@@ -91,7 +91,7 @@ def _recipe(training: Training, trial: Trial, seconds: float | None, epochs: int
         return replace(recipe_of_length(data.kind, n, epochs, data.augment), epochs=int(epochs))
     short = replace(recipe_of_length(data.kind, n, 1.0, data.augment), steps=10**6)
     speed = measure(replace(training, recipe=short), trial.code[None])[0]
-    return final_recipe(data, n, GENEROUS * seconds / speed.example)
+    return final_recipe(data, n, seconds / speed.example)
 
 
 def _tested(result: Result, trial: Trial, data: Data, device: str) -> float:

@@ -20,7 +20,7 @@ from searchkit.search.loop import evaluation_seed
 from searchkit.storage.record import Record
 from searchkit.training.evaluator import STEPS_MADE, Training
 from searchkit.training.pace import FORWARD
-from searchkit.training.recipe import GENEROUS, MOST_PASSES, Recipe, final_recipe
+from searchkit.training.recipe import MOST_PASSES, Recipe, final_recipe
 from searchkit.training.weights import final_path, weights_path
 
 BEST_SHARE = 0.6  # of the time for the best of the front, where one worker trains all
@@ -63,7 +63,7 @@ def planned_finals(
     (best, example), others = known[0], known[1 : 1 + OTHERS]
     for_best = seconds if workers > 1 or not others else BEST_SHARE * seconds
     rest = (workers - 1) * seconds if workers > 1 else seconds - for_best
-    finals = [Final(best, final_recipe(data, n, GENEROUS * for_best / example), for_best)]
+    finals = [Final(best, final_recipe(data, n, for_best / example), for_best)]
     while others:
         each = min(float(MOST_PASSES), rest / sum(n * example for _, example in others))
         if each >= LONGER * passes:
@@ -71,7 +71,7 @@ def planned_finals(
         others = others[:-1]
     for trial, example in sorted(others, key=lambda one: -one[1]):
         within = min(seconds, each * n * example)
-        finals.append(Final(trial, final_recipe(data, n, GENEROUS * within / example), within))
+        finals.append(Final(trial, final_recipe(data, n, within / example), within))
     return finals
 
 

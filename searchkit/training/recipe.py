@@ -144,17 +144,20 @@ def augmentation(passes: float, own: Augment) -> Augment:
 
 MOST_PASSES = 200  # of a final training
 LEAST_STEPS = 60  # of the shortest training that tells anything
-GENEROUS = 1.5  # times the examples of a long training for which there is time: its schedule is fitted to the time
+GENEROUS = 1.5  # times the steps of a long training for which there is time: its schedule is fitted to the time
 
 
 def final_recipe(data: Data, n: int, examples: float) -> Recipe:
-    """The recipe of a long training.
+    """The recipe of a long training that ends in time: it suits the time, and has steps for half as much again.
 
     Args:
         n: examples that are learned from.
         examples: of all passes over them that there is time for.
     """
-    return recipe_of_passes(data, n, min(float(MOST_PASSES), max(examples, LEAST_STEPS * SMALLEST) / n))
+    passes = min(float(MOST_PASSES), max(examples, LEAST_STEPS * SMALLEST) / n)
+    recipe = recipe_of_passes(data, n, passes)
+    assert recipe.steps is not None
+    return replace(recipe, steps=round(recipe.steps * min(GENEROUS, MOST_PASSES / passes)))
 
 
 def recipe_of_passes(data: Data, n: int, passes: float) -> Recipe:

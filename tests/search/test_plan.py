@@ -146,7 +146,7 @@ def test_more_evaluations_are_counted_from_here(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("budget", "said"),
     [
-        ("+x", "positive number"),
+        ("+x", "not the text"),
         ({"seconds": 5, "more_seconds": 5}, "leave one of them out"),
         ({"more_second": 5}, "more_seconds"),
         ({"more_evaluations": 0}, "positive number"),

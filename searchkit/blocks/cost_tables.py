@@ -22,6 +22,7 @@ from searchkit.problem.numbers import number_of
 from searchkit.problem.ranks import rank_correlation
 from searchkit.random_state import seeded
 from searchkit.space import NetworkSpace, Space
+from searchkit.space.recipe_space import setting_names
 from searchkit.types import Codes, Floats
 
 CHECKED = 300  # random networks on which the sums are compared with the counts
@@ -218,7 +219,7 @@ def measure_latency(
 def _block_times(space: NetworkSpace, blocks: Blocks, block: int, timed: Measure) -> Floats:
     """``(a,)`` milliseconds of a block's alternatives: the sum of its nodes' modules, each timed alone."""
     total = np.zeros(blocks.sizes[block])
-    if len(total) == 1:  # in every network alike: part of the overhead
+    if len(total) == 1 or blocks.names[block] in setting_names(space):  # in every network alike: part of the overhead
         return total
     for column, alternatives in zip(blocks.taken[block].T, node_modules(space, blocks, block), strict=True):
         times = [
@@ -238,7 +239,7 @@ def _check_modules(space: Space, blocks: Blocks) -> None:
         )
     modules = {node.name: node.module for node in space.nodes}
     for name, nodes, size in zip(blocks.names, blocks.nodes, blocks.sizes, strict=True):
-        if size > 1 and not all(modules.get(node) for node in nodes):
+        if size > 1 and name not in setting_names(space) and not all(modules.get(node) for node in nodes):
             raise SearchkitError(
                 f"'{name}' of space '{space.name}' is no module of its networks and cannot be timed alone; "
                 "Node(module=) says which module a node is, as in the spaces 'macro' and 'mobilenet'"

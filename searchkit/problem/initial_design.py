@@ -10,11 +10,14 @@ import numpy as np
 from searchkit.errors import SpaceError
 from searchkit.problem.trial import pareto_front
 from searchkit.space import Space
+from searchkit.space.recipe_space import setting_names
 from searchkit.types import Codes
 
 
 def read_start(given: object, space: Space) -> Codes:
     """``(n, d)`` distinct candidates from dictionaries, codes, or the front of a result.
+
+    Of a result whose search chose of the recipe, too, settings that this search does not choose are left out.
 
     Raises:
         SpaceError: something else, or a candidate that is not of the space.
@@ -22,11 +25,13 @@ def read_start(given: object, space: Space) -> Codes:
     if given is None:
         return np.empty((0, space.n_choices), dtype=np.int64)
     if hasattr(given, "trials") and hasattr(given, "goals") and hasattr(given, "space"):
-        given = [given.space.decode(trial.code)[0] for trial in pareto_front(given.trials, given.goals)]
+        left_out = setting_names(given.space) - set(space.names)
+        rows = [given.space.decode(trial.code)[0] for trial in pareto_front(given.trials, given.goals)]
+        given = [{name: option for name, option in row.items() if name not in left_out} for row in rows]
     if isinstance(given, str):
         raise SpaceError(f"start is a list of dictionaries or of rows of codes, or a result, not {given!r}")
     try:
-        rows = [given] if isinstance(given, Mapping) else list(cast("Iterable[Any]", given))
+        rows = [cast("dict[str, Any]", given)] if isinstance(given, Mapping) else list(cast("Iterable[Any]", given))
         if any(isinstance(row, Mapping) for row in rows):
             codes = space.encode(rows)
         else:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from searchkit.errors import SpaceError
 from searchkit.space.choice import Choice
 from searchkit.space.network_space import NetworkSpace, Node
+from searchkit.space.space import Space
 from searchkit.types import Codes, Floats
 
 if TYPE_CHECKING:
@@ -22,6 +23,9 @@ Setting = str | int | float | bool | None  # the value of a setting
 
 class RecipeSpace(NetworkSpace):
     """A network space with further choices, which say how its networks are trained.
+
+    ``searchkit.run(recipe={"lr": [0.02, 0.1]})`` searches such a space, and ``result.space`` is it; its ``networks``
+    is the space that was given.
 
     The choices of the networks come first, so that the first columns of a code are a code of the network space. All
     that is asked of a network (building, counting, nodes, graph features, canonical form) is asked of that space.
@@ -121,6 +125,11 @@ def networks_of(space: NetworkSpace) -> NetworkSpace:
 def settings_of(space: NetworkSpace, code: Codes) -> dict[str, Setting]:
     """The settings that a candidate ``(d,)`` has chosen, by name; none where the space has no such choices."""
     return space.settings_of(code) if isinstance(space, RecipeSpace) else {}
+
+
+def setting_names(space: Space) -> frozenset[str]:
+    """Names of the choices that are settings; none where the space has no such choices."""
+    return frozenset(choice.name for choice in space.settings) if isinstance(space, RecipeSpace) else frozenset()
 
 
 def with_settings(networks: NetworkSpace, described: Mapping[str, Any]) -> NetworkSpace:

@@ -356,6 +356,9 @@ def test_the_space_of_a_result_can_be_searched_again(made: list[Recipe]) -> None
     again = search(space=first.space, recipe={"steps": 3}, budget=3, start=first)
     assert [recipe.lr for recipe in made[1:]] == again.history.lr.tolist()
     assert {recipe.steps for recipe in made[1:]} == {3}
+    fixed = search(recipe={"lr": 0.3, "steps": 2}, start=first)
+    assert fixed.space.names == TINY.names
+    assert fixed.trials[0].code.tolist() == first.trials[0].code.tolist()[:-1]
     other = search(recipe={"lr": [0.1, 0.2], "steps": 2}, start=[{name: first.front[name][0] for name in TINY.names}])
     assert other.history.lr[0] == 0.1
 

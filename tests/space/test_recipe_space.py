@@ -12,6 +12,7 @@ from torch import nn
 
 from searchkit import Choice, NetworkSpace, load_space
 from searchkit.blocks.additive import blocks_of
+from searchkit.blocks.cost_tables import count_tables, measure_latency
 from searchkit.costs.counts import space_counts
 from searchkit.data.loading import load_data
 from searchkit.errors import SpaceError
@@ -84,6 +85,21 @@ def test_a_setting_is_a_block_of_its_own(name: str) -> None:
     assert blocks.sizes[-2:] == (2, 3)
     codes = space.sample(20, np.random.default_rng(1))
     assert (blocks.codes(blocks.choose(codes)) == codes).all()
+
+
+def test_costs_of_blocks_are_those_of_the_networks() -> None:
+    networks = load_space("macro", width=4, layers=(1, 2), input_shape=(1, 8, 8))
+    space = RecipeSpace(networks, SETTINGS)
+    codes = space.sample(30, np.random.default_rng(2))
+    for name, model in count_tables(space).items():
+        counted = space_counts(networks, space.of_networks(codes))[name]
+        assert np.allclose(model(blocks_of(space).choose(codes)), counted)
+        assert [np.ptp(table) for table in model.tables[-2:]] == [0, 0]
+    table = measure_latency(
+        space, fitted=4, held_out=4, measure=lambda module, shape: 1.0 + sum(p.numel() for p in module.parameters())
+    )
+    assert [np.ptp(table) for table in table.model.tables[-2:]] == [0, 0]
+    assert all(np.ptp(table) > 0 for table in table.model.tables[:-2])
 
 
 def test_what_a_candidate_chose_and_what_it_may_leave_out() -> None:

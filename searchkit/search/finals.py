@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from searchkit.costs.metrics import Metric
 from searchkit.errors import readable
 from searchkit.execution.executors import Pool, as_they_finish
@@ -19,7 +21,8 @@ from searchkit.results.refit import NOTE
 from searchkit.search.loop import evaluation_seed
 from searchkit.storage.record import Record
 from searchkit.training.evaluator import STEPS_MADE, Training
-from searchkit.training.pace import FORWARD
+from searchkit.training.optimisation import half_precision
+from searchkit.training.pace import forward_share
 from searchkit.training.recipe import MOST_PASSES, Recipe, final_recipe
 from searchkit.training.weights import final_path, weights_path
 
@@ -87,7 +90,9 @@ def _example_seconds(trial: Trial, training: Training) -> float:
 def scoring_seconds(winners: Sequence[Trial], training: Training, n_test: int) -> float:
     """About the seconds that it takes to score networks on a test part, by what their trainings took."""
     seconds = [_example_seconds(trial, training) for trial in winners]
-    return FORWARD * n_test * sum(one for one in seconds if math.isfinite(one))
+    recipe, device = training.recipe, torch.device(training.device)
+    share = forward_share(half_precision(recipe, training.data, device))
+    return share * n_test * sum(one for one in seconds if math.isfinite(one))
 
 
 def train_finals(

@@ -20,7 +20,7 @@ from searchkit.errors import BudgetError
 from searchkit.space.recipe_space import Setting
 from searchkit.training.evaluator import Training
 from searchkit.training.own_recipe import NOTHING, OwnRecipe, either, told
-from searchkit.training.pace import FORWARD
+from searchkit.training.pace import forward_share
 from searchkit.training.recipe import LEAST_STEPS, Recipe, recipe_of_length, recipe_of_passes
 from searchkit.training.speed import SAMPLED, Speed, measure, sizes
 from searchkit.types import Codes
@@ -40,7 +40,7 @@ SHORT = 200  # steps that a candidate's training should have
 SHORTEST = LEAST_STEPS
 LONGEST_SLOT = 2.0  # times the planned seconds that the training of a large candidate may take, or
 LARGEST_SHARE = 0.1  # of the time of all workers until the end of the search, where that is more
-LAST = 0.5  # of the planned seconds: with less time left, no candidate is begun
+LAST = 0.8  # of the planned seconds: with less time left, no candidate is begun
 CROWDED = 1.15  # a step takes so much longer where other workers train beside it
 
 
@@ -117,7 +117,8 @@ class Plan:
 
     def finals_until(self, scoring: float) -> float:
         """The time of the search at which final trainings end, if scores on the test part take so many seconds."""
-        return max(self.search_until, min(self.seconds, self.final_until + self.scoring - scoring))
+        rest = (self.seconds - self.search_until) / (1 - SEARCH)  # about the time of the run
+        return max(self.search_until, self.seconds - max(LEAST_ENDING, ENDING * rest) - scoring)
 
     def described(self) -> dict[str, Any]:
         """The plan as JSON values, for the record."""
@@ -226,10 +227,11 @@ def plan_by(
     own: OwnRecipe = NOTHING,
 ) -> Plan:
     """A plan from known speeds, the quickest first; see :func:`make_plan`."""
-    scoring = SCORED_NETWORKS * n_test * FORWARD * speeds[len(speeds) // 2].example
+    middle = speeds[len(speeds) // 2]
+    scoring = SCORED_NETWORKS * n_test * forward_share(middle.half) * middle.example
     search_until, final_until = _shares(seconds, 0.0, scoring)
     check_long_enough(seconds, speeds, search_until)
-    n, middle = len(data.train), speeds[len(speeds) // 2]
+    n = len(data.train)
     wanted = max(FEWEST, workers, round(USUAL * (seconds / USUAL_SECONDS) ** GROWTH))
     wanted = min(wanted, most or wanted)
     few = min(wanted, max(FEWEST, workers))

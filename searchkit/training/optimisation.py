@@ -95,7 +95,7 @@ class Steps:
         self._since, self._from = 0, 0.0  # the step since which the schedule is as it is, and its progress there
         self._total = torch.zeros((), device=device)
         self._told = torch.zeros((), pin_memory=device.type == "cuda")
-        self._half = half_precision(recipe, data, device)
+        self.half = half_precision(recipe, data, device)
         self._capture = capture if getattr(network, "recordable", True) else None
         self._static = capture is not None
         self._repeat: Work | None = None
@@ -190,9 +190,9 @@ class Steps:
         try:
             loss = self._gradients(x, y, weights)
         except Exception:
-            if self.taken or not self._half or self._device.type != "cpu":
+            if self.taken or not self.half or self._device.type != "cpu":
                 raise
-            self._half = False  # some operations have no bfloat16 on CPUs; an error in float32 is the candidate's own
+            self.half = False  # some operations have no bfloat16 on CPUs; an error in float32 is the candidate's own
             self._optimiser.zero_grad(set_to_none=True)
             loss = self._gradients(x, y, weights)
         self._optimiser.step()
@@ -200,7 +200,7 @@ class Steps:
 
     def _gradients(self, x: torch.Tensor, y: torch.Tensor, weights: Weights) -> torch.Tensor:
         """The loss of a batch, whose gradients are then in the network."""
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._half):
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self.half):
             loss = self._loss(self._network(x), y, weights)
         loss.backward()  # type: ignore[no-untyped-call]
         return loss

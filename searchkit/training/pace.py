@@ -6,14 +6,20 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from searchkit.errors import TimeLimitError
+from searchkit.errors import CandidateError, TimeLimitError
 
 SLOW = 2  # first steps, which initialise libraries and are not counted in the time of a step
 FIRST = 3  # further steps after which the time of a step is known well enough
 OFTEN = 0.02  # share of the time, after which the rest of the schedule is compared with the rest of the time again
 TOLERATED = 0.03  # share of the rest of the time by which it may be expected to be missed
-FORWARD = 0.4  # time of an example in scoring, in training steps' time of an example
+FORWARD = 0.4  # time of an example in scoring, which is in float32, in its time in a training step in float32
+FORWARD_HALF = 0.8  # the same for training steps in bfloat16
 MEMORY = 0.5  # weight of what was measured last in the time of a step
+
+
+def forward_share(half: bool) -> float:
+    """Seconds that scoring takes for an example, in those of a training step, which may be in bfloat16."""
+    return FORWARD_HALF if half else FORWARD
 
 
 class Schedule(Protocol):
@@ -22,6 +28,8 @@ class Schedule(Protocol):
     taken: int
     left: int
     batch_size: int
+    planned: int
+    half: bool
 
     @property
     def epoch(self) -> int:
@@ -52,6 +60,7 @@ class Clock:
         within: seconds that training and scoring should take from the first step on, or None. Where the rest of the
             schedule is expected to take longer than the rest of this time, it is gone through in fewer steps; and in
             more again, up to those of the recipe, where the steps turn out to be quicker.
+        least: steps that a training within a time should make; if its beginning tells that it cannot, it has failed.
         now: the clock.
     """
 
@@ -60,9 +69,10 @@ class Clock:
         started: float,
         limit: float | None = None,
         within: float | None = None,
+        least: int = 0,
         now: Callable[[], float] = time.perf_counter,
     ) -> None:
-        self._started, self._limit, self._within, self._now = started, limit, within, now
+        self._started, self._limit, self._within, self._least, self._now = started, limit, within, least, now
         self._schedule: Schedule | None = None
         self._step: float | None = None
 
@@ -85,6 +95,7 @@ class Clock:
 
         Raises:
             TimeLimitError: the time is over the limit.
+            CandidateError: a step takes so long that too few can be made.
         """
         assert self._schedule is not None
         now = self._now()
@@ -106,10 +117,15 @@ class Clock:
         n = schedule.taken - self._last
         if n < FIRST or (self._step is not None and now - self._then < OFTEN * within and rest > OFTEN * within):
             return
-        lately = (now - self._then) / n
+        lately, first = (now - self._then) / n, self._step is None
         self._step = lately if self._step is None else MEMORY * lately + (1 - MEMORY) * self._step
         self._last, self._then = schedule.taken, now
-        scoring = FORWARD * self._step / schedule.batch_size * self._n_scored
+        scoring = forward_share(schedule.half) * self._step / schedule.batch_size * self._n_scored
         left = min(schedule.wanted, max(0, int((rest - scoring) / self._step)))
+        if first and schedule.taken + left < min(self._least, schedule.planned):
+            raise CandidateError(
+                f"too slow for the time of this search: a training step takes {self._step:.2g} s, and {self._least} "
+                f"steps and the score more than the {within:.2g} s that it may take"
+            )
         if abs(left - schedule.left) * self._step > TOLERATED * rest:
             schedule.rest_in(left)

@@ -33,11 +33,13 @@ class Speed:
         code: the network, ``(d,)``.
         step: seconds of a step.
         batch_size: examples of a step.
+        half: whether it is in bfloat16.
     """
 
     code: Codes
     step: float
     batch_size: int
+    half: bool = False
 
     @property
     def example(self) -> float:
@@ -103,7 +105,7 @@ def _speed(training: Training, code: Codes) -> Speed:
             if device.type == "cuda":
                 torch.cuda.synchronize(device)
             seconds.append(time.perf_counter() - before)
-    return Speed(code, typical(seconds), steps.batch_size)
+    return Speed(code, typical(seconds), steps.batch_size, steps.half)
 
 
 def typical(seconds: Sequence[float]) -> float:

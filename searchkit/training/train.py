@@ -98,6 +98,7 @@ def course(
     device: str | torch.device = "auto",
     time_limit: float | None = None,
     within: float | None = None,
+    least: int = 0,
     capture: Capture | None = None,
 ) -> Course[Trained]:
     """:func:`train` as a generator that makes one turn at a time, so that a device can run several trainings at once.
@@ -106,6 +107,7 @@ def course(
     their turns.
 
     Args:
+        least: see :class:`~searchkit.training.pace.Clock`.
         capture: records a step. None: a CUDA graph on a card, and no recording on a CPU.
     """
     started = time.perf_counter()
@@ -117,7 +119,7 @@ def course(
     fits = True
     try:
         try:
-            clock = Clock(started, time_limit, within)
+            clock = Clock(started, time_limit, within, least)
             trained = yield from _trained(network, data, recipe, turns, seed, clock, capture)
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from searchkit.data.loading import load_data
-from searchkit.errors import TimeLimitError
+from searchkit.errors import CandidateError, TimeLimitError
 from searchkit.training.optimisation import Steps
 from searchkit.training.pace import Clock
 from searchkit.training.recipe import Recipe
@@ -21,7 +21,7 @@ from searchkit.training.turns import finish
 class Simulated:
     """A training whose steps take the seconds that a function of their number says; it is its own clock."""
 
-    batch_size = 10
+    batch_size, half = 10, False
 
     def __init__(self, steps: int, seconds: Callable[[int], float]) -> None:
         self.taken, self.left, self.planned, self._seconds = 0, steps, steps, seconds
@@ -39,8 +39,8 @@ class Simulated:
     def now(self) -> float:
         return self.time
 
-    def run(self, within: float | None, limit: float | None = None, n_scored: int = 0) -> None:
-        clock = Clock(self.time, limit, within, self.now)
+    def run(self, within: float | None, limit: float | None = None, n_scored: int = 0, least: int = 0) -> None:
+        clock = Clock(self.time, limit, within, least, self.now)
         clock.begin(self, n_scored)
         while self.left:
             self.time += self._seconds(self.taken)
@@ -75,6 +75,25 @@ def test_time_is_kept_for_scoring() -> None:
     training = Simulated(1000, lambda step: 0.01)
     training.run(within=6.0, n_scored=2000)  # 2,000 of 10 a step, at 0.4 of its time: 0.8 s
     assert 5.0 <= training.time <= 5.3
+
+
+def test_scoring_takes_longer_beside_steps_in_bfloat16() -> None:
+    trainings = [Simulated(100, lambda _: 1.0) for _ in range(2)]
+    trainings[1].half = True
+    for training in trainings:
+        training.run(within=50, n_scored=200)
+    assert trainings[1].time < trainings[0].time < 45
+
+
+def test_a_training_of_too_few_steps_fails_at_its_beginning_and_says_why() -> None:
+    training = Simulated(200, lambda _: 1.0)
+    with pytest.raises(CandidateError, match=r"step takes 1 s, and 60 steps and the score more than the 50 s"):
+        training.run(within=50, least=60)
+    assert training.taken < 10
+    Simulated(20, lambda _: 1.0).run(within=50, least=60)  # as many as it has
+    slower = Simulated(200, lambda step: 0.1 if step < 20 else 10.0)  # what has begun well is kept
+    slower.run(within=50, least=60)
+    assert 20 < slower.taken < 60
 
 
 def test_a_clock_says_nothing_where_nothing_is_limited() -> None:

@@ -53,7 +53,8 @@ def options_of(name: str) -> list[Any]:
     if get_origin(kind) is Literal:
         return list(get_args(kind))
     usual = getattr(Recipe(), name)
-    return [False, True] if kind is bool else [usual, kind(usual / 2)]
+    other = kind(usual / 2) if usual else {int: 1, float: 0.5}.get(kind)
+    return [False, True] if kind is bool else [usual, other]
 
 
 def search(folder: Path | str = "memory", strategy: Any = "random", **given: Any) -> searchkit.Result:
@@ -189,6 +190,22 @@ def test_a_planned_search_and_its_final_trainings_keep_to_it(made: list[Recipe])
     finals = made[len(result.history) :]
     assert {recipe.lr for recipe in finals} <= set(result.front.lr)
     assert all(recipe.steps is not None and recipe.steps > LEAST_STEPS for recipe in finals)
+
+
+def test_a_planned_study_goes_on_with_its_recipe(made: list[Recipe], tmp_path: Path) -> None:
+    data = tmp_path / "data.npz"
+    np.savez(data, X=np.random.default_rng(0).integers(0, 255, (60, 8, 8)).astype(np.uint8), y=np.arange(60) % 3)
+    recipe = {"lr": [0.02, 0.1], "momentum": 0.5}
+    first = search(tmp_path, data=data, name="planned", budget={"seconds": 8}, recipe=recipe)
+    before = len(made)
+    storage = ["--storage", str(tmp_path), "--workers", "1", "--no-baselines"]
+    assert main(["resume", "planned", "--seconds", "+6", *storage]) == 0
+    result = searchkit.load("planned", tmp_path)
+    assert len(result.history) > len(first.history)
+    assert result.context["call"]["recipe"] == recipe
+    assert {recipe.momentum for recipe in made} == {0.5}
+    new = result.history.lr.tolist()[len(first.history) :]
+    assert [one.lr for one in made[before : before + len(new)]] == new
 
 
 def test_a_refit_keeps_to_the_settings_of_the_network(made: list[Recipe], tmp_path: Path) -> None:

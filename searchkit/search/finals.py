@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +14,7 @@ from typing import Any
 import torch
 
 from searchkit.costs.metrics import Metric
-from searchkit.errors import readable
+from searchkit.errors import CandidateError, readable
 from searchkit.execution.executors import Pool, as_they_finish
 from searchkit.execution.outcome import Job
 from searchkit.problem.objectives import Goals
@@ -21,15 +23,15 @@ from searchkit.results.refit import NOTE
 from searchkit.search.loop import evaluation_seed
 from searchkit.storage.record import Record
 from searchkit.training.evaluator import STEPS_MADE, Training
-from searchkit.training.optimisation import half_precision
-from searchkit.training.pace import forward_share
 from searchkit.training.recipe import MOST_PASSES, Recipe, final_recipe
+from searchkit.training.train import build_seeded, score
 from searchkit.training.weights import final_path, weights_path
 
 BEST_SHARE = 0.6  # of the time for the best of the front, where one worker trains all
 OTHERS = 5  # winners beside the best that are trained longer too
 LONGER = 1.5  # times the candidates' passes that a final training should at least have
 OVERHEAD = 0.3  # seconds of a candidate's training that are no steps
+SAMPLE = 128  # examples on which the time of scoring is measured
 WORSE = 0.03  # of accuracy on the validation part, which it has seen: a final training that lost more has not worked
 
 log = logging.getLogger("searchkit")
@@ -64,14 +66,15 @@ def planned_finals(
     if not known or seconds <= 0:
         return []
     (best, example), others = known[0], known[1 : 1 + OTHERS]
-    for_best = seconds if workers > 1 or not others else BEST_SHARE * seconds
-    rest = (workers - 1) * seconds if workers > 1 else seconds - for_best
-    finals = [Final(best, final_recipe(data, n, for_best / example), for_best)]
+    rest = (workers - 1) * seconds if workers > 1 else (1 - BEST_SHARE) * seconds
+    each = 0.0
     while others:
         each = min(float(MOST_PASSES), rest / sum(n * example for _, example in others))
         if each >= LONGER * passes:
             break
         others = others[:-1]
+    for_best = seconds if workers > 1 or not others else BEST_SHARE * seconds
+    finals = [Final(best, final_recipe(data, n, for_best / example), for_best)]
     for trial, example in sorted(others, key=lambda one: -one[1]):
         within = min(seconds, each * n * example)
         finals.append(Final(trial, final_recipe(data, n, within / example), within))
@@ -87,12 +90,27 @@ def _example_seconds(trial: Trial, training: Training) -> float:
     return max(trial.seconds - OVERHEAD, 0.5 * trial.seconds) / (steps * batch_size)
 
 
-def scoring_seconds(winners: Sequence[Trial], training: Training, n_test: int) -> float:
-    """About the seconds that it takes to score networks on a test part, by what their trainings took."""
-    seconds = [_example_seconds(trial, training) for trial in winners]
-    recipe, device = training.recipe, torch.device(training.device)
-    share = forward_share(half_precision(recipe, training.data, device))
-    return share * n_test * sum(one for one in seconds if math.isfinite(one))
+def scoring_seconds(winners: Sequence[Trial], training: Training, n_test: int, device: str) -> float:
+    """About the seconds that it takes to score networks on a test part: measured on examples of the validation part.
+
+    Args:
+        n_test: examples of the test part.
+        device: on which they will be scored.
+    """
+    data, total = training.data, 0.0
+    part = data.val.rows(torch.arange(min(SAMPLE, len(data.val))))
+    if not n_test or not len(part):
+        return 0.0
+    for trial in winners:
+        network = build_seeded(training.space, trial.code, 0)
+        taken = []
+        for _ in range(2):  # the first pass initialises libraries
+            began = time.perf_counter()
+            with contextlib.suppress(CandidateError):  # without its weights, an output may not be finite
+                score(network, part, data, device)
+            taken.append(time.perf_counter() - began)
+        total += min(taken) * n_test / len(part)
+    return total
 
 
 def train_finals(

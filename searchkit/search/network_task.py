@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -194,8 +195,10 @@ class NetworkTask(Task):
         if score is None or self.folder is None:
             return
         winners = winners_of(record.trials, self.goals, folder, score)
-        until = plan.finals_until(scoring_seconds(winners, self.training, len(self.data.test)))
-        finals = planned_finals(winners, self.training, until - elapsed, pool.workers, plan.passes)
+        began = time.perf_counter()
+        until = plan.finals_until(scoring_seconds(winners, self.training, len(self.data.test), self.device))
+        left = until - elapsed - (time.perf_counter() - began)
+        finals = planned_finals(winners, self.training, left, pool.workers, plan.passes)
         if finals:
             log.info("%d winners are trained longer, until %.0f s", len(finals), until)
         trained = train_finals(finals, self.training, record, pool, seed, score.name)

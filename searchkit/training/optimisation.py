@@ -186,14 +186,12 @@ class Steps:
     def _learn(self, places: slice | torch.Tensor) -> None:
         x, y = self._batches.batch(places)
         weights = self._batches.weights(places)
-        self._optimiser.zero_grad(set_to_none=True)
         try:
             loss = self._gradients(x, y, weights)
         except Exception:
             if self.taken or not self.half or self._device.type != "cpu":
                 raise
             self.half = False  # some operations have no bfloat16 on CPUs; an error in float32 is the candidate's own
-            self._optimiser.zero_grad(set_to_none=True)
             loss = self._gradients(x, y, weights)
         self._optimiser.step()
         self._total += loss.detach()
@@ -202,6 +200,7 @@ class Steps:
         """The loss of a batch, whose gradients are then in the network."""
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self.half):
             loss = self._loss(self._network(x), y, weights)
+        self._optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         return loss
 

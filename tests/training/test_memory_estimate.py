@@ -35,7 +35,7 @@ from searchkit.training.train import train
 
 CPU = torch.device("cpu")
 SHAPE = (3, 16, 16)
-SGD = Recipe(epochs=2, batch_size=32, lr=0.01)
+SGD = Recipe(epochs=2, batch_size=32, lr=0.01, precision="float32")
 ADAMW = replace(SGD, optimiser="adamw", lr=0.001)
 
 

@@ -31,12 +31,13 @@ from searchkit.training.fidelity import Rung
 from searchkit.training.memory_estimate import candidate_training_bytes
 from searchkit.training.normalised import normalised
 from searchkit.training.own_recipe import NOTHING, OwnRecipe
-from searchkit.training.recipe import LEAST_STEPS, Recipe
+from searchkit.training.recipe import Recipe
 from searchkit.training.train import build_seeded, course, score
 from searchkit.training.turns import Course, finish
 from searchkit.training.weights import final_path, load_weights, own_state, save_weights, weights_path
 from searchkit.types import Codes
 
+FEWEST_STEPS = 15  # of a training within a time; where its beginning tells that it makes fewer, it has failed
 STEPS_MADE = "steps"  # among the values of a training that has a time
 
 _with_validation: WeakKeyDictionary[Data, Data] = WeakKeyDictionary()
@@ -114,7 +115,7 @@ class Training(Evaluation):
             device=self.device,
             time_limit=self.limit,
             within=within,
-            least=LEAST_STEPS if final is None else 0,
+            least=FEWEST_STEPS if final is None else 0,
         )
         values = {name: trained.scores[name] for name in self.scored}
         state = own_state(network) if self.keep else None

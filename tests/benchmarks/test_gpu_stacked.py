@@ -22,7 +22,7 @@ from searchkit.training.train import build_seeded, train
 
 CPU = torch.device("cpu")
 SEEDS = (10, 11, 12)
-RECIPE = Recipe(epochs=2, batch_size=64, lr=0.02, weight_decay=0.05)
+RECIPE = Recipe(epochs=2, batch_size=64, lr=0.02, weight_decay=0.05, precision="float32")
 CODES = {
     "nas-bench-201": [3, 1, 4, 0, 2, 3],  # with both convolutions, a skip connection and a pool
     "macro": [1, 2, 0, 1, 0, 0, 0, 0],  # with depthwise convolutions
@@ -78,7 +78,7 @@ def test_each_network_is_trained_as_it_would_be_alone(stacked: Any, data: Data, 
 def test_a_step_can_be_recorded(stacked: Any, data: Data) -> None:
     space = space_of("nas-bench-201", data)
     eager, recorded = (seeded(space, CODES["nas-bench-201"]) for _ in range(2))
-    recipe = Recipe(epochs=3, batch_size=100)
+    recipe = Recipe(epochs=3, batch_size=100, precision="float32")
     accuracies = stacked.stacked_training(eager, data, recipe, CPU, SEEDS)
     again = stacked.stacked_training(recorded, data, recipe, CPU, SEEDS, replayed)
     assert accuracies.tolist() == again.tolist()

@@ -53,6 +53,7 @@ IMPORTED = {
     "torch._C._cuda_releasePool": TORCH,
     "torch._C._jit_is_onnx_log_enabled": TORCH,
     "torch._prims_common.suggest_memory_format": TORCH,
+    "torch.cpu._is_amx_tile_supported": TORCH,
     "torch.nn.modules.batchnorm._BatchNorm": TORCH,
     "torch.utils._python_dispatch.TorchDispatchMode": TORCH,
     "pymoo.algorithms.base.genetic.GeneticAlgorithm._infill": PYMOO,

@@ -6,7 +6,7 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from searchkit.results.refit import NOTE
 from searchkit.search.loop import evaluation_seed
 from searchkit.storage.record import Record
 from searchkit.training.evaluator import STEPS_MADE, Training
-from searchkit.training.recipe import MOST_PASSES, Recipe, final_recipe
+from searchkit.training.recipe import GENEROUS, MOST_PASSES, Recipe, final_recipe
 from searchkit.training.train import build_seeded, score
 from searchkit.training.weights import final_path, weights_path
 
@@ -88,6 +88,21 @@ def _example_seconds(trial: Trial, training: Training) -> float:
         return math.nan
     batch_size = min(training.recipe_of(trial.code).batch_size, len(training.data.train))
     return max(trial.seconds - OVERHEAD, 0.5 * trial.seconds) / (steps * batch_size)
+
+
+def not_shorter(finals: Sequence[Final], earlier: Mapping[str, Mapping[str, Any]], folder: Path) -> list[Final]:
+    """Without those that would replace a longer final training of an earlier run, or of ``result.refit``.
+
+    Args:
+        earlier: what is on record, by the number of the trial.
+        folder: of the weights.
+    """
+    kept = []
+    for one in finals:
+        made = earlier.get(str(one.trial.number), {}).get(STEPS_MADE) or 0
+        if not final_path(folder, one.trial.code).exists() or (one.recipe.steps or 0) / GENEROUS > made:
+            kept.append(one)
+    return kept
 
 
 def scoring_seconds(winners: Sequence[Trial], training: Training, n_test: int, device: str) -> float:

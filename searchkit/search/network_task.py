@@ -24,7 +24,7 @@ from searchkit.results.refit import NOTE, TESTED
 from searchkit.results.result import Result
 from searchkit.search.accounting import Callback
 from searchkit.search.evaluations import CostMeter, Scoring
-from searchkit.search.finals import planned_finals, scoring_seconds, train_finals, winners_of
+from searchkit.search.finals import not_shorter, planned_finals, scoring_seconds, train_finals, winners_of
 from searchkit.search.plan import Estimate, Plan, estimate, make_plan
 from searchkit.search.sanity import beside
 from searchkit.search.task import OpenPool, Task
@@ -199,6 +199,7 @@ class NetworkTask(Task):
         until = plan.finals_until(scoring_seconds(winners, self.training, len(self.data.test), self.device))
         left = until - elapsed - (time.perf_counter() - began)
         finals = planned_finals(winners, self.training, left, pool.workers, plan.passes)
+        finals = not_shorter(finals, record.notes(NOTE) or {}, folder)
         if finals:
             log.info("%d winners are trained longer, until %.0f s", len(finals), until)
         trained = train_finals(finals, self.training, record, pool, seed, score.name)

@@ -34,8 +34,18 @@ def compare_headers(name: str, found: dict[str, Any], wanted: dict[str, Any]) ->
     if differing:
         raise StudyMismatchError(
             f"study '{name}' holds another search; it differs in {'; '.join(differing)}. "
-            "Give another name, or call it as it was begun"
+            f"Give another name, or call it as it was begun{_time_hint(recorded, asked)}"
         )
+
+
+def _time_hint(recorded: dict[str, Any], asked: dict[str, Any]) -> str:
+    """What to give for a study whose time was planned, where this call has no time, or the other way round."""
+    before, now = recorded.get("epochs"), asked.get("epochs")
+    if (before == "planned") == (now == "planned") or None in (before, now):
+        return ""
+    if before == "planned":
+        return ": with seconds in its budget, by which its trainings were planned, and without epochs"
+    return f": with epochs={before}, or a number of evaluations as its budget"
 
 
 def upgraded(header: dict[str, Any]) -> dict[str, Any]:

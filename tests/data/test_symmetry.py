@@ -60,6 +60,14 @@ def test_many_classes_of_few_images() -> None:
     assert load_data((x, np.arange(3_000) % 1_000)).augment in ("shift", "crop-flip")
 
 
+def test_the_same_images_are_judged_alike_each_time() -> None:
+    data, found = load_data("digits"), set()
+    for seed in range(3):
+        torch.manual_seed(seed)
+        found.add(mirrored_share(data.train, data.n_classes))
+    assert len(found) == 1
+
+
 def test_digits_are_not_mirrored() -> None:
     data = load_data("digits")
     assert mirrored_share(data.train, data.n_classes) < 0.4 < ALIKE

@@ -147,3 +147,8 @@ def test_a_worker_that_crashes_is_not_taken_for_a_late_one() -> None:
     failed = [trial for trial in result.trials if trial.state == "failed"]
     assert [trial.code[0] for trial in failed] == [2]
     assert "crashed in native code (SIGSEGV)" in str(failed[0].reason)
+
+
+@pytest.mark.parametrize("limit", [0.1, 1.0, 4.0, 60.0, 3600.0])
+def test_nothing_is_given_up_before_its_limit(limit: float) -> None:
+    assert time_limits.well_over(limit) > limit + 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,14 +14,17 @@ from hypothesis import strategies as st
 
 import searchkit
 from searchkit.cli.commands import main
+from searchkit.costs.metrics import Metric
 from searchkit.data.loading import load_data
 from searchkit.errors import BudgetError
+from searchkit.problem.objectives import Goals, read_objectives
 from searchkit.problem.trial import State, Trial
-from searchkit.search.finals import planned_finals
+from searchkit.search.finals import not_shorter, planned_finals, winners_of
 from searchkit.search.plan import CROWDED, MANY_PASSES, SHORTEST, Plan, plan_by, usual_seconds
 from searchkit.training.evaluator import Training
 from searchkit.training.recipe import Recipe
 from searchkit.training.speed import Speed
+from searchkit.training.weights import final_path, weights_path
 
 DATA = load_data("digits")
 TINY = searchkit.load_space("nas-bench-201", width=[4], cells=1)
@@ -106,6 +110,33 @@ def test_a_winner_whose_training_time_is_not_known_is_left_out() -> None:
     unknown = Trial(0, 0, 1, np.array([0]), State.SCORED, {"accuracy": 0.9}, seconds=3.0)
     assert planned_finals([unknown], training(), 100, 1, 3.0) == []
     assert math.isclose(planned_finals([unknown, scored(1, 2.0)], training(), 100, 1, 3.0)[0].within, 100)
+
+
+def test_a_longer_final_training_is_kept(tmp_path: Path) -> None:
+    winners = [scored(i, 2.0) for i in range(3)]
+    finals = planned_finals(winners, training(), 60, 2, passes=1.0)
+    assert len(finals) == 3
+    for number in (0, 1):
+        path = final_path(tmp_path, winners[number].code)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    earlier = {"0": {"steps": 10**7}, "1": {"steps": 1}, "2": {"steps": 10**7}}  # the weights of 2 are not there
+    assert {one.trial.number for one in not_shorter(finals, earlier, tmp_path)} == {1, 2}
+
+
+@pytest.mark.parametrize(("name", "direction", "first"), [("accuracy", "max", 1), ("log_loss", "min", 0)])
+def test_the_best_of_the_front_is_the_first_winner(name: str, direction: Any, first: int, tmp_path: Path) -> None:
+    goals = Goals(read_objectives({name: direction, "params": "min"}), ())
+    sizes = (1, 2) if direction == "max" else (2, 1)  # so that none dominates the other
+    trials = [
+        Trial(i, 0, 1, np.array([i]), State.SCORED, {name: value, "params": size})
+        for i, (value, size) in enumerate(zip((0.5, 0.9), sizes, strict=True))
+    ]
+    for trial in trials:
+        weights_path(tmp_path, trial.code).parent.mkdir(parents=True, exist_ok=True)
+        weights_path(tmp_path, trial.code).touch()
+    winners = winners_of(trials, goals, tmp_path, Metric(name, direction=direction, stage="trained"))
+    assert [trial.number for trial in winners] == [first, 1 - first]
 
 
 @pytest.mark.slow

@@ -43,6 +43,7 @@ KNOWN = {
     "searchkit.results.studies.Study.simple": JSON,
     "searchkit.results.tables.Tables.__init__": JSON,
     "searchkit.results.tables.Tables.classes": CHOSEN,
+    "searchkit.search.finals.not_shorter": JSON,
     "searchkit.search.finals.train_finals": JSON,
     "searchkit.search.plan.Plan.described": JSON,
     "searchkit.search.plan.Plan.from_record": JSON,

@@ -95,7 +95,8 @@ class _Replay:
         elif operation == 0:
             self._create_study(log)
         elif operation == 1:
-            self.studies.pop(log["study_id"], None)
+            if log["study_id"] in self.studies:  # pop of an empty mapping takes what is no key as well
+                del self.studies[log["study_id"]]
         elif operation != 10:  # trials that another storage of Optuna's has discarded; Optuna keeps them too
             raise ValueError(f"its operation {operation} is not known")
 

@@ -63,6 +63,10 @@ class RecipeSpace(NetworkSpace):
         self.networks, self.settings = networks, tuple(settings)
         self._usual = {choice.name: _place(choice, dict(usual or {})) for choice in settings}
 
+    @property
+    def _usual_options(self) -> dict[str, object]:
+        return {choice.name: choice.options[self._usual[choice.name]] for choice in self.settings}
+
     def of_networks(self, codes: Codes) -> Codes:
         """``(n, d)`` codes, or one ``(d,)``, without the columns of the settings."""
         part: Codes = codes[..., : self.networks.n_choices]
@@ -75,8 +79,7 @@ class RecipeSpace(NetworkSpace):
 
     def over(self, networks: NetworkSpace) -> RecipeSpace:
         """The same settings over another space of networks with the same choices."""
-        usual = {choice.name: choice.options[self._usual[choice.name]] for choice in self.settings}
-        return RecipeSpace(networks, self.settings, usual)
+        return RecipeSpace(networks, self.settings, self._usual_options)
 
     def canonical(self, codes: Codes) -> Codes:
         """See :meth:`Space.canonical`; of the networks' columns, the settings are as they are."""
@@ -85,7 +88,7 @@ class RecipeSpace(NetworkSpace):
 
     def encode(self, choices: Mapping[str, object] | Iterable[Mapping[str, object]]) -> Codes:
         """See :meth:`Space.encode`; settings that a dictionary leaves out are the usual ones."""
-        usual = {choice.name: choice.options[self._usual[choice.name]] for choice in self.settings}
+        usual = self._usual_options
         given = [choices] if isinstance(choices, Mapping) else list(choices)
         return super().encode([usual | dict(one) for one in given])
 

@@ -12,12 +12,11 @@ import torch
 from searchkit.costs.counts import space_counts
 from searchkit.errors import PASSED_ON, CandidateError, SearchkitError
 from searchkit.random_state import untouched
-from searchkit.runtime.devices import memory_format
 from searchkit.runtime.threads import one_thread
 from searchkit.space import NetworkSpace
 from searchkit.training.evaluator import Training
 from searchkit.training.optimisation import Steps
-from searchkit.training.train import build_seeded
+from searchkit.training.train import build_seeded, place
 from searchkit.types import Codes
 
 SAMPLED = 64  # random candidates of a space without designs to begin with, among which the sizes are looked for
@@ -95,7 +94,7 @@ def _speed(training: Training, code: Codes) -> Speed:
     device = torch.device(training.device)
     with untouched(), one_thread():
         network = build_seeded(training.space, code, 0).train()
-        network.to(device, memory_format=memory_format(device))  # type: ignore[call-overload]
+        place(network, device)
         steps = Steps(network, training.data, training.recipe_of(code), device, 0, None)
         seconds: list[float] = []
         began = time.perf_counter()

@@ -145,7 +145,7 @@ def score(network: nn.Module, split: Split, data: Data, device: str | torch.devi
         stack.callback(_bring_home, network)
         if where.type == "cpu":
             stack.enter_context(one_thread())
-        _place(network, where)
+        place(network, where)
         network.eval()
         found = scores(network, split, data, where)
         return found["accuracy" if data.task == "classification" else "r2"]
@@ -166,7 +166,7 @@ def _trained(
     try:
         with card_layers(network, turns.device):
             with turns.turn():
-                _place(network, turns.device)
+                place(network, turns.device)
             if learns:
                 with turns.turn():
                     network.train()
@@ -219,7 +219,8 @@ def _scored(network: nn.Module, data: Data, turns: Turns) -> Course[dict[str, fl
         yield None
 
 
-def _place(network: nn.Module, device: torch.device) -> None:
+def place(network: nn.Module, device: torch.device) -> None:
+    """Move a network to a device, in the memory format of trainings there."""
     network.to(device, memory_format=memory_format(device))  # type: ignore[call-overload]
 
 

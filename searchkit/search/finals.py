@@ -2,36 +2,34 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import math
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from searchkit.costs.metrics import Metric
-from searchkit.errors import CandidateError, readable
+from searchkit.errors import readable
 from searchkit.execution.executors import Pool, as_they_finish
 from searchkit.execution.outcome import Job
 from searchkit.problem.objectives import Goals
 from searchkit.problem.trial import Trial, pareto_front
 from searchkit.results.refit import NOTE
+from searchkit.runtime.devices import resolve_device
+from searchkit.runtime.threads import one_thread
 from searchkit.search.loop import evaluation_seed
 from searchkit.storage.record import Record
 from searchkit.training.evaluator import STEPS_MADE, Training
 from searchkit.training.recipe import GENEROUS, MOST_PASSES, Recipe, final_recipe
-from searchkit.training.train import build_seeded, score
+from searchkit.training.scores import scoring_time
+from searchkit.training.train import build_seeded, place
 from searchkit.training.weights import final_path, weights_path
 
 BEST_SHARE = 0.6  # of the time for the best of the front, where one worker trains all
 OTHERS = 5  # winners beside the best that are trained longer too
 LONGER = 1.5  # times the candidates' passes that a final training should at least have
 OVERHEAD = 0.3  # seconds of a candidate's training that are no steps
-SAMPLE = 128  # examples on which the time of scoring is measured
 WORSE = 0.03  # of accuracy on the validation part, which it has seen: a final training that lost more has not worked
 
 log = logging.getLogger("searchkit")
@@ -106,25 +104,20 @@ def not_shorter(finals: Sequence[Final], earlier: Mapping[str, Mapping[str, Any]
 
 
 def scoring_seconds(winners: Sequence[Trial], training: Training, n_test: int, device: str) -> float:
-    """About the seconds that it takes to score networks on a test part: measured on examples of the validation part.
+    """About the seconds that it takes to score networks on a test part.
 
     Args:
         n_test: examples of the test part.
         device: on which they will be scored.
     """
-    data, total = training.data, 0.0
-    part = data.val.rows(torch.arange(min(SAMPLE, len(data.val))))
-    if not n_test or not len(part):
+    if not n_test:
         return 0.0
+    where, total = resolve_device(device), 0.0
     for trial in winners:
         network = build_seeded(training.space, trial.code, 0)
-        taken = []
-        for _ in range(2):  # the first pass initialises libraries
-            began = time.perf_counter()
-            with contextlib.suppress(CandidateError):  # without its weights, an output may not be finite
-                score(network, part, data, device)
-            taken.append(time.perf_counter() - began)
-        total += min(taken) * n_test / len(part)
+        with one_thread():
+            place(network, where)
+            total += scoring_time(network, training.data, where) * n_test
     return total
 
 

@@ -20,7 +20,6 @@ from searchkit.errors import BudgetError
 from searchkit.space.recipe_space import Setting
 from searchkit.training.evaluator import Training
 from searchkit.training.own_recipe import NOTHING, OwnRecipe, either, told
-from searchkit.training.pace import forward_share
 from searchkit.training.recipe import LEAST_STEPS, Recipe, recipe_of_length, recipe_of_passes
 from searchkit.training.speed import SAMPLED, Speed, measure, sizes
 from searchkit.types import Codes
@@ -228,7 +227,7 @@ def plan_by(
 ) -> Plan:
     """A plan from known speeds, the quickest first; see :func:`make_plan`."""
     middle = speeds[len(speeds) // 2]
-    scoring = SCORED_NETWORKS * n_test * forward_share(middle.half) * middle.example
+    scoring = SCORED_NETWORKS * n_test * middle.scored
     search_until, final_until = _shares(seconds, 0.0, scoring)
     check_long_enough(seconds, speeds, search_until)
     n = len(data.train)

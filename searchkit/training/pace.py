@@ -12,14 +12,7 @@ SLOW = 2  # first steps, which initialise libraries and are not counted in the t
 FIRST = 3  # further steps after which the time of a step is known well enough
 OFTEN = 0.02  # share of the time, after which the rest of the schedule is compared with the rest of the time again
 TOLERATED = 0.03  # share of the rest of the time by which it may be expected to be missed
-FORWARD = 0.4  # time of an example in scoring, which is in float32, in its time in a training step in float32
-FORWARD_HALF = 0.8  # the same for training steps in bfloat16
 MEMORY = 0.5  # weight of what was measured last in the time of a step
-
-
-def forward_share(half: bool) -> float:
-    """Seconds that scoring takes for an example, in those of a training step, which may be in bfloat16."""
-    return FORWARD_HALF if half else FORWARD
 
 
 class Schedule(Protocol):
@@ -27,9 +20,7 @@ class Schedule(Protocol):
 
     taken: int
     left: int
-    batch_size: int
     planned: int
-    half: bool
 
     @property
     def epoch(self) -> int:
@@ -75,14 +66,20 @@ class Clock:
         self._started, self._limit, self._within, self._least, self._now = started, limit, within, least, now
         self._schedule: Schedule | None = None
         self._step: float | None = None
+        self._usual = 0.0
 
-    def begin(self, schedule: Schedule, n_scored: int) -> None:
+    @property
+    def timed(self) -> bool:
+        """Whether there is a time within which the schedule is fitted."""
+        return self._within is not None
+
+    def begin(self, schedule: Schedule, scoring: float = 0.0) -> None:
         """Watch a training that makes its first step now.
 
         Args:
-            n_scored: examples that are scored after it, for which time is kept.
+            scoring: seconds that its scores take after it, which are kept for them.
         """
-        self._schedule, self._n_scored = schedule, n_scored
+        self._schedule, self._scoring = schedule, scoring
         self._first = self._then = self._now()
         self._last = schedule.taken
 
@@ -120,12 +117,16 @@ class Clock:
         lately, first = (now - self._then) / n, self._step is None
         self._step = lately if self._step is None else MEMORY * lately + (1 - MEMORY) * self._step
         self._last, self._then = schedule.taken, now
-        scoring = forward_share(schedule.half) * self._step / schedule.batch_size * self._n_scored
+        if first:
+            self._usual = self._step
+        scoring = self._scoring * max(
+            1.0, self._step / self._usual
+        )  # measured before, when the device may have been quicker
         left = min(schedule.wanted, max(0, int((rest - scoring) / self._step)))
         if first and schedule.taken + left < min(self._least, schedule.planned):
             raise CandidateError(
-                f"too slow for the time of this search: a training step takes {self._step:.2g} s, and {self._least} "
-                f"steps and the score more than the {within:.2g} s that it may take"
+                f"too slow for the time of this search: a training step takes {self._step:.2g} s and the score "
+                f"{self._scoring:.2g} s, so that {self._least} steps take more than the {within:.2g} s that it may take"
             )
         if abs(left - schedule.left) * self._step > TOLERATED * rest:
             schedule.rest_in(left)

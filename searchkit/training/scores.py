@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import time
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -13,9 +15,11 @@ from searchkit.data.data import Data
 from searchkit.data.loader import Normaliser, in_order
 from searchkit.data.splits import Split
 from searchkit.errors import CandidateError
+from searchkit.random_state import untouched
 
 Answers = tuple[torch.Tensor, torch.Tensor]  # a network's outputs for some examples, and their y
 
+TIMED = 128  # examples on which the time of scoring is measured
 SCORE_BATCH = 512  # examples per batch at most; reached by images of up to 90 x 90 pixels
 SCORE_PIXELS = 2**22  # pixels or features per batch at most
 
@@ -31,6 +35,26 @@ def answers(network: nn.Module, split: Split, data: Data, device: torch.device) 
         with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
             outputs = network(x)
         yield outputs, y
+
+
+def scoring_time(network: nn.Module, data: Data, device: torch.device) -> float:
+    """Seconds that scoring takes for an example, measured on a few of the validation part with weights as they are.
+
+    The network is on the device, and is left as it was. 0 where nothing can be scored.
+    """
+    part = data.val.rows(torch.arange(min(TIMED, len(data.val))))
+    if not len(part):
+        return 0.0
+    training, taken = network.training, []
+    with untouched():
+        network.eval()
+        for _ in range(2):  # the first pass initialises libraries
+            began = time.perf_counter()
+            with contextlib.suppress(CandidateError):  # without its weights, an output may not be finite
+                scores(network, part, data, device)
+            taken.append(time.perf_counter() - began)
+        network.train(training)
+    return min(taken) / len(part)
 
 
 def score_batch(data: Data) -> int:

@@ -16,6 +16,7 @@ from searchkit.runtime.threads import one_thread
 from searchkit.space import NetworkSpace
 from searchkit.training.evaluator import Training
 from searchkit.training.optimisation import Steps
+from searchkit.training.scores import scoring_time
 from searchkit.training.train import build_seeded, place
 from searchkit.types import Codes
 
@@ -32,13 +33,13 @@ class Speed:
         code: the network, ``(d,)``.
         step: seconds of a step.
         batch_size: examples of a step.
-        half: whether it is in bfloat16.
+        scored: seconds that scoring takes for an example.
     """
 
     code: Codes
     step: float
     batch_size: int
-    half: bool = False
+    scored: float = 0.0
 
     @property
     def example(self) -> float:
@@ -104,7 +105,8 @@ def _speed(training: Training, code: Codes) -> Speed:
             if device.type == "cuda":
                 torch.cuda.synchronize(device)
             seconds.append(time.perf_counter() - before)
-    return Speed(code, typical(seconds), steps.batch_size, steps.half)
+        scored = scoring_time(network, training.data, device)
+    return Speed(code, typical(seconds), steps.batch_size, scored)
 
 
 def typical(seconds: Sequence[float]) -> float:

@@ -27,7 +27,7 @@ from searchkit.training.card_layers import card_layers
 from searchkit.training.optimisation import Steps, one_cycle
 from searchkit.training.pace import Clock
 from searchkit.training.recipe import Recipe
-from searchkit.training.scores import Answers, answers, scores, scores_of
+from searchkit.training.scores import Answers, answers, scores, scores_of, scoring_time
 from searchkit.training.turns import Course, Turns, finish
 
 __all__ = ["Recipe", "Trained", "build_seeded", "course", "one_cycle", "resolve_device", "score", "train"]
@@ -171,7 +171,9 @@ def _trained(
                 with turns.turn():
                     network.train()
                     steps = Steps(network, data, recipe, turns.device, seed, capture)
-                clock.begin(steps, len(data.val))
+                with turns.turn():
+                    scoring = scoring_time(network, data, turns.device) * len(data.val) if clock.timed else 0.0
+                clock.begin(steps, scoring)
                 while steps.left:
                     mean_loss = yield from _epoch(steps, turns, clock)
                 taken, planned = steps.taken, steps.planned

@@ -14,14 +14,13 @@ from searchkit.errors import CandidateError, TimeLimitError
 from searchkit.training.optimisation import Steps
 from searchkit.training.pace import Clock
 from searchkit.training.recipe import Recipe
+from searchkit.training.scores import scoring_time
 from searchkit.training.train import course, train
 from searchkit.training.turns import finish
 
 
 class Simulated:
     """A training whose steps take the seconds that a function of their number says; it is its own clock."""
-
-    batch_size, half = 10, False
 
     def __init__(self, steps: int, seconds: Callable[[int], float]) -> None:
         self.taken, self.left, self.planned, self._seconds = 0, steps, steps, seconds
@@ -39,9 +38,9 @@ class Simulated:
     def now(self) -> float:
         return self.time
 
-    def run(self, within: float | None, limit: float | None = None, n_scored: int = 0, least: int = 0) -> None:
+    def run(self, within: float | None, limit: float | None = None, scoring: float = 0.0, least: int = 0) -> None:
         clock = Clock(self.time, limit, within, least, self.now)
-        clock.begin(self, n_scored)
+        clock.begin(self, scoring)
         while self.left:
             self.time += self._seconds(self.taken)
             self.progress += (1 - self.progress) / self.left
@@ -73,21 +72,37 @@ def test_the_time_is_kept(seconds: Callable[[int], float]) -> None:
 
 def test_time_is_kept_for_scoring() -> None:
     training = Simulated(1000, lambda step: 0.01)
-    training.run(within=6.0, n_scored=2000)  # 2,000 of 10 a step, at 0.4 of its time: 0.8 s
+    training.run(within=6.0, scoring=0.8)
     assert 5.0 <= training.time <= 5.3
 
 
-def test_scoring_takes_longer_beside_steps_in_bfloat16() -> None:
-    trainings = [Simulated(100, lambda _: 1.0) for _ in range(2)]
-    trainings[1].half = True
-    for training in trainings:
-        training.run(within=50, n_scored=200)
-    assert trainings[1].time < trainings[0].time < 45
+def test_scoring_takes_longer_where_the_device_has_turned_slow() -> None:
+    training = Simulated(1000, lambda step: 0.01 if step < 100 else 0.02)
+    training.run(within=6.0, scoring=0.5)
+    assert 4.7 <= training.time <= 5.1
+
+
+def test_the_time_of_scoring_is_measured_and_changes_nothing() -> None:
+    """Of a network whose steps are quick and whose answers are large, as where there are many classes."""
+    data = load_data("digits")
+    networks = [torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Dropout(0.1), torch.nn.Linear(64, 10)) for _ in "ab"]
+    networks[1].load_state_dict(networks[0].state_dict())
+    before, mode = torch.get_rng_state(), networks[0].training
+    assert 0 < scoring_time(networks[0], data, torch.device("cpu")) < 0.01
+    assert torch.equal(torch.get_rng_state(), before)
+    assert networks[0].training == mode
+    timed = [
+        finish(course(network, data, recipe=Recipe(steps=30), device="cpu", within=within))
+        for network, within in zip(networks, (1e6, None), strict=True)
+    ]
+    assert timed[0].scores == timed[1].scores
 
 
 def test_a_training_of_too_few_steps_fails_at_its_beginning_and_says_why() -> None:
     training = Simulated(200, lambda _: 1.0)
-    with pytest.raises(CandidateError, match=r"step takes 1 s, and 60 steps and the score more than the 50 s"):
+    with pytest.raises(
+        CandidateError, match=r"a training step takes 1 s and the score 0 s, so that 60 steps take more"
+    ):
         training.run(within=50, least=60)
     assert training.taken < 10
     Simulated(20, lambda _: 1.0).run(within=50, least=60)  # as many as it has

@@ -137,7 +137,7 @@ def _with_recipe(
     """
     networks, own = own_space(space, own)
     recipe = own.applied(recipe_for(data.kind, len(data.train), epochs, data.augment), data.kind, len(data.train))
-    check_effect(own, recipe, data)
+    check_effect(own, recipe, data, networks)
     if data.kind == "images" and "adamw" in own.options.get("optimiser", []) and "lr" not in own.options:
         log.warning(
             "recipe= has the optimiser adamw and no lr: the default learning rate, here %g, suits sgd; give adamw a "

@@ -106,6 +106,11 @@ class NetworkSpace(Space):
         return () if self._nodes is None else self._nodes(self)
 
     @property
+    def teacher(self) -> nn.Module | None:
+        """The trained network of which the space was made, see :meth:`from_model`; None for other spaces."""
+        return None
+
+    @property
     def reference(self) -> Codes:
         """``(s, d)`` designs to begin with, the most useful first, each once; no rows where the space names none.
 

@@ -98,6 +98,11 @@ class RecipeSpace(NetworkSpace):
         return self.networks.nodes
 
     @property
+    def teacher(self) -> nn.Module | None:
+        """See :class:`NetworkSpace`."""
+        return self.networks.teacher
+
+    @property
     def reference(self) -> Codes:
         """See :class:`NetworkSpace`; each design with the usual settings."""
         rows = self.networks.reference

@@ -106,16 +106,18 @@ class Training(Evaluation):
         """The same in turns, for several on one device (:mod:`searchkit.execution.interleaved`)."""
         if rung is not None:
             return (yield from self.rungs[rung].in_turns(code, seed))
-        network = build_seeded(self.space, code, seed)
+        network, recipe = build_seeded(self.space, code, seed), self.recipe_of(code, final)
+        teacher = self.space.teacher if recipe.distillation else None
         trained = yield from course(
             network,
             self.data if final is None else self._every_example,
-            recipe=self.recipe_of(code, final),
+            recipe=recipe,
             seed=seed,
             device=self.device,
             time_limit=self.limit,
             within=within,
             least=FEWEST_STEPS if final is None else 0,
+            teacher=None if teacher is None else own_copy(teacher),
         )
         values = {name: trained.scores[name] for name in self.scored}
         state = own_state(network) if self.keep else None

@@ -48,6 +48,22 @@ def _cross_entropy(data: Data, recipe: Recipe, device: torch.device) -> Loss:
     return cross_entropy
 
 
+TEMPERATURE = 2.0  # of the answers that are compared
+
+
+def distance(outputs: torch.Tensor, wanted: torch.Tensor, task: str) -> torch.Tensor:
+    """How far answers ``(n, k)`` are from those of a teacher ``(n, k)``.
+
+    Of class scores: the Kullback-Leibler divergence of softened probabilities, times the squared temperature (Hinton et
+    al., Distilling the Knowledge in a Neural Network, 2015, arXiv 1503.02531, section 2). Of quantities: the mean
+    squared error.
+    """
+    if task == "regression":
+        return functional.mse_loss(outputs, wanted)
+    softened = functional.log_softmax(outputs / TEMPERATURE, dim=1), functional.log_softmax(wanted / TEMPERATURE, dim=1)
+    return functional.kl_div(*softened, reduction="batchmean", log_target=True) * TEMPERATURE**2
+
+
 def squared_error(outputs: torch.Tensor, y: torch.Tensor, weights: Weights = None) -> torch.Tensor:
     """Mean squared error of ``(n, 1)`` outputs, each weighted where there are weights."""
     if weights is None:
@@ -79,12 +95,22 @@ class Steps:
         network: on the device.
         seed: of order and augmentation.
         capture: records a step, see :func:`searchkit.runtime.cuda_graphs.captured`. None: no step is recorded.
+        teacher: on the device, in eval mode; its answers are learned from as far as the recipe's distillation says.
     """
 
     def __init__(
-        self, network: nn.Module, data: Data, recipe: Recipe, device: torch.device, seed: int, capture: Capture | None
+        self,
+        network: nn.Module,
+        data: Data,
+        recipe: Recipe,
+        device: torch.device,
+        seed: int,
+        capture: Capture | None,
+        teacher: nn.Module | None = None,
     ) -> None:
         self._network, self._recipe, self._device = network, recipe, device
+        self._teacher = teacher if recipe.distillation else None
+        self._task = data.task
         self._batches = train_batches(
             data, recipe.batch_size, device, torch.Generator().manual_seed(seed), recipe.augment
         )
@@ -199,10 +225,20 @@ class Steps:
     def _gradients(self, x: torch.Tensor, y: torch.Tensor, weights: Weights) -> torch.Tensor:
         """The loss of a batch, whose gradients are then in the network."""
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self.half):
-            loss = self._loss(self._network(x), y, weights)
+            outputs = self._network(x)
+            loss = self._loss(outputs, y, weights)
+            if self._teacher is not None:
+                share, wanted = self._recipe.distillation, self._answers(self._teacher, x)
+                loss = (1 - share) * loss + share * distance(outputs.float(), wanted, self._task)
         self._optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         return loss
+
+    @staticmethod
+    def _answers(teacher: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            answers: torch.Tensor = teacher(x).float()
+        return answers
 
     def _recorded(self, capture: Capture) -> Work | None:
         """A function that repeats a step, or None where it cannot be recorded; then nothing has changed."""

@@ -160,11 +160,12 @@ def recorded_recipe(context: Mapping[str, Any], space: NetworkSpace) -> OwnRecip
     return own_space(space, fixed)[1]
 
 
-def check_effect(own: OwnRecipe, recipe: Recipe, data: Data) -> None:
+def check_effect(own: OwnRecipe, recipe: Recipe, data: Data, space: NetworkSpace) -> None:
     """Refuse settings that would have no effect on these data, unless their value is the default.
 
     Args:
         recipe: the default of the search, with the fixed settings.
+        space: of the networks.
 
     Raises:
         RecipeError: there is one; the message says why, and what to do.
@@ -177,6 +178,10 @@ def check_effect(own: OwnRecipe, recipe: Recipe, data: Data) -> None:
         else "",
         "momentum": "momentum is of sgd, and no candidate is trained with it"
         if "sgd" not in options.get("optimiser", [recipe.optimiser])
+        else "",
+        "distillation": f"distillation learns from the trained network that a space was made of, and space "
+        f"'{space.name}' was made of none"
+        if space.teacher is None
         else "",
     }.items():
         least = (getattr(usual, name), "none", 0.0)

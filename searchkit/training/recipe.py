@@ -38,6 +38,9 @@ class Recipe:
         precision: of convolutions and matrix products in training; weights and the optimiser's state are float32.
             "auto": bfloat16 on a card, and for images on a CPU with AMX; float32 elsewhere. On a CPU, scores are
             computed in float32.
+        distillation: share of the loss that is the distance from the answers of the trained network of which the
+            space was made (:meth:`searchkit.NetworkSpace.from_model`); the rest is that from the labels. Spaces that
+            were made of no network have nobody to learn from.
     """
 
     epochs: int = 30
@@ -51,6 +54,7 @@ class Recipe:
     warm_up: float = 0.2
     augment: Augment | None = None
     precision: Precision = "auto"
+    distillation: float = 0.0
 
     def steps_over(self, n: int) -> int:
         """Steps of a training on n examples."""
@@ -80,6 +84,8 @@ class Recipe:
         for name in ("momentum", "label_smoothing", "warm_up"):
             if not 0 <= getattr(self, name) < 1:
                 raise RecipeError(f"{name} is in [0, 1), not {getattr(self, name)!r}")
+        if not 0 <= self.distillation <= 1:
+            raise RecipeError(f"distillation is in [0, 1], not {self.distillation!r}")
         if not 0 < self.lr < float("inf"):
             raise RecipeError(f"lr is above 0 and finite, not {self.lr!r}")
         if not 0 <= self.weight_decay < float("inf"):

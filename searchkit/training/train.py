@@ -100,6 +100,7 @@ def course(
     within: float | None = None,
     least: int = 0,
     capture: Capture | None = None,
+    teacher: nn.Module | None = None,
 ) -> Course[Trained]:
     """:func:`train` as a generator that makes one turn at a time, so that a device can run several trainings at once.
 
@@ -109,6 +110,7 @@ def course(
     Args:
         least: see :class:`~searchkit.training.pace.Clock`.
         capture: records a step. None: a CUDA graph on a card, and no recording on a CPU.
+        teacher: see :class:`~searchkit.training.optimisation.Steps`; it ends on the CPU, as it was.
     """
     started = time.perf_counter()
     recipe = recipe or Recipe()
@@ -120,7 +122,7 @@ def course(
     try:
         try:
             clock = Clock(started, time_limit, within, least)
-            trained = yield from _trained(network, data, recipe, turns, seed, clock, capture)
+            trained = yield from _trained(network, data, recipe, turns, seed, clock, capture, teacher)
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -130,6 +132,8 @@ def course(
     finally:
         with turns.turn():
             _bring_home(network)
+            if teacher is not None:
+                teacher.to("cpu")
     turns.close()
     return replace(trained, seconds=time.perf_counter() - started)
 
@@ -159,6 +163,7 @@ def _trained(
     seed: int,
     clock: Clock,
     capture: Capture | None,
+    teacher: nn.Module | None,
 ) -> Course[Trained]:
     """Train and score in turns."""
     mean_loss, taken, planned = math.nan, 0, 0
@@ -167,10 +172,12 @@ def _trained(
         with card_layers(network, turns.device):
             with turns.turn():
                 place(network, turns.device)
+                if teacher is not None:
+                    place(teacher.eval(), turns.device)
             if learns:
                 with turns.turn():
                     network.train()
-                    steps = Steps(network, data, recipe, turns.device, seed, capture)
+                    steps = Steps(network, data, recipe, turns.device, seed, capture, teacher)
                 with turns.turn():
                     scoring = scoring_time(network, data, turns.device) * len(data.val) if clock.timed else 0.0
                 clock.begin(steps, scoring)

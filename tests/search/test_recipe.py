@@ -43,6 +43,10 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[Recipe]:
     return found
 
 
+# distillation needs a space that was made of a trained network: tests/compression
+ANY_SPACE = [field.name for field in fields(Recipe) if field.name != "distillation"]
+
+
 def options_of(name: str) -> list[Any]:
     """Two or more values of a setting, from its type where nothing is said above."""
     if name in OPTIONS:
@@ -66,7 +70,7 @@ def short(name: str) -> dict[str, Any]:
     return {} if name in ("epochs", "steps") else {"steps": 2}
 
 
-@pytest.mark.parametrize("name", [field.name for field in fields(Recipe)])
+@pytest.mark.parametrize("name", ANY_SPACE)
 def test_a_value_of_any_setting_holds_in_a_training(name: str, made: list[Recipe]) -> None:
     for value in options_of(name):
         result = search(recipe={name: value, **short(name)})
@@ -78,7 +82,7 @@ def test_a_value_of_any_setting_holds_in_a_training(name: str, made: list[Recipe
         assert made[-1] == replace(own, **changed)
 
 
-@pytest.mark.parametrize("name", [field.name for field in fields(Recipe)])
+@pytest.mark.parametrize("name", ANY_SPACE)
 def test_options_of_any_setting_are_a_choice_of_the_search(name: str, made: list[Recipe], tmp_path: Path) -> None:
     options = options_of(name)
     result = search(tmp_path, budget=8, recipe={name: options, **short(name)})

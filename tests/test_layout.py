@@ -33,7 +33,7 @@ LEVELS = """
     surrogates
     training
     execution
-    scoring
+    scoring compression
     results
     search
     proxy_layer

@@ -136,11 +136,11 @@ def latency(
         return _on_cuda(network, input_shape, resolve_device(device), batch, method, precision, seconds)
     x = np.random.default_rng(0).standard_normal((batch, *input_shape), dtype=np.float32)
     with one_thread(), torch.inference_mode(), subject_of(network, x) as subject:
-        run, ran_by = _runner(subject, x, method)
+        run, ran_by = runner(subject, x, method)
         return _on_cpu(run, ran_by, batch, seconds)
 
 
-def _runner(network: nn.Module, x: npt.NDArray[np.float32], method: str | None) -> tuple[Run, str]:
+def runner(network: nn.Module, x: npt.NDArray[np.float32], method: str | None) -> tuple[Run, str]:
     """A function that runs the network once, and the name of what runs it."""
     tensor = torch.from_numpy(x)
     if method != "torch":
@@ -212,6 +212,11 @@ class _References:
 @functools.cache
 def _references() -> _References:
     return _References()
+
+
+def fastest_of(run: Run, seconds: float) -> float:
+    """Milliseconds of the fastest of several consecutive runs."""
+    return min(_block(run, seconds))
 
 
 def _block(run: Run, seconds: float) -> list[float]:

@@ -110,6 +110,10 @@ class NetworkSpace(Space):
         """The trained network of which the space was made, see :meth:`from_model`; None for other spaces."""
         return None
 
+    def fine_tuned(self, code: Codes) -> bool:
+        """Whether a candidate of a space that was made of a trained network is trained, or only scored as it is."""
+        return True
+
     @property
     def reference(self) -> Codes:
         """``(s, d)`` designs to begin with, the most useful first, each once; no rows where the space names none.

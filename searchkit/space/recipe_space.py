@@ -102,6 +102,10 @@ class RecipeSpace(NetworkSpace):
         """See :class:`NetworkSpace`."""
         return self.networks.teacher
 
+    def fine_tuned(self, code: Codes) -> bool:
+        """See :class:`NetworkSpace`."""
+        return self.networks.fine_tuned(self.of_networks(code))
+
     @property
     def reference(self) -> Codes:
         """See :class:`NetworkSpace`; each design with the usual settings."""

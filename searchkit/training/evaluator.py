@@ -31,6 +31,7 @@ from searchkit.training.fidelity import Rung
 from searchkit.training.memory_estimate import candidate_training_bytes
 from searchkit.training.normalised import normalised
 from searchkit.training.own_recipe import NOTHING, OwnRecipe
+from searchkit.training.recalibration import as_it_is
 from searchkit.training.recipe import Recipe
 from searchkit.training.train import build_seeded, course, score
 from searchkit.training.turns import Course, finish
@@ -38,6 +39,7 @@ from searchkit.training.weights import final_path, load_weights, own_state, save
 from searchkit.types import Codes
 
 FEWEST_STEPS = 15  # of a training within a time; where its beginning tells that it makes fewer, it has failed
+BEFORE = "_before"  # ends the names of scores before the training, of networks of trained blocks
 STEPS_MADE = "steps"  # among the values of a training that has a time
 
 _with_validation: WeakKeyDictionary[Data, Data] = WeakKeyDictionary()
@@ -107,6 +109,11 @@ class Training(Evaluation):
         if rung is not None:
             return (yield from self.rungs[rung].in_turns(code, seed))
         network, recipe = build_seeded(self.space, code, seed), self.recipe_of(code, final)
+        before: dict[str, float] = {}
+        if self.space.teacher is not None:  # the network has weights that were learned
+            network, found = as_it_is(network, self.data, self.scored[0])
+            before = {f"{name}{BEFORE}": found[name] for name in self.scored}
+            network.requires_grad_(self.space.fine_tuned(code))
         teacher = self.space.teacher if recipe.distillation else None
         trained = yield from course(
             network,
@@ -119,7 +126,7 @@ class Training(Evaluation):
             least=FEWEST_STEPS if final is None else 0,
             teacher=None if teacher is None else own_copy(teacher),
         )
-        values = {name: trained.scores[name] for name in self.scored}
+        values = {name: trained.scores[name] for name in self.scored} | before
         state = own_state(network) if self.keep else None
         values |= {
             metric.name: metric_value(metric, normalised(own_copy(network), self.data)) for metric in self.metrics

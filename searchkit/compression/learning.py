@@ -1,0 +1,329 @@
+"""Alternatives of a trained network's blocks learn, each alone, to give the block's output from the block's input.
+
+The block-wise lesson of DNA (Li et al., CVPR 2020, arXiv 1911.13053): labels are not needed, and one pass of the
+trained network serves all alternatives of all blocks. After a part of the training, an alternative that is neither
+better nor cheaper than another one of its block is dropped, since the order within a block hardly changes later.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from searchkit.errors import SearchkitError
+from searchkit.random_state import seeded
+from searchkit.runtime.copies import copied
+from searchkit.runtime.whole_files import whole_file
+from searchkit.training.optimisation import one_cycle
+
+WARM_UP = 0.1  # share of the steps in which the learning rate rises
+FEWEST_STEPS = 60
+SEGMENTS = 8  # after each of which what was learned is written; the alternatives are compared after some of them
+
+Key = tuple[str, str]  # a node and one of its alternatives
+OnSegment = Callable[[int, int, float], None]  # segments done, those in all, mean relative error
+
+
+@dataclass(frozen=True)
+class LearningSetting:
+    """How alternatives learn.
+
+    Attributes:
+        passes: over the examples; at least 60 steps are made.
+        batch_size: examples of a step.
+        lr: peak of the learning rate of Adam.
+        drop_after: share of the steps after which dominated alternatives are dropped; 1: none is.
+        rated: examples that are kept back, on which the errors are measured: at most so many, and a fifth of all.
+    """
+
+    passes: float = 1.0
+    batch_size: int = 32
+    lr: float = 2e-3
+    drop_after: float = 0.25
+    rated: int = 512
+
+    def __post_init__(self) -> None:
+        if not 0 < self.passes < math.inf or not 0 < self.lr < math.inf or not 0 < self.drop_after <= 1:
+            raise SearchkitError(f"passes and lr are above 0, and drop_after is in (0, 1]: {self}")
+        if self.batch_size < 2 or self.rated < 2:
+            raise SearchkitError(f"batch_size and rated are at least 2: {self}")
+
+    def parted(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Examples to learn from and those that are kept back, of ``(n, ...)``; few examples are in both."""
+        n = min(self.rated, len(x) // 5)
+        return (x[n:], x[:n]) if n >= self.batch_size // 2 else (x, x)
+
+    def steps(self, n: int) -> int:
+        """Steps over n examples."""
+        return max(FEWEST_STEPS, math.ceil(self.passes * n / min(self.batch_size, n)))
+
+
+@dataclass
+class Learner:
+    """One alternative while it learns.
+
+    Attributes:
+        module: the alternative, whose weights change.
+        costs: none of which may be higher than that of another alternative that drops this one.
+        error: mean of the relative errors of the last segment.
+    """
+
+    module: nn.Module
+    costs: tuple[float, ...]
+    optimiser: torch.optim.Optimizer = field(init=False)
+    error: float = math.inf
+    dropped: bool = False
+
+    def __post_init__(self) -> None:
+        learned = [parameter for parameter in self.module.parameters() if parameter.requires_grad]
+        self.optimiser = torch.optim.Adam(learned or [torch.nn.Parameter(torch.zeros(1))], lr=1e-3, foreach=True)
+        self.learns = bool(learned)
+
+
+@contextlib.contextmanager
+def watched(model: nn.Module, places: Mapping[str, str]) -> Iterator[dict[str, tuple[Tensor, Tensor]]]:
+    """A dictionary that has, after a forward pass, the input and the output of each node's module.
+
+    Args:
+        places: node -> dotted name of its module.
+    """
+    seen: dict[str, tuple[Tensor, Tensor]] = {}
+    handles = []
+    for name, path in places.items():
+
+        def keep(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor, name: str = name) -> None:
+            seen[name] = inputs[0].detach().clone(), output.detach().clone()  # later layers may work in place
+
+        handles.append(model.get_submodule(path).register_forward_hook(keep))
+    try:
+        yield seen
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+class Lessons:
+    """The alternatives of some nodes, taught together.
+
+    Args:
+        model: the trained network, in eval mode; not changed.
+        places: node -> dotted name of its module.
+        library: node -> alternative -> its module; copies learn.
+        costs: (node, alternative) -> its costs.
+        x: ``(n, ...)`` examples, as the network takes them.
+        path: of a file with what was learned so far; None: none is written.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        places: Mapping[str, str],
+        library: Mapping[str, Mapping[str, nn.Module]],
+        costs: Mapping[Key, Sequence[float]],
+        x: Tensor,
+        setting: LearningSetting,
+        seed: int,
+        path: Path | None = None,
+    ) -> None:
+        self.model, self.places, self.setting, self.seed, self.path = model, places, setting, seed, path
+        self.learned, self.rated = setting.parted(x)
+        self.learners = {
+            (node, label): Learner(copied(module), tuple(map(float, costs.get((node, label), ()))))
+            for node, alternatives in library.items()
+            for label, module in alternatives.items()
+        }
+        self.scales: dict[str, float] = {}  # of each node, the variance of its output
+
+    def learn(self, seconds: float | None = None, on_segment: OnSegment | None = None) -> None:
+        """Teach all alternatives; goes on where it was stopped, with the same result.
+
+        Args:
+            seconds: after which it ends early; the steps that are left fit into them.
+            on_segment: called after each segment.
+        """
+        n, batch = len(self.learned), min(self.setting.batch_size, len(self.learned))
+        total, done, deadline = (
+            self.setting.steps(n),
+            self._resume(),
+            None if seconds is None else time.monotonic() + seconds,
+        )
+        ends = [round(total * (i + 1) / SEGMENTS) for i in range(SEGMENTS)]
+        for segment in range(done, SEGMENTS):
+            start = ends[segment - 1] if segment else 0
+            rng = np.random.default_rng([self.seed, segment])
+            with seeded(int(rng.integers(2**31))):
+                self._segment(rng, start, ends[segment], total, batch, deadline)
+            if (segment + 1) / SEGMENTS >= self.setting.drop_after and segment + 1 < SEGMENTS:
+                self._drop()
+            self._keep(segment + 1)
+            if on_segment is not None:
+                alive = [one.error for one in self.learners.values() if not one.dropped]
+                on_segment(segment + 1, SEGMENTS, float(np.mean(alive)) if alive else 0.0)
+            if deadline is not None and time.monotonic() > deadline:
+                break
+
+    def _segment(
+        self, rng: np.random.Generator, start: int, end: int, total: int, batch: int, deadline: float | None
+    ) -> None:
+        """Steps ``start`` to ``end``."""
+        n = len(self.learned)
+        order = np.concatenate([rng.permutation(n) for _ in range(-(-(end - start) * batch // n) + 1)])
+        alive = {key: one for key, one in self.learners.items() if not one.dropped and one.learns}
+        sums = dict.fromkeys(alive, 0.0)
+        for one in alive.values():
+            one.module.train()
+        with watched(self.model, self.places) as seen:
+            for i in range(start, end):
+                if deadline is not None and time.monotonic() > deadline:
+                    end = max(i, start + 1)
+                    break
+                places = order[(i - start) * batch : (i - start + 1) * batch]
+                with torch.no_grad():
+                    self.model(self.learned[places])
+                rate = self.setting.lr * one_cycle(i / total, WARM_UP)
+                for (node, label), one in alive.items():
+                    sums[node, label] += self._step(node, one, *seen[node], rate)
+        for key, one in alive.items():
+            one.error = sums[key] / max(1, end - start)
+
+    def _step(self, node: str, one: Learner, x: Tensor, wanted: Tensor, rate: float) -> float:
+        """One step of one alternative; returns its relative squared error."""
+        if node not in self.scales:
+            self.scales[node] = max(float(wanted.float().var()), 1e-12)
+        for group in one.optimiser.param_groups:
+            group["lr"] = rate
+        loss = (one.module(x) - wanted).square().mean() / self.scales[node]
+        one.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        one.optimiser.step()
+        return float(loss.detach())
+
+    def _drop(self) -> None:
+        """Drop what another alternative of the node dominates, in error and in all costs."""
+        for (node, _), one in self.learners.items():
+            others = [two for (there, _), two in self.learners.items() if there == node and two is not one]
+            if any(_dominates(two, one) for two in others if not two.dropped):
+                one.dropped = True
+
+    def modules(self) -> dict[Key, nn.Module]:
+        """The alternatives that were not dropped, in eval mode."""
+        return {key: one.module.eval() for key, one in self.learners.items() if not one.dropped}
+
+    def _keep(self, segments: int) -> None:
+        if self.path is None:
+            return
+        state = {
+            "segments": segments,
+            "scales": self.scales,
+            "learners": [
+                {
+                    "module": one.module.state_dict(),
+                    "optimiser": one.optimiser.state_dict(),
+                    "error": one.error,
+                    "dropped": one.dropped,
+                }
+                for one in self.learners.values()
+            ],
+        }
+        with whole_file(self.path) as partial:
+            torch.save(state, partial)
+
+    def _resume(self) -> int:
+        """Load what was learned before; the number of segments that are done."""
+        if self.path is None or not self.path.exists():
+            return 0
+        held: dict[str, Any] = torch.load(self.path, map_location="cpu", weights_only=True)
+        for one, state in zip(self.learners.values(), held["learners"], strict=True):
+            one.module.load_state_dict(state["module"])
+            one.optimiser.load_state_dict(state["optimiser"])
+            one.error, one.dropped = state["error"], state["dropped"]
+        self.scales = held["scales"]
+        return int(held["segments"])
+
+
+def _dominates(one: Learner, other: Learner) -> bool:
+    """Whether it has a lower error, and no higher cost in anything; where costs are not known, nothing is better."""
+    return (
+        bool(one.costs) and one.error < other.error and all(a <= b for a, b in zip(one.costs, other.costs, strict=True))
+    )
+
+
+@torch.no_grad()
+def relative_errors(
+    model: nn.Module, places: Mapping[str, str], modules: Mapping[Key, nn.Module], x: Tensor, batch_size: int = 64
+) -> dict[Key, float]:
+    """Mean absolute error of each alternative's output, over the standard deviation of the block's own.
+
+    DNA's rating of a path (Li et al., the relative L1 loss).
+    """
+    missed = dict.fromkeys(modules, 0.0)
+    moments = {name: np.zeros(3) for name in places}  # values, their sum, and the sum of their squares
+    with watched(model, places) as seen:
+        for part in torch.split(x, batch_size):
+            model(part)
+            for name, (_, wanted) in seen.items():
+                values = wanted.double()
+                moments[name] += values.numel(), float(values.sum()), float(values.square().sum())
+            for (name, label), module in modules.items():
+                inputs, wanted = seen[name]
+                missed[name, label] += float((module(inputs) - wanted).abs().double().sum())
+    deviation = {name: math.sqrt(max(s2 / n - (s / n) ** 2, 1e-24)) for name, (n, s, s2) in moments.items()}
+    return {(name, label): total / moments[name][0] / deviation[name] for (name, label), total in missed.items()}
+
+
+@torch.no_grad()
+def divergences(
+    model: nn.Module, places: Mapping[str, str], modules: Mapping[Key, nn.Module], x: Tensor, batch_size: int = 64
+) -> dict[Key, float]:
+    """How far the network's answers are from its own when one block is replaced, for each alternative.
+
+    Of class scores ``(n, k)`` the mean Kullback-Leibler divergence; of other outputs the mean squared error over their
+    variance. An alternative whose answers are not finite has infinity.
+    """
+    answers = torch.cat([model(part) for part in torch.split(x, batch_size)])
+    found: dict[Key, float] = {}
+    for key, module in modules.items():
+        with replaced(model, {places[key[0]]: module}) as other:
+            got = torch.cat([other(part) for part in torch.split(x, batch_size)])
+        value = float(_distance(got.double(), answers.double()))
+        found[key] = value if math.isfinite(value) else math.inf
+    return found
+
+
+def _distance(got: Tensor, wanted: Tensor) -> Tensor:
+    if got.ndim == 2 and got.shape[1] > 1:
+        log_p, log_q = wanted.log_softmax(1), got.log_softmax(1)
+        return (log_p.exp() * (log_p - log_q)).sum(1).mean()
+    return (got - wanted).square().mean() / wanted.var().clamp_min(1e-24)
+
+
+@contextlib.contextmanager
+def replaced(model: nn.Module, modules: Mapping[str, nn.Module]) -> Iterator[nn.Module]:
+    """The network with modules in place of its own inside the block; then it has its own again.
+
+    Args:
+        modules: dotted name -> module.
+    """
+    own = {path: model.get_submodule(path) for path in modules}
+    try:
+        for path, module in modules.items():
+            put(model, path, module)
+        yield model
+    finally:
+        for path, module in own.items():
+            put(model, path, module)
+
+
+def put(model: nn.Module, path: str, module: nn.Module) -> None:
+    """Set the module of a dotted name."""
+    parent, _, name = path.rpartition(".")
+    setattr(model.get_submodule(parent), name, module)

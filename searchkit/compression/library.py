@@ -1,0 +1,230 @@
+"""The library of a trained network's blocks: alternatives that have learned, and what each is worth and costs."""
+
+from __future__ import annotations
+
+import json
+import math
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from searchkit.compression.learning import Key, LearningSetting, Lessons, OnSegment, divergences, relative_errors
+from searchkit.errors import SearchkitError
+from searchkit.execution.executors import as_they_finish, open_executor, workers_of
+from searchkit.execution.outcome import Job
+from searchkit.runtime.copies import copied
+from searchkit.runtime.fingerprint import fingerprint
+from searchkit.runtime.threads import one_thread
+from searchkit.runtime.whole_files import written_whole
+from searchkit.training.evaluation import Evaluation
+from searchkit.types import Codes
+
+DIVERGENCE_EXAMPLES = 256  # on which the network's answers are compared with one block replaced
+
+
+@dataclass(frozen=True)
+class Library:
+    """Alternatives that have learned.
+
+    Attributes:
+        errors: (node, alternative) -> mean absolute error of its output over the deviation of the block's own; lower is
+            better. It tells what an assembled network is worth after fine-tuning.
+        divergences: (node, alternative) -> how far the network's answers are from its own with this block replaced. It
+            tells what an assembled network is worth as it is.
+        modules: (node, alternative) -> the module that has learned, in eval mode.
+        dropped: alternatives that others of their block dominated, in error and in every cost.
+    """
+
+    errors: Mapping[Key, float]
+    divergences: Mapping[Key, float]
+    modules: Mapping[Key, nn.Module] = field(repr=False)
+    dropped: tuple[Key, ...] = ()
+
+    def qualities(self, fine_tuned: bool) -> Mapping[Key, float]:
+        """What counts for networks that are fine-tuned, or are not."""
+        return self.errors if fine_tuned else self.divergences
+
+
+@dataclass(frozen=True)
+class LibraryTask(Evaluation):
+    """Teaches the alternatives of one group of nodes, and writes them; picklable.
+
+    Attributes:
+        model: the trained network, in eval mode.
+        places: node -> dotted name of its module.
+        library: node -> alternative -> module.
+        costs: (node, alternative) -> costs.
+        x: ``(n, ...)`` examples.
+        groups: the nodes of each group.
+        folder: of what is written, a file for each node.
+        within: seconds for the learning of a group.
+    """
+
+    model: nn.Module
+    places: Mapping[str, str]
+    library: Mapping[str, Mapping[str, nn.Module]]
+    costs: Mapping[Key, Sequence[float]]
+    x: Tensor
+    setting: LearningSetting
+    seed: int
+    groups: tuple[tuple[str, ...], ...]
+    folder: Path
+    within: float | None = None
+    on_segment: OnSegment | None = None
+
+    def __call__(self, code: Codes, seed: int, rung: int | None = None) -> Mapping[str, float]:
+        """Teach group ``code[0]``; ``{"alternatives": number that were kept}``."""
+        with one_thread():
+            return {"alternatives": float(self.run(int(code[0])))}
+
+    def run(self, number: int) -> int:
+        """Teach a group of nodes; the number of alternatives that were kept."""
+        nodes = self.groups[number]
+        model, places = copied(self.model).eval(), {node: self.places[node] for node in nodes}
+        library = {node: self.library[node] for node in nodes}
+        path = self.folder / f"{fingerprint(nodes)}.learning.pt"
+        lessons = Lessons(model, places, library, self.costs, self.x, self.setting, self.seed, path)
+        lessons.learn(self.within, self.on_segment)
+        kept = lessons.modules()
+        errors = relative_errors(model, places, kept, lessons.rated)
+        answers = divergences(model, places, kept, lessons.rated[:DIVERGENCE_EXAMPLES])
+        for node in nodes:
+            mine = {label: kept[node, label] for label in library[node] if (node, label) in kept}
+            described = {label: {"error": errors[node, label], "divergence": answers[node, label]} for label in mine}
+            _write(self.folder / fingerprint(node), mine, described)
+        path.unlink(missing_ok=True)
+        return len(kept)
+
+
+def learn_library(
+    model: nn.Module,
+    places: Mapping[str, str],
+    library: Mapping[str, Mapping[str, nn.Module]],
+    x: Tensor,
+    *,
+    costs: Mapping[Key, Sequence[float]] | None = None,
+    setting: LearningSetting | None = None,
+    seed: int = 0,
+    executor: object = None,
+    folder: Path | None = None,
+    seconds: float | None = None,
+    on_segment: OnSegment | None = None,
+) -> Library:
+    """Teach the alternatives of all nodes, in worker processes where the executor has several.
+
+    Args:
+        model: the trained network; not changed.
+        places: node -> dotted name of its module.
+        library: node -> alternative -> its module, initialised.
+        x: ``(n, ...)`` examples as the network takes them; labels are not needed.
+        costs: (node, alternative) -> its costs; an alternative with a higher error and no lower cost than another one
+            is dropped on the way.
+        executor: as for :func:`searchkit.run`.
+        folder: what was learned is kept there, so that a call that was stopped goes on, and the same call again learns
+            nothing; None: it is not kept.
+        seconds: after which learning ends early.
+        on_segment: called in this process with the parts done, those in all, and the mean relative squared error.
+
+    Raises:
+        SearchkitError: a group could not learn; what the others have learned is kept.
+    """
+    costs, setting = costs or {}, setting or LearningSetting()
+    with tempfile.TemporaryDirectory() as temporary:
+        alternatives = {node: list(labels) for node, labels in library.items()}
+        identity = fingerprint(_digest(model), alternatives, asdict(setting), seed, x.numpy())
+        at = Path(temporary) if folder is None else folder / identity
+        at.mkdir(parents=True, exist_ok=True)
+        missing = [node for node in library if not (at / f"{fingerprint(node)}.json").exists()]
+        if missing:
+            groups = _groups(library, missing, workers_of(executor, None))
+            task = LibraryTask(
+                copied(model).eval(), places, library, costs, x, setting, seed, groups, at, seconds,
+                on_segment if executor is None else None,
+            )  # fmt: skip
+            _teach(task, executor)
+        return _read(at, library)
+
+
+def _teach(task: LibraryTask, executor: object) -> None:
+    """Have all groups learn; errors in this process are raised unchanged."""
+    jobs = [Job(np.array([i], dtype=np.int64), 0) for i in range(len(task.groups))]
+    if executor is None:
+        for job in jobs:
+            task(job.code, 0)
+        return
+    workers, failed = open_executor(executor, task, ("alternatives",)), ""
+    try:
+        for i, outcome in as_they_finish(workers, jobs):
+            if outcome.reason is not None:
+                failed = failed or f"the alternatives of {', '.join(task.groups[i])} did not learn: {outcome.reason}"
+    finally:
+        workers.close()
+    if failed:
+        raise SearchkitError(failed)
+
+
+def _groups(
+    library: Mapping[str, Mapping[str, nn.Module]], nodes: Sequence[str], n: int
+) -> tuple[tuple[str, ...], ...]:
+    """The nodes in at most n groups of about equal work; in each, they are in the order of the network."""
+    sizes = {node: len(library[node]) for node in nodes}
+    groups: list[list[str]] = [[] for _ in range(min(n, len(nodes)))]
+    for node in sorted(nodes, key=lambda node: -sizes[node]):
+        min(groups, key=lambda group: sum(sizes[one] for one in group)).append(node)
+    return tuple(tuple(sorted(group, key=list(nodes).index)) for group in groups)
+
+
+def _digest(model: nn.Module) -> str:
+    return fingerprint(*(tensor.detach().cpu().numpy() for tensor in model.state_dict().values()))
+
+
+def _write(stem: Path, modules: Mapping[str, nn.Module], described: Mapping[str, Any]) -> None:
+    """The weights of a node's alternatives, and a description of these; the description appears last."""
+    tensors = {
+        f"{i}.{name}": tensor.detach().clone().contiguous()
+        for i, module in enumerate(modules.values())
+        for name, tensor in module.state_dict().items()
+    }
+    with written_whole([stem.with_suffix(".safetensors"), stem.with_suffix(".json")]) as (weights, text):
+        save_file(tensors, weights)
+        text.write_text(json.dumps(described))
+
+
+def _read(folder: Path, library: Mapping[str, Mapping[str, nn.Module]]) -> Library:
+    errors: dict[Key, float] = {}
+    answers: dict[Key, float] = {}
+    modules: dict[Key, nn.Module] = {}
+    dropped: list[Key] = []
+    for node, alternatives in library.items():
+        stem = folder / fingerprint(node)
+        held = json.loads(stem.with_suffix(".json").read_text())
+        tensors = load_file(stem.with_suffix(".safetensors"))
+        for i, (label, values) in enumerate(held.items()):
+            start = f"{i}."
+            module = copied(alternatives[label]).eval()
+            module.load_state_dict({name[len(start) :]: t for name, t in tensors.items() if name.startswith(start)})
+            errors[node, label], answers[node, label] = values["error"], values["divergence"]
+            modules[node, label] = module
+        dropped += [(node, label) for label in alternatives if label not in held]
+    finite = {key for key in errors if math.isfinite(errors[key]) and math.isfinite(answers[key])}
+    dropped += [key for key in errors if key not in finite]
+    return Library(
+        {key: errors[key] for key in errors if key in finite},
+        {key: answers[key] for key in answers if key in finite},
+        {key: modules[key] for key in modules if key in finite},
+        tuple(dropped),
+    )
+
+
+@torch.no_grad()
+def agreement(one: nn.Module, other: nn.Module, x: Tensor, batch_size: int = 64) -> float:
+    """Share of the examples ``(n, ...)`` for which two networks name the same class."""
+    same = [float((one(part).argmax(1) == other(part).argmax(1)).sum()) for part in torch.split(x, batch_size)]
+    return sum(same) / len(x)

@@ -1,0 +1,68 @@
+"""Networks put together of trained blocks: statistics of their normalisations taken anew, and their scores."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import torch
+from torch import nn
+
+from searchkit.data.data import Data
+from searchkit.data.loader import Normaliser
+from searchkit.random_state import untouched
+from searchkit.runtime.copies import copied
+from searchkit.runtime.threads import one_thread
+from searchkit.runtime.torch_compat import BatchNorm
+from searchkit.training.scores import scores
+
+EXAMPLES = 1024  # on which statistics are taken anew
+BATCH = 64
+
+
+def recalibrated(network: nn.Module, data: Data) -> nn.Module:
+    """A copy whose batch normalisations have the statistics of the train part, as their inputs are now.
+
+    Blocks that learned alone have seen the inputs of the original network; assembled, they see each other's.
+    """
+    other = copied(network)
+    with fresh_statistics(other):
+        for part in _inputs(data):
+            other(part)
+    return other.eval()
+
+
+def _inputs(data: Data) -> Iterator[torch.Tensor]:
+    normalise = Normaliser(data, torch.device("cpu"))
+    x = data.train.x
+    rows = torch.linspace(0, len(x) - 1, min(EXAMPLES, len(x))).round().long()
+    for part in torch.split(rows, BATCH):
+        if len(part) > 1:
+            yield normalise(x[part])
+
+
+@contextlib.contextmanager
+def fresh_statistics(network: nn.Module) -> Iterator[None]:
+    """Inside, batch normalisations average the statistics of all batches; all else is as in evaluation."""
+    norms = [module for module in network.modules() if isinstance(module, BatchNorm) and module.track_running_stats]
+    momenta = [norm.momentum for norm in norms]
+    network.eval()
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # a plain average
+        norm.train()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+            norm.eval()
+
+
+def as_it_is(network: nn.Module, data: Data, score: str) -> tuple[nn.Module, dict[str, float]]:
+    """The assembled network, with statistics taken anew where that is better on the validation part, and its scores."""
+    device = torch.device("cpu")
+    with one_thread(), untouched():
+        found = [(one, scores(one.eval(), data.val, data, device)) for one in (network, recalibrated(network, data))]
+    return max(found, key=lambda pair: pair[1][score])

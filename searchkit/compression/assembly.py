@@ -39,17 +39,25 @@ class Cost:
 
     Attributes:
         name: of the metric.
-        total: its sum.
-        bound: the highest value that is allowed.
+        own: the cost of the network that was given.
+        differences: (node, alternative) -> by how much an alternative changes it.
+        asked: the highest value that is allowed.
+        bound: the highest sum that is looked for: lower than ``asked`` where networks cost more than the sum says.
     """
 
     name: str
-    total: Additive
+    own: float
+    differences: Mapping[Key, float]
+    asked: float
     bound: float
 
-    def limit(self, share: float = 1.0) -> Limit:
+    def total(self, space: NetworkSpace) -> Additive:
+        """The sum over the blocks of a space."""
+        return additive(space, self.differences, self.own)
+
+    def limit(self, space: NetworkSpace, share: float = 1.0) -> Limit:
         """The bound, times a share."""
-        return Limit(self.name, self.total, high=share * self.bound)
+        return Limit(self.name, self.total(space), high=share * self.bound)
 
 
 def choose(
@@ -62,7 +70,7 @@ def choose(
         known: ``(k, d)`` networks that are not to be chosen again.
     """
     forbidden = None if known is None or not len(known) else blocks_of(space).choose(known)
-    return solve(quality, [cost.limit(share) for cost in costs], forbidden=forbidden)
+    return solve(quality, [cost.limit(space, share) for cost in costs], forbidden=forbidden)
 
 
 class Assembly:
@@ -113,6 +121,6 @@ class Assembly:
     def _broken(self) -> int:
         """How many of the networks but the original itself broke a bound, or failed."""
         others = self._told[(self._told.codes != 0).any(axis=1)]
-        bounds = np.array([cost.bound for cost in self.costs])
+        bounds = np.array([cost.asked for cost in self.costs])
         kept = (others.losses[:, -len(bounds) :] <= bounds).all(axis=1)
         return int((~kept).sum())

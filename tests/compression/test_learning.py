@@ -17,7 +17,7 @@ from searchkit.compression.learning import (
     relative_errors,
     replaced,
 )
-from searchkit.compression.library import _groups, learn_library
+from searchkit.compression.learned import _groups, learn
 from searchkit.errors import SearchkitError
 
 PLACES = {"first": "0", "second": "2"}
@@ -151,20 +151,20 @@ def test_a_library_is_learned_once_and_in_any_number_of_processes_alike(tmp_path
     setting = LearningSetting(passes=2)
     calls: list[int] = []
 
-    def learn(folder: Path, executor: object = None):  # type: ignore[no-untyped-def]
-        return learn_library(
+    def taught(folder: Path, executor: object = None):  # type: ignore[no-untyped-def]
+        return learn(
             network(), PLACES, library(), pictures(), setting=setting, folder=folder, executor=executor,
             on_segment=lambda done, total, error: calls.append(done),
         )  # fmt: skip
 
-    first = learn(tmp_path / "one")
+    first = taught(tmp_path / "one")
     assert calls == list(range(1, SEGMENTS + 1))
-    again = learn(tmp_path / "one")
+    again = taught(tmp_path / "one")
     assert len(calls) == SEGMENTS, "learned twice"
     assert again.errors == first.errors
     assert again.divergences == first.divergences
     assert all(equal(state_of(again.modules[key]), state_of(first.modules[key])) for key in first.modules)
-    several = learn(tmp_path / "two", executor=2)
+    several = taught(tmp_path / "two", executor=2)
     assert several.errors["first", "1x1"] == pytest.approx(first.errors["first", "1x1"], rel=1e-4)
     assert several.errors.keys() == first.errors.keys()
     assert not list(tmp_path.rglob("*.pt"))
@@ -174,7 +174,7 @@ def test_a_group_that_fails_says_so_and_the_others_are_kept(tmp_path: Path) -> N
     broken = library()
     broken["second"]["1x1"] = nn.Conv2d(5, 8, 1)
     with pytest.raises(SearchkitError, match="the alternatives of second did not learn"):
-        learn_library(network(), PLACES, broken, pictures(), executor=2, folder=tmp_path)
+        learn(network(), PLACES, broken, pictures(), executor=2, folder=tmp_path)
     assert len(list(tmp_path.rglob("*.json"))) == 1
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -30,7 +29,7 @@ DIVERGENCE_EXAMPLES = 256  # on which the network's answers are compared with on
 
 
 @dataclass(frozen=True)
-class Library:
+class Learned:
     """Alternatives that have learned.
 
     Attributes:
@@ -53,7 +52,7 @@ class Library:
 
 
 @dataclass(frozen=True)
-class LibraryTask(Evaluation):
+class LearningTask(Evaluation):
     """Teaches the alternatives of one group of nodes, and writes them; picklable.
 
     Attributes:
@@ -103,7 +102,7 @@ class LibraryTask(Evaluation):
         return len(kept)
 
 
-def learn_library(
+def learn(
     model: nn.Module,
     places: Mapping[str, str],
     library: Mapping[str, Mapping[str, nn.Module]],
@@ -116,7 +115,7 @@ def learn_library(
     folder: Path | None = None,
     seconds: float | None = None,
     on_segment: OnSegment | None = None,
-) -> Library:
+) -> Learned:
     """Teach the alternatives of all nodes, in worker processes where the executor has several.
 
     Args:
@@ -144,7 +143,7 @@ def learn_library(
         missing = [node for node in library if not (at / f"{fingerprint(node)}.json").exists()]
         if missing:
             groups = _groups(library, missing, workers_of(executor, None))
-            task = LibraryTask(
+            task = LearningTask(
                 copied(model).eval(), places, library, costs, x, setting, seed, groups, at, seconds,
                 on_segment if executor is None else None,
             )  # fmt: skip
@@ -152,7 +151,7 @@ def learn_library(
         return _read(at, library)
 
 
-def _teach(task: LibraryTask, executor: object) -> None:
+def _teach(task: LearningTask, executor: object) -> None:
     """Have all groups learn; errors in this process are raised unchanged."""
     jobs = [Job(np.array([i], dtype=np.int64), 0) for i in range(len(task.groups))]
     if executor is None:
@@ -197,7 +196,7 @@ def _write(stem: Path, modules: Mapping[str, nn.Module], described: Mapping[str,
         text.write_text(json.dumps(described))
 
 
-def _read(folder: Path, library: Mapping[str, Mapping[str, nn.Module]]) -> Library:
+def _read(folder: Path, library: Mapping[str, Mapping[str, nn.Module]]) -> Learned:
     errors: dict[Key, float] = {}
     answers: dict[Key, float] = {}
     modules: dict[Key, nn.Module] = {}
@@ -215,7 +214,7 @@ def _read(folder: Path, library: Mapping[str, Mapping[str, nn.Module]]) -> Libra
         dropped += [(node, label) for label in alternatives if label not in held]
     finite = {key for key in errors if math.isfinite(errors[key]) and math.isfinite(answers[key])}
     dropped += [key for key in errors if key not in finite]
-    return Library(
+    return Learned(
         {key: errors[key] for key in errors if key in finite},
         {key: answers[key] for key in answers if key in finite},
         {key: modules[key] for key in modules if key in finite},
@@ -223,8 +222,9 @@ def _read(folder: Path, library: Mapping[str, Mapping[str, nn.Module]]) -> Libra
     )
 
 
-@torch.no_grad()
-def agreement(one: nn.Module, other: nn.Module, x: Tensor, batch_size: int = 64) -> float:
-    """Share of the examples ``(n, ...)`` for which two networks name the same class."""
-    same = [float((one(part).argmax(1) == other(part).argmax(1)).sum()) for part in torch.split(x, batch_size)]
-    return sum(same) / len(x)
+def by_node(modules: Mapping[Key, nn.Module]) -> dict[str, dict[str, nn.Module]]:
+    """node -> alternative -> module, of (node, alternative) -> module."""
+    found: dict[str, dict[str, nn.Module]] = {}
+    for (node, label), module in modules.items():
+        found.setdefault(node, {})[label] = module
+    return found

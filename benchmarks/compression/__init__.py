@@ -1,0 +1,1 @@
+"""Trained networks made to fit bounds: see benchmarks/README.md."""

@@ -1,0 +1,166 @@
+"""The function :func:`searchkit.compress`: a trained network made to fit bounds on its cost."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from searchkit.api import run
+from searchkit.compression.assembly import Assembly, Cost, additive
+from searchkit.compression.bounds import check_attainable, corrected, costs_of, of_blocks, read_bounds, saving
+from searchkit.compression.examples import labelled, of_classes
+from searchkit.compression.learned import Learned, by_node, learn
+from searchkit.compression.learning import LearningSetting
+from searchkit.compression.model_space import model_space
+from searchkit.data.loader import Normaliser
+from searchkit.problem.trial import State, Trial
+from searchkit.results.result import Result
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SPARE = 6  # candidates beside those that are wanted, in place of networks that break a bound when they are measured
+EXAMPLE = 256  # pictures on which the network is looked at
+
+log = logging.getLogger("searchkit")
+
+
+class Compressed(Result):
+    """The result of :func:`searchkit.compress`; a :class:`~searchkit.results.result.Result`.
+
+    Attributes:
+        front: networks on the trade-off: first those within the bounds, the most accurate in row 0, then those that are
+            not, among them the network that was given. ``accuracy_before`` is that before the fine-tuning.
+        bounds: name of a cost -> the highest value that was allowed.
+        library: the alternatives of the blocks that have learned, with what each is worth.
+        costs: the bounded costs, as sums over the blocks.
+    """
+
+    bounds: Mapping[str, float]
+    library: Learned
+    costs: Sequence[Cost]
+
+    @property
+    def _winners(self) -> list[Trial]:
+        return sorted(super()._winners, key=lambda trial: not self._within(trial))
+
+    def _within(self, trial: Trial) -> bool:
+        return all(trial.values.get(name, math.inf) <= bound for name, bound in self.bounds.items())
+
+    @property
+    def original(self) -> Mapping[str, float]:
+        """Metrics of the network that was given."""
+        return next(trial.values for trial in self.trials if not trial.code.any())
+
+    @cached_property
+    def delivered(self) -> pd.DataFrame:
+        """The rows of the front that are within the bounds."""
+        return self.front[: sum(map(self._within, self._winners))]
+
+
+def compress(
+    model: nn.Module,
+    data: object,
+    *,
+    constraints: Mapping[str, float | str | tuple[float | None, float | None]],
+    epochs: int = 2,
+    networks: int = 1,
+    nodes: Sequence[str] | None = None,
+    alternatives: Callable[..., Mapping[str, nn.Module]] | None = None,
+    learning: LearningSetting | None = None,
+    learning_seconds: float | None = None,
+    recipe: Mapping[str, object] | None = None,
+    executor: object = None,
+    storage: str | Path | None = None,
+    name: str | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    progress: bool | None = None,
+) -> Compressed:
+    """Make a trained network fit bounds on its cost: cheaper blocks learn from its own, and are chosen exactly.
+
+    The network is cut into blocks. Each gets cheaper alternatives, made of its own weights, which learn alone to give
+    the block's output from the block's input (:mod:`searchkit.compression.learning`). The best sum of alternatives
+    within the bounds is found exactly, put together, measured as a whole, and fine-tuned with the answers of the
+    network that was given, which is not changed.
+
+    Args:
+        model: takes pictures ``(n, c, h, w)`` as ``data`` has them, and returns scores of the classes ``(n, classes)``.
+        data: pictures and labels as for :func:`searchkit.run`, as the network takes them: they are not standardised. Or
+            pictures alone ``(n, c, h, w)``; then the network's own answers are the labels, and an accuracy is the
+            agreement with it.
+        constraints: upper bounds: cost -> a number, ``(None, number)``, or a share of the network's own cost such as
+            "50%". Costs are params, macs, and latency_ms, which is measured on this machine.
+        epochs: of fine-tuning; 0: networks are delivered as they are put together.
+        networks: how many within the bounds are fine-tuned; those after the first are under tighter bounds.
+        nodes: dotted names of the modules that may be replaced; by default they are found.
+        alternatives: ``(name, module, input_shape, output_shape) -> {label: module}``, further alternatives of a block.
+        learning: how alternatives learn.
+        learning_seconds: after which they stop.
+        recipe: settings of the fine-tuning, see :class:`~searchkit.training.recipe.Recipe`.
+        executor, storage, name, seed, device, progress: as for :func:`searchkit.run`. With a storage that is a folder,
+            what was learned is kept there: the same network under other bounds learns nothing again.
+
+    Raises:
+        ModelError: the network cannot be cut.
+        ConstraintError: nothing can meet a bound (the message names the least), or the network meets all as it is.
+        DataError: data that the network does not take, or labels that are not its classes.
+    """
+    asked = read_bounds(constraints)
+    loaded = labelled(model, data, seed)
+    inputs = Normaliser(loaded, torch.device("cpu"))(loaded.train.x)
+    space = model_space(model, inputs[:EXAMPLE], nodes=nodes, alternatives=alternatives)
+    loaded = of_classes(loaded, space.n_classes)
+    costs = costs_of(space, asked)
+    useful = saving(costs)
+    space = space.with_modules({key: module for key, module in space.modules().items() if key in useful})
+    check_attainable(space, costs)
+    log.info("%d blocks with %d alternatives that save something", len(space.nodes), len(space.modules()))
+    library = learn(
+        space.original, {node.name: node.module for node in space.nodes}, by_node(space.modules()), inputs,
+        costs=of_blocks(costs), setting=learning, seed=seed, executor=executor, seconds=learning_seconds,
+        folder=Path(str(storage)) / "compression" if storage not in (None, "memory") else None,
+    )  # fmt: skip
+    space = space.with_modules(library.modules, fine_tuned=epochs > 0)
+    quality = additive(space, library.qualities(fine_tuned=epochs > 0))
+    costs = corrected(space, quality, costs)
+    result = run(
+        functools.partial(Assembly, quality=quality, costs=costs, networks=networks),
+        space=space, data=loaded, objectives=("accuracy", *(cost.name for cost in costs)),
+        budget=1 + networks + SPARE, batch=1, recipe=fine_tuning(epochs) | dict(recipe or {}),
+        executor=executor, storage=storage, name=name, seed=seed, device=device, progress=progress, baselines=False,
+    )  # fmt: skip
+    return _compressed(result, library, costs)
+
+
+def fine_tuning(epochs: int) -> dict[str, object]:
+    """The fine-tuning: from weights that are good already, at a low rate, mostly from the answers of the original."""
+    return {
+        "epochs": max(1, epochs),
+        "batch_size": 32,
+        "lr": 0.02,
+        "label_smoothing": 0.0,
+        "warm_up": 0.1,
+        "distillation": 0.9,
+    }
+
+
+def _compressed(result: Result, library: Learned, costs: Sequence[Cost]) -> Compressed:
+    compressed = Compressed.__new__(Compressed)
+    vars(compressed).update(vars(result))
+    compressed.refresh()
+    compressed.library, compressed.costs = library, tuple(costs)
+    compressed.bounds = {cost.name: cost.asked for cost in costs}
+    made = [trial for trial in result.trials if trial.state is State.SCORED and trial.code.any()]
+    compressed.stopped = f"{sum(map(compressed._within, made))} networks within the bounds"
+    if not any(map(compressed._within, made)):
+        log.warning("no network that was put together kept the bounds when it was measured as a whole")
+    return compressed

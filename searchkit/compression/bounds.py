@@ -1,0 +1,156 @@
+"""Bounds on the cost of a compressed network, and what the alternatives of its blocks save."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from searchkit.blocks.additive import Additive, blocks_of
+from searchkit.blocks.solve import solve
+from searchkit.compression.assembly import Cost, choose
+from searchkit.compression.learning import Key
+from searchkit.compression.model_space import ModelSpace
+from searchkit.costs.together import latencies_together
+from searchkit.errors import ConstraintError, UnknownNameError
+from searchkit.problem.numbers import shown
+
+COSTS = ("params", "macs", "latency_ms")
+SAVED = 0.0025  # share of the network's cost that an alternative has to save in one of the bounded costs
+MARGIN = 0.985  # times a bound on latency, since two measurements differ by about so much
+TRIES = 6  # times that the bounds are corrected by a network that is measured as a whole
+
+Asked = tuple[float, bool]  # a number, and whether it is a share of the original's cost
+
+
+def read_bounds(constraints: Any) -> dict[str, Asked]:
+    """What ``constraints=`` of :func:`searchkit.compress` means: cost -> upper bound.
+
+    Raises:
+        ConstraintError: no bound, or one that is not above 0.
+        UnknownNameError: a cost that there is not.
+    """
+    if not isinstance(constraints, Mapping) or not constraints:
+        raise ConstraintError(
+            f"constraints is a mapping of upper bounds, such as {{'latency_ms': '50%'}}, not {constraints!r:.80}"
+        )
+    asked = {}
+    for name, given in constraints.items():
+        if name not in COSTS:
+            raise UnknownNameError.of("cost", str(name), COSTS)
+        asked[str(name)] = _read_bound(str(name), given)
+    return asked
+
+
+def _read_bound(name: str, given: Any) -> Asked:
+    value, share = given, False
+    if isinstance(given, tuple | list) and len(given) == 2 and given[0] is None:
+        value = given[1]
+    if isinstance(value, str) and value.strip().endswith("%"):
+        share = True
+        try:
+            value = float(value.strip()[:-1]) / 100
+        except ValueError:
+            value = math.nan
+    number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    if not number or not 0 < value < math.inf:
+        raise ConstraintError(
+            f"the bound on {name} is a number above 0, (None, number), or a share of the network's own such as '50%', "
+            f"not {shown(given)}"
+        )
+    return float(value), share
+
+
+def costs_of(space: ModelSpace, asked: Mapping[str, Asked], seconds: float = 0.1) -> list[Cost]:
+    """The bounded costs as sums over the blocks.
+
+    Latency is measured: of the network that was given, and of it with one alternative in place of one block at a time,
+    all in turn, so that an alternative has the difference that it makes in the whole network.
+
+    Args:
+        seconds: of timing for each network.
+
+    Raises:
+        ConstraintError: the network meets all bounds, or nothing meets one; the least that is possible is named.
+    """
+    keys, rows = _single_replacements(space)
+    counted = space.count(space, rows) if space.count is not None else {}
+    found = []
+    for name, (value, share) in asked.items():
+        if name == "latency_ms":
+            values = latencies_together([space.build(row) for row in rows], space.input_shape, seconds)
+        else:
+            values = np.asarray(counted[name], dtype=np.float64)
+        own = float(values[0])
+        bound = value * own if share else value
+        differences = {key: float(value) for key, value in zip(keys, values[1:] - own, strict=True)}
+        found.append(Cost(name, own, differences, bound, bound * (MARGIN if name == "latency_ms" else 1.0)))
+    if all(cost.own <= cost.asked for cost in found):
+        told = " and ".join(f"{cost.own:,.4g} {cost.name}" for cost in found)
+        raise ConstraintError(f"the network meets the bounds as it is: it has {told}")
+    check_attainable(space, found)
+    return found
+
+
+def check_attainable(space: ModelSpace, costs: Sequence[Cost]) -> None:
+    """Raise ConstraintError where no network of the space meets the bounds; the least possible is named."""
+    for cost in costs:
+        least = cost.own + sum(float(table.min()) for table in cost.total(space).tables)
+        if least > cost.bound:
+            raise ConstraintError(
+                f"no network made of these blocks has {cost.name} of at most {cost.asked:,.4g}: the least is "
+                f"{least:,.4g}, {least / cost.own:.0%} of the {cost.own:,.4g} of the network that was given"
+            )
+    nothing = Additive(0.0, tuple(np.zeros(size) for size in blocks_of(space).sizes))
+    solution = solve(nothing, [cost.limit(space) for cost in costs])
+    if solution.picked is None:
+        raise ConstraintError(f"no network made of these blocks meets the bounds together: {solution.reason}")
+
+
+def _single_replacements(space: ModelSpace) -> tuple[list[Key], np.ndarray]:
+    """(node, alternative) of every option but the originals; the codes ``(1 + k, d)`` of the network and of these."""
+    keys: list[Key] = []
+    rows = [np.zeros(space.n_choices, dtype=np.int64)]
+    for j, choice in enumerate(space.choices):
+        for i, label in enumerate(choice.options[1:], start=1):
+            keys.append((choice.name, str(label)))
+            rows.append(rows[0].copy())
+            rows[-1][j] = i
+    return keys, np.stack(rows)
+
+
+def saving(costs: Sequence[Cost]) -> set[Key]:
+    """The alternatives that save something in one of the bounded costs."""
+    return {key for cost in costs for key, change in cost.differences.items() if change < -SAVED * cost.own}
+
+
+def of_blocks(costs: Sequence[Cost]) -> dict[Key, tuple[float, ...]]:
+    """(node, alternative) -> what it changes, of every bounded cost."""
+    return {key: tuple(cost.differences[key] for cost in costs) for key in costs[0].differences}
+
+
+def corrected(space: ModelSpace, quality: Additive, costs: Sequence[Cost], seconds: float = 0.3) -> list[Cost]:
+    """The costs with lower bounds, where the network that is the best by the sums is slower than its bound.
+
+    It is measured as a whole beside the network that was given; then the next best is, until one keeps the bound.
+    """
+    costs = list(costs)
+    place = next((i for i, cost in enumerate(costs) if cost.name == "latency_ms"), None)
+    if place is None:
+        return costs
+    original = space.build(np.zeros(space.n_choices, dtype=np.int64))
+    for _ in range(TRIES):
+        picked = choose(space, quality, costs).picked
+        if picked is None:
+            break
+        network = space.build(blocks_of(space).codes(picked[None])[0])
+        own, whole = latencies_together([original, network], space.input_shape, seconds)
+        cost = costs[place]
+        over = whole / own * cost.own / (MARGIN * cost.asked)
+        if over <= 1:
+            break
+        costs[place] = replace(cost, bound=cost.bound / over)
+    return costs

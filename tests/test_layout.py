@@ -31,7 +31,7 @@ LEVELS = """
     data spaces costs
     storage blocks
     surrogates
-    training
+    training compression
     execution
     scoring
     results

@@ -27,6 +27,10 @@ class SpaceError(SearchkitError, ValueError):
     """A space that contradicts itself, or a candidate that is not in it."""
 
 
+class ModelError(SearchkitError, ValueError):
+    """A trained network of the user's that cannot be taken apart, or an example that is not for it."""
+
+
 class ObjectiveError(SearchkitError, ValueError):
     """An invalid objective, or an invalid value that an evaluation returned for it."""
 

@@ -1,15 +1,15 @@
-"""A trained network made cheaper by ``searchkit.compress``, beside pruning, narrowing, training anew and random choices.
+"""A trained network made cheaper by ``searchkit.compress``, beside pruning, narrowing, and random choices.
 
     python -m benchmarks.compression [--data cifar-10] [--passes 40] [--seeds 1] [--shares 0.15,0.8]
         [--bounds latency_ms=50%,params=30%] [--methods compress,random,pruned,narrowed,scratch,half]
 
-The teacher is a residual network that is trained out here; it should beat its half-width self, distilled, by 1.5 points.
-All methods have the same bound on the same cost, and all but the last three the same fine-tuning: so many passes, a
-share of the teacher's, with the teacher's answers. ``narrowed`` (the teacher's design, uniformly narrower, distilled)
-and ``scratch`` (the chosen design with weights drawn anew) have the teacher's full schedule, as ``half`` has. ``pruned``
-is structured magnitude pruning by torch-pruning (``pip install torch-pruning``): the best, on the validation part, of
-local, global, and local rounded to 8 channels. ``random`` are draws of random alternatives under the bound, with the
-same learned weights. Latencies are measured together (:mod:`searchkit.costs.together`).
+The teacher is a residual network that is trained out here; it should beat its half-width self, distilled, by 1.5
+points. All methods have the same bound on the same cost, and all but the last three the same fine-tuning: so many
+passes, a share of the teacher's, with the teacher's answers. ``narrowed`` (the teacher's design, uniformly narrower,
+distilled) and ``scratch`` (the chosen design with weights drawn anew) have the teacher's full schedule, as ``half``
+has. ``pruned`` is structured magnitude pruning by torch-pruning (``pip install torch-pruning``): the best, on the
+validation part, of local, global, and local rounded to 8 channels. ``random`` are draws of random alternatives under
+the bound, with the same learned weights. Latencies are measured together (:mod:`searchkit.costs.together`).
 """
 
 from __future__ import annotations

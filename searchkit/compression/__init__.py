@@ -1,1 +1,25 @@
-"""A trained network made to fit bounds: cut into blocks that get cheaper alternatives, which learn from its own."""
+"""A trained network of the user's, cut into blocks whose cheaper alternatives learn from it and are put together."""
+
+from typing import TYPE_CHECKING
+
+from searchkit.lazy import lazily
+
+if TYPE_CHECKING:
+    from searchkit.compression.alternatives import Library, library_of
+    from searchkit.compression.cutting import Cut, CutNode, cut
+    from searchkit.compression.model_space import ModelSpace, model_space
+
+__all__ = ["Cut", "CutNode", "Library", "ModelSpace", "cut", "library_of", "model_space"]
+
+__getattr__, __dir__ = lazily(
+    __name__,
+    {
+        "Cut": "cutting",
+        "CutNode": "cutting",
+        "cut": "cutting",
+        "Library": "alternatives",
+        "library_of": "alternatives",
+        "ModelSpace": "model_space",
+        "model_space": "model_space",
+    },
+)

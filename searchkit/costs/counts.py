@@ -52,6 +52,18 @@ def count(network: nn.Module, input_shape: Sequence[int]) -> dict[str, int]:
     return _measure_copy(network, input_shape, _count)
 
 
+def module_macs(network: nn.Module, input_shape: Sequence[int]) -> dict[str, int]:
+    """MACs of every module, with those inside it, in one forward pass of one image; "" is the network.
+
+    Args:
+        network, input_shape: as in :func:`count`.
+
+    Returns:
+        dotted name -> MACs of all its calls together; modules that are not called have none.
+    """
+    return _measure_copy(network, input_shape, _count_modules)
+
+
 def peak_memory(network: nn.Module, input_shape: Sequence[int]) -> float:
     """Peak bytes of one forward pass of one image without gradients, in float32; arguments as in :func:`count`."""
     return _measure_copy(network, input_shape, _peak_memory)
@@ -111,6 +123,24 @@ def _count(network: nn.Module, x: Tensor) -> dict[str, int]:
     with _plain_forward(), _MacCounter() as counter:
         network(x)
     return {"params": sum(p.numel() for p in network.parameters()), "macs": counter.macs}
+
+
+def _count_modules(network: nn.Module, x: Tensor) -> dict[str, int]:
+    spent = {name: 0 for name, _ in network.named_modules()}
+    begun: list[int] = []
+    handles = []
+    with _plain_forward(), _MacCounter() as counter:
+        for name, module in network.named_modules():
+
+            def leave(module: nn.Module, args: Any, out: Any, name: str = name) -> None:
+                spent[name] += counter.macs - begun.pop()
+
+            handles.append(module.register_forward_pre_hook(lambda *_: begun.append(counter.macs)))
+            handles.append(module.register_forward_hook(leave))
+        network(x)
+    for handle in handles:
+        handle.remove()
+    return spent
 
 
 def _peak_memory(network: nn.Module, x: Tensor) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from searchkit.surroundings import usable
 from searchkit.types import Codes, Floats
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,34 @@ class NetworkSpace(Space):
         if reference is not None and not callable(reference):
             raise SpaceError(f"reference is a function (space) -> codes (s, {self.n_choices}), not {reference!r:.80}")
         self._reference = reference
+
+    @classmethod
+    def from_model(
+        cls,
+        model: nn.Module,
+        example: npt.ArrayLike | Tensor,
+        *,
+        nodes: Sequence[str] | None = None,
+        alternatives: Callable[..., Mapping[str, nn.Module]] | None = None,
+    ) -> NetworkSpace:
+        """A space made of a trained network: its blocks as they are, or replaced by cheaper ones with its weights.
+
+        Candidate 0 is the network as it is. The network is not changed.
+
+        Args:
+            model: a torch module with one tensor in and one out, in float32.
+            example: ``(n, c, h, w)`` pictures that it is used on, two or more.
+            nodes: dotted names of the modules that may be replaced; found where not given.
+            alternatives: ``(name, module, input_shape, output_shape) -> {label: module}``, further alternatives of a
+                module; shapes are without the batch.
+
+        Raises:
+            ModelError: the model or the example cannot be taken, or nothing of the model can be replaced.
+        """
+        made: NetworkSpace = importlib.import_module("searchkit.compression.model_space").model_space(
+            model, example, nodes=nodes, alternatives=alternatives
+        )  # its room stands above this one
+        return made
 
     @property
     def nodes(self) -> tuple[Node, ...]:

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from searchkit.compression.learned import _groups, learn
 from searchkit.compression.learning import (
     SEGMENTS,
     Key,
@@ -17,7 +18,6 @@ from searchkit.compression.learning import (
     relative_errors,
     replaced,
 )
-from searchkit.compression.learned import _groups, learn
 from searchkit.errors import SearchkitError
 
 PLACES = {"first": "0", "second": "2"}

@@ -16,6 +16,7 @@ from searchkit.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from searchkit.api import plan, run
+    from searchkit.compressing import Compressed, compress
     from searchkit.costs.metrics import Metric
     from searchkit.data.loading import load_data
     from searchkit.option_values import Proxies, Training
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 announce()
 
 _LATER = {
+    "Compressed": "searchkit.compressing",
     "Metric": "searchkit.costs.metrics",
     "Proxies": "searchkit.option_values",
     "Recipe": "searchkit.training.recipe",
@@ -39,11 +41,13 @@ _LATER = {
     "repair": "searchkit.storage.repair",
     "plan": "searchkit.api",
     "run": "searchkit.api",
+    "compress": "searchkit.compressing",
     "score": "searchkit.proxy_layer.ranking",
 }
 
 __all__ = [
     "Choice",
+    "Compressed",
     "Metric",
     "NetworkSpace",
     "Node",
@@ -54,6 +58,7 @@ __all__ = [
     "Space",
     "StopSearch",
     "Training",
+    "compress",
     "list_studies",
     "load",
     "load_data",

@@ -155,7 +155,7 @@ def fine_tuning(epochs: int) -> dict[str, object]:
 
 def _compressed(result: Result, library: Learned, costs: Sequence[Cost]) -> Compressed:
     compressed = Compressed.__new__(Compressed)
-    vars(compressed).update(vars(result))
+    vars(compressed).update(vars(result) | {"_made_from": result})  # whose folder may be gone when it is
     compressed.refresh()
     compressed.library, compressed.costs = library, tuple(costs)
     compressed.bounds = {cost.name: cost.asked for cost in costs}

@@ -41,6 +41,7 @@ LEVELS = """
     options
     assembly
     api
+    compressing
     cli
     __main__
 """.strip().splitlines()

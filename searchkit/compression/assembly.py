@@ -9,7 +9,7 @@ import numpy as np
 
 from searchkit.blocks.additive import Additive, blocks_of
 from searchkit.blocks.solve import Limit, Solution, solve
-from searchkit.compression.learning import Key
+from searchkit.compression.quality import Key
 from searchkit.problem.observations import Observations
 from searchkit.problem.problem import Problem
 from searchkit.space import NetworkSpace

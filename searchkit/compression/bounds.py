@@ -12,8 +12,8 @@ import numpy as np
 from searchkit.blocks.additive import Additive, blocks_of
 from searchkit.blocks.solve import solve
 from searchkit.compression.assembly import Cost, choose
-from searchkit.compression.learning import Key
 from searchkit.compression.model_space import ModelSpace
+from searchkit.compression.quality import Key
 from searchkit.costs.together import latencies_together
 from searchkit.errors import ConstraintError, UnknownNameError
 from searchkit.problem.numbers import shown

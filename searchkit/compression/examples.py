@@ -37,7 +37,7 @@ def labelled(model: object, data: object, seed: int) -> Data:
     if isinstance(data, np.ndarray | Tensor):
         loaded = _by_its_own_answers(model, data, seed)
     elif not isinstance(data, Data):
-        loaded = load_data(data, seed=seed)  # type: ignore[arg-type]
+        loaded = load_data(data, seed=seed)
     assert isinstance(loaded, Data)
     if loaded.task == "regression":
         raise DataError(f"compress takes classifiers, and data '{loaded.name}' are loaded for regression")

@@ -14,7 +14,8 @@ import numpy as np
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from searchkit.compression.learning import Key, LearningSetting, Lessons, OnSegment, divergences, relative_errors
+from searchkit.compression.learning import LearningSetting, Lessons, OnSegment
+from searchkit.compression.quality import Key, divergences, relative_errors
 from searchkit.errors import SearchkitError
 from searchkit.execution.executors import as_they_finish, open_executor, workers_of
 from searchkit.execution.outcome import Job

@@ -7,10 +7,9 @@ better nor cheaper than another one of its block is dropped, since the order wit
 
 from __future__ import annotations
 
-import contextlib
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from searchkit.compression.quality import Key, watched
 from searchkit.errors import SearchkitError
 from searchkit.random_state import seeded
 from searchkit.runtime.copies import copied
@@ -29,7 +29,6 @@ WARM_UP = 0.1  # share of the steps in which the learning rate rises
 FEWEST_STEPS = 60
 SEGMENTS = 8  # after each of which what was learned is written; the alternatives are compared after some of them
 
-Key = tuple[str, str]  # a node and one of its alternatives
 OnSegment = Callable[[int, int, float], None]  # segments done, those in all, mean relative error
 
 
@@ -87,28 +86,6 @@ class Learner:
         learned = [parameter for parameter in self.module.parameters() if parameter.requires_grad]
         self.optimiser = torch.optim.Adam(learned or [torch.nn.Parameter(torch.zeros(1))], lr=1e-3, foreach=True)
         self.learns = bool(learned)
-
-
-@contextlib.contextmanager
-def watched(model: nn.Module, places: Mapping[str, str]) -> Iterator[dict[str, tuple[Tensor, Tensor]]]:
-    """A dictionary that has, after a forward pass, the input and the output of each node's module.
-
-    Args:
-        places: node -> dotted name of its module.
-    """
-    seen: dict[str, tuple[Tensor, Tensor]] = {}
-    handles = []
-    for name, path in places.items():
-
-        def keep(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor, name: str = name) -> None:
-            seen[name] = inputs[0].detach().clone(), output.detach().clone()  # later layers may work in place
-
-        handles.append(model.get_submodule(path).register_forward_hook(keep))
-    try:
-        yield seen
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 class Lessons:
@@ -255,75 +232,3 @@ def _dominates(one: Learner, other: Learner) -> bool:
     return (
         bool(one.costs) and one.error < other.error and all(a <= b for a, b in zip(one.costs, other.costs, strict=True))
     )
-
-
-@torch.no_grad()
-def relative_errors(
-    model: nn.Module, places: Mapping[str, str], modules: Mapping[Key, nn.Module], x: Tensor, batch_size: int = 64
-) -> dict[Key, float]:
-    """Mean absolute error of each alternative's output, over the standard deviation of the block's own.
-
-    DNA's rating of a path (Li et al., the relative L1 loss).
-    """
-    missed = dict.fromkeys(modules, 0.0)
-    moments = {name: np.zeros(3) for name in places}  # values, their sum, and the sum of their squares
-    with watched(model, places) as seen:
-        for part in torch.split(x, batch_size):
-            model(part)
-            for name, (_, wanted) in seen.items():
-                values = wanted.double()
-                moments[name] += values.numel(), float(values.sum()), float(values.square().sum())
-            for (name, label), module in modules.items():
-                inputs, wanted = seen[name]
-                missed[name, label] += float((module(inputs) - wanted).abs().double().sum())
-    deviation = {name: math.sqrt(max(s2 / n - (s / n) ** 2, 1e-24)) for name, (n, s, s2) in moments.items()}
-    return {(name, label): total / moments[name][0] / deviation[name] for (name, label), total in missed.items()}
-
-
-@torch.no_grad()
-def divergences(
-    model: nn.Module, places: Mapping[str, str], modules: Mapping[Key, nn.Module], x: Tensor, batch_size: int = 64
-) -> dict[Key, float]:
-    """How far the network's answers are from its own when one block is replaced, for each alternative.
-
-    Of class scores ``(n, k)`` the mean Kullback-Leibler divergence; of other outputs the mean squared error over their
-    variance. An alternative whose answers are not finite has infinity.
-    """
-    answers = torch.cat([model(part) for part in torch.split(x, batch_size)])
-    found: dict[Key, float] = {}
-    for key, module in modules.items():
-        with replaced(model, {places[key[0]]: module}) as other:
-            got = torch.cat([other(part) for part in torch.split(x, batch_size)])
-        value = float(_distance(got.double(), answers.double()))
-        found[key] = value if math.isfinite(value) else math.inf
-    return found
-
-
-def _distance(got: Tensor, wanted: Tensor) -> Tensor:
-    if got.ndim == 2 and got.shape[1] > 1:
-        log_p, log_q = wanted.log_softmax(1), got.log_softmax(1)
-        return (log_p.exp() * (log_p - log_q)).sum(1).mean()
-    return (got - wanted).square().mean() / wanted.var().clamp_min(1e-24)
-
-
-@contextlib.contextmanager
-def replaced(model: nn.Module, modules: Mapping[str, nn.Module]) -> Iterator[nn.Module]:
-    """The network with modules in place of its own inside the block; then it has its own again.
-
-    Args:
-        modules: dotted name -> module.
-    """
-    own = {path: model.get_submodule(path) for path in modules}
-    try:
-        for path, module in modules.items():
-            put(model, path, module)
-        yield model
-    finally:
-        for path, module in own.items():
-            put(model, path, module)
-
-
-def put(model: nn.Module, path: str, module: nn.Module) -> None:
-    """Set the module of a dotted name."""
-    parent, _, name = path.rpartition(".")
-    setattr(model.get_submodule(parent), name, module)

@@ -17,10 +17,11 @@ from searchkit.compression.alternatives import ORIGINAL, Alternative, Library, O
 from searchkit.compression.cheaper_layers import put
 from searchkit.compression.cutting import Cut, cut_given
 from searchkit.compression.given import Given, given, ran
+from searchkit.compression.sums import sums_of
 from searchkit.errors import ModelError, SpaceError, nearest
 from searchkit.runtime.copies import copied
 from searchkit.space import Choice, NetworkSpace, Node
-from searchkit.types import Codes, Floats
+from searchkit.types import Codes
 
 _BETWEEN = "::"  # node, label and tensor in the names of a library's weights
 
@@ -47,26 +48,6 @@ class Assembler:
         for name, label in others.items():
             put(network, name, copied(self.options[name][label].module))
         return network
-
-
-@dataclass(frozen=True)
-class Sums:
-    """Exact costs of networks as sums over their nodes.
-
-    Attributes:
-        base: what the network costs outside of its nodes, by "params" and "macs".
-        tables: for each node, in the order of the choices, ``(a,)`` of every alternative.
-    """
-
-    base: Mapping[str, float]
-    tables: Mapping[str, tuple[Floats, ...]]
-
-    def __call__(self, space: NetworkSpace, codes: Codes) -> dict[str, Floats]:
-        rows = space.check(codes)
-        return {
-            name: base + np.sum([table[rows[:, j]] for j, table in enumerate(self.tables[name])], axis=0)
-            for name, base in self.base.items()
-        }
 
 
 @dataclass(frozen=True)
@@ -105,7 +86,7 @@ class ModelSpace(NetworkSpace):
             input_shape=tuple(example_shape),
             n_classes=n_classes,
             options={"model": fingerprint_of(model)},
-            count=_sums(cut, options),
+            count=sums_of(cut, options),
             nodes=Nodes(nodes),
         )
 
@@ -296,15 +277,6 @@ def _leave_out_what_breaks(checked: Given, library: Library) -> None:
                 if why:
                     del library.alternatives[name][label]
                     library.left_out.setdefault(name, {})[label] = why
-
-
-def _sums(cut: Cut, options: Options) -> Sums:
-    base, tables = {}, {}
-    for cost, whole in (("params", cut.params), ("macs", cut.macs)):
-        values = [np.array([float(getattr(one, cost)) for one in found.values()]) for found in options.values()]
-        base[cost] = float(whole - sum(table[0] for table in values))
-        tables[cost] = tuple(values)
-    return Sums(base, tables)
 
 
 def fingerprint_of(model: nn.Module) -> str:

@@ -9,15 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from searchkit.compression.learned import _groups, learn
-from searchkit.compression.learning import (
-    SEGMENTS,
-    Key,
-    LearningSetting,
-    Lessons,
-    divergences,
-    relative_errors,
-    replaced,
-)
+from searchkit.compression.learning import SEGMENTS, LearningSetting, Lessons
+from searchkit.compression.quality import Key, divergences, relative_errors, replaced
 from searchkit.errors import SearchkitError
 
 PLACES = {"first": "0", "second": "2"}

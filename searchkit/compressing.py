@@ -21,6 +21,8 @@ from searchkit.compression.learned import Learned, by_node, learn
 from searchkit.compression.learning import LearningSetting
 from searchkit.compression.model_space import model_space
 from searchkit.data.loader import Normaliser
+from searchkit.errors import SearchkitError
+from searchkit.problem.numbers import is_whole, shown
 from searchkit.problem.trial import State, Trial
 from searchkit.results.result import Result
 
@@ -115,6 +117,9 @@ def compress(
         DataError: data that the network does not take, or labels that are not its classes.
     """
     asked = read_bounds(constraints)
+    for what, number, least in (("epochs", epochs, 0), ("networks", networks, 1)):
+        if not is_whole(number) or number < least:
+            raise SearchkitError(f"{what} is a whole number of at least {least}, not {shown(number)}")
     loaded = labelled(model, data, seed)
     inputs = Normaliser(loaded, torch.device("cpu"))(loaded.train.x)
     space = model_space(model, inputs[:EXAMPLE], nodes=nodes, alternatives=alternatives)

@@ -1,0 +1,264 @@
+"""A trained network made to fit bounds, from end to end."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+import searchkit
+from searchkit.blocks.additive import blocks_of
+from searchkit.compression.assembly import additive, choose
+from searchkit.compression.learning import LearningSetting
+from searchkit.data.loading import load_data
+from searchkit.errors import SearchkitError
+from searchkit.training.train import train
+
+DATA = load_data("digits")
+QUICK: dict[str, Any] = {"learning": LearningSetting(passes=0.5), "epochs": 1, "progress": False}
+
+
+class Block(nn.Module):
+    def __init__(self, n_in: int, n_out: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(n_in, n_out, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(n_out)
+        self.conv2 = nn.Conv2d(n_out, n_out, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(n_out)
+        self.shortcut = nn.Conv2d(n_in, n_out, 1, stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = functional.relu(self.bn1(self.conv1(x)))
+        return functional.relu(self.bn2(self.conv2(out)) + self.shortcut(x))
+
+
+class Network(nn.Module):
+    """Takes raw pictures of digits, from 0 to 16."""
+
+    def __init__(self, width: int = 16) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(1, width, 3, padding=1)
+        self.blocks = nn.Sequential(Block(width, width, 1), Block(width, 2 * width, 2), Block(2 * width, 2 * width, 1))
+        self.head = nn.Linear(2 * width, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.head(self.blocks(functional.relu(self.stem(x / 8 - 1))).mean((2, 3)))
+        return logits
+
+
+@pytest.fixture(scope="module")
+def trained() -> nn.Module:
+    from dataclasses import replace
+
+    torch.manual_seed(0)
+    network = Network()
+    recipe = searchkit.Recipe(epochs=12, batch_size=64, lr=0.05)
+    train(network, replace(DATA, mean=(0.0,), std=(1.0,)), recipe=recipe, device="cpu")
+    return network.eval()
+
+
+@pytest.fixture(scope="module")
+def small(trained: nn.Module, tmp_path_factory: pytest.TempPathFactory) -> searchkit.Compressed:
+    folder = tmp_path_factory.mktemp("compressed")
+    return searchkit.compress(
+        trained, DATA, constraints={"params": "40%", "macs": "70%"}, networks=2, storage=folder, name="small", **QUICK
+    )
+
+
+def accuracy(network: nn.Module) -> float:
+    with torch.no_grad():
+        return float((network(DATA.test.x.float()).argmax(1) == DATA.test.y).float().mean())
+
+
+def test_it_is_smaller_and_nearly_as_good(trained: nn.Module, small: searchkit.Compressed) -> None:
+    own = sum(parameter.numel() for parameter in trained.parameters())
+    network = small.build(0)
+    assert sum(parameter.numel() for parameter in network.parameters()) <= 0.4 * own
+    assert small.original["params"] == own
+    assert len(small.delivered) >= 1
+    assert (small.delivered.params <= 0.4 * own).all()
+    assert (small.delivered.macs <= 0.7 * small.original["macs"]).all()
+    assert accuracy(network) == pytest.approx(small.front.test_accuracy[0])
+    assert accuracy(network) > accuracy(trained) - 0.05
+    assert small.front.accuracy_before.notna().all()
+
+
+def test_the_network_that_was_given_is_measured_and_is_as_it_was(
+    trained: nn.Module, small: searchkit.Compressed
+) -> None:
+    first = small.history.iloc[0]
+    assert set(first[[node.name for node in small.network_space.nodes]]) == {"original"}
+    with torch.no_grad():
+        right = (trained(DATA.val.x.float()).argmax(1) == DATA.val.y).float().mean()
+    assert first.accuracy == first.accuracy_before == pytest.approx(float(right))
+    other = small.network_space.build(np.zeros(small.space.n_choices, dtype=np.int64))
+    assert all(
+        torch.equal(a, b) for a, b in zip(trained.state_dict().values(), other.state_dict().values(), strict=True)
+    )
+
+
+def test_what_is_chosen_is_the_best_sum_of_all(small: searchkit.Compressed) -> None:
+    """By brute force over all combinations."""
+    space = small.network_space
+    quality = additive(space, small.library.errors)
+    blocks = blocks_of(space)
+    picked = np.array(np.meshgrid(*(range(n) for n in blocks.sizes))).reshape(len(blocks.sizes), -1).T
+    inside = np.all([cost.total(space)(picked) <= cost.asked for cost in small.costs], axis=0)
+    chosen = choose(space, quality, small.costs).picked
+    assert chosen is not None
+    assert quality(chosen[None])[0] == pytest.approx(quality(picked[inside]).min())
+    tried = blocks.choose(np.array([trial.code for trial in small.trials]))
+    assert (tried == chosen).all(axis=1).any()
+
+
+def test_costs_are_the_sums(small: searchkit.Compressed) -> None:
+    codes = np.array([trial.code for trial in small.trials])
+    picked = blocks_of(small.space).choose(codes)
+    for cost in small.costs:
+        assert cost.total(small.network_space)(picked) == pytest.approx(small.history[cost.name].to_numpy())
+
+
+def test_export_report_and_loading(small: searchkit.Compressed, tmp_path: Path) -> None:
+    assert len(small.export(0, tmp_path / "small")) == 3
+    assert small.report(tmp_path / "small.html").stat().st_size > 1000
+    loaded = searchkit.load("small", small.folder.parent if small.folder else tmp_path)
+    assert sorted(loaded.history.params) == sorted(small.history.params)
+
+
+def test_the_same_call_again_does_nothing_and_other_bounds_learn_nothing(
+    trained: nn.Module, small: searchkit.Compressed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from searchkit.compression import learned
+
+    def learns(*_: object) -> None:
+        raise AssertionError("it learns again")
+
+    assert small.folder is not None
+    monkeypatch.setattr(learned.Lessons, "learn", learns)
+    again = searchkit.compress(
+        trained, DATA, constraints={"params": "40%", "macs": "70%"}, networks=2, storage=small.folder.parent,
+        name="small", **QUICK,
+    )  # fmt: skip
+    assert again.history.equals(small.history)
+    other = searchkit.compress(
+        trained,
+        DATA,
+        constraints={"params": "40%", "macs": "60%"},
+        storage=small.folder.parent,
+        **QUICK | {"epochs": 0},
+    )
+    assert (other.delivered.macs <= 0.6 * other.original["macs"]).all()
+    assert (other.history.accuracy == other.history.accuracy_before).all()
+
+
+@pytest.mark.slow
+def test_a_bound_on_latency_holds_for_whole_networks(trained: nn.Module) -> None:
+    from searchkit.costs.together import latencies_together
+
+    result = searchkit.compress(trained, DATA, constraints={"latency_ms": "70%"}, storage="memory", **QUICK)
+    assert len(result.delivered)
+    network = result.network_space.build(result.trials[int(result.front.trial[0])].code)
+    own, found = latencies_together([trained, network], (1, 8, 8), 0.5)
+    assert found <= 0.75 * own
+
+
+def test_pictures_without_labels(trained: nn.Module) -> None:
+    pictures = DATA.train.x[:200].float()
+    result = searchkit.compress(
+        trained, pictures, constraints={"params": "60%"}, storage="memory", **QUICK | {"epochs": 0}
+    )
+    assert result.original["accuracy"] == 1.0
+    with torch.no_grad():
+        same = (result.build(0)(DATA.test.x.float()).argmax(1) == trained(DATA.test.x.float()).argmax(1)).float()
+    assert same.mean() > 0.8
+
+
+def test_labels_that_are_numbers_of_outputs_need_not_all_be_there(trained: nn.Module) -> None:
+    keep = DATA.train.y < 4
+    x, y = DATA.train.x[keep].numpy(), DATA.train.y[keep].numpy()
+    result = searchkit.compress(
+        trained, (x, y), constraints={"params": "60%"}, storage="memory", **QUICK | {"epochs": 0}
+    )
+    assert result.classes == list(range(10))
+    assert result.original["accuracy"] > 0.9
+
+
+class TwoOutputs(nn.Module):
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return self.network(x), x
+
+
+class Random(nn.Module):
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.network(x + 5 * torch.rand_like(x))
+
+
+class Whole(nn.Module):
+    """Has no modules."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(64, 10))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.flatten(1) @ self.weight
+
+
+FITS: dict[str, Any] = {"constraints": {"params": "50%"}}
+
+
+@pytest.mark.parametrize(
+    ("change", "given", "said"),
+    [
+        ({}, {"constraints": {}}, "constraints is a mapping of upper bounds"),
+        ({}, {"constraints": {"latency": "50%"}}, "Did you mean 'latency_ms'"),
+        ({}, {"constraints": {"params": "half"}}, "the bound on params is a number above 0"),
+        ({}, {"constraints": {"params": -3}}, "the bound on params is a number above 0"),
+        ({}, {"constraints": {"params": (10, 20)}}, r"\(None, number\)"),
+        ({}, {"constraints": {"params": "200%"}}, "the network meets the bounds as it is"),
+        ({}, {"constraints": {"params": 10}}, "has params of at most 10: the least is"),
+        ({"model": 3}, FITS, "model is a torch.nn.Module, not 3"),
+        ({"wrap": TwoOutputs}, FITS, "tuple"),
+        ({"wrap": Random}, FITS, "other outputs on each call"),
+        ({"model": Whole()}, FITS, "no block that can be cut"),
+        ({"data": DATA.train.x[:3].float()}, FITS, "there are 3 pictures without labels; 16 are"),
+        ({"data": torch.zeros(40, 3, 8, 8)}, FITS, "channels"),
+        (
+            {"data": (DATA.train.x.numpy(), np.arange(len(DATA.train)) % 12)},
+            FITS,
+            "the network gives 10 scores, and data .* have the 12 classes 0, 1",
+        ),
+        ({}, {"epochs": -1} | FITS, "epochs is a whole number of at least 0, not -1"),
+        ({}, {"networks": 0} | FITS, "networks is a whole number of at least 1, not 0"),
+        ({}, {"nodes": ["block.1"]} | FITS, "Did you mean 'blocks.1'"),
+    ],
+)
+def test_bad_input(
+    trained: nn.Module, change: dict[str, Any], given: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    model = change.get("model", change["wrap"](trained) if "wrap" in change else trained)
+    with pytest.raises(SearchkitError, match=said):
+        searchkit.compress(model, change.get("data", DATA), storage=tmp_path, **QUICK | given)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_model_in_training_mode_is_left_in_it(trained: nn.Module) -> None:
+    model = copy.deepcopy(trained).train()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    searchkit.compress(model, DATA, constraints={"params": "60%"}, storage="memory", **QUICK | {"epochs": 0})
+    assert model.training
+    assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())

@@ -1,4 +1,4 @@
-"""The command line: searchkit run | resume | show | export | list | repair."""
+"""The command line: searchkit run | compress | resume | show | export | list | repair."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ examples:
   searchkit list                                     what was searched so far
   searchkit resume NAME --budget 100                 go on with one of them
   searchkit export NAME 0 model                      model.onnx, model.safetensors and model.json
+  searchkit compress my_code:model --data data.npz --constraint "latency_ms<=50%" --export small
 """
 
 
@@ -32,6 +33,7 @@ def parser() -> argparse.ArgumentParser:
     commands = made.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for name, text, add in (
         ("run", "search for networks; the same call again continues", _run_arguments),
+        ("compress", "make a trained network of yours fit bounds on its cost", _compress_arguments),
         ("resume", "go on with a recorded search", _resume_arguments),
         ("score", "score candidates with proxies; nothing is trained", _score_arguments),
         ("show", "show the front of a recorded search", _show_arguments),
@@ -97,6 +99,34 @@ def _space_arguments(parser: argparse.ArgumentParser) -> None:
         help="an argument of the space, such as width=16; may be repeated",
     )  # fmt: skip
     parser.add_argument("--data", help="digits, fashion-mnist, cifar-10, or an .npz file with arrays X and y (digits)")
+
+
+def _compress_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", help="MODULE:FUNCTION, a function of yours without arguments that returns the network")
+    parser.add_argument(
+        "--data", required=True,
+        help="digits, fashion-mnist, cifar-10, or an .npz file with arrays X, as the network takes them, and y",
+    )  # fmt: skip
+    parser.add_argument(
+        "--constraint", action="append", default=[], required=True, metavar="BOUND",
+        help='a bound on params, macs or latency_ms, such as "latency_ms<=50%%" of its own; may be repeated',
+    )  # fmt: skip
+    parser.add_argument("--epochs", type=int, default=2, help="of fine-tuning; 0 for none (2)")
+    parser.add_argument(
+        "--networks", type=int, default=1, metavar="N", help="networks within the bounds to fine-tune (1)"
+    )
+    parser.add_argument(
+        "--recipe", action="append", default=[], metavar="NAME=VALUE",
+        help="a setting of the fine-tuning, such as lr=0.01; may be repeated",
+    )  # fmt: skip
+    parser.add_argument("--name", help="name of the study (made from the call)")
+    parser.add_argument("--seed", type=int, default=0, help="of everything random (0)")
+    parser.add_argument("--device", default="auto", help="of fine-tuning: auto, cpu, cuda, cuda:1 (auto)")
+    parser.add_argument("--workers", type=int, metavar="N", help="processes (one per core, at most 4)")
+    parser.add_argument(
+        "--export", type=settled, metavar="PATH", help="write the best network: PATH.onnx, .safetensors and .json"
+    )
+    _json_argument(parser)
 
 
 def _score_arguments(parser: argparse.ArgumentParser) -> None:

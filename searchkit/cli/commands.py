@@ -16,6 +16,7 @@ from searchkit.cli.printing import (
     check_plot,
     interrupted,
     print_baselines,
+    print_compressed,
     print_json,
     print_result,
     print_signals,
@@ -28,7 +29,9 @@ from searchkit.cli.values import (
     read_candidate,
     read_constraints,
     read_executor,
+    read_model,
     read_recipe,
+    read_shares,
     read_space,
     recorded_call,
     recorded_recipe,
@@ -105,6 +108,26 @@ def _run(given: argparse.Namespace) -> int:
         return OK
     result = run(**arguments)
     return print_result(result, given)
+
+
+def _compress(given: argparse.Namespace) -> int:
+    from searchkit.compressing import compress
+
+    result = compress(
+        read_model(given.model),
+        given.data,
+        constraints=read_shares(given.constraint),
+        epochs=given.epochs,
+        networks=given.networks,
+        recipe=read_recipe(given.recipe),
+        **read_executor(given),
+        storage=given.storage,
+        name=given.name,
+        seed=given.seed,
+        device=given.device,
+    )
+    files = result.export(0, given.export) if given.export is not None and len(result.delivered) else []
+    return print_compressed(result, given, files)
 
 
 def _score(given: argparse.Namespace) -> int:
@@ -247,5 +270,12 @@ def _check_storage(storage: str | None) -> None:
 
 
 COMMANDS = {
-    "run": _run, "resume": _resume, "score": _score, "show": _show, "export": _export, "list": _list, "repair": _repair,
-}  # fmt: skip
+    "run": _run,
+    "compress": _compress,
+    "resume": _resume,
+    "score": _score,
+    "show": _show,
+    "export": _export,
+    "list": _list,
+    "repair": _repair,
+}

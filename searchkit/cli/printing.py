@@ -7,12 +7,14 @@ import json
 import shlex
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from searchkit.results.baselines import FRONT, best_network, score_of, shortfall
 
 if TYPE_CHECKING:
+    from searchkit.compressing import Compressed
     from searchkit.results.result import Result
 
 OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
@@ -55,6 +57,21 @@ def print_result(result: Result, given: argparse.Namespace) -> int:
     if result.stopped == "interrupted":
         return interrupted(given)
     return OK if found else FAILED
+
+
+def print_compressed(result: Compressed, given: argparse.Namespace, files: Sequence[Path]) -> int:
+    """Print the network that was given, those within the bounds, and the files that were written."""
+    n = len(result.delivered)
+    if given.json:
+        told = {"study": result.name, "original": dict(result.original), "bounds": dict(result.bounds)}
+        print_json(told | {"networks": result.delivered.to_dict("records"), "files": [str(file) for file in files]})
+    else:
+        print("the network that was given:", ", ".join(f"{name} {x:,.4g}" for name, x in result.original.items()))
+        print("bounds:", ", ".join(f"{name} of at most {bound:,.4g}" for name, bound in result.bounds.items()))
+        print(result.delivered.to_string() if n else "no network within the bounds")
+        if files:
+            print("written and checked against the measured network:", *files, sep="\n  ")
+    return OK if n else FAILED
 
 
 def check_plot(given: argparse.Namespace) -> None:

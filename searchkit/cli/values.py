@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib
 import io
 import json
 import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from searchkit import plugins
-from searchkit.errors import BudgetError, ConstraintError, SearchkitError, SpaceError
+from searchkit.errors import BudgetError, ConstraintError, SearchkitError, SpaceError, first_line_said
 from searchkit.space import Space
 from searchkit.space.recipe_space import RecipeSpace
 from searchkit.surroundings import settled
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 @contextlib.contextmanager
@@ -64,7 +68,7 @@ def read_executor(given: argparse.Namespace) -> dict[str, Any]:
     """Where candidates are trained: in one process per core; 1 is here, without a pool."""
     if given.workers is not None and given.workers < 1:
         raise SearchkitError(f"--workers must be at least 1, not {given.workers}")
-    if given.executor is not None:
+    if getattr(given, "executor", None) is not None:
         return {"executor": given.executor, "workers": given.workers}
     n = given.workers or min(4, n_cores())
     return {"executor": None if n == 1 else n}
@@ -117,6 +121,44 @@ def read_constraints(texts: Sequence[str]) -> dict[str, float | tuple[float | No
         low, high = bounds.get(name, (None, None))
         bounds[name] = (low, value) if sign == "<=" else (value, high)
     return bounds
+
+
+def read_shares(texts: Sequence[str]) -> dict[str, float | str]:
+    """Upper bounds, some of which are shares of a network's own cost: "latency_ms<=50%"."""
+    bounds: dict[str, float | str] = {}
+    for text in texts:
+        name, sign, value = (part.strip() for part in text.partition("<="))
+        try:
+            bounds[name] = value if value.endswith("%") else float(value)
+        except ValueError:
+            sign = ""
+        if not sign:
+            raise ConstraintError(f'constraint {text!r} is not of the form "params<=100000" or "latency_ms<=50%"')
+    return bounds
+
+
+def read_model(text: str) -> nn.Module:
+    """The network that a user's function returns, of "module:function"; modules are found in the working folder too.
+
+    Raises:
+        SearchkitError: it cannot be imported, is no function, raises, or returns something else.
+    """
+    module_name, colon, function_name = text.partition(":")
+    if not colon or not module_name or not function_name:
+        raise SearchkitError(f"the network is MODULE:FUNCTION, such as my_code:model, not {text!r}")
+    sys.path.insert(0, os.getcwd())
+    try:
+        made = getattr(importlib.import_module(module_name), function_name)()
+    except Exception as error:
+        said = first_line_said(error)
+        raise SearchkitError(f"{text} gives no network: {type(error).__name__}: {said}") from error
+    finally:
+        sys.path.remove(os.getcwd())
+    from torch import nn
+
+    if not isinstance(made, nn.Module):
+        raise SearchkitError(f"{text} returned {made!r:.80}, not a torch.nn.Module")
+    return made
 
 
 def read_option(text: str) -> tuple[str, Any]:

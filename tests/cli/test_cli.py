@@ -371,3 +371,64 @@ def test_what_is_no_better_than_a_simple_model_is_said_beside_json(run, tmp_path
     assert code == 0
     assert max(row["validation"]["accuracy"] for row in json.loads(out)["baselines"]) > 0.9
     assert err.count("the best of the front of 't' is no better") == 1
+
+
+MODEL = """
+import torch
+from torch import nn
+
+
+def model():
+    torch.manual_seed(0)
+    layers = [nn.Conv2d(1, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 16, 3, padding=1), nn.ReLU()]
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 10))
+
+
+def number():
+    return 3
+
+
+def broken():
+    raise ValueError("no weights")
+"""
+
+
+def test_a_network_of_the_users_is_compressed_and_exported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "made_here.py").write_text(MODEL)
+    monkeypatch.chdir(tmp_path)
+    bound = ["--data", "digits", "--constraint", "params<=60%", "--epochs", "0", "--workers", "1"]
+    assert main(["compress", "made_here:model", *bound, "--export", "small", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["networks"][0]["params"] <= 0.6 * told["original"]["params"]
+    assert all(Path(file).exists() for file in told["files"])
+    assert main(["compress", "made_here:model", *bound]) == 0
+    assert "the network that was given: params 1,434" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("model", "bound", "said"),
+    [
+        ("made_here", "params<=60%", "the network is MODULE:FUNCTION"),
+        ("made_here:nothing", "params<=60%", "made_here:nothing gives no network: AttributeError"),
+        ("not_here:model", "params<=60%", "not_here:model gives no network: ModuleNotFoundError"),
+        ("made_here:broken", "params<=60%", "made_here:broken gives no network: ValueError: no weights"),
+        ("made_here:number", "params<=60%", "made_here:number returned 3, not a torch.nn.Module"),
+        ("made_here:model", "params=60%", "constraint 'params=60%' is not of the form"),
+        ("made_here:model", "prams<=60%", "Did you mean 'params'"),
+        ("made_here:model", "params<=x%", "the bound on params is a number above 0"),
+    ],
+)
+def test_bad_input_of_compress(
+    model: str,
+    bound: str,
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "made_here.py").write_text(MODEL)
+    monkeypatch.chdir(tmp_path)
+    assert main(["compress", model, "--data", "digits", "--constraint", bound]) == 2
+    assert said in capsys.readouterr().err

@@ -150,7 +150,8 @@ def test_blocks_counts_and_exact_fronts_work() -> None:
     assert np.allclose(np.column_stack([counted["params"], counted["macs"]]), values)
     assert values[:, 0].min() == tables["params"].base + sum(table.min() for table in tables["params"].tables)
     modules = node_modules(space, blocks, 1)[0]
-    assert [one.output_shape for one in modules if one is not None] == [(16, 16, 16)] * blocks.sizes[1]
+    assert [one.output_shape for one in modules[:-1] if one is not None] == [(16, 16, 16)] * (blocks.sizes[1] - 1)
+    assert (blocks.labels[1][0][-1], modules[-1]) == ("no block", None)
 
 
 IN_ANOTHER_PROCESS = """

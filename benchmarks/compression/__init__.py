@@ -1,0 +1,1 @@
+"""A trained network cut into blocks, and made smaller."""

@@ -28,7 +28,7 @@ BLOCKS = {
     "unet": ["enter", "down1", "down2", "up1", "join1", "up2", "join2"],
     "densenet": ["0", *(f"1.layers.{i}" for i in range(4)), "2", *(f"3.layers.{i}" for i in range(4))],
     "untraceable": ["stem", *(f"blocks.b{i}" for i in range(4)), "widen", "join.mix"],
-    "twice": ["first", "second", "last"],
+    "twice": ["stem", "first", "second", "last"],
 }
 
 
@@ -149,6 +149,70 @@ def test_a_module_that_does_other_things_alone_is_no_node() -> None:
     found = cut(Leaned(), pictures())
     assert [node.name for node in found.nodes] == ["stem", "head"]
     assert found.kept == {"block": "alone it gives another output than in the network"}
+
+
+class Listed(nn.Module):
+    """Most of the work is in blocks of a list, which have a hundredth of the parameters."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = conv(3, 8)
+        self.blocks = nn.ModuleList(Basic(8, 8) for _ in range(3))
+        self.head = nn.Sequential(nn.Flatten(), nn.Linear(8 * 256, 100), nn.ReLU(), nn.Linear(100, 5))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        for block in self.blocks:
+            x = block(x)
+        return self.head(x)
+
+
+class Branches(nn.Module):
+    """Most of the work of the network in four parallel convolutions and one behind them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.branches = nn.ModuleList(nn.Conv2d(16, 16, 3, padding=i, dilation=i) for i in range(1, 5))
+        self.project = nn.Conv2d(64, 16, 3, 1, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.project(torch.cat([branch(x) for branch in self.branches], 1))
+
+
+def test_a_part_with_most_of_the_work_is_taken_apart() -> None:
+    found = cut(nn.Sequential(conv(3, 16), Branches(), *pooled(16)), pictures())
+    assert [node.name for node in found.nodes][:6] == ["0", *(f"1.branches.{i}" for i in range(4)), "1.project"]
+
+
+def test_blocks_in_a_list_that_is_not_called_are_found() -> None:
+    assert [node.name for node in cut(Listed(), pictures()).nodes] == [
+        "stem",
+        "blocks.0",
+        "blocks.1",
+        "blocks.2",
+        "head",
+    ]
+
+
+class Thin(nn.Module):
+    """Forty layers of 1 to 3 % of the work each."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Conv2d(8, 8, 3 if i % 8 else 1, 1, "same") for i in range(60))
+        self.stem, self.head = nn.Conv2d(3, 8, 3), nn.Linear(8, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        for layer in self.layers:
+            x = functional.relu(layer(x))
+        return self.head(x.mean((2, 3)))
+
+
+def test_smaller_layers_are_taken_where_the_larger_ones_cover_too_little() -> None:
+    found = cut(Thin(), pictures())
+    assert found.covered >= 0.95
+    assert len(found.nodes) == 53
 
 
 def test_nodes_by_name() -> None:

@@ -1,1 +1,1 @@
-"""Trained networks made to fit bounds: see benchmarks/README.md."""
+"""A trained network cut into blocks, and made smaller."""

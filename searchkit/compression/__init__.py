@@ -6,8 +6,8 @@ from searchkit.lazy import lazily
 
 if TYPE_CHECKING:
     from searchkit.compression.alternatives import Library, library_of
+    from searchkit.compression.assembled import ModelSpace, model_space
     from searchkit.compression.cutting import Cut, CutNode, cut
-    from searchkit.compression.model_space import ModelSpace, model_space
 
 __all__ = ["Cut", "CutNode", "Library", "ModelSpace", "cut", "library_of", "model_space"]
 
@@ -19,7 +19,7 @@ __getattr__, __dir__ = lazily(
         "cut": "cutting",
         "Library": "alternatives",
         "library_of": "alternatives",
-        "ModelSpace": "model_space",
-        "model_space": "model_space",
+        "ModelSpace": "assembled",
+        "model_space": "assembled",
     },
 )

@@ -16,6 +16,9 @@ from searchkit.errors import PASSED_ON, ModelError, first_line_said, nearest
 from searchkit.random_state import untouched
 
 LEAST = 0.02  # share of the MACs, or of the parameters, of a layer that is a node by itself
+LEASTS = (LEAST, 0.005)  # tried in this order, until the nodes cover enough
+MOST = 0.5  # share of the MACs of a block from which it is taken apart where it holds others, or several layers
+ENOUGH = 0.95  # share of the MACs
 HEAVY = 0.05  # share of a module's MACs of a layer that counts as one of its large ones
 SEQUENCE = 3  # large layers in a row that are one node; longer rows are taken apart
 GROUP = 0.12  # share of the MACs of a block of blocks from which it is taken apart
@@ -133,9 +136,15 @@ class _Cutter:
         self.macs = module_macs(self.model, checked.example.shape[1:])
         self.params = {name: sum(p.numel() for p in m.parameters()) for name, m in self.modules.items()}
         self.kept: dict[str, str] = {}
+        self.least = LEAST
 
     def find(self) -> list[str]:
-        found = [name for child in self._children("") for name in self._visit(child)]
+        found: list[str] = []
+        for self.least in LEASTS:
+            self.kept = {}
+            found = [name for child in self._children("") for name in self._visit(child)]
+            if sum(self.macs[name] for name in found) >= ENOUGH * self.macs[""]:
+                break
         order = {name: i for i, name in enumerate(self.modules)}
         return sorted(found, key=order.__getitem__)
 
@@ -177,7 +186,7 @@ class _Cutter:
 
     def _visit(self, name: str) -> list[str]:
         """The nodes at and inside a module."""
-        if not self.macs[name] and not self._is_part(name):
+        if not any(self.macs[other] for other in (name, *self._inside(name))) and not self._is_part(name):
             return []
         why = self.why_not.get(name)
         if why and self.facts[name].calls > 1:
@@ -207,7 +216,9 @@ class _Cutter:
             blocks = [other for other in inside if self._merges(other)]
             if whole and (len(composite) > 4 or (len(composite) > 2 and share > GROUP)):
                 return False
-            return not (share > 0.5 and blocks and sum(map(self.macs.__getitem__, blocks)) >= 0.5 * self.macs[name])
+            if share > MOST and whole and len(inside) > SEQUENCE:
+                return False
+            return not (share > MOST and blocks and sum(map(self.macs.__getitem__, blocks)) >= 0.5 * self.macs[name])
         if merging or not self._is_part(name):
             return False
         return self._n_large(name) <= SEQUENCE and len(composite) < 2
@@ -218,7 +229,7 @@ class _Cutter:
     def _is_part(self, name: str) -> bool:
         """Whether a module has a share that is worth to be a node."""
         macs, params = max(self.macs[""], 1), max(self.params[""], 1)
-        return self.macs[name] >= LEAST * macs or self.params[name] >= LEAST * params
+        return self.macs[name] >= self.least * macs or self.params[name] >= LEAST * params
 
     def _n_large(self, name: str) -> int:
         """Layers with weights of their own that have a share of a module's MACs; or of its parameters, without MACs."""

@@ -51,10 +51,7 @@ def given(model: object, example: object) -> Given:
         copy = copied(network).to("cpu").eval()
     except CandidateError as error:
         raise ModelError(str(error)) from error
-    with seeded(0):
-        first = ran(copy, pictures)
-    with seeded(1):  # what is random differs
-        second = ran(copy, pictures)
+    first, second = (_drawn(copy, pictures, seed) for seed in range(2))
     if not same(first, second):
         off = float((first - second).abs().max())
         raise ModelError(
@@ -113,6 +110,11 @@ def ran(model: nn.Module, example: Tensor) -> Tensor:
             "to be the batch, and the second the classes"
         )
     return out
+
+
+def _drawn(model: nn.Module, example: Tensor, seed: int) -> Tensor:
+    with seeded(seed):  # what is random in the model is drawn anew
+        return ran(model, example)
 
 
 def same(a: Tensor, b: Tensor, tolerance: float = TOLERANCE) -> bool:

@@ -124,7 +124,7 @@ class NetworkSpace(Space):
         Raises:
             ModelError: the model or the example cannot be taken, or nothing of the model can be replaced.
         """
-        made: NetworkSpace = importlib.import_module("searchkit.compression.model_space").model_space(
+        made: NetworkSpace = importlib.import_module("searchkit.compression.assembled").model_space(
             model, example, nodes=nodes, alternatives=alternatives
         )  # its room stands above this one
         return made

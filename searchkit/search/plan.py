@@ -235,10 +235,12 @@ def plan_by(
     wanted = min(wanted, most or wanted)
     few = min(wanted, max(FEWEST, workers))
     time = search_until * workers
-    for candidates, speed in ((wanted, middle), (few, middle), (few, speeds[0])):
+    for speed in (middle, speeds[0]):  # as many as wanted, or as many as have steps enough, or few of a small size
+        step = speed.step * (CROWDED if workers > 1 else 1.0)
+        candidates = min(wanted, max(few, int(time / (SHORT * step))))
         slot = min(time / candidates, search_until)
-        examples = slot / (speed.example * (CROWDED if workers > 1 else 1.0))
-        if examples / speed.batch_size >= SHORT:
+        examples = slot / step * speed.batch_size
+        if slot >= SHORT * step:
             break
     passes = examples / n
     if passes > MANY_PASSES:

@@ -150,11 +150,11 @@ def augmentation(passes: float, own: Augment) -> Augment:
 
 MOST_PASSES = 200  # of a final training
 LEAST_STEPS = 60  # of the shortest training that tells anything
-GENEROUS = 1.5  # times the steps of a long training for which there is time: its schedule is fitted to the time
+GENEROUS = 3.0  # times the steps of a long training for which there seems to be time; it is fitted to the time
 
 
 def final_recipe(data: Data, n: int, examples: float) -> Recipe:
-    """The recipe of a long training that ends in time: it suits the time, and has steps for half as much again.
+    """The recipe of a long training that ends in time: it suits the time, and has steps for three times as much.
 
     Args:
         n: examples that are learned from.

@@ -3,8 +3,8 @@
 python -m benchmarks.compression.nodes [--only resnet] [--spaces]
 
 torchvision and timm are looked for and not required: without one its architectures are skipped. "Difference" is the
-largest of an output when every node is replaced by a copy of its module. With ``--spaces`` the library of alternatives is
-made too, candidate 0 is compared with the network, and one random candidate is run.
+largest of an output when every node is replaced by a copy of its module. With ``--spaces`` the library of alternatives
+is made too, candidate 0 is compared with the network, and one random candidate is run.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import pickle
 import subprocess
@@ -34,6 +35,12 @@ def run(module: nn.Module, fed: Tensor) -> Tensor:
         return module.eval()(fed.clone())
 
 
+@functools.cache
+def space_of(family: str) -> ModelSpace:
+    """The space of a network of a family, which no test changes."""
+    return model_space(network(family), pictures())
+
+
 def zero(space: NetworkSpace) -> Codes:
     return np.zeros(space.n_choices, dtype=np.int64)
 
@@ -62,7 +69,7 @@ def test_candidate_0_is_the_network_bit_for_bit(family: str) -> None:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_alternative_runs_keeps_the_shape_and_costs_what_is_counted(family: str) -> None:
-    space = model_space(network(family), pictures())
+    space = space_of(family)
     codes = singles(space)
     counted = space.count(space, codes)  # type: ignore[misc]
     wanted = run(space.original, pictures()).shape
@@ -78,7 +85,7 @@ def test_every_alternative_runs_keeps_the_shape_and_costs_what_is_counted(family
 
 @pytest.mark.parametrize("family", ["mobilenet", "vit", "unet"])
 def test_random_assemblies_run_and_cost_what_is_counted(family: str) -> None:
-    space = model_space(network(family), pictures())
+    space = space_of(family)
     codes = space.sample(8, np.random.default_rng(0))
     counted = space_counts(space, codes)
     for i, code in enumerate(codes):
@@ -89,7 +96,7 @@ def test_random_assemblies_run_and_cost_what_is_counted(family: str) -> None:
 
 
 def test_the_usual_alternatives_are_there() -> None:
-    labels = {name: model_space(network(name), pictures()).choices for name in ("resnet", "efficientnet", "vit", "vgg")}
+    labels = {name: space_of(name).choices for name in ("resnet", "efficientnet", "vit", "vgg")}
     options = {name: {choice.name: set(choice.options) for choice in choices} for name, choices in labels.items()}
     usual = {"original", "width 1/2", "width 1/4", "width 1/8", "separable", "grouped 4", "kernel 1", "linear map"}
     assert options["resnet"]["2.1"] == {*usual, "no block"}
@@ -139,7 +146,7 @@ def test_the_model_is_not_changed_and_shares_nothing_with_what_is_built() -> Non
 
 
 def test_blocks_counts_and_exact_fronts_work() -> None:
-    space = model_space(network("resnet"), pictures())
+    space = space_of("resnet")
     tables = count_tables(space)
     blocks = blocks_of(space)
     assert blocks.names == space.names
@@ -167,7 +174,7 @@ print(space.describe() == pickle.load(open(sys.argv[3], "rb")))
 
 
 def test_the_space_travels_to_another_process(tmp_path: Path) -> None:
-    space = model_space(network("vit"), pictures())
+    space = space_of("vit")
     (tmp_path / "space").write_bytes(pickle.dumps(space))
     (tmp_path / "said").write_bytes(pickle.dumps(space.describe()))
     given = [str(tmp_path / name) for name in ("space", "outputs", "said")]
@@ -192,7 +199,7 @@ def test_the_description_is_json_and_knows_the_weights() -> None:
 
 
 def test_weights_are_taken_out_and_put_in(tmp_path: Path) -> None:
-    space = model_space(network("resnet"), pictures())
+    space = space_of("resnet")
     weights = space.weights()
     assert all(torch.equal(weights[name], tensor) for name, tensor in space.with_weights(weights).weights().items())
     learned = {name: tensor + 1 for name, tensor in weights.items() if name.startswith("1.0::width 1/2::")}
@@ -216,7 +223,7 @@ def test_weights_are_taken_out_and_put_in(tmp_path: Path) -> None:
     ],
 )
 def test_weights_that_do_not_fit(name: str, change: object, said: str) -> None:
-    space = model_space(network("resnet"), pictures())
+    space = space_of("resnet")
     tensor = space.weights()["1.0::width 1/2::conv1.weight"]
     with pytest.raises(SpaceError, match=said):
         space.with_weights({name: change(tensor)})  # type: ignore[operator]
@@ -296,7 +303,7 @@ def test_nodes_by_name_are_the_choices() -> None:
 
 
 def test_data_of_another_kind_are_refused() -> None:
-    space = model_space(network("resnet"), pictures())
+    space = space_of("resnet")
     assert space.for_data(SHAPE, 5).n_choices == space.n_choices
     with pytest.raises(SpaceError, match="inputs of shape \\(3, 16, 16\\) and gives 5 classes, and the data have"):
         space.for_data(SHAPE, 6)
@@ -318,7 +325,7 @@ class Always(nn.Module):
 
 def test_a_search_over_the_space() -> None:
     torch.manual_seed(0)
-    space = model_space(network("resnet"), pictures())
+    space = space_of("resnet")
     x, y = pictures(60, 5).numpy(), np.arange(60) % 5
     original = space_counts(space, zero(space)[None])["params"][0]
     result = searchkit.run(

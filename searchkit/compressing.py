@@ -14,12 +14,12 @@ import torch
 from torch import nn
 
 from searchkit.api import run
+from searchkit.compression.assembled import model_space
 from searchkit.compression.assembly import Assembly, Cost, additive
 from searchkit.compression.bounds import check_attainable, corrected, costs_of, of_blocks, read_bounds, saving
 from searchkit.compression.examples import labelled, of_classes
 from searchkit.compression.learned import Learned, by_node, learn
 from searchkit.compression.learning import LearningSetting
-from searchkit.compression.model_space import model_space
 from searchkit.data.loader import Normaliser
 from searchkit.errors import SearchkitError
 from searchkit.problem.numbers import is_whole, shown

@@ -17,6 +17,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
 import searchkit
 
@@ -51,7 +53,10 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
             given["executor"] = None
         return run(*args, **(given | {"space": narrow.get(given.get("space"), given.get("space"))}))
 
+    compress = searchkit.compress
+    loose = {"constraints": {"params": "60%"}, "epochs": 1, "progress": False}  # of a network as small as the reader's
     monkeypatch.setattr(searchkit, "run", less)
+    monkeypatch.setattr(searchkit, "compress", lambda *given, **more: compress(*given, **(more | loose)))
     monkeypatch.setattr(
         searchkit, "score", lambda space, *given, **more: score(narrow.get(space, space), *given, **more)
     )
@@ -71,6 +76,13 @@ def test_the_python_of_a_page_runs_from_top_to_bottom(
             exec(compile(block, str(page), "exec"), names)
 
 
+def a_network() -> nn.Module:
+    """One that takes the digits."""
+    torch.manual_seed(0)
+    layers = [nn.Conv2d(1, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 16, 3, padding=1), nn.ReLU()]
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 10))
+
+
 def readers() -> dict[str, Any]:
     """What a reader has: pages say what X, y, table and the like are."""
     digits = searchkit.load_data("digits", limit=200).train
@@ -79,6 +91,8 @@ def readers() -> dict[str, Any]:
     return {
         "__name__": "docs",
         "X": digits.x.numpy()[:, 0],
+        "images": digits.x.numpy().astype(np.float32),
+        "model": a_network(),
         "y": digits.y.numpy(),
         "table": table,
         "labels": np.where(table[:, 0] > 0, "yes", "no"),

@@ -11,8 +11,8 @@ import numpy as np
 
 from searchkit.blocks.additive import Additive, blocks_of
 from searchkit.blocks.solve import solve
+from searchkit.compression.assembled import ModelSpace
 from searchkit.compression.assembly import Cost, choose
-from searchkit.compression.model_space import ModelSpace
 from searchkit.compression.quality import Key
 from searchkit.costs.together import latencies_together
 from searchkit.errors import ConstraintError, UnknownNameError

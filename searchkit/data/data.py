@@ -70,6 +70,10 @@ class Data:
         """The same data with an empty test part; workers get this."""
         return replace(self, test=Split(self.test.x[:0].clone(), self.test.y[:0].clone()))
 
+    def as_given(self) -> Data:
+        """The same data, of which batches are not standardised: for networks that take the user's values."""
+        return replace(self, mean=(0.0,) * len(self.mean), std=(1.0,) * len(self.std))
+
     def with_validation_in_train(self) -> Data:
         """The same data with the examples of the validation part in the train part as well, for a last training.
 

@@ -244,6 +244,8 @@ def space_and_data(space: object, data: object, seed: int, task: str | None = No
                 else f"take space='{TABLE_SPACE}', or make your own NetworkSpace(..., input_shape={shape})"
             )
         )
+    if chosen.teacher is not None:  # takes them as they are
+        loaded = loaded.as_given()
     return chosen.for_data(loaded.input_shape, loaded.n_classes), loaded
 
 

@@ -65,9 +65,7 @@ def test_more_time_is_more_candidates_that_train_no_shorter(workers: int) -> Non
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_slower_device_trains_fewer_candidates_and_not_suddenly_so(workers: int) -> None:
     """The number falls with the speed, so that a busy moment when it is measured does not decide the search."""
-    plans = [
-        plan_by(speeds(*(f * step for step in (0.005, 0.01, 0.04))), DATA, 120, workers) for f in (1, 2, 3, 4, 5)
-    ]
+    plans = [plan_by(speeds(*(f * step for step in (0.005, 0.01, 0.04))), DATA, 120, workers) for f in (1, 2, 3, 4, 5)]
     numbers = [plan.candidates for plan in plans]
     assert numbers == sorted(numbers, reverse=True)
     assert len(set(numbers)) >= 3

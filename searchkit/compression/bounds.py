@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -16,7 +15,7 @@ from searchkit.compression.assembly import Cost, choose
 from searchkit.compression.quality import Key
 from searchkit.costs.together import latencies_together
 from searchkit.errors import ConstraintError, UnknownNameError
-from searchkit.problem.numbers import shown
+from searchkit.problem.numbers import number_of, shown
 
 COSTS = ("params", "macs", "latency_ms")
 SAVED = 0.0025  # share of the network's cost that an alternative has to save in one of the bounded costs
@@ -26,7 +25,7 @@ TRIES = 6  # times that the bounds are corrected by a network that is measured a
 Asked = tuple[float, bool]  # a number, and whether it is a share of the original's cost
 
 
-def read_bounds(constraints: Any) -> dict[str, Asked]:
+def read_bounds(constraints: object) -> dict[str, Asked]:
     """What ``constraints=`` of :func:`searchkit.compress` means: cost -> upper bound.
 
     Raises:
@@ -45,7 +44,7 @@ def read_bounds(constraints: Any) -> dict[str, Asked]:
     return asked
 
 
-def _read_bound(name: str, given: Any) -> Asked:
+def _read_bound(name: str, given: object) -> Asked:
     value, share = given, False
     if isinstance(given, tuple | list) and len(given) == 2 and given[0] is None:
         value = given[1]
@@ -55,13 +54,16 @@ def _read_bound(name: str, given: Any) -> Asked:
             value = float(value.strip()[:-1]) / 100
         except ValueError:
             value = math.nan
-    number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-    if not number or not 0 < value < math.inf:
+    try:
+        bound = number_of(value)
+    except ValueError:
+        bound = math.nan
+    if isinstance(value, str | bool) or not 0 < bound < math.inf:
         raise ConstraintError(
             f"the bound on {name} is a number above 0, (None, number), or a share of the network's own such as '50%', "
             f"not {shown(given)}"
         )
-    return float(value), share
+    return bound, share
 
 
 def costs_of(space: ModelSpace, asked: Mapping[str, Asked], seconds: float = 0.1) -> list[Cost]:

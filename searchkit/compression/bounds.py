@@ -20,7 +20,8 @@ from searchkit.problem.numbers import number_of, shown
 COSTS = ("params", "macs", "latency_ms")
 SAVED = 0.0025  # share of the network's cost that an alternative has to save in one of the bounded costs
 MARGIN = 0.985  # times a bound on latency, since two measurements differ by about so much
-TRIES = 6  # times that the bounds are corrected by a network that is measured as a whole
+NEAR = 0.97  # of a bound, from which a network is near enough to it
+TRIES = 7  # times that the bounds are corrected by a network that is measured as a whole
 
 Asked = tuple[float, bool]  # a number, and whether it is a share of the original's cost
 
@@ -135,24 +136,36 @@ def of_blocks(costs: Sequence[Cost]) -> dict[Key, tuple[float, ...]]:
 
 
 def corrected(space: ModelSpace, quality: Additive, costs: Sequence[Cost], seconds: float = 0.3) -> list[Cost]:
-    """The costs with lower bounds, where the network that is the best by the sums is slower than its bound.
+    """The costs, with the bound on the sum of latencies at which the best whole network just keeps what was asked.
 
-    It is measured as a whole beside the network that was given; then the next best is, until one keeps the bound.
+    The best network by the sums is measured as a whole, beside the network that was given. By how much it is slower, or
+    quicker, than its sum says, by so much the bound on the sum is moved; then the best is looked for again.
     """
-    costs = list(costs)
     place = next((i for i, cost in enumerate(costs) if cost.name == "latency_ms"), None)
     if place is None:
-        return costs
-    original = space.build(np.zeros(space.n_choices, dtype=np.int64))
+        return list(costs)
+    cost, original = costs[place], space.build(np.zeros(space.n_choices, dtype=np.int64))
+    most, kept, best = MARGIN * cost.asked, 0.0, math.inf
+    lowest, highest = 0.0, math.inf  # bounds on the sum: known to keep it, and known to break it
     for _ in range(TRIES):
-        picked = choose(space, quality, costs).picked
+        tried = [replace(one, bound=cost.bound) if i == place else one for i, one in enumerate(costs)]
+        picked = choose(space, quality, tried).picked
         if picked is None:
             break
         network = space.build(blocks_of(space).codes(picked[None])[0])
         own, whole = latencies_together([original, network], space.input_shape, seconds)
-        cost = costs[place]
-        over = whole / own * cost.own / (MARGIN * cost.asked)
-        if over <= 1:
-            break
-        costs[place] = replace(cost, bound=cost.bound / over)
-    return costs
+        total, measured = float(cost.total(space)(picked[None])[0]), float(whole / own * cost.own)
+        if measured <= most:
+            if float(quality(picked[None])[0]) < best:
+                best, kept = float(quality(picked[None])[0]), cost.bound
+            lowest = max(lowest, cost.bound)
+            if measured > NEAR * most:
+                break
+        else:
+            highest = min(highest, total)
+        bound = most * total / measured
+        if not lowest < bound < highest:
+            bound = (lowest + min(highest, 2 * cost.own)) / 2
+        cost = replace(cost, bound=bound)
+    found = replace(cost, bound=kept or cost.bound)
+    return [found if i == place else one for i, one in enumerate(costs)]

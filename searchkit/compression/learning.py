@@ -22,8 +22,10 @@ from searchkit.compression.quality import Key, watched
 from searchkit.errors import SearchkitError
 from searchkit.random_state import seeded
 from searchkit.runtime.copies import copied
+from searchkit.runtime.devices import bfloat16_is_quicker, placed
 from searchkit.runtime.whole_files import whole_file
 from searchkit.training.optimisation import one_cycle
+from searchkit.training.train import place
 
 WARM_UP = 0.1  # share of the steps in which the learning rate rises
 FEWEST_STEPS = 60
@@ -44,9 +46,9 @@ class LearningSetting:
         rated: examples that are kept back, on which the errors are measured: at most so many, and a fifth of all.
     """
 
-    passes: float = 1.0
-    batch_size: int = 32
-    lr: float = 2e-3
+    passes: float = 2.0
+    batch_size: int = 64
+    lr: float = 6e-3
     drop_after: float = 0.25
     rated: int = 512
 
@@ -112,9 +114,12 @@ class Lessons:
         path: Path | None = None,
     ) -> None:
         self.model, self.places, self.setting, self.seed, self.path = model, places, setting, seed, path
-        self.learned, self.rated = setting.parted(x)
+        device = torch.device("cpu")
+        self.half = x.ndim == 4 and bfloat16_is_quicker(device)
+        place(model, device)
+        self.learned, self.rated = setting.parted(placed(x, device))
         self.learners = {
-            (node, label): Learner(copied(module), tuple(map(float, costs.get((node, label), ()))))
+            (node, label): Learner(_placed_copy(module), tuple(map(float, costs.get((node, label), ()))))
             for node, alternatives in library.items()
             for label, module in alternatives.items()
         }
@@ -164,7 +169,7 @@ class Lessons:
                     end = max(i, start + 1)
                     break
                 places = order[(i - start) * batch : (i - start + 1) * batch]
-                with torch.no_grad():
+                with torch.no_grad(), self._precision():
                     self.model(self.learned[places])
                 rate = self.setting.lr * one_cycle(i / total, WARM_UP)
                 for (node, label), one in alive.items():
@@ -178,11 +183,17 @@ class Lessons:
             self.scales[node] = max(float(wanted.float().var()), 1e-12)
         for group in one.optimiser.param_groups:
             group["lr"] = rate
-        loss = (one.module(x) - wanted).square().mean() / self.scales[node]
+        with self._precision():
+            found = one.module(x)
+        loss = (found.float() - wanted.float()).square().mean() / self.scales[node]
         one.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         one.optimiser.step()
         return float(loss.detach())
+
+    def _precision(self) -> torch.autocast:
+        """Bfloat16 where that is quicker, as in other trainings."""
+        return torch.autocast("cpu", torch.bfloat16, enabled=self.half)
 
     def _drop(self) -> None:
         """Drop what another alternative of the node dominates, in error and in all costs."""
@@ -225,6 +236,12 @@ class Lessons:
             one.error, one.dropped = state["error"], state["dropped"]
         self.scales = held["scales"]
         return int(held["segments"])
+
+
+def _placed_copy(module: nn.Module) -> nn.Module:
+    copy = copied(module)
+    place(copy, torch.device("cpu"))
+    return copy
 
 
 def _dominates(one: Learner, other: Learner) -> bool:

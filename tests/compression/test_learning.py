@@ -57,7 +57,7 @@ def lessons(model: nn.Module, path: Path | None = None, setting: LearningSetting
 
 def test_they_come_nearer_and_the_network_is_as_it_was() -> None:
     model = network()
-    before, taught = state_of(model), lessons(model, setting=LearningSetting(passes=30, lr=0.01))
+    before, taught = state_of(model), lessons(model, setting=LearningSetting(passes=30, lr=0.01, batch_size=32))
     first = {key: one.module for key, one in taught.learners.items()}
     errors = relative_errors(model, PLACES, {key: module.eval() for key, module in first.items()}, taught.rated)
     taught.learn()

@@ -59,6 +59,11 @@ class Space:
         return f"{type(self).__name__}('{self.name}', {len(self.choices)} choices, {_readable(self.size)} candidates)"
 
     @property
+    def canonical_function(self) -> Callable[[Codes], Codes] | None:
+        """The function that the space was made with as ``canonical=``; None without one."""
+        return self._canonical
+
+    @property
     def n_choices(self) -> int:
         """Number of decisions, d."""
         return len(self.choices)

@@ -330,6 +330,15 @@ def test_importing_searchkit_loads_no_heavy_library() -> None:
     assert ended.stdout.strip() == "[]"
 
 
+def test_importing_searchkit_loads_few_of_its_own_modules() -> None:
+    """What else it offers is loaded when it is asked for: an import more is a slower start for everyone."""
+    code = "import sys, searchkit; print(*(name for name in sys.modules if name.partition('.')[0] == 'searchkit'))"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = ended.stdout.split()
+    assert "searchkit.space.space" in loaded
+    assert len(loaded) <= 14, sorted(loaded)
+
+
 def test_no_module_stands_in_the_place_of_a_public_name() -> None:
     import searchkit
 

@@ -17,10 +17,13 @@ from searchkit.cli.commands import main
 from searchkit.costs.metrics import Metric
 from searchkit.data.loading import load_data
 from searchkit.errors import BudgetError
+from searchkit.execution.executors import InProcess
 from searchkit.problem.objectives import Goals, read_objectives
 from searchkit.problem.trial import State, Trial
-from searchkit.search.finals import not_shorter, planned_finals, winners_of
+from searchkit.results.refit import NOTE
+from searchkit.search.finals import not_shorter, planned_finals, train_finals, winners_of
 from searchkit.search.plan import CROWDED, MANY_PASSES, SHORTEST, Plan, plan_by, usual_seconds
+from searchkit.storage.record import Memory
 from searchkit.training.evaluator import Training
 from searchkit.training.recipe import Recipe
 from searchkit.training.speed import Speed
@@ -110,6 +113,36 @@ def test_a_winner_whose_training_time_is_not_known_is_left_out() -> None:
     unknown = Trial(0, 0, 1, np.array([0]), State.SCORED, {"accuracy": 0.9}, seconds=3.0)
     assert planned_finals([unknown], training(), 100, 1, 3.0) == []
     assert math.isclose(planned_finals([unknown, scored(1, 2.0)], training(), 100, 1, 3.0)[0].within, 100)
+
+
+def test_the_best_and_five_others_are_trained_longer_and_of_those_the_slowest_begin() -> None:
+    took = [2.0, 1.0, 5.0, 3.0, 4.0, 6.0, 9.0, 8.0]
+    finals = planned_finals([scored(i, seconds) for i, seconds in enumerate(took)], training(), 1e6, 1, passes=1.0)
+    assert [final.trial.number for final in finals] == [0, 5, 2, 4, 3, 1]
+
+
+@pytest.mark.parametrize(("after", "works"), [(0.88, True), (0.95, True), (0.86, False)])
+def test_a_final_training_that_lost_much_of_its_accuracy_has_not_worked(
+    after: float, works: bool, tmp_path: Path
+) -> None:
+    """Three points of a hundred, on a part that it has seen; its weights are then those of the search."""
+    winner = scored(0, 2.0)  # with an accuracy of 0.9
+    path = final_path(tmp_path, winner.code)
+
+    def evaluate(code: Any, seed: int, rung: Any, within: float, recipe: Recipe) -> dict[str, float]:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        return {"accuracy": after, "steps": 500.0}
+
+    record = Memory()
+    made = train_finals(
+        planned_finals([winner], training(), 60, 1, passes=1.0), replace(training(), folder=tmp_path), record,
+        InProcess(evaluate, ("accuracy",), None), 0, "accuracy",
+    )  # fmt: skip
+    assert path.exists() is works
+    assert made[0].get("steps") == (500 if works else None)
+    assert ("below 0.9" in made[0].get("reason", "")) is not works
+    assert record.notes(NOTE) == {"0": made[0]}
 
 
 def test_a_longer_final_training_is_kept(tmp_path: Path) -> None:

@@ -369,6 +369,24 @@ def test_the_architecture_names_every_room_and_files_that_are_there() -> None:
     assert not named - known
 
 
+def test_the_table_of_the_architecture_says_what_each_room_touches() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    rows = re.findall(r"^\| (`[^|]*) \| [^|]* \| ([^|]*) \|$", page, re.MULTILINE)
+    table = [(re.findall(r"`(\w+)/?`", rooms), said) for rooms, said in rows if not rooms.startswith("`docs")]
+    beside, before = set(table[0][0]), list[str]()
+    assert {room for rooms, _ in table for room in rooms} == {*LEVEL} - {"__main__"}
+    for rooms, said in table:
+        allowed = {*before} if said == "all before it" else {*beside, *said.split(", ")}
+        assert said in ("all before it", "each other", "nothing more") or {*said.split(", ")} <= {*before}, said
+        for module, path in MODULES.items():
+            if room_of(module) in rooms:
+                tree = ast.parse(path.read_text())
+                of_ours = {room_of(name if under(name, "searchkit") else "") for name, _ in imports(tree)}
+                touched = of_ours - {"searchkit", *rooms}
+                assert touched <= allowed, f"{module} touches {', '.join(sorted(touched - allowed))}"
+        before += rooms
+
+
 def test_a_search_of_a_function_loads_no_torch() -> None:
     code = (
         "import sys, searchkit; from searchkit import Choice, Space\n"

@@ -167,7 +167,7 @@ class BlockRatings(ABC):
         self._weights = [float(held["weights"][part.name]) for part in self.parts]
         return self
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         """Trains and rates before it is sent to another process, so that nothing is trained there again."""
         self.fit()
         return self.__dict__ | {"executor": None, "on_epoch": None}

@@ -52,7 +52,7 @@ class DNA(BlockRatings):
         if teacher is not None:
             TeacherMaps(copy.deepcopy(teacher), self.parts, self.space.input_shape)  # a copy, since it freezes it
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         return super().__getstate__() | {"teacher": None}
 
     def _taught_by(self) -> dict[str, Any]:

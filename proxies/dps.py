@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from searchkit.costs.counts import space_counts
 from searchkit.data.data import Data
-from searchkit.errors import ProxyError
+from searchkit.errors import ProxyError, plural
 from searchkit.proxies.eproxy import DEFAULT, Eproxy, EproxySetting
 from searchkit.proxies.eproxy_genome import distance, drawn, mutated
 from searchkit.scoring.scorer import Scorer
@@ -102,7 +102,7 @@ class DPS:
         codes, values = self.space.check(codes), np.asarray(accuracies, dtype=np.float64)
         if values.shape != (len(codes),) or not np.isfinite(values).all() or len(codes) < 5:
             raise ProxyError(
-                f"{len(codes)} networks and accuracies of shape {values.shape}: give five or more, all finite"
+                f"{plural(len(codes), 'network')} and accuracies of shape {values.shape}: give five or more, all finite"
             )
         order = np.random.default_rng(self.seed).permutation(len(codes))
         codes, values = codes[order], values[order]

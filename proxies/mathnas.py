@@ -19,7 +19,7 @@ from searchkit.blocks.additive import Additive, Blocks, blocks_of, read_additive
 from searchkit.blocks.fit import BlockFit, fit_blocks
 from searchkit.blocks.switching import switched, switched_codes
 from searchkit.costs.counts import space_counts
-from searchkit.errors import ProxyError
+from searchkit.errors import ProxyError, plural
 from searchkit.problem.ranks import values_of
 from searchkit.space import NetworkSpace, Space
 from searchkit.types import Codes, Floats
@@ -88,7 +88,9 @@ class MathNAS:
         """
         codes, values = self.space.check(codes), np.asarray(values, dtype=np.float64)
         if values.shape != (len(codes),) or not np.isfinite(values).all():
-            raise ProxyError(f"{len(codes)} networks and values of shape {values.shape}: give one finite value each")
+            raise ProxyError(
+                f"{plural(len(codes), 'network')} and values of shape {values.shape}: give one finite value each"
+            )
         fitted = copy.copy(self)
         if len(codes) >= FEWEST:
             fitted._fit = fit_blocks(self.blocks, codes, values, macs=self._macs(codes), trend=self.table)

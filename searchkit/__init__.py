@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from searchkit.errors import SearchkitError, StopSearch
 from searchkit.moved import MOVED, announce
@@ -15,6 +15,7 @@ from searchkit.space import Choice, NetworkSpace, Node, Space
 from searchkit.version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from searchkit import benchmarks as benchmarks
     from searchkit.api import plan, run
     from searchkit.compressing import Compressed, compress
     from searchkit.costs.metrics import Metric
@@ -70,7 +71,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name == "benchmarks":
         return importlib.import_module("searchkit.benchmarks")
     if name in _LATER:

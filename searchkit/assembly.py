@@ -82,12 +82,14 @@ def begin_plan(
         prepared: seconds that this run has taken so far.
     """
     before = seconds_of(record)
-    limits = budget.from_here(sum(trial.finished for trial in record.trials), before)
+    n_done = sum(trial.finished for trial in record.trials)
+    limits = budget.from_here(n_done, before)
     if plan is not None:
         if record.notes(PLAN) is None:
             record.note(PLAN, plan.described())
-        plan = plan.continued(limits.seconds or plan.seconds, workers, before + prepared)
-        for line in plan.lines:
+        left = None if limits.evaluations is None else limits.evaluations - n_done
+        plan = plan.continued(limits.seconds or plan.seconds, workers, before + prepared, left)
+        for line in plan.told(before, prepared, n_done, limits.evaluations):
             log.info("%s", line)
     return plan, limits
 

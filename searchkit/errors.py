@@ -152,6 +152,11 @@ def printable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\x00")
 
 
+def plural(n: int, one: str, many: str | None = None) -> str:
+    """A number with its noun: "1 candidate", "12 candidates"."""
+    return f"{n:,} {one if n == 1 else many or one + 's'}"
+
+
 def check_name(what: str, name: object, error: type[SearchkitError]) -> None:
     """Refuse a name that no table and no storage can hold.
 

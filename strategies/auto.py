@@ -48,14 +48,17 @@ class Auto:
 def choose(problem: Problem) -> tuple[str, str]:
     """The name of a strategy, and why it: by budget, size of the space, objectives and proxies."""
     size, budget, k = problem.space.size, problem.budget, problem.n_objectives
+    evaluations = f"{budget} evaluation{'s' * (budget != 1)}"
     if budget is not None and size <= budget:
-        return "random", f"{budget} evaluations are enough for all {size} combinations, in whatever order"
+        if size == 1:
+            return "random", "there is one combination"
+        return "random", f"{evaluations} are enough for all {size} combinations, in whatever order"
     if isinstance(problem.space, NetworkSpace) and problem.space.nodes and size > LARGE and (budget or 0) >= BLOCKS:
         reason = f"{budget} evaluations are enough to learn what the blocks of this space are worth"
         return "exact", f"{reason}, and under block values the best of all its networks are found exactly"
     beside = "; the proxies judge what it proposes" if problem.proxies else ""
     if budget is None or budget <= MODELLED:
-        count = "a budget in seconds" if budget is None else f"{budget} evaluations"
+        count = "a budget in seconds" if budget is None else evaluations
         return "bo", f"for {count} a model of what was evaluated finds better candidates than evolution{beside}"
     reason = f"{budget} evaluations are many, and a model of them all would think longer than evolution needs"
     if k > FEW:

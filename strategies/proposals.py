@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +15,7 @@ from searchkit.space import keys
 from searchkit.surrogates.feasibility import Failures, fill
 from searchkit.types import Codes
 
-Start = npt.ArrayLike | Iterable[Mapping[str, Any]] | None
+Start = npt.ArrayLike | Iterable[Mapping[str, object]] | None
 Draw = Callable[[int, np.random.Generator], Codes]
 
 ROUNDS = 4  # most times that children are drawn; in a small space many of them were evaluated before

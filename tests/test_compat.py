@@ -10,6 +10,7 @@ import importlib
 import importlib.metadata
 import inspect
 import re
+import socket
 import subprocess
 import sys
 import tomllib
@@ -29,6 +30,7 @@ from packaging.specifiers import SpecifierSet
 from searchkit.execution.executor_compat import n_workers
 from searchkit.runtime import torch_compat
 from searchkit.storage import optuna_compat
+from searchkit.storage.pymysql_compat import socket_of
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("searchkit", "strategies", "proxies")
@@ -41,6 +43,7 @@ SKLEARN = ("scikit-learn", "searchkit/integrations/sklearn_compat.py")
 RAY = ("ray", "searchkit/integrations/ray_compat.py")
 MLFLOW = ("mlflow", "searchkit/integrations/mlflow_compat.py")
 LOKY = ("loky", "searchkit/execution/executor_compat.py")
+PYMYSQL = ("PyMySQL", "searchkit/storage/pymysql_compat.py")
 DISTRIBUTED = ("distributed", "searchkit/execution/executor_compat.py")
 IMPORTED = {
     "optuna.storages._CachedStorage": OPTUNA,
@@ -54,6 +57,13 @@ IMPORTED = {
     "torch._C._jit_is_onnx_log_enabled": TORCH,
     "torch._prims_common.suggest_memory_format": TORCH,
     "torch.cpu._is_amx_tile_supported": TORCH,
+    "torch.ops.aten._cdist_forward": TORCH,
+    "torch.ops.aten._trilinear": TORCH,
+    "torch.ops.aten._linalg_det": TORCH,
+    "torch.ops.aten._linalg_check_errors": TORCH,
+    "torch.ops.aten._fft_r2c": TORCH,
+    "torch.ops.aten._cudnn_rnn": TORCH,
+    "torch.ops._c10d_functional.all_reduce": TORCH,
     "torch.nn.modules.batchnorm._BatchNorm": TORCH,
     "torch.utils._python_dispatch.TorchDispatchMode": TORCH,
     "pymoo.algorithms.base.genetic.GeneticAlgorithm._infill": PYMOO,
@@ -121,6 +131,10 @@ def _mlflow() -> Any:
     return MlflowClient(tracking_uri="sqlite://")
 
 
+def _pymysql() -> Any:
+    return pytest.importorskip("pymysql").connections.Connection
+
+
 HELD: dict[str, tuple[tuple[str, str], Callable[[], Any]]] = {
     "optuna.Study._storage": (OPTUNA, _study),
     "optuna.Study._study_id": (OPTUNA, _study),
@@ -135,6 +149,7 @@ HELD: dict[str, tuple[tuple[str, str], Callable[[], Any]]] = {
     "loky.ProcessPoolExecutor._max_workers": (LOKY, _loky),
     "distributed.cfexecutor.ClientExecutor._client": (DISTRIBUTED, _dask),
     "distributed.Client.nthreads": (DISTRIBUTED, lambda: pytest.importorskip("distributed").Client),
+    "pymysql.connections.Connection._sock": (PYMYSQL, _pymysql),
     "ray.tune.search.optuna.OptunaSearch._ot_study": (RAY, _ray),
     "ray.tune.search.optuna.OptunaSearch._ot_trials": (RAY, _ray),
     "ray.tune.search.optuna.OptunaSearch._completed_trials": (RAY, _ray),
@@ -193,7 +208,7 @@ def test_what_has_moved_is_named_in_a_sentence() -> None:
         check_held("optuna.Study._gone", *OPTUNA, _study())
 
 
-@pytest.mark.parametrize(("package", "file"), [OPTUNA, TORCH, PYMOO, SKLEARN, RAY, MLFLOW, LOKY, DISTRIBUTED])
+@pytest.mark.parametrize(("package", "file"), [OPTUNA, TORCH, PYMOO, SKLEARN, RAY, MLFLOW, LOKY, DISTRIBUTED, PYMYSQL])
 def test_a_file_says_on_which_version_it_was_checked(package: str, file: str) -> None:
     (pinned,) = re.findall(rf"^{package}==(\S+)$", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
     said = re.findall(rf"{package} (\d[\d.]*\d)", ast.get_docstring(ast.parse((ROOT / file).read_text())) or "", re.I)
@@ -236,30 +251,72 @@ def test_what_is_imported_is_declared() -> None:
                 )
 
 
+def libraries(tree: ast.Module) -> dict[str, str]:
+    """Names of a file that stand for something of another library -> its dotted name there.
+
+    That is what is imported, under any name, and what a plain assignment takes from it (``aten = torch.ops.aten``).
+    """
+    found: dict[str, str] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                found[alias.asname or alias.name.split(".")[0]] = (
+                    alias.name if alias.asname else alias.name.split(".")[0]
+                )
+        elif isinstance(node, ast.ImportFrom):
+            found |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Name | ast.Attribute):
+            found |= {ast.unparse(target): taken for target in node.targets if (taken := whole_name(node.value, found))}
+    ours = ("searchkit", "strategies", "proxies", "__future__")
+    return {name: dotted for name, dotted in found.items() if dotted.split(".")[0] not in ours or dotted in OF_OURS}
+
+
+OF_OURS = {"searchkit.costs.meta_tensors.aten"}  # torch's, passed on
+
+
+def whole_name(node: ast.expr, known: dict[str, str]) -> str:
+    """The dotted name from its library on of what is read; empty where it is no other library's."""
+    read = ast.unparse(node)
+    root, dot, rest = read.partition(".")
+    return f"{known[root]}{dot}{rest}" if root in known and re.fullmatch(r"[\w.]+", read) else ""
+
+
+def is_private(dotted: str) -> bool:
+    return re.search(r"(^|\.)_[a-z]", dotted, re.I) is not None and dotted not in DOCUMENTED
+
+
+DOCUMENTED = {"os._exit"}  # public, whatever they are called
+
+
 def private_names(path: Path) -> Iterator[str]:
     """Names with an underscore that a file takes from other libraries, or by which their objects keep something."""
     held = {name for name in (name.rpartition(".")[2] for name in HELD) if name.startswith("_")}
-    for node in ast.walk(ast.parse(path.read_text())):
+    tree = ast.parse(path.read_text())
+    known = libraries(tree)
+    for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and not str(node.module).startswith(("searchkit", "__future__")):
-            for alias in node.names:
-                dotted = f"{node.module}.{alias.name}"
-                if re.search(r"(^|\.)_[a-z]", dotted, re.I):
-                    yield dotted
+            yield from filter(is_private, (f"{node.module}.{alias.name}" for alias in node.names))
         elif isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names if "._" in alias.name)
+            yield from filter(is_private, (alias.name for alias in node.names))
         elif isinstance(node, ast.Attribute):
-            dotted = ast.unparse(node)
-            if re.match(r"(torch|optuna|nn|pymoo|ray|sklearn|onnx|botorch)\.([a-z.]+\.)?_[A-Za-z]", dotted) or (
-                node.attr in held and not dotted.startswith("self._")
-            ):
-                yield dotted
-        elif (
-            isinstance(node, ast.Call)
-            and ast.unparse(node.func) in ("getattr", "hasattr", "setattr")
-            and isinstance(node.args[1], ast.Constant)
-            and str(node.args[1].value) in held
-        ):
+            dotted = whole_name(node, known)
+            if is_private(dotted) or (node.attr in held and not ast.unparse(node).startswith("self._")):
+                yield dotted or ast.unparse(node)
+        elif isinstance(node, ast.Call) and node.args:
+            yield from private_texts(node, held, known)
+
+
+def private_texts(node: ast.Call, held: set[str], known: dict[str, str]) -> Iterator[str]:
+    """Private names that a call is given as texts: ``getattr(executor, "_client")``, ``import_module("torch._C")``."""
+    texts = [str(one.value) for one in node.args if isinstance(one, ast.Constant) and isinstance(one.value, str)]
+    called = ast.unparse(node.func).rpartition(".")[2]
+    if called in ("getattr", "hasattr", "setattr", "attrgetter") and texts:
+        library = whole_name(node.args[0], known)
+        if texts[0] in held or (library and is_private(f"{library}.{texts[0]}")):
             yield ast.unparse(node)
+    elif called in ("import_module", "__import__", "importorskip") and texts and not texts[0].startswith("searchkit"):
+        yield from filter(is_private, texts[:1])
 
 
 PATHS = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py") if not path.stem.endswith("_compat")]
@@ -280,6 +337,16 @@ def test_no_other_file_uses_a_private_name(path: Path) -> None:
         "torch.utils._pytree.tree_map(f, a)",
         "study._storage.get_trial(0)",
         "getattr(executor, '_max_workers', None)",
+        "import torch as t\nt._C",
+        "import numpy as np\nnp._core.multiarray",
+        "import pandas\npandas._libs.lib",
+        "from torch import nn as n\nn.modules.module._global_hooks()",
+        "from pandas import api\napi.types._x",
+        "aten = torch.ops.aten\naten._trilinear",
+        "from searchkit.costs.meta_tensors import aten\naten._trilinear",
+        "getattr(torch, '_C')",
+        "import importlib\nimportlib.import_module('torch._C')",
+        "connection._sock.fileno()",
     ],
 )
 def test_a_private_name_elsewhere_is_seen(planted: str, tmp_path: Path) -> None:
@@ -340,6 +407,17 @@ def test_optuna_generators_are_told_from_other_attributes() -> None:
     (found,) = [value for value in vars(sampler).values() if optuna_compat.is_lazy_generator(value)]
     assert found.rng is not None
     assert isinstance(getattr(_quasi_random(), optuna_compat.SEED), int)
+
+
+def test_connections_say_which_socket_is_theirs() -> None:
+    """Of psycopg, which has a method for it, and of PyMySQL, which keeps the socket."""
+    ends = socket.socketpair()
+    with ends[0], ends[1]:
+        psycopg = type("Connection", (), {"fileno": ends[0].fileno})()
+        assert socket_of(psycopg) == ends[0].fileno()
+        pymysql = pytest.importorskip("pymysql").connections.Connection(defer_connect=True)
+        pymysql._sock = ends[1]
+        assert socket_of(pymysql) == ends[1].fileno()
 
 
 def test_torch_copies_and_moves_many_tensors() -> None:

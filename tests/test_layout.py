@@ -71,6 +71,12 @@ def modules() -> dict[str, Path]:
 
 
 MODULES = modules()
+PACKAGES = {"searchkit", "searchkit.strategies", "searchkit.proxies"}
+
+# What a module loads from a room above it, by name and when it is asked for, each with its reason.
+FROM_ABOVE = {
+    ("searchkit.space.network_space", "searchkit.compression.model_space"): "NetworkSpace.from_model makes one of its",
+}
 
 
 def room_of(module: str) -> str:
@@ -88,14 +94,35 @@ def imports(tree: ast.AST) -> Iterator[tuple[str, str]]:
             yield from ((str(node.module), alias.name) for alias in node.names)
 
 
+def named_imports(module: str, tree: ast.AST) -> Iterator[tuple[str, str]]:
+    """``(module, name)`` of what is imported by its name in a text: ``import_module``, and the tables of ``lazily``."""
+    for node in ast.walk(tree):
+        called = ast.unparse(node.func) if isinstance(node, ast.Call) and node.args else ""
+        if not isinstance(node, ast.Call) or not called:
+            continue
+        first = node.args[0]
+        if called.rpartition(".")[2] in ("import_module", "__import__"):
+            if isinstance(first, ast.JoinedStr) and isinstance(first.values[0], ast.Constant):
+                yield str(first.values[0].value).rpartition(".")[0], ""  # the rest is known when it runs
+            elif isinstance(first, ast.Constant):
+                yield str(first.value), ""
+        elif called == "lazily" and isinstance(node.args[1], ast.Dict):
+            package = first.value if isinstance(first, ast.Constant) else module
+            table = node.args[1]
+            for name, where in zip(table.keys, table.values, strict=True):
+                assert isinstance(name, ast.Constant)
+                assert isinstance(where, ast.Constant)
+                yield f"{package}.{where.value}", str(name.value)
+
+
 def under(name: str, *packages: str) -> bool:
     return any(name == package or name.startswith(package + ".") for package in packages)
 
 
 def faults(module: str, source: str) -> list[str]:
     """What is wrong with a module's imports, in words."""
-    room, found = room_of(module), []
-    for name, what in imports(ast.parse(source)):
+    room, found, tree = room_of(module), [], ast.parse(source)
+    for name, what in [*imports(tree), *named_imports(module, tree)]:
         full = f"{name}.{what}" if f"{name}.{what}" in MODULES else name
         if under(name, "strategies", "proxies"):
             found.append(f"{module} imports {name}: it is searchkit.{name}")
@@ -105,7 +132,12 @@ def faults(module: str, source: str) -> list[str]:
             found.append(f"{module} imports {name}")
         if not under(full, "searchkit") or room == "searchkit":
             continue
+        if full not in MODULES and full not in PACKAGES:
+            found.append(f"{module} names {full}, which is not there")
+            continue
         other = room_of(full)
+        if (module, full) in FROM_ABOVE:
+            continue
         if other != room and what.startswith("_") and not what.startswith("__"):
             found.append(f"{module} imports the private {full}.{what} of another room")
         if other == room:
@@ -113,7 +145,7 @@ def faults(module: str, source: str) -> list[str]:
         allowed = BESIDE[room].split() if room in BESIDE else [r for r in LEVEL if LEVEL[r] < LEVEL[room]]
         if other not in allowed:
             found.append(f"{module}, of room {room}, imports {full}, of room {other}, which is not below it")
-    return found + private_reads(module, ast.parse(source))
+    return found + private_reads(module, tree) + private_attributes(module, tree)
 
 
 def private_reads(module: str, tree: ast.AST) -> list[str]:
@@ -131,6 +163,59 @@ def private_reads(module: str, tree: ast.AST) -> list[str]:
             whose = local.get(ast.unparse(node.value), "")
             if whose in MODULES and room_of(whose) != room_of(module):
                 found.append(f"{module} reads the private {whose}.{node.attr} of another room")
+    return found
+
+
+def is_private(name: str) -> bool:
+    return name.startswith("_") and not name.startswith("__")
+
+
+def private_names_of_classes(tree: ast.AST) -> Iterator[str]:
+    """Private names that the classes of a module define: methods, names of the class, and what is set on ``self``."""
+    for owner in ast.walk(tree):
+        for node in ast.walk(owner) if isinstance(owner, ast.ClassDef) else ():
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                yield node.name
+            elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and own(node):
+                yield node.attr
+            elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and node in targets(owner.body):
+                yield node.id
+
+
+def targets(body: list[ast.stmt]) -> list[ast.AST]:
+    """What the statements of a class assign to."""
+    assigned = [node for node in body if isinstance(node, ast.Assign | ast.AnnAssign)]
+    every = [one for node in assigned for one in (node.targets if isinstance(node, ast.Assign) else [node.target])]
+    return [inner for one in every for inner in ast.walk(one)]
+
+
+def own(node: ast.Attribute) -> bool:
+    return isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")
+
+
+def owners() -> dict[str, set[str]]:
+    """Private name of a class -> the rooms whose classes define it."""
+    found: dict[str, set[str]] = {}
+    for module, path in MODULES.items():
+        for name in filter(is_private, private_names_of_classes(ast.parse(path.read_text()))):
+            found.setdefault(name, set()).add(room_of(module))
+    return found
+
+
+OWNERS = owners()
+OF_TORCH = {"_parameters", "_buffers", "_modules"}  # a torch module has these too; tests/test_compat.py's matter
+
+
+def private_attributes(module: str, tree: ast.AST) -> list[str]:
+    """Private attributes of objects that only classes of another room define, in words."""
+    room, found = room_of(module), []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and is_private(node.attr) and not own(node):
+            rooms = OWNERS.get(node.attr, set())
+            if rooms and room not in rooms and node.attr not in OF_TORCH:
+                found.append(
+                    f"{module} touches the private {ast.unparse(node)}, of a class of room {', '.join(sorted(rooms))}"
+                )
     return found
 
 
@@ -158,6 +243,14 @@ def test_imports_point_down(module: str) -> None:
         ),
         ("searchkit.search.loop", "import searchkit.space.labels as names\nnames._has_set", "reads the private"),
         ("searchkit.search.loop", "from proxies.params import Params", "it is searchkit.proxies"),
+        ("searchkit.search.loop", "def f(space):\n    return space._by_function", "touches the private"),
+        ("searchkit.search.loop", "def f(space):\n    space._reference = None", "touches the private"),
+        ("searchkit.search.loop", "def f(records):\n    records.first()._claim = 1", "touches the private"),
+        ("searchkit.costs.counts", "importlib.import_module('searchkit.training.train')", "which is not below it"),
+        ("searchkit.costs.counts", "import_module(f'searchkit.training.{name}')", "which is not below it"),
+        ("searchkit.costs.counts", "__import__('searchkit.training')", "which is not below it"),
+        ("searchkit.costs.counts", "lazily('searchkit.training', {'train': 'train'})", "which is not below it"),
+        ("searchkit.costs", "lazily(__name__, {'Metric': 'metric'})", "searchkit.costs.metric, which is not there"),
     ],
 )
 def test_an_import_against_the_order_is_seen(module: str, planted: str, said: str) -> None:
@@ -238,6 +331,15 @@ def test_importing_searchkit_loads_no_heavy_library() -> None:
     assert ended.stdout.strip() == "[]"
 
 
+def test_importing_searchkit_loads_few_of_its_own_modules() -> None:
+    """What else it offers is loaded when it is asked for: an import more is a slower start for everyone."""
+    code = "import sys, searchkit; print(*(name for name in sys.modules if name.partition('.')[0] == 'searchkit'))"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = ended.stdout.split()
+    assert "searchkit.space.space" in loaded
+    assert len(loaded) <= 14, sorted(loaded)
+
+
 def test_no_module_stands_in_the_place_of_a_public_name() -> None:
     import searchkit
 
@@ -266,6 +368,24 @@ def test_the_architecture_names_every_room_and_files_that_are_there() -> None:
     named = {path for path in re.findall(r"\b(\w+(?:/\w+)+\.py)\b", page) if not path.startswith("tests/")}
     assert named
     assert not named - known
+
+
+def test_the_table_of_the_architecture_says_what_each_room_touches() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    rows = re.findall(r"^\| (`[^|]*) \| [^|]* \| ([^|]*) \|$", page, re.MULTILINE)
+    table = [(re.findall(r"`(\w+)/?`", rooms), said) for rooms, said in rows if not rooms.startswith("`docs")]
+    beside, before = set(table[0][0]), list[str]()
+    assert {room for rooms, _ in table for room in rooms} == {*LEVEL} - {"__main__"}
+    for rooms, said in table:
+        allowed = {*before} if said == "all before it" else {*beside, *said.split(", ")}
+        assert said in ("all before it", "each other", "nothing more") or {*said.split(", ")} <= {*before}, said
+        for module, path in MODULES.items():
+            if room_of(module) in rooms:
+                tree = ast.parse(path.read_text())
+                of_ours = {room_of(name if under(name, "searchkit") else "") for name, _ in imports(tree)}
+                touched = of_ours - {"searchkit", *rooms}
+                assert touched <= allowed, f"{module} touches {', '.join(sorted(touched - allowed))}"
+        before += rooms
 
 
 def test_a_search_of_a_function_loads_no_torch() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -195,39 +195,110 @@ KNOWN = {
     "proxies.dna.DNA.__init__": PASSED_ON,
     "proxies.eproxy.Eproxy.values": RECORDING,
     "proxies.eproxy_setting.EproxySetting.of": JSON,
+    "searchkit.compression.layer_calls.Recorder.__torch_function__": OVERRIDDEN,
+    "searchkit.costs.autocast.HalfPrecision.__torch_function__": OVERRIDDEN,
+    "searchkit.costs.memory_tracker.LiveMemory.__torch_dispatch__": OVERRIDDEN,
+    "searchkit.scoring.passes.activation_signs.Signs.__torch_function__": OVERRIDDEN,
+    "searchkit.integrations.optuna.sampler.SearchkitSampler.__init__": CHOSEN,
+    "searchkit.integrations.optuna.screening.Screeners.functions": CHOSEN,
+    "searchkit.integrations.sklearn.estimators.SearchClassifier.__sklearn_tags__": OVERRIDDEN,
+    "searchkit.integrations.sklearn.estimators.SearchRegressor.__sklearn_tags__": OVERRIDDEN,
 }
 
 
-def has_any(node: ast.AST | None) -> bool:
-    """Whether an annotation has ``Any``; an array of any dtype and a data set of any items say their type."""
-    if isinstance(node, ast.Subscript) and ast.unparse(node) in ("npt.NDArray[Any]", "Dataset[Any]"):
+def any_names(tree: ast.Module, others: Mapping[str, frozenset[str]]) -> frozenset[str]:
+    """Names of a module that stand for ``Any`` or for a type that has it, such as an alias or an import of one.
+
+    Args:
+        others: module -> such names of it, of modules from which this one may import.
+    """
+    named: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            named |= {f"{alias.asname or alias.name}.Any" for alias in node.names if alias.name in TYPING}
+        elif isinstance(node, ast.ImportFrom):
+            theirs = {"Any"} if node.module in TYPING else others.get(str(node.module), frozenset())
+            named |= {alias.asname or alias.name for alias in node.names if alias.name in theirs}
+    for statement in statements(tree.body):
+        if isinstance(statement, ast.Assign) and has_any(statement.value, named, calls=False):
+            named |= {ast.unparse(target) for target in statement.targets}
+        elif isinstance(statement, ast.AnnAssign) and ast.unparse(statement.annotation).endswith("TypeAlias"):
+            named |= {ast.unparse(statement.target)} if has_any(statement.value, named) else set()
+        elif isinstance(statement, TYPE_STATEMENT) and has_any(statement.value, named):
+            named.add(ast.unparse(statement.name))
+    return frozenset(named)
+
+
+TYPING = ("typing", "typing_extensions")
+TYPE_STATEMENT: type = getattr(ast, "TypeAlias", type(None))  # ``type X = ...``, of Python 3.12
+
+
+def statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+    """The statements of a module or a class, also those under a condition."""
+    for node in body:
+        yield node
+        if isinstance(node, ast.If | ast.Try | ast.With):
+            yield from statements([*node.body, *getattr(node, "orelse", [])])
+
+
+def has_any(node: ast.AST | None, named: Collection[str], calls: bool = True) -> bool:
+    """Whether an annotation has ``Any``; an array of any dtype and a data set of any items say their type.
+
+    Args:
+        named: the names that stand for it.
+        calls: look into calls too; a value that is made by a call is no type.
+    """
+    if node is None or (isinstance(node, ast.Call | ast.Lambda) and not calls):
         return False
-    if isinstance(node, ast.Name) and node.id == "Any":
+    if isinstance(node, ast.Subscript):
+        if ast.unparse(node) in ("npt.NDArray[Any]", "Dataset[Any]"):
+            return False
+        if ast.unparse(node.value).rpartition(".")[2] == "Literal":
+            return False
+    if isinstance(node, ast.Constant) and isinstance(node.value, str) and calls:
+        return has_any(ast.parse(node.value, mode="eval").body, named) if node.value.isascii() else False
+    if isinstance(node, ast.Name | ast.Attribute) and ast.unparse(node) in named:
         return True
-    return node is not None and any(has_any(child) for child in ast.iter_child_nodes(node))
+    return any(has_any(child, named, calls) for child in ast.iter_child_nodes(node))
 
 
 def signatures(body: list[ast.stmt], prefix: str) -> Iterator[tuple[str, list[ast.expr | None]]]:
-    """Names and annotations of the public functions, methods and attributes of classes."""
-    for node in body:
+    """Names and annotations of the public functions, methods (special ones too) and attributes of classes."""
+    for node in statements(body):
         if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
             yield from signatures(node.body, f"{prefix}.{node.name}")
-            for attribute in node.body:
+            for attribute in statements(node.body):
                 if isinstance(attribute, ast.AnnAssign) and not ast.unparse(attribute.target).startswith("_"):
                     yield f"{prefix}.{node.name}.{ast.unparse(attribute.target)}", [attribute.annotation]
-        elif isinstance(node, ast.FunctionDef) and (not node.name.startswith("_") or node.name in SPECIAL):
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and is_public(node.name):
             given = node.args
             every = [*given.posonlyargs, *given.args, *given.kwonlyargs, given.vararg, given.kwarg]
             yield f"{prefix}.{node.name}", [node.returns, *(one.annotation for one in every if one is not None)]
 
 
-SPECIAL = ("__init__", "__call__")
+def is_public(name: str) -> bool:
+    return not name.startswith("_") or (name.startswith("__") and name.endswith("__"))
 
 
-def with_any(module: str, source: str) -> list[str]:
+def with_any(module: str, source: str, others: Mapping[str, frozenset[str]] | None = None) -> list[str]:
     """The public signatures of a module that have ``Any``."""
-    found = signatures(ast.parse(source).body, module)
-    return [name for name, annotations in found if any(map(has_any, annotations))]
+    tree = ast.parse(source)
+    named = any_names(tree, others or {})
+    return [name for name, types in signatures(tree.body, module) if any(has_any(one, named) for one in types)]
+
+
+def aliases() -> dict[str, frozenset[str]]:
+    """Module -> its names for types that have ``Any``, also those that it imports from another module."""
+    trees = {
+        module if module.startswith("searchkit") else f"searchkit.{module}": ast.parse(source)
+        for module, source in sources()
+    }
+    found: dict[str, frozenset[str]] = {}
+    while True:
+        again = {module: any_names(tree, found) for module, tree in trees.items()}
+        if again == found:
+            return found
+        found = again
 
 
 def sources() -> Iterator[tuple[str, str]]:
@@ -239,7 +310,8 @@ def sources() -> Iterator[tuple[str, str]]:
 
 
 def test_a_public_signature_without_a_type_has_a_reason() -> None:
-    found = {name for module, source in sources() for name in with_any(module, source)}
+    others = aliases()
+    found = {name for module, source in sources() for name in with_any(module, source, others)}
     assert sorted(found - set(KNOWN)) == [], "say a type; or object, where anything may be given and is checked"
     assert sorted(set(KNOWN) - found) == [], "these have types now: take them out of the table"
 
@@ -248,6 +320,21 @@ def test_a_public_signature_without_a_type_has_a_reason() -> None:
     ("source", "found"),
     [
         ("def f(x: Any) -> int: ...", ["m.f"]),
+        ("async def f(x: Any) -> int: ...", ["m.f"]),
+        ("def f(x: 'Any', y: list['int']) -> int: ...", ["m.f"]),
+        ("def f(x: list['dict[str, Any]']) -> int: ...", ["m.f"]),
+        ("from typing import Any as Whatever\ndef f(x: Whatever) -> int: ...", ["m.f"]),
+        ("import typing as t\ndef f(x: t.Any) -> int: ...", ["m.f"]),
+        ("Row = dict[str, Any]\nRows = list[Row]\ndef f(x: Rows) -> int: ...", ["m.f"]),
+        ("Row: TypeAlias = dict[str, Any]\ndef f() -> Row | None: ...", ["m.f"]),
+        ("from other import Row as R\ndef f() -> R: ...", ["m.f"]),
+        ("if True:\n    def f() -> Any: ...", ["m.f"]),
+        (
+            "class C:\n    def __getitem__(self, x: Any) -> int: ...\n    def __eq__(self, x: object) -> bool: ...",
+            ["m.C.__getitem__"],
+        ),
+        ("def f(x: Literal['Any']) -> int: ...", []),
+        ("from mine import Any as Mine\ndef f(x: Mine) -> int: ...", []),
         ("def f(x: int) -> dict[str, Any]: ...", ["m.f"]),
         ("def f(*, x: int, **rest: Any) -> int: ...", ["m.f"]),
         ("class C:\n    a: list[Any]\n    def f(self) -> Any: ...", ["m.C.f", "m.C.a"]),
@@ -256,4 +343,5 @@ def test_a_public_signature_without_a_type_has_a_reason() -> None:
     ],
 )
 def test_the_signatures_of_a_module_are_found(source: str, found: list[str]) -> None:
-    assert with_any("m", source) == found
+    given = f"from typing import Any\n{source}"
+    assert with_any("m", given, {"other": frozenset({"Row"})}) == found

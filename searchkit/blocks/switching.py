@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 
 from searchkit.blocks.additive import Additive, Blocks
-from searchkit.errors import SearchkitError, SpaceError
+from searchkit.errors import SearchkitError, SpaceError, plural
 from searchkit.space import Space
 from searchkit.types import Codes, Floats
 
@@ -53,7 +53,8 @@ def switched(blocks: Blocks, codes: Codes, values: Floats) -> Additive:
     """
     if values.shape != (len(codes),) or not np.isfinite(values).all():
         raise SpaceError(
-            f"{len(codes)} networks were to be evaluated and came back with shape {values.shape} or with NaN"
+            f"{plural(len(codes), 'network was', 'networks were')} to be evaluated and came back with shape "
+            f"{values.shape} or with NaN"
         )
     picked = blocks.choose(codes)
     tables = []

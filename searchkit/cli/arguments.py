@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from searchkit import plugins
+from searchkit.costs.metrics import BUILT_IN
 from searchkit.surroundings import settled
 from searchkit.version import __version__
 
@@ -59,7 +60,7 @@ def _run_arguments(parser: argparse.ArgumentParser) -> None:
     _space_arguments(parser)
     parser.add_argument(
         "--objectives", default=None, metavar="A,B",
-        help="accuracy, params, macs, peak_memory, latency_ms, or proxies, separated by commas (accuracy,params)",
+        help=f"{', '.join(BUILT_IN)}, or proxies, separated by commas (accuracy,params)",
     )  # fmt: skip
     parser.add_argument(
         "--proxies", metavar="A,B", help="judge candidates before they are trained: default, or names; see score"

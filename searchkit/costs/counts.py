@@ -31,8 +31,8 @@ from torch.utils.flop_counter import flop_registry
 from searchkit.costs.memory_tracker import LiveMemory
 from searchkit.costs.meta_tensors import aten, no_gradients, on_meta, run, shape_only
 from searchkit.problem.numbers import numbers_of
+from searchkit.runtime import torch_compat
 from searchkit.runtime.copies import copied
-from searchkit.runtime.torch_compat import TorchDispatchMode
 from searchkit.space import NetworkSpace, keys
 from searchkit.types import Codes, Floats
 
@@ -156,7 +156,7 @@ def _plain_forward() -> Iterator[None]:
         yield
 
 
-class _MacCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class _MacCounter(torch_compat.TorchDispatchMode):
     """Adds up the MACs of every convolution and matrix product that runs inside."""
 
     def __init__(self) -> None:
@@ -178,14 +178,14 @@ class _MacCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return out
 
 
-_PRODUCTS = ("linalg_", "_linalg_", "_fft_", "_cdist", "miopen_rnn", "_cudnn_rnn")  # beginnings of names
-_NO_PRODUCTS = ("linalg_vector_norm", "linalg_cross", "linalg_diagonal", "_linalg_check_errors")
+_PRODUCTS = ("linalg_", "miopen_rnn", *torch_compat.PRODUCTS)  # beginnings of names
+_NO_PRODUCTS = ("linalg_vector_norm", "linalg_cross", "linalg_diagonal", *torch_compat.NO_PRODUCTS)
 
 
 def _may_multiply(name: str) -> bool:
     """Whether an operation without a formula, named as in "aten::mm", may contain products that have to be counted."""
     namespace, _, operation = name.partition("::")
-    if namespace in ("aten", "prims", "prim", "_c10d_functional"):
+    if namespace in ("aten", "prims", "prim", *torch_compat.OPERATIONS):
         return operation.startswith(_PRODUCTS) and not operation.startswith(_NO_PRODUCTS)
     return True  # an operation of another library
 
@@ -225,8 +225,8 @@ _MACS: dict[Any, Callable[[tuple[Any, ...], Tensor], int]] = {
     aten.dot: _product_macs(0),
     aten.vdot: _product_macs(0),
     aten.addr: lambda args, out: int(out.numel()),
-    aten._cdist_forward: _product_macs(0),
-    aten._trilinear: lambda args, out: math.prod(_trilinear_shape(*args)),
+    torch_compat.CDIST: _product_macs(0),
+    torch_compat.TRILINEAR: lambda args, out: math.prod(_trilinear_shape(*args)),
     aten.mkldnn_rnn_layer: lambda args, out: math.prod(args[0].shape[:-1]) * (args[1].numel() + args[2].numel()),
     aten.addmm: _product_macs(1),
     aten.addbmm: _product_macs(1),

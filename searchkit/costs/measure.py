@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from torch import nn
 
-from searchkit.errors import DeviceError
+from searchkit.errors import DeviceError, UnknownNameError
 from searchkit.random_state import untouched
 from searchkit.runtime.devices import resolve_device
 from searchkit.runtime.gpu_lock import card_of
@@ -25,8 +25,11 @@ def measured(name: str, network: nn.Module, input_shape: Sequence[int], device: 
         device: the device of the search.
 
     Raises:
+        UnknownNameError: no such cost is measured here.
         DeviceError: this metric cannot be measured on the device.
     """
+    if name not in ON_CARDS:
+        raise UnknownNameError.of("measured cost", name, ON_CARDS)
     with untouched():
         return _measured(name, network, input_shape, device)
 

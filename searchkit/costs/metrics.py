@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from searchkit import plugins
 from searchkit.errors import ObjectiveError, UnknownNameError, check_name
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 Stage = Literal["counted", "measured", "scored", "trained"]  # scored: by a proxy, without training
+STAGES = get_args(Stage)
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,11 @@ class Metric:
         direction: "min" or "max".
         trained: the function needs the trained network.
         unit: for tables and plots.
-        stage: when the value becomes known; None: "trained" or "measured", by ``trained``.
+        stage: when the value becomes known; None: "trained" or "measured", by ``trained``. Only metrics that searchkit
+            computes itself have other stages.
+
+    Raises:
+        ObjectiveError: one of these is invalid, or they do not fit each other.
     """
 
     name: str
@@ -48,8 +53,18 @@ class Metric:
             raise ObjectiveError(f"metric '{self.name}' needs a function(network) -> float, not {self.function!r}")
         if self.function is None and self.stage is None:
             raise ObjectiveError(f"metric '{self.name}' needs a function(network) -> float")
+        if self.stage is not None and self.stage not in STAGES:
+            raise ObjectiveError(
+                f"metric '{self.name}' has stage {self.stage!r}: choose from {', '.join(STAGES)}, or leave it out"
+            )
+        known = "trained" if self.trained else "measured"
+        if self.function is not None and self.stage not in (None, known):
+            raise ObjectiveError(
+                f"metric '{self.name}' cannot have stage '{self.stage}', since its function is called when the metric "
+                f"is {known}, not {self.stage}: leave stage out; trained=True is for a function of the trained network"
+            )
         if self.stage is None:
-            object.__setattr__(self, "stage", "trained" if self.trained else "measured")
+            object.__setattr__(self, "stage", known)
 
 
 BUILT_IN = {
@@ -112,6 +127,7 @@ def read_metrics(objectives: Any, constraints: Any) -> tuple[dict[str, Metric], 
 
     Raises:
         UnknownNameError: a name that is neither that of a built-in metric or a proxy, nor that of a given Metric.
+        ObjectiveError: a Metric without a function has another stage than the built-in metric of its name.
     """
     given: Sequence[Any]
     directions: dict[str, Any] = {}
@@ -124,6 +140,8 @@ def read_metrics(objectives: Any, constraints: Any) -> tuple[dict[str, Metric], 
     known = BUILT_IN | own
     if any(_name(entry) not in known for entry in [*given, *(constraints or {})]):
         known = {name: Metric(name, direction="max", stage="scored") for name in plugins.signals()} | known
+    for name, metric in own.items():
+        _check_without_function(name, metric)
     needed: dict[str, Metric] = {}
     for entry in [*given, *(constraints or {})]:
         if _name(entry) not in known:
@@ -132,6 +150,17 @@ def read_metrics(objectives: Any, constraints: Any) -> tuple[dict[str, Metric], 
     for entry in given:
         directions.setdefault(_name(entry), known[_name(entry)].direction)
     return needed, directions
+
+
+def _check_without_function(name: str, metric: Metric) -> None:
+    """Refuse a metric that nothing computes: one without a function is a built-in one, or a proxy's."""
+    if metric.function is not None:
+        return
+    known = dict.fromkeys(plugins.signals(), "scored") | {one.name: str(one.stage) for one in BUILT_IN.values()}
+    if name not in known:
+        raise UnknownNameError.of("metric without a function", name, known)
+    if metric.stage != known[name]:
+        raise ObjectiveError(f"metric '{name}' is {known[name]}, not {metric.stage}: write '{name}' in its place")
 
 
 def _name(entry: Any) -> str:

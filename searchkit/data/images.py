@@ -15,7 +15,7 @@ import torch
 from torch.utils.data import Dataset, TensorDataset
 
 from searchkit.data.arrays import numbers, plain_array
-from searchkit.errors import DataError, first_line_said, nearest
+from searchkit.errors import DataError, first_line_said, nearest, plural
 from searchkit.surroundings import settled
 
 Channels = Literal["first", "last"]
@@ -113,8 +113,8 @@ def _channels_first(array: npt.NDArray[Any], channels: Channels | None) -> tuple
         side = math.isqrt(shape[1])
         if not is_flat_image(shape):
             raise DataError(
-                f"images are needed: X has shape {shape}, rows of {shape[1]} features that are no square image; "
-                "give (n, h, w), (n, h, w, c) or (n, c, h, w)"
+                f"images are needed: X has shape {shape}, rows of {plural(shape[1], 'feature')} that are no square "
+                "image; give (n, h, w), (n, h, w, c) or (n, c, h, w)"
             )
         return array.reshape(shape[0], 1, side, side), 1, 1
     if array.ndim == 3:

@@ -18,7 +18,7 @@ from searchkit.data.images import Channels, as_images, from_dataset, is_npz, rea
 from searchkit.data.labels import Label, as_labels, plain_label
 from searchkit.data.splits import Split, split_of, split_rows
 from searchkit.data.tables import as_table, as_target, is_table
-from searchkit.errors import DataError
+from searchkit.errors import DataError, plural
 
 VAL_FRACTION = 0.2  # of all examples, or of the training examples where a test set is given
 TEST_FRACTION = 0.2  # of all examples, where no test set is given
@@ -208,7 +208,8 @@ def _examples(
 def _check_counts(y: npt.NDArray[Any], classes: tuple[Label, ...], needed: int) -> None:
     if not classes:
         if len(y) < 2 * needed:  # a score needs two examples at least
-            raise DataError(f"there are {len(y)} examples; {2 * needed} are needed, two for each part of the split")
+            there = f"there {'is' if len(y) == 1 else 'are'} {plural(len(y), 'example')}"
+            raise DataError(f"{there}; {2 * needed} are needed, two for each part of the split")
         return
     counts = np.bincount(y).tolist()
     scarce = [(classes[i], n) for i, n in enumerate(counts) if n < needed]

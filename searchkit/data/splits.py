@@ -26,7 +26,7 @@ class Split:
     def __len__(self) -> int:
         return len(self.y)
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[object, ...]:
         # pickled as numpy arrays: torch would use a file handle and shared memory for each tensor sent to a process
         return split_of, (self.x.numpy(), self.y.numpy(), None if self.weight is None else self.weight.numpy())
 

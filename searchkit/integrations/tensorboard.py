@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from searchkit.errors import SearchkitError
+from searchkit.errors import SearchkitError, plural
 from searchkit.integrations.trackers.common import described, harmless, in_order, required
 from searchkit.integrations.trackers.curves import Curves
 from searchkit.integrations.trackers.events import Events, picture, scalars, text
@@ -106,7 +106,7 @@ class _Study:
         step = self._course.n
         if step > self._logged:
             self._picture()
-        told = f"{step} candidates; {self._result.stopped}"
+        told = f"{plural(step, 'candidate')}; {self._result.stopped}"
         if self._course.measured_to:
             told += f"; the hypervolume is measured to {self._course.measured_to}"
         self._events.add(text("stopped", told), step)

@@ -39,7 +39,7 @@ class Source:
         self._seed = split_seed
         self._wanted = None if data is None else (data.kind, data.task, data.fingerprint)
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[object, ...]:
         return Source, (None, None, 0)
 
     def data(self) -> Data | None:

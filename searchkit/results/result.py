@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from searchkit.errors import SearchkitError, SpaceError, UnknownNameError
+from searchkit.errors import SearchkitError, SpaceError, UnknownNameError, plural
 from searchkit.problem.objectives import read_bounds
 from searchkit.problem.trial import State, Trial
 from searchkit.results.tables import Tables
@@ -51,8 +51,8 @@ class Result(Tables):
     def _repr_html_(self) -> str:
         from searchkit.results.safe_html import fill, table
 
-        said = "<p><b>{}</b>: {} candidates, {}</p>{}"
-        return fill(said, self.name, len(self.trials), self.stopped, table(self.front))
+        said = "<p><b>{}</b>: {}, {}</p>{}"
+        return fill(said, self.name, plural(len(self.trials), "candidate"), self.stopped, table(self.front))
 
     @property
     def baselines(self) -> pd.DataFrame:

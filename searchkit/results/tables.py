@@ -50,7 +50,7 @@ class Tables:
         self.simple: list[dict[str, Any]] = []  # see searchkit.training.baselines
         self.source: Source | None = None
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         """Without the way to the record, which is this process's."""
         return vars(self) | {"open_record": None}
 

@@ -15,9 +15,17 @@ from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 from torch.utils._python_dispatch import TorchDispatchMode
 
 __all__ = [
+    "CDIST", "NO_PRODUCTS", "OPERATIONS", "PRODUCTS", "TRILINEAR",
     "BatchNorm", "TorchDispatchMode", "begin_allocations", "copy_all", "end_allocations", "has_amx", "lerp_all",
     "no_onnx_log", "release_pool", "suggest_memory_format",
 ]  # fmt: skip
+
+
+CDIST = torch.ops.aten._cdist_forward  # of ``torch.cdist``
+TRILINEAR = torch.ops.aten._trilinear  # of ``nn.Bilinear``
+PRODUCTS = ("_linalg_", "_fft_", "_cdist", "_cudnn_rnn")  # beginnings of names of operations that contain products
+NO_PRODUCTS = ("_linalg_check_errors",)  # and of those that begin like them and contain none
+OPERATIONS = ("_c10d_functional",)  # beside aten, torch's own operations
 
 
 def copy_all(targets: Sequence[Tensor], sources: Sequence[Tensor]) -> None:

@@ -11,7 +11,7 @@ from typing import Self
 import numpy as np
 
 from searchkit.data.data import Data
-from searchkit.errors import PASSED_ON, ProxyError, SearchkitError
+from searchkit.errors import PASSED_ON, ProxyError, SearchkitError, plural
 from searchkit.execution.at_work import SCORING, ended, noted, suspicion
 from searchkit.execution.outcome import Job
 from searchkit.problem.numbers import numbers_of
@@ -162,7 +162,7 @@ class Scorer:
             with noted(rows[0] if len(rows) == 1 else several, SCORING):
                 found = numbers_of(proxy.score(rows))
             if found.size != len(rows) * len(names):
-                raise ValueError(f"it returned an array of shape {found.shape} for {len(rows)} candidates")
+                raise ValueError(f"it returned an array of shape {found.shape} for {plural(len(rows), 'candidate')}")
         except (*PASSED_ON, ProxyError):  # the proxy itself is at fault, and with all candidates
             raise
         except BaseException as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from searchkit.errors import CandidateError, SearchkitError
 from searchkit.execution.executors import Pool
@@ -47,7 +47,7 @@ class _Own(Evaluation):
     def __call__(self, code: Codes, seed: int, rung: int | None = None) -> dict[str, float]:
         return self.meter.own_values(code)
 
-    def __reduce__(self) -> Any:
+    def __reduce__(self) -> tuple[object, ...]:
         return _own_when_ready, (self.meter,)
 
 
@@ -86,7 +86,7 @@ class LimitedCosts:
         """End the process."""
         self._workers.close()
 
-    def __reduce__(self) -> Any:  # another process measures by itself
+    def __reduce__(self) -> tuple[object, ...]:  # another process measures by itself
         return _as_it_is, (self._meter,)
 
 

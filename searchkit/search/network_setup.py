@@ -176,7 +176,9 @@ def _context(
         described["target"] = list(data.target)
     return {
         "kind": "networks",
-        "function": fingerprint(space._build, space._canonical, [metric.function for metric in metrics.values()]),
+        "function": fingerprint(
+            space.builder, space.canonical_function, [metric.function for metric in metrics.values()]
+        ),
         "data": described,
         "device": device,
         "rungs": rungs,

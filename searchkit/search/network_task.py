@@ -15,6 +15,7 @@ import numpy as np
 from searchkit.costs.measure import MEASURED, measured_on
 from searchkit.costs.metrics import Metric
 from searchkit.data.data import Data
+from searchkit.errors import plural
 from searchkit.execution.executors import Pool
 from searchkit.problem.objectives import Bound, Goals
 from searchkit.problem.problem import LISTABLE
@@ -201,7 +202,7 @@ class NetworkTask(Task):
         finals = planned_finals(winners, self.training, left, pool.workers, plan.passes)
         finals = not_shorter(finals, record.notes(NOTE) or {}, folder)
         if finals:
-            log.info("%d winners are trained longer, until %.0f s", len(finals), until)
+            log.info("%s trained longer, until %.0f s", plural(len(finals), "winner is", "winners are"), until)
         trained = train_finals(finals, self.training, record, pool, seed, score.name)
         done = {str(one.trial.number) for one in finals if "reason" not in trained[one.trial.number]}
         scores = record.notes(TESTED) or {}

@@ -9,6 +9,7 @@ beyond which a longer training tells little more about which candidate is better
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from searchkit.data.data import Data
-from searchkit.errors import BudgetError
+from searchkit.errors import BudgetError, plural
 from searchkit.space.recipe_space import Setting
 from searchkit.training.evaluator import Training
 from searchkit.training.own_recipe import NOTHING, OwnRecipe, either, told
@@ -88,16 +89,44 @@ class Plan:
         rate = "" if several & {"lr", "batch_size"} else f", learning rate {recipe.lr:g}"
         images = "" if recipe.augment is None or "augment" in several else f", augmentation {recipe.augment}"
         beside = f" at a time on {self.workers} workers" if self.workers > 1 else " after another"
-        length = f"{recipe.steps} steps of {recipe.batch_size} examples ({self.passes:.2g} passes)"
-        length = f"{self.passes:.2g} passes" if "batch_size" in several else length
+        passes = f"{self.passes:.2g} pass" + "es" * (f"{self.passes:.2g}" != "1")
+        length = f"{plural(recipe.steps or 0, 'step')} of {recipe.batch_size} examples ({passes})"
+        length = passes if "batch_size" in several else length
+        candidates = plural(self.candidates, "candidate")
         return [
-            f"plan: {self.seconds:g} s; a training step takes {small:.2g} ms in a small, {middle:.2g} in a middle and "
-            f"{large:.2g} in a large network of the space",
-            f"search until {self.search_until:.0f} s: about {self.candidates} candidates, {self.workers}{beside}, "
+            f"plan: {round(self.seconds, 1):g} s; a training step takes {small:.2g} ms in a small, {middle:.2g} in a "
+            f"middle and {large:.2g} in a large network of the space",
+            f"search until {self.search_until:.0f} s: about {candidates}, {self.workers}{beside}, "
             f"each {length}{rate}{images}",
             f"then until {self.final_until:.0f} s: the winners, trained longer and on the validation part as well",
             *_recipe_line(self.options),
         ]
+
+    def told(self, before: float, prepared: float, n_done: int, most: int | None) -> list[str]:
+        """The lines for a run of a study: the plan, or why this run trains no candidate.
+
+        Args:
+            before: seconds that the study has taken before this run.
+            prepared: seconds of this run until its first candidate.
+            n_done: candidates that were evaluated before.
+            most: candidates in all, where the budget says so.
+        """
+        if n_done and most is not None and n_done >= most:
+            why = f"it has {plural(n_done, 'candidate')} on record, of a budget of {most:,}; give more, such as"
+            return [f"this run of the study trains no candidate: {why} --budget +{FEWEST} or budget='+{FEWEST}'"]
+        spent = before + prepared
+        if n_done and spent >= self.begin_until:
+            more = self.slot
+            while self.continued(spent + more, self.workers, spent).begin_until <= spent + 1:
+                more *= 1.5
+            enough = math.ceil(more + prepared)
+            return [
+                f"this run of the study trains no candidate: {spent:.0f} s are spent, of a budget of "
+                f"{round(self.seconds, 1):g} s in all, which candidates and winners share, and a candidate takes about "
+                f"{self.slot:.2g} s; give more time, such as --seconds +{enough} or "
+                f"budget={{'more_seconds': {enough}}}"
+            ]
+        return self.lines
 
     def job_seconds(self, elapsed: float) -> float:
         """Seconds that a candidate's training may take which begins at this time of the search."""
@@ -128,15 +157,16 @@ class Plan:
         """The plan that a study has on record."""
         return cls(**{**recorded, "recipe": Recipe(**recorded["recipe"]), "speeds": tuple(recorded["speeds"])})
 
-    def continued(self, seconds: float, workers: int, spent: float) -> Plan:
+    def continued(self, seconds: float, workers: int, spent: float, most: int | None = None) -> Plan:
         """The plan for a study that is continued: candidates are trained as before, in the time of this run.
 
         Args:
             seconds: of the whole study.
             spent: seconds that it has taken before.
+            most: candidates that may still be trained.
         """
         search_until, final_until = _shares(seconds, spent, self.scoring)
-        candidates = max(1, int((search_until - spent) * workers / self.slot))
+        candidates = max(1, min(int((search_until - spent) * workers / self.slot), most or sys.maxsize))
         return replace(
             self, seconds=seconds, workers=workers, candidates=candidates, search_until=search_until,
             final_until=final_until,
@@ -163,14 +193,15 @@ class Estimate:
     @property
     def lines(self) -> list[str]:
         """The estimate in a line or two, and one for the user's recipe where there is one."""
-        said = f"plan: {self.candidates} candidates, {self.workers} at a time"
+        said = f"plan: {plural(self.candidates, 'candidate')}, {self.workers} at a time"
         if self.recipe is None:
             return [f"{said}; how long their evaluations take is not known"]
         length = "steps" if self.recipe.steps is not None or "steps" in self.options else "epochs"
-        how_long = either(self.options.get(length, [getattr(self.recipe, length)]))
+        lengths = self.options.get(length, [getattr(self.recipe, length)])
+        how_long = f"{either(lengths)} {length.removesuffix('s') if list(lengths) == [1] else length}"
         size = either(self.options.get("batch_size", [self.recipe.batch_size]))
         return [
-            f"{said}, each {how_long} {length} with batches of {size}",
+            f"{said}, each {how_long} with batches of {size}",
             *_recipe_line(self.options),
             f"with networks of a middle size of the space, that takes about {self.seconds:.0f} s here",
         ]

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from searchkit.errors import readable
+from searchkit.errors import plural, readable
 from searchkit.execution.outcome import Outcome
 from searchkit.problem.trial import State, Trial
 from searchkit.storage.record import Record
@@ -92,7 +92,7 @@ def go_on(record: Record, name: str, header: dict[str, Any]) -> None:
     now = header["context"]
     before = record.notes("latest") or getattr(record, "header", header)["context"]
     if record.trials:
-        log.info("continuing study '%s' with %d candidates on record", name, len(record.trials))
+        log.info("continuing study '%s' with %s on record", name, plural(len(record.trials), "candidate"))
         for what in _changed(before, now):
             log.warning("study '%s' is continued with %s; give another name to keep the two apart", name, what)
     if before != now:

@@ -58,7 +58,11 @@ class Verification:
             workers.close()
         reasons = [entry["reason"] for entry in found.values() if entry.get("reason")]
         if reasons and len(reasons) == len(found):
-            log.warning("all %d trainings of verify= failed; the first reason: %s", len(found), reasons[0])
+            log.warning(
+                "%s of verify= failed; the first reason: %s",
+                "the training" if len(found) == 1 else f"all {len(found)} trainings",
+                reasons[0],
+            )
         result.verifications = {int(number): entry for number, entry in found.items()}
 
     def _test(self, trial: Trial) -> float:

@@ -67,7 +67,7 @@ class Choice:
     def __hash__(self) -> int:
         return hash((self.name, self.ordered, self.labels))
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         return {name: value for name, value in vars(self).items() if name != "_places"}  # keys are of this process
 
     def option(self, index: int) -> Any:

@@ -130,6 +130,17 @@ class NetworkSpace(Space):
         return made
 
     @property
+    def builder(self) -> Builder:
+        """The function that the space was made with as ``build=``; see :meth:`build` for a network."""
+        return self._build
+
+    def with_builder(self, build: Builder) -> NetworkSpace:
+        """The same space with another build function, whose networks are counted one by one."""
+        other = copy.copy(self)
+        other._build, other.count = build, None
+        return other
+
+    @property
     def nodes(self) -> tuple[Node, ...]:
         """The block nodes, in depth order; empty where the space names none."""
         return () if self._nodes is None else self._nodes(self)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from searchkit.errors import SpaceError
 from searchkit.space.choice import Choice
-from searchkit.space.network_space import NetworkSpace, Node
+from searchkit.space.network_space import Builder, NetworkSpace, Node
 from searchkit.space.space import Space
 from searchkit.types import Codes, Floats
 
@@ -51,9 +51,9 @@ class RecipeSpace(NetworkSpace):
             )
         super().__init__(
             (*networks.choices, *settings),
-            networks._build,
+            networks.builder,
             name=networks.name,
-            canonical=networks._canonical,
+            canonical=networks.canonical_function,
             input_shape=networks.input_shape,
             n_classes=networks.n_classes,
             options=networks.options,
@@ -120,6 +120,10 @@ class RecipeSpace(NetworkSpace):
     def for_data(self, input_shape: Sequence[int], n_classes: int) -> RecipeSpace:
         """See :class:`NetworkSpace`."""
         return self.over(self.networks.for_data(input_shape, n_classes))
+
+    def with_builder(self, build: Builder) -> RecipeSpace:
+        """See :class:`NetworkSpace`."""
+        return self.over(self.networks.with_builder(build))
 
     def describe(self) -> dict[str, Any]:
         """See :class:`NetworkSpace`; ``settings`` has the further choices with their options, which are JSON values."""

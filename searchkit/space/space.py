@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from searchkit.errors import SpaceError, first_line_said, nearest
+from searchkit.errors import SpaceError, first_line_said, nearest, plural
 from searchkit.space.choice import Choice
 from searchkit.space.indicators import indicators
 from searchkit.types import Codes, Floats
@@ -56,7 +56,13 @@ class Space:
         self.n_options: npt.NDArray[np.int64] = np.array([len(c.options) for c in self.choices], dtype=np.int64)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}('{self.name}', {len(self.choices)} choices, {_readable(self.size)} candidates)"
+        candidates = f"{_readable(self.size)} candidate{'s' * (self.size != 1)}"
+        return f"{type(self).__name__}('{self.name}', {plural(len(self.choices), 'choice')}, {candidates})"
+
+    @property
+    def canonical_function(self) -> Callable[[Codes], Codes] | None:
+        """The function that the space was made with as ``canonical=``; None without one."""
+        return self._canonical
 
     @property
     def n_choices(self) -> int:
@@ -91,7 +97,8 @@ class Space:
         rows = np.atleast_2d(given)
         if rows.ndim != 2 or rows.shape[1] != self.n_choices:
             raise SpaceError(
-                f"candidates of space '{self.name}' have {self.n_choices} choices; got an array of shape {given.shape}"
+                f"candidates of space '{self.name}' have {plural(self.n_choices, 'choice')}; got an array of shape "
+                f"{given.shape}"
             )
         if rows.dtype.kind not in "iuf":
             raise SpaceError(f"candidates are rows of whole option indices; got dtype {rows.dtype}")

@@ -23,6 +23,7 @@ from sqlalchemy.orm import Session
 from searchkit.storage.optuna_compat import on_session
 from searchkit.storage.owners import ClaimedByAnotherError, in_use, this_process
 from searchkit.storage.paths import reason_of
+from searchkit.storage.pymysql_compat import socket_of
 
 PATIENCE = 2.0  # seconds that a server may take to notice that the process with the claim was killed
 
@@ -198,8 +199,7 @@ def _leave_to_the_parent() -> None:
     """Close a forked process's copy of the socket, which would otherwise keep the claim when the parent is killed."""
     for writer in list(_writers):
         with contextlib.suppress(Exception):
-            driver: Any = writer._connection.connection.dbapi_connection
-            opened = driver.fileno() if hasattr(driver, "fileno") else driver._sock.fileno()
+            opened = socket_of(writer._connection.connection.dbapi_connection)
             nothing = os.open(os.devnull, os.O_RDWR)
             os.dup2(nothing, opened, inheritable=False)
             os.close(nothing)

@@ -23,7 +23,7 @@ from torch.nn import functional
 from searchkit.data.data import Data
 from searchkit.data.loader import Normaliser
 from searchkit.data.splits import Split
-from searchkit.errors import PASSED_ON, DataError, message_of, readable
+from searchkit.errors import PASSED_ON, DataError, message_of, plural, readable
 from searchkit.random_state import untouched
 from searchkit.runtime.threads import one_blas_thread, one_thread
 from searchkit.training.scores import scores_of
@@ -185,7 +185,7 @@ class _Work:
                 low, high = (middle, high) if model.seconds(middle, features, classes) <= limit else (low, middle)
             most = low
         if most < min(n, max(LEAST_ROWS, 2 * classes)):
-            what = f"{features:,} features and {classes:,} classes" if classes else f"{features:,} features"
+            what = plural(features, "feature") + (f" and {classes:,} classes" if classes else "")
             raise DataError(f"with {what}, its {limit:.2g} s are enough for {most:,} of {n:,} rows only")
         return most
 

@@ -12,7 +12,7 @@ from searchkit.types import Codes
 if TYPE_CHECKING:  # it imports torch; see searchkit.execution.executors
     from searchkit.training.turns import Course
 
-Evaluate = Callable[..., Mapping[str, Any]]  # (code, seed) or (code, seed, rung) -> {metric: value}
+Evaluate = Callable[..., Mapping[str, object]]  # (code, seed) or (code, seed, rung) -> {metric: value}
 
 
 class Evaluation(Protocol):

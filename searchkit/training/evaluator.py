@@ -224,9 +224,9 @@ def narrower(space: NetworkSpace, factor: float) -> NetworkSpace:
     """
     if isinstance(space, RecipeSpace):
         return space.over(narrower(space.networks, factor))
-    taken = space._build.keywords if isinstance(space._build, functools.partial) else {}
+    build = space.builder
+    taken = build.keywords if isinstance(build, functools.partial) else {}
     if "width" in space.names:
-        build = functools.partial(_build_narrow, space._build, factor)
         widths = list(space.choices[space.names.index("width")].options)
     elif "width" in space.options and "width" in taken:
         widths = [taken["width"]]
@@ -241,11 +241,9 @@ def narrower(space: NetworkSpace, factor: float) -> NetworkSpace:
             raise SpaceError(
                 f"a rung of the ladder sets width, but {width!r}, a width of space '{space.name}', is no number"
             )
-    if "width" not in space.names:
-        build = functools.partial(space._build, width=_scaled(widths[0], factor))
-    other = space.for_data(space.input_shape, space.n_classes)
-    other._build, other.count = build, None
-    return other
+    if "width" in space.names:
+        return space.with_builder(functools.partial(_build_narrow, build, factor))
+    return space.with_builder(functools.partial(build, width=_scaled(widths[0], factor)))
 
 
 def _build_narrow(build: Any, factor: float, choices: Mapping[str, Any], *shape: Any) -> nn.Module:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from searchkit.errors import plural
 from searchkit.types import Floats
 
 Features = npt.NDArray[np.float32]
@@ -186,7 +187,7 @@ def mlp(given: Examples) -> Fitted:
             break
     model.coefs_, model.intercepts_ = kept
     cut = epoch < EPOCHS and epoch - at < PATIENCE
-    note = f"ended after {epoch} epochs, at its limit of time" if cut else ""
+    note = f"ended after {plural(epoch, 'epoch')}, at its limit of time" if cut else ""
     predict = model.predict_proba if given.n_classes else model.predict
     return Fitted(lambda rows: np.asarray(predict(rows), np.float64), note)
 

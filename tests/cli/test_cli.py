@@ -15,8 +15,10 @@ import pytest
 import searchkit
 from searchkit.cli import main
 from searchkit.cli.values import read_constraints
+from searchkit.costs.metrics import BUILT_IN
 from searchkit.results.diagnosis import why_nothing
 
+ROOT = Path(__file__).parents[2]
 ALONE = ["--workers", "1", "--no-baselines"]
 SMALL = ["--space", "nas-bench-201", "--space-option", "width=4", "--space-option", "cells=1"]
 RUN = ["run", *SMALL, "--budget", "3", "--epochs", "1", *ALONE, "--name", "tiny", "--constraint", "params<=200000"]
@@ -75,6 +77,15 @@ def test_help_names_every_command_and_what_is_registered(run) -> None:
     assert all(
         name in out for name in ("residual", "nas-bench-201", "macro", "nsga2", "tpe", "bo", "random", "--constraint")
     )
+
+
+def test_every_metric_is_named_where_objectives_are_chosen(run) -> None:
+    _, out, _ = run("run", "--help")
+    in_help = out[out.index("--objectives") :]
+    (in_readme,) = re.findall(r"^\| objectives \|(.*)$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    in_docstring = str(searchkit.run.__doc__).partition("objectives:")[2].partition("constraints:")[0]
+    for name in BUILT_IN:
+        assert all(name in text for text in (in_help, in_readme, in_docstring)), name
 
 
 @pytest.mark.parametrize(

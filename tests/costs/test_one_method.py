@@ -13,6 +13,7 @@ from torch import Tensor, nn
 import searchkit
 from searchkit import Choice, NetworkSpace
 from searchkit.costs.latency import latency
+from searchkit.costs.one_method import OneMethod
 
 
 class Bessel(nn.Module):
@@ -66,6 +67,25 @@ def test_one_that_cannot_be_exported_as_the_others_has_failed() -> None:
     assert str(failed[0].reason).startswith(told)
     assert "bessel_j0" in str(failed[0].reason)
     assert all(method.startswith("onnxruntime ") for method in result.methods["latency_ms"])
+
+
+def test_the_same_networks_are_looked_at_whatever_was_drawn_before() -> None:
+    """So that the method of a study is a function of its space alone."""
+    built: list[int] = []
+
+    def build(choices: Any, input_shape: Any, n_classes: int) -> nn.Module:
+        built.append(choices["i"])
+        return nn.Sequential(nn.Flatten(), nn.Linear(64, n_classes))
+
+    networks = NetworkSpace([Choice("i", range(1000))], build, input_shape=(1, 8, 8))
+    looked_at = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        built.clear()
+        OneMethod(networks, "cpu")(nn.Sequential(nn.Flatten(), nn.Linear(64, 2)))
+        looked_at.append(tuple(built))
+    assert len(set(looked_at[0])) == 4
+    assert looked_at[0] == looked_at[1]
 
 
 def test_a_continued_study_keeps_its_method(tmp_path: Path) -> None:

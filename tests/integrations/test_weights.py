@@ -162,7 +162,7 @@ WEIGHTS: dict[str, tuple[Any, str]] = {
     "nan": (np.where(Y, np.nan, 1.0), "Input sample_weight contains NaN"),
     "infinite": (np.where(Y, np.inf, 1.0), "Input sample_weight contains infinity"),
     "zeros": (np.zeros(len(Y)), "at least one non-zero number"),
-    "one row": (np.eye(1, len(Y))[0], "of 569 rows 1 have a weight above 0"),
+    "one row": (np.eye(1, len(Y))[0], "of 569 rows 1 has a weight above 0"),
     "words": (np.full(len(Y), "a"), "could not convert"),
 }
 

@@ -161,6 +161,20 @@ def test_a_flipped_or_vanished_sign_loses_its_weight_within_20_observations(seed
         assert trust.rho == pytest.approx(spearmanr(column, good)[0])
 
 
+@pytest.mark.parametrize("n", [3, 4, 12])
+def test_the_interval_of_a_correlation_is_fishers_with_fiellers_variance(n: int) -> None:
+    rng = np.random.default_rng(n)
+    observed = rng.normal(size=n)
+    (trust,) = trusts((observed + rng.normal(size=n))[:, None], observed, np.ones(1))
+    if n == 3:
+        assert (trust.low, trust.high, trust.belief) == (-1, 1, PRIOR_RHO)
+        return
+    z, deviation = np.arctanh(np.clip(trust.rho, -0.999, 0.999)), np.sqrt(1.06 / (n - 3))
+    assert np.arctanh([trust.low, trust.high]) == pytest.approx([z - 1.959964 * deviation, z + 1.959964 * deviation])
+    prior = np.arctanh(PRIOR_RHO)
+    assert np.arctanh(trust.belief) == pytest.approx((4 * prior + z / deviation**2) / (4 + 1 / deviation**2))
+
+
 def test_the_process_follows_what_was_observed_and_is_unsure_elsewhere() -> None:
     x = np.linspace(-1, 1, 12)[:, None]
     model = fit([x], np.zeros(12), np.sin(3 * x[:, 0]))

@@ -11,7 +11,8 @@ import pytest
 
 import searchkit
 from searchkit import Result
-from searchkit.results.baselines import best_network, best_simple, shortfall
+from searchkit.data.loading import load_data
+from searchkit.results.baselines import Source, best_network, best_simple, shortfall
 
 X = np.random.default_rng(0).normal(size=(100, 4))
 
@@ -100,6 +101,34 @@ def test_the_direction_is_that_of_the_score(score: str, better: float, worse: fl
     assert f"{score} " in shortfall(result)
     result.simple = result.simple[1:]
     assert shortfall(result) == ""
+
+
+@pytest.mark.parametrize("split_seed", [0, 3])
+def test_the_data_are_read_again_in_the_same_parts(split_seed: int, caplog: pytest.LogCaptureFixture) -> None:
+    y = X[:, 0] > 0
+    loaded = load_data((X, y), seed=split_seed)
+    again = Source((X, y), loaded, split_seed).data()
+    assert again is not None
+    for part, same in ((loaded.train, again.train), (loaded.val, again.val), (loaded.test, again.test)):
+        assert part is not None
+        assert same is not None
+        assert part.x.tolist() == same.x.tolist()
+    assert Source((X, y), loaded, split_seed + 1).data() is None
+    assert "the data have changed since the search" in caplog.text
+
+
+def test_a_search_keeps_how_its_data_were_split() -> None:
+    result = searchkit.run(
+        "random",
+        data=(X, X[:, 0] > 0),
+        objectives=("accuracy", "params"),
+        budget=1,
+        epochs=1,
+        storage="memory",
+        split_seed=3,
+    )
+    assert result.source is not None
+    assert result.source.data() is not None
 
 
 def test_without_a_network_or_a_simple_model_there_is_nothing_to_say(found: Result) -> None:

@@ -14,6 +14,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -91,6 +92,24 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def pooled(act: Callable[[int], Any] = lambda n: None, **given: Any) -> Scorer:
     return Scorer(SPACE, [Numbered(act), Where()], workers=2, **given)
+
+
+@pytest.mark.parametrize(("pays", "n_here"), [(7.0, 2), (8.5, 9)])
+def test_processes_begin_where_all_networks_would_take_long(
+    pays: float, n_here: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each takes a second of a clock that only this test turns; the first, which warms up, is not counted: 8 s."""
+    now = [0.0]
+    monkeypatch.setattr(scoring_pool, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+    monkeypatch.setattr(scoring_pool, "PAYS", pays)
+
+    def act(n: int) -> None:
+        if os.getpid() == DRIVER:
+            now[0] += 1.0
+
+    with pooled(act) as scorer:
+        scores = scorer(CODES[:9])
+    assert (scores[:, -1] == DRIVER).sum() == n_here
 
 
 def said(scorer: Scorer, codes: np.ndarray = CODES) -> tuple[np.ndarray, list[str]]:

@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 import optuna
 import pytest
+from torch import nn
 
 import searchkit
-from searchkit import Choice, Space
+from searchkit import Choice, Metric, Space
+from searchkit.costs.measure import measured
 from searchkit.errors import (
     BudgetError,
     ConstraintError,
@@ -43,6 +45,25 @@ def search(function=fine, **given):
 
 
 @pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"function": len, "stage": "counted"}, "its function is called when the metric is measured, not counted"),
+        ({"function": len, "stage": "measured", "trained": True}, "called when the metric is trained, not measured"),
+        ({"stage": "mesured"}, "stage 'mesured': choose from counted, measured, scored, trained"),
+        ({}, "needs a function"),
+    ],
+)
+def test_a_metric_says_when_it_is_known(given, words):
+    with pytest.raises(ObjectiveError, match=f"metric 'm' .*{words}"):
+        Metric("m", **given)
+
+
+def test_a_cost_that_nothing_measures_is_not_another_one():
+    with pytest.raises(UnknownNameError, match=r"unknown measured cost 'energy_mJ'.*Did you mean 'energy_mj'"):
+        measured("energy_mJ", nn.Linear(2, 2), (2,), "cpu")
+
+
+@pytest.mark.parametrize(
     ("given", "error", "words"),
     [
         (
@@ -57,6 +78,21 @@ def search(function=fine, **given):
         ({"objectives": ("acuracy",)}, UnknownNameError, r"unknown objective 'acuracy'.*Did you mean 'accuracy'"),
         ({"objectives": ()}, ObjectiveError, r"at least one objective"),
         ({"objectives": {"accuracy": "up"}}, ObjectiveError, r"direction 'up': choose 'min' or 'max'"),
+        (
+            {"objectives": ("accuracy", Metric("card_memry", stage="measured"))},
+            UnknownNameError,
+            r"unknown metric without a function 'card_memry': choose from .*Did you mean 'card_memory'",
+        ),
+        (
+            {"objectives": ("accuracy",), "constraints": {Metric("size", stage="counted"): 3}},
+            UnknownNameError,
+            r"unknown metric without a function 'size'",
+        ),
+        (
+            {"objectives": (Metric("params", stage="trained"), "macs")},
+            ObjectiveError,
+            r"metric 'params' is counted, not trained: write 'params'",
+        ),
         ({"device": "gpu"}, DeviceError, r"unknown device 'gpu'.*choose from auto, cpu"),
         ({"device": "cuda:99"}, DeviceError, r"'cuda:99' is not there"),
         ({"data": "diggits"}, UnknownNameError, r"unknown data set 'diggits'.*Did you mean 'digits'"),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,14 +15,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import searchkit
+from searchkit import Choice, Space
 from searchkit.cli.commands import main
 from searchkit.costs.metrics import Metric
 from searchkit.data.loading import load_data
 from searchkit.errors import BudgetError
+from searchkit.execution.executors import InProcess
 from searchkit.problem.objectives import Goals, read_objectives
 from searchkit.problem.trial import State, Trial
-from searchkit.search.finals import not_shorter, planned_finals, winners_of
-from searchkit.search.plan import CROWDED, MANY_PASSES, SHORTEST, Plan, plan_by, usual_seconds
+from searchkit.results.refit import NOTE
+from searchkit.search.finals import not_shorter, planned_finals, train_finals, winners_of
+from searchkit.search.plan import CROWDED, MANY_PASSES, SHORTEST, Estimate, Plan, plan_by, usual_seconds
+from searchkit.storage.record import Memory
 from searchkit.training.evaluator import Training
 from searchkit.training.recipe import Recipe
 from searchkit.training.speed import Speed
@@ -99,6 +105,34 @@ def test_a_continued_plan_has_the_candidates_of_the_first_one_in_the_time_that_i
     assert then.candidates == int((then.search_until - 100) / first.slot)
 
 
+def test_a_run_that_trains_no_candidate_says_why_and_what_would_be_enough() -> None:
+    first = plan_by(speeds(0.005, 0.01, 0.04), DATA, 100, 1)
+    now = first.continued(100, 1, spent=102)
+    (said,) = now.told(100.0, 2.0, 5, None)
+    assert "trains no candidate: 102 s are spent, of a budget of 100 s in all" in said
+    found = re.search(r"--seconds \+(\d+) or budget=\{'more_seconds': (\d+)\}", said)
+    assert found is not None
+    assert found[1] == found[2]
+    enough = 100 + int(found[1])
+    later = first.continued(enough, 1, spent=102.5)
+    assert later.told(100.0, 2.5, 5, None) == later.lines
+    (said,) = first.continued(200, 1, spent=102, most=0).told(100.0, 2.0, 5, 5)
+    assert "trains no candidate: it has 5 candidates on record, of a budget of 5; give more, such as --budget" in said
+    assert first.told(0.0, 99.0, 0, None) == first.lines  # the first candidate is begun in any case
+
+
+def test_a_number_of_one_has_its_noun() -> None:
+    one = plan_by(speeds(0.005, 0.01, 0.04), DATA, 100, 1, most=1)
+    assert "about 1 candidate, 1 after another" in one.lines[1]
+    assert "(1 pass)" in replace(one, passes=1.0).lines[1]
+    assert "(1.1 passes)" in replace(one, passes=1.1).lines[1]
+    assert one.continued(1000, 1, 0.0, most=1).candidates == 1
+    estimate = Estimate(1, 1, Recipe(epochs=1), 3.0)
+    assert estimate.lines[0].startswith("plan: 1 candidate, 1 at a time, each 1 epoch with batches of ")
+    assert replace(estimate, options={"epochs": [1, 2]}).lines[0].count("each 1 or 2 epochs with") == 1
+    assert repr(Space([Choice("a", (1,))])) == "Space('custom', 1 choice, 1 candidate)"
+
+
 def scored(number: int, seconds: float, steps: float = 100) -> Trial:
     return Trial(number, 0, 1, np.array([number]), State.SCORED, {"accuracy": 0.9, "steps": steps}, seconds=seconds)
 
@@ -122,6 +156,36 @@ def test_a_winner_whose_training_time_is_not_known_is_left_out() -> None:
     unknown = Trial(0, 0, 1, np.array([0]), State.SCORED, {"accuracy": 0.9}, seconds=3.0)
     assert planned_finals([unknown], training(), 100, 1, 3.0) == []
     assert math.isclose(planned_finals([unknown, scored(1, 2.0)], training(), 100, 1, 3.0)[0].within, 100)
+
+
+def test_the_best_and_five_others_are_trained_longer_and_of_those_the_slowest_begin() -> None:
+    took = [2.0, 1.0, 5.0, 3.0, 4.0, 6.0, 9.0, 8.0]
+    finals = planned_finals([scored(i, seconds) for i, seconds in enumerate(took)], training(), 1e6, 1, passes=1.0)
+    assert [final.trial.number for final in finals] == [0, 5, 2, 4, 3, 1]
+
+
+@pytest.mark.parametrize(("after", "works"), [(0.88, True), (0.95, True), (0.86, False)])
+def test_a_final_training_that_lost_much_of_its_accuracy_has_not_worked(
+    after: float, works: bool, tmp_path: Path
+) -> None:
+    """Three points of a hundred, on a part that it has seen; its weights are then those of the search."""
+    winner = scored(0, 2.0)  # with an accuracy of 0.9
+    path = final_path(tmp_path, winner.code)
+
+    def evaluate(code: Any, seed: int, rung: Any, within: float, recipe: Recipe) -> dict[str, float]:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        return {"accuracy": after, "steps": 500.0}
+
+    record = Memory()
+    made = train_finals(
+        planned_finals([winner], training(), 60, 1, passes=1.0), replace(training(), folder=tmp_path), record,
+        InProcess(evaluate, ("accuracy",), None), 0, "accuracy",
+    )  # fmt: skip
+    assert path.exists() is works
+    assert made[0].get("steps") == (500 if works else None)
+    assert ("below 0.9" in made[0].get("reason", "")) is not works
+    assert record.notes(NOTE) == {"0": made[0]}
 
 
 def test_a_longer_final_training_is_kept(tmp_path: Path) -> None:
@@ -152,7 +216,9 @@ def test_the_best_of_the_front_is_the_first_winner(name: str, direction: Any, fi
 
 
 @pytest.mark.slow
-def test_a_search_with_a_time_trains_its_winners_and_delivers_them(tmp_path: Path) -> None:
+def test_a_search_with_a_time_trains_its_winners_and_delivers_them(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     arguments = {"strategy": "random", "space": TINY, "storage": tmp_path, "name": "timed", "seed": 1}
     result = searchkit.run(budget={"seconds": 25}, **arguments)
     assert len(result.front)
@@ -171,6 +237,11 @@ def test_a_search_with_a_time_trains_its_winners_and_delivers_them(tmp_path: Pat
     spent = len(result.trials)
     more = searchkit.run(budget={"more_seconds": 8}, **arguments)
     assert len(more.trials) >= spent
+    with caplog.at_level(logging.INFO, "searchkit"):
+        nothing = searchkit.run(budget={"evaluations": 30, "seconds": 25}, **arguments)
+    assert len(nothing.trials) == len(more.trials)
+    assert "this run of the study trains no candidate" in caplog.text
+    assert "search until" not in caplog.text
     assert more.context["plan"]["recipe"] == result.context["plan"]["recipe"]
 
 

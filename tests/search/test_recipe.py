@@ -169,6 +169,13 @@ def test_batches_and_rates_follow_each_other() -> None:
     assert fixed.applied(base, "images", 1000, length=False).steps == LEAST_STEPS
 
 
+@pytest.mark.parametrize(("before", "after", "steps"), [(32, 64, 80), (32, 500, 80), (500, 20, 200), (32, 40, 80)])
+def test_batches_are_no_larger_than_the_data(before: int, after: int, steps: int) -> None:
+    """100 steps over 40 examples: as many passes with batches of another size."""
+    base = Recipe(steps=100, batch_size=before)
+    assert OwnRecipe((("batch_size", after),)).applied(base, "images", 40).steps == steps
+
+
 def test_a_whole_recipe_sets_everything(made: list[Recipe]) -> None:
     whole = Recipe(epochs=2, batch_size=16, lr=0.07, momentum=0.5)
     search(recipe=whole)

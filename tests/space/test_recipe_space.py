@@ -109,8 +109,24 @@ def test_what_a_candidate_chose_and_what_it_may_leave_out() -> None:
     }  # fmt: skip
     assert space.settings_of(space.encode({"width": 3})[0]) == {"optimiser": "sgd", "lr": 0.05}
     assert settings_of(own(), np.array([0])) == {}
+    for same in (space.for_data((3, 9, 9), 4), space.over(own()), space.with_builder(own_build)):
+        assert same.settings_of(same.encode({"width": 3})[0]) == {"optimiser": "sgd", "lr": 0.05}
     with pytest.raises(SpaceError, match="candidate 0 says nothing of choice 'width'"):
         space.encode({"lr": 0.1})
+
+
+@pytest.mark.parametrize("space", [own(), RecipeSpace(own(), SETTINGS)])
+def test_a_space_may_have_another_build_function(space: NetworkSpace) -> None:
+    def build(choices: dict[str, int], input_shape: tuple[int, ...], n_classes: int) -> nn.Module:
+        return nn.Sequential(nn.Flatten(), nn.Linear(64, 10 * choices["width"]))
+
+    other = space.with_builder(build)
+    code = space.encode({"width": 3})[0]
+    assert [p.shape for p in other.build(code).parameters()] == [(30, 64), (30,)]
+    assert space_counts(other, code[None])["params"].tolist() == [30 * 65]
+    assert other.builder is build
+    assert space.builder is own_build
+    assert next(space.build(code).parameters()).shape == (3, 4)
 
 
 def test_the_space_of_a_record_is_the_same() -> None:

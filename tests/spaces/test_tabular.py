@@ -133,7 +133,7 @@ def test_every_network_is_listed_once_and_counted_exactly() -> None:
 def test_candidates_of_one_canonical_form_are_one_network() -> None:
     free = np.random.default_rng(1).integers(0, SPACE.n_options, (300, 6))
     for code, same in zip(free, SPACE.canonical(free), strict=True):
-        raw = SPACE._build(SPACE.decode(code)[0], (5,), 2)
+        raw = SPACE.builder(SPACE.decode(code)[0], (5,), 2)
         assert str(raw) == str(SPACE.for_data((5,), 2).build(same))
     assert np.array_equal(SPACE.canonical(SPACE.canonical(free)), SPACE.canonical(free))
 

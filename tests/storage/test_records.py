@@ -429,7 +429,8 @@ def test_network_searches_with_other_builders_or_metrics_are_other_studies(tmp_p
     assert names[3] == names[0]
 
 
-def test_an_error_in_a_memory_search_leaves_no_folder_behind(tmp_path: Path, monkeypatch) -> None:
+def test_an_error_in_a_memory_search_leaves_no_folder_behind(tmp_path: Path, tmp_path_factory, monkeypatch) -> None:
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path_factory.mktemp("torch")))  # torch makes it
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     cells = searchkit.load_space("nas-bench-201", width=4, cells=1)
 

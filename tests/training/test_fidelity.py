@@ -235,7 +235,7 @@ def test_width_is_refused_where_there_is_none_and_the_sentence_says_what_there_i
     with pytest.raises(SearchkitError, match="'thin', a width of space 'mine', is no number"):
         search(space=named, ladder=({"width": 0.5},))
     partial = functools.partial(build, width=1.5)
-    assert narrower(NetworkSpace([Choice("depth", (1, 2))], partial, options={"width": 1.5}), 0.5)._build.keywords == {
+    assert narrower(NetworkSpace([Choice("depth", (1, 2))], partial, options={"width": 1.5}), 0.5).builder.keywords == {
         "width": 0.75
     }
 

@@ -204,10 +204,10 @@ class SearchkitSampler(BaseSampler):
         known[2].update(trials)
         return known[2]
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         return self.__dict__ | {"_following": None, "_lock": None}  # another process learns from the study
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
+    def __setstate__(self, state: dict[str, object]) -> None:
         self.__dict__.update(state | {"_lock": threading.RLock()})
 
 

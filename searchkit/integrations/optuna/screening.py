@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from searchkit.errors import ProxyError, SearchkitError
+from searchkit.errors import ProxyError, SearchkitError, plural
 from searchkit.integrations.optuna.parameters import Parameters
 from searchkit.problem.numbers import number_of
 from searchkit.problem.objectives import Goals
@@ -111,7 +111,7 @@ class _Functions:
                 self._cache[key] = [self._value(name, f, params) for name, f in self._functions.items()]
         for name, (why, unknown) in self._missing.items():
             if not self._n_valued[name] and len(self._cache) >= (UNKNOWN if unknown else TRIED):
-                raise ProxyError(f"signal '{name}' judged none of {len(self._cache)} candidates: {why}")
+                raise ProxyError(f"signal '{name}' judged none of {plural(len(self._cache), 'candidate')}: {why}")
             if self._n_valued[name] and name not in self._warned:
                 self._warned.add(name)
                 warnings.warn(f"signal '{name}' cannot judge some candidates: {why}", stacklevel=2)

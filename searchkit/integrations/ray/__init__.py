@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from searchkit.integrations.ray.executor import RayExecutor
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 __all__ = ["RayExecutor", "SearchkitSearcher"]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name == "SearchkitSearcher":  # on demand, since importing Tune takes seconds that the executor does not need
         from searchkit.integrations.ray.searcher import SearchkitSearcher
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from sklearn.utils.class_weight import compute_class_weight
 
-from searchkit.errors import DataError, ObjectiveError
+from searchkit.errors import DataError, ObjectiveError, plural
 from searchkit.integrations.sklearn_compat import check_sample_weight
 from searchkit.types import Floats
 
@@ -74,6 +74,7 @@ def counting(
         counts &= of_classes[y] > 0
     if not counts.all():
         if counts.sum() < 2:
-            raise DataError(f"of {len(y)} rows {counts.sum()} have a weight above 0; two or more are needed")
+            has = f"{'1 has' if counts.any() else 'none has'} a weight above 0"
+            raise DataError(f"of {plural(len(y), 'row')} {has}; two or more are needed")
         x, y, rows = x[torch.from_numpy(counts)], y[counts], None if rows is None else rows[counts]
     return x, y, None if rows is None or (rows == rows[0]).all() else rows

@@ -68,7 +68,7 @@ def _space(result: Result) -> Line:
         return "space=space", f"'{space.name}', with options that are objects, of which the record has only names"
     named = "" if space.name == "custom" else f", name={_text(space.name)}"
     choices = "".join(f"        {_choice(choice)},\n" for choice in space.choices)
-    own = "and canonical=, your function" if space._canonical is not None else ""
+    own = "and canonical=, your function" if space.canonical_function is not None else ""
     return f"space=searchkit.Space([\n{choices}    ]{named})", own
 
 

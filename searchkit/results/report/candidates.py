@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from searchkit.errors import plural
 from searchkit.results.drawable import drawable
 from searchkit.results.report.facts import FATES, SPREAD, Facts
-from searchkit.results.report.markup import plural
 
 _LONGEST = 160  # characters of a reason in the hover text
 

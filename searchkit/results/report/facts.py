@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from searchkit.errors import plural
 from searchkit.problem.trial import State, Trial, observe, pareto_front
 from searchkit.results.result import Result
 from searchkit.types import Floats
@@ -107,9 +108,9 @@ class Facts:
         done, budget = len(self.finished), self.context.get("budget") or {}
         if self.result.stopped != "loaded from its record":
             return self.result.stopped
-        limits = [f"{budget['evaluations']:,} evaluations"] if budget.get("evaluations") else []
+        limits = [plural(budget["evaluations"], "evaluation")] if budget.get("evaluations") else []
         limits += [f"{budget['seconds']:g} seconds"] if budget.get("seconds") else []
-        return f"its record has {done:,} outcomes of a budget of {' and '.join(limits) or 'no limit'}"
+        return f"its record has {plural(done, 'outcome')} of a budget of {' and '.join(limits) or 'no limit'}"
 
 
 def losses(trials: Sequence[Trial], result: Result) -> Floats:

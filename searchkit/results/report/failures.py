@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from searchkit.errors import plural
 from searchkit.problem.trial import State, Trial
 from searchkit.results.report.facts import Facts
-from searchkit.results.report.markup import folded, nothing, plural
+from searchkit.results.report.markup import folded, nothing
 from searchkit.results.safe_html import Html, fill, joined
 
 _NUMBERS = 20  # candidates that are listed for a reason

@@ -47,11 +47,6 @@ def duration(seconds: float) -> str:
     return f"{hours:,} h {minutes} min" if minutes else f"{hours:,} h"
 
 
-def plural(n: int, one: str, many: str | None = None) -> str:
-    """A number with its noun: "1 candidate", "12 candidates"."""
-    return f"{n:,} {one if n == 1 else many or one + 's'}"
-
-
 def identity(n: int) -> Cell:
     """The number of a candidate, without separators of thousands."""
     return Cell(str(n), float(n))

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 from scipy.stats import spearmanr
 
+from searchkit.errors import plural
 from searchkit.problem.trial import Trial
 from searchkit.results.report.convergence import N_POINTS, Convergence
 from searchkit.results.report.facts import Facts
-from searchkit.results.report.markup import identity, note, nothing, number, plural, table
+from searchkit.results.report.markup import identity, note, nothing, number, table
 from searchkit.results.safe_html import Html, fill, joined
 
 

@@ -7,6 +7,7 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from searchkit.errors import plural
 from searchkit.results.report.facts import Facts
 from searchkit.results.report.markup import number, pairs
 from searchkit.results.safe_html import Html, fill
@@ -31,7 +32,10 @@ def _search(facts: Facts) -> list[tuple[str, object]]:
     rows: list[tuple[str, object]] = [
         ("study", result.name),
         ("strategy", result.strategy),
-        ("space", f"{named}: {space.n_choices} choices, {_size(space.size)} combinations"),
+        (
+            "space",
+            f"{named}: {plural(space.n_choices, 'choice')}, {_size(space.size)} combination{'s' * (space.size != 1)}",
+        ),
         ("objectives", ", ".join(f"{o.name} ({o.direction})" for o in result.goals.objectives)),
     ]
     if result.goals.bounds:

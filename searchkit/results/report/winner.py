@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from searchkit.errors import message_of
+from searchkit.errors import message_of, plural
 from searchkit.problem.trial import Trial
 from searchkit.results.report.drawing import drawing
 from searchkit.results.report.facts import Facts
 from searchkit.results.report.front_table import measured
 from searchkit.results.report.layers import Layer, layers
-from searchkit.results.report.markup import Cell, folded, nothing, number, pairs, plural, table
+from searchkit.results.report.markup import Cell, folded, nothing, number, pairs, table
 from searchkit.results.safe_html import Html, fill, joined
 from searchkit.space import NetworkSpace
 

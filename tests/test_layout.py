@@ -75,7 +75,7 @@ PACKAGES = {"searchkit", "searchkit.strategies", "searchkit.proxies"}
 
 # What a module loads from a room above it, by name and when it is asked for, each with its reason.
 FROM_ABOVE = {
-    ("searchkit.space.network_space", "searchkit.compression.model_space"): "NetworkSpace.from_model makes one of its",
+    ("searchkit.space.network_space", "searchkit.compression.assembled"): "NetworkSpace.from_model makes one of its",
 }
 
 

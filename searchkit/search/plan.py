@@ -261,15 +261,13 @@ def plan_by(
     scoring = SCORED_NETWORKS * n_test * middle.scored
     search_until, final_until = _shares(seconds, 0.0, scoring)
     check_long_enough(seconds, speeds, search_until)
-    n = len(data.train)
+    n, time = len(data.train), search_until * workers
     wanted = max(FEWEST, workers, round(USUAL * (seconds / USUAL_SECONDS) ** GROWTH))
     wanted = min(wanted, most or wanted)
     few = min(wanted, max(FEWEST, workers))
-    time = search_until * workers
     for speed in (middle, speeds[0]):  # as many as wanted, or as many as have steps enough, or few of a small size
         step = speed.step * (CROWDED if workers > 1 else 1.0)
-        candidates = min(wanted, max(few, int(time / (SHORT * step))))
-        slot = min(time / candidates, search_until)
+        slot = min(time / (candidates := min(wanted, max(few, int(time / (SHORT * step))))), search_until)
         examples = slot / step * speed.batch_size
         if slot >= SHORT * step:
             break

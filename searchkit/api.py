@@ -38,7 +38,8 @@ if TYPE_CHECKING:
 
     from searchkit.costs.metrics import Metric
     from searchkit.scoring.protocols import NetworkProxy, Proxy
-    from searchkit.search.plan import Estimate, Plan
+    from searchkit.search.estimate import Estimate
+    from searchkit.search.plan import Plan
     from searchkit.training.recipe import Recipe
     from searchkit.types import Codes
 

@@ -24,9 +24,10 @@ from searchkit.results.baselines import Source
 from searchkit.results.refit import NOTE, TESTED
 from searchkit.results.result import Result
 from searchkit.search.accounting import Callback
+from searchkit.search.estimate import Estimate, estimate
 from searchkit.search.evaluations import CostMeter, Scoring
 from searchkit.search.finals import not_shorter, planned_finals, scoring_seconds, train_finals, winners_of
-from searchkit.search.plan import Estimate, Plan, estimate, make_plan
+from searchkit.search.plan import Plan, make_plan
 from searchkit.search.sanity import beside
 from searchkit.search.task import OpenPool, Task
 from searchkit.search.verification import Verification

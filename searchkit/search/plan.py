@@ -14,15 +14,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-import numpy as np
-
 from searchkit.data.data import Data
 from searchkit.errors import BudgetError, plural
 from searchkit.space.recipe_space import Setting
 from searchkit.training.evaluator import Training
-from searchkit.training.own_recipe import NOTHING, OwnRecipe, either, told
+from searchkit.training.own_recipe import NOTHING, OwnRecipe, told
 from searchkit.training.recipe import LEAST_STEPS, Recipe, recipe_of_length, recipe_of_passes
-from searchkit.training.speed import SAMPLED, Speed, measure, sizes
+from searchkit.training.speed import Speed, measure, sizes
 from searchkit.types import Codes
 
 DEFAULT_SECONDS = 150.0  # of a search over data of at most SMALL_DATA numbers; grows with the root of their size
@@ -99,7 +97,7 @@ class Plan:
             f"search until {self.search_until:.0f} s: about {candidates}, {self.workers}{beside}, "
             f"each {length}{rate}{images}",
             f"then until {self.final_until:.0f} s: the winners, trained longer and on the validation part as well",
-            *_recipe_line(self.options),
+            *recipe_line(self.options),
         ]
 
     def told(self, before: float, prepared: float, n_done: int, most: int | None) -> list[str]:
@@ -173,57 +171,8 @@ class Plan:
         )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """What a search is expected to take whose length is a number of evaluations.
-
-    Attributes:
-        candidates: evaluations in all.
-        recipe: of a candidate's training.
-        seconds: of the whole search; NaN where that is not known.
-        options: settings of the user's recipe with the values that they may have.
-    """
-
-    candidates: int
-    workers: int
-    recipe: Recipe | None
-    seconds: float
-    options: dict[str, list[Setting]] = field(default_factory=dict)
-
-    @property
-    def lines(self) -> list[str]:
-        """The estimate in a line or two, and one for the user's recipe where there is one."""
-        said = f"plan: {plural(self.candidates, 'candidate')}, {self.workers} at a time"
-        if self.recipe is None:
-            return [f"{said}; how long their evaluations take is not known"]
-        length = "steps" if self.recipe.steps is not None or "steps" in self.options else "epochs"
-        lengths = self.options.get(length, [getattr(self.recipe, length)])
-        how_long = f"{either(lengths)} {length.removesuffix('s') if list(lengths) == [1] else length}"
-        size = either(self.options.get("batch_size", [self.recipe.batch_size]))
-        return [
-            f"{said}, each {how_long} with batches of {size}",
-            *_recipe_line(self.options),
-            f"with networks of a middle size of the space, that takes about {self.seconds:.0f} s here",
-        ]
-
-
-def estimate(training: Training, candidates: int, workers: int) -> Estimate:
-    """What a search for so many evaluations takes, from the speed of this device."""
-    speeds = measure(training, sizes(training.space))
-    example = speeds[len(speeds) // 2].example * (CROWDED if workers > 1 else 1.0)
-    seconds = example * _examples(training) * candidates / workers
-    return Estimate(candidates, workers, training.recipe, seconds, training.own.options)
-
-
-def _examples(training: Training) -> float:
-    """Examples of a candidate's training, on average over what candidates may choose of the recipe."""
-    n = len(training.data.train)
-    codes = training.space.sample(SAMPLED if training.own.choices else 1, np.random.default_rng(0))
-    recipes = [training.recipe_of(code) for code in codes]
-    return float(np.mean([recipe.steps_over(n) * min(recipe.batch_size, n) for recipe in recipes]))
-
-
-def _recipe_line(options: Mapping[str, Sequence[Setting]]) -> list[str]:
+def recipe_line(options: Mapping[str, Sequence[Setting]]) -> list[str]:
+    """The line about the user's recipe; none where there is none."""
     return [f"your recipe: {told(options)}"] if options else []
 
 
@@ -267,7 +216,8 @@ def plan_by(
     few = min(wanted, max(FEWEST, workers))
     for speed in (middle, speeds[0]):  # as many as wanted, or as many as have steps enough, or few of a small size
         step = speed.step * (CROWDED if workers > 1 else 1.0)
-        slot = min(time / (candidates := min(wanted, max(few, int(time / (SHORT * step))))), search_until)
+        candidates = min(wanted, max(few, int(time / (SHORT * step))))
+        slot = min(time / candidates, search_until)
         examples = slot / step * speed.batch_size
         if slot >= SHORT * step:
             break

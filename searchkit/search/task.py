@@ -27,7 +27,8 @@ from searchkit.types import Codes, Floats
 
 if TYPE_CHECKING:
     from searchkit.data.data import Data
-    from searchkit.search.plan import Estimate, Plan
+    from searchkit.search.estimate import Estimate
+    from searchkit.search.plan import Plan
     from searchkit.training.recipe import Recipe
 
 OpenPool = Callable[[Evaluate], Pool]
@@ -115,7 +116,7 @@ class Task(Protocol):
 
     def estimate(self, candidates: int, workers: int) -> Estimate:
         """What a search for so many evaluations is expected to take."""
-        from searchkit.search.plan import Estimate
+        from searchkit.search.estimate import Estimate
 
         return Estimate(candidates, workers, None, math.nan)
 

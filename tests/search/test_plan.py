@@ -24,8 +24,9 @@ from searchkit.execution.executors import InProcess
 from searchkit.problem.objectives import Goals, read_objectives
 from searchkit.problem.trial import State, Trial
 from searchkit.results.refit import NOTE
+from searchkit.search.estimate import Estimate
 from searchkit.search.finals import not_shorter, planned_finals, train_finals, winners_of
-from searchkit.search.plan import CROWDED, MANY_PASSES, SHORTEST, Estimate, Plan, plan_by, usual_seconds
+from searchkit.search.plan import CROWDED, MANY_PASSES, SHORTEST, Plan, plan_by, usual_seconds
 from searchkit.storage.record import Memory
 from searchkit.training.evaluator import Training
 from searchkit.training.recipe import Recipe

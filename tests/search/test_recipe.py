@@ -18,7 +18,8 @@ from searchkit.cli.commands import main
 from searchkit.data.data import Data
 from searchkit.data.loading import load_data
 from searchkit.errors import StudyMismatchError
-from searchkit.search.plan import Estimate, Plan
+from searchkit.search.estimate import Estimate
+from searchkit.search.plan import Plan
 from searchkit.space.recipe_space import RecipeSpace
 from searchkit.training import train as training
 from searchkit.training.own_recipe import OwnRecipe, read_recipe

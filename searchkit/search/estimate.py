@@ -1,0 +1,65 @@
+"""How long a search takes whose length is a number of evaluations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from searchkit.errors import plural
+from searchkit.search.plan import CROWDED, recipe_line
+from searchkit.space.recipe_space import Setting
+from searchkit.training.evaluator import Training
+from searchkit.training.own_recipe import either
+from searchkit.training.recipe import Recipe
+from searchkit.training.speed import SAMPLED, measure, sizes
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a search is expected to take whose length is a number of evaluations.
+
+    Attributes:
+        candidates: evaluations in all.
+        recipe: of a candidate's training.
+        seconds: of the whole search; NaN where that is not known.
+        options: settings of the user's recipe with the values that they may have.
+    """
+
+    candidates: int
+    workers: int
+    recipe: Recipe | None
+    seconds: float
+    options: dict[str, list[Setting]] = field(default_factory=dict)
+
+    @property
+    def lines(self) -> list[str]:
+        """The estimate in a line or two, and one for the user's recipe where there is one."""
+        said = f"plan: {plural(self.candidates, 'candidate')}, {self.workers} at a time"
+        if self.recipe is None:
+            return [f"{said}; how long their evaluations take is not known"]
+        length = "steps" if self.recipe.steps is not None or "steps" in self.options else "epochs"
+        lengths = self.options.get(length, [getattr(self.recipe, length)])
+        how_long = f"{either(lengths)} {length.removesuffix('s') if list(lengths) == [1] else length}"
+        size = either(self.options.get("batch_size", [self.recipe.batch_size]))
+        return [
+            f"{said}, each {how_long} with batches of {size}",
+            *recipe_line(self.options),
+            f"with networks of a middle size of the space, that takes about {self.seconds:.0f} s here",
+        ]
+
+
+def estimate(training: Training, candidates: int, workers: int) -> Estimate:
+    """What a search for so many evaluations takes, from the speed of this device."""
+    speeds = measure(training, sizes(training.space))
+    example = speeds[len(speeds) // 2].example * (CROWDED if workers > 1 else 1.0)
+    seconds = example * _examples(training) * candidates / workers
+    return Estimate(candidates, workers, training.recipe, seconds, training.own.options)
+
+
+def _examples(training: Training) -> float:
+    """Examples of a candidate's training, on average over what candidates may choose of the recipe."""
+    n = len(training.data.train)
+    codes = training.space.sample(SAMPLED if training.own.choices else 1, np.random.default_rng(0))
+    recipes = [training.recipe_of(code) for code in codes]
+    return float(np.mean([recipe.steps_over(n) * min(recipe.batch_size, n) for recipe in recipes]))

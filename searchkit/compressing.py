@@ -132,7 +132,7 @@ def compress(
     library = learn(
         space.original, {node.name: node.module for node in space.nodes}, by_node(space.modules()), inputs,
         costs=of_blocks(costs), setting=learning, seed=seed, executor=executor, seconds=learning_seconds,
-        folder=Path(str(storage)) / "compression" if storage not in (None, "memory") else None,
+        on_segment=_tell, folder=Path(str(storage)) / "compression" if storage not in (None, "memory") else None,
     )  # fmt: skip
     space = space.with_modules(library.modules, fine_tuned=epochs > 0)
     quality = additive(space, library.qualities(fine_tuned=epochs > 0))
@@ -144,6 +144,11 @@ def compress(
         executor=executor, storage=storage, name=name, seed=seed, device=device, progress=progress, baselines=False,
     )  # fmt: skip
     return _compressed(result, library, costs)
+
+
+def _tell(done: int, total: int, error: float) -> None:
+    """Say how far learning is, where it happens in this process."""
+    log.info("alternatives learn: %d of %d parts, mean squared error %.3g of the blocks' variance", done, total, error)
 
 
 def fine_tuning(epochs: int) -> dict[str, object]:

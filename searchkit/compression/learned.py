@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -25,6 +26,8 @@ from searchkit.runtime.threads import one_thread
 from searchkit.runtime.whole_files import written_whole
 from searchkit.training.evaluation import Evaluation
 from searchkit.types import Codes
+
+log = logging.getLogger("searchkit")
 
 DIVERGENCE_EXAMPLES = 256  # on which the network's answers are compared with one block replaced
 
@@ -162,7 +165,9 @@ def _teach(task: LearningTask, executor: object) -> None:
     workers, failed = open_executor(executor, task, ("alternatives",)), ""
     try:
         for i, outcome in as_they_finish(workers, jobs):
-            if outcome.reason is not None:
+            if outcome.reason is None:
+                log.info("alternatives of %s have learned", ", ".join(task.groups[i]))
+            else:
                 failed = failed or f"the alternatives of {', '.join(task.groups[i])} did not learn: {outcome.reason}"
     finally:
         workers.close()

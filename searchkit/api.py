@@ -249,3 +249,14 @@ def plan(*arguments: Any, **named: Any) -> Plan | Estimate:
     budget = options.budget
     candidates = budget.evaluations or budget.more_evaluations or DEFAULT_BUDGET
     return options.task.estimate(candidates, workers_of(options.executor, options.workers))
+
+
+def check_arguments(**named: object) -> None:
+    """Check arguments of :func:`run` as it does, and do nothing.
+
+    Raises:
+        SearchkitError: as :func:`run`.
+    """
+    bound = signature(run).bind(**named)
+    bound.apply_defaults()
+    read_options(**bound.arguments)

@@ -8,12 +8,12 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
-from searchkit.api import run
+from searchkit.api import check_arguments, run
 from searchkit.compression.assembled import model_space
 from searchkit.compression.assembly import Assembly, Cost, additive
 from searchkit.compression.bounds import check_attainable, corrected, costs_of, of_blocks, read_bounds, saving
@@ -25,6 +25,7 @@ from searchkit.errors import SearchkitError
 from searchkit.problem.numbers import is_whole, shown
 from searchkit.problem.trial import State, Trial
 from searchkit.results.result import Result
+from searchkit.storage.paths import check_storage, networks_folder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -120,6 +121,7 @@ def compress(
     for what, number, least in (("epochs", epochs, 0), ("networks", networks, 1)):
         if not is_whole(number) or number < least:
             raise SearchkitError(f"{what} is a whole number of at least {least}, not {shown(number)}")
+    check_storage(storage)
     loaded = labelled(model, data, seed)
     inputs = Normaliser(loaded, torch.device("cpu"))(loaded.train.x)
     space = model_space(model, inputs[:EXAMPLE], nodes=nodes, alternatives=alternatives)
@@ -128,21 +130,23 @@ def compress(
     useful = saving(costs)
     space = space.with_modules({key: module for key, module in space.modules().items() if key in useful})
     check_attainable(space, costs)
+    search: dict[str, Any] = {
+        "objectives": ("accuracy", *(cost.name for cost in costs)), "budget": 1 + networks + SPARE, "batch": 1,
+        "recipe": fine_tuning(epochs) | dict(recipe or {}), "executor": executor, "storage": storage, "name": name,
+        "seed": seed, "device": device, "progress": progress, "baselines": False,
+    }  # fmt: skip
+    check_arguments(space=space, data=loaded, **search)
     log.info("%d blocks with %d alternatives that save something", len(space.nodes), len(space.modules()))
     library = learn(
         space.original, {node.name: node.module for node in space.nodes}, by_node(space.modules()), inputs,
         costs=of_blocks(costs), setting=learning, seed=seed, executor=executor, seconds=learning_seconds,
-        on_segment=_tell, folder=Path(str(storage)) / "compression" if storage not in (None, "memory") else None,
+        on_segment=_tell, folder=None if storage == "memory" else networks_folder(storage, "blocks"),
     )  # fmt: skip
     space = space.with_modules(library.modules, fine_tuned=epochs > 0)
     quality = additive(space, library.qualities(fine_tuned=epochs > 0))
     costs = corrected(space, quality, costs)
-    result = run(
-        functools.partial(Assembly, quality=quality, costs=costs, networks=networks),
-        space=space, data=loaded, objectives=("accuracy", *(cost.name for cost in costs)),
-        budget=1 + networks + SPARE, batch=1, recipe=fine_tuning(epochs) | dict(recipe or {}),
-        executor=executor, storage=storage, name=name, seed=seed, device=device, progress=progress, baselines=False,
-    )  # fmt: skip
+    strategy = functools.partial(Assembly, quality=quality, costs=costs, networks=networks)
+    result = run(strategy, space=space, data=loaded, **search)
     return _compressed(result, library, costs)
 
 

@@ -14,6 +14,7 @@ from torch.nn import functional
 
 import searchkit
 from searchkit.blocks.additive import blocks_of
+from searchkit.compression import learned
 from searchkit.compression.assembly import additive, choose
 from searchkit.compression.learning import LearningSetting
 from searchkit.data.loading import load_data
@@ -134,8 +135,6 @@ def test_export_report_and_loading(small: searchkit.Compressed, tmp_path: Path) 
 def test_the_same_call_again_does_nothing_and_other_bounds_learn_nothing(
     trained: nn.Module, small: searchkit.Compressed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from searchkit.compression import learned
-
     def learns(*_: object) -> None:
         raise AssertionError("it learns again")
 
@@ -244,15 +243,26 @@ FITS: dict[str, Any] = {"constraints": {"params": "50%"}}
         ),
         ({}, {"epochs": -1} | FITS, "epochs is a whole number of at least 0, not -1"),
         ({}, {"networks": 0} | FITS, "networks is a whole number of at least 1, not 0"),
+        ({}, {"recipe": {"lrr": 3}} | FITS, "a recipe has no setting 'lrr'"),
+        ({}, {"storage": "study.sqlite"} | FITS, "write 'sqlite:///study.sqlite'"),
+        ({}, {"storage": 3} | FITS, "storage 3 is not known"),
+        ({}, {"device": "gpu"} | FITS, "gpu"),
+        ({}, {"executor": "nowhere"} | FITS, "nowhere"),
         ({}, {"nodes": ["block.1"]} | FITS, "Did you mean 'blocks.1'"),
     ],
 )
 def test_bad_input(
-    trained: nn.Module, change: dict[str, Any], given: dict[str, Any], said: str, tmp_path: Path
+    trained: nn.Module,
+    change: dict[str, Any],
+    given: dict[str, Any],
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     model = change.get("model", change["wrap"](trained) if "wrap" in change else trained)
+    monkeypatch.setattr("searchkit.compressing.learn", lambda *_, **__: pytest.fail("work was begun"))
     with pytest.raises(SearchkitError, match=said):
-        searchkit.compress(model, change.get("data", DATA), storage=tmp_path, **QUICK | given)
+        searchkit.compress(model, change.get("data", DATA), **{"storage": tmp_path} | QUICK | given)
     assert not list(tmp_path.iterdir())
 
 

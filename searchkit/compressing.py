@@ -10,22 +10,31 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import nn
 
 from searchkit.api import check_arguments, run
-from searchkit.compression.assembled import model_space
-from searchkit.compression.assembly import Assembly, Cost, additive
+from searchkit.blocks.additive import Additive, blocks_of
+from searchkit.compression.assembled import ModelSpace, model_space
+from searchkit.compression.assembly import Assembly, Cost, additive, choose
 from searchkit.compression.bounds import check_attainable, corrected, costs_of, of_blocks, read_bounds, saving
 from searchkit.compression.examples import labelled, of_classes
 from searchkit.compression.learned import Learned, by_node, learn
 from searchkit.compression.learning import LearningSetting
+from searchkit.data.data import Data
 from searchkit.data.loader import Normaliser
 from searchkit.errors import SearchkitError
 from searchkit.problem.numbers import is_whole, shown
 from searchkit.problem.trial import State, Trial
+from searchkit.random_state import untouched
 from searchkit.results.result import Result
+from searchkit.runtime.threads import one_thread
 from searchkit.storage.paths import check_storage, networks_folder
+from searchkit.training.optimisation import Steps
+from searchkit.training.recipe import Recipe
+from searchkit.training.speed import step_seconds
+from searchkit.training.train import place
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,7 +83,8 @@ def compress(
     data: object,
     *,
     constraints: Mapping[str, float | str | tuple[float | None, float | None]],
-    epochs: int = 2,
+    epochs: int | None = None,
+    seconds: float | None = None,
     networks: int = 1,
     nodes: Sequence[str] | None = None,
     alternatives: Callable[..., Mapping[str, nn.Module]] | None = None,
@@ -102,7 +112,8 @@ def compress(
             agreement with it.
         constraints: upper bounds: cost -> a number, ``(None, number)``, or a share of the network's own cost such as
             "50%". Costs are params, macs, and latency_ms, which is measured on this machine.
-        epochs: of fine-tuning; 0: networks are delivered as they are put together.
+        epochs: of fine-tuning (2); 0: networks are delivered as they are put together.
+        seconds: about the time of the fine-tuning of a network, in place of epochs.
         networks: how many within the bounds are fine-tuned; those after the first are under tighter bounds.
         nodes: dotted names of the modules that may be replaced; by default they are found.
         alternatives: ``(name, module, input_shape, output_shape) -> {label: module}``, further alternatives of a block.
@@ -118,9 +129,9 @@ def compress(
         DataError: data that the network does not take, or labels that are not its classes.
     """
     asked = read_bounds(constraints)
-    for what, number, least in (("epochs", epochs, 0), ("networks", networks, 1)):
-        if not is_whole(number) or number < least:
-            raise SearchkitError(f"{what} is a whole number of at least {least}, not {shown(number)}")
+    epochs = _epochs(epochs, seconds)
+    if not is_whole(networks) or networks < 1:
+        raise SearchkitError(f"networks is a whole number of at least 1, not {shown(networks)}")
     check_storage(storage)
     loaded = labelled(model, data, seed)
     inputs = Normaliser(loaded, torch.device("cpu"))(loaded.train.x)
@@ -145,9 +156,38 @@ def compress(
     space = space.with_modules(library.modules, fine_tuned=epochs > 0)
     quality = additive(space, library.qualities(fine_tuned=epochs > 0))
     costs = corrected(space, quality, costs)
+    if seconds is not None:
+        search["recipe"] = _within(space, quality, costs, loaded, search["recipe"], float(seconds))
     strategy = functools.partial(Assembly, quality=quality, costs=costs, networks=networks)
     result = run(strategy, space=space, data=loaded, **search)
     return _compressed(result, library, costs)
+
+
+def _epochs(epochs: int | None, seconds: float | None) -> int:
+    """Of fine-tuning; 1 where seconds say how long it is."""
+    if epochs is not None and seconds is not None:
+        raise SearchkitError("epochs and seconds both say how long the fine-tuning is: leave one of them out")
+    if seconds is not None:
+        number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+        if not number or not 0 < seconds < math.inf:
+            raise SearchkitError(f"seconds is a number above 0, not {shown(seconds)}")
+        return 1
+    if epochs is not None and (not is_whole(epochs) or epochs < 0):
+        raise SearchkitError(f"epochs is a whole number of at least 0, not {shown(epochs)}")
+    return 2 if epochs is None else int(epochs)
+
+
+def _within(
+    space: ModelSpace, quality: Additive, costs: Sequence[Cost], data: Data, recipe: dict[str, Any], seconds: float
+) -> dict[str, Any]:
+    """The recipe with as many steps as the best network makes in a time."""
+    picked = choose(space, quality, costs).picked
+    code = np.zeros(space.n_choices, int) if picked is None else blocks_of(space).codes(picked[None])[0]
+    network, device = space.build(code).train(), torch.device("cpu")
+    with one_thread(), untouched():
+        place(network, device)
+        step = step_seconds(Steps(network, data, Recipe(**recipe), device, 0, None, space.original), device)
+    return {name: value for name, value in recipe.items() if name != "epochs"} | {"steps": max(1, int(seconds / step))}
 
 
 def _tell(done: int, total: int, error: float) -> None:

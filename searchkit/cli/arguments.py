@@ -112,7 +112,8 @@ def _compress_arguments(parser: argparse.ArgumentParser) -> None:
         "--constraint", action="append", default=[], required=True, metavar="BOUND",
         help='a bound on params, macs or latency_ms, such as "latency_ms<=50%%" of its own; may be repeated',
     )  # fmt: skip
-    parser.add_argument("--epochs", type=int, default=2, help="of fine-tuning; 0 for none (2)")
+    parser.add_argument("--epochs", type=int, help="of fine-tuning; 0 for none (2)")
+    parser.add_argument("--seconds", type=float, metavar="S", help="about the time of fine-tuning, in place of epochs")
     parser.add_argument(
         "--networks", type=int, default=1, metavar="N", help="networks within the bounds to fine-tune (1)"
     )

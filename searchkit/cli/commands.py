@@ -118,6 +118,7 @@ def _compress(given: argparse.Namespace) -> int:
         given.data,
         constraints=read_shares(given.constraint),
         epochs=given.epochs,
+        seconds=given.seconds,
         networks=given.networks,
         recipe=read_recipe(given.recipe),
         **read_executor(given),

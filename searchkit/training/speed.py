@@ -97,16 +97,22 @@ def _speed(training: Training, code: Codes) -> Speed:
         network = build_seeded(training.space, code, 0).train()
         place(network, device)
         steps = Steps(network, training.data, training.recipe_of(code), device, 0, None)
-        seconds: list[float] = []
-        began = time.perf_counter()
-        while steps.left and (len(seconds) < 2 or (len(seconds) < STEPS and time.perf_counter() - began < SECONDS)):
-            before = time.perf_counter()
-            steps.take()
-            if device.type == "cuda":
-                torch.cuda.synchronize(device)
-            seconds.append(time.perf_counter() - before)
+        step = step_seconds(steps, device)
         scored = scoring_time(network, training.data, device)
-    return Speed(code, typical(seconds), steps.batch_size, scored)
+    return Speed(code, step, steps.batch_size, scored)
+
+
+def step_seconds(steps: Steps, device: torch.device) -> float:
+    """Seconds of a training step; a few are made."""
+    seconds: list[float] = []
+    began = time.perf_counter()
+    while steps.left and (len(seconds) < 2 or (len(seconds) < STEPS and time.perf_counter() - began < SECONDS)):
+        before = time.perf_counter()
+        steps.take()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        seconds.append(time.perf_counter() - before)
+    return typical(seconds)
 
 
 def typical(seconds: Sequence[float]) -> float:

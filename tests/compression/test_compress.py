@@ -167,6 +167,14 @@ def test_a_bound_on_latency_holds_for_whole_networks(trained: nn.Module) -> None
     assert found <= 0.75 * own
 
 
+def test_a_time_of_fine_tuning(trained: nn.Module) -> None:
+    result = searchkit.compress(
+        trained, DATA, constraints={"params": "60%"}, storage="memory", **QUICK | {"epochs": None, "seconds": 0.5}
+    )
+    assert result.front.accuracy[0] > 0.8
+    assert result.history.accuracy[0] == result.history.accuracy_before[0]
+
+
 def test_pictures_without_labels(trained: nn.Module) -> None:
     pictures = DATA.train.x[:200].float()
     result = searchkit.compress(
@@ -242,6 +250,8 @@ FITS: dict[str, Any] = {"constraints": {"params": "50%"}}
             "the network gives 10 scores, and data .* have the 12 classes 0, 1",
         ),
         ({}, {"epochs": -1} | FITS, "epochs is a whole number of at least 0, not -1"),
+        ({}, {"epochs": None, "seconds": 0} | FITS, "seconds is a number above 0, not 0"),
+        ({}, {"epochs": 2, "seconds": 5} | FITS, "epochs and seconds both say how long"),
         ({}, {"networks": 0} | FITS, "networks is a whole number of at least 1, not 0"),
         ({}, {"recipe": {"lrr": 3}} | FITS, "a recipe has no setting 'lrr'"),
         ({}, {"storage": "study.sqlite"} | FITS, "write 'sqlite:///study.sqlite'"),

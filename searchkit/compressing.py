@@ -150,7 +150,8 @@ def compress(
     log.info("%d blocks with %d alternatives that save something", len(space.nodes), len(space.modules()))
     library = learn(
         space.original, {node.name: node.module for node in space.nodes}, by_node(space.modules()), inputs,
-        costs=of_blocks(costs), setting=learning, seed=seed, executor=executor, seconds=learning_seconds,
+        costs=of_blocks(costs), respects=[cost.name for cost in costs], setting=learning, seed=seed,
+        executor=executor, seconds=learning_seconds,
         on_segment=_tell, folder=None if storage == "memory" else networks_folder(storage, "blocks"),
     )  # fmt: skip
     space = space.with_modules(library.modules, fine_tuned=epochs > 0)

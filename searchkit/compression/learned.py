@@ -50,6 +50,10 @@ class Learned:
     modules: Mapping[Key, nn.Module] = field(repr=False)
     dropped: tuple[Key, ...] = ()
 
+    def has(self, key: Key) -> bool:
+        """Whether an alternative has learned, or was dropped."""
+        return key in self.modules or key in self.dropped
+
     def qualities(self, fine_tuned: bool) -> Mapping[Key, float]:
         """What counts for networks that are fine-tuned, or are not."""
         return self.errors if fine_tuned else self.divergences
@@ -64,9 +68,10 @@ class LearningTask(Evaluation):
         places: node -> dotted name of its module.
         library: node -> alternative -> module.
         costs: (node, alternative) -> costs.
+        respects: in which these costs are.
         x: ``(n, ...)`` examples.
         groups: the nodes of each group.
-        folder: of what is written, a file for each node.
+        folder: of what is written, files for each alternative.
         within: seconds for the learning of a group.
     """
 
@@ -74,6 +79,7 @@ class LearningTask(Evaluation):
     places: Mapping[str, str]
     library: Mapping[str, Mapping[str, nn.Module]]
     costs: Mapping[Key, Sequence[float]]
+    respects: tuple[str, ...]
     x: Tensor
     setting: LearningSetting
     seed: int
@@ -92,16 +98,19 @@ class LearningTask(Evaluation):
         nodes = self.groups[number]
         model, places = copied(self.model).eval(), {node: self.places[node] for node in nodes}
         library = {node: self.library[node] for node in nodes}
-        path = self.folder / f"{fingerprint(nodes)}.learning.pt"
+        path = self.folder / f"{fingerprint({node: list(library[node]) for node in nodes})}.learning.pt"
         lessons = Lessons(model, places, library, self.costs, self.x, self.setting, self.seed, path)
         lessons.learn(self.within, self.on_segment)
         kept = lessons.modules()
         errors = relative_errors(model, places, kept, lessons.rated)
         answers = divergences(model, places, kept, lessons.rated[:DIVERGENCE_EXAMPLES])
         for node in nodes:
-            mine = {label: kept[node, label] for label in library[node] if (node, label) in kept}
-            described = {label: {"error": errors[node, label], "divergence": answers[node, label]} for label in mine}
-            _write(self.folder / fingerprint(node), mine, described)
+            for label, module in library[node].items():
+                key, stem = (node, label), _stem(self.folder, (node, label), module)
+                if key in kept:
+                    _write(stem, kept[key], {"error": errors[key], "divergence": answers[key]})
+                else:
+                    _write(stem, None, {"dropped": list(self.respects)})
         path.unlink(missing_ok=True)
         return len(kept)
 
@@ -113,6 +122,7 @@ def learn(
     x: Tensor,
     *,
     costs: Mapping[Key, Sequence[float]] | None = None,
+    respects: Sequence[str] = (),
     setting: LearningSetting | None = None,
     seed: int = 0,
     executor: object = None,
@@ -129,6 +139,7 @@ def learn(
         x: ``(n, ...)`` examples as the network takes them; labels are not needed.
         costs: (node, alternative) -> its costs; an alternative with a higher error and no lower cost than another one
             is dropped on the way.
+        respects: the names of these costs. What was dropped under others is not dropped for good.
         executor: as for :func:`searchkit.run`.
         folder: what was learned is kept there, so that a call that was stopped goes on, and the same call again learns
             nothing; None: it is not kept.
@@ -140,19 +151,23 @@ def learn(
     """
     costs, setting = costs or {}, setting or LearningSetting()
     with tempfile.TemporaryDirectory() as temporary:
-        alternatives = {node: list(labels) for node, labels in library.items()}
-        identity = fingerprint(_digest(model), alternatives, asdict(setting), seed, x.numpy())
-        at = Path(temporary) if folder is None else folder / identity
+        identity = fingerprint(_digest(model), asdict(setting), seed, x.numpy())
+        at, respects = Path(temporary) if folder is None else folder / identity, tuple(sorted(respects))
         at.mkdir(parents=True, exist_ok=True)
-        missing = [node for node in library if not (at / f"{fingerprint(node)}.json").exists()]
+        known = _read(at, library, respects)
+        missing = {
+            node: {label: module for label, module in alternatives.items() if not known.has((node, label))}
+            for node, alternatives in library.items()
+        }
+        missing = {node: alternatives for node, alternatives in missing.items() if alternatives}
         if missing:
-            groups = _groups(library, missing, workers_of(executor, None))
+            groups = _groups(missing, list(missing), workers_of(executor, None))
             task = LearningTask(
-                copied(model).eval(), places, library, costs, x, setting, seed, groups, at, seconds,
+                copied(model).eval(), places, missing, costs, respects, x, setting, seed, groups, at, seconds,
                 on_segment if executor is None else None,
             )  # fmt: skip
             _teach(task, executor)
-        return _read(at, library)
+        return _read(at, library, respects)
 
 
 def _teach(task: LearningTask, executor: object) -> None:
@@ -190,42 +205,41 @@ def _digest(model: nn.Module) -> str:
     return fingerprint(*(tensor.detach().cpu().numpy() for tensor in model.state_dict().values()))
 
 
-def _write(stem: Path, modules: Mapping[str, nn.Module], described: Mapping[str, Any]) -> None:
-    """The weights of a node's alternatives, and a description of these; the description appears last."""
-    tensors = {
-        f"{i}.{name}": tensor.detach().clone().contiguous()
-        for i, module in enumerate(modules.values())
-        for name, tensor in module.state_dict().items()
-    }
+def _stem(folder: Path, key: Key, module: nn.Module) -> Path:
+    """The files of an alternative, but for their endings; one with other weights at the beginning has others."""
+    return folder / fingerprint(key, _digest(module))
+
+
+def _write(stem: Path, module: nn.Module | None, described: Mapping[str, Any]) -> None:
+    """The weights of an alternative that was not dropped, and what is known of it; that appears last."""
+    tensors = {} if module is None else module.state_dict()
     with written_whole([stem.with_suffix(".safetensors"), stem.with_suffix(".json")]) as (weights, text):
-        save_file(tensors, weights)
+        save_file({name: tensor.detach().clone().contiguous() for name, tensor in tensors.items()}, weights)
         text.write_text(json.dumps(described))
 
 
-def _read(folder: Path, library: Mapping[str, Mapping[str, nn.Module]]) -> Learned:
+def _read(folder: Path, library: Mapping[str, Mapping[str, nn.Module]], respects: tuple[str, ...]) -> Learned:
+    """What is known of the alternatives; those dropped for costs in other respects are not."""
     errors: dict[Key, float] = {}
     answers: dict[Key, float] = {}
     modules: dict[Key, nn.Module] = {}
     dropped: list[Key] = []
     for node, alternatives in library.items():
-        stem = folder / fingerprint(node)
-        held = json.loads(stem.with_suffix(".json").read_text())
-        tensors = load_file(stem.with_suffix(".safetensors"))
-        for i, (label, values) in enumerate(held.items()):
-            start = f"{i}."
-            module = copied(alternatives[label]).eval()
-            module.load_state_dict({name[len(start) :]: t for name, t in tensors.items() if name.startswith(start)})
-            errors[node, label], answers[node, label] = values["error"], values["divergence"]
-            modules[node, label] = module
-        dropped += [(node, label) for label in alternatives if label not in held]
-    finite = {key for key in errors if math.isfinite(errors[key]) and math.isfinite(answers[key])}
-    dropped += [key for key in errors if key not in finite]
-    return Learned(
-        {key: errors[key] for key in errors if key in finite},
-        {key: answers[key] for key in answers if key in finite},
-        {key: modules[key] for key in modules if key in finite},
-        tuple(dropped),
-    )
+        for label, initial in alternatives.items():
+            stem = _stem(folder, (node, label), initial)
+            if not stem.with_suffix(".json").exists():
+                continue
+            held = json.loads(stem.with_suffix(".json").read_text())
+            if "dropped" in held:
+                dropped += [(node, label)] if held["dropped"] == list(respects) else []
+            elif not (math.isfinite(held["error"]) and math.isfinite(held["divergence"])):
+                dropped.append((node, label))
+            else:
+                module = copied(initial).eval()
+                module.load_state_dict(load_file(stem.with_suffix(".safetensors")))
+                errors[node, label], answers[node, label] = held["error"], held["divergence"]
+                modules[node, label] = module
+    return Learned(errors, answers, modules, tuple(dropped))
 
 
 def by_node(modules: Mapping[Key, nn.Module]) -> dict[str, dict[str, nn.Module]]:

@@ -163,12 +163,33 @@ def test_a_library_is_learned_once_and_in_any_number_of_processes_alike(tmp_path
     assert not list(tmp_path.rglob("*.pt"))
 
 
+def test_what_was_dropped_for_one_cost_learns_for_another(tmp_path: Path) -> None:
+    taught: list[int] = []
+
+    def learned(respects: list[str], cost: dict[str, float]) -> set[str]:
+        taught.clear()
+        found = learn(
+            network(), PLACES, library(), pictures(), folder=tmp_path, respects=respects,
+            setting=LearningSetting(passes=4),
+            costs={(node, label): (cost.get(label, 1.0),) for node, labels in library().items() for label in labels},
+            on_segment=lambda done, total, error: taught.append(done),
+        )  # fmt: skip
+        return {label for node, label in found.modules if node == "first"}
+
+    assert learned(["params"], {"1x1": 5.0}) == {"narrow"}
+    assert taught
+    assert learned(["params"], {"1x1": 5.0}) == {"narrow"}
+    assert not taught
+    assert learned(["macs"], {"1x1": 0.5}) == {"narrow", "1x1"}
+    assert taught
+
+
 def test_a_group_that_fails_says_so_and_the_others_are_kept(tmp_path: Path) -> None:
     broken = library()
     broken["second"]["1x1"] = nn.Conv2d(5, 8, 1)
     with pytest.raises(SearchkitError, match="the alternatives of second did not learn"):
         learn(network(), PLACES, broken, pictures(), executor=2, folder=tmp_path)
-    assert len(list(tmp_path.rglob("*.json"))) == 1
+    assert len(list(tmp_path.rglob("*.json"))) == len(library()["first"])
 
 
 def test_groups_have_about_equal_work_and_every_node_once() -> None:

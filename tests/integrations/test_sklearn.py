@@ -35,8 +35,7 @@ from searchkit.errors import DataError, SearchkitError, SpaceError, UnknownNameE
 from searchkit.integrations.sklearn import SearchClassifier, SearchkitCV, SearchRegressor
 from searchkit.integrations.sklearn.data import parts
 from searchkit.integrations.sklearn.grid import QUANTILES, read_grid
-from searchkit.training import train as training
-from searchkit.training.recipe import Recipe
+from tests.helpers.recipes import recipes_made
 
 X, Y = load_breast_cancer(return_X_y=True)
 NAMES = np.array(["malignant", "benign"])[Y]
@@ -504,14 +503,7 @@ def test_an_objective_is_a_scorer() -> None:
 def test_estimators_pass_a_recipe_on_and_train_the_chosen_network_with_its_settings(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    made: list[Recipe] = []
-
-    class Seen(training.Steps):
-        def __init__(self, network: Any, data: Any, recipe: Recipe, *rest: Any) -> None:
-            made.append(recipe)
-            super().__init__(network, data, recipe, *rest)
-
-    monkeypatch.setattr(training, "Steps", Seen)
+    made = recipes_made(monkeypatch)
     x = np.random.default_rng(0).normal(size=(60, 3))
     recipe = {"lr": [0.02, 0.1], "epochs": 2, "weight_decay": 0.0}
     for search, y in ((SearchClassifier, x[:, 0] > 0), (SearchRegressor, x[:, 0])):

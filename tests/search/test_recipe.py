@@ -15,15 +15,14 @@ import pytest
 import searchkit
 from searchkit import Choice, NetworkSpace, Recipe, SearchkitError, Training, plugins
 from searchkit.cli.commands import main
-from searchkit.data.data import Data
 from searchkit.data.loading import load_data
 from searchkit.errors import StudyMismatchError
 from searchkit.search.estimate import Estimate
 from searchkit.search.plan import Plan
 from searchkit.space.recipe_space import RecipeSpace
-from searchkit.training import train as training
 from searchkit.training.own_recipe import OwnRecipe, read_recipe
 from searchkit.training.recipe import LEAST_STEPS, RecipeError, rate_of, recipe_for, recipe_of_passes
+from tests.helpers.recipes import recipes_made
 
 TINY = searchkit.load_space("nas-bench-201", width=[4], cells=1)
 DATA = load_data("digits", limit=120)
@@ -33,15 +32,7 @@ OPTIONS = {"epochs": [1, 2], "steps": [2, 3], "batch_size": [8, 16], "lr": [0.02
 @pytest.fixture
 def made(monkeypatch: pytest.MonkeyPatch) -> list[Recipe]:
     """The recipes of the trainings that were made in this process, in their order."""
-    found: list[Recipe] = []
-
-    class Seen(training.Steps):
-        def __init__(self, network: Any, data: Data, recipe: Recipe, *rest: Any) -> None:
-            found.append(recipe)
-            super().__init__(network, data, recipe, *rest)
-
-    monkeypatch.setattr(training, "Steps", Seen)
-    return found
+    return recipes_made(monkeypatch)
 
 
 # distillation needs a space that was made of a trained network: tests/compression

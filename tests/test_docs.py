@@ -17,8 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
-from torch import nn
+from helpers.readers import a_network, compress_less
 
 import searchkit
 
@@ -53,10 +52,8 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
             given["executor"] = None
         return run(*args, **(given | {"space": narrow.get(given.get("space"), given.get("space"))}))
 
-    compress = searchkit.compress
-    loose = {"constraints": {"params": "60%"}, "epochs": 1, "progress": False}  # of a network as small as the reader's
     monkeypatch.setattr(searchkit, "run", less)
-    monkeypatch.setattr(searchkit, "compress", lambda *given, **more: compress(*given, **(more | loose)))
+    compress_less(monkeypatch)
     monkeypatch.setattr(
         searchkit, "score", lambda space, *given, **more: score(narrow.get(space, space), *given, **more)
     )
@@ -74,13 +71,6 @@ def test_the_python_of_a_page_runs_from_top_to_bottom(
     for note, block in WRITTEN[page]:
         if not note:
             exec(compile(block, str(page), "exec"), names)
-
-
-def a_network() -> nn.Module:
-    """One that takes the digits."""
-    torch.manual_seed(0)
-    layers = [nn.Conv2d(1, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 16, 3, padding=1), nn.ReLU()]
-    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 10))
 
 
 def readers() -> dict[str, Any]:

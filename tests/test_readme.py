@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import ray
+from helpers.readers import a_network, compress_less
 from ray import tune
 from sklearn.datasets import load_breast_cancer
 
@@ -30,13 +31,16 @@ def test_the_python_of_the_readme_runs(tmp_path: Path, monkeypatch) -> None:
         return run(*args, **(given | less))
 
     monkeypatch.setattr(searchkit, "run", small)
+    compress_less(monkeypatch)
     few = tune.TuneConfig
     monkeypatch.setattr(tune, "TuneConfig", lambda **given: few(**(given | {"num_samples": 2})))
     X, y = load_breast_cancer(return_X_y=True)
     digits = searchkit.load_data("digits", limit=300).train
     names = {
         "X": digits.x.numpy()[:, 0],
+        "images": digits.x.numpy().astype(np.float32),
         "y": digits.y.numpy(),
+        "model": a_network(),
         "codes": searchkit.load_space("mobilenet").sample(50, np.random.default_rng(0)),
         "accuracies": np.random.default_rng(0).random(50),
         "X_train": X[:300],
@@ -47,7 +51,7 @@ def test_the_python_of_the_readme_runs(tmp_path: Path, monkeypatch) -> None:
         "trainable": lambda config: {"loss": config["lr"]},
         "my_function": lambda choices: {"loss": choices["lr"], "seconds": choices["trees"]},
     }
-    assert len(BLOCKS) == 11
+    assert len(BLOCKS) == 12
     quick = DNASetting(epochs=1, steps=2, images=64, rated=32, recalibrated=32, teacher_epochs=1)
     monkeypatch.setattr("searchkit.proxies.block_ratings.DNASetting", lambda: quick)
     try:

@@ -28,7 +28,6 @@ from searchkit.training.optimisation import one_cycle
 from searchkit.training.train import place
 
 WARM_UP = 0.1  # share of the steps in which the learning rate rises
-FEWEST_STEPS = 60
 SEGMENTS = 8  # after each of which what was learned is written; the alternatives are compared after some of them
 
 OnSegment = Callable[[int, int, float], None]  # segments done, those in all, mean relative error
@@ -39,7 +38,8 @@ class LearningSetting:
     """How alternatives learn.
 
     Attributes:
-        passes: over the examples; at least 60 steps are made.
+        passes: over the examples.
+        least: steps that are made at least, however few the examples are.
         batch_size: examples of a step.
         lr: peak of the learning rate of Adam.
         drop_after: share of the steps after which dominated alternatives are dropped; 1: none is.
@@ -47,6 +47,7 @@ class LearningSetting:
     """
 
     passes: float = 2.0
+    least: int = 240
     batch_size: int = 64
     lr: float = 6e-3
     drop_after: float = 0.25
@@ -55,8 +56,8 @@ class LearningSetting:
     def __post_init__(self) -> None:
         if not 0 < self.passes < math.inf or not 0 < self.lr < math.inf or not 0 < self.drop_after <= 1:
             raise SearchkitError(f"passes and lr are above 0, and drop_after is in (0, 1]: {self}")
-        if self.batch_size < 2 or self.rated < 2:
-            raise SearchkitError(f"batch_size and rated are at least 2: {self}")
+        if self.batch_size < 2 or self.rated < 2 or self.least < 1:
+            raise SearchkitError(f"batch_size and rated are at least 2, and least is at least 1: {self}")
 
     def parted(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Examples to learn from and those that are kept back, of ``(n, ...)``; few examples are in both."""
@@ -65,7 +66,7 @@ class LearningSetting:
 
     def steps(self, n: int) -> int:
         """Steps over n examples."""
-        return max(FEWEST_STEPS, math.ceil(self.passes * n / min(self.batch_size, n)))
+        return max(self.least, math.ceil(self.passes * n / min(self.batch_size, n)))
 
 
 @dataclass

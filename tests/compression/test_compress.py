@@ -22,7 +22,7 @@ from searchkit.errors import SearchkitError
 from searchkit.training.train import train
 
 DATA = load_data("digits")
-QUICK: dict[str, Any] = {"learning": LearningSetting(passes=0.5), "epochs": 1, "progress": False}
+QUICK: dict[str, Any] = {"learning": LearningSetting(passes=0.5, least=60), "epochs": 1, "progress": False}
 
 
 class Block(nn.Module):

@@ -52,12 +52,15 @@ def equal(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
 
 
 def lessons(model: nn.Module, path: Path | None = None, setting: LearningSetting | None = None) -> Lessons:
-    return Lessons(model, PLACES, library(), {}, pictures(), setting or LearningSetting(passes=4), 3, path)
+    return Lessons(model, PLACES, library(), {}, pictures(), setting or LearningSetting(least=60, passes=4), 3, path)
 
 
 def test_they_come_nearer_and_the_network_is_as_it_was() -> None:
     model = network()
-    before, taught = state_of(model), lessons(model, setting=LearningSetting(passes=30, lr=0.01, batch_size=32))
+    before, taught = (
+        state_of(model),
+        lessons(model, setting=LearningSetting(least=60, passes=30, lr=0.01, batch_size=32)),
+    )
     first = {key: one.module for key, one in taught.learners.items()}
     errors = relative_errors(model, PLACES, {key: module.eval() for key, module in first.items()}, taught.rated)
     taught.learn()
@@ -93,7 +96,7 @@ def test_what_was_stopped_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:
 
 
 def test_a_time_ends_the_learning_early() -> None:
-    taught = lessons(network(), setting=LearningSetting(passes=10_000))
+    taught = lessons(network(), setting=LearningSetting(least=60, passes=10_000))
     taught.learn(seconds=0.5)
     assert all(torch.isfinite(tensor).all() for module in taught.modules().values() for tensor in module.parameters())
 
@@ -141,7 +144,7 @@ def test_what_is_worse_and_no_cheaper_is_dropped() -> None:
 
 
 def test_a_library_is_learned_once_and_in_any_number_of_processes_alike(tmp_path: Path) -> None:
-    setting = LearningSetting(passes=2)
+    setting = LearningSetting(least=60, passes=2)
     calls: list[int] = []
 
     def taught(folder: Path, executor: object = None):  # type: ignore[no-untyped-def]
@@ -170,7 +173,7 @@ def test_what_was_dropped_for_one_cost_learns_for_another(tmp_path: Path) -> Non
         taught.clear()
         found = learn(
             network(), PLACES, library(), pictures(), folder=tmp_path, respects=respects,
-            setting=LearningSetting(passes=4),
+            setting=LearningSetting(least=60, passes=4),
             costs={(node, label): (cost.get(label, 1.0),) for node, labels in library().items() for label in labels},
             on_segment=lambda done, total, error: taught.append(done),
         )  # fmt: skip
@@ -188,7 +191,7 @@ def test_a_group_that_fails_says_so_and_the_others_are_kept(tmp_path: Path) -> N
     broken = library()
     broken["second"]["1x1"] = nn.Conv2d(5, 8, 1)
     with pytest.raises(SearchkitError, match="the alternatives of second did not learn"):
-        learn(network(), PLACES, broken, pictures(), executor=2, folder=tmp_path)
+        learn(network(), PLACES, broken, pictures(), setting=LearningSetting(least=10), executor=2, folder=tmp_path)
     assert len(list(tmp_path.rglob("*.json"))) == len(library()["first"])
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 import searchkit
+from searchkit.compression.learning import LearningSetting
 
 
 def a_network() -> nn.Module:
@@ -21,7 +22,8 @@ def a_network() -> nn.Module:
 def compress_less(monkeypatch: pytest.MonkeyPatch) -> None:
     """Under a bound that a network as small as the reader's can meet, and with little training."""
     compress = searchkit.compress
-    less = {"constraints": {"params": "60%"}, "epochs": 1, "progress": False}
+    learning = LearningSetting(least=20, passes=0.1)
+    less = {"constraints": {"params": "60%"}, "epochs": 1, "progress": False, "learning": learning}
 
     def small(*given: Any, **more: Any) -> Any:
         return compress(*given, **(more | less))

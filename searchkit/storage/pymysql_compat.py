@@ -1,4 +1,4 @@
-"""Private names of database drivers that searchkit uses; checked with PyMySQL 2.2.8.
+"""Private names of database drivers that searchkit uses; checked with PyMySQL 1.2.4.
 
 No other file uses private names of a driver. If a later one moves them, ``tests/test_compat.py`` says which.
 """

@@ -29,6 +29,8 @@ from searchkit.results.result import Result
 if TYPE_CHECKING:
     import pandas as pd
 
+    from searchkit.results.safe_html import Html
+
 SPARE = 6  # candidates beside those that are wanted, in place of networks that break a bound when they are measured
 EXAMPLE = 256  # pictures on which the network is looked at
 
@@ -61,6 +63,13 @@ class Compressed(Result):
     def original(self) -> Mapping[str, float]:
         """Metrics of the network that was given."""
         return next(trial.values for trial in self.trials if not trial.code.any())
+
+    def _report_sections(self) -> Sequence[tuple[str, str, Html]]:
+        from searchkit.results.report.blocks import Compression, blocks
+        from searchkit.results.report.facts import Facts
+
+        found = Compression(Facts(self), self.library, self.costs, self._within)
+        return [("blocks", "The blocks", blocks(found))]
 
     @cached_property
     def delivered(self) -> pd.DataFrame:

@@ -22,6 +22,7 @@ from searchkit.compression.bounds import check_attainable, corrected, costs_of, 
 from searchkit.compression.examples import labelled, of_classes
 from searchkit.compression.learned import Learned, by_node, learn
 from searchkit.compression.learning import LearningSetting
+from searchkit.compression.measured import Measured
 from searchkit.data.data import Data
 from searchkit.data.loader import Normaliser
 from searchkit.errors import SearchkitError
@@ -38,6 +39,8 @@ from searchkit.training.train import place
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from searchkit.results.safe_html import Html
 
 SPARE = 6  # candidates beside those that are wanted, in place of networks that break a bound when they are measured
 EXAMPLE = 256  # pictures on which the network is looked at
@@ -71,6 +74,13 @@ class Compressed(Result):
     def original(self) -> Mapping[str, float]:
         """Metrics of the network that was given."""
         return next(trial.values for trial in self.trials if not trial.code.any())
+
+    def _report_sections(self) -> Sequence[tuple[str, str, Html]]:
+        from searchkit.results.report.blocks import Compression, blocks
+        from searchkit.results.report.facts import Facts
+
+        found = Compression(Facts(self), self.library, self.costs, self._within)
+        return [("blocks", "The blocks", blocks(found))]
 
     @cached_property
     def delivered(self) -> pd.DataFrame:
@@ -137,7 +147,9 @@ def compress(
     inputs = Normaliser(loaded, torch.device("cpu"))(loaded.train.x)
     space = model_space(model, inputs[:EXAMPLE], nodes=nodes, alternatives=alternatives)
     loaded = of_classes(loaded, space.n_classes)
-    costs = costs_of(space, asked)
+    folder = None if storage == "memory" else networks_folder(storage, "blocks")
+    measured = Measured(None if folder is None else folder / "measured.json")
+    costs = costs_of(space, asked, measured)
     useful = saving(costs)
     space = space.with_modules({key: module for key, module in space.modules().items() if key in useful})
     check_attainable(space, costs)
@@ -152,11 +164,11 @@ def compress(
         space.original, {node.name: node.module for node in space.nodes}, by_node(space.modules()), inputs,
         costs=of_blocks(costs), respects=[cost.name for cost in costs], setting=learning, seed=seed,
         executor=executor, seconds=learning_seconds,
-        on_segment=_tell, folder=None if storage == "memory" else networks_folder(storage, "blocks"),
+        on_segment=_tell, folder=folder,
     )  # fmt: skip
     space = space.with_modules(library.modules, fine_tuned=epochs > 0)
     quality = additive(space, library.qualities(fine_tuned=epochs > 0))
-    costs = corrected(space, quality, costs)
+    costs = corrected(space, quality, costs, measured)
     if seconds is not None:
         search["recipe"] = _within(space, quality, costs, loaded, search["recipe"], float(seconds))
     strategy = functools.partial(Assembly, quality=quality, costs=costs, networks=networks)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -12,10 +13,12 @@ from searchkit.blocks.additive import Additive, blocks_of
 from searchkit.blocks.solve import solve
 from searchkit.compression.assembled import ModelSpace
 from searchkit.compression.assembly import Cost, choose
+from searchkit.compression.measured import Measured
 from searchkit.compression.quality import Key
 from searchkit.costs.together import latencies_together
 from searchkit.errors import ConstraintError, UnknownNameError
 from searchkit.problem.numbers import number_of, shown
+from searchkit.types import Codes
 
 COSTS = ("params", "macs", "latency_ms")
 SAVED = 0.0025  # share of the network's cost that an alternative has to save in one of the bounded costs
@@ -67,13 +70,14 @@ def _read_bound(name: str, given: object) -> Asked:
     return bound, share
 
 
-def costs_of(space: ModelSpace, asked: Mapping[str, Asked], seconds: float = 0.1) -> list[Cost]:
+def costs_of(space: ModelSpace, asked: Mapping[str, Asked], measured: Measured, seconds: float = 0.1) -> list[Cost]:
     """The bounded costs as sums over the blocks.
 
     Latency is measured: of the network that was given, and of it with one alternative in place of one block at a time,
     all in turn, so that an alternative has the difference that it makes in the whole network.
 
     Args:
+        measured: where measurements are kept.
         seconds: of timing for each network.
 
     Raises:
@@ -84,7 +88,7 @@ def costs_of(space: ModelSpace, asked: Mapping[str, Asked], seconds: float = 0.1
     found = []
     for name, (value, share) in asked.items():
         if name == "latency_ms":
-            values = latencies_together([space.build(row) for row in rows], space.input_shape, seconds)
+            values = np.array(measured.once(partial(_latencies, space, rows, seconds), space.describe(), seconds))
         else:
             values = np.asarray(counted[name], dtype=np.float64)
         own = float(values[0])
@@ -95,6 +99,11 @@ def costs_of(space: ModelSpace, asked: Mapping[str, Asked], seconds: float = 0.1
         told = " and ".join(f"{cost.own:,.4g} {cost.name}" for cost in found)
         raise ConstraintError(f"the network meets the bounds as it is: it has {told}")
     check_attainable(space, found)
+    return found
+
+
+def _latencies(space: ModelSpace, rows: Codes, seconds: float) -> list[float]:
+    found: list[float] = latencies_together([space.build(row) for row in rows], space.input_shape, seconds).tolist()
     return found
 
 
@@ -135,7 +144,17 @@ def of_blocks(costs: Sequence[Cost]) -> dict[Key, tuple[float, ...]]:
     return {key: tuple(cost.differences[key] for cost in costs) for key in costs[0].differences}
 
 
-def corrected(space: ModelSpace, quality: Additive, costs: Sequence[Cost], seconds: float = 0.3) -> list[Cost]:
+def corrected(space: ModelSpace, quality: Additive, costs: Sequence[Cost], measured: Measured) -> list[Cost]:
+    """:func:`moved_bounds`, made once."""
+    tables = [*quality.tables, *(table for cost in costs for table in cost.total(space).tables)]
+    asked = [cost.asked for cost in costs]
+    bounds = measured.once(
+        lambda: [cost.bound for cost in moved_bounds(space, quality, costs)], space.describe(), tables, asked
+    )
+    return [replace(cost, bound=bound) for cost, bound in zip(costs, bounds, strict=True)]
+
+
+def moved_bounds(space: ModelSpace, quality: Additive, costs: Sequence[Cost], seconds: float = 0.3) -> list[Cost]:
     """The costs, with the bound on the sum of latencies at which the best whole network just keeps what was asked.
 
     The best network by the sums is measured as a whole, beside the network that was given. By how much it is slower, or
@@ -154,18 +173,18 @@ def corrected(space: ModelSpace, quality: Additive, costs: Sequence[Cost], secon
             break
         network = space.build(blocks_of(space).codes(picked[None])[0])
         own, whole = latencies_together([original, network], space.input_shape, seconds)
-        total, measured = float(cost.total(space)(picked[None])[0]), float(whole / own * cost.own)
-        if measured <= most:
+        total, found = float(cost.total(space)(picked[None])[0]), float(whole / own * cost.own)
+        if found <= most:
             if float(quality(picked[None])[0]) < best:
                 best, kept = float(quality(picked[None])[0]), cost.bound
             lowest = max(lowest, cost.bound)
-            if measured > NEAR * most:
+            if found > NEAR * most:
                 break
         else:
             highest = min(highest, total)
-        bound = most * total / measured
+        bound = most * total / found
         if not lowest < bound < highest:
             bound = (lowest + min(highest, 2 * cost.own)) / 2
         cost = replace(cost, bound=bound)
-    found = replace(cost, bound=kept or cost.bound)
-    return [found if i == place else one for i, one in enumerate(costs)]
+    best_bound = replace(cost, bound=kept or cost.bound)
+    return [best_bound if i == place else one for i, one in enumerate(costs)]

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from torch import nn
 
+    from searchkit.results.safe_html import Html
+
 
 class Result(Tables):
     """The outcome of a search.
@@ -192,6 +194,14 @@ class Result(Tables):
         from searchkit.results.report.report import write_report
 
         return write_report(self, path, beside)
+
+    def _report_sections(self) -> Sequence[tuple[str, str, Html]]:
+        """Sections of the report that only results of a kind have: ``(id, title, content)``, after the best candidate.
+
+        A subclass overrides it. Content is made with :mod:`searchkit.results.safe_html`; where it is empty, the section
+        is left out.
+        """
+        return ()
 
     @property
     def network_space(self) -> NetworkSpace:

@@ -167,6 +167,23 @@ def test_a_bound_on_latency_holds_for_whole_networks(trained: nn.Module) -> None
     assert found <= 0.75 * own
 
 
+@pytest.mark.slow
+def test_measured_bounds_are_measured_once(
+    trained: nn.Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    given: dict[str, Any] = {"constraints": {"latency_ms": "70%"}, "storage": tmp_path} | QUICK
+    first = searchkit.compress(trained, DATA, **given)
+
+    def measures(*_: object) -> None:
+        raise AssertionError("it measures again")
+
+    monkeypatch.setattr("searchkit.compression.bounds.latencies_together", measures)
+    again = searchkit.compress(trained, DATA, **given)
+    assert again.name == first.name
+    assert again.history.equals(first.history)
+    assert "another strategy" not in caplog.text
+
+
 def test_a_time_of_fine_tuning(trained: nn.Module) -> None:
     result = searchkit.compress(
         trained, DATA, constraints={"params": "60%"}, storage="memory", **QUICK | {"epochs": None, "seconds": 0.5}

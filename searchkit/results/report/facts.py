@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from searchkit.errors import plural
-from searchkit.problem.trial import State, Trial, observe, pareto_front
+from searchkit.problem.trial import State, Trial, observe
 from searchkit.results.result import Result
 from searchkit.types import Floats
 
@@ -40,8 +40,15 @@ class Facts:
 
     @functools.cached_property
     def winners(self) -> list[Trial]:
-        """The front, best first by the first objective."""
-        return pareto_front(self.result.trials, self.result.goals)
+        """The front, in the order of ``result.front``."""
+        return self.result._winners
+
+    @property
+    def best(self) -> Trial:
+        """The first of the front that is best in the first objective; there is one where the front is not empty."""
+        first = self.result.goals.objectives[0]
+        sign = -1.0 if first.direction == "max" else 1.0
+        return min(self.winners, key=lambda trial: sign * trial.values[first.name])
 
     @functools.cached_property
     def fates(self) -> list[str]:

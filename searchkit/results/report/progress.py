@@ -112,7 +112,7 @@ def _picks(facts: Facts) -> Html:
         return joined([])
     values = np.array([trial.values[first.name] for trial in scored])
     names = result.goals.names
-    rows: list[list[Any]] = [_row(facts, f"best {first.name}", facts.winners[0])]
+    rows: list[list[Any]] = [_row(facts, f"best {first.name}", facts.best)]
     sizes = np.array([trial.values.get("params", np.nan) for trial in scored])
     said = ""
     if np.isfinite(sizes).all() and np.ptp(sizes) > 0:

@@ -75,6 +75,7 @@ def page(facts: Facts) -> Html:
     sections = [
         ("front", "The front", joined([fill('<figure class="chart" id="candidates"></figure>'), front_table(facts)])),
         ("winner", "The best candidate", winner(facts)),
+        *facts.result._report_sections(),
         ("verified", "Verified by training", verified(facts)),
         ("beside", "Beside simple models", beside(facts)),
         ("course", "Progress of the search", progress(facts, found)),

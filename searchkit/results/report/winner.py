@@ -16,11 +16,12 @@ _DRAWN = 13  # networks of the front that are drawn at most
 
 
 def winner(facts: Facts) -> Html:
-    """The section on the candidate of the front that is best in the first objective."""
+    """The section on row 0 of the front: the best in the first objective, unless the result has an order of its own."""
     if not facts.winners:
         return nothing("The front is empty.")
     result, trial = facts.result, facts.winners[0]
-    best = f"Candidate {trial.number} is best in {result.goals.names[0]}"
+    is_best = trial is facts.best
+    best = f"Candidate {trial.number} is {f'best in {result.goals.names[0]}' if is_best else 'row 0 of the front'}"
     among = f", among the {len(facts.winners):,} on the front" if len(facts.winners) > 1 else ""
     values = [(facts.label(n), measured(facts, trial, n).html) for n in facts.metrics if _there(facts, trial, n)]
     drawn = drawing(result.space, trial)

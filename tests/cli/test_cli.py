@@ -169,6 +169,7 @@ def test_a_study_of_a_function_is_not_resumed_from_here(run, tmp_path: Path) -> 
 QUICK = [*SMALL, "--budget", "2", "--epochs", "1", *ALONE]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("found", [True, False], ids=["on the path", "not on the path"])
 def test_the_line_that_exports_is_complete(found: bool, run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(Path(sys.executable).parent) if found else str(tmp_path))
@@ -404,6 +405,7 @@ def broken():
 """
 
 
+@pytest.mark.slow
 def test_a_network_of_the_users_is_compressed_and_exported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

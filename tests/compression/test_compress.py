@@ -184,6 +184,7 @@ def test_measured_bounds_are_measured_once(
     assert "another strategy" not in caplog.text
 
 
+@pytest.mark.slow
 def test_a_time_of_fine_tuning(trained: nn.Module) -> None:
     result = searchkit.compress(
         trained, DATA, constraints={"params": "60%"}, storage="memory", **QUICK | {"epochs": None, "seconds": 0.5}
@@ -203,6 +204,7 @@ def test_pictures_without_labels(trained: nn.Module) -> None:
     assert same.mean() > 0.8
 
 
+@pytest.mark.slow
 def test_labels_that_are_numbers_of_outputs_need_not_all_be_there(trained: nn.Module) -> None:
     keep = DATA.train.y < 4
     x, y = DATA.train.x[keep].numpy(), DATA.train.y[keep].numpy()
@@ -293,6 +295,7 @@ def test_bad_input(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_model_in_training_mode_is_left_in_it(trained: nn.Module) -> None:
     model = copy.deepcopy(trained).train()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}

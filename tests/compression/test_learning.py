@@ -143,6 +143,7 @@ def test_what_is_worse_and_no_cheaper_is_dropped() -> None:
     assert [label for label in "abcd" if taught.learners["first", label].dropped] == ["b"]
 
 
+@pytest.mark.slow
 def test_a_library_is_learned_once_and_in_any_number_of_processes_alike(tmp_path: Path) -> None:
     setting = LearningSetting(least=60, passes=2)
     calls: list[int] = []
@@ -187,6 +188,7 @@ def test_what_was_dropped_for_one_cost_learns_for_another(tmp_path: Path) -> Non
     assert taught
 
 
+@pytest.mark.slow
 def test_a_group_that_fails_says_so_and_the_others_are_kept(tmp_path: Path) -> None:
     broken = library()
     broken["second"]["1x1"] = nn.Conv2d(5, 8, 1)

@@ -204,6 +204,7 @@ def test_all_rows_are_learned_from_and_the_network_trained_on_all_of_them() -> N
     assert "test_accuracy" not in search.result_.front
 
 
+@pytest.mark.slow
 def test_with_a_time_the_network_is_the_one_that_the_search_trained_in_full() -> None:
     model = classifier(budget={"seconds": 6}, epochs=None).fit(X, Y)
     final = model.result_.finals[int(model.result_.front.trial[0])]

@@ -97,6 +97,7 @@ def test_every_strategy_searches_networks_and_settings(strategy: str, made: list
     assert len(set(taken)) > 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("executor", [2, "interleaved"])
 def test_other_executors_train_with_the_same_settings(executor: Any) -> None:
     recipe = {"lr": [0.02, 0.1], "steps": 2}
@@ -185,6 +186,7 @@ def test_epochs_in_a_recipe_are_the_argument(tmp_path: Path) -> None:
     assert len(list(tmp_path.glob("*.journal"))) == 1
 
 
+@pytest.mark.slow
 def test_a_planned_search_and_its_final_trainings_keep_to_it(made: list[Recipe]) -> None:
     result = search(budget={"seconds": 9}, recipe={"lr": [0.02, 0.1], "batch_size": 16, "label_smoothing": 0.0})
     assert result.finals
@@ -195,6 +197,7 @@ def test_a_planned_search_and_its_final_trainings_keep_to_it(made: list[Recipe])
     assert all(recipe.steps is not None and recipe.steps > LEAST_STEPS for recipe in finals)
 
 
+@pytest.mark.slow
 def test_a_planned_study_goes_on_with_its_recipe(made: list[Recipe], tmp_path: Path) -> None:
     data = tmp_path / "data.npz"
     np.savez(data, X=np.random.default_rng(0).integers(0, 255, (60, 8, 8)).astype(np.uint8), y=np.arange(60) % 3)
@@ -342,6 +345,7 @@ def test_a_choice_on_no_scale_stays_one(tmp_path: Path) -> None:
     assert "searchkit.Choice(&quot;lr&quot;, (0.1, 0.2))" in page
 
 
+@pytest.mark.slow
 def test_the_network_of_a_record_is_built_and_exported_without_its_settings(tmp_path: Path) -> None:
     result = search(tmp_path, recipe={"lr": [0.02, 0.1], "steps": 2})
     loaded = searchkit.load(result.name, tmp_path)

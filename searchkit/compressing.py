@@ -166,7 +166,8 @@ def compress(
         executor=executor, seconds=learning_seconds,
         on_segment=_tell, folder=folder,
     )  # fmt: skip
-    space = space.with_modules(library.modules, fine_tuned=epochs > 0)
+    own_ms = next((cost.own for cost in costs if cost.name == "latency_ms"), None)
+    space = space.with_modules(library.modules, fine_tuned=epochs > 0, teacher_ms=own_ms)
     quality = additive(space, library.qualities(fine_tuned=epochs > 0))
     costs = corrected(space, quality, costs, measured)
     if seconds is not None:

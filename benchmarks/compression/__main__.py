@@ -21,70 +21,21 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import torch
 from torch import nn
 
 from benchmarks.common.machine import describe
-from benchmarks.compression.networks import ResNet, fresh
+from benchmarks.compression.networks import fresh
+from benchmarks.compression.teacher import Benchmark, fine_tuning
 from searchkit.blocks.additive import Additive, blocks_of
 from searchkit.compressing import Compressed, compress
 from searchkit.compression.assembly import choose
-from searchkit.costs.counts import count
-from searchkit.costs.together import latencies_together
-from searchkit.data.data import Data
 from searchkit.data.loading import load_data
 from searchkit.training.normalised import normalised
 from searchkit.training.recalibration import as_it_is
-from searchkit.training.recipe import Recipe, recipe_of_length
-from searchkit.training.train import course, score, train
-from searchkit.training.turns import finish
+from searchkit.training.train import train
 
 COLUMNS = ("bound", "method", "passes", "cost", "before", "validation", "test", "below the teacher", "CPU s")
 DRAWS = 5
-
-
-class Benchmark:
-    """One teacher, and what is made of it."""
-
-    def __init__(self, data: Data, passes: int, seed: int, width: int, depth: int) -> None:
-        self.data, self.passes, self.seed, self.width, self.depth = data, passes, seed, width, depth
-        self.plain = replace(data, mean=(0.0,) * len(data.mean), std=(1.0,) * len(data.std))
-        began = time.process_time()
-        network = self.network(width)
-        train(network, data, recipe=self.schedule(), seed=seed, device="cpu")
-        self.teacher = normalised(network, data)
-        self.seconds = time.process_time() - began
-        self.test = self.tested(self.teacher)
-
-    def network(self, width: int) -> nn.Module:
-        torch.manual_seed(self.seed)
-        return ResNet(self.data.input_shape[0], self.data.n_classes, width, self.depth)
-
-    def schedule(self) -> Recipe:
-        """The teacher's training."""
-        n = len(self.data.train)
-        return replace(recipe_of_length("images", n, self.passes, self.data.augment), epochs=self.passes)
-
-    def tested(self, network: nn.Module) -> float:
-        return score(network, self.data.test, self.plain, "cpu")
-
-    def tuned(self, network: nn.Module, recipe: Recipe) -> tuple[float, float]:
-        """``(validation, test)`` after a training with the teacher's answers."""
-        found = finish(course(network, self.plain, recipe=recipe, seed=self.seed, device="cpu", teacher=self.teacher))
-        return found.accuracy, self.tested(network)
-
-    def cost(self, name: str, networks: list[nn.Module]) -> list[float]:
-        """Of each network."""
-        if name == "latency_ms":
-            return [float(ms) for ms in latencies_together(networks, self.data.input_shape, 0.3)]
-        return [float(count(network, self.data.input_shape)[name]) for network in networks]
-
-
-def fine_tuning(epochs: int) -> Recipe:
-    """As ``compress`` does it."""
-    from searchkit.compressing import fine_tuning as settings
-
-    return Recipe(**settings(epochs))  # type: ignore[arg-type]
 
 
 def by_compress(bench: Benchmark, name: str, bound: str, epochs: int, storage: str) -> tuple[list[Any], Compressed]:
@@ -112,10 +63,12 @@ def by_chance(bench: Benchmark, result: Compressed, epochs: int) -> list[list[An
 
 
 def by_pruning(bench: Benchmark, name: str, bound: float, epochs: int) -> list[Any]:
-    """The best of three ways to prune by magnitude, each to the bound."""
+    """The best of three ways to prune by magnitude, each to the bound; nothing where none of them keeps it."""
     best: list[Any] = []
     for kind in ({}, {"global_pruning": True}, {"round_to": 8}):
         network = _pruned(bench, name, bound, kind)
+        if network is None:
+            continue
         share = np.divide(*bench.cost(name, [network, bench.teacher]))
         network, before = as_it_is(network, bench.plain, "accuracy")
         row = [share, before["accuracy"], *bench.tuned(network, fine_tuning(epochs))]
@@ -124,8 +77,8 @@ def by_pruning(bench: Benchmark, name: str, bound: float, epochs: int) -> list[A
     return best
 
 
-def _pruned(bench: Benchmark, name: str, bound: float, kind: dict[str, Any]) -> nn.Module:
-    """The largest network by the ratio of pruning that keeps the bound."""
+def _pruned(bench: Benchmark, name: str, bound: float, kind: dict[str, Any]) -> nn.Module | None:
+    """The largest network by the ratio of pruning that keeps the bound; None where none does."""
     import torch_pruning
 
     low, high, kept = 0.0, 0.95, None
@@ -136,7 +89,7 @@ def _pruned(bench: Benchmark, name: str, bound: float, kind: dict[str, Any]) -> 
             high, kept = ratio, network
         else:
             low = ratio
-    return kept if kept is not None else _pruned_by(torch_pruning, bench, high, kind)
+    return kept
 
 
 def _pruned_by(library: Any, bench: Benchmark, ratio: float, kind: dict[str, Any]) -> nn.Module:
@@ -224,7 +177,11 @@ def _bound(bench: Benchmark, name: str, bound: str, epochs: int, methods: list[s
         for row in by_chance(bench, result, epochs):
             told("random", epochs, row, taken())
     if "pruned" in methods:
-        told("pruned", epochs, by_pruning(bench, name, value, epochs), taken())
+        found = by_pruning(bench, name, value, epochs)
+        if found:
+            told("pruned", epochs, found, taken())
+        else:
+            print(f"no pruned network kept {name} {bound}, {taken():.0f} CPU s", flush=True)
     if "narrowed" in methods:
         told("narrowed", bench.passes, narrowed(bench, name, value), taken())
     if "scratch" in methods:

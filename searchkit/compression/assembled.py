@@ -89,6 +89,7 @@ class ModelSpace(NetworkSpace):
             count=sums_of(cut, options),
             nodes=Nodes(nodes),
         )
+        self._teacher_ms: float | None = None
 
     @property
     def original(self) -> nn.Module:
@@ -104,6 +105,11 @@ class ModelSpace(NetworkSpace):
         """Whether a candidate is trained: not the network as it was given, and nothing where that was said."""
         return bool(np.asarray(code).any()) and bool(self.options.get("fine_tuned", True))
 
+    @property
+    def teacher_ms(self) -> float | None:
+        """Milliseconds of a forward pass of the network as it was given, where they were measured."""
+        return self._teacher_ms
+
     def modules(self) -> dict[tuple[str, str], nn.Module]:
         """(node, label) -> module of all alternatives but the originals."""
         return {
@@ -113,12 +119,19 @@ class ModelSpace(NetworkSpace):
             if label != ORIGINAL
         }
 
-    def with_modules(self, modules: Mapping[tuple[str, str], nn.Module], *, fine_tuned: bool = True) -> ModelSpace:
+    def with_modules(
+        self,
+        modules: Mapping[tuple[str, str], nn.Module],
+        *,
+        fine_tuned: bool = True,
+        teacher_ms: float | None = None,
+    ) -> ModelSpace:
         """The space of these alternatives alone, which may have other weights.
 
         Args:
             modules: (node, label) -> module, of the labels that there are.
             fine_tuned: False: the networks of the space are scored as they are.
+            teacher_ms: latency of the network as it was given; then those of others are measured beside it.
 
         Raises:
             ModelError: none is left.
@@ -140,6 +153,7 @@ class ModelSpace(NetworkSpace):
             self.n_classes,
         )
         other.options |= {"weights": _digest(other.weights()), "fine_tuned": fine_tuned}
+        other._teacher_ms = teacher_ms
         return other
 
     def for_data(self, input_shape: Sequence[int], n_classes: int) -> NetworkSpace:

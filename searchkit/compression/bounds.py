@@ -15,7 +15,7 @@ from searchkit.compression.assembled import ModelSpace
 from searchkit.compression.assembly import Cost, choose
 from searchkit.compression.measured import Measured
 from searchkit.compression.quality import Key
-from searchkit.costs.together import latencies_together
+from searchkit.costs.together import latencies_together, latency_beside
 from searchkit.errors import ConstraintError, UnknownNameError
 from searchkit.problem.numbers import number_of, shown
 from searchkit.types import Codes
@@ -163,7 +163,7 @@ def moved_bounds(space: ModelSpace, quality: Additive, costs: Sequence[Cost], se
     place = next((i for i, cost in enumerate(costs) if cost.name == "latency_ms"), None)
     if place is None:
         return list(costs)
-    cost, original = costs[place], space.build(np.zeros(space.n_choices, dtype=np.int64))
+    cost = costs[place]
     most, kept, best = MARGIN * cost.asked, 0.0, math.inf
     lowest, highest = 0.0, math.inf  # bounds on the sum: known to keep it, and known to break it
     for _ in range(TRIES):
@@ -172,8 +172,8 @@ def moved_bounds(space: ModelSpace, quality: Additive, costs: Sequence[Cost], se
         if picked is None:
             break
         network = space.build(blocks_of(space).codes(picked[None])[0])
-        own, whole = latencies_together([original, network], space.input_shape, seconds)
-        total, found = float(cost.total(space)(picked[None])[0]), float(whole / own * cost.own)
+        found = latency_beside(network, space.teacher, cost.own, space.input_shape, seconds=seconds).median_ms
+        total = float(cost.total(space)(picked[None])[0])
         if found <= most:
             if float(quality(picked[None])[0]) < best:
                 best, kept = float(quality(picked[None])[0]), cost.bound

@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from searchkit.costs.latency import latency
+from searchkit.costs.latency import Latency, latency
 from searchkit.costs.onnx_session import export_error
+from searchkit.costs.together import latency_beside
 from searchkit.errors import PASSED_ON, CandidateError, first_line_said, readable
 from searchkit.random_state import untouched
 from searchkit.space import NetworkSpace
@@ -26,6 +27,9 @@ class OneMethod:
     On a CPU it is ONNX Runtime; if that cannot run one of a few random candidates, it is eager torch, and the log says
     so. On a CUDA card it is a CUDA graph; if the first candidate cannot be captured in one, it is eager torch. A study
     that is continued keeps its method. A candidate that the method cannot run has failed.
+
+    In a space made of a trained network whose latency on the CPU is known, others are timed in turn with that network,
+    and have their share of its latency.
     """
 
     def __init__(self, space: NetworkSpace, device: str) -> None:
@@ -46,7 +50,7 @@ class OneMethod:
         if self._method is None and self._device == "cpu":
             self._method = self._decided(network)
         try:
-            time = latency(network, self._space.input_shape, device=self._device, method=self._method)
+            time = self._timed(network)
         except PASSED_ON:
             raise
         except Exception as error:
@@ -58,6 +62,12 @@ class OneMethod:
             ) from error
         self._method = self._method or _method_of(time.label)
         return {"latency_ms": time.median_ms, "latency_ms_spread": time.spread}, time.label
+
+    def _timed(self, network: nn.Module) -> Latency:
+        shape, known, known_ms = self._space.input_shape, self._space.teacher, self._space.teacher_ms
+        if known is None or known_ms is None or self._device != "cpu":
+            return latency(network, shape, device=self._device, method=self._method)
+        return latency_beside(network, known, known_ms, shape, self._method)
 
     def _decided(self, network: nn.Module) -> str:
         """The method on a CPU: ONNX Runtime if it can run this network and a few of the space, else eager torch."""

@@ -14,13 +14,15 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from searchkit.costs.latency import Run, fastest_of, runner
+from searchkit.costs.latency import Latency, Run, fastest_of, runner
 from searchkit.costs.onnx_session import subject_of
+from searchkit.runtime.processor import cpu_name
 from searchkit.runtime.threads import one_thread
 from searchkit.types import Floats
 
 REPEAT = 0.002  # seconds of runs of a network in one round
 FEWEST_ROUNDS = 10
+PARTS = 3  # of a measurement, whose differences tell its spread
 
 
 def latencies_together(networks: Sequence[nn.Module], input_shape: Sequence[int], seconds: float = 0.1) -> Floats:
@@ -32,28 +34,66 @@ def latencies_together(networks: Sequence[nn.Module], input_shape: Sequence[int]
         seconds: of timing for each network.
     """
     x = np.random.default_rng(0).standard_normal((1, *input_shape), dtype=np.float32)
-    best = np.full(len(networks), np.inf)
     with one_thread(), torch.inference_mode():
-        runs = _runs(networks, x, None) or _runs(networks, x, "torch")
-        assert runs is not None
-        ends = time.perf_counter() + seconds * len(networks)
-        rounds = 0
-        order = np.random.default_rng(0)
-        while rounds < FEWEST_ROUNDS or time.perf_counter() < ends:
-            for i in order.permutation(len(runs)):
-                best[i] = min(best[i], fastest_of(runs[i], REPEAT))
-            rounds += 1
+        found = _runs(networks, x, None) or _runs(networks, x, "torch")
+        assert found is not None
+        return _fastest(found[0], seconds)
+
+
+def latency_beside(
+    network: nn.Module,
+    known: nn.Module,
+    known_ms: float,
+    input_shape: Sequence[int],
+    method: str | None = None,
+    seconds: float = 0.3,
+) -> Latency:
+    """The latency of a network as a share of that of another, which is timed in turn with it.
+
+    Args:
+        known: the other network.
+        known_ms: its latency, as it was measured before.
+        method: of both, see :func:`searchkit.costs.latency.latency`; None: ONNX Runtime, or eager torch where it cannot
+            run one of them.
+        seconds: of timing for each of the two.
+    """
+    x = np.random.default_rng(0).standard_normal((1, *input_shape), dtype=np.float32)
+    with one_thread(), torch.inference_mode():
+        found = _runs([network, known], x, method) or _runs([network, known], x, "torch")
+        assert found is not None
+        runs, method = found
+        parts = np.stack([_fastest(runs, seconds / PARTS) for _ in range(PARTS)])
+    best, shares = parts.min(axis=0), parts[:, 0] / parts[:, 1]
+    share = float(best[0] / best[1])
+    return Latency(
+        share * known_ms, float(np.ptp(shares)) / share, PARTS, f"{method}, in turn with the network that was given",
+        cpu_name(), 1, 1, float(np.median(np.abs(shares - np.median(shares)))) * known_ms,
+    )  # fmt: skip
+
+
+def _fastest(runs: Sequence[Run], seconds: float) -> Floats:
+    """``(n,)`` milliseconds of the fastest run of each, after ``seconds`` for each."""
+    best = np.full(len(runs), np.inf)
+    ends = time.perf_counter() + seconds * len(runs)
+    rounds = 0
+    order = np.random.default_rng(0)
+    while rounds < FEWEST_ROUNDS or time.perf_counter() < ends:
+        for i in order.permutation(len(runs)):
+            best[i] = min(best[i], fastest_of(runs[i], REPEAT))
+        rounds += 1
     return best
 
 
-def _runs(networks: Sequence[nn.Module], x: npt.NDArray[np.float32], method: str | None) -> list[Run] | None:
-    """What runs each network; None where one method does not run all of them."""
-    runs, methods = [], set()
+def _runs(
+    networks: Sequence[nn.Module], x: npt.NDArray[np.float32], method: str | None
+) -> tuple[list[Run], str] | None:
+    """What runs each network, and the name of what does; None where one method does not run all of them."""
+    runs, methods = [], dict[str, None]()
     for network in networks:
         with subject_of(network, x) as subject:
             run, ran_by = runner(subject, x, method)
         runs.append(run)
-        methods.add(ran_by)
+        methods[ran_by] = None
         if len(methods) > 1:
             return None
-    return runs
+    return runs, next(iter(methods))

@@ -150,6 +150,11 @@ class NetworkSpace(Space):
         """The trained network of which the space was made, see :meth:`from_model`; None for other spaces."""
         return None
 
+    @property
+    def teacher_ms(self) -> float | None:
+        """Milliseconds of a forward pass of the teacher on the CPU, beside which others are measured; None: unknown."""
+        return None
+
     def fine_tuned(self, code: Codes) -> bool:
         """Whether a candidate of a space that was made of a trained network is trained, or only scored as it is."""
         return True

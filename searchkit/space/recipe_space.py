@@ -102,6 +102,11 @@ class RecipeSpace(NetworkSpace):
         """See :class:`NetworkSpace`."""
         return self.networks.teacher
 
+    @property
+    def teacher_ms(self) -> float | None:
+        """See :class:`NetworkSpace`."""
+        return self.networks.teacher_ms
+
     def fine_tuned(self, code: Codes) -> bool:
         """See :class:`NetworkSpace`."""
         return self.networks.fine_tuned(self.of_networks(code))

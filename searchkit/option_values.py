@@ -136,14 +136,19 @@ def baseline_seconds(given: object, function: bool, budget: Budget) -> float:
     Raises:
         SearchkitError: no boolean, or True of a function.
     """
-    if given is not None and not isinstance(given, bool | np.bool_):
-        raise SearchkitError(f"baselines must be True, False or None, not {shown(given)}")
+    check_switch("baselines", given)
     if given and function:
         raise SearchkitError(
             "baselines=True fits simple models on the data beside the networks, but evaluate= was given, of whose data "
             "nothing is known: leave baselines out"
         )
     return min(BASELINES, (budget.seconds or 10 * BASELINES) / 10) if given else 0.0
+
+
+def check_switch(name: str, given: object) -> None:
+    """Raise SearchkitError unless it is True, False or None."""
+    if given is not None and not isinstance(given, bool | np.bool_):
+        raise SearchkitError(f"{name} must be True, False or None, not {shown(given)}")
 
 
 def check_seconds(time_limit: object) -> None:

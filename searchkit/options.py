@@ -18,6 +18,7 @@ from searchkit.option_values import (
     Training,
     baseline_seconds,
     check_seconds,
+    check_switch,
     chosen_by,
     grouped_proxies,
     grouped_training,
@@ -262,16 +263,15 @@ def read_options(
     batch, epochs, workers = whole("batch", batch, 1), whole("epochs", epochs, 1), whole("workers", workers, 1)
     seed, split_seed = seed_of("seed", seed), seed_of("split_seed", split_seed)
     check_seconds(time_limit)
+    check_switch("progress", progress)
     watchers = read_callbacks(callbacks)
     check_storage(storage)
-    in_memory = isinstance(storage, str) and storage == "memory"
-    settled_there = storage if in_memory else settled_storage(storage)
+    settled_there = storage if isinstance(storage, str) and storage == "memory" else settled_storage(storage)
     place, home = (settled_there, Path()) if is_file(storage) else (storage, settled(FOLDER))
     check_executor(executor)
     check_constraints(constraints)
     if name is not None:
-        check_new_name(name)
-        check_place(storage, name)
+        check_place(storage, check_new_name(name))
     signals = read_proxies(proxies)
     screen, verify = whole("screen", screen, 1) or SCREEN, whole("verify", verify, 1) or 0
     task: Task

@@ -135,6 +135,12 @@ def _pymysql() -> Any:
     return pytest.importorskip("pymysql").connections.Connection
 
 
+def _compiled() -> Any:
+    import torch
+
+    return torch.compile(torch.nn.Identity(), backend="eager")
+
+
 HELD: dict[str, tuple[tuple[str, str], Callable[[], Any]]] = {
     "optuna.Study._storage": (OPTUNA, _study),
     "optuna.Study._study_id": (OPTUNA, _study),
@@ -144,6 +150,7 @@ HELD: dict[str, tuple[tuple[str, str], Callable[[], Any]]] = {
     "optuna.storages.JournalFileBackend._file_path": (OPTUNA, lambda: _journal()._backend),
     "optuna.storages.RDBStorage.scoped_session": (OPTUNA, lambda: RDBStorage("sqlite://")),
     "optuna.samplers.QMCSampler._seed": (OPTUNA, _quasi_random),
+    "torch._dynamo.OptimizedModule._orig_mod": (TORCH, _compiled),
     "concurrent.futures.ThreadPoolExecutor._max_workers": (("", LOKY[1]), lambda: ThreadPoolExecutor(1)),
     "concurrent.futures.ProcessPoolExecutor._max_workers": (("", LOKY[1]), lambda: ProcessPoolExecutor(1)),
     "loky.ProcessPoolExecutor._max_workers": (LOKY, _loky),

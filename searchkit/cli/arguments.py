@@ -110,7 +110,7 @@ def _compress_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--constraint", action="append", default=[], required=True, metavar="BOUND",
-        help='a bound on params, macs or latency_ms, such as "latency_ms<=50%%" of its own; may be repeated',
+        help='a bound on params, macs, file_bytes or latency_ms, such as "latency_ms<=50%%" of its own; repeatable',
     )  # fmt: skip
     parser.add_argument("--epochs", type=int, help="of fine-tuning; 0 for none (2)")
     parser.add_argument("--seconds", type=float, metavar="S", help="about the time of fine-tuning, in place of epochs")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -28,6 +29,8 @@ ORIGINAL = "original"
 SHARES = {"1/2": 1 / 2, "1/4": 1 / 4, "1/8": 1 / 8}
 HELD = 2**29  # bytes of activations that are held at a time
 PICTURES = 32  # of the example that are used at most
+
+log = logging.getLogger("searchkit")
 
 Own = Callable[[str, nn.Module, tuple[int, ...], tuple[int, ...]], Mapping[str, nn.Module]]
 
@@ -218,6 +221,8 @@ class _Maker:
                 why = str(error)
         if why:
             self.left_out[label] = why
+            if users:
+                log.warning("alternative '%s' of node '%s' is left out: %s", label, self.node.name, why)
             return
         assert module is not None
         self.found[label] = Alternative(module.requires_grad_(True), cost["params"], cost["macs"])

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from torch import Tensor, nn
 
 from searchkit.compression.alternatives import ORIGINAL, Alternative, Library, Own, library_given
 from searchkit.compression.cheaper_layers import put
 from searchkit.compression.cutting import Cut, cut_given
+from searchkit.compression.fingerprints import digest_of, fingerprint_of
 from searchkit.compression.given import Given, given, ran
 from searchkit.compression.sums import sums_of
 from searchkit.errors import ModelError, SpaceError, nearest
@@ -152,7 +151,7 @@ class ModelSpace(NetworkSpace):
             self.input_shape,
             self.n_classes,
         )
-        other.options |= {"weights": _digest(other.weights()), "fine_tuned": fine_tuned}
+        other.options |= {"weights": digest_of(other.weights()), "fine_tuned": fine_tuned}
         other._teacher_ms = teacher_ms
         return other
 
@@ -225,7 +224,7 @@ class ModelSpace(NetworkSpace):
             self.n_classes,
         )
         if states:
-            other.options["weights"] = _digest(other.weights())
+            other.options["weights"] = digest_of(other.weights())
         return other
 
     def report(self) -> str:
@@ -291,17 +290,3 @@ def _leave_out_what_breaks(checked: Given, library: Library) -> None:
                 if why:
                     del library.alternatives[name][label]
                     library.left_out.setdefault(name, {})[label] = why
-
-
-def fingerprint_of(model: nn.Module) -> str:
-    """A digest of a network's architecture, as it is printed, and its weights."""
-    return _digest(model.state_dict(), repr(model))
-
-
-def _digest(tensors: Mapping[str, Tensor], text: str = "") -> str:
-    digest = hashlib.blake2b(text.encode(), digest_size=12)
-    for name, tensor in tensors.items():
-        values = tensor.detach().cpu().contiguous()
-        digest.update(f"{name} {values.dtype} {tuple(values.shape)}".encode())
-        digest.update(values.reshape(-1).view(torch.uint8).numpy().tobytes() if values.numel() else b"")
-    return digest.hexdigest()

@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
+from torch import nn
 
 from searchkit.blocks.additive import Additive, blocks_of
 from searchkit.blocks.solve import solve
@@ -15,14 +16,17 @@ from searchkit.compression.assembled import ModelSpace
 from searchkit.compression.assembly import Cost, choose
 from searchkit.compression.measured import Measured
 from searchkit.compression.quality import Key
+from searchkit.costs.onnx_file import file_bytes
 from searchkit.costs.together import latencies_together, latency_beside
 from searchkit.errors import ConstraintError, UnknownNameError
 from searchkit.problem.numbers import number_of, shown
-from searchkit.types import Codes
+from searchkit.training.normalised import Normalised
+from searchkit.types import Codes, Floats
 
-COSTS = ("params", "macs", "latency_ms")
+COSTS = ("params", "macs", "file_bytes", "latency_ms")
 SAVED = 0.0025  # share of the network's cost that an alternative has to save in one of the bounded costs
 MARGIN = 0.985  # times a bound on latency, since two measurements differ by about so much
+MARGINS = {"latency_ms": MARGIN}
 NEAR = 0.97  # of a bound, from which a network is near enough to it
 TRIES = 7  # times that the bounds are corrected by a network that is measured as a whole
 
@@ -74,7 +78,8 @@ def costs_of(space: ModelSpace, asked: Mapping[str, Asked], measured: Measured, 
     """The bounded costs as sums over the blocks.
 
     Latency is measured: of the network that was given, and of it with one alternative in place of one block at a time,
-    all in turn, so that an alternative has the difference that it makes in the whole network.
+    all in turn, so that an alternative has the difference that it makes in the whole network. The size of the file is
+    that of its tensors.
 
     Args:
         measured: where measurements are kept.
@@ -84,7 +89,9 @@ def costs_of(space: ModelSpace, asked: Mapping[str, Asked], measured: Measured, 
         ConstraintError: the network meets all bounds, or nothing meets one; the least that is possible is named.
     """
     keys, rows = _single_replacements(space)
-    counted = space.count(space, rows) if space.count is not None else {}
+    counted = dict(space.count(space, rows)) if space.count is not None else {}
+    if "file_bytes" in asked:
+        counted["file_bytes"] = _sizes(space, rows)
     found = []
     for name, (value, share) in asked.items():
         if name == "latency_ms":
@@ -94,7 +101,7 @@ def costs_of(space: ModelSpace, asked: Mapping[str, Asked], measured: Measured, 
         own = float(values[0])
         bound = value * own if share else value
         differences = {key: float(value) for key, value in zip(keys, values[1:] - own, strict=True)}
-        found.append(Cost(name, own, differences, bound, bound * (MARGIN if name == "latency_ms" else 1.0)))
+        found.append(Cost(name, own, differences, bound, bound * MARGINS.get(name, 1.0)))
     if all(cost.own <= cost.asked for cost in found):
         told = " and ".join(f"{cost.own:,.4g} {cost.name}" for cost in found)
         raise ConstraintError(f"the network meets the bounds as it is: it has {told}")
@@ -105,6 +112,23 @@ def costs_of(space: ModelSpace, asked: Mapping[str, Asked], measured: Measured, 
 def _latencies(space: ModelSpace, rows: Codes, seconds: float) -> list[float]:
     found: list[float] = latencies_together([space.build(row) for row in rows], space.input_shape, seconds).tolist()
     return found
+
+
+def _sizes(space: ModelSpace, rows: Codes) -> Floats:
+    """``(n,)`` bytes of the tensors of networks, and of what else is in the file of the network that was given."""
+    tensors = np.array([_tensor_bytes(space.build(row)) for row in rows], dtype=np.float64)
+    sizes: Floats = tensors + (_file_bytes(space, rows[0]) - tensors[0])
+    return sizes
+
+
+def _file_bytes(space: ModelSpace, code: Codes) -> float:
+    """Size of a network's file, which has a normalisation that does nothing."""
+    n = space.input_shape[0]
+    return float(file_bytes(Normalised(space.build(code), [0.0] * n, [1.0] * n), space.input_shape))
+
+
+def _tensor_bytes(network: nn.Module) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in network.state_dict().values())
 
 
 def check_attainable(space: ModelSpace, costs: Sequence[Cost]) -> None:
@@ -145,34 +169,44 @@ def of_blocks(costs: Sequence[Cost]) -> dict[Key, tuple[float, ...]]:
 
 
 def corrected(space: ModelSpace, quality: Additive, costs: Sequence[Cost], measured: Measured) -> list[Cost]:
-    """:func:`moved_bounds`, made once."""
+    """:func:`moved_bound` of the costs of whole networks that differ from the sums, made once."""
     tables = [*quality.tables, *(table for cost in costs for table in cost.total(space).tables)]
     asked = [cost.asked for cost in costs]
-    bounds = measured.once(
-        lambda: [cost.bound for cost in moved_bounds(space, quality, costs)], space.describe(), tables, asked
-    )
+
+    def moved() -> list[float]:
+        found = list(costs)
+        for name in ("file_bytes", "latency_ms"):
+            place = next((i for i, cost in enumerate(found) if cost.name == name), None)
+            if place is not None:
+                found = moved_bound(space, quality, found, place)
+        return [cost.bound for cost in found]
+
+    bounds = measured.once(moved, space.describe(), tables, asked)
     return [replace(cost, bound=bound) for cost, bound in zip(costs, bounds, strict=True)]
 
 
-def moved_bounds(space: ModelSpace, quality: Additive, costs: Sequence[Cost], seconds: float = 0.3) -> list[Cost]:
-    """The costs, with the bound on the sum of latencies at which the best whole network just keeps what was asked.
+def _whole(space: ModelSpace, cost: Cost, code: Codes, seconds: float = 0.3) -> float:
+    """What a network costs, measured as a whole."""
+    if cost.name == "file_bytes":
+        return _file_bytes(space, code)
+    return latency_beside(space.build(code), space.teacher, cost.own, space.input_shape, seconds=seconds).median_ms
 
-    The best network by the sums is measured as a whole, beside the network that was given. By how much it is slower, or
-    quicker, than its sum says, by so much the bound on the sum is moved; then the best is looked for again.
+
+def moved_bound(space: ModelSpace, quality: Additive, costs: Sequence[Cost], place: int) -> list[Cost]:
+    """The costs, with the bound on one of the sums at which the best whole network just keeps what was asked.
+
+    The best network by the sums is measured as a whole. By how much it costs more, or less, than its sum says, by so
+    much the bound on the sum is moved; then the best is looked for again.
     """
-    place = next((i for i, cost in enumerate(costs) if cost.name == "latency_ms"), None)
-    if place is None:
-        return list(costs)
     cost = costs[place]
-    most, kept, best = MARGIN * cost.asked, 0.0, math.inf
+    most, kept, best = MARGINS.get(cost.name, 1.0) * cost.asked, 0.0, math.inf
     lowest, highest = 0.0, math.inf  # bounds on the sum: known to keep it, and known to break it
     for _ in range(TRIES):
         tried = [replace(one, bound=cost.bound) if i == place else one for i, one in enumerate(costs)]
         picked = choose(space, quality, tried).picked
         if picked is None:
             break
-        network = space.build(blocks_of(space).codes(picked[None])[0])
-        found = latency_beside(network, space.teacher, cost.own, space.input_shape, seconds=seconds).median_ms
+        found = _whole(space, cost, blocks_of(space).codes(picked[None])[0])
         total = float(cost.total(space)(picked[None])[0])
         if found <= most:
             if float(quality(picked[None])[0]) < best:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from searchkit.compression.given import given, ran
+from searchkit.compression.given import given, ran, unwrapped
 from searchkit.data.assembling import assemble
 from searchkit.data.data import Data
 from searchkit.data.images import as_images
@@ -31,8 +31,9 @@ def labelled(model: object, data: object, seed: int) -> Data:
         DataError: they cannot be used.
         ModelError: the network cannot be, or does not take the pictures.
     """
-    if not isinstance(model, nn.Module):
-        raise ModelError(f"model is a torch.nn.Module, not {model!r:.80}")
+    model = unwrapped(model)
+    if data is None:
+        raise DataError("data are None: give pictures, with labels or without, or the name of a data set")
     loaded = data
     if isinstance(data, np.ndarray | Tensor):
         loaded = _by_its_own_answers(model, data, seed)

@@ -15,6 +15,7 @@ from searchkit.costs.meta_tensors import no_gradients
 from searchkit.errors import PASSED_ON, CandidateError, ModelError, first_line_said
 from searchkit.random_state import seeded, untouched
 from searchkit.runtime.copies import copied
+from searchkit.runtime.torch_compat import before_compile
 
 TOLERANCE = 1e-5  # relative, between outputs that ought to be equal
 
@@ -125,9 +126,27 @@ def same(a: Tensor, b: Tensor, tolerance: float = TOLERANCE) -> bool:
     return torch.equal(a, b) or torch.allclose(a, b, rtol=tolerance, atol=tolerance * max(scale, 1e-6), equal_nan=True)
 
 
-def _checked_model(model: object) -> nn.Module:
+def unwrapped(model: object) -> nn.Module:
+    """The network itself, of one that was compiled or is run on several cards.
+
+    Raises:
+        ModelError: it is no network of Python modules.
+    """
+    while isinstance(model, nn.Module):
+        parallel = isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel)
+        inner = model.module if parallel else before_compile(model)
+        if inner is None:
+            break
+        model = inner
     if not isinstance(model, nn.Module):
         raise ModelError(f"model is a torch.nn.Module, not {_said(model)}")
+    if isinstance(model, torch.jit.ScriptModule):
+        raise ModelError("model is TorchScript, whose blocks cannot be replaced: give the module that it was made from")
+    return model
+
+
+def _checked_model(given: object) -> nn.Module:
+    model = unwrapped(given)
     tensors: Iterable[Tensor] = [*model.parameters(), *model.buffers()]
     for tensor in tensors:
         if isinstance(tensor, nn.UninitializedParameter | nn.UninitializedBuffer):
@@ -156,5 +175,7 @@ def _checked_model(model: object) -> nn.Module:
 
 
 def _said(thing: object) -> str:
-    kind = "the class" if isinstance(thing, type) else "a"
-    return f"{kind} {thing.__name__ if isinstance(thing, type) else type(thing).__name__}"
+    if isinstance(thing, type):
+        return f"the class {thing.__name__}"
+    name = type(thing).__name__
+    return f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"

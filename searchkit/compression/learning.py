@@ -160,7 +160,7 @@ class Lessons:
         """Steps ``start`` to ``end``."""
         n = len(self.learned)
         order = np.concatenate([rng.permutation(n) for _ in range(-(-(end - start) * batch // n) + 1)])
-        alive = {key: one for key, one in self.learners.items() if not one.dropped and one.learns}
+        alive = {key: one for key, one in self.learners.items() if not one.dropped}
         sums = dict.fromkeys(alive, 0.0)
         for one in alive.values():
             one.module.train()
@@ -184,12 +184,13 @@ class Lessons:
             self.scales[node] = max(float(wanted.float().var()), 1e-12)
         for group in one.optimiser.param_groups:
             group["lr"] = rate
-        with self._precision():
+        with self._precision(), torch.set_grad_enabled(one.learns):
             found = one.module(x)
         loss = (found.float() - wanted.float()).square().mean() / self.scales[node]
-        one.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        one.optimiser.step()
+        if one.learns:
+            one.optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            one.optimiser.step()
         return float(loss.detach())
 
     def _precision(self) -> torch.autocast:

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import io
 import json
-import logging
 import platform
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +15,8 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from searchkit.errors import ExportError, SearchkitError, first_line_said, readable
+from searchkit.costs.onnx_file import names_of, why, write_onnx
+from searchkit.errors import ExportError, SearchkitError
 from searchkit.problem.trial import Trial
 from searchkit.random_state import untouched
 from searchkit.runtime.whole_files import written_whole
@@ -106,7 +104,7 @@ def _exported(result: Result, trial: Trial, path: Path) -> list[Path]:
             save_file(tensors, weights, described_state)
             _check("safetensors", expected, _from_safetensors(result, trial, weights, images), least)
         with _named(result, trial, "exported as ONNX"):
-            _write_onnx(network, images, onnx, *_names(result))
+            write_onnx(network, images, onnx, *_names(result))
             got = _from_onnx(onnx, images)
             _check("onnx", expected, got, least)
             _check("onnx, given one example alone,", got[:1], _from_onnx(onnx, images[:1]), least)
@@ -128,17 +126,12 @@ def _named(result: Result, trial: Trial, done: str) -> Iterator[None]:
     except SearchkitError:
         raise
     except Exception as error:
-        cause: BaseException = error
-        while cause.__cause__ is not None:  # the exporter's own messages say only that it failed
-            cause = cause.__cause__
-        said = readable(f"{type(cause).__name__}: {first_line_said(cause)}".removesuffix(": "))
-        raise ExportError(f"{who} cannot be {done}: {said}") from error
+        raise ExportError(f"{who} cannot be {done}: {why(error)}") from error
 
 
 def _names(result: Result) -> tuple[str, str]:
     """Names of input and output."""
-    inputs = "features" if len(result.network_space.input_shape) == 1 else "images"
-    return inputs, "values" if "target" in result.context["data"] else "logits"
+    return names_of(result.network_space.input_shape, "target" in result.context["data"])
 
 
 def _images(result: Result, n: int) -> torch.Tensor:
@@ -154,21 +147,6 @@ def _from_safetensors(result: Result, trial: Trial, path: Path, images: torch.Te
     load_weights(fresh, path)
     with torch.inference_mode():
         return np.asarray(fresh(images))
-
-
-def _write_onnx(network: nn.Module, images: torch.Tensor, path: Path, inputs: str, outputs: str) -> None:
-    with _quiet():
-        torch.onnx.export(
-            network,
-            (images,),
-            path,
-            input_names=[inputs],
-            output_names=[outputs],
-            dynamic_shapes={"x": {0: torch.export.Dim.DYNAMIC}},
-            dynamo=True,
-            external_data=False,
-            verbose=False,
-        )
 
 
 def _from_onnx(path: Path, images: torch.Tensor) -> np.ndarray[Any, Any]:
@@ -224,24 +202,3 @@ def _choices(space: NetworkSpace, trial: Trial) -> dict[str, Any]:
     chosen = [choice.labels[i] for choice, i in zip(networks.choices, trial.code, strict=False)]
     recipe = settings_of(space, trial.code)
     return {"choices": dict(zip(networks.names, chosen, strict=True))} | ({"recipe": recipe} if recipe else {})
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Suppress what the exporter prints and logs, and deprecation warnings: what went wrong is in what it raises."""
-    names = [name for name in logging.root.manager.loggerDict if name.partition(".")[0] == "torch"]
-    handlers = {handler: handler.level for name in names for handler in logging.getLogger(name).handlers}
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    for handler in handlers:
-        handler.setLevel(logging.CRITICAL + 1)
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            with contextlib.redirect_stderr(io.StringIO()):
-                yield
-    finally:
-        logger.setLevel(level)
-        for handler, before in handlers.items():
-            handler.setLevel(before)

@@ -9,15 +9,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch._prims_common import suggest_memory_format
 from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 from torch.utils._python_dispatch import TorchDispatchMode
 
 __all__ = [
     "CDIST", "NO_PRODUCTS", "OPERATIONS", "PRODUCTS", "TRILINEAR",
-    "BatchNorm", "TorchDispatchMode", "begin_allocations", "copy_all", "end_allocations", "has_amx", "lerp_all",
-    "no_onnx_log", "release_pool", "suggest_memory_format",
+    "BatchNorm", "TorchDispatchMode", "before_compile", "begin_allocations", "copy_all", "end_allocations", "has_amx",
+    "lerp_all", "no_onnx_log", "release_pool", "suggest_memory_format",
 ]  # fmt: skip
 
 
@@ -41,6 +41,14 @@ def lerp_all(targets: Sequence[Tensor], ends: Sequence[Tensor], weight: float) -
 def has_amx() -> bool:
     """Whether this CPU has units for products of small bfloat16 matrices (Intel AMX)."""
     return bool(torch.cpu._is_amx_tile_supported())
+
+
+def before_compile(model: nn.Module) -> nn.Module | None:
+    """The module of which ``torch.compile`` made this one; None where it did not."""
+    if type(model).__module__.partition(".")[0] != "torch":
+        return None
+    made_from: object = getattr(model, "_orig_mod", None)
+    return made_from if isinstance(made_from, nn.Module) else None
 
 
 @contextmanager

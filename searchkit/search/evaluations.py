@@ -17,6 +17,7 @@ from searchkit.costs.counts import count, space_counts, space_peak_memory
 from searchkit.costs.measure import measured
 from searchkit.costs.metrics import Metric
 from searchkit.costs.one_method import OneMethod
+from searchkit.costs.onnx_file import LABEL, file_bytes
 from searchkit.data.data import Data
 from searchkit.errors import PASSED_ON, CandidateError, TimeLimitError
 from searchkit.execution.at_work import COUNTING, noted, suspicion
@@ -168,6 +169,10 @@ class CostMeter:
             if name == "latency_ms":
                 with untouched():
                     found, methods[name] = self.timing(network)
+            elif name == "file_bytes":
+                delivered = normalised(network, self.data)
+                found = {name: float(file_bytes(delivered, self.space.input_shape, self.data.task == "regression"))}
+                methods[name] = LABEL
             else:
                 found, methods[name] = measured(name, network, self.space.input_shape, self.device)
             values |= found

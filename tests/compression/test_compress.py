@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from searchkit.compression import learned
 from searchkit.compression.assembly import additive, choose
 from searchkit.compression.learning import LearningSetting
 from searchkit.data.loading import load_data
-from searchkit.errors import SearchkitError
+from searchkit.errors import SearchkitError, StudyMismatchError
+from searchkit.space import NetworkSpace
 from searchkit.training.train import train
 
 DATA = load_data("digits")
@@ -167,6 +169,15 @@ def test_a_bound_on_latency_holds_for_whole_networks(trained: nn.Module) -> None
     assert found <= 0.75 * own
 
 
+def test_a_bound_on_the_size_of_the_file_holds_for_the_file(trained: nn.Module, tmp_path: Path) -> None:
+    given = QUICK | {"epochs": 0}
+    result = searchkit.compress(trained, DATA, constraints={"file_bytes": "60%"}, storage=tmp_path / "runs", **given)
+    written, *_ = result.export(0, tmp_path / "small")
+    assert written.stat().st_size == result.delivered.file_bytes[0]
+    assert written.stat().st_size <= 0.6 * result.original["file_bytes"]
+    assert result.delivered.file_bytes[0] > 0.3 * result.original["file_bytes"]  # near what is allowed
+
+
 @pytest.mark.slow
 def test_measured_bounds_are_measured_once(
     trained: nn.Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
@@ -215,6 +226,16 @@ def test_labels_that_are_numbers_of_outputs_need_not_all_be_there(trained: nn.Mo
     assert result.original["accuracy"] > 0.9
 
 
+def scripted(network: nn.Module) -> nn.Module:
+    with pytest.warns(DeprecationWarning, match="torch.jit"):
+        return torch.jit.script(nn.Sequential(nn.Flatten(), nn.Linear(64, 10)))
+
+
+def traced(network: nn.Module) -> nn.Module:
+    with pytest.warns(DeprecationWarning, match="torch.jit"):
+        return torch.jit.trace(nn.Sequential(nn.Flatten(), nn.Linear(64, 10)), torch.zeros(2, 1, 8, 8))
+
+
 class TwoOutputs(nn.Module):
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -257,7 +278,7 @@ FITS: dict[str, Any] = {"constraints": {"params": "50%"}}
         ({}, {"constraints": {"params": (10, 20)}}, r"\(None, number\)"),
         ({}, {"constraints": {"params": "200%"}}, "the network meets the bounds as it is"),
         ({}, {"constraints": {"params": 10}}, "has params of at most 10: the least is"),
-        ({"model": 3}, FITS, "model is a torch.nn.Module, not 3"),
+        ({"model": 3}, FITS, "model is a torch.nn.Module, not an int"),
         ({"wrap": TwoOutputs}, FITS, "tuple"),
         ({"wrap": Random}, FITS, "other outputs on each call"),
         ({"model": Whole()}, FITS, "no block that can be cut"),
@@ -278,6 +299,16 @@ FITS: dict[str, Any] = {"constraints": {"params": "50%"}}
         ({}, {"device": "gpu"} | FITS, "gpu"),
         ({}, {"executor": "nowhere"} | FITS, "nowhere"),
         ({}, {"nodes": ["block.1"]} | FITS, "Did you mean 'blocks.1'"),
+        ({}, {"learning_seconds": "a"} | FITS, "learning_seconds is a number above 0, not 'a'"),
+        ({}, {"learning_seconds": -1} | FITS, "learning_seconds is a number above 0, not -1"),
+        ({}, {"learning": {"passes": 1}} | FITS, "learning is a LearningSetting"),
+        ({}, {"seed": -1} | FITS, "seed"),
+        ({}, {"seed": "a"} | FITS, "seed"),
+        ({}, {"progress": "a"} | FITS, "progress must be True, False or None, not 'a'"),
+        ({}, {"storage": "/proc/nope"} | FITS, "storage '/proc/nope' cannot be opened"),
+        ({"data": None}, FITS, "data are None"),
+        ({"wrap": scripted}, FITS, "TorchScript"),
+        ({"wrap": traced}, FITS, "TorchScript"),
     ],
 )
 def test_bad_input(
@@ -289,10 +320,29 @@ def test_bad_input(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     model = change.get("model", change["wrap"](trained) if "wrap" in change else trained)
-    monkeypatch.setattr("searchkit.compressing.learn", lambda *_, **__: pytest.fail("work was begun"))
+    monkeypatch.setattr("searchkit.compressing.call.learn", lambda *_, **__: pytest.fail("work was begun"))
     with pytest.raises(SearchkitError, match=said):
         searchkit.compress(model, change.get("data", DATA), **{"storage": tmp_path} | QUICK | given)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("wrap", [lambda network: torch.compile(network, backend="eager"), nn.DataParallel])
+def test_a_compiled_network_is_taken_as_it_was_before(trained: nn.Module, wrap: Callable[[Any], Any]) -> None:
+    plain = NetworkSpace.from_model(trained, DATA.train.x[:32].float())
+    wrapped = NetworkSpace.from_model(wrap(trained), DATA.train.x[:32].float())
+    assert wrapped.describe() == plain.describe()
+
+
+def test_a_name_that_is_taken_is_refused_before_any_work(
+    small: searchkit.Compressed, trained: nn.Module, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert small.folder is not None
+    given = QUICK | {"storage": small.folder.parent, "name": small.name}
+    monkeypatch.setattr("searchkit.compressing.call.labelled", lambda *_: pytest.fail("work was begun"))
+    with pytest.raises(StudyMismatchError, match="study 'small' has bounds on params and macs, not on params: give"):
+        searchkit.compress(trained, DATA, constraints={"params": "40%"}, **given)
+    with pytest.raises(StudyMismatchError, match="study 'small' is of another network"):
+        searchkit.compress(nn.Linear(64, 10), DATA, constraints={"params": "40%"}, **given)
 
 
 @pytest.mark.slow

@@ -121,6 +121,9 @@ def _compress_arguments(parser: argparse.ArgumentParser) -> None:
         "--recipe", action="append", default=[], metavar="NAME=VALUE",
         help="a setting of the fine-tuning, such as lr=0.01; may be repeated",
     )  # fmt: skip
+    parser.add_argument(
+        "--baselines", action="store_true", help="make other networks within the bounds, too (several times as long)"
+    )
     parser.add_argument("--name", help="name of the study (made from the call)")
     parser.add_argument("--seed", type=int, default=0, help="of everything random (0)")
     parser.add_argument("--device", default="auto", help="of fine-tuning: auto, cpu, cuda, cuda:1 (auto)")

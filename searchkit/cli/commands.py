@@ -120,6 +120,7 @@ def _compress(given: argparse.Namespace) -> int:
         epochs=given.epochs,
         seconds=given.seconds,
         networks=given.networks,
+        baselines=given.baselines,
         recipe=read_recipe(given.recipe),
         **read_executor(given),
         storage=given.storage,

@@ -64,11 +64,21 @@ def print_compressed(result: Compressed, given: argparse.Namespace, files: Seque
     n = len(result.delivered)
     if given.json:
         told = {"study": result.name, "original": dict(result.original), "bounds": dict(result.bounds)}
-        print_json(told | {"networks": result.delivered.to_dict("records"), "files": [str(file) for file in files]})
+        print_json(
+            told
+            | {
+                "networks": result.delivered.to_dict("records"),
+                "files": [str(file) for file in files],
+                "comparisons": result.comparisons.to_dict("records"),
+            }
+        )
     else:
         print("the network that was given:", ", ".join(f"{name} {x:,.4g}" for name, x in result.original.items()))
         print("bounds:", ", ".join(f"{name} of at most {bound:,.4g}" for name, bound in result.bounds.items()))
         print(result.delivered.to_string() if n else "no network within the bounds")
+        if result.compared:
+            print("others within the bounds:", result.comparisons.to_string(index=False), sep="\n")
+            print(f"rank correlation of the sums with random assemblies' accuracies: {result.rank_correlation:.2f}")
         if files:
             print("written and checked against the measured network:", *files, sep="\n  ")
     return OK if n else FAILED

@@ -8,11 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import nn
 
 from searchkit.api import check_arguments, run
 from searchkit.compressing.arguments import check_study, check_time, epochs_of, folder_of
+from searchkit.compressing.comparisons import Comparisons, recipe_of
 from searchkit.compressing.compressed import Compressed
 from searchkit.compressing.tuning import fine_tuning, of_seconds
 from searchkit.compression.assembled import model_space
@@ -25,6 +27,7 @@ from searchkit.compression.measured import Measured
 from searchkit.data.loader import Normaliser
 from searchkit.errors import SearchkitError
 from searchkit.execution.executors import check_executor
+from searchkit.option_values import check_switch
 from searchkit.problem.numbers import is_whole, seed_of, shown
 from searchkit.problem.trial import State
 from searchkit.results.result import Result
@@ -50,6 +53,7 @@ def compress(
     alternatives: Callable[..., Mapping[str, nn.Module]] | None = None,
     learning: LearningSetting | None = None,
     learning_seconds: float | None = None,
+    baselines: bool = False,
     recipe: Mapping[str, object] | None = None,
     executor: object = None,
     storage: str | Path | None = None,
@@ -79,6 +83,8 @@ def compress(
         alternatives: ``(name, module, input_shape, output_shape) -> {label: module}``, further alternatives of a block.
         learning: how alternatives learn.
         learning_seconds: after which they stop.
+        baselines: True: also make other networks within the bounds (random blocks, blocks narrowed alike, the chosen
+            design trained from scratch), which takes several times as long; see :attr:`Compressed.comparisons`.
         recipe: settings of the fine-tuning, see :class:`~searchkit.training.recipe.Recipe`.
         executor, storage, name, seed, device, progress: as for :func:`searchkit.run`. With a storage that is a folder,
             what was learned is kept there: the same network under other bounds on the same costs learns nothing again.
@@ -93,6 +99,7 @@ def compress(
     if not is_whole(networks) or networks < 1:
         raise SearchkitError(f"networks is a whole number of at least 1, not {shown(networks)}")
     check_time("learning_seconds", learning_seconds)
+    check_switch("baselines", baselines)
     if learning is not None and not isinstance(learning, LearningSetting):
         raise SearchkitError(f"learning is a LearningSetting, not {shown(learning)}")
     seed = seed_of("seed", seed)
@@ -129,7 +136,13 @@ def compress(
         search["recipe"] = of_seconds(space, quality, costs, loaded, search["recipe"], float(seconds))
     strategy = functools.partial(Assembly, quality=quality, costs=costs, networks=networks)
     result = run(strategy, space=space, data=loaded, **search)
-    return _compressed(result, library, costs)
+    compressed = _compressed(result, library, costs)
+    if baselines:
+        others = Comparisons(space, quality, costs, loaded, recipe_of(search["recipe"]), seed, measured)
+        chosen = compressed.chosen
+        compressed.compared = others.rows(None if chosen is None else np.asarray(chosen.code))
+        compressed.rank_correlation = others.correlation()
+    return compressed
 
 
 def _tell(done: int, total: int, error: float) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from searchkit.compression.assembly import Cost
 from searchkit.compression.learned import Learned
@@ -27,11 +27,15 @@ class Compressed(Result):
         bounds: name of a cost -> the highest value that was allowed.
         library: the alternatives of the blocks that have learned, with what each is worth.
         costs: the bounded costs, as sums over the blocks.
+        rank_correlation: with ``baselines=True``, Spearman's, of the sums of qualities and the validation accuracies of
+            random assemblies as they are put together.
     """
 
     bounds: Mapping[str, float]
     library: Learned
     costs: Sequence[Cost]
+    compared: Sequence[dict[str, Any]] = ()
+    rank_correlation: float | None = None
 
     @property
     def _winners(self) -> list[Trial]:
@@ -39,6 +43,28 @@ class Compressed(Result):
 
     def _within(self, trial: Trial) -> bool:
         return all(trial.values.get(name, math.inf) <= bound for name, bound in self.bounds.items())
+
+    @property
+    def chosen(self) -> Trial | None:
+        """The most accurate network within the bounds; None where there is none."""
+        return next((trial for trial in self._winners if self._within(trial)), None)
+
+    @property
+    def comparisons(self) -> pd.DataFrame:
+        """With ``baselines=True``, other networks within the bounds: a row for each, after that of the chosen one.
+
+        Columns are ``network`` (how it was made), the bounded costs (sums over the blocks), and the accuracies on the
+        validation part, before and after training, and on the test part. Random blocks and blocks narrowed alike have
+        the weights that were learned and the same fine-tuning.
+        """
+        import pandas as pd
+
+        chosen = self.chosen
+        if not self.compared or chosen is None:
+            return pd.DataFrame(self.compared)
+        first: dict[str, Any] = {"network": "chosen"} | {cost.name: chosen.values[cost.name] for cost in self.costs}
+        first |= {name: chosen.values.get(name) for name in ("accuracy_before", "accuracy")}
+        return pd.DataFrame([first | {"test_accuracy": self.test_accuracy.get(chosen.number)}, *self.compared])
 
     @property
     def original(self) -> Mapping[str, float]:
@@ -49,7 +75,7 @@ class Compressed(Result):
         from searchkit.results.report.blocks import Compression, blocks
         from searchkit.results.report.facts import Facts
 
-        found = Compression(Facts(self), self.library, self.costs, self._within)
+        found = Compression(Facts(self), self.library, self.costs, self._within, self.comparisons.to_dict("records"))
         return [("blocks", "The blocks", blocks(found))]
 
     @cached_property

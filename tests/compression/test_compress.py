@@ -196,6 +196,28 @@ def test_measured_bounds_are_measured_once(
 
 
 @pytest.mark.slow
+def test_others_within_the_bounds(
+    trained: nn.Module, small: searchkit.Compressed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("searchkit.compressing.comparisons.SCRATCH_EPOCHS", 2)
+    assert small.folder is not None
+    assert small.comparisons.empty
+    given = QUICK | {"constraints": {"params": "40%", "macs": "70%"}, "storage": small.folder.parent}
+    result = searchkit.compress(trained, DATA, baselines=True, **given)
+    others = result.comparisons
+    assert list(others.network[:2]) == ["chosen", "random blocks"]
+    assert others.network.iloc[-1] == "from scratch, 2 epochs"
+    assert (others.params <= result.bounds["params"]).all()
+    assert (others.macs <= result.bounds["macs"]).all()
+    assert others.test_accuracy.notna().all()
+    assert result.rank_correlation is not None
+    assert result.rank_correlation > 0.5
+    assert "Others within the bounds" in result.report(tmp_path / "report.html").read_text()
+    monkeypatch.setattr("searchkit.compressing.comparisons.course", lambda *_, **__: pytest.fail("it trains again"))
+    assert searchkit.compress(trained, DATA, baselines=True, **given).comparisons.equals(others)
+
+
+@pytest.mark.slow
 def test_a_time_of_fine_tuning(trained: nn.Module) -> None:
     result = searchkit.compress(
         trained, DATA, constraints={"params": "60%"}, storage="memory", **QUICK | {"epochs": None, "seconds": 0.5}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -35,12 +35,14 @@ class Compression:
         library: the alternatives that have learned.
         costs: the bounded costs.
         within: whether a candidate keeps the bounds, by what was measured.
+        others: a row for each network that was made for comparison, that of the chosen one first.
     """
 
     facts: Facts
     library: Learned
     costs: Sequence[Cost]
     within: Callable[[Trial], bool]
+    others: Sequence[Mapping[Hashable, object]] = ()
 
     @cached_property
     def space(self) -> ModelSpace:
@@ -95,6 +97,8 @@ def blocks(found: Compression) -> Html:
         "absolute error of its output over the standard deviation of the original block's, before any fine-tuning.",
     )
     titled = [("Bounds, and what was measured", _bounds(found)), ("Before and after fine-tuning", _scores(found))]
+    if found.others:
+        titled += [("Others within the bounds", _others(found))]
     titled += [("All alternatives of every block", _alternatives(found))]
     return joined([_lead(found), drawn, *(fill("<h3>{}</h3>{}", title, html) for title, html in titled)])
 
@@ -192,6 +196,12 @@ def _scores(found: Compression) -> Html:
         said = ["Nothing was fine-tuned: networks were scored as the learned blocks were put together."]
     head = ["candidate", "network", *heads, *(facts.label(cost.name) for cost in found.costs), "within the bounds"]
     return joined([table(head, rows), note(said)])
+
+
+def _others(found: Compression) -> Html:
+    head = [str(name) for name in found.others[0]]
+    said = "Random blocks and blocks narrowed alike have the weights that were learned, and the same fine-tuning."
+    return joined([table(head, [[cell(value) for value in row.values()] for row in found.others]), note([said])])
 
 
 def _yes(it_is: bool) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -52,7 +51,7 @@ class Comparisons:
     seed: int
     measured: Measured
 
-    def rows(self, chosen: Codes | None) -> list[dict[str, Any]]:
+    def rows(self, chosen: Codes | None) -> list[dict[str, object]]:
         """One for each network: how it was made, its costs, and its scores.
 
         Args:
@@ -99,7 +98,7 @@ class Comparisons:
                 return code
         return None
 
-    def _row(self, method: str, code: Codes) -> dict[str, Any]:
+    def _row(self, method: str, code: Codes) -> dict[str, object]:
         def scores() -> list[float]:
             network, before = as_it_is(self.space.build(code), self.data, "accuracy")
             trained = self.space.fine_tuned(code)
@@ -111,7 +110,7 @@ class Comparisons:
         before, after, tested = self.measured.once(scores, self._identity, code.tolist(), of)
         return self._described(method, code, before, after, tested)
 
-    def _from_scratch(self, code: Codes) -> list[dict[str, Any]]:
+    def _from_scratch(self, code: Codes) -> list[dict[str, object]]:
         """The chosen design with weights drawn anew; nothing where some of its weights cannot be drawn."""
         network = drawn_anew(self.space.build(code), self.seed)
         if network is None:
@@ -137,13 +136,14 @@ class Comparisons:
     def _tested(self, network: nn.Module) -> float:
         return score(network, self.data.test, self.data, "cpu") if len(self.data.test) else np.nan
 
-    def _described(self, method: str, code: Codes, before: float, after: float, tested: float) -> dict[str, Any]:
+    def _described(self, method: str, code: Codes, before: float, after: float, tested: float) -> dict[str, object]:
         picked = blocks_of(self.space).choose(code[None])
         costs = {cost.name: float(cost.total(self.space)(picked)[0]) for cost in self.costs}
-        return {"network": method} | costs | {"accuracy_before": before, "accuracy": after, "test_accuracy": tested}
+        scores = {"accuracy_before": before, "accuracy": after, "test_accuracy": tested}
+        return {"network": method, **costs, **scores}
 
     @property
-    def _identity(self) -> tuple[Any, ...]:
+    def _identity(self) -> tuple[object, ...]:
         return self.space.describe(), self.data.fingerprint, self.seed
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from searchkit.compression.assembly import Cost
 from searchkit.compression.learned import Learned
@@ -34,7 +34,7 @@ class Compressed(Result):
     bounds: Mapping[str, float]
     library: Learned
     costs: Sequence[Cost]
-    compared: Sequence[dict[str, Any]] = ()
+    compared: Sequence[Mapping[str, object]] = ()
     rank_correlation: float | None = None
 
     @property
@@ -62,7 +62,7 @@ class Compressed(Result):
         chosen = self.chosen
         if not self.compared or chosen is None:
             return pd.DataFrame(self.compared)
-        first: dict[str, Any] = {"network": "chosen"} | {cost.name: chosen.values[cost.name] for cost in self.costs}
+        first: dict[str, object] = {"network": "chosen"} | {cost.name: chosen.values[cost.name] for cost in self.costs}
         first |= {name: chosen.values.get(name) for name in ("accuracy_before", "accuracy")}
         return pd.DataFrame([first | {"test_accuracy": self.test_accuracy.get(chosen.number)}, *self.compared])
 

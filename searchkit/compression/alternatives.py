@@ -17,6 +17,7 @@ from searchkit.compression.channels import Group, groups_of
 from searchkit.compression.cheaper_layers import changed, grouped, low_rank, separable, smaller_kernel
 from searchkit.compression.cutting import Cut, CutNode, cut_given, recorded
 from searchkit.compression.given import Given, given
+from searchkit.compression.layers import OfInputAlone
 from searchkit.compression.linear_maps import linear_map
 from searchkit.compression.narrowing import narrowed, sound, width_of
 from searchkit.costs.counts import count
@@ -225,6 +226,7 @@ class _Maker:
                 log.warning("alternative '%s' of node '%s' is left out: %s", label, self.node.name, why)
             return
         assert module is not None
+        module = OfInputAlone(module) if self.node.further else module
         self.found[label] = Alternative(module.requires_grad_(True), cost["params"], cost["macs"])
 
     def _why_not(self, module: nn.Module) -> tuple[str, dict[str, int]]:

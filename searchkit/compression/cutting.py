@@ -37,6 +37,7 @@ class CutNode:
         share: of the network's MACs.
         kind: "convolution", "attention", "linear" or "other".
         block: it merges two activations, as a residual block does; else a sequence or a single layer.
+        further: the network calls it with further arguments, without which it does the same.
     """
 
     name: str
@@ -47,6 +48,7 @@ class CutNode:
     share: float
     kind: str
     block: bool
+    further: bool = False
 
 
 @dataclass(frozen=True)
@@ -133,6 +135,10 @@ class _Cutter:
         self.modules = dict(self.model.named_modules())
         self.facts = trace(self.model, checked.example[:2])
         self.why_not = hindrances(self.model, self.facts)
+        further = [name for name, fact in self.facts.items() if fact.other_arguments and name not in self.why_not]
+        for name, seen in recorded(self.model, further, checked.example[:2]).items():
+            if _off_alone(self.model.get_submodule(name), *seen):
+                self.why_not[name] = "it is called with further arguments, without which it does something else"
         self.macs = module_macs(self.model, checked.example.shape[1:])
         self.params = {name: sum(p.numel() for p in m.parameters()) for name, m in self.modules.items()}
         self.kept: dict[str, str] = {}
@@ -173,8 +179,9 @@ class _Cutter:
         share = self.macs[name] / max(self.macs[""], 1)
         kind = _kind(self.modules[name])
         return CutNode(
-            name, fact.input_shape, fact.output_shape, self.macs[name], self.params[name], share, kind, fact.merges
-        )
+            name, fact.input_shape, fact.output_shape, self.macs[name], self.params[name], share, kind, fact.merges,
+            fact.other_arguments,
+        )  # fmt: skip
 
     def _children(self, name: str) -> list[str]:
         inside = f"{name}." if name else ""

@@ -33,6 +33,18 @@ class Projection(nn.Module):
         return functional.interpolate(out, scale_factor=tuple(map(float, self.scale)))
 
 
+class OfInputAlone(nn.Module):
+    """A module that is called with further arguments, such as a rate of dropout, and takes its input alone."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, x: Tensor, *others: object, **named: object) -> Tensor:
+        out: Tensor = self.module(x)
+        return out
+
+
 class SelfAttention(nn.Module):
     """Attention of tokens to each other, without masks, of any number of heads.
 

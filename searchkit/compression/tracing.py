@@ -169,8 +169,6 @@ def _hindrance(fact: Facts) -> str:
         return "it is not called" if not fact.calls else f"it is called {fact.calls} times"
     if fact.n_in != 1:
         return f"it takes {fact.n_in} tensors"
-    if fact.other_arguments:
-        return "it is called with further arguments"
     if fact.input_shape is None:
         return "its input is no single tensor with the batch as first axis"
     if fact.output_shape is None:

@@ -12,7 +12,7 @@ from helpers.networks import FAMILIES, Basic, ViT, conv, network, pictures, pool
 from torch import Tensor, nn
 from torch.nn import functional
 
-from searchkit.compression import cut
+from searchkit.compression import cut, model_space
 from searchkit.costs.counts import count, module_macs
 from searchkit.errors import ModelError
 
@@ -177,6 +177,50 @@ class Branches(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.project(torch.cat([branch(x) for branch in self.branches], 1))
+
+
+class Dropped(nn.Module):
+    """Blocks that are called with a rate, which counts in training alone, or with a factor that always counts."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.stem = conv(3, 8)
+        self.blocks = nn.ModuleList(Rated(8) for _ in range(3))
+        self.head = nn.Linear(8, 10)
+        self.factor = factor
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        for i, block in enumerate(self.blocks):
+            x = block(x, 0.1 * i, factor=self.factor)
+        return self.head(x.mean((2, 3)))
+
+
+class Rated(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first, self.second = conv(width, 4 * width), conv(4 * width, width)
+
+    def forward(self, x: Tensor, rate: float | None = None, factor: float = 1.0) -> Tensor:
+        out = self.second(self.first(x))
+        return x + factor * functional.dropout(out, rate or 0.0, self.training)
+
+
+def test_further_arguments_that_change_nothing_do_not_hinder() -> None:
+    model = Dropped(1.0).eval()
+    found = cut(model, pictures(2))
+    assert {node.name: node.further for node in found.nodes} == {f"blocks.{i}": True for i in range(3)}
+    space = model_space(model, pictures(4))
+    for code in [*np.eye(space.n_choices, dtype=np.int64), *space.sample(8, np.random.default_rng(0))]:
+        assert space.build(code)(pictures(2)).shape == (2, 10)
+    labels = [choice.labels for choice in space.choices if choice.name == "blocks.1"]
+    assert {"width 1/2", "no block"} <= set(labels[0])
+
+
+def test_further_arguments_that_count_keep_a_block_from_being_a_node() -> None:
+    found = cut(Dropped(0.5).eval(), pictures(2))
+    assert not any(node.name in ("blocks.0", "blocks.1", "blocks.2") for node in found.nodes)
+    assert any(node.name.startswith("blocks.0.") for node in found.nodes)
 
 
 def test_a_part_with_most_of_the_work_is_taken_apart() -> None:

@@ -23,16 +23,19 @@ TORCH := $(shell grep '^torch==' constraints.txt)
 # One thread a process: searchkit runs processes side by side, where more threads are slower.
 export OMP_NUM_THREADS ?= 1
 
+# Two processes take modules in the order of tests/conftest.py, the longest first.
+TWO := -n 2 --dist loadscope --no-loadscope-reorder
+
 .PHONY: demo test quick lint notebooks docs gpu-report clean
 
 demo: $(VENV)/.installed
 	$(BIN)/searchkit run
 
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -n 2 --dist loadscope
+	$(BIN)/python -m pytest $(TWO)
 
 quick: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -n 2 --dist loadscope -m "not slow"
+	$(BIN)/python -m pytest $(TWO) -m "not slow"
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .

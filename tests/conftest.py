@@ -30,6 +30,18 @@ torch.set_num_threads(1)  # beside a busy neighbour two threads are slower than 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
     signal.signal(signal.SIGINT, signal.default_int_handler)  # begun in a shell's background, where Ctrl-C is ignored
 
+LONG = (  # modules that are begun first, so that no process is left with one of them at the end
+    "test_readme.py", "search/test_deadly_proxies.py", "costs/test_gpu_costs.py", "costs/test_latency.py",
+    "integrations/test_ray_tune.py", "integrations/test_sklearn.py", "compression/test_compress.py", "test_docs.py",
+    "proxies/test_dna.py", "search/test_timed_searches.py", "search/test_plan.py", "storage/test_killed.py",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    places = {Path(__file__).parent / name: i for i, name in enumerate(LONG)}
+    items.sort(key=lambda item: places.get(item.path, len(LONG)))
+
+
 DATA = Path(os.environ.get("SEARCHKIT_DATA") or Path(__file__).parents[2] / "shared" / "data")
 
 

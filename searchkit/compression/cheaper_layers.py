@@ -35,7 +35,7 @@ def changed(module: nn.Module, change: Change) -> nn.Module | None:
 def put(module: nn.Module, name: str, other: nn.Module) -> None:
     """Put a module in the place of another, whose dotted name is given."""
     above, _, last = name.rpartition(".")
-    module.get_submodule(above)._modules[last] = other
+    setattr(module.get_submodule(above), last, other)
 
 
 def plain_layers(module: nn.Module) -> Iterator[tuple[str, Layer]]:
@@ -47,8 +47,8 @@ def plain_layers(module: nn.Module) -> Iterator[tuple[str, Layer]]:
 
 def _is_plain(layer: nn.Module) -> bool:
     own = (nn.Conv2d.forward, nn.Linear.forward)
-    weights = {"weight", "bias"} >= set(layer._parameters)
-    return type(layer).forward in own and weights and layer._parameters.get("weight") is not None
+    weights = {name for name, _ in layer.named_parameters(recurse=False)}
+    return type(layer).forward in own and "weight" in weights <= {"weight", "bias"}
 
 
 def _is_dense(layer: Layer) -> bool:

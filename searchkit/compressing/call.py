@@ -6,7 +6,7 @@ import functools
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,9 +31,6 @@ from searchkit.option_values import check_switch
 from searchkit.problem.numbers import is_whole, seed_of, shown
 from searchkit.problem.trial import State
 from searchkit.results.result import Result
-
-if TYPE_CHECKING:
-    pass
 
 SPARE = 6  # candidates beside those that are wanted, in place of networks that break a bound when they are measured
 EXAMPLE = 256  # pictures on which the network is looked at

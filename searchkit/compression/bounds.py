@@ -185,7 +185,7 @@ def corrected(space: ModelSpace, quality: Additive, costs: Sequence[Cost], measu
     return [replace(cost, bound=bound) for cost, bound in zip(costs, bounds, strict=True)]
 
 
-def _whole(space: ModelSpace, cost: Cost, code: Codes, seconds: float = 0.3) -> float:
+def _whole(space: ModelSpace, cost: Cost, code: Codes, seconds: float = 0.5) -> float:
     """What a network costs, measured as a whole."""
     if cost.name == "file_bytes":
         return _file_bytes(space, code)

@@ -22,7 +22,7 @@ from searchkit.types import Floats
 
 REPEAT = 0.002  # seconds of runs of a network in one round
 FEWEST_ROUNDS = 10
-PARTS = 3  # of a measurement, whose differences tell its spread
+PARTS = 5  # of a measurement, whose differences tell its spread
 
 
 def latencies_together(networks: Sequence[nn.Module], input_shape: Sequence[int], seconds: float = 0.1) -> Floats:
@@ -46,7 +46,7 @@ def latency_beside(
     known_ms: float,
     input_shape: Sequence[int],
     method: str | None = None,
-    seconds: float = 0.3,
+    seconds: float = 1.0,
 ) -> Latency:
     """The latency of a network as a share of that of another, which is timed in turn with it.
 

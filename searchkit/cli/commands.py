@@ -120,7 +120,6 @@ def _compress(given: argparse.Namespace) -> int:
         epochs=given.epochs,
         seconds=given.seconds,
         networks=given.networks,
-        baselines=given.baselines,
         recipe=read_recipe(given.recipe),
         **read_executor(given),
         storage=given.storage,
@@ -129,6 +128,8 @@ def _compress(given: argparse.Namespace) -> int:
         device=given.device,
     )
     files = result.export(0, given.export) if given.export is not None and len(result.delivered) else []
+    if given.baselines:
+        result.compare()
     return print_compressed(result, given, files)
 
 

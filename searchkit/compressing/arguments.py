@@ -12,8 +12,19 @@ from searchkit.compression.given import unwrapped
 from searchkit.errors import SearchkitError, StudyMismatchError, UnknownNameError
 from searchkit.problem.numbers import is_whole, shown
 from searchkit.results.studies import read_study
-from searchkit.storage.paths import StorageLike, cannot_open, check_place, check_storage, networks_folder
+from searchkit.storage.database import sqlite_path
+from searchkit.storage.paths import (
+    FOLDER,
+    StorageLike,
+    cannot_open,
+    check_place,
+    check_storage,
+    is_file,
+    networks_folder,
+)
 from searchkit.storage.places import check_new_name
+from searchkit.storage.urls import is_url
+from searchkit.surroundings import settled
 
 
 def epochs_of(epochs: int | None, seconds: float | None) -> int:
@@ -66,6 +77,9 @@ def check_study(storage: StorageLike, name: str | None, model: object, costs: Co
     if name is None or storage == "memory":
         return
     check_place(storage, check_new_name(name))
+    file = settled(storage or FOLDER) if is_file(storage) else sqlite_path(storage) if is_url(storage) else None
+    if file is not None and not file.exists():
+        return
     try:
         found = read_study(name, storage)
     except UnknownNameError:

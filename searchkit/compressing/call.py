@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -134,11 +133,9 @@ def compress(
     strategy = functools.partial(Assembly, quality=quality, costs=costs, networks=networks)
     result = run(strategy, space=space, data=loaded, **search)
     compressed = _compressed(result, library, costs)
+    compressed.others = Comparisons(space, quality, costs, loaded, recipe_of(search["recipe"]), seed, measured)
     if baselines:
-        others = Comparisons(space, quality, costs, loaded, recipe_of(search["recipe"]), seed, measured)
-        chosen = compressed.chosen
-        compressed.compared = others.rows(None if chosen is None else np.asarray(chosen.code))
-        compressed.rank_correlation = others.correlation()
+        compressed.compare()
     return compressed
 
 

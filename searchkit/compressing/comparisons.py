@@ -57,10 +57,10 @@ class Comparisons:
         Args:
             chosen: the code of the network that was chosen; its design is trained from scratch.
         """
-        found = [self._row("random blocks", code) for code in self._random()]
+        found = [self._row("random blocks", code, f"random blocks, {i} of {DRAWS}") for i, code in self._random()]
         uniform = self._uniform()
         if uniform is not None:
-            found.append(self._row("blocks narrowed alike", uniform))
+            found.append(self._row("blocks narrowed alike", uniform, "blocks narrowed alike"))
         if chosen is not None:
             found += self._from_scratch(chosen)
         return found
@@ -77,15 +77,15 @@ class Comparisons:
         accuracies = self.measured.once(scores, self._identity, codes.tolist(), "assemblies")
         return float(spearmanr(-self.quality(blocks_of(self.space).choose(codes)), accuracies)[0])
 
-    def _random(self) -> list[Codes]:
-        """Codes under the bounds, of random qualities."""
+    def _random(self) -> list[tuple[int, Codes]]:
+        """Numbers and codes under the bounds, of random qualities."""
         blocks, found = blocks_of(self.space), []
         for draw in range(DRAWS):
             rng = np.random.default_rng([self.seed, draw])
             quality = Additive(0.0, tuple(rng.random(size) for size in blocks.sizes))
             picked = choose(self.space, quality, self.costs).picked
             if picked is not None:
-                found.append(blocks.codes(picked[None])[0])
+                found.append((draw + 1, blocks.codes(picked[None])[0]))
         return found
 
     def _uniform(self) -> Codes | None:
@@ -98,16 +98,16 @@ class Comparisons:
                 return code
         return None
 
-    def _row(self, method: str, code: Codes) -> dict[str, object]:
+    def _row(self, method: str, code: Codes, told: str) -> dict[str, object]:
         def scores() -> list[float]:
             network, before = as_it_is(self.space.build(code), self.data, "accuracy")
             trained = self.space.fine_tuned(code)
             after = self._trained(network, self.recipe) if trained else before["accuracy"]
             return [before["accuracy"], after, self._tested(network)]
 
-        log.info("for comparison: %s", method)
         of = ("fine-tuned", asdict(self.recipe), self.space.fine_tuned(code))
         before, after, tested = self.measured.once(scores, self._identity, code.tolist(), of)
+        log.info("for comparison: %s have accuracy %.4g", told, after)
         return self._described(method, code, before, after, tested)
 
     def _from_scratch(self, code: Codes) -> list[dict[str, object]]:

@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from searchkit.compressing.comparisons import Comparisons
 from searchkit.compression.assembly import Cost
 from searchkit.compression.learned import Learned
+from searchkit.errors import SearchkitError
 from searchkit.problem.trial import Trial
 from searchkit.results.result import Result
 
@@ -34,6 +36,7 @@ class Compressed(Result):
     bounds: Mapping[str, float]
     library: Learned
     costs: Sequence[Cost]
+    others: Comparisons | None = None
     compared: Sequence[Mapping[str, object]] = ()
     rank_correlation: float | None = None
 
@@ -48,6 +51,24 @@ class Compressed(Result):
     def chosen(self) -> Trial | None:
         """The most accurate network within the bounds; None where there is none."""
         return next((trial for trial in self._winners if self._within(trial)), None)
+
+    def compare(self) -> pd.DataFrame:
+        """Make other networks within the bounds, as ``baselines=True`` does; returns :attr:`comparisons`.
+
+        Raises:
+            SearchkitError: the result was loaded or copied, and has no data.
+        """
+        if self.others is None:
+            raise SearchkitError(
+                "this result is a copy without data: call compress(..., baselines=True), which learns nothing again"
+            )
+        self.compared = self.others.rows(None if self.chosen is None else self.chosen.code)
+        self.rank_correlation = self.others.correlation()
+        return self.comparisons
+
+    def __getstate__(self) -> dict[str, object]:
+        """Without the data."""
+        return super().__getstate__() | {"others": None}
 
     @property
     def comparisons(self) -> pd.DataFrame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -195,6 +196,18 @@ def test_measured_bounds_are_measured_once(
     assert "another strategy" not in caplog.text
 
 
+@pytest.mark.parametrize("storage", ["new", "new/study.journal", "sqlite:///{}/new.db", None])
+def test_a_name_in_a_storage_that_is_not_there_yet(
+    trained: nn.Module, storage: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    place = None if storage is None else storage.format(tmp_path) if "{}" in storage else tmp_path / storage
+    bounds = {"constraints": {"params": "60%"}, "nodes": ["blocks.2"]}
+    result = searchkit.compress(trained, DATA, storage=place, name="first", **bounds, **QUICK | {"epochs": 0})
+    assert result.name == "first"
+    assert len(result.delivered)
+
+
 @pytest.mark.slow
 def test_others_within_the_bounds(
     trained: nn.Module, small: searchkit.Compressed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -215,6 +228,10 @@ def test_others_within_the_bounds(
     assert "Others within the bounds" in result.report(tmp_path / "report.html").read_text()
     monkeypatch.setattr("searchkit.compressing.comparisons.course", lambda *_, **__: pytest.fail("it trains again"))
     assert searchkit.compress(trained, DATA, baselines=True, **given).comparisons.equals(others)
+    kept = pickle.loads(pickle.dumps(result))
+    assert kept.comparisons.equals(others)
+    with pytest.raises(SearchkitError, match="a copy without data"):
+        kept.compare()
 
 
 @pytest.mark.slow

@@ -31,7 +31,7 @@ from searchkit.training.fidelity import Rung
 from searchkit.training.memory_estimate import candidate_training_bytes
 from searchkit.training.normalised import normalised
 from searchkit.training.own_recipe import NOTHING, OwnRecipe
-from searchkit.training.recalibration import as_it_is
+from searchkit.training.recalibration import as_it_is, best_of
 from searchkit.training.recipe import Recipe
 from searchkit.training.train import build_seeded, course, score
 from searchkit.training.turns import Course, finish
@@ -110,10 +110,12 @@ class Training(Evaluation):
             return (yield from self.rungs[rung].in_turns(code, seed))
         network, recipe = build_seeded(self.space, code, seed), self.recipe_of(code, final)
         before: dict[str, float] = {}
+        start: nn.Module | None = None
         if self.space.teacher is not None:  # the network has weights that were learned
             network, found = as_it_is(network, self.data, self.scored[0])
             before = {f"{name}{BEFORE}": found[name] for name in self.scored}
             network.requires_grad_(self.space.fine_tuned(code))
+            start = own_copy(network) if self.space.fine_tuned(code) and final is None else None
         teacher = self.space.teacher if recipe.distillation else None
         trained = yield from course(
             network,
@@ -126,7 +128,10 @@ class Training(Evaluation):
             least=FEWEST_STEPS if final is None else 0,
             teacher=None if teacher is None else own_copy(teacher),
         )
-        values = {name: trained.scores[name] for name in self.scored} | before
+        reached: Mapping[str, float] = trained.scores
+        if start is not None:
+            network, reached = best_of(network, reached, start, found, self.data, self.scored[0])
+        values = {name: reached[name] for name in self.scored} | before
         state = own_state(network) if self.keep else None
         values |= {
             metric.name: metric_value(metric, normalised(own_copy(network), self.data)) for metric in self.metrics

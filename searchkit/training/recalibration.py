@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import nn
@@ -58,6 +59,31 @@ def fresh_statistics(network: nn.Module) -> Iterator[None]:
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
             norm.eval()
+
+
+def best_of(
+    network: nn.Module,
+    found: Mapping[str, float],
+    before: nn.Module,
+    found_before: Mapping[str, float],
+    data: Data,
+    score: str,
+) -> tuple[nn.Module, dict[str, float]]:
+    """What a fine-tuning ended with, also with statistics taken anew, or the network before it, and its scores.
+
+    The best on the validation part; few steps leave statistics behind that are averages over more, and a rate that is
+    too high makes a good network worse.
+
+    Args:
+        network: as it was trained, on the CPU in eval mode; ``found`` are its scores.
+        before: as it was; ``found_before`` are its scores.
+        score: higher is better.
+    """
+    known = [(network, dict(found)), (before, dict(found_before))]
+    with one_thread(), untouched():
+        again = recalibrated(network, data)
+        known.append((again, scores(again, data.val, data, torch.device("cpu"))))
+    return max(known, key=lambda pair: pair[1][score] if math.isfinite(pair[1][score]) else -math.inf)
 
 
 def as_it_is(network: nn.Module, data: Data, score: str) -> tuple[nn.Module, dict[str, float]]:

@@ -196,6 +196,16 @@ def test_measured_bounds_are_measured_once(
     assert "another strategy" not in caplog.text
 
 
+def test_a_fine_tuning_that_makes_it_worse_does_not_count(trained: nn.Module) -> None:
+    result = searchkit.compress(
+        trained, DATA, constraints={"params": "70%"}, storage="memory", recipe={"lr": 1.0}, **QUICK
+    )
+    made = result.history.iloc[1]
+    assert made.accuracy >= made.accuracy_before
+    assert accuracy(result.build(0)) == pytest.approx(result.front.test_accuracy[0])
+    assert accuracy(result.build(0)) > 0.5
+
+
 @pytest.mark.parametrize("storage", ["new", "new/study.journal", "sqlite:///{}/new.db", None])
 def test_a_name_in_a_storage_that_is_not_there_yet(
     trained: nn.Module, storage: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

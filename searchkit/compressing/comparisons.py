@@ -18,7 +18,7 @@ from searchkit.compression.measured import Measured
 from searchkit.data.data import Data
 from searchkit.random_state import seeded
 from searchkit.runtime.copies import copied
-from searchkit.training.recalibration import as_it_is
+from searchkit.training.recalibration import as_it_is, best_of
 from searchkit.training.recipe import Recipe, recipe_of_length
 from searchkit.training.train import course, score
 from searchkit.training.turns import finish
@@ -101,9 +101,12 @@ class Comparisons:
     def _row(self, method: str, code: Codes, told: str) -> dict[str, object]:
         def scores() -> list[float]:
             network, before = as_it_is(self.space.build(code), self.data, "accuracy")
-            trained = self.space.fine_tuned(code)
-            after = self._trained(network, self.recipe) if trained else before["accuracy"]
-            return [before["accuracy"], after, self._tested(network)]
+            after = before
+            if self.space.fine_tuned(code):
+                start = copied(network)
+                found = {"accuracy": self._trained(network, self.recipe)}
+                network, after = best_of(network, found, start, before, self.data, "accuracy")
+            return [before["accuracy"], after["accuracy"], self._tested(network)]
 
         of = ("fine-tuned", asdict(self.recipe), self.space.fine_tuned(code))
         before, after, tested = self.measured.once(scores, self._identity, code.tolist(), of)

@@ -7,7 +7,7 @@ import os
 import signal
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -29,6 +29,16 @@ torch.set_num_threads(1)  # beside a busy neighbour two threads are slower than 
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
     signal.signal(signal.SIGINT, signal.default_int_handler)  # begun in a shell's background, where Ctrl-C is ignored
+
+
+@pytest.fixture(autouse=True)
+def _interrupts_as_before() -> Iterator[None]:
+    """Ray Tune leaves a handler of its own behind, which would swallow the interrupts of later tests."""
+    before = signal.getsignal(signal.SIGINT)
+    yield
+    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is not before:
+        signal.signal(signal.SIGINT, before)
+
 
 LONG = (  # modules that are begun first, so that no process is left with one of them at the end
     "test_readme.py", "search/test_deadly_proxies.py", "costs/test_gpu_costs.py", "costs/test_latency.py",

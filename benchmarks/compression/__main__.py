@@ -24,10 +24,10 @@ import numpy as np
 from torch import nn
 
 from benchmarks.common.machine import describe
-from benchmarks.compression.networks import fresh
-from benchmarks.compression.teacher import Benchmark, fine_tuning
+from benchmarks.compression.teacher import Benchmark, fine_tuning, teacher_arguments
 from searchkit.blocks.additive import Additive, blocks_of
 from searchkit.compressing import Compressed, compress
+from searchkit.compressing.comparisons import drawn_anew
 from searchkit.compression.assembly import choose
 from searchkit.data.loading import load_data
 from searchkit.training.normalised import normalised
@@ -119,24 +119,20 @@ def narrowed(bench: Benchmark, name: str, bound: float) -> list[Any]:
 
 def scratch(bench: Benchmark, result: Compressed) -> list[Any]:
     """The chosen design with weights drawn anew, trained as the teacher was."""
-    network = fresh(result.network_space.build(result._winners[0].code), bench.seed)
+    network = drawn_anew(result.network_space.build(result._winners[0].code), bench.seed)
+    assert network is not None
     found = train(network, bench.plain, recipe=bench.schedule(), seed=bench.seed, device="cpu")
     return [np.nan, np.nan, found.accuracy, bench.tested(network)]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", default="cifar-10")
-    parser.add_argument("--limit", type=int)
-    parser.add_argument("--passes", type=int, default=40)
-    parser.add_argument("--width", type=int, default=16)
-    parser.add_argument("--depth", type=int, default=2)
+    teacher_arguments(parser)
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--bounds", default="latency_ms=50%,params=30%")
     parser.add_argument("--shares", default="0.15")
     parser.add_argument("--methods", default="compress,random,pruned,narrowed,scratch")
-    parser.add_argument("--storage", default="compression-runs")
     asked = parser.parse_args()
     logging.basicConfig(level=logging.WARNING)
     methods = asked.methods.split(",")

@@ -23,7 +23,7 @@ from scipy.stats import kendalltau, spearmanr
 from torch import nn
 
 from benchmarks.common.machine import describe
-from benchmarks.compression.teacher import Benchmark, fine_tuning
+from benchmarks.compression.teacher import Benchmark, fine_tuning, teacher_arguments
 from searchkit.blocks.additive import blocks_of
 from searchkit.compressing import Compressed, compress
 from searchkit.compression.assembly import additive
@@ -100,15 +100,10 @@ def bounds(bench: Benchmark, n: int, storage: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", default="cifar-10")
-    parser.add_argument("--limit", type=int)
-    parser.add_argument("--passes", type=int, default=40)
-    parser.add_argument("--width", type=int, default=16)
-    parser.add_argument("--depth", type=int, default=2)
+    teacher_arguments(parser)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--networks", type=int, default=24)
     parser.add_argument("--bounds", type=int, default=40)
-    parser.add_argument("--storage", default="compression-runs")
     asked = parser.parse_args()
     logging.basicConfig(level=logging.ERROR)
     print(describe(), flush=True)

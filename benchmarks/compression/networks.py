@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -50,12 +49,3 @@ class ResNet(nn.Module):
         features = self.stages(self.stem(x)).mean((2, 3))
         logits: Tensor = self.head(features)
         return logits
-
-
-def fresh(network: nn.Module, seed: int) -> nn.Module:
-    """The network itself, with weights drawn anew."""
-    torch.manual_seed(seed)
-    for module in network.modules():
-        if hasattr(module, "reset_parameters"):
-            module.reset_parameters()
-    return network

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import time
 from dataclasses import replace
 
@@ -54,6 +55,16 @@ class Benchmark:
         if name == "latency_ms":
             return [float(ms) for ms in latencies_together(networks, self.data.input_shape, 0.3)]
         return [float(count(network, self.data.input_shape)[name]) for network in networks]
+
+
+def teacher_arguments(parser: argparse.ArgumentParser) -> None:
+    """The data, the network and its schedule, and where what is learned is kept."""
+    parser.add_argument("--data", default="cifar-10")
+    parser.add_argument("--limit", type=int)
+    parser.add_argument("--passes", type=int, default=40)
+    parser.add_argument("--width", type=int, default=16)
+    parser.add_argument("--depth", type=int, default=2)
+    parser.add_argument("--storage", default="compression-runs")
 
 
 def fine_tuning(epochs: int, steps: int | None = None) -> Recipe:

@@ -78,10 +78,8 @@ def _take(module: nn.Module, held: Held, axis: int, channels: Tensor) -> None:
     owner = module.get_submodule(held.owner)
     tensor = _tensor(module, held)
     part = tensor.detach().index_select(axis, channels).clone()
-    if isinstance(tensor, nn.Parameter):
-        setattr(owner, held.attribute, nn.Parameter(part, tensor.requires_grad))
-    else:
-        setattr(owner, held.attribute, part)
+    learned = isinstance(tensor, nn.Parameter)
+    setattr(owner, held.attribute, nn.Parameter(part, tensor.requires_grad) if learned else part)
 
 
 def _say(module: nn.Module, held: Held, numbers: Mapping[str, int]) -> None:

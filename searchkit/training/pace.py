@@ -9,7 +9,7 @@ from typing import Protocol
 from searchkit.errors import CandidateError, TimeLimitError
 
 SLOW = 2  # first steps, which initialise libraries and are not counted in the time of a step
-FIRST = 3  # further steps after which the time of a step is known well enough
+FIRST = 3  # further steps after which the time of a step is known well enough to plan by it
 OFTEN = 0.02  # share of the time, after which the rest of the schedule is compared with the rest of the time again
 TOLERATED = 0.03  # share of the rest of the time by which it may be expected to be missed
 MEMORY = 0.5  # weight of what was measured last in the time of a step
@@ -67,6 +67,7 @@ class Clock:
         self._schedule: Schedule | None = None
         self._step: float | None = None
         self._usual = 0.0
+        self._trusted, self._doubted = False, False
 
     @property
     def timed(self) -> bool:
@@ -112,21 +113,29 @@ class Clock:
             schedule.rest_in(0)
             return
         n = schedule.taken - self._last
-        if n < FIRST or (self._step is not None and now - self._then < OFTEN * within and rest > OFTEN * within):
+        soon = now - self._then < OFTEN * within and rest > OFTEN * within
+        if n < FIRST or (self._trusted and soon):
             return
-        lately, first = (now - self._then) / n, self._step is None
-        self._step = lately if self._step is None else MEMORY * lately + (1 - MEMORY) * self._step
+        self._learn((now - self._then) / n)
         self._last, self._then = schedule.taken, now
-        if first:
-            self._usual = self._step
-        scoring = self._scoring * max(
-            1.0, self._step / self._usual
-        )  # measured before, when the device may have been quicker
-        left = min(schedule.wanted, max(0, int((rest - scoring) / self._step)))
-        if first and schedule.taken + left < min(self._least, schedule.planned):
+        assert self._step is not None
+        slower = max(1.0, self._step / self._usual)  # than when the time of scores was measured
+        left = min(schedule.wanted, max(0, int((rest - self._scoring * slower) / self._step)))
+        if not self._trusted and schedule.taken + left < min(self._least, schedule.planned):
+            if not self._doubted:
+                self._doubted = True  # something else may have had the processor in so few steps: look once more
+                return
             raise CandidateError(
                 f"too slow for the time of this search: a training step takes {self._step:.2g} s and the score "
                 f"{self._scoring:.2g} s, so that {self._least} steps take more than the {within:.2g} s that it may take"
             )
+        self._trusted = True
         if abs(left - schedule.left) * self._step > TOLERATED * rest:
             schedule.rest_in(left)
+
+    def _learn(self, lately: float) -> None:
+        """Take in the seconds of a step among the last steps."""
+        if self._trusted and self._step is not None:
+            self._step = MEMORY * lately + (1 - MEMORY) * self._step
+        else:
+            self._step = self._usual = lately if self._step is None else min(self._step, lately)

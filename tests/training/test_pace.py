@@ -70,6 +70,20 @@ def test_the_time_is_kept(seconds: Callable[[int], float]) -> None:
     assert 5.0 <= training.time <= 6.3
 
 
+@pytest.mark.parametrize("paused", [2, 3, 4])
+def test_a_pause_among_the_first_steps_does_not_end_a_training(paused: int) -> None:
+    training = Simulated(1000, lambda step: 1.0 if step == paused else 0.01)
+    training.run(within=6.0, least=50)
+    assert training.taken > 400
+
+
+def test_a_device_that_is_too_slow_is_known_after_a_few_steps() -> None:
+    training = Simulated(1000, lambda step: 0.2)
+    with pytest.raises(CandidateError, match=r"too slow .* a training step takes 0.2 s .* 50 steps take more"):
+        training.run(within=6.0, least=50)
+    assert training.taken < 10
+
+
 def test_time_is_kept_for_scoring() -> None:
     training = Simulated(1000, lambda step: 0.01)
     training.run(within=6.0, scoring=0.8)

@@ -21,8 +21,8 @@ from searchkit.cli.printing import (
     print_result,
     print_signals,
 )
+from searchkit.cli.streams import any_text, output_of_ours
 from searchkit.cli.values import (
-    any_text,
     budget_of,
     listed,
     read_budget,
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name, level in levels.items():
         logging.getLogger(name).setLevel(level)
     try:
-        with any_text():
+        with output_of_ours(), any_text():
             return _run_command(given)
     finally:
         for name, level in before.items():
@@ -61,6 +61,7 @@ def _run_command(given: argparse.Namespace) -> int:
     try:
         _check_storage(getattr(given, "storage", None))
         code = COMMANDS[given.command](given)
+        sys.stdout.flush()
     except (SearchFailedError, ExportError) as error:
         print(f"searchkit: {error}", file=sys.stderr)
         return FAILED

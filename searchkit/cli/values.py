@@ -1,16 +1,14 @@
-"""Text from the command line to what :func:`searchkit.run` takes, and text that any terminal takes."""
+"""Text from the command line to what :func:`searchkit.run` takes."""
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import importlib
-import io
 import json
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from searchkit import plugins
@@ -21,20 +19,6 @@ from searchkit.surroundings import settled
 
 if TYPE_CHECKING:
     from torch import nn
-
-
-@contextlib.contextmanager
-def any_text() -> Iterator[None]:
-    """Inside, what standard output and error cannot encode is printed with escapes: options may be any text."""
-    streams = [stream for stream in (sys.stdout, sys.stderr) if isinstance(stream, io.TextIOWrapper)]
-    before = [stream.errors for stream in streams]
-    for stream in streams:
-        stream.reconfigure(errors="backslashreplace")
-    try:
-        yield
-    finally:
-        for stream, errors in zip(streams, before, strict=True):
-            stream.reconfigure(errors=errors)
 
 
 def read_space(given: argparse.Namespace) -> Any:

@@ -445,3 +445,32 @@ def test_bad_input_of_compress(
     monkeypatch.chdir(tmp_path)
     assert main(["compress", model, "--data", "digits", "--constraint", bound]) == 2
     assert said in capsys.readouterr().err
+
+
+NOISY = """
+import os, sys
+from searchkit.cli import commands
+
+def noisy(given):
+    os.write(1, b"a line of a library\\n")
+    print("ours")
+    os.write(1, b"and another\\n")
+    return 0
+
+commands.COMMANDS["list"] = noisy
+code = commands.main(["list"])
+print("after")
+sys.exit(code)
+"""
+
+
+def test_what_a_library_in_c_prints_is_not_on_standard_output() -> None:
+    done = subprocess.run([sys.executable, "-c", NOISY], capture_output=True, text=True, check=True)
+    assert done.stdout == "ours\nafter\n"
+    assert done.stderr == "a line of a library\nand another\n"
+
+
+def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
+    command = f"set -o pipefail; {shlex.quote(sys.executable)} -m searchkit.cli list --storage . | true"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -151,15 +151,19 @@ def check_switch(name: str, given: object) -> None:
         raise SearchkitError(f"{name} must be True, False or None, not {shown(given)}")
 
 
-def check_seconds(time_limit: object) -> None:
-    """Raise SearchkitError unless the time limit is None or a number of seconds above 0, at most :data:`LONGEST`."""
-    if time_limit is None:
+def check_seconds(name: str, given: object) -> None:
+    """Raise SearchkitError unless a time is None or a number of seconds above 0, at most :data:`LONGEST`.
+
+    Args:
+        name: of the argument, for the message.
+    """
+    if given is None:
         return
-    number = isinstance(time_limit, int | float | np.number) and not isinstance(time_limit, bool)
-    seconds: Any = time_limit if number else -1
+    number = isinstance(given, int | float | np.number) and not isinstance(given, bool)
+    seconds: Any = given if number else -1
     if not 0 < seconds <= LONGEST:
         most = f", and at most {LONGEST:,}; leave it out for no limit" if seconds > 0 else ""
-        raise SearchkitError(f"time_limit must be a number of seconds above 0, not {shown(time_limit)}{most}")
+        raise SearchkitError(f"{name} must be a number of seconds above 0, not {shown(given)}{most}")
 
 
 def refuse_network_arguments(**given: Any) -> None:

@@ -262,7 +262,7 @@ def read_options(
     proxies, screen, earlier = grouped_proxies(proxies, screen, earlier)
     batch, epochs, workers = whole("batch", batch, 1), whole("epochs", epochs, 1), whole("workers", workers, 1)
     seed, split_seed = seed_of("seed", seed), seed_of("split_seed", split_seed)
-    check_seconds(time_limit)
+    check_seconds("time_limit", time_limit)
     check_switch("progress", progress)
     watchers = read_callbacks(callbacks)
     check_storage(storage)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Collection
 from pathlib import Path
 
 from searchkit.compression.fingerprints import fingerprint_of
 from searchkit.compression.given import unwrapped
 from searchkit.errors import SearchkitError, StudyMismatchError, UnknownNameError
+from searchkit.option_values import check_seconds
 from searchkit.problem.numbers import is_whole, shown
 from searchkit.results.studies import read_study
 from searchkit.storage.database import sqlite_path
@@ -31,19 +31,12 @@ def epochs_of(epochs: int | None, seconds: float | None) -> int:
     """Of fine-tuning; 1 where seconds say how long it is."""
     if epochs is not None and seconds is not None:
         raise SearchkitError("epochs and seconds both say how long the fine-tuning is: leave one of them out")
-    check_time("seconds", seconds)
+    check_seconds("seconds", seconds)
     if seconds is not None:
         return 1
     if epochs is not None and (not is_whole(epochs) or epochs < 0):
         raise SearchkitError(f"epochs is a whole number of at least 0, not {shown(epochs)}")
     return 2 if epochs is None else int(epochs)
-
-
-def check_time(name: str, seconds: object) -> None:
-    """Raise SearchkitError unless a time is None or a number above 0."""
-    number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
-    if seconds is not None and not (number and 0 < seconds < math.inf):  # type: ignore[operator]
-        raise SearchkitError(f"{name} is a number above 0, not {shown(seconds)}")
 
 
 def folder_of(storage: StorageLike) -> Path | None:

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from searchkit.api import check_arguments, run
-from searchkit.compressing.arguments import check_study, check_time, epochs_of, folder_of
+from searchkit.compressing.arguments import check_study, epochs_of, folder_of
 from searchkit.compressing.comparisons import Comparisons, recipe_of
 from searchkit.compressing.compressed import Compressed
 from searchkit.compressing.tuning import fine_tuning, of_seconds
@@ -26,7 +26,7 @@ from searchkit.compression.measured import Measured
 from searchkit.data.loader import Normaliser
 from searchkit.errors import SearchkitError
 from searchkit.execution.executors import check_executor
-from searchkit.option_values import check_switch
+from searchkit.option_values import check_seconds, check_switch
 from searchkit.problem.numbers import is_whole, seed_of, shown
 from searchkit.problem.trial import State
 from searchkit.results.result import Result
@@ -94,7 +94,7 @@ def compress(
     epochs = epochs_of(epochs, seconds)
     if not is_whole(networks) or networks < 1:
         raise SearchkitError(f"networks is a whole number of at least 1, not {shown(networks)}")
-    check_time("learning_seconds", learning_seconds)
+    check_seconds("learning_seconds", learning_seconds)
     check_switch("baselines", baselines)
     if learning is not None and not isinstance(learning, LearningSetting):
         raise SearchkitError(f"learning is a LearningSetting, not {shown(learning)}")

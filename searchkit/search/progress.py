@@ -20,7 +20,7 @@ LINES = 1.0  # seconds between two lines
 LONGEST = 120  # characters of a reason in a line
 INTERVAL = 0.2  # seconds between two computations of the front, which takes longer than a fast evaluation
 CLOSED = (OSError, ValueError)  # raised by closed streams, and by those whose terminal or pipe is closed
-BOUNDED = "{l_bar}{bar}| {n_fmt}/{total_fmt} candidates [{elapsed}<{remaining}{postfix}]"
+BOUNDED = "{l_bar}{bar}| {n_fmt}/{total_fmt} evaluated [{elapsed}<{remaining}{postfix}]"
 
 
 class Progress:
@@ -52,7 +52,7 @@ class Progress:
                 total=budget.evaluations,
                 initial=n_done,
                 dynamic_ncols=True,
-                bar_format=BOUNDED if known else "{n_fmt} candidates [{elapsed}{postfix}]",
+                bar_format=BOUNDED if known else "{n_fmt} evaluated [{elapsed}{postfix}]",
             )
 
     def __enter__(self) -> Progress:

@@ -201,7 +201,7 @@ def test_the_progress_bar_ends_with_the_last_candidate(capsys: pytest.CaptureFix
     values = iter([3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 2])
     search(lambda choices: {"loss": next(values)}, progress=True)  # all within one look at the front
     last = capsys.readouterr().err.replace("\r", "\n").strip().splitlines()[-1]
-    assert "12/12 candidates [" in last
+    assert "12/12 evaluated [" in last
     assert last.endswith("front 1, best loss 2]")
 
 

@@ -24,6 +24,7 @@ from sklearn.datasets import (
     load_breast_cancer,
     load_diabetes,
     load_digits,
+    load_iris,
     load_wine,
     make_classification,
     make_friedman1,
@@ -46,7 +47,8 @@ Maker = Callable[[int], Any]  # seed -> estimator
 
 def problems() -> Iterator[tuple[str, bool, Any, Any]]:
     """``(name, whether there are classes, X, y)``; digits as rows of 64 numbers."""
-    for name, load in (("breast cancer", load_breast_cancer), ("digits", load_digits), ("wine", load_wine)):
+    bundled = {"breast cancer": load_breast_cancer, "digits": load_digits, "iris": load_iris, "wine": load_wine}
+    for name, load in bundled.items():
         yield name, True, *load(return_X_y=True)
     yield (
         "one class of ten",

@@ -203,6 +203,12 @@ def _export_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", help="name of the study; see searchkit list")
     parser.add_argument("row", type=int, help="row of the front, from 0; see searchkit show")
     parser.add_argument("path", type=settled, help="where to: best makes best.onnx, best.safetensors and best.json")
+    parser.add_argument(
+        "--precision",
+        choices=("float32", "int8"),
+        default="float32",
+        help="int8: best.int8.onnx as well, with its accuracy, size and latency beside those in float32",
+    )
     _json_argument(parser)
 
 

@@ -6,6 +6,7 @@ import io
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,10 +28,21 @@ def onnx_runner(network: nn.Module, x: npt.NDArray[np.float32]) -> Callable[[], 
     with warnings.catch_warnings(), torch.inference_mode(False), no_gradients(), no_onnx_log():
         warnings.simplefilter("ignore")  # the tracing exporter is deprecated, but ten times faster than its successor
         torch.onnx.export(_OneInput(network).eval(), (torch.from_numpy(x),), file, dynamo=False)
+    return file_runner(file.getvalue(), x)
+
+
+def session_of(file: Path | bytes) -> onnxruntime.InferenceSession:
+    """An ONNX Runtime session of a file, or of its content, on one thread of the CPU."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(file.getvalue(), options, providers=["CPUExecutionProvider"])
+    given = file if isinstance(file, bytes) else str(file)
+    return onnxruntime.InferenceSession(given, options, providers=["CPUExecutionProvider"])
+
+
+def file_runner(file: Path | bytes, x: npt.NDArray[np.float32]) -> Callable[[], object]:
+    """A function that runs a file, or its content, once on inputs ``(batch, ...)``."""
+    session = session_of(file)
     feed = {session.get_inputs()[0].name: x}
     return lambda: session.run(None, feed)
 

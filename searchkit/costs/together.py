@@ -37,7 +37,7 @@ def latencies_together(networks: Sequence[nn.Module], input_shape: Sequence[int]
     with one_thread(), torch.inference_mode():
         found = _runs(networks, x, None) or _runs(networks, x, "torch")
         assert found is not None
-        return _fastest(found[0], seconds)
+        return fastest_together(found[0], seconds)
 
 
 def latency_beside(
@@ -62,7 +62,7 @@ def latency_beside(
         found = _runs([network, known], x, method) or _runs([network, known], x, "torch")
         assert found is not None
         runs, method = found
-        parts = np.stack([_fastest(runs, seconds / PARTS) for _ in range(PARTS)])
+        parts = np.stack([fastest_together(runs, seconds / PARTS) for _ in range(PARTS)])
     best, shares = parts.min(axis=0), parts[:, 0] / parts[:, 1]
     share = float(best[0] / best[1])
     return Latency(
@@ -71,7 +71,7 @@ def latency_beside(
     )  # fmt: skip
 
 
-def _fastest(runs: Sequence[Run], seconds: float) -> Floats:
+def fastest_together(runs: Sequence[Run], seconds: float) -> Floats:
     """``(n,)`` milliseconds of the fastest run of each, after ``seconds`` for each."""
     best = np.full(len(runs), np.inf)
     ends = time.perf_counter() + seconds * len(runs)

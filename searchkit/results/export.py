@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import logging
 import platform
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,10 +16,13 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from searchkit.costs.int8_file import answers_of
 from searchkit.costs.onnx_file import names_of, why, write_onnx
-from searchkit.errors import ExportError, SearchkitError
+from searchkit.errors import ExportError, SearchkitError, UnknownNameError
 from searchkit.problem.trial import Trial
 from searchkit.random_state import untouched
+from searchkit.results.int8 import ENDING, write_and_judge
+from searchkit.results.recorded_data import data_of
 from searchkit.runtime.whole_files import written_whole
 from searchkit.space import NetworkSpace
 from searchkit.space.recipe_space import networks_of, settings_of
@@ -29,6 +33,8 @@ if TYPE_CHECKING:
     from searchkit.results.result import Result
 
 ENDINGS = (".onnx", ".safetensors", ".json")
+PRECISIONS = ("float32", "int8")
+log = logging.getLogger("searchkit")
 TOLERANCE = 1e-3  # largest difference of logits, relative to their spread, between the network and its export
 
 
@@ -63,10 +69,12 @@ def build_network(result: Result, trial: Trial, trained: bool = True) -> nn.Modu
     return Normalised(network, data["mean"], data["std"], data.get("target"), n_axes).eval()
 
 
-def export(result: Result, trial: Trial, path: Path) -> list[Path]:
+def export(result: Result, trial: Trial, path: Path, precision: str = "float32", data: object = None) -> list[Path]:
     """Write ``path.onnx``, ``path.safetensors`` and ``path.json``, and check both networks by loading them back.
 
-    One of the three endings may be given with the path.
+    One of the three endings may be given with the path. With ``precision="int8"`` there is ``path.int8.onnx`` as well,
+    made and judged on the study's data (:mod:`searchkit.results.int8`); what it is worth is in the .json file, and what
+    speaks against it is logged.
 
     The ONNX network takes raw images ``images (n, c, h, w)`` float32, for any n, and returns ``logits (n, classes)``.
     For a table it takes ``features (n, f)``, and in regression it returns ``values (n,)``. The safetensors file has the
@@ -78,16 +86,21 @@ def export(result: Result, trial: Trial, path: Path) -> list[Path]:
     Raises:
         ExportError: the network cannot be exported in one of the formats, the outputs of an exported network differ
             from those of the measured one, a file cannot be written, or the rebuilt network has another number of
-            parameters. The message names the network, the format and the cause.
-        SearchkitError: the study has no networks, or the weights of this one are missing.
+            parameters. The message names the network, the format and the cause. In int8: the network breaks a bound of
+            the search on its score.
+        UnknownNameError: there is no such precision.
+        SearchkitError: the study has no networks, the weights of this one are missing, or int8 is asked for and the
+            study's data are not known.
     """
+    if precision not in PRECISIONS:
+        raise UnknownNameError.of("precision", precision, PRECISIONS)
     with untouched():
-        return _exported(result, trial, path)
+        return _exported(result, trial, path, precision == "int8", data)
 
 
-def _exported(result: Result, trial: Trial, path: Path) -> list[Path]:
+def _exported(result: Result, trial: Trial, path: Path, int8: bool, given: object) -> list[Path]:
     stem = path.stem if path.suffix.lower() in ENDINGS else path.name
-    targets = [path.with_name(stem + ending) for ending in ENDINGS]
+    targets = [path.with_name(stem + ending) for ending in (*[ENDING] * int8, *ENDINGS)]
     with _named(result, trial, "rebuilt"):
         network = build_network(result, trial)
         assert isinstance(network, Normalised)
@@ -97,7 +110,9 @@ def _exported(result: Result, trial: Trial, path: Path) -> list[Path]:
         images = _images(result, n=3)
         with torch.inference_mode():
             expected = network(images).numpy()
-    with _named(result, trial, f"written to {path.parent}"), written_whole(targets) as (onnx, weights, described):
+    data = data_of(result, given) if int8 else None
+    with _named(result, trial, f"written to {path.parent}"), written_whole(targets) as files:
+        onnx, weights, described = files[-3:]
         least = float(network.target[1]) if network.regression else 1e-6
         with _named(result, trial, "exported as safetensors"):
             tensors, described_state = own_state(network)
@@ -105,12 +120,21 @@ def _exported(result: Result, trial: Trial, path: Path) -> list[Path]:
             _check("safetensors", expected, _from_safetensors(result, trial, weights, images), least)
         with _named(result, trial, "exported as ONNX"):
             write_onnx(network, images, onnx, *_names(result))
-            got = _from_onnx(onnx, images)
+            got = answers_of(onnx, images.numpy())
             _check("onnx", expected, got, least)
-            _check("onnx, given one example alone,", got[:1], _from_onnx(onnx, images[:1]), least)
-        files = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in (onnx, weights)}
-        described.write_text(json.dumps(_description(result, trial, network) | {"sha256": files}, indent=2) + "\n")
-    return targets
+            _check("onnx, given one example alone,", got[:1], answers_of(onnx, images[:1].numpy()), least)
+        further: dict[str, Any] = {}
+        if data is not None:
+            with _named(result, trial, "exported in int8"):
+                judged = write_and_judge(result, onnx, files[0], data)
+            further["int8"] = {"file": files[0].name} | judged.described()
+        further["sha256"] = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files[:-1]}
+        described.write_text(json.dumps(_description(result, trial, network) | further, indent=2) + "\n")
+    if data is not None:
+        log.info("%s", judged.line)
+        for warning in judged.warnings:
+            log.warning("%s", warning)
+    return [*targets[-3:], *targets[:-3]]
 
 
 @contextlib.contextmanager
@@ -147,13 +171,6 @@ def _from_safetensors(result: Result, trial: Trial, path: Path, images: torch.Te
     load_weights(fresh, path)
     with torch.inference_mode():
         return np.asarray(fresh(images))
-
-
-def _from_onnx(path: Path, images: torch.Tensor) -> np.ndarray[Any, Any]:
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    return np.asarray(session.run(None, {session.get_inputs()[0].name: images.numpy()})[0])
 
 
 def _check(what: str, expected: np.ndarray[Any, Any], got: np.ndarray[Any, Any], least: float = 1e-6) -> None:

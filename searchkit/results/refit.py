@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from searchkit.data.data import Data
-from searchkit.data.loading import load_data
 from searchkit.errors import SearchkitError
 from searchkit.problem.trial import Trial
+from searchkit.results.recorded_data import data_of
 from searchkit.runtime.devices import resolve_device
 from searchkit.training.evaluator import STEPS_MADE, Training, score_kept
 from searchkit.training.own_recipe import recorded_recipe
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 NOTE = "finals"  # of a record: final trainings by the number of the trial
 TESTED = "test_accuracy"  # of a record: scores on the test part by the number of the trial
-KNOWN = ("digits", "fashion-mnist", "cifar-10")  # data that are loaded by their name
 
 
 def refit(
@@ -36,7 +35,7 @@ def refit(
     _check_length(seconds, epochs)
     if result.open_record is None or result.folder is None or "data" not in result.context:
         raise SearchkitError(f"study '{result.name}' trained no networks that searchkit could train for longer")
-    began, known = time.perf_counter(), _data(result, data)
+    began, known = time.perf_counter(), data_of(result, data)
     where = str(resolve_device(device))
     scored = ("r2",) if known.task == "regression" else ("accuracy",)
     space, own = result.network_space, recorded_recipe(result.context, result.network_space)
@@ -60,27 +59,6 @@ def _check_length(seconds: Any, epochs: Any) -> None:
     number = isinstance(given, int | float | np.number) and not isinstance(given, bool)
     if not number or not 0 < given < 1e9 or (name == "epochs" and given != int(given)):
         raise SearchkitError(f"{name} is a {'whole ' * (name == 'epochs')}number above 0, not {given!r}")
-
-
-def _data(result: Result, given: object) -> Data:
-    """The data of the search, which must be those that it had."""
-    own = result.source.data() if given is None and result.source is not None else None
-    if own is not None:
-        return own
-    recorded = result.context["data"]
-    source = given if given is not None else recorded.get("source") or recorded.get("name")
-    if given is None and recorded.get("source") is None and source not in KNOWN:
-        raise SearchkitError(f"study '{result.name}' was loaded without its data '{source}': give data=, as to run")
-    split_seed = int(result.context.get("call", {}).get("split_seed") or 0)
-    task = "regression" if "target" in recorded else "classification"
-    data = given if isinstance(given, Data) else load_data(source, seed=split_seed, task=task)  # type: ignore[arg-type]
-    wanted = result.context.get("fingerprint")
-    if wanted is not None and data.fingerprint != wanted:
-        raise SearchkitError(
-            f"data '{data.name}' are others than those of study '{result.name}', or split otherwise: give the same, "
-            "so that its test part stays untouched"
-        )
-    return data
 
 
 def _recipe(training: Training, trial: Trial, seconds: float | None, epochs: int | None) -> Recipe:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -148,17 +148,33 @@ class Result(Tables):
         self.refresh()
         return entry
 
-    def export(self, i: int, path: str | Path, *, trial: int | None = None) -> list[Path]:
+    def export(
+        self,
+        i: int,
+        path: str | Path,
+        *,
+        trial: int | None = None,
+        precision: Literal["float32", "int8"] = "float32",
+        data: object = None,
+    ) -> list[Path]:
         """Write row ``i`` of the front as ``path.onnx``, ``path.safetensors`` and ``path.json``.
 
         The files are loaded back and their outputs compared; see :mod:`searchkit.results.export`.
 
+        Args:
+            precision: "int8": there is ``path.int8.onnx`` as well, quantised with examples of the train part. Its
+                score, size and latency beside those of the float32 file are in the .json file, and what speaks against
+                it is logged; see :mod:`searchkit.results.int8`.
+            data: the data of the search; needed for int8 in a study that was loaded, unless searchkit knows where they
+                are.
+
         Raises:
-            ExportError: the outputs of the written network differ from those of the measured one.
+            ExportError: the outputs of the written network differ from those of the measured one, or the network breaks
+                a bound of the search on its score in int8.
         """
         from searchkit.results.export import export
 
-        return export(self, self._trial(i, trial), settled(path))
+        return export(self, self._trial(i, trial), settled(path), precision, data)
 
     def plot(self, path: str | Path | None = None, *, x: str | None = None, y: str | None = None) -> Any:
         """Draw the front among all candidates; ``.html`` is interactive, other endings give an image.

@@ -1,0 +1,149 @@
+"""An exported network in int8, judged beside itself in float32: its score, its size and its latency."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from searchkit.costs.int8_file import CALIBRATIONS, Examples, answers_of, write_int8
+from searchkit.costs.onnx_file import why
+from searchkit.costs.onnx_session import file_runner
+from searchkit.costs.together import fastest_together
+from searchkit.data.data import Data
+from searchkit.data.splits import Split
+from searchkit.errors import ExportError
+from searchkit.problem.objectives import Bound
+from searchkit.training.scores import scores_of
+
+if TYPE_CHECKING:
+    from searchkit.results.result import Result
+
+ENDING = ".int8.onnx"
+CALIBRATED = 256  # examples of the train part from which the ranges of activations are taken
+TOLERATED = 0.005  # of accuracy or R^2: a larger loss is said
+SECONDS = 0.3  # of timing for each of the two files
+
+log = logging.getLogger("searchkit")
+
+
+@dataclass(frozen=True)
+class Int8:
+    """What the int8 file is worth beside the float32 one.
+
+    Attributes:
+        metric: "accuracy", or "r2" in regression; the scores below are of it.
+        part: of the data on which they were scored: "test", or "validation" where there is no test part.
+        float32, int8: scores of the two files.
+        bytes_float32, bytes_int8: sizes of the two files.
+        ms_float32, ms_int8: latency on this machine, one example on one thread of the CPU.
+        calibration: how ranges were taken from the examples; that of the best score on the validation part.
+    """
+
+    metric: str
+    part: str
+    float32: float
+    int8: float
+    bytes_float32: int
+    bytes_int8: int
+    ms_float32: float
+    ms_int8: float
+    calibration: str
+
+    @property
+    def lost(self) -> float:
+        return self.float32 - self.int8
+
+    @property
+    def line(self) -> str:
+        """One sentence for people."""
+        if self.metric == "accuracy":
+            scores = f"{100 * self.int8:.1f} % accuracy ({100 * self.float32:.1f} % in float32)"
+        else:
+            scores = f"R² {self.int8:.4f} ({self.float32:.4f} in float32)"
+        return (
+            f"int8: {scores} on the {self.part} part, {self.bytes_int8 / 1000:.1f} kB "
+            f"({self.bytes_float32 / 1000:.1f}), {self.ms_int8:.3f} ms on this machine ({self.ms_float32:.3f})"
+        )
+
+    @property
+    def warnings(self) -> list[str]:
+        """What speaks against the file: the score it loses, and that it saves no time or space here."""
+        found = []
+        if self.lost > TOLERATED:
+            points = f"{100 * self.lost:.1f} points" if self.metric == "accuracy" else f"{self.lost:.3f}"
+            found.append(f"int8 loses {points} of {self.metric} on the {self.part} part")
+        if self.ms_int8 >= self.ms_float32:
+            found.append(f"int8 is no quicker on this machine: {self.ms_int8:.3f} ms, {self.ms_float32:.3f} in float32")
+        if self.bytes_int8 >= self.bytes_float32:
+            found.append(f"int8 saves no space: {self.bytes_int8:,} bytes, {self.bytes_float32:,} in float32")
+        return found
+
+    def described(self) -> dict[str, object]:
+        """For the .json file of an export."""
+        return asdict(self) | {"warnings": self.warnings}
+
+
+def write_and_judge(result: Result, source: Path, target: Path, data: Data) -> Int8:
+    """Write the int8 file of an exported network, the best of several calibrations, and judge it.
+
+    Args:
+        source: the float32 file.
+        data: of the search.
+
+    Raises:
+        ExportError: ONNX Runtime cannot make the file, or the network breaks a bound of the search in int8.
+    """
+    metric = "r2" if data.target is not None else "accuracy"
+    examples = _examples(data.train, CALIBRATED)
+    scored, refused = dict[str, float](), list[Exception]()
+    for calibration in CALIBRATIONS:
+        try:
+            write_int8(source, target, examples, calibration)
+            scored[calibration] = _score(target, data.val, data, metric)
+        except Exception as error:
+            refused.append(error)
+    if not scored:
+        raise ExportError(f"it has no int8 file: {why(refused[0])}")
+    best = max(scored, key=lambda name: scored[name])
+    write_int8(source, target, examples, best)
+    _check_bounds(result, metric, scored[best])
+    part, split = ("test", data.test) if len(data.test) else ("validation", data.val)
+    runs = [file_runner(file, examples[:1]) for file in (source, target)]
+    ms_float32, ms_int8 = (float(ms) for ms in fastest_together(runs, SECONDS))
+    return Int8(
+        metric, part, _score(source, split, data, metric), _score(target, split, data, metric),
+        source.stat().st_size, target.stat().st_size, ms_float32, ms_int8, best,
+    )  # fmt: skip
+
+
+def _check_bounds(result: Result, metric: str, value: float) -> None:
+    """Refuse a network that is within the search's bound on its score in float32 and not in int8."""
+    for bound in result.goals.bounds:
+        if bound.name == metric and _broken(bound, value):
+            raise ExportError(
+                f"in int8 it has {metric} {value:.4g} on the validation part, which breaks the search's bound {bound}"
+            )
+
+
+def _broken(bound: Bound, value: float) -> bool:
+    return bool(bound.violation(np.array([value]))[0] > 0)
+
+
+def _score(path: Path, split: Split, data: Data, metric: str) -> float:
+    """Of a file's answers for a part of the data."""
+    outputs = torch.from_numpy(answers_of(path, _examples(split)))
+    if data.target is not None:  # the file answers in the unit of the targets, the scores expect standardised ones
+        mean, deviation = data.target
+        outputs = ((outputs - mean) / deviation).reshape(-1, 1)
+    return scores_of([(outputs, split.y)], data, split.weight)[metric]
+
+
+def _examples(split: Split, n: int | None = None) -> Examples:
+    """Raw inputs ``(n, ...)`` of a part of the data, or n of them; evenly spaced, as classes may be in order."""
+    every = len(split) if n is None else min(n, len(split))
+    return np.asarray(split.x[torch.linspace(0, len(split) - 1, every).long()], dtype=np.float32)

@@ -12,6 +12,7 @@ from searchkit.runtime.devices import resolve_device
 from searchkit.runtime.gpu_lock import card_of
 
 ON_CARDS = ("energy_mj", "card_memory")  # cannot be measured on a CPU
+IN_INT8 = {"ram_int8": "ram", "flash_int8": "flash"}  # metric -> attribute of Int8Memory
 MEASURED = ("latency_ms", *ON_CARDS)
 
 
@@ -19,7 +20,8 @@ def measured(name: str, network: nn.Module, input_shape: Sequence[int], device: 
     """``{metric: value}``, with ``"<metric>_spread"`` (relative) where it is known, and how it was measured.
 
     Args:
-        name: one of :data:`ON_CARDS`; latency is measured by :class:`~searchkit.costs.one_method.OneMethod`.
+        name: one of :data:`ON_CARDS` or :data:`IN_INT8`; latency is measured by
+            :class:`~searchkit.costs.one_method.OneMethod`.
         network: untrained, in evaluation mode; not changed.
         input_shape: of one image, without the batch.
         device: the device of the search.
@@ -28,13 +30,17 @@ def measured(name: str, network: nn.Module, input_shape: Sequence[int], device: 
         UnknownNameError: no such cost is measured here.
         DeviceError: this metric cannot be measured on the device.
     """
-    if name not in ON_CARDS:
-        raise UnknownNameError.of("measured cost", name, ON_CARDS)
+    if name not in (*ON_CARDS, *IN_INT8):
+        raise UnknownNameError.of("measured cost", name, (*ON_CARDS, *IN_INT8))
     with untouched():
         return _measured(name, network, input_shape, device)
 
 
 def _measured(name: str, network: nn.Module, input_shape: Sequence[int], device: str) -> tuple[dict[str, float], str]:
+    if name in IN_INT8:
+        from searchkit.costs.microcontroller import LABEL, int8_memory
+
+        return {name: float(getattr(int8_memory(network, input_shape), IN_INT8[name]))}, LABEL
     if name == "energy_mj":
         from searchkit.costs.energy import energy
 

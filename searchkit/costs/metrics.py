@@ -79,6 +79,8 @@ BUILT_IN = {
         Metric("macs", stage="counted", unit="one image"),
         Metric("peak_memory", stage="counted", unit="bytes, one image"),
         Metric("file_bytes", stage="measured", unit="bytes of the ONNX file"),
+        Metric("ram_int8", stage="measured", unit="bytes of activations, one image"),
+        Metric("flash_int8", stage="measured", unit="bytes of weights"),
         Metric("latency_ms", stage="measured", unit="ms, one image"),
         Metric("energy_mj", stage="measured", unit="mJ, one image, on a GPU"),
         Metric("card_memory", stage="measured", unit="bytes, one image, on a GPU"),

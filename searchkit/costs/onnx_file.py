@@ -64,6 +64,20 @@ def _strip(model: Any) -> None:
         one.doc_string = None
 
 
+def distinct(network: nn.Module) -> nn.Module:
+    """A copy on the CPU, in eval mode, of which no two tensors are equal; exporters merge those that are.
+
+    Before a training, many are: biases of 0, and scales of 1.
+    """
+    other = own_copy(network).to("cpu").eval()
+    with untouched(), torch.no_grad():
+        torch.manual_seed(0)
+        for tensor in [*other.parameters(), *other.buffers()]:
+            if tensor.is_floating_point():
+                tensor += 1e-3 * torch.rand_like(tensor)
+    return other
+
+
 def file_bytes(network: nn.Module, input_shape: Sequence[int], regression: bool = False) -> int:
     """Size of the file that :func:`write_onnx` writes, whatever the values of the weights are.
 
@@ -74,12 +88,7 @@ def file_bytes(network: nn.Module, input_shape: Sequence[int], regression: bool 
     Raises:
         CandidateError: the network cannot be exported.
     """
-    other = own_copy(network).to("cpu").eval()
-    with untouched(), torch.no_grad():
-        torch.manual_seed(0)
-        for tensor in [*other.parameters(), *other.buffers()]:  # equal ones, as before a training, would be merged
-            if tensor.is_floating_point():
-                tensor += 1e-3 * torch.rand_like(tensor)
+    other = distinct(network)
     with tempfile.TemporaryDirectory() as folder, untouched():
         path = Path(folder, "network.onnx")
         try:

@@ -23,12 +23,17 @@ from searchkit.runtime.torch_compat import no_onnx_log
 
 def onnx_runner(network: nn.Module, x: npt.NDArray[np.float32]) -> Callable[[], object]:
     """A function that runs the network once on inputs ``(batch, ...)`` in an ONNX Runtime session."""
+    return file_runner(traced_file(network, x), x)
+
+
+def traced_file(network: nn.Module, x: npt.NDArray[np.float32]) -> bytes:
+    """The content of an ONNX file of the network for inputs of this shape, normalisations folded."""
     file: Any = io.BytesIO()  # the tracing exporter accepts a file object, though its annotation does not say so
     # Tracing makes tensors that autograd must be able to use, so inference mode is off.
     with warnings.catch_warnings(), torch.inference_mode(False), no_gradients(), no_onnx_log():
         warnings.simplefilter("ignore")  # the tracing exporter is deprecated, but ten times faster than its successor
         torch.onnx.export(_OneInput(network).eval(), (torch.from_numpy(x),), file, dynamo=False)
-    return file_runner(file.getvalue(), x)
+    return bytes(file.getvalue())
 
 
 def session_of(file: Path | bytes) -> onnxruntime.InferenceSession:

@@ -12,7 +12,7 @@ from searchkit.space.recipe_space import Setting
 from searchkit.training.evaluator import Training
 from searchkit.training.own_recipe import either
 from searchkit.training.recipe import Recipe
-from searchkit.training.speed import SAMPLED, measure, sizes
+from searchkit.training.speed import SAMPLED, Within, measure, sizes
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,9 @@ class Estimate:
         ]
 
 
-def estimate(training: Training, candidates: int, workers: int) -> Estimate:
-    """What a search for so many evaluations takes, from the speed of this device."""
-    speeds = measure(training, sizes(training.space))
+def estimate(training: Training, candidates: int, workers: int, within: Within | None = None) -> Estimate:
+    """What a search for so many evaluations within its bounds takes, from the speed of this device."""
+    speeds = measure(training, sizes(training.space, within))
     example = speeds[len(speeds) // 2].example * (CROWDED if workers > 1 else 1.0)
     seconds = example * _examples(training) * candidates / workers
     return Estimate(candidates, workers, training.recipe, seconds, training.own.options)

@@ -15,10 +15,10 @@ import numpy as np
 from searchkit.costs.measure import MEASURED, measured_on
 from searchkit.costs.metrics import Metric
 from searchkit.data.data import Data
-from searchkit.errors import plural
+from searchkit.errors import PASSED_ON, plural
 from searchkit.execution.executors import Pool
 from searchkit.problem.objectives import Bound, Goals
-from searchkit.problem.problem import LISTABLE
+from searchkit.problem.problem import LISTABLE, Problem
 from searchkit.problem.trial import State, Trial, pareto_front
 from searchkit.results.baselines import Source
 from searchkit.results.refit import NOTE, TESTED
@@ -37,6 +37,7 @@ from searchkit.training.evaluation import Evaluate
 from searchkit.training.evaluator import Training, score_kept
 from searchkit.training.fidelity import Ladder
 from searchkit.training.recipe import Recipe
+from searchkit.training.speed import Within
 from searchkit.training.weights import delivered_path, not_written, weights_path
 from searchkit.types import Codes, Floats
 
@@ -122,6 +123,23 @@ class NetworkTask(Task):
         return _Known(self.costs, bounds, len(self.goals.bounds)) if bounds else None
 
     @property
+    def _within(self) -> Within:
+        """The bounds on what is known without training, for networks that are looked at before the search."""
+        bounds = [bound for bound in self.goals.bounds if self.metrics[bound.name].stage == "measured"]
+
+        def meets(code: Codes) -> bool:
+            try:
+                values = self.costs(code)[0]
+            except PASSED_ON:
+                raise
+            except Exception:  # in the search it will have failed, with the reason
+                return False
+            return all(not bound.violation(np.array([values[bound.name]]))[0] > 0 for bound in bounds)
+
+        problem = Problem(self.space, known=self.known, listable=self.listable)
+        return Within(problem, meets if bounds else None)
+
+    @property
     def counted(self) -> Callable[[Codes], dict[str, Floats]] | None:
         """See :class:`Task`."""
         asked = any(self.metrics[name].stage == "counted" for name in self.goals.metrics)
@@ -160,11 +178,15 @@ class NetworkTask(Task):
 
     def plan(self, seconds: float, workers: int, most: int | None) -> Plan:
         """See :class:`Task`."""
-        return make_plan(self.training, seconds, workers, most, len(self.data.test))
+        return make_plan(self.training, seconds, workers, most, len(self.data.test), self._within)
 
     def estimate(self, candidates: int, workers: int) -> Estimate:
         """See :class:`Task`; of a search that trains nothing, it is not known."""
-        return estimate(self.training, candidates, workers) if self.trains else super().estimate(candidates, workers)
+        return (
+            estimate(self.training, candidates, workers, self._within)
+            if self.trains
+            else super().estimate(candidates, workers)
+        )
 
     def with_recipe(self, recipe: Recipe) -> NetworkTask:
         """The same task, with another recipe for its candidates."""

@@ -20,7 +20,7 @@ from searchkit.space.recipe_space import Setting
 from searchkit.training.evaluator import Training
 from searchkit.training.own_recipe import NOTHING, OwnRecipe, told
 from searchkit.training.recipe import LEAST_STEPS, Recipe, recipe_of_length, recipe_of_passes
-from searchkit.training.speed import Speed, measure, sizes
+from searchkit.training.speed import Speed, Within, measure, sizes
 from searchkit.types import Codes
 
 DEFAULT_SECONDS = 150.0  # of a search over data of at most SMALL_DATA numbers; grows with the root of their size
@@ -176,7 +176,14 @@ def recipe_line(options: Mapping[str, Sequence[Setting]]) -> list[str]:
     return [f"your recipe: {told(options)}"] if options else []
 
 
-def make_plan(training: Training, seconds: float, workers: int, most: int | None = None, n_test: int = 0) -> Plan:
+def make_plan(
+    training: Training,
+    seconds: float,
+    workers: int,
+    most: int | None = None,
+    n_test: int = 0,
+    within: Within | None = None,
+) -> Plan:
     """A plan from the data, the speed of this device, and the time.
 
     Args:
@@ -185,6 +192,7 @@ def make_plan(training: Training, seconds: float, workers: int, most: int | None
         workers: candidates that train at the same time.
         most: candidates that may be trained.
         n_test: examples of the test part, on which the networks of the front are scored at the end.
+        within: bounds of the search: how long the networks take that meet them is what counts.
 
     Raises:
         BudgetError: the time is too short for one training; the message names the least.
@@ -192,7 +200,7 @@ def make_plan(training: Training, seconds: float, workers: int, most: int | None
     """
     data = training.data
     recipe = recipe_of_length(data.kind, len(data.train), 1.0, data.augment)
-    speeds = measure(replace(training, recipe=replace(recipe, steps=MEASURED)), sizes(training.space))
+    speeds = measure(replace(training, recipe=replace(recipe, steps=MEASURED)), sizes(training.space, within))
     return plan_by(speeds, data, seconds, workers, most, n_test, training.own)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +11,7 @@ import torch
 
 from searchkit.costs.counts import space_counts
 from searchkit.errors import PASSED_ON, CandidateError, SearchkitError
+from searchkit.problem.problem import Problem
 from searchkit.random_state import untouched
 from searchkit.runtime.threads import one_thread
 from searchkit.space import NetworkSpace
@@ -47,15 +48,36 @@ class Speed:
         return self.step / self.batch_size
 
 
-def sizes(space: NetworkSpace) -> Codes:
+@dataclass(frozen=True)
+class Within:
+    """The bounds of a search on what is known without training: networks that break them are never trained.
+
+    Attributes:
+        problem: has the bounds on what is counted.
+        meets: whether a candidate ``(d,)`` meets the bounds on what is measured; None: no such bounds.
+    """
+
+    problem: Problem
+    meets: Callable[[Codes], bool] | None = None
+
+
+def sizes(space: NetworkSpace, within: Within | None = None) -> Codes:
     """``(3, d)``: the smallest, a middle and the largest network by MACs, of the space's own designs or of a sample.
+
+    Args:
+        within: bounds that all three meet, where any network does. What is measured is assumed to grow with the MACs,
+            so that few are measured.
 
     Raises:
         SearchkitError: none of them can be built.
     """
+    within = within or Within(Problem(space))
     codes = space.reference
+    codes = codes[within.problem.allowed(codes)] if len(codes) else codes
     if len(codes) < 3:
-        codes = space.canonical(space.sample(SAMPLED, np.random.default_rng(0)))
+        drawn = within.problem.sample(SAMPLED, np.random.default_rng(0))  # none where no network meets the bounds
+        codes = drawn if len(drawn) else space.sample(SAMPLED, np.random.default_rng(0))
+        codes = space.canonical(codes)
     macs = np.full(len(codes), np.nan)
     for i, code in enumerate(codes):
         try:
@@ -67,8 +89,22 @@ def sizes(space: NetworkSpace) -> Codes:
     order = np.argsort(macs)[: int(np.isfinite(macs).sum())]
     if not len(order):
         raise SearchkitError(f"no network of space '{space.name}' could be built to measure how long a training takes")
+    if within.meets is not None:
+        order = order[: max(1, _how_many_meet(codes[order], within.meets))]
     chosen: Codes = codes[order[[0, len(order) // 2, -1]]]
     return chosen
+
+
+def _how_many_meet(codes: Codes, meets: Callable[[Codes], bool]) -> int:
+    """Of candidates in the order of what is bounded, the number before the first that does not meet the bounds."""
+    low, high = 0, len(codes)
+    while low < high:
+        middle = (low + high) // 2
+        if meets(codes[middle]):
+            low = middle + 1
+        else:
+            high = middle
+    return low
 
 
 def measure(training: Training, codes: Codes) -> list[Speed]:

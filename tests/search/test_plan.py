@@ -17,11 +17,13 @@ from hypothesis import strategies as st
 import searchkit
 from searchkit import Choice, Space
 from searchkit.cli.commands import main
+from searchkit.costs.counts import space_counts
 from searchkit.costs.metrics import Metric
 from searchkit.data.loading import load_data
 from searchkit.errors import BudgetError
 from searchkit.execution.executors import InProcess
 from searchkit.problem.objectives import Goals, read_objectives
+from searchkit.problem.problem import Problem
 from searchkit.problem.trial import State, Trial
 from searchkit.results.refit import NOTE
 from searchkit.search.estimate import Estimate
@@ -30,7 +32,7 @@ from searchkit.search.plan import CROWDED, MANY_PASSES, SHORTEST, Plan, plan_by,
 from searchkit.storage.record import Memory
 from searchkit.training.evaluator import Training
 from searchkit.training.recipe import Recipe
-from searchkit.training.speed import Speed
+from searchkit.training.speed import Speed, Within, sizes
 from searchkit.training.weights import final_path, weights_path
 
 DATA = load_data("digits")
@@ -67,6 +69,32 @@ def test_more_time_is_more_candidates_that_train_no_shorter(workers: int) -> Non
     assert [p.candidates for p in plans] == sorted(p.candidates for p in plans)
     assert [p.passes for p in plans] == sorted(p.passes for p in plans)
     assert plans[0].candidates < plans[-1].candidates
+
+
+@pytest.mark.parametrize("metric", ["macs", "flash_int8"])
+def test_a_plan_is_made_for_networks_within_the_bounds(metric: str) -> None:
+    """Both of what is counted for many at once, and of what is measured for each."""
+    budget, data = {"seconds": 60}, searchkit.load_data("digits", limit=300)
+    free = searchkit.plan(data=data, budget=budget)
+    bounded = searchkit.plan(data=data, budget=budget, constraints={metric: {"macs": 3e5, "flash_int8": 3e4}[metric]})
+    assert isinstance(free, Plan)
+    assert isinstance(bounded, Plan)
+    assert bounded.speeds[2] < 0.6 * free.speeds[2]
+
+
+def test_sizes_are_of_networks_within_the_bounds_where_there_are_any() -> None:
+    space = searchkit.load_space("residual", input_shape=(1, 8, 8), n_classes=10)
+    least = space_counts(space, space.reference)["params"].min()
+
+    def problem(most: float) -> Problem:
+        return Problem(
+            space, known=lambda codes: np.maximum(0.0, space_counts(space, codes)["params"] / most - 1)[:, None]
+        )
+
+    for most in (2 * least, 0.9 * least):  # met by a few designs; by none, but by other networks
+        assert (space_counts(space, sizes(space, Within(problem(most))))["params"] <= most).all()
+    assert len(sizes(space, Within(problem(1.0)))) == 3
+    assert len(np.unique(sizes(space, Within(problem(1e9), lambda code: False)), axis=0)) == 1
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -209,6 +209,7 @@ def _export_arguments(parser: argparse.ArgumentParser) -> None:
         default="float32",
         help="int8: best.int8.onnx as well, with its accuracy, size and latency beside those in float32",
     )
+    parser.add_argument("--data", help="for int8, of a study with data of your own: those of the search, an .npz file")
     _json_argument(parser)
 
 

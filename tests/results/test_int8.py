@@ -120,3 +120,17 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str], mo
     searchkit.run("random", space="macro", data="digits", budget=1, epochs=1, name="s")
     assert main(["export", "s", "0", "small", "--precision", "int8", "--json"]) == 0
     assert [Path(file).name for file in json.loads(capsys.readouterr().out)][-1] == "small.int8.onnx"
+
+
+def test_data_of_ones_own_are_given_on_the_command_line_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    np.savez("own.npz", X=rng.normal(size=(60, 4)), y=np.arange(60) % 2)
+    with np.load("own.npz") as own:
+        searchkit.run("random", data=(own["X"], own["y"]), budget=1, epochs=1, name="own")
+    assert main(["export", "own", "0", "n", "--precision", "int8"]) == 2
+    assert "give data=" in capsys.readouterr().err
+    assert main(["export", "own", "0", "n", "--precision", "int8", "--data", "own.npz"]) == 0
+    assert (tmp_path / "n.int8.onnx").exists()

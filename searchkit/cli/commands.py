@@ -157,6 +157,7 @@ def _score(given: argparse.Namespace) -> int:
 
 def _resume(given: argparse.Namespace) -> int:
     from searchkit.api import run
+    from searchkit.data.bundled import NAMES
     from searchkit.results.studies import load, read_study
     from searchkit.storage.header_check import TO_RESUME, check_header
 
@@ -174,7 +175,7 @@ def _resume(given: argparse.Namespace) -> int:
             ("its evaluate function", context["kind"] == "networks"),
             ("its strategy", context["strategy"] is not None),
             ("its space", hasattr(study.space, "build")),
-            ("its data", str(data).endswith(".npz") or data in ("digits", "fashion-mnist", "cifar-10")),
+            ("its data", str(data).endswith(".npz") or data in NAMES),
         )
         if not there
     ]

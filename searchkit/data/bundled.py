@@ -25,6 +25,7 @@ Ints = npt.NDArray[np.int64]
 FASHION_CLASSES = (
     "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
 )  # fmt: skip
+NAMES = ("digits", "fashion-mnist", "cifar-10")  # of the data sets that can be loaded by name
 CIFAR_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
 
@@ -46,7 +47,7 @@ def named(name: str) -> NamedDataset:
         UnknownNameError: there is no data set of that name.
         DataError: its files are missing, in which case the message lists the folders searched, or cannot be read.
     """
-    readers = {"digits": _digits, "fashion-mnist": _fashion_mnist, "cifar-10": _cifar_10}
+    readers = dict(zip(NAMES, (_digits, _fashion_mnist, _cifar_10), strict=True))
     if name not in readers:
         raise UnknownNameError.of("data set", name, readers)
     return readers[name]()

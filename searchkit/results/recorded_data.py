@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from searchkit.data.bundled import NAMES
 from searchkit.data.data import Data
 from searchkit.data.loading import load_data
 from searchkit.errors import SearchkitError
 
 if TYPE_CHECKING:
     from searchkit.results.result import Result
-
-KNOWN = ("digits", "fashion-mnist", "cifar-10")  # data that are loaded by their name
 
 
 def data_of(result: Result, given: object = None) -> Data:
@@ -28,7 +27,7 @@ def data_of(result: Result, given: object = None) -> Data:
         return own
     recorded = result.context["data"]
     source = given if given is not None else recorded.get("source") or recorded.get("name")
-    if given is None and recorded.get("source") is None and source not in KNOWN:
+    if given is None and recorded.get("source") is None and source not in NAMES:
         raise SearchkitError(f"study '{result.name}' was loaded without its data '{source}': give data=, as to run")
     split_seed = int(result.context.get("call", {}).get("split_seed") or 0)
     task = "regression" if "target" in recorded else "classification"

@@ -161,13 +161,20 @@ def _check_recipe(own: OwnRecipe, trained: Sequence[str], goals: Goals, verify: 
         )
 
 
+def _source(given: Any, data: Data) -> str | None:
+    """What data can be loaded by again: a file, or a name that is not the data's own; None of objects."""
+    if isinstance(given, str | Path) and is_npz(given):
+        return str(settled(given))
+    return given if isinstance(given, str) and given != data.name else None
+
+
 def _context(
     space: NetworkSpace, given: Any, data: Data, metrics: dict[str, Metric], device: str, rungs: list[str]
 ) -> dict[str, Any]:
     """The context of the task; see :class:`Task`."""
     described: dict[str, Any] = {
         "name": data.name,
-        "source": str(settled(given)) if isinstance(given, str | Path) and is_npz(given) else None,
+        "source": _source(given, data),
         "classes": list(data.classes),
         "mean": list(data.mean),
         "std": list(data.std),

@@ -134,3 +134,22 @@ def test_data_of_ones_own_are_given_on_the_command_line_too(
     assert "give data=" in capsys.readouterr().err
     assert main(["export", "own", "0", "n", "--precision", "int8", "--data", "own.npz"]) == 0
     assert (tmp_path / "n.int8.onnx").exists()
+
+
+@pytest.mark.slow
+def test_data_known_by_a_name_that_is_not_their_own_are_found_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of CIFAR-10 there may be a part, whose name says how large it is."""
+    monkeypatch.setenv("SEARCHKIT_DATA", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    y = np.arange(40) % 2
+    x = rng.integers(0, 255, size=(40, 8, 8, 3)).astype(np.uint8)
+    np.savez("cifar10_subset.npz", x_train=x, y_train=y, x_test=x, y_test=y, class_names=np.array(["cat", "dog"]))
+    started = ["run", "--data", "cifar-10", "--name", "c", "--budget", "1", "--epochs", "1", "--strategy", "random"]
+    assert main([*started, "--space", "macro"]) == 0
+    assert main(["resume", "c", "--budget", "+1"]) == 0
+    assert main(["export", "c", "0", "n", "--precision", "int8"]) == 0
+    assert (tmp_path / "n.int8.onnx").exists()
+    assert searchkit.load("c").refit(0, epochs=1)["steps"]

@@ -9,13 +9,13 @@ from typing import Any
 
 from searchkit import plugins
 from searchkit.costs.metrics import BUILT_IN
+from searchkit.data.bundled import NAMES
 from searchkit.errors import SearchkitError
 from searchkit.results.report.facts import Facts
 from searchkit.results.result import Result
 from searchkit.space import Choice, NetworkSpace, Space
 from searchkit.space.recipe_space import listed_choice, networks_of
 
-_DATA = ("digits", "fashion-mnist", "cifar-10")
 _SCREEN = 16  # the default of searchkit.run
 
 
@@ -118,7 +118,7 @@ def _data(context: dict[str, Any]) -> Line:
     data = context.get("data") or {}
     if data.get("source"):
         return f"data={_text(data['source'])}", ""
-    if data.get("name") in _DATA:
+    if data.get("name") in NAMES:
         return f"data={_text(data['name'])}", ""
     return "data=data", f"'{data.get('name', '')}': your own arrays or data set"
 

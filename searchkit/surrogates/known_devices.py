@@ -88,12 +88,16 @@ def read_tables(known: Mapping[str, Any], features: Any) -> tuple[dict[str, Floa
             raise DataError(
                 f"'{name}' has {there.sum()} latencies, which is too few to learn from: at least {LEAST_KNOWN}"
             )
+        if np.ptp(values[there]) == 0:
+            raise DataError(f"'{name}' has the same latency of all candidates, which says nothing of their order")
     if others is None:
         others = np.empty((n, 0))
     if len(others) != n:
         raise DataError(f"'{first}' has latencies of {n} candidates, but there are features of {len(others)}")
     if not np.isfinite(others).all():
         raise DataError(f"features are finite numbers: row {int(np.argwhere(~np.isfinite(others))[0, 0])} is not")
+    if not tables and (others.size == 0 or not np.ptp(others, axis=0).any()):
+        raise DataError("all candidates have the same features, and there is no known device: nothing tells them apart")
     return tables, others
 
 

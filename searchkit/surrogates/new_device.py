@@ -73,7 +73,8 @@ class KnownDevices:
         Args:
             n: how many.
             seed: of the 2,000 candidates among which is chosen where there are more.
-            among: rows, or ``(N,)`` booleans, of the candidates that may be chosen; all where not given.
+            among: rows, or ``(N,)`` booleans, of the candidates that may be chosen, such as those that run on the new
+                device, and that the choice is to tell most about; all where not given.
             measured: rows that are measured already. They are not chosen, nor is what they tell.
 
         Raises:
@@ -89,7 +90,7 @@ class KnownDevices:
             raise DataError(f"{n} candidates are to be chosen, but only {allowed.sum()} may be")
         rng = np.random.default_rng(seed)
         pool = rng.permutation(np.flatnonzero(allowed))[: max(POOL, n)]
-        judged = rng.permutation(self.n_candidates)[:JUDGED]
+        judged = rng.permutation(np.union1d(np.flatnonzero(allowed), done))[:JUDGED]
         seen = np.concatenate([done, pool, judged])
         number, first, last = np.arange(len(seen)), len(done), len(done) + len(pool)
         free = (number >= first) & (number < last)

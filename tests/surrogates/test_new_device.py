@@ -202,6 +202,8 @@ GOOD = np.arange(1.0, 21.0)
         ({"a": ["fast"]}, None, "not of numbers"),
         ({"a": GOOD}, np.full((20, 1), np.nan), "row 0 is not"),
         ({}, None, "there is nothing to predict from"),
+        ({"a": np.ones(20)}, None, "'a' has the same latency of all candidates"),
+        ({}, np.ones((20, 2)), "nothing tells them apart"),
         ([GOOD], None, "a mapping of a name to latencies"),
     ],
 )

@@ -1,6 +1,6 @@
 """Latencies on a device that was not seen before, from 10 and 50 measurements, by those on other devices.
 
-    python -m benchmarks.costs.new_device [--draws 10] [--devices raspi4,fpga] [--table nasbench201]
+    python -m benchmarks.costs.new_device [--draws 10] [--devices raspi4,fpga] [--measured 10,50] [--table hat]
 
 The published latencies of NAS-Bench-201 are eleven columns of eight devices: three devices are in both tables. Each
 device is left out of all that is known in turn. With ``--table hat`` each kind of hardware of HAT's transformers is.
@@ -22,7 +22,6 @@ from searchkit.spaces.cell_form import live_edges
 from searchkit.surrogates.new_device import KnownDevices
 from searchkit.types import Bools, Codes, Floats
 
-SIZES = (10, 50)
 TWICE = ("raspi4", "pixel3", "fpga")  # devices that both tables of NAS-Bench-201 have, with equal values
 COMPONENTS = 6  # of the plain method
 METHODS = ("chosen", "random rows", "plain")
@@ -99,14 +98,14 @@ def plain(case: Case, rows: Codes) -> Floats:
     return predicted
 
 
-def judged(case: Case, draws: int) -> dict[str, dict[int, list[float]]]:
+def judged(case: Case, draws: int, sizes: list[int]) -> dict[str, dict[int, list[float]]]:
     """Name of a quantity -> number of measurements -> values of the draws."""
     devices = KnownDevices(case.known, features=case.features)
     found: dict[str, dict[int, list[float]]] = {}
     for draw in range(draws):
         random = np.random.default_rng([draw, 11]).permutation(np.flatnonzero(case.there))
-        chosen = devices.choose(max(SIZES), seed=draw, among=case.there)  # the first ten are choose(10)
-        for n in SIZES:
+        chosen = devices.choose(max(sizes), seed=draw, among=case.there)  # its first n are choose(n)
+        for n in sizes:
             model = devices.fit(chosen[:n], case.true[chosen[:n]])
             predicted, error = model.predict()
             off = np.abs(predicted - case.true)[case.there]
@@ -126,7 +125,7 @@ def judged(case: Case, draws: int) -> dict[str, dict[int, list[float]]]:
     return found
 
 
-def main(source: str, draws: int, devices: list[str]) -> None:
+def main(source: str, draws: int, devices: list[str], sizes: list[int]) -> None:
     """Print a row for every device and number of measurements, and means."""
     cases = transformers() if source == "hat" else cells()
     print(f"{describe()}. Rho on all candidates: mean (lowest) of {draws} draws.\n")
@@ -140,16 +139,16 @@ def main(source: str, draws: int, devices: list[str]) -> None:
     for case in cases:
         if devices and case.device not in devices:
             continue
-        found = judged(case, draws)
+        found = judged(case, draws, sizes)
         weights.append(case.weight)
-        for n in SIZES:
+        for n in sizes:
             shown = [spread(found[method][n]) for method in METHODS]
             shown += [f"{np.mean(found['expected'][n]):.3f}"]
             shown += [f"{100 * np.mean(found[name][n]):.1f} %" for name in ("error", "expected error", "within")]
             print(f"| {case.device} | {n} | {' | '.join(shown)} |", flush=True)
             for method in METHODS:
                 means.setdefault((method, n), []).append(float(np.mean(found[method][n])))
-    for n in SIZES:
+    for n in sizes:
         mean = [f"{np.average(means[method, n], weights=weights):.3f}" for method in METHODS]
         print(f"| mean of {sum(weights)} | {n} | {' | '.join(mean)} | | | | |")
 
@@ -159,5 +158,7 @@ if __name__ == "__main__":
     parser.add_argument("--table", choices=("nasbench201", "hat"), default="nasbench201", help="nasbench201")
     parser.add_argument("--draws", type=int, default=10, help="seeds of the choice (10)")
     parser.add_argument("--devices", default="", help="only these, separated by commas (all)")
+    parser.add_argument("--measured", default="10,50", help="numbers of measurements (10,50)")
     given = parser.parse_args()
-    main(given.table, given.draws, [name for name in given.devices.split(",") if name])
+    sizes = [int(size) for size in given.measured.split(",")]
+    main(given.table, given.draws, [name for name in given.devices.split(",") if name], sizes)

@@ -177,17 +177,18 @@ def prior_of(kernels: Sequence[Kernel]) -> Floats:
     return np.array([*[AMPLITUDE] * len(kernels), *[LENGTH] * n_lengths, CONSTANT, NOISE, WEIGHT])
 
 
-def learned_prior(settings: Sequence[Hyperparameters], least: float) -> Floats:
+def learned_prior(settings: Sequence[Hyperparameters], kernels: Sequence[Kernel]) -> Floats:
     """``(q, 2)`` the prior of :func:`fit` that earlier fits with the same kernels suggest.
 
-    Args:
-        settings: what the earlier fits found; at least one.
-        least: the smallest deviation of a hyperparameter.
+    Means and deviations over the fits, among which the prior of :func:`prior_of` counts as one: few fits that happen to
+    agree leave the prior wide.
     """
-    found = np.array([
-        [*np.log(np.concatenate([s.amplitudes, *s.lengths, [s.constant, s.noise]])), s.weight] for s in settings
-    ])  # fmt: skip
-    return np.stack([np.median(found, axis=0), np.maximum(found.std(axis=0), least)], axis=1)
+    before = prior_of(kernels)
+    found = [[*np.log(np.concatenate([s.amplitudes, *s.lengths, [s.constant, s.noise]])), s.weight] for s in settings]
+    all_of_them = np.array([*found, before[:, 0]])
+    spread = (all_of_them - all_of_them.mean(axis=0)) ** 2
+    variance = (spread.sum(axis=0) + before[:, 1] ** 2) / len(all_of_them)
+    return np.stack([all_of_them.mean(axis=0), np.sqrt(variance)], axis=1)
 
 
 def covariances(

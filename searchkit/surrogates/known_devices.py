@@ -15,12 +15,11 @@ import numpy as np
 
 from searchkit.errors import DataError, UnknownNameError
 from searchkit.problem.numbers import numbers_of, shown
-from searchkit.surrogates.gaussian_process import Hyperparameters, fit, learned_prior, prior_of
+from searchkit.surrogates.gaussian_process import Hyperparameters, fit, learned_prior
 from searchkit.surrogates.kernels import NEAR, SUM, Kernel
 from searchkit.types import Floats
 
 EXAMPLES = 100  # candidates by which a known device is predicted from the others
-LEAST_DEVIATION = 0.2  # of a hyperparameter in a prior that was learned from a few devices
 LEAST_KNOWN = 10  # values that a table with gaps needs
 RIDGE = 1e-3  # of the regression that fills gaps, for inputs of unit variance
 
@@ -164,4 +163,4 @@ def experience(devices: Floats, features: Floats, families: Sequence[str], there
             seen = inputs[rows]
             y = standardised(devices[rows, j])
             settings.append(fit(seen.groups, seen.mean, y, kernels=kernels).setting)
-    return learned_prior(settings, LEAST_DEVIATION) if settings else prior_of(kernels)
+    return learned_prior(settings, kernels)

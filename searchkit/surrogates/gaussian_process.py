@@ -65,7 +65,7 @@ class Gaussian:
         cls, groups: Sequence[Floats], kernels: Sequence[Kernel], setting: Hyperparameters, mean: Floats, y: Floats
     ) -> Gaussian:
         """The process of given hyperparameters."""
-        covariance = _covariance(groups, groups, kernels, setting) + (setting.noise + JITTER) * np.eye(len(y))
+        covariance = covariances(groups, groups, kernels, setting) + (setting.noise + JITTER) * np.eye(len(y))
         # Rasmussen and Williams, algorithm 2.1, lines 2 and 3
         factor = np.linalg.cholesky(covariance).astype(np.float64, copy=False)
         alpha = cho_solve((factor, True), y - setting.weight * mean)
@@ -90,7 +90,7 @@ class Gaussian:
         return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
 
     def _part(self, groups: Sequence[Floats], mean: Floats) -> tuple[Floats, Floats]:
-        covariance = _covariance(groups, self.groups, self.kernels, self.setting)
+        covariance = covariances(groups, self.groups, self.kernels, self.setting)
         # Rasmussen and Williams, algorithm 2.1, lines 4 to 6: mean k' alpha, variance k(x, x) - v' v
         explained = (solve_triangular(self._factor, covariance.T, lower=True) ** 2).sum(axis=0)
         diagonals = [kernel.diagonal(group) for kernel, group in zip(self.kernels, groups, strict=True)]
@@ -101,11 +101,11 @@ class Gaussian:
     def joint(self, rows: Codes) -> tuple[Floats, Floats]:
         """Posterior mean ``(r,)`` and covariance ``(r, r)`` of the noise-free values at some of its observations."""
         among = [group[rows] for group in self.groups]
-        across = _covariance(among, self.groups, self.kernels, self.setting)
+        across = covariances(among, self.groups, self.kernels, self.setting)
         half = solve_triangular(self._factor, across.T, lower=True)
         mean = self.setting.weight * self.mean[rows] + across @ self._alpha
         # Rasmussen and Williams, section 2.2: the posterior covariance
-        return mean, _covariance(among, among, self.kernels, self.setting) - half.T @ half
+        return mean, covariances(among, among, self.kernels, self.setting) - half.T @ half
 
     def left_out(self) -> tuple[Floats, Floats]:
         """Leave-one-out means and standard deviations ``(n,)``: of each observation, given all others.
@@ -116,12 +116,17 @@ class Gaussian:
         precision = (half**2).sum(axis=0)
         return self.y - self._alpha / precision, 1 / np.sqrt(precision)  # Rasmussen and Williams, eq. 5.12
 
+    def slopes(self, group: int) -> Floats:
+        """``(p,)`` by how much the prediction rises with each feature of a group whose kernel is linear."""
+        slopes: Floats = self.setting.amplitudes[group] * self.groups[group].T @ self._alpha
+        return slopes
+
     def believing(self, groups: Sequence[Floats], mean: Floats) -> Gaussian:
         """The posterior if candidates, features ``(m, p)`` a kernel, are observed at their predicted means."""
-        across = _covariance(groups, self.groups, self.kernels, self.setting)
+        across = covariances(groups, self.groups, self.kernels, self.setting)
         predicted = self.setting.weight * mean + across @ self._alpha
         below = solve_triangular(self._factor, across.T, lower=True).T
-        corner = _covariance(groups, groups, self.kernels, self.setting) - below @ below.T
+        corner = covariances(groups, groups, self.kernels, self.setting) - below @ below.T
         corner = np.linalg.cholesky(corner + (self.setting.noise + JITTER) * np.eye(len(predicted)))
         n, m = below.shape[1], len(predicted)
         factor = np.block([[self._factor, np.zeros((n, m))], [below, corner]])
@@ -141,6 +146,7 @@ def fit(
     kernels: Sequence[Kernel] | None = None,
     n_iterations: int = 60,
     rows: Codes | None = None,
+    prior: Floats | None = None,
 ) -> Gaussian:
     """The process with the hyperparameters of highest posterior probability.
 
@@ -151,18 +157,60 @@ def fit(
         kernels: one per group; a Matérn-3/2 of one length where not given.
         n_iterations: at most so many steps of L-BFGS.
         rows: of the observations that the hyperparameters are fitted to; all where not given. A step takes n^3.
+        prior: ``(q, 2)`` mean and deviation of each hyperparameter in the order of :func:`prior_of`, which makes the
+            one that is taken where none is given; :func:`learned_prior` makes one of earlier fits.
     """
     kernels = [NEAR] * len(groups) if kernels is None else kernels
     chosen = slice(None) if rows is None else rows
-    setting = _best([group[chosen] for group in groups], kernels, mean[chosen], y[chosen], n_iterations)
+    prior = prior_of(kernels) if prior is None else prior
+    setting = _best([group[chosen] for group in groups], kernels, mean[chosen], y[chosen], n_iterations, prior)
     return Gaussian.of(groups, kernels, setting, mean, y)
 
 
+def prior_of(kernels: Sequence[Kernel]) -> Floats:
+    """``(q, 2)`` mean and deviation of the prior of each hyperparameter, as a fit takes it where it is given none.
+
+    Logarithms of the amplitudes of the kernels, of their length scales, of the constant and of the noise; and the
+    weight of the known mean itself.
+    """
+    n_lengths = sum(kernel.n_lengths for kernel in kernels)
+    return np.array([*[AMPLITUDE] * len(kernels), *[LENGTH] * n_lengths, CONSTANT, NOISE, WEIGHT])
+
+
+def learned_prior(settings: Sequence[Hyperparameters], kernels: Sequence[Kernel]) -> Floats:
+    """``(q, 2)`` the prior of :func:`fit` that earlier fits with the same kernels suggest.
+
+    Means and deviations over the fits, among which the prior of :func:`prior_of` counts as one: few fits that happen to
+    agree leave the prior wide.
+    """
+    before = prior_of(kernels)
+    found = [[*np.log(np.concatenate([s.amplitudes, *s.lengths, [s.constant, s.noise]])), s.weight] for s in settings]
+    all_of_them = np.array([*found, before[:, 0]])
+    spread = (all_of_them - all_of_them.mean(axis=0)) ** 2
+    variance = (spread.sum(axis=0) + before[:, 1] ** 2) / len(all_of_them)
+    return np.stack([all_of_them.mean(axis=0), np.sqrt(variance)], axis=1)
+
+
+def covariances(
+    a: Sequence[Floats], b: Sequence[Floats], kernels: Sequence[Kernel], setting: Hyperparameters
+) -> npt.NDArray[np.float64]:
+    """``(n, m)`` prior covariances of candidates with features ``a`` and ``b``, one matrix a kernel each."""
+    n, m = (len(groups[0]) if groups else 0 for groups in (a, b))
+    total = np.full((n, m), setting.constant)
+    for kernel, one, two, amplitude, lengths in zip(kernels, a, b, setting.amplitudes, setting.lengths, strict=True):
+        total += amplitude * kernel(one, two, lengths)
+    return total
+
+
+def setting_of(theta: Floats, kernels: Sequence[Kernel]) -> Hyperparameters:
+    """The hyperparameters that are ``(q,)`` in the order of :func:`prior_of`."""
+    return _unpack(theta, [kernel.n_lengths for kernel in kernels])
+
+
 def _best(
-    groups: Sequence[Floats], kernels: Sequence[Kernel], mean: Floats, y: Floats, n_iterations: int
+    groups: Sequence[Floats], kernels: Sequence[Kernel], mean: Floats, y: Floats, n_iterations: int, prior: Floats
 ) -> Hyperparameters:
     counts = [kernel.n_lengths for kernel in kernels]
-    prior = np.array([*[AMPLITUDE] * len(groups), *[LENGTH] * sum(counts), CONSTANT, NOISE, WEIGHT])
     prepared = [kernel.prepare(group) for kernel, group in zip(kernels, groups, strict=True)]
     identity = np.eye(len(y))
 
@@ -194,14 +242,3 @@ def _unpack(theta: Floats, counts: Sequence[int]) -> Hyperparameters:
     ends = np.cumsum([g, *counts])
     lengths = tuple(positive[start:end] for start, end in itertools.pairwise(ends))
     return Hyperparameters(positive[:g], lengths, float(positive[-2]), float(positive[-1]), float(theta[-1]))
-
-
-def _covariance(
-    a: Sequence[Floats], b: Sequence[Floats], kernels: Sequence[Kernel], setting: Hyperparameters
-) -> npt.NDArray[np.float64]:
-    """``(n, m)`` prior covariances of candidates with features ``a`` and ``b``."""
-    n, m = (len(groups[0]) if groups else 0 for groups in (a, b))
-    covariance = np.full((n, m), setting.constant)
-    for kernel, one, two, amplitude, lengths in zip(kernels, a, b, setting.amplitudes, setting.lengths, strict=True):
-        covariance += amplitude * kernel(one, two, lengths)
-    return covariance

@@ -244,4 +244,5 @@ def _along(x: Floats, y: Floats, at: Floats) -> Floats:
     """A rising curve through points: cubic between them (Fritsch and Butland, 1984), straight beyond."""
     found: Floats = PchipInterpolator(x, y)(np.clip(at, x[0], x[-1]))
     low, high = (y[1] - y[0]) / (x[1] - x[0]), (y[-1] - y[-2]) / (x[-1] - x[-2])
-    return found + low * np.minimum(at - x[0], 0.0) + high * np.maximum(at - x[-1], 0.0)
+    found += low * np.minimum(at - x[0], 0.0) + high * np.maximum(at - x[-1], 0.0)
+    return found

@@ -10,13 +10,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from searchkit.costs.measure import MEASURED, measured_on
-from searchkit.costs.metrics import AT, Metric
+from searchkit.costs.metrics import Metric
 from searchkit.costs.targets.target import Target
 from searchkit.data.data import Data
-from searchkit.errors import PASSED_ON, plural
+from searchkit.errors import plural
 from searchkit.execution.executors import Pool
 from searchkit.problem.objectives import Bound, Goals
 from searchkit.problem.problem import LISTABLE, Problem
@@ -28,6 +26,7 @@ from searchkit.search.accounting import Callback
 from searchkit.search.estimate import Estimate, estimate
 from searchkit.search.evaluations import CostMeter, Scoring
 from searchkit.search.finals import not_shorter, planned_finals, scoring_seconds, train_finals, winners_of
+from searchkit.search.network_bounds import Known, within
 from searchkit.search.plan import Plan, make_plan
 from searchkit.search.sanity import beside
 from searchkit.search.target_columns import may_win
@@ -125,29 +124,13 @@ class NetworkTask(Task):
     def known(self) -> Callable[[Codes], Floats] | None:
         """See :class:`Task`."""
         bounds = self._counted_bounds
-        return _Known(self.costs, bounds, len(self.goals.bounds)) if bounds else None
+        return Known(self.costs, bounds, len(self.goals.bounds)) if bounds else None
 
     @property
     def _within(self) -> Within:
         """The bounds on what is known without training, for networks that are looked at before the search."""
-        measured = {name: one for name, one in self.metrics.items() if one.stage == "measured" and AT not in name}
-        bounds = [bound for bound in self.goals.bounds if bound.name in measured]
-        asked = {
-            bound.name: measured[bound.name] for bound in bounds
-        }  # no other metric, and no target, before the search
-        meter = CostMeter(self.space, asked, self.device, self.data, self.training.limit)
-
-        def meets(code: Codes) -> bool:
-            try:
-                values = meter(code)[0]
-            except PASSED_ON:
-                raise
-            except Exception:  # in the search it will have failed, with the reason
-                return False
-            return all(not bound.violation(np.array([values[bound.name]]))[0] > 0 for bound in bounds)
-
         problem = Problem(self.space, known=self.known, listable=self.listable)
-        return Within(problem, meets if bounds else None)
+        return within(problem, self.costs, self.goals.bounds)
 
     @property
     def counted(self) -> Callable[[Codes], dict[str, Floats]] | None:
@@ -271,22 +254,6 @@ class NetworkTask(Task):
 def no_training(code: Codes, seed: int) -> dict[str, float]:
     """The evaluation of a search whose objectives and bounds are all costs: it adds no values."""
     return {}
-
-
-@dataclass(frozen=True)
-class _Known:
-    """Violations of the bounds on counted costs, ``(n, d) -> (n, c)``; the columns of other bounds are 0."""
-
-    meter: CostMeter
-    bounds: tuple[tuple[int, Bound], ...]
-    n_bounds: int
-
-    def __call__(self, codes: Codes) -> Floats:
-        columns = self.meter.counted(codes)
-        violations = np.zeros((len(codes), self.n_bounds))
-        for i, bound in self.bounds:
-            violations[:, i] = bound.violation(columns[bound.name])
-        return violations
 
 
 @dataclass

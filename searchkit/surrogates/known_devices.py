@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from searchkit.errors import DataError, UnknownNameError
 from searchkit.problem.numbers import numbers_of, shown
 from searchkit.surrogates.gaussian_process import Hyperparameters, fit, learned_prior
 from searchkit.surrogates.kernels import NEAR, SUM, Kernel
-from searchkit.types import Floats
+from searchkit.types import Bools, Codes, Floats
 
 EXAMPLES = 100  # candidates by which a known device is predicted from the others
 LEAST_KNOWN = 10  # values that a table with gaps needs
@@ -46,7 +46,7 @@ class Inputs:
         groups = tuple(columns for columns in kept for _ in range(2))
         return cls(groups, (SUM, NEAR) * len(kept), mean)
 
-    def __getitem__(self, rows: Any) -> Inputs:
+    def __getitem__(self, rows: Codes | Bools | slice) -> Inputs:
         """Those of some candidates."""
         return Inputs(tuple(group[rows] for group in self.groups), self.kernels, self.mean[rows])
 
@@ -58,7 +58,7 @@ def standardised(columns: Floats) -> Floats:
     return found
 
 
-def read_tables(known: Mapping[str, Any], features: Any) -> tuple[dict[str, Floats], Floats]:
+def read_tables(known: Mapping[str, npt.ArrayLike], features: npt.ArrayLike | None) -> tuple[dict[str, Floats], Floats]:
     """Latencies ``(N,)`` by device, NaN where there is none, and features ``(N, f)``, f may be 0.
 
     Raises:
@@ -100,7 +100,7 @@ def read_tables(known: Mapping[str, Any], features: Any) -> tuple[dict[str, Floa
     return tables, others
 
 
-def _numbers(what: str, values: Any, dimensions: int) -> Floats:
+def _numbers(what: str, values: npt.ArrayLike, dimensions: int) -> Floats:
     try:
         found = numbers_of(values)
     except ValueError as error:
@@ -110,7 +110,7 @@ def _numbers(what: str, values: Any, dimensions: int) -> Floats:
     return found
 
 
-def read_families(families: Mapping[str, Any] | None, names: Sequence[str]) -> dict[str, str]:
+def read_families(families: Mapping[str, object] | None, names: Sequence[str]) -> dict[str, str]:
     """Device -> family, which is the device's own name where none is given.
 
     Raises:
@@ -143,7 +143,7 @@ def filled(tables: Mapping[str, Floats], features: Floats) -> Floats:
     return standardised(result)
 
 
-def experience(devices: Floats, features: Floats, families: Sequence[str], there: Sequence[Any]) -> Floats:
+def experience(devices: Floats, features: Floats, families: Sequence[str], there: Sequence[Bools]) -> Floats:
     """``(q, 2)`` the prior of the process's hyperparameters, as :func:`fit` takes it, learned from the known devices.
 
     Args:

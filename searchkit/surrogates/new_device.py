@@ -12,9 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from scipy.interpolate import PchipInterpolator
 
 from searchkit.errors import DataError
@@ -54,7 +54,11 @@ class KnownDevices:
     """
 
     def __init__(
-        self, known: Mapping[str, Any], *, features: Any = None, families: Mapping[str, str] | None = None
+        self,
+        known: Mapping[str, npt.ArrayLike],
+        *,
+        features: npt.ArrayLike | None = None,
+        families: Mapping[str, str] | None = None,
     ) -> None:
         tables, described = read_tables(known, features)
         of = read_families(families, list(tables))
@@ -67,7 +71,9 @@ class KnownDevices:
         there = [~np.isnan(values) for values in tables.values()]
         self._prior = experience(devices, described, list(of.values()), there)
 
-    def choose(self, n: int, *, seed: int = 0, among: Any = None, measured: Any = ()) -> Codes:
+    def choose(
+        self, n: int, *, seed: int = 0, among: npt.ArrayLike | None = None, measured: npt.ArrayLike = ()
+    ) -> Codes:
         """Rows ``(n,)`` of the candidates to measure on the new device, the most telling first.
 
         Args:
@@ -98,7 +104,7 @@ class KnownDevices:
         found = most_telling(self._inputs[seen], setting, int(n), number[last:], free, measured=first)
         return seen[found]
 
-    def fit(self, rows: Any, measured: Any) -> DeviceModel:
+    def fit(self, rows: npt.ArrayLike, measured: npt.ArrayLike) -> DeviceModel:
         """The model of the new device.
 
         Args:
@@ -123,7 +129,7 @@ class KnownDevices:
             raise DataError(f"the measured latency of row {chosen[wrong]} is {values[wrong]}: latencies are above 0")
         return _fitted(self._inputs, self._prior, self._tables, chosen, values)
 
-    def _rows(self, what: str, given: Any) -> Codes:
+    def _rows(self, what: str, given: npt.ArrayLike) -> Codes:
         rows = np.asarray(given)
         if rows.ndim != 1 or (rows.dtype.kind not in "iu" and rows.size):
             raise DataError(f"{what} are whole numbers, one a candidate, not {shown(given)}")
@@ -136,7 +142,7 @@ class KnownDevices:
             raise DataError(f"{what} has row {values[counts > 1][0]} more than once: give one value of it")
         return rows
 
-    def _allowed(self, among: Any) -> Bools:
+    def _allowed(self, among: npt.ArrayLike | None) -> Bools:
         if among is None:
             return np.ones(self.n_candidates, dtype=np.bool_)
         given = np.asarray(among)

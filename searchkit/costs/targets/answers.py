@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeGuard
 
 import numpy as np
 
@@ -61,7 +61,7 @@ def read_output(output: str, metric: str) -> Answer:
     return read_value(float(last[0].replace(",", "")), metric)
 
 
-def read_value(given: Any, metric: str) -> Answer:
+def read_value(given: object, metric: str) -> Answer:
     """The answer in a number, or in a mapping whose numbers are metrics.
 
     Raises:
@@ -83,7 +83,7 @@ def read_value(given: Any, metric: str) -> Answer:
     return Answer(values, texts)
 
 
-def _is_number(given: object) -> bool:
+def _is_number(given: object) -> TypeGuard[float]:
     return isinstance(given, int | float | np.integer | np.floating) and not isinstance(given, bool)
 
 

@@ -86,6 +86,11 @@ def _run_arguments(parser: argparse.ArgumentParser) -> None:
         "--batch", type=int, help="candidates asked for at once and waited for (each as a worker frees)"
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 (auto)")
+    parser.add_argument(
+        "--target", action="append", default=[], metavar="NAME=HOW",
+        help='a device elsewhere, whose costs are latency_ms@NAME: a command such as "bench.sh {file}" that prints a '
+        "number, ssh://user@host, or here; may be repeated",
+    )  # fmt: skip
     parser.add_argument("--time-limit", type=float, metavar="S", help="seconds a candidate may take (no limit)")
     parser.add_argument("--dry-run", action="store_true", help="print how the time would be spent, and search nothing")
     _running_arguments(parser, budget=True)

@@ -33,6 +33,7 @@ from searchkit.cli.values import (
     read_recipe,
     read_shares,
     read_space,
+    read_targets,
     recorded_call,
     recorded_recipe,
 )
@@ -94,6 +95,7 @@ def _run(given: argparse.Namespace) -> int:
         budget=read_budget(given),
         batch=given.batch,
         device=given.device,
+        targets=read_targets(given.target),
         **read_executor(given),
         storage=given.storage,
         name=given.name,

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from searchkit import plugins
-from searchkit.errors import BudgetError, ConstraintError, SearchkitError, SpaceError, first_line_said
+from searchkit.errors import BudgetError, ConstraintError, DeviceError, SearchkitError, SpaceError, first_line_said
 from searchkit.space import Space
 from searchkit.space.recipe_space import RecipeSpace
 from searchkit.surroundings import settled
@@ -93,7 +93,7 @@ def n_cores() -> int:
 def read_constraints(texts: Sequence[str]) -> dict[str, float | tuple[float | None, float | None]]:
     bounds: dict[str, Any] = {}
     for text in texts:
-        found = re.fullmatch(r"\s*([\w-]+)\s*(<=|>=)\s*([-+.\w]+)\s*", text)
+        found = re.fullmatch(r"\s*([\w@-]+)\s*(<=|>=)\s*([-+.\w]+)\s*", text)
         try:
             if found is None:
                 raise ValueError
@@ -105,6 +105,17 @@ def read_constraints(texts: Sequence[str]) -> dict[str, float | tuple[float | No
         low, high = bounds.get(name, (None, None))
         bounds[name] = (low, value) if sign == "<=" else (value, high)
     return bounds
+
+
+def read_targets(texts: Sequence[str]) -> dict[str, object] | None:
+    """Targets by name, of "phone=bench.sh {file}"; None of none."""
+    targets: dict[str, object] = {}
+    for text in texts:
+        name, equals, how = (part.strip() for part in text.partition("="))
+        if not (name and equals and how):
+            raise DeviceError(f"target {text!r} is not of the form 'phone=bench.sh {{file}}' or 'pi=ssh://user@host'")
+        targets[name] = how
+    return targets or None
 
 
 def read_shares(texts: Sequence[str]) -> dict[str, float | str]:

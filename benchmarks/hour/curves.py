@@ -53,8 +53,10 @@ def draw(curves: Curves, path: Path) -> None:
         panel.tick_params(axis="y", labelsize=7)
         panel.grid(alpha=0.3)
     panels[0][0].set_ylabel("test accuracy in per cent", fontsize=8)
-    panels[0][-1].legend(fontsize=7)
-    figure.tight_layout()
+    labelled = [panel.get_legend_handles_labels() for panel in panels[0]]
+    lines = {label: line for found in labelled for line, label in zip(*found, strict=True)}
+    figure.legend(lines.values(), lines, fontsize=7, loc="lower center", ncols=len(lines))
+    figure.tight_layout(rect=(0, 0.07, 1, 1))
     figure.savefig(path)
 
 

@@ -152,3 +152,12 @@ def test_targets_on_the_command_line(
     assert len(set(calls(tmp_path))) == len(calls(tmp_path))
     assert main([*common, "--target", "board"]) == 2
     assert "target 'board' is not of the form" in capsys.readouterr().err
+
+
+def test_the_report_writes_the_targets_of_the_call_down(tmp_path: Path) -> None:
+    targets = {**board(tmp_path, every=0), "own": lambda path: path.stat().st_size / 1e4}
+    result = search(tmp_path, targets, budget=1, objectives=("accuracy", COLUMN, "latency_ms@own"))
+    text = result.report(tmp_path / "page.html").read_text()
+    assert "measure}" in text
+    assert "measure: your function, which is not in the record" in text
+    assert "board.py" in text

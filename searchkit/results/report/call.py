@@ -83,8 +83,18 @@ def _settings(context: dict[str, Any]) -> list[Line]:
         given.pop("screen", None)
     if "ladder" in given:
         given["ladder"] = tuple(given["ladder"])
+    targets = given.pop("targets", None)
     named = {key: value for key, value in given.items() if value is not None and key.isidentifier()}
-    return [*_proxies(proxies), *((f"{key}={_python(value)}", "") for key, value in named.items())]
+    return [*_proxies(proxies), *_targets(targets), *((f"{key}={_python(value)}", "") for key, value in named.items())]
+
+
+def _targets(given: dict[str, Any] | None) -> list[Line]:
+    """Devices elsewhere; one that is asked by a function is a name to fill in."""
+    if not given:
+        return []
+    hows = [f"{_text(name)}: {'measure' if how is None else _python(how)}" for name, how in given.items()]
+    own = "measure: your function, which is not in the record" if None in given.values() else ""
+    return [(f"targets={{{', '.join(hows)}}}", own)]
 
 
 def _recipe(result: Result) -> list[Line]:

@@ -97,7 +97,7 @@ def test_the_winner_leaves_as_it_was_measured(result, tmp_path: Path) -> None:
 def test_an_export_that_differs_is_refused(result, tmp_path: Path, monkeypatch) -> None:
     from searchkit.results import export as deploy
 
-    monkeypatch.setattr(deploy, "_from_onnx", lambda path, images: np.zeros((len(images), 10), dtype=np.float32))
+    monkeypatch.setattr(deploy, "answers_of", lambda path, images: np.zeros((len(images), 10), dtype=np.float32))
     with pytest.raises(ExportError, match="onnx export differs from the measured network by"):
         result.export(0, tmp_path / "best")
 
@@ -296,7 +296,7 @@ class Diverging(nn.Module):
 
 
 DIVERGING = NetworkSpace(
-    [Choice("width", (8, 12, 16, 20))], lambda choices, shape, n_classes: Diverging(choices["width"], n_classes)
+    [Choice("width", (64, 96, 128, 160))], lambda choices, shape, n_classes: Diverging(choices["width"], n_classes)
 )
 
 

@@ -84,6 +84,8 @@ BUILT_IN = {
         Metric("card_memory", stage="measured", unit="bytes, one image, on a GPU"),
     )
 }
+UNITS = {"latency_ms": "ms, one image", "energy_mj": "mJ, one image"}  # of what targets measure
+AT = "@"  # latency_ms@phone: the metric, and the target that it is measured on
 SCORES = {"classification": ("accuracy", "balanced_accuracy", "log_loss"), "regression": ("r2", "rmse")}
 
 
@@ -119,15 +121,19 @@ def trained_scores(metrics: Iterable[str], task: str) -> tuple[str, ...]:
     return tuple(name for i, name in enumerate(SCORES[task]) if i < always or name in asked)
 
 
-def read_metrics(objectives: Any, constraints: Any) -> tuple[dict[str, Metric], dict[str, Direction]]:
+def read_metrics(
+    objectives: Any, constraints: Any, targets: Iterable[str] = ()
+) -> tuple[dict[str, Metric], dict[str, Direction]]:
     """The metrics that a network search needs, and its objectives with their directions; a proxy can be a metric too.
 
     Args:
         objectives: names of built-in metrics, or :class:`Metric` objects; or a mapping of name -> direction.
         constraints: a mapping whose keys are names of metrics, or None.
+        targets: names of the targets, on which metrics such as ``"latency_ms@phone"`` are measured.
 
     Raises:
-        UnknownNameError: a name that is neither that of a built-in metric or a proxy, nor that of a given Metric.
+        UnknownNameError: a name that is neither that of a built-in metric or a proxy, nor that of a given Metric; or a
+            target that was not given.
         ObjectiveError: a Metric without a function has another stage than the built-in metric of its name.
     """
     given: Sequence[Any]
@@ -138,7 +144,8 @@ def read_metrics(objectives: Any, constraints: Any) -> tuple[dict[str, Metric], 
     else:
         given = [objectives] if isinstance(objectives, str | Metric) else list(objectives)
     own = {entry.name: entry for entry in [*given, *(constraints or {})] if isinstance(entry, Metric)}
-    known = BUILT_IN | own
+    names = [_name(entry) for entry in [*given, *(constraints or {})]]
+    known = BUILT_IN | {name: _on_target(name, targets) for name in names if AT in name and name not in own} | own
     if any(_name(entry) not in known for entry in [*given, *(constraints or {})]):
         known = {name: Metric(name, direction="max", stage="scored") for name in plugins.signals()} | known
     for name, metric in own.items():
@@ -151,6 +158,24 @@ def read_metrics(objectives: Any, constraints: Any) -> tuple[dict[str, Metric], 
     for entry in given:
         directions.setdefault(_name(entry), known[_name(entry)].direction)
     return needed, directions
+
+
+def _on_target(name: str, targets: Iterable[str]) -> Metric:
+    """The metric of a name such as "latency_ms@phone"."""
+    metric, _, target = name.rpartition(AT)
+    if not list(targets):
+        raise ObjectiveError(
+            f"{name} is measured on the target '{target}', and none is given: write "
+            f"targets={{'{target}': 'command {{file}}'}}, or 'ssh://user@host'"
+        )
+    if target not in targets:
+        raise UnknownNameError.of("target", target, targets)
+    if not metric.isidentifier():
+        raise ObjectiveError(f"'{name}' lacks a metric in front of the target, such as latency_ms@{target}")
+    known = BUILT_IN.get(metric)
+    if known is not None and known.stage != "measured":
+        raise ObjectiveError(f"{metric} is not measured on a target: write '{metric}' in place of '{name}'")
+    return Metric(name, stage="measured", unit=f"{UNITS[metric]}, on {target}" if metric in UNITS else f"on {target}")
 
 
 def _check_without_function(name: str, metric: Metric) -> None:

@@ -64,6 +64,40 @@ def _strip(model: Any) -> None:
         one.doc_string = None
 
 
+@contextlib.contextmanager
+def exported(network: nn.Module, input_shape: Sequence[int], regression: bool, wanted: str) -> Iterator[Path]:
+    """The file that :func:`write_onnx` writes of a network before its training, while the context lasts.
+
+    It is as large and as fast as the file of the trained network: all weights are moved a little, since equal ones, as
+    they are before a training, would be merged.
+
+    Args:
+        network: not changed; its forward calls its argument ``x``.
+        input_shape: of one example.
+        wanted: the metric that the file is for, as the error names it.
+
+    Raises:
+        CandidateError: the network cannot be exported.
+    """
+    other = own_copy(network).to("cpu").eval()
+    with untouched(), torch.no_grad():
+        torch.manual_seed(0)
+        for tensor in [*other.parameters(), *other.buffers()]:
+            if tensor.is_floating_point():
+                tensor += 1e-3 * torch.rand_like(tensor)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "network.onnx")
+        with untouched():
+            try:
+                write_onnx(other, torch.randn(3, *input_shape), path, *names_of(input_shape, regression))
+            except PASSED_ON:
+                raise
+            except Exception as error:
+                said = f"its {wanted} cannot be told, since it has no ONNX file: {why(error)}"
+                raise CandidateError(said) from error
+        yield path
+
+
 def file_bytes(network: nn.Module, input_shape: Sequence[int], regression: bool = False) -> int:
     """Size of the file that :func:`write_onnx` writes, whatever the values of the weights are.
 
@@ -74,20 +108,7 @@ def file_bytes(network: nn.Module, input_shape: Sequence[int], regression: bool 
     Raises:
         CandidateError: the network cannot be exported.
     """
-    other = own_copy(network).to("cpu").eval()
-    with untouched(), torch.no_grad():
-        torch.manual_seed(0)
-        for tensor in [*other.parameters(), *other.buffers()]:  # equal ones, as before a training, would be merged
-            if tensor.is_floating_point():
-                tensor += 1e-3 * torch.rand_like(tensor)
-    with tempfile.TemporaryDirectory() as folder, untouched():
-        path = Path(folder, "network.onnx")
-        try:
-            write_onnx(other, torch.randn(3, *input_shape), path, *names_of(input_shape, regression))
-        except PASSED_ON:
-            raise
-        except Exception as error:
-            raise CandidateError(f"its file_bytes cannot be told, since it has no ONNX file: {why(error)}") from error
+    with exported(network, input_shape, regression, "file_bytes") as path:
         return path.stat().st_size
 
 

@@ -1,0 +1,206 @@
+"""Where a cost is measured, and how it is asked: ``targets=`` of :func:`searchkit.run`, read and checked."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from searchkit.costs.metrics import AT
+from searchkit.errors import DeviceError, UnknownNameError
+from searchkit.problem.numbers import is_whole, shown
+from searchkit.runtime.fingerprint import fingerprint
+
+Kind = Literal["here", "ssh", "command", "function"]
+
+FILE = "{file}"  # stands for the path of the ONNX file in a command
+HERE = "here"
+LONGEST = 10**6  # seconds of a timeout
+MOST = 100  # repeats
+
+_ADDRESS = re.compile(r"ssh://(?:([\w.][\w.-]*)@)?([\w.][\w.-]*|\[[0-9a-fA-F:]+\])(?::(\d{1,5}))?/?")
+_NAME = re.compile(r"[A-Za-z0-9]\w*(?:-\w+)*", re.ASCII)
+_METRIC = re.compile(r"[A-Za-z]\w*", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Target:
+    """A device, how it is asked for the cost of a network, and how patiently.
+
+    Args:
+        how: a command, as text or as a sequence of arguments, with ``{file}`` where the path of the ONNX file belongs
+            (no shell reads it); ``"ssh://user@host"`` or ``"ssh://user@host:port"``; ``"here"`` for this machine; or a
+            function ``(path of the ONNX file) -> milliseconds``. In place of a number, a command may print, and a
+            function return, an object such as ``{"latency_ms": 4.2, "energy_mj": 1.0}``.
+        timeout: seconds after which a measurement is given up. A command is then ended with all that it has started;
+            a function goes on in a thread, and nobody waits for it.
+        repeats: attempts to measure a candidate before its measurement counts as missing.
+        metric: what a single number is.
+        python: of an ssh target, its Python, which has numpy and onnxruntime.
+
+    Raises:
+        DeviceError: one of them cannot be.
+    """
+
+    how: str | Sequence[str] | Callable[[Path], object]
+    timeout: float = 60.0
+    repeats: int = 3
+    metric: str = "latency_ms"
+    python: str = "python3"
+
+    def __post_init__(self) -> None:
+        self._check_how()
+        numeric = isinstance(self.timeout, int | float) and not isinstance(self.timeout, bool)
+        if not numeric or not 0 < self.timeout <= LONGEST:
+            raise DeviceError(f"timeout of a target is a number of seconds above 0, not {shown(self.timeout)}")
+        if not is_whole(self.repeats) or not 1 <= self.repeats <= MOST:
+            raise DeviceError(f"repeats of a target is a whole number from 1 to {MOST}, not {shown(self.repeats)}")
+        if not isinstance(self.metric, str) or not _METRIC.fullmatch(self.metric):
+            raise DeviceError(f"metric of a target is a name such as latency_ms, not {shown(self.metric)}")
+        if not isinstance(self.python, str) or not self.python.strip():
+            raise DeviceError(f"python of a target is a program such as python3, not {shown(self.python)}")
+
+    def _check_how(self) -> None:
+        if callable(self.how) or self.how == HERE:
+            return
+        if isinstance(self.how, str) and self.how.startswith("ssh:"):
+            if not _ADDRESS.fullmatch(self.how):
+                raise DeviceError(f"an ssh target is ssh://user@host or ssh://user@host:port, not {shown(self.how)}")
+            return
+        if not isinstance(self.how, str) and not _is_texts(self.how):
+            raise DeviceError(
+                "a target is a command with {file} in it, ssh://user@host, 'here', or a function (path) -> "
+                f"milliseconds; got {shown(self.how)}"
+            )
+        try:
+            arguments = self.arguments
+        except ValueError as error:  # a quotation mark without its second
+            raise DeviceError(f"the command {shown(self.how)} of a target cannot be read: {error}") from error
+        if not any(FILE in argument for argument in arguments):
+            example = self.how if isinstance(self.how, str) else shlex.join(arguments)
+            raise DeviceError(
+                f"the command of a target has {{file}} where the path of the network belongs, as in "
+                f"'{(example + ' {file}').strip()}'; got {shown(self.how)}, which is no ssh://user@host and not 'here'"
+            )
+
+    @property
+    def kind(self) -> Kind:
+        """What is asked: this machine, a host over ssh, a command, or a function."""
+        if callable(self.how):
+            return "function"
+        if self.how == HERE:
+            return "here"
+        return "ssh" if isinstance(self.how, str) and self.how.startswith("ssh:") else "command"
+
+    @cached_property
+    def arguments(self) -> tuple[str, ...]:
+        """The words of a command; empty for other targets."""
+        if self.kind != "command":
+            return ()
+        return tuple(shlex.split(self.how) if isinstance(self.how, str) else self.how)  # type: ignore[arg-type]
+
+    @property
+    def address(self) -> tuple[str, str | None]:
+        """Of an ssh target, ``user@host`` as ssh takes it, and the port; None where none is given."""
+        found = _ADDRESS.fullmatch(str(self.how))
+        assert found is not None
+        host = found[2].strip("[]")
+        return f"{found[1]}@{host}" if found[1] else host, found[3]
+
+    @property
+    def described(self) -> dict[str, object]:
+        """What the record keeps of it, JSON values: how it is asked, a function by a digest of its code."""
+        if callable(self.how):
+            return {"function": fingerprint(self.how), "metric": self.metric}
+        how = self.how if isinstance(self.how, str) else list(self.how)
+        return {"how": how, "metric": self.metric, **({"python": self.python} if self.kind == "ssh" else {})}
+
+    @property
+    def given(self) -> object:
+        """As it can be given again, JSON values; None for a function, of which the record has only a digest."""
+        if callable(self.how):
+            return None
+        how = self.how if isinstance(self.how, str) else list(self.how)
+        other = {f.name: getattr(self, f.name) for f in fields(self)[1:] if getattr(self, f.name) != f.default}
+        return {"how": how} | other if other else how
+
+    def check_there(self, name: str) -> None:
+        """Check that the program that is asked exists on this machine.
+
+        Args:
+            name: of the target, for the message.
+
+        Raises:
+            DeviceError: it does not.
+        """
+        program = {"command": (*self.arguments, "")[0], "ssh": "ssh"}.get(self.kind)
+        if program is not None and shutil.which(program) is None:
+            raise DeviceError(f"target '{name}' is asked with {program!r}, a program that this machine does not have")
+
+
+def read_targets(given: object) -> dict[str, Target]:
+    """The targets of ``targets=`` by name, checked as far as that is possible without asking them.
+
+    Args:
+        given: a mapping name -> what :class:`Target` takes first, a Target, or a mapping of its arguments; or None.
+
+    Raises:
+        DeviceError: it is none of these, or a program is not on this machine.
+    """
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        raise DeviceError(f"targets are a mapping such as {{'phone': 'adb-bench.sh {{file}}'}}, not {shown(given)}")
+    found = {}
+    for name, one in given.items():
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            raise DeviceError(f"the name of a target has letters, digits, - and _, such as 'phone'; got {shown(name)}")
+        try:
+            target = _read_target(one)
+            target.check_there(name)
+        except UnknownNameError as error:
+            raise UnknownNameError(f"target '{name}': {error}") from None
+        except DeviceError as error:
+            raise DeviceError(f"target '{name}': {error}" if f"'{name}'" not in str(error) else str(error)) from None
+        found[name] = target
+    return found
+
+
+def _read_target(given: object) -> Target:
+    if isinstance(given, Target):
+        return given
+    if isinstance(given, Mapping):
+        allowed = [field.name for field in fields(Target)]
+        for name in given:
+            if name not in allowed:
+                raise UnknownNameError.of("setting of a target", name, allowed)
+        if "how" not in given:
+            raise DeviceError("its settings lack how, such as how='adb-bench.sh {file}'")
+        return Target(**given)
+    return Target(given)  # type: ignore[arg-type]
+
+
+def split_name(name: str) -> tuple[str, str] | None:
+    """``("latency_ms", "phone")`` of ``"latency_ms@phone"``; None for a name without a target."""
+    metric, at, target = name.rpartition(AT)
+    return (metric, target) if at else None
+
+
+def asked_of(names: Iterable[str], target: str) -> list[str]:
+    """The metrics that are asked of one target, among names such as ``"latency_ms@phone"``."""
+    pairs = [split_name(name) for name in names]
+    return [pair[0] for pair in pairs if pair is not None and pair[1] == target]
+
+
+def described(targets: Mapping[str, Target]) -> dict[str, dict[str, object]]:
+    """What the record of a study says of its targets, by name."""
+    return {name: target.described for name, target in targets.items()}
+
+
+def _is_texts(given: object) -> bool:
+    return isinstance(given, Sequence) and bool(given) and all(isinstance(one, str) for one in given)

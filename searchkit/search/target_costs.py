@@ -1,0 +1,256 @@
+"""Costs on targets in a search: measured once, predicted where a target gives no answer, and measured when it is back.
+
+The values of a target that was not able to measure a candidate are those of a simple model, and stand beside a column
+``"<metric>@<target>_predicted"`` with the standard error of the prediction, about its relative error. A measurement is
+on record as soon as it is made, so that none is repeated when a search was killed.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from searchkit.costs.metrics import AT
+from searchkit.costs.targets.answers import Answer
+from searchkit.costs.targets.asking import ask
+from searchkit.costs.targets.prediction import NO_MODEL, SURE, Measurement, predict
+from searchkit.costs.targets.target import Target, asked_of
+from searchkit.errors import TargetError, readable
+from searchkit.problem.objectives import Bound
+from searchkit.problem.trial import State, Trial
+from searchkit.space import keys
+from searchkit.types import Codes
+
+log = logging.getLogger("searchkit")
+
+PREDICTED = "_predicted"
+ROUNDS = 3  # times that one candidate's missing measurement is tried again, when its target has answered since
+RUNTIME = "onnxruntime "  # how the version begins in what a target of ours says of a measurement
+
+Costs = tuple[dict[str, float], dict[str, str]]  # values by column, and how they were measured
+
+
+class TargetCosts:
+    """Measures the costs of candidates on targets.
+
+    Args:
+        targets: those that are asked through a file, by name.
+        metrics: names of the metrics of the search.
+        bounds: those of the search.
+    """
+
+    def __init__(self, targets: Mapping[str, Target], metrics: Iterable[str], bounds: Sequence[Bound]) -> None:
+        self._targets, self._bounds = targets, {bound.name: bound for bound in bounds}
+        names = list(metrics)
+        self._asked = {name: asked_of(names, name) for name in targets}
+        self._away: set[str] = set()
+        self._known: dict[bytes, Costs] = {}  # by candidate: what its targets have measured
+        self._counts: dict[bytes, Measurement] = {}
+        self._rounds: dict[tuple[int, str], int] = {}
+
+    def check(self, path: Path, code: Codes, counts: Mapping[str, float]) -> None:
+        """Measure a first network on every target, before the search.
+
+        Args:
+            path: its ONNX file.
+            code, counts: the network as a candidate, and its params and macs.
+
+        Raises:
+            TargetError: a target gives no measurement, or not of a metric that is asked of it.
+        """
+        self._remember(code, counts)
+        for name, target in self._targets.items():
+            try:
+                answer = ask(target, path, self._asked[name])
+            except TargetError as error:
+                raise TargetError(f"target '{name}' cannot measure a first small network: it {error}") from error
+            self._keep(code, *_columns(name, answer))
+
+    def go_on(self, trials: Sequence[Trial]) -> None:
+        """Take over what earlier runs of the study have measured."""
+        for trial in trials:
+            self._remember(trial.code, trial.values)
+            own = {name: value for name, value in trial.values.items() if _measured(name, trial.values)}
+            if own:
+                said = {name: text for name, text in trial.methods.items() if name in own}
+                self._keep(trial.code, own, said)
+
+    def __call__(self, code: Codes, counts: Mapping[str, float], path: Path) -> Costs:
+        """The columns of all targets for a candidate ``(d,)``; what cannot be measured is predicted.
+
+        Args:
+            counts: its params and macs.
+            path: its ONNX file.
+        """
+        self._remember(code, counts)
+        values, methods = dict[str, float](), dict[str, str]()
+        for name in self._targets:
+            found = self._measured(name, code, path)
+            for kept, new in zip((values, methods), found, strict=True):
+                kept.update(new)  # type: ignore[arg-type]
+        return values, methods
+
+    def complete(self, code: Codes) -> bool:
+        """Whether everything that targets are asked of a candidate is known, so that it needs no file."""
+        return all(self._of(name, code) is not None for name in self._targets)
+
+    def missing(self, trials: Sequence[Trial]) -> list[Trial]:
+        """Finished candidates with values that may be measured now: those that may be on the front come first."""
+        open_ = [trial for trial in trials if trial.finished and self._lacking(trial)]
+        order = (State.SCORED, State.DROPPED, State.INFEASIBLE, State.FAILED)
+        return sorted(open_, key=lambda trial: order.index(trial.state))
+
+    def again(self, trial: Trial, path: Path) -> Costs:
+        """What can be measured by now of what a candidate lacks; a target that gives no answer is left alone."""
+        values, methods = dict[str, float](), dict[str, str]()
+        for name in self._lacking(trial):
+            key = (trial.number, name)
+            self._rounds[key] = self._rounds.get(key, 0) + 1
+            found = self._measured(name, trial.code, path)
+            if name not in self._away:
+                values |= found[0]
+                methods |= found[1]
+        return values, methods
+
+    def try_all(self) -> None:
+        """Ask targets again that were away: the search is about to end."""
+        self._away.clear()
+
+    def _lacking(self, trial: Trial) -> list[str]:
+        """Targets whose values of a candidate are predicted, that answer, and that may be asked once more."""
+        predicted = {name.removesuffix(PREDICTED).rpartition(AT)[2] for name in trial.values if PREDICTED in name}
+        return [
+            name
+            for name in self._targets
+            if name in predicted and name not in self._away and self._rounds.get((trial.number, name), 0) < ROUNDS
+        ]
+
+    def _measured(self, name: str, code: Codes, path: Path) -> Costs:
+        """The columns of one target, measured now or before, else predicted."""
+        known = self._of(name, code)
+        if known is not None:
+            return known
+        target = self._targets[name]
+        try:
+            answer = ask(target, path, self._asked[name], 1 if name in self._away else None)
+        except TargetError as error:
+            if name not in self._away:
+                log.warning("target '%s' %s; its costs are predicted until it answers again", name, error)
+            self._away.add(name)
+            return self._predicted(name, code, str(error))
+        if name in self._away:
+            log.info("target '%s' answers again", name)
+            self._away.discard(name)
+        self._check_runtime(name, answer)
+        found = _columns(name, answer)
+        self._keep(code, *found)
+        return found
+
+    def _predicted(self, name: str, code: Codes, reason: str) -> Costs:
+        values, methods = dict[str, float](), dict[str, str]()
+        this = self._counts[keys(code[None])[0]]
+        for metric in self._asked[name]:
+            column = f"{metric}{AT}{name}"
+            points = self._points(column)
+            if not points:
+                raise TargetError(f"target '{name}' {reason}, and has measured no other candidate to predict from")
+            made = predict(points, code, this.params, this.macs)
+            bound = self._bounds.get(column)
+            no_model = made.error >= NO_MODEL and bound is not None
+            values[column] = float(np.clip(made.value, bound.low, bound.high)) if no_model and bound else made.value
+            values[column + PREDICTED] = made.error
+            methods[column] = readable(f"predicted from {made.n} candidates, since the target {reason}")
+        return values, methods
+
+    def _points(self, column: str) -> list[Measurement]:
+        found = []
+        for key, (values, _) in self._known.items():
+            if column in values:
+                one = self._counts[key]
+                found.append(Measurement(one.code, one.params, one.macs, values[column]))
+        return found
+
+    def _of(self, name: str, code: Codes) -> Costs | None:
+        """The columns of one target that are known; None unless all that is asked of it are."""
+        values, methods = self._known.get(keys(code[None])[0], ({}, {}))
+        own = {column: value for column, value in values.items() if _target_of(column) == name}
+        asked = [f"{metric}{AT}{name}" for metric in self._asked[name]]
+        if not own or any(column not in own for column in asked):
+            return None
+        return own, {column: text for column, text in methods.items() if column in own}
+
+    def _keep(self, code: Codes, values: Mapping[str, float], methods: Mapping[str, str]) -> None:
+        kept = self._known.setdefault(keys(code[None])[0], ({}, {}))
+        kept[0].update(values)
+        kept[1].update(methods)
+
+    def _remember(self, code: Codes, counts: Mapping[str, float]) -> None:
+        params, macs = counts.get("params", np.nan), counts.get("macs", np.nan)
+        self._counts.setdefault(keys(code[None])[0], Measurement(code, params, macs, np.nan))
+
+    def _check_runtime(self, name: str, answer: Answer) -> None:
+        """Refuse another version of ONNX Runtime than that of the study's other measurements on the target."""
+        now = _runtime(answer.label)
+        before = {
+            _runtime(text)
+            for _, methods in self._known.values()
+            for column, text in methods.items()
+            if _target_of(column) == name
+        } - {None}
+        if now is not None and before and now not in before:
+            raise TargetError(
+                f"target '{name}' has {now}, and the study's other candidates were measured with "
+                f"{', '.join(sorted(str(one) for one in before))}: install that version there, or begin another study"
+            )
+
+
+def only_predicted(bound: Bound, values: Mapping[str, float]) -> bool:
+    """Whether a bound is on a predicted value, and may be kept as far as the prediction can tell."""
+    error = values.get(bound.name + PREDICTED)
+    if error is None:
+        return False
+    factor = float(np.exp(SURE * error))
+    low, high = values[bound.name] / factor, values[bound.name] * factor
+    return high >= bound.low and low <= bound.high
+
+
+def still_predicted(trials: Sequence[Trial]) -> dict[str, int]:
+    """Columns of targets that are predicted among trials -> of how many."""
+    found: dict[str, int] = {}
+    for trial in trials:
+        for name in trial.values:
+            if name.endswith(PREDICTED) and AT in name:
+                column = name.removesuffix(PREDICTED)
+                found[column] = found.get(column, 0) + 1
+    return found
+
+
+def measured_columns(values: Mapping[str, float]) -> dict[str, float]:
+    """The values that targets have measured, without those that are predicted."""
+    return {name: value for name, value in values.items() if _measured(name, values)}
+
+
+def _measured(name: str, values: Mapping[str, float]) -> bool:
+    return AT in name and not name.endswith(PREDICTED) and name + PREDICTED not in values
+
+
+def _columns(name: str, answer: Answer) -> Costs:
+    """An answer as columns: ``latency_ms@phone``, its spread ``latency_ms@phone_spread``, and how it was measured."""
+    values = {}
+    for metric, value in answer.values.items():
+        own = metric.removesuffix("_spread")
+        values[f"{own}{AT}{name}{metric[len(own) :]}"] = value
+    label = answer.label or f"as the target '{name}' says"
+    return values, {f"{metric}{AT}{name}": label for metric in answer.values if not metric.endswith("_spread")}
+
+
+def _target_of(column: str) -> str:
+    return column.rpartition(AT)[2].removesuffix("_spread")
+
+
+def _runtime(label: str) -> str | None:
+    """ "onnxruntime 1.20.1" of how something was measured; None where that is not said."""
+    return next((part for part in label.split(", ") if part.startswith(RUNTIME)), None)

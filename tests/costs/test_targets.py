@@ -1,0 +1,285 @@
+"""Targets: whatever a device answers, or does not, there is a measurement or a reason, and nothing is left running."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import onnxruntime
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from searchkit.costs.onnx_file import write_onnx
+from searchkit.costs.targets.answers import read_output, read_value
+from searchkit.costs.targets.asking import ask, run_command
+from searchkit.costs.targets.target import Target, read_targets, split_name
+from searchkit.errors import DeviceError, SearchkitError, TargetError
+
+ASKED = ("latency_ms",)
+
+
+def python(code: str) -> tuple[str, ...]:
+    """A command that runs Python code; its first argument is the file."""
+    return (sys.executable, "-c", code, "{file}")
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("network") / "network.onnx"
+    layers = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 36, 3))
+    write_onnx(Named(layers).eval(), torch.randn(2, 1, 8, 8), path, "images", "logits")
+    return path
+
+
+class Named(nn.Module):
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y: torch.Tensor = self.network(x)
+        return y
+
+
+@pytest.mark.parametrize(
+    ("printed", "found"),
+    [
+        ("4.25", 4.25),
+        ("warm-up 3 runs\nmean: 4.25ms\n", 4.25),
+        ("INFO 1 of 2\n1.5e-3", 0.0015),
+        ("took 1,234.5 ms", 1234.5),
+        ("conv2d_v3 took .5 s", 0.5),
+    ],
+)
+def test_the_last_number_that_a_command_prints_is_its_answer(printed: str, found: float) -> None:
+    assert read_output(printed, "latency_ms").values == {"latency_ms": found}
+
+
+def test_an_object_names_several_metrics_and_texts_say_how() -> None:
+    answer = read_output('starting 17\n{"latency_ms": 4.2, "energy_mj": 1, "runtime": "tflite 2"}\n', "latency_ms")
+    assert answer.values == {"latency_ms": 4.2, "energy_mj": 1.0}
+    assert answer.label == "runtime tflite 2"
+    assert read_value(3, "energy_mj").values == {"energy_mj": 3.0}
+
+
+@pytest.mark.parametrize(
+    ("printed", "said"),
+    [
+        ("", "printed nothing"),
+        ("no device", "printed 'no device', in which there is no number"),
+        ("0", "latency_ms = 0, which is no measurement"),
+        ("took -3 ms", "latency_ms = -3, which is no measurement"),
+        ("nan", "latency_ms = nan"),
+        ("4 runs, mean inf", "latency_ms = inf"),
+        ("took 4,2 ms", "a number has a point and no comma"),
+        ('{"latency_ms": NaN}', "latency_ms = nan"),
+        ('{"latency_ms": "4.2"}', "in which there is no number"),
+        ('{"error": "battery is empty"}', "battery is empty"),
+    ],
+)
+def test_nonsense_is_no_measurement(printed: str, said: str) -> None:
+    with pytest.raises(TargetError, match=said.replace("(", r"\(")):
+        read_output(printed, "latency_ms")
+
+
+@given(st.text(max_size=60))
+def test_whatever_is_printed_there_is_a_positive_number_or_a_reason(printed: str) -> None:
+    try:
+        values = read_output(printed, "latency_ms").values
+    except TargetError as error:
+        assert str(error)
+    else:
+        assert all(math.isfinite(value) and value >= 0 for value in values.values())
+
+
+@given(st.floats(min_value=1e-6, max_value=1e9))
+def test_a_number_is_read_as_it_was_printed(value: float) -> None:
+    assert read_output(f"latency: {value!r} ms", "latency_ms").values["latency_ms"] == pytest.approx(value, rel=1e-12)
+
+
+def test_a_command_is_given_the_file_and_no_shell_reads_it(tmp_path: Path) -> None:
+    path = tmp_path / "a b; echo 9.onnx"
+    path.write_bytes(b"x" * 42)
+    size = Target(python("import os, sys; print(os.path.getsize(sys.argv[1]))"))
+    assert ask(size, path, ASKED).values == {"latency_ms": 42.0}
+    as_text = Target(f"{sys.executable} -c 'import sys; print(len(sys.argv), 7)' {{file}}")
+    assert ask(as_text, path, ASKED).values == {"latency_ms": 7.0}
+
+
+FAILS_TWICE = """
+import pathlib, sys
+seen = pathlib.Path(sys.argv[1] + ".seen")
+n = len(seen.read_text()) if seen.exists() else 0
+seen.write_text("x" * (n + 1))
+sys.exit("device offline") if n < 2 else print(4.5)
+"""
+
+
+def test_a_measurement_is_repeated_a_bounded_number_of_times(tmp_path: Path) -> None:
+    path = tmp_path / "network.onnx"
+    assert ask(Target(python(FAILS_TWICE)), path, ASKED).values == {"latency_ms": 4.5}
+    (tmp_path / "network.onnx.seen").unlink()
+    with pytest.raises(TargetError, match=r"^ended with exit code 1: device offline \(2 attempts\)$"):
+        ask(Target(python(FAILS_TWICE), repeats=2), path, ASKED)
+    assert (tmp_path / "network.onnx.seen").read_text() == "xx"
+
+
+def test_a_late_command_is_ended_with_what_it_has_started(tmp_path: Path) -> None:
+    left = tmp_path / "pid"
+    code = (
+        "import pathlib, subprocess, sys, time\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
+        f"pathlib.Path({str(left)!r}).write_text(str(child.pid))\n"
+        "time.sleep(600)"
+    )
+    with pytest.raises(TargetError, match=r"gave no answer within 3 s$"):
+        ask(Target(python(code), timeout=3, repeats=1), tmp_path, ASKED)
+    assert gone(int(left.read_text()))
+
+
+def gone(pid: int) -> bool:
+    for _ in range(200):
+        stat_file = Path(f"/proc/{pid}/stat")
+        try:
+            os.kill(pid, 0)
+            if stat_file.exists() and stat_file.read_text().rpartition(")")[2].split()[0] == "Z":
+                return True
+        except ProcessLookupError:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def test_a_function_measures_is_repeated_and_is_not_waited_for(tmp_path: Path) -> None:
+    calls: list[Path] = []
+
+    def flaky(path: Path) -> dict[str, object]:
+        calls.append(path)
+        if len(calls) == 1:
+            raise OSError("queue is full")
+        return {"latency_ms": 2.0, "energy_mj": 0.5}
+
+    assert ask(Target(flaky), tmp_path, ("energy_mj",)).values == {"latency_ms": 2.0, "energy_mj": 0.5}
+    assert calls == [tmp_path, tmp_path]
+    with pytest.raises(TargetError, match="answered None, which is no number"):
+        ask(Target(lambda path: None, repeats=1), tmp_path, ASKED)
+    with pytest.raises(TargetError, match=r"gave no answer within 0.2 s \(2 attempts\)"):
+        ask(Target(lambda path: time.sleep(2), timeout=0.2, repeats=2), tmp_path, ASKED)
+    with pytest.raises(TargetError, match="answered latency_ms, and not latencyms; did you mean latency_ms"):
+        ask(Target(lambda path: 1.0, repeats=1), tmp_path, ("latencyms",))
+
+
+STAND_IN = """#!{python}
+import os, subprocess, sys
+arguments = sys.argv[1:]
+host, command = arguments[-2:]
+if "away" in host:
+    sys.exit("ssh: Could not resolve hostname away: Name or service not known")
+os.chdir({folder!r})
+sys.exit(subprocess.run(["sh", "-c", command], env={{"PATH": {path!r}}}).returncode)
+"""
+
+
+@pytest.fixture
+def ssh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A program `ssh` on the path that runs the command on this machine, in another folder and without searchkit."""
+    folder, there = tmp_path / "bin", tmp_path / "there"
+    folder.mkdir()
+    there.mkdir()
+    program = folder / "ssh"
+    program.write_text(STAND_IN.format(python=sys.executable, folder=str(there), path=os.environ["PATH"]))
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    return there
+
+
+def test_an_ssh_target_is_sent_its_runner_and_says_its_versions(ssh: Path, network: Path) -> None:
+    answer = ask(Target("ssh://me@pi:2222", python=sys.executable), network, ASKED)
+    assert 0 < answer.values["latency_ms"] < 100
+    assert answer.values["latency_ms_spread"] >= 0
+    assert answer.texts["onnxruntime"] == onnxruntime.__version__
+    assert not list(ssh.iterdir())  # nothing is left there
+
+
+def test_what_an_ssh_target_lacks_is_said_in_a_sentence(ssh: Path, network: Path, tmp_path: Path) -> None:
+    once = {"repeats": 1, "python": sys.executable}
+    with pytest.raises(TargetError, match="exit code 1: ssh: Could not resolve hostname away"):
+        ask(Target("ssh://away", **once), network, ASKED)
+    with pytest.raises(TargetError, match="nopython"):
+        ask(Target("ssh://pi", repeats=1, python="nopython"), network, ASKED)
+    broken = tmp_path / "broken.onnx"
+    broken.write_bytes(b"no network")
+    with pytest.raises(TargetError, match=f"its onnxruntime {onnxruntime.__version__} cannot run the network"):
+        ask(Target("ssh://pi", **once), broken, ASKED)
+    bare = tmp_path / "bare"  # a Python without the libraries
+    bare.write_text(f'#!/bin/sh\nexec {sys.executable} -S -I "$@"\n')
+    bare.chmod(0o755)
+    with pytest.raises(TargetError, match="lacks numpy: install numpy and onnxruntime there"):
+        ask(Target("ssh://pi", repeats=1, python=str(bare)), network, ASKED)
+
+
+def test_the_runner_needs_nothing_but_its_two_libraries(network: Path) -> None:
+    from searchkit.costs.targets.asking import RUNNER
+
+    assert "import searchkit" not in RUNNER.read_text()
+    ended = subprocess.run([sys.executable, "-I", "-"], input=RUNNER.read_bytes(), capture_output=True, check=True)
+    assert "cannot run the network" in json.loads(ended.stdout)["error"]
+
+
+@pytest.mark.parametrize(
+    ("targets", "said"),
+    [
+        (["phone"], "targets are a mapping"),
+        ({"a phone": "x {file}"}, "the name of a target has letters"),
+        ({"phone": "adb-bench.sh"}, "as in 'adb-bench.sh {file}'"),
+        ({"phone": "no-such-program {file}"}, "target 'phone' is asked with the program 'no-such-program'"),
+        ({"phone": "echo '{file}"}, "cannot be read: No closing quotation"),
+        ({"pi": "ssh://"}, "an ssh target is ssh://user@host"),
+        ({"pi": "ssh://me:secret@pi"}, "an ssh target is ssh://user@host"),
+        ({"pi": "ssh://-oProxyCommand=x"}, "an ssh target is ssh://user@host"),
+        ({"pi": 3}, "target 'pi': a target is a command with {file} in it"),
+        ({"pi": {"how": "here", "timeuot": 3}}, "unknown setting of a target 'timeuot'.*Did you mean 'timeout'"),
+        ({"pi": {"timeout": 3}}, "its settings lack how"),
+        ({"pi": {"how": "here", "timeout": 0}}, "timeout of a target is a number of seconds above 0, not 0"),
+        ({"pi": {"how": "here", "repeats": 0}}, "repeats of a target is a whole number from 1 to 100, not 0"),
+        ({"pi": {"how": "here", "metric": "a b"}}, "metric of a target is a name"),
+    ],
+)
+def test_a_target_that_cannot_be_is_refused_in_a_sentence(targets: object, said: str) -> None:
+    import re
+
+    pattern = ".*".join(re.escape(part) for part in said.split(".*"))
+    with pytest.raises(SearchkitError, match=pattern) as raised:
+        read_targets(targets)
+    assert "\n" not in str(raised.value)
+    assert raised.value.__class__ is not SearchkitError
+
+
+def test_a_target_is_described_for_the_record_and_can_be_given_again() -> None:
+    given = {"pi": Target("ssh://me@pi", timeout=5), "lab": Target(lambda path: 1.0), "cat": ("cat", "{file}")}
+    read = read_targets({**given, "pi": Target("here", timeout=5)})
+    assert read["pi"].given == {"how": "here", "timeout": 5}
+    assert read_targets({"pi": read["pi"].given})["pi"] == read["pi"]
+    assert read["cat"].given == ["cat", "{file}"]
+    assert read["lab"].given is None
+    assert read["lab"].described != Target(lambda path: 2.0).described
+    assert Target("ssh://me@pi:22").address == ("me@pi", "22")
+    assert Target("ssh://[fe80::1]").address == ("fe80::1", None)
+    assert split_name("latency_ms@phone") == ("latency_ms", "phone")
+    assert split_name("latency_ms") is None
+
+
+def test_a_program_that_is_gone_by_now_is_a_reason() -> None:
+    with pytest.raises(TargetError, match="cannot be asked: FileNotFoundError"):
+        run_command(["no-such-program"], 5)
+    with pytest.raises(DeviceError, match="no-such-program"):
+        read_targets({"phone": ["no-such-program", "{file}"]})

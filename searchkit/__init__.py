@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from searchkit.api import plan, run
     from searchkit.compressing import Compressed, compress
     from searchkit.costs.metrics import Metric
+    from searchkit.costs.targets.target import Target
     from searchkit.data.loading import load_data
     from searchkit.option_values import Proxies, Training
     from searchkit.proxy_layer.ranking import score
@@ -35,6 +36,7 @@ _LATER = {
     "Proxies": "searchkit.option_values",
     "Recipe": "searchkit.training.recipe",
     "Result": "searchkit.results.result",
+    "Target": "searchkit.costs.targets.target",
     "Training": "searchkit.option_values",
     "list_studies": "searchkit.results.studies",
     "load": "searchkit.results.studies",
@@ -58,6 +60,7 @@ __all__ = [
     "SearchkitError",
     "Space",
     "StopSearch",
+    "Target",
     "Training",
     "compress",
     "list_studies",

@@ -14,7 +14,16 @@ from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from searchkit.assembly import begin_plan, begin_strategy, begin_until, opener_of, pools_of, with_folder, with_plan
+from searchkit.assembly import (
+    begin_plan,
+    begin_strategy,
+    begin_until,
+    check_targets,
+    opener_of,
+    pools_of,
+    with_folder,
+    with_plan,
+)
 from searchkit.execution.at_work import AtWork
 from searchkit.execution.executors import workers_of
 from searchkit.option_values import DEFAULT_BUDGET, Proxies, Training, chosen_by
@@ -30,6 +39,7 @@ from searchkit.search.loop import Search
 from searchkit.search.progress import Progress
 from searchkit.search.schedules import ENDED
 from searchkit.search.study import go_on
+from searchkit.search.target_columns import say_predicted
 from searchkit.space import Space
 from searchkit.storage.record import Memory, Record
 
@@ -65,6 +75,7 @@ def run(
     batch: int | None = None,
     evaluate: Callable[[dict[str, Any]], Mapping[str, float]] | None = None,
     device: str = "auto",
+    targets: Mapping[str, object] | None = None,
     executor: int | str | object = None,
     workers: int | None = None,
     storage: str | Path | BaseStorage | None = None,
@@ -127,6 +138,9 @@ def run(
         device: "auto" (a CUDA device if there is one, else the CPU), "cpu", "cuda", "cuda:1". With "auto" or "cuda",
             worker processes are spread over all CUDA devices; "cuda:1" is this device for all. Workers of a cluster may
             have CUDA devices although this machine has none.
+        targets: other devices by name, on which costs are measured: a command with ``{file}`` where the path of the
+            candidate's ONNX file belongs, which prints a number, ``"ssh://user@host"``, ``"here"``, a function (path)
+            -> milliseconds, or a :class:`Target` with further settings. ``"latency_ms@phone"`` is then a metric.
         executor: None (in this process, one after another), a number of worker processes, "interleaved" (several
             networks at once in this process, for a GPU: :mod:`searchkit.execution.interleaved`), "ray" (a cluster;
             "ray://head:10001" at an address), or an executor object: any of ``concurrent.futures``, Dask's,
@@ -183,6 +197,7 @@ def run(
             stack.callback(scorer.close)
         header = options.header(begun)
         task, keep = with_folder(options, stack)
+        note_check = check_targets(options, task)
         open_pool = pools_of(options, task)
         pool = open_pool(task.evaluate, task.needed)
         stack.callback(pool.close)
@@ -191,6 +206,7 @@ def run(
             stack.callback(costs.close)
         record: Record = Memory() if options.in_memory else opener_of(options, header)()
         stack.callback(record.close)
+        note_check(record)
         path = None if options.folder is None else options.folder.with_suffix(".at-work")
         stack.enter_context(AtWork(path, record))
         go_on(record, options.name, header)
@@ -213,6 +229,8 @@ def run(
             began, None if plan is None else plan.job_seconds, options.strategy_name,
         )  # fmt: skip
         result.stopped = search.run()
+        result.refresh()
+        say_predicted(result.trials, task.goals)
         if screen_ is not None:
             result.trust = report(screen_, record)
         if plan is not None and result.stopped in ENDED:

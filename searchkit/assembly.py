@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from searchkit.costs.targets.target import described
 from searchkit.errors import PASSED_ON, SearchkitError, message_of, readable
 from searchkit.execution.executors import Pool, open_executor, workers_of
 from searchkit.execution.outcome import reason_of
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("searchkit")
 
 FIRST = 1.0  # seconds in which the first candidate is begun, whatever a search took before
+TARGETS = "targets"  # the note of a record with the first measurement on its targets
 PLAN = "plan"  # the note of a record with the plan of its first run
 
 
@@ -71,6 +73,30 @@ def begin_strategy(options: Options, problem: Problem) -> Strategy:
 def opener_of(options: Options, header: dict[str, Any]) -> Callable[[], OptunaRecord]:
     """A function that opens the record of the study in its storage."""
     return partial(OptunaRecord, options.storage, options.name, options.task.space, options.task.goals, header)
+
+
+def check_targets(options: Options, task: Task) -> Callable[[Record], None]:
+    """Measure a small network on the targets, before the record is opened; a study does so once.
+
+    Returns:
+        a function that notes in a record what was measured.
+
+    Raises:
+        TargetError: a target gives no measurement; the message names it.
+    """
+    if not options.targets:
+        return lambda record: None
+    from searchkit.search.evaluations import CostMeter  # which loads torch
+
+    assert isinstance(task.costs, CostMeter)
+    now = described(options.targets)
+    noted = None if options.in_memory else recorded_note(options.name, options.storage, TARGETS)
+    if noted is not None and noted["targets"] == now and set(noted["metrics"]) == set(task.goals.metrics):
+        task.costs.on_targets.take_check(noted["checked"])
+        return lambda record: None
+    checked = task.costs.check_targets()
+    note = {"targets": now, "metrics": list(task.goals.metrics), "checked": checked}
+    return lambda record: None if checked is None else record.note(TARGETS, note)
 
 
 def begin_plan(

@@ -16,11 +16,14 @@ from searchkit.proxy_layer.transfer import Earlier
 from searchkit.runtime.fingerprint import fingerprint
 
 if TYPE_CHECKING:
+    from searchkit.costs.targets.target import Target
     from searchkit.problem.problem import Strategy
     from searchkit.results.result import Result
     from searchkit.scoring.protocols import NetworkProxy, Proxy
+    from searchkit.search.task import Task
     from searchkit.training.own_recipe import OwnRecipe
     from searchkit.training.recipe import Recipe
+    from searchkit.types import Codes
 
 BASELINES = 10.0  # seconds for simple models at most
 DEFAULT_BUDGET = 40  # evaluations, where time does not decide
@@ -188,3 +191,34 @@ def identity_of(proxy: Any) -> Any:
     if isinstance(proxy, str):
         return proxy
     return [name_of(proxy), proxy.learned_from if isinstance(proxy, Earlier) else fingerprint(proxy)]
+
+
+def call_of(
+    task: Task,
+    proxies: Sequence[object],
+    screen: int,
+    verify: int,
+    start: Codes,
+    targets: Mapping[str, Target],
+    **settings: object,
+) -> dict[str, Any]:
+    """Those arguments of a call that ``searchkit resume`` passes again; JSON values.
+
+    Args:
+        proxies: names and objects; objects are left out.
+        settings: arguments that are recorded as they are.
+    """
+    call: dict[str, Any] = dict(settings)
+    if proxies:
+        call |= {"proxies": [proxy for proxy in proxies if isinstance(proxy, str)], "screen": screen}
+    if "recipe" in task.identity:
+        call |= {"recipe": task.identity["recipe"]}
+    if verify:
+        call |= {"verify": verify}
+    if task.ladder is not None:
+        call |= {"ladder": [rung.given for rung in task.ladder.rungs]}
+    if len(start):
+        call |= {"start": start.tolist()}
+    if targets:
+        call |= {"targets": {name: target.given for name, target in targets.items()}}
+    return call

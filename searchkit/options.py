@@ -5,18 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from searchkit import plugins
+from searchkit.costs.targets.target import Target, described, read_targets
 from searchkit.execution.executors import check_executor, is_external
 from searchkit.option_values import (
     DEFAULT_BUDGET,
     Training,
     baseline_seconds,
+    call_of,
     check_seconds,
     check_switch,
     chosen_by,
@@ -63,6 +65,7 @@ class Options:
         place: the same, but a database's URL as it was given. ``home``: folder of the files of studies in databases.
         plan: how the time is spent, as JSON values (:mod:`searchkit.search.plan`); None where time does not decide.
         baselines: seconds for simple models; 0: they are not fitted.
+        targets: other devices on which costs are measured, by name.
         given_name: name of the study as given; ``name`` is this, or one made from the other arguments.
     """
 
@@ -90,6 +93,7 @@ class Options:
     callbacks: Sequence[Callback]
     progress: bool | None
     baselines: float
+    targets: Mapping[str, Target] = field(default_factory=dict)
     plan: dict[str, Any] | None = None
 
     @property
@@ -133,6 +137,8 @@ class Options:
         if self.proxies:
             parts |= {"proxies": [identity_of(proxy) for proxy in self.proxies], "screen": self.screen}
             parts |= {"images": None if task.images is None else task.images.fingerprint}
+        if self.targets:
+            parts |= {"targets": described(self.targets)}
         return parts
 
     @cached_property
@@ -188,7 +194,19 @@ class Options:
             "seed": self.seed,
             "budget": {name: value for name, value in asdict(self.budget).items() if value or "more" not in name},
             "bounds": {b.name: [None if math.isinf(end) else end for end in (b.low, b.high)] for b in goals.bounds},
-            "call": self._call(),
+            "call": call_of(
+                self.task,
+                self.proxies,
+                self.screen,
+                self.verify,
+                self.start,
+                self.targets,
+                batch=self.batch,
+                device=self.device,
+                epochs=self.epochs,
+                time_limit=self.time_limit,
+                split_seed=self.split_seed,
+            ),
             "objects": [name_of(proxy) for proxy in self.proxies if not isinstance(proxy, str | Earlier)],
             "earlier": [proxy.study for proxy in self.proxies if isinstance(proxy, Earlier)],
             "plan": self.plan,
@@ -196,27 +214,6 @@ class Options:
         }
         header: dict[str, Any] = plain({"format": FORMAT, "version": __version__, "search": search, "context": context})
         return header
-
-    def _call(self) -> dict[str, Any]:
-        """Those arguments that ``searchkit resume`` passes again; JSON values."""
-        call: dict[str, Any] = {
-            "batch": self.batch,
-            "device": self.device,
-            "epochs": self.epochs,
-            "time_limit": self.time_limit,
-            "split_seed": self.split_seed,
-        }
-        if self.proxies:
-            call |= {"proxies": [p for p in self.proxies if isinstance(p, str)], "screen": self.screen}
-        if "recipe" in self.task.identity:
-            call |= {"recipe": self.task.identity["recipe"]}
-        if self.verify:
-            call |= {"verify": self.verify}
-        if self.task.ladder is not None:
-            call |= {"ladder": [rung.given for rung in self.task.ladder.rungs]}
-        if len(self.start):
-            call |= {"start": self.start.tolist()}
-        return call
 
 
 def read_options(
@@ -236,6 +233,7 @@ def read_options(
     batch: object,
     evaluate: object,
     device: str,
+    targets: object,
     executor: Any,
     workers: Any,
     storage: Any,
@@ -272,12 +270,13 @@ def read_options(
     check_constraints(constraints)
     if name is not None:
         check_place(storage, check_new_name(name))
-    signals = read_proxies(proxies)
+    signals, devices = read_proxies(proxies), read_targets(targets)
     screen, verify = whole("screen", screen, 1) or SCREEN, whole("verify", verify, 1) or 0
     task: Task
     if evaluate is not None:
         looked_at = {} if signals else {"data": data, "device": None if device == "auto" else device}
-        refuse_network_arguments(**looked_at, training=training, epochs=epochs, verify=verify or None, ladder=ladder)
+        looked_at |= {"training": training, "epochs": epochs, "verify": verify or None, "ladder": ladder}
+        refuse_network_arguments(**looked_at, targets=targets)
         task, here = function_task(evaluate, space, objectives, constraints, data, split_seed), device
     else:
         from searchkit.runtime.devices import devices_of
@@ -286,8 +285,9 @@ def read_options(
 
         here, there = devices_of(device, is_external(executor))
         task = network_task(
-            space, data, objectives, constraints, here, there, seed, split_seed, epochs, time_limit, verify, ladder, own
-        )
+            space, data, objectives, constraints, here, there, seed, split_seed, epochs, time_limit, verify, ladder,
+            own, devices,
+        )  # fmt: skip
         plannable = task.trains and epochs is None and ladder is None and not task.training.own.sets_length
         limits = Budget(seconds=usual_seconds(task.data)) if plannable and budget is None else limits
         task = replace(task, planned=plannable and limits.timed)
@@ -296,5 +296,5 @@ def read_options(
     return Options(
         strategy, factory, task, read_start(start, task.space), (*signals, *learned), screen, verify, limits, batch,
         seed, split_seed, device, here, executor, workers, settled_there, place, home, name, epochs, time_limit,
-        watchers, progress, for_baselines,
+        watchers, progress, for_baselines, devices,
     )  # fmt: skip

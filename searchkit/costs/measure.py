@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from torch import nn
 
-from searchkit.errors import DeviceError, UnknownNameError
+from searchkit.costs.targets.target import Target, asked_of
+from searchkit.errors import DeviceError, ObjectiveError, UnknownNameError
 from searchkit.random_state import untouched
 from searchkit.runtime.devices import resolve_device
 from searchkit.runtime.gpu_lock import card_of
@@ -79,3 +80,25 @@ def check_measurable(metrics: Iterable[str], device: str, there: str) -> None:
         from searchkit.costs.energy import check_readable
 
         check_readable(resolve_device(device))
+
+
+def check_here(targets: Mapping[str, Target], metrics: Iterable[str], device: str, there: str) -> None:
+    """Refuse another metric than latency of a target that is this machine.
+
+    Args:
+        metrics: names of the metrics of the search.
+        device, there: see :func:`check_measurable`.
+
+    Raises:
+        ObjectiveError: such a metric is asked for.
+        DeviceError: latency cannot be measured there.
+    """
+    for name, target in targets.items():
+        if target.kind == "here":
+            check_measurable(["latency_ms"], device, there)
+            other = [metric for metric in asked_of(metrics, name) if metric != "latency_ms"]
+            if other:
+                raise ObjectiveError(
+                    f"target '{name}' is this machine, of which a target has latency_ms only: write '{other[0]}' in "
+                    f"place of '{other[0]}@{name}'"
+                )

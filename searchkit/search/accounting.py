@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -18,6 +18,7 @@ from searchkit.problem.budget import Budget
 from searchkit.problem.objectives import Goals
 from searchkit.problem.trial import State, Trial
 from searchkit.search.study import Study
+from searchkit.search.target_columns import had, only_predicted
 from searchkit.storage.record import Record
 from searchkit.training.evaluation import Evaluation
 from searchkit.types import Codes
@@ -38,6 +39,12 @@ class Costs(Protocol):
 
     def go_on(self, trials: Sequence[Trial]) -> None:
         """Use the methods of the study's earlier runs; called once, with their trials, before the first measurement."""
+        ...
+
+    def late(
+        self, trials: Sequence[Trial], goals: Goals, ending: bool
+    ) -> Iterator[tuple[Trial, dict[str, float], dict[str, str]]]:
+        """What can be measured by now of finished candidates; see :meth:`TargetCosts.late`."""
         ...
 
 
@@ -120,16 +127,28 @@ class Ledger:
             )
             self.finish(trial, State.FAILED, outcome)
             return False
+        self.measure_late()
         broken = [
-            f"{bound} (it has {trial.values[bound.name]:g})"
+            f"{bound} ({had(bound, trial.values)})"
             for bound in self._goals.bounds
             if bound.violation(np.array([trial.values.get(bound.name, np.nan)]))[0] > 0
+            and not only_predicted(bound, trial.values)
         ]
         if broken:
             outcome = Outcome(reason="breaks " + ", ".join(broken), seconds=time.perf_counter() - start)
             self.finish(trial, State.INFEASIBLE, outcome)
             return False
         return True
+
+    def measure_late(self, ending: bool = False) -> None:
+        """Measure what finished candidates lack, on targets that answer again.
+
+        Args:
+            ending: the search is about to end, so that targets that do not answer are asked once more.
+        """
+        if self._costs is not None:
+            for trial, values, methods in self._costs.late(self._study.trials, self._goals, ending):
+                self._study.measured_late(trial, values, methods)
 
     def evaluated(self, trial: Trial, outcome: Outcome) -> None:
         """Finish a trial with the outcome of its full evaluation."""

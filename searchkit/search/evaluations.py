@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import ClassVar
@@ -15,17 +16,20 @@ from torch import nn
 
 from searchkit.costs.counts import count, space_counts, space_peak_memory
 from searchkit.costs.measure import measured
-from searchkit.costs.metrics import Metric
+from searchkit.costs.metrics import AT, Metric
 from searchkit.costs.one_method import OneMethod
-from searchkit.costs.onnx_file import LABEL, file_bytes
+from searchkit.costs.onnx_file import LABEL, exported
+from searchkit.costs.targets.target import Target
 from searchkit.data.data import Data
 from searchkit.errors import PASSED_ON, CandidateError, TimeLimitError
 from searchkit.execution.at_work import COUNTING, noted, suspicion
 from searchkit.execution.time_limits import within
+from searchkit.problem.objectives import Bound, Goals
 from searchkit.problem.trial import Trial
 from searchkit.random_state import untouched
 from searchkit.runtime.copies import own_copy
 from searchkit.scoring.scorer import Scorer
+from searchkit.search.target_costs import Columns, TargetCosts
 from searchkit.space import NetworkSpace, keys
 from searchkit.training.evaluation import Evaluation
 from searchkit.training.evaluator import Training, metric_value
@@ -35,6 +39,7 @@ from searchkit.training.train import build_seeded
 from searchkit.training.turns import Course, finish
 from searchkit.types import Codes, Floats
 
+LOOKS = 8  # random candidates, of which the smallest is measured on targets before the search
 LATE = "the measurement of its costs is {}"  # the reason of a candidate over its time limit there
 
 
@@ -121,6 +126,7 @@ class CostMeter:
         device: the device on which latency, energy and memory are measured.
         data: the data whose mean and deviation are part of the networks that the user's metrics are given.
         limit: seconds for what the user's code does: networks that it builds, and its own metrics.
+        targets: other devices, by name, and the bounds of the search.
     """
 
     space: NetworkSpace
@@ -128,6 +134,8 @@ class CostMeter:
     device: str
     data: Data
     limit: float | None = None
+    targets: Mapping[str, Target] = field(default_factory=dict)
+    bounds: tuple[Bound, ...] = ()
 
     def __call__(self, code: Codes) -> tuple[dict[str, float], dict[str, str]]:
         """``{name: value}`` and ``{name: method}``; a timed value is accompanied by its relative spread."""
@@ -163,20 +171,70 @@ class CostMeter:
         values, methods = dict(values), dict[str, str]()
         network: nn.Module | None = None
         for name, metric in self.metrics.items():
-            if metric.stage != "measured" or metric.function is not None:
+            if metric.stage != "measured" or metric.function is not None or AT in name or name == "file_bytes":
                 continue
             network = network or build_seeded(self.space, code, 0).eval()
             if name == "latency_ms":
                 with untouched():
                     found, methods[name] = self.timing(network)
-            elif name == "file_bytes":
-                delivered = normalised(network, self.data)
-                found = {name: float(file_bytes(delivered, self.space.input_shape, self.data.task == "regression"))}
-                methods[name] = LABEL
             else:
                 found, methods[name] = measured(name, network, self.space.input_shape, self.device)
             values |= found
+        for columns, said in (self._here(code, values, methods), self._of_file(code, values)):
+            values |= columns
+            methods |= said
         return values, methods
+
+    def _here(self, code: Codes, values: Mapping[str, float], methods: Mapping[str, str]) -> Columns:
+        """The latency on this machine, once more under the names of targets that are this machine."""
+        names = [name for name, target in self.targets.items() if target.kind == "here"]
+        if names and "latency_ms" not in values:
+            with untouched():
+                values, label = self.timing(build_seeded(self.space, code, 0).eval())
+            methods = {"latency_ms": label}
+        both = [(f"{AT}{name}", ending) for name in names for ending in ("", "_spread")]
+        columns = {f"latency_ms{at}{ending}": values[f"latency_ms{ending}"] for at, ending in both}
+        return columns, {f"latency_ms{AT}{name}": methods["latency_ms"] for name in names}
+
+    def _of_file(self, code: Codes, values: Mapping[str, float]) -> Columns:
+        """What needs the ONNX file, which is written once: its size, and what targets measure."""
+        if "file_bytes" not in self.metrics and self.on_targets.complete(code):
+            return self.on_targets(code, values, Path())
+        with self.exported(code) as path:
+            columns, said = self.on_targets(code, values, path)
+            if "file_bytes" in self.metrics:
+                columns, said = columns | {"file_bytes": float(path.stat().st_size)}, said | {"file_bytes": LABEL}
+        return columns, said
+
+    def exported(self, code: Codes) -> AbstractContextManager[Path]:
+        """The ONNX file of a candidate, as it is delivered, while the context lasts."""
+        delivered = normalised(build_seeded(self.space, code, 0).eval(), self.data)
+        wanted = next((name for name in self.metrics if AT in name or name == "file_bytes"), "latency_ms")
+        return exported(delivered, self.space.input_shape, self.data.task == "regression", wanted)
+
+    @cached_property
+    def on_targets(self) -> TargetCosts:
+        """Measures what is asked of targets, but for this machine."""
+        others = {name: target for name, target in self.targets.items() if target.kind != "here"}
+        return TargetCosts(others, self.metrics, self.bounds)
+
+    def check_targets(self) -> dict[str, object] | None:
+        """Measure a small network of the space on every target, before the search.
+
+        Returns:
+            what was measured; see :meth:`TargetCosts.check`. None where there is nothing to measure.
+
+        Raises:
+            TargetError: one of them gives no measurement.
+        """
+        codes = self.space.sample(LOOKS, np.random.default_rng(0)) if self.on_targets else ()
+        counted = [(code, self._counted_or_nan(code)) for code in codes]
+        built = [(code, row) for code, row in counted if math.isfinite(row["params"])]
+        if not built:  # where nothing can be built, the search says why
+            return None
+        code, row = min(built, key=lambda one: one[1]["params"])
+        with self.exported(code) as path:
+            return self.on_targets.check(path, code, row)
 
     @cached_property
     def timing(self) -> OneMethod:
@@ -185,7 +243,16 @@ class CostMeter:
 
     def go_on(self, trials: Sequence[Trial]) -> None:
         """See :class:`~searchkit.search.accounting.Costs`."""
-        self.timing.go_on(trial.methods["latency_ms"] for trial in trials if "latency_ms" in trial.methods)
+        here = [f"latency_ms{AT}{name}" for name, target in self.targets.items() if target.kind == "here"]
+        names = ("latency_ms", *here)
+        self.timing.go_on(trial.methods[name] for trial in trials for name in names if name in trial.methods)
+        self.on_targets.go_on(trials)
+
+    def late(
+        self, trials: Sequence[Trial], goals: Goals, ending: bool
+    ) -> Iterator[tuple[Trial, dict[str, float], dict[str, str]]]:
+        """See :class:`~searchkit.search.accounting.Costs`."""
+        return self.on_targets.late(trials, goals, ending, self.exported)
 
     @property
     def vectorised(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ from searchkit.execution.executors import Pool
 from searchkit.execution.external import ExternalPool
 from searchkit.execution.outcome import Job
 from searchkit.execution.processes import Workers
+from searchkit.problem.objectives import Goals
 from searchkit.problem.trial import Trial
 from searchkit.search.accounting import Costs
 from searchkit.training.evaluation import Evaluation
@@ -81,6 +82,12 @@ class LimitedCosts:
     def go_on(self, trials: Sequence[Trial]) -> None:
         """See :class:`~searchkit.search.accounting.Costs`."""
         self._meter.go_on(trials)
+
+    def late(
+        self, trials: Sequence[Trial], goals: Goals, ending: bool
+    ) -> Iterator[tuple[Trial, dict[str, float], dict[str, str]]]:
+        """See :class:`~searchkit.search.accounting.Costs`."""
+        return self._meter.late(trials, goals, ending)
 
     def close(self) -> None:
         """End the process."""

@@ -106,6 +106,7 @@ class Search:
         schedule = AsWorkersFree(self) if self.batch is None else BatchByBatch(self, self.batch)
         try:
             ended = schedule.run(begun)
+            self.ledger.measure_late(ending=True)
         except KeyboardInterrupt:
             return "interrupted"
         except StopSearch as stop:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from searchkit import plugins
-from searchkit.costs.measure import check_measurable
+from searchkit.costs.measure import check_here, check_measurable
 from searchkit.costs.metrics import SCORES, Metric, read_metrics, task_of, trained_scores
+from searchkit.costs.targets.target import Target, described
 from searchkit.data.data import Data
 from searchkit.data.images import is_npz
 from searchkit.data.loading import load_data
@@ -50,6 +51,7 @@ def network_task(
     verify: int = 0,
     ladder: object = None,
     own: OwnRecipe | None = None,
+    targets: Mapping[str, Target] | None = None,
 ) -> NetworkTask:
     """The task of a search over networks; for the arguments see :func:`searchkit.run`.
 
@@ -57,13 +59,16 @@ def network_task(
         where, there: the device of this process and that of the trainings, see
             :func:`searchkit.runtime.devices.devices_of`.
         own: what ``recipe=`` says, but for epochs that are fixed: these are in ``epochs``.
+        targets: other devices on which costs are measured, by name.
     """
     space = None if space is None else read_space(space)
     if objectives is None:
         task = task_of(_names(constraints)) or (data.task if isinstance(data, Data) else "classification")
         objectives = (SCORES[task][0], "params")
-    metrics, directions = read_metrics(objectives, constraints)
+    targets = targets or {}
+    metrics, directions = read_metrics(objectives, constraints, targets)
     check_measurable(metrics, where, there)
+    check_here(targets, metrics, where, there)
     goals = _goals(metrics, directions, constraints)
     space, loaded = space_and_data(space, data, split_seed, task_of(metrics))
     space, own, recipe = _with_recipe(space, own or NOTHING, epochs, loaded)
@@ -94,7 +99,9 @@ def network_task(
         device=where,
         split_seed=None if isinstance(data, Data) else split_seed,
         evaluate=evaluate,
-        context=_context(space, data, loaded, metrics, there, [rung.label for rung in rungs]),
+        context=_context(space, data, loaded, metrics, there, [rung.label for rung in rungs])
+        | ({"targets": described(targets)} if targets else {}),
+        targets=targets,
         ladder=Ladder(rungs, from_training) if rungs else None,
         source=Source(data, loaded, split_seed),
         verification=Verification(verify, training, loaded if len(loaded.test) else None, seed, where)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import numpy as np
 
 from searchkit.costs.measure import MEASURED, measured_on
 from searchkit.costs.metrics import Metric
+from searchkit.costs.targets.target import Target
 from searchkit.data.data import Data
 from searchkit.errors import plural
 from searchkit.execution.executors import Pool
@@ -29,6 +30,7 @@ from searchkit.search.evaluations import CostMeter, Scoring
 from searchkit.search.finals import not_shorter, planned_finals, scoring_seconds, train_finals, winners_of
 from searchkit.search.plan import Plan, make_plan
 from searchkit.search.sanity import beside
+from searchkit.search.target_columns import may_win
 from searchkit.search.task import OpenPool, Task
 from searchkit.search.verification import Verification
 from searchkit.space import NetworkSpace
@@ -59,6 +61,7 @@ class NetworkTask(Task):
         verification: trains the best candidates of a search without training; may be None.
         planned: whether the time of the search decides how candidates are trained (:mod:`searchkit.search.plan`).
         source: where the data come from.
+        targets: other devices on which costs are measured, by name.
     """
 
     space: NetworkSpace
@@ -77,6 +80,7 @@ class NetworkTask(Task):
     source: Source | None = None
     folder: Path | None = None
     planned: bool = False
+    targets: Mapping[str, Target] = field(default_factory=dict)
 
     @property
     def identity(self) -> dict[str, Any]:  # type: ignore[override]
@@ -88,7 +92,7 @@ class NetworkTask(Task):
         }
         if self.split_seed is not None:
             identity["split_seed"] = self.split_seed
-        if any(name in self.metrics for name in MEASURED):
+        if any(name in self.metrics for name in MEASURED) or any(t.kind == "here" for t in self.targets.values()):
             identity["device"] = measured_on(self.device)
         if self.training.own.described():
             identity["recipe"] = self.training.own.described()
@@ -109,7 +113,8 @@ class NetworkTask(Task):
     @cached_property
     def costs(self) -> CostMeter:  # type: ignore[override]
         """Counts and measures, in this process, what is known without training."""
-        return CostMeter(self.space, self.metrics, self.device, self.data, self.training.limit)
+        limit, bounds = self.training.limit, self.goals.bounds
+        return CostMeter(self.space, self.metrics, self.device, self.data, limit, self.targets, bounds)
 
     @property
     def _counted_bounds(self) -> tuple[tuple[int, Bound], ...]:
@@ -259,7 +264,7 @@ class _Known:
 
 @dataclass
 class _KeepFront:
-    """Deletes the weights of trials that are not on the front."""
+    """Deletes the weights of trials that are not on the front, and cannot be once predicted costs are measured."""
 
     goals: Goals
     folder: Path
@@ -267,7 +272,7 @@ class _KeepFront:
     def __call__(self, trial: Trial, trials: Sequence[Trial]) -> None:
         if trial.state is not State.SCORED:
             return
-        kept = {weights_path(self.folder, winner.code) for winner in pareto_front(trials, self.goals)}
+        kept = {weights_path(self.folder, winner.code) for winner in may_win(trials, self.goals)}
         for path in self.folder.glob("*.safetensors"):
             if path not in kept and path in {weights_path(self.folder, t.code) for t in trials if t.finished}:
                 try:

@@ -9,6 +9,8 @@ from typing import Any
 from searchkit.errors import plural, readable
 from searchkit.execution.outcome import Outcome
 from searchkit.problem.trial import State, Trial
+from searchkit.search.target_columns import measured_columns
+from searchkit.storage.measured_notes import measured_key, take_measured
 from searchkit.storage.record import Record
 from searchkit.types import Codes
 
@@ -47,9 +49,21 @@ class Study:
         return [*begun, *new]
 
     def measured(self, trial: Trial, values: Mapping[str, float], methods: Mapping[str, str]) -> None:
-        """Store the costs of a candidate; they reach the record with its outcome."""
+        """Store the costs of a candidate; they reach the record with its outcome, those of targets at once."""
         trial.values |= values
         trial.methods = dict(methods)
+        self._note_measured(trial, values, methods)
+
+    def measured_late(self, trial: Trial, values: Mapping[str, float], methods: Mapping[str, str]) -> None:
+        """Record what targets have measured of a finished candidate, in the place of what was predicted."""
+        take_measured(trial, values, methods)
+        self._note_measured(trial, trial.values, trial.methods)
+
+    def _note_measured(self, trial: Trial, values: Mapping[str, float], methods: Mapping[str, str]) -> None:
+        own = measured_columns(values)
+        if own:
+            said = {name: text for name, text in methods.items() if name in own}
+            self._record.note(measured_key(trial.code), {"values": own, "methods": said})
 
     def spent(self, trial: Trial, seconds: float) -> None:
         """Add the time of an evaluation that has to be repeated."""
@@ -106,6 +120,10 @@ def _changed(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
         changed.append("another strategy")
     if before.get("function") != now["function"]:
         changed.append("another version of the evaluated function or space")
+    targets, now_targets = before.get("targets", {}), now.get("targets", {})
+    for name in now_targets:
+        if name in targets and targets[name] != now_targets[name]:
+            changed.append(f"another target '{name}'")
     parts = before.get("parts") or now["parts"]
     words = {
         "batch": "another batch",

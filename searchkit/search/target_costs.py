@@ -8,29 +8,32 @@ on record as soon as it is made, so that none is repeated when a search was kill
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from searchkit.costs.metrics import AT
 from searchkit.costs.targets.answers import Answer
 from searchkit.costs.targets.asking import ask
-from searchkit.costs.targets.prediction import NO_MODEL, SURE, Measurement, predict
+from searchkit.costs.targets.prediction import NO_MODEL, Measurement, predict
 from searchkit.costs.targets.target import Target, asked_of
-from searchkit.errors import TargetError, readable
-from searchkit.problem.objectives import Bound
-from searchkit.problem.trial import State, Trial
+from searchkit.errors import DeviceGoneError, TargetError, readable
+from searchkit.problem.objectives import Bound, Goals
+from searchkit.problem.trial import State, Trial, pareto_front
+from searchkit.search.target_columns import is_mark, is_measured
 from searchkit.space import keys
+from searchkit.storage.measured_notes import PREDICTED
 from searchkit.types import Codes
 
 log = logging.getLogger("searchkit")
 
-PREDICTED = "_predicted"
-ROUNDS = 3  # times that one candidate's missing measurement is tried again, when its target has answered since
+ROUNDS = 4  # times that a candidate is tried on a target, each with the target's repeats while it is not away
 RUNTIME = "onnxruntime "  # how the version begins in what a target of ours says of a measurement
 
-Costs = tuple[dict[str, float], dict[str, str]]  # values by column, and how they were measured
+Columns = tuple[dict[str, float], dict[str, str]]  # values by column, and how they were measured
 
 
 class TargetCosts:
@@ -47,38 +50,53 @@ class TargetCosts:
         names = list(metrics)
         self._asked = {name: asked_of(names, name) for name in targets}
         self._away: set[str] = set()
-        self._known: dict[bytes, Costs] = {}  # by candidate: what its targets have measured
+        self._known: dict[bytes, Columns] = {}  # by candidate: what its targets have measured
         self._counts: dict[bytes, Measurement] = {}
-        self._rounds: dict[tuple[int, str], int] = {}
+        self._rounds: dict[tuple[str, bytes], int] = {}  # attempts at a candidate that failed, each with its repeats
 
-    def check(self, path: Path, code: Codes, counts: Mapping[str, float]) -> None:
+    def check(self, path: Path, code: Codes, counts: Mapping[str, float]) -> dict[str, object]:
         """Measure a first network on every target, before the search.
 
         Args:
             path: its ONNX file.
             code, counts: the network as a candidate, and its params and macs.
 
+        Returns:
+            what :meth:`take_check` takes in a later run of the study; JSON values.
+
         Raises:
             TargetError: a target gives no measurement, or not of a metric that is asked of it.
         """
-        self._remember(code, counts)
+        counts = {name: counts[name] for name in ("params", "macs")}
+        values, methods = dict[str, float](), dict[str, str]()
         for name, target in self._targets.items():
             try:
                 answer = ask(target, path, self._asked[name])
             except TargetError as error:
                 raise TargetError(f"target '{name}' cannot measure a first small network: it {error}") from error
-            self._keep(code, *_columns(name, answer))
+            found = _columns(name, answer)
+            values |= found[0]
+            methods |= found[1]
+        checked: dict[str, object] = {"code": code.tolist(), "counts": counts, "values": values, "methods": methods}
+        self.take_check(checked)
+        return checked
+
+    def take_check(self, checked: Mapping[str, Any]) -> None:
+        """Take over what :meth:`check` has measured, here or in an earlier run of the study."""
+        code = np.array(checked["code"], dtype=np.int64)
+        self._remember(code, checked["counts"])
+        self._keep(code, checked["values"], checked["methods"])
 
     def go_on(self, trials: Sequence[Trial]) -> None:
         """Take over what earlier runs of the study have measured."""
         for trial in trials:
             self._remember(trial.code, trial.values)
-            own = {name: value for name, value in trial.values.items() if _measured(name, trial.values)}
+            own = {name: value for name, value in trial.values.items() if is_measured(name, trial.values)}
             if own:
                 said = {name: text for name, text in trial.methods.items() if name in own}
                 self._keep(trial.code, own, said)
 
-    def __call__(self, code: Codes, counts: Mapping[str, float], path: Path) -> Costs:
+    def __call__(self, code: Codes, counts: Mapping[str, float], path: Path) -> Columns:
         """The columns of all targets for a candidate ``(d,)``; what cannot be measured is predicted.
 
         Args:
@@ -89,46 +107,60 @@ class TargetCosts:
         values, methods = dict[str, float](), dict[str, str]()
         for name in self._targets:
             found = self._measured(name, code, path)
-            for kept, new in zip((values, methods), found, strict=True):
-                kept.update(new)  # type: ignore[arg-type]
+            values |= found[0]
+            methods |= found[1]
         return values, methods
+
+    def __bool__(self) -> bool:
+        return bool(self._targets)
 
     def complete(self, code: Codes) -> bool:
         """Whether everything that targets are asked of a candidate is known, so that it needs no file."""
         return all(self._of(name, code) is not None for name in self._targets)
 
-    def missing(self, trials: Sequence[Trial]) -> list[Trial]:
-        """Finished candidates with values that may be measured now: those that may be on the front come first."""
-        open_ = [trial for trial in trials if trial.finished and self._lacking(trial)]
+    def late(
+        self,
+        trials: Sequence[Trial],
+        goals: Goals,
+        ending: bool,
+        file_of: Callable[[Codes], AbstractContextManager[Path]],
+    ) -> Iterator[tuple[Trial, dict[str, float], dict[str, str]]]:
+        """Measure what finished candidates lack on targets that answer; those on the front come first.
+
+        Args:
+            ending: the search is about to end, so targets that were away are asked once more.
+            file_of: makes the ONNX file of a candidate.
+
+        Yields:
+            a candidate with its measured columns, and how they were measured.
+        """
+        front = {trial.number for trial in pareto_front(trials, goals)}
         order = (State.SCORED, State.DROPPED, State.INFEASIBLE, State.FAILED)
-        return sorted(open_, key=lambda trial: order.index(trial.state))
-
-    def again(self, trial: Trial, path: Path) -> Costs:
-        """What can be measured by now of what a candidate lacks; a target that gives no answer is left alone."""
-        values, methods = dict[str, float](), dict[str, str]()
-        for name in self._lacking(trial):
-            key = (trial.number, name)
-            self._rounds[key] = self._rounds.get(key, 0) + 1
-            found = self._measured(name, trial.code, path)
-            if name not in self._away:
-                values |= found[0]
-                methods |= found[1]
-        return values, methods
-
-    def try_all(self) -> None:
-        """Ask targets again that were away: the search is about to end."""
-        self._away.clear()
+        lacking = [trial for trial in trials if trial.finished and self._lacking(trial)]
+        silent = set() if ending else set(self._away)
+        for trial in sorted(lacking, key=lambda trial: (trial.number not in front, order.index(trial.state))):
+            names = [name for name in self._lacking(trial) if name not in silent]
+            if not names:
+                continue
+            values, methods = dict[str, float](), dict[str, str]()
+            with file_of(trial.code) as path:
+                for name in names:
+                    found = self._measured(name, trial.code, path)
+                    if name in self._away:
+                        silent.add(name)
+                        continue
+                    values |= found[0]
+                    methods |= found[1]
+            if values:
+                yield trial, values, methods
 
     def _lacking(self, trial: Trial) -> list[str]:
-        """Targets whose values of a candidate are predicted, that answer, and that may be asked once more."""
-        predicted = {name.removesuffix(PREDICTED).rpartition(AT)[2] for name in trial.values if PREDICTED in name}
-        return [
-            name
-            for name in self._targets
-            if name in predicted and name not in self._away and self._rounds.get((trial.number, name), 0) < ROUNDS
-        ]
+        """Targets whose values of a candidate are predicted, and that may be asked for them once more."""
+        predicted = {name.removesuffix(PREDICTED).rpartition(AT)[2] for name in trial.values if is_mark(name)}
+        key = _key(trial.code)
+        return [name for name in self._targets if name in predicted and self._rounds.get((name, key), 0) < ROUNDS]
 
-    def _measured(self, name: str, code: Codes, path: Path) -> Costs:
+    def _measured(self, name: str, code: Codes, path: Path) -> Columns:
         """The columns of one target, measured now or before, else predicted."""
         known = self._of(name, code)
         if known is not None:
@@ -140,6 +172,7 @@ class TargetCosts:
             if name not in self._away:
                 log.warning("target '%s' %s; its costs are predicted until it answers again", name, error)
             self._away.add(name)
+            self._rounds[name, _key(code)] = self._rounds.get((name, _key(code)), 0) + 1
             return self._predicted(name, code, str(error))
         if name in self._away:
             log.info("target '%s' answers again", name)
@@ -149,9 +182,9 @@ class TargetCosts:
         self._keep(code, *found)
         return found
 
-    def _predicted(self, name: str, code: Codes, reason: str) -> Costs:
+    def _predicted(self, name: str, code: Codes, reason: str) -> Columns:
         values, methods = dict[str, float](), dict[str, str]()
-        this = self._counts[keys(code[None])[0]]
+        this = self._counts[_key(code)]
         for metric in self._asked[name]:
             column = f"{metric}{AT}{name}"
             points = self._points(column)
@@ -173,9 +206,9 @@ class TargetCosts:
                 found.append(Measurement(one.code, one.params, one.macs, values[column]))
         return found
 
-    def _of(self, name: str, code: Codes) -> Costs | None:
+    def _of(self, name: str, code: Codes) -> Columns | None:
         """The columns of one target that are known; None unless all that is asked of it are."""
-        values, methods = self._known.get(keys(code[None])[0], ({}, {}))
+        values, methods = self._known.get(_key(code), ({}, {}))
         own = {column: value for column, value in values.items() if _target_of(column) == name}
         asked = [f"{metric}{AT}{name}" for metric in self._asked[name]]
         if not own or any(column not in own for column in asked):
@@ -183,13 +216,13 @@ class TargetCosts:
         return own, {column: text for column, text in methods.items() if column in own}
 
     def _keep(self, code: Codes, values: Mapping[str, float], methods: Mapping[str, str]) -> None:
-        kept = self._known.setdefault(keys(code[None])[0], ({}, {}))
+        kept = self._known.setdefault(_key(code), ({}, {}))
         kept[0].update(values)
         kept[1].update(methods)
 
     def _remember(self, code: Codes, counts: Mapping[str, float]) -> None:
         params, macs = counts.get("params", np.nan), counts.get("macs", np.nan)
-        self._counts.setdefault(keys(code[None])[0], Measurement(code, params, macs, np.nan))
+        self._counts.setdefault(_key(code), Measurement(code, params, macs, np.nan))
 
     def _check_runtime(self, name: str, answer: Answer) -> None:
         """Refuse another version of ONNX Runtime than that of the study's other measurements on the target."""
@@ -201,43 +234,17 @@ class TargetCosts:
             if _target_of(column) == name
         } - {None}
         if now is not None and before and now not in before:
-            raise TargetError(
+            raise DeviceGoneError(
                 f"target '{name}' has {now}, and the study's other candidates were measured with "
                 f"{', '.join(sorted(str(one) for one in before))}: install that version there, or begin another study"
             )
 
 
-def only_predicted(bound: Bound, values: Mapping[str, float]) -> bool:
-    """Whether a bound is on a predicted value, and may be kept as far as the prediction can tell."""
-    error = values.get(bound.name + PREDICTED)
-    if error is None:
-        return False
-    factor = float(np.exp(SURE * error))
-    low, high = values[bound.name] / factor, values[bound.name] * factor
-    return high >= bound.low and low <= bound.high
+def _key(code: Codes) -> bytes:
+    return keys(code[None])[0]
 
 
-def still_predicted(trials: Sequence[Trial]) -> dict[str, int]:
-    """Columns of targets that are predicted among trials -> of how many."""
-    found: dict[str, int] = {}
-    for trial in trials:
-        for name in trial.values:
-            if name.endswith(PREDICTED) and AT in name:
-                column = name.removesuffix(PREDICTED)
-                found[column] = found.get(column, 0) + 1
-    return found
-
-
-def measured_columns(values: Mapping[str, float]) -> dict[str, float]:
-    """The values that targets have measured, without those that are predicted."""
-    return {name: value for name, value in values.items() if _measured(name, values)}
-
-
-def _measured(name: str, values: Mapping[str, float]) -> bool:
-    return AT in name and not name.endswith(PREDICTED) and name + PREDICTED not in values
-
-
-def _columns(name: str, answer: Answer) -> Costs:
+def _columns(name: str, answer: Answer) -> Columns:
     """An answer as columns: ``latency_ms@phone``, its spread ``latency_ms@phone_spread``, and how it was measured."""
     values = {}
     for metric, value in answer.values.items():

@@ -14,6 +14,7 @@ from searchkit.errors import LONGEST_REASON, LONGEST_TRACEBACK, StorageError, St
 from searchkit.problem.objectives import Goals
 from searchkit.problem.trial import State, Trial
 from searchkit.space import Space
+from searchkit.storage.measured_notes import add_measured
 from searchkit.storage.recorded_study import RecordedStudy
 from searchkit.types import Codes
 
@@ -57,6 +58,7 @@ def read_trials(study: RecordedStudy, space: Space, goals: Goals) -> list[Trial]
                 f"({why}); take the record from a copy, or give another name"
             ) from error
         trials.append(trial)
+    add_measured(study.attributes, trials)
     return trials
 
 

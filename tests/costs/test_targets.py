@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import onnxruntime
@@ -18,11 +19,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from searchkit.costs.onnx_file import write_onnx
 from searchkit.costs.targets.answers import read_output, read_value
 from searchkit.costs.targets.asking import ask, run_command
 from searchkit.costs.targets.target import Target, read_targets, split_name
 from searchkit.errors import DeviceError, SearchkitError, TargetError
+from searchkit.runtime.torch_compat import no_onnx_log
 
 ASKED = ("latency_ms",)
 
@@ -36,18 +37,10 @@ def python(code: str) -> tuple[str, ...]:
 def network(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("network") / "network.onnx"
     layers = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 36, 3))
-    write_onnx(Named(layers).eval(), torch.randn(2, 1, 8, 8), path, "images", "logits")
+    with warnings.catch_warnings(), no_onnx_log():
+        warnings.simplefilter("ignore")  # of the tracing exporter, which is faster
+        torch.onnx.export(layers.eval(), (torch.randn(1, 1, 8, 8),), path, dynamo=False)
     return path
-
-
-class Named(nn.Module):
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        y: torch.Tensor = self.network(x)
-        return y
 
 
 @pytest.mark.parametrize(
@@ -95,10 +88,9 @@ def test_nonsense_is_no_measurement(printed: str, said: str) -> None:
 def test_whatever_is_printed_there_is_a_positive_number_or_a_reason(printed: str) -> None:
     try:
         values = read_output(printed, "latency_ms").values
-    except TargetError as error:
-        assert str(error)
-    else:
-        assert all(math.isfinite(value) and value >= 0 for value in values.values())
+    except TargetError:
+        return
+    assert all(math.isfinite(value) and value >= 0 for value in values.values())
 
 
 @given(st.floats(min_value=1e-6, max_value=1e9))

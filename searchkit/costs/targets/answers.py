@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -60,7 +61,7 @@ def read_output(output: str, metric: str) -> Answer:
     return read_value(float(last[0].replace(",", "")), metric)
 
 
-def read_value(given: object, metric: str) -> Answer:
+def read_value(given: Any, metric: str) -> Answer:
     """The answer in a number, or in a mapping whose numbers are metrics.
 
     Raises:

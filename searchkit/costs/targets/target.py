@@ -20,6 +20,7 @@ Kind = Literal["here", "ssh", "command", "function"]
 
 FILE = "{file}"  # stands for the path of the ONNX file in a command
 HERE = "here"
+ENDINGS = ("_spread", "_predicted")  # of columns that stand beside latency_ms@phone; no target has such a name
 LONGEST = 10**6  # seconds of a timeout
 MOST = 100  # repeats
 
@@ -158,7 +159,7 @@ def read_targets(given: object) -> dict[str, Target]:
         raise DeviceError(f"targets are a mapping such as {{'phone': 'adb-bench.sh {{file}}'}}, not {shown(given)}")
     found = {}
     for name, one in given.items():
-        if not isinstance(name, str) or not _NAME.fullmatch(name):
+        if not isinstance(name, str) or not _NAME.fullmatch(name) or name.endswith(ENDINGS):
             raise DeviceError(f"the name of a target has letters, digits, - and _, such as 'phone'; got {shown(name)}")
         try:
             target = _read_target(one)

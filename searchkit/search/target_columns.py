@@ -1,0 +1,71 @@
+"""Columns of targets such as ``latency_ms@phone``: which are measured and which predicted, and what follows of that."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from searchkit.costs.metrics import AT
+from searchkit.costs.targets.prediction import SURE
+from searchkit.errors import plural
+from searchkit.problem.objectives import Bound, Goals
+from searchkit.problem.trial import State, Trial, pareto_front
+from searchkit.storage.measured_notes import PREDICTED
+
+log = logging.getLogger("searchkit")
+
+
+def is_mark(column: str) -> bool:
+    """Whether a column says how well another one is predicted."""
+    return AT in column and column.endswith(PREDICTED)
+
+
+def may_win(trials: Sequence[Trial], goals: Goals) -> list[Trial]:
+    """The candidates that are on the front, or may be once what is predicted of any has been measured."""
+    scored = [trial for trial in trials if trial.state is State.SCORED]
+    predicted = [trial for trial in scored if any(map(is_mark, trial.values))]
+    front = pareto_front(scored, goals)
+    if not predicted:
+        return front
+    return [*front, *predicted, *pareto_front([trial for trial in scored if trial not in predicted], goals)]
+
+
+def only_predicted(bound: Bound, values: Mapping[str, float]) -> bool:
+    """Whether a bound is on a predicted value, and may be kept as far as the prediction can tell."""
+    error = values.get(bound.name + PREDICTED)
+    if error is None:
+        return False
+    factor = float(np.exp(SURE * error))
+    low, high = values[bound.name] / factor, values[bound.name] * factor
+    return high >= bound.low and low <= bound.high
+
+
+def had(bound: Bound, values: Mapping[str, float]) -> str:
+    """The value that breaks a bound, in words."""
+    said = f"it has {values[bound.name]:g}"
+    return f"{said}, predicted" if bound.name + PREDICTED in values else said
+
+
+def say_predicted(trials: Sequence[Trial], goals: Goals) -> None:
+    """Log which costs of candidates on the front are still predicted."""
+    found: dict[str, int] = {}
+    for trial in pareto_front(trials, goals):
+        for name in filter(is_mark, trial.values):
+            found[name.removesuffix(PREDICTED)] = found.get(name.removesuffix(PREDICTED), 0) + 1
+    for name, n in found.items():
+        log.warning(
+            "%s of %s on the front is predicted, since its target did not answer; the same call again measures it",
+            name, plural(n, "candidate"),
+        )  # fmt: skip
+
+
+def measured_columns(values: Mapping[str, float]) -> dict[str, float]:
+    """The values that targets have measured, without those that are predicted."""
+    return {name: value for name, value in values.items() if is_measured(name, values)}
+
+
+def is_measured(name: str, values: Mapping[str, float]) -> bool:
+    """Whether a column has what a target has measured of the candidate with these values."""
+    return AT in name and not name.endswith(PREDICTED) and name + PREDICTED not in values

@@ -74,6 +74,10 @@ def _run_arguments(parser: argparse.ArgumentParser) -> None:
         "--constraint", action="append", default=[], metavar="BOUND",
         help='a bound such as "params<=100000"; may be repeated',
     )  # fmt: skip
+    parser.add_argument(
+        "--target", action="append", default=[], metavar="NAME=HOW",
+        help='a device for latency_ms@NAME: "bench.sh {file}", ssh://user@host, or here; may be repeated',
+    )  # fmt: skip
     parser.add_argument("--name", help="name of the study (made from the call)")
     parser.add_argument("--seed", type=int, default=0, help="of everything random (0)")
     parser.add_argument("--split-seed", type=int, default=0, metavar="N", help="of the split of the data (0)")

@@ -29,6 +29,7 @@ from searchkit.cli.values import (
     read_candidate,
     read_constraints,
     read_executor,
+    read_given_targets,
     read_model,
     read_recipe,
     read_shares,
@@ -94,6 +95,7 @@ def _run(given: argparse.Namespace) -> int:
         budget=read_budget(given),
         batch=given.batch,
         device=given.device,
+        targets=read_given_targets(given.target),
         **read_executor(given),
         storage=given.storage,
         name=given.name,
@@ -173,6 +175,7 @@ def _resume(given: argparse.Namespace) -> int:
             (f"its {'proxies' if len(objects) > 1 else 'proxy'} {' and '.join(objects)}", not objects),
             ("its evaluate function", context["kind"] == "networks"),
             ("its strategy", context["strategy"] is not None),
+            ("its targets", None not in (call.get("targets") or {}).values()),
             ("its space", hasattr(study.space, "build")),
             ("its data", str(data).endswith(".npz") or data in ("digits", "fashion-mnist", "cifar-10")),
         )

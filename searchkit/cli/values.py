@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from searchkit import plugins
-from searchkit.errors import BudgetError, ConstraintError, SearchkitError, SpaceError, first_line_said
+from searchkit.errors import BudgetError, ConstraintError, DeviceError, SearchkitError, SpaceError, first_line_said
 from searchkit.space import Space
 from searchkit.space.recipe_space import RecipeSpace
 from searchkit.surroundings import settled
@@ -93,7 +93,7 @@ def n_cores() -> int:
 def read_constraints(texts: Sequence[str]) -> dict[str, float | tuple[float | None, float | None]]:
     bounds: dict[str, Any] = {}
     for text in texts:
-        found = re.fullmatch(r"\s*([\w-]+)\s*(<=|>=)\s*([-+.\w]+)\s*", text)
+        found = re.fullmatch(r"\s*([\w@-]+)\s*(<=|>=)\s*([-+.\w]+)\s*", text)
         try:
             if found is None:
                 raise ValueError
@@ -105,6 +105,23 @@ def read_constraints(texts: Sequence[str]) -> dict[str, float | tuple[float | No
         low, high = bounds.get(name, (None, None))
         bounds[name] = (low, value) if sign == "<=" else (value, high)
     return bounds
+
+
+def read_given_targets(texts: Sequence[str]) -> dict[str, str] | None:
+    """The targets of --target, as texts by name; None where none is given.
+
+    Raises:
+        DeviceError: one is not of the form NAME=HOW, or a name is given twice.
+    """
+    found: dict[str, str] = {}
+    for text in texts:
+        name, equals, how = (part.strip() for part in text.partition("="))
+        if not equals or not name or not how:
+            raise DeviceError(f'--target is NAME=HOW, such as phone="adb-bench.sh {{file}}", not {text!r}')
+        if name in found:
+            raise DeviceError(f"--target names '{name}' twice: give each device a name of its own")
+        found[name] = how
+    return found or None
 
 
 def read_shares(texts: Sequence[str]) -> dict[str, float | str]:

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from searchkit.costs.onnx_session import write_traced
 from searchkit.errors import PASSED_ON, CandidateError, first_line_said, readable
 from searchkit.random_state import untouched
 from searchkit.runtime.copies import own_copy
@@ -65,7 +66,9 @@ def _strip(model: Any) -> None:
 
 
 @contextlib.contextmanager
-def exported(network: nn.Module, input_shape: Sequence[int], regression: bool, wanted: str) -> Iterator[Path]:
+def exported(
+    network: nn.Module, input_shape: Sequence[int], regression: bool, wanted: str, traced: bool = False
+) -> Iterator[Path]:
     """The file that :func:`write_onnx` writes of a network before its training, while the context lasts.
 
     It is as large and as fast as the file of the trained network: all weights are moved a little, since equal ones, as
@@ -75,6 +78,8 @@ def exported(network: nn.Module, input_shape: Sequence[int], regression: bool, w
         network: not changed; its forward calls its argument ``x``.
         input_shape: of one example.
         wanted: the metric that the file is for, as the error names it.
+        traced: write it with the tracing exporter, where that can: it is as fast a file, not as large a one, in a tenth
+            of the time.
 
     Raises:
         CandidateError: the network cannot be exported.
@@ -89,13 +94,23 @@ def exported(network: nn.Module, input_shape: Sequence[int], regression: bool, w
         path = Path(folder, "network.onnx")
         with untouched():
             try:
-                write_onnx(other, torch.randn(3, *input_shape), path, *names_of(input_shape, regression))
+                _write(other, torch.randn(3, *input_shape), path, *names_of(input_shape, regression), traced)
             except PASSED_ON:
                 raise
             except Exception as error:
                 said = f"its {wanted} cannot be told, since it has no ONNX file: {why(error)}"
                 raise CandidateError(said) from error
         yield path
+
+
+def _write(network: nn.Module, example: torch.Tensor, path: Path, inputs: str, outputs: str, traced: bool) -> None:
+    if traced:
+        axes = {inputs: {0: "n"}, outputs: {0: "n"}}
+        named = {"input_names": [inputs], "output_names": [outputs], "dynamic_axes": axes}
+        with contextlib.suppress(Exception):  # the other exporter can do more, and says what is wrong
+            write_traced(network, example.numpy(), path, **named)
+            return
+    write_onnx(network, example, path, inputs, outputs)
 
 
 def file_bytes(network: nn.Module, input_shape: Sequence[int], regression: bool = False) -> int:

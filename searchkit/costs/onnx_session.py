@@ -23,16 +23,28 @@ from searchkit.runtime.torch_compat import no_onnx_log
 def onnx_runner(network: nn.Module, x: npt.NDArray[np.float32]) -> Callable[[], object]:
     """A function that runs the network once on inputs ``(batch, ...)`` in an ONNX Runtime session."""
     file: Any = io.BytesIO()  # the tracing exporter accepts a file object, though its annotation does not say so
-    # Tracing makes tensors that autograd must be able to use, so inference mode is off.
-    with warnings.catch_warnings(), torch.inference_mode(False), no_gradients(), no_onnx_log():
-        warnings.simplefilter("ignore")  # the tracing exporter is deprecated, but ten times faster than its successor
-        torch.onnx.export(_OneInput(network).eval(), (torch.from_numpy(x),), file, dynamo=False)
+    write_traced(network, x, file)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(file.getvalue(), options, providers=["CPUExecutionProvider"])
     feed = {session.get_inputs()[0].name: x}
     return lambda: session.run(None, feed)
+
+
+def write_traced(network: nn.Module, x: npt.NDArray[np.float32], file: Any, **named: Any) -> None:
+    """Write a network's ONNX file by tracing it: ten times faster than the exporter of delivered files, as fast a file.
+
+    Args:
+        network: called with its input alone.
+        x: ``(batch, ...)``.
+        file: a path, or an open file.
+        named: further arguments of the exporter, such as ``input_names``.
+    """
+    # Tracing makes tensors that autograd must be able to use, so inference mode is off.
+    with warnings.catch_warnings(), torch.inference_mode(False), no_gradients(), no_onnx_log():
+        warnings.simplefilter("ignore")  # the tracing exporter is deprecated, but ten times faster than its successor
+        torch.onnx.export(_OneInput(network).eval(), (torch.from_numpy(x),), file, dynamo=False, **named)
 
 
 @contextmanager

@@ -207,16 +207,16 @@ class CostMeter:
         return columns, said
 
     def exported(self, code: Codes) -> AbstractContextManager[Path]:
-        """The ONNX file of a candidate, as it is delivered, while the context lasts."""
+        """The ONNX file of a candidate, while the context lasts; as it is delivered if its size is asked for, too."""
         delivered = normalised(build_seeded(self.space, code, 0).eval(), self.data)
         wanted = next((name for name in self.metrics if AT in name or name == "file_bytes"), "latency_ms")
-        return exported(delivered, self.space.input_shape, self.data.task == "regression", wanted)
+        traced, regression = "file_bytes" not in self.metrics, self.data.task == "regression"
+        return exported(delivered, self.space.input_shape, regression, wanted, traced)
 
     @cached_property
     def on_targets(self) -> TargetCosts:
         """Measures what is asked of targets, but for this machine."""
-        others = {name: target for name, target in self.targets.items() if target.kind != "here"}
-        return TargetCosts(others, self.metrics, self.bounds)
+        return TargetCosts({n: t for n, t in self.targets.items() if t.kind != "here"}, self.metrics, self.bounds)
 
     def check_targets(self) -> dict[str, object] | None:
         """Measure a small network of the space on every target, before the search.

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from searchkit import plugins
-from searchkit.costs.metrics import BUILT_IN
+from searchkit.costs.metrics import AT, BUILT_IN
 from searchkit.errors import SearchkitError
 from searchkit.results.report.facts import Facts
 from searchkit.results.result import Result
@@ -83,8 +83,17 @@ def _settings(context: dict[str, Any]) -> list[Line]:
         given.pop("screen", None)
     if "ladder" in given:
         given["ladder"] = tuple(given["ladder"])
+    targets = given.pop("targets", None) or {}
     named = {key: value for key, value in given.items() if value is not None and key.isidentifier()}
-    return [*_proxies(proxies), *((f"{key}={_python(value)}", "") for key, value in named.items())]
+    return [*_proxies(proxies), *_targets(targets), *((f"{key}={_python(value)}", "") for key, value in named.items())]
+
+
+def _targets(targets: dict[str, Any]) -> list[Line]:
+    """Targets by name; functions have to be filled in."""
+    functions = [name for name, given in targets.items() if given is None]
+    written = [f"{_text(name)}: {'function' if given is None else _python(given)}" for name, given in targets.items()]
+    note = f"your function (path) -> milliseconds, of {', '.join(functions)}" if functions else ""
+    return [(f"targets={{{', '.join(written)}}}", note)] if targets else []
 
 
 def _recipe(result: Result) -> list[Line]:
@@ -127,7 +136,9 @@ def _objectives(result: Result, networks: bool) -> Line:
     objectives = result.goals.objectives
     if not networks:
         return f"objectives={_python({o.name: o.direction for o in objectives})}", ""
-    own = [o.name for o in objectives if o.name not in BUILT_IN and not _is_signal(o.name)]
+    targets = tuple(f"{AT}{name}" for name in result.context.get("targets") or {})
+    named = [o.name for o in objectives if not (targets and o.name.endswith(targets))]
+    own = [name for name in named if name not in BUILT_IN and not _is_signal(name)]
     note = f"{', '.join(own)}: give your own Metric instead of its name" if own else ""
     return f"objectives={_python(tuple(o.name for o in objectives))}", note
 

@@ -201,14 +201,14 @@ def call_of(
     start: Codes,
     targets: Mapping[str, Target],
     **settings: object,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Those arguments of a call that ``searchkit resume`` passes again; JSON values.
 
     Args:
         proxies: names and objects; objects are left out.
         settings: arguments that are recorded as they are.
     """
-    call: dict[str, Any] = dict(settings)
+    call: dict[str, object] = dict(settings)
     if proxies:
         call |= {"proxies": [proxy for proxy in proxies if isinstance(proxy, str)], "screen": screen}
     if "recipe" in task.identity:

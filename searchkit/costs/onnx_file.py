@@ -105,10 +105,8 @@ def exported(
 
 def _write(network: nn.Module, example: torch.Tensor, path: Path, inputs: str, outputs: str, traced: bool) -> None:
     if traced:
-        axes = {inputs: {0: "n"}, outputs: {0: "n"}}
-        named = {"input_names": [inputs], "output_names": [outputs], "dynamic_axes": axes}
         with contextlib.suppress(Exception):  # the other exporter can do more, and says what is wrong
-            write_traced(network, example.numpy(), path, **named)
+            write_traced(network, example.numpy(), path, (inputs, outputs))
             return
     write_onnx(network, example, path, inputs, outputs)
 

@@ -29,7 +29,7 @@ from searchkit.problem.trial import Trial
 from searchkit.random_state import untouched
 from searchkit.runtime.copies import own_copy
 from searchkit.scoring.scorer import Scorer
-from searchkit.search.target_costs import Columns, TargetCosts
+from searchkit.search.target_costs import Checked, Columns, TargetCosts
 from searchkit.space import NetworkSpace, keys
 from searchkit.training.evaluation import Evaluation
 from searchkit.training.evaluator import Training, metric_value
@@ -218,7 +218,7 @@ class CostMeter:
         """Measures what is asked of targets, but for this machine."""
         return TargetCosts({n: t for n, t in self.targets.items() if t.kind != "here"}, self.metrics, self.bounds)
 
-    def check_targets(self) -> dict[str, object] | None:
+    def check_targets(self) -> Checked | None:
         """Measure a small network of the space on every target, before the search.
 
         Returns:

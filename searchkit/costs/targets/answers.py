@@ -61,7 +61,7 @@ def read_output(output: str, metric: str) -> Answer:
     return read_value(float(last[0].replace(",", "")), metric)
 
 
-def read_value(given: Any, metric: str) -> Answer:
+def read_value(given: object, metric: str) -> Answer:
     """The answer in a number, or in a mapping whose numbers are metrics.
 
     Raises:
@@ -71,7 +71,8 @@ def read_value(given: Any, metric: str) -> Answer:
         if not _is_number(given):
             raise TargetError(f"answered {_shown(repr(given))}, which is no number")
         given = {metric: given}
-    values = {str(name): float(value) for name, value in given.items() if _is_number(value)}
+    numbers: dict[str, Any] = {str(name): value for name, value in given.items() if _is_number(value)}
+    values = {name: float(value) for name, value in numbers.items()}
     texts = {str(name): printable(value) for name, value in given.items() if isinstance(value, str)}
     if "error" in texts:
         raise TargetError(texts["error"])

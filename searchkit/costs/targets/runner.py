@@ -12,7 +12,6 @@ import platform
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
 
 SECONDS = 0.5  # of timing, up to three times as many on a processor that is not at full speed
 BLOCK_SECONDS = 0.005
@@ -23,7 +22,7 @@ ENOUGH = 5  # blocks at full speed, with which the measurement may end
 PATIENCE = 3.0
 
 
-def block(run: Callable[[], Any], seconds: float) -> float:
+def block(run: Callable[[], object], seconds: float) -> float:
     """Milliseconds of the fastest of several consecutive runs."""
     fastest, n, end = float("inf"), 0, time.perf_counter() + seconds
     while n < BLOCK_RUNS or time.perf_counter() < end:
@@ -34,7 +33,7 @@ def block(run: Callable[[], Any], seconds: float) -> float:
     return fastest
 
 
-def timed(run: Callable[[], Any], reference: Callable[[], Any]) -> tuple[list[float], bool]:
+def timed(run: Callable[[], object], reference: Callable[[], object]) -> tuple[list[float], bool]:
     """Milliseconds of the blocks that count, and whether these were at full speed."""
     best = min(block(reference, REFERENCE_SECONDS) for _ in range(100))
     for _ in range(3):
@@ -50,7 +49,7 @@ def timed(run: Callable[[], Any], reference: Callable[[], Any]) -> tuple[list[fl
             return (good, True) if len(good) > 1 else (times, False)
 
 
-def measured(network: bytes) -> dict[str, Any]:
+def measured(network: bytes) -> dict[str, object]:
     """The latency of a network on one example, its relative spread, and the versions; or an error in words."""
     try:
         import numpy as np

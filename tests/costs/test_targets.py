@@ -259,6 +259,12 @@ def test_a_target_that_cannot_be_is_refused_in_a_sentence(targets: object, said:
     assert raised.value.__class__ is not SearchkitError
 
 
+def test_a_password_in_an_address_is_not_repeated() -> None:
+    with pytest.raises(SearchkitError, match="an ssh target is ssh://user@host") as raised:
+        read_targets({"pi": "ssh://me:secret@pi"})
+    assert "secret" not in str(raised.value)
+
+
 def test_a_target_is_described_for_the_record_and_can_be_given_again() -> None:
     given = {"pi": Target("ssh://me@pi", timeout=5), "lab": Target(lambda path: 1.0), "cat": ("cat", "{file}")}
     read = read_targets({**given, "pi": Target("here", timeout=5)})

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from searchkit.costs.metrics import AT
-from searchkit.errors import DeviceError, UnknownNameError
+from searchkit.errors import DeviceError, UnknownNameError, concealed
 from searchkit.problem.numbers import is_whole, shown
 from searchkit.runtime.fingerprint import fingerprint
 
@@ -71,7 +71,8 @@ class Target:
             return
         if isinstance(self.how, str) and self.how.startswith("ssh:"):
             if not _ADDRESS.fullmatch(self.how):
-                raise DeviceError(f"an ssh target is ssh://user@host or ssh://user@host:port, not {shown(self.how)}")
+                said = f"an ssh target is ssh://user@host or ssh://user@host:port, not {shown(self.how)}"
+                raise DeviceError(concealed(said))
             return
         if not isinstance(self.how, str) and not _is_texts(self.how):
             raise DeviceError(

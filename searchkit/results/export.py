@@ -21,8 +21,6 @@ from searchkit.costs.onnx_file import names_of, why, write_onnx
 from searchkit.errors import ExportError, SearchkitError, UnknownNameError
 from searchkit.problem.trial import Trial
 from searchkit.random_state import untouched
-from searchkit.results.int8 import ENDING, write_and_judge
-from searchkit.results.recorded_data import data_of
 from searchkit.runtime.whole_files import written_whole
 from searchkit.space import NetworkSpace
 from searchkit.space.recipe_space import networks_of, settings_of
@@ -33,6 +31,7 @@ if TYPE_CHECKING:
     from searchkit.results.result import Result
 
 ENDINGS = (".onnx", ".safetensors", ".json")
+INT8 = ".int8.onnx"
 PRECISIONS = ("float32", "int8")
 log = logging.getLogger("searchkit")
 TOLERANCE = 1e-3  # largest difference of logits, relative to their spread, between the network and its export
@@ -100,7 +99,7 @@ def export(result: Result, trial: Trial, path: Path, precision: str = "float32",
 
 def _exported(result: Result, trial: Trial, path: Path, int8: bool, given: object) -> list[Path]:
     stem = path.stem if path.suffix.lower() in ENDINGS else path.name
-    targets = [path.with_name(stem + ending) for ending in (*[ENDING] * int8, *ENDINGS)]
+    targets = [path.with_name(stem + ending) for ending in (*[INT8] * int8, *ENDINGS)]
     with _named(result, trial, "rebuilt"):
         network = build_network(result, trial)
         assert isinstance(network, Normalised)
@@ -110,7 +109,12 @@ def _exported(result: Result, trial: Trial, path: Path, int8: bool, given: objec
         images = _images(result, n=3)
         with torch.inference_mode():
             expected = network(images).numpy()
-    data = data_of(result, given) if int8 else None
+    data = None
+    if int8:  # building a network, which is in this module too, needs none of what judging it loads
+        from searchkit.results.int8 import write_and_judge
+        from searchkit.results.recorded_data import data_of
+
+        data = data_of(result, given)
     with _named(result, trial, f"written to {path.parent}"), written_whole(targets) as files:
         onnx, weights, described = files[-3:]
         least = float(network.target[1]) if network.regression else 1e-6

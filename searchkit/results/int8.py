@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,12 +22,9 @@ from searchkit.training.scores import scores_of
 if TYPE_CHECKING:
     from searchkit.results.result import Result
 
-ENDING = ".int8.onnx"
 CALIBRATED = 256  # examples of the train part from which the ranges of activations are taken
 TOLERATED = 0.005  # of accuracy or R^2: a larger loss is said
 SECONDS = 0.3  # of timing for each of the two files
-
-log = logging.getLogger("searchkit")
 
 
 @dataclass(frozen=True)
@@ -100,17 +96,18 @@ def write_and_judge(result: Result, source: Path, target: Path, data: Data) -> I
     """
     metric = "r2" if data.target is not None else "accuracy"
     examples = _examples(data.train, CALIBRATED)
-    scored, refused = dict[str, float](), list[Exception]()
+    scored, files, refused = dict[str, float](), dict[str, bytes](), list[Exception]()
     for calibration in CALIBRATIONS:
         try:
             write_int8(source, target, examples, calibration)
             scored[calibration] = _score(target, data.val, data, metric)
+            files[calibration] = target.read_bytes()
         except Exception as error:
             refused.append(error)
     if not scored:
         raise ExportError(f"it has no int8 file: {why(refused[0])}")
     best = max(scored, key=lambda name: scored[name])
-    write_int8(source, target, examples, best)
+    target.write_bytes(files[best])
     _check_bounds(result, metric, scored[best])
     part, split = ("test", data.test) if len(data.test) else ("validation", data.val)
     runs = [file_runner(file, examples[:1]) for file in (source, target)]

@@ -23,7 +23,7 @@ from searchkit.costs.targets.target import Target, asked_of
 from searchkit.errors import DeviceGoneError, TargetError, readable
 from searchkit.problem.objectives import Bound, Goals
 from searchkit.problem.trial import State, Trial, pareto_front
-from searchkit.search.target_columns import is_mark, is_measured
+from searchkit.search.target_columns import is_mark, measured_columns
 from searchkit.space import keys
 from searchkit.storage.measured_notes import PREDICTED
 from searchkit.types import Codes
@@ -91,7 +91,7 @@ class TargetCosts:
         """Take over what earlier runs of the study have measured."""
         for trial in trials:
             self._remember(trial.code, trial.values)
-            own = {name: value for name, value in trial.values.items() if is_measured(name, trial.values)}
+            own = measured_columns(trial.values)
             if own:
                 said = {name: text for name, text in trial.methods.items() if name in own}
                 self._keep(trial.code, own, said)

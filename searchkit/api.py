@@ -15,20 +15,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from searchkit.assembly import (
-    begin_plan,
     begin_strategy,
-    begin_until,
     check_targets,
     opener_of,
     pools_of,
     with_folder,
-    with_plan,
 )
 from searchkit.execution.at_work import AtWork
 from searchkit.execution.executors import workers_of
 from searchkit.option_values import DEFAULT_BUDGET, Proxies, Training, chosen_by
 from searchkit.options import read_options
-from searchkit.problem.bounds_check import check_bounds
+from searchkit.planned import begin_plan, begin_until, checked_problem, plan_now, with_plan
 from searchkit.problem.problem import Problem, Strategy
 from searchkit.proxy_layer.setup import open_scorer, open_screen, report
 from searchkit.results.result import Result
@@ -187,10 +184,9 @@ def run(
             reason, such as bounds that no candidate meets, the logger "searchkit" warns and says which.
     """
     given, began = locals(), time.perf_counter()
-    options, plan = with_plan(read_options(**given))
-    problem = options.problem()
-    if options.task.known is not None and options.task.counted is not None:
-        check_bounds(problem, options.task.goals.bounds, options.task.counted)
+    options = read_options(**given)
+    problem = checked_problem(options)
+    options, plan = with_plan(options)
     begun = begin_strategy(options, problem)
     with ExitStack() as stack:
         scorer = open_scorer(options) if options.proxies else None
@@ -211,7 +207,7 @@ def run(
         path = None if options.folder is None else options.folder.with_suffix(".at-work")
         stack.enter_context(AtWork(path, record))
         go_on(record, options.name, header)
-        plan, limits = begin_plan(plan, options.budget, record, pool.workers, time.perf_counter() - began)
+        plan, limits = begin_plan(plan, options.budget, record, pool.workers, time.perf_counter() - began, log.info)
         if chosen_by(begun):
             log.info("strategy 'auto' takes %s", chosen_by(begun))
         result = Result(
@@ -226,7 +222,7 @@ def run(
             problem, begun, task.goals, costs, pool, record,
             limits if plan is None else begin_until(plan, limits, record, time.perf_counter() - began),
             options.batch_size(begun, pool.workers), options.seed, watching, screen_, task.ladder,
-            options.start if plan is None or len(options.start) else plan.start(task.designs),
+            options.start if plan is None or len(options.start) else task.designs(plan),
             began, None if plan is None else plan.job_seconds, options.strategy_name,
         )  # fmt: skip
         result.stopped = search.run()
@@ -260,11 +256,13 @@ def plan(*arguments: Any, **named: Any) -> Plan | Estimate:
     Raises:
         SearchkitError: as :func:`run`.
     """
-    bound = signature(run).bind(*arguments, **named)
+    bound, began = signature(run).bind(*arguments, **named), time.perf_counter()
     bound.apply_defaults()
-    options, made = with_plan(read_options(**bound.arguments))
+    options = read_options(**bound.arguments)
+    checked_problem(options)
+    options, made = with_plan(options)
     if made is not None:
-        return made
+        return plan_now(options, made, time.perf_counter() - began)
     budget = options.budget
     candidates = budget.evaluations or budget.more_evaluations or DEFAULT_BUDGET
     return options.task.estimate(candidates, workers_of(options.executor, options.workers))

@@ -1,4 +1,4 @@
-"""What :func:`searchkit.run` makes of its checked arguments: a plan, a strategy, executors, a folder."""
+"""What :func:`searchkit.run` makes of its checked arguments: a strategy, executors, a folder."""
 
 from __future__ import annotations
 
@@ -8,50 +8,29 @@ import tempfile
 import weakref
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from searchkit.costs.targets.target import described
 from searchkit.errors import PASSED_ON, SearchkitError, message_of, readable
-from searchkit.execution.executors import Pool, open_executor, workers_of
+from searchkit.execution.executors import Pool, open_executor
 from searchkit.execution.outcome import reason_of
 from searchkit.options import Options
-from searchkit.problem.budget import Budget
 from searchkit.problem.problem import Problem, Strategy
 from searchkit.results.found_studies import recorded_note
 from searchkit.results.result import Result
-from searchkit.search.accounting import seconds_of
 from searchkit.search.task import Task
 from searchkit.storage.optuna_record import OptunaRecord
 from searchkit.storage.record import Record
 from searchkit.training.evaluation import Evaluate
 
 if TYPE_CHECKING:
-    from searchkit.search.plan import Plan
+    pass
 
 log = logging.getLogger("searchkit")
 
-FIRST = 1.0  # seconds in which the first candidate is begun, whatever a search took before
 TARGETS = "targets"  # the note of a record with the first measurement on its targets
-PLAN = "plan"  # the note of a record with the plan of its first run
-
-
-def with_plan(options: Options) -> tuple[Options, Plan | None]:
-    """The options with a plan of the time, where time decides: the plan on record, or a new one."""
-    if not options.task.planned:
-        return options, None
-    from searchkit.search.plan import Plan
-
-    recorded = None if options.in_memory else (recorded_note(options.name, options.storage, PLAN))
-    if recorded is not None:
-        plan = Plan.from_record(recorded)
-    else:
-        seconds = options.budget.seconds or options.budget.more_seconds or 0.0
-        n_workers = workers_of(options.executor, options.workers)
-        plan = options.task.plan(seconds, n_workers, options.budget.evaluations or options.budget.more_evaluations)
-    return replace(options, task=options.task.with_recipe(plan.recipe), plan=plan.described()), plan
 
 
 def begin_strategy(options: Options, problem: Problem) -> Strategy:
@@ -97,34 +76,6 @@ def check_targets(options: Options, task: Task) -> Callable[[Record], None]:
     checked = task.costs.check_targets()
     note = {"targets": now, "metrics": list(task.goals.metrics), "checked": checked}
     return lambda record: None if checked is None else record.note(TARGETS, note)
-
-
-def begin_plan(
-    plan: Plan | None, budget: Budget, record: Record, workers: int, prepared: float
-) -> tuple[Plan | None, Budget]:
-    """The plan for this run of the study, noted and told, and the budget counted from the study's beginning.
-
-    Args:
-        prepared: seconds that this run has taken so far.
-    """
-    before = seconds_of(record)
-    n_done = sum(trial.finished for trial in record.trials)
-    limits = budget.from_here(n_done, before)
-    if plan is not None:
-        if record.notes(PLAN) is None:
-            record.note(PLAN, plan.described())
-        left = None if limits.evaluations is None else limits.evaluations - n_done
-        plan = plan.continued(limits.seconds or plan.seconds, workers, before + prepared, left)
-        for line in plan.told(before, prepared, n_done, limits.evaluations):
-            log.info("%s", line)
-    return plan, limits
-
-
-def begin_until(plan: Plan, limits: Budget, record: Record, elapsed: float) -> Budget:
-    """The budget of the candidates of a planned search, of which one is begun in any case."""
-    nothing = not any(trial.finished for trial in record.trials)
-    least = elapsed + FIRST if nothing else 0.0  # preparing a search may take longer than a short time
-    return replace(limits, seconds=max(plan.begin_until, least))
 
 
 def pools_of(options: Options, task: Task) -> Callable[[Evaluate, tuple[str, ...]], Pool]:

@@ -281,7 +281,7 @@ def read_options(
     else:
         from searchkit.runtime.devices import devices_of
         from searchkit.search.network_setup import network_task
-        from searchkit.search.plan import usual_seconds
+        from searchkit.search.planning import usual_seconds
 
         here, there = devices_of(device, is_external(executor))
         task = network_task(
@@ -290,7 +290,7 @@ def read_options(
         )  # fmt: skip
         plannable = task.trains and epochs is None and ladder is None and not task.training.own.sets_length
         limits = Budget(seconds=usual_seconds(task.data)) if plannable and budget is None else limits
-        task = replace(task, planned=plannable and limits.timed)
+        task = replace(task, plannable=plannable, planned=plannable and limits.timed)
         for_baselines = planned_baselines(limits) if task.planned and baselines is not False else for_baselines
     learned = read_earlier(earlier, task.space, task.goals, task.untrained, task.judged)
     return Options(

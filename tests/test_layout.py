@@ -39,6 +39,7 @@ LEVELS = """
     proxy_layer
     option_values
     options
+    planned
     assembly
     api
     compressing

@@ -147,7 +147,9 @@ def read_bounds(given: Mapping[str, object] | None, directions: Mapping[str, Dir
         except (TypeError, ValueError, OverflowError):
             said = f"constraint {name!r} is a number or a pair (low, high), not {shown(limit)}"
             raise ConstraintError(said) from None
-        if np.isnan(bound.low) or np.isnan(bound.high) or bound.low > bound.high:
+        if np.isnan(bound.low) or np.isnan(bound.high):
+            raise ConstraintError(f"constraint {name!r} is a number or a pair (low, high), not nan")
+        if bound.low > bound.high:
             raise ConstraintError(f"constraint {name!r} leaves nothing: low {bound.low:g}, high {bound.high:g}")
         bounds.append(bound)
     return tuple(bounds)

@@ -31,14 +31,25 @@ def recorded_note(name: str, storage: StorageLike, key: str) -> Any:
 
     Its trials are not read. None also where there is no such study, or the record is damaged: opening it says that.
     """
+    attributes = _attributes(name, storage)
+    return None if attributes is None else attributes.get(f"searchkit:{key}")
 
-    def read() -> Any:
+
+def is_recorded(name: str, storage: StorageLike) -> bool:
+    """Whether there is such a study, and its record can be read."""
+    return _attributes(name, storage) is not None
+
+
+def _attributes(name: str, storage: StorageLike) -> dict[str, Any] | None:
+    """The header and the notes of a study; None where there is none, or it is damaged."""
+
+    def read() -> dict[str, Any] | None:
         with contextlib.ExitStack() as stack:
             places = [storage] if not is_file(storage) else [journal_path(storage, name)]
             if isinstance(places[0], Path) and not places[0].is_file():
                 return None
             study = _inside(places[0], stack).get(name)
-            return None if study is None else study.attributes.get(f"searchkit:{key}")
+            return None if study is None else study.attributes
 
     try:
         return with_patience(read, f"study '{name}'")

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from searchkit.errors import plural
-from searchkit.search.plan import CROWDED, recipe_line
+from searchkit.search.plan import recipe_line
+from searchkit.search.planning import CROWDED
 from searchkit.space.recipe_space import Setting
 from searchkit.training.evaluator import Training
 from searchkit.training.own_recipe import either

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from searchkit.problem.trial import Trial, pareto_front
 from searchkit.results.refit import NOTE
 from searchkit.runtime.devices import resolve_device
 from searchkit.runtime.threads import one_thread
+from searchkit.runtime.whole_files import whole_file
 from searchkit.search.loop import evaluation_seed
 from searchkit.storage.record import Record
 from searchkit.training.evaluator import STEPS_MADE, Training
@@ -97,7 +99,7 @@ def not_shorter(finals: Sequence[Final], earlier: Mapping[str, Mapping[str, Any]
     """
     kept = []
     for one in finals:
-        made = earlier.get(str(one.trial.number), {}).get(STEPS_MADE) or 0
+        made = _steps_on_record(earlier, str(one.trial.number))
         if not final_path(folder, one.trial.code).exists() or (one.recipe.steps or 0) / GENEROUS > made:
             kept.append(one)
     return kept
@@ -127,12 +129,14 @@ def train_finals(
     """Train the winners, record what came of it, and return it by the number of the trial.
 
     The weights of one whose final training failed, or did clearly worse on the validation part than before, are those
-    of the search.
+    of the search. Where there was an earlier final training, that one stays, also if the new one turned out shorter.
 
     Args:
         seed: of the search.
         score: name of the score by which that is judged.
     """
+    for one in finals:
+        _keep_aside(final_path(training.folder, one.trial.code))
     jobs = [Job(one.trial.code, evaluation_seed(seed, one.trial.code), None, one.within, one.recipe) for one in finals]
     found: dict[str, dict[str, Any]] = dict(record.notes(NOTE) or {})
     for i, outcome in as_they_finish(pool, jobs):
@@ -145,12 +149,38 @@ def train_finals(
             entry["reason"] = f"its {score} on the validation part, which it has seen, is {now:.4g}, below {before:.4g}"
         else:
             entry[STEPS_MADE] = outcome.values.get(STEPS_MADE)
+        number, aside = str(one.trial.number), _aside(path)
         if "reason" in entry:
             path.unlink(missing_ok=True)
-            log.warning("the final training of candidate %d did not work: %s", one.trial.number, entry["reason"])
-        found[str(one.trial.number)] = entry
+            log.warning("the final training of candidate %s did not work: %s", number, entry["reason"])
+        if aside.exists() and ("reason" in entry or (entry[STEPS_MADE] or 0) < _steps_on_record(found, number)):
+            aside.replace(path)
+            log.info("the earlier final training of candidate %s, of more steps, is kept", number)
+            continue
+        found[number] = entry
         record.note(NOTE, found)
+        aside.unlink(missing_ok=True)
     return {int(number): entry for number, entry in found.items()}
+
+
+def _aside(path: Path) -> Path:
+    """Where the weights of an earlier final training are while a new one is made."""
+    return path.with_suffix(".earlier")
+
+
+def _keep_aside(path: Path) -> None:
+    """Keep the weights of an earlier final training; those that a killed run kept are the ones on record."""
+    aside = _aside(path)
+    if aside.exists():
+        shutil.copyfile(aside, path)
+    elif path.exists():
+        with whole_file(aside) as partial:
+            shutil.copyfile(path, partial)
+
+
+def _steps_on_record(finals: Mapping[str, Mapping[str, Any]], number: str) -> float:
+    """Steps of a candidate's final training; 0 where there is none."""
+    return float(finals.get(number, {}).get(STEPS_MADE) or 0)
 
 
 def winners_of(trials: Sequence[Trial], goals: Goals, folder: Path, score: Metric) -> list[Trial]:

@@ -55,4 +55,4 @@ def within(problem: Problem, meter: CostMeter, bounds: Sequence[Bound]) -> Withi
             return False
         return all(not bound.violation(np.array([values[bound.name]]))[0] > 0 for bound in asked)
 
-    return Within(problem, meets if asked else None)
+    return Within(problem, meets if asked else None, tuple(bound.name for bound in asked))

@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from searchkit.costs.counts import space_counts
 from searchkit.costs.measure import MEASURED, measured_on
 from searchkit.costs.metrics import Metric
 from searchkit.costs.targets.target import Target
@@ -27,7 +28,8 @@ from searchkit.search.estimate import Estimate, estimate
 from searchkit.search.evaluations import CostMeter, Scoring
 from searchkit.search.finals import not_shorter, planned_finals, scoring_seconds, train_finals, winners_of
 from searchkit.search.network_bounds import Known, within
-from searchkit.search.plan import Plan, make_plan
+from searchkit.search.plan import Plan
+from searchkit.search.planning import make_plan
 from searchkit.search.sanity import beside
 from searchkit.search.target_columns import may_win
 from searchkit.search.task import OpenPool, Task
@@ -59,7 +61,8 @@ class NetworkTask(Task):
         needed: names of the values that an evaluation has to return.
         device: the device of this process; trainings may have another.
         verification: trains the best candidates of a search without training; may be None.
-        planned: whether the time of the search decides how candidates are trained (:mod:`searchkit.search.plan`).
+        planned: whether the time of the search decides how candidates are trained (:mod:`searchkit.search.planning`).
+        plannable: whether it could, since nothing else says how long they are trained.
         source: where the data come from.
         targets: other devices on which costs are measured, by name.
     """
@@ -80,6 +83,7 @@ class NetworkTask(Task):
     source: Source | None = None
     folder: Path | None = None
     planned: bool = False
+    plannable: bool = False
     targets: Mapping[str, Target] = field(default_factory=dict)
 
     @property
@@ -164,10 +168,12 @@ class NetworkTask(Task):
         """The same task, with the weights of its networks in a folder."""
         return replace(self._with(folder=folder), folder=folder)
 
-    @property
-    def designs(self) -> Codes:
-        """See :class:`Task`."""
-        return self.space.reference
+    def designs(self, plan: Plan) -> Codes:
+        """See :class:`Task`; without those that are larger than what was found to meet bounds on what is measured."""
+        designs = self.space.reference
+        if plan.most_macs is None or not len(designs):
+            return plan.start(designs)
+        return plan.start(designs[space_counts(self.space, designs)["macs"] <= plan.most_macs])
 
     def plan(self, seconds: float, workers: int, most: int | None) -> Plan:
         """See :class:`Task`."""
@@ -180,6 +186,10 @@ class NetworkTask(Task):
             if self.trains
             else super().estimate(candidates, workers)
         )
+
+    def with_time(self) -> NetworkTask:
+        """See :class:`Task`."""
+        return replace(self, planned=True)
 
     def with_recipe(self, recipe: Recipe) -> NetworkTask:
         """The same task, with another recipe for its candidates."""
@@ -216,11 +226,12 @@ class NetworkTask(Task):
         until = plan.finals_until(scoring_seconds(winners, self.training, len(self.data.test), self.device))
         left = until - elapsed - (time.perf_counter() - began)
         finals = planned_finals(winners, self.training, left, pool.workers, plan.passes)
-        finals = not_shorter(finals, record.notes(NOTE) or {}, folder)
+        earlier = dict(record.notes(NOTE) or {})
+        finals = not_shorter(finals, earlier, folder)
         if finals:
             log.info("%s trained longer, until %.0f s", plural(len(finals), "winner is", "winners are"), until)
         trained = train_finals(finals, self.training, record, pool, seed, score.name)
-        done = {str(one.trial.number) for one in finals if "reason" not in trained[one.trial.number]}
+        done = {str(number) for number, entry in trained.items() if entry != earlier.get(str(number))}
         scores = record.notes(TESTED) or {}
         if done & set(scores):
             record.note(TESTED, {number: value for number, value in scores.items() if number not in done})

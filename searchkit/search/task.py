@@ -50,7 +50,7 @@ class Task(Protocol):
         images: data that proxies use; may be None.
         folder: holds the task's files, such as trained weights; may be None.
         keeps_files: whether the task writes files.
-        planned: whether the time of the search decides how candidates are trained.
+        planned: whether the time of the search decides how candidates are trained; plannable: whether it could.
     """
 
     space: Space
@@ -66,6 +66,7 @@ class Task(Protocol):
     folder: Path | None
     listable: int
     planned: bool
+    plannable: bool
 
     @property
     def known(self) -> Callable[[Codes], Floats] | None:
@@ -106,12 +107,11 @@ class Task(Protocol):
         return self
 
     def plan(self, seconds: float, workers: int, most: int | None) -> Plan:
-        """Plan the time of a search over networks; see :func:`searchkit.search.plan.make_plan`."""
+        """Plan the time of a search over networks; see :func:`searchkit.search.planning.make_plan`."""
         raise SearchkitError("only a search over networks plans its time")
 
-    @property
-    def designs(self) -> Codes:
-        """``(s, d)`` candidates of the space's own to begin with; may be empty."""
+    def designs(self, plan: Plan) -> Codes:
+        """``(s, d)`` candidates of the space's own to begin a planned search with; may be empty."""
         return np.empty((0, self.space.n_choices), dtype=np.int64)
 
     def estimate(self, candidates: int, workers: int) -> Estimate:
@@ -119,6 +119,10 @@ class Task(Protocol):
         from searchkit.search.estimate import Estimate
 
         return Estimate(candidates, workers, None, math.nan)
+
+    def with_time(self) -> Task:
+        """The same task, planned by a time."""
+        return self
 
     def with_recipe(self, recipe: Recipe) -> Task:
         """The same task, with another recipe for the training of its candidates."""
@@ -161,6 +165,7 @@ class FunctionTask(Task):
     folder: Path | None = None
     listable: int = LISTABLE
     planned: bool = False
+    plannable: bool = False
 
     @property
     def needed(self) -> tuple[str, ...]:  # type: ignore[override]

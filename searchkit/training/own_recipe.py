@@ -71,8 +71,9 @@ class OwnRecipe:
     ) -> Recipe:
         """A recipe with these settings in place of its own; applied twice it is the same as once.
 
-        With batches of another size and no learning rate, images are learned at the default rate for that size; and a
-        number of steps that the user has not given changes, so that they make as many passes.
+        Batches have no more than n examples. With batches of another size and no learning rate, images are learned at
+        the default rate for that size; and a number of steps that the user has not given changes, so that they make as
+        many passes.
 
         Args:
             kind: "images" or "table".
@@ -84,11 +85,12 @@ class OwnRecipe:
         settings = {name: value for name, value in settings.items() if length or name not in LENGTH}
         size = settings.get("batch_size")
         if size is not None:
+            size = settings["batch_size"] = min(size, max(n, 2))
             if "lr" not in settings and kind == "images":
                 settings["lr"] = rate_of(size)
             if recipe.steps is not None and "steps" not in settings:
                 examples = recipe.steps * min(recipe.batch_size, n)
-                settings["steps"] = max(min(LEAST_STEPS, recipe.steps), round(examples / min(size, n)))
+                settings["steps"] = max(min(LEAST_STEPS, recipe.steps), round(examples / size))
         return replace(recipe, **settings)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -55,18 +56,26 @@ class Within:
     Attributes:
         problem: has the bounds on what is counted.
         meets: whether a candidate ``(d,)`` meets the bounds on what is measured; None: no such bounds.
+        measured: the names of the metrics that have those bounds.
     """
 
     problem: Problem
     meets: Callable[[Codes], bool] | None = None
+    measured: tuple[str, ...] = ()
+
+    @property
+    def bounded(self) -> bool:
+        """Whether there are bounds."""
+        return self.meets is not None or self.problem.known is not None
 
 
-def sizes(space: NetworkSpace, within: Within | None = None) -> Codes:
+def sizes(space: NetworkSpace, within: Within | None = None, seconds: float = math.inf) -> Codes:
     """``(3, d)``: the smallest, a middle and the largest network by MACs, of the space's own designs or of a sample.
 
     Args:
         within: bounds that all three meet, where any network does. What is measured is assumed to grow with the MACs,
             so that few are measured.
+        seconds: after which no more is measured; of what is not known then, the smaller half is taken.
 
     Raises:
         SearchkitError: none of them can be built.
@@ -90,16 +99,18 @@ def sizes(space: NetworkSpace, within: Within | None = None) -> Codes:
     if not len(order):
         raise SearchkitError(f"no network of space '{space.name}' could be built to measure how long a training takes")
     if within.meets is not None:
-        order = order[: max(1, _how_many_meet(codes[order], within.meets))]
+        order = order[: max(1, _how_many_meet(codes[order], within.meets, seconds))]
     chosen: Codes = codes[order[[0, len(order) // 2, -1]]]
     return chosen
 
 
-def _how_many_meet(codes: Codes, meets: Callable[[Codes], bool]) -> int:
+def _how_many_meet(codes: Codes, meets: Callable[[Codes], bool], seconds: float) -> int:
     """Of candidates in the order of what is bounded, the number before the first that does not meet the bounds."""
-    low, high = 0, len(codes)
+    low, high, until = 0, len(codes), time.perf_counter() + seconds
     while low < high:
         middle = (low + high) // 2
+        if time.perf_counter() > until:
+            return middle
         if meets(codes[middle]):
             low = middle + 1
         else:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import math
 import re
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -28,7 +30,8 @@ from searchkit.problem.trial import State, Trial
 from searchkit.results.refit import NOTE
 from searchkit.search.estimate import Estimate
 from searchkit.search.finals import not_shorter, planned_finals, train_finals, winners_of
-from searchkit.search.plan import CROWDED, MANY_PASSES, SHORTEST, Plan, plan_by, usual_seconds
+from searchkit.search.plan import SHORTEST, Plan
+from searchkit.search.planning import CROWDED, MANY_PASSES, plan_by, usual_seconds
 from searchkit.storage.record import Memory
 from searchkit.training.evaluator import Training
 from searchkit.training.recipe import Recipe
@@ -80,6 +83,67 @@ def test_a_plan_is_made_for_networks_within_the_bounds(metric: str) -> None:
     assert isinstance(free, Plan)
     assert isinstance(bounded, Plan)
     assert bounded.speeds[2] < 0.6 * free.speeds[2]
+
+
+def number_of_weights(network: torch.nn.Module) -> float:
+    return float(sum(weights.numel() for weights in network.parameters()))
+
+
+class Slow:
+    """A cost of a network that takes a second."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def __call__(self, network: torch.nn.Module) -> float:
+        self.calls += 1
+        time.sleep(1.0)
+        return number_of_weights(network)
+
+
+def test_measuring_who_meets_the_bounds_takes_a_small_part_of_the_time(caplog: pytest.LogCaptureFixture) -> None:
+    cost, data = Slow(), searchkit.load_data("digits", limit=300)
+    arguments = {"data": data, "constraints": {Metric("weight_count", cost): 30_000}}
+    plan = searchkit.plan(budget={"seconds": 9}, **arguments)  # 0.9 s for measuring
+    assert isinstance(plan, Plan)
+    assert cost.calls == 1
+    assert "measuring weight_count took" in caplog.text
+    assert plan.candidates * plan.slot < 0.44 * (9 - 1.0 - 1.0)  # what it took is not there for candidates
+    assert "in a large network within the bounds" in plan.lines[0]
+
+
+@pytest.mark.slow
+def test_a_search_under_a_slow_measurement_delivers_a_network(tmp_path: Path) -> None:
+    result = searchkit.run(
+        "random", data=searchkit.load_data("digits", limit=300), budget={"seconds": 12}, storage=tmp_path,
+        constraints={Metric("weight_count", Slow()): 200_000},
+    )  # fmt: skip
+    assert len(result.front)
+    assert result.finals
+
+
+@pytest.mark.slow
+def test_a_search_begins_with_designs_that_were_found_to_meet_what_is_measured(tmp_path: Path) -> None:
+    """The first of the space's designs, of 77,754 parameters, breaks this bound."""
+    result = searchkit.run(
+        "random", data=searchkit.load_data("digits", limit=300), storage=tmp_path,
+        budget={"evaluations": 2, "seconds": 15}, constraints={Metric("weight_count", number_of_weights): 25_000},
+    )  # fmt: skip
+    assert result.trials[0].state is State.SCORED
+    assert len(result.front)
+
+
+@pytest.mark.parametrize("ask", [searchkit.run, searchkit.plan])
+def test_bounds_that_nothing_meets_are_refused_before_the_time_is_planned(
+    ask: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured: list[Any] = []
+    monkeypatch.setattr("searchkit.search.planning.measure", lambda *given: measured.append(given))
+    for bound in ({"params": 10}, {"macs": 5}):
+        with pytest.raises(searchkit.SearchkitError, match="no candidate of space 'residual' can meet"):
+            ask(constraints=bound, budget={"seconds": 8}, storage=tmp_path)
+    assert not measured
+    assert not list(tmp_path.iterdir())
 
 
 def test_sizes_are_of_networks_within_the_bounds_where_there_are_any() -> None:
@@ -136,18 +200,17 @@ def test_a_continued_plan_has_the_candidates_of_the_first_one_in_the_time_that_i
 
 def test_a_run_that_trains_no_candidate_says_why_and_what_would_be_enough() -> None:
     first = plan_by(speeds(0.005, 0.01, 0.04), DATA, 100, 1)
-    now = first.continued(100, 1, spent=102)
-    (said,) = now.told(100.0, 2.0, 5, None)
+    (said,) = first.continued(100, 1, spent=102, prepared=2.0, done=5).lines
     assert "trains no candidate: 102 s are spent, of a budget of 100 s in all" in said
     found = re.search(r"--seconds \+(\d+) or budget=\{'more_seconds': (\d+)\}", said)
     assert found is not None
     assert found[1] == found[2]
     enough = 100 + int(found[1])
-    later = first.continued(enough, 1, spent=102.5)
-    assert later.told(100.0, 2.5, 5, None) == later.lines
-    (said,) = first.continued(200, 1, spent=102, most=0).told(100.0, 2.0, 5, 5)
+    later = first.continued(enough, 1, spent=102.5, prepared=2.5, done=5)
+    assert later.lines[0].startswith(f"plan: {enough} s in all, of which 102 s are spent; a training step")
+    (said,) = first.continued(200, 1, spent=102, prepared=2.0, done=5, most=5).lines
     assert "trains no candidate: it has 5 candidates on record, of a budget of 5; give more, such as --budget" in said
-    assert first.told(0.0, 99.0, 0, None) == first.lines  # the first candidate is begun in any case
+    assert first.continued(100, 1, spent=99.0).lines[0] == first.lines[0]  # the first candidate is begun in any case
 
 
 def test_a_number_of_one_has_its_noun() -> None:
@@ -155,7 +218,7 @@ def test_a_number_of_one_has_its_noun() -> None:
     assert "about 1 candidate, 1 after another" in one.lines[1]
     assert "(1 pass)" in replace(one, passes=1.0).lines[1]
     assert "(1.1 passes)" in replace(one, passes=1.1).lines[1]
-    assert one.continued(1000, 1, 0.0, most=1).candidates == 1
+    assert one.continued(1000, 1, 0.0, done=2, most=3).candidates == 1
     estimate = Estimate(1, 1, Recipe(epochs=1), 3.0)
     assert estimate.lines[0].startswith("plan: 1 candidate, 1 at a time, each 1 epoch with batches of ")
     assert replace(estimate, options={"epochs": [1, 2]}).lines[0].count("each 1 or 2 epochs with") == 1
@@ -229,6 +292,34 @@ def test_a_longer_final_training_is_kept(tmp_path: Path) -> None:
     assert {one.trial.number for one in not_shorter(finals, earlier, tmp_path)} == {1, 2}
 
 
+@pytest.mark.parametrize(("steps", "fails"), [(100, False), (500, False), (500, True)])
+def test_an_earlier_final_training_stays_where_the_new_one_turned_out_shorter_or_failed(
+    steps: int, fails: bool, tmp_path: Path
+) -> None:
+    winner = scored(0, 2.0)
+    path = final_path(tmp_path, winner.code)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("earlier")
+
+    def evaluate(code: Any, seed: int, rung: Any, within: float, recipe: Recipe) -> dict[str, float]:
+        path.write_text("new")
+        if fails:
+            raise ValueError("out of luck")
+        return {"accuracy": 0.9, "steps": float(steps)}
+
+    record = Memory()
+    record.note(NOTE, {"0": {"seconds": 1.0, "steps": 158.0}})
+    made = train_finals(
+        planned_finals([winner], training(), 60, 1, passes=1.0), replace(training(), folder=tmp_path), record,
+        InProcess(evaluate, ("accuracy",), None), 0, "accuracy",
+    )  # fmt: skip
+    better = steps > 158 and not fails
+    assert path.read_text() == ("new" if better else "earlier")
+    assert made[0]["steps"] == (steps if better else 158)
+    assert record.notes(NOTE) == {"0": made[0]}
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
 @pytest.mark.parametrize(("name", "direction", "first"), [("accuracy", "max", 1), ("log_loss", "min", 0)])
 def test_the_best_of_the_front_is_the_first_winner(name: str, direction: Any, first: int, tmp_path: Path) -> None:
     goals = Goals(read_objectives({name: direction, "params": "min"}), ())
@@ -284,6 +375,35 @@ def test_more_evaluations_are_counted_from_here(tmp_path: Path) -> None:
     assert len(searchkit.run(budget=2, **arguments).trials) == 2
     assert len(searchkit.run(budget="+1", **arguments).trials) == 3
     assert len(searchkit.run(budget={"more_evaluations": 2}, **arguments).trials) == 5
+
+
+@pytest.mark.slow
+def test_a_planned_study_goes_on_by_a_number_of_candidates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With its name or without; they are trained as planned, and the winners have their share of time."""
+    monkeypatch.chdir(tmp_path)
+    arguments: dict[str, Any] = {"strategy": "random", "space": TINY}
+    first = searchkit.run(budget={"evaluations": 2, "seconds": 12}, **arguments)
+    more = searchkit.run(budget="+2", **arguments)
+    assert (more.name, len(more.trials)) == (first.name, 4)
+    assert more.context["plan"] == first.context["plan"]
+    told = searchkit.plan(budget=5, name=first.name, **arguments).lines
+    assert "s are spent; a training step" in told[0]
+    assert "about 1 candidate," in told[1]
+    (said,) = searchkit.plan(budget=4, name=first.name, **arguments).lines
+    assert "it has 4 candidates on record, of a budget of 4" in said
+    again = searchkit.run(budget=5, name=first.name, **arguments)
+    assert (again.name, len(again.trials)) == (first.name, 5)
+    other = searchkit.run(budget=1, epochs=1, **arguments)
+    assert other.name != first.name
+
+
+@pytest.mark.parametrize(("candidates", "workers"), [(1, 1), (2, 2), (7, 2), (40, 1)])
+def test_the_time_for_a_number_of_candidates_is_enough_for_them(candidates: int, workers: int) -> None:
+    plan = plan_by(speeds(0.005, 0.01, 0.04), DATA, 100, workers)
+    seconds = plan.seconds_for(candidates, workers, 50.0)
+    later = plan.continued(seconds, workers, 50.0, done=4, most=4 + candidates)
+    assert later.candidates == candidates
+    assert later.begin_until - 50.0 > (math.ceil(candidates / workers) - 1) * plan.slot
 
 
 @pytest.mark.parametrize(

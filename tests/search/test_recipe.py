@@ -166,7 +166,10 @@ def test_batches_and_rates_follow_each_other() -> None:
 def test_batches_are_no_larger_than_the_data(before: int, after: int, steps: int) -> None:
     """100 steps over 40 examples: as many passes with batches of another size."""
     base = Recipe(steps=100, batch_size=before)
-    assert OwnRecipe((("batch_size", after),)).applied(base, "images", 40).steps == steps
+    recipe = OwnRecipe((("batch_size", after),)).applied(base, "images", 40)
+    assert recipe.steps == steps
+    assert recipe.batch_size == min(after, 40)
+    assert recipe.lr == rate_of(min(after, 40))
 
 
 def test_a_whole_recipe_sets_everything(made: list[Recipe]) -> None:

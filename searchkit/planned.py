@@ -1,0 +1,122 @@
+"""A call of :func:`searchkit.run` with a time: its plan, made or on record, and what a continued study has left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from searchkit.execution.executors import workers_of
+from searchkit.options import Options
+from searchkit.problem.bounds_check import check_bounds
+from searchkit.problem.budget import Budget
+from searchkit.problem.problem import Problem
+from searchkit.results.found_studies import is_recorded, recorded_note
+from searchkit.results.studies import read_study
+from searchkit.search.accounting import seconds_of
+from searchkit.storage.record import Record
+
+if TYPE_CHECKING:
+    from searchkit.search.plan import Plan
+
+FIRST = 1.0  # seconds in which the first candidate is begun, whatever a search took before
+PLAN = "plan"  # the note of a record with the plan of its first run
+
+
+def checked_problem(options: Options) -> Problem:
+    """The problem of the search, whose bounds can be met as far as that is known before any evaluation.
+
+    Raises:
+        ConstraintError: they cannot.
+    """
+    problem = options.problem()
+    if options.task.known is not None and options.task.counted is not None:
+        check_bounds(problem, options.task.goals.bounds, options.task.counted)
+    return problem
+
+
+def with_plan(options: Options) -> tuple[Options, Plan | None]:
+    """The options with a plan of the time, where time decides: the plan on record, or a new one."""
+    options = _of_planned_study(options)
+    if not options.task.planned:
+        return options, None
+    from searchkit.search.plan import Plan
+
+    recorded = None if options.in_memory else recorded_note(options.name, options.storage, PLAN)
+    if recorded is not None:
+        plan = Plan.from_record(recorded)
+    else:
+        seconds = options.budget.seconds or options.budget.more_seconds or 0.0
+        n_workers = workers_of(options.executor, options.workers)
+        plan = options.task.plan(seconds, n_workers, options.budget.evaluations or options.budget.more_evaluations)
+    return replace(options, task=options.task.with_recipe(plan.recipe), plan=plan.described()), plan
+
+
+def _of_planned_study(options: Options) -> Options:
+    """The options of a call that goes on with a study that a time has planned, and gives a number of candidates.
+
+    That is so where the call names such a study; or says how many more, and there is no other study to go on with.
+    """
+    if options.task.planned or not options.task.plannable or options.in_memory:
+        return options
+    planned = replace(options, task=options.task.with_time())
+    if recorded_note(planned.name, options.storage, PLAN) is None:
+        return options
+    other = planned.name != options.name and (
+        options.budget.more_evaluations is None or is_recorded(options.name, options.storage)
+    )
+    return options if other else planned
+
+
+def begin_plan(
+    plan: Plan | None, budget: Budget, record: Record, workers: int, prepared: float, say: Callable[[str], None]
+) -> tuple[Plan | None, Budget]:
+    """The plan for this run of the study, noted and told, and the budget counted from the study's beginning.
+
+    Args:
+        prepared: seconds that this run has taken so far.
+    """
+    before, n_done = seconds_of(record), sum(trial.finished for trial in record.trials)
+    if plan is None:
+        return None, budget.from_here(n_done, before)
+    if record.notes(PLAN) is None:
+        record.note(PLAN, plan.described())
+    plan, limits = continued(plan, budget, workers, n_done, before, prepared)
+    for line in plan.lines:
+        say(line)
+    return plan, limits
+
+
+def continued(
+    plan: Plan, budget: Budget, workers: int, n_done: int, before: float, prepared: float
+) -> tuple[Plan, Budget]:
+    """The plan for a run of a study, and the budget counted from the study's beginning.
+
+    Args:
+        n_done: candidates that the study has.
+        before: seconds that it has taken before this run; ``prepared``: seconds of this run so far.
+    """
+    limits, spent = budget.from_here(n_done, before), before + prepared
+    if limits.seconds is None and limits.evaluations is not None:  # a number of candidates more, trained as planned
+        left = max(0, limits.evaluations - n_done)
+        limits = replace(limits, seconds=plan.seconds_for(left, workers, spent) if left else plan.seconds)
+    seconds = plan.seconds if limits.seconds is None else limits.seconds
+    return plan.continued(seconds, workers, spent, prepared, n_done, limits.evaluations), limits
+
+
+def plan_now(options: Options, plan: Plan, prepared: float) -> Plan:
+    """The plan for a run of the study as its record stands, which is only read."""
+    if options.in_memory or not is_recorded(options.name, options.storage):
+        return plan
+    study = read_study(options.name, options.storage, options.task.space)
+    n_done = sum(trial.finished for trial in study.trials)
+    before = max([study.seconds, *(trial.elapsed for trial in study.trials)])
+    n_workers = workers_of(options.executor, options.workers)
+    return continued(plan, options.budget, n_workers, n_done, before, prepared)[0]
+
+
+def begin_until(plan: Plan, limits: Budget, record: Record, elapsed: float) -> Budget:
+    """The budget of the candidates of a planned search, of which one is begun in any case."""
+    nothing = not any(trial.finished for trial in record.trials)
+    least = elapsed + FIRST if nothing else 0.0  # preparing a search may take longer than a short time
+    return replace(limits, seconds=max(plan.begin_until, least))

@@ -39,8 +39,7 @@ LEVELS = """
     proxy_layer
     option_values
     options
-    planned
-    assembly
+    planned assembly
     api
     compressing
     cli

@@ -6,13 +6,16 @@ import time
 
 import numpy as np
 import pandas as pd
+import torch
 
 from benchmarks.common.correlation import rho, spread
 from benchmarks.common.tables import cells, digits, table
 from searchkit.blocks.additive import blocks_of
-from searchkit.blocks.cost_tables import measure_latency
 from searchkit.blocks.fit import fit_blocks
+from searchkit.blocks.latency_tables import measure_latency
 from searchkit.costs.counts import space_counts
+from searchkit.plugins import load_space
+from searchkit.space import NetworkSpace
 from searchkit.spaces.cell_form import live_edges
 from searchkit.spaces.macro import macro
 from searchkit.spaces.mobilenet import mobilenet
@@ -55,10 +58,17 @@ def published_latency(draws: int) -> None:
     print()
 
 
+def _of_a_residual_network() -> NetworkSpace:
+    """The space that is made of a residual network with 308,362 random weights."""
+    residual = load_space("residual", input_shape=(3, 32, 32), n_classes=10)
+    network = residual.build(residual.reference[-1]).eval()
+    return NetworkSpace.from_model(network, torch.zeros(2, 3, 32, 32))
+
+
 def measured_latency() -> None:
     """This machine's latencies from measured blocks."""
     print("## Latency on this machine, from measured blocks\n\n```")
-    for space in (macro(), mobilenet(input_shape=(3, 32, 32))):
+    for space in (macro(), mobilenet(input_shape=(3, 32, 32)), _of_a_residual_network()):
         start = time.perf_counter()
         print(
             f"{space.name}: {measure_latency(space, held_out=50).report()} ({time.perf_counter() - start:.0f} s)",

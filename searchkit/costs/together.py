@@ -33,11 +33,21 @@ def latencies_together(networks: Sequence[nn.Module], input_shape: Sequence[int]
     Args:
         seconds: of timing for each network.
     """
-    x = np.random.default_rng(0).standard_normal((1, *input_shape), dtype=np.float32)
+    return timed_together([(network, input_shape) for network in networks], seconds)[0]
+
+
+def timed_together(modules: Sequence[tuple[nn.Module, Sequence[int]]], seconds: float = 0.1) -> tuple[Floats, str]:
+    """``(n,)`` milliseconds of modules with inputs of different shapes, timed in turn, and how they were timed.
+
+    Args:
+        modules: each with the shape of its input, without the batch.
+        seconds: of timing for each.
+    """
+    pairs = [(module, _input(shape)) for module, shape in modules]
     with one_thread(), torch.inference_mode():
-        found = _runs(networks, x, None) or _runs(networks, x, "torch")
+        found = _runs(pairs, None) or _runs(pairs, "torch")
         assert found is not None
-        return fastest_together(found[0], seconds)
+        return fastest_together(found[0], seconds), f"{found[1]} on {cpu_name()}"
 
 
 def latency_beside(
@@ -57,9 +67,10 @@ def latency_beside(
             run one of them.
         seconds: of timing for each of the two.
     """
-    x = np.random.default_rng(0).standard_normal((1, *input_shape), dtype=np.float32)
+    x = _input(input_shape)
     with one_thread(), torch.inference_mode():
-        found = _runs([network, known], x, method) or _runs([network, known], x, "torch")
+        pairs = [(network, x), (known, x)]
+        found = _runs(pairs, method) or _runs(pairs, "torch")
         assert found is not None
         runs, method = found
         parts = np.stack([fastest_together(runs, seconds / PARTS) for _ in range(PARTS)])
@@ -84,13 +95,17 @@ def fastest_together(runs: Sequence[Run], seconds: float) -> Floats:
     return best
 
 
+def _input(shape: Sequence[int]) -> npt.NDArray[np.float32]:
+    return np.random.default_rng(0).standard_normal((1, *shape), dtype=np.float32)
+
+
 def _runs(
-    networks: Sequence[nn.Module], x: npt.NDArray[np.float32], method: str | None
+    modules: Sequence[tuple[nn.Module, npt.NDArray[np.float32]]], method: str | None
 ) -> tuple[list[Run], str] | None:
-    """What runs each network, and the name of what does; None where one method does not run all of them."""
+    """What runs each module on its input, and the name of what does; None where one method does not run all of them."""
     runs, methods = [], dict[str, None]()
-    for network in networks:
-        with subject_of(network, x) as subject:
+    for module, x in modules:
+        with subject_of(module, x) as subject:
             run, ran_by = runner(subject, x, method)
         runs.append(run)
         methods[ran_by] = None

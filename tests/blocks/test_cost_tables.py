@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,8 @@ from torch import nn
 
 from searchkit import Choice, NetworkSpace, Node, Space
 from searchkit.blocks.additive import blocks_of
-from searchkit.blocks.cost_tables import LatencyTable, count_tables, measure_latency
+from searchkit.blocks.cost_tables import count_tables
+from searchkit.blocks.latency_tables import LatencyTable, measure_latency
 from searchkit.blocks.modules import node_modules
 from searchkit.costs.counts import space_counts
 from searchkit.errors import SearchkitError, SpaceError
@@ -85,11 +87,12 @@ class Clock:
 def test_blocks_and_an_overhead_are_found_again(space: NetworkSpace) -> None:
     clock = Clock()
     table = measure_latency(space, measure=clock)
-    assert table.overhead_ms == table.model.base == pytest.approx(0.5)
+    assert table.overhead_ms == table.model.base
+    assert table.overhead_ms == pytest.approx(0.5)
     assert table.scale == pytest.approx(0.8)
     assert table.rank_correlation == pytest.approx(1)
     assert table.median_error < 1e-9
-    assert clock.networks == 20
+    assert clock.networks == 24
     assert table.n_measured == clock.networks + clock.modules
     codes = space.sample(20, np.random.default_rng(7))
     times = [Clock()(space.build(code), ()) for code in codes]
@@ -99,6 +102,46 @@ def test_blocks_and_an_overhead_are_found_again(space: NetworkSpace) -> None:
 def test_a_few_disturbed_networks_do_not_move_the_fit() -> None:
     table = measure_latency(SMALL, fitted=10, held_out=4, measure=Clock(lambda n: 1.7 if n in (2, 5) else 1.0))
     assert (table.overhead_ms, table.scale) == (pytest.approx(0.5), pytest.approx(0.8))
+
+
+def test_parameters_that_cost_time_beside_their_blocks_are_found() -> None:
+    """As weights do that are out of the cache within a network, and in it alone."""
+    clock = Clock()
+
+    def slow(module: nn.Module, input_shape: Sequence[int]) -> float:
+        within = sum(p.numel() for p in module.parameters()) if hasattr(module, "stages") else 0.0
+        return clock(module, input_shape) + 2e-5 * within
+
+    space = mobilenet(width=0.25, input_shape=(1, 8, 8))
+    table = measure_latency(space, measure=slow, held_out=10)
+    assert np.abs(table.errors).max() < 1e-6
+    codes = space.sample(20, np.random.default_rng(7))
+    times = [slow(space.build(code), ()) for code in codes]
+    assert np.allclose(table.model(blocks_of(space).choose(codes)), times)
+
+
+def test_a_table_is_corrected_by_other_networks() -> None:
+    table = measure_latency(SMALL, measure=Clock(), fitted=10, held_out=10)
+    codes = SMALL.canonical(SMALL.sample(9, np.random.default_rng(3)))
+    twice = np.array([2 * Clock()(SMALL.build(code), ()) for code in codes])
+    slower = table.corrected(codes, twice)
+    assert np.allclose(slower.model(slower.blocks.choose(codes)), twice)
+    assert np.allclose(slower.errors, 1.0)  # those that it had not seen were measured at full speed
+    with pytest.raises(SearchkitError, match="at least 3 networks"):
+        table.corrected(codes[:2], twice[:2])
+
+
+def test_an_interval_has_the_latency_of_so_many_networks() -> None:
+    """Nine in ten of those that the table has not seen, when times vary by a tenth."""
+    rng = np.random.default_rng(0)
+    space = mobilenet(width=0.25, input_shape=(1, 8, 8))
+    table = measure_latency(space, measure=Clock(lambda n: float(np.exp(rng.normal(0, 0.1)))), held_out=60)
+    codes = space.canonical(space.sample(200, np.random.default_rng(7)))
+    times = np.array([Clock()(space.build(code), ()) for code in codes]) * np.exp(rng.normal(0, 0.1, 200))
+    low, high = table.interval(table.blocks.choose(codes))
+    assert 0.8 < np.mean((low <= times) & (times <= high)) < 1
+    few = replace(table, errors=np.sort(table.errors)[:3])
+    assert (few.interval(table.blocks.choose(codes))[1] > high).all()
 
 
 def test_the_error_is_that_on_networks_that_were_not_fitted() -> None:

@@ -12,7 +12,8 @@ from torch import nn
 
 from searchkit import Choice, NetworkSpace, load_space
 from searchkit.blocks.additive import blocks_of
-from searchkit.blocks.cost_tables import count_tables, measure_latency
+from searchkit.blocks.cost_tables import count_tables
+from searchkit.blocks.latency_tables import measure_latency
 from searchkit.costs.counts import space_counts
 from searchkit.data.loading import load_data
 from searchkit.errors import SpaceError

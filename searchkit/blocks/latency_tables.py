@@ -1,0 +1,264 @@
+"""Latency as a sum over blocks: every block is timed alone, and some whole networks correct what that leaves out.
+
+MathNAS (Wang et al., NeurIPS 2023, arXiv 2311.04943) and ProxylessNAS (Cai et al., ICLR 2019, arXiv 1812.00332) look
+latency up block by block. Within a network, blocks are faster or slower than alone, the call that each of them takes
+alone is saved, and weights that do not fit into the cache have to be loaded again: an overhead, a scale, and times for
+each parameter and each module are fitted to whole networks, and others measure the error.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from torch import nn
+
+from searchkit.blocks.additive import Additive, Blocks, blocks_of
+from searchkit.blocks.cost_tables import count_tables, different
+from searchkit.blocks.latency_fit import corrected
+from searchkit.blocks.modules import node_modules
+from searchkit.costs.latency import latency
+from searchkit.costs.together import timed_together
+from searchkit.errors import SearchkitError
+from searchkit.problem.numbers import number_of
+from searchkit.problem.ranks import rank_correlation
+from searchkit.random_state import seeded
+from searchkit.space import NetworkSpace, Space
+from searchkit.space.recipe_space import setting_names
+from searchkit.types import Codes, Floats
+
+FITTED, HELD_OUT = 16, 8  # networks that are measured whole
+
+Measure = Callable[[nn.Module, Sequence[int]], float]
+Timed = tuple[nn.Module, Sequence[int]]  # a module in evaluation mode, and the shape of its input
+
+
+@dataclass(frozen=True)
+class LatencyTable:
+    """Latency as a sum over blocks, in milliseconds at batch 1, with its errors on held-out networks.
+
+    Attributes:
+        model: over the blocks of the space; its base is the overhead, its tables are the scaled times of the blocks,
+            with those of their parameters and modules.
+        blocks: of the space.
+        overhead_ms: time of a network outside its blocks: stem, head, dispatch.
+        scale: factor on the blocks' own times; below 1 where blocks are faster within a network than alone.
+        ms_per_million: milliseconds that a million parameters take beside that.
+        ms_per_module: milliseconds that each module takes beside that; below 0 where it was timed with its call.
+        terms: what the model is made of: the blocks' own times, their parameters in millions, and how many modules they
+            have.
+        held_out: ``(n, d)`` networks that were not used for the fit.
+        measured_ms: ``(n,)`` their latency.
+        errors: ``(n,)`` predicted over measured, minus 1.
+        method: how it was timed.
+        n_measured: modules and networks that were timed.
+    """
+
+    model: Additive
+    blocks: Blocks
+    overhead_ms: float
+    scale: float
+    ms_per_million: float
+    ms_per_module: float
+    terms: tuple[Additive, ...]
+    held_out: Codes
+    measured_ms: Floats
+    errors: Floats
+    method: str
+    n_measured: int
+
+    @property
+    def median_error(self) -> float:
+        """Median absolute relative error on the held-out networks."""
+        return float(np.median(np.abs(self.errors)))
+
+    @property
+    def rank_correlation(self) -> float:
+        """Spearman's rho of predicted and measured latency on the held-out networks."""
+        return rank_correlation((1 + self.errors) * self.measured_ms, self.measured_ms)
+
+    def interval(self, picked: Codes, share: float = 0.9) -> tuple[Floats, Floats]:
+        """``(low (n,), high (n,))`` milliseconds between which a latency is with a probability of ``share`` or more.
+
+        From the errors on the held-out networks as a conformal prediction: of n errors, the one of rank
+        ``ceil((n + 1) * share)`` is the width; with too few of them, twice the largest.
+
+        Args:
+            picked: ``(n, m)`` the alternatives of the networks' blocks.
+        """
+        errors, rank = np.sort(np.abs(self.errors)), math.ceil((len(self.errors) + 1) * share)
+        width = 2 * errors[-1] if rank > len(errors) else errors[rank - 1]
+        predicted = self.model(picked)
+        return predicted / (1 + width), predicted / max(1 - width, 1e-3)
+
+    def corrected(self, codes: Codes, measured_ms: Floats) -> LatencyTable:
+        """The table with overhead, scale and the time of parameters fitted to other networks, such as a search's.
+
+        Args:
+            codes: ``(n, d)`` networks, three or more; canonical.
+            measured_ms: ``(n,)`` their latency.
+        """
+        _check_fitted(len(codes), "networks")
+        measured = np.asarray(measured_ms, dtype=np.float64)
+        factors, model = corrected(self.terms, self.blocks.choose(codes), measured)
+        overhead, scale, per_million, per_module = factors
+        return replace(
+            self, model=model, overhead_ms=overhead, scale=scale, ms_per_million=per_million, ms_per_module=per_module,
+            errors=model(self.blocks.choose(self.held_out)) / self.measured_ms - 1,
+        )  # fmt: skip
+
+    def report(self) -> str:
+        """One line with the fit and its error on the held-out networks."""
+        beside = f" + {self.ms_per_million:.3g} ms x million parameters" if self.ms_per_million else ""
+        beside += f" + {self.ms_per_module:.3g} ms x modules" if self.ms_per_module else ""
+        return (
+            f"latency = {self.overhead_ms:.3g} ms + {self.scale:.3g} x blocks{beside}: on {len(self.errors)} "
+            f"networks that it had not seen off by {self.median_error:.1%} (median), {np.abs(self.errors).max():.1%} "
+            f"at most, rank correlation {self.rank_correlation:.3f}; {self.n_measured} modules and networks timed, "
+            f"{self.method}"
+        )
+
+    def __str__(self) -> str:
+        return self.report()
+
+
+def measure_latency(
+    space: NetworkSpace,
+    *,
+    device: str = "cpu",
+    fitted: int = FITTED,
+    held_out: int = HELD_OUT,
+    seed: int = 0,
+    seconds: float = 0.15,
+    measure: Measure | None = None,
+) -> LatencyTable:
+    """Time the module of every alternative of every node alone, and some random networks whole.
+
+    On a CPU, all are timed in turn, in many short repeats of which the fastest counts, so that a busy moment of the
+    machine meets all of them (:mod:`searchkit.costs.together`).
+
+    Args:
+        device: as for :func:`searchkit.costs.latency.latency`.
+        fitted: networks from which overhead, scale and, from 8 on, the times of parameters and modules are estimated,
+            so that the sum of absolute relative errors is least, which a few disturbed timings do not change.
+        held_out: number of other networks on which the errors are measured.
+        seed: of the networks that are drawn, and of their weights.
+        seconds: of timing for each module and network.
+        measure: ``(module, input_shape) -> milliseconds``, in place of timing on the device.
+
+    Raises:
+        SearchkitError: too few networks, or a space with choices that decide no module of its networks.
+    """
+    _check_fitted(fitted, f"networks, not fitted={fitted!r}")
+    if held_out < 2:
+        raise SearchkitError(f"the errors are measured on at least 2 networks, not held_out={held_out!r}")
+    blocks = blocks_of(space)
+    _check_modules(space, blocks)
+    codes = different(space, fitted + held_out, seed)
+    if len(codes) < fitted + held_out:
+        raise SearchkitError(
+            f"space '{space.name}' has {len(codes)} different networks; fitted={fitted} and held_out={held_out} "
+            f"take {fitted + held_out}"
+        )
+    with seeded(seed):
+        parts = [_modules(space, blocks, i) for i in range(len(blocks.names))]
+        modules = [timed for part in parts for alternatives in part for timed in alternatives if timed is not None]
+        networks: list[Timed] = [(space.build(code).eval(), space.input_shape) for code in codes]
+        times, method = _times([*modules, *networks], device, seconds, measure)
+    left = iter(times[: len(modules)].tolist())
+    alone = Additive(0.0, tuple(_sums(blocks, i, parts[i], left) for i in range(len(parts))))
+    terms = (alone, _params(space, alone), _number_of_modules(blocks, parts))
+    picked, whole = blocks.choose(codes), times[len(modules) :]
+    factors, model = corrected(terms, picked[:fitted], whole[:fitted])
+    return LatencyTable(
+        model=model,
+        blocks=blocks,
+        overhead_ms=factors[0],
+        scale=factors[1],
+        ms_per_million=factors[2],
+        ms_per_module=factors[3],
+        terms=terms,
+        held_out=codes[fitted:],
+        measured_ms=whole[fitted:],
+        errors=model(picked[fitted:]) / whole[fitted:] - 1,
+        method=method,
+        n_measured=len(times),
+    )
+
+
+def _check_fitted(n: int, said: str) -> None:
+    if n < 3:
+        raise SearchkitError(f"overhead and scale are fitted to at least 3 {said}")
+
+
+def _times(subjects: Sequence[Timed], device: str, seconds: float, measure: Measure | None) -> tuple[Floats, str]:
+    """``(n,)`` milliseconds of modules and networks, and how they were timed."""
+    if measure is None and device == "cpu":
+        return timed_together(subjects, seconds)
+    if measure is None:
+        found = [latency(module, shape, device=device, seconds=seconds) for module, shape in subjects]
+        methods = dict.fromkeys(f"{one.method} on {one.device}" for one in found)
+        return np.array([one.median_ms for one in found]), " and ".join(methods)
+    times = []
+    for module, shape in subjects:
+        try:
+            times.append(number_of(measure(module, shape)))
+        except ValueError as error:
+            raise SearchkitError(f"a block's cost by measure(module, input_shape) is {error}") from None
+    return np.array(times), "given"
+
+
+def _params(space: NetworkSpace, like: Additive) -> Additive:
+    """Parameters in millions as a sum over blocks; 0 where they are none."""
+    try:
+        counted = count_tables(space)["params"]
+    except SearchkitError:
+        return Additive(0.0, tuple(np.zeros(len(table)) for table in like.tables))
+    return Additive(counted.base / 1e6, tuple(table / 1e6 for table in counted.tables))
+
+
+def _number_of_modules(blocks: Blocks, parts: Sequence[Sequence[Sequence[Timed | None]]]) -> Additive:
+    """How many modules the alternatives of each block have."""
+    ones = (iter([1.0] * sum(one is not None for alternatives in part for one in alternatives)) for part in parts)
+    return Additive(
+        0.0, tuple(_sums(blocks, i, part, one) for i, (part, one) in enumerate(zip(parts, ones, strict=True)))
+    )
+
+
+def _modules(space: NetworkSpace, blocks: Blocks, block: int) -> list[list[Timed | None]]:
+    """For each node of a block and each of its alternatives what is timed; None takes no time."""
+    if blocks.sizes[block] == 1 or blocks.names[block] in setting_names(space):
+        return []  # in every network alike: part of the overhead
+    return [
+        [
+            None if one is None or isinstance(one.module, nn.Identity) else (one.module.eval(), one.input_shape)
+            for one in alternatives
+        ]
+        for alternatives in node_modules(space, blocks, block)
+    ]
+
+
+def _sums(blocks: Blocks, block: int, modules: Sequence[Sequence[Timed | None]], times: Iterator[float]) -> Floats:
+    """``(a,)`` milliseconds of a block's alternatives: the sum of its nodes' modules, each timed alone."""
+    total = np.zeros(blocks.sizes[block])
+    for column, alternatives in zip(blocks.taken[block].T if modules else (), modules, strict=True):
+        total += np.array([0.0 if one is None else next(times) for one in alternatives])[column]
+    return total
+
+
+def _check_modules(space: Space, blocks: Blocks) -> None:
+    """Every block must be made of modules that can be timed."""
+    if not isinstance(space, NetworkSpace) or not space.nodes:
+        raise SearchkitError(
+            f"space '{space.name}' names no nodes, so that its blocks cannot be timed: give NetworkSpace(nodes=) with "
+            "a searchkit.Node for each place where a block is chosen, and the node's module="
+        )
+    modules = {node.name: node.module for node in space.nodes}
+    for name, nodes, size in zip(blocks.names, blocks.nodes, blocks.sizes, strict=True):
+        if size > 1 and name not in setting_names(space) and not all(modules.get(node) for node in nodes):
+            raise SearchkitError(
+                f"'{name}' of space '{space.name}' is no module of its networks and cannot be timed alone; "
+                "Node(module=) says which module a node is, as in the spaces 'macro' and 'mobilenet'"
+            )

@@ -11,6 +11,7 @@ from searchkit.blocks.additive import Additive
 from searchkit.types import Codes, Floats
 
 FOR_ALL = 8  # networks from which the times of parameters and modules are fitted too
+SCALES = (0.5, 2.0)  # of blocks within a network, times what they take alone
 PREFERENCE = 1e-4  # for explaining a time by blocks rather than by parameters and modules, where both could
 
 Factors = tuple[float, float, float, float]  # overhead, scale, ms of a million parameters, ms of a module
@@ -30,15 +31,20 @@ def corrected(terms: Sequence[Additive], picked: Codes, measured: Floats) -> tup
 def _fitted(terms: Floats, measured: Floats) -> list[float]:
     """Overhead and factors of terms ``(n, 3)`` with the least sum of absolute relative errors, a linear programme.
 
-    The scale and the time of a parameter are not negative. With few networks there are only overhead and scale; a term
-    that does not vary is part of the overhead, but for the scale, which then is 1.
+    The time of a parameter is not negative, and the scale is within :data:`SCALES`. With few networks there are only
+    overhead and scale; a term that does not vary is part of the overhead, but for the scale, which then is 1.
     """
     n = len(measured)
     columns = np.column_stack([np.ones(n), terms])
     sizes = np.maximum(np.abs(columns).mean(axis=0), 1e-12)
     rows = columns / sizes / measured[:, None]
     varied = np.ptp(terms, axis=0) > 0
-    bounds: list[tuple[float | None, float | None]] = [(None, None), (0, None), (0, None), (None, None)]
+    bounds: list[tuple[float | None, float | None]] = [
+        (None, None),
+        (SCALES[0] * sizes[1], SCALES[1] * sizes[1]),
+        (0, None),
+        (None, None),
+    ]
     if not varied[0]:
         bounds[1] = (sizes[1], sizes[1])
     for k in (2, 3):

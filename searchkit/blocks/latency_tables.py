@@ -29,7 +29,7 @@ from searchkit.space import NetworkSpace, Space
 from searchkit.space.recipe_space import setting_names
 from searchkit.types import Codes, Floats
 
-FITTED, HELD_OUT = 16, 8  # networks that are measured whole
+FITTED, HELD_OUT = 24, 8  # networks that are measured whole, where a space has as many
 
 Measure = Callable[[nn.Module, Sequence[int]], float]
 Timed = tuple[nn.Module, Sequence[int]]  # a module in evaluation mode, and the shape of its input
@@ -128,7 +128,7 @@ def measure_latency(
     space: NetworkSpace,
     *,
     device: str = "cpu",
-    fitted: int = FITTED,
+    fitted: int | None = None,
     held_out: int = HELD_OUT,
     seed: int = 0,
     seconds: float = 0.15,
@@ -142,7 +142,8 @@ def measure_latency(
     Args:
         device: as for :func:`searchkit.costs.latency.latency`.
         fitted: networks from which overhead, scale and, from 8 on, the times of parameters and modules are estimated,
-            so that the sum of absolute relative errors is least, which a few disturbed timings do not change.
+            so that the sum of absolute relative errors is least, which a few disturbed timings do not change. None: 24,
+            or as many as the space has beside those held out.
         held_out: number of other networks on which the errors are measured.
         seed: of the networks that are drawn, and of their weights.
         seconds: of timing for each module and network.
@@ -151,12 +152,14 @@ def measure_latency(
     Raises:
         SearchkitError: too few networks, or a space with choices that decide no module of its networks.
     """
-    _check_fitted(fitted, f"networks, not fitted={fitted!r}")
+    if fitted is not None:
+        _check_fitted(fitted, f"networks, not fitted={fitted!r}")
     if held_out < 2:
         raise SearchkitError(f"the errors are measured on at least 2 networks, not held_out={held_out!r}")
     blocks = blocks_of(space)
     _check_modules(space, blocks)
-    codes = different(space, fitted + held_out, seed)
+    codes = different(space, (fitted or FITTED) + held_out, seed)
+    fitted = fitted or max(3, min(FITTED, len(codes) - held_out))
     if len(codes) < fitted + held_out:
         raise SearchkitError(
             f"space '{space.name}' has {len(codes)} different networks; fitted={fitted} and held_out={held_out} "

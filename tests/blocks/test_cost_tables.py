@@ -92,7 +92,7 @@ def test_blocks_and_an_overhead_are_found_again(space: NetworkSpace) -> None:
     assert table.scale == pytest.approx(0.8)
     assert table.rank_correlation == pytest.approx(1)
     assert table.median_error < 1e-9
-    assert clock.networks == 24
+    assert clock.networks == (27 if space is SMALL else 32)
     assert table.n_measured == clock.networks + clock.modules
     codes = space.sample(20, np.random.default_rng(7))
     times = [Clock()(space.build(code), ()) for code in codes]

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
@@ -32,6 +32,16 @@ log = logging.getLogger("searchkit")
 
 ROUNDS = 4  # times that a candidate is tried on a target, each with the target's repeats while it is not away
 RUNTIME = "onnxruntime "  # how the version begins in what a target of ours says of a measurement
+
+
+class Checked(TypedDict):
+    """A first network as a candidate, and what was measured of it before a search; JSON values."""
+
+    code: list[int]
+    counts: dict[str, float]
+    values: dict[str, float]
+    methods: dict[str, str]
+
 
 Columns = tuple[dict[str, float], dict[str, str]]  # values by column, and how they were measured
 
@@ -54,7 +64,7 @@ class TargetCosts:
         self._counts: dict[bytes, Measurement] = {}
         self._rounds: dict[tuple[str, bytes], int] = {}  # attempts at a candidate that failed, each with its repeats
 
-    def check(self, path: Path, code: Codes, counts: Mapping[str, float]) -> dict[str, object]:
+    def check(self, path: Path, code: Codes, counts: Mapping[str, float]) -> Checked:
         """Measure a first network on every target, before the search.
 
         Args:
@@ -77,11 +87,11 @@ class TargetCosts:
             found = _columns(name, answer)
             values |= found[0]
             methods |= found[1]
-        checked: dict[str, object] = {"code": code.tolist(), "counts": counts, "values": values, "methods": methods}
+        checked: Checked = {"code": code.tolist(), "counts": counts, "values": values, "methods": methods}
         self.take_check(checked)
         return checked
 
-    def take_check(self, checked: Mapping[str, Any]) -> None:
+    def take_check(self, checked: Checked) -> None:
         """Take over what :meth:`check` has measured, here or in an earlier run of the study."""
         code = np.array(checked["code"], dtype=np.int64)
         self._remember(code, checked["counts"])

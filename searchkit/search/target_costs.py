@@ -92,7 +92,15 @@ class TargetCosts:
         return checked
 
     def take_check(self, checked: Checked) -> None:
-        """Take over what :meth:`check` has measured, here or in an earlier run of the study."""
+        """Take over what :meth:`check` has measured, here or in an earlier run of the study.
+
+        Of a target whose costs are no metrics of the search, and are only to be seen, one is asked for from now on, so
+        that it is predicted and measured later as others are.
+        """
+        for column in checked["methods"]:
+            metric, _, name = column.rpartition(AT)
+            if name in self._asked and not self._asked[name]:
+                self._asked[name] = [metric]
         code = np.array(checked["code"], dtype=np.int64)
         self._remember(code, checked["counts"])
         self._keep(code, checked["values"], checked["methods"])

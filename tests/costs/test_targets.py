@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import time
 import warnings
 from pathlib import Path
 
+import numpy as np
 import onnxruntime
 import pytest
 import torch
@@ -21,6 +23,7 @@ from torch import nn
 
 from searchkit.costs.targets.answers import read_output, read_value
 from searchkit.costs.targets.asking import ask, run_command
+from searchkit.costs.targets.prediction import LEAST, NO_MODEL, Measurement, predict
 from searchkit.costs.targets.target import Target, read_targets, split_name
 from searchkit.errors import DeviceError, SearchkitError, TargetError
 from searchkit.runtime.torch_compat import no_onnx_log
@@ -250,8 +253,6 @@ def test_the_runner_needs_nothing_but_its_two_libraries(network: Path) -> None:
     ],
 )
 def test_a_target_that_cannot_be_is_refused_in_a_sentence(targets: object, said: str) -> None:
-    import re
-
     pattern = ".*".join(re.escape(part) for part in said.split(".*"))
     with pytest.raises(SearchkitError, match=pattern) as raised:
         read_targets(targets)
@@ -277,6 +278,35 @@ def test_a_target_is_described_for_the_record_and_can_be_given_again() -> None:
     assert Target("ssh://[fe80::1]").address == ("fe80::1", None)
     assert split_name("latency_ms@phone") == ("latency_ms", "phone")
     assert split_name("latency_ms") is None
+
+
+def measurements(n: int, noise: float) -> list[Measurement]:
+    """Latencies of 0.2 ms and 1 ns per MAC, half of the candidates with a slow operation that doubles the latter."""
+    rng = np.random.default_rng(0)
+    macs, slow = 10 ** rng.uniform(5, 8, n), rng.integers(2, size=n)
+    latency = (0.2 + 1e-6 * macs * (1 + slow)) * np.exp(noise * rng.standard_normal(n))
+    codes = np.column_stack([slow, rng.integers(3, size=(n, 2))])
+    return [Measurement(code, m / 10, m, v) for code, m, v in zip(codes, macs.tolist(), latency.tolist(), strict=True)]
+
+
+def test_a_prediction_is_nearer_than_the_mean_and_knows_its_error() -> None:
+    every = measurements(80, 0.05)
+    known, others = every[:40], every[40:]
+    made = [predict(known, one.code, one.params, one.macs) for one in others]
+    errors = np.log([one.value for one in made]) - np.log([one.value for one in others])
+    assert np.std(errors) < 0.5 * np.std(np.log([one.value for one in others]))
+    stated = made[0].error
+    assert 0.5 < np.std(errors) / stated < 2
+    assert made[0].n == 40
+
+
+def test_without_a_few_measurements_the_mean_stands_in_and_decides_nothing() -> None:
+    known = measurements(LEAST - 1, 0.0)
+    made = predict(known, known[0].code, 1.0, 1.0)
+    assert made.value == pytest.approx(np.exp(np.mean(np.log([one.value for one in known]))))
+    assert made.error == NO_MODEL
+    alike = [Measurement(np.zeros(3, dtype=np.int64), 5.0, 5.0, 2.0)] * LEAST
+    assert predict(alike, alike[0].code, 7.0, 7.0).value == pytest.approx(2.0)
 
 
 def test_a_program_that_is_gone_by_now_is_a_reason() -> None:

@@ -17,7 +17,7 @@ import numpy as np
 
 from searchkit.costs.metrics import AT
 from searchkit.costs.targets.answers import Answer
-from searchkit.costs.targets.asking import ask
+from searchkit.costs.targets.asking import Question, ask_all
 from searchkit.costs.targets.prediction import NO_MODEL, Measurement, predict
 from searchkit.costs.targets.target import Target, asked_of
 from searchkit.errors import DeviceGoneError, TargetError, readable
@@ -79,11 +79,10 @@ class TargetCosts:
         """
         counts = {name: counts[name] for name in ("params", "macs")}
         values, methods = dict[str, float](), dict[str, str]()
-        for name, target in self._targets.items():
-            try:
-                answer = ask(target, path, self._asked[name])
-            except TargetError as error:
-                raise TargetError(f"target '{name}' cannot measure a first small network: it {error}") from error
+        questions = {name: Question(target, self._asked[name]) for name, target in self._targets.items()}
+        for name, answer in ask_all(questions, path).items():
+            if isinstance(answer, TargetError):
+                raise TargetError(f"target '{name}' cannot measure a first small network: it {answer}") from answer
             found = _columns(name, answer)
             values |= found[0]
             methods |= found[1]
@@ -123,8 +122,7 @@ class TargetCosts:
         """
         self._remember(code, counts)
         values, methods = dict[str, float](), dict[str, str]()
-        for name in self._targets:
-            found = self._measured(name, code, path)
+        for found in self._measured(self._targets, code, path).values():
             values |= found[0]
             methods |= found[1]
         return values, methods
@@ -162,8 +160,7 @@ class TargetCosts:
                 continue
             values, methods = dict[str, float](), dict[str, str]()
             with file_of(trial.code) as path:
-                for name in names:
-                    found = self._measured(name, trial.code, path)
+                for name, found in self._measured(names, trial.code, path).items():
                     if name in self._away:
                         silent.add(name)
                         continue
@@ -178,20 +175,25 @@ class TargetCosts:
         key = _key(trial.code)
         return [name for name in self._targets if name in predicted and self._rounds.get((name, key), 0) < ROUNDS]
 
-    def _measured(self, name: str, code: Codes, path: Path) -> Columns:
-        """The columns of one target, measured now or before, else predicted."""
-        known = self._of(name, code)
-        if known is not None:
-            return known
-        target = self._targets[name]
-        try:
-            answer = ask(target, path, self._asked[name], 1 if name in self._away else None)
-        except TargetError as error:
+    def _measured(self, names: Iterable[str], code: Codes, path: Path) -> dict[str, Columns]:
+        """The columns of some targets by name, measured now or before, else predicted."""
+        known = {name: self._of(name, code) for name in names}
+        lacking = [name for name, columns in known.items() if columns is None]
+        questions = {
+            name: Question(self._targets[name], self._asked[name], 1 if name in self._away else None)
+            for name in lacking
+        }
+        answers = ask_all(questions, path) if questions else {}
+        return {name: columns or self._taken(name, code, answers[name]) for name, columns in known.items()}
+
+    def _taken(self, name: str, code: Codes, answer: Answer | TargetError) -> Columns:
+        """The columns of what a target has answered by now."""
+        if isinstance(answer, TargetError):
             if name not in self._away:
-                log.warning("target '%s' %s; its costs are predicted until it answers again", name, error)
+                log.warning("target '%s' %s; its costs are predicted until it answers again", name, answer)
             self._away.add(name)
             self._rounds[name, _key(code)] = self._rounds.get((name, _key(code)), 0) + 1
-            return self._predicted(name, code, str(error))
+            return self._predicted(name, code, str(answer))
         if name in self._away:
             log.info("target '%s' answers again", name)
             self._away.discard(name)

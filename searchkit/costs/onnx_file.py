@@ -101,7 +101,7 @@ def exported(
         network: not changed; its forward calls its argument ``x``.
         input_shape: of one example.
         wanted: the metric that the file is for, as the error names it.
-        traced: write it by tracing where that gives the network's outputs, which takes a twentieth of the time; the
+        traced: write it by tracing where that gives the network's outputs, which takes a fifteenth of the time; the
             file is as fast, but not as large as that of :func:`write_onnx`.
 
     Raises:

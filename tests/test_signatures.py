@@ -44,7 +44,6 @@ KNOWN = {
     "searchkit.results.studies.Study.simple": JSON,
     "searchkit.results.tables.Tables.__init__": JSON,
     "searchkit.results.tables.Tables.classes": CHOSEN,
-    "searchkit.search.target_costs.TargetCosts.take_check": JSON,
     "searchkit.search.finals.not_shorter": JSON,
     "searchkit.search.finals.train_finals": JSON,
     "searchkit.search.plan.Plan.described": JSON,

@@ -176,6 +176,7 @@ def _resume(given: argparse.Namespace) -> int:
             (f"its {'proxies' if len(objects) > 1 else 'proxy'} {' and '.join(objects)}", not objects),
             ("its evaluate function", context["kind"] == "networks"),
             ("its strategy", context["strategy"] is not None),
+            ("its targets", None not in (call.get("targets") or {}).values()),
             ("its space", hasattr(study.space, "build")),
             ("its data", str(data).endswith(".npz") or data in NAMES),
         )

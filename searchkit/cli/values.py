@@ -107,13 +107,19 @@ def read_constraints(texts: Sequence[str]) -> dict[str, float | tuple[float | No
     return bounds
 
 
-def read_targets(texts: Sequence[str]) -> dict[str, object] | None:
-    """Targets by name, of "phone=bench.sh {file}"; None of none."""
-    targets: dict[str, object] = {}
+def read_targets(texts: Sequence[str]) -> dict[str, str] | None:
+    """The targets of --target, "phone=bench.sh {file}", as texts by name; None where none is given.
+
+    Raises:
+        DeviceError: one is not of the form NAME=HOW, or a name is given twice.
+    """
+    targets: dict[str, str] = {}
     for text in texts:
         name, equals, how = (part.strip() for part in text.partition("="))
         if not (name and equals and how):
             raise DeviceError(f"target {text!r} is not of the form 'phone=bench.sh {{file}}' or 'pi=ssh://user@host'")
+        if name in targets:
+            raise DeviceError(f"target '{name}' is given twice: give each device a name of its own")
         targets[name] = how
     return targets or None
 

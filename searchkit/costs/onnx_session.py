@@ -26,13 +26,21 @@ def onnx_runner(network: nn.Module, x: npt.NDArray[np.float32]) -> Callable[[], 
     return file_runner(traced_file(network, x), x)
 
 
-def traced_file(network: nn.Module, x: npt.NDArray[np.float32]) -> bytes:
-    """The content of an ONNX file of the network for inputs of this shape, normalisations folded."""
+def traced_file(network: nn.Module, x: npt.NDArray[np.float32], names: tuple[str, str] | None = None) -> bytes:
+    """The content of an ONNX file of the network, normalisations folded.
+
+    Args:
+        x: ``(batch, ...)`` inputs.
+        names: of the input and the output in a file for any number of examples; None: for as many as ``x`` has.
+    """
     file: Any = io.BytesIO()  # the tracing exporter accepts a file object, though its annotation does not say so
+    named: dict[str, Any] = {}
+    if names is not None:
+        named = {"input_names": names[:1], "output_names": names[1:], "dynamic_axes": {one: {0: "n"} for one in names}}
     # Tracing makes tensors that autograd must be able to use, so inference mode is off.
     with warnings.catch_warnings(), torch.inference_mode(False), no_gradients(), no_onnx_log():
         warnings.simplefilter("ignore")  # the tracing exporter is deprecated, but ten times faster than its successor
-        torch.onnx.export(_OneInput(network).eval(), (torch.from_numpy(x),), file, dynamo=False)
+        torch.onnx.export(_OneInput(network).eval(), (torch.from_numpy(x),), file, dynamo=False, **named)
     return bytes(file.getvalue())
 
 

@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from searchkit.costs.int8_file import answers_of
-from searchkit.costs.onnx_file import names_of, why, write_onnx
+from searchkit.costs.onnx_file import TOLERANCE, difference, names_of, why, write_onnx
 from searchkit.errors import ExportError, SearchkitError, UnknownNameError
 from searchkit.problem.trial import Trial
 from searchkit.random_state import untouched
@@ -34,7 +34,6 @@ ENDINGS = (".onnx", ".safetensors", ".json")
 INT8 = ".int8.onnx"
 PRECISIONS = ("float32", "int8")
 log = logging.getLogger("searchkit")
-TOLERANCE = 1e-3  # largest difference of logits, relative to their spread, between the network and its export
 
 
 def build_network(result: Result, trial: Trial, trained: bool = True) -> nn.Module:
@@ -181,11 +180,9 @@ def _check(what: str, expected: np.ndarray[Any, Any], got: np.ndarray[Any, Any],
     """Refuse outputs of another shape, or that differ by too much of their range, or of ``least`` if larger."""
     if got.shape != expected.shape:
         raise ExportError(f"the {what} export returns shape {got.shape}, the measured network {expected.shape}")
-    difference = float(np.abs(got - expected).max() / max(float(np.ptp(expected)), least))
-    if not difference <= TOLERANCE:
-        raise ExportError(
-            f"the {what} export differs from the measured network by {difference:.2g} of its outputs' range"
-        )
+    differs = difference(expected, got, least)
+    if not differs <= TOLERANCE:
+        raise ExportError(f"the {what} export differs from the measured network by {differs:.2g} of its outputs' range")
 
 
 def _description(result: Result, trial: Trial, network: nn.Module) -> dict[str, Any]:

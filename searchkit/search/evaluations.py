@@ -29,7 +29,7 @@ from searchkit.problem.trial import Trial
 from searchkit.random_state import untouched
 from searchkit.runtime.copies import own_copy
 from searchkit.scoring.scorer import Scorer
-from searchkit.search.target_costs import Columns, TargetCosts
+from searchkit.search.target_costs import Checked, Columns, TargetCosts
 from searchkit.space import NetworkSpace, keys
 from searchkit.training.evaluation import Evaluation
 from searchkit.training.evaluator import Training, metric_value
@@ -207,18 +207,18 @@ class CostMeter:
         return columns, said
 
     def exported(self, code: Codes) -> AbstractContextManager[Path]:
-        """The ONNX file of a candidate, as it is delivered, while the context lasts."""
+        """The ONNX file of a candidate, while the context lasts; as it is delivered where its size is asked for."""
         delivered = normalised(build_seeded(self.space, code, 0).eval(), self.data)
         wanted = next((name for name in self.metrics if AT in name or name == "file_bytes"), "latency_ms")
-        return exported(delivered, self.space.input_shape, self.data.task == "regression", wanted)
+        regression = self.data.task == "regression"
+        return exported(delivered, self.space.input_shape, regression, wanted, traced="file_bytes" not in self.metrics)
 
     @cached_property
     def on_targets(self) -> TargetCosts:
         """Measures what is asked of targets, but for this machine."""
-        others = {name: target for name, target in self.targets.items() if target.kind != "here"}
-        return TargetCosts(others, self.metrics, self.bounds)
+        return TargetCosts({n: t for n, t in self.targets.items() if t.kind != "here"}, self.metrics, self.bounds)
 
-    def check_targets(self) -> dict[str, object] | None:
+    def check_targets(self) -> Checked | None:
         """Measure a small network of the space on every target, before the search.
 
         Returns:

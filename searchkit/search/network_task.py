@@ -23,7 +23,6 @@ from searchkit.problem.trial import State, Trial, pareto_front
 from searchkit.results.baselines import Source
 from searchkit.results.refit import NOTE, TESTED
 from searchkit.results.result import Result
-from searchkit.search.accounting import Callback
 from searchkit.search.estimate import Estimate, estimate
 from searchkit.search.evaluations import CostMeter, Scoring
 from searchkit.search.finals import not_shorter, planned_finals, scoring_seconds, train_finals, winners_of
@@ -155,7 +154,7 @@ class NetworkTask(Task):
         return LISTABLE if self.costs.vectorised else COUNTABLE
 
     @property
-    def callbacks(self) -> tuple[Callback, ...]:
+    def callbacks(self) -> tuple[_KeepFront, ...]:
         """A callback that deletes the weights of networks that are not on the front."""
         return (_KeepFront(self.goals, self.folder),) if self.trains and self.folder is not None else ()
 
@@ -248,7 +247,9 @@ class NetworkTask(Task):
             beside(result, record, self.data, seconds)
 
     def finish(self, result: Result, record: Record) -> None:
-        """Score the networks of the front on the test part, each once in a study."""
+        """Score the networks of the front on the test part, each once in a study; other weights are deleted."""
+        for keep in self.callbacks:  # late measurements have shown which candidates do not win
+            keep.clean(record.trials)
         result.finals = {int(number): entry for number, entry in (record.notes(NOTE) or {}).items()}
         if not self.trains or not len(self.data.test):
             return
@@ -275,8 +276,11 @@ class _KeepFront:
     folder: Path
 
     def __call__(self, trial: Trial, trials: Sequence[Trial]) -> None:
-        if trial.state is not State.SCORED:
-            return
+        if trial.state is State.SCORED:
+            self.clean(trials)
+
+    def clean(self, trials: Sequence[Trial]) -> None:
+        """Delete the weights of those that cannot win."""
         kept = {weights_path(self.folder, winner.code) for winner in may_win(trials, self.goals)}
         for path in self.folder.glob("*.safetensors"):
             if path not in kept and path in {weights_path(self.folder, t.code) for t in trials if t.finished}:

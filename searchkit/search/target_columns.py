@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -11,10 +12,12 @@ from searchkit.costs.metrics import AT
 from searchkit.costs.targets.prediction import SURE
 from searchkit.errors import plural
 from searchkit.problem.objectives import Bound, Goals
-from searchkit.problem.trial import State, Trial, pareto_front
+from searchkit.problem.trial import State, Trial, observe, pareto_front
 from searchkit.storage.measured_notes import PREDICTED
 
 log = logging.getLogger("searchkit")
+
+FAR = float(np.finfo(np.float64).max)
 
 
 def is_mark(column: str) -> bool:
@@ -23,13 +26,31 @@ def is_mark(column: str) -> bool:
 
 
 def may_win(trials: Sequence[Trial], goals: Goals) -> list[Trial]:
-    """The candidates that are on the front, or may be once what is predicted of any has been measured."""
+    """The candidates that are on the front, or may be once what is predicted of any has been measured.
+
+    A predicted cost may turn out to be any. So a candidate is out only if a measured one beats it whatever that is, or
+    if it breaks a bound on what is known of it.
+    """
     scored = [trial for trial in trials if trial.state is State.SCORED]
     predicted = [trial for trial in scored if any(map(is_mark, trial.values))]
-    front = pareto_front(scored, goals)
     if not predicted:
-        return front
-    return [*front, *predicted, *pareto_front([trial for trial in scored if trial not in predicted], goals)]
+        return pareto_front(scored, goals)
+    known = pareto_front([trial for trial in scored if trial not in predicted], goals)
+    hopes = observe([replace(trial, values=_best_case(trial.values, goals)) for trial in predicted], goals)
+    rows = observe(known, goals).losses if known else np.empty((0, len(goals.objectives)))
+    beaten = [bool(((rows <= row).all(axis=1) & (rows < row).any(axis=1)).any()) for row in hopes.losses]
+    open_ = [trial for trial, ok, out in zip(predicted, hopes.feasible, beaten, strict=True) if ok and not out]
+    return [*known, *open_]
+
+
+def _best_case(values: Mapping[str, float], goals: Goals) -> dict[str, float]:
+    """The values of a candidate, with predicted ones as good as costs can be, and within their bounds."""
+    best = {one.name: 0.0 if one.direction == "min" else FAR for one in goals.objectives if one.name in values}
+    found = dict(values) | {name: value for name, value in best.items() if name + PREDICTED in values}
+    for bound in goals.bounds:
+        if bound.name + PREDICTED in values:
+            found[bound.name] = float(np.clip(found[bound.name], bound.low, bound.high))
+    return found
 
 
 def only_predicted(bound: Bound, values: Mapping[str, float]) -> bool:
@@ -49,7 +70,7 @@ def had(bound: Bound, values: Mapping[str, float]) -> str:
 
 
 def say_predicted(trials: Sequence[Trial], goals: Goals) -> None:
-    """Log which costs of candidates on the front are still predicted."""
+    """Log which costs of candidates on the front are still predicted, and which predictions left out too much."""
     found: dict[str, int] = {}
     for trial in pareto_front(trials, goals):
         for name in filter(is_mark, trial.values):
@@ -58,6 +79,13 @@ def say_predicted(trials: Sequence[Trial], goals: Goals) -> None:
         log.warning(
             "%s of %s on the front is predicted, since its target did not answer; the same call again measures it",
             name, plural(n, "candidate"),
+        )  # fmt: skip
+    untrained = [trial for trial in trials if trial.state is State.INFEASIBLE]
+    wrong = [str(trial.number) for trial in untrained if not (observe([trial], goals).violations > 0).any()]
+    if wrong:
+        log.warning(
+            "%s was not trained, since a predicted cost broke a bound that the measured one keeps: %s",
+            plural(len(wrong), "candidate"), ", ".join(wrong),
         )  # fmt: skip
 
 

@@ -11,13 +11,13 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
 from searchkit.costs.metrics import AT
 from searchkit.costs.targets.answers import Answer
-from searchkit.costs.targets.asking import ask
+from searchkit.costs.targets.asking import Question, ask_all
 from searchkit.costs.targets.prediction import NO_MODEL, Measurement, predict
 from searchkit.costs.targets.target import Target, asked_of
 from searchkit.errors import DeviceGoneError, TargetError, readable
@@ -32,6 +32,16 @@ log = logging.getLogger("searchkit")
 
 ROUNDS = 4  # times that a candidate is tried on a target, each with the target's repeats while it is not away
 RUNTIME = "onnxruntime "  # how the version begins in what a target of ours says of a measurement
+
+
+class Checked(TypedDict):
+    """A first network as a candidate, and what was measured of it before a search; JSON values."""
+
+    code: list[int]
+    counts: dict[str, float]
+    values: dict[str, float]
+    methods: dict[str, str]
+
 
 Columns = tuple[dict[str, float], dict[str, str]]  # values by column, and how they were measured
 
@@ -54,7 +64,7 @@ class TargetCosts:
         self._counts: dict[bytes, Measurement] = {}
         self._rounds: dict[tuple[str, bytes], int] = {}  # attempts at a candidate that failed, each with its repeats
 
-    def check(self, path: Path, code: Codes, counts: Mapping[str, float]) -> dict[str, object]:
+    def check(self, path: Path, code: Codes, counts: Mapping[str, float]) -> Checked:
         """Measure a first network on every target, before the search.
 
         Args:
@@ -69,20 +79,27 @@ class TargetCosts:
         """
         counts = {name: counts[name] for name in ("params", "macs")}
         values, methods = dict[str, float](), dict[str, str]()
-        for name, target in self._targets.items():
-            try:
-                answer = ask(target, path, self._asked[name])
-            except TargetError as error:
-                raise TargetError(f"target '{name}' cannot measure a first small network: it {error}") from error
+        questions = {name: Question(target, self._asked[name]) for name, target in self._targets.items()}
+        for name, answer in ask_all(questions, path).items():
+            if isinstance(answer, TargetError):
+                raise TargetError(f"target '{name}' cannot measure a first small network: it {answer}") from answer
             found = _columns(name, answer)
             values |= found[0]
             methods |= found[1]
-        checked: dict[str, object] = {"code": code.tolist(), "counts": counts, "values": values, "methods": methods}
+        checked: Checked = {"code": code.tolist(), "counts": counts, "values": values, "methods": methods}
         self.take_check(checked)
         return checked
 
-    def take_check(self, checked: Mapping[str, Any]) -> None:
-        """Take over what :meth:`check` has measured, here or in an earlier run of the study."""
+    def take_check(self, checked: Checked) -> None:
+        """Take over what :meth:`check` has measured, here or in an earlier run of the study.
+
+        Of a target whose costs are no metrics of the search, and are only to be seen, one is asked for from now on, so
+        that it is predicted and measured later as others are.
+        """
+        for column in checked["methods"]:
+            metric, _, name = column.rpartition(AT)
+            if name in self._asked and not self._asked[name]:
+                self._asked[name] = [metric]
         code = np.array(checked["code"], dtype=np.int64)
         self._remember(code, checked["counts"])
         self._keep(code, checked["values"], checked["methods"])
@@ -105,8 +122,7 @@ class TargetCosts:
         """
         self._remember(code, counts)
         values, methods = dict[str, float](), dict[str, str]()
-        for name in self._targets:
-            found = self._measured(name, code, path)
+        for found in self._measured(self._targets, code, path).values():
             values |= found[0]
             methods |= found[1]
         return values, methods
@@ -144,8 +160,7 @@ class TargetCosts:
                 continue
             values, methods = dict[str, float](), dict[str, str]()
             with file_of(trial.code) as path:
-                for name in names:
-                    found = self._measured(name, trial.code, path)
+                for name, found in self._measured(names, trial.code, path).items():
                     if name in self._away:
                         silent.add(name)
                         continue
@@ -160,20 +175,25 @@ class TargetCosts:
         key = _key(trial.code)
         return [name for name in self._targets if name in predicted and self._rounds.get((name, key), 0) < ROUNDS]
 
-    def _measured(self, name: str, code: Codes, path: Path) -> Columns:
-        """The columns of one target, measured now or before, else predicted."""
-        known = self._of(name, code)
-        if known is not None:
-            return known
-        target = self._targets[name]
-        try:
-            answer = ask(target, path, self._asked[name], 1 if name in self._away else None)
-        except TargetError as error:
+    def _measured(self, names: Iterable[str], code: Codes, path: Path) -> dict[str, Columns]:
+        """The columns of some targets by name, measured now or before, else predicted."""
+        known = {name: self._of(name, code) for name in names}
+        lacking = [name for name, columns in known.items() if columns is None]
+        questions = {
+            name: Question(self._targets[name], self._asked[name], 1 if name in self._away else None)
+            for name in lacking
+        }
+        answers = ask_all(questions, path) if questions else {}
+        return {name: columns or self._taken(name, code, answers[name]) for name, columns in known.items()}
+
+    def _taken(self, name: str, code: Codes, answer: Answer | TargetError) -> Columns:
+        """The columns of what a target has answered by now."""
+        if isinstance(answer, TargetError):
             if name not in self._away:
-                log.warning("target '%s' %s; its costs are predicted until it answers again", name, error)
+                log.warning("target '%s' %s; its costs are predicted until it answers again", name, answer)
             self._away.add(name)
             self._rounds[name, _key(code)] = self._rounds.get((name, _key(code)), 0) + 1
-            return self._predicted(name, code, str(error))
+            return self._predicted(name, code, str(answer))
         if name in self._away:
             log.info("target '%s' answers again", name)
             self._away.discard(name)

@@ -5,14 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
 from sklearn.datasets import load_diabetes
 from torch import Tensor, nn
 
 import searchkit
-from searchkit.costs.onnx_file import file_bytes, write_onnx
+from searchkit.costs.onnx_file import distinct, exported, file_bytes, write_onnx
 from searchkit.errors import CandidateError
 from searchkit.space import Choice, NetworkSpace
 
@@ -74,3 +76,36 @@ def test_the_network_is_not_changed() -> None:
     file_bytes(network, (1, 8, 8))
     assert network.training
     assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
+
+
+class OnlyThree(nn.Module):
+    """What a trace of three examples does not give of another number."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(64, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = x.flatten(1) / len(x)
+        return self.head(y)
+
+
+def outputs(path: Path, x: Tensor) -> np.ndarray[Any, Any]:
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    return np.asarray(session.run(["logits"], {"images": x.numpy()})[0])
+
+
+@pytest.mark.parametrize("network", [Small(), OnlyThree()], ids=["traced", "not to be traced"])
+def test_a_traced_file_is_the_network_for_any_number_of_examples(network: nn.Module) -> None:
+    known = distinct(network)
+    with exported(network, (1, 8, 8), False, "latency_ms@phone", traced=True) as path:
+        for n in (1, 2, 5):
+            x = torch.randn(n, 1, 8, 8)
+            with torch.inference_mode():
+                np.testing.assert_allclose(outputs(path, x), known(x).numpy(), atol=1e-5)
+
+
+def test_a_network_that_only_its_trace_can_write_is_told_as_well() -> None:
+    said = "its latency_ms@phone cannot be told, since it has no ONNX file: "
+    with pytest.raises(CandidateError, match=said), exported(Unusual(), (1, 8, 8), False, "latency_ms@phone", True):
+        pass

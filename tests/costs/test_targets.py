@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import stat
 import subprocess
 import sys
+import threading
 import time
 import warnings
 from pathlib import Path
 
+import numpy as np
 import onnxruntime
 import pytest
 import torch
@@ -20,7 +23,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from searchkit.costs.targets.answers import read_output, read_value
-from searchkit.costs.targets.asking import ask, run_command
+from searchkit.costs.targets.asking import Question, ask, ask_all, run_command
+from searchkit.costs.targets.prediction import LEAST, NO_MODEL, Measurement, predict
 from searchkit.costs.targets.target import Target, read_targets, split_name
 from searchkit.errors import DeviceError, SearchkitError, TargetError
 from searchkit.runtime.torch_compat import no_onnx_log
@@ -170,6 +174,65 @@ def test_a_function_measures_is_repeated_and_is_not_waited_for(tmp_path: Path) -
         ask(Target(lambda path: 1.0, repeats=1), tmp_path, ("latencyms",))
 
 
+def test_a_program_that_takes_its_input_late_gets_all_of_it() -> None:
+    code = "import sys, time; time.sleep(1); print(len(sys.stdin.buffer.read()))"
+    assert run_command([sys.executable, "-c", code], 60, b"x" * 3_000_000) == "3000000\n"
+    assert run_command([sys.executable, "-c", "import sys; print(sys.stdin.read() == '')"], 60) == "True\n"
+
+
+def questions(**targets: Target) -> dict[str, Question]:
+    return {name: Question(target, ASKED) for name, target in targets.items()}
+
+
+def test_several_devices_are_asked_at_the_same_time_and_one_fails_alone(tmp_path: Path) -> None:
+    both = threading.Barrier(2, timeout=60)  # passed only by two at once
+
+    def meet(path: Path) -> float:
+        both.wait()
+        return 1.0
+
+    asked = questions(a=Target(meet, device="a"), bad=Target(lambda path: -1.0), b=Target(meet, device="b"))
+    answers = ask_all(asked, tmp_path)
+    assert list(answers) == ["a", "bad", "b"]
+    assert [str(answers["bad"]), answers["a"], answers["b"]] == [
+        "answered latency_ms = -1, which is no measurement: it has to be above 0 and finite (3 attempts)",
+        read_value(1.0, "latency_ms"),
+        read_value(1.0, "latency_ms"),
+    ]
+
+
+def test_targets_that_may_be_on_one_device_are_asked_one_after_another(tmp_path: Path) -> None:
+    measuring = threading.Lock()
+
+    def alone(path: Path) -> float:
+        assert measuring.acquire(blocking=False)
+        time.sleep(0.05)
+        measuring.release()
+        return 1.0
+
+    for device in (None, "phone"):
+        asked = questions(**{name: Target(alone, device=device, repeats=1) for name in "abc"})
+        assert [answer.values for answer in ask_all(asked, tmp_path).values()] == [{"latency_ms": 1.0}] * 3
+    assert Target("ssh://me@pi:22").place == Target("ssh://you@pi").place == Target("x {file}", device="pi").place
+    assert Target("ssh://a").place != Target("ssh://b").place != Target("x {file}").place
+
+
+def test_what_was_started_elsewhere_ends_with_an_interruption(tmp_path: Path) -> None:
+    left = tmp_path / "pid"
+    code = f"import os, time; open({str(left)!r}, 'w').write(str(os.getpid())); time.sleep(600)"
+
+    def interrupted(path: Path) -> float:
+        while not (left.exists() and left.read_text()):
+            time.sleep(0.01)
+        raise KeyboardInterrupt
+
+    slow = Target(python(code), device="slow", timeout=600)
+    hangs = Target(lambda path: time.sleep(60), device="hangs", timeout=600)
+    with pytest.raises(KeyboardInterrupt):
+        ask_all(questions(slow=slow, hangs=hangs, own=Target(interrupted)), tmp_path)
+    assert gone(int(left.read_text()))
+
+
 STAND_IN = """#!{python}
 import os, subprocess, sys
 arguments = sys.argv[1:]
@@ -247,11 +310,10 @@ def test_the_runner_needs_nothing_but_its_two_libraries(network: Path) -> None:
         ({"pi": {"how": "here", "timeout": 0}}, "timeout of a target is a number of seconds above 0, not 0"),
         ({"pi": {"how": "here", "repeats": 0}}, "repeats of a target is a whole number from 1 to 100, not 0"),
         ({"pi": {"how": "here", "metric": "a b"}}, "metric of a target is a name"),
+        ({"pi": {"how": "here", "device": ""}}, "device of a target is a name such as 'phone', not ''"),
     ],
 )
 def test_a_target_that_cannot_be_is_refused_in_a_sentence(targets: object, said: str) -> None:
-    import re
-
     pattern = ".*".join(re.escape(part) for part in said.split(".*"))
     with pytest.raises(SearchkitError, match=pattern) as raised:
         read_targets(targets)
@@ -277,6 +339,35 @@ def test_a_target_is_described_for_the_record_and_can_be_given_again() -> None:
     assert Target("ssh://[fe80::1]").address == ("fe80::1", None)
     assert split_name("latency_ms@phone") == ("latency_ms", "phone")
     assert split_name("latency_ms") is None
+
+
+def measurements(n: int, noise: float) -> list[Measurement]:
+    """Latencies of 0.2 ms and 1 ns per MAC, half of the candidates with a slow operation that doubles the latter."""
+    rng = np.random.default_rng(0)
+    macs, slow = 10 ** rng.uniform(5, 8, n), rng.integers(2, size=n)
+    latency = (0.2 + 1e-6 * macs * (1 + slow)) * np.exp(noise * rng.standard_normal(n))
+    codes = np.column_stack([slow, rng.integers(3, size=(n, 2))])
+    return [Measurement(code, m / 10, m, v) for code, m, v in zip(codes, macs.tolist(), latency.tolist(), strict=True)]
+
+
+def test_a_prediction_is_nearer_than_the_mean_and_knows_its_error() -> None:
+    every = measurements(80, 0.05)
+    known, others = every[:40], every[40:]
+    made = [predict(known, one.code, one.params, one.macs) for one in others]
+    errors = np.log([one.value for one in made]) - np.log([one.value for one in others])
+    assert np.std(errors) < 0.5 * np.std(np.log([one.value for one in others]))
+    stated = made[0].error
+    assert 0.5 < np.std(errors) / stated < 2
+    assert made[0].n == 40
+
+
+def test_without_a_few_measurements_the_mean_stands_in_and_decides_nothing() -> None:
+    known = measurements(LEAST - 1, 0.0)
+    made = predict(known, known[0].code, 1.0, 1.0)
+    assert made.value == pytest.approx(np.exp(np.mean(np.log([one.value for one in known]))))
+    assert made.error == NO_MODEL
+    alike = [Measurement(np.zeros(3, dtype=np.int64), 5.0, 5.0, 2.0)] * LEAST
+    assert predict(alike, alike[0].code, 7.0, 7.0).value == pytest.approx(2.0)
 
 
 def test_a_program_that_is_gone_by_now_is_a_reason() -> None:

@@ -1,163 +1,324 @@
-"""Searches whose costs are measured on a device elsewhere, by a program that fails, is late, and answers nonsense."""
+"""Searches that ask other devices for costs: what fails is repeated, then predicted, then measured; nothing is lost."""
 
 from __future__ import annotations
 
+import json
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from torch import nn
 
 import searchkit
-from searchkit import Choice, NetworkSpace
-from searchkit.errors import SearchkitError, TargetError
-from searchkit.storage.measured_notes import PREDICTED
+from searchkit import Choice, NetworkSpace, Target
+from searchkit.cli import main
+from searchkit.cli.values import read_targets
+from searchkit.errors import DeviceError, DeviceGoneError, ObjectiveError, SearchkitError, TargetError, UnknownNameError
 
-DATA = searchkit.load_data("digits", limit=60)
-COLUMN = "latency_ms@board"
-
-# Its answer is the size of the file; every call is written down, and each of the ways to fail takes its turn.
-BOARD = """
-import hashlib, pathlib, sys, time
-file, calls, every = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), int(sys.argv[3])
-content = file.read_bytes()
-before = calls.read_text().splitlines() if calls.exists() else []
-fails = every and len(before) % every == every - 1
-how = "failed" if fails else "measured"
-with calls.open("a") as out:
-    out.write(hashlib.sha256(content).hexdigest() + " " + how + "\\n")
-if fails:
-    way = (len(before) // every) % 3
-    if way == 0:
-        sys.exit("the board is busy")
-    print("nan" if way == 1 else "no number today")
-else:
-    print("latency:", len(content) / 1000, "ms")
-"""
+DIGITS = searchkit.load_data("digits", limit=150)
+PHONE = "latency_ms@phone"
 
 
-def build(choices: dict, input_shape: tuple[int, ...], n_classes: int):  # type: ignore[no-untyped-def]
-    from torch import nn
-
-    width = choices["width"]
-    layers = [nn.Flatten(), nn.Linear(int(np.prod(input_shape)), width), nn.ReLU()]
+def build(choices: dict[str, Any], input_shape: tuple[int, ...], n_classes: int) -> nn.Module:
+    layers: list[nn.Module] = [nn.Flatten(), nn.Linear(64, choices["width"]), nn.ReLU()]
     for _ in range(choices["depth"]):
-        layers += [nn.Linear(width, width), nn.ReLU()]
-    return nn.Sequential(*layers, nn.Linear(width, n_classes))
+        layers += [nn.Linear(choices["width"], choices["width"]), nn.ReLU()]
+    return nn.Sequential(*layers, nn.Linear(choices["width"], n_classes))
 
 
 SPACE = NetworkSpace(
-    [
-        Choice("width", [4, 8, 12, 16, 24, 32, 40, 48], ordered=True),
-        Choice("depth", [0, 1, 2, 3], ordered=True),
-    ],
-    build,
-    name="layers",
+    [Choice("width", tuple(range(4, 44, 2)), ordered=True), Choice("depth", (0, 1, 2), ordered=True)], build, name="mlp"
 )
 
+# A device in a process of its own. It appends what it was asked to a file, and answers as the lines of a script say,
+# which begins anew when it ends: "ok", "exit", "late", "nonsense".
+DEVICE = """
+import hashlib, itertools, os, pathlib, sys, time
+path, folder = sys.argv[1], pathlib.Path(sys.argv[2])
+asked = folder / "asked"
+n = len(asked.read_text().splitlines()) if asked.exists() else 0
+script = (folder / "script").read_text().split()
+answer = script[n % len(script)]
+size = os.path.getsize(path)
+with asked.open("a") as file:
+    file.write(f"{answer} {size}\\n")
+if answer == "exit":
+    sys.exit("error: device offline")
+if answer == "late":
+    time.sleep(600)
+print("it is warm" if answer == "nonsense" else '{"latency_ms": %r, "energy_mj": 2, "firmware": "7"}' % (size / 1e3))
+"""
 
-def board(folder: Path, every: int, **settings: object) -> dict[str, object]:
-    program = folder / "board.py"
-    program.write_text(BOARD)
-    how = [sys.executable, str(program), "{file}", str(folder / "calls.txt"), str(every)]
-    return {"board": {"how": how, **settings}}
+
+class Device:
+    """The target, and what it was asked."""
+
+    def __init__(self, folder: Path, script: str) -> None:
+        self.folder = folder
+        folder.mkdir(exist_ok=True)
+        self.says(script)
+
+    def says(self, script: str) -> None:
+        (self.folder / "script").write_text(script)
+
+    def target(self, **settings: Any) -> Target:
+        how = (sys.executable, "-S", "-c", DEVICE, "{file}", str(self.folder))
+        return Target(how, **({"timeout": 20} | settings))
+
+    @property
+    def asked(self) -> list[tuple[str, int]]:
+        lines = (self.folder / "asked").read_text().splitlines()
+        return [(line.split()[0], int(line.split()[1])) for line in lines]
 
 
-def calls(folder: Path) -> list[tuple[str, str]]:
-    return [(line.split()[0], line.split()[1]) for line in (folder / "calls.txt").read_text().splitlines()]
-
-
-def search(folder: Path, targets: dict[str, object], budget: int, **given: object) -> searchkit.Result:
-    arguments = {"objectives": ("accuracy", COLUMN), "name": "board", "storage": folder, "batch": 4} | given
-    return searchkit.run(  # type: ignore[arg-type]
-        "random", space=SPACE, data=DATA, budget=budget, epochs=1, targets=targets, progress=False, **arguments
-    )
+def search(device: Device | None, settings: dict[str, Any] | None = None, **given: Any) -> searchkit.Result:
+    targets = {} if device is None else {"targets": {"phone": device.target(**settings or {})}}
+    defaults = {"space": SPACE, "data": DIGITS, "budget": 6, "storage": "memory", "progress": False}
+    return searchkit.run("random", **(defaults | {"objectives": ("params", PHONE)} | targets | given))
 
 
 @pytest.mark.slow
-def test_a_target_that_fails_a_third_of_the_time_loses_nothing_and_measures_nothing_twice(tmp_path: Path) -> None:
-    result = search(tmp_path, board(tmp_path, every=3), budget=24)
-    history = result.history
-    assert set(history.state) == {"scored"}
-    assert np.isfinite(history[COLUMN]).all()
-    made = calls(tmp_path)
-    assert sum(how == "failed" for _, how in made) >= len(made) // 4
-    twice = Counter(file for file, how in made if how == "measured")
-    assert max(twice.values()) == 1
-    assert len(twice) in (24, 25)  # and the network that was measured before the search, where it is no candidate
+def test_costs_of_targets_are_columns_that_are_measured_once(tmp_path: Path) -> None:
+    device, seen = Device(tmp_path / "device", "ok"), list[int]()
 
-    again = search(tmp_path, board(tmp_path, every=3), budget=24)
-    assert calls(tmp_path) == made
-    assert again.history[COLUMN].tolist() == history[COLUMN].tolist()
+    def lab(path: Path) -> float:
+        seen.append(path.stat().st_size)
+        return path.stat().st_size / 1e6
+
+    given = {"targets": {"phone": device.target(), "lab": lab, "this": "here"}, "constraints": {"latency_ms@lab": 1}}
+    result = search(None, **given, storage=tmp_path / "runs", name="columns", objectives=("params", PHONE))
+    table = result.history
+    assert len(table) == 6
+    for column in (PHONE, "energy_mj@phone", "latency_ms@lab", "latency_ms@this"):
+        assert (table[column] > 0).all()
+    np.testing.assert_allclose(table[PHONE], 1000 * table["latency_ms@lab"])  # both of one file
+    assert "latency_ms@phone_predicted" not in table
+    assert result.methods[PHONE] == ["firmware 7"]
+    sizes = Counter(size for _, size in device.asked)
+    assert len(device.asked) == len(seen) <= 7  # six candidates, and one before the search unless it is among them
+    assert max(sizes.values()) <= 1 + 1
+    again = search(None, **given, storage=tmp_path / "runs", name="columns", budget=6)
+    assert again.history.equals(table)
+    assert len(device.asked) == len(seen) <= 7
+    assert result.report(tmp_path / "report.html")
 
 
 @pytest.mark.slow
-def test_what_a_target_that_went_away_has_missed_is_predicted_marked_and_measured_when_it_is_back(
-    tmp_path: Path,
+def test_nothing_is_lost_on_a_target_that_fails_a_third_of_the_time(tmp_path: Path) -> None:
+    """In bursts longer than the repeats, too, so that measurements are missing for a while."""
+    rng = np.random.default_rng(0)
+    script = np.where(rng.random(60) < 1 / 3, rng.choice(["exit", "nonsense"], 60), "ok").tolist()
+    script[:2] = ["ok"] * 2
+    script[10:14] = ["exit"] * 4
+    device = Device(tmp_path / "device", " ".join(script))
+    result = search(device, {"repeats": 3}, budget=40, storage=tmp_path / "runs", name="third")
+    table = result.history
+    assert len(table) == 40
+    assert (table.state == "scored").all()
+    assert "latency_ms@phone_predicted" not in table  # everything is measured in the end
+    good = [size for answer, size in device.asked if answer == "ok"]
+    np.testing.assert_allclose(np.sort(np.unique(table[PHONE])), np.unique(good) / 1e3)
+    assert 40 <= len(good) <= 41  # each candidate once, and the network before the search
+    loaded = searchkit.load("third", tmp_path / "runs")
+    np.testing.assert_array_equal(loaded.history[PHONE], table[PHONE])
+    assert "latency_ms@phone_predicted" not in loaded.history
+
+
+def test_a_target_that_stays_away_is_predicted_and_measured_when_the_search_is_called_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    away = tmp_path / "away"
-    program = tmp_path / "board.py"
-    program.write_text(
-        "import pathlib, sys\n"
-        f"if pathlib.Path({str(away)!r}).exists(): sys.exit('no route to board')\n"
-        "print(pathlib.Path(sys.argv[1]).stat().st_size / 1000)\n"
-    )
-    targets: dict[str, object] = {"board": {"how": [sys.executable, str(program), "{file}"], "repeats": 2}}
+    device = Device(tmp_path / "device", "ok " * 9 + "exit " * 200)
+    given = {"storage": tmp_path / "runs", "name": "away", "budget": 16}
+    result = search(device, {"repeats": 2}, **given)
+    table = result.history
+    predicted = table["latency_ms@phone_predicted"].notna()
+    assert (table.state == "scored").all()
+    assert 7 <= predicted.sum() <= 8
+    assert "of 16 candidates" not in caplog.text
+    assert "target 'phone' ended with exit code 1: error: device offline (2 attempts)" in caplog.text
+    assert any("predicted from" in text and "device offline" in text for text in result.methods[PHONE])
+    attempts = [size for answer, size in device.asked if answer == "exit"]
+    assert len(attempts) <= predicted.sum() + 2  # it is repeated only until it is known to be away
+    shown = result.front
+    assert shown["latency_ms@phone_predicted"].notna().any() == ("on the front is predicted" in caplog.text)
 
-    def unplug(trial: object, trials: list) -> None:  # type: ignore[type-arg]
-        if len([one for one in trials if one.finished]) == 6:
-            away.touch()
-
-    first = search(tmp_path, targets, budget=12, callbacks=(unplug,), batch=1)
-    assert np.isfinite(first.history[COLUMN]).all()
-    marked = first.history[COLUMN + PREDICTED].notna()
-    assert 4 <= marked.sum() <= 7
-    away.unlink()
-    second = search(tmp_path, targets, budget=13, batch=1)
-    assert len(second.history) == 13
-    assert COLUMN + PREDICTED not in second.history or not second.history[COLUMN + PREDICTED].notna().any()
-    kept = ~marked.to_numpy()
-    assert (second.history[COLUMN][:12][kept] == first.history[COLUMN][kept]).all()
-
-
-@pytest.mark.slow
-def test_a_bound_on_a_target_is_kept_and_its_name_is_checked(tmp_path: Path) -> None:
-    targets = board(tmp_path, every=0)
-    free = search(tmp_path, targets, budget=6, name="free")
-    most = float(free.history[COLUMN].median())
-    bounded = search(tmp_path, targets, budget=6, name="bounded", constraints={COLUMN: most})
-    assert (bounded.front[COLUMN] <= most).all()
-    with pytest.raises(SearchkitError, match="unknown target 'bord'.*Did you mean 'board'"):
-        search(tmp_path, targets, budget=1, name="wrong", objectives=("accuracy", "latency_ms@bord"))
-    with pytest.raises(TargetError, match="target 'board' cannot measure a first small network"):
-        search(tmp_path, board(tmp_path, every=1, repeats=2), budget=1, name="broken")
-    assert not list(tmp_path.glob("broken*"))
+    device.says("ok")
+    before = len(device.asked)
+    again = search(device, {"repeats": 2}, **given)
+    assert len(device.asked) - before == predicted.sum()
+    assert "latency_ms@phone_predicted" not in again.history
+    measured = ~predicted
+    np.testing.assert_array_equal(again.history[PHONE][measured], table[PHONE][measured])
+    error = np.abs(np.log(again.history[PHONE][predicted] / table[PHONE][predicted]))
+    assert error.max() < 0.5  # the model was no nonsense
 
 
 @pytest.mark.slow
-def test_targets_on_the_command_line(
+def test_a_bound_is_judged_by_a_prediction_that_is_sure(tmp_path: Path) -> None:
+    device = Device(tmp_path / "device", "ok " * 25 + "exit " * 200)
+    result = search(device, {"repeats": 1}, budget=40, constraints={PHONE: 6})
+    table = result.history
+    predicted = table["latency_ms@phone_predicted"].notna()
+    broken = table.state == "infeasible"
+    assert 0 < (broken & predicted).sum() < predicted.sum()
+    assert table.reason[broken & predicted].str.contains("predicted").all()
+    assert (table[PHONE][broken] > 6).all()
+    assert not (~broken & ~predicted & (table[PHONE] > 6)).any()
+    sure = table[PHONE][broken & predicted] / np.exp(2 * table["latency_ms@phone_predicted"][broken & predicted])
+    assert (sure > 6).all()
+
+
+def test_a_late_answer_is_missing(tmp_path: Path) -> None:
+    device = Device(tmp_path / "device", "ok ok late ok")
+    result = search(device, {"repeats": 1, "timeout": 3}, budget=3)
+    assert "latency_ms@phone_predicted" not in result.history
+    assert [answer for answer, _ in device.asked].count("late") == 1
+
+
+def test_a_killed_search_measures_no_candidate_twice(tmp_path: Path) -> None:
+    device = Device(tmp_path / "device", "ok")
+
+    def killed(network: nn.Module) -> float:
+        if len(device.asked) == 4:
+            raise KeyboardInterrupt
+        return 1.0
+
+    given = {"storage": tmp_path / "runs", "name": "killed", "budget": 5, "epochs": 1}
+    metric = searchkit.Metric("after", killed, trained=True)
+    asked = {"objectives": ("accuracy", metric, PHONE)}
+    first = search(device, **given, **asked)
+    assert first.stopped == "interrupted"
+    n = len(device.asked)
+    with (device.folder / "asked").open("a") as file:
+        file.write("other 0\n")  # so that the metric goes on
+    again = search(device, **given, **asked)
+    assert len(again.history) == 5
+    sizes = [size for answer, size in device.asked if answer == "ok"]
+    assert len(sizes) <= 6
+    assert n == 4
+
+
+def test_bad_input_is_one_sentence_before_the_search(tmp_path: Path) -> None:
+    device = Device(tmp_path / "device", "nonsense")
+    with pytest.raises(
+        TargetError, match=r"target 'phone' cannot measure.*'it is warm'.*no number \(3 attempts\)"
+    ) as raised:
+        search(device, storage=tmp_path / "runs", name="none")
+    assert "\n" not in str(raised.value)
+    assert not list((tmp_path / "runs").glob("*.journal"))  # nothing was begun
+    with pytest.raises(UnknownNameError, match="unknown target 'phne'.*Did you mean 'phone'"):
+        search(device, objectives=("params", "latency_ms@phne"))
+    with pytest.raises(ObjectiveError, match="measured on the target 'phone', and none is given"):
+        search(None)
+    with pytest.raises(ObjectiveError, match="params is not measured on a target: write 'params'"):
+        search(device, objectives=("params@phone", "macs"))
+    with pytest.raises(ObjectiveError, match="write 'energy_mj' in place of 'energy_mj@this'"):
+        search(None, targets={"this": "here"}, objectives=("params", "energy_mj@this"))
+    device.says("ok")
+    with pytest.raises(TargetError, match="and not latncy_ms; did you mean latency_ms"):
+        search(device, objectives=("params", "latncy_ms@phone"))
+    with pytest.raises(SearchkitError, match="targets"):
+        searchkit.run(space=SPACE, evaluate=lambda c: {"loss": 0.0}, objectives={"loss": "min"}, targets={"a": "here"})
+    with pytest.raises(DeviceError, match="target 'phone' is not of the form 'phone=bench.sh {file}'"):
+        read_targets(["phone"])
+    with pytest.raises(DeviceError, match="target 'phone' is given twice"):
+        read_targets(["phone=a {file}", "phone=b {file}"])
+
+
+def test_a_continued_study_says_another_target_and_refuses_another_runtime(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    given = {"storage": tmp_path / "runs", "name": "continued", "objectives": ("params", "latency_ms@pi")}
+    version = ["1.20.1"]
+
+    def board(path: Path) -> dict[str, object]:
+        return {"latency_ms": path.stat().st_size, "onnxruntime": version[0]}
+
+    search(None, targets={"pi": board}, budget=3, **given)
+    version[0] = "1.19.0"
+    said = "target 'pi' has onnxruntime 1.19.0, and .* measured with onnxruntime 1.20.1: install that version"
+    with pytest.raises(DeviceGoneError, match=said):
+        search(None, targets={"pi": board}, budget=5, **given)
+    version[0] = "1.20.1"
+    assert "another target" not in caplog.text
+    search(None, targets={"pi": lambda path: 1.0}, budget=4, **given)
+    assert "is continued with another target 'pi'" in caplog.text
+
+
+def test_the_command_line_takes_targets_and_resumes_with_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from searchkit.cli import main
-
     monkeypatch.chdir(tmp_path)
-    board(tmp_path, every=0)
-    how = f"{sys.executable} board.py {{file}} calls.txt 0"
-    common = ["run", "--space", "macro", "--budget", "2", "--epochs", "1", "--strategy", "random", "--name", "s"]
-    asked = ["--objectives", f"accuracy,{COLUMN}", "--constraint", f"{COLUMN}<=1e9", "--target", f"board={how}"]
-    assert main([*common, *asked]) == 0
-    assert COLUMN in capsys.readouterr().out
-    assert main(["resume", "s", "--budget", "+1"]) == 0
-    assert len(set(calls(tmp_path))) == len(calls(tmp_path))
-    assert main([*common, "--target", "board"]) == 2
+    (tmp_path / "size.py").write_text("import os, sys; print(os.path.getsize(sys.argv[1]) / 1e3)")
+    how = f"phone={sys.executable} -S size.py {{file}}"
+    small = ["--space", "nas-bench-201", "--space-option", "width=4", "--space-option", "cells=1", "--workers", "1"]
+    asked = ["--objectives", f"params,{PHONE}", "--constraint", f"{PHONE}<=1000", "--target", how]
+    assert main(["run", *small, *asked, "--budget", "2", "--name", "tiny", "--no-baselines", "--json"]) == 0
+    assert main(["resume", "tiny", "--budget", "3", "--workers", "1", "--no-baselines"]) == 0
+    capsys.readouterr()
+    assert main(["show", "tiny", "--history", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert len(rows) == 3
+    assert all(row[PHONE] > 1 for row in rows)
+    assert main(["run", *small, *asked, "--target", "board", "--name", "other"]) == 2
     assert "target 'board' is not of the form" in capsys.readouterr().err
 
 
+def test_a_study_with_a_function_as_target_is_not_resumed_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    search(None, space="nas-bench-201", data="digits", budget=1, targets={"phone": lambda path: 1.0}, storage=None,
+           name="own", baselines=False)  # fmt: skip
+    assert main(["resume", "own", "--budget", "2"]) == 2
+    assert "was begun in Python with its targets given as objects" in capsys.readouterr().err
+
+
+def test_what_is_only_to_be_seen_is_predicted_and_measured_later_as_well(tmp_path: Path) -> None:
+    device = Device(tmp_path / "device", "ok " * 8 + "exit " * 200)
+    given = {"storage": tmp_path / "runs", "name": "seen", "objectives": ("params", "macs"), "budget": 10}
+    first = search(device, {"repeats": 1}, **given)
+    assert first.history[PHONE].notna().all()
+    assert 3 <= first.history["latency_ms@phone_predicted"].notna().sum() <= 4
+    device.says("ok")
+    again = search(device, {"repeats": 1}, **given)
+    assert "latency_ms@phone_predicted" not in again.history
+    assert again.history[PHONE].notna().all()
+
+
+def test_weights_are_kept_of_what_may_win_and_of_nothing_else_in_the_end(tmp_path: Path) -> None:
+    device = Device(tmp_path / "device", "ok " * 6 + "exit " * 200)
+    given = {"storage": tmp_path / "runs", "name": "kept", "objectives": ("accuracy", PHONE), "budget": 10, "epochs": 1}
+    first = search(device, {"repeats": 1}, **given)
+    missing = first.history["latency_ms@phone_predicted"].notna().to_numpy()
+    files = sorted((tmp_path / "runs").rglob("*.safetensors"))
+    assert len(files) >= missing.sum() >= 4
+    for row in range(len(first.front)):
+        first.build(row)
+    device.says("ok")
+    second = search(device, {"repeats": 1}, **given)
+    for row in range(len(second.front)):
+        second.build(row)
+    assert len(sorted((tmp_path / "runs").rglob("*.safetensors"))) == len(second.front)
+
+
+@pytest.mark.slow
+def test_a_file_of_known_size_is_as_it_is_delivered_for_targets_too(tmp_path: Path) -> None:
+    sizes: list[int] = []
+    given = {"targets": {"phone": lambda path: sizes.append(path.stat().st_size) or 1.0}}
+    result = search(None, **given, objectives=("params", "file_bytes", PHONE), budget=2)
+    assert set(result.history["file_bytes"]) <= set(sizes)
+
+
 def test_the_report_writes_the_targets_of_the_call_down(tmp_path: Path) -> None:
-    targets = {**board(tmp_path, every=0), "own": lambda path: path.stat().st_size / 1e4}
-    result = search(tmp_path, targets, budget=1, objectives=("accuracy", COLUMN, "latency_ms@own"))
+    device = Device(tmp_path / "device", "ok")
+    targets = {"phone": device.target(), "own": lambda path: path.stat().st_size / 1e4}
+    result = search(None, targets=targets, budget=1, objectives=("params", PHONE, "latency_ms@own"))
     text = result.report(tmp_path / "page.html").read_text()
     assert "measure}" in text
     assert "measure: your function, which is not in the record" in text
-    assert "board.py" in text
+    assert "device offline" in text  # of the command
+    assert "give your own Metric" not in text

@@ -43,6 +43,9 @@ class Target:
         repeats: attempts to measure a candidate before its measurement counts as missing.
         metric: what a single number is.
         python: of an ssh target, its Python, which has numpy and onnxruntime.
+        device: a name for the device that is measured. Several devices measure a candidate at the same time, targets
+            with the same device one after another. By default an ssh target's is its host; commands and functions
+            share one, since they may run on this machine.
 
     Raises:
         DeviceError: one of them cannot be.
@@ -53,6 +56,7 @@ class Target:
     repeats: int = 3
     metric: str = "latency_ms"
     python: str = "python3"
+    device: str | None = None
 
     def __post_init__(self) -> None:
         self._check_how()
@@ -65,6 +69,8 @@ class Target:
             raise DeviceError(f"metric of a target is a name such as latency_ms, not {shown(self.metric)}")
         if not isinstance(self.python, str) or not self.python.strip():
             raise DeviceError(f"python of a target is a program such as python3, not {shown(self.python)}")
+        if self.device is not None and (not isinstance(self.device, str) or not self.device.strip()):
+            raise DeviceError(f"device of a target is a name such as 'phone', not {shown(self.device)}")
 
     def _check_how(self) -> None:
         if callable(self.how) or self.how == HERE:
@@ -113,6 +119,13 @@ class Target:
         assert found is not None
         host = found[2].strip("[]")
         return f"{found[1]}@{host}" if found[1] else host, found[3]
+
+    @property
+    def place(self) -> str:
+        """What is occupied while it is asked: its device, by default its host or this machine."""
+        if self.device is not None:
+            return self.device
+        return self.address[0].rpartition("@")[2] if self.kind == "ssh" else HERE
 
     @property
     def described(self) -> dict[str, object]:

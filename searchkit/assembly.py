@@ -65,7 +65,7 @@ def check_targets(options: Options, task: Task) -> Callable[[Record], None]:
     """
     if not options.targets:
         return lambda record: None
-    from searchkit.search.evaluations import CostMeter  # which loads torch
+    from searchkit.search.cost_meter import CostMeter  # which loads torch
 
     assert isinstance(task.costs, CostMeter)
     now = described(options.targets)

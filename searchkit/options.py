@@ -194,6 +194,7 @@ class Options:
             "seed": self.seed,
             "budget": {name: value for name, value in asdict(self.budget).items() if value or "more" not in name},
             "bounds": {b.name: [None if math.isinf(end) else end for end in (b.low, b.high)] for b in goals.bounds},
+            "margins": {bound.name: bound.margin for bound in goals.bounds if bound.margin},
             "call": call_of(
                 self.task,
                 self.proxies,
@@ -212,8 +213,7 @@ class Options:
             "plan": self.plan,
             "parts": {key: fingerprint(json.dumps(plain(part))) for key, part in self.parts.items()},
         }
-        header: dict[str, Any] = plain({"format": FORMAT, "version": __version__, "search": search, "context": context})
-        return header
+        return dict(plain({"format": FORMAT, "version": __version__, "search": search, "context": context}))
 
 
 def read_options(

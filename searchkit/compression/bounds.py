@@ -16,6 +16,7 @@ from searchkit.compression.assembled import ModelSpace
 from searchkit.compression.assembly import Cost, choose
 from searchkit.compression.measured import Measured
 from searchkit.compression.quality import Key
+from searchkit.costs.metrics import MARGINS
 from searchkit.costs.onnx_file import file_bytes
 from searchkit.costs.together import latencies_together, latency_beside
 from searchkit.errors import ConstraintError, UnknownNameError
@@ -25,8 +26,6 @@ from searchkit.types import Codes, Floats
 
 COSTS = ("params", "macs", "file_bytes", "latency_ms")
 SAVED = 0.0025  # share of the network's cost that an alternative has to save in one of the bounded costs
-MARGIN = 0.985  # times a bound on latency, since two measurements differ by about so much
-MARGINS = {"latency_ms": MARGIN}
 NEAR = 0.97  # of a bound, from which a network is near enough to it
 TRIES = 7  # times that the bounds are corrected by a network that is measured as a whole
 
@@ -101,7 +100,7 @@ def costs_of(space: ModelSpace, asked: Mapping[str, Asked], measured: Measured, 
         own = float(values[0])
         bound = value * own if share else value
         differences = {key: float(value) for key, value in zip(keys, values[1:] - own, strict=True)}
-        found.append(Cost(name, own, differences, bound, bound * MARGINS.get(name, 1.0)))
+        found.append(Cost(name, own, differences, bound, bound * (1 - MARGINS.get(name, 0.0))))
     if all(cost.own <= cost.asked for cost in found):
         told = " and ".join(f"{cost.own:,.4g} {cost.name}" for cost in found)
         raise ConstraintError(f"the network meets the bounds as it is: it has {told}")
@@ -199,7 +198,7 @@ def moved_bound(space: ModelSpace, quality: Additive, costs: Sequence[Cost], pla
     much the bound on the sum is moved; then the best is looked for again.
     """
     cost = costs[place]
-    most, kept, best = MARGINS.get(cost.name, 1.0) * cost.asked, 0.0, math.inf
+    most, kept, best = (1 - MARGINS.get(cost.name, 0.0)) * cost.asked, 0.0, math.inf
     lowest, highest = 0.0, math.inf  # bounds on the sum: known to keep it, and known to break it
     for _ in range(TRIES):
         tried = [replace(one, bound=cost.bound) if i == place else one for i, one in enumerate(costs)]

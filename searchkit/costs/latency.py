@@ -25,6 +25,7 @@ import functools
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import get_args
 
 import numpy as np
@@ -34,7 +35,7 @@ import torch
 from torch import nn
 
 from searchkit.costs.gpu_timing import Precision, Runs, measured_on_card, on_events, timed
-from searchkit.costs.onnx_session import onnx_runner, subject_of
+from searchkit.costs.onnx_session import file_runner, onnx_runner, subject_of
 from searchkit.errors import DeviceError, UnknownNameError
 from searchkit.runtime.devices import resolve_device
 from searchkit.runtime.processor import cpu_name
@@ -150,6 +151,17 @@ def runner(network: nn.Module, x: npt.NDArray[np.float32], method: str | None) -
             if method is not None:
                 raise
     return lambda: network(tensor), f"torch {torch.__version__} eager"
+
+
+def latency_of_file(file: Path, x: npt.NDArray[np.float32], seconds: float = 0.15) -> Latency:
+    """Measure an ONNX file on one thread of the CPU.
+
+    Args:
+        x: ``(batch, ...)`` its inputs.
+        seconds: see :func:`latency`.
+    """
+    with one_thread():
+        return _on_cpu(file_runner(file, x), f"onnxruntime {onnxruntime.__version__}", len(x), seconds)
 
 
 def _on_cpu(run: Run, ran_by: str, batch: int, seconds: float) -> Latency:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from searchkit import plugins
-from searchkit.errors import ObjectiveError, UnknownNameError, check_name
+from searchkit.errors import ObjectiveError, UnknownNameError, check_name, nearest
 from searchkit.problem.objectives import DIRECTIONS, Direction
 
 if TYPE_CHECKING:
@@ -86,7 +86,10 @@ BUILT_IN = {
         Metric("card_memory", stage="measured", unit="bytes, one image, on a GPU"),
     )
 }
+INT8 = "int8"  # accuracy@int8: of the file that is quantised to eight bits
+_COSTS_IN_INT8 = {"latency_ms": "ms, one image, in int8 on a CPU", "file_bytes": "bytes of the ONNX file in int8"}
 UNITS = {"latency_ms": "ms, one image", "energy_mj": "mJ, one image"}  # of what targets measure
+MARGINS = {"latency_ms": 0.015}  # of a bound, since two measurements differ by about so much
 AT = "@"  # latency_ms@phone: the metric, and the target that it is measured on
 SCORES = {"classification": ("accuracy", "balanced_accuracy", "log_loss"), "regression": ("r2", "rmse")}
 
@@ -97,7 +100,8 @@ def task_of(metrics: Iterable[str]) -> str | None:
     Raises:
         ObjectiveError: there are scores of both tasks.
     """
-    found = {task: name for name in metrics for task, names in SCORES.items() if name in names}
+    scores = {name: name.removesuffix(f"{AT}{INT8}") for name in metrics}
+    found = {task: name for name, score in scores.items() for task, names in SCORES.items() if score in names}
     if len(found) > 1:
         raise ObjectiveError(
             f"{found['classification']} is a score of classification and {found['regression']} is one of regression; "
@@ -114,7 +118,7 @@ def trained_scores(metrics: Iterable[str], task: str) -> tuple[str, ...]:
     """
     asked = list(metrics)
     if task_of(asked) not in (None, task):
-        wrong = next(name for name in asked if name in SCORES[str(task_of(asked))])
+        wrong = next(name for name in asked if name.removesuffix(f"{AT}{INT8}") in SCORES[str(task_of(asked))])
         raise ObjectiveError(
             f"{wrong} is a score of {task_of(asked)}, but the data are loaded for {task}: choose among "
             f"{', '.join(SCORES[task])}, or load the data with load_data(..., task='{task_of(asked)}')"
@@ -162,8 +166,40 @@ def read_metrics(
     return needed, directions
 
 
+def elsewhere(metric: Metric) -> bool:
+    """Whether a metric is measured on a target."""
+    return AT in metric.name and not in_int8(metric.name)
+
+
+def in_int8(name: str) -> bool:
+    """Whether a metric is of the network in int8."""
+    return name.endswith(f"{AT}{INT8}")
+
+
+def _of_int8(name: str) -> Metric:
+    """The metric of a name such as "accuracy@int8"; its function is made when the data are known.
+
+    Raises:
+        ObjectiveError: searchkit does not know this metric in int8.
+    """
+    metric = name.removesuffix(f"{AT}{INT8}")
+    scores = [score for of_task in SCORES.values() for score in of_task]
+    if metric in scores:
+        return Metric(name, direction=BUILT_IN[metric].direction, stage="trained", unit="validation part, in int8")
+    if metric in _COSTS_IN_INT8:
+        return Metric(name, stage="measured", unit=_COSTS_IN_INT8[metric])
+    if metric in ("ram_int8", "flash_int8"):
+        raise ObjectiveError(f"{metric} is of the network in int8 already: write '{metric}' in place of '{name}'")
+    known = ", ".join(f"{one}{AT}{INT8}" for one in (*scores, *_COSTS_IN_INT8))
+    near = nearest(metric, (*scores, *_COSTS_IN_INT8))
+    hint = f" Did you mean '{near}{AT}{INT8}'?" if near else ""
+    raise ObjectiveError(f"{name!r} is no metric: those of a network in int8 are {known}.{hint}")
+
+
 def _on_target(name: str, targets: Iterable[str]) -> Metric:
     """The metric of a name such as "latency_ms@phone"."""
+    if in_int8(name):
+        return _of_int8(name)
     metric, _, target = name.rpartition(AT)
     if not list(targets):
         raise ObjectiveError(

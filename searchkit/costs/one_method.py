@@ -16,6 +16,7 @@ from searchkit.errors import PASSED_ON, CandidateError, first_line_said, readabl
 from searchkit.random_state import untouched
 from searchkit.space import NetworkSpace
 
+USUAL = 0.15  # seconds of timing
 LOOKS = 4  # random candidates whose export to ONNX is tried before the first measurement
 
 log = logging.getLogger("searchkit")
@@ -41,8 +42,11 @@ class OneMethod:
         for label in labels:
             self._method = _method_of(label)
 
-    def __call__(self, network: nn.Module) -> tuple[dict[str, float], str]:
+    def __call__(self, network: nn.Module, seconds: float | None = None) -> tuple[dict[str, float], str]:
         """``{"latency_ms": ..., "latency_ms_spread": ...}``, the spread being relative, and the measurement's label.
+
+        Args:
+            seconds: of timing; None: as many as are usual.
 
         Raises:
             CandidateError: the study's method cannot run the network.
@@ -50,7 +54,7 @@ class OneMethod:
         if self._method is None and self._device == "cpu":
             self._method = self._decided(network)
         try:
-            time = self._timed(network)
+            time = self._timed(network, seconds)
         except PASSED_ON:
             raise
         except Exception as error:
@@ -63,10 +67,10 @@ class OneMethod:
         self._method = self._method or _method_of(time.label)
         return {"latency_ms": time.median_ms, "latency_ms_spread": time.spread}, time.label
 
-    def _timed(self, network: nn.Module) -> Latency:
+    def _timed(self, network: nn.Module, seconds: float | None) -> Latency:
         shape, known, known_ms = self._space.input_shape, self._space.teacher, self._space.teacher_ms
         if known is None or known_ms is None or self._device != "cpu":
-            return latency(network, shape, device=self._device, method=self._method)
+            return latency(network, shape, device=self._device, method=self._method, seconds=seconds or USUAL)
         return latency_beside(network, known, known_ms, shape, self._method)
 
     def _decided(self, network: nn.Module) -> str:

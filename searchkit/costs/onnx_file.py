@@ -113,14 +113,19 @@ def exported(
         with untouched():
             try:
                 example, names = torch.randn(3, *input_shape), names_of(input_shape, regression)
-                if not (traced and _write_traced(other, example, path, names)):
-                    write_onnx(other, example, path, *names)
+                (write_quickly if traced else write_onnx)(other, example, path, *names)
             except PASSED_ON:
                 raise
             except Exception as error:
                 said = f"its {wanted} cannot be told, since it has no ONNX file: {why(error)}"
                 raise CandidateError(said) from error
         yield path
+
+
+def write_quickly(network: nn.Module, example: torch.Tensor, path: Path, inputs: str, outputs: str) -> None:
+    """As :func:`write_onnx`, by tracing where that gives the network's outputs; the file may be larger."""
+    if not _write_traced(network, example, path, (inputs, outputs)):
+        write_onnx(network, example, path, inputs, outputs)
 
 
 def _write_traced(network: nn.Module, example: torch.Tensor, path: Path, names: tuple[str, str]) -> bool:

@@ -31,16 +31,21 @@ class Objective:
 
 @dataclass(frozen=True)
 class Bound:
-    """``low <= value <= high`` for one metric; an infinite end is no bound."""
+    """``low <= value <= high`` for one metric; an infinite end is no bound.
+
+    ``margin`` is the share of its ends by which a value has to keep within them, since measurements differ.
+    """
 
     name: str
     low: float = -np.inf
     high: float = np.inf
+    margin: float = 0.0
 
     def violation(self, values: Floats) -> Floats:
         """``(n,)`` distance outside the bound, divided by its absolute value where that is not 0; NaN for NaN."""
-        below = (self.low - values) / (abs(self.low) or 1.0) if np.isfinite(self.low) else np.zeros_like(values)
-        above = (values - self.high) / (abs(self.high) or 1.0) if np.isfinite(self.high) else np.zeros_like(values)
+        low, high = self.low + self.margin * abs(self.low), self.high - self.margin * abs(self.high)
+        below = (low - values) / (abs(self.low) or 1.0) if np.isfinite(self.low) else np.zeros_like(values)
+        above = (values - high) / (abs(self.high) or 1.0) if np.isfinite(self.high) else np.zeros_like(values)
         outside: Floats = np.where(np.isnan(values), np.nan, np.maximum(0.0, np.maximum(below, above)))
         return outside
 
@@ -129,11 +134,15 @@ def check_constraints(given: object) -> None:
         raise ConstraintError(f"constraints are a mapping such as {{'params': 100_000}}, not {given!r}")
 
 
-def read_bounds(given: Mapping[str, object] | None, directions: Mapping[str, Direction]) -> tuple[Bound, ...]:
+def read_bounds(
+    given: Mapping[str, object] | None,
+    directions: Mapping[str, Direction],
+    margins: Mapping[str, float] | None = None,
+) -> tuple[Bound, ...]:
     """Bounds from ``{"params": 1e6, "latency_ms": (None, 5), "accuracy": 0.9}``.
 
     A number is an upper bound of a metric that is minimised or has no direction, and a lower bound of one that is
-    maximised. A pair is ``(low, high)``, with None for no bound.
+    maximised. A pair is ``(low, high)``, with None for no bound. ``margins`` are those of the metrics that have one.
     """
     bounds = []
     for name, limit in (given or {}).items():
@@ -143,7 +152,12 @@ def read_bounds(given: Mapping[str, object] | None, directions: Mapping[str, Dir
         elif low is None and high is None:
             raise ConstraintError(f"constraint {name!r} is a number or a pair (low, high), not {shown(limit)}")
         try:
-            bound = Bound(name, -np.inf if low is None else float(low), np.inf if high is None else float(high))
+            bound = Bound(
+                name,
+                -np.inf if low is None else float(low),
+                np.inf if high is None else float(high),
+                (margins or {}).get(name, 0.0),
+            )
         except (TypeError, ValueError, OverflowError):
             said = f"constraint {name!r} is a number or a pair (low, high), not {shown(limit)}"
             raise ConstraintError(said) from None

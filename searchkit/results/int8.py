@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
-from searchkit.costs.int8_file import CALIBRATIONS, Examples, answers_of, write_int8
+from searchkit.costs.int8_file import CALIBRATIONS, write_int8
+from searchkit.costs.metrics import AT, INT8
 from searchkit.costs.onnx_file import why
 from searchkit.costs.onnx_session import file_runner
 from searchkit.costs.together import fastest_together
 from searchkit.data.data import Data
-from searchkit.data.splits import Split
 from searchkit.errors import ExportError
 from searchkit.problem.objectives import Bound
-from searchkit.training.scores import scores_of
+from searchkit.training.int8_scores import CALIBRATED, examples_of, file_score
 
 if TYPE_CHECKING:
     from searchkit.results.result import Result
 
-CALIBRATED = 256  # examples of the train part from which the ranges of activations are taken
 TOLERATED = 0.005  # of accuracy or R^2: a larger loss is said
 SECONDS = 0.3  # of timing for each of the two files
 
@@ -95,12 +94,12 @@ def write_and_judge(result: Result, source: Path, target: Path, data: Data) -> I
         ExportError: ONNX Runtime cannot make the file, or the network breaks a bound of the search in int8.
     """
     metric = "r2" if data.target is not None else "accuracy"
-    examples = _examples(data.train, CALIBRATED)
+    examples = examples_of(data.train, CALIBRATED)
     scored, files, refused = dict[str, float](), dict[str, bytes](), list[Exception]()
     for calibration in CALIBRATIONS:
         try:
             write_int8(source, target, examples, calibration)
-            scored[calibration] = _score(target, data.val, data, metric)
+            scored[calibration] = file_score(target, data.val, data, metric)
             files[calibration] = target.read_bytes()
         except Exception as error:
             refused.append(error)
@@ -108,39 +107,27 @@ def write_and_judge(result: Result, source: Path, target: Path, data: Data) -> I
         raise ExportError(f"it has no int8 file: {why(refused[0])}")
     best = max(scored, key=lambda name: scored[name])
     target.write_bytes(files[best])
-    _check_bounds(result, metric, scored[best])
+    _check_bounds(result, metric, scored[best], target)
     part, split = ("test", data.test) if len(data.test) else ("validation", data.val)
     runs = [file_runner(file, examples[:1]) for file in (source, target)]
     ms_float32, ms_int8 = (float(ms) for ms in fastest_together(runs, SECONDS))
     return Int8(
-        metric, part, _score(source, split, data, metric), _score(target, split, data, metric),
+        metric, part, file_score(source, split, data, metric), file_score(target, split, data, metric),
         source.stat().st_size, target.stat().st_size, ms_float32, ms_int8, best,
     )  # fmt: skip
 
 
-def _check_bounds(result: Result, metric: str, value: float) -> None:
-    """Refuse a network that is within the search's bound on its score in float32 and not in int8."""
+def _check_bounds(result: Result, metric: str, value: float, file: Path) -> None:
+    """Refuse a network that breaks a bound of the search in int8, on its score or the size of its file."""
+    scored = f"has {metric} {value:.4g} on the validation part"
+    known = {metric: (value, scored), f"{metric}{AT}{INT8}": (value, scored)}
+    size = file.stat().st_size
+    known[f"file_bytes{AT}{INT8}"] = (size, f"has a file of {size:,} bytes")
     for bound in result.goals.bounds:
-        if bound.name == metric and _broken(bound, value):
-            raise ExportError(
-                f"in int8 it has {metric} {value:.4g} on the validation part, which breaks the search's bound {bound}"
-            )
+        found, said = known.get(bound.name, (math.nan, ""))
+        if _broken(bound, found):
+            raise ExportError(f"in int8 it {said}, which breaks the search's bound {bound}")
 
 
 def _broken(bound: Bound, value: float) -> bool:
     return bool(bound.violation(np.array([value]))[0] > 0)
-
-
-def _score(path: Path, split: Split, data: Data, metric: str) -> float:
-    """Of a file's answers for a part of the data."""
-    outputs = torch.from_numpy(answers_of(path, _examples(split)))
-    if data.target is not None:  # the file answers in the unit of the targets, the scores expect standardised ones
-        mean, deviation = data.target
-        outputs = ((outputs - mean) / deviation).reshape(-1, 1)
-    return scores_of([(outputs, split.y)], data, split.weight)[metric]
-
-
-def _examples(split: Split, n: int | None = None) -> Examples:
-    """Raw inputs ``(n, ...)`` of a part of the data, or n of them; evenly spaced, as classes may be in order."""
-    every = len(split) if n is None else min(n, len(split))
-    return np.asarray(split.x[torch.linspace(0, len(split) - 1, every).long()], dtype=np.float32)

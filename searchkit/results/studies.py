@@ -173,9 +173,9 @@ def _same_space(name: str, space: Space, header: dict[str, Any]) -> Space:
 def goals_of(header: dict[str, Any]) -> Goals:
     """The recorded objectives and bounds."""
     objectives = tuple(Objective(name, direction) for name, direction in header["search"]["objectives"].items())
-    infinite = float("inf")
+    infinite, margins = float("inf"), header["context"].get("margins", {})
     bounds = tuple(
-        Bound(name, -infinite if low is None else low, infinite if high is None else high)
+        Bound(name, -infinite if low is None else low, infinite if high is None else high, margins.get(name, 0.0))
         for name, (low, high) in header["context"]["bounds"].items()
     )
     return Goals(objectives, bounds)

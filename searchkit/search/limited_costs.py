@@ -18,7 +18,7 @@ from searchkit.training.evaluation import Evaluation
 from searchkit.types import Codes
 
 if TYPE_CHECKING:
-    from searchkit.search.evaluations import CostMeter
+    from searchkit.search.cost_meter import CostMeter
 
 
 def limited(costs: Costs | None, pool: Pool) -> Costs | None:
@@ -29,7 +29,7 @@ def limited(costs: Costs | None, pool: Pool) -> Costs | None:
     """
     if costs is None or not isinstance(pool, Workers | ExternalPool):
         return costs
-    from searchkit.search.evaluations import CostMeter  # which loads torch
+    from searchkit.search.cost_meter import CostMeter  # which loads torch
 
     if not isinstance(costs, CostMeter) or costs.limit is None or not costs.own:
         return costs
@@ -73,7 +73,7 @@ class LimitedCosts:
         """See :class:`~searchkit.search.accounting.Costs`."""
         outcome = self._workers.alone(0, Job(code, 0))
         if outcome.reason is not None:
-            from searchkit.search.evaluations import LATE
+            from searchkit.search.cost_meter import LATE
 
             late = outcome.reason.startswith("over its time limit")
             raise CandidateError(LATE.format(outcome.reason) if late else outcome.reason)

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from searchkit.costs.metrics import AT
+from searchkit.costs.metrics import elsewhere
 from searchkit.errors import PASSED_ON
 from searchkit.problem.objectives import Bound
 from searchkit.problem.problem import Problem
-from searchkit.search.evaluations import CostMeter
+from searchkit.search.cost_meter import CostMeter
 from searchkit.training.speed import Within
 from searchkit.types import Codes, Floats
 
@@ -42,7 +42,7 @@ def within(problem: Problem, meter: CostMeter, bounds: Sequence[Bound]) -> Withi
         meter: of the search.
         bounds: of the search.
     """
-    measured = {name for name, metric in meter.metrics.items() if metric.stage == "measured" and AT not in name}
+    measured = {name for name, metric in meter.metrics.items() if metric.stage == "measured" and not elsewhere(metric)}
     asked = [bound for bound in bounds if bound.name in measured]
     own = replace(meter, metrics={bound.name: meter.metrics[bound.name] for bound in asked}, targets={})
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from searchkit import plugins
 from searchkit.costs.measure import check_here, check_measurable
-from searchkit.costs.metrics import SCORES, Metric, read_metrics, task_of, trained_scores
+from searchkit.costs.metrics import MARGINS, SCORES, Metric, read_metrics, task_of, trained_scores
 from searchkit.costs.targets.target import Target, described
 from searchkit.data.data import Data
 from searchkit.data.images import is_npz
@@ -28,6 +28,7 @@ from searchkit.surroundings import settled
 from searchkit.training.evaluation import Evaluate
 from searchkit.training.evaluator import Training, at_rung
 from searchkit.training.fidelity import Ladder, Rung, check_cheaper, read_ladder
+from searchkit.training.int8_scores import with_functions
 from searchkit.training.own_recipe import LENGTH, NOTHING, OwnRecipe, check_effect, own_space
 from searchkit.training.recipe import Recipe, recipe_for
 
@@ -74,19 +75,20 @@ def network_task(
     space, own, recipe = _with_recipe(space, own or NOTHING, epochs, loaded)
     rungs = read_ladder(ladder, recipe.epochs)
     _check_rungs(rungs, recipe.epochs, loaded, own)
+    context = _context(space, data, loaded, metrics, there, [rung.label for rung in rungs])
+    known = loaded.without_test()
+    metrics = {name: with_functions(metric, known) for name, metric in metrics.items()}
     functions = tuple(m for m in metrics.values() if m.stage == "trained" and m.function is not None)
     scored = trained_scores(metrics, loaded.task)
     trained = [name for name, metric in metrics.items() if metric.stage == "trained"]
     _check_trained(trained, goals, loaded, verify, rungs)
     _check_recipe(own, trained, goals, verify)
-    training = Training(
-        space, loaded.without_test(), recipe, there, functions, Path(), time_limit, scored=scored, own=own
-    )
+    training = Training(space, known, recipe, there, functions, Path(), time_limit, scored=scored, own=own)
     training = replace(training, rungs=tuple(at_rung(training, rung, split_seed) for rung in rungs))
     signals = tuple(name for name, metric in metrics.items() if metric.stage == "scored")
     evaluate: Evaluate = training if trained else no_training
     if signals:
-        evaluate = Scoring(_scorer(signals, space, loaded.without_test(), where, seed), training if trained else None)
+        evaluate = Scoring(_scorer(signals, space, known, where, seed), training if trained else None)
     from_training = (*scored, *(metric.name for metric in functions))
     return NetworkTask(
         space=space,
@@ -99,8 +101,7 @@ def network_task(
         device=where,
         split_seed=None if isinstance(data, Data) else split_seed,
         evaluate=evaluate,
-        context=_context(space, data, loaded, metrics, there, [rung.label for rung in rungs])
-        | ({"targets": described(targets)} if targets else {}),
+        context=context | ({"targets": described(targets)} if targets else {}),
         targets=targets,
         ladder=Ladder(rungs, from_training) if rungs else None,
         source=Source(data, loaded, split_seed),
@@ -112,7 +113,9 @@ def network_task(
 
 def _goals(metrics: dict[str, Metric], directions: dict[str, Any], constraints: Any) -> Goals:
     named = {getattr(key, "name", key): limit for key, limit in (constraints or {}).items()}
-    return Goals(read_objectives(directions), read_bounds(named, {m.name: m.direction for m in metrics.values()}))
+    margins = {name: MARGINS[name] for name, metric in metrics.items() if name in MARGINS and metric.function is None}
+    usual = {metric.name: metric.direction for metric in metrics.values()}
+    return Goals(read_objectives(directions), read_bounds(named, usual, margins))
 
 
 def _check_trained(trained: Sequence[str], goals: Goals, data: Data, verify: int, rungs: Sequence[Rung]) -> None:

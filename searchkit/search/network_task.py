@@ -12,7 +12,7 @@ from typing import Any
 
 from searchkit.costs.counts import space_counts
 from searchkit.costs.measure import MEASURED, measured_on
-from searchkit.costs.metrics import Metric
+from searchkit.costs.metrics import AT, BUILT_IN, INT8, Metric
 from searchkit.costs.targets.target import Target
 from searchkit.data.data import Data
 from searchkit.errors import plural
@@ -23,8 +23,9 @@ from searchkit.problem.trial import State, Trial, pareto_front
 from searchkit.results.baselines import Source
 from searchkit.results.refit import NOTE, TESTED
 from searchkit.results.result import Result
+from searchkit.search.cost_meter import CostMeter
 from searchkit.search.estimate import Estimate, estimate
-from searchkit.search.evaluations import CostMeter, Scoring
+from searchkit.search.evaluations import Scoring
 from searchkit.search.finals import not_shorter, planned_finals, scoring_seconds, train_finals, winners_of
 from searchkit.search.network_bounds import Known, within
 from searchkit.search.plan import Plan
@@ -207,8 +208,9 @@ class NetworkTask(Task):
     @property
     def score(self) -> Metric | None:
         """The score of trained networks that the search asks for first; None if it asks for none."""
-        names = [name for name in self.goals.metrics if name in self.training.scored]
-        return self.metrics[names[0]] if names else None
+        asked = [name.removesuffix(f"{AT}{INT8}") for name in self.goals.metrics]
+        names = [name for name in asked if name in self.training.scored]
+        return (self.metrics | BUILT_IN)[names[0]] if names else None
 
     def train_finals(self, record: Record, pool: Pool, plan: Plan, elapsed: float, seed: int) -> None:
         """Train the winners in what is left of the planned time; see :mod:`searchkit.search.finals`.

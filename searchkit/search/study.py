@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from searchkit.errors import plural, readable
@@ -55,12 +55,15 @@ class Study:
         self._note_measured(trial, values, methods)
 
     def measured_late(self, trial: Trial, values: Mapping[str, float], methods: Mapping[str, str]) -> None:
-        """Record what targets have measured of a finished candidate, in the place of what was predicted."""
+        """Record what was measured of a finished candidate, in the place of what was predicted or measured before."""
         take_measured(trial, values, methods)
-        self._note_measured(trial, trial.values, trial.methods)
+        noted = (self.notes(measured_key(trial.code)) or {}).get("values", {})
+        self._note_measured(trial, trial.values, trial.methods, {*noted, *values})
 
-    def _note_measured(self, trial: Trial, values: Mapping[str, float], methods: Mapping[str, str]) -> None:
-        own = measured_columns(values)
+    def _note_measured(
+        self, trial: Trial, values: Mapping[str, float], methods: Mapping[str, str], late: Iterable[str] = ()
+    ) -> None:
+        own = measured_columns(values) | {name: values[name] for name in late}
         if own:
             said = {name: text for name, text in methods.items() if name in own}
             self._record.note(measured_key(trial.code), {"values": own, "methods": said})

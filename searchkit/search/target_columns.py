@@ -8,11 +8,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from searchkit.costs.metrics import AT
+from searchkit.costs.metrics import AT, in_int8
 from searchkit.costs.targets.prediction import SURE
 from searchkit.errors import plural
 from searchkit.problem.objectives import Bound, Goals
 from searchkit.problem.trial import State, Trial, observe, pareto_front
+from searchkit.search.confirmation import to_confirm
 from searchkit.storage.measured_notes import PREDICTED
 
 log = logging.getLogger("searchkit")
@@ -29,10 +30,10 @@ def may_win(trials: Sequence[Trial], goals: Goals) -> list[Trial]:
     """The candidates that are on the front, or may be once what is predicted of any has been measured.
 
     A predicted cost may turn out to be any. So a candidate is out only if a measured one beats it whatever that is, or
-    if it breaks a bound on what is known of it.
+    if it breaks a bound on what is known of it. One that is near a bound may be found to break it, and beats none.
     """
     scored = [trial for trial in trials if trial.state is State.SCORED]
-    predicted = [trial for trial in scored if any(map(is_mark, trial.values))]
+    predicted = [trial for trial in scored if any(map(is_mark, trial.values)) or to_confirm(trial, goals)]
     if not predicted:
         return pareto_front(scored, goals)
     known = pareto_front([trial for trial in scored if trial not in predicted], goals)
@@ -66,7 +67,10 @@ def only_predicted(bound: Bound, values: Mapping[str, float]) -> bool:
 def had(bound: Bound, values: Mapping[str, float]) -> str:
     """The value that breaks a bound, in words."""
     said = f"it has {values[bound.name]:g}"
-    return f"{said}, predicted" if bound.name + PREDICTED in values else said
+    if bound.name + PREDICTED in values:
+        return f"{said}, predicted"
+    within = bound.margin and bound.low <= values[bound.name] <= bound.high
+    return f"{said}, and measurements differ by {bound.margin:.1%}" if within else said
 
 
 def say_predicted(trials: Sequence[Trial], goals: Goals) -> None:
@@ -96,4 +100,4 @@ def measured_columns(values: Mapping[str, float]) -> dict[str, float]:
 
 def is_measured(name: str, values: Mapping[str, float]) -> bool:
     """Whether a column has what a target has measured of the candidate with these values."""
-    return AT in name and not name.endswith(PREDICTED) and name + PREDICTED not in values
+    return AT in name and not in_int8(name) and not name.endswith(PREDICTED) and name + PREDICTED not in values

@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from searchkit.costs.metrics import AT
+from searchkit.costs.metrics import AT, INT8
 from searchkit.errors import DeviceError, UnknownNameError, concealed
 from searchkit.problem.numbers import is_whole, shown
 from searchkit.runtime.fingerprint import fingerprint
@@ -175,6 +175,8 @@ def read_targets(given: object) -> dict[str, Target]:
     for name, one in given.items():
         if not isinstance(name, str) or not _NAME.fullmatch(name) or name.endswith(ENDINGS):
             raise DeviceError(f"the name of a target has letters, digits, - and _, such as 'phone'; got {shown(name)}")
+        if name == INT8:
+            raise DeviceError(f"no target is called '{INT8}', since latency_ms@{INT8} is that of the network in int8")
         try:
             target = _read_target(one)
             target.check_there(name)

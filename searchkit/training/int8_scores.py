@@ -1,0 +1,107 @@
+"""Networks in int8 during a search: their scores after the training, their latency and size before it.
+
+They are the metrics ``accuracy@int8``, ``latency_ms@int8``, ``file_bytes@int8`` and the like. A search calibrates with
+fewer examples than an export and in one way, the quickest, so that a candidate takes seconds; the export takes the best
+of several ways.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from searchkit.costs.int8_file import CALIBRATIONS, Examples, answers_of, write_int8
+from searchkit.costs.latency import latency_of_file
+from searchkit.costs.metrics import AT, INT8, Metric, in_int8
+from searchkit.costs.onnx_file import distinct, names_of, why, write_onnx, write_quickly
+from searchkit.data.data import Data
+from searchkit.data.splits import Split
+from searchkit.errors import PASSED_ON, CandidateError
+from searchkit.training.scores import scores_of
+
+CALIBRATED = 256  # examples of the train part from which an export takes the ranges of activations
+QUICKLY = 128  # examples of them in a search
+FOR_COSTS = 8  # examples where only the size and the speed of the file matter
+
+
+def with_functions(metric: Metric, data: Data) -> Metric:
+    """A metric in int8 with what computes it; others are as they were.
+
+    Args:
+        data: without their test part.
+    """
+    if not in_int8(metric.name) or metric.function is not None:
+        return metric
+    name = metric.name.removesuffix(f"{AT}{INT8}")
+    function = _Score(name, data) if metric.stage == "trained" else _Cost(name, data)
+    return replace(metric, function=function, trained=metric.stage == "trained")
+
+
+@dataclass(frozen=True)
+class _Score:
+    """A score of a trained network on the validation part, in int8."""
+
+    name: str
+    data: Data
+
+    def __call__(self, network: nn.Module) -> float:
+        with _file(network, self.data, QUICKLY, write_quickly) as path:
+            return file_score(path, self.data.val, self.data, self.name)
+
+
+@dataclass(frozen=True)
+class _Cost:
+    """Latency or size of the int8 file of a network before its training."""
+
+    name: str
+    data: Data
+
+    def __call__(self, network: nn.Module) -> float:
+        sized = self.name == "file_bytes"
+        with _file(distinct(network), self.data, FOR_COSTS, write_onnx if sized else write_quickly) as path:
+            if sized:
+                return float(path.stat().st_size)
+            return latency_of_file(path, examples_of(self.data.train, 1)).median_ms
+
+
+@contextlib.contextmanager
+def _file(network: nn.Module, data: Data, n_examples: int, write: Callable[..., None]) -> Iterator[Path]:
+    """The int8 file of a network that takes raw inputs, while the context lasts.
+
+    Raises:
+        CandidateError: there is none.
+    """
+    network = network.to("cpu").eval()
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = Path(folder, "float32.onnx"), Path(folder, "int8.onnx")
+        try:
+            names = names_of(data.input_shape, data.task == "regression")
+            write(network, torch.randn(3, *data.input_shape), source, *names)
+            write_int8(source, target, examples_of(data.train, n_examples), CALIBRATIONS[0])
+        except PASSED_ON:
+            raise
+        except Exception as error:
+            raise CandidateError(f"it has no int8 file: {why(error)}") from error
+        yield target
+
+
+def file_score(path: Path, split: Split, data: Data, score: str) -> float:
+    """A score of a file's answers for a part of the data."""
+    outputs = torch.from_numpy(answers_of(path, examples_of(split)))
+    if data.target is not None:  # the file answers in the unit of the targets, the scores expect standardised ones
+        mean, deviation = data.target
+        outputs = ((outputs - mean) / deviation).reshape(-1, 1)
+    return scores_of([(outputs, split.y)], data, split.weight)[score]
+
+
+def examples_of(split: Split, n: int | None = None) -> Examples:
+    """Raw inputs ``(n, ...)`` of a part of the data, or n of them; evenly spaced, as classes may be in order."""
+    every = len(split) if n is None else min(n, len(split))
+    return np.asarray(split.x[torch.linspace(0, len(split) - 1, every).long()], dtype=np.float32)

@@ -105,7 +105,7 @@ def run(
             for tables.
         data: see :func:`searchkit.load_data`; by default scikit-learn's digits.
         objectives: names of metrics (accuracy, balanced_accuracy, log_loss, params, macs, peak_memory, file_bytes,
-            ram_int8, flash_int8, latency_ms; r2 or rmse for a regression; energy_mj and card_memory on a GPU) or
+            ram_int8, flash_int8, latency_ms; r2 or rmse for a regression; energy_mj; card_memory on a GPU) or
             :class:`Metric` objects; by default ("accuracy", "params"). With ``evaluate``, a mapping name -> "min" or
             "max".
         constraints: bounds, e.g. ``{"params": 1e6, "latency_ms": (None, 5), "accuracy": 0.9}``: a number limits the

@@ -12,16 +12,16 @@ from searchkit.random_state import untouched
 from searchkit.runtime.devices import resolve_device
 from searchkit.runtime.gpu_lock import card_of
 
-ON_CARDS = ("energy_mj", "card_memory")  # cannot be measured on a CPU
+ON_CARDS = ("card_memory",)  # cannot be measured on a CPU
 IN_INT8 = {"ram_int8": "ram", "flash_int8": "flash"}  # metric -> attribute of Int8Memory
-MEASURED = ("latency_ms", *ON_CARDS)
+MEASURED = ("latency_ms", "energy_mj", *ON_CARDS)
 
 
 def measured(name: str, network: nn.Module, input_shape: Sequence[int], device: str) -> tuple[dict[str, float], str]:
     """``{metric: value}``, with ``"<metric>_spread"`` (relative) where it is known, and how it was measured.
 
     Args:
-        name: one of :data:`ON_CARDS` or :data:`IN_INT8`; latency is measured by
+        name: "energy_mj", or one of :data:`ON_CARDS` or :data:`IN_INT8`; latency is measured by
             :class:`~searchkit.costs.one_method.OneMethod`.
         network: untrained, in evaluation mode; not changed.
         input_shape: of one image, without the batch.
@@ -31,8 +31,9 @@ def measured(name: str, network: nn.Module, input_shape: Sequence[int], device: 
         UnknownNameError: no such cost is measured here.
         DeviceError: this metric cannot be measured on the device.
     """
-    if name not in (*ON_CARDS, *IN_INT8):
-        raise UnknownNameError.of("measured cost", name, (*ON_CARDS, *IN_INT8))
+    known = ("energy_mj", *ON_CARDS, *IN_INT8)
+    if name not in known:
+        raise UnknownNameError.of("measured cost", name, known)
     with untouched():
         return _measured(name, network, input_shape, device)
 
@@ -44,8 +45,10 @@ def _measured(name: str, network: nn.Module, input_shape: Sequence[int], device:
         return {name: float(getattr(int8_memory(network, input_shape), IN_INT8[name]))}, LABEL
     if name == "energy_mj":
         from searchkit.costs.energy import energy
+        from searchkit.costs.rapl import cpu_energy
 
-        used = energy(network, input_shape, resolve_device(device))
+        on_card = device.startswith("cuda")
+        used = energy(network, input_shape, resolve_device(device)) if on_card else cpu_energy(network, input_shape)
         return {name: used.median_mj, f"{name}_spread": used.spread}, used.label
     from searchkit.costs.gpu_memory import card_memory
 
@@ -77,15 +80,18 @@ def check_measurable(metrics: Iterable[str], device: str, there: str) -> None:
         )
     wanted = [name for name in metrics if name in ON_CARDS]
     if wanted and not device.startswith("cuda"):
-        instead = "latency_ms" if wanted[0] == "energy_mj" else "peak_memory"
         raise DeviceError(
             f"{wanted[0]} is measured on a GPU, and this search runs on {device!r}: choose device='cuda' on a machine "
-            f"with one, or {instead}, which every device has"
+            "with one, or peak_memory, which every device has"
         )
-    if "energy_mj" in wanted:
+    if "energy_mj" in measured and device.startswith("cuda"):
         from searchkit.costs.energy import check_readable
 
         check_readable(resolve_device(device))
+    elif "energy_mj" in measured:
+        from searchkit.costs.rapl import PackageCounter
+
+        PackageCounter()
 
 
 def check_here(targets: Mapping[str, Target], metrics: Iterable[str], device: str, there: str) -> None:

@@ -82,7 +82,7 @@ BUILT_IN = {
         Metric("ram_int8", stage="measured", unit="bytes of activations, one image"),
         Metric("flash_int8", stage="measured", unit="bytes of weights"),
         Metric("latency_ms", stage="measured", unit="ms, one image"),
-        Metric("energy_mj", stage="measured", unit="mJ, one image, on a GPU"),
+        Metric("energy_mj", stage="measured", unit="mJ, one image"),
         Metric("card_memory", stage="measured", unit="bytes, one image, on a GPU"),
     )
 }

@@ -22,14 +22,14 @@ from searchkit.assembly import (
     with_folder,
 )
 from searchkit.execution.at_work import AtWork
-from searchkit.execution.executors import workers_of
+from searchkit.execution.executors import get_ready, workers_of
 from searchkit.option_values import DEFAULT_BUDGET, Proxies, Training, chosen_by
 from searchkit.options import read_options
-from searchkit.planned import begin_plan, begin_until, checked_problem, plan_now, with_plan
+from searchkit.planned import begin_plan, begin_until, checked_problem, note_spent, plan_now, progress_of, with_plan
 from searchkit.problem.problem import Problem, Strategy
 from searchkit.proxy_layer.setup import open_scorer, open_screen, report
 from searchkit.results.result import Result
-from searchkit.search.accounting import SPENT, Callback
+from searchkit.search.accounting import Callback
 from searchkit.search.callbacks import watched
 from searchkit.search.limited_costs import LimitedCosts, limited
 from searchkit.search.loop import Search
@@ -186,8 +186,8 @@ def run(
     given, began = locals(), time.perf_counter()
     options = read_options(**given)
     problem = checked_problem(options)
-    options, plan = with_plan(options)
     begun = begin_strategy(options, problem)
+    options, plan = with_plan(options, begun, began)
     with ExitStack() as stack:
         scorer = open_scorer(options) if options.proxies else None
         if scorer is not None:
@@ -207,6 +207,9 @@ def run(
         path = None if options.folder is None else options.folder.with_suffix(".at-work")
         stack.enter_context(AtWork(path, record))
         go_on(record, options.name, header)
+        on_record = progress_of(record)
+        if plan is not None:
+            get_ready(pool)
         plan, limits = begin_plan(plan, options.budget, record, pool.workers, time.perf_counter() - began, log.info)
         if chosen_by(begun):
             log.info("strategy 'auto' takes %s", chosen_by(begun))
@@ -218,9 +221,10 @@ def run(
         bar = stack.enter_context(Progress(progress, task.goals, limits, record.trials))
         screen_ = None if scorer is None else open_screen(options, problem, scorer, record, begun)
         watching = (*task.callbacks, bar.update, result.refresh, *options.callbacks)
+        seconds = time.perf_counter() - began
         search = Search(
             problem, begun, task.goals, costs, pool, record,
-            limits if plan is None else begin_until(plan, limits, record, time.perf_counter() - began),
+            limits if plan is None else begin_until(plan, limits, record, seconds, options.budget.timed),
             options.batch_size(begun, pool.workers), options.seed, watching, screen_, task.ladder,
             options.start if plan is None or len(options.start) else task.designs(plan),
             began, None if plan is None else plan.job_seconds, options.strategy_name,
@@ -231,13 +235,14 @@ def run(
         if screen_ is not None:
             result.trust = report(screen_, record)
         if plan is not None and result.stopped in ENDED:
+            note_spent(record, on_record, search.ledger.elapsed())  # a killed ending has had it
             task.train_finals(record, pool, plan, search.ledger.elapsed(), options.seed)
         task.verify(result, record, lambda evaluate: open_pool(evaluate, ("accuracy",)))
         if record.trials:
             task.finish(result, record)
             task.compare(result, record, options.baselines)
         if plan is not None:
-            record.note(SPENT, round(search.ledger.elapsed(), 3))
+            note_spent(record, on_record, search.ledger.elapsed())
         if result.nothing:
             log.getChild("front").warning("the front of study '%s' is empty: %s", options.name, result.nothing)
         keep(result)
@@ -259,13 +264,13 @@ def plan(*arguments: Any, **named: Any) -> Plan | Estimate:
     bound, began = signature(run).bind(*arguments, **named), time.perf_counter()
     bound.apply_defaults()
     options = read_options(**bound.arguments)
-    checked_problem(options)
-    options, made = with_plan(options)
+    begun = begin_strategy(options, checked_problem(options))
+    options, made = with_plan(options, begun, began)
     if made is not None:
         return plan_now(options, made, time.perf_counter() - began)
-    budget = options.budget
-    candidates = budget.evaluations or budget.more_evaluations or DEFAULT_BUDGET
-    return options.task.estimate(candidates, workers_of(options.executor, options.workers))
+    budget, seconds = options.budget, options.budget.seconds or options.budget.more_seconds
+    candidates = budget.evaluations or budget.more_evaluations or (None if seconds else DEFAULT_BUDGET)
+    return options.task.estimate(candidates, workers_of(options.executor, options.workers), seconds)
 
 
 def check_arguments(**named: object) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -9,11 +10,13 @@ from typing import TYPE_CHECKING
 from searchkit.execution.executors import workers_of
 from searchkit.options import Options
 from searchkit.problem.bounds_check import check_bounds
-from searchkit.problem.budget import Budget
-from searchkit.problem.problem import Problem
-from searchkit.results.found_studies import is_recorded, recorded_note
+from searchkit.problem.budget import Budget, PlannedBudget
+from searchkit.problem.problem import Problem, Strategy
+from searchkit.results.found_studies import is_recorded, recorded_header, recorded_note
+from searchkit.results.refit import NOTE
 from searchkit.results.studies import read_study
-from searchkit.search.accounting import seconds_of
+from searchkit.search.accounting import SPENT, seconds_of
+from searchkit.storage.header import compare_headers
 from searchkit.storage.record import Record
 
 if TYPE_CHECKING:
@@ -35,9 +38,20 @@ def checked_problem(options: Options) -> Problem:
     return problem
 
 
-def with_plan(options: Options) -> tuple[Options, Plan | None]:
-    """The options with a plan of the time, where time decides: the plan on record, or a new one."""
+def with_plan(options: Options, strategy: Strategy, began: float) -> tuple[Options, Plan | None]:
+    """The options with a plan of the time, where time decides: the plan on record, or a new one.
+
+    Args:
+        strategy: of the call, which is part of the header that a recorded study is compared with.
+        began: ``time.perf_counter()`` at the beginning of the call.
+
+    Raises:
+        StudyMismatchError: there is a study of this name that holds another search.
+    """
     options = _of_planned_study(options)
+    there = None if options.in_memory else recorded_header(options.name, options.storage)
+    if there is not None:
+        compare_headers(options.name, there, options.header(strategy))
     if not options.task.planned:
         return options, None
     from searchkit.search.plan import Plan
@@ -48,7 +62,8 @@ def with_plan(options: Options) -> tuple[Options, Plan | None]:
     else:
         seconds = options.budget.seconds or options.budget.more_seconds or 0.0
         n_workers = workers_of(options.executor, options.workers)
-        plan = options.task.plan(seconds, n_workers, options.budget.evaluations or options.budget.more_evaluations)
+        most = options.budget.evaluations or options.budget.more_evaluations
+        plan = options.task.plan(seconds, n_workers, most, time.perf_counter() - began)
     return replace(options, task=options.task.with_recipe(plan.recipe), plan=plan.described()), plan
 
 
@@ -115,8 +130,38 @@ def plan_now(options: Options, plan: Plan, prepared: float) -> Plan:
     return continued(plan, options.budget, n_workers, n_done, before, prepared)[0]
 
 
-def begin_until(plan: Plan, limits: Budget, record: Record, elapsed: float) -> Budget:
-    """The budget of the candidates of a planned search, of which one is begun in any case."""
+Progress = tuple[int, object]  # finished candidates, and final trainings
+
+
+def progress_of(record: Record) -> Progress:
+    """What a study has on record, of what takes time."""
+    return sum(trial.finished for trial in record.trials), record.notes(NOTE)
+
+
+def note_spent(record: Record, earlier: Progress, elapsed: float) -> None:
+    """Note the seconds that a study has taken, unless this run added nothing to it.
+
+    Args:
+        earlier: what was on record before this run.
+        elapsed: seconds of the study so far.
+    """
+    if progress_of(record) != earlier:
+        record.note(SPENT, round(elapsed, 3))
+
+
+def begin_until(plan: Plan, limits: Budget, record: Record, elapsed: float, timed: bool = True) -> Budget:
+    """The budget of the candidates of a planned search, of which one is begun in any case.
+
+    While none was scored, since all have broken bounds, the time of the final trainings is there for more of them.
+
+    Args:
+        elapsed: seconds of this run so far.
+        timed: the call gave a time; else as many candidates as it said are trained.
+    """
     nothing = not any(trial.finished for trial in record.trials)
     least = elapsed + FIRST if nothing else 0.0  # preparing a search may take longer than a short time
-    return replace(limits, seconds=max(plan.begin_until, least))
+    if not timed:
+        return Budget(limits.evaluations)
+    return PlannedBudget(
+        limits.evaluations, max(plan.begin_until, least), None, None, hopeful=max(plan.last_hope, least)
+    )

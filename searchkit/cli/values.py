@@ -79,8 +79,13 @@ def read_budget(given: argparse.Namespace) -> dict[str, Any] | None:
 
 
 def budget_of(recorded: dict[str, Any], given: dict[str, Any] | None) -> dict[str, Any]:
-    """The budget of a study that is continued: as it was begun with, but for what is given."""
+    """The budget of a study that is continued: as it was begun with, but for what is given.
+
+    So many more, of candidates or of seconds, is all that counts then: what the study had before may be spent.
+    """
     given = given or {}
+    if given and all(name.startswith("more_") for name in given):
+        return given
     replaced = {name.removeprefix("more_") for name in given}
     kept = {name: value for name, value in recorded.items() if name.removeprefix("more_") not in replaced}
     return kept | given

@@ -49,6 +49,16 @@ class Pool(Protocol):
         ...
 
 
+READY = 60.0  # seconds for which workers are waited for before a search whose time is planned
+
+
+def get_ready(pool: Pool) -> None:
+    """Wait until the pool's processes can work, for a minute at most; their first jobs show which cannot."""
+    begin: Callable[[float], None] | None = getattr(pool, "get_ready", None)
+    if begin is not None:
+        begin(READY)
+
+
 def as_they_finish(pool: Pool, jobs: Sequence[Job]) -> Iterator[tuple[int, Outcome]]:
     """Evaluate jobs and yield ``(index of the job, outcome)``; if the caller stops early, the rest is discarded."""
     for i, job in enumerate(jobs):

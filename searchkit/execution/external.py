@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from typing import Any
 
 from searchkit.errors import STOPS_THE_SEARCH, SearchkitError, WorkerLostError, WritingError, first_line_said
 from searchkit.execution.outcome import Job, Outcome
-from searchkit.execution.serialization import machine, packed, unpack_files, work_on
+from searchkit.execution.serialization import machine, packed, unpack, unpack_files, work_on
 from searchkit.training.evaluation import Evaluate, as_evaluation
 
 POLL = 0.05  # seconds between checks of futures that cannot be waited for (submitit's)
@@ -48,6 +49,13 @@ class ExternalPool:
             self._futures[self._executor.submit(work_on, self._task, job, self._home)] = number
         except Exception as error:  # closed or broken; each kind of executor raises its own
             self._refused = error
+
+    def get_ready(self, seconds: float) -> None:
+        """Have the task unpacked by the workers of a pool of processes on this machine, and wait for them."""
+        if not isinstance(self._task, bytes) or not isinstance(self._executor, Executor):
+            return
+        with contextlib.suppress(Exception):  # the first job shows what is wrong
+            wait([self._executor.submit(unpack, self._task) for _ in range(self.workers)], seconds)
 
     def wait(self) -> list[tuple[int, Outcome]]:
         """``(number, outcome)`` of the finished jobs.

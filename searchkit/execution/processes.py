@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 import re
@@ -23,6 +24,8 @@ from searchkit.execution.time_limits import ended_when_late, late_ones, well_ove
 from searchkit.training.evaluation import Evaluate, as_evaluation
 
 LEAK = 300_000_000  # bytes by which a worker may grow before it is replaced; more on a machine with more memory
+
+A_MOMENT = 0.2  # seconds that a worker is kept busy, so that others begin too
 
 _task: EvaluationTask | None = None  # of this process, if it is a worker
 
@@ -66,6 +69,11 @@ class Workers:
             self._futures[self._start().submit(_work, job, self._marker(number))] = number
         except BrokenExecutor:
             self._suspect()
+
+    def get_ready(self, seconds: float) -> None:
+        """Start the workers, which takes seconds, and wait for them."""
+        with contextlib.suppress(BrokenExecutor):
+            wait([self._start().submit(time.sleep, A_MOMENT) for _ in range(self.workers)], seconds)
 
     def wait(self) -> list[tuple[int, Outcome]]:
         """Outcomes of the finished jobs; after a worker died, the outcome of one suspect that runs alone."""

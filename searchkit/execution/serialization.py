@@ -36,6 +36,11 @@ def packed(task: EvaluationTask) -> bytes:
     return sent
 
 
+def unpack(task: bytes) -> None:
+    """Unpack a task in a worker, which loads what it needs, before the first job does."""
+    _unpacked(task)
+
+
 def work_on(task: EvaluationTask | bytes, job: Job, home: str = "") -> Outcome:
     """Run one job. An ``exclusive`` evaluation first waits for others in the process, which does not count as its time.
 

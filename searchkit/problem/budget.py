@@ -47,7 +47,31 @@ class Budget:
         """Whether it is a number of seconds, among others."""
         return self.seconds is not None or self.more_seconds is not None
 
+    def limit(self, scored: bool) -> float | None:
+        """Seconds in all until which candidates begin.
 
+        Args:
+            scored: whether one has been scored.
+        """
+        return self.seconds
+
+
+@dataclass(frozen=True)
+class PlannedBudget(Budget):
+    """The budget of the candidates of a search whose time is planned.
+
+    Attributes:
+        hopeful: seconds in all until which candidates begin while none has been scored.
+    """
+
+    hopeful: float = 0.0
+
+    def limit(self, scored: bool) -> float | None:
+        """See :class:`Budget`."""
+        return self.seconds if scored or self.seconds is None else max(self.seconds, self.hopeful)
+
+
+MOST = 1e9  # evaluations, or seconds: thirty years
 PARTS = ("evaluations", "seconds", "more_evaluations", "more_seconds")
 
 
@@ -81,6 +105,8 @@ def read_budget(given: object) -> Budget:
         number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
         if not number or not _is_finite(value) or value <= 0:
             raise BudgetError(f"the budget's {name} must be a positive number, not {shown(value)}")
+        if value > MOST:
+            raise BudgetError(f"the budget's {name} is at most {MOST:g}, not {shown(value)}")
         if name.endswith("evaluations") and value != int(value):
             raise BudgetError(f"the budget's {name} must be a whole number, not {value!r}")
     for name in ("evaluations", "seconds"):

@@ -35,6 +35,12 @@ def recorded_note(name: str, storage: StorageLike, key: str) -> Any:
     return None if attributes is None else attributes.get(f"searchkit:{key}")
 
 
+def recorded_header(name: str, storage: StorageLike) -> dict[str, Any] | None:
+    """The header of a recorded study; None where there is none that can be read."""
+    found = (_attributes(name, storage) or {}).get("searchkit")
+    return found if isinstance(found, dict) and isinstance(found.get("search"), dict) else None
+
+
 def is_recorded(name: str, storage: StorageLike) -> bool:
     """Whether there is such a study, and its record can be read."""
     return _attributes(name, storage) is not None

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from searchkit.data.data import Data
 from searchkit.errors import SearchkitError
 from searchkit.problem.trial import Trial
 from searchkit.results.recorded_data import data_of
 from searchkit.runtime.devices import resolve_device
 from searchkit.training.evaluator import STEPS_MADE, Training, score_kept
 from searchkit.training.own_recipe import recorded_recipe
-from searchkit.training.recipe import Recipe, final_recipe, recipe_of_length
+from searchkit.training.recipe import LEAST_STEPS, Recipe, final_recipe, recipe_of_length
 from searchkit.training.speed import measure
-from searchkit.training.weights import final_path
+from searchkit.training.weights import aside_of, delivered_path, final_path, keep_aside, weights_path
 
 if TYPE_CHECKING:
     from searchkit.results.result import Result
@@ -40,16 +40,48 @@ def refit(
     scored = ("r2",) if known.task == "regression" else ("accuracy",)
     space, own = result.network_space, recorded_recipe(result.context, result.network_space)
     training = Training(space, known.without_test(), Recipe(), where, (), result.folder, scored=scored, own=own)
+    path, earlier = final_path(result.folder, trial.code), _earlier(result, trial)
     recipe = _recipe(training, trial, seconds, epochs)
-    within = None if seconds is None else seconds - (time.perf_counter() - began)
-    seed = int(result.context.get("seed") or 0)
-    values = training(trial.code, seed, None, within, recipe)
-    entry: dict[str, Any] = {"seconds": round(time.perf_counter() - began, 3)}
     steps = training.recipe_of(trial.code, recipe).steps_over(len(known.train) + len(known.val))
-    entry[STEPS_MADE] = values.get(STEPS_MADE, steps)
-    tested = _tested(result, trial, known, where)
-    _record(result, trial, entry, tested)
+    if seconds is None and steps < earlier:
+        raise SearchkitError(
+            f"candidate {trial.number} has had a final training of {earlier:,.0f} steps, and epochs={epochs} are "
+            f"{steps:,}: give more epochs, and it is trained for longer"
+        )
+    within = None if seconds is None else seconds - (time.perf_counter() - began)
+    keep_aside(path)
+    try:
+        values = training(trial.code, int(result.context.get("seed") or 0), None, within, recipe)
+        entry: dict[str, Any] = {"seconds": round(time.perf_counter() - began, 3)}
+        entry[STEPS_MADE] = values.get(STEPS_MADE, steps)
+        if entry[STEPS_MADE] < earlier:
+            raise SearchkitError(
+                f"candidate {trial.number} has had a final training of {earlier:,.0f} steps, and in {seconds:g} s it "
+                f"made {entry[STEPS_MADE]:,.0f}: the earlier one is kept; give more seconds"
+            )
+        tested = score_kept(space, trial.code, path, known, where) if len(known.test) else math.nan
+        _record(result, trial, entry, tested)
+    except BaseException:
+        if aside_of(path).exists():
+            aside_of(path).replace(path)
+        else:
+            path.unlink(missing_ok=True)
+        raise
+    aside_of(path).unlink(missing_ok=True)
     return entry | ({} if math.isnan(tested) else {result.tested: tested})
+
+
+def steps_on_record(finals: Mapping[str, Mapping[str, Any]], number: str) -> float:
+    """Steps of a candidate's final training; 0 where there is none."""
+    return float(finals.get(number, {}).get(STEPS_MADE) or 0)
+
+
+def _earlier(result: Result, trial: Trial) -> float:
+    """Steps of the final training whose weights the candidate has; 0 where there are none."""
+    folder = result.folder or Path()
+    there = delivered_path(folder, trial.code) != weights_path(folder, trial.code)
+    number = str(trial.number)
+    return steps_on_record({number: result.finals.get(trial.number, {})}, number) if there else 0.0
 
 
 def _check_length(seconds: Any, epochs: Any) -> None:
@@ -69,14 +101,12 @@ def _recipe(training: Training, trial: Trial, seconds: float | None, epochs: int
         return replace(recipe_of_length(data.kind, n, epochs, data.augment), epochs=int(epochs))
     short = replace(recipe_of_length(data.kind, n, 1.0, data.augment), steps=10**6)
     speed = measure(replace(training, recipe=short), trial.code[None])[0]
+    least = LEAST_STEPS * speed.step
+    if seconds < least:
+        raise SearchkitError(
+            f"seconds={seconds:g} is too short: a training of {LEAST_STEPS} steps takes {least:.2g} s here"
+        )
     return final_recipe(data, n, seconds / speed.example)
-
-
-def _tested(result: Result, trial: Trial, data: Data, device: str) -> float:
-    """The score on the test part; NaN where there is none."""
-    if not len(data.test):
-        return math.nan
-    return score_kept(result.network_space, trial.code, final_path(result.folder or Path(), trial.code), data, device)
 
 
 def _record(result: Result, trial: Trial, entry: dict[str, Any], tested: float) -> None:

@@ -101,7 +101,7 @@ class Ledger:
 
     def spent(self, n_begun: int = 0) -> bool:
         """Whether the budget is used up, if ``n_begun`` candidates that have begun are counted too."""
-        seconds = self._budget.seconds
+        seconds = self._budget.limit(self.succeeded)
         return self.left(n_begun) <= 0 or (seconds is not None and self.elapsed() >= seconds)
 
     def affordable(self, trial: Trial) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import sys
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -21,22 +23,26 @@ class Estimate:
     """What a search is expected to take whose length is a number of evaluations.
 
     Attributes:
-        candidates: evaluations in all.
+        candidates: evaluations in all; None: as many as end in the time, where that is not known.
         recipe: of a candidate's training.
         seconds: of the whole search; NaN where that is not known.
         options: settings of the user's recipe with the values that they may have.
+        limit: seconds after which no candidate begins; None: no limit.
     """
 
-    candidates: int
+    candidates: int | None
     workers: int
     recipe: Recipe | None
     seconds: float
     options: dict[str, list[Setting]] = field(default_factory=dict)
+    limit: float | None = None
 
     @property
     def lines(self) -> list[str]:
         """The estimate in a line or two, and one for the user's recipe where there is one."""
-        said = f"plan: {plural(self.candidates, 'candidate')}, {self.workers} at a time"
+        n = "candidates" if self.candidates is None else plural(self.candidates, "candidate")
+        until = "" if self.limit is None else f", none begun after {self.limit:g} s"
+        said = f"plan: {n}, {self.workers} at a time{until}"
         if self.recipe is None:
             return [f"{said}; how long their evaluations take is not known"]
         length = "steps" if self.recipe.steps is not None or "steps" in self.options else "epochs"
@@ -50,12 +56,24 @@ class Estimate:
         ]
 
 
-def estimate(training: Training, candidates: int, workers: int, within: Within | None = None) -> Estimate:
-    """What a search for so many evaluations within its bounds takes, from the speed of this device."""
+def estimate(
+    training: Training,
+    candidates: int | None,
+    workers: int,
+    within: Within | None = None,
+    limit: float | None = None,
+) -> Estimate:
+    """What a search for so many evaluations within its bounds takes, from the speed of this device.
+
+    Args:
+        limit: seconds after which no candidate begins; the training of those that have begun is completed.
+    """
     speeds = measure(training, sizes(training.space, within))
     example = speeds[len(speeds) // 2].example * (CROWDED if workers > 1 else 1.0)
-    seconds = example * _examples(training) * candidates / workers
-    return Estimate(candidates, workers, training.recipe, seconds, training.own.options)
+    each = example * _examples(training) / workers
+    fitting = sys.maxsize if limit is None else max(1, math.ceil(limit / each))
+    candidates = min(fitting, candidates or fitting)
+    return Estimate(candidates, workers, training.recipe, each * candidates, training.own.options, limit)
 
 
 def _examples(training: Training) -> float:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,17 +15,16 @@ from searchkit.execution.executors import Pool, as_they_finish
 from searchkit.execution.outcome import Job
 from searchkit.problem.objectives import Goals
 from searchkit.problem.trial import Trial, pareto_front
-from searchkit.results.refit import NOTE
+from searchkit.results.refit import NOTE, steps_on_record
 from searchkit.runtime.devices import resolve_device
 from searchkit.runtime.threads import one_thread
-from searchkit.runtime.whole_files import whole_file
 from searchkit.search.loop import evaluation_seed
 from searchkit.storage.record import Record
 from searchkit.training.evaluator import STEPS_MADE, Training
 from searchkit.training.recipe import GENEROUS, MOST_PASSES, Recipe, final_recipe
 from searchkit.training.scores import scoring_time
 from searchkit.training.train import build_seeded, place
-from searchkit.training.weights import final_path, weights_path
+from searchkit.training.weights import aside_of, final_path, keep_aside, weights_path
 
 BEST_SHARE = 0.6  # of the time for the best of the front, where one worker trains all
 OTHERS = 5  # winners beside the best that are trained longer too
@@ -99,7 +97,7 @@ def not_shorter(finals: Sequence[Final], earlier: Mapping[str, Mapping[str, Any]
     """
     kept = []
     for one in finals:
-        made = _steps_on_record(earlier, str(one.trial.number))
+        made = steps_on_record(earlier, str(one.trial.number))
         if not final_path(folder, one.trial.code).exists() or (one.recipe.steps or 0) / GENEROUS > made:
             kept.append(one)
     return kept
@@ -136,7 +134,7 @@ def train_finals(
         score: name of the score by which that is judged.
     """
     for one in finals:
-        _keep_aside(final_path(training.folder, one.trial.code))
+        keep_aside(final_path(training.folder, one.trial.code))
     jobs = [Job(one.trial.code, evaluation_seed(seed, one.trial.code), None, one.within, one.recipe) for one in finals]
     found: dict[str, dict[str, Any]] = dict(record.notes(NOTE) or {})
     for i, outcome in as_they_finish(pool, jobs):
@@ -149,11 +147,11 @@ def train_finals(
             entry["reason"] = f"its {score} on the validation part, which it has seen, is {now:.4g}, below {before:.4g}"
         else:
             entry[STEPS_MADE] = outcome.values.get(STEPS_MADE)
-        number, aside = str(one.trial.number), _aside(path)
+        number, aside = str(one.trial.number), aside_of(path)
         if "reason" in entry:
             path.unlink(missing_ok=True)
             log.warning("the final training of candidate %s did not work: %s", number, entry["reason"])
-        if aside.exists() and ("reason" in entry or (entry[STEPS_MADE] or 0) < _steps_on_record(found, number)):
+        if aside.exists() and ("reason" in entry or (entry[STEPS_MADE] or 0) < steps_on_record(found, number)):
             aside.replace(path)
             log.info("the earlier final training of candidate %s, of more steps, is kept", number)
             continue
@@ -161,26 +159,6 @@ def train_finals(
         record.note(NOTE, found)
         aside.unlink(missing_ok=True)
     return {int(number): entry for number, entry in found.items()}
-
-
-def _aside(path: Path) -> Path:
-    """Where the weights of an earlier final training are while a new one is made."""
-    return path.with_suffix(".earlier")
-
-
-def _keep_aside(path: Path) -> None:
-    """Keep the weights of an earlier final training; those that a killed run kept are the ones on record."""
-    aside = _aside(path)
-    if aside.exists():
-        shutil.copyfile(aside, path)
-    elif path.exists():
-        with whole_file(aside) as partial:
-            shutil.copyfile(path, partial)
-
-
-def _steps_on_record(finals: Mapping[str, Mapping[str, Any]], number: str) -> float:
-    """Steps of a candidate's final training; 0 where there is none."""
-    return float(finals.get(number, {}).get(STEPS_MADE) or 0)
 
 
 def winners_of(trials: Sequence[Trial], goals: Goals, folder: Path, score: Metric) -> list[Trial]:

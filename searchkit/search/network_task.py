@@ -10,6 +10,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from searchkit.costs.counts import space_counts
 from searchkit.costs.measure import MEASURED, measured_on
 from searchkit.costs.metrics import AT, BUILT_IN, INT8, Metric
@@ -169,23 +171,23 @@ class NetworkTask(Task):
         return replace(self._with(folder=folder), folder=folder)
 
     def designs(self, plan: Plan) -> Codes:
-        """See :class:`Task`; without those that are larger than what was found to meet bounds on what is measured."""
+        """See :class:`Task`; under bounds on what is measured, of networks that were found to meet them."""
         designs = self.space.reference
-        if plan.most_macs is None or not len(designs):
+        if plan.most_macs is None:
             return plan.start(designs)
-        return plan.start(designs[space_counts(self.space, designs)["macs"] <= plan.most_macs])
+        if len(designs):
+            designs = designs[space_counts(self.space, designs)["macs"] <= plan.most_macs]
+        return plan.start(designs if len(designs) else np.array(plan.found, dtype=np.int64))
 
-    def plan(self, seconds: float, workers: int, most: int | None) -> Plan:
+    def plan(self, seconds: float, workers: int, most: int | None, spent: float = 0.0) -> Plan:
         """See :class:`Task`."""
-        return make_plan(self.training, seconds, workers, most, len(self.data.test), self._within)
+        return make_plan(self.training, seconds, workers, most, len(self.data.test), self._within, spent)
 
-    def estimate(self, candidates: int, workers: int) -> Estimate:
+    def estimate(self, candidates: int | None, workers: int, seconds: float | None = None) -> Estimate:
         """See :class:`Task`; of a search that trains nothing, it is not known."""
-        return (
-            estimate(self.training, candidates, workers, self._within)
-            if self.trains
-            else super().estimate(candidates, workers)
-        )
+        if not self.trains:
+            return super().estimate(candidates, workers, seconds)
+        return estimate(self.training, candidates, workers, self._within, seconds)
 
     def with_time(self) -> NetworkTask:
         """See :class:`Task`."""
@@ -228,9 +230,13 @@ class NetworkTask(Task):
         left = until - elapsed - (time.perf_counter() - began)
         finals = planned_finals(winners, self.training, left, pool.workers, plan.passes)
         earlier = dict(record.notes(NOTE) or {})
-        finals = not_shorter(finals, earlier, folder)
-        if finals:
-            log.info("%s trained longer, until %.0f s", plural(len(finals), "winner is", "winners are"), until)
+        longer = not_shorter(finals, earlier, folder)
+        if longer:
+            log.info("%s trained longer, until %.0f s", plural(len(longer), "winner is", "winners are"), until)
+        elif winners:
+            why = "they have had longer final trainings" if finals else f"{max(0.0, left):.0f} s of the time are left"
+            log.warning("no winner is trained longer: %s; result.refit(0, seconds=...) does it at any time", why)
+        finals = longer
         trained = train_finals(finals, self.training, record, pool, seed, score.name)
         done = {str(number) for number, entry in trained.items() if entry != earlier.get(str(number))}
         scores = record.notes(TESTED) or {}

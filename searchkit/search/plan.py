@@ -20,9 +20,12 @@ LEAST_ENDING = 1.0  # seconds
 MOST_ENDING = 0.25  # share of the time
 FEWEST = 4  # candidates that make a search
 SHORTEST = LEAST_STEPS
+MANY_PASSES = 30  # passes of a candidate's training; more time goes to more candidates
 LONGEST_SLOT = 2.0  # times the planned seconds that the training of a large candidate may take, or
 LARGEST_SHARE = 0.1  # of the time of all workers until the end of the search, where that is more
 LAST = 0.8  # of the planned seconds: with less time left, no candidate is begun
+LEAST_SECONDS = 0.5  # that any candidate's training may take: a pause of the machine is no slow network
+PROPOSED = 0.2  # seconds that it takes to propose a candidate and to record it, which count where trainings are short
 SLACK = 1.2  # times the planned seconds of candidates, where their number decides how long a search may go on
 
 
@@ -44,6 +47,8 @@ class Plan:
         options: settings of the user's recipe with the values that they may have.
         bounded: whether the speeds are of networks within bounds.
         most_macs: MACs of the largest network that was found to meet bounds on what is measured; None: no such bounds.
+        found: codes of the networks whose speeds were measured, where there are such bounds; they meet them, as far as
+            that is known, and the search begins with some of them.
         spent: seconds of the study before its next candidate; prepared: those of them that are of this run.
         done: candidates that the study has already.
         most: candidates that it may have in all; None: as many as there is time for.
@@ -62,6 +67,7 @@ class Plan:
     options: dict[str, list[Setting]] = field(default_factory=dict)
     bounded: bool = False
     most_macs: float | None = None
+    found: list[list[int]] = field(default_factory=list)
     spent: float = 0.0
     prepared: float = 0.0
     done: int = 0
@@ -115,10 +121,14 @@ class Plan:
         return []
 
     def job_seconds(self, elapsed: float) -> float:
-        """Seconds that a candidate's training may take which begins at this time of the search."""
-        shortest = SHORTEST * self.speeds[0]
+        """Seconds that a candidate's training may take which begins at this time of the search.
+
+        One that begins when the time for candidates is over, since there was no other, has the planned seconds.
+        """
+        shortest = max(LEAST_SECONDS, SHORTEST * self.speeds[0])
         longest = max(LONGEST_SLOT * self.slot, LARGEST_SHARE * self.search_until * self.workers)
-        return max(shortest, min(longest, self.search_until - elapsed))
+        left = self.search_until - elapsed
+        return max(shortest, min(longest, left if left > 0 else self.slot))
 
     def start(self, designs: Codes) -> Codes:
         """Of the space's own designs ``(s, d)`` those to begin with: as many as half of the candidates."""
@@ -129,6 +139,11 @@ class Plan:
         """The time of the search after which no candidate is begun."""
         return self.search_until - LAST * self.slot
 
+    @property
+    def last_hope(self) -> float:
+        """The time of the search until which a candidate is begun while none has been scored."""
+        return max(self.begin_until, self.final_until - max(LEAST_SECONDS, self.slot))
+
     def finals_until(self, scoring: float) -> float:
         """The time of the search at which final trainings end, if scores on the test part take so many seconds."""
         rest = (self.seconds - self.search_until) / (1 - SEARCH)  # about the time of the run
@@ -136,7 +151,7 @@ class Plan:
 
     def described(self) -> dict[str, Any]:
         """The plan as JSON values, for the record; what has its default is left out where older plans lack it."""
-        later = ("options", "bounded", "most_macs", "spent", "prepared", "done", "most")
+        later = ("options", "bounded", "most_macs", "found", "spent", "prepared", "done", "most")
         return {name: value for name, value in asdict(self).items() if name not in later or value}
 
     @classmethod
@@ -161,7 +176,8 @@ class Plan:
         """
         search_until, final_until = shares(seconds, spent, self.scoring)
         left = sys.maxsize if most is None else most - done
-        candidates = max(1, min(int((search_until - spent) * workers / self.slot), left))
+        each = self.slot if self.passes < MANY_PASSES else self.slot + PROPOSED
+        candidates = max(1, min(int((search_until - spent) * workers / each), left))
         return replace(
             self, seconds=seconds, workers=workers, candidates=candidates, search_until=search_until,
             final_until=final_until, spent=spent, prepared=prepared, done=done, most=most,

@@ -14,10 +14,22 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from searchkit.costs.counts import space_counts
 from searchkit.data.data import Data
 from searchkit.errors import BudgetError
-from searchkit.search.plan import FEWEST, LEAST_ENDING, MOST_ENDING, SEARCH, SHORTEST, Plan, shares
+from searchkit.search.plan import (
+    FEWEST,
+    LEAST_ENDING,
+    MANY_PASSES,
+    MOST_ENDING,
+    PROPOSED,
+    SEARCH,
+    SHORTEST,
+    Plan,
+    shares,
+)
 from searchkit.training.evaluator import Training
 from searchkit.training.own_recipe import NOTHING, OwnRecipe
 from searchkit.training.recipe import recipe_of_length, recipe_of_passes
@@ -29,7 +41,6 @@ DEFAULT_SECONDS = 150.0  # of a search over data of at most SMALL_DATA numbers; 
 SMALL_DATA, MOST_DEFAULT = 1e6, 8.0
 SCORED_NETWORKS = 4  # on the front, on average
 USUAL, USUAL_SECONDS, GROWTH = 12, 120.0, 0.4  # candidates in so many seconds, and how their number grows with time
-MANY_PASSES = 30  # passes of a candidate's training; more time goes to more candidates
 MEASURED = 10_000  # steps of a recipe of which a few are made to measure them
 SHORT = 200  # steps that a candidate's training should have
 LOOKING = 0.1  # share of the time for measuring which networks meet the bounds, before the search is planned
@@ -49,6 +60,7 @@ def make_plan(
     most: int | None = None,
     n_test: int = 0,
     within: Within | None = None,
+    spent: float = 0.0,
 ) -> Plan:
     """A plan from the data, the speed of this device, and the time.
 
@@ -59,6 +71,7 @@ def make_plan(
         most: candidates that may be trained.
         n_test: examples of the test part, on which the networks of the front are scored at the end.
         within: bounds of the search: how long the networks take that meet them is what counts.
+        spent: seconds that the search has taken before.
 
     Raises:
         BudgetError: the time is too short for one training; the message names the least.
@@ -76,9 +89,10 @@ def make_plan(
             "with more time, or a quicker metric, more of them are trained",
             " and ".join(measured), looked,
         )  # fmt: skip
-    plan = plan_by(speeds, data, seconds, workers, most, n_test, training.own, time.perf_counter() - began)
+    plan = plan_by(speeds, data, seconds, workers, most, n_test, training.own, spent + time.perf_counter() - began)
     most_macs = float(space_counts(training.space, codes)["macs"].max()) if measured else None
-    return replace(plan, bounded=within is not None and within.bounded, most_macs=most_macs)
+    found = np.unique(codes, axis=0).tolist() if measured else []
+    return replace(plan, bounded=within is not None and within.bounded, most_macs=most_macs, found=found)
 
 
 def plan_by(
@@ -111,7 +125,8 @@ def plan_by(
     passes = examples / n
     if passes > MANY_PASSES:
         slot, passes = slot * MANY_PASSES / passes, float(MANY_PASSES)
-        candidates = min(int(together / slot), most or int(together / slot))
+        fitting = int(together / (slot + PROPOSED))
+        candidates = min(fitting, most or fitting)
     recipe = own.applied(recipe_of_passes(data, n, passes), data.kind, n)
     return Plan(
         seconds, workers, max(1, candidates), slot, recipe, passes, search_until, final_until,
@@ -129,7 +144,7 @@ def check_long_enough(seconds: float, speeds: Sequence[Speed], available: float,
     shortest = SHORTEST * speeds[0].step
     if available < shortest:
         least = math.ceil(spent + shortest / (SEARCH * (1 - MOST_ENDING)) + 2 * LEAST_ENDING)
-        before = f"planning took {spent:.2g} s of it, " if spent > 1.0 else ""
+        before = f"reading the data and planning took {spent:.2g} s of it, " if spent > 1.0 else ""
         raise BudgetError(
             f"a budget of {seconds:g} s is too short: {before}a training of {SHORTEST} steps takes "
             f"{shortest:.2g} s here, and a search at least {least} s; give more, or epochs= to train for less"

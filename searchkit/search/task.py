@@ -106,7 +106,7 @@ class Task(Protocol):
         """The same task, with its files in a folder."""
         return self
 
-    def plan(self, seconds: float, workers: int, most: int | None) -> Plan:
+    def plan(self, seconds: float, workers: int, most: int | None, spent: float = 0.0) -> Plan:
         """Plan the time of a search over networks; see :func:`searchkit.search.planning.make_plan`."""
         raise SearchkitError("only a search over networks plans its time")
 
@@ -114,11 +114,11 @@ class Task(Protocol):
         """``(s, d)`` candidates of the space's own to begin a planned search with; may be empty."""
         return np.empty((0, self.space.n_choices), dtype=np.int64)
 
-    def estimate(self, candidates: int, workers: int) -> Estimate:
-        """What a search for so many evaluations is expected to take."""
+    def estimate(self, candidates: int | None, workers: int, seconds: float | None = None) -> Estimate:
+        """What a search for so many evaluations, or until so many seconds, is expected to take."""
         from searchkit.search.estimate import Estimate
 
-        return Estimate(candidates, workers, None, math.nan)
+        return Estimate(candidates, workers, None, math.nan, limit=seconds)
 
     def with_time(self) -> Task:
         """The same task, planned by a time."""

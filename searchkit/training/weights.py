@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import shutil
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -35,7 +36,24 @@ def final_path(folder: Path, code: Codes) -> Path:
 def delivered_path(folder: Path, code: Codes) -> Path:
     """The file of the weights that a candidate's network has: those of its final training where there was one."""
     final = final_path(folder, code)
-    return final if final.exists() else weights_path(folder, code)
+    aside = aside_of(final)
+    return aside if aside.exists() else final if final.exists() else weights_path(folder, code)
+
+
+def aside_of(final: Path) -> Path:
+    """Where the weights of an earlier final training are until a new one is on record."""
+    return final.with_suffix(".earlier")
+
+
+def keep_aside(final: Path) -> None:
+    """Keep the weights of an earlier final training, if there are any, before a new one is made.
+
+    Those that a killed process has kept are the ones on record, and stay.
+    """
+    aside = aside_of(final)
+    if not aside.exists() and final.exists():
+        with whole_file(aside) as partial:
+            shutil.copyfile(final, partial)
 
 
 State = tuple[dict[str, torch.Tensor], dict[str, str] | None]  # tensors, and the metadata of their file

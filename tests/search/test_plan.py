@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import re
+import shutil
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -22,15 +23,17 @@ from searchkit.cli.commands import main
 from searchkit.costs.counts import space_counts
 from searchkit.costs.metrics import Metric
 from searchkit.data.loading import load_data
-from searchkit.errors import BudgetError
+from searchkit.errors import BudgetError, StudyMismatchError
 from searchkit.execution.executors import InProcess
+from searchkit.planned import begin_until
+from searchkit.problem.budget import Budget
 from searchkit.problem.objectives import Goals, read_objectives
 from searchkit.problem.problem import Problem
 from searchkit.problem.trial import State, Trial
 from searchkit.results.refit import NOTE
 from searchkit.search.estimate import Estimate
 from searchkit.search.finals import not_shorter, planned_finals, train_finals, winners_of
-from searchkit.search.plan import SHORTEST, Plan
+from searchkit.search.plan import LEAST_SECONDS, SHORTEST, Plan
 from searchkit.search.planning import CROWDED, MANY_PASSES, plan_by, usual_seconds
 from searchkit.storage.record import Memory
 from searchkit.training.evaluator import Training
@@ -62,7 +65,7 @@ def test_what_is_planned_fits_into_the_time(
     assert plan.recipe.steps is not None
     assert plan.recipe.steps >= SHORTEST
     assert plan.passes <= MANY_PASSES
-    assert 0 < plan.job_seconds(plan.begin_until) <= max(2 * plan.slot, SHORTEST * small)
+    assert 0 < plan.job_seconds(plan.begin_until) <= max(2 * plan.slot, SHORTEST * small, LEAST_SECONDS)
     assert Plan.from_record(plan.described()) == plan
 
 
@@ -437,3 +440,110 @@ def test_the_crowded_factor_is_told_by_more_workers() -> None:
     alone = plan_by(speeds(0.01, 0.01, 0.01), DATA, 60, 1)
     beside = plan_by(speeds(0.01, 0.01, 0.01), DATA, 60, 2)
     assert beside.passes * CROWDED == pytest.approx(2 * alone.passes, rel=0.01)
+
+
+def test_what_was_spent_before_planning_is_planned_no_more() -> None:
+    early, late = (plan_by(speeds(0.005, 0.01, 0.04), DATA, 100, 1, spent=spent) for spent in (0.0, 60.0))
+    assert late.search_until > 60
+    assert late.candidates * late.slot <= 1.001 * (late.search_until - 60)
+    assert late.slot < early.slot
+    with pytest.raises(BudgetError, match="reading the data and planning took 99 s of it") as refused:
+        plan_by(speeds(0.01, 0.01, 0.04), DATA, 100, 1, spent=99.0)
+    least = float(str(refused.value).split("at least ")[1].split(" s")[0])
+    assert plan_by(speeds(0.01, 0.01, 0.04), DATA, least, 1, spent=99.0).candidates >= 1
+
+
+def test_data_that_take_their_time_to_be_read_leave_less_of_it(tmp_path: Path) -> None:
+    class Slow(torch.utils.data.Dataset[Any]):
+        def __len__(self) -> int:
+            return 60
+
+        def __getitem__(self, i: int) -> Any:
+            time.sleep(0.1)
+            return torch.full((6,), float(i % 2)) + 0.1 * torch.randn(6), i % 2
+
+    with pytest.raises(BudgetError, match=r"reading the data and planning took [6-9].* s of it"):
+        searchkit.run(data=Slow(), budget={"seconds": 6}, storage=tmp_path)
+
+
+def test_a_pause_of_the_machine_is_no_slow_network() -> None:
+    """Where a whole training takes milliseconds, any may take half a second."""
+    plan = plan_by(speeds(0.0001, 0.0001, 0.0002), DATA, 10, 1)
+    assert plan.slot < 0.5
+    assert plan.job_seconds(plan.begin_until) >= 0.5
+    assert plan.candidates <= (plan.search_until / (plan.slot + 0.2)) + 1  # proposing takes time as well
+
+
+def test_while_nothing_is_scored_candidates_begin_in_the_time_of_the_ending() -> None:
+    plan = plan_by(speeds(0.005, 0.01, 0.04), DATA, 100, 1)
+    budget = begin_until(plan, Budget(None, 100.0), Memory(), 3.0)
+    assert budget.limit(scored=True) == plan.begin_until
+    assert budget.limit(scored=False) == plan.last_hope
+    assert plan.begin_until < plan.last_hope < plan.final_until
+
+
+@pytest.mark.slow
+def test_a_run_that_adds_nothing_takes_no_time_of_the_study(tmp_path: Path) -> None:
+    arguments: dict[str, Any] = {"strategy": "random", "space": TINY, "storage": tmp_path, "name": "s"}
+    searchkit.run(budget={"seconds": 10}, **arguments)
+    spent = searchkit.list_studies(tmp_path).seconds.tolist()
+    for _ in range(2):
+        searchkit.run(budget={"seconds": 8}, **arguments)
+    assert searchkit.list_studies(tmp_path).seconds.tolist() == spent
+
+
+def test_a_study_is_compared_with_the_call_before_its_time_is_planned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments: dict[str, Any] = {"strategy": "random", "space": TINY, "storage": tmp_path, "name": "s"}
+    searchkit.run(budget=1, epochs=1, **arguments)
+    monkeypatch.setattr("searchkit.search.planning.measure", lambda *given: pytest.fail("planned"))
+    for ask in (searchkit.run, searchkit.plan):
+        with pytest.raises(StudyMismatchError, match="recorded 1, asked planned"):
+            ask(budget={"seconds": 30}, **arguments)
+        with pytest.raises(StudyMismatchError, match=r"differs in data"):
+            ask(budget=1, epochs=1, data=searchkit.load_data("digits", limit=200), **arguments)
+
+
+def test_an_estimate_has_as_many_candidates_as_begin_in_the_time() -> None:
+    few = searchkit.plan(space=TINY, budget={"seconds": 0.01}, epochs=2)
+    assert isinstance(few, Estimate)
+    assert few.candidates == 1
+    assert "none begun after 0.01 s" in few.lines[0]
+    many = searchkit.plan(space=TINY, budget={"seconds": 1e6, "evaluations": 7}, epochs=2)
+    assert isinstance(many, Estimate)
+    assert many.candidates == 7
+
+
+@pytest.mark.slow
+def test_a_refit_is_no_step_back(tmp_path: Path) -> None:
+    """Neither by too short a time, nor by fewer steps; and the network on record is the one that is built."""
+    result = searchkit.run("random", space=TINY, budget=1, epochs=1, storage=tmp_path, name="s")
+    with pytest.raises(searchkit.SearchkitError, match=r"seconds=0.001 is too short: a training of 60 steps takes"):
+        result.refit(0, seconds=0.001)
+    steps = result.refit(0, epochs=4)["steps"]
+    tested = result.front.test_accuracy[0]
+    with pytest.raises(searchkit.SearchkitError, match=f"final training of {steps:.0f} steps, and epochs=1 are"):
+        result.refit(0, epochs=1)
+    assert searchkit.load("s", tmp_path).front.test_accuracy[0] == tested
+    assert result.refit(0, epochs=5)["steps"] > steps
+
+
+@pytest.mark.slow
+def test_a_refit_that_is_killed_before_it_is_on_record_leaves_the_network_that_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = searchkit.run("random", space=TINY, budget=1, epochs=1, storage=tmp_path, name="s")
+    result.refit(0, epochs=2)
+    before = {name: value.clone() for name, value in result.build(0).state_dict().items()}
+
+    def killed(*given: Any) -> float:
+        shutil.copytree(tmp_path, tmp_path / "then")  # the files as a killed process leaves them
+        raise SystemExit
+
+    monkeypatch.setattr("searchkit.results.refit.score_kept", killed)
+    with pytest.raises(SystemExit):
+        result.refit(0, epochs=3)
+    for folder in (tmp_path / "then", tmp_path):
+        again = searchkit.load("s", folder, space=TINY).build(0).state_dict()
+        assert all(torch.equal(again[name], value) for name, value in before.items())

@@ -22,10 +22,10 @@ from searchkit.assembly import (
     with_folder,
 )
 from searchkit.execution.at_work import AtWork
-from searchkit.execution.executors import get_ready, workers_of
+from searchkit.execution.executors import workers_of
 from searchkit.option_values import DEFAULT_BUDGET, Proxies, Training, chosen_by
 from searchkit.options import read_options
-from searchkit.planned import begin_plan, begin_until, checked_problem, note_spent, plan_now, progress_of, with_plan
+from searchkit.planned import begin_plan, begin_until, checked_problem, plan_now, with_plan
 from searchkit.problem.problem import Problem, Strategy
 from searchkit.proxy_layer.setup import open_scorer, open_screen, report
 from searchkit.results.result import Result
@@ -207,10 +207,7 @@ def run(
         path = None if options.folder is None else options.folder.with_suffix(".at-work")
         stack.enter_context(AtWork(path, record))
         go_on(record, options.name, header)
-        on_record = progress_of(record)
-        if plan is not None:
-            get_ready(pool)
-        plan, limits = begin_plan(plan, options.budget, record, pool.workers, time.perf_counter() - began, log.info)
+        plan, limits, note_spent = begin_plan(plan, options.budget, record, pool, began)
         if chosen_by(begun):
             log.info("strategy 'auto' takes %s", chosen_by(begun))
         result = Result(
@@ -221,10 +218,9 @@ def run(
         bar = stack.enter_context(Progress(progress, task.goals, limits, record.trials))
         screen_ = None if scorer is None else open_screen(options, problem, scorer, record, begun)
         watching = (*task.callbacks, bar.update, result.refresh, *options.callbacks)
-        seconds = time.perf_counter() - began
         search = Search(
             problem, begun, task.goals, costs, pool, record,
-            limits if plan is None else begin_until(plan, limits, record, seconds, options.budget.timed),
+            limits if plan is None else begin_until(plan, limits, record, began, options.budget.timed),
             options.batch_size(begun, pool.workers), options.seed, watching, screen_, task.ladder,
             options.start if plan is None or len(options.start) else task.designs(plan),
             began, None if plan is None else plan.job_seconds, options.strategy_name,
@@ -235,14 +231,13 @@ def run(
         if screen_ is not None:
             result.trust = report(screen_, record)
         if plan is not None and result.stopped in ENDED:
-            note_spent(record, on_record, search.ledger.elapsed())  # a killed ending has had it
+            note_spent(search.ledger.elapsed())  # a killed ending has had it
             task.train_finals(record, pool, plan, search.ledger.elapsed(), options.seed)
         task.verify(result, record, lambda evaluate: open_pool(evaluate, ("accuracy",)))
         if record.trials:
             task.finish(result, record)
             task.compare(result, record, options.baselines)
-        if plan is not None:
-            note_spent(record, on_record, search.ledger.elapsed())
+        note_spent(search.ledger.elapsed())
         if result.nothing:
             log.getChild("front").warning("the front of study '%s' is empty: %s", options.name, result.nothing)
         keep(result)

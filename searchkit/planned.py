@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
-from searchkit.execution.executors import workers_of
+from searchkit.execution.executors import Pool, get_ready, workers_of
 from searchkit.options import Options
 from searchkit.problem.bounds_check import check_bounds
 from searchkit.problem.budget import Budget, PlannedBudget
 from searchkit.problem.problem import Problem, Strategy
 from searchkit.results.found_studies import is_recorded, recorded_header, recorded_note
-from searchkit.results.refit import NOTE
+from searchkit.results.notes import NOTE
 from searchkit.results.studies import read_study
 from searchkit.search.accounting import SPENT, seconds_of
 from searchkit.storage.header import compare_headers
@@ -21,6 +23,8 @@ from searchkit.storage.record import Record
 
 if TYPE_CHECKING:
     from searchkit.search.plan import Plan
+
+log = logging.getLogger("searchkit")
 
 FIRST = 1.0  # seconds in which the first candidate is begun, whatever a search took before
 PLAN = "plan"  # the note of a record with the plan of its first run
@@ -84,22 +88,26 @@ def _of_planned_study(options: Options) -> Options:
 
 
 def begin_plan(
-    plan: Plan | None, budget: Budget, record: Record, workers: int, prepared: float, say: Callable[[str], None]
-) -> tuple[Plan | None, Budget]:
-    """The plan for this run of the study, noted and told, and the budget counted from the study's beginning.
+    plan: Plan | None, budget: Budget, record: Record, pool: Pool, began: float
+) -> tuple[Plan | None, Budget, Callable[[float], None]]:
+    """The plan for this run of the study, noted and told, when its workers are ready.
 
     Args:
-        prepared: seconds that this run has taken so far.
+        began: ``time.perf_counter()`` at the beginning of the call.
+
+    Returns:
+        the plan; the budget, counted from the study's beginning; and a function that notes the seconds of the study.
     """
     before, n_done = seconds_of(record), sum(trial.finished for trial in record.trials)
     if plan is None:
-        return None, budget.from_here(n_done, before)
+        return None, budget.from_here(n_done, before), lambda elapsed: None
+    get_ready(pool)
     if record.notes(PLAN) is None:
         record.note(PLAN, plan.described())
-    plan, limits = continued(plan, budget, workers, n_done, before, prepared)
+    plan, limits = continued(plan, budget, pool.workers, n_done, before, time.perf_counter() - began)
     for line in plan.lines:
-        say(line)
-    return plan, limits
+        log.info("%s", line)
+    return plan, limits, partial(_note_spent, record, _progress_of(record))
 
 
 def continued(
@@ -133,33 +141,35 @@ def plan_now(options: Options, plan: Plan, prepared: float) -> Plan:
 Progress = tuple[int, object]  # finished candidates, and final trainings
 
 
-def progress_of(record: Record) -> Progress:
+def _progress_of(record: Record) -> Progress:
     """What a study has on record, of what takes time."""
     return sum(trial.finished for trial in record.trials), record.notes(NOTE)
 
 
-def note_spent(record: Record, earlier: Progress, elapsed: float) -> None:
+def _note_spent(record: Record, earlier: Progress, elapsed: float) -> None:
     """Note the seconds that a study has taken, unless this run added nothing to it.
 
     Args:
         earlier: what was on record before this run.
         elapsed: seconds of the study so far.
     """
-    if progress_of(record) != earlier:
+    if _progress_of(record) != earlier:
         record.note(SPENT, round(elapsed, 3))
 
 
-def begin_until(plan: Plan, limits: Budget, record: Record, elapsed: float, timed: bool = True) -> Budget:
+def begin_until(plan: Plan, limits: Budget, record: Record, began: float, timed: bool = True) -> Budget:
     """The budget of the candidates of a planned search, of which one is begun in any case.
 
     While none was scored, since all have broken bounds, the time of the final trainings is there for more of them.
 
     Args:
-        elapsed: seconds of this run so far.
+        began: ``time.perf_counter()`` at the beginning of the call.
         timed: the call gave a time; else as many candidates as it said are trained.
     """
     nothing = not any(trial.finished for trial in record.trials)
-    least = elapsed + FIRST if nothing else 0.0  # preparing a search may take longer than a short time
+    least = (
+        time.perf_counter() - began + FIRST if nothing else 0.0
+    )  # preparing a search may take longer than a short time
     if not timed:
         return Budget(limits.evaluations)
     return PlannedBudget(

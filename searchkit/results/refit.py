@@ -13,6 +13,7 @@ import numpy as np
 
 from searchkit.errors import SearchkitError
 from searchkit.problem.trial import Trial
+from searchkit.results.notes import NOTE, TESTED
 from searchkit.results.recorded_data import data_of
 from searchkit.runtime.devices import resolve_device
 from searchkit.training.evaluator import STEPS_MADE, Training, score_kept
@@ -23,9 +24,6 @@ from searchkit.training.weights import aside_of, delivered_path, final_path, kee
 
 if TYPE_CHECKING:
     from searchkit.results.result import Result
-
-NOTE = "finals"  # of a record: final trainings by the number of the trial
-TESTED = "test_accuracy"  # of a record: scores on the test part by the number of the trial
 
 
 def refit(

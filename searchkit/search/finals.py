@@ -15,7 +15,8 @@ from searchkit.execution.executors import Pool, as_they_finish
 from searchkit.execution.outcome import Job
 from searchkit.problem.objectives import Goals
 from searchkit.problem.trial import Trial, pareto_front
-from searchkit.results.refit import NOTE, steps_on_record
+from searchkit.results.notes import NOTE
+from searchkit.results.refit import steps_on_record
 from searchkit.runtime.devices import resolve_device
 from searchkit.runtime.threads import one_thread
 from searchkit.search.loop import evaluation_seed

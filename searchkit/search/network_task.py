@@ -23,7 +23,7 @@ from searchkit.problem.objectives import Bound, Goals
 from searchkit.problem.problem import LISTABLE, Problem
 from searchkit.problem.trial import State, Trial, pareto_front
 from searchkit.results.baselines import Source
-from searchkit.results.refit import NOTE, TESTED
+from searchkit.results.notes import NOTE, TESTED
 from searchkit.results.result import Result
 from searchkit.search.cost_meter import CostMeter
 from searchkit.search.estimate import Estimate, estimate

@@ -30,7 +30,7 @@ from searchkit.problem.budget import Budget
 from searchkit.problem.objectives import Goals, read_objectives
 from searchkit.problem.problem import Problem
 from searchkit.problem.trial import State, Trial
-from searchkit.results.refit import NOTE
+from searchkit.results.notes import NOTE
 from searchkit.search.estimate import Estimate
 from searchkit.search.finals import not_shorter, planned_finals, train_finals, winners_of
 from searchkit.search.plan import LEAST_SECONDS, SHORTEST, Plan
@@ -476,7 +476,7 @@ def test_a_pause_of_the_machine_is_no_slow_network() -> None:
 
 def test_while_nothing_is_scored_candidates_begin_in_the_time_of_the_ending() -> None:
     plan = plan_by(speeds(0.005, 0.01, 0.04), DATA, 100, 1)
-    budget = begin_until(plan, Budget(None, 100.0), Memory(), 3.0)
+    budget = begin_until(plan, Budget(None, 100.0), Memory(), time.perf_counter() - 3.0)
     assert budget.limit(scored=True) == plan.begin_until
     assert budget.limit(scored=False) == plan.last_hope
     assert plan.begin_until < plan.last_hope < plan.final_until

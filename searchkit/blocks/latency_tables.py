@@ -112,7 +112,8 @@ class LatencyTable:
     def report(self) -> str:
         """One line with the fit and its error on the held-out networks."""
         beside = f" + {self.ms_per_million:.3g} ms x million parameters" if self.ms_per_million else ""
-        beside += f" + {self.ms_per_module:.3g} ms x modules" if self.ms_per_module else ""
+        sign = "-" if self.ms_per_module < 0 else "+"
+        beside += f" {sign} {abs(self.ms_per_module):.3g} ms x modules" if self.ms_per_module else ""
         return (
             f"latency = {self.overhead_ms:.3g} ms + {self.scale:.3g} x blocks{beside}: on {len(self.errors)} "
             f"networks that it had not seen off by {self.median_error:.1%} (median), {np.abs(self.errors).max():.1%} "

@@ -52,7 +52,7 @@ def test_the_accuracy_in_int8_is_that_of_the_file(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_costs_in_int8_are_measured_before_the_training_and_bounds_on_them_kept() -> None:
-    free = search(objectives=("accuracy", "latency_ms@int8", "file_bytes@int8", "params"), epochs=1)
+    free = search(objectives=("accuracy", "latency_ms@int8", "file_bytes@int8", "params"), epochs=1, budget=2)
     values = free.history
     assert (values["latency_ms@int8"] > 0).all()
     assert (values["file_bytes@int8"] < 3 * values["params"] + 60_000).all()
@@ -60,7 +60,7 @@ def test_costs_in_int8_are_measured_before_the_training_and_bounds_on_them_kept(
     order = np.argsort(values.params)
     assert list(np.argsort(values["file_bytes@int8"])) == list(order)
     most = float(values["file_bytes@int8"].median())
-    bounded = search(objectives=("accuracy", "params"), constraints={"file_bytes@int8": most}, epochs=1)
+    bounded = search(objectives=("accuracy", "params"), constraints={"file_bytes@int8": most}, epochs=1, budget=2)
     states = dict(zip(values["file_bytes@int8"] <= most, bounded.history.state, strict=True))
     assert states == {True: "scored", False: "infeasible"}
 

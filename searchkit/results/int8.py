@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
-from searchkit.costs.int8_file import CALIBRATIONS, Examples, answers_of, write_int8
+from searchkit.costs.int8_file import CALIBRATIONS, answers_of, write_int8
 from searchkit.costs.onnx_file import why
 from searchkit.costs.onnx_session import file_runner
 from searchkit.costs.together import fastest_together
@@ -17,7 +16,7 @@ from searchkit.data.data import Data
 from searchkit.data.splits import Split
 from searchkit.errors import ExportError
 from searchkit.problem.objectives import Bound
-from searchkit.training.scores import scores_of
+from searchkit.results.file_scores import examples_of, judged_part, metric_of, score_of
 
 if TYPE_CHECKING:
     from searchkit.results.result import Result
@@ -94,13 +93,13 @@ def write_and_judge(result: Result, source: Path, target: Path, data: Data) -> I
     Raises:
         ExportError: ONNX Runtime cannot make the file, or the network breaks a bound of the search in int8.
     """
-    metric = "r2" if data.target is not None else "accuracy"
-    examples = _examples(data.train, CALIBRATED)
+    metric = metric_of(data)
+    examples = examples_of(data.train, CALIBRATED)
     scored, files, refused = dict[str, float](), dict[str, bytes](), list[Exception]()
     for calibration in CALIBRATIONS:
         try:
             write_int8(source, target, examples, calibration)
-            scored[calibration] = _score(target, data.val, data, metric)
+            scored[calibration] = _score(target, data.val, data)
             files[calibration] = target.read_bytes()
         except Exception as error:
             refused.append(error)
@@ -109,11 +108,11 @@ def write_and_judge(result: Result, source: Path, target: Path, data: Data) -> I
     best = max(scored, key=lambda name: scored[name])
     target.write_bytes(files[best])
     _check_bounds(result, metric, scored[best])
-    part, split = ("test", data.test) if len(data.test) else ("validation", data.val)
+    part, split = judged_part(data)
     runs = [file_runner(file, examples[:1]) for file in (source, target)]
     ms_float32, ms_int8 = (float(ms) for ms in fastest_together(runs, SECONDS))
     return Int8(
-        metric, part, _score(source, split, data, metric), _score(target, split, data, metric),
+        metric, part, _score(source, split, data), _score(target, split, data),
         source.stat().st_size, target.stat().st_size, ms_float32, ms_int8, best,
     )  # fmt: skip
 
@@ -131,16 +130,6 @@ def _broken(bound: Bound, value: float) -> bool:
     return bool(bound.violation(np.array([value]))[0] > 0)
 
 
-def _score(path: Path, split: Split, data: Data, metric: str) -> float:
+def _score(path: Path, split: Split, data: Data) -> float:
     """Of a file's answers for a part of the data."""
-    outputs = torch.from_numpy(answers_of(path, _examples(split)))
-    if data.target is not None:  # the file answers in the unit of the targets, the scores expect standardised ones
-        mean, deviation = data.target
-        outputs = ((outputs - mean) / deviation).reshape(-1, 1)
-    return scores_of([(outputs, split.y)], data, split.weight)[metric]
-
-
-def _examples(split: Split, n: int | None = None) -> Examples:
-    """Raw inputs ``(n, ...)`` of a part of the data, or n of them; evenly spaced, as classes may be in order."""
-    every = len(split) if n is None else min(n, len(split))
-    return np.asarray(split.x[torch.linspace(0, len(split) - 1, every).long()], dtype=np.float32)
+    return score_of(answers_of(path, examples_of(split)), split, data)

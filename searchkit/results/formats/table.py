@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -63,9 +64,8 @@ class Format:
     @property
     def writer(self) -> Writer:
         """Its module, imported now, without the warnings of the packages that it imports."""
-        from searchkit.costs.onnx_file import quiet  # which loads torch
-
-        with quiet():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             return cast(Writer, importlib.import_module(f"searchkit.results.formats.{self.module}"))
 
 

@@ -105,12 +105,13 @@ def answers(name: str, folder: Path, x: np.ndarray[Any, Any]) -> np.ndarray[Any,
     if name == "openvino":
         import openvino
 
-        return np.asarray(openvino.Core().compile_model(folder / "best.xml", "CPU")(x)[0])
+        exact = {"INFERENCE_PRECISION_HINT": "f32"}  # some processors compute in bfloat16 by themselves
+        return np.asarray(openvino.Core().compile_model(folder / "best.xml", "CPU", exact)(x)[0])
     if name == "executorch":
         from executorch.runtime import Runtime
 
         method = Runtime.get().load_program(folder / "best.pte").load_method("forward")
-        return np.concatenate([np.array(method.execute([torch.from_numpy(one[None])])[0]) for one in x])
+        return np.concatenate([method.execute([torch.from_numpy(one[None])])[0].numpy().copy() for one in x])
     from ai_edge_litert.interpreter import Interpreter
 
     runner = Interpreter(str(folder / "best.tflite")).get_signature_runner()

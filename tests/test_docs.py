@@ -12,6 +12,7 @@ import os
 import re
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,10 @@ import searchkit
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = sorted(set(DOCS.rglob("*.md")) - {DOCS / "architecture.md", DOCS / "benchmarks.md"})
-BLOCK = re.compile(r"^(<!-- not run: [^\n]* -->\n)?```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
+BLOCK = re.compile(r"^(<!-- (?:not run|needs): [^\n]* -->\n)?```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 WRITTEN = {page: BLOCK.findall(page.read_text()) for page in PAGES}
 RUN = [page for page in PAGES if any(not note for note, _ in WRITTEN[page])]
-READ = [(page, block) for page in PAGES for note, block in WRITTEN[page] if note]
+READ = [(page, block) for page in PAGES for note, block in WRITTEN[page] if note.startswith("<!-- not run: ")]
 
 
 def name(value: Any) -> str:
@@ -69,8 +70,15 @@ def test_the_python_of_a_page_runs_from_top_to_bottom(
     monkeypatch.chdir(tmp_path)
     names = readers()
     for note, block in WRITTEN[page]:
-        if not note:
-            exec(compile(block, str(page), "exec"), names)
+        code = compile(block, str(page), "exec")
+        if is_run(note):
+            exec(code, names)
+
+
+def is_run(note: str) -> bool:
+    """Whether a block of a page is run: always, or where the package of an extra is there that its note names."""
+    needed = re.match(r"<!-- needs: (\w+) -->", note)
+    return not note or (needed is not None and find_spec(needed[1]) is not None)
 
 
 def readers() -> dict[str, Any]:

@@ -37,6 +37,8 @@ KNOWN = {
     "searchkit.options.Options.plan": JSON,
     "searchkit.results.baselines.Source.__init__": READ,
     "searchkit.results.baselines.rows_of": JSON,
+    "searchkit.results.export_description.described": JSON,
+    "searchkit.results.export_description.with_those_before": JSON,
     "searchkit.results.found_studies.recorded_note": JSON,
     "searchkit.results.found_studies.recorded_header": JSON,
     "searchkit.results.refit.refit": JSON,

@@ -6,6 +6,7 @@ import argparse
 
 from searchkit import plugins
 from searchkit.costs.metrics import BUILT_IN
+from searchkit.results.formats.table import FORMATS
 from searchkit.surroundings import settled
 from searchkit.version import __version__
 
@@ -38,7 +39,7 @@ def parser() -> argparse.ArgumentParser:
         ("resume", "go on with a recorded search", _resume_arguments),
         ("score", "score candidates with proxies; nothing is trained", _score_arguments),
         ("show", "show the front of a recorded search", _show_arguments),
-        ("export", "write a network of the front as ONNX and safetensors", _export_arguments),
+        ("export", "write a network of the front as ONNX or in another format, and as safetensors", _export_arguments),
         ("list", "list the recorded searches", _list_arguments),
         ("repair", "save all undamaged lines of a journal file in a new file", _repair_arguments),
     ):
@@ -209,12 +210,20 @@ def _export_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("row", type=int, help="row of the front, from 0; see searchkit show")
     parser.add_argument("path", type=settled, help="where to: best makes best.onnx, best.safetensors and best.json")
     parser.add_argument(
+        "--format",
+        default="onnx",
+        help=f"of the file beside best.safetensors and best.json: {', '.join(FORMATS)} (onnx)",
+    )
+    parser.add_argument(
         "--precision",
         choices=("float32", "int8"),
         default="float32",
         help="int8: best.int8.onnx as well, with its accuracy, size and latency beside those in float32",
     )
-    parser.add_argument("--data", help="for int8, of a study with data of your own: those of the search, an .npz file")
+    parser.add_argument(
+        "--data",
+        help="for int8 and other formats, of a study with data of your own: those of the search, an .npz file",
+    )
     _json_argument(parser)
 
 

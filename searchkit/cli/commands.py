@@ -235,7 +235,9 @@ def _show(given: argparse.Namespace) -> int:
 def _export(given: argparse.Namespace) -> int:
     from searchkit.results.studies import load
 
-    files = load(given.name, given.storage).export(given.row, given.path, precision=given.precision, data=given.data)
+    files = load(given.name, given.storage).export(
+        given.row, given.path, format=given.format, precision=given.precision, data=given.data
+    )
     if given.json:
         print_json([str(file) for file in files])
     else:

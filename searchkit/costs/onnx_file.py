@@ -44,7 +44,7 @@ def write_onnx(network: nn.Module, example: torch.Tensor, path: Path, inputs: st
         example: ``(n, ...)`` inputs, two or more.
         inputs, outputs: their names in the file.
     """
-    with _quiet():
+    with quiet():
         program: Any = torch.onnx.export(
             network,
             (example,),
@@ -168,7 +168,7 @@ def file_bytes(network: nn.Module, input_shape: Sequence[int], regression: bool 
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Suppress what the exporter prints and logs, and deprecation warnings: what went wrong is in what it raises."""
     names = [name for name in logging.root.manager.loggerDict if name.partition(".")[0] == "torch"]
     handlers = {handler: handler.level for name in names for handler in logging.getLogger(name).handlers}

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import logging
-import platform
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,21 +16,20 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from searchkit.costs.int8_file import answers_of
-from searchkit.costs.onnx_file import TOLERANCE, difference, names_of, why, write_onnx
+from searchkit.costs.onnx_file import TOLERANCE, difference, why
 from searchkit.errors import ExportError, SearchkitError, UnknownNameError
 from searchkit.problem.trial import Trial
 from searchkit.random_state import untouched
+from searchkit.results.export_description import SUMS, described, names_in, sums, with_those_before
+from searchkit.results.formats.table import BESIDE, FORMATS, Examples, Outputs, format_of, stem_of
 from searchkit.runtime.whole_files import written_whole
-from searchkit.space import NetworkSpace
-from searchkit.space.recipe_space import networks_of, settings_of
 from searchkit.training.normalised import Normalised
 from searchkit.training.weights import delivered_path, load_weights, own_state
 
 if TYPE_CHECKING:
+    from searchkit.data.data import Data
     from searchkit.results.result import Result
 
-ENDINGS = (".onnx", ".safetensors", ".json")
 INT8 = ".int8.onnx"
 PRECISIONS = ("float32", "int8")
 log = logging.getLogger("searchkit")
@@ -67,7 +66,9 @@ def build_network(result: Result, trial: Trial, trained: bool = True) -> nn.Modu
     return Normalised(network, data["mean"], data["std"], data.get("target"), n_axes).eval()
 
 
-def export(result: Result, trial: Trial, path: Path, precision: str = "float32", data: object = None) -> list[Path]:
+def export(
+    result: Result, trial: Trial, path: Path, precision: str = "float32", data: object = None, format: str = "onnx"
+) -> list[Path]:
     """Write ``path.onnx``, ``path.safetensors`` and ``path.json``, and check both networks by loading them back.
 
     One of the three endings may be given with the path. With ``precision="int8"`` there is ``path.int8.onnx`` as well,
@@ -78,6 +79,12 @@ def export(result: Result, trial: Trial, path: Path, precision: str = "float32",
     For a table it takes ``features (n, f)``, and in regression it returns ``values (n,)``. The safetensors file has the
     state of :class:`Normalised`.
 
+    In another format there are its files in place of ``path.onnx``: ``path.pt2`` in "torch", ``path.xml`` and
+    ``path.bin`` in "openvino", ``path.pte`` in "executorch", ``path.tflite`` in "litert". The last two take one
+    example, ``(1, ...)``. Each is run in its own runtime; its score on the test part (validation where there is none)
+    and the network's are in the .json file, in ``formats``. Files that an earlier export of the same network wrote in
+    other formats stay in the .json file.
+
     The files appear when all of them are written and checked, the .json file last. After an error there are no new
     files, and files of an earlier export are unchanged.
 
@@ -86,19 +93,23 @@ def export(result: Result, trial: Trial, path: Path, precision: str = "float32",
             from those of the measured one, a file cannot be written, or the rebuilt network has another number of
             parameters. The message names the network, the format and the cause. In int8: the network breaks a bound of
             the search on its score.
-        UnknownNameError: there is no such precision.
-        SearchkitError: the study has no networks, the weights of this one are missing, or int8 is asked for and the
-            study's data are not known.
+        UnknownNameError: there is no such precision or format.
+        SearchkitError: the study has no networks, the weights of this one are missing, int8 or a format other than ONNX
+            is asked for and the study's data are not known, or both are; a package of the format is not installed; or
+            the path has the ending of another format.
     """
     if precision not in PRECISIONS:
         raise UnknownNameError.of("precision", precision, PRECISIONS)
+    kind = format_of(format)
+    if precision == "int8" and format != "onnx":
+        raise SearchkitError(f"precision 'int8' is there in format 'onnx' only, not in '{format}'")
+    stem, int8 = stem_of(path, format), precision == "int8"
+    targets = [path.with_name(stem + ending) for ending in (*[INT8] * int8, *kind.endings, *BESIDE)]
     with untouched():
-        return _exported(result, trial, path, precision == "int8", data)
+        return _exported(result, trial, targets, format, int8, data)
 
 
-def _exported(result: Result, trial: Trial, path: Path, int8: bool, given: object) -> list[Path]:
-    stem = path.stem if path.suffix.lower() in ENDINGS else path.name
-    targets = [path.with_name(stem + ending) for ending in (*[INT8] * int8, *ENDINGS)]
+def _exported(result: Result, trial: Trial, targets: list[Path], format: str, int8: bool, given: object) -> list[Path]:
     with _named(result, trial, "rebuilt"):
         network = build_network(result, trial)
         assert isinstance(network, Normalised)
@@ -109,35 +120,64 @@ def _exported(result: Result, trial: Trial, path: Path, int8: bool, given: objec
         with torch.inference_mode():
             expected = network(images).numpy()
     data = None
-    if int8:  # building a network, which is in this module too, needs none of what judging it loads
-        from searchkit.results.int8 import write_and_judge
+    if int8 or format != "onnx":  # building a network, which is in this module too, needs none of what judging it loads
         from searchkit.results.recorded_data import data_of
 
         data = data_of(result, given)
-    with _named(result, trial, f"written to {path.parent}"), written_whole(targets) as files:
-        onnx, weights, described = files[-3:]
+    said, warnings = "", list[str]()
+    with _named(result, trial, f"written to {targets[0].parent}"), written_whole(targets) as files:
+        *written, weights, told = files[int8:]
         least = float(network.target[1]) if network.regression else 1e-6
         with _named(result, trial, "exported as safetensors"):
             tensors, described_state = own_state(network)
             save_file(tensors, weights, described_state)
             _check("safetensors", expected, _from_safetensors(result, trial, weights, images), least)
-        with _named(result, trial, "exported as ONNX"):
-            write_onnx(network, images, onnx, *_names(result))
-            got = answers_of(onnx, images.numpy())
-            _check("onnx", expected, got, least)
-            _check("onnx, given one example alone,", got[:1], answers_of(onnx, images[:1].numpy()), least)
         further: dict[str, Any] = {}
-        if data is not None:
+        with _named(result, trial, f"exported as {FORMATS[format].title}"):
+            writer = FORMATS[format].writer
+            writer.write(network, images, written, names_in(result))
+            outputs = writer.opened(written)
+            got = outputs(images.numpy())
+            _check(format, expected, got, least)
+            _check(f"{format}, given one example alone,", got[:1], outputs(images[:1].numpy()), least)
+            if data is not None and format != "onnx":
+                said, entry = _judged(network, outputs, written, format, data, least)
+                further["formats"] = {format: entry}
+        if data is not None and int8:
+            from searchkit.results.int8 import write_and_judge
+
             with _named(result, trial, "exported in int8"):
-                judged = write_and_judge(result, onnx, files[0], data)
-            further["int8"] = {"file": files[0].name} | judged.described()
-        further["sha256"] = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files[:-1]}
-        described.write_text(json.dumps(_description(result, trial, network) | further, indent=2) + "\n")
-    if data is not None:
-        log.info("%s", judged.line)
-        for warning in judged.warnings:
-            log.warning("%s", warning)
-    return [*targets[-3:], *targets[:-3]]
+                worth = write_and_judge(result, written[0], files[0], data)
+            further["int8"] = {"file": files[0].name} | worth.described()
+            said, warnings = worth.line, worth.warnings
+        description = described(result, trial) | further | {SUMS: sums(files[:-1])}
+        description = with_those_before(description, targets[-1], weights.name)
+        told.write_text(json.dumps(description, indent=2) + "\n")
+    if said:
+        log.info("%s", said)
+    for warning in warnings:
+        log.warning("%s", warning)
+    return [*targets[int8:], *targets[:int8]]
+
+
+def _judged(
+    network: Normalised,
+    outputs: Callable[[Examples], Outputs],
+    files: Sequence[Path],
+    format: str,
+    data: Data,
+    least: float,
+) -> tuple[str, dict[str, Any]]:
+    """What a file in a format is worth: a sentence, and what the .json file says; its answers are compared, too."""
+    from searchkit.results.file_scores import judged
+
+    kind = FORMATS[format]
+    worth, expected, got = judged(network, outputs, files, data)
+    _check(f"{format}, on the {worth.part} part,", expected, got, least)
+    told = {"files": [file.name for file in files]} | asdict(worth)
+    told["examples"] = "one at a time" if kind.one_example else "any number"
+    names = [package.replace("_", "-") for package in kind.packages]
+    return worth.line(format), told | {"made_with": {name: version(name) for name in names}}
 
 
 @contextlib.contextmanager
@@ -154,11 +194,6 @@ def _named(result: Result, trial: Trial, done: str) -> Iterator[None]:
         raise
     except Exception as error:
         raise ExportError(f"{who} cannot be {done}: {why(error)}") from error
-
-
-def _names(result: Result) -> tuple[str, str]:
-    """Names of input and output."""
-    return names_of(result.network_space.input_shape, "target" in result.context["data"])
 
 
 def _images(result: Result, n: int) -> torch.Tensor:
@@ -183,40 +218,3 @@ def _check(what: str, expected: np.ndarray[Any, Any], got: np.ndarray[Any, Any],
     differs = difference(expected, got, least)
     if not differs <= TOLERANCE:
         raise ExportError(f"the {what} export differs from the measured network by {differs:.2g} of its outputs' range")
-
-
-def _description(result: Result, trial: Trial, network: nn.Module) -> dict[str, Any]:
-    """The content of the .json file: choices, measured values, and how to use the files; JSON values."""
-    from searchkit.version import __version__
-
-    space = result.network_space
-    inputs, outputs = _names(result)
-    measured = dict(trial.values)
-    if trial.number in result.test_accuracy:
-        measured[result.tested] = result.test_accuracy[trial.number]
-    return {
-        "study": result.name,
-        "candidate": trial.number,
-        "space": {"name": space.name, "options": space.options},
-        **_choices(space, trial),
-        "measured": measured,
-        "methods": trial.methods,
-        "input": {
-            "name": inputs,
-            "shape": ["n", *space.input_shape],
-            "scale": f"raw {'pixels' if inputs == 'images' else 'numbers'}; normalisation is inside",
-        },
-        "output": {"name": "logits", "shape": ["n", space.n_classes], "classes": result.classes}
-        if outputs == "logits"
-        else {"name": outputs, "shape": ["n"], "scale": "the unit of the targets in the data"},
-        "normalisation": {key: result.context["data"][key] for key in ("mean", "std")},
-        "made_with": {"searchkit": __version__, "torch": torch.__version__, "python": platform.python_version()},
-    }
-
-
-def _choices(space: NetworkSpace, trial: Trial) -> dict[str, Any]:
-    """What the candidate took: ``choices`` are those of its network, ``recipe`` the settings of its training."""
-    networks = networks_of(space)
-    chosen = [choice.labels[i] for choice, i in zip(networks.choices, trial.code, strict=False)]
-    recipe = settings_of(space, trial.code)
-    return {"choices": dict(zip(networks.names, chosen, strict=True))} | ({"recipe": recipe} if recipe else {})

@@ -17,7 +17,9 @@ from searchkit.costs.together import fastest_together
 from searchkit.data.data import Data
 from searchkit.errors import ExportError
 from searchkit.problem.objectives import Bound
-from searchkit.training.int8_scores import CALIBRATED, examples_of, file_score
+from searchkit.results.file_scores import judged_part, metric_of
+from searchkit.training.answer_scores import examples_of
+from searchkit.training.int8_scores import CALIBRATED, file_score
 
 if TYPE_CHECKING:
     from searchkit.results.result import Result
@@ -93,7 +95,7 @@ def write_and_judge(result: Result, source: Path, target: Path, data: Data) -> I
     Raises:
         ExportError: ONNX Runtime cannot make the file, or the network breaks a bound of the search in int8.
     """
-    metric = "r2" if data.target is not None else "accuracy"
+    metric = metric_of(data)
     examples = examples_of(data.train, CALIBRATED)
     scored, files, refused = dict[str, float](), dict[str, bytes](), list[Exception]()
     for calibration in CALIBRATIONS:
@@ -108,7 +110,7 @@ def write_and_judge(result: Result, source: Path, target: Path, data: Data) -> I
     best = max(scored, key=lambda name: scored[name])
     target.write_bytes(files[best])
     _check_bounds(result, metric, scored[best], target)
-    part, split = ("test", data.test) if len(data.test) else ("validation", data.val)
+    part, split = judged_part(data)
     runs = [file_runner(file, examples[:1]) for file in (source, target)]
     ms_float32, ms_int8 = (float(ms) for ms in fastest_together(runs, SECONDS))
     return Int8(

@@ -153,6 +153,7 @@ class Result(Tables):
         i: int,
         path: str | Path,
         *,
+        format: Literal["onnx", "torch", "openvino", "executorch", "litert"] = "onnx",
         trial: int | None = None,
         precision: Literal["float32", "int8"] = "float32",
         data: object = None,
@@ -162,19 +163,25 @@ class Result(Tables):
         The files are loaded back and their outputs compared; see :mod:`searchkit.results.export`.
 
         Args:
+            format: another one in place of ONNX: ``path.pt2`` ("torch"), ``path.xml`` and ``path.bin`` ("openvino"),
+                ``path.pte`` ("executorch") or ``path.tflite`` ("litert"). All but the first need an extra of the same
+                name, ``pip install "searchkit-nas[openvino]"``. The file's score is in the .json file.
+            trial: number of a candidate to export instead.
             precision: "int8": there is ``path.int8.onnx`` as well, quantised with examples of the train part. Its
                 score, size and latency beside those of the float32 file are in the .json file, and what speaks against
                 it is logged; see :mod:`searchkit.results.int8`.
-            data: the data of the search; needed for int8 in a study that was loaded, unless searchkit knows where they
-                are.
+            data: the data of the search; needed for int8 and formats other than ONNX in a study that was loaded, unless
+                searchkit knows where they are.
 
         Raises:
+            UnknownNameError: there is no such format.
+            SearchkitError: a package of the format is not installed, or it has no int8.
             ExportError: the outputs of the written network differ from those of the measured one, or the network breaks
                 a bound of the search on its score in int8.
         """
         from searchkit.results.export import export
 
-        return export(self, self._trial(i, trial), settled(path), precision, data)
+        return export(self, self._trial(i, trial), settled(path), precision, data, format)
 
     def plot(self, path: str | Path | None = None, *, x: str | None = None, y: str | None = None) -> Any:
         """Draw the front among all candidates; ``.html`` is interactive, other endings give an image.

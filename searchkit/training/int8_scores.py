@@ -13,18 +13,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import nn
 
-from searchkit.costs.int8_file import CALIBRATIONS, Examples, answers_of, write_int8
+from searchkit.costs.int8_file import CALIBRATIONS, answers_of, write_int8
 from searchkit.costs.latency import latency_of_file
 from searchkit.costs.metrics import AT, INT8, Metric, in_int8
 from searchkit.costs.onnx_file import distinct, names_of, why, write_onnx, write_quickly
 from searchkit.data.data import Data
 from searchkit.data.splits import Split
 from searchkit.errors import PASSED_ON, CandidateError
-from searchkit.training.scores import scores_of
+from searchkit.training.answer_scores import examples_of, score_of
 
 CALIBRATED = 256  # examples of the train part from which an export takes the ranges of activations
 QUICKLY = 128  # examples of them in a search
@@ -94,14 +93,4 @@ def _file(network: nn.Module, data: Data, n_examples: int, write: Callable[..., 
 
 def file_score(path: Path, split: Split, data: Data, score: str) -> float:
     """A score of a file's answers for a part of the data."""
-    outputs = torch.from_numpy(answers_of(path, examples_of(split)))
-    if data.target is not None:  # the file answers in the unit of the targets, the scores expect standardised ones
-        mean, deviation = data.target
-        outputs = ((outputs - mean) / deviation).reshape(-1, 1)
-    return scores_of([(outputs, split.y)], data, split.weight)[score]
-
-
-def examples_of(split: Split, n: int | None = None) -> Examples:
-    """Raw inputs ``(n, ...)`` of a part of the data, or n of them; evenly spaced, as classes may be in order."""
-    every = len(split) if n is None else min(n, len(split))
-    return np.asarray(split.x[torch.linspace(0, len(split) - 1, every).long()], dtype=np.float32)
+    return score_of(answers_of(path, examples_of(split)), split, data, score)

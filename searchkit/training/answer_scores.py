@@ -1,0 +1,30 @@
+"""Scores of what a file of a network answers, in the scale in which a search scores its networks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from searchkit.data.data import Data
+from searchkit.data.splits import Split
+from searchkit.training.scores import scores_of
+
+Examples = npt.NDArray[np.float32]
+
+
+def examples_of(split: Split, n: int | None = None) -> Examples:
+    """Raw inputs ``(n, ...)`` of a part of the data, or n of them; evenly spaced, as classes may be in order."""
+    every = len(split) if n is None else min(n, len(split))
+    return np.asarray(split.x[torch.linspace(0, len(split) - 1, every).long()], dtype=np.float32)
+
+
+def score_of(answers: npt.NDArray[Any], split: Split, data: Data, score: str) -> float:
+    """A score of answers for a part of the data: logits ``(n, classes)``, or values ``(n,)`` in the targets' unit."""
+    outputs = torch.from_numpy(answers)
+    if data.target is not None:  # scores expect standardised ones
+        mean, deviation = data.target
+        outputs = ((outputs - mean) / deviation).reshape(-1, 1)
+    return scores_of([(outputs, split.y)], data, split.weight)[score]

@@ -12,7 +12,7 @@ import torch
 from torch.utils.data import Dataset
 
 from searchkit.data.assembling import assemble
-from searchkit.data.bundled import named
+from searchkit.data.bundled import NAMES, named
 from searchkit.data.data import Augment, Data, Kind, Task
 from searchkit.data.images import Channels, as_images, from_dataset, is_npz, read_npz
 from searchkit.data.labels import Label, as_labels, plain_label
@@ -67,10 +67,10 @@ def load_data(
     labels: tuple[Label, ...] | None = None
     if is_npz(data):
         name, data = name or re.sub(r"[^\w.+-]", "-", Path(data).stem), read_npz(data)
-    if isinstance(data, Path) or (isinstance(data, str) and re.search(r"[/\\]|\.\w+$", data)):
+    if isinstance(data, Path) or (isinstance(data, str) and (re.search(r"[/\\]|\.\w+$", data) or _is_folder(data))):
+        what = "a folder" if _is_folder(data) else "no .npz file"
         raise DataError(
-            f"data '{data}' is no .npz file: read it first and give (X, y), or write "
-            "numpy.savez('data.npz', X=..., y=...)"
+            f"data '{data}' is {what}: read it first and give (X, y), or write numpy.savez('data.npz', X=..., y=...)"
         )
     if data is None or isinstance(data, str):
         known = named("digits" if data is None else data)
@@ -89,6 +89,11 @@ def load_data(
     splits = _split(x, y, classes, given, limit, np.random.default_rng(seed))
     named_classes = () if regression else labels or classes
     return assemble(splits, named_classes, name=name or "custom", augment=augment)
+
+
+def _is_folder(data: str | Path) -> bool:
+    """Whether it is one here, and no name of ours."""
+    return str(data) not in NAMES and Path(data).is_dir()
 
 
 def _check_choices(augment: str | None, kind: str | None, task: str | None) -> None:

@@ -219,7 +219,8 @@ def _factory(executor: str) -> Callable[..., Any]:
     name = executor.partition("://")[0]
     allowed = sorted([INTERLEAVED, *plugins.names("executor")])
     if name not in allowed:
-        raise UnknownNameError.of("executor", name, allowed)
+        unknown = UnknownNameError.of("executor", name, allowed)
+        raise UnknownNameError(f"{unknown} A whole number is that many processes.")
     factory: Callable[..., Any] = plugins.resolve("executor", name)
     return factory
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import math
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -39,6 +40,7 @@ from searchkit.training.weights import final_path, load_weights, own_state, save
 from searchkit.types import Codes
 
 FEWEST_STEPS = 15  # of a training within a time; where its beginning tells that it makes fewer, it has failed
+LEAST_SHARE = 0.5  # of the time of a training that its steps have, however long they take to begin
 BEFORE = "_before"  # ends the names of scores before the training, of networks of trained blocks
 STEPS_MADE = "steps"  # among the values of a training that has a time
 
@@ -108,6 +110,7 @@ class Training(Evaluation):
         """The same in turns, for several on one device (:mod:`searchkit.execution.interleaved`)."""
         if rung is not None:
             return (yield from self.rungs[rung].in_turns(code, seed))
+        began = time.perf_counter()
         network, recipe = build_seeded(self.space, code, seed), self.recipe_of(code, final)
         before: dict[str, float] = {}
         start: nn.Module | None = None
@@ -117,6 +120,8 @@ class Training(Evaluation):
             network.requires_grad_(self.space.fine_tuned(code))
             start = own_copy(network) if self.space.fine_tuned(code) and final is None else None
         teacher = self.space.teacher if recipe.distillation else None
+        if within is not None:  # a new worker loads libraries until here, which takes seconds on a busy machine
+            within = max(within - (time.perf_counter() - began), LEAST_SHARE * within)
         trained = yield from course(
             network,
             self.data if final is None else self._every_example,

@@ -372,6 +372,14 @@ def test_other_files_are_refused_with_what_to_do(given: Any) -> None:
         searchkit.run("random", data=given, budget=1, storage="memory", progress=False)
 
 
+def test_a_folder_is_called_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "pictures").mkdir()
+    monkeypatch.chdir(tmp_path)
+    for given in ("pictures", Path("pictures")):
+        with pytest.raises(DataError, match=r"data 'pictures' is a folder: read it first and give \(X, y\)"):
+            searchkit.load_data(given)
+
+
 def test_what_is_wrong_with_a_test_set_is_said_of_the_test_set() -> None:
     with pytest.raises(DataError, match="in the test set, labels y name classes, but label 5 is missing"):
         load_data(((TABLE, Y), (TABLE, changed(Y, 5, None))))

@@ -167,9 +167,8 @@ def begin_until(plan: Plan, limits: Budget, record: Record, began: float, timed:
         timed: the call gave a time; else as many candidates as it said are trained.
     """
     nothing = not any(trial.finished for trial in record.trials)
-    least = (
-        time.perf_counter() - began + FIRST if nothing else 0.0
-    )  # preparing a search may take longer than a short time
+    # Preparing a search may take longer than a short time.
+    least = time.perf_counter() - began + FIRST if nothing else 0.0
     if not timed:
         return Budget(limits.evaluations)
     return PlannedBudget(

@@ -260,7 +260,7 @@ def plan(*arguments: Any, **named: Any) -> Plan | Estimate:
     bound.apply_defaults()
     options = read_options(**bound.arguments)
     begun = begin_strategy(options, checked_problem(options))
-    options, made = with_plan(options, begun, began)
+    options, made = with_plan(options, begun, began, compared=True)
     if made is not None:
         return plan_now(options, made, time.perf_counter() - began)
     budget, seconds = options.budget, options.budget.seconds or options.budget.more_seconds

@@ -42,18 +42,22 @@ def checked_problem(options: Options) -> Problem:
     return problem
 
 
-def with_plan(options: Options, strategy: Strategy, began: float) -> tuple[Options, Plan | None]:
+def with_plan(
+    options: Options, strategy: Strategy, began: float, compared: bool = False
+) -> tuple[Options, Plan | None]:
     """The options with a plan of the time, where time decides: the plan on record, or a new one.
 
     Args:
         strategy: of the call, which is part of the header that a recorded study is compared with.
         began: ``time.perf_counter()`` at the beginning of the call.
+        compared: whether a recorded study is compared also where nothing is planned; a search does so when it opens it.
 
     Raises:
         StudyMismatchError: there is a study of this name that holds another search.
     """
     options = _of_planned_study(options)
-    there = None if options.in_memory else recorded_header(options.name, options.storage)
+    looked_at = (compared or options.task.planned) and not options.in_memory
+    there = recorded_header(options.name, options.storage) if looked_at else None
     if there is not None:
         compare_headers(options.name, there, options.header(strategy))
     if not options.task.planned:

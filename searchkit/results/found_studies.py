@@ -14,6 +14,7 @@ from optuna.storages import RDBStorage
 from sqlalchemy.exc import SQLAlchemyError
 
 from searchkit.errors import SearchkitError, StorageError
+from searchkit.storage.header_check import check_header
 from searchkit.storage.journal_reader import read_journal
 from searchkit.storage.optuna_compat import quiet
 from searchkit.storage.paths import FOLDER, SUFFIX, StorageLike, cannot_open, is_file, journal_path, open_storage
@@ -36,9 +37,13 @@ def recorded_note(name: str, storage: StorageLike, key: str) -> Any:
 
 
 def recorded_header(name: str, storage: StorageLike) -> dict[str, Any] | None:
-    """The header of a recorded study; None where there is none that can be read."""
-    found = (_attributes(name, storage) or {}).get("searchkit")
-    return found if isinstance(found, dict) and isinstance(found.get("search"), dict) else None
+    """The header of a recorded study; None where there is none, or it is damaged: opening the record says that."""
+    found: Any = (_attributes(name, storage) or {}).get("searchkit")
+    try:
+        check_header(name, str(storage), found)
+    except StorageError:
+        return None
+    return dict(found)
 
 
 def is_recorded(name: str, storage: StorageLike) -> bool:

@@ -95,9 +95,9 @@ def test_the_winner_leaves_as_it_was_measured(result, tmp_path: Path) -> None:
 
 
 def test_an_export_that_differs_is_refused(result, tmp_path: Path, monkeypatch) -> None:
-    from searchkit.results import export as deploy
+    from searchkit.results.formats import onnx_runtime
 
-    monkeypatch.setattr(deploy, "answers_of", lambda path, images: np.zeros((len(images), 10), dtype=np.float32))
+    monkeypatch.setattr(onnx_runtime, "answers_of", lambda path, images: np.zeros((len(images), 10), dtype=np.float32))
     with pytest.raises(ExportError, match="onnx export differs from the measured network by"):
         result.export(0, tmp_path / "best")
 

@@ -71,7 +71,7 @@ def test_ten_thousand_classes(tmp_path: Path) -> None:
 def test_a_time_too_short_for_one_training_names_the_least_before_anything_is_recorded(tmp_path: Path) -> None:
     slow_from_the_start = space(Slowing(after=0, seconds=0.05))
     with pytest.raises(
-        BudgetError, match=r"a budget of 2 s is too short: a training of \d+ steps takes .* at least"
+        BudgetError, match=r"a budget of 2 s is too short: .*a training of \d+ steps takes .* at least"
     ) as e:
         search(examples([40, 40]), tmp_path, seconds=2.0, space=slow_from_the_start)
     least = float(str(e.value).split("at least ")[1].split(" s")[0])

@@ -106,9 +106,10 @@ def begin_plan(
     if plan is None:
         return None, budget.from_here(n_done, before), lambda elapsed: None
     get_ready(pool)
-    if record.notes(PLAN) is None:
-        record.note(PLAN, plan.described())
+    first = plan
     plan, limits = continued(plan, budget, pool.workers, n_done, before, time.perf_counter() - began)
+    if record.notes(PLAN) is None:
+        record.note(PLAN, first.described())
     for line in plan.lines:
         log.info("%s", line)
     return plan, limits, partial(_note_spent, record, _progress_of(record))
@@ -122,13 +123,21 @@ def continued(
     Args:
         n_done: candidates that the study has.
         before: seconds that it has taken before this run; ``prepared``: seconds of this run so far.
+
+    Raises:
+        BudgetError: the study has no candidate, and there is no time left for one; the message names the least.
     """
     limits, spent = budget.from_here(n_done, before), before + prepared
     if limits.seconds is None and limits.evaluations is not None:  # a number of candidates more, trained as planned
         left = max(0, limits.evaluations - n_done)
         limits = replace(limits, seconds=plan.seconds_for(left, workers, spent) if left else plan.seconds)
     seconds = plan.seconds if limits.seconds is None else limits.seconds
-    return plan.continued(seconds, workers, spent, prepared, n_done, limits.evaluations), limits
+    now = plan.continued(seconds, workers, spent, prepared, n_done, limits.evaluations)
+    if not n_done:
+        from searchkit.search.plan import check_left  # which loads torch
+
+        check_left(seconds, now)
+    return replace(now, counted=not budget.timed), limits
 
 
 def plan_now(options: Options, plan: Plan, prepared: float) -> Plan:

@@ -226,7 +226,7 @@ class NetworkTask(Task):
             return
         winners = winners_of(record.trials, self.goals, folder, score)
         began = time.perf_counter()
-        until = plan.finals_until(scoring_seconds(winners, self.training, len(self.data.test), self.device))
+        until = plan.finals_until(scoring_seconds(winners, self.training, len(self.data.test), self.device), elapsed)
         left = until - elapsed - (time.perf_counter() - began)
         finals = planned_finals(winners, self.training, left, pool.workers, plan.passes)
         earlier = dict(record.notes(NOTE) or {})

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from searchkit.errors import plural
+from searchkit.errors import BudgetError, plural
 from searchkit.space.recipe_space import Setting
 from searchkit.training.own_recipe import told
 from searchkit.training.recipe import LEAST_STEPS, Recipe
@@ -52,6 +52,7 @@ class Plan:
         spent: seconds of the study before its next candidate; prepared: those of them that are of this run.
         done: candidates that the study has already.
         most: candidates that it may have in all; None: as many as there is time for.
+        counted: a number of candidates was asked for and no time: each has what it needs, and the winners their share.
     """
 
     seconds: float
@@ -72,6 +73,7 @@ class Plan:
     prepared: float = 0.0
     done: int = 0
     most: int | None = None
+    counted: bool = False
 
     @property
     def lines(self) -> list[str]:
@@ -127,6 +129,8 @@ class Plan:
         """
         shortest = max(LEAST_SECONDS, SHORTEST * self.speeds[0])
         longest = max(LONGEST_SLOT * self.slot, LARGEST_SHARE * self.search_until * self.workers)
+        if self.counted:
+            return max(shortest, longest)
         left = self.search_until - elapsed
         return max(shortest, min(longest, left if left > 0 else self.slot))
 
@@ -144,14 +148,20 @@ class Plan:
         """The time of the search until which a candidate is begun while none has been scored."""
         return max(self.begin_until, self.final_until - max(LEAST_SECONDS, self.slot))
 
-    def finals_until(self, scoring: float) -> float:
-        """The time of the search at which final trainings end, if scores on the test part take so many seconds."""
+    def finals_until(self, scoring: float, elapsed: float = 0.0) -> float:
+        """The time of the search at which final trainings end, if scores on the test part take so many seconds.
+
+        Args:
+            elapsed: seconds of the study at the end of its last candidate.
+        """
+        if self.counted:
+            return elapsed + max(0.0, elapsed - self.spent) * (1 - SEARCH) / SEARCH
         rest = (self.seconds - self.search_until) / (1 - SEARCH)  # about the time of the run
         return max(self.search_until, self.seconds - max(LEAST_ENDING, ENDING * rest) - scoring)
 
     def described(self) -> dict[str, Any]:
         """The plan as JSON values, for the record; what has its default is left out where older plans lack it."""
-        later = ("options", "bounded", "most_macs", "found", "spent", "prepared", "done", "most")
+        later = ("options", "bounded", "most_macs", "found", "spent", "prepared", "done", "most", "counted")
         return {name: value for name, value in asdict(self).items() if name not in later or value}
 
     @classmethod
@@ -202,3 +212,25 @@ def shares(seconds: float, spent: float, scoring: float) -> tuple[float, float]:
     rest = seconds - spent
     ending = min(MOST_ENDING * rest, max(LEAST_ENDING, ENDING * rest) + scoring)
     return spent + SEARCH * (rest - ending), seconds - ending
+
+
+def check_left(seconds: float, plan: Plan) -> None:
+    """Raise BudgetError where what came before the first candidate leaves no time for one short training."""
+    check_long_enough(seconds, SHORTEST * plan.speeds[0], plan.search_until - plan.spent, plan.spent)
+
+
+def check_long_enough(seconds: float, shortest: float, available: float, spent: float = 0.0) -> None:
+    """Raise BudgetError where the time does not suffice for one short training of the smallest network.
+
+    Args:
+        shortest: seconds of that training.
+        available: seconds for candidates.
+        spent: seconds before the first of them.
+    """
+    if available < shortest:
+        least = math.ceil(spent + shortest / (SEARCH * (1 - MOST_ENDING)) + 2 * LEAST_ENDING)
+        before = f"what came before the first candidate took {spent:.2g} s of it, " if spent > 1.0 else ""
+        raise BudgetError(
+            f"a budget of {seconds:g} s is too short: {before}a training of {SHORTEST} steps takes "
+            f"{shortest:.2g} s here, and a search at least {least} s; give more, or epochs= to train for less"
+        )

@@ -18,18 +18,7 @@ import numpy as np
 
 from searchkit.costs.counts import space_counts
 from searchkit.data.data import Data
-from searchkit.errors import BudgetError
-from searchkit.search.plan import (
-    FEWEST,
-    LEAST_ENDING,
-    MANY_PASSES,
-    MOST_ENDING,
-    PROPOSED,
-    SEARCH,
-    SHORTEST,
-    Plan,
-    shares,
-)
+from searchkit.search.plan import FEWEST, MANY_PASSES, PROPOSED, SHORTEST, Plan, check_long_enough, shares
 from searchkit.training.evaluator import Training
 from searchkit.training.own_recipe import NOTHING, OwnRecipe
 from searchkit.training.recipe import recipe_of_length, recipe_of_passes
@@ -110,7 +99,7 @@ def plan_by(
     scoring = SCORED_NETWORKS * n_test * middle.scored
     search_until, final_until = shares(seconds, spent, scoring)
     available = search_until - spent
-    check_long_enough(seconds, speeds, available, spent)
+    check_long_enough(seconds, SHORTEST * speeds[0].step, available, spent)
     n, together = len(data.train), available * workers
     wanted = max(FEWEST, workers, round(USUAL * (seconds / USUAL_SECONDS) ** GROWTH))
     wanted = min(wanted, most or wanted)
@@ -132,20 +121,3 @@ def plan_by(
         seconds, workers, max(1, candidates), slot, recipe, passes, search_until, final_until,
         (speeds[0].step, middle.step, speeds[-1].step), scoring, own.options,
     )  # fmt: skip
-
-
-def check_long_enough(seconds: float, speeds: Sequence[Speed], available: float, spent: float = 0.0) -> None:
-    """Raise BudgetError where the time does not suffice for one short training of the smallest network.
-
-    Args:
-        available: seconds for candidates.
-        spent: seconds before the first of them.
-    """
-    shortest = SHORTEST * speeds[0].step
-    if available < shortest:
-        least = math.ceil(spent + shortest / (SEARCH * (1 - MOST_ENDING)) + 2 * LEAST_ENDING)
-        before = f"reading the data and planning took {spent:.2g} s of it, " if spent > 1.0 else ""
-        raise BudgetError(
-            f"a budget of {seconds:g} s is too short: {before}a training of {SHORTEST} steps takes "
-            f"{shortest:.2g} s here, and a search at least {least} s; give more, or epochs= to train for less"
-        )

@@ -25,7 +25,7 @@ from searchkit.costs.metrics import Metric
 from searchkit.data.loading import load_data
 from searchkit.errors import BudgetError, StudyMismatchError
 from searchkit.execution.executors import InProcess
-from searchkit.planned import begin_until
+from searchkit.planned import begin_until, continued
 from searchkit.problem.budget import Budget
 from searchkit.problem.objectives import Goals, read_objectives
 from searchkit.problem.problem import Problem
@@ -436,6 +436,20 @@ def test_a_plan_is_told_and_nothing_is_searched(
     assert not list(tmp_path.iterdir())
 
 
+def test_a_number_of_candidates_is_trained_as_long_as_planned_and_its_winners_have_their_share() -> None:
+    first = plan_by(speeds(0.005, 0.01, 0.04), DATA, 100, 1)
+    more = replace(first.continued(first.seconds_for(2, 1, 100.0), 1, 100.0, done=5, most=7), counted=True)
+    assert more.job_seconds(100.0) == more.job_seconds(500.0) >= first.slot
+    assert more.finals_until(0.0, 144.0) == pytest.approx(144.0 + 56.0)
+
+
+def test_a_first_run_whose_preparation_took_the_time_names_the_least() -> None:
+    plan = plan_by(speeds(0.01, 0.02, 0.04), DATA, 20, 2)
+    with pytest.raises(BudgetError, match=r"of 20 s is too short: what came before the first candidate took 22 s"):
+        continued(plan, Budget(None, 20.0), 2, 0, 0.0, 22.0)
+    assert continued(plan, Budget(None, 60.0), 2, 0, 0.0, 22.0)[0].candidates >= 1
+
+
 def test_the_crowded_factor_is_told_by_more_workers() -> None:
     alone = plan_by(speeds(0.01, 0.01, 0.01), DATA, 60, 1)
     beside = plan_by(speeds(0.01, 0.01, 0.01), DATA, 60, 2)
@@ -447,7 +461,7 @@ def test_what_was_spent_before_planning_is_planned_no_more() -> None:
     assert late.search_until > 60
     assert late.candidates * late.slot <= 1.001 * (late.search_until - 60)
     assert late.slot < early.slot
-    with pytest.raises(BudgetError, match="reading the data and planning took 99 s of it") as refused:
+    with pytest.raises(BudgetError, match="what came before the first candidate took 99 s of it") as refused:
         plan_by(speeds(0.01, 0.01, 0.04), DATA, 100, 1, spent=99.0)
     least = float(str(refused.value).split("at least ")[1].split(" s")[0])
     assert plan_by(speeds(0.01, 0.01, 0.04), DATA, least, 1, spent=99.0).candidates >= 1
@@ -462,7 +476,7 @@ def test_data_that_take_their_time_to_be_read_leave_less_of_it(tmp_path: Path) -
             time.sleep(0.1)
             return torch.full((6,), float(i % 2)) + 0.1 * torch.randn(6), i % 2
 
-    with pytest.raises(BudgetError, match=r"reading the data and planning took [6-9].* s of it"):
+    with pytest.raises(BudgetError, match=r"what came before the first candidate took [6-9].* s of it"):
         searchkit.run(data=Slow(), budget={"seconds": 6}, storage=tmp_path)
 
 

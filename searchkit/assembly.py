@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from searchkit.costs.targets.target import described
 from searchkit.errors import PASSED_ON, SearchkitError, message_of, readable
@@ -24,9 +24,6 @@ from searchkit.search.task import Task
 from searchkit.storage.optuna_record import OptunaRecord
 from searchkit.storage.record import Record
 from searchkit.training.evaluation import Evaluate
-
-if TYPE_CHECKING:
-    pass
 
 log = logging.getLogger("searchkit")
 

@@ -100,7 +100,7 @@ def task_of(metrics: Iterable[str]) -> str | None:
     Raises:
         ObjectiveError: there are scores of both tasks.
     """
-    scores = {name: name.removesuffix(f"{AT}{INT8}") for name in metrics}
+    scores = {name: in_float(name) for name in metrics}
     found = {task: name for name, score in scores.items() for task, names in SCORES.items() if score in names}
     if len(found) > 1:
         raise ObjectiveError(
@@ -118,7 +118,7 @@ def trained_scores(metrics: Iterable[str], task: str) -> tuple[str, ...]:
     """
     asked = list(metrics)
     if task_of(asked) not in (None, task):
-        wrong = next(name for name in asked if name.removesuffix(f"{AT}{INT8}") in SCORES[str(task_of(asked))])
+        wrong = next(name for name in asked if in_float(name) in SCORES[str(task_of(asked))])
         raise ObjectiveError(
             f"{wrong} is a score of {task_of(asked)}, but the data are loaded for {task}: choose among "
             f"{', '.join(SCORES[task])}, or load the data with load_data(..., task='{task_of(asked)}')"
@@ -176,13 +176,18 @@ def in_int8(name: str) -> bool:
     return name.endswith(f"{AT}{INT8}")
 
 
+def in_float(name: str) -> str:
+    """The name of a metric of the network in float32, of which "accuracy@int8" is that in int8; others stay."""
+    return name.removesuffix(f"{AT}{INT8}")
+
+
 def _of_int8(name: str) -> Metric:
     """The metric of a name such as "accuracy@int8"; its function is made when the data are known.
 
     Raises:
         ObjectiveError: searchkit does not know this metric in int8.
     """
-    metric = name.removesuffix(f"{AT}{INT8}")
+    metric = in_float(name)
     scores = [score for of_task in SCORES.values() for score in of_task]
     if metric in scores:
         return Metric(name, direction=BUILT_IN[metric].direction, stage="trained", unit="validation part, in int8")

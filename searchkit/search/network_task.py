@@ -14,7 +14,7 @@ import numpy as np
 
 from searchkit.costs.counts import space_counts
 from searchkit.costs.measure import MEASURED, measured_on
-from searchkit.costs.metrics import AT, BUILT_IN, INT8, Metric
+from searchkit.costs.metrics import BUILT_IN, Metric, in_float
 from searchkit.costs.targets.target import Target
 from searchkit.data.data import Data
 from searchkit.errors import plural
@@ -210,7 +210,7 @@ class NetworkTask(Task):
     @property
     def score(self) -> Metric | None:
         """The score of trained networks that the search asks for first; None if it asks for none."""
-        asked = [name.removesuffix(f"{AT}{INT8}") for name in self.goals.metrics]
+        asked = [in_float(name) for name in self.goals.metrics]
         names = [name for name in asked if name in self.training.scored]
         return (self.metrics | BUILT_IN)[names[0]] if names else None
 

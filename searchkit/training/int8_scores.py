@@ -18,7 +18,7 @@ from torch import nn
 
 from searchkit.costs.int8_file import CALIBRATIONS, answers_of, write_int8
 from searchkit.costs.latency import latency_of_file
-from searchkit.costs.metrics import AT, INT8, Metric, in_int8
+from searchkit.costs.metrics import Metric, in_float, in_int8
 from searchkit.costs.onnx_file import distinct, names_of, why, write_onnx, write_quickly
 from searchkit.data.data import Data
 from searchkit.data.splits import Split
@@ -38,7 +38,7 @@ def with_functions(metric: Metric, data: Data) -> Metric:
     """
     if not in_int8(metric.name) or metric.function is not None:
         return metric
-    name = metric.name.removesuffix(f"{AT}{INT8}")
+    name = in_float(metric.name)
     function = _Score(name, data) if metric.stage == "trained" else _Cost(name, data)
     return replace(metric, function=function, trained=metric.stage == "trained")
 

@@ -146,9 +146,8 @@ def plan_now(options: Options, plan: Plan, prepared: float) -> Plan:
         return plan
     study = read_study(options.name, options.storage, options.task.space)
     n_done = sum(trial.finished for trial in study.trials)
-    before = max([study.seconds, *(trial.elapsed for trial in study.trials)])
     n_workers = workers_of(options.executor, options.workers)
-    return continued(plan, options.budget, n_workers, n_done, before, prepared)[0]
+    return continued(plan, options.budget, n_workers, n_done, study.spent, prepared)[0]
 
 
 Progress = tuple[int, object]  # finished candidates, and final trainings

@@ -52,6 +52,11 @@ class Study:
     trust: list[dict[str, Any]] | None
     simple: list[dict[str, Any]]
 
+    @property
+    def spent(self) -> float:
+        """Seconds that the study has taken: until its last outcome, or the end of its last run."""
+        return max([self.seconds, *(trial.elapsed for trial in self.trials)])
+
     @classmethod
     def read(cls, study: RecordedStudy, space: Space | None = None) -> Study:
         """Read the record of a study that searchkit wrote.
@@ -202,5 +207,5 @@ def _row(study: Study) -> dict[str, Any]:
         "failed": sum(trial.state is State.FAILED for trial in study.trials),
         "front": len(winners),
         "best": f"{first} {winners[0].values[first]:.4g}" if winners else "",
-        "seconds": round(max([study.seconds, *(trial.elapsed for trial in study.trials)])),
+        "seconds": round(study.spent),
     }

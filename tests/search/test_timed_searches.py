@@ -44,8 +44,11 @@ def search(data: object, folder: Path, seconds: float = 6.0, **given: Any) -> Re
 
 
 def check(result: Result) -> None:
-    """A network was delivered that was trained to the end, and no candidate failed."""
-    assert set(result.history.state) == {"scored"}
+    """A network was delivered that was trained to the end, and no candidate failed.
+
+    The time may end between the proposal of the last candidate and its training: that one is left as it is.
+    """
+    assert set(result.history.state) - {"asked"} == {"scored"}
     assert len(result.front)
     assert result.finals
     assert np.isfinite(result.front.test_accuracy).all()
@@ -101,7 +104,7 @@ class Slowing:
 def test_a_device_that_turns_slow_in_the_middle_of_the_search(tmp_path: Path) -> None:
     seconds = 12.0
     result = search(examples([200, 200]), tmp_path, seconds, space=space(Slowing(after=400)))
-    steps = result.history.steps.to_numpy()
+    steps = result.history.steps.dropna().to_numpy()
     most = seconds / SLOW_STEP
     assert len(result.front)
     assert steps[0] > steps[-1], "no training was shortened"

@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, cast
 
 import numpy as np
-import numpy.typing as npt
 
 from searchkit.errors import SpaceError
 from searchkit.space.choice import Choice
-from searchkit.space.network_space import Builder, NetworkSpace, Node
+from searchkit.space.network_space import NetworkSpace
 from searchkit.space.space import Space
-from searchkit.types import Codes, Floats
-
-if TYPE_CHECKING:
-    from torch import nn
+from searchkit.space.wider_space import WiderSpace
+from searchkit.types import Codes
 
 Setting = str | int | float | bool | None  # the value of a setting
 
 
-class RecipeSpace(NetworkSpace):
+class RecipeSpace(WiderSpace):
     """A network space with further choices, which say how its networks are trained.
 
     ``searchkit.run(recipe={"lr": [0.02, 0.1]})`` searches such a space, and ``result.space`` is it; its ``networks``
-    is the space that was given.
-
-    The choices of the networks come first, so that the first columns of a code are a code of the network space. All
-    that is asked of a network (building, counting, nodes, graph features, canonical form) is asked of that space.
+    is the space that was given. Candidates that differ in settings alone are the same network.
 
     Args:
         networks: the space of the networks.
@@ -49,42 +42,26 @@ class RecipeSpace(NetworkSpace):
                 f"the recipe has options for '{shared[0]}', and space '{networks.name}' has a choice of that name: "
                 "rename the choice of the space, or leave the setting out of the recipe"
             )
-        super().__init__(
-            (*networks.choices, *settings),
-            networks.builder,
-            name=networks.name,
-            canonical=networks.canonical_function,
-            input_shape=networks.input_shape,
-            n_classes=networks.n_classes,
-            options=networks.options,
-            count=None if networks.count is None else _count,
-            graph=None if networks.graph_features is None else functools.partial(_graph, networks),
-        )
-        self.networks, self.settings = networks, tuple(settings)
+        super().__init__(networks, settings)
+        self.settings = self.further
         self._usual = {choice.name: _place(choice, dict(usual or {})) for choice in settings}
 
     @property
     def _usual_options(self) -> dict[str, object]:
         return {choice.name: choice.options[self._usual[choice.name]] for choice in self.settings}
 
-    def of_networks(self, codes: Codes) -> Codes:
-        """``(n, d)`` codes, or one ``(d,)``, without the columns of the settings."""
-        part: Codes = codes[..., : self.networks.n_choices]
-        return part
+    @property
+    def usual(self) -> Codes:
+        """``(k,)`` codes of the usual settings."""
+        return np.array([self._usual[choice.name] for choice in self.settings], dtype=np.int64)
 
     def settings_of(self, code: Codes) -> dict[str, Setting]:
         """The settings that a candidate ``(d,)`` has chosen, by name."""
-        chosen = zip(self.settings, code[self.networks.n_choices :], strict=True)
-        return {choice.name: choice.option(int(i)) for choice, i in chosen}
+        return cast(dict[str, Setting], self.chosen(code))
 
     def over(self, networks: NetworkSpace) -> RecipeSpace:
         """The same settings over another space of networks with the same choices."""
         return RecipeSpace(networks, self.settings, self._usual_options)
-
-    def canonical(self, codes: Codes) -> Codes:
-        """See :meth:`Space.canonical`; of the networks' columns, the settings are as they are."""
-        rows = self.networks.canonical(self.of_networks(codes))
-        return np.concatenate([rows, codes[:, self.networks.n_choices :]], axis=1)
 
     def encode(self, choices: Mapping[str, object] | Iterable[Mapping[str, object]]) -> Codes:
         """See :meth:`Space.encode`; settings that a dictionary leaves out are the usual ones."""
@@ -92,50 +69,9 @@ class RecipeSpace(NetworkSpace):
         given = [choices] if isinstance(choices, Mapping) else list(choices)
         return super().encode([usual | dict(one) for one in given])
 
-    @property
-    def nodes(self) -> tuple[Node, ...]:
-        """See :class:`NetworkSpace`; settings have no nodes."""
-        return self.networks.nodes
-
-    @property
-    def teacher(self) -> nn.Module | None:
-        """See :class:`NetworkSpace`."""
-        return self.networks.teacher
-
-    @property
-    def teacher_ms(self) -> float | None:
-        """See :class:`NetworkSpace`."""
-        return self.networks.teacher_ms
-
-    def fine_tuned(self, code: Codes) -> bool:
-        """See :class:`NetworkSpace`."""
-        return self.networks.fine_tuned(self.of_networks(code))
-
-    @property
-    def reference(self) -> Codes:
-        """See :class:`NetworkSpace`; each design with the usual settings."""
-        rows = self.networks.reference
-        usual = [self._usual[choice.name] for choice in self.settings]
-        return np.concatenate([rows, np.tile(np.array(usual, dtype=np.int64), (len(rows), 1))], axis=1)
-
-    def build(self, code: npt.ArrayLike) -> nn.Module:
-        """See :class:`NetworkSpace`: candidates that differ in settings alone are the same network."""
-        return self.networks.build(self.of_networks(self.check_one(code)))
-
-    def for_data(self, input_shape: Sequence[int], n_classes: int) -> RecipeSpace:
-        """See :class:`NetworkSpace`."""
-        return self.over(self.networks.for_data(input_shape, n_classes))
-
-    def with_builder(self, build: Builder) -> RecipeSpace:
-        """See :class:`NetworkSpace`."""
-        return self.over(self.networks.with_builder(build))
-
     def describe(self) -> dict[str, Any]:
         """See :class:`NetworkSpace`; ``settings`` has the further choices with their options, which are JSON values."""
-        return self.networks.describe() | {
-            "choices": super().describe()["choices"],
-            "settings": {choice.name: list(choice.options) for choice in self.settings},
-        }
+        return super().describe() | {"settings": {choice.name: list(choice.options) for choice in self.settings}}
 
 
 def networks_of(space: NetworkSpace) -> NetworkSpace:
@@ -174,15 +110,3 @@ def _place(choice: Choice, usual: Mapping[str, object]) -> int:
         return choice.index(usual[choice.name]) if choice.name in usual else 0
     except SpaceError:
         return 0
-
-
-def _count(space: NetworkSpace, codes: Codes) -> Mapping[str, Floats]:
-    assert isinstance(space, RecipeSpace)
-    counter = space.networks.count
-    assert counter is not None
-    return counter(space.networks, space.of_networks(codes))
-
-
-def _graph(networks: NetworkSpace, codes: Codes) -> Floats:
-    assert networks.graph_features is not None
-    return networks.graph_features(codes[:, : networks.n_choices])

@@ -112,6 +112,10 @@ def _load(kind: str, point: EntryPoint) -> Any:
 def load_space(name: str, **options: object) -> NetworkSpace:
     """A registered network space by name, e.g. ``load_space("nas-bench-201", width=16, cells=5)``.
 
+    Args:
+        options: of the space. ``precisions=True`` of any space makes the precision of each block a choice, see
+            :meth:`searchkit.NetworkSpace.with_precisions`.
+
     Raises:
         UnknownNameError: no such space.
         SpaceError: options that the space does not take.
@@ -119,8 +123,11 @@ def load_space(name: str, **options: object) -> NetworkSpace:
     from searchkit.errors import SpaceError
 
     factory = resolve("space", name)
+    precisions = options.pop("precisions", False)
+    if not isinstance(precisions, bool):
+        raise SpaceError(f"precisions of space '{name}' is True or False, not {precisions!r}")
     try:
         space: NetworkSpace = factory(**options)
     except TypeError as error:
         raise SpaceError(f"space '{name}' cannot be made with {options}: {error}") from error
-    return space
+    return space.with_precisions() if precisions else space

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 import numpy as np
 from scipy.optimize import linprog
@@ -14,54 +14,53 @@ FOR_ALL = 8  # networks from which the times of parameters and modules are fitte
 SCALES = (0.5, 2.0)  # of blocks within a network, times what they take alone
 PREFERENCE = 1e-4  # for explaining a time by blocks rather than by parameters and modules, where both could
 
-Factors = tuple[float, float, float, float]  # overhead, scale, ms of a million parameters, ms of a module
 
+def corrected(
+    terms: Mapping[str, Additive], picked: Codes, measured: Floats
+) -> tuple[float, dict[str, float], Additive]:
+    """Overhead and the factor of each term that networks ``(n, m)`` with latencies ``(n,)`` have, and the sum.
 
-def corrected(terms: Sequence[Additive], picked: Codes, measured: Floats) -> tuple[Factors, Additive]:
-    """The factors of the terms that networks ``(n, m)`` with latencies ``(n,)`` have, and the sum over blocks."""
-    overhead, *factors = _fitted(np.column_stack([term(picked) for term in terms]), measured)
-    base = overhead + sum(factor * term.base for factor, term in zip(factors, terms, strict=True))
-    tables = zip(*(term.tables for term in terms), strict=True)
-    summed = tuple(
-        np.asarray(sum(f * table for f, table in zip(factors, of_block, strict=True))) for of_block in tables
-    )
-    return (overhead, factors[0], factors[1], factors[2]), Additive(base, summed)
+    Args:
+        terms: by name: the blocks' own times, their parameters, and others.
+    """
+    overhead, *fitted = _fitted(np.column_stack([term(picked) for term in terms.values()]), measured)
+    factors = dict(zip(terms, fitted, strict=True))
+    base = overhead + sum(factors[name] * term.base for name, term in terms.items())
+    of_blocks = zip(*(term.tables for term in terms.values()), strict=True)
+    summed = tuple(np.asarray(sum(f * table for f, table in zip(fitted, of, strict=True))) for of in of_blocks)
+    return overhead, factors, Additive(base, summed)
 
 
 def _fitted(terms: Floats, measured: Floats) -> list[float]:
-    """Overhead and factors of terms ``(n, 3)`` with the least sum of absolute relative errors, a linear programme.
+    """Overhead and factors of terms ``(n, k)`` with the least sum of absolute relative errors, a linear programme.
 
-    The time of a parameter is not negative, and the scale is within :data:`SCALES`. With few networks there are only
-    overhead and scale; a term that does not vary is part of the overhead, but for the scale, which then is 1.
+    The first term's factor is within :data:`SCALES`, and the second's is not negative. With few networks there are only
+    overhead and scale; a term that does not vary is part of the overhead, but for the first, whose factor then is 1.
     """
-    n = len(measured)
+    n, k = terms.shape
     columns = np.column_stack([np.ones(n), terms])
     sizes = np.maximum(np.abs(columns).mean(axis=0), 1e-12)
     rows = columns / sizes / measured[:, None]
     varied = np.ptp(terms, axis=0) > 0
-    bounds: list[tuple[float | None, float | None]] = [
-        (None, None),
-        (SCALES[0] * sizes[1], SCALES[1] * sizes[1]),
-        (0, None),
-        (None, None),
-    ]
+    bounds: list[tuple[float | None, float | None]] = [(None, None), (SCALES[0] * sizes[1], SCALES[1] * sizes[1])]
+    bounds += [(0, None)] + [(None, None)] * (k - 2)
     if not varied[0]:
         bounds[1] = (sizes[1], sizes[1])
-    for k in (2, 3):
-        if n < FOR_ALL or not varied[k - 1]:
-            bounds[k] = (0, 0)
+    for j in range(2, k + 1):
+        if n < FOR_ALL or not varied[j - 1]:
+            bounds[j] = (0, 0)
+    beside = k - 1  # terms but for the blocks' own times; the size of each one's factor costs a little
     rather = PREFERENCE / float(np.mean(measured))
-    costs = np.concatenate([[0.0, 0.0, rather, 0.0, rather], np.ones(n)])
-    size = np.zeros((2, 5 + n))
-    size[:, 3], size[:, 4] = [1.0, -1.0], -1.0  # |ms of a module| is at most the fifth variable
-    slack = np.eye(n)
-    fits = np.column_stack([rows, np.zeros(n), -slack]), np.column_stack([-rows, np.zeros(n), -slack])
+    costs = np.concatenate([np.zeros(k + 1), np.full(beside, rather), np.ones(n)])
+    factors, of_size, slack = np.eye(k + 1)[2:], np.eye(beside), np.eye(n)
+    size = np.block([[factors, -of_size, np.zeros((beside, n))], [-factors, -of_size, np.zeros((beside, n))]])
+    fits = np.hstack([rows, np.zeros((n, beside)), -slack]), np.hstack([-rows, np.zeros((n, beside)), -slack])
     solved = linprog(
         costs,
         A_ub=np.vstack([*fits, size]),
-        b_ub=np.concatenate([np.ones(n), -np.ones(n), np.zeros(2)]),
-        bounds=[*bounds, (0, None), *[(0, None)] * n],
+        b_ub=np.concatenate([np.ones(n), -np.ones(n), np.zeros(2 * beside)]),
+        bounds=[*bounds, *[(0, None)] * (beside + n)],
         method="highs",
     )
-    factors: list[float] = (solved.x[:4] / sizes).tolist()
-    return factors
+    found: list[float] = (solved.x[: k + 1] / sizes).tolist()
+    return found

@@ -9,30 +9,31 @@ each parameter and each module are fitted to whole networks, and others measure 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from torch import nn
 
 from searchkit.blocks.additive import Additive, Blocks, blocks_of
-from searchkit.blocks.cost_tables import count_tables, different
+from searchkit.blocks.cost_tables import different
 from searchkit.blocks.latency_fit import corrected
+from searchkit.blocks.latency_terms import BLOCKS, Timed, terms_of
 from searchkit.blocks.modules import node_modules
 from searchkit.costs.latency import latency
-from searchkit.costs.together import timed_together
+from searchkit.costs.together import twice_together
 from searchkit.errors import SearchkitError
 from searchkit.problem.numbers import number_of
 from searchkit.problem.ranks import rank_correlation
 from searchkit.random_state import seeded
 from searchkit.space import NetworkSpace, Space
+from searchkit.space.precision_space import precisions_of, rest_precision
 from searchkit.space.recipe_space import setting_names
 from searchkit.types import Codes, Floats
 
 FITTED, HELD_OUT = 24, 8  # networks that are measured whole, where a space has as many
 
 Measure = Callable[[nn.Module, Sequence[int]], float]
-Timed = tuple[nn.Module, Sequence[int]]  # a module in evaluation mode, and the shape of its input
 
 
 @dataclass(frozen=True)
@@ -40,18 +41,18 @@ class LatencyTable:
     """Latency as a sum over blocks, in milliseconds at batch 1, with its errors on held-out networks.
 
     Attributes:
-        model: over the blocks of the space; its base is the overhead, its tables are the scaled times of the blocks,
-            with those of their parameters and modules.
+        model: over the blocks of the space; its base is the overhead, its tables are the sum of the terms.
         blocks: of the space.
         overhead_ms: time of a network outside its blocks: stem, head, dispatch.
-        scale: factor on the blocks' own times; below 1 where blocks are faster within a network than alone.
-        ms_per_million: milliseconds that a million parameters take beside that.
-        ms_per_module: milliseconds that each module takes beside that; below 0 where it was timed with its call.
-        terms: what the model is made of: the blocks' own times, their parameters in millions, and how many modules they
-            have.
+        factors: term -> its factor, in milliseconds but for the first: that of the blocks' own times, below 1 where
+            blocks are faster within a network than alone. A factor is below 0 where what it counts was timed with it,
+            as the call of each module is.
+        terms: what the model is made of (:mod:`searchkit.blocks.latency_terms`).
         held_out: ``(n, d)`` networks that were not used for the fit.
         measured_ms: ``(n,)`` their latency.
         errors: ``(n,)`` predicted over measured, minus 1.
+        repeated: ``(n,)`` the relative difference of two measurements of each of them, one after the other; no model
+            can be expected to be nearer. Empty where networks were not measured twice.
         method: how it was timed.
         n_measured: modules and networks that were timed.
     """
@@ -59,15 +60,19 @@ class LatencyTable:
     model: Additive
     blocks: Blocks
     overhead_ms: float
-    scale: float
-    ms_per_million: float
-    ms_per_module: float
-    terms: tuple[Additive, ...]
+    factors: Mapping[str, float]
+    terms: Mapping[str, Additive]
     held_out: Codes
     measured_ms: Floats
     errors: Floats
+    repeated: Floats
     method: str
     n_measured: int
+
+    @property
+    def scale(self) -> float:
+        """The factor of the blocks' own times."""
+        return self.factors[BLOCKS]
 
     @property
     def median_error(self) -> float:
@@ -102,23 +107,28 @@ class LatencyTable:
         """
         _check_fitted(len(codes), "networks")
         measured = np.asarray(measured_ms, dtype=np.float64)
-        factors, model = corrected(self.terms, self.blocks.choose(codes), measured)
-        overhead, scale, per_million, per_module = factors
-        return replace(
-            self, model=model, overhead_ms=overhead, scale=scale, ms_per_million=per_million, ms_per_module=per_module,
-            errors=model(self.blocks.choose(self.held_out)) / self.measured_ms - 1,
-        )  # fmt: skip
+        overhead, factors, model = corrected(self.terms, self.blocks.choose(codes), measured)
+        errors = model(self.blocks.choose(self.held_out)) / self.measured_ms - 1
+        return replace(self, model=model, overhead_ms=overhead, factors=factors, errors=errors)
 
     def report(self) -> str:
         """One line with the fit and its error on the held-out networks."""
-        beside = f" + {self.ms_per_million:.3g} ms x million parameters" if self.ms_per_million else ""
-        sign = "-" if self.ms_per_module < 0 else "+"
-        beside += f" {sign} {abs(self.ms_per_module):.3g} ms x modules" if self.ms_per_module else ""
+        beside = "".join(
+            f" {'-' if factor < 0 else '+'} {abs(factor):.3g} ms x {term}"
+            for term, factor in self.factors.items()
+            if factor and term != BLOCKS
+        )
+        twice = ""
+        if len(self.repeated):
+            twice = (
+                f"; two measurements of one of them differ by {np.median(self.repeated):.1%} (median), "
+                f"{self.repeated.max():.1%} at most"
+            )
         return (
-            f"latency = {self.overhead_ms:.3g} ms + {self.scale:.3g} x blocks{beside}: on {len(self.errors)} "
+            f"latency = {self.overhead_ms:.3g} ms + {self.scale:.3g} x {BLOCKS}{beside}: on {len(self.errors)} "
             f"networks that it had not seen off by {self.median_error:.1%} (median), {np.abs(self.errors).max():.1%} "
-            f"at most, rank correlation {self.rank_correlation:.3f}; {self.n_measured} modules and networks timed, "
-            f"{self.method}"
+            f"at most, rank correlation {self.rank_correlation:.3f}{twice}; {self.n_measured} modules and networks "
+            f"timed, {self.method}"
         )
 
     def __str__(self) -> str:
@@ -170,23 +180,22 @@ def measure_latency(
         parts = [_modules(space, blocks, i) for i in range(len(blocks.names))]
         modules = [timed for part in parts for alternatives in part for timed in alternatives if timed is not None]
         networks: list[Timed] = [(space.build(code).eval(), space.input_shape) for code in codes]
-        times, method = _times([*modules, *networks], device, seconds, measure)
-    left = iter(times[: len(modules)].tolist())
-    alone = Additive(0.0, tuple(_sums(blocks, i, parts[i], left) for i in range(len(parts))))
-    terms = (alone, _params(space, alone), _number_of_modules(blocks, parts))
+        halves, method = _times([*modules, *networks], device, seconds, measure)
+    times = halves.min(axis=0)
+    terms = terms_of(space, blocks, parts, times[: len(modules)])
     picked, whole = blocks.choose(codes), times[len(modules) :]
-    factors, model = corrected(terms, picked[:fitted], whole[:fitted])
+    overhead, factors, model = corrected(terms, picked[:fitted], whole[:fitted])
+    held = halves[:, len(modules) + fitted :]
     return LatencyTable(
         model=model,
         blocks=blocks,
-        overhead_ms=factors[0],
-        scale=factors[1],
-        ms_per_million=factors[2],
-        ms_per_module=factors[3],
+        overhead_ms=overhead,
+        factors=factors,
         terms=terms,
         held_out=codes[fitted:],
         measured_ms=whole[fitted:],
         errors=model(picked[fitted:]) / whole[fitted:] - 1,
+        repeated=np.abs(held[0] / held[1] - 1) if len(held) == 2 else np.empty(0),
         method=method,
         n_measured=len(times),
     )
@@ -198,42 +207,28 @@ def _check_fitted(n: int, said: str) -> None:
 
 
 def _times(subjects: Sequence[Timed], device: str, seconds: float, measure: Measure | None) -> tuple[Floats, str]:
-    """``(n,)`` milliseconds of modules and networks, and how they were timed."""
+    """``(k, n)`` milliseconds of modules and networks, measured k times, and how they were timed.
+
+    On a CPU k is 2, and modules whose blocks have a precision are timed in it.
+    """
     if measure is None and device == "cpu":
-        return timed_together(subjects, seconds)
+        return twice_together(subjects, seconds, any(precisions_of(module) for module, _ in subjects))
     if measure is None:
         found = [latency(module, shape, device=device, seconds=seconds) for module, shape in subjects]
         methods = dict.fromkeys(f"{one.method} on {one.device}" for one in found)
-        return np.array([one.median_ms for one in found]), " and ".join(methods)
+        return np.array([[one.median_ms for one in found]]), " and ".join(methods)
     times = []
     for module, shape in subjects:
         try:
             times.append(number_of(measure(module, shape)))
         except ValueError as error:
             raise SearchkitError(f"a block's cost by measure(module, input_shape) is {error}") from None
-    return np.array(times), "given"
-
-
-def _params(space: NetworkSpace, like: Additive) -> Additive:
-    """Parameters in millions as a sum over blocks; 0 where they are none."""
-    try:
-        counted = count_tables(space)["params"]
-    except SearchkitError:
-        return Additive(0.0, tuple(np.zeros(len(table)) for table in like.tables))
-    return Additive(counted.base / 1e6, tuple(table / 1e6 for table in counted.tables))
-
-
-def _number_of_modules(blocks: Blocks, parts: Sequence[Sequence[Sequence[Timed | None]]]) -> Additive:
-    """How many modules the alternatives of each block have."""
-    ones = (iter([1.0] * sum(one is not None for alternatives in part for one in alternatives)) for part in parts)
-    return Additive(
-        0.0, tuple(_sums(blocks, i, part, one) for i, (part, one) in enumerate(zip(parts, ones, strict=True)))
-    )
+    return np.array([times]), "given"
 
 
 def _modules(space: NetworkSpace, blocks: Blocks, block: int) -> list[list[Timed | None]]:
     """For each node of a block and each of its alternatives what is timed; None takes no time."""
-    if blocks.sizes[block] == 1 or blocks.names[block] in setting_names(space):
+    if blocks.sizes[block] == 1 or blocks.names[block] in _moduleless(space):
         return []  # in every network alike: part of the overhead
     return [
         [
@@ -242,14 +237,6 @@ def _modules(space: NetworkSpace, blocks: Blocks, block: int) -> list[list[Timed
         ]
         for alternatives in node_modules(space, blocks, block)
     ]
-
-
-def _sums(blocks: Blocks, block: int, modules: Sequence[Sequence[Timed | None]], times: Iterator[float]) -> Floats:
-    """``(a,)`` milliseconds of a block's alternatives: the sum of its nodes' modules, each timed alone."""
-    total = np.zeros(blocks.sizes[block])
-    for column, alternatives in zip(blocks.taken[block].T if modules else (), modules, strict=True):
-        total += np.array([0.0 if one is None else next(times) for one in alternatives])[column]
-    return total
 
 
 def _check_modules(space: Space, blocks: Blocks) -> None:
@@ -261,8 +248,13 @@ def _check_modules(space: Space, blocks: Blocks) -> None:
         )
     modules = {node.name: node.module for node in space.nodes}
     for name, nodes, size in zip(blocks.names, blocks.nodes, blocks.sizes, strict=True):
-        if size > 1 and name not in setting_names(space) and not all(modules.get(node) for node in nodes):
+        if size > 1 and name not in _moduleless(space) and not all(modules.get(node) for node in nodes):
             raise SearchkitError(
                 f"'{name}' of space '{space.name}' is no module of its networks and cannot be timed alone; "
                 "Node(module=) says which module a node is, as in the spaces 'macro' and 'mobilenet'"
             )
+
+
+def _moduleless(space: Space) -> frozenset[str]:
+    """Choices that are known to decide no block: settings of the training, and the precision outside of blocks."""
+    return setting_names(space) | {rest_precision(space)}

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import shutil
 import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
@@ -18,20 +19,35 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import nn
+
+from searchkit.costs.mixed_precision import marked, operations_in_int8, rest_in_int8
+from searchkit.costs.onnx_file import distinct, why, write_quickly
+from searchkit.errors import PASSED_ON, CandidateError
 
 Examples = npt.NDArray[np.float32]
 
 CALIBRATIONS = ("MinMax", "Percentile", "Entropy")  # how the range of an activation is taken from the examples
 BATCH = 32  # examples of a calibration that are run at a time
+FOR_SPEED = 8  # examples where only the size and the speed of a file matter
 
 
-def write_int8(source: Path, target: Path, examples: Examples, calibration: str) -> None:
+def write_int8(
+    source: Path, target: Path, examples: Examples, calibration: str, rest_in_int8: bool | None = None
+) -> None:
     """Write an ONNX file in int8.
 
     Args:
         source: a file in float32 with one input.
         examples: ``(n, ...)`` inputs, a few hundred, such as those of the train part.
         calibration: one of :data:`CALIBRATIONS`.
+        rest_in_int8: of a network whose blocks have a precision each, written as
+            :func:`~searchkit.costs.mixed_precision.marked` returns it: whether what is outside of its blocks is in
+            int8; the blocks are as their names say. None: everything is in int8.
+
+    Raises:
+        ValueError: the file does not tell which operation belongs to which block.
     """
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
@@ -39,6 +55,10 @@ def write_int8(source: Path, target: Path, examples: Examples, calibration: str)
     with tempfile.TemporaryDirectory() as folder, _quiet():
         prepared = Path(folder, "prepared.onnx")
         quant_pre_process(source, prepared, skip_symbolic_shape=True)
+        operations = None if rest_in_int8 is None else _named(prepared, rest_in_int8)
+        if operations == []:
+            shutil.copy(prepared, target)
+            return
         quantize_static(
             prepared,
             target,
@@ -48,7 +68,43 @@ def write_int8(source: Path, target: Path, examples: Examples, calibration: str)
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             calibrate_method=CalibrationMethod[calibration],
+            nodes_to_quantize=operations,
         )
+
+
+def _named(path: Path, rest_in_int8: bool) -> list[str]:
+    """The operations of a file that are in int8, each of which has a name then."""
+    import onnx
+
+    model = onnx.load(path)
+    found = operations_in_int8(model, rest_in_int8)
+    onnx.save(model, path)
+    return found
+
+
+def mixed_file(network: nn.Module, x: Examples) -> bytes:
+    """The content of the file of a network in the precisions of its blocks, calibrated on random inputs.
+
+    It is as fast as one that is calibrated on examples.
+
+    Args:
+        x: ``(batch, ...)`` inputs.
+
+    Raises:
+        CandidateError: it has none.
+    """
+    noise = np.random.default_rng(0).standard_normal((FOR_SPEED, *x.shape[1:]), dtype=np.float32)
+    rest = rest_in_int8(network)
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = Path(folder, "float32.onnx"), Path(folder, "int8.onnx")
+        try:
+            write_quickly(marked(distinct(network)), torch.from_numpy(noise[:3]), source, "x", "y")
+            write_int8(source, target, noise, CALIBRATIONS[0], bool(rest))
+        except PASSED_ON:
+            raise
+        except Exception as error:
+            raise CandidateError(f"it has no int8 file: {why(error)}") from error
+        return target.read_bytes()
 
 
 class _Batches:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from importlib.metadata import version
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +16,7 @@ import torch
 from torch import nn
 
 from searchkit.costs.latency import Latency, Run, fastest_of, runner
-from searchkit.costs.onnx_session import subject_of
+from searchkit.costs.onnx_session import file_runner, subject_of
 from searchkit.runtime.processor import cpu_name
 from searchkit.runtime.threads import one_thread
 from searchkit.types import Floats
@@ -48,6 +49,27 @@ def timed_together(modules: Sequence[tuple[nn.Module, Sequence[int]]], seconds: 
         found = _runs(pairs, None) or _runs(pairs, "torch")
         assert found is not None
         return fastest_together(found[0], seconds), f"{found[1]} on {cpu_name()}"
+
+
+def twice_together(
+    modules: Sequence[tuple[nn.Module, Sequence[int]]], seconds: float = 0.1, mixed: bool = False
+) -> tuple[Floats, str]:
+    """``(2, n)`` milliseconds as :func:`timed_together`, measured twice one after the other, and how.
+
+    Args:
+        modules: each with the shape of its input, without the batch.
+        seconds: of timing for each, in both together.
+        mixed: blocks have a precision, and are timed in it; all in ONNX Runtime.
+
+    Raises:
+        CandidateError: a module has no file in its precisions.
+    """
+    pairs = [(module, _input(shape)) for module, shape in modules]
+    with one_thread(), torch.inference_mode():
+        found = _mixed_runs(pairs) if mixed else _runs(pairs, None) or _runs(pairs, "torch")
+        assert found is not None
+        halves = np.stack([fastest_together(found[0], seconds / 2) for _ in range(2)])
+        return halves, f"{found[1]} on {cpu_name()}"
 
 
 def latency_beside(
@@ -112,3 +134,10 @@ def _runs(
         if len(methods) > 1:
             return None
     return runs, next(iter(methods))
+
+
+def _mixed_runs(modules: Sequence[tuple[nn.Module, npt.NDArray[np.float32]]]) -> tuple[list[Run], str]:
+    """What runs each module on its input, its blocks in the precisions that they have."""
+    from searchkit.costs.int8_file import mixed_file
+
+    return [file_runner(mixed_file(module, x), x) for module, x in modules], f"onnxruntime {version('onnxruntime')}"

@@ -147,7 +147,7 @@ def _exported(result: Result, trial: Trial, targets: list[Path], format: str, in
             from searchkit.results.int8 import write_and_judge
 
             with _named(result, trial, "exported in int8"):
-                worth = write_and_judge(result, written[0], files[0], data)
+                worth = write_and_judge(result, network, written[0], files[0], data)
             further["int8"] = {"file": files[0].name} | worth.described()
             said, warnings = worth.line, worth.warnings
         description = described(result, trial) | further | {SUMS: sums(files[:-1])}

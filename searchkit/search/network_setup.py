@@ -77,7 +77,7 @@ def network_task(
     _check_rungs(rungs, recipe.epochs, loaded, own)
     context = _context(space, data, loaded, metrics, there, [rung.label for rung in rungs])
     known = loaded.without_test()
-    metrics = {name: with_functions(metric, known) for name, metric in metrics.items()}
+    metrics = with_functions(metrics, space, known)
     functions = tuple(m for m in metrics.values() if m.stage == "trained" and m.function is not None)
     scored = trained_scores(metrics, loaded.task)
     trained = [name for name, metric in metrics.items() if metric.stage == "trained"]

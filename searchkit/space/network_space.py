@@ -129,6 +129,19 @@ class NetworkSpace(Space):
         )  # its room stands above this one
         return made
 
+    def with_precisions(self) -> NetworkSpace:
+        """This space with one more choice for each block, of its precision: "float32" or "int8".
+
+        See :class:`searchkit.space.precision_space.PrecisionSpace`. ``load_space("mobilenet", precisions=True)`` is the
+        same for a space by name.
+
+        Raises:
+            SpaceError: no node of the space names its module.
+        """
+        from searchkit.space.precision_space import PrecisionSpace
+
+        return PrecisionSpace(self)
+
     @property
     def builder(self) -> Builder:
         """The function that the space was made with as ``build=``; see :meth:`build` for a network."""

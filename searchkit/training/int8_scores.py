@@ -9,33 +9,47 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from searchkit.costs.int8_file import CALIBRATIONS, answers_of, write_int8
+from searchkit.costs.int8_file import CALIBRATIONS, FOR_SPEED, answers_of, write_int8
 from searchkit.costs.latency import latency_of_file
-from searchkit.costs.metrics import Metric, in_float, in_int8
+from searchkit.costs.metrics import AT, Metric, in_float, in_int8
+from searchkit.costs.mixed_precision import marked, rest_in_int8
 from searchkit.costs.onnx_file import distinct, names_of, why, write_onnx, write_quickly
 from searchkit.data.data import Data
 from searchkit.data.splits import Split
-from searchkit.errors import PASSED_ON, CandidateError
+from searchkit.errors import PASSED_ON, CandidateError, ObjectiveError
+from searchkit.space import NetworkSpace
+from searchkit.space.precision_space import rest_precision
 from searchkit.training.answer_scores import examples_of, score_of
 
 CALIBRATED = 256  # examples of the train part from which an export takes the ranges of activations
 QUICKLY = 128  # examples of them in a search
-FOR_COSTS = 8  # examples where only the size and the speed of the file matter
 
 
-def with_functions(metric: Metric, data: Data) -> Metric:
-    """A metric in int8 with what computes it; others are as they were.
+def with_functions(metrics: Mapping[str, Metric], space: NetworkSpace, data: Data) -> dict[str, Metric]:
+    """Metrics by name, those in int8 with what computes them; others are as they were.
 
     Args:
         data: without their test part.
+
+    Raises:
+        ObjectiveError: the space has precisions to choose, and no metric depends on them.
     """
+    if rest_precision(space) and not any(AT in name for name in metrics):
+        raise ObjectiveError(
+            f"space '{space.name}' has the precision of each block as a choice, and no objective or bound depends on "
+            f"it: ask for accuracy@int8, latency_ms@int8 or file_bytes@int8, or for the space without precisions"
+        )
+    return {name: _with_function(metric, data) for name, metric in metrics.items()}
+
+
+def _with_function(metric: Metric, data: Data) -> Metric:
     if not in_int8(metric.name) or metric.function is not None:
         return metric
     name = in_float(metric.name)
@@ -64,7 +78,7 @@ class _Cost:
 
     def __call__(self, network: nn.Module) -> float:
         sized = self.name == "file_bytes"
-        with _file(distinct(network), self.data, FOR_COSTS, write_onnx if sized else write_quickly) as path:
+        with _file(distinct(network), self.data, FOR_SPEED, write_onnx if sized else write_quickly) as path:
             if sized:
                 return float(path.stat().st_size)
             return latency_of_file(path, examples_of(self.data.train, 1)).median_ms
@@ -81,9 +95,11 @@ def _file(network: nn.Module, data: Data, n_examples: int, write: Callable[..., 
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder, "float32.onnx"), Path(folder, "int8.onnx")
         try:
-            names = names_of(data.input_shape, data.task == "regression")
+            names, rest = names_of(data.input_shape, data.task == "regression"), rest_in_int8(network)
+            if rest is not None:
+                network, write = marked(network), write_quickly
             write(network, torch.randn(3, *data.input_shape), source, *names)
-            write_int8(source, target, examples_of(data.train, n_examples), CALIBRATIONS[0])
+            write_int8(source, target, examples_of(data.train, n_examples), CALIBRATIONS[0], rest)
         except PASSED_ON:
             raise
         except Exception as error:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import torch
@@ -74,6 +75,24 @@ def test_a_planned_search_in_int8_ends_with_final_trainings_and_exports_the_file
     result.export(0, tmp_path / "small", precision="int8")
     told = json.loads((tmp_path / "small.json").read_text())["int8"]
     assert told["int8"] > told["float32"] - 0.05
+
+
+@pytest.mark.slow
+def test_a_search_chooses_the_precision_of_each_block_and_exports_that_file(tmp_path: Path) -> None:
+    result = search(
+        space=searchkit.load_space("macro", width=8, layers=(1, 1), precisions=True), budget=12, epochs=2,
+        objectives=("accuracy@int8", "file_bytes@int8"), storage=tmp_path,
+    )  # fmt: skip
+    values = result.history
+    chosen = (values[["stage_1.precision", "stage_2.precision", "rest.precision"]] == "int8").sum(axis=1)
+    assert chosen.nunique() > 1
+    assert np.allclose(values["accuracy@int8"], values.accuracy, atol=0.1)
+    for i in range(len(result.front)):
+        result.export(i, tmp_path / f"n{i}", precision="int8")
+        size = (tmp_path / f"n{i}.int8.onnx").stat().st_size
+        assert size == pytest.approx(result.front["file_bytes@int8"][i], rel=0.02)
+        mixed = any(node.op_type == "QuantizeLinear" for node in onnx.load(tmp_path / f"n{i}.int8.onnx").graph.node)
+        assert mixed == bool(chosen[result.front.trial[i]])
 
 
 @pytest.mark.slow

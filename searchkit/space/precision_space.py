@@ -1,0 +1,123 @@
+"""Networks and the precision of each of their blocks as one space: int8 where it pays, float32 where it must be."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy.typing as npt
+
+from searchkit.errors import SpaceError
+from searchkit.space.choice import Choice
+from searchkit.space.network_space import NetworkSpace, Node
+from searchkit.space.recipe_space import networks_of
+from searchkit.space.space import Space
+from searchkit.space.wider_space import WiderSpace
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Precision = Literal["float32", "int8"]
+
+PRECISIONS: tuple[Precision, ...] = ("float32", "int8")
+REST = "rest"  # all of a network that belongs to no block
+BLOCK, OUTSIDE = "searchkit_precision", "searchkit_rest_precision"  # attributes of modules and of the whole network
+_ENDING = ".precision"
+
+
+class PrecisionSpace(WiderSpace):
+    """A network space in which the precision of each block is a choice as well.
+
+    Made by :meth:`NetworkSpace.with_precisions`. A block is that of :func:`searchkit.blocks.additive.blocks_of`: a
+    node, or the nodes of one ``block=``; its choice is named ``"<block>.precision"``. What belongs to no block (the
+    stem, the classifier) has the choice ``"rest.precision"``. Networks are trained in float32 whatever is chosen:
+    metrics such as ``accuracy@int8`` and ``latency_ms@int8`` are those of the file in which the chosen blocks are in
+    int8, and ``result.export(precision="int8")`` writes that file.
+
+    Args:
+        networks: the space of the networks; its nodes name their modules.
+
+    Raises:
+        SpaceError: no node names a module, or the space has settings of a training.
+    """
+
+    def __init__(self, networks: NetworkSpace) -> None:
+        if networks_of(networks) is not networks:
+            raise SpaceError("precisions are chosen in the space of the networks: recipe= is given to the search")
+        modules = _modules(networks)
+        if not modules:
+            raise SpaceError(
+                f"space '{networks.name}' names no modules of its networks, so that their precisions cannot be chosen: "
+                "give NetworkSpace(nodes=) with a searchkit.Node for each block, and the node's module="
+            )
+        super().__init__(networks, [Choice(one + _ENDING, PRECISIONS) for one in (*modules, REST)])
+        self.options = networks.options | {"precisions": True}
+
+    def over(self, networks: NetworkSpace) -> PrecisionSpace:
+        """See :class:`WiderSpace`."""
+        return PrecisionSpace(networks)
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """The nodes of the networks, whose alternatives are in either precision."""
+        return tuple(_in_precisions(node) for node in self.networks.nodes)
+
+    def build(self, code: npt.ArrayLike) -> nn.Module:
+        """See :class:`NetworkSpace`; in float32, with a note at each block of the precision that is chosen."""
+        row = self.check_one(code)
+        network = self.networks.build(self.of_networks(row))
+        chosen = self.chosen(row)
+        named = dict(network.named_modules())
+        for block, modules in _modules(self.networks).items():
+            for module in modules:
+                if module in named:
+                    setattr(named[module], BLOCK, chosen[block + _ENDING])
+        setattr(network, OUTSIDE, chosen[REST + _ENDING])
+        return network
+
+    def describe(self) -> dict[str, Any]:
+        """See :class:`NetworkSpace`."""
+        return super().describe() | {"options": self.options}
+
+
+def precisions_of(network: nn.Module) -> dict[str, Precision]:
+    """The precisions that were chosen for a network's blocks, by dotted name, or for a block alone; often none."""
+    return {name: getattr(module, BLOCK) for name, module in network.named_modules() if hasattr(module, BLOCK)}
+
+
+def rest_precision_of(network: nn.Module) -> Precision | None:
+    """The precision of a network outside of its blocks; None where none was chosen."""
+    return next((getattr(module, OUTSIDE) for module in network.modules() if hasattr(module, OUTSIDE)), None)
+
+
+def rest_precision(space: Space) -> str:
+    """The choice of the precision of what belongs to no block; empty where a space has no precisions."""
+    return REST + _ENDING if _has_precisions(space) else ""
+
+
+def precision_choice(space: Space, block: str) -> str | None:
+    """The choice of a block's precision; None where there is none."""
+    return block + _ENDING if _has_precisions(space) and block + _ENDING in space.names else None
+
+
+def _has_precisions(space: Space) -> bool:
+    return isinstance(space, NetworkSpace) and isinstance(networks_of(space), PrecisionSpace)
+
+
+def _modules(networks: NetworkSpace) -> dict[str, list[str]]:
+    """Block -> dotted names of its modules, of blocks all of whose nodes are modules."""
+    found: dict[str, list[str]] = {}
+    for node in networks.nodes:
+        found.setdefault(node.block or node.name, []).append(node.module)
+    return {block: modules for block, modules in found.items() if all(modules)}
+
+
+def _in_precisions(node: Node) -> Node:
+    name = (node.block or node.name) + _ENDING
+    return (
+        Node(
+            node.name, (*node.choices, name), node.input_shape, node.output_shape, node.block, node.module,
+            node.optional,
+        )
+        if node.module
+        else node
+    )  # fmt: skip

@@ -197,9 +197,9 @@ def identity_of(proxy: Any) -> Any:
     return [name_of(proxy), proxy.learned_from if isinstance(proxy, Earlier) else fingerprint(proxy)]
 
 
-def identified(targets: Mapping[str, Target]) -> dict[str, dict[str, Any]]:
+def identified(targets: Mapping[str, Target]) -> dict[str, dict[str, object]]:
     """What identifies the targets of a study, JSON values: how they are asked, and what their predictions are from."""
-    found: dict[str, dict[str, Any]] = {name: dict(target.described) for name, target in targets.items()}
+    found = {name: dict(target.described) for name, target in targets.items()}
     for name, target in targets.items():
         if target.first is not None:
             known = {device: fingerprint(_told_by(one)) for device, one in target.known.items()}

@@ -100,12 +100,18 @@ def read_known(given: object, column: str, space: NetworkSpace) -> Known:
         if isinstance(given[0], Result):
             return _of_result(given[0], given[1], space)
         if isinstance(given[0], str):
-            file = given[0].endswith(SUFFIX)
-            found = load(Path(given[0]).stem, given[0]) if file else load(given[0])
-            return _of_result(found, given[1], space)
+            return _of_result(_recorded(given[0]), given[1], space)
     if callable(given):
         return Known(_by_function(given, space), np.empty((0, space.n_choices), dtype=np.int64))
     raise DeviceError(f"is {shown(given)}: what is known is {FORMS}")
+
+
+def _recorded(name: str) -> Result:
+    """A study of this folder's ``searchkit-runs``, or the one that a journal file is named after."""
+    try:
+        return load(Path(name).stem, name) if name.endswith(SUFFIX) else load(name)
+    except SearchkitError as error:
+        raise type(error)(f"is to be read from a study, and that fails: {first_line_said(error)}") from error
 
 
 def _by_function(function: Callable[[dict[str, Any]], object], space: Space) -> Callable[[Codes], Floats]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -12,7 +11,7 @@ from searchkit.costs.targets.prediction import NO_MODEL, Measurement, Prediction
 from searchkit.errors import TargetError, readable
 from searchkit.problem.objectives import Bound
 from searchkit.search.measured_costs import Columns, MeasuredCosts
-from searchkit.search.slow_targets import SlowTarget
+from searchkit.search.slow_targets import Expected, SlowTarget
 from searchkit.storage.measured_notes import PREDICTED
 from searchkit.types import Codes
 
@@ -67,9 +66,9 @@ class PredictedCosts:
                 methods[column] = readable(f"{label}, since the target {reason}" if reason else label)
         return found
 
-    def expected(self) -> dict[str, dict[str, Any]]:
-        """How good predictions are expected to be, by column of a target with ``first``; JSON values."""
-        found = dict[str, dict[str, Any]]()
+    def expected(self) -> dict[str, Expected]:
+        """How good predictions are expected to be, by column of a target with ``first``."""
+        found = dict[str, Expected]()
         for name in self._slow:
             for column in self.columns([name]):
                 points = self._measured.points(column)

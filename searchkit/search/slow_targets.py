@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
@@ -32,6 +32,15 @@ LEARNED = 2.0  # what is known of other devices is learned from anew when there 
 Counted = Callable[[Codes], dict[str, Floats]]  # codes (n, d) -> exact counts (n,), NaN of what cannot be built
 
 
+class Expected(TypedDict):
+    """How good predictions are expected to be: from how many networks, by which devices, and by leaving each out."""
+
+    n: int
+    known: list[str]
+    rank_correlation: float
+    error: float
+
+
 @dataclass(frozen=True)
 class Predicted:
     """Predictions ``(n,)``, and the model that made them."""
@@ -40,11 +49,10 @@ class Predicted:
     model: DeviceModel
 
     @property
-    def expected(self) -> dict[str, Any]:
-        """How good they are expected to be, JSON values; see :class:`DeviceModel`."""
-        model = self.model
-        quality = {"rank_correlation": model.expected_rho, "error": model.expected_error}
-        return {"n": len(model.rows), "known": list(model.weights), **quality}
+    def expected(self) -> Expected:
+        """How good they are expected to be; see :class:`DeviceModel`."""
+        rho, error = self.model.expected_rho, self.model.expected_error
+        return {"n": len(self.model.rows), "known": list(self.model.weights), "rank_correlation": rho, "error": error}
 
     @property
     def label(self) -> str:

@@ -195,12 +195,12 @@ class TargetCosts:
             number = next_to_measure([trial for trial, _ in current], goals, self.predicted.columns(self.slow), open_)
             if number is None:
                 break
-            n += 1
-            yield from self._late(next(t for t in trials if t.number == number), self.slow, silent, file_of)
+            for found in self._late(next(t for t in trials if t.number == number), self.slow, silent, file_of):
+                n += 1
+                yield found
         if n:
-            log.info(
-                "%s of %d that may be on the front measured on %s", n, len(trials), ", ".join(self.slow)
-            )  # fmt: skip
+            said = "%d of %d candidates may be on the front and were measured on %s before the end"
+            log.info(said, n, len(trials), ", ".join(f"'{name}'" for name in self.slow))
         before = {trial.number: trial for trial in trials}
         for trial, methods in current:
             if methods and trial.values != before[trial.number].values:

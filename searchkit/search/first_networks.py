@@ -12,6 +12,7 @@ from searchkit.costs.targets.prediction import Measurement
 from searchkit.errors import TargetError, plural
 from searchkit.search.cost_meter import CostMeter
 from searchkit.search.measured_costs import Checked
+from searchkit.search.target_costs import LOST
 from searchkit.storage.record import Record
 from searchkit.types import Codes
 
@@ -19,7 +20,6 @@ log = logging.getLogger("searchkit")
 
 FIRST = "first network:"  # begins the keys of the notes on networks that were measured before the search
 EXPECTED = "expected predictions"  # the note of a record with how good predictions on targets are expected to be
-PATIENCE = 3  # networks one after another that a target cannot measure
 
 
 def prepare_first(meter: CostMeter) -> None:
@@ -70,7 +70,7 @@ def _measure(meter: CostMeter, record: Record, name: str) -> None:
                 checked = _checked(meter, name, code)
             except TargetError as error:
                 failed.append(code)
-                if len(failed) >= PATIENCE:
+                if len(failed) >= LOST:
                     raise TargetError(
                         f"{error}; {len(done)} of its first {first} networks are measured and on record, and the same "
                         "call again goes on"

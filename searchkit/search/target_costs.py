@@ -34,6 +34,7 @@ from searchkit.types import Codes
 
 log = logging.getLogger("searchkit")
 
+LOST = 3  # candidates one after another that a target with ``first`` cannot measure, after which it is asked no more
 ROUNDS = 4  # times that a candidate is tried on a target, each with the target's repeats while it is not away
 
 File = Callable[[Codes], AbstractContextManager[Path]]  # makes the ONNX file of a candidate
@@ -188,16 +189,21 @@ class TargetCosts:
 
     def _winners(self, trials: Sequence[Trial], goals: Goals, file_of: File) -> Late:
         """Measure what may be on the front on targets with ``first``, by predictions that are made anew each time."""
-        silent, n = set[str](), 0
+        lost, tried, n = dict.fromkeys(self.slow, 0), set[tuple[str, int]](), 0
         while True:
             current = self._predicted_anew(trials)
-            open_ = {t.number for t in trials if any(name not in silent for name in self._lacking(t, self.slow))}
+            asked = {t.number: self._lacking(t, [name for name in lost if lost[name] < LOST]) for t in trials}
+            asked = {number: [name for name in names if (name, number) not in tried] for number, names in asked.items()}
+            open_ = {number for number, names in asked.items() if names}
             number = next_to_measure([trial for trial, _ in current], goals, self.predicted.columns(self.slow), open_)
             if number is None:
                 break
-            for found in self._late(next(t for t in trials if t.number == number), self.slow, silent, file_of):
+            silent = set[str]()
+            for found in self._late(next(t for t in trials if t.number == number), asked[number], silent, file_of):
                 n += 1
                 yield found
+            tried |= {(name, number) for name in silent}
+            lost |= {name: lost[name] + 1 if name in silent else 0 for name in asked[number]}
         if n:
             said = "%d of %d candidates may be on the front and were measured on %s before the end"
             log.info(said, n, len(trials), ", ".join(f"'{name}'" for name in self.slow))

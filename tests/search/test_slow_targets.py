@@ -193,11 +193,20 @@ def test_a_device_that_is_away_at_the_end_is_asked_by_the_same_call_again(
     first = search(device.target(), **given)
     assert "on the front is predicted" in caplog.text
     assert first.front[MARK].notna().any()
-    assert device.answers.count("exit") == 1  # it is not asked for one after the other
+    assert device.answers.count("exit") == 3  # it is not asked for all, one after the other
     device.says("ok")
     again = search(device.target(), **given)
     assert MARK not in again.front or again.front[MARK].isna().all()
     assert max(device.measured.values()) == 1
+
+
+def test_a_candidate_that_the_device_cannot_measure_keeps_no_other_from_being_measured(tmp_path: Path) -> None:
+    device = Device(tmp_path / "device", "ok " * 10 + "exit ok")
+    result = search(device.target(), budget=20)
+    assert device.answers.count("exit") == 1
+    assert sum(device.measured.values()) > 11
+    assert result.history[MARK].notna().any()
+    assert result.front[MARK].notna().sum() <= 1 if MARK in result.front else True
 
 
 def test_another_network_is_measured_in_the_place_of_one_that_cannot_be(tmp_path: Path) -> None:

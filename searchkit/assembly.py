@@ -55,24 +55,33 @@ def check_targets(options: Options, task: Task) -> Callable[[Record], None]:
     """Measure a small network on the targets, before the record is opened; a study does so once.
 
     Returns:
-        a function that notes in a record what was measured.
+        a function that notes in a record what was measured, and measures the first networks of targets that have any.
 
     Raises:
+        DeviceError: what is known of other devices cannot be used.
         TargetError: a target gives no measurement; the message names it.
     """
     if not options.targets:
         return lambda record: None
     from searchkit.search.cost_meter import CostMeter  # which loads torch
+    from searchkit.search.first_networks import measure_first, prepare_first
 
     assert isinstance(task.costs, CostMeter)
+    prepare_first(task.costs)
     now = described(options.targets)
     noted = None if options.in_memory else recorded_note(options.name, options.storage, TARGETS)
     if noted is not None and noted["targets"] == now and set(noted["metrics"]) == set(task.goals.metrics):
         task.costs.on_targets.take_check(noted["checked"])
-        return lambda record: None
+        return partial(measure_first, task.costs)
     checked = task.costs.check_targets()
-    note = {"targets": now, "metrics": list(task.goals.metrics), "checked": checked}
-    return lambda record: None if checked is None else record.note(TARGETS, note)
+
+    def note_and_go_on(record: Record) -> None:
+        assert isinstance(task.costs, CostMeter)
+        if checked is not None:
+            record.note(TARGETS, {"targets": now, "metrics": list(task.goals.metrics), "checked": checked})
+        measure_first(task.costs, record)
+
+    return note_and_go_on
 
 
 def pools_of(options: Options, task: Task) -> Callable[[Evaluate, tuple[str, ...]], Pool]:

@@ -197,6 +197,25 @@ def identity_of(proxy: Any) -> Any:
     return [name_of(proxy), proxy.learned_from if isinstance(proxy, Earlier) else fingerprint(proxy)]
 
 
+def identified(targets: Mapping[str, Target]) -> dict[str, dict[str, object]]:
+    """What identifies the targets of a study, JSON values: how they are asked, and what their predictions are from."""
+    found = {name: dict(target.described) for name, target in targets.items()}
+    for name, target in targets.items():
+        if target.first is not None:
+            known = {device: fingerprint(_told_by(one)) for device, one in target.known.items()}
+            found[name] |= {"first": target.first, "known": known, "families": dict(target.families)}
+    return found
+
+
+def _told_by(known: Any) -> object:
+    """What is known of a device, as a fingerprint takes it: of a Result its name, of a table of latencies its model."""
+    if isinstance(known, tuple | list):
+        return [_told_by(one) for one in known]
+    if hasattr(known, "to_csv"):
+        return known.to_csv()
+    return getattr(known, "name", known) if hasattr(known, "trials") else getattr(known, "model", known)
+
+
 def call_of(
     task: Task,
     proxies: Sequence[object],

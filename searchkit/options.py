@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from searchkit import plugins
-from searchkit.costs.targets.target import Target, described, read_targets
+from searchkit.costs.targets.target import Target, read_targets
 from searchkit.execution.executors import check_executor, is_external
 from searchkit.option_values import (
     DEFAULT_BUDGET,
@@ -24,6 +24,7 @@ from searchkit.option_values import (
     chosen_by,
     grouped_proxies,
     grouped_training,
+    identified,
     identity_of,
     own_recipe,
     planned_baselines,
@@ -137,9 +138,7 @@ class Options:
         if self.proxies:
             parts |= {"proxies": [identity_of(proxy) for proxy in self.proxies], "screen": self.screen}
             parts |= {"images": None if task.images is None else task.images.fingerprint}
-        if self.targets:
-            parts |= {"targets": described(self.targets)}
-        return parts
+        return parts | ({"targets": identified(self.targets)} if self.targets else {})
 
     @cached_property
     def name(self) -> str:

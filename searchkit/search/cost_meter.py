@@ -27,7 +27,9 @@ from searchkit.problem.trial import Trial
 from searchkit.random_state import untouched
 from searchkit.runtime.copies import own_copy
 from searchkit.search.confirmation import LONGER, confirmed
-from searchkit.search.target_costs import Checked, Columns, TargetCosts
+from searchkit.search.measured_costs import Checked, Columns
+from searchkit.search.slow_targets import SlowTarget
+from searchkit.search.target_costs import TargetCosts
 from searchkit.space import NetworkSpace, keys
 from searchkit.training.evaluator import metric_value
 from searchkit.training.normalised import normalised
@@ -111,6 +113,10 @@ class CostMeter:
             methods |= said
         return values, methods
 
+    def on_this_machine(self, code: Codes) -> dict[str, float]:
+        """The columns of a candidate on the targets that are this machine."""
+        return self._here(code, {}, {})[0]
+
     def _here(self, code: Codes, values: Mapping[str, float], methods: Mapping[str, str]) -> Columns:
         """The latency on this machine, once more under the names of targets that are this machine."""
         names = [name for name, target in self.targets.items() if target.kind == "here"]
@@ -142,7 +148,10 @@ class CostMeter:
     @cached_property
     def on_targets(self) -> TargetCosts:
         """Measures what is asked of targets, but for this machine."""
-        return TargetCosts({n: t for n, t in self.targets.items() if t.kind != "here"}, self.metrics, self.bounds)
+        there = {name: target for name, target in self.targets.items() if target.kind != "here"}
+        slow = {name: SlowTarget(name, one, self.space) for name, one in there.items() if one.first is not None}
+        here = [f"latency_ms{AT}{name}" for name in self.targets if name not in there]
+        return TargetCosts(there, self.metrics, self.bounds, slow, here)
 
     def check_targets(self) -> Checked | None:
         """Measure a small network of the space on every target, before the search.
@@ -172,7 +181,7 @@ class CostMeter:
         here = [f"latency_ms{AT}{name}" for name, target in self.targets.items() if target.kind == "here"]
         names = ("latency_ms", *here)
         self.timing.go_on(trial.methods[name] for trial in trials for name in names if name in trial.methods)
-        self.on_targets.go_on(trials)
+        self.on_targets.measured.go_on(trials)
 
     def late(
         self, trials: Sequence[Trial], goals: Goals, ending: bool

@@ -21,6 +21,7 @@ from searchkit.results.baselines import Source
 from searchkit.runtime.fingerprint import fingerprint
 from searchkit.scoring.scorer import Scorer
 from searchkit.search.evaluations import Scoring
+from searchkit.search.known_costs import with_known
 from searchkit.search.network_task import NetworkTask, no_training
 from searchkit.search.verification import Verification
 from searchkit.space import NetworkSpace, Space
@@ -34,8 +35,7 @@ from searchkit.training.recipe import Recipe, recipe_for
 
 log = logging.getLogger("searchkit")
 
-DEFAULT_SPACE = "residual"  # the default if the data are images
-TABLE_SPACE = "tabular"  # the default if the data are a table
+DEFAULT_SPACE, TABLE_SPACE = "residual", "tabular"  # the defaults, for images and for a table
 
 
 def network_task(
@@ -102,7 +102,7 @@ def network_task(
         split_seed=None if isinstance(data, Data) else split_seed,
         evaluate=evaluate,
         context=context | ({"targets": described(targets)} if targets else {}),
-        targets=targets,
+        targets=with_known(targets, space),
         ladder=Ladder(rungs, from_training) if rungs else None,
         source=Source(data, loaded, split_seed),
         verification=Verification(verify, training, loaded if len(loaded.test) else None, seed, where)

@@ -63,7 +63,7 @@ class Study:
     def _note_measured(
         self, trial: Trial, values: Mapping[str, float], methods: Mapping[str, str], late: Iterable[str] = ()
     ) -> None:
-        own = measured_columns(values) | {name: values[name] for name in late}
+        own = measured_columns(values) | {name: values[name] for name in late if name in values}
         if own:
             said = {name: text for name, text in methods.items() if name in own}
             self._record.note(measured_key(trial.code), {"values": own, "methods": said})

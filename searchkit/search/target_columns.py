@@ -19,6 +19,7 @@ from searchkit.storage.measured_notes import PREDICTED
 log = logging.getLogger("searchkit")
 
 FAR = float(np.finfo(np.float64).max)
+STEPS = (0.0, 0.5, 1.0, 1.5, SURE)  # standard errors by which predictions may be wrong, the likeliest first
 
 
 def is_mark(column: str) -> bool:
@@ -26,32 +27,64 @@ def is_mark(column: str) -> bool:
     return AT in column and column.endswith(PREDICTED)
 
 
-def may_win(trials: Sequence[Trial], goals: Goals) -> list[Trial]:
+def may_win(trials: Sequence[Trial], goals: Goals, sure: Mapping[str, float] | None = None) -> list[Trial]:
     """The candidates that are on the front, or may be once what is predicted of any has been measured.
 
     A predicted cost may turn out to be any. So a candidate is out only if a measured one beats it whatever that is, or
     if it breaks a bound on what is known of it. One that is near a bound may be found to break it, and beats none.
+
+    Args:
+        sure: column -> by so many standard errors its predictions may be wrong, and by no more.
     """
     scored = [trial for trial in trials if trial.state is State.SCORED]
     predicted = [trial for trial in scored if any(map(is_mark, trial.values)) or to_confirm(trial, goals)]
     if not predicted:
         return pareto_front(scored, goals)
     known = pareto_front([trial for trial in scored if trial not in predicted], goals)
-    hopes = observe([replace(trial, values=_best_case(trial.values, goals)) for trial in predicted], goals)
+    hopes = observe([replace(trial, values=_best_case(trial.values, goals, sure or {})) for trial in predicted], goals)
     rows = observe(known, goals).losses if known else np.empty((0, len(goals.objectives)))
     beaten = [bool(((rows <= row).all(axis=1) & (rows < row).any(axis=1)).any()) for row in hopes.losses]
     open_ = [trial for trial, ok, out in zip(predicted, hopes.feasible, beaten, strict=True) if ok and not out]
     return [*known, *open_]
 
 
-def _best_case(values: Mapping[str, float], goals: Goals) -> dict[str, float]:
-    """The values of a candidate, with predicted ones as good as costs can be, and within their bounds."""
-    best = {one.name: 0.0 if one.direction == "min" else FAR for one in goals.objectives if one.name in values}
-    found = dict(values) | {name: value for name, value in best.items() if name + PREDICTED in values}
+def next_to_measure(trials: Sequence[Trial], goals: Goals, columns: Sequence[str], lacking: set[int]) -> int | None:
+    """The number of the candidate to measure next: one on the front, then the likeliest that may be on it.
+
+    Args:
+        columns: that are predicted, with errors that are believed: what is more than two of them off the front is left.
+        lacking: numbers of the candidates that can be measured.
+    """
+    for trial in pareto_front(trials, goals):
+        if trial.number in lacking:
+            return trial.number
+    for step in STEPS:
+        for trial in may_win(trials, goals, dict.fromkeys(columns, step)):
+            if trial.number in lacking:
+                return trial.number
+    return None
+
+
+def _best_case(values: Mapping[str, float], goals: Goals, sure: Mapping[str, float]) -> dict[str, float]:
+    """The values of a candidate, with predicted ones as good as costs can be, and within their bounds if possible."""
+    found = dict(values)
+    ends = {name: _ends(name, values, sure) for name in goals.metrics if name + PREDICTED in values}
+    for one in goals.objectives:
+        if one.name in ends:
+            found[one.name] = ends[one.name][one.direction == "max"]
     for bound in goals.bounds:
-        if bound.name + PREDICTED in values:
-            found[bound.name] = float(np.clip(found[bound.name], bound.low, bound.high))
+        if bound.name in ends:
+            inside = np.clip(found[bound.name], bound.low, bound.high)
+            found[bound.name] = float(np.clip(inside, *ends[bound.name]))
     return found
+
+
+def _ends(name: str, values: Mapping[str, float], sure: Mapping[str, float]) -> tuple[float, float]:
+    """The least and the largest that a predicted cost may turn out to be."""
+    if name not in sure:
+        return 0.0, FAR
+    factor = float(np.exp(sure[name] * values[name + PREDICTED]))
+    return values[name] / factor, values[name] * factor
 
 
 def only_predicted(bound: Bound, values: Mapping[str, float]) -> bool:

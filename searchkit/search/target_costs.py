@@ -3,6 +3,9 @@
 The values of a target that was not able to measure a candidate are those of a simple model, and stand beside a column
 ``"<metric>@<target>_predicted"`` with the standard error of the prediction, about its relative error. A measurement is
 on record as soon as it is made, so that none is repeated when a search was killed.
+
+A target with ``first`` measures so many networks before the search. Candidates have predicted costs on it, and those
+that may be on the front are measured before the search ends.
 """
 
 from __future__ import annotations
@@ -10,40 +13,32 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
-from typing import TypedDict
 
 import numpy as np
 
 from searchkit.costs.metrics import AT
 from searchkit.costs.targets.answers import Answer
 from searchkit.costs.targets.asking import Question, ask_all
-from searchkit.costs.targets.prediction import NO_MODEL, Measurement, predict
 from searchkit.costs.targets.target import Target, asked_of
-from searchkit.errors import DeviceGoneError, TargetError, readable
+from searchkit.errors import TargetError
 from searchkit.problem.objectives import Bound, Goals
 from searchkit.problem.trial import State, Trial, pareto_front
-from searchkit.search.target_columns import is_mark, measured_columns
-from searchkit.space import keys
+from searchkit.search.measured_costs import Checked, Columns, MeasuredCosts, columns_of, key_of
+from searchkit.search.predicted_costs import PredictedCosts
+from searchkit.search.slow_targets import SlowTarget
+from searchkit.search.target_columns import is_mark, next_to_measure
 from searchkit.storage.measured_notes import PREDICTED
 from searchkit.types import Codes
 
 log = logging.getLogger("searchkit")
 
+LOST = 3  # candidates one after another that a target with ``first`` cannot measure, after which it is asked no more
 ROUNDS = 4  # times that a candidate is tried on a target, each with the target's repeats while it is not away
-RUNTIME = "onnxruntime "  # how the version begins in what a target of ours says of a measurement
 
-
-class Checked(TypedDict):
-    """A first network as a candidate, and what was measured of it before a search; JSON values."""
-
-    code: list[int]
-    counts: dict[str, float]
-    values: dict[str, float]
-    methods: dict[str, str]
-
-
-Columns = tuple[dict[str, float], dict[str, str]]  # values by column, and how they were measured
+File = Callable[[Codes], AbstractContextManager[Path]]  # makes the ONNX file of a candidate
+Late = Iterator[tuple[Trial, dict[str, float], dict[str, str]]]  # a candidate, its columns, and how they were measured
 
 
 class TargetCosts:
@@ -53,23 +48,35 @@ class TargetCosts:
         targets: those that are asked through a file, by name.
         metrics: names of the metrics of the search.
         bounds: those of the search.
+        slow: of targets with ``first``, their models by name.
+        here: columns of this machine, as another target that measures everything.
     """
 
-    def __init__(self, targets: Mapping[str, Target], metrics: Iterable[str], bounds: Sequence[Bound]) -> None:
-        self._targets, self._bounds = targets, {bound.name: bound for bound in bounds}
+    def __init__(
+        self,
+        targets: Mapping[str, Target],
+        metrics: Iterable[str],
+        bounds: Sequence[Bound],
+        slow: Mapping[str, SlowTarget],
+        here: Sequence[str] = (),
+    ) -> None:
         names = list(metrics)
-        self._asked = {name: asked_of(names, name) for name in targets}
+        self._targets, self._asked = targets, {name: asked_of(names, name) for name in targets}
         self._away: set[str] = set()
-        self._known: dict[bytes, Columns] = {}  # by candidate: what its targets have measured
-        self._counts: dict[bytes, Measurement] = {}
+        self.measured, self.slow = MeasuredCosts(), slow
+        self.predicted = PredictedCosts(self._asked, self.measured, slow, bounds, here)
         self._rounds: dict[tuple[str, bytes], int] = {}  # attempts at a candidate that failed, each with its repeats
 
-    def check(self, path: Path, code: Codes, counts: Mapping[str, float]) -> Checked:
-        """Measure a first network on every target, before the search.
+    def check(
+        self, path: Path, code: Codes, counts: Mapping[str, float], names: Iterable[str] | None = None
+    ) -> Checked:
+        """Measure a network before the search.
 
         Args:
             path: its ONNX file.
             code, counts: the network as a candidate, and its params and macs.
+            names: targets that have to measure it; the others that measure every candidate are asked as well. All have
+                to where not given.
 
         Returns:
             what :meth:`take_check` takes in a later run of the study; JSON values.
@@ -77,16 +84,22 @@ class TargetCosts:
         Raises:
             TargetError: a target gives no measurement, or not of a metric that is asked of it.
         """
-        counts = {name: counts[name] for name in ("params", "macs")}
+        needed = list(self._targets if names is None else names)
+        asked = [name for name in self._targets if name in needed or name not in self.slow]
+        questions = {
+            name: Question(self._targets[name], self._asked[name]) for name in asked if not self._of(name, code)
+        }
         values, methods = dict[str, float](), dict[str, str]()
-        questions = {name: Question(target, self._asked[name]) for name, target in self._targets.items()}
         for name, answer in ask_all(questions, path).items():
-            if isinstance(answer, TargetError):
+            if isinstance(answer, Answer):
+                self.measured.check_runtime(name, answer)
+                found = columns_of(name, answer)
+                values |= found[0]
+                methods |= found[1]
+            elif name in needed:
                 raise TargetError(f"target '{name}' cannot measure a first small network: it {answer}") from answer
-            found = _columns(name, answer)
-            values |= found[0]
-            methods |= found[1]
-        checked: Checked = {"code": code.tolist(), "counts": counts, "values": values, "methods": methods}
+        kept = {name: counts[name] for name in ("params", "macs")}
+        checked: Checked = {"code": code.tolist(), "counts": kept, "values": values, "methods": methods}
         self.take_check(checked)
         return checked
 
@@ -101,50 +114,50 @@ class TargetCosts:
             if name in self._asked and not self._asked[name]:
                 self._asked[name] = [metric]
         code = np.array(checked["code"], dtype=np.int64)
-        self._remember(code, checked["counts"])
-        self._keep(code, checked["values"], checked["methods"])
-
-    def go_on(self, trials: Sequence[Trial]) -> None:
-        """Take over what earlier runs of the study have measured."""
-        for trial in trials:
-            self._remember(trial.code, trial.values)
-            own = measured_columns(trial.values)
-            if own:
-                said = {name: text for name, text in trial.methods.items() if name in own}
-                self._keep(trial.code, own, said)
+        self.measured.remember(code, checked["counts"])
+        self.measured.keep(code, checked["values"], checked["methods"])
 
     def __call__(self, code: Codes, counts: Mapping[str, float], path: Path) -> Columns:
         """The columns of all targets for a candidate ``(d,)``; what cannot be measured is predicted.
 
         Args:
-            counts: its params and macs.
+            counts: its params and macs, and its columns of this machine.
             path: its ONNX file.
         """
-        self._remember(code, counts)
+        self.measured.remember(code, counts)
+        self.measured.keep(code, {name: counts[name] for name in self.predicted.here if name in counts}, {})
         values, methods = dict[str, float](), dict[str, str]()
-        for found in self._measured(self._targets, code, path).values():
+        for found in self._measured(self._every, code, path).values():
+            values |= found[0]
+            methods |= found[1]
+        for name in self.slow:
+            found = self._of(name, code) or self.predicted(name, [code])[0]
             values |= found[0]
             methods |= found[1]
         return values, methods
+
+    def asked(self, name: str) -> list[str]:
+        """The metrics that are asked of a target."""
+        return self._asked[name]
+
+    @property
+    def _every(self) -> list[str]:
+        """The targets that measure every candidate."""
+        return [name for name in self._targets if name not in self.slow]
 
     def __bool__(self) -> bool:
         return bool(self._targets)
 
     def complete(self, code: Codes) -> bool:
-        """Whether everything that targets are asked of a candidate is known, so that it needs no file."""
-        return all(self._of(name, code) is not None for name in self._targets)
+        """Whether everything that targets are asked of a candidate now is known, so that it needs no file."""
+        return all(self._of(name, code) is not None for name in self._every)
 
-    def late(
-        self,
-        trials: Sequence[Trial],
-        goals: Goals,
-        ending: bool,
-        file_of: Callable[[Codes], AbstractContextManager[Path]],
-    ) -> Iterator[tuple[Trial, dict[str, float], dict[str, str]]]:
+    def late(self, trials: Sequence[Trial], goals: Goals, ending: bool, file_of: File) -> Late:
         """Measure what finished candidates lack on targets that answer; those on the front come first.
 
         Args:
-            ending: the search is about to end, so targets that were away are asked once more.
+            ending: the search is about to end, so targets that were away are asked once more, and those with ``first``
+                for candidates that may be on the front.
             file_of: makes the ONNX file of a candidate.
 
         Yields:
@@ -152,13 +165,18 @@ class TargetCosts:
         """
         front = {trial.number for trial in pareto_front(trials, goals)}
         order = (State.SCORED, State.DROPPED, State.INFEASIBLE, State.FAILED)
-        lacking = [trial for trial in trials if trial.finished and self._lacking(trial)]
+        lacking = [trial for trial in trials if trial.finished and self._lacking(trial, self._every)]
         silent = set() if ending else set(self._away)
         for trial in sorted(lacking, key=lambda trial: (trial.number not in front, order.index(trial.state))):
-            names = [name for name in self._lacking(trial) if name not in silent]
-            if not names:
-                continue
-            values, methods = dict[str, float](), dict[str, str]()
+            yield from self._late(trial, self._every, silent, file_of)
+        if ending and self.slow:
+            yield from self._winners(trials, goals, file_of)
+
+    def _late(self, trial: Trial, among: Iterable[str], silent: set[str], file_of: File) -> Late:
+        """Measure one candidate on targets that are not silent; those that give no answer are from then on."""
+        names = [name for name in self._lacking(trial, among) if name not in silent]
+        values, methods = dict[str, float](), dict[str, str]()
+        if names:
             with file_of(trial.code) as path:
                 for name, found in self._measured(names, trial.code, path).items():
                     if name in self._away:
@@ -166,14 +184,57 @@ class TargetCosts:
                         continue
                     values |= found[0]
                     methods |= found[1]
-            if values:
-                yield trial, values, methods
+        if values:
+            yield trial, values, methods
 
-    def _lacking(self, trial: Trial) -> list[str]:
-        """Targets whose values of a candidate are predicted, and that may be asked for them once more."""
-        predicted = {name.removesuffix(PREDICTED).rpartition(AT)[2] for name in trial.values if is_mark(name)}
-        key = _key(trial.code)
-        return [name for name in self._targets if name in predicted and self._rounds.get((name, key), 0) < ROUNDS]
+    def _winners(self, trials: Sequence[Trial], goals: Goals, file_of: File) -> Late:
+        """Measure what may be on the front on targets with ``first``, by predictions that are made anew each time."""
+        lost, tried, n = dict.fromkeys(self.slow, 0), set[tuple[str, int]](), 0
+        while True:
+            current = self._predicted_anew(trials)
+            asked = {t.number: self._lacking(t, [name for name in lost if lost[name] < LOST]) for t in trials}
+            asked = {number: [name for name in names if (name, number) not in tried] for number, names in asked.items()}
+            open_ = {number for number, names in asked.items() if names}
+            number = next_to_measure([trial for trial, _ in current], goals, self.predicted.columns(self.slow), open_)
+            if number is None:
+                break
+            silent = set[str]()
+            for found in self._late(next(t for t in trials if t.number == number), asked[number], silent, file_of):
+                n += 1
+                yield found
+            tried |= {(name, number) for name in silent}
+            lost |= {name: lost[name] + 1 if name in silent else 0 for name in asked[number]}
+        if n:
+            said = "%d of %d candidates may be on the front and were measured on %s before the end"
+            log.info(said, n, len(trials), ", ".join(f"'{name}'" for name in self.slow))
+        before = {trial.number: trial for trial in trials}
+        for trial, methods in current:
+            if methods and trial.values != before[trial.number].values:
+                names = [name for name in trial.values if name in methods or name.removesuffix(PREDICTED) in methods]
+                yield before[trial.number], {name: trial.values[name] for name in names}, methods
+
+    def _predicted_anew(self, trials: Sequence[Trial]) -> list[tuple[Trial, dict[str, str]]]:
+        """The candidates, predicted by what is measured now, and how; as they are where nothing is predicted."""
+        found = {trial.number: (replace(trial, values=dict(trial.values)), dict[str, str]()) for trial in trials}
+        for name in self.slow:
+            lacking = [t for t in trials if t.state is State.SCORED and name in self._marked(t)]
+            columns = self.predicted(name, [trial.code for trial in lacking]) if lacking else []
+            for trial, (values, methods) in zip(lacking, columns, strict=True):
+                found[trial.number][0].values.update(values)
+                found[trial.number][1].update(methods)
+        return list(found.values())
+
+    def _lacking(self, trial: Trial, names: Iterable[str]) -> list[str]:
+        """Targets, of some, whose values of a candidate are predicted, and that may be asked for them once more."""
+        predicted, key = self._marked(trial), key_of(trial.code)
+        return [name for name in names if name in predicted and self._rounds.get((name, key), 0) < ROUNDS]
+
+    @staticmethod
+    def _marked(trial: Trial) -> set[str]:
+        return {name.removesuffix(PREDICTED).rpartition(AT)[2] for name in trial.values if is_mark(name)}
+
+    def _of(self, name: str, code: Codes) -> Columns | None:
+        return self.measured.of(name, self._asked[name], code)
 
     def _measured(self, names: Iterable[str], code: Codes, path: Path) -> dict[str, Columns]:
         """The columns of some targets by name, measured now or before, else predicted."""
@@ -192,92 +253,12 @@ class TargetCosts:
             if name not in self._away:
                 log.warning("target '%s' %s; its costs are predicted until it answers again", name, answer)
             self._away.add(name)
-            self._rounds[name, _key(code)] = self._rounds.get((name, _key(code)), 0) + 1
-            return self._predicted(name, code, str(answer))
+            self._rounds[name, key_of(code)] = self._rounds.get((name, key_of(code)), 0) + 1
+            return self.predicted(name, [code], str(answer))[0]
         if name in self._away:
             log.info("target '%s' answers again", name)
             self._away.discard(name)
-        self._check_runtime(name, answer)
-        found = _columns(name, answer)
-        self._keep(code, *found)
+        self.measured.check_runtime(name, answer)
+        found = columns_of(name, answer)
+        self.measured.keep(code, *found)
         return found
-
-    def _predicted(self, name: str, code: Codes, reason: str) -> Columns:
-        values, methods = dict[str, float](), dict[str, str]()
-        this = self._counts[_key(code)]
-        for metric in self._asked[name]:
-            column = f"{metric}{AT}{name}"
-            points = self._points(column)
-            if not points:
-                raise TargetError(f"target '{name}' {reason}, and has measured no other candidate to predict from")
-            made = predict(points, code, this.params, this.macs)
-            bound = self._bounds.get(column)
-            no_model = made.error >= NO_MODEL and bound is not None
-            values[column] = float(np.clip(made.value, bound.low, bound.high)) if no_model and bound else made.value
-            values[column + PREDICTED] = made.error
-            methods[column] = readable(f"predicted from {made.n} candidates, since the target {reason}")
-        return values, methods
-
-    def _points(self, column: str) -> list[Measurement]:
-        found = []
-        for key, (values, _) in self._known.items():
-            if column in values:
-                one = self._counts[key]
-                found.append(Measurement(one.code, one.params, one.macs, values[column]))
-        return found
-
-    def _of(self, name: str, code: Codes) -> Columns | None:
-        """The columns of one target that are known; None unless all that is asked of it are."""
-        values, methods = self._known.get(_key(code), ({}, {}))
-        own = {column: value for column, value in values.items() if _target_of(column) == name}
-        asked = [f"{metric}{AT}{name}" for metric in self._asked[name]]
-        if not own or any(column not in own for column in asked):
-            return None
-        return own, {column: text for column, text in methods.items() if column in own}
-
-    def _keep(self, code: Codes, values: Mapping[str, float], methods: Mapping[str, str]) -> None:
-        kept = self._known.setdefault(_key(code), ({}, {}))
-        kept[0].update(values)
-        kept[1].update(methods)
-
-    def _remember(self, code: Codes, counts: Mapping[str, float]) -> None:
-        params, macs = counts.get("params", np.nan), counts.get("macs", np.nan)
-        self._counts.setdefault(_key(code), Measurement(code, params, macs, np.nan))
-
-    def _check_runtime(self, name: str, answer: Answer) -> None:
-        """Refuse another version of ONNX Runtime than that of the study's other measurements on the target."""
-        now = _runtime(answer.label)
-        before = {
-            _runtime(text)
-            for _, methods in self._known.values()
-            for column, text in methods.items()
-            if _target_of(column) == name
-        } - {None}
-        if now is not None and before and now not in before:
-            raise DeviceGoneError(
-                f"target '{name}' has {now}, and the study's other candidates were measured with "
-                f"{', '.join(sorted(str(one) for one in before))}: install that version there, or begin another study"
-            )
-
-
-def _key(code: Codes) -> bytes:
-    return keys(code[None])[0]
-
-
-def _columns(name: str, answer: Answer) -> Columns:
-    """An answer as columns: ``latency_ms@phone``, its spread ``latency_ms@phone_spread``, and how it was measured."""
-    values = {}
-    for metric, value in answer.values.items():
-        own = metric.removesuffix("_spread")
-        values[f"{own}{AT}{name}{metric[len(own) :]}"] = value
-    label = answer.label or f"as the target '{name}' says"
-    return values, {f"{metric}{AT}{name}": label for metric in answer.values if not metric.endswith("_spread")}
-
-
-def _target_of(column: str) -> str:
-    return column.rpartition(AT)[2].removesuffix("_spread")
-
-
-def _runtime(label: str) -> str | None:
-    """ "onnxruntime 1.20.1" of how something was measured; None where that is not said."""
-    return next((part for part in label.split(", ") if part.startswith(RUNTIME)), None)

@@ -47,6 +47,8 @@ class KnownDevices:
             indicators; used where the known devices do not explain the new one.
         families: name of a device -> family, for devices that are of one kind or one device measured twice. To learn
             how far devices may be believed, each is predicted from those of other families.
+        like: the same devices with other candidates, from which is taken how far they may be believed; learning that
+            anew takes most of the time.
 
     Raises:
         DataError: the tables do not fit each other, or hold what is no latency.
@@ -59,6 +61,7 @@ class KnownDevices:
         *,
         features: npt.ArrayLike | None = None,
         families: Mapping[str, str] | None = None,
+        like: KnownDevices | None = None,
     ) -> None:
         tables, described = read_tables(known, features)
         of = read_families(families, list(tables))
@@ -69,7 +72,11 @@ class KnownDevices:
         devices = filled(tables, described)
         self._inputs = Inputs.of(devices, described)
         there = [~np.isnan(values) for values in tables.values()]
-        self._prior = experience(devices, described, list(of.values()), there)
+        self._prior: Floats
+        if like is not None and like._inputs.kernels == self._inputs.kernels:
+            self._prior = like._prior
+        else:
+            self._prior = experience(devices, described, list(of.values()), there)
 
     def choose(
         self, n: int, *, seed: int = 0, among: npt.ArrayLike | None = None, measured: npt.ArrayLike = ()

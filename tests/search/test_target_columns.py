@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from searchkit.costs.targets.prediction import NO_MODEL
 from searchkit.problem.objectives import Bound, Goals, Objective
 from searchkit.problem.trial import State, Trial, pareto_front
-from searchkit.search.target_columns import may_win, only_predicted, say_predicted
+from searchkit.search.target_columns import may_win, next_to_measure, only_predicted, say_predicted
 from searchkit.storage.measured_notes import PREDICTED
 
 PHONE, PI = "latency_ms@phone", "latency_ms@pi"
@@ -46,6 +46,33 @@ def test_whatever_predicted_costs_turn_out_to_be_the_winners_were_kept(
     ]  # fmt: skip
     assert {one.number for one in pareto_front(later, GOALS)} <= kept
     assert {one.number for one in pareto_front(trials, GOALS)} <= kept
+
+
+@given(
+    st.lists(rows, min_size=1, max_size=7),
+    st.lists(st.floats(-1, 1), min_size=14, max_size=14),
+    st.sampled_from([0.0, 1.0, 2.0]),
+)
+def test_winners_are_kept_where_predictions_are_believed_within_their_errors(
+    given_rows: list[tuple[float, int, int, frozenset[str]]], off: list[float], sure: float
+) -> None:
+    """Each predicted cost turns out to be up to so many standard errors, here 0.2, from its prediction."""
+    trials = [trial(i, *row) for i, row in enumerate(given_rows)]
+    believed = dict.fromkeys((PHONE, PI), sure)
+    kept = {one.number for one in may_win(trials, GOALS, believed)}
+    errors = iter(off)
+    later = [
+        replace(one, values={"accuracy": one.values["accuracy"]} | {
+            name: one.values[name] * (np.exp(0.2 * sure * next(errors)) if name + PREDICTED in one.values else 1)
+            for name in (PHONE, PI)
+        })
+        for one in trials
+    ]  # fmt: skip
+    assert {one.number for one in pareto_front(later, GOALS)} <= kept
+    assert kept <= {one.number for one in may_win(trials, GOALS)}
+    following = next_to_measure(trials, GOALS, [PHONE, PI], {one.number for one in trials})
+    front = [one.number for one in pareto_front(trials, GOALS)]
+    assert following == front[0] if front else following is None or following in {t.number for t in trials}
 
 
 def test_what_a_measured_candidate_beats_in_any_case_is_not_kept() -> None:

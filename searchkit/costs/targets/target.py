@@ -6,7 +6,7 @@ import re
 import shlex
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -23,6 +23,7 @@ HERE = "here"
 ENDINGS = ("_spread", "_predicted")  # of columns that stand beside latency_ms@phone; no target has such a name
 LONGEST = 10**6  # seconds of a timeout
 MOST = 100  # repeats
+FEWEST = 3  # networks that predictions need
 
 _ADDRESS = re.compile(r"ssh://(?:([\w.][\w.-]*)@)?([\w.][\w.-]*|\[[0-9a-fA-F:]+\])(?::(\d{1,5}))?/?")
 _NAME = re.compile(r"[A-Za-z0-9]\w*(?:-\w+)*", re.ASCII)
@@ -46,6 +47,16 @@ class Target:
         device: a name for the device that is measured. Several devices measure a candidate at the same time, targets
             with the same device one after another. By default an ssh target's is its host; commands and functions
             share one, since they may run on this machine.
+        first: of a slow device: so many networks, at least 3, are measured before the search, those that tell most. The
+            costs of all others are predicted from them, and only candidates that may be on the front are measured
+            before the search ends. None: every candidate is measured.
+        known: of a target with ``first``: name -> what is known of another device, from which predictions are better: a
+            function of a candidate's choices, which returns its latency or NaN; a DataFrame with a column for each
+            choice of the space and one of latencies; a :class:`~searchkit.blocks.latency_tables.LatencyTable`; a
+            :class:`~searchkit.Result` with the column ``latency_ms@name``; or a pair of a Result, or the name of a
+            recorded study, and a column. In any unit, above 0.
+        families: name in ``known``, or of another target -> family, for devices of one kind or one device known twice;
+            see :class:`~searchkit.surrogates.new_device.KnownDevices`.
 
     Raises:
         DeviceError: one of them cannot be.
@@ -57,6 +68,9 @@ class Target:
     metric: str = "latency_ms"
     python: str = "python3"
     device: str | None = None
+    first: int | None = None
+    known: Mapping[str, object] = field(default_factory=dict, compare=False)
+    families: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
         self._check_how()
@@ -71,6 +85,24 @@ class Target:
             raise DeviceError(f"python of a target is a program such as python3, not {shown(self.python)}")
         if self.device is not None and (not isinstance(self.device, str) or not self.device.strip()):
             raise DeviceError(f"device of a target is a name such as 'phone', not {shown(self.device)}")
+        self._check_first()
+
+    def _check_first(self) -> None:
+        for name in ("known", "families"):
+            given = getattr(self, name)
+            if not isinstance(given, Mapping) or not all(isinstance(one, str) for one in given):
+                raise DeviceError(f"{name} of a target is a mapping of names of other devices, not {shown(given)}")
+            if given and self.first is None:
+                raise DeviceError(f"a target with {name} has first, how many networks are measured before the search")
+        if self.first is None:
+            return
+        if not is_whole(self.first) or self.first < FEWEST:
+            raise DeviceError(
+                f"first of a target is how many networks are measured before the search, a whole number from {FEWEST} "
+                f"on, not {shown(self.first)}"
+            )
+        if self.how == HERE:
+            raise DeviceError("this machine measures every candidate: first is for a device elsewhere, leave it out")
 
     def _check_how(self) -> None:
         if callable(self.how) or self.how == HERE:
@@ -137,11 +169,16 @@ class Target:
 
     @property
     def given(self) -> object:
-        """As it can be given again, JSON values; None for a function, of which the record has only a digest."""
+        """As it can be given again, JSON values; None of objects, of which the record has only a digest."""
         if callable(self.how):
             return None
         how = self.how if isinstance(self.how, str) else list(self.how)
-        other = {f.name: getattr(self, f.name) for f in fields(self)[1:] if getattr(self, f.name) != f.default}
+        settings = {f.name: (getattr(self, f.name), f.default) for f in fields(self)[1:] if f.default is not MISSING}
+        other: dict[str, object] = {name: value for name, (value, default) in settings.items() if value != default}
+        if not all(map(_is_pair_of_texts, self.known.values())):
+            return None
+        other |= {"known": {name: list(one) for name, one in self.known.items()}} if self.known else {}  # type: ignore[call-overload]
+        other |= {"families": dict(self.families)} if self.families else {}
         return {"how": how} | other if other else how
 
     def check_there(self, name: str) -> None:
@@ -217,6 +254,10 @@ def asked_of(names: Iterable[str], target: str) -> list[str]:
 def described(targets: Mapping[str, Target]) -> dict[str, dict[str, object]]:
     """What the record of a study says of its targets, by name."""
     return {name: target.described for name, target in targets.items()}
+
+
+def _is_pair_of_texts(given: object) -> bool:
+    return isinstance(given, tuple | list) and len(given) == 2 and all(isinstance(one, str) for one in given)
 
 
 def _is_texts(given: object) -> bool:

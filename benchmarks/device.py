@@ -1,6 +1,6 @@
 """What the device decides, all of it: each part is a script of its own, run in a process of its own.
 
-    python -m benchmarks.device [--parts bounds,blocks,new-device,int8,precisions]
+python -m benchmarks.device [--parts bounds,blocks,new-device,int8,precisions]
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ import torch
 from torch import nn
 
 from searchkit.costs.mixed_precision import marked, operations_in_int8, rest_in_int8
-from searchkit.costs.onnx_file import distinct, why, write_quickly
+from searchkit.costs.onnx_file import distinct, names_of, why, write_quickly
 from searchkit.errors import PASSED_ON, CandidateError
 
 Examples = npt.NDArray[np.float32]
@@ -82,13 +82,14 @@ def _named(path: Path, rest_in_int8: bool) -> list[str]:
     return found
 
 
-def mixed_file(network: nn.Module, x: Examples) -> bytes:
+def mixed_file(network: nn.Module, x: Examples, names: tuple[str, str] = ("x", "y")) -> bytes:
     """The content of the file of a network in the precisions of its blocks, calibrated on random inputs.
 
     It is as fast as one that is calibrated on examples.
 
     Args:
         x: ``(batch, ...)`` inputs.
+        names: of the input and the output in the file, which takes any number of examples.
 
     Raises:
         CandidateError: it has none.
@@ -98,13 +99,30 @@ def mixed_file(network: nn.Module, x: Examples) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder, "float32.onnx"), Path(folder, "int8.onnx")
         try:
-            write_quickly(marked(distinct(network)), torch.from_numpy(noise[:3]), source, "x", "y")
+            write_quickly(marked(distinct(network)), torch.from_numpy(noise[:3]), source, *names)
             write_int8(source, target, noise, CALIBRATIONS[0], bool(rest))
         except PASSED_ON:
             raise
         except Exception as error:
             raise CandidateError(f"it has no int8 file: {why(error)}") from error
         return target.read_bytes()
+
+
+@contextlib.contextmanager
+def mixed_exported(network: nn.Module, input_shape: Sequence[int], regression: bool) -> Iterator[Path]:
+    """The file of a network before its training in the precisions of its blocks, while the context lasts.
+
+    Args:
+        input_shape: of one example.
+
+    Raises:
+        CandidateError: it has none.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "network.onnx")
+        example = np.zeros((1, *input_shape), dtype=np.float32)
+        path.write_bytes(mixed_file(network, example, names_of(input_shape, regression)))
+        yield path
 
 
 class _Batches:

@@ -13,10 +13,11 @@ import numpy as np
 from torch import nn
 
 from searchkit.costs.counts import count, space_counts, space_peak_memory
+from searchkit.costs.int8_file import mixed_exported
 from searchkit.costs.measure import measured
 from searchkit.costs.metrics import AT, Metric
 from searchkit.costs.one_method import OneMethod
-from searchkit.costs.onnx_file import LABEL, exported
+from searchkit.costs.onnx_file import LABEL, exported, file_bytes
 from searchkit.costs.targets.target import Target
 from searchkit.data.data import Data
 from searchkit.errors import PASSED_ON, TimeLimitError
@@ -31,6 +32,7 @@ from searchkit.search.measured_costs import Checked, Columns
 from searchkit.search.slow_targets import SlowTarget
 from searchkit.search.target_costs import TargetCosts
 from searchkit.space import NetworkSpace, keys
+from searchkit.space.precision_space import rest_precision
 from searchkit.training.evaluator import metric_value
 from searchkit.training.normalised import normalised
 from searchkit.training.train import build_seeded
@@ -135,15 +137,25 @@ class CostMeter:
         with self.exported(code) as path:
             columns, said = self.on_targets(code, values, path)
             if "file_bytes" in self.metrics:
-                columns, said = columns | {"file_bytes": float(path.stat().st_size)}, said | {"file_bytes": LABEL}
+                size = file_bytes(*self._delivered(code)) if rest_precision(self.space) else path.stat().st_size
+                columns, said = columns | {"file_bytes": float(size)}, said | {"file_bytes": LABEL}
         return columns, said
 
+    def _delivered(self, code: Codes) -> tuple[nn.Module, tuple[int, ...], bool]:
+        """The network of a candidate that takes raw inputs, their shape, and whether it is for regression."""
+        network = normalised(build_seeded(self.space, code, 0).eval(), self.data)
+        return network, self.space.input_shape, self.data.task == "regression"
+
     def exported(self, code: Codes) -> AbstractContextManager[Path]:
-        """The ONNX file of a candidate, while the context lasts; as it is delivered where its size is asked for."""
-        delivered = normalised(build_seeded(self.space, code, 0).eval(), self.data)
+        """The ONNX file of a candidate, while the context lasts; as it is delivered where its size is asked for.
+
+        Where blocks have precisions, it is in these.
+        """
+        delivered = self._delivered(code)
+        if rest_precision(self.space):
+            return mixed_exported(*delivered)
         wanted = next((name for name in self.metrics if AT in name or name == "file_bytes"), "latency_ms")
-        regression = self.data.task == "regression"
-        return exported(delivered, self.space.input_shape, regression, wanted, traced="file_bytes" not in self.metrics)
+        return exported(*delivered, wanted, traced="file_bytes" not in self.metrics)
 
     @cached_property
     def on_targets(self) -> TargetCosts:

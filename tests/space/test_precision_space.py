@@ -94,6 +94,19 @@ def test_a_space_by_name_has_precisions_as_an_option_and_a_study_gives_it_back(t
     assert rest_precision_of(again.build(0)) == again.front["rest.precision"][0]
 
 
+def test_a_target_measures_the_file_in_the_precisions_of_the_blocks() -> None:
+    space = searchkit.load_space("macro", width=4, layers=(1, 1), precisions=True)
+    result = searchkit.run(
+        "random", space=space, data=DATA, objectives=("accuracy", "latency_ms@scales"), budget=6, epochs=1,
+        targets={"scales": lambda path: float(Path(path).stat().st_size)}, storage="memory",
+    )  # fmt: skip
+    history = result.history[["rest.precision", "stage_1.precision", "latency_ms@scales", "params"]]
+    int8 = history[history["rest.precision"] == "int8"]
+    others = history[history["rest.precision"] == "float32"]
+    assert len(int8) > 0 < len(others)
+    assert (int8["latency_ms@scales"] / int8.params).max() < (others["latency_ms@scales"] / others.params).min()
+
+
 def test_settings_of_the_training_may_stand_beside_precisions(tmp_path: Path) -> None:
     space = searchkit.load_space("macro", width=4, layers=(1, 1), precisions=True)
     result = searchkit.run(

@@ -3,11 +3,14 @@
 One objective: log expected improvement (Ament et al., NeurIPS 2023). Two or three: exact expected hypervolume
 improvement (Yang et al., 2019), over fronts drawn from the posterior where evaluations are noisy (the idea of Daulton,
 Balandat and Bakshy, NeurIPS 2021). More: the improvement of a random Chebyshev scalarisation (ParEGO, Knowles 2006).
-Failed and infeasible candidates train a model of feasibility (:mod:`searchkit.surrogates.feasibility`). BoTorch's
-qLogEHVI is avoided: it compiles C++ at its first use, and a process killed meanwhile blocks every later one.
+A search that stalls looks around its best besides (:mod:`searchkit.strategies.neighbourhood`). Failed and infeasible
+candidates train a model of feasibility (:mod:`searchkit.surrogates.feasibility`). BoTorch's qLogEHVI is avoided: it
+compiles C++ at its first use, and a process killed meanwhile blocks every later one.
 """
 
 from __future__ import annotations
+
+from functools import partial
 
 import numpy as np
 
@@ -18,11 +21,13 @@ from searchkit.problem.problem import Problem
 from searchkit.problem.proposals import distinct, first_allowed
 from searchkit.space import keys
 from searchkit.strategies.acquisition import Acquisition
+from searchkit.strategies.neighbourhood import neighbour_of_the_best, since_improvement
 from searchkit.strategies.surrogate import Surrogate
 from searchkit.surrogates.feasibility import Failures, fill
 from searchkit.surrogates.features import Features
 from searchkit.types import Codes
 
+STALLED = 4  # evaluations without an improvement, from which every other candidate is a neighbour of the best
 STEPS = 8  # of the local search that starts from the best of the pool
 NEIGHBOURS = 2000  # most neighbours of a candidate that a step considers; of more, a random sample
 
@@ -74,8 +79,14 @@ class BO:
         chosen = np.empty((0, self.problem.space.n_choices), dtype=np.int64)
         caution = float(rng.random()) ** 0.25  # a threshold, near 1 more often than not; see _hopeful
         pool = self._hopeful(self._pool(seen, rng), caution)
-        for _ in range(n):
-            best = self._climb(pool, acquisition, seen, caution, rng)
+        idle = since_improvement(self._told) + len(pending)
+        for i in range(n):
+            best = chosen[:0]
+            if idle + i >= STALLED and (idle + i - STALLED) % 2 == 0:
+                best = neighbour_of_the_best(
+                    self.problem, self._told, seen, partial(self._hopeful, caution=caution), rng
+                )
+            best = best if len(best) else self._climb(pool, acquisition, seen, caution, rng)
             if not len(best):
                 break
             chosen = np.concatenate([chosen, best])

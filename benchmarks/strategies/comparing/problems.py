@@ -50,6 +50,10 @@ PROBLEMS = {
             "nb201", "NAS-Bench-201, validation accuracy", _CELLS, ("accuracy",), checkpoints=_ONE, scored=True
         ),
         Problem(
+            "nb201-cifar100", "NAS-Bench-201, validation accuracy on CIFAR-100", _CELLS, ("cifar100_accuracy",),
+            checkpoints=_ONE, budget=60,
+        ),
+        Problem(
             "nb201-raspi4", "NAS-Bench-201, validation accuracy and Raspberry Pi 4 latency", _CELLS,
             ("accuracy", "raspi4_latency_ms"), scored=True,
         ),

@@ -27,7 +27,7 @@ from searchkit.surrogates.feasibility import Failures, fill
 from searchkit.surrogates.features import Features
 from searchkit.types import Codes
 
-STALLED = 4  # evaluations without an improvement, from which every other candidate is a neighbour of the best
+STALLED = 6  # evaluations without an improvement, from which every other candidate is a neighbour of the best
 STEPS = 8  # of the local search that starts from the best of the pool
 NEIGHBOURS = 2000  # most neighbours of a candidate that a step considers; of more, a random sample
 

@@ -14,9 +14,10 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from searchkit.costs.latency import Latency, Run, fastest_of, runner
+from searchkit.costs.cpu_timing import Run, fastest_of
+from searchkit.costs.latency import Latency, runner
 from searchkit.costs.onnx_session import subject_of
-from searchkit.runtime.processor import cpu_name
+from searchkit.runtime.processor import cpu_name, speed
 from searchkit.runtime.threads import one_thread
 from searchkit.types import Floats
 
@@ -74,11 +75,12 @@ def latency_beside(
         assert found is not None
         runs, method = found
         parts = np.stack([fastest_together(runs, seconds / PARTS) for _ in range(PARTS)])
-    best, shares = parts.min(axis=0), parts[:, 0] / parts[:, 1]
+    best, shares, now = parts.min(axis=0), parts[:, 0] / parts[:, 1], speed()
     share = float(best[0] / best[1])
     return Latency(
         share * known_ms, float(np.ptp(shares)) / share, PARTS, f"{method}, in turn with the network that was given",
         cpu_name(), 1, 1, float(np.median(np.abs(shares - np.median(shares)))) * known_ms,
+        conditions=now.conditions, mhz=now.mhz,
     )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from searchkit.execution.processes import apart
 from searchkit.problem.budget import Budget
 from searchkit.problem.objectives import Goals
 from searchkit.problem.trial import State, Trial
+from searchkit.runtime.processor import Clocks, clocks
 from searchkit.search.study import Study
 from searchkit.search.target_columns import had, only_predicted
 from searchkit.storage.record import Record
@@ -31,7 +32,14 @@ Callback = Callable[[Trial, Sequence[Trial]], None]
 
 
 class Costs(Protocol):
-    """The costs of a candidate that are known without evaluating it."""
+    """The costs of a candidate that are known without evaluating it.
+
+    Attributes:
+        clock: see :class:`~searchkit.costs.one_method.OneMethod`; empty where no latency was measured here.
+    """
+
+    @property
+    def clock(self) -> Clocks: ...
 
     def __call__(self, code: Codes) -> tuple[dict[str, float], dict[str, str]]:
         """Metric values of one candidate ``(d,)``, and how they were measured; an error fails the candidate."""
@@ -59,6 +67,7 @@ class Measured(Evaluation):
         return self.costs(code)[0]
 
 
+CLOCK = "clock"  # the note of a record with the clocks of the processor while latencies were measured
 SPENT = "seconds"  # the note of a record with the seconds that the study had taken at the end of its last run
 
 
@@ -127,6 +136,7 @@ class Ledger:
             )
             self.finish(trial, State.FAILED, outcome)
             return False
+        self._note_clock()
         self.measure_late()
         broken = [
             f"{bound} ({had(bound, trial.values)})"
@@ -149,6 +159,14 @@ class Ledger:
         if self._costs is not None:
             for trial, values, methods in self._costs.late(self._study.trials, self._goals, ending):
                 self._study.measured_late(trial, values, methods)
+            self._note_clock()
+
+    def _note_clock(self) -> None:
+        """Record under which clock of the processor latencies were measured, with what earlier runs have noted."""
+        noted = self._study.notes(CLOCK) or {}
+        now = clocks(noted, {} if self._costs is None else self._costs.clock)
+        if now != noted:
+            self._study.note(CLOCK, now)
 
     def evaluated(self, trial: Trial, outcome: Outcome) -> None:
         """Finish a trial with the outcome of its full evaluation."""

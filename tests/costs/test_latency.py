@@ -12,7 +12,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from searchkit.costs.latency import _expected_slowdown, _references, latency
+from searchkit.costs.cpu_timing import _expected_slowdown, _references
+from searchkit.costs.latency import latency
 from searchkit.errors import DeviceError, UnknownNameError
 from searchkit.spaces.macro import macro
 from searchkit.spaces.nas_bench_201 import nas_bench_201

@@ -170,7 +170,7 @@ def measure_latency(
         parts = [_modules(space, blocks, i) for i in range(len(blocks.names))]
         modules = [timed for part in parts for alternatives in part for timed in alternatives if timed is not None]
         networks: list[Timed] = [(space.build(code).eval(), space.input_shape) for code in codes]
-        times, method = _times([*modules, *networks], device, seconds, measure)
+        times, method = times_of([*modules, *networks], device, seconds, measure)
     left = iter(times[: len(modules)].tolist())
     alone = Additive(0.0, tuple(_sums(blocks, i, parts[i], left) for i in range(len(parts))))
     terms = (alone, _params(space, alone), _number_of_modules(blocks, parts))
@@ -197,8 +197,8 @@ def _check_fitted(n: int, said: str) -> None:
         raise SearchkitError(f"overhead and scale are fitted to at least 3 {said}")
 
 
-def _times(subjects: Sequence[Timed], device: str, seconds: float, measure: Measure | None) -> tuple[Floats, str]:
-    """``(n,)`` milliseconds of modules and networks, and how they were timed."""
+def times_of(subjects: Sequence[Timed], device: str, seconds: float, measure: Measure | None) -> tuple[Floats, str]:
+    """``(n,)`` milliseconds of modules and networks, and how they were timed; see :func:`measure_latency`."""
     if measure is None and device == "cpu":
         return timed_together(subjects, seconds)
     if measure is None:

@@ -17,6 +17,7 @@ from searchkit.execution.processes import apart
 from searchkit.problem.budget import Budget
 from searchkit.problem.objectives import Goals
 from searchkit.problem.trial import State, Trial
+from searchkit.results.notes import CLOCK
 from searchkit.runtime.processor import Clocks, clocks
 from searchkit.search.study import Study
 from searchkit.search.target_columns import had, only_predicted
@@ -67,7 +68,6 @@ class Measured(Evaluation):
         return self.costs(code)[0]
 
 
-CLOCK = "clock"  # the note of a record with the clocks of the processor while latencies were measured
 SPENT = "seconds"  # the note of a record with the seconds that the study had taken at the end of its last run
 
 

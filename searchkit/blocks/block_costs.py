@@ -7,7 +7,7 @@ of few channels), or consists of many small operations; this table says where.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import torch
@@ -70,7 +70,7 @@ class BlockCosts:
 
     def shares(self, one: BlockCost) -> tuple[float, float]:
         """The shares of the network's MACs and milliseconds that a block has."""
-        return one.macs / self.macs if self.macs else 0.0, one.ms / self.ms
+        return one.macs / self.macs if self.macs else 0.0, one.ms / self.ms if self.ms else 0.0
 
     @property
     def sorted(self) -> list[BlockCost]:
@@ -81,7 +81,7 @@ class BlockCosts:
         """One sentence on the block whose shares are furthest apart."""
         first = self.sorted[0]
         of_macs, of_ms = self.shares(first)
-        return f"'{first.block}' has {of_macs:.0%} of the MACs and {of_ms:.0%} of the milliseconds"
+        return f"'{first.block}' has {100 * of_macs:.0f} % of the MACs and {100 * of_ms:.0f} % of the milliseconds"
 
     def plain(self) -> dict[str, Any]:
         """JSON values, which :meth:`read` takes."""
@@ -90,7 +90,8 @@ class BlockCosts:
     @classmethod
     def read(cls, plain: Mapping[str, Any]) -> BlockCosts:
         """The inverse of :meth:`plain`."""
-        return cls(**{**plain, "blocks": tuple(BlockCost(**one) for one in plain["blocks"])})
+        blocks = tuple(BlockCost(*(one[part.name] for part in fields(BlockCost))) for one in plain["blocks"])
+        return cls(blocks, plain["macs"], plain["ms"], plain["call_ms"], plain["method"])
 
 
 def block_costs(

@@ -88,7 +88,7 @@ class Latency:
         """One line: the latency, how far its runs differ, and how it was measured."""
         tail = "" if math.isnan(self.p95_ms) else f", 95 % within {self.p95_ms:.4g} ms"
         clock = "" if self.mhz is None else f", {self.mhz:,.0f} MHz"
-        return f"{self.median_ms:.4g} ms{tail}, spread {self.spread:.1%} ({self.label}{clock})"
+        return f"{self.median_ms:.4g} ms{tail}, spread {100 * self.spread:.1f} % ({self.label}{clock})"
 
     @property
     def label(self) -> str:
@@ -180,8 +180,8 @@ def _steady(measured: Callable[[float], Latency], seconds: float, most_spread: f
         return found[-1]
     least = min(one.spread for one in found)
     raise UnsteadyError(
-        f"its runs differ by {least:.0%} in the steadiest of {len(found)} measurements (interquartile range over the "
-        f"median; at most {most_spread:.0%} is taken), since the machine is busy or its clock changes"
+        f"its runs differ by {100 * least:.0f} % in the steadiest of {len(found)} measurements (interquartile range "
+        f"over the median; at most {100 * most_spread:.0f} % is taken), since the machine is busy or its clock changes"
     )
 
 

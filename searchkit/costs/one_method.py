@@ -18,8 +18,7 @@ from searchkit.runtime.processor import Clocks, clocks, speed
 from searchkit.space import NetworkSpace
 
 USUAL = 0.15  # seconds of timing
-# Twice the largest of 670 measurements, 0.36, beside up to four busy processes (benchmarks.costs.latency_repeatability).
-MOST_SPREAD = 0.75
+MOST_SPREAD = 0.75  # twice the largest of 670 measurements, 0.36, beside up to four busy processes on two cores
 WIDER = 1.05  # times the range of a clock, beyond which it is recorded anew
 LOOKS = 4  # random candidates whose export to ONNX is tried before the first measurement
 
@@ -36,7 +35,7 @@ class OneMethod:
     In a space made of a trained network whose latency on the CPU is known, others are timed in turn with that network,
     and have their share of its latency.
 
-    A latency whose runs differ by more than three quarters of it in three measurements is none, and its candidate has failed.
+    Where the spread of three measurements is above three quarters, there is no latency, and the candidate has failed.
 
     Attributes:
         clock: under which conditions it measured on a CPU, and the range of the core's clock, as far as the system

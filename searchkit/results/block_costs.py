@@ -58,7 +58,7 @@ def table(found: BlockCosts) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def read_timings(result: Result, record: Record, metrics: Mapping[str, Metric], device: str) -> None:
+def finish_timings(result: Result, record: Record, metrics: Mapping[str, Metric], device: str) -> None:
     """Give the result of a search what is on record of clocks and blocks, after timing the blocks where that is quick.
 
     Those of the first network of the front, in a search for its own ``latency_ms`` on a CPU.

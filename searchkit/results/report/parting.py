@@ -70,7 +70,7 @@ def _sum(facts: Facts, trial: Trial, found: BlockCosts) -> Html:
     searched = facts.value(trial, "latency_ms")
     said = [
         f"Timed alone, the blocks take {number(alone)} ms together, and the network takes {number(found.ms)} ms"
-        + (f" (when it was searched, {number(searched)} ms)." if not math.isnan(searched) else "."),
+        + (f" ({number(searched)} ms in the search)." if not math.isnan(searched) else "."),
         f"The {number(abs(rest))} ms between ({_percent(rest / found.ms)}) are what is outside of the blocks, and what "
         "blocks take more or less within the network than alone.",
         f"The time of a call that computes nothing, {duration(found.call_ms / 1e3)}, is taken off every module.",

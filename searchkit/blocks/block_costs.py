@@ -49,7 +49,8 @@ class BlockCosts:
         blocks: in the order of the space's nodes.
         macs: of the network, for one image.
         ms: of the network, timed in turn with its blocks.
-        call_ms: of a call that computes nothing, which is taken off the time of every module.
+        call_ms: of a call that computes nothing, which is taken off the time of every module; 0 on a card, where graphs
+            are timed without their launch.
         method: how it was timed.
     """
 
@@ -117,10 +118,10 @@ def block_costs(
         modules = _called(space, network, nodes)
         working = [node for node in nodes if not isinstance(modules[node.name][0][0], nn.Identity)]
         subjects = [modules[node.name][0] for node in working]
-        call: Timed = (nn.Identity(), (1, 1, 1))
-        times, method = times_of([*subjects, (network, space.input_shape), call], device, seconds, measure)
+        call: list[Timed] = [(nn.Identity(), (1, 1, 1))] if device == "cpu" else []
+        times, method = times_of([*subjects, (network, space.input_shape), *call], device, seconds, measure)
         macs = module_macs(network, space.input_shape)
-    *alone, whole, call_ms = times.tolist()
+    *alone, whole, call_ms = times.tolist() if call else [*times.tolist(), 0.0]
     ms = {
         node.name: max(0.0, time - call_ms) * modules[node.name][1] for node, time in zip(working, alone, strict=True)
     }

@@ -235,8 +235,8 @@ class Result(Tables):
         """Write a page about the search: a single .html file that needs no network connection.
 
         It shows the front interactively, the best network as a diagram, the progress of the search compared with
-        baselines, how well proxies predicted, costs with their spreads, failures with their reasons, versions, and the
-        call that repeats the search.
+        baselines, how well proxies predicted, costs with their spreads, the blocks that were timed (:meth:`blocks`),
+        failures with their reasons, versions, and the call that repeats the search.
 
         Args:
             path: ends in .html.

@@ -101,6 +101,7 @@ class Ledger:
         self._before = seconds_of(study)
         self._began = time.perf_counter() if began is None else began
         self._failures: list[Trial] = []
+        self._clock: Clocks = {}
         self.n_done = sum(trial.finished for trial in study.trials)
         self.succeeded = any(trial.state in (State.SCORED, State.DROPPED) for trial in study.trials)
 
@@ -163,10 +164,12 @@ class Ledger:
 
     def _note_clock(self) -> None:
         """Record under which clock of the processor latencies were measured, with what earlier runs have noted."""
-        noted = self._study.notes(CLOCK) or {}
-        now = clocks(noted, {} if self._costs is None else self._costs.clock)
-        if now != noted:
-            self._study.note(CLOCK, now)
+        now: Clocks = {} if self._costs is None else self._costs.clock
+        if now == self._clock:
+            return
+        self._clock, noted = now, self._study.notes(CLOCK) or {}
+        if clocks(noted, now) != noted:
+            self._study.note(CLOCK, clocks(noted, now))
 
     def evaluated(self, trial: Trial, outcome: Outcome) -> None:
         """Finish a trial with the outcome of its full evaluation."""

@@ -16,9 +16,11 @@ import searchkit
 from searchkit import Choice, NetworkSpace
 from searchkit.costs import cpu_timing
 from searchkit.costs.cpu_timing import CORRECTED, CpuTimes, timed_on_cpu, warm_up
-from searchkit.costs.latency import Latency, latency
+from searchkit.costs.gpu_timing import Runs, Timed
+from searchkit.costs.latency import Latency, _on_cuda, latency
 from searchkit.costs.one_method import OneMethod
 from searchkit.errors import CandidateError, DeviceError, SearchFailedError, UnsteadyError
+from searchkit.runtime.gpu_lock import Card
 from searchkit.runtime.processor import Speed
 from searchkit.types import Floats
 
@@ -186,6 +188,22 @@ def test_runs_that_stay_unsteady_are_refused_with_the_reason_where_that_was_aske
     assert measured().spread > 1  # where nothing was asked for, any is taken
     with pytest.raises(DeviceError, match="most_spread is a number above 0, such as 0.3, or None; got -1"):
         measured(most_spread=-1)
+
+
+def test_on_a_card_the_tail_is_of_blocks_and_unsteady_ones_are_timed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    card = Runs(lambda: None, "torch 0 CUDA graph", Card("made", "1.2", ""))
+    blocks, asked = iter([UNSTEADY, (2.0,) * 19 + (4.0,)]), list[float]()
+
+    def made(block: object, seconds: float) -> Timed:
+        asked.append(seconds)
+        return Timed(np.array(next(blocks)), 1000)
+
+    monkeypatch.setattr("searchkit.costs.latency.measured_on_card", lambda *given, **_: given[3](card))
+    monkeypatch.setattr("searchkit.costs.latency.timed", made)
+    found = _on_cuda(nn.Identity(), (1,), torch.device("cuda"), 2, None, "bfloat16", 0.1, 0.5)
+    assert asked == pytest.approx([0.1, 0.2])
+    assert (found.median_ms, found.p95_ms, found.n) == (2.0, pytest.approx(np.quantile([2.0] * 19 + [4.0], 0.95)), 1000)
+    assert found.label == "torch 0 CUDA graph, CUDA events; batch 2, bfloat16, made, driver 1.2"
 
 
 def test_a_candidate_without_a_steady_latency_has_failed_before_its_training(

@@ -18,7 +18,8 @@ def parting(facts: Facts) -> Html:
     """A sentence, a drawing and a table for each network whose blocks were timed; empty where none was."""
     timed, trials = facts.result.timed_blocks, facts.result.trials
     first = [trial for trial in facts.winners if trial.number in timed]
-    others = [trials[n] for n in sorted(timed) if n < len(trials) and trials[n] not in first]
+    shown = {trial.number for trial in first}
+    others = [trials[n] for n in sorted(timed) if n < len(trials) and n not in shown]
     return joined(_network(facts, trial, timed[trial.number]) for trial in [*first, *others] if timed[trial.number].ms)
 
 
@@ -27,7 +28,7 @@ def _network(facts: Facts, trial: Trial, found: BlockCosts) -> Html:
     row = next((i for i, one in enumerate(facts.winners) if one is trial), None)
     where = "" if row is None else f", row {row} of the front"
     drawn = fill('<figure class="wide" tabindex="0">{}</figure>', shares(found))
-    head = ["block", "choice", "MACs", "share of MACs", "ms alone", "share of ms", "ms share / MACs share"]
+    head = ["block", "choice", "MACs", "share of MACs", "ms", "share of ms", "ms share / MACs share"]
     rows = [_row(found, one) for one in [*found.sorted, found.outside]]
     listed = table(head, rows, kind="parting")
     return joined(
@@ -73,9 +74,12 @@ def _sum(facts: Facts, trial: Trial, found: BlockCosts) -> Html:
         + (f" ({number(searched)} ms in the search)." if not math.isnan(searched) else "."),
         f"The {number(abs(rest))} ms between ({_percent(rest / found.ms)}) are what is outside of the blocks, and what "
         "blocks take more or less within the network than alone.",
-        f"The time of a call that computes nothing, {duration(found.call_ms / 1e3)}, is taken off every module.",
         f"Timed in turn with random weights: {found.method}.",
     ]
+    if found.call_ms:
+        said.insert(
+            2, f"The time of a call that computes nothing, {duration(found.call_ms / 1e3)}, is taken off every module."
+        )
     return note(said)
 
 

@@ -6,6 +6,7 @@ See :mod:`searchkit.costs.latency` for the reasons.
 from __future__ import annotations
 
 import functools
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,7 +28,8 @@ _REFERENCE_SECONDS = 0.0005
 _FULL_SPEED = 1.07  # a reference up to this many times slower than its best counts as full speed
 # A network this fast is mostly dispatch: slowdowns of 1.4 to 1.5 were measured below it, and of 1.2 at ten times it.
 _DISPATCH_MS = 0.06
-_ENOUGH = 5  # blocks at full speed, with which the measurement may end
+_LONG_SECONDS, _LONG_RUNS = 0.05, 2  # a block that takes so long ends with so many runs: a cold cache matters little
+_ENOUGH = 5  # blocks at full speed, with which the measurement may end; and blocks without which it may not
 _PATIENCE = 3.0  # times the given seconds; after that it ends even with fewer
 
 _WARM_RUNS = 3  # at least in each block of the warm-up
@@ -58,12 +60,16 @@ def timed_on_cpu(run: Run, seconds: float) -> CpuTimes:
     looks = [references.look()]  # ms of the references before and after each block
     begun = time.perf_counter()
     while True:
-        blocks.append(block(run, _BLOCK_SECONDS))
+        blocks.append(block(run, _BLOCK_SECONDS, most=_LONG_SECONDS))
         looks.append(references.look())
         elapsed = time.perf_counter() - begun
         slowdowns = np.array(looks) / references.best
         counts = np.maximum(slowdowns[:-1, 0], slowdowns[1:, 0]) < _FULL_SPEED
-        if elapsed >= seconds and (counts.sum() >= _ENOUGH or elapsed >= _PATIENCE * seconds):
+        if (
+            len(blocks) >= _ENOUGH
+            and elapsed >= seconds
+            and (counts.sum() >= _ENOUGH or elapsed >= _PATIENCE * seconds)
+        ):
             break
     fastest, how = np.array([min(one) for one in blocks]), AT_FULL_SPEED
     factors = np.ones(len(blocks))
@@ -95,11 +101,17 @@ def fastest_of(run: Run, seconds: float) -> float:
     return min(block(run, seconds))
 
 
-def block(run: Run, seconds: float, least: int = _BLOCK_RUNS) -> list[float]:
-    """Milliseconds of each of several consecutive runs: for ``seconds``, and ``least`` at least."""
+def block(run: Run, seconds: float, least: int = _BLOCK_RUNS, most: float = math.inf) -> list[float]:
+    """Milliseconds of each of several consecutive runs: for ``seconds``, and ``least`` at least.
+
+    Args:
+        most: seconds after which two runs are enough.
+    """
     times: list[float] = []
-    end = time.perf_counter() + seconds
-    while len(times) < least or time.perf_counter() < end:
+    begun = time.perf_counter()
+    while len(times) < least or time.perf_counter() < begun + seconds:
+        if len(times) >= _LONG_RUNS and time.perf_counter() >= begun + most:
+            break
         start = time.perf_counter_ns()
         run()
         times.append((time.perf_counter_ns() - start) * 1e-6)

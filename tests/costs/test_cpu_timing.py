@@ -113,6 +113,14 @@ def test_blocks_beside_a_busy_moment_of_the_core_do_not_count(clock: Clock, monk
     assert set(times.runs) == {1.0}
 
 
+def test_a_slow_network_is_timed_in_several_blocks_too_so_that_its_spread_says_something(clock: Clock) -> None:
+    times = timed_on_cpu(clock.run(repeat(60.0)), 0.15)
+    assert len(times.blocks) == 5
+    assert len(times.runs) == 10
+    times = timed_on_cpu(clock.run(chain(repeat(60.0, 6 + 4), repeat(120.0))), 0.15)
+    assert sorted(times.blocks) == [60, 60, 120, 120, 120]
+
+
 def test_on_a_core_that_is_always_busy_runs_are_divided_by_the_slowdown(
     clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -84,7 +84,7 @@ class BlockCosts:
         of_macs, of_ms = self.shares(first)
         return f"'{first.block}' has {100 * of_macs:.0f} % of the MACs and {100 * of_ms:.0f} % of the milliseconds"
 
-    def plain(self) -> dict[str, Any]:
+    def plain(self) -> dict[str, object]:
         """JSON values, which :meth:`read` takes."""
         return asdict(self) | {"blocks": [asdict(one) for one in self.blocks]}
 

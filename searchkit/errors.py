@@ -59,6 +59,10 @@ class DeviceGoneError(DeviceError):
     """A device that exists but that this process cannot use any more, or not now; no candidate's fault."""
 
 
+class UnsteadyError(DeviceError):
+    """A measurement whose runs differ more than was allowed, also when it was repeated."""
+
+
 class TargetError(SearchkitError, RuntimeError):
     """A target that gave no measurement: it did not answer, too late, or what no measurement can be."""
 

@@ -180,7 +180,7 @@ def measure_latency(
         parts = [_modules(space, blocks, i) for i in range(len(blocks.names))]
         modules = [timed for part in parts for alternatives in part for timed in alternatives if timed is not None]
         networks: list[Timed] = [(space.build(code).eval(), space.input_shape) for code in codes]
-        halves, method = _times([*modules, *networks], device, seconds, measure)
+        halves, method = times_of([*modules, *networks], device, seconds, measure)
     times = halves.min(axis=0)
     terms = terms_of(space, blocks, parts, times[: len(modules)])
     picked, whole = blocks.choose(codes), times[len(modules) :]
@@ -206,7 +206,7 @@ def _check_fitted(n: int, said: str) -> None:
         raise SearchkitError(f"overhead and scale are fitted to at least 3 {said}")
 
 
-def _times(subjects: Sequence[Timed], device: str, seconds: float, measure: Measure | None) -> tuple[Floats, str]:
+def times_of(subjects: Sequence[Timed], device: str, seconds: float, measure: Measure | None) -> tuple[Floats, str]:
     """``(k, n)`` milliseconds of modules and networks, measured k times, and how they were timed.
 
     On a CPU k is 2, and modules whose blocks have a precision are timed in it.

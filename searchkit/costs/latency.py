@@ -15,16 +15,18 @@ slowdown. The estimate is interpolated between the slowdowns of the references: 
 slows down most, and one mostly of arithmetic, which slows down least. Full speed is the fastest time of a reference in
 this process.
 
+**Tails.** ``Latency.p95_ms`` is of single runs, as a user of the network meets them: also of the first ones of each
+block, whose cache is cold.
+
 **CUDA: a CUDA graph** of the forward pass, replayed in blocks between two events after a warm-up, one network at a time
 on the card (:mod:`searchkit.costs.gpu_timing`); eager torch where a graph cannot be captured.
 """
 
 from __future__ import annotations
 
-import functools
-import time
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import get_args
 
@@ -34,25 +36,17 @@ import onnxruntime
 import torch
 from torch import nn
 
+from searchkit.costs.cpu_timing import Run, timed_on_cpu
 from searchkit.costs.gpu_timing import Precision, Runs, measured_on_card, on_events, timed
 from searchkit.costs.onnx_session import file_runner, onnx_runner, subject_of
-from searchkit.errors import DeviceError, UnknownNameError
+from searchkit.errors import DeviceError, UnknownNameError, UnsteadyError
 from searchkit.runtime.devices import resolve_device
-from searchkit.runtime.processor import cpu_name
+from searchkit.runtime.processor import cpu_name, speed
 from searchkit.runtime.threads import one_thread
 from searchkit.types import Floats
 
-Run = Callable[[], object]
-
 _METHODS = ("onnxruntime", "torch", "torch-graph")
-_BLOCK_SECONDS = 0.005  # of runs between two timings of the references
-_BLOCK_RUNS = 8  # at least; the first ones run with a cold cache
-_REFERENCE_SECONDS = 0.0005
-_FULL_SPEED = 1.07  # a reference up to this many times slower than its best counts as full speed
-# A network this fast is mostly dispatch: slowdowns of 1.4 to 1.5 were measured below it, and of 1.2 at ten times it.
-_DISPATCH_MS = 0.06
-_ENOUGH = 5  # blocks at full speed, with which the measurement may end
-_PATIENCE = 3.0  # times the given seconds; after that it ends even with fewer
+_LONGER = (2, 4)  # times the given seconds, of the measurements after one that was not steady enough
 
 
 @dataclass(frozen=True)
@@ -70,6 +64,10 @@ class Latency:
         mad_ms: median absolute deviation of the blocks from their median.
         precision: of weights and activations.
         driver: version of the card's driver, empty where it is not known; None for a CPU.
+        p95_ms: 95th percentile: of single runs in the blocks that count (CPU), or of the blocks' means (card). NaN
+            where it is not known.
+        conditions: of a CPU, the governor of its clock and the power supply, as far as the system tells.
+        mhz: of a CPU, its clock right after the timing; None where it is not known.
     """
 
     median_ms: float
@@ -82,12 +80,22 @@ class Latency:
     mad_ms: float = 0.0
     precision: Precision = "float32"
     driver: str | None = None
+    p95_ms: float = math.nan
+    conditions: str = ""
+    mhz: float | None = None
+
+    def __str__(self) -> str:
+        """One line: the latency, how far its runs differ, and how it was measured."""
+        tail = "" if math.isnan(self.p95_ms) else f", 95 % within {self.p95_ms:.4g} ms"
+        clock = "" if self.mhz is None else f", {self.mhz:,.0f} MHz"
+        return f"{self.median_ms:.4g} ms{tail}, spread {100 * self.spread:.1f} % ({self.label}{clock})"
 
     @property
     def label(self) -> str:
         """Method and device, for records and tables."""
         if self.driver is None:
-            return f"{self.method}; batch {self.batch}, {self.threads} threads, {self.device}"
+            conditions = f", {self.conditions}" if self.conditions else ""
+            return f"{self.method}; batch {self.batch}, {self.threads} threads, {self.device}{conditions}"
         driver = self.driver or "unknown"
         return f"{self.method}; batch {self.batch}, {self.precision}, {self.device}, driver {driver}"
 
@@ -101,6 +109,7 @@ def latency(
     method: str | None = None,
     precision: Precision = "float32",
     seconds: float = 0.15,
+    most_spread: float | None = None,
 ) -> Latency:
     """Measure the forward pass of a network in evaluation mode, with random or trained weights.
 
@@ -114,11 +123,25 @@ def latency(
         precision: "float32", or "bfloat16" on CUDA.
         seconds: of timing, and up to three times as many on a CPU that is not at full speed; export and warm-up are
             not included.
+        most_spread: the largest ``Latency.spread`` that is taken, such as 0.3. Above it the network is measured again,
+            twice as long and then four times; the first of the three that is within it counts. None: any.
 
     Raises:
         DeviceError: the device is not available, or the method or precision cannot be used on it.
+        UnsteadyError: none of three measurements is within ``most_spread``; a DeviceError.
         UnknownNameError: the method or precision is unknown.
     """
+    _check(device, method, precision, most_spread)
+    if device.startswith("cuda"):
+        return _on_cuda(network, input_shape, resolve_device(device), batch, method, precision, seconds, most_spread)
+    x = np.random.default_rng(0).standard_normal((batch, *input_shape), dtype=np.float32)
+    with one_thread(), torch.inference_mode(), subject_of(network, x) as subject:
+        run, ran_by = runner(subject, x, method)
+        return _steady(lambda time: _on_cpu(run, ran_by, batch, time), seconds, most_spread)
+
+
+def _check(device: str, method: str | None, precision: str, most_spread: float | None) -> None:
+    """See :func:`latency`."""
     if method is not None and method not in _METHODS:
         raise UnknownNameError.of("latency method", method, _METHODS)
     kind = device.split(":")[0]
@@ -126,6 +149,8 @@ def latency(
         raise DeviceError(f"latency is measured on 'cpu' or 'cuda'; got device {device!r}")
     if precision not in get_args(Precision):
         raise UnknownNameError.of("precision", precision, get_args(Precision))
+    if most_spread is not None and not most_spread > 0:
+        raise DeviceError(f"most_spread is a number above 0, such as 0.3, or None; got {most_spread!r}")
     if kind == "cuda" and not torch.cuda.is_available():
         raise DeviceError(f"device {device!r} was asked for, but torch sees no CUDA device")
     if kind == "cuda" and method == "onnxruntime":
@@ -133,12 +158,31 @@ def latency(
     if kind == "cpu" and (method == "torch-graph" or precision != "float32"):
         asked = f"precision {precision!r}" if precision != "float32" else f"method {method!r}"
         raise DeviceError(f"latency with {asked} is measured on 'cuda'; got device {device!r}")
-    if kind == "cuda":
-        return _on_cuda(network, input_shape, resolve_device(device), batch, method, precision, seconds)
-    x = np.random.default_rng(0).standard_normal((batch, *input_shape), dtype=np.float32)
-    with one_thread(), torch.inference_mode(), subject_of(network, x) as subject:
-        run, ran_by = runner(subject, x, method)
-        return _on_cpu(run, ran_by, batch, seconds)
+
+
+def _steady(measured: Callable[[float], Latency], seconds: float, most_spread: float | None) -> Latency:
+    """The first of up to three measurements, each longer than the last, that is steady enough.
+
+    Args:
+        measured: measures for a number of seconds.
+
+    Raises:
+        UnsteadyError: none is.
+    """
+    found = [measured(seconds)]
+    if most_spread is None:
+        return found[0]
+    for longer in _LONGER:
+        if found[-1].spread <= most_spread:
+            break
+        found.append(measured(longer * seconds))
+    if found[-1].spread <= most_spread:
+        return found[-1]
+    least = min(one.spread for one in found)
+    raise UnsteadyError(
+        f"its runs differ by {100 * least:.0f} % in the steadiest of {len(found)} measurements (interquartile range "
+        f"over the median; at most {100 * most_spread:.0f} % is taken), since the machine is busy or its clock changes"
+    )
 
 
 def runner(network: nn.Module, x: npt.NDArray[np.float32], method: str | None) -> tuple[Run, str]:
@@ -165,81 +209,13 @@ def latency_of_file(file: Path, x: npt.NDArray[np.float32], seconds: float = 0.1
 
 
 def _on_cpu(run: Run, ran_by: str, batch: int, seconds: float) -> Latency:
-    references = _references()
-    for _ in range(3):
-        run()
-    blocks: list[list[float]] = []  # ms of each run
-    looks = [references.look()]  # ms of the references before and after each block
-    begun = time.perf_counter()
-    while True:
-        blocks.append(_block(run, _BLOCK_SECONDS))
-        looks.append(references.look())
-        elapsed = time.perf_counter() - begun
-        slowdowns = np.array(looks) / references.best
-        counts = np.maximum(slowdowns[:-1, 0], slowdowns[1:, 0]) < _FULL_SPEED
-        if elapsed >= seconds and (counts.sum() >= _ENOUGH or elapsed >= _PATIENCE * seconds):
-            break
-    fastest = np.array([min(block) for block in blocks])
-    how = "at full speed"
-    if counts.sum() < 2:
-        how = "corrected for a busy core"
-        fastest /= _expected_slowdown(fastest, (slowdowns[:-1] + slowdowns[1:]) / 2)
-        counts = np.ones(len(blocks), dtype=np.bool_)
-    n = sum(len(block) for block, counted in zip(blocks, counts, strict=True) if counted)
-    return _latency(fastest[counts], n, f"{ran_by}, {how}", cpu_name(), batch)
-
-
-def _expected_slowdown(milliseconds: Floats, references: Floats) -> Floats:
-    """Slowdown ``(blocks,)``: the two of the references ``(blocks, 2)``, weighted by the share of dispatch in a run."""
-    dispatch = np.minimum(1.0, _DISPATCH_MS / milliseconds)
-    slowdown: Floats = references[:, 0] * dispatch + references[:, 1] * (1 - dispatch)
-    return slowdown
-
-
-class _References:
-    """Two fixed networks whose times show how fast the core is now: many small operations, and few large ones."""
-
-    def __init__(self) -> None:
-        with torch.random.fork_rng(devices=[]), torch.inference_mode(False):
-            small: list[nn.Module] = []
-            for _ in range(4):
-                depthwise = nn.Conv2d(64, 64, 3, padding=1, groups=64)
-                small += [nn.Conv2d(32, 64, 1), nn.ReLU(), depthwise, nn.ReLU(), nn.Conv2d(64, 32, 1)]
-            large = [nn.Conv2d(16, 16, 3, padding=1), nn.ReLU(), nn.Conv2d(16, 16, 3, padding=1)]
-            self._runs = [
-                onnx_runner(nn.Sequential(*layers).eval(), np.ones((1, *shape), dtype=np.float32))
-                for layers, shape in ((small, (32, 8, 8)), (large, (16, 32, 32)))
-            ]
-        self.best = np.full(2, np.inf)
-        for _ in range(200):
-            self.look()
-
-    def look(self) -> Floats:
-        """Milliseconds ``(2,)`` of one run of each now; ``best`` is the minimum over all calls."""
-        now = np.array([min(_block(run, _REFERENCE_SECONDS)) for run in self._runs])
-        self.best = np.minimum(self.best, now)
-        return now
-
-
-@functools.cache
-def _references() -> _References:
-    return _References()
-
-
-def fastest_of(run: Run, seconds: float) -> float:
-    """Milliseconds of the fastest of several consecutive runs."""
-    return min(_block(run, seconds))
-
-
-def _block(run: Run, seconds: float) -> list[float]:
-    """Milliseconds of each of several consecutive runs."""
-    times: list[float] = []
-    end = time.perf_counter() + seconds
-    while len(times) < _BLOCK_RUNS or time.perf_counter() < end:
-        start = time.perf_counter_ns()
-        run()
-        times.append((time.perf_counter_ns() - start) * 1e-6)
-    return times
+    times = timed_on_cpu(run, seconds)
+    now = speed()
+    return replace(
+        _latency(times.blocks, times.runs, f"{ran_by}, {times.how}", cpu_name(), batch),
+        conditions=now.conditions,
+        mhz=now.mhz,
+    )
 
 
 def _on_cuda(
@@ -250,29 +226,26 @@ def _on_cuda(
     method: str | None,
     precision: Precision,
     seconds: float,
+    most_spread: float | None,
 ) -> Latency:
     """Time runs that are queued without pause, so that the host and the launch of a single run do not count."""
 
     def measure(runs: Runs) -> Latency:
-        found = timed(on_events(runs.run), seconds)
-        how = f"{runs.method}, CUDA events"
-        return _latency(found.blocks, found.n, how, runs.card.name, batch, precision, runs.card.driver)
+        def timed_for(time: float) -> Latency:
+            found = timed(on_events(runs.run), time)
+            how = f"{runs.method}, CUDA events"
+            known = _latency(found.blocks, found.blocks, how, runs.card.name, batch)
+            return replace(known, n=found.n, precision=precision, driver=runs.card.driver)
+
+        return _steady(timed_for, seconds, most_spread)
 
     graph = None if method is None else method == "torch-graph"
     return measured_on_card(network, input_shape, device, measure, batch=batch, precision=precision, graph=graph)
 
 
-def _latency(
-    blocks: Floats,
-    n: int,
-    method: str,
-    device: str,
-    batch: int,
-    precision: Precision = "float32",
-    driver: str | None = None,
-) -> Latency:
-    """Statistics of blocks ``(blocks,)``, in ms per run."""
+def _latency(blocks: Floats, runs: Floats, method: str, device: str, batch: int) -> Latency:
+    """Statistics of blocks ``(blocks,)`` and of what was timed in them ``(runs,)``, in ms per run."""
     low, median, high = np.quantile(blocks, [0.25, 0.5, 0.75])
     mad = float(np.median(np.abs(blocks - median)))
-    spread = float((high - low) / median)
-    return Latency(float(median), spread, n, method, device, 1, batch, mad, precision, driver)
+    spread, p95 = float((high - low) / median), float(np.quantile(runs, 0.95))
+    return Latency(float(median), spread, len(runs), method, device, 1, batch, mad, p95_ms=p95)

@@ -15,8 +15,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from searchkit.costs.cpu_timing import fastest_of
 from searchkit.costs.energy import REPEATS, Energy, repeated
-from searchkit.costs.latency import fastest_of, runner
+from searchkit.costs.latency import runner
 from searchkit.costs.onnx_session import subject_of
 from searchkit.errors import DeviceError
 from searchkit.runtime.processor import cpu_name

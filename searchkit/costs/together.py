@@ -15,10 +15,12 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from searchkit.costs.latency import Latency, Run, fastest_of, runner
-from searchkit.costs.onnx_session import file_runner, subject_of
-from searchkit.runtime.processor import cpu_name
+from searchkit.costs.cpu_timing import Run, fastest_of
+from searchkit.costs.latency import Latency, runner
+from searchkit.costs.onnx_session import file_runner, onnx_runner, subject_of
+from searchkit.runtime.processor import cpu_name, speed
 from searchkit.runtime.threads import one_thread
+from searchkit.space.precision_space import precisions_of
 from searchkit.types import Floats
 
 REPEAT = 0.002  # seconds of runs of a network in one round
@@ -96,11 +98,12 @@ def latency_beside(
         assert found is not None
         runs, method = found
         parts = np.stack([fastest_together(runs, seconds / PARTS) for _ in range(PARTS)])
-    best, shares = parts.min(axis=0), parts[:, 0] / parts[:, 1]
+    best, shares, now = parts.min(axis=0), parts[:, 0] / parts[:, 1], speed()
     share = float(best[0] / best[1])
     return Latency(
         share * known_ms, float(np.ptp(shares)) / share, PARTS, f"{method}, in turn with the network that was given",
         cpu_name(), 1, 1, float(np.median(np.abs(shares - np.median(shares)))) * known_ms,
+        conditions=now.conditions, mhz=now.mhz,
     )  # fmt: skip
 
 
@@ -140,4 +143,8 @@ def _mixed_runs(modules: Sequence[tuple[nn.Module, npt.NDArray[np.float32]]]) ->
     """What runs each module on its input, its blocks in the precisions that they have."""
     from searchkit.costs.int8_file import mixed_file
 
-    return [file_runner(mixed_file(module, x), x) for module, x in modules], f"onnxruntime {version('onnxruntime')}"
+    runs = [
+        file_runner(mixed_file(module, x), x) if precisions_of(module) else onnx_runner(module, x)
+        for module, x in modules
+    ]
+    return runs, f"onnxruntime {version('onnxruntime')}"

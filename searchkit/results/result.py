@@ -148,6 +148,40 @@ class Result(Tables):
         self.refresh()
         return entry
 
+    def blocks(
+        self,
+        i: int = 0,
+        *,
+        trial: int | None = None,
+        device: str = "cpu",
+        seconds: float = 0.1,
+        again: bool = False,
+    ) -> pd.DataFrame:
+        """Where MACs and milliseconds part: what each block of row ``i`` of the front has of both.
+
+        Each block is timed alone, in turn with the others and the network, unless that is on record; it takes some
+        seconds. The report shows what was timed. A search for ``latency_ms`` on a CPU does it at its end for row 0,
+        where it takes two seconds or less, and less than a hundredth of a budget in seconds.
+
+        Args:
+            trial: number of a candidate to look at instead.
+            device: "cpu", "cuda" or "cuda:<index>".
+            seconds: of timing for each block and the network.
+            again: measure what is on record once more, in place of it.
+
+        Returns:
+            a row for each block, with the largest difference between its shares first, and a last one for what is
+            outside of them, so that columns add up to the network: ``block``, ``choice``, ``macs``, ``macs_share``,
+            ``ms`` (timed alone, without the time of an empty call), ``ms_share`` (of the network's), and ``ratio`` of
+            the shares, NaN without MACs. The last one's ``ms`` is below 0 where blocks take longer alone.
+
+        Raises:
+            SearchkitError: the space names no modules of its networks (``Node(module=)``), or they cannot be run alone.
+        """
+        from searchkit.results.block_costs import costs_of, table
+
+        return table(costs_of(self, self._trial(i, trial), device, seconds, again))
+
     def export(
         self,
         i: int,
@@ -201,8 +235,8 @@ class Result(Tables):
         """Write a page about the search: a single .html file that needs no network connection.
 
         It shows the front interactively, the best network as a diagram, the progress of the search compared with
-        baselines, how well proxies predicted, costs with their spreads, failures with their reasons, versions, and the
-        call that repeats the search.
+        baselines, how well proxies predicted, costs with their spreads, the blocks that were timed (:meth:`blocks`),
+        failures with their reasons, versions, and the call that repeats the search.
 
         Args:
             path: ends in .html.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +52,7 @@ class Study:
     seconds: float
     trust: list[dict[str, Any]] | None
     simple: list[dict[str, Any]]
+    notes: Mapping[str, Any]
 
     @property
     def spent(self) -> float:
@@ -89,6 +91,7 @@ class Study:
             float(study.attributes.get("searchkit:seconds") or 0.0),
             study.attributes.get("searchkit:trust"),
             study.attributes.get("searchkit:baselines") or [],
+            study.attributes,
         )
 
 
@@ -117,6 +120,7 @@ def load(name: str, storage: StorageLike = None, *, space: Space | None = None) 
     result.finals = study.finals
     result.open_record = functools.partial(OptunaRecord, storage, name, study.space, study.goals, header)
     result.simple = study.simple
+    result.read_timings(lambda key: study.notes.get(f"searchkit:{key}"))
     return result
 
 

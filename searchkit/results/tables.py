@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Any
 from searchkit.problem.objectives import Goals
 from searchkit.problem.trial import Trial, pareto_front
 from searchkit.results.columns import option_column
+from searchkit.results.notes import BLOCKS, CLOCK
+from searchkit.runtime.processor import Clocks
 from searchkit.space import Space
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from searchkit.blocks.block_costs import BlockCosts
     from searchkit.results.baselines import Source
     from searchkit.storage.record import Record
 
@@ -28,6 +31,10 @@ class Tables:
     Attributes:
         open_record: opens the record of the study to write to it.
         source: where the data come from, while they are in the process.
+        clock: of the processor while latencies were measured here: conditions, such as "governor powersave" or "" where
+            the system tells none, -> lowest and highest MHz.
+        timed_blocks: what the blocks of networks cost, by the number of the trial, as far as it was measured; see
+            :meth:`searchkit.Result.blocks`.
     """
 
     def __init__(
@@ -49,6 +56,19 @@ class Tables:
         self.open_record: Callable[[], Record] | None = None
         self.simple: list[dict[str, Any]] = []  # see searchkit.training.baselines
         self.source: Source | None = None
+        self.clock: Clocks = {}
+        self.timed_blocks: dict[int, BlockCosts] = {}
+
+    def read_timings(self, notes: Callable[[str], Any]) -> None:
+        """Take over what a record has noted of clocks and blocks.
+
+        Args:
+            notes: key -> what is noted under it, or None.
+        """
+        from searchkit.blocks.block_costs import BlockCosts
+
+        self.clock = dict(notes(CLOCK) or {})
+        self.timed_blocks = {int(number): BlockCosts.read(one) for number, one in (notes(BLOCKS) or {}).items()}
 
     def __getstate__(self) -> dict[str, object]:
         """Without the way to the record, which is this process's."""

@@ -17,6 +17,8 @@ from searchkit.execution.processes import apart
 from searchkit.problem.budget import Budget
 from searchkit.problem.objectives import Goals
 from searchkit.problem.trial import State, Trial
+from searchkit.results.notes import CLOCK
+from searchkit.runtime.processor import Clocks, clocks
 from searchkit.search.study import Study
 from searchkit.search.target_columns import had, only_predicted
 from searchkit.storage.record import Record
@@ -31,7 +33,14 @@ Callback = Callable[[Trial, Sequence[Trial]], None]
 
 
 class Costs(Protocol):
-    """The costs of a candidate that are known without evaluating it."""
+    """The costs of a candidate that are known without evaluating it.
+
+    Attributes:
+        clock: see :class:`~searchkit.costs.one_method.OneMethod`; empty where no latency was measured here.
+    """
+
+    @property
+    def clock(self) -> Clocks: ...
 
     def __call__(self, code: Codes) -> tuple[dict[str, float], dict[str, str]]:
         """Metric values of one candidate ``(d,)``, and how they were measured; an error fails the candidate."""
@@ -92,6 +101,7 @@ class Ledger:
         self._before = seconds_of(study)
         self._began = time.perf_counter() if began is None else began
         self._failures: list[Trial] = []
+        self._clock: Clocks = {}
         self.n_done = sum(trial.finished for trial in study.trials)
         self.succeeded = any(trial.state in (State.SCORED, State.DROPPED) for trial in study.trials)
 
@@ -127,6 +137,7 @@ class Ledger:
             )
             self.finish(trial, State.FAILED, outcome)
             return False
+        self._note_clock()
         self.measure_late()
         broken = [
             f"{bound} ({had(bound, trial.values)})"
@@ -149,6 +160,16 @@ class Ledger:
         if self._costs is not None:
             for trial, values, methods in self._costs.late(self._study.trials, self._goals, ending):
                 self._study.measured_late(trial, values, methods)
+            self._note_clock()
+
+    def _note_clock(self) -> None:
+        """Record under which clock of the processor latencies were measured, with what earlier runs have noted."""
+        now: Clocks = {} if self._costs is None else self._costs.clock
+        if now == self._clock:
+            return
+        self._clock, noted = now, self._study.notes(CLOCK) or {}
+        if clocks(noted, now) != noted:
+            self._study.note(CLOCK, clocks(noted, now))
 
     def evaluated(self, trial: Trial, outcome: Outcome) -> None:
         """Finish a trial with the outcome of its full evaluation."""

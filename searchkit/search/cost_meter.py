@@ -16,7 +16,7 @@ from searchkit.costs.counts import count, space_counts, space_peak_memory
 from searchkit.costs.int8_file import mixed_exported
 from searchkit.costs.measure import measured
 from searchkit.costs.metrics import AT, Metric
-from searchkit.costs.one_method import OneMethod
+from searchkit.costs.one_method import OneMethod, warn_of_speed
 from searchkit.costs.onnx_file import LABEL, exported, file_bytes
 from searchkit.costs.targets.target import Target
 from searchkit.data.data import Data
@@ -27,6 +27,7 @@ from searchkit.problem.objectives import Bound, Goals
 from searchkit.problem.trial import Trial
 from searchkit.random_state import untouched
 from searchkit.runtime.copies import own_copy
+from searchkit.runtime.processor import Clocks
 from searchkit.search.confirmation import LONGER, confirmed
 from searchkit.search.measured_costs import Checked, Columns
 from searchkit.search.slow_targets import SlowTarget
@@ -188,8 +189,15 @@ class CostMeter:
         """Measures latency_ms."""
         return OneMethod(self.space, self.device)
 
-    def go_on(self, trials: Sequence[Trial]) -> None:
+    @property
+    def clock(self) -> Clocks:
         """See :class:`~searchkit.search.accounting.Costs`."""
+        return self.timing.clock
+
+    def go_on(self, trials: Sequence[Trial]) -> None:
+        """See :class:`~searchkit.search.accounting.Costs`; the log says if the clock of the CPU may vary."""
+        if "latency_ms" in self.metrics or any(target.kind == "here" for target in self.targets.values()):
+            warn_of_speed(self.device)
         here = [f"latency_ms{AT}{name}" for name, target in self.targets.items() if target.kind == "here"]
         names = ("latency_ms", *here)
         self.timing.go_on(trial.methods[name] for trial in trials for name in names if name in trial.methods)

@@ -13,6 +13,7 @@ from searchkit.execution.outcome import Job
 from searchkit.execution.processes import Workers
 from searchkit.problem.objectives import Goals
 from searchkit.problem.trial import Trial
+from searchkit.runtime.processor import Clocks
 from searchkit.search.accounting import Costs
 from searchkit.training.evaluation import Evaluation
 from searchkit.types import Codes
@@ -78,6 +79,11 @@ class LimitedCosts:
             late = outcome.reason.startswith("over its time limit")
             raise CandidateError(LATE.format(outcome.reason) if late else outcome.reason)
         return self._meter.measured_beside(code, outcome.values)
+
+    @property
+    def clock(self) -> Clocks:
+        """See :class:`~searchkit.search.accounting.Costs`."""
+        return self._meter.clock
 
     def go_on(self, trials: Sequence[Trial]) -> None:
         """See :class:`~searchkit.search.accounting.Costs`."""

@@ -23,6 +23,7 @@ from searchkit.problem.objectives import Bound, Goals
 from searchkit.problem.problem import LISTABLE, Problem
 from searchkit.problem.trial import State, Trial, pareto_front
 from searchkit.results.baselines import Source
+from searchkit.results.block_costs import finish_timings
 from searchkit.results.notes import NOTE, TESTED
 from searchkit.results.result import Result
 from searchkit.search.cost_meter import CostMeter
@@ -259,6 +260,7 @@ class NetworkTask(Task):
         for keep in self.callbacks:  # late measurements have shown which candidates do not win
             keep.clean(record.trials)
         result.finals = {int(number): entry for number, entry in (record.notes(NOTE) or {}).items()}
+        finish_timings(result, record, self.metrics, self.device)
         if not self.trains or not len(self.data.test):
             return
         scores: dict[str, float] = dict(record.notes(TESTED) or {})

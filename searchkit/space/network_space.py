@@ -47,6 +47,15 @@ class Node:
     module: str = ""
     optional: tuple[str, Any] | None = None
 
+    def part_of(self, choice: str) -> str:
+        """The part of a choice's name that is not the node's: "kernel" of "kernel_2_1"."""
+        words = [word for word in choice.removeprefix(self.name + "_").split("_") if not word.isdigit()]
+        return " ".join(words) or choice
+
+    def left_out(self, options: Mapping[str, Any]) -> bool:
+        """Whether a network with these options has nothing at the node, see ``optional``."""
+        return self.optional is not None and bool(options[self.optional[0]] < self.optional[1])
+
 
 Builder = Callable[..., "nn.Module"]
 Counter = Callable[["NetworkSpace", Codes], Mapping[str, Floats]]

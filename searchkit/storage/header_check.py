@@ -102,6 +102,20 @@ def _is_model(value: Any) -> bool:
     return all(isinstance(one, str) for one in texts) and all(one is not None and _is_end(one) for one in numbers)
 
 
+def _is_clock(value: Any) -> bool:
+    return isinstance(value, list) and len(value) in (0, 2) and all(map(is_whole, value))
+
+
+def _are_blocks(value: Any) -> bool:
+    """What the blocks of a network cost: a text and numbers, and for each block texts and numbers."""
+    whole = isinstance(value, dict) and isinstance(value.get("blocks"), list) and isinstance(value.get("method"), str)
+    if not whole or not all(isinstance(one, dict) for one in value["blocks"]):
+        return False
+    texts = [one.get(name) for one in value["blocks"] for name in ("block", "choice")]
+    numbers = [one.get(name) for one in (value, *value["blocks"]) for name in ("macs", "ms")] + [value.get("call_ms")]
+    return all(isinstance(one, str) for one in texts) and all(one is not None and _is_end(one) for one in numbers)
+
+
 def _is_end(value: Any) -> bool:
     return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
 
@@ -112,6 +126,13 @@ _KINDS: dict[str, Callable[[Any], bool]] = {
     "a mapping or null": lambda part: part is None or isinstance(part, dict),
     "a mapping of numbers of candidates or null": lambda part: (
         part is None or (isinstance(part, dict) and all(str(key).isdecimal() for key in part))
+    ),
+    "a mapping of conditions to clocks or null": lambda part: (
+        part is None or (isinstance(part, dict) and all(map(_is_clock, part.values())))
+    ),
+    "a mapping of numbers of candidates to costs of blocks or null": lambda part: (
+        part is None
+        or (isinstance(part, dict) and all(map(str.isdecimal, part)) and all(map(_are_blocks, part.values())))
     ),
     "a mapping of numbers or nulls, or nothing": lambda part: (
         part is _MISSING or (isinstance(part, dict) and all(map(_is_end, part.values())))
@@ -174,6 +195,8 @@ _NOTES = {
     "searchkit:test_accuracy": "a mapping of numbers of candidates or null",
     "searchkit:verified": "a mapping of numbers of candidates or null",
     "searchkit:finals": "a mapping of numbers of candidates or null",
+    "searchkit:clock": "a mapping of conditions to clocks or null",
+    "searchkit:block_costs": "a mapping of numbers of candidates to costs of blocks or null",
     "searchkit:seconds": "a number or null",
     "searchkit:trust": "a list or null",
     "searchkit:baselines": "a list of models with their scores or null",

@@ -12,7 +12,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from searchkit.costs.latency import _expected_slowdown, _references, latency
+from searchkit.costs.cpu_timing import _expected_slowdown, _references
+from searchkit.costs.latency import latency
+from searchkit.costs.one_method import OneMethod
 from searchkit.errors import DeviceError, UnknownNameError
 from searchkit.spaces.macro import macro
 from searchkit.spaces.nas_bench_201 import nas_bench_201
@@ -134,3 +136,11 @@ def test_two_measurements_differ_by_less_than_a_tenth() -> None:
 def test_two_measurements_differ_by_less_than_a_tenth_beside_a_busy_neighbour() -> None:
     with busy_neighbour():
         assert median_disagreement(20) < 0.1
+
+
+@pytest.mark.slow
+def test_beside_a_busy_neighbour_no_latency_of_a_search_is_refused() -> None:
+    timing = OneMethod(SPACE, "cpu")
+    with busy_neighbour():
+        for code in SPACE.sample(20, np.random.default_rng(0)):
+            assert timing(SPACE.build(code))[0]["latency_ms"] > 0

@@ -133,7 +133,7 @@ def test_the_format_is_a_number_and_what_stands_there_is_said(folder: Path) -> N
         searchkit.load("s", folder)
 
 
-@pytest.mark.parametrize("note", ["latest", "test_accuracy", "verified", "trust", "baselines"])
+@pytest.mark.parametrize("note", ["latest", "test_accuracy", "verified", "trust", "baselines", "clock", "block_costs"])
 def test_a_note_that_is_something_else_is_named(note: str, folder: Path) -> None:
     study = study_in(folder / "s.journal")
     for new in ("2", 5, True):

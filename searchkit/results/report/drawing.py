@@ -100,17 +100,11 @@ def _blocks(nodes: tuple[Node, ...], choices: dict[str, Any]) -> Html:
 
 def _told(node: Node, choices: dict[str, Any]) -> list[str]:
     """The options of a node, one per line; of several choices, each with the part of its name that differs."""
-    if node.optional and choices[node.optional[0]] < node.optional[1]:
+    if node.left_out(choices):
         return ["no block"]
     if len(node.choices) == 1:
         return [str(choices[node.choices[0]])]
-    return [f"{_own(name, node)} {choices[name]}" for name in node.choices]
-
-
-def _own(name: str, node: Node) -> str:
-    """The part of a choice's name that is not the node's: "kernel" of "kernel_2_1"."""
-    words = [word for word in name.removeprefix(node.name + "_").split("_") if not word.isdigit()]
-    return " ".join(words) or name
+    return [f"{node.part_of(name)} {choices[name]}" for name in node.choices]
 
 
 def _block(x: int, y: int, height: int, told: list[str]) -> Html:

@@ -77,6 +77,10 @@ def _made_with(facts: Facts) -> list[tuple[str, object]]:
     rows.append(("written on", f"{_processor()}, {os.cpu_count()} cores, {platform.system()} {platform.release()}"))
     measured = sorted({method for methods in facts.result.methods.values() for method in methods})
     rows += [("measured on", method) for method in measured]
+    for conditions, mhz in facts.result.clock.items():
+        ends = [f"{n:,}" for n in dict.fromkeys(mhz)]
+        said = ", ".join(filter(None, [f"{' to '.join(ends)} MHz" if ends else "", conditions]))
+        rows.append(("clock at the latencies", said))
     return rows
 
 

@@ -64,6 +64,7 @@ def page(facts: Facts) -> Html:
     from searchkit.results.report.costs import costs
     from searchkit.results.report.failures import failures
     from searchkit.results.report.front_table import front_table
+    from searchkit.results.report.parting import parting
     from searchkit.results.report.progress import payload, progress
     from searchkit.results.report.provenance import provenance
     from searchkit.results.report.proxies import proxies
@@ -76,6 +77,7 @@ def page(facts: Facts) -> Html:
         ("front", "The front", joined([fill('<figure class="chart" id="candidates"></figure>'), front_table(facts)])),
         ("winner", "The best candidate", winner(facts)),
         *facts.result._report_sections(),
+        ("parting", "Where MACs and milliseconds part", parting(facts)),
         ("verified", "Verified by training", verified(facts)),
         ("beside", "Beside simple models", beside(facts)),
         ("course", "Progress of the search", progress(facts, found)),

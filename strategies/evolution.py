@@ -65,7 +65,9 @@ class Evolution:
     def ask(self, n: int, rng: np.random.Generator, pending: Codes) -> Codes:
         """Up to n new candidates; see :class:`searchkit.problem.problem.Strategy`."""
         begun = self._n_told + len(pending) >= self.population and len(self._alive) > 0
-        return self._proposals.propose(n, rng, pending, self._children if begun else self.problem.space.sample)
+        if not begun:
+            return self._proposals.initial(n, rng, pending)
+        return self._proposals.propose(n, rng, pending, self._children)
 
     def tell(self, told: Observations) -> None:
         """Add the new candidates that did not fail, and remove the oldest."""

@@ -63,7 +63,9 @@ class NSGA2:
     def ask(self, n: int, rng: np.random.Generator, pending: Codes) -> Codes:
         """Up to n new candidates; see :class:`searchkit.problem.problem.Strategy`."""
         begun = self._n_told >= self.population and len(self._parents) >= 2
-        return self._proposals.propose(n, rng, pending, self._offspring if begun else self.problem.space.sample)
+        if not begun:
+            return self._proposals.initial(n, rng, pending)
+        return self._proposals.propose(n, rng, pending, self._offspring)
 
     def tell(self, told: Observations) -> None:
         """Merge a batch into the population and let the best survive."""

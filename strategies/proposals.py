@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 import numpy as np
 import numpy.typing as npt
 
-from searchkit.problem.initial_design import read_start
+from searchkit.problem.initial_design import balanced, read_start
 from searchkit.problem.observations import Observations
 from searchkit.problem.problem import Problem
 from searchkit.problem.proposals import distinct, first_allowed
@@ -19,6 +19,7 @@ Start = npt.ArrayLike | Iterable[Mapping[str, object]] | None
 Draw = Callable[[int, np.random.Generator], Codes]
 
 ROUNDS = 4  # most times that children are drawn; in a small space many of them were evaluated before
+FIRST = 100  # told candidates by which a first design is balanced
 OVERSAMPLING = 2  # children drawn for each one that is needed, once some candidates have failed
 
 
@@ -37,6 +38,7 @@ class Proposals:
     def __init__(self, problem: Problem, start: Start = None) -> None:
         self.problem = problem
         self.seen: set[bytes] = set()
+        self._first = np.empty((0, problem.space.n_choices), dtype=np.int64)
         self.failures = Failures(problem)
         codes = read_start(start, problem.space)
         self._start = codes[problem.allowed(codes)] if len(codes) else codes
@@ -44,9 +46,16 @@ class Proposals:
     def tell(self, told: Observations) -> None:
         """Record the evaluated candidates, so that they are not proposed again, and the failures."""
         self.seen.update(keys(told.codes))
+        if len(self._first) < FIRST:
+            self._first = np.concatenate([self._first, told.codes])
         self.failures.tell(told)
         if len(self._start):
             self._start = distinct(self.problem, self._start, self.seen)
+
+    def initial(self, n: int, rng: np.random.Generator, pending: Codes) -> Codes:
+        """Up to n new candidates ``(m, d)``: the rest of the start, then a balanced design; see :func:`balanced`."""
+        known = np.concatenate([self._first, pending])
+        return self.propose(n, rng, pending, lambda n, rng: balanced(self.problem, known, n, rng))
 
     def propose(self, n: int, rng: np.random.Generator, pending: Codes, draw: Draw) -> Codes:
         """Up to n new candidates ``(m, d)``: the rest of the start, then those of ``draw(n, rng)``.

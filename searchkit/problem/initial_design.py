@@ -1,17 +1,52 @@
-"""Candidates that the user gives a search to evaluate first."""
+"""Candidates that are evaluated first: those that the user gives, and a balanced design in the place of random ones."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from searchkit.errors import SpaceError
+from searchkit.problem.proposals import first_allowed
 from searchkit.problem.trial import pareto_front
 from searchkit.space import Space
 from searchkit.space.recipe_space import setting_names
 from searchkit.types import Codes
+
+if TYPE_CHECKING:
+    from searchkit.problem.problem import Problem
+
+TRIES = 16  # draws of a balanced candidate, where bounds are known
+
+
+def balanced(problem: Problem, known: Codes, n: int, rng: np.random.Generator) -> Codes:
+    """``(n, d)`` allowed candidates that take, of every choice, an option that was taken least so far.
+
+    So each option is tried equally often, up to one, while random candidates try some often and others never. Where no
+    such candidate keeps the known bounds, a random one is drawn.
+
+    Args:
+        known: ``(m, d)`` candidates that were evaluated, or are being evaluated.
+    """
+    counts = [np.bincount(known[:, j], minlength=size) for j, size in enumerate(problem.space.n_options)]
+    found = np.empty((n, problem.space.n_choices), dtype=np.int64)
+    for i in range(n):
+        drawn = problem.space.canonical(_least(counts, 1 if problem.known is None else TRIES, rng))
+        inside = first_allowed(problem, drawn, 1)
+        inside = inside if len(inside) else problem.sample(1, rng)
+        if not len(inside):
+            return found[:i]
+        found[i] = inside[0]
+        for count, option in zip(counts, inside[0], strict=True):
+            count[option] += 1
+    return found
+
+
+def _least(counts: list[Codes], n: int, rng: np.random.Generator) -> Codes:
+    """``(n, d)`` options with the least count, drawn among equal ones."""
+    least = [np.flatnonzero(count == count.min()) for count in counts]
+    return np.column_stack([options[rng.integers(0, len(options), n)] for options in least])
 
 
 def read_start(given: object, space: Space) -> Codes:

@@ -53,7 +53,7 @@ class Proposals:
             self._start = distinct(self.problem, self._start, self.seen)
 
     def initial(self, n: int, rng: np.random.Generator, pending: Codes) -> Codes:
-        """Up to n new candidates ``(m, d)``: the rest of the start, then a balanced design; see :func:`balanced`."""
+        """Up to n new candidates ``(m, d)``: the rest of the start, then a balanced design."""
         known = np.concatenate([self._first, pending])
         return self.propose(n, rng, pending, lambda n, rng: balanced(self.problem, known, n, rng))
 

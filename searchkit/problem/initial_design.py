@@ -12,41 +12,57 @@ from searchkit.problem.proposals import first_allowed
 from searchkit.problem.trial import pareto_front
 from searchkit.space import Space
 from searchkit.space.recipe_space import setting_names
-from searchkit.types import Codes
+from searchkit.types import Codes, Floats
 
 if TYPE_CHECKING:
     from searchkit.problem.problem import Problem
 
-TRIES = 16  # draws of a balanced candidate, where bounds are known
+DRAWN = 64  # random candidates for each one that is taken
+SAMPLE = 1000  # random candidates by which is known how often each option is expected
 
 
 def balanced(problem: Problem, known: Codes, n: int, rng: np.random.Generator) -> Codes:
-    """``(n, d)`` allowed candidates that take, of every choice, an option that was taken least so far.
+    """``(n, d)`` allowed candidates whose options are, with the known ones, as often as is expected of random ones.
 
-    So each option is tried equally often, up to one, while random candidates try some often and others never. Where no
-    such candidate keeps the known bounds, a random one is drawn.
+    Of a few random candidates some options are there too often and others not at all. So each one is taken from many,
+    by the squared differences of the counts from what is expected. Expected is what the canonical form makes of uniform
+    choices, so that nothing else about the candidates changes. Where none of the many keeps the known bounds, a random
+    one is drawn.
 
     Args:
         known: ``(m, d)`` candidates that were evaluated, or are being evaluated.
     """
-    counts = [np.bincount(known[:, j], minlength=size) for j, size in enumerate(problem.space.n_options)]
+    expected = _expected(problem)
+    counts = _taken(problem, known).sum(axis=0)
     found = np.empty((n, problem.space.n_choices), dtype=np.int64)
     for i in range(n):
-        drawn = problem.space.canonical(_least(counts, 1 if problem.known is None else TRIES, rng))
-        inside = first_allowed(problem, drawn, 1)
-        inside = inside if len(inside) else problem.sample(1, rng)
-        if not len(inside):
+        drawn = problem.space.sample(DRAWN, rng)
+        taken = _taken(problem, drawn)
+        off = (counts + taken - (len(known) + i + 1) * expected) ** 2 / np.maximum(expected, 1 / SAMPLE)
+        chosen = first_allowed(problem, drawn[np.argsort(off.sum(axis=1), kind="stable")], 1)
+        chosen = chosen if len(chosen) else problem.sample(1, rng)
+        if not len(chosen):
             return found[:i]
-        found[i] = inside[0]
-        for count, option in zip(counts, inside[0], strict=True):
-            count[option] += 1
+        found[i] = chosen[0]
+        counts = counts + _taken(problem, chosen)[0]
     return found
 
 
-def _least(counts: list[Codes], n: int, rng: np.random.Generator) -> Codes:
-    """``(n, d)`` options with the least count, drawn among equal ones."""
-    least = [np.flatnonzero(count == count.min()) for count in counts]
-    return np.column_stack([options[rng.integers(0, len(options), n)] for options in least])
+def _expected(problem: Problem) -> Floats:
+    """``(p,)`` how often each option of each choice is taken by random candidates."""
+    if "expected" not in problem._cache:
+        sample = problem.space.sample(SAMPLE, np.random.default_rng(20_261_129))
+        problem._cache["expected"] = _taken(problem, sample).mean(axis=0)
+    found: Floats = problem._cache["expected"]
+    return found
+
+
+def _taken(problem: Problem, codes: Codes) -> Floats:
+    """``(n, p)`` of 0 and 1: which options candidates ``(n, d)`` take, choice after choice."""
+    sizes = problem.space.n_options
+    taken = np.zeros((len(codes), int(sizes.sum())))
+    taken[np.arange(len(codes))[:, None], codes + np.cumsum(sizes) - sizes] = 1.0
+    return taken
 
 
 def read_start(given: object, space: Space) -> Codes:

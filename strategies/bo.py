@@ -14,7 +14,6 @@ from functools import partial
 
 import numpy as np
 
-from searchkit.problem.initial_design import balanced
 from searchkit.problem.observations import Observations
 from searchkit.problem.operators import mutate
 from searchkit.problem.pareto import non_dominated
@@ -72,7 +71,7 @@ class BO:
         n_known = int((self._told.scored | self._told.hinted).sum())
         if len(self._told) + len(pending) < self.n_initial or n_known < 2:
             model = self._failures.model
-            drawn = balanced(self.problem, np.concatenate([self._told.codes, pending]), n, rng)
+            drawn = self.problem.sample(n, rng)
             return fill(model, drawn[:0] if model.informed else drawn, n, seen, rng)
         acquisition = Acquisition(self._surrogate, self._told, self._failures.model, rng)
         for code in pending:

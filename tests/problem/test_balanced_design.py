@@ -11,9 +11,7 @@ from searchkit import Choice, Space, load_space
 from searchkit.problem.initial_design import balanced
 from searchkit.problem.observations import Observations
 from searchkit.problem.problem import Problem
-from searchkit.strategies.bo import BO
 from searchkit.strategies.evolution import Evolution
-from searchkit.strategies.exact import Exact
 from searchkit.strategies.nsga2 import NSGA2
 from searchkit.types import Codes
 
@@ -75,8 +73,8 @@ def test_known_bounds_are_kept_and_codes_are_canonical() -> None:
     assert not len(balanced(nothing, none(space), 3, np.random.default_rng(0)))
 
 
-@pytest.mark.parametrize("make", [BO, Exact, NSGA2, Evolution])
-def test_strategies_begin_with_it_one_by_one_as_well(make: type) -> None:
+@pytest.mark.parametrize("make", [NSGA2, Evolution])
+def test_evolutionary_strategies_begin_with_it_one_by_one_as_well(make: type) -> None:
     space = Space([Choice(f"c{j}", range(4)) for j in range(5)])
     problem = Problem(space, 1, budget=100)
     strategy, asked = make(problem), none(space)

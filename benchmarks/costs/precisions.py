@@ -23,9 +23,7 @@ from searchkit import NetworkSpace
 from searchkit.blocks.additive import Additive, Blocks
 from searchkit.blocks.exact import front
 from searchkit.blocks.latency_tables import measure_latency
-from searchkit.costs.int8_file import CALIBRATIONS, write_int8
-from searchkit.costs.mixed_precision import marked, rest_in_int8
-from searchkit.costs.onnx_file import write_quickly
+from searchkit.costs.int8_file import CALIBRATIONS, write_mixed
 from searchkit.costs.onnx_session import file_runner
 from searchkit.costs.together import fastest_together
 from searchkit.data.data import Data
@@ -38,11 +36,7 @@ OUT = 1e6  # of a block that is not the network's own
 
 def written(space: NetworkSpace, code: Codes, data: Data, path: Path) -> Path:
     """The file of the network in the precisions of a candidate."""
-    import torch
-
-    network = space.build(code).eval()
-    write_quickly(marked(network), torch.randn(3, *data.input_shape), path, "images", "logits")
-    write_int8(path, path, examples_of(data.train, CALIBRATED), CALIBRATIONS[0], rest_in_int8(network))
+    write_mixed(space.build(code).eval(), path, examples_of(data.train, CALIBRATED), CALIBRATIONS[0])
     return path
 
 

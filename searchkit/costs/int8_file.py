@@ -22,7 +22,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from searchkit.costs.mixed_precision import marked, operations_in_int8, rest_in_int8
+from searchkit.costs.mixed_precision import Precisions, marked, operations_in_int8
 from searchkit.costs.onnx_file import distinct, names_of, why, write_quickly
 from searchkit.errors import PASSED_ON, CandidateError
 
@@ -34,7 +34,7 @@ FOR_SPEED = 8  # examples where only the size and the speed of a file matter
 
 
 def write_int8(
-    source: Path, target: Path, examples: Examples, calibration: str, rest_in_int8: bool | None = None
+    source: Path, target: Path, examples: Examples, calibration: str, precisions: Precisions | None = None
 ) -> None:
     """Write an ONNX file in int8.
 
@@ -42,9 +42,8 @@ def write_int8(
         source: a file in float32 with one input.
         examples: ``(n, ...)`` inputs, a few hundred, such as those of the train part.
         calibration: one of :data:`CALIBRATIONS`.
-        rest_in_int8: of a network whose blocks have a precision each, written as
-            :func:`~searchkit.costs.mixed_precision.marked` returns it: whether what is outside of its blocks is in
-            int8; the blocks are as their names say. None: everything is in int8.
+        precisions: of the blocks of a network that :func:`~searchkit.costs.mixed_precision.marked` has made; None:
+            everything is in int8.
 
     Raises:
         ValueError: the file does not tell which operation belongs to which block.
@@ -55,7 +54,7 @@ def write_int8(
     with tempfile.TemporaryDirectory() as folder, _quiet():
         prepared = Path(folder, "prepared.onnx")
         quant_pre_process(source, prepared, skip_symbolic_shape=True)
-        operations = None if rest_in_int8 is None else _named(prepared, rest_in_int8)
+        operations = None if precisions is None else _named(prepared, precisions)
         if operations == []:
             shutil.copy(prepared, target)
             return
@@ -72,14 +71,35 @@ def write_int8(
         )
 
 
-def _named(path: Path, rest_in_int8: bool) -> list[str]:
+def _named(path: Path, precisions: Precisions) -> list[str]:
     """The operations of a file that are in int8, each of which has a name then."""
     import onnx
 
     model = onnx.load(path)
-    found = operations_in_int8(model, rest_in_int8)
+    found = operations_in_int8(model, precisions)
     onnx.save(model, path)
     return found
+
+
+def write_mixed(
+    network: nn.Module, target: Path, examples: Examples, calibration: str, names: tuple[str, str] = ("x", "y")
+) -> None:
+    """Write the file of a network in the precisions of its blocks.
+
+    Args:
+        network: in evaluation mode on the CPU.
+        examples, calibration: as for :func:`write_int8`.
+        names: of the input and the output in the file, which takes any number of examples.
+
+    Raises:
+        ValueError: the file would not tell what belongs to a block, or the network looks at what its blocks are.
+    """
+    x = torch.from_numpy(examples[np.arange(3) % len(examples)])
+    shown, precisions = marked(network, x)
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder, "float32.onnx")
+        write_quickly(shown, x, source, *names)
+        write_int8(source, target, examples, calibration, precisions)
 
 
 def mixed_file(network: nn.Module, x: Examples, names: tuple[str, str] = ("x", "y")) -> bytes:
@@ -89,18 +109,16 @@ def mixed_file(network: nn.Module, x: Examples, names: tuple[str, str] = ("x", "
 
     Args:
         x: ``(batch, ...)`` inputs.
-        names: of the input and the output in the file, which takes any number of examples.
+        names: of the input and the output in the file.
 
     Raises:
         CandidateError: it has none.
     """
     noise = np.random.default_rng(0).standard_normal((FOR_SPEED, *x.shape[1:]), dtype=np.float32)
-    rest = rest_in_int8(network)
     with tempfile.TemporaryDirectory() as folder:
-        source, target = Path(folder, "float32.onnx"), Path(folder, "int8.onnx")
+        target = Path(folder, "int8.onnx")
         try:
-            write_quickly(marked(distinct(network)), torch.from_numpy(noise[:3]), source, *names)
-            write_int8(source, target, noise, CALIBRATIONS[0], bool(rest))
+            write_mixed(distinct(network), target, noise, CALIBRATIONS[0], names)
         except PASSED_ON:
             raise
         except Exception as error:

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
-import tempfile
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from torch import nn
 
-from searchkit.costs.int8_file import CALIBRATIONS, write_int8
+from searchkit.costs.int8_file import CALIBRATIONS, write_int8, write_mixed
 from searchkit.costs.metrics import AT, INT8
-from searchkit.costs.mixed_precision import marked, rest_in_int8
-from searchkit.costs.onnx_file import names_of, why, write_quickly
+from searchkit.costs.mixed_precision import has_precisions
+from searchkit.costs.onnx_file import names_of, why
 from searchkit.costs.onnx_session import file_runner
 from searchkit.costs.together import fastest_together
 from searchkit.data.data import Data
@@ -105,14 +101,17 @@ def write_and_judge(result: Result, network: nn.Module, source: Path, target: Pa
     metric = metric_of(data)
     examples = examples_of(data.train, CALIBRATED)
     scored, files, refused = dict[str, float](), dict[str, bytes](), list[Exception]()
-    with _told_apart(network, source, data) as (float32, rest):
-        for calibration in CALIBRATIONS:
-            try:
-                write_int8(float32, target, examples, calibration, rest)
-                scored[calibration] = file_score(target, data.val, data, metric)
-                files[calibration] = target.read_bytes()
-            except Exception as error:
-                refused.append(error)
+    names = names_of(data.input_shape, data.task == "regression")
+    for calibration in CALIBRATIONS:
+        try:
+            if has_precisions(network):
+                write_mixed(network, target, examples, calibration, names)
+            else:
+                write_int8(source, target, examples, calibration)
+            scored[calibration] = file_score(target, data.val, data, metric)
+            files[calibration] = target.read_bytes()
+        except Exception as error:
+            refused.append(error)
     if not scored:
         raise ExportError(f"it has no int8 file: {why(refused[0])}")
     best = max(scored, key=lambda name: scored[name])
@@ -125,26 +124,6 @@ def write_and_judge(result: Result, network: nn.Module, source: Path, target: Pa
         metric, part, file_score(source, split, data, metric), file_score(target, split, data, metric),
         source.stat().st_size, target.stat().st_size, ms_float32, ms_int8, best,
     )  # fmt: skip
-
-
-@contextlib.contextmanager
-def _told_apart(network: nn.Module, source: Path, data: Data) -> Iterator[tuple[Path, bool | None]]:
-    """The file that int8 is made from, while the context lasts: one that tells blocks apart, or the one that there is.
-
-    Yields:
-        its path, and whether what is outside of blocks is in int8; see :func:`write_int8`.
-    """
-    rest = rest_in_int8(network)
-    if rest is None:
-        yield source, rest
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, source.name)
-        write_quickly(
-            marked(network), torch.randn(3, *data.input_shape), path,
-            *names_of(data.input_shape, data.task == "regression"),
-        )  # fmt: skip
-        yield path, rest
 
 
 def _check_bounds(result: Result, metric: str, value: float, file: Path) -> None:

@@ -104,7 +104,7 @@ class CostMeter:
         for name, metric in self.metrics.items():
             if metric.stage != "measured" or metric.function is not None or AT in name or name == "file_bytes":
                 continue
-            network = network or build_seeded(self.space, code, 0).eval()
+            network = network or self._timed(code)
             if name == "latency_ms":
                 with untouched():
                     found, methods[name] = self.timing(network)
@@ -116,6 +116,14 @@ class CostMeter:
             methods |= said
         return values, methods
 
+    def _timed(self, code: Codes) -> nn.Module:
+        """The network whose costs are measured: as it is delivered, with the normalisation of its inputs.
+
+        In spaces made of a trained network it is as the network was given, beside which it is timed.
+        """
+        network = build_seeded(self.space, code, 0).eval()
+        return network if self.space.teacher is not None else normalised(network, self.data)
+
     def on_this_machine(self, code: Codes) -> dict[str, float]:
         """The columns of a candidate on the targets that are this machine."""
         return self._here(code, {}, {})[0]
@@ -125,7 +133,7 @@ class CostMeter:
         names = [name for name, target in self.targets.items() if target.kind == "here"]
         if names and "latency_ms" not in values:
             with untouched():
-                values, label = self.timing(build_seeded(self.space, code, 0).eval())
+                values, label = self.timing(self._timed(code))
             methods = {"latency_ms": label}
         both = [(f"{AT}{name}", ending) for name in names for ending in ("", "_spread")]
         columns = {f"latency_ms{at}{ending}": values[f"latency_ms{ending}"] for at, ending in both}
@@ -214,7 +222,7 @@ class CostMeter:
     def _timed_again(self, code: Codes) -> tuple[dict[str, float], str]:
         """The latency of a candidate, measured for longer."""
         with untouched():
-            return self.timing(build_seeded(self.space, code, 0).eval(), LONGER)
+            return self.timing(self._timed(code), LONGER)
 
     @property
     def vectorised(self) -> bool:

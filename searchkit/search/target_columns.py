@@ -19,6 +19,7 @@ from searchkit.storage.measured_notes import PREDICTED
 log = logging.getLogger("searchkit")
 
 FAR = float(np.finfo(np.float64).max)
+MOST = 300.0  # relative errors of a prediction, as the exponent of a factor that is a number
 STEPS = (0.0, 0.5, 1.0, 1.5, SURE)  # standard errors by which predictions may be wrong, the likeliest first
 
 
@@ -83,8 +84,13 @@ def _ends(name: str, values: Mapping[str, float], sure: Mapping[str, float]) -> 
     """The least and the largest that a predicted cost may turn out to be."""
     if name not in sure:
         return 0.0, FAR
-    factor = float(np.exp(sure[name] * values[name + PREDICTED]))
-    return values[name] / factor, values[name] * factor
+    return _within(values[name], sure[name] * values[name + PREDICTED])
+
+
+def _within(value: float, errors: float) -> tuple[float, float]:
+    """A predicted value less and more relative errors; what is beyond all numbers is the largest."""
+    factor = float(np.exp(min(errors, MOST)))
+    return value / factor, min(value * factor, FAR)
 
 
 def only_predicted(bound: Bound, values: Mapping[str, float]) -> bool:
@@ -92,8 +98,7 @@ def only_predicted(bound: Bound, values: Mapping[str, float]) -> bool:
     error = values.get(bound.name + PREDICTED)
     if error is None:
         return False
-    factor = float(np.exp(SURE * error))
-    low, high = values[bound.name] / factor, values[bound.name] * factor
+    low, high = _within(values[bound.name], SURE * error)
     return high >= bound.low and low <= bound.high
 
 

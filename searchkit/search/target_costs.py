@@ -35,6 +35,7 @@ from searchkit.types import Codes
 log = logging.getLogger("searchkit")
 
 LOST = 3  # candidates one after another that a target with ``first`` cannot measure, after which it is asked no more
+AGAIN = 2  # times that these candidates are tried once more, while the target answers for others
 ROUNDS = 4  # times that a candidate is tried on a target, each with the target's repeats while it is not away
 
 File = Callable[[Codes], AbstractContextManager[Path]]  # makes the ONNX file of a candidate
@@ -97,7 +98,7 @@ class TargetCosts:
                 values |= found[0]
                 methods |= found[1]
             elif name in needed:
-                raise TargetError(f"target '{name}' cannot measure a first small network: it {answer}") from answer
+                raise TargetError(f"target '{name}' cannot measure a first network: it {answer}") from answer
         kept = {name: counts[name] for name in ("params", "macs")}
         checked: Checked = {"code": code.tolist(), "counts": kept, "values": values, "methods": methods}
         self.take_check(checked)
@@ -189,13 +190,16 @@ class TargetCosts:
 
     def _winners(self, trials: Sequence[Trial], goals: Goals, file_of: File) -> Late:
         """Measure what may be on the front on targets with ``first``, by predictions that are made anew each time."""
-        lost, tried, n = dict.fromkeys(self.slow, 0), set[tuple[str, int]](), 0
+        lost, tried, n, again = dict.fromkeys(self.slow, 0), set[tuple[str, int]](), 0, 0
         while True:
             current = self._predicted_anew(trials)
             asked = {t.number: self._lacking(t, [name for name in lost if lost[name] < LOST]) for t in trials}
             asked = {number: [name for name in names if (name, number) not in tried] for number, names in asked.items()}
             open_ = {number for number, names in asked.items() if names}
             number = next_to_measure([trial for trial, _ in current], goals, self.predicted.columns(self.slow), open_)
+            if number is None and again < AGAIN and any(lost[name] < LOST for name, _ in tried):
+                tried, again = set(), again + 1  # those that could not be measured, while the target answers others
+                continue
             if number is None:
                 break
             silent = set[str]()

@@ -149,7 +149,7 @@ class NetworkSpace(Space):
         """
         from searchkit.space.precision_space import PrecisionSpace
 
-        return PrecisionSpace(self)
+        return self if isinstance(self, PrecisionSpace) else PrecisionSpace(self)
 
     @property
     def builder(self) -> Builder:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy.typing as npt
 
-from searchkit.errors import SpaceError
+from searchkit.errors import CandidateError, SpaceError
 from searchkit.space.choice import Choice
 from searchkit.space.network_space import NetworkSpace, Node
 from searchkit.space.recipe_space import networks_of
@@ -44,6 +44,16 @@ class PrecisionSpace(WiderSpace):
         if networks_of(networks) is not networks:
             raise SpaceError("precisions are chosen in the space of the networks: recipe= is given to the search")
         modules = _modules(networks)
+        named = [name for ones in modules.values() for name in ones]
+        twice = next((name for name in named if named.count(name) > 1), None)
+        if twice is not None:
+            raise SpaceError(
+                f"two nodes of space '{networks.name}' name the module '{twice}', whose precision is one choice"
+            )
+        if REST in modules:
+            raise SpaceError(
+                f"a block of space '{networks.name}' is called '{REST}', as is all that belongs to no block: rename it"
+            )
         if not modules:
             raise SpaceError(
                 f"space '{networks.name}' names no modules of its networks, so that their precisions cannot be chosen: "
@@ -62,15 +72,27 @@ class PrecisionSpace(WiderSpace):
         return tuple(_in_precisions(node) for node in self.networks.nodes)
 
     def build(self, code: npt.ArrayLike) -> nn.Module:
-        """See :class:`NetworkSpace`; in float32, with a note at each block of the precision that is chosen."""
+        """See :class:`NetworkSpace`; in float32, with a note at each block of the precision that is chosen.
+
+        Raises:
+            CandidateError: a module that a node names is not there, or is that of another node in another precision.
+        """
         row = self.check_one(code)
         network = self.networks.build(self.of_networks(row))
         chosen = self.chosen(row)
-        named = dict(network.named_modules())
-        for block, modules in _modules(self.networks).items():
-            for module in modules:
-                if module in named:
-                    setattr(named[module], BLOCK, chosen[block + _ENDING])
+        named = dict(network.named_modules(remove_duplicate=False))
+        said: dict[int, tuple[str, object]] = {}  # by module: the node that it is of, and its precision
+        for node in self.networks.nodes:
+            precision = chosen.get((node.block or node.name) + _ENDING)
+            if precision is None or node.module not in named:
+                if precision is not None and node.optional is None:
+                    raise CandidateError(f"node '{node.name}' names the module '{node.module}', which it does not have")
+                continue
+            module = named[node.module]
+            other, before = said.setdefault(id(module), (node.name, precision))
+            if before != precision:
+                raise CandidateError(f"nodes '{other}' and '{node.name}' are one module, which has one precision")
+            setattr(module, BLOCK, precision)
         setattr(network, OUTSIDE, chosen[REST + _ENDING])
         return network
 
@@ -81,12 +103,12 @@ class PrecisionSpace(WiderSpace):
 
 def precisions_of(network: nn.Module) -> dict[str, Precision]:
     """The precisions that were chosen for a network's blocks, by dotted name, or for a block alone; often none."""
-    return {name: getattr(module, BLOCK) for name, module in network.named_modules() if hasattr(module, BLOCK)}
+    return {name: vars(module)[BLOCK] for name, module in network.named_modules() if BLOCK in vars(module)}
 
 
 def rest_precision_of(network: nn.Module) -> Precision | None:
     """The precision of a network outside of its blocks; None where none was chosen."""
-    return next((getattr(module, OUTSIDE) for module in network.modules() if hasattr(module, OUTSIDE)), None)
+    return next((vars(module)[OUTSIDE] for module in network.modules() if OUTSIDE in vars(module)), None)
 
 
 def rest_precision(space: Space) -> str:

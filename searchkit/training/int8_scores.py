@@ -16,10 +16,10 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from searchkit.costs.int8_file import CALIBRATIONS, FOR_SPEED, answers_of, write_int8
+from searchkit.costs.int8_file import CALIBRATIONS, FOR_SPEED, answers_of, write_int8, write_mixed
 from searchkit.costs.latency import latency_of_file
 from searchkit.costs.metrics import AT, Metric, in_float, in_int8
-from searchkit.costs.mixed_precision import marked, rest_in_int8
+from searchkit.costs.mixed_precision import has_precisions
 from searchkit.costs.onnx_file import distinct, names_of, why, write_onnx, write_quickly
 from searchkit.data.data import Data
 from searchkit.data.splits import Split
@@ -95,11 +95,13 @@ def _file(network: nn.Module, data: Data, n_examples: int, write: Callable[..., 
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder, "float32.onnx"), Path(folder, "int8.onnx")
         try:
-            names, rest = names_of(data.input_shape, data.task == "regression"), rest_in_int8(network)
-            if rest is not None:
-                network, write = marked(network), write_quickly
-            write(network, torch.randn(3, *data.input_shape), source, *names)
-            write_int8(source, target, examples_of(data.train, n_examples), CALIBRATIONS[0], rest)
+            names = names_of(data.input_shape, data.task == "regression")
+            examples = examples_of(data.train, n_examples)
+            if has_precisions(network):
+                write_mixed(network, target, examples, CALIBRATIONS[0], names)
+            else:
+                write(network, torch.randn(3, *data.input_shape), source, *names)
+                write_int8(source, target, examples, CALIBRATIONS[0])
         except PASSED_ON:
             raise
         except Exception as error:

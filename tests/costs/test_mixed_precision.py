@@ -11,11 +11,11 @@ import torch
 from torch import nn
 
 import searchkit
-from searchkit.costs.int8_file import answers_of, mixed_file, write_int8
-from searchkit.costs.mixed_precision import marked, rest_in_int8
+from searchkit.costs.int8_file import answers_of, mixed_file, write_int8, write_mixed
+from searchkit.costs.mixed_precision import marked
 from searchkit.costs.onnx_file import difference, distinct, write_quickly
 from searchkit.errors import CandidateError
-from searchkit.space.precision_space import BLOCK, precisions_of
+from searchkit.space.precision_space import BLOCK, OUTSIDE, precisions_of
 
 OPTIONS = {
     "macro": {"width": 8, "layers": (2, 2), "input_shape": (3, 16, 16)},
@@ -34,15 +34,17 @@ def network_of(name: str, precisions: str) -> nn.Module:
     return distinct(space.build(code).eval())
 
 
-def written(network: nn.Module, folder: Path, rest: bool | None) -> Path:
+def plain_int8(network: nn.Module, folder: Path) -> Path:
     source, target = folder / "float32.onnx", folder / "int8.onnx"
     write_quickly(network, torch.from_numpy(X[:3]), source, "images", "logits")
-    write_int8(source, target, X, "MinMax", rest)
+    write_int8(source, target, X, "MinMax")
     return target
 
 
 def mixed(network: nn.Module, folder: Path) -> Path:
-    return written(marked(network), folder, rest_in_int8(network))
+    target = folder / "mixed.onnx"
+    write_mixed(network, target, X, "MinMax")
+    return target
 
 
 def in_int8(path: Path) -> int:
@@ -66,7 +68,7 @@ def test_all_in_float32_is_the_network_and_all_in_int8_the_plain_int8_file(name:
     assert difference(expected, answers_of(path, X)) < 1e-4
     everything = mixed(network_of(name, "i" * n), tmp_path)
     answers, count = answers_of(everything, X), in_int8(everything)
-    plain = written(network, tmp_path, None)
+    plain = plain_int8(network, tmp_path)
     assert count == in_int8(plain) > 3
     assert difference(answers_of(plain, X), answers) < 0.02
 
@@ -89,7 +91,7 @@ def test_only_the_chosen_blocks_are_in_int8(name: str, tmp_path: Path) -> None:
 def test_a_network_is_not_changed_by_what_shows_its_precisions() -> None:
     network = network_of("macro", "iff")
     names, x = [name for name, _ in network.named_modules()], torch.from_numpy(X)
-    shown = marked(network)
+    shown, _ = marked(network, x)
     assert torch.equal(shown(x), network(x))
     assert [name for name, _ in network.named_modules()] == names
     assert shown.stages[0][0].training is network.stages[0][0].training
@@ -115,3 +117,67 @@ def test_a_network_without_a_file_says_so() -> None:
     setattr(network, BLOCK, "int8")
     with pytest.raises(CandidateError, match="it has no int8 file"):
         mixed_file(network, X[:1])
+
+
+class Stem(nn.Module):
+    """What networks of users do with their blocks."""
+
+    def __init__(self, way: str) -> None:
+        super().__init__()
+        self.way = way
+        self.a = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
+        self.b = nn.Identity() if way == "identity" else nn.Conv2d(4, 4, 3)
+        self.features = nn.Sequential(self.b)
+        self.head = nn.Linear(4, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.way == "iterated":
+            for layer in self.a:
+                x = layer(x)
+        elif self.way == "indexed":
+            x = self.a[1](self.a[0](x))
+        elif self.way == "looks":
+            x = self.a(x) if isinstance(self.a, nn.Sequential) else x[:, :1].expand(-1, 4, -1, -1)
+        elif self.way == "weights":
+            x = torch.relu(nn.functional.conv2d(x, self.a[0].weight))
+        else:
+            x = self.a(x)
+        return self.head(self.features(x).mean(dim=(2, 3)))
+
+
+def with_precisions(way: str, a: str, b: str) -> nn.Module:
+    torch.manual_seed(0)
+    network = Stem(way).eval()
+    for module, precision in ((network.a, a), (network.b, b)):
+        setattr(module, BLOCK, precision)
+    setattr(network, OUTSIDE, "float32")
+    return network
+
+
+@pytest.mark.parametrize("way", ["plain", "iterated", "indexed", "identity"])
+def test_blocks_are_found_however_they_are_called(way: str, tmp_path: Path) -> None:
+    """Also a block that is registered twice (b)."""
+    counts = {}
+    for a, b in (("int8", "float32"), ("float32", "int8"), ("float32", "float32")):
+        network = with_precisions(way, a, b)
+        path = mixed(network, tmp_path)
+        assert difference(network(torch.from_numpy(X)).detach().numpy(), answers_of(path, X)) < 0.1
+        counts[a, b] = in_int8(path)
+    assert counts == {
+        ("int8", "float32"): 1, ("float32", "int8"): 0 if way == "identity" else 1, ("float32", "float32"): 0,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("way", "said"), [("looks", "it looks at what its blocks are"), ("weights", "'a' is never called as a module")]
+)
+def test_a_network_whose_blocks_cannot_be_told_apart_is_refused(way: str, said: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=said):
+        mixed(with_precisions(way, "int8", "float32"), tmp_path)
+
+
+def test_of_nested_blocks_the_inner_one_says(tmp_path: Path) -> None:
+    for inner, expected in (("float32", 0), ("int8", 1)):
+        network = with_precisions("plain", "int8", "float32")
+        setattr(network.a[0], BLOCK, inner)
+        assert in_int8(mixed(network, tmp_path)) == expected

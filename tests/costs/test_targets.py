@@ -375,3 +375,37 @@ def test_a_program_that_is_gone_by_now_is_a_reason() -> None:
         run_command(["no-such-program"], 5)
     with pytest.raises(DeviceError, match="no-such-program"):
         read_targets({"phone": ["no-such-program", "{file}"]})
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        "{'latency_ms': 4.2, 'runs': 100}",
+        'log\n{\n "latency_ms": 4.2,\n "runs": 100\n}',
+        '[{"latency_ms": 4.2, "runs": 100}]',
+        '{"latency_ms": 4.2}\nDone in 12 s',
+        '{"latency_ms": 1' + 5000 * "0" + "}",
+        '{"a":' * 50_000 + "1",
+        '{"latency_ms": 1' + 400 * "0" + "}",
+        '{"error": 5, "latency_ms": 3}',
+        "1_000",
+        "12_000 us",
+    ],
+)
+def test_what_may_be_another_number_than_meant_is_refused(output: str) -> None:
+    with pytest.raises(TargetError, match=r"."):
+        read_output(output, "latency_ms")
+
+
+@pytest.mark.parametrize(
+    ("output", "value"),
+    [
+        ("config {'threads': 4}\n4.2", 4.2),
+        ("1,234.5 us", 1234.5),
+        ("took 4.2ms", 4.2),
+        ("-> 1e-3", 1e-3),
+        ("x" * 99_999 + "\n7", 7.0),
+    ],
+)
+def test_the_last_number_counts_whatever_was_printed_before(output: str, value: float) -> None:
+    assert read_output(output, "latency_ms").values == {"latency_ms": value}

@@ -13,10 +13,12 @@ from torch import nn
 
 import searchkit
 from searchkit.costs.latency import Latency
+from searchkit.costs.one_method import OneMethod
 from searchkit.problem.objectives import Bound, Goals, Objective
 from searchkit.problem.trial import State, Trial, pareto_front
 from searchkit.search.confirmation import AGAIN, LONGER, confirmed
 from searchkit.search.target_columns import may_win
+from searchkit.training.normalised import Normalised
 
 TINY = searchkit.load_space("nas-bench-201", width=[4, 6, 8], cells=1)
 
@@ -113,3 +115,24 @@ def test_the_front_after_it_was_among_those_that_might_win(rows: list[tuple[int,
     for trial in front:
         _, _, first, more = rows[trial.number]
         assert first <= 0.85 or first + more <= 0.985
+
+
+@pytest.mark.parametrize("name", ["latency_ms", "latency_ms@me"])
+def test_the_network_that_is_timed_is_the_one_that_is_delivered(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the normalisation of its inputs, which took half of the time of small networks and was left out."""
+    timed, call = [], OneMethod.__call__
+
+    def remembered(self: OneMethod, network: nn.Module, *given: Any) -> Any:
+        timed.append(network)
+        return call(self, network, *given)
+
+    monkeypatch.setattr(OneMethod, "__call__", remembered)
+    result = searchkit.run(
+        "random", data=searchkit.load_data("digits", limit=200), objectives=("params", name), budget=2,
+        constraints={"latency_ms": 100}, targets={"me": "here"}, storage="memory",
+    )  # fmt: skip
+    assert len(timed) >= 2
+    mean = result.context["data"]["mean"]
+    for network in timed:
+        assert isinstance(network, Normalised)
+        assert network.mean.flatten().tolist() == pytest.approx(mean)

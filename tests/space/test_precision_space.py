@@ -10,14 +10,14 @@ import torch
 from torch import nn
 
 import searchkit
-from searchkit import Choice, NetworkSpace
+from searchkit import Choice, NetworkSpace, Node
 from searchkit.blocks import Limit, blocks_of, k_best
 from searchkit.blocks.additive import Additive
 from searchkit.blocks.latency_tables import measure_latency
 from searchkit.blocks.latency_terms import BLOCKS, INT8_MODULES, INT8_REST
 from searchkit.blocks.solve import solve
 from searchkit.costs.counts import space_counts
-from searchkit.errors import ObjectiveError, SpaceError
+from searchkit.errors import CandidateError, ObjectiveError, SpaceError
 from searchkit.space.precision_space import PrecisionSpace, precisions_of, rest_precision_of
 from searchkit.space.recipe_space import RecipeSpace
 
@@ -136,6 +136,38 @@ def test_of_a_trained_network_candidate_0_is_the_network_as_it_is() -> None:
 
 def by_choice(choices: dict, input_shape: tuple[int, ...], n_classes: int) -> nn.Module:
     return nn.Sequential(nn.Flatten(), nn.Linear(int(np.prod(input_shape)), n_classes))
+
+
+class Pair(nn.Module):
+    def __init__(self, inputs: int, n_classes: int) -> None:
+        super().__init__()
+        self.flat, self.a = nn.Flatten(), nn.Linear(inputs, n_classes)
+        self.same = self.a
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.a(self.flat(x))
+
+
+def pair(*modules: str) -> NetworkSpace:
+    """A space of two blocks, whose nodes name these modules."""
+    nodes = tuple(Node(name, (name,), (1,), (1,), module=module) for name, module in zip("pq", modules, strict=True))
+    return NetworkSpace(
+        [Choice("p", (1, 2)), Choice("q", (1, 2))],
+        lambda choices, shape, n_classes: Pair(int(np.prod(shape)), n_classes),
+        nodes=lambda space: nodes, name="pair", input_shape=(1, 4, 4),
+    )  # fmt: skip
+
+
+def test_two_blocks_that_are_one_module_are_refused_and_so_is_a_module_that_is_not_there() -> None:
+    with pytest.raises(SpaceError, match="two nodes of space 'pair' name the module 'a'"):
+        pair("a", "a").with_precisions()
+    space = pair("a", "same").with_precisions()
+    assert set(precisions_of(space.build([0, 0, 1, 1, 0])).values()) == {"int8"}
+    with pytest.raises(CandidateError, match="nodes 'p' and 'q' are one module, which has one precision"):
+        space.build([0, 0, 1, 0, 0])
+    with pytest.raises(CandidateError, match="node 'q' names the module 'b', which it does not have"):
+        pair("a", "b").with_precisions().build([0, 0, 0, 0, 0])
+    assert space.with_precisions() is space
 
 
 def test_what_has_no_precisions_to_choose_is_refused() -> None:

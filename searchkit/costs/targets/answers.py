@@ -14,10 +14,12 @@ import numpy as np
 from searchkit.errors import TargetError, printable
 
 _NUMBER = re.compile(
-    r"(?<![\w.])[-+]?(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+\.?\d*(?:e[-+]?\d+)?|\.\d+(?:e[-+]?\d+)?|nan\b|inf(?:inity)?\b)",
+    r"(?<![\w.])[-+]?(?:(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+\.?\d*(?:e[-+]?\d+)?|\.\d+(?:e[-+]?\d+)?)(?![\d_])"
+    r"|nan\b|inf(?:inity)?\b)",
     re.IGNORECASE,
 )
 SPREAD = "_spread"  # latency_ms_spread: relative, may be 0
+READ = 10_000  # last characters of an output in which a number is looked for
 SHOWN = 80  # characters of an answer that a reason shows
 
 
@@ -48,9 +50,12 @@ def read_output(output: str, metric: str) -> Answer:
         if candidate.startswith("{"):
             try:
                 found = json.loads(candidate)
-            except json.JSONDecodeError:
+            except (ValueError, RecursionError):  # numbers of thousands of digits, and endless nesting, among others
                 continue
             return read_value(found, metric)
+    text = text[-READ:]
+    if _meant_as_object(text, metric):
+        raise TargetError(f"printed {_shown(repr(text))}: a JSON object has to be the whole of the last line")
     numbers = list(_NUMBER.finditer(text))
     if not numbers:
         printed = f"printed {_shown(repr(text))}, in which there is no number" if text else "printed nothing"
@@ -59,6 +64,13 @@ def read_output(output: str, metric: str) -> Answer:
     if re.search(r"\d,$", text[: last.start()]):
         raise TargetError(f"printed {_shown(repr(text))}: a number has a point and no comma before its fraction")
     return read_value(float(last[0].replace(",", "")), metric)
+
+
+def _meant_as_object(text: str, metric: str) -> bool:
+    """Whether an output that is no JSON object looks like one, so that its last number may be any."""
+    last = text.rpartition("\n")[2].rstrip()
+    key = r"""["']\s*:"""
+    return last.endswith(("}", "]")) or bool(re.search(key, last)) or bool(re.search(re.escape(metric) + key, text))
 
 
 def read_value(given: object, metric: str) -> Answer:
@@ -71,10 +83,13 @@ def read_value(given: object, metric: str) -> Answer:
         if not _is_number(given):
             raise TargetError(f"answered {_shown(repr(given))}, which is no number")
         given = {metric: given}
-    values = {str(name): float(value) for name, value in given.items() if _is_number(value)}
+    try:
+        values = {str(name): float(value) for name, value in given.items() if _is_number(value)}
+    except OverflowError:
+        raise TargetError("answered a number that is too large to be a measurement") from None
     texts = {str(name): printable(value) for name, value in given.items() if isinstance(value, str)}
-    if "error" in texts:
-        raise TargetError(texts["error"])
+    if "error" in given:
+        raise TargetError(texts.get("error") or f"answered an error, {_shown(repr(given['error']))}")
     for name, value in values.items():
         if not math.isfinite(value) or value < 0 or (value == 0 and not name.endswith(SPREAD)):
             raise TargetError(f"answered {name} = {value:g}, which is no measurement: it has to be above 0 and finite")

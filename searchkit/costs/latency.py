@@ -40,6 +40,7 @@ from searchkit.costs.cpu_timing import Run, timed_on_cpu
 from searchkit.costs.gpu_timing import Precision, Runs, measured_on_card, on_events, timed
 from searchkit.costs.onnx_session import file_runner, onnx_runner, subject_of
 from searchkit.errors import DeviceError, UnknownNameError, UnsteadyError
+from searchkit.problem.numbers import is_whole
 from searchkit.runtime.devices import resolve_device
 from searchkit.runtime.processor import cpu_name, speed
 from searchkit.runtime.threads import one_thread
@@ -127,11 +128,14 @@ def latency(
             twice as long and then four times; the first of the three that is within it counts. None: any.
 
     Raises:
-        DeviceError: the device is not available, or the method or precision cannot be used on it.
+        DeviceError: the device is not available, or the method or precision cannot be used on it; or a batch or seconds
+            that are none.
         UnsteadyError: none of three measurements is within ``most_spread``; a DeviceError.
         UnknownNameError: the method or precision is unknown.
     """
     _check(device, method, precision, most_spread)
+    if not 0 < seconds < np.inf or not is_whole(batch) or batch < 1:
+        raise DeviceError(f"a latency is of a whole number of images from 1 on, in seconds above 0: {batch}, {seconds}")
     if device.startswith("cuda"):
         return _on_cuda(network, input_shape, resolve_device(device), batch, method, precision, seconds, most_spread)
     x = np.random.default_rng(0).standard_normal((batch, *input_shape), dtype=np.float32)

@@ -144,3 +144,11 @@ def test_beside_a_busy_neighbour_no_latency_of_a_search_is_refused() -> None:
     with busy_neighbour():
         for code in SPACE.sample(20, np.random.default_rng(0)):
             assert timing(SPACE.build(code))[0]["latency_ms"] > 0
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"seconds": float("nan")}, {"seconds": -1}, {"seconds": 0}, {"batch": 0}, {"batch": 1.5}]
+)
+def test_no_time_and_no_batch_are_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(DeviceError, match="a latency is of a whole number of images from 1 on, in seconds above 0"):
+        latency(nn.Linear(2, 2), (2,), **wrong)

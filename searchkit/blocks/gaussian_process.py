@@ -117,18 +117,13 @@ def _left_out(
     covariance = _covariance(inputs, inputs, pairwise, exponent, _unit(inputs, pairwise))
     values, vectors = np.linalg.eigh(covariance)
     values = np.maximum(values, 0.0)
-    squared = vectors**2
+    inverse = 1 / (values + PENALTIES[:, None])
+    spreads = inverse @ (vectors**2).T
     for t in targets:
-        projected = vectors.T @ t
-        best: tuple[float, float, Floats] | None = None
-        for penalty in PENALTIES:
-            inverse = 1 / (values + penalty)
-            left_out = t - (vectors @ (inverse * projected)) / (squared @ inverse)  # Rasmussen and Williams, eq. 5.12
-            error = float(np.mean((left_out - t) ** 2))
-            if best is None or error < best[0]:
-                best = error, float(penalty), left_out
-        assert best is not None
-        yield best
+        left_out = t - (inverse * (vectors.T @ t)) @ vectors.T / spreads  # Rasmussen and Williams, eq. 5.12
+        errors = np.mean((left_out - t) ** 2, axis=1)
+        best = int(np.argmin(errors))
+        yield float(errors[best]), float(PENALTIES[best]), left_out[best]
 
 
 @dataclass(frozen=True)

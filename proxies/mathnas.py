@@ -128,7 +128,7 @@ class MathNAS:
         """Ends ``(n,)`` of an interval that holds a new evaluation with about that probability.
 
         The deviation is that of the process with noise, times what left-out networks were off by
-        (:mod:`searchkit.blocks.conformal`): the first call after a fit fits again 10 to 30 times. With fewer than ten
+        (:mod:`searchkit.blocks.conformal`): the first call after a fit fits again 10 to 60 times. With fewer than ten
         networks, 90 % are out of reach, and it holds fewer.
 
         Raises:
@@ -136,11 +136,11 @@ class MathNAS:
         """
         if not 0 < level < 1:
             raise ProxyError(f"a level is between 0 and 1, such as 0.9, not {level!r}")
-        self._needed()
+        on_ranks = self._needed().on_ranks
         codes = self.space.check(codes)
         if self._without is None:
             told, macs = self._codes, self._macs(self._codes)
-            self._without = leave_out(self.blocks, told, self._observed, macs=macs, trend=self.table)
+            self._without = leave_out(self.blocks, told, self._observed, macs=macs, trend=self.table, on_ranks=on_ranks)
         low, high = self._without.interval(self.blocks.choose(codes), self._macs(codes), level)
         centre = self.predict(codes)[0]
         return np.minimum(low, centre), np.maximum(high, centre)

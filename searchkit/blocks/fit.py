@@ -12,6 +12,7 @@ wins more often. Choices that the space calls ordered have smooth effects beside
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -76,7 +77,7 @@ def fit_blocks(
     macs: Floats | None = None,
     trend: Additive | None = None,
     beside: Floats | None = None,
-    ranks: bool = True,
+    ranks: bool | Literal["only"] = True,
 ) -> BlockFit:
     """Fit values ``(n,)`` of candidates ``(n, d)``; n of 3 or more, finite.
 
@@ -85,14 +86,15 @@ def fit_blocks(
         trend: block values that are known beforehand (a published table, ratings); they enter with a fitted factor.
         beside: ``(n, e)`` of 0 and 1, further features that are no sum over blocks, such as which blocks still carry a
             signal where others cut the network; the additive ``model`` leaves them out.
-        ranks: whether ranks may be fitted in the place of values.
+        ranks: whether ranks may be fitted in the place of values; "only": they are.
     """
     picked = blocks.choose(codes)
     mean_macs = 1.0 if macs is None else float(np.mean(macs))
     inputs = _inputs(blocks, picked, macs, mean_macs, trend, beside)
-    targets = np.stack([(y - y.mean()) / (y.std() or 1.0), normal_scores(y)][: 1 + ranks])
+    scaled, scores = (y - y.mean()) / (y.std() or 1.0), normal_scores(y)
+    targets = np.stack([scores] if ranks == "only" else [scaled, scores] if ranks else [scaled])
     choice = chosen(inputs, targets, y, ratio=macs is not None)
-    on_ranks = choice.target == 1
+    on_ranks = ranks == "only" or choice.target == 1
     shift, scale = (0.0, 1.0) if on_ranks else (float(y.mean()), float(y.std() or 1.0))
     t = targets[choice.target]
     share = choice.share

@@ -46,7 +46,8 @@ class LeftOut:
             level: in (0, 1). With fewer networks than ``level / (1 - level)`` none of them is that rare: the largest
                 error is taken, and fewer evaluations are inside.
         """
-        times = _at(self.errors, level * (len(self.errors) + 1))
+        n = len(self.errors)
+        times = float(self.errors[min(math.ceil(level * (n + 1) - 1e-9), n) - 1])
         found = []
         for start in range(0, len(picked), ROWS):
             rows = slice(start, start + ROWS)
@@ -91,8 +92,3 @@ def leave_out(
         fits.append(fit)
         known.append(y[others])
     return LeftOut(tuple(fits), tuple(known), np.sort(errors))
-
-
-def _at(rising: Floats, place: float) -> float:
-    """The number at a place, 1 the first, interpolated."""
-    return float(np.interp(place, np.arange(1, len(rising) + 1), rising))

@@ -160,11 +160,11 @@ def test_scores_of_any_values_lead_back_to_them(observed: list[float], value: fl
 def test_90_percent_intervals_hold_90_percent_of_new_results(n: int) -> None:
     held = []
     for seed in range(20):
-        values = accuracies(seed % 5)
+        values = accuracies(seed)
         rows = np.random.default_rng([seed, n]).permutation(len(ALL))
         low, high = MathNAS(SIZES).fit(ALL[rows[:n]], values[rows[:n]]).interval(ALL[rows[n:]])
         held.append(np.mean((low <= values[rows[n:]]) & (values[rows[n:]] <= high)))
-    assert 0.87 < np.mean(held) < (0.97 if n == 25 else 0.95)
+    assert 0.87 < np.mean(held) < (0.98 if n == 25 else 0.95)
 
 
 def test_intervals_hold_values_of_which_ranks_were_fitted() -> None:

@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -397,3 +398,13 @@ def test_a_search_of_a_function_loads_no_torch() -> None:
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ended.stdout.strip() == "False"
+
+
+def test_the_wheel_has_every_folder_of_the_package() -> None:
+    """A package that is left out is there where the code is installed in place, and nowhere else."""
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    found = {".".join(path.parent.relative_to(ROOT).parts) for path in (ROOT / "searchkit").rglob("__init__.py")}
+    assert set(listed) == {name for name in found if "strategies" not in name and "proxies" not in name} | {
+        "searchkit.proxies", "searchkit.strategies",
+    }  # fmt: skip
+    assert len(listed) == len(set(listed))

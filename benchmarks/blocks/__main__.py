@@ -1,6 +1,6 @@
 """MathNAS, the exact front, DNA and the searches over them, against published tables.
 
-    python -m benchmarks.blocks [--parts formula,mathnas,latency,front,dna,search] [--draws 20] [--seeds 50]
+    python -m benchmarks.blocks [--parts formula,mathnas,ordered,latency,front,dna,search] [--draws 20] [--seeds 50]
 
 "dna" trains supernets, and what it trained is kept under the cache folder of the other benchmarks.
 """
@@ -14,10 +14,11 @@ from benchmarks.blocks.exact import fronts, searches
 from benchmarks.blocks.latency import measured_latency, published_latency
 from benchmarks.blocks.mathnas import formula, mathnas
 from benchmarks.blocks.once_for_all import once_for_all
+from benchmarks.blocks.ordered import ordered
 from benchmarks.blocks.solve import programmes
 from benchmarks.common.machine import describe
 
-PARTS = ("formula", "mathnas", "latency", "front", "dna", "search")
+PARTS = ("formula", "mathnas", "ordered", "latency", "front", "dna", "search")
 
 
 def run(part: str, draws: int, seeds: int) -> None:
@@ -26,6 +27,8 @@ def run(part: str, draws: int, seeds: int) -> None:
         formula()
     elif part == "mathnas":
         mathnas(draws)
+    elif part == "ordered":
+        ordered(draws)
     elif part == "latency":
         published_latency(draws)
         measured_latency()

@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from searchkit.blocks.scales import on_scale, scale_features
 from searchkit.errors import SpaceError
-from searchkit.space import NetworkSpace, Node, Space
-from searchkit.space.indicators import indicators
+from searchkit.space import Choice, NetworkSpace, Node, Space
+from searchkit.space.indicators import indicators, width
 from searchkit.types import Codes, Floats
 
 LARGEST_BLOCK = 100_000  # combinations of one block that are listed
@@ -39,6 +40,9 @@ class Blocks:
         features: for each block, ``(a, p)`` indicators (0 or 1) of its alternatives: one for each alternative of each
             node, and, where several choices decide a node, one for each option of those; fewer columns where there are
             more than 1024 (:mod:`searchkit.space.indicators`).
+        smooth: for each block, ``(a, q)`` where its ordered choices stand (:mod:`searchkit.blocks.scales`), 0 for those
+            of nodes that are left out; q is 0 where no choice is ordered.
+        ordered: for each block, ``(p,)`` 1 for those columns of ``features`` that ordered choices alone decide, else 0.
     """
 
     names: tuple[str, ...]
@@ -48,6 +52,8 @@ class Blocks:
     taken: tuple[Codes, ...]
     labels: tuple[tuple[tuple[str, ...], ...], ...]
     features: tuple[Floats, ...]
+    smooth: tuple[Floats, ...]
+    ordered: tuple[Floats, ...]
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -97,9 +103,8 @@ def blocks_of(space: Space) -> Blocks:
         twice = next(name for name in listed if listed.count(name) > 1)
         raise SpaceError(f"two blocks of space '{space.name}' share the choice '{twice}'; give their nodes one block=")
     found = [_listed(space, name, nodes) for name, nodes in groups.items() if _choices_of(nodes)]
-    columns, alternatives, nodes, took, labels, features = zip(*found, strict=True)
     names = tuple(name for name, nodes in groups.items() if _choices_of(nodes))
-    return Blocks(names, columns, alternatives, nodes, took, labels, features)
+    return Blocks(names, *zip(*found, strict=True))
 
 
 def _choices_of(nodes: Sequence[Node]) -> list[str]:
@@ -121,7 +126,7 @@ def _listed(space: Space, name: str, nodes: Sequence[Node]) -> tuple[Any, ...]:
         codes = np.zeros((len(options), space.n_choices), dtype=np.int64)
         codes[:, columns] = options
         options = np.unique(space.canonical(codes)[:, columns], axis=0)
-    took, labels, features = [], [], []
+    took, labels, features, ordered = [], [], [], []
     for node in nodes:
         own = [columns.index(space.names.index(choice)) for choice in node.choices]
         sizes = [int(space.n_options[columns[j]]) for j in own]
@@ -129,19 +134,41 @@ def _listed(space: Space, name: str, nodes: Sequence[Node]) -> tuple[Any, ...]:
         which = np.ravel_multi_index(tuple(options[:, own].T), tuple(sizes))
         called = [" ".join(map(str, row)) for row in itertools.product(*(choice.texts for choice in choices))]
         parts = [indicators(which, math.prod(sizes))]
+        ordered.append(np.full(width(math.prod(sizes)), bool(choices) and all(map(on_scale, choices))))
         if len(own) > 1:
             parts += [indicators(options[:, j], size) for j, size in zip(own, sizes, strict=True)]
+            ordered += [np.full(width(len(choice.options)), on_scale(choice)) for choice in choices]
         if node.optional is not None:
             gate = columns.index(space.names.index(node.optional[0]))
             there = np.array([o >= node.optional[1] for o in space.choices[columns[gate]].options])[options[:, gate]]
             which = np.where(there, which, math.prod(sizes))
             called.append("no block")
             parts = [part * there[:, None] for part in parts] + [~there[:, None]]
+            ordered.append(np.array([False]))
         took.append(which)
         labels.append(tuple(called))
         features += parts
+    stacked = np.concatenate(features, axis=1).astype(float)
+    smooth = _smooth([space.choices[j] for j in columns], options, nodes, np.column_stack(took))
+    flags = np.concatenate(ordered).astype(float)
     names = tuple(node.name for node in nodes)
-    return columns, options, names, np.column_stack(took), tuple(labels), np.concatenate(features, axis=1).astype(float)
+    return columns, options, names, np.column_stack(took), tuple(labels), stacked, smooth, flags
+
+
+def _smooth(choices: Sequence[Choice], options: Codes, nodes: Sequence[Node], took: Codes) -> Floats:
+    """``(a, q)`` places of the ordered choices of a block, 0 where the nodes they decide are all left out."""
+    parts = [np.empty((len(options), 0))]
+    for j, choice in enumerate(choices):
+        if not on_scale(choice):
+            continue
+        gate = any(node.optional and node.optional[0] == choice.name for node in nodes)
+        there = np.full(len(options), gate)
+        for i, node in enumerate(nodes):
+            if choice.name in node.choices:
+                left_out = math.prod(len(one.options) for one in choices if one.name in node.choices)  # see _listed
+                there |= took[:, i] < left_out
+        parts.append(scale_features(len(choice.options))[options[:, j]] * there[:, None])
+    return np.concatenate(parts, axis=1)
 
 
 @dataclass(frozen=True)

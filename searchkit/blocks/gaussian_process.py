@@ -1,8 +1,10 @@
 """The Gaussian process behind block values: a sum over blocks, their pairs, and a base that costs nothing.
 
-With x a network's block features and s = <x, x'>, the blocks have covariance s and the pairs w s^2. The penalty, w, the
-exponent of the MACs ratio, and whether values or ranks are fitted are those of the least leave-one-out error, which is
-known in closed form (Golub, Heath and Wahba, Technometrics 21, 1979; Rasmussen and Williams 2006, section 5.4.2).
+With x a network's block features and s = <x, x'>, the blocks have covariance s and the pairs w s^2. Of what ordered
+choices vary by, a share is for where their options stand on the scale, the rest for indicators: smooth effects, and
+deviations from them. The penalty, w, the share, the exponent of the MACs ratio, and whether values or ranks are fitted
+are those of the least leave-one-out error, which is known in closed form (Golub, Heath and Wahba, Technometrics 21,
+1979; Rasmussen and Williams 2006, section 5.4.2).
 """
 
 from __future__ import annotations
@@ -18,6 +20,8 @@ from searchkit.types import Codes, Floats
 PENALTIES = np.logspace(-4, 1.5, 23)  # of the squared block values, in units of the targets' variance
 PAIRWISE = (0.1, 0.3, 1.0, 3.0)  # weights of the pairwise terms that are tried beside 0
 EXPONENTS = (0.25, 0.5, 1.0)  # of the MACs ratio, tried beside 0
+SHARES = (0.0, 0.9, 0.99)  # of the variance due to ordered choices, for their smooth features
+WEIGHTIEST = 1.0  # pairwise terms of smooth features: of a few dozen networks, 3 fitted noise
 ENOUGH = 20  # networks from which pairwise terms and an exponent are tried
 MOST = 500  # networks on which the hyperparameters are chosen
 FREE = 100.0  # prior variance of the base and of the trend: next to no penalty
@@ -25,15 +29,28 @@ FREE = 100.0  # prior variance of the base and of the trend: next to no penalty
 
 @dataclass(frozen=True)
 class BlockFeatures:
-    """What covariances are computed from: features ``(n, p)``, MACs ratio ``(n,)``, base and trend ``(n, 1 or 2)``."""
+    """What covariances are computed from: features ``(n, p)``, MACs ratio ``(n,)``, base and trend ``(n, 1 or 2)``.
+
+    Smooth features ``(n, q)`` of ordered choices, and which of the others ``(p,)`` are of these, enter by ``blended``.
+    """
 
     x: Floats
     ratio: Floats
     free: Floats
     mean_macs: float
+    smooth: Floats
+    ordered: Floats
 
     def rows(self, which: Codes) -> BlockFeatures:
-        return BlockFeatures(self.x[which], self.ratio[which], self.free[which], self.mean_macs)
+        x, smooth = self.x[which], self.smooth[which]
+        return replace(self, x=x, ratio=self.ratio[which], free=self.free[which], smooth=smooth)
+
+    def blended(self, share: float) -> BlockFeatures:
+        """The same with smooth features after the others, which are of ordered choices ``1 - share`` in variance."""
+        if not share:
+            return self
+        x = [self.x * np.sqrt(1 - share * self.ordered), self.smooth * np.sqrt(share)]
+        return replace(self, x=np.concatenate(x, axis=1))
 
 
 def _covariance(a: BlockFeatures, b: BlockFeatures, pairwise: float, exponent: float, unit: float) -> Floats:
@@ -57,9 +74,11 @@ class Chosen:
     """Hyperparameters, and which of the targets they are for (0 values, 1 ranks)."""
 
     target: int
+    share: float
     pairwise: float
     exponent: float
     penalty: float
+    additive_share: float
     additive_penalty: float
 
 
@@ -68,19 +87,27 @@ def chosen(inputs: BlockFeatures, targets: Floats, y: Floats, *, ratio: bool) ->
     if len(y) > MOST:
         rows = np.random.default_rng(0).permutation(len(y))[:MOST]
         inputs, targets, y = inputs.rows(rows), targets[:, rows], y[rows]
-    found = {(0.0, 0.0): list(_left_out(inputs, targets, 0.0, 0.0))}
-    if len(y) >= ENOUGH:
-        for pairwise in PAIRWISE:
-            found[pairwise, 0.0] = list(_left_out(inputs, targets, pairwise, 0.0))
-        if ratio:
-            for pairwise in {min(found, key=lambda key: found[key][t][0])[0] for t in range(len(targets))}:
-                for exponent in EXPONENTS:
-                    found[pairwise, exponent] = list(_left_out(inputs, targets, pairwise, exponent))
+    shares = SHARES if inputs.smooth.shape[1] else SHARES[:1]
+    found: dict[tuple[float, float, float], list[tuple[float, float, Floats]]] = {}
+    for share in shares:
+        blended = inputs.blended(share)
+        for pairwise in (0.0, *PAIRWISE) if len(y) >= ENOUGH else (0.0,):
+            if not share or pairwise <= WEIGHTIEST:
+                found[pairwise, 0.0, share] = list(_left_out(blended, targets, pairwise, 0.0))
+    if len(y) >= ENOUGH and ratio:
+        for pairwise, _, share in [min(found, key=lambda key: found[key][t][0]) for t in range(len(targets))]:
+            for exponent in EXPONENTS:
+                if (pairwise, exponent, share) not in found:
+                    inside = _left_out(inputs.blended(share), targets, pairwise, exponent)
+                    found[pairwise, exponent, share] = list(inside)
     best = [min(found, key=lambda key: found[key][t][0]) for t in range(len(targets))]
     orders = [rank_correlation(found[key][t][2], y) for t, key in enumerate(best)]
     target = int(np.argmax(orders))
-    pairwise, exponent = best[target]
-    return Chosen(target, pairwise, exponent, found[best[target]][target][1], found[0.0, 0.0][target][1])
+    pairwise, exponent, share = best[target]
+    sums = min(shares, key=lambda one: found[0.0, 0.0, one][target][0])
+    return Chosen(
+        target, share, pairwise, exponent, found[best[target]][target][1], sums, found[0.0, 0.0, sums][target][1]
+    )  # fmt: skip
 
 
 def _left_out(
@@ -90,18 +117,13 @@ def _left_out(
     covariance = _covariance(inputs, inputs, pairwise, exponent, _unit(inputs, pairwise))
     values, vectors = np.linalg.eigh(covariance)
     values = np.maximum(values, 0.0)
-    squared = vectors**2
+    inverse = 1 / (values + PENALTIES[:, None])
+    spreads = inverse @ (vectors**2).T
     for t in targets:
-        projected = vectors.T @ t
-        best: tuple[float, float, Floats] | None = None
-        for penalty in PENALTIES:
-            inverse = 1 / (values + penalty)
-            left_out = t - (vectors @ (inverse * projected)) / (squared @ inverse)  # Rasmussen and Williams, eq. 5.12
-            error = float(np.mean((left_out - t) ** 2))
-            if best is None or error < best[0]:
-                best = error, float(penalty), left_out
-        assert best is not None
-        yield best
+        left_out = t - (inverse * (vectors.T @ t)) @ vectors.T / spreads  # Rasmussen and Williams, eq. 5.12
+        errors = np.mean((left_out - t) ** 2, axis=1)
+        best = int(np.argmin(errors))
+        yield float(errors[best]), float(PENALTIES[best]), left_out[best]
 
 
 @dataclass(frozen=True)
@@ -112,7 +134,6 @@ class BlockProcess:
         targets, left_out: ``(n,)`` what was fitted and its leave-one-out predictions.
         apart: ``(n,)`` the same with the base taken as known. Where nothing was learned, these are all equal, while
             ``left_out`` are the means of the other networks, which rank networks in reverse.
-        residuals: ``(n,)`` leave-one-out errors over their predicted deviations.
         variance: of the process, in squared units of the targets.
     """
 
@@ -120,7 +141,6 @@ class BlockProcess:
     targets: Floats
     left_out: Floats
     apart: Floats
-    residuals: Floats
     variance: float
     pairwise: float
     exponent: float
@@ -166,9 +186,8 @@ def fit_process(inputs: BlockFeatures, t: Floats, pairwise: float, exponent: flo
     base = FREE * float(inputs.free[:, 0] @ alpha)
     apart = t - (known @ (t - base)) / np.diag(known)
     variance = float(np.mean(errors**2 / spread)) or 1e-12
-    residuals = errors / np.sqrt(variance * spread)
     return BlockProcess(
-        inputs, t, t - errors, apart, residuals, variance, pairwise, exponent, unit, 0.0, 1.0, alpha, inverse
+        inputs, t, t - errors, apart, variance, pairwise, exponent, unit, 0.0, 1.0, alpha, inverse
     )  # fmt: skip
 
 

@@ -196,9 +196,9 @@ def read_recipe(texts: Sequence[str]) -> dict[str, Any] | None:
 
 
 def _value(text: str) -> Any:
-    """A number, true, false or null as JSON has them; else the text itself."""
+    """A number, true, false or null as JSON has them, or as Python has them; else the text itself."""
     try:
-        return json.loads(text)
+        return json.loads({"True": "true", "False": "false", "None": "null"}.get(text, text))
     except json.JSONDecodeError:
         return text
 

@@ -36,3 +36,13 @@ def values_of(scores: Floats, observed: Floats) -> Floats:
     beyond = np.maximum(scores - z[-1], 0) - np.maximum(z[0] - scores, 0)
     values: Floats = np.interp(scores, z, known) + slope * beyond
     return values
+
+
+def scores_beyond(values: Floats, observed: Floats) -> Floats:
+    """Normal scores of any values, the inverse of :func:`values_of`: beyond the values observed as well."""
+    known = np.sort(observed)
+    z = norm.ppf((np.arange(len(known)) + 0.5) / len(known))
+    slope = (known[-1] - known[0]) / (z[-1] - z[0]) or 1.0
+    beyond = np.maximum(values - known[-1], 0) - np.maximum(known[0] - values, 0)
+    scores: Floats = np.interp(values, known, z) + beyond / slope
+    return scores

@@ -27,6 +27,7 @@ from searchkit.types import Bools, Codes, Floats
 
 POOL, BUILT = 2000, 500  # networks among which is chosen; where each has to be built to be counted
 LISTED = 20_000  # combinations of a space that are listed
+BEYOND = 2.0  # times the least or the most that was measured: no prediction is further away
 LEARNED = 2.0  # what is known of other devices is learned from anew when there is so many times as much of it
 
 Counted = Callable[[Codes], dict[str, Floats]]  # codes (n, d) -> exact counts (n,), NaN of what cannot be built
@@ -157,7 +158,8 @@ class SlowTarget:
             return None
         model = self._devices(beside).fit(rows, values)
         mean, deviation = model.predict()
-        found = [Prediction(float(mean[i]), float(deviation[i] / mean[i]), len(rows)) for i in at]
+        within = np.clip(mean, values.min() / BEYOND, values.max() * BEYOND)
+        found = [Prediction(float(within[i]), float(deviation[i] / within[i]), len(rows)) for i in at]
         return Predicted(found, model)
 
     def _devices(self, beside: Mapping[str, Sequence[Measurement]]) -> KnownDevices:
@@ -199,7 +201,8 @@ class SlowTarget:
             return
         at = list(fresh.values())
         part = self._part(codes)[at]
-        described = np.concatenate([counts[at], structure(self._networks, part)], axis=1)
+        sizes = np.log(np.maximum(counts[at], 1.0))  # latencies of networks of very different sizes are a power of it
+        described = np.concatenate([counts[at], sizes, structure(self._networks, part)], axis=1)
         for key in fresh:
             self._at[key] = len(self._at)
         self._features = np.concatenate([self._features.reshape(-1, described.shape[1]), described])

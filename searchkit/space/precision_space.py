@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 import numpy.typing as npt
 
 from searchkit.errors import CandidateError, SpaceError
@@ -12,6 +13,7 @@ from searchkit.space.network_space import NetworkSpace, Node
 from searchkit.space.recipe_space import networks_of
 from searchkit.space.space import Space
 from searchkit.space.wider_space import WiderSpace
+from searchkit.types import Codes
 
 if TYPE_CHECKING:
     from torch import nn
@@ -95,6 +97,16 @@ class PrecisionSpace(WiderSpace):
             setattr(module, BLOCK, precision)
         setattr(network, OUTSIDE, chosen[REST + _ENDING])
         return network
+
+    @property
+    def reference(self) -> Codes:
+        """See :class:`NetworkSpace`; each design all in int8, which mostly pays, and then all in float32."""
+        rows = self.networks.reference
+        n = len(self.further)
+        int8, float32 = (np.full((len(rows), n), PRECISIONS.index(one)) for one in ("int8", "float32"))
+        both = [np.concatenate([rows, precisions], axis=1) for precisions in (int8, float32)]
+        found: Codes = np.stack(both, axis=1).reshape(2 * len(rows), -1)
+        return found
 
     def describe(self) -> dict[str, Any]:
         """See :class:`NetworkSpace`."""

@@ -27,6 +27,7 @@ from searchkit.types import Bools, Codes, Floats
 
 POOL, BUILT = 2000, 500  # networks among which is chosen; where each has to be built to be counted
 LISTED = 20_000  # combinations of a space that are listed
+MACS = "MACs"  # stand for a known device where there is none: latencies are nearly proportional to them
 BEYOND = 2.0  # times the least or the most that was measured: no prediction is further away
 LEARNED = 2.0  # what is known of other devices is learned from anew when there is so many times as much of it
 
@@ -78,7 +79,7 @@ class SlowTarget:
         self.name, self._target, self._space = name, target, space
         self._networks = networks_of(space)
         self._at: dict[bytes, int] = {}  # by network: its row
-        self._features = np.empty((0, 0))
+        self._features, self._macs = np.empty((0, 0)), np.empty(0)
         self._tables = {device: np.empty(0) for device in target.known}
         self._pool: Codes = np.empty((0, space.n_choices), dtype=np.int64)  # candidates; their rows are the first ones
         self._allowed: Bools = np.empty(0, dtype=np.bool_)
@@ -169,6 +170,8 @@ class SlowTarget:
             if len(rows) >= LEAST_KNOWN and np.ptp(values) > 0:
                 tables[column] = np.full(len(self._features), np.nan)
                 tables[column][rows] = values
+        if not tables and np.ptp(self._macs) > 0:
+            tables[MACS] = self._macs
         kinds = {column: target_of(column) if column in beside else column for column in tables}
         families = {column: self._target.families.get(kind, kind) for column, kind in kinds.items()}
         sizes = {column: int(np.isfinite(values).sum()) for column, values in tables.items()}
@@ -201,8 +204,9 @@ class SlowTarget:
             return
         at = list(fresh.values())
         part = self._part(codes)[at]
-        sizes = np.log(np.maximum(counts[at], 1.0))  # latencies of networks of very different sizes are a power of it
-        described = np.concatenate([counts[at], sizes, structure(self._networks, part)], axis=1)
+        sizes = np.maximum(counts[at], 1.0)
+        described = np.concatenate([np.log(sizes), structure(self._networks, part)], axis=1)
+        self._macs = np.concatenate([self._macs, sizes[:, 1]])
         for key in fresh:
             self._at[key] = len(self._at)
         self._features = np.concatenate([self._features.reshape(-1, described.shape[1]), described])

@@ -238,13 +238,13 @@ def test_other_targets_are_known_devices_and_measure_the_first_networks_too(tmp_
     assert set(device.measured) <= set(lab)
 
 
-def test_features_alone_are_enough(tmp_path: Path) -> None:
+def test_where_no_device_is_known_macs_stand_for_one(tmp_path: Path) -> None:
     device = Device(tmp_path / "device")
     result = search(device.target(known={}), budget=20)
     predicted = result.history[MARK].notna()
     assert predicted.any()
     assert MARK not in result.front or result.front[MARK].isna().all()
-    assert any(text.startswith("predicted from") and "what is known" not in text for text in result.methods[BOARD])
+    assert any(text.startswith("predicted from") and "what is known of MACs:" in text for text in result.methods[BOARD])
 
 
 def test_choices_of_the_training_are_no_matter_of_the_device(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from torch import nn
 
 from searchkit.costs.counts import count, space_counts, space_peak_memory
 from searchkit.costs.int8_file import mixed_exported
-from searchkit.costs.measure import measured
+from searchkit.costs.measure import IN_INT8, measured
 from searchkit.costs.metrics import AT, Metric
 from searchkit.costs.one_method import OneMethod, warn_of_speed
 from searchkit.costs.onnx_file import LABEL, exported, file_bytes
@@ -105,7 +105,9 @@ class CostMeter:
             if metric.stage != "measured" or metric.function is not None or AT in name or name == "file_bytes":
                 continue
             network = network or self._timed(code)
-            if name == "latency_ms":
+            if name in IN_INT8:  # counted on the network alone, in whose input its normalisation is folded there
+                found, methods[name] = measured(name, self._built(code), self.space.input_shape, self.device)
+            elif name == "latency_ms":
                 with untouched():
                     found, methods[name] = self.timing(network)
             else:
@@ -121,8 +123,11 @@ class CostMeter:
 
         In spaces made of a trained network it is as the network was given, beside which it is timed.
         """
-        network = build_seeded(self.space, code, 0).eval()
+        network = self._built(code)
         return network if self.space.teacher is not None else normalised(network, self.data)
+
+    def _built(self, code: Codes) -> nn.Module:
+        return build_seeded(self.space, code, 0).eval()
 
     def on_this_machine(self, code: Codes) -> dict[str, float]:
         """The columns of a candidate on the targets that are this machine."""

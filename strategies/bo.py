@@ -27,7 +27,8 @@ from searchkit.surrogates.feasibility import Failures, fill
 from searchkit.surrogates.features import Features
 from searchkit.types import Codes
 
-STALLED = 6  # evaluations without an improvement, from which every other candidate is a neighbour of the best
+STALLED = 6  # evaluations without an improvement, from which some candidates are neighbours of the best
+AROUND = 16  # neighbours of a candidate to one evaluation from one of them to the next; of many, few improve
 STEPS = 8  # of the local search that starts from the best of the pool
 NEIGHBOURS = 2000  # most neighbours of a candidate that a step considers; of more, a random sample
 
@@ -58,6 +59,7 @@ class BO:
         self.n_initial, self.pool = n_initial, pool
         self._surrogate = Surrogate(Features(problem.space), n_iterations)
         self._failures = Failures(problem)
+        self._period = max(2, int((problem.space.n_options - 1).sum()) // AROUND)
         self._seen: set[bytes] = set()
         self._told = Observations.empty(problem.space.n_choices, problem.n_objectives, problem.n_constraints)
 
@@ -82,7 +84,7 @@ class BO:
         idle = since_improvement(self._told) + len(pending)
         for i in range(n):
             best = chosen[:0]
-            if idle + i >= STALLED and (idle + i - STALLED) % 2 == 0:
+            if idle + i >= STALLED and (idle + i - STALLED) % self._period == 0:
                 best = neighbour_of_the_best(
                     self.problem, self._told, seen, partial(self._hopeful, caution=caution), rng
                 )

@@ -34,13 +34,15 @@ def neighbour_of_the_best(
 ) -> Codes:
     """``(1, d)`` a new neighbour of the best, or of one of the front; no rows where there is none.
 
-    Its chance is the inverse of how many candidates, and one more, were told that have its changed options.
+    Its chance is the inverse of how many candidates, and one more, were told that have its changed options; and of the
+    number of steps that an ordered choice is changed by.
 
     Args:
         seen: keys of candidates that are not proposed.
         hopeful: leaves those that are not likely to fail.
     """
     good = np.flatnonzero(_best(told))
+    ordered = np.array([choice.ordered for choice in problem.space.choices])
     for row in rng.permutation(good):
         best = told.codes[row]
         near = distinct(problem, problem.space.neighbours(best, NEIGHBOURS, rng), seen)
@@ -48,7 +50,8 @@ def neighbour_of_the_best(
         if len(near):
             pairs = zip(near, near != best, strict=True)
             tried = np.array([(told.codes[:, new] == code[new]).all(axis=1).sum() for code, new in pairs])
-            chance = 1 / (1.0 + tried)
+            steps = np.abs(near - best)[:, ordered].sum(axis=1)
+            chance = 1 / ((1.0 + tried) * np.maximum(steps, 1))
             return near[[int(rng.choice(len(near), p=chance / chance.sum()))]]
     return told.codes[:0]
 

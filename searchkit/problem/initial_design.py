@@ -33,10 +33,13 @@ def balanced(problem: Problem, known: Codes, n: int, rng: np.random.Generator) -
         known: ``(m, d)`` candidates that were evaluated, or are being evaluated.
     """
     expected = _expected(problem)
+    n_drawn = max(
+        4, min(DRAWN, problem.space.size // 4)
+    )  # processes that ask at the same time rarely take the same one
     counts = _taken(problem, known).sum(axis=0)
     found = np.empty((n, problem.space.n_choices), dtype=np.int64)
     for i in range(n):
-        drawn = problem.space.sample(DRAWN, rng)
+        drawn = problem.space.sample(n_drawn, rng)
         taken = _taken(problem, drawn)
         off = (counts + taken - (len(known) + i + 1) * expected) ** 2 / np.maximum(expected, 1 / SAMPLE)
         chosen = first_allowed(problem, drawn[np.argsort(off.sum(axis=1), kind="stable")], 1)

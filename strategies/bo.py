@@ -21,7 +21,7 @@ from searchkit.problem.problem import Problem
 from searchkit.problem.proposals import distinct, first_allowed
 from searchkit.space import keys
 from searchkit.strategies.acquisition import Acquisition
-from searchkit.strategies.neighbourhood import neighbour_of_the_best, since_improvement
+from searchkit.strategies.neighbourhood import NEIGHBOURS, neighbour_of_the_best, since_improvement
 from searchkit.strategies.surrogate import Surrogate
 from searchkit.surrogates.feasibility import Failures, fill
 from searchkit.surrogates.features import Features
@@ -30,7 +30,6 @@ from searchkit.types import Codes
 STALLED = 6  # evaluations without an improvement, from which some candidates are neighbours of the best
 AROUND = 16  # neighbours of a candidate to one evaluation from one of them to the next; of many, few improve
 STEPS = 8  # of the local search that starts from the best of the pool
-NEIGHBOURS = 2000  # most neighbours of a candidate that a step considers; of more, a random sample
 
 
 class BO:

@@ -36,27 +36,14 @@ def latencies_together(networks: Sequence[nn.Module], input_shape: Sequence[int]
     Args:
         seconds: of timing for each network.
     """
-    return timed_together([(network, input_shape) for network in networks], seconds)[0]
-
-
-def timed_together(modules: Sequence[tuple[nn.Module, Sequence[int]]], seconds: float = 0.1) -> tuple[Floats, str]:
-    """``(n,)`` milliseconds of modules with inputs of different shapes, timed in turn, and how they were timed.
-
-    Args:
-        modules: each with the shape of its input, without the batch.
-        seconds: of timing for each.
-    """
-    pairs = [(module, _input(shape)) for module, shape in modules]
-    with one_thread(), torch.inference_mode():
-        found = _runs(pairs, None) or _runs(pairs, "torch")
-        assert found is not None
-        return fastest_together(found[0], seconds), f"{found[1]} on {cpu_name()}"
+    best: Floats = twice_together([(network, input_shape) for network in networks], seconds)[0].min(axis=0)
+    return best
 
 
 def twice_together(
     modules: Sequence[tuple[nn.Module, Sequence[int]]], seconds: float = 0.1, mixed: bool = False
 ) -> tuple[Floats, str]:
-    """``(2, n)`` milliseconds as :func:`timed_together`, measured twice one after the other, and how.
+    """``(2, n)`` milliseconds of modules timed in turn, measured twice one after the other, and how they were timed.
 
     Args:
         modules: each with the shape of its input, without the batch.

@@ -95,14 +95,14 @@ def volume(codes: Codes) -> float:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("noise", "more"), [(0.0, 0.4), (0.2, 0.15)])
+@pytest.mark.parametrize(("noise", "more"), [(0.0, 0.4), (0.2, 0.05)])
 def test_of_two_objectives_it_finds_more_than_random_search_noisy_or_not(noise: float, more: float) -> None:
     problem, found = Problem(SCALES, 2, budget=40), {BO: 0.0, Random: 0.0}
     for make in found:
-        for seed in range(3):
+        for seed in range(10):
             rng = np.random.default_rng(seed)
             noisy = functools.partial(lambda rng, codes: two(codes) + noise * rng.normal(size=(len(codes), 2)), rng)
-            found[make] += volume(searched(make, problem, noisy, 40, seed, batch=2)) / 3
+            found[make] += volume(searched(make, problem, noisy, 40, seed, batch=2)) / 10
     assert found[BO] > found[Random] + more
 
 

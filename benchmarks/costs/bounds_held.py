@@ -4,7 +4,8 @@
 
 Each search looks for many parameters in little time (nothing is trained), so that its front leans on the bound, which
 is a quantile of the latencies of random networks of the space. After each search the networks of its front are measured
-again, one after another in random order: by the same function, for five times as long.
+again as they are delivered, with the normalisation of their inputs, one after another in random order: by the same
+function, for five times as long.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ def main() -> None:
                 constraints={"latency_ms": bound}, budget=given.budget, storage="memory", progress=False,
             )  # fmt: skip
             for number in rng.permutation(result.front.trial.to_numpy()):
-                network = space.build(result.trials[number].code).eval()
+                network = result.build(trial=int(number), trained=False)
                 shares.append(latency(network, SHAPE, seconds=LONGER).median_ms / bound)
         found = np.array(shares)
         print(

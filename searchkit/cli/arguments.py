@@ -92,6 +92,10 @@ def _run_arguments(parser: argparse.ArgumentParser) -> None:
         help='a device elsewhere, whose costs are latency_ms@NAME: a command such as "bench.sh {file}" that prints a '
         "number, ssh://user@host, or here; may be repeated",
     )  # fmt: skip
+    parser.add_argument(
+        "--target-option", action="append", default=[], metavar="NAME.SETTING=VALUE",
+        help="a setting of a target, such as phone.timeout=600 or phone.first=10; may be repeated",
+    )  # fmt: skip
     parser.add_argument("--time-limit", type=float, metavar="S", help="seconds a candidate may take (no limit)")
     parser.add_argument("--dry-run", action="store_true", help="print how the time would be spent, and search nothing")
     _running_arguments(parser, budget=True)

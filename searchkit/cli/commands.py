@@ -95,7 +95,7 @@ def _run(given: argparse.Namespace) -> int:
         budget=read_budget(given),
         batch=given.batch,
         device=given.device,
-        targets=read_targets(given.target),
+        targets=read_targets(given.target, given.target_option),
         **read_executor(given),
         storage=given.storage,
         name=given.name,

@@ -12,7 +12,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from searchkit import plugins
-from searchkit.errors import BudgetError, ConstraintError, DeviceError, SearchkitError, SpaceError, first_line_said
+from searchkit.errors import (
+    BudgetError,
+    ConstraintError,
+    DeviceError,
+    SearchkitError,
+    SpaceError,
+    UnknownNameError,
+    first_line_said,
+)
 from searchkit.space import Space
 from searchkit.space.recipe_space import RecipeSpace
 from searchkit.surroundings import settled
@@ -112,21 +120,50 @@ def read_constraints(texts: Sequence[str]) -> dict[str, float | tuple[float | No
     return bounds
 
 
-def read_targets(texts: Sequence[str]) -> dict[str, str] | None:
-    """The targets of --target, "phone=bench.sh {file}", as texts by name; None where none is given.
+def read_targets(texts: Sequence[str], options: Sequence[str]) -> dict[str, dict[str, Any]] | None:
+    """The targets of --target, "phone=bench.sh {file}", as settings by name; None where none is given.
+
+    Args:
+        options: further settings, "phone.first=10"; of a study of another device, "phone.known.pi=STUDY:COLUMN".
 
     Raises:
-        DeviceError: one is not of the form NAME=HOW, or a name is given twice.
+        DeviceError: one is not of its form, a name or setting is given twice, or settings are of no target.
     """
-    targets: dict[str, str] = {}
+    targets: dict[str, dict[str, Any]] = {}
     for text in texts:
         name, equals, how = (part.strip() for part in text.partition("="))
         if not (name and equals and how):
             raise DeviceError(f"target {text!r} is not of the form 'phone=bench.sh {{file}}' or 'pi=ssh://user@host'")
         if name in targets:
             raise DeviceError(f"target '{name}' is given twice: give each device a name of its own")
-        targets[name] = how
+        targets[name] = {"how": how}
+    for text in options:
+        found = re.fullmatch(r"\s*([^.=\s]+)\.(\w+)(?:\.([^=\s]+))?\s*=\s*(.+?)\s*", text)
+        if found is None or found[2] == "how":
+            raise DeviceError(f"--target-option is NAME.SETTING=VALUE, such as phone.timeout=600, not {text!r}")
+        name, setting, other, value = found.groups()
+        if name not in targets:
+            raise UnknownNameError.of("target", name, list(targets))
+        _set_option(targets[name], setting, other, value, text)
     return targets or None
+
+
+def _set_option(target: dict[str, Any], setting: str, other: str | None, value: str, text: str) -> None:
+    """Set one setting of a target, or what is known of one other device."""
+    if (setting in ("known", "families")) != (other is not None):
+        raise DeviceError(
+            "--target-option is NAME.known.OTHER=STUDY:COLUMN or NAME.families.OTHER=FAMILY for what is known of other "
+            f"devices, and NAME.SETTING=VALUE for other settings, not {text!r}"
+        )
+    holder, key = (target, setting) if other is None else (target.setdefault(setting, {}), other)
+    if key in holder:
+        raise DeviceError(f"--target-option sets {text.partition('=')[0].strip()} twice")
+    holder[key] = _value(value) if setting in ("timeout", "repeats", "first") else value
+    if setting == "known":
+        study, colon, column = value.rpartition(":")
+        if not colon or not study or not column:
+            raise DeviceError(f"a known device is STUDY:COLUMN, such as camera:latency_ms@phone, not {value!r}")
+        holder[key] = (study, column)
 
 
 def read_shares(texts: Sequence[str]) -> dict[str, float | str]:

@@ -28,7 +28,7 @@ def described(result: Result, trial: Trial) -> dict[str, Any]:
 
     space = result.network_space
     inputs, outputs = names_in(result)
-    measured = dict(trial.values)
+    measured = result.as_delivered(trial)
     if trial.number in result.test_accuracy:
         measured[result.tested] = result.test_accuracy[trial.number]
     return {

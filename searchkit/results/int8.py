@@ -20,6 +20,7 @@ from searchkit.data.data import Data
 from searchkit.errors import ExportError
 from searchkit.problem.objectives import Bound
 from searchkit.results.file_scores import judged_part, metric_of
+from searchkit.space.precision_space import all_float32
 from searchkit.training.answer_scores import examples_of
 from searchkit.training.int8_scores import CALIBRATED, file_score
 
@@ -41,6 +42,7 @@ class Int8:
         bytes_float32, bytes_int8: sizes of the two files.
         ms_float32, ms_int8: latency on this machine, one example on one thread of the CPU.
         calibration: how ranges were taken from the examples; that of the best score on the validation part.
+        all_float32: the network has a precision for each of its blocks, and none of them is int8.
     """
 
     metric: str
@@ -52,6 +54,7 @@ class Int8:
     ms_float32: float
     ms_int8: float
     calibration: str
+    all_float32: bool = False
 
     @property
     def lost(self) -> float:
@@ -71,7 +74,9 @@ class Int8:
 
     @property
     def warnings(self) -> list[str]:
-        """What speaks against the file: the score it loses, and that it saves no time or space here."""
+        """What speaks against the file: the score it loses, and that it saves no time or space here, or is none."""
+        if self.all_float32:
+            return ["no block of this network was chosen to be in int8, so that this file is in float32 as well"]
         found = []
         if self.lost > TOLERATED:
             points = f"{100 * self.lost:.1f} points" if self.metric == "accuracy" else f"{self.lost:.3f}"
@@ -122,7 +127,7 @@ def write_and_judge(result: Result, network: nn.Module, source: Path, target: Pa
     ms_float32, ms_int8 = (float(ms) for ms in fastest_together(runs, SECONDS))
     return Int8(
         metric, part, file_score(source, split, data, metric), file_score(target, split, data, metric),
-        source.stat().st_size, target.stat().st_size, ms_float32, ms_int8, best,
+        source.stat().st_size, target.stat().st_size, ms_float32, ms_int8, best, all_float32(network),
     )  # fmt: skip
 
 

@@ -93,11 +93,14 @@ class Tables:
         table = self._table(self._winners)
         rungs = [f"{metric} ({rung})" for metric in self._metrics for rung in self.context.get("rungs", ())]
         dropped = [*self._columns("batch", "state", "reason", "seconds"), *(name for name in rungs if name in table)]
-        steps = {number: entry["steps"] for number, entry in self.finals.items() if entry.get("steps")}
-        if steps and "steps" in table:
-            numbers = table[self._columns("trial")[0]]
-            table["steps"] = [steps.get(number, made) for number, made in zip(numbers, table["steps"], strict=True)]
+        if "steps" in table:
+            table["steps"] = [self.as_delivered(trial).get("steps", float("nan")) for trial in self._winners]
         return table.drop(columns=dropped)
+
+    def as_delivered(self, trial: Trial) -> dict[str, float]:
+        """The values of a candidate; the steps are those of its final training, if any, whose weights are delivered."""
+        final = self.finals.get(trial.number, {})
+        return trial.values | ({"steps": final["steps"]} if final.get("steps") and "steps" in trial.values else {})
 
     @cached_property
     def history(self) -> pd.DataFrame:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import time
 
 import numpy as np
 
 from searchkit.costs.metrics import AT
 from searchkit.costs.targets.prediction import Measurement
-from searchkit.errors import TargetError, plural
+from searchkit.errors import TargetError, duration, plural
 from searchkit.search.cost_meter import CostMeter
 from searchkit.search.measured_costs import Checked
 from searchkit.search.target_costs import LOST
@@ -51,7 +52,7 @@ def measure_first(meter: CostMeter, record: Record) -> None:
 
 
 def _measure(meter: CostMeter, record: Record, name: str) -> None:
-    first = meter.targets[name].first or 0
+    first, told = meter.targets[name].first or 0, False
     done, failed = _done(meter, name), list[Codes]()
     if len(done) >= first:
         return
@@ -68,6 +69,7 @@ def _measure(meter: CostMeter, record: Record, name: str) -> None:
                 f"target '{name}' has measured {len(done)} of its first {first} networks, and cannot measure the others"
             )
         for code in chosen:
+            began = time.monotonic()
             try:
                 checked = _checked(meter, name, code)
             except TargetError as error:
@@ -82,6 +84,17 @@ def _measure(meter: CostMeter, record: Record, name: str) -> None:
             record.note(FIRST + hashlib.blake2b(code.tobytes(), digest_size=8).hexdigest(), checked)
             failed.clear()
             done = _done(meter, name)
+            if not told and len(done) < first:
+                _say_time(name, time.monotonic() - began, first - len(done))
+            told = True
+
+
+def _say_time(name: str, took: float, left: int) -> None:
+    """Log how long the other first networks will take, by the one that was measured."""
+    log.info(
+        "target '%s' took %s for a network, so that the other %d take about %s",
+        name, duration(took), left, duration(took * left),
+    )  # fmt: skip
 
 
 def _checked(meter: CostMeter, name: str, code: Codes) -> Checked:

@@ -13,6 +13,7 @@ from typing import Any
 from searchkit.problem.budget import Budget
 from searchkit.problem.objectives import Goals
 from searchkit.problem.trial import State, Trial, pareto_front
+from searchkit.storage.measured_notes import PREDICTED
 
 log = logging.getLogger("searchkit.progress")
 
@@ -86,7 +87,7 @@ class Progress:
             return
         self._said = time.monotonic()
         names = [name for name in self._goals.metrics if name in trial.values]
-        values = ", ".join(f"{name} {trial.values[name]:.4g}" for name in names)
+        values = ", ".join(f"{name} {trial.values[name]:.4g}{_how(trial, name)}" for name in names)
         told = values if trial.state is State.SCORED else f"{trial.state}: {(trial.reason or '')[:LONGEST]}"
         n_done, most = sum(one.finished for one in trials), self._budget.evaluations
         of = f" of {most}" if most is not None else ""
@@ -104,6 +105,11 @@ class Progress:
             elapsed = max((trial.elapsed for trial in trials), default=0.0)  # the last trials may have no outcome yet
             parts.append(f"{max(0.0, self._budget.seconds - elapsed):.0f} s left")
         return ", ".join(parts)
+
+
+def _how(trial: Trial, name: str) -> str:
+    """What is said behind the value of a cost that is not measured yet."""
+    return " (predicted)" if name + PREDICTED in trial.values else ""
 
 
 def _is_terminal() -> bool:

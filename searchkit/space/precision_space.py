@@ -123,6 +123,11 @@ def rest_precision_of(network: nn.Module) -> Precision | None:
     return next((vars(module)[OUTSIDE] for module in network.modules() if OUTSIDE in vars(module)), None)
 
 
+def all_float32(network: nn.Module) -> bool:
+    """Whether each block of a network, and what belongs to none, was chosen to be in float32."""
+    return {rest_precision_of(network), *precisions_of(network).values()} == {"float32"}
+
+
 def rest_precision(space: Space) -> str:
     """The choice of the precision of what belongs to no block; empty where a space has no precisions."""
     return REST + _ENDING if _has_precisions(space) else ""

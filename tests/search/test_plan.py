@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 import re
@@ -123,6 +124,11 @@ def test_a_search_under_a_slow_measurement_delivers_a_network(tmp_path: Path) ->
     )  # fmt: skip
     assert len(result.front)
     assert result.finals
+    steps = result.finals[result.front.trial[0]]["steps"]  # of the training whose weights are delivered
+    assert result.front.steps[0] == steps != result.trials[result.front.trial[0]].values["steps"]
+    described = json.loads(result.export(0, tmp_path / "net")[-1].read_text())
+    assert described["measured"]["steps"] == steps
+    assert f">{steps:,.0f}<" in result.report(tmp_path / "page.html").read_text()
 
 
 @pytest.mark.slow

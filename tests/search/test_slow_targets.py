@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections import Counter
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from torch import nn
 
 import searchkit
-from searchkit import Choice, Metric, NetworkSpace, Target
+from searchkit import Metric, NetworkSpace, Target
 from searchkit.blocks.latency_tables import measure_latency
 from searchkit.cli import main
 from searchkit.errors import DeviceError, SearchkitError, SpaceError, TargetError, UnknownNameError
@@ -22,21 +23,9 @@ from searchkit.search.first_networks import EXPECTED, FIRST
 from searchkit.search.known_costs import read_known
 from searchkit.search.target_columns import may_win
 from tests.helpers.killing import in_a_process_that_is_killed
+from tests.helpers.perceptrons import DIGITS, SPACE
 
-DIGITS = searchkit.load_data("digits", limit=150)
 BOARD, MARK = "latency_ms@board", "latency_ms@board_predicted"
-
-
-def build(choices: dict[str, Any], input_shape: tuple[int, ...], n_classes: int) -> nn.Module:
-    layers: list[nn.Module] = [nn.Flatten(), nn.Linear(64, choices["width"]), nn.ReLU()]
-    for _ in range(choices["depth"]):
-        layers += [nn.Linear(choices["width"], choices["width"]), nn.ReLU()]
-    return nn.Sequential(*layers, nn.Linear(choices["width"], n_classes))
-
-
-SPACE = NetworkSpace(
-    [Choice("width", tuple(range(4, 44, 2)), ordered=True), Choice("depth", (0, 1, 2), ordered=True)], build, name="mlp"
-)  # files of its 60 networks differ in their sizes, so that these tell the networks apart
 
 
 def quality(network: nn.Module) -> float:
@@ -118,11 +107,13 @@ def test_ten_networks_are_measured_first_and_then_what_may_win_and_nothing_twice
     def count(trial: object, trials: object) -> None:
         seen.append(sum(device.measured.values()))
 
-    result = search(device.target(), callbacks=[count])
+    result = search(device.target(), callbacks=[count], progress=None)
     assert seen == [10] * 30  # before the search, and none in it
     assert max(device.measured.values()) == 1
     assert 10 < sum(device.measured.values()) < 10 + 15
     assert "target 'board' measures 10 networks before the search" in caplog.text
+    assert re.search(r"target 'board' took [\d.]+ m?s for a network, so that the other 8 take about \d", caplog.text)
+    assert re.search(r"candidate \d+ .*: quality [\d.]+, latency_ms@board [\d.]+ \(predicted\)", caplog.text)
     assert "latency_ms@board is predicted from 10 networks and pi: leaving each out in turn, rank" in caplog.text
 
     table = result.history

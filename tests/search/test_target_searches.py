@@ -13,25 +13,24 @@ import pytest
 from torch import nn
 
 import searchkit
-from searchkit import Choice, NetworkSpace, Target
+from searchkit import Target
 from searchkit.cli import main
 from searchkit.cli.values import read_targets
 from searchkit.errors import DeviceError, DeviceGoneError, ObjectiveError, SearchkitError, TargetError, UnknownNameError
+from tests.helpers.perceptrons import DIGITS, SPACE
 
-DIGITS = searchkit.load_data("digits", limit=150)
 PHONE = "latency_ms@phone"
 
-
-def build(choices: dict[str, Any], input_shape: tuple[int, ...], n_classes: int) -> nn.Module:
-    layers: list[nn.Module] = [nn.Flatten(), nn.Linear(64, choices["width"]), nn.ReLU()]
-    for _ in range(choices["depth"]):
-        layers += [nn.Linear(choices["width"], choices["width"]), nn.ReLU()]
-    return nn.Sequential(*layers, nn.Linear(choices["width"], n_classes))
-
-
-SPACE = NetworkSpace(
-    [Choice("width", tuple(range(4, 44, 2)), ordered=True), Choice("depth", (0, 1, 2), ordered=True)], build, name="mlp"
-)
+OPTIONS = {  # of a target on the command line, and what is said of each
+    "phone": "--target-option is NAME.SETTING=VALUE, such as phone.timeout=600, not 'phone'",
+    "phone.how=rm": "--target-option is NAME.SETTING=VALUE",
+    "fone.timeout=3": "unknown target 'fone'.*Did you mean 'phone'",
+    "phone.timeot=3": "target 'phone': unknown setting of a target 'timeot'.*Did you mean 'timeout'",
+    "phone.timeout=soon": "target 'phone': timeout of a target is a number of seconds above 0, not 'soon'",
+    "phone.repeats=3": "--target-option sets phone.repeats twice",
+    "phone.known=camera": "NAME.known.OTHER=STUDY:COLUMN or NAME.families.OTHER=FAMILY for what is known",
+    "phone.known.pi=camera": "a known device is STUDY:COLUMN, such as camera:latency_ms@phone, not 'camera'",
+}
 
 # A device in a process of its own. It appends what it was asked to a file, and answers as the lines of a script say,
 # which begins anew when it ends: "ok", "exit", "late", "nonsense".
@@ -223,9 +222,25 @@ def test_bad_input_is_one_sentence_before_the_search(tmp_path: Path) -> None:
     with pytest.raises(SearchkitError, match="targets"):
         searchkit.run(space=SPACE, evaluate=lambda c: {"loss": 0.0}, objectives={"loss": "min"}, targets={"a": "here"})
     with pytest.raises(DeviceError, match="target 'phone' is not of the form 'phone=bench.sh {file}'"):
-        read_targets(["phone"])
+        read_targets(["phone"], [])
     with pytest.raises(DeviceError, match="target 'phone' is given twice"):
-        read_targets(["phone=a {file}", "phone=b {file}"])
+        read_targets(["phone=a {file}", "phone=b {file}"], [])
+    for option, said in OPTIONS.items():
+        with pytest.raises(SearchkitError, match=said):
+            search(None, targets=read_targets(["phone=ls {file}"], ["phone.repeats=2", option]))
+
+
+def test_settings_of_targets_are_given_on_the_command_line() -> None:
+    options = ["pi.first=10", "pi.timeout=2.5", "pi.known.phone=runs/a.jsonl:latency_ms@phone", "pi.families.phone=arm"]
+    options += ["pi.python=venv/bin/python", "pi.device=1"]
+    assert read_targets(["pi=ssh://pi@host", "lab=here"], options) == {
+        "lab": {"how": "here"},
+        "pi": {
+            "how": "ssh://pi@host", "first": 10, "timeout": 2.5, "families": {"phone": "arm"},
+            "known": {"phone": ("runs/a.jsonl", "latency_ms@phone")}, "python": "venv/bin/python", "device": "1",
+        },
+    }  # fmt: skip
+    assert read_targets([], []) is None
 
 
 def test_a_continued_study_says_another_target_and_refuses_another_runtime(
@@ -256,6 +271,7 @@ def test_the_command_line_takes_targets_and_resumes_with_them(
     how = f"phone={sys.executable} -S size.py {{file}}"
     small = ["--space", "nas-bench-201", "--space-option", "width=4", "--space-option", "cells=1", "--workers", "1"]
     asked = ["--objectives", f"params,{PHONE}", "--constraint", f"{PHONE}<=1000", "--target", how]
+    asked += ["--target-option", "phone.timeout=40"]
     assert main(["run", *small, *asked, "--budget", "2", "--name", "tiny", "--no-baselines", "--json"]) == 0
     assert main(["resume", "tiny", "--budget", "3", "--workers", "1", "--no-baselines"]) == 0
     capsys.readouterr()

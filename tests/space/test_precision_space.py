@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -105,6 +106,25 @@ def test_a_target_measures_the_file_in_the_precisions_of_the_blocks() -> None:
     others = history[history["rest.precision"] == "float32"]
     assert len(int8) > 0 < len(others)
     assert (int8["latency_ms@scales"] / int8.params).max() < (others["latency_ms@scales"] / others.params).min()
+
+
+def test_a_file_of_a_network_without_a_block_in_int8_is_said_to_be_none(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    space = searchkit.load_space("macro", width=32, layers=(1,), precisions=True)
+    columns = [name for name in space.names if name.endswith("precision")]
+    for direction in ("min", "max"):  # of the size of the file, which is largest with all in float32
+        goals = {"file_bytes@int8": direction, "accuracy": "max"}
+        result = searchkit.run(
+            "random", space=space, data=DATA, objectives=goals, budget=12, epochs=1, storage=tmp_path, name=direction
+        )
+        row = int((result.front["file_bytes@int8"] * (1 if direction == "max" else -1)).argmax())
+        result.export(row, tmp_path / direction, precision="int8")
+        warnings = json.loads((tmp_path / f"{direction}.json").read_text())["int8"]["warnings"]
+        plain = bool((result.front[columns].iloc[row] == "float32").all())
+        assert plain == (direction == "max")
+        assert any("this file is in float32 as well" in one for one in warnings) == plain
+    assert "no block of this network was chosen to be in int8" in caplog.text
 
 
 def test_settings_of_the_training_may_stand_beside_precisions(tmp_path: Path) -> None:

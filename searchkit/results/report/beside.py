@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from searchkit.errors import duration
 from searchkit.results.baselines import best_network, score_of, shortfall
 from searchkit.results.report.facts import Facts
-from searchkit.results.report.markup import cell, duration, note, table
+from searchkit.results.report.markup import cell, note, table
 from searchkit.results.safe_html import Html, joined
 
 

@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from searchkit.errors import duration
 from searchkit.problem.trial import State
 from searchkit.results.report.facts import SPREAD, Facts
 from searchkit.results.report.front_table import measured
-from searchkit.results.report.markup import Cell, duration, note, nothing, number, table
+from searchkit.results.report.markup import Cell, note, nothing, number, table
 from searchkit.results.safe_html import Html, joined
 
 _HOW = {

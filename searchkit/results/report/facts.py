@@ -92,7 +92,7 @@ class Facts:
         """The value of a metric for one candidate; NaN if it is not known."""
         if metric not in trial.values and metric == self.result.tested:
             return self.result.test_accuracy.get(trial.number, float("nan"))
-        return trial.values.get(metric, float("nan"))
+        return self.result.as_delivered(trial).get(metric, float("nan"))
 
     def label(self, metric: str) -> str:
         """The name of a metric with its unit."""

@@ -34,19 +34,6 @@ def number(value: float | None) -> str:
     return shown.replace("-", "−")
 
 
-def duration(seconds: float) -> str:
-    """Seconds in a suitable unit: 40 µs, 12 ms, 1.4 s, 3 min 12 s, 2 h 5 min."""
-    if seconds < 0.9995:
-        return f"{1e3 * seconds:.3g} ms" if seconds >= 0.0009995 or not seconds else f"{1e6 * seconds:.3g} µs"
-    if seconds < 59.5:
-        return f"{seconds:.2g} s" if seconds < 9.95 else f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours:,} h {minutes} min" if minutes else f"{hours:,} h"
-
-
 def identity(n: int) -> Cell:
     """The number of a candidate, without separators of thousands."""
     return Cell(str(n), float(n))

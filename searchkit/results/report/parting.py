@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 
 from searchkit.blocks.block_costs import BlockCost, BlockCosts
+from searchkit.errors import duration
 from searchkit.problem.trial import Trial
 from searchkit.results.report.facts import Facts
-from searchkit.results.report.markup import Cell, duration, note, number, table
+from searchkit.results.report.markup import Cell, note, number, table
 from searchkit.results.safe_html import Html, fill, joined
 
 _NAME, _BAR, _VALUE, _ROW, _TOP = 172, 200, 62, 26, 26  # widths of columns; height of a row; above the first

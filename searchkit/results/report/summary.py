@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from searchkit.errors import plural
+from searchkit.errors import duration, plural
 from searchkit.results.report.candidates import told
 from searchkit.results.report.facts import Facts
 from searchkit.results.report.front_table import measured
-from searchkit.results.report.markup import duration, number
+from searchkit.results.report.markup import number
 from searchkit.results.safe_html import Html, fill, joined
 
 

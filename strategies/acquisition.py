@@ -19,6 +19,7 @@ from searchkit.types import Bools, Codes, Floats
 MOST_EXACT = 3  # objectives up to which hypervolume is used; beyond, its exact improvement takes too long
 NOISY = 0.02  # share of noise in the variance above which fronts are drawn from the posterior
 DRAWS = 6  # number of these fronts
+LUCK = 4.0  # deviations above its expected gain, noise included, at which a candidate may still be
 REACH = 0.1  # distance of the reference point beyond the worst known gains, relative to their range
 NEAREST = 100  # candidates, those closest to the front, whose gains are drawn
 
@@ -39,6 +40,7 @@ class Acquisition:
             once = Surrogate(surrogate.inputs, surrogate.n_iterations)
             columns = [once.column("scalarised", known.codes, -mixed, FORMS[:1])]
         self._model = BoTorchProcess(surrogate.inputs, columns)
+        self._noise = np.array([column.gaussian.noise for column in columns])
         self._fronts = _fronts(columns, told.feasible, rng)
         self._feasibility = feasibility
 
@@ -46,6 +48,14 @@ class Acquisition:
         """``(n,)`` log acquisition, higher is better."""
         value = np.zeros(len(codes)) if not len(self._fronts[0]) else self._improvement(codes)
         return value + self._feasibility.log_chance(codes)
+
+    def may_improve(self, codes: Codes) -> Bools:
+        """``(n,)`` whether candidates would improve the best, or the front, with luck in every objective."""
+        mean, std = self._model.predict(codes)
+        lucky = mean + LUCK * np.sqrt(std**2 + self._noise)
+        beaten = [(front[None] >= lucky[:, None]).all(axis=2).any(axis=1) for front in self._fronts]
+        found: Bools = ~np.logical_and.reduce(beaten)
+        return found
 
     def believe(self, code: Codes) -> None:
         """Take a candidate to have the losses that the model predicts."""

@@ -53,10 +53,17 @@ def choose(problem: Problem) -> tuple[str, str]:
         if size == 1:
             return "random", "there is one combination"
         return "random", f"{evaluations} are enough for all {size} combinations, in whatever order"
-    if isinstance(problem.space, NetworkSpace) and problem.space.nodes and size > LARGE and (budget or 0) >= BLOCKS:
+    modular = isinstance(problem.space, NetworkSpace) and problem.space.nodes and size > LARGE
+    if modular and (budget or 0) >= BLOCKS:
         reason = f"{budget} evaluations are enough to learn what the blocks of this space are worth"
         return "exact", f"{reason}, and under block values the best of all its networks are found exactly"
     beside = "; the proxies judge what it proposes" if problem.proxies else ""
+    if modular:
+        count = "a budget in seconds" if budget is None else evaluations
+        return "portfolio", (
+            f"for {count} a model of what was evaluated and block values take turns, as long as these predict as well"
+            f"{beside}"
+        )
     if budget is None or budget <= MODELLED:
         count = "a budget in seconds" if budget is None else evaluations
         return "bo", f"for {count} a model of what was evaluated finds better candidates than evolution{beside}"

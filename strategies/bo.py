@@ -84,9 +84,8 @@ class BO:
         for i in range(n):
             best = chosen[:0]
             if idle + i >= STALLED and (idle + i - STALLED) % self._period == 0:
-                best = neighbour_of_the_best(
-                    self.problem, self._told, seen, partial(self._hopeful, caution=caution), rng
-                )
+                hopeful = partial(self._hopeful, caution=caution, acquisition=acquisition)
+                best = neighbour_of_the_best(self.problem, self._told, seen, hopeful, rng)
             best = best if len(best) else self._climb(pool, acquisition, seen, caution, rng)
             if not len(best):
                 break
@@ -123,14 +122,17 @@ class BO:
         everything = self.problem.everything() if len(found) < self.pool // 4 else None
         return found if everything is None else distinct(self.problem, everything, seen)
 
-    def _hopeful(self, codes: Codes, caution: float) -> Codes:
+    def _hopeful(self, codes: Codes, caution: float, acquisition: Acquisition | None = None) -> Codes:
         """The candidates whose probability of being considered reaches the threshold ``caution`` of this batch.
+
+        With an acquisition, those among them that may improve on the best with luck, as the model says.
 
         That probability (:meth:`~searchkit.surrogates.feasibility.Feasibility.keep`) is low for candidates that are
         likely to fail. In a region where all fail no loss is ever observed, so that its acquisition stays high; with
         a low threshold, some of its thousands of candidates would be proposed in every batch.
         """
-        return codes[self._failures.model.keep(codes) >= caution]
+        codes = codes[self._failures.model.keep(codes) >= caution]
+        return codes if acquisition is None or not len(codes) else codes[acquisition.may_improve(codes)]
 
     def _climb(
         self, pool: Codes, score: Acquisition, seen: set[bytes], caution: float, rng: np.random.Generator

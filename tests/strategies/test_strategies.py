@@ -20,7 +20,7 @@ MODELLED = ("auto", "bo")  # they fit a model for every proposal
 
 
 def test_the_strategies_are_registered():
-    assert {"bo", "evolution", "exact", "nsga2", "nsga3", "random", "tpe"} <= set(NAMES)
+    assert {"bo", "evolution", "exact", "nsga2", "nsga3", "portfolio", "random", "tpe"} <= set(NAMES)
 
 
 @pytest.mark.parametrize(

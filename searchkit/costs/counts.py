@@ -85,6 +85,16 @@ def space_peak_memory(space: NetworkSpace, codes: Codes) -> Floats:
     return np.array([_candidate_memory(space, key) for key in keys(space.check(codes))], dtype=np.float64)
 
 
+def space_layers(space: NetworkSpace, codes: Codes) -> Floats:
+    """Layers with weights ``(n,)`` of candidates ``(n, d)``: parameters of two dimensions or more, shared ones once."""
+    return np.array([_candidate_layers(space, key) for key in keys(space.check(codes))], dtype=np.float64)
+
+
+@functools.lru_cache(_N_CACHED)
+def _candidate_layers(space: NetworkSpace, key: bytes) -> int:
+    return _candidate(space, key, lambda network, x: sum(p.ndim > 1 for p in network.parameters()))
+
+
 @functools.lru_cache(_N_CACHED)
 def _candidate_count(space: NetworkSpace, key: bytes) -> dict[str, int]:
     return _candidate(space, key, _count)

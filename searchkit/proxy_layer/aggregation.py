@@ -33,7 +33,7 @@ CORE = {
     "az_progressivity": 0.25,
 }
 RESERVE = 0.01
-RESERVES = frozenset({"params", "naswot", "synflow", "grad_norm", "zen", "zico", "swap", "eproxy"})
+RESERVES = frozenset({"params", "layers", "naswot", "synflow", "grad_norm", "zen", "zico", "swap", "eproxy"})
 
 
 @dataclass(frozen=True)

@@ -293,6 +293,20 @@ def test_params_and_macs_are_those_of_the_space() -> None:
     np.testing.assert_array_equal(Scorer(CELLS, [AZNAS(BATCH)])(CODES)[:, 3], counts["macs"])
 
 
+def test_layers_are_those_with_weights() -> None:
+    def build(choices: dict[str, int], input_shape: tuple[int, ...], n_classes: int) -> nn.Module:
+        block = nn.Sequential(nn.Conv2d(4, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU())
+        same = [block] if choices["shared"] else []  # a module that is used twice has its weights once
+        more = [nn.Conv2d(4, 4, 1, bias=False) for _ in range(choices["more"])]
+        layers = [nn.Conv2d(1, 4, 3), block, *same, *more, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3)]
+        return nn.Sequential(*layers)
+
+    space = NetworkSpace([Choice("more", range(4)), Choice("shared", (0, 1))], build, name="counted")
+    codes = space.enumerate()
+    found = Scorer(space.for_data((1, 8, 8), 3), ["layers"])(codes)[:, 0]
+    np.testing.assert_array_equal(found, 3 + codes[:, 0])
+
+
 class Naive:
     """The definitions, on a network and a batch of their own."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from scipy.stats import norm, rankdata
 
@@ -19,6 +21,30 @@ def rank_correlation(a: Floats, b: Floats) -> float:
     if np.ptp(a) == 0 or np.ptp(b) == 0:
         return 0.0
     return float(np.corrcoef(rankdata(a), rankdata(b))[0, 1])
+
+
+def ndcg(predicted: Floats, values: Floats, share: float = 0.1) -> float:
+    """Normalised discounted cumulative gain: how good those are that are predicted to be best; 1 is as good as can be.
+
+    A value's relevance is where it lies between the worst and the best; the discount is logarithmic (Järvelin and
+    Kekäläinen, ACM Transactions on Information Systems 20, 2002). Equal predictions share the mean of their relevances.
+
+    Args:
+        predicted, values: ``(n,)``, higher is better.
+        share: of the values that count, the best predicted ones; at least one.
+
+    Returns:
+        in [0, 1]; NaN where all values are equal or there are none.
+    """
+    if not len(values) or np.ptp(values) == 0:
+        return float("nan")
+    relevance = (values - values.min()) / np.ptp(values)
+    _, place = np.unique(-predicted, return_inverse=True)
+    shared = np.bincount(place, relevance) / np.bincount(place)
+    best = max(1, math.ceil(share * len(values)))
+    discount = 1 / np.log2(np.arange(best) + 2)
+    found, ideal = shared[np.sort(place)][:best], np.sort(relevance)[::-1][:best]
+    return float((discount * found).sum() / (discount * ideal).sum())
 
 
 def scores_of(values: Floats, observed: Floats) -> Floats:

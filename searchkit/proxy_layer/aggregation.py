@@ -6,11 +6,10 @@ aggregate is the weighted sum of the logarithms of the quantiles, in which one b
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import norm, rankdata
+from scipy.stats import norm
 
 from searchkit.problem.ranks import rank_correlation
 from searchkit.types import Floats
@@ -18,22 +17,6 @@ from searchkit.types import Floats
 PRIOR_RHO = 0.5  # assumed rank correlation of a proxy before anything is observed
 PRIOR_WEIGHT = 4.0  # number of observations that this prior counts as
 CONFIDENCE = 0.95
-ALIKE = 0.99  # rank correlation above which two signals share one vote
-
-# Weights before anything is observed, chosen in steps of a quarter on NAS-Bench-201 and NAS-Bench-Macro together
-# (docs/benchmarks.md): two of size, one of how differently images are treated, and three of the layers. The proxies in
-# RESERVES are highly correlated with these and make the aggregate worse: they count only where none of these is used.
-# All are features of the models of the losses.
-CORE = {
-    "macs": 1.0,
-    "az_complexity": 1.0,
-    "jacov": 1.0,
-    "az_expressivity": 0.5,
-    "az_trainability": 0.5,
-    "az_progressivity": 0.25,
-}
-RESERVE = 0.01
-RESERVES = frozenset({"params", "naswot", "synflow", "grad_norm", "zen", "zico", "swap", "eproxy"})
 
 
 @dataclass(frozen=True)
@@ -69,35 +52,6 @@ class Reference:
         lowest = max(n_lost, 1) / (2 * r)
         result: Floats = np.where(np.isnan(new), lowest, quantiles)
         return np.clip(result, 1e-4, 1 - 1e-4)
-
-
-def shared_votes(names: Sequence[str], quantiles: Floats) -> Floats:
-    """``(p,)`` label-free weights summing to 1, from :data:`CORE`.
-
-    Signals with nearly the same ranks share the vote of the strongest; constant ones have none. A signal with a name
-    that is not listed there, such as a user's own, has a full vote, unless its ranks are nearly those of a listed one:
-    then it shares that one's vote, since the name changes nothing.
-
-    Args:
-        names: of the signals.
-        quantiles: ``(r, p)`` of the reference sample.
-    """
-    p = len(names)
-    listed = np.array([name in CORE or name in RESERVES for name in names], dtype=bool)
-    votes = np.array([CORE.get(name, RESERVE if name in RESERVES else 1.0) for name in names], dtype=np.float64)
-    votes[quantiles.std(axis=0) == 0] = 0.0
-    ranks = rankdata(quantiles, axis=0)
-    group = np.arange(p)
-    for i in range(p):
-        for j in range(i):
-            if votes[i] and votes[j] and np.corrcoef(ranks[:, i], ranks[:, j])[0, 1] > ALIKE:
-                group[group == group[i]] = group[j]
-    for g in np.unique(group):
-        inside = group == g
-        deciding = votes[inside & listed] if (inside & listed).any() else votes[inside]
-        votes[inside] *= deciding.max() / (votes[inside].sum() or 1.0)
-    total = float(votes.sum())
-    return votes / (total or 1.0)
 
 
 def log_rank(quantiles: Floats, weights: Floats) -> Floats:

@@ -9,8 +9,9 @@ import numpy as np
 
 from searchkit.errors import SearchkitError
 from searchkit.problem.numbers import seed_of
-from searchkit.proxy_layer.aggregation import Reference, log_rank, shared_votes
+from searchkit.proxy_layer.aggregation import Reference, log_rank
 from searchkit.proxy_layer.setup import read_proxies
+from searchkit.proxy_layer.votes import shared_votes
 from searchkit.scoring.pool import read_workers
 from searchkit.scoring.scorer import Scorer
 from searchkit.search.network_setup import space_and_data

@@ -18,10 +18,11 @@ from scipy.special import log_ndtr
 from searchkit.problem.objectives import Goals
 from searchkit.problem.observations import Observations
 from searchkit.problem.ranks import normal_scores, scores_of, values_of
-from searchkit.proxy_layer.aggregation import Reference, Trust, log_rank, shared_votes, trusts
+from searchkit.proxy_layer.aggregation import Reference, Trust, log_rank, trusts
 from searchkit.proxy_layer.learning_proxies import Taught
 from searchkit.proxy_layer.prepared import Prepared, Ranked
 from searchkit.proxy_layer.trust_table import trust_table
+from searchkit.proxy_layer.votes import shared_votes
 from searchkit.scoring.protocols import Learner
 from searchkit.space import Space
 from searchkit.surrogates.features import structure as choices_and_counts

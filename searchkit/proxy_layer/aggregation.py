@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import norm
+from scipy.stats import norm, rankdata
 
 from searchkit.problem.ranks import rank_correlation
 from searchkit.types import Floats
@@ -82,8 +82,10 @@ def trusts(quantiles: Floats, observed: Floats, votes: Floats) -> list[Trust]:
     """One per proxy, from quantiles ``(n, p)`` and values ``(n,)`` of n observed candidates, higher is better.
 
     Belief is the mean of Fisher's z of the prior and of the observations, weighted by their numbers (Fieller's variance
-    for Spearman's rho, 1.06 / (n - 3)). The weight is proportional to the vote times the square of belief, and zero
-    for negative belief: a proxy of correlation 0 or below loses its weight within 20 observations.
+    for Spearman's rho, 1.06 / (n - 3)). Half of what the observations say is what they say among the good ones
+    (:func:`top_correlation`): a signal that only tells the good from the bad finds no best one. The weight is
+    proportional to the vote times the square of belief, and zero for negative belief: a proxy of correlation 0 or below
+    loses its weight within 20 observations.
     """
     n, p = quantiles.shape
     found = []
@@ -91,8 +93,10 @@ def trusts(quantiles: Floats, observed: Floats, votes: Floats) -> list[Trust]:
         rho, low, high, belief = np.nan, -1.0, 1.0, PRIOR_RHO
         if n >= 3:
             rho = rank_correlation(quantiles[:, j], observed)
-            z, certainty = float(np.arctanh(np.clip(rho, -0.999, 0.999))), max(n - 3, 0) / 1.06  # Fieller
-            belief = float(np.tanh((PRIOR_WEIGHT * np.arctanh(PRIOR_RHO) + certainty * z) / (PRIOR_WEIGHT + certainty)))
+            z, certainty = fisher_z(rho), max(n - 3, 0) / 1.06  # Fieller
+            seen = (z + fisher_z(top_correlation(quantiles[:, j], observed))) / 2
+            belief = (PRIOR_WEIGHT * np.arctanh(PRIOR_RHO) + certainty * seen) / (PRIOR_WEIGHT + certainty)
+            belief = float(np.tanh(belief))
             if certainty:
                 margin = norm.ppf(0.5 + CONFIDENCE / 2) / np.sqrt(certainty)
                 low, high = float(np.tanh(z - margin)), float(np.tanh(z + margin))
@@ -101,3 +105,19 @@ def trusts(quantiles: Floats, observed: Floats, votes: Floats) -> list[Trust]:
     weights = votes * strength
     weights = weights / (weights.sum() or 1.0)
     return [Trust(*entry, weight=float(weight)) for entry, weight in zip(found, weights, strict=True)]
+
+
+def fisher_z(rho: float) -> float:
+    """Fisher's z of a correlation; finite for 1, too."""
+    return float(np.arctanh(np.clip(rho, -0.999, 0.999)))
+
+
+def top_correlation(signal: Floats, observed: Floats) -> float:
+    """Spearman's rho in which each candidate counts by its rank in what was observed: the best n times as much as the
+    worst; 0 where one of the two is constant."""
+    if np.ptp(signal) == 0 or np.ptp(observed) == 0:
+        return 0.0
+    a, b = rankdata(signal), rankdata(observed)
+    weights = b / b.sum()
+    a, b = a - weights @ a, b - weights @ b
+    return float((weights * a) @ b / np.sqrt((weights @ a**2) * (weights @ b**2)))

@@ -9,6 +9,7 @@ from scipy.stats import norm
 
 from searchkit.proxy_layer.aggregation import Reference
 from searchkit.proxy_layer.learning_proxies import Taught
+from searchkit.proxy_layer.votes import Votes
 from searchkit.types import Codes, Floats
 
 
@@ -42,4 +43,4 @@ class Ranked:
     taught: Taught
     reference: Reference
     quantiles: Floats
-    votes: Floats
+    votes: Votes

@@ -1,54 +1,85 @@
-"""How much each signal counts in a judgement without labels, from what the signals say of a sample of the space.
+"""How much each signal counts in a judgement without labels: by what varies in the space, and by what agrees.
 
-Size is what can be relied on where nothing else is known: larger networks are better nearly everywhere. What the other
-signals are worth depends on the space. Where only sizes vary, or where the operations are convolutions alone, those that
-compare images run against size, and against accuracy. So a signal keeps its vote as far as it agrees with size, and of
-params and MACs that one counts which the other signals agree with. Numbers and evidence: docs/benchmarks.md.
+Size can be relied on where nothing else is known: larger networks are better nearly everywhere. What other signals are
+worth depends on the space. Signals that say how differently images are treated tell operations from each other; where
+widths and depths vary in their place they say little, and the parameters say more. A signal that runs against size, as
+these do where all operations are convolutions, runs against accuracy. And where parameters and MACs differ, those are
+right that the other signals agree with. The spaces that this was found on, and left out: docs/benchmarks.md.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.stats import rankdata
 
+from searchkit.space import Choice, Space
 from searchkit.types import Bools, Floats
 
 SIZES = frozenset({"params", "macs", "az_complexity"})  # together one vote
 CORE = {"jacov": 1.0, "az_expressivity": 0.5, "az_trainability": 0.5, "az_progressivity": 0.25, "synflow": 0.25}
+IMAGES = frozenset({"jacov", "naswot", "swap"})  # how differently images are treated
 TRAINED = ("earlier:", "mathnas", "dna")  # beginnings of names of signals that have learned from trainings
-RESERVE = 0.01  # of every other signal: they count where none of these is used, and with labels
+RESERVE = 0.01  # vote of every other signal, and least share of one: they count where nothing else is used
 AGREEING = 0.25  # rank correlation with size from which a signal has its whole vote
-SHARPNESS = 4  # power of the agreement by which params and MACs share theirs
+SHARPNESS = 4  # power of the agreement by which parameters and MACs share theirs
 ALIKE = 0.99  # rank correlation above which two signals share one vote
+LABELS = 50.0  # observations after which votes count half, and what was observed the more
 
 
-def shared_votes(names: Sequence[str], quantiles: Floats) -> Floats:
-    """``(p,)`` label-free weights summing to 1; see the module.
+@dataclass(frozen=True)
+class Votes:
+    """Of p signals, before anything is observed and later.
 
-    Signals with nearly the same ranks share the vote of the strongest that is listed here; constant ones have none. A
-    name that is not listed, such as a user's own, has the vote of a reserve.
+    Attributes:
+        free: ``(p,)`` label-free, summing to 1.
+        equal: ``(p,)`` one for every group of signals with the same ranks, shared among them; 0 for constant ones.
+    """
+
+    free: Floats
+    equal: Floats
+
+    def after(self, n: int) -> Floats:
+        """``(p,)`` with n observations: from the label-free votes towards equal ones, as evidence takes their place."""
+        share = LABELS / (LABELS + n)
+        votes: Floats = self.free**share * self.equal ** (1 - share)
+        return votes / (votes.sum() or 1.0)
+
+
+def votes_of(names: Sequence[str], quantiles: Floats, space: Space | None = None) -> Votes:
+    """The votes of signals; see the module.
+
+    A name that is not listed here, such as a user's own, has the vote of a reserve.
 
     Args:
         names: of the signals.
         quantiles: ``(r, p)`` of the reference sample.
+        space: of the sample; its choices say how much of what varies are sizes, which is nothing where not given.
     """
-    votes = np.array([_vote(name) for name in names], dtype=np.float64)
-    votes[quantiles.std(axis=0) == 0] = 0.0
+    varied = quantiles.std(axis=0) > 0
     agreement = correlations(quantiles)
-    sizes = np.array([name in SIZES for name in names], dtype=bool) & (votes > 0)
-    trained = np.array([name.startswith(TRAINED) for name in names], dtype=bool)
+    sized = share_of_sizes(space) if space is not None else 0.0
+    votes = np.array([_vote(name, sized) for name in names], dtype=np.float64) * varied
     votes = _one_vote_for_alike(votes, agreement)
+    sizes = np.array([name in SIZES for name in names], dtype=bool) & varied
     if sizes.any():
-        others = ~sizes & ~trained
-        agreeing = np.clip(agreement[:, sizes].max(axis=1) / AGREEING, 0.0, 1.0)
+        others = ~sizes & np.array([not name.startswith(TRAINED) for name in names], dtype=bool)
         support = agreement[:, others] @ votes[others]
+        agreeing = np.clip(agreement[:, sizes].max(axis=1) / AGREEING, RESERVE, 1.0)
         votes[others] *= agreeing[others]
         votes[sizes] *= _shares(support[sizes])
         votes[sizes] /= votes[sizes].sum()
-    total = float(votes.sum())
-    return votes / (total or 1.0)
+        parameters = np.array([name == "params" for name in names], dtype=bool) & varied
+        votes[parameters if parameters.any() else sizes] += sized / (1 if parameters.any() else sizes.sum())
+    return Votes(votes / (votes.sum() or 1.0), _one_vote_for_alike(varied.astype(np.float64), agreement))
+
+
+def share_of_sizes(space: Space) -> float:
+    """Share of the choices whose options lie on a scale: those that are ordered, or whose options are numbers."""
+    varied = [choice for choice in space.choices if len(choice.options) > 1]
+    return sum(map(_is_size, varied)) / len(varied) if varied else 0.0
 
 
 def correlations(quantiles: Floats) -> Floats:
@@ -60,16 +91,22 @@ def correlations(quantiles: Floats) -> Floats:
     return np.asarray(ranks.T @ ranks, dtype=np.float64)
 
 
-def _vote(name: str) -> float:
+def _is_size(choice: Choice) -> bool:
+    numbers = all(isinstance(option, int | float) and not isinstance(option, bool) for option in choice.options)
+    return choice.ordered or numbers
+
+
+def _vote(name: str, sized: float) -> float:
     if name in SIZES or name.startswith(TRAINED):
         return 1.0
-    return CORE.get(name, RESERVE)
+    vote = CORE.get(name, RESERVE)
+    return vote * max(1 - sized, RESERVE) if name in IMAGES else vote
 
 
 def _shares(support: Floats) -> Floats:
     """How the sizes share their vote; equally where nothing speaks for any of them."""
     shares = np.maximum(support, 0.0) ** SHARPNESS
-    return shares if shares.sum() > 0 else np.ones(len(support))
+    return np.maximum(shares / shares.max(), RESERVE) if shares.max() > 0 else np.ones(len(support))
 
 
 def _one_vote_for_alike(votes: Floats, agreement: Floats) -> Floats:

@@ -17,6 +17,7 @@ from searchkit.types import Floats
 PRIOR_RHO = 0.5  # assumed rank correlation of a proxy before anything is observed
 PRIOR_WEIGHT = 4.0  # number of observations that this prior counts as
 CONFIDENCE = 0.95
+TOP = 1 / 3  # share of what a signal says among the good ones in what is believed of it
 
 
 @dataclass(frozen=True)
@@ -82,8 +83,8 @@ def trusts(quantiles: Floats, observed: Floats, votes: Floats) -> list[Trust]:
     """One per proxy, from quantiles ``(n, p)`` and values ``(n,)`` of n observed candidates, higher is better.
 
     Belief is the mean of Fisher's z of the prior and of the observations, weighted by their numbers (Fieller's variance
-    for Spearman's rho, 1.06 / (n - 3)). Half of what the observations say is what they say among the good ones
-    (:func:`top_correlation`): a signal that only tells the good from the bad finds no best one. The weight is
+    for Spearman's rho, 1.06 / (n - 3)). A third of what the observations say is what they say among the good
+    ones (:func:`top_correlation`): a signal that only tells the good from the bad finds no best one. The weight is
     proportional to the vote times the square of belief, and zero for negative belief: a proxy of correlation 0 or below
     loses its weight within 20 observations.
     """
@@ -94,7 +95,7 @@ def trusts(quantiles: Floats, observed: Floats, votes: Floats) -> list[Trust]:
         if n >= 3:
             rho = rank_correlation(quantiles[:, j], observed)
             z, certainty = fisher_z(rho), max(n - 3, 0) / 1.06  # Fieller
-            seen = (z + fisher_z(top_correlation(quantiles[:, j], observed))) / 2
+            seen = (1 - TOP) * z + TOP * fisher_z(top_correlation(quantiles[:, j], observed))
             belief = (PRIOR_WEIGHT * np.arctanh(PRIOR_RHO) + certainty * seen) / (PRIOR_WEIGHT + certainty)
             belief = float(np.tanh(belief))
             if certainty:

@@ -74,7 +74,7 @@ def score(
     enough = len(codes) >= FEWEST
     judged = np.full(len(codes), np.nan)
     if enough:
-        judged = log_rank(quantiles, votes_of(scorer.names, quantiles, scorer.space).free)
+        judged = log_rank(quantiles, votes_of(scorer.names, quantiles, scorer.space, scores).free)
     columns: dict[str, Any] = {name: scores[:, j] for j, name in enumerate(scorer.names)} | {"judgement": judged}
     rows = scorer.space.decode(codes)
     for name in scorer.space.names:

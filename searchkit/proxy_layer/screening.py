@@ -17,6 +17,7 @@ from searchkit.problem.problem import Problem
 from searchkit.problem.proposals import distinct, first_allowed
 from searchkit.proxy_layer.score_cache import ScoreCache
 from searchkit.proxy_layer.signals import Signals
+from searchkit.proxy_layer.turns import Turns
 from searchkit.space import keys
 from searchkit.surrogates.hypervolume_improvement import expected_improvement
 from searchkit.types import Codes, Floats
@@ -34,8 +35,9 @@ class Screen:
     Attributes:
         factor: candidates that are scored for each one that is evaluated.
         seed: of the stream of random candidates.
-        turns: from :data:`KNOWN` observations on, every other batch is what the strategy proposes first; for strategies
-            with a model of their own, which may predict better by then.
+        turns: from :data:`KNOWN` observations on, some batches are what the strategy proposes first, as many as it
+            deserves by what they bring (:mod:`searchkit.proxy_layer.turns`); for strategies with a model of their own,
+            which may predict better by then.
     """
 
     problem: Problem
@@ -46,12 +48,14 @@ class Screen:
     turns: bool = False
     _told: list[Observations] = field(default_factory=list)
     _drawn: dict[int, tuple[np.random.Generator, list[Codes]]] = field(default_factory=dict)  # parts of the stream
+    _turns: Turns = field(default_factory=lambda: Turns(KNOWN))
     _rows: dict[bytes, Floats] = field(default_factory=dict)  # what is predicted of the candidates of a pick
 
     def tell(self, told: Observations) -> None:
         """Learn one batch of outcomes."""
         self._rows.clear()
         self._told.append(told)
+        self._turns.tell(told)
         self.signals.observe(told)
 
     def proposals(self, n: int) -> int:
@@ -64,7 +68,7 @@ class Screen:
         Args:
             pending: ``(p, d)`` candidates without an outcome yet, assumed to have their predicted losses.
         """
-        if self.turns and len(self._told) % 2 and sum(map(len, self._told)) >= KNOWN:
+        if self.turns and self._turns.strategy:
             return first_allowed(self.problem, distinct(self.problem, proposed, seen), n)
         self._rows.clear()
         share = max(1, self.factor * n // 4)

@@ -18,11 +18,10 @@ from scipy.special import log_ndtr
 from searchkit.problem.objectives import Goals
 from searchkit.problem.observations import Observations
 from searchkit.problem.ranks import normal_scores, scores_of, values_of
-from searchkit.proxy_layer.aggregation import Reference, Trust, log_rank, trusts
+from searchkit.proxy_layer.aggregation import Trust, log_rank, trusts
 from searchkit.proxy_layer.learning_proxies import Taught
 from searchkit.proxy_layer.prepared import Prepared, Ranked
 from searchkit.proxy_layer.trust_table import trust_table
-from searchkit.proxy_layer.votes import votes_of
 from searchkit.scoring.protocols import Learner
 from searchkit.space import Space
 from searchkit.surrogates.features import structure as choices_and_counts
@@ -218,10 +217,8 @@ class Signals:
         if n not in self._ranked:
             ready = self._ready
             taught = Taught(self._learners, self._evidence.codes[:n], self._good[:n])
-            reference = Reference(taught.complete(ready.sample, ready.scores))
-            quantiles = reference.quantiles(reference.scores)
             self._ranked = dict(list(self._ranked.items())[-1:])
-            self._ranked[n] = Ranked(taught, reference, quantiles, votes_of(self.names, quantiles, self.space))
+            self._ranked[n] = Ranked.of(self.names, self.space, ready, taught)
         return self._ranked[n]
 
     def _quantiles(self, codes: Codes, ranking: Ranked) -> Floats:

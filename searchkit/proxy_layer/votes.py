@@ -2,7 +2,8 @@
 
 Size can be relied on where nothing else is known: larger networks are better nearly everywhere. What other signals are
 worth depends on the space. Signals that say how differently images are treated tell operations from each other; where
-widths and depths vary in their place they say little, and the parameters say more. A signal that runs against size, as
+widths and depths vary in their place they say little, and the parameters say more; so where networks have few of them.
+A signal that runs against size, as
 these do where all operations are convolutions, runs against accuracy. And where parameters and MACs differ, those are
 right that the other signals agree with. The spaces that this was found on, and left out: docs/benchmarks.md.
 """
@@ -25,6 +26,8 @@ TRAINED = ("earlier:", "mathnas", "dna")  # beginnings of names of signals that 
 RESERVE = 0.01  # vote of every other signal, and least share of one: they count where nothing else is used
 AGREEING = 0.25  # rank correlation with size from which a signal has its whole vote
 SHARPNESS = 4  # power of the agreement by which parameters and MACs share theirs
+SMALL = (1e4, 1e5)  # parameters up to which what networks can hold is what limits them, and from which it is not
+BONUS = 3.0  # vote of the parameters, beside that of size, where sizes vary or networks are small
 ALIKE = 0.99  # rank correlation above which two signals share one vote
 LABELS = 50.0  # observations after which votes count half, and what was observed the more
 
@@ -48,7 +51,9 @@ class Votes:
         return votes / (votes.sum() or 1.0)
 
 
-def votes_of(names: Sequence[str], quantiles: Floats, space: Space | None = None) -> Votes:
+def votes_of(
+    names: Sequence[str], quantiles: Floats, space: Space | None = None, scores: Floats | None = None
+) -> Votes:
     """The votes of signals; see the module.
 
     A name that is not listed here, such as a user's own, has the vote of a reserve.
@@ -57,10 +62,14 @@ def votes_of(names: Sequence[str], quantiles: Floats, space: Space | None = None
         names: of the signals.
         quantiles: ``(r, p)`` of the reference sample.
         space: of the sample; its choices say how much of what varies are sizes, which is nothing where not given.
+        scores: ``(r, p)`` of the sample, which say how small its networks are; they count as large where not given.
     """
     varied = quantiles.std(axis=0) > 0
     agreement = correlations(quantiles)
-    sized = share_of_sizes(space) if space is not None else 0.0
+    sized = max(
+        share_of_sizes(space) if space is not None else 0.0,
+        smallness(scores[:, names.index("params")]) if scores is not None and "params" in names else 0.0,
+    )
     votes = np.array([_vote(name, sized) for name in names], dtype=np.float64) * varied
     votes = _one_vote_for_alike(votes, agreement)
     sizes = np.array([name in SIZES for name in names], dtype=bool) & varied
@@ -72,7 +81,7 @@ def votes_of(names: Sequence[str], quantiles: Floats, space: Space | None = None
         votes[sizes] *= _shares(support[sizes])
         votes[sizes] /= votes[sizes].sum()
         parameters = np.array([name == "params" for name in names], dtype=bool) & varied
-        votes[parameters if parameters.any() else sizes] += sized / (1 if parameters.any() else sizes.sum())
+        votes[parameters if parameters.any() else sizes] += BONUS * sized / (1 if parameters.any() else sizes.sum())
     return Votes(votes / (votes.sum() or 1.0), _one_vote_for_alike(varied.astype(np.float64), agreement))
 
 
@@ -80,6 +89,15 @@ def share_of_sizes(space: Space) -> float:
     """Share of the choices whose options lie on a scale: those that are ordered, or whose options are numbers."""
     varied = [choice for choice in space.choices if len(choice.options) > 1]
     return sum(map(_is_size, varied)) / len(varied) if varied else 0.0
+
+
+def smallness(params: Floats) -> float:
+    """From 0 for networks of a hundred thousand parameters and more (median) to 1 for ten thousand and fewer."""
+    known = params[np.isfinite(params) & (params > 0)]
+    if not len(known):
+        return 0.0
+    low, high = np.log10(SMALL)
+    return float(np.clip((high - np.log10(np.median(known))) / (high - low), 0.0, 1.0))
 
 
 def correlations(quantiles: Floats) -> Floats:

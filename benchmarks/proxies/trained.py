@@ -43,7 +43,8 @@ def plain(layers: list[tuple[int, int, int]], input_shape: tuple[int, ...], n_cl
     Args:
         layers: of each the channels, the kernel size and the stride.
     """
-    channels, parts = input_shape[0], []
+    channels = input_shape[0]
+    parts: list[nn.Module] = []
     for width, kernel, stride in layers:
         convolution = nn.Conv2d(channels, width, kernel, stride, padding=kernel // 2, bias=False)
         parts += [convolution, nn.BatchNorm2d(width), nn.ReLU()]
@@ -95,7 +96,8 @@ def mixed() -> NetworkSpace:
     """Width, depth and kernel size of two stages of residual layers, as one would write a first space."""
 
     def build(choices: Mapping[str, Any], shape: tuple[int, ...], n_classes: int) -> nn.Module:
-        channels, parts = shape[0], []
+        channels = shape[0]
+        parts: list[nn.Module] = []
         for stage in range(2):
             width, kernel = choices[f"width{stage}"], choices[f"kernel{stage}"]
             parts.append(_layer(channels, width, 3, 1 + stage))

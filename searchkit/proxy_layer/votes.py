@@ -27,6 +27,7 @@ RESERVE = 0.01  # vote of every other signal, and least share of one: they count
 AGREEING = 0.25  # rank correlation with size from which a signal has its whole vote
 SHARPNESS = 4  # power of the agreement by which parameters and MACs share theirs
 SMALL = (1e4, 1e5)  # parameters up to which what networks can hold is what limits them, and from which it is not
+UNITS = 100  # fewest parameters of a network that are taken for their number
 BONUS = 3.0  # vote of the parameters, beside that of size, where sizes vary or networks are small
 ALIKE = 0.99  # rank correlation above which two signals share one vote
 LABELS = 50.0  # observations after which votes count half, and what was observed the more
@@ -92,12 +93,14 @@ def share_of_sizes(space: Space) -> float:
 
 
 def smallness(params: Floats) -> float:
-    """From 0 for networks of a hundred thousand parameters and more (median) to 1 for ten thousand and fewer."""
-    known = params[np.isfinite(params) & (params > 0)]
-    if not len(known):
-        return 0.0
+    """From 0 for networks of a hundred thousand parameters and more (median) to 1 for ten thousand and fewer.
+
+    A median below a hundred counts no parameters but millions of them, say: 0.
+    """
+    known = params[np.isfinite(params)]
+    middle = float(np.median(known)) if len(known) else 0.0
     low, high = np.log10(SMALL)
-    return float(np.clip((high - np.log10(np.median(known))) / (high - low), 0.0, 1.0))
+    return float(np.clip((high - np.log10(middle)) / (high - low), 0.0, 1.0)) if middle >= UNITS else 0.0
 
 
 def correlations(quantiles: Floats) -> Floats:

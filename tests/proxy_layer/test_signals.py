@@ -312,6 +312,25 @@ def test_a_continued_search_with_proxies_equals_an_uninterrupted_one(strategy, n
     assert continued.signals.equals(whole.signals)
 
 
+@pytest.mark.slow
+@ONE_ORDER
+@pytest.mark.parametrize("n_before", [21, 26])
+def test_turns_go_on_as_they_were_in_a_continued_search(n_before: int, tmp_path: Path) -> None:
+    class EndError(Exception):
+        pass
+
+    def end(trial, trials) -> None:
+        if sum(t.finished for t in trials) == n_before:
+            raise EndError
+
+    given = {"proxies": [Hint(), Noise()], "batch": 1, "budget": 32, "name": "s"}
+    with pytest.raises(EndError):
+        search("bo", storage=tmp_path, callbacks=[end], **given)
+    continued = search("bo", storage=tmp_path, **given)
+    whole = search("bo", storage="memory", **given)
+    assert [t.code.tolist() for t in continued.trials] == [t.code.tolist() for t in whole.trials]
+
+
 def test_scores_are_on_record_and_not_made_again(tmp_path: Path) -> None:
     CALLS.clear()
     search(proxies=[Hint()], storage=tmp_path, name="s", budget=8, batch=4)

@@ -42,8 +42,7 @@ def test_all_batches_are_the_layers_before_there_are_enough_observations() -> No
 )
 def test_shares_follow_what_was_brought(improves: tuple[bool, bool], share: float) -> None:
     turns = Turns(first=1)
-    played(turns, 21, improves)
-    assert np.mean(played(turns, 40, improves)) == pytest.approx(share, abs=0.05)
+    assert np.mean(played(turns, 81, improves)[41:]) == pytest.approx(share, abs=0.05)
 
 
 def test_a_batch_that_repeats_the_best_losses_brings_nothing() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from searchkit import Choice, Space
-from searchkit.proxy_layer.votes import CORE, LABELS, share_of_sizes, votes_of
+from searchkit.proxy_layer.votes import CORE, LABELS, share_of_sizes, smallness, votes_of
 from searchkit.types import Floats
 
 N = 400
@@ -75,6 +75,21 @@ def test_the_share_of_sizes_counts_what_is_ordered_or_numbers_and_can_vary() -> 
     ])  # fmt: skip
     assert share_of_sizes(space) == 0.5
     assert share_of_sizes(Space([Choice("fixed", (3,))])) == 0
+
+
+def test_small_networks_count_as_small_and_other_units_do_not() -> None:
+    counts = [smallness(np.full(9, n)) for n in (1e3, 1e4, 3e4, 1e5, 1e7, 0.4)]
+    assert counts == pytest.approx([1, 1, np.log10(100 / 30), 0, 0, 0])
+    assert smallness(np.array([np.nan, 1e3, 2e3])) == 1
+    assert smallness(np.array([np.nan])) == smallness(np.empty(0)) == 0
+
+
+def test_where_networks_are_small_parameters_say_more(drawn: Floats) -> None:
+    size, noise = drawn[:2]
+    names, quantiles = ("params", "macs", "jacov"), ranks(size, size + 0.3 * noise, size + noise)
+    small, large = (votes_of(names, quantiles, scores=np.exp(quantiles) * n).free for n in (1e3, 1e6))
+    assert small[0] > 2 * large[0]
+    assert small[2] < 0.02 < large[2]
 
 
 def test_signals_with_the_same_ranks_share_a_vote_and_constant_ones_have_none(drawn: Floats) -> None:

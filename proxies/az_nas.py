@@ -96,10 +96,10 @@ def trainabilities(pairs: Sequence[tuple[Tensor, Tensor | None]]) -> list[float]
 def _squared(cotangent: Tensor, pulled: Tensor) -> Tensor:
     """``(c, c)`` float64, of which the norm's square is the largest eigenvalue."""
     cotangent, pulled = _maps(cotangent), _maps(pulled)
-    stride = pulled.shape[2] // cotangent.shape[2]
-    if stride > 1:
-        side = (cotangent.shape[2] * stride, cotangent.shape[3] * stride)
-        pulled = functional.pixel_unshuffle(pulled[:, :, : side[0], : side[1]], stride)
+    stride = max(1, round(pulled.shape[2] / cotangent.shape[2]))
+    if pulled.shape[2:] != cotangent.shape[2:]:  # an odd side, 7 to 4 with stride 2, lacks a row and a column of zeros
+        rows, columns = (stride * size - have for size, have in zip(cotangent.shape[2:], pulled.shape[2:], strict=True))
+        pulled = functional.pixel_unshuffle(functional.pad(pulled, (0, columns, 0, rows)), stride)
     n, c = cotangent.shape[0] * cotangent.shape[2] * cotangent.shape[3], cotangent.shape[1]
     covariance = pulled.permute(0, 2, 3, 1).reshape(n, -1).T @ cotangent.permute(0, 2, 3, 1).reshape(n, c) / n
     return (covariance.T @ covariance).double()

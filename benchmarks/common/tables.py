@@ -93,9 +93,15 @@ def images() -> Data:
     return load_data(pairs, seed=0, augment="crop-flip", name="cifar10-subset")
 
 
-def scored(space: NetworkSpace, codes: Codes, proxies: Sequence[str], data: Data) -> tuple[tuple[str, ...], Floats]:
-    """Names and ``(n, p)`` scores, each made once and kept in :data:`CACHE`; a run that was stopped goes on."""
-    path = CACHE / f"{space.name}.jsonl"
+def scored(
+    space: NetworkSpace, codes: Codes, proxies: Sequence[str], data: Data, name: str | None = None
+) -> tuple[tuple[str, ...], Floats]:
+    """Names and ``(n, p)`` scores, each made once and kept in :data:`CACHE`; a run that was stopped goes on.
+
+    Args:
+        name: of the file that they are kept in; that of the space where not given.
+    """
+    path = CACHE / f"{name or space.name}.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
     start, done = time.perf_counter(), 0
     with path.open("a") as file:

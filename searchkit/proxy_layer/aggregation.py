@@ -6,7 +6,6 @@ aggregate is the weighted sum of the logarithms of the quantiles, in which one b
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,22 +17,7 @@ from searchkit.types import Floats
 PRIOR_RHO = 0.5  # assumed rank correlation of a proxy before anything is observed
 PRIOR_WEIGHT = 4.0  # number of observations that this prior counts as
 CONFIDENCE = 0.95
-ALIKE = 0.99  # rank correlation above which two signals share one vote
-
-# Weights before anything is observed, chosen in steps of a quarter on NAS-Bench-201 and NAS-Bench-Macro together
-# (docs/benchmarks.md): two of size, one of how differently images are treated, and three of the layers. The proxies in
-# RESERVES are highly correlated with these and make the aggregate worse: they count only where none of these is used.
-# All are features of the models of the losses.
-CORE = {
-    "macs": 1.0,
-    "az_complexity": 1.0,
-    "jacov": 1.0,
-    "az_expressivity": 0.5,
-    "az_trainability": 0.5,
-    "az_progressivity": 0.25,
-}
-RESERVE = 0.01
-RESERVES = frozenset({"params", "layers", "naswot", "synflow", "grad_norm", "zen", "zico", "swap", "eproxy"})
+TOP = 1 / 3  # share of what a signal says among the good ones in what is believed of it
 
 
 @dataclass(frozen=True)
@@ -71,35 +55,6 @@ class Reference:
         return np.clip(result, 1e-4, 1 - 1e-4)
 
 
-def shared_votes(names: Sequence[str], quantiles: Floats) -> Floats:
-    """``(p,)`` label-free weights summing to 1, from :data:`CORE`.
-
-    Signals with nearly the same ranks share the vote of the strongest; constant ones have none. A signal with a name
-    that is not listed there, such as a user's own, has a full vote, unless its ranks are nearly those of a listed one:
-    then it shares that one's vote, since the name changes nothing.
-
-    Args:
-        names: of the signals.
-        quantiles: ``(r, p)`` of the reference sample.
-    """
-    p = len(names)
-    listed = np.array([name in CORE or name in RESERVES for name in names], dtype=bool)
-    votes = np.array([CORE.get(name, RESERVE if name in RESERVES else 1.0) for name in names], dtype=np.float64)
-    votes[quantiles.std(axis=0) == 0] = 0.0
-    ranks = rankdata(quantiles, axis=0)
-    group = np.arange(p)
-    for i in range(p):
-        for j in range(i):
-            if votes[i] and votes[j] and np.corrcoef(ranks[:, i], ranks[:, j])[0, 1] > ALIKE:
-                group[group == group[i]] = group[j]
-    for g in np.unique(group):
-        inside = group == g
-        deciding = votes[inside & listed] if (inside & listed).any() else votes[inside]
-        votes[inside] *= deciding.max() / (votes[inside].sum() or 1.0)
-    total = float(votes.sum())
-    return votes / (total or 1.0)
-
-
 def log_rank(quantiles: Floats, weights: Floats) -> Floats:
     """``(n,)`` weighted sum of log quantiles; higher is better."""
     total: Floats = np.log(quantiles) @ weights
@@ -128,8 +83,10 @@ def trusts(quantiles: Floats, observed: Floats, votes: Floats) -> list[Trust]:
     """One per proxy, from quantiles ``(n, p)`` and values ``(n,)`` of n observed candidates, higher is better.
 
     Belief is the mean of Fisher's z of the prior and of the observations, weighted by their numbers (Fieller's variance
-    for Spearman's rho, 1.06 / (n - 3)). The weight is proportional to the vote times the square of belief, and zero
-    for negative belief: a proxy of correlation 0 or below loses its weight within 20 observations.
+    for Spearman's rho, 1.06 / (n - 3)). A third of what the observations say is what they say among the good
+    ones (:func:`top_correlation`): a signal that only tells the good from the bad finds no best one. The weight is
+    proportional to the vote times the square of belief, and zero for negative belief: a proxy of correlation 0 or below
+    loses its weight within 20 observations.
     """
     n, p = quantiles.shape
     found = []
@@ -137,8 +94,10 @@ def trusts(quantiles: Floats, observed: Floats, votes: Floats) -> list[Trust]:
         rho, low, high, belief = np.nan, -1.0, 1.0, PRIOR_RHO
         if n >= 3:
             rho = rank_correlation(quantiles[:, j], observed)
-            z, certainty = float(np.arctanh(np.clip(rho, -0.999, 0.999))), max(n - 3, 0) / 1.06  # Fieller
-            belief = float(np.tanh((PRIOR_WEIGHT * np.arctanh(PRIOR_RHO) + certainty * z) / (PRIOR_WEIGHT + certainty)))
+            z, certainty = fisher_z(rho), max(n - 3, 0) / 1.06  # Fieller
+            seen = (1 - TOP) * z + TOP * fisher_z(top_correlation(quantiles[:, j], observed))
+            belief = (PRIOR_WEIGHT * np.arctanh(PRIOR_RHO) + certainty * seen) / (PRIOR_WEIGHT + certainty)
+            belief = float(np.tanh(belief))
             if certainty:
                 margin = norm.ppf(0.5 + CONFIDENCE / 2) / np.sqrt(certainty)
                 low, high = float(np.tanh(z - margin)), float(np.tanh(z + margin))
@@ -147,3 +106,19 @@ def trusts(quantiles: Floats, observed: Floats, votes: Floats) -> list[Trust]:
     weights = votes * strength
     weights = weights / (weights.sum() or 1.0)
     return [Trust(*entry, weight=float(weight)) for entry, weight in zip(found, weights, strict=True)]
+
+
+def fisher_z(rho: float) -> float:
+    """Fisher's z of a correlation; finite for 1, too."""
+    return float(np.arctanh(np.clip(rho, -0.999, 0.999)))
+
+
+def top_correlation(signal: Floats, observed: Floats) -> float:
+    """Spearman's rho in which each candidate counts by its rank in what was observed: the best n times as much as the
+    worst; 0 where one of the two is constant."""
+    if np.ptp(signal) == 0 or np.ptp(observed) == 0:
+        return 0.0
+    a, b = rankdata(signal), rankdata(observed)
+    weights = b / b.sum()
+    a, b = a - weights @ a, b - weights @ b
+    return float((weights * a) @ b / np.sqrt((weights @ a**2) * (weights @ b**2)))

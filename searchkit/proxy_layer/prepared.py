@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,8 @@ from scipy.stats import norm
 
 from searchkit.proxy_layer.aggregation import Reference
 from searchkit.proxy_layer.learning_proxies import Taught
+from searchkit.proxy_layer.votes import Votes, votes_of
+from searchkit.space import Space
 from searchkit.types import Codes, Floats
 
 
@@ -42,4 +45,11 @@ class Ranked:
     taught: Taught
     reference: Reference
     quantiles: Floats
-    votes: Floats
+    votes: Votes
+
+    @classmethod
+    def of(cls, names: Sequence[str], space: Space, ready: Prepared, taught: Taught) -> Ranked:
+        """The ranks and votes with learning proxies as they are fitted."""
+        reference = Reference(taught.complete(ready.sample, ready.scores))
+        quantiles = reference.quantiles(reference.scores)
+        return cls(taught, reference, quantiles, votes_of(names, quantiles, space, reference.scores))

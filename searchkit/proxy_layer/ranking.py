@@ -9,8 +9,9 @@ import numpy as np
 
 from searchkit.errors import SearchkitError
 from searchkit.problem.numbers import seed_of
-from searchkit.proxy_layer.aggregation import Reference, log_rank, shared_votes
+from searchkit.proxy_layer.aggregation import Reference, log_rank
 from searchkit.proxy_layer.setup import read_proxies
+from searchkit.proxy_layer.votes import votes_of
 from searchkit.scoring.pool import read_workers
 from searchkit.scoring.scorer import Scorer
 from searchkit.search.network_setup import space_and_data
@@ -71,7 +72,9 @@ def score(
         scores = scorer(codes)
     quantiles = Reference(scores).quantiles(scores)
     enough = len(codes) >= FEWEST
-    judged = log_rank(quantiles, shared_votes(scorer.names, quantiles)) if enough else np.full(len(codes), np.nan)
+    judged = np.full(len(codes), np.nan)
+    if enough:
+        judged = log_rank(quantiles, votes_of(scorer.names, quantiles, scorer.space, scores).free)
     columns: dict[str, Any] = {name: scores[:, j] for j, name in enumerate(scorer.names)} | {"judgement": judged}
     rows = scorer.space.decode(codes)
     for name in scorer.space.names:

@@ -17,12 +17,13 @@ from searchkit.problem.problem import Problem
 from searchkit.problem.proposals import distinct, first_allowed
 from searchkit.proxy_layer.score_cache import ScoreCache
 from searchkit.proxy_layer.signals import Signals
+from searchkit.proxy_layer.turns import Turns
 from searchkit.space import keys
 from searchkit.surrogates.hypervolume_improvement import expected_improvement
 from searchkit.types import Codes, Floats
 
 KNOWN = 20  # observations from which a strategy with a model of its own takes turns with the proxy layer
-STREAM = 2000  # most candidates of the random stream in a pool, the newest ones; it grows with every batch
+STREAM = 1000  # most candidates of the random stream in a pool, the newest ones; it grows with every batch
 NEIGHBOURS = 2000  # most neighbours of a candidate from which some are taken; of more, a random sample
 SURE = 1e-6  # standard deviation of exact values, relative to the range
 
@@ -34,8 +35,9 @@ class Screen:
     Attributes:
         factor: candidates that are scored for each one that is evaluated.
         seed: of the stream of random candidates.
-        turns: from :data:`KNOWN` observations on, every other batch is what the strategy proposes first; for strategies
-            with a model of their own, which may predict better by then.
+        turns: from :data:`KNOWN` observations on, some batches are what the strategy proposes first, as many as it
+            deserves by what they bring (:mod:`searchkit.proxy_layer.turns`); for strategies with a model of their own,
+            which may predict better by then.
     """
 
     problem: Problem
@@ -46,10 +48,14 @@ class Screen:
     turns: bool = False
     _told: list[Observations] = field(default_factory=list)
     _drawn: dict[int, tuple[np.random.Generator, list[Codes]]] = field(default_factory=dict)  # parts of the stream
+    _turns: Turns = field(default_factory=lambda: Turns(KNOWN))
+    _rows: dict[bytes, Floats] = field(default_factory=dict)  # what is predicted of the candidates of a pick
 
     def tell(self, told: Observations) -> None:
         """Learn one batch of outcomes."""
+        self._rows.clear()
         self._told.append(told)
+        self._turns.tell(told)
         self.signals.observe(told)
 
     def proposals(self, n: int) -> int:
@@ -62,8 +68,9 @@ class Screen:
         Args:
             pending: ``(p, d)`` candidates without an outcome yet, assumed to have their predicted losses.
         """
-        if self.turns and len(self._told) % 2 and sum(map(len, self._told)) >= KNOWN:
+        if self.turns and self._turns.strategy:
             return first_allowed(self.problem, distinct(self.problem, proposed, seen), n)
+        self._rows.clear()
         share = max(1, self.factor * n // 4)
         pool = distinct(self.problem, np.concatenate([proposed, self._stream(share)]), seen)
         if len(pool):
@@ -85,16 +92,15 @@ class Screen:
         """
         if not len(pool) or not n:  # nothing left: the space is exhausted
             return []
-        mean, std = self.signals.latent(pool)
+        mean, std, chance = self._predicted(pool)
         known = np.isfinite(mean).all(axis=1)
         if not known.all():  # a network that cannot be built has no costs, and comes last
             rows = np.flatnonzero(known)
             best = rows[self.choose(pool[rows], min(n, len(rows)), pending)].tolist() if len(rows) else []
             return (best + np.flatnonzero(~known).tolist())[:n]
-        chance = np.exp(self.signals.log_chance(pool))
         front = self._observed_front()
         if len(pending):
-            predicted = self.signals.latent(pending)[0]
+            predicted = self._predicted(pending)[0]
             front = np.concatenate([front, predicted[np.isfinite(predicted).all(axis=1)]])
         both = np.concatenate([mean, front])
         low, span = both.min(axis=0), np.ptp(both, axis=0)
@@ -113,6 +119,18 @@ class Screen:
             chosen.append(best)
             front = np.concatenate([front, mean[best : best + 1]])
         return chosen
+
+    def _predicted(self, codes: Codes) -> tuple[Floats, Floats, Floats]:
+        """Mean and deviation ``(n, k)``, and the chance ``(n,)`` of being scored; each candidate is asked for once."""
+        found = keys(codes)
+        new = list({key: i for i, key in enumerate(found) if key not in self._rows}.values())
+        if new:
+            mean, std = self.signals.latent(codes[new])
+            chance = np.exp(self.signals.log_chance(codes[new]))
+            self._rows.update(zip([found[i] for i in new], np.column_stack([mean, std, chance]), strict=True))
+        rows = np.stack([self._rows[key] for key in found])
+        k = self.problem.n_objectives
+        return rows[:, :k], rows[:, k : 2 * k], rows[:, -1]
 
     def _stream(self, share: int) -> Codes:
         """The newest of the first candidates of the fixed stream, ``share`` more with every batch."""

@@ -18,7 +18,7 @@ from scipy.special import log_ndtr
 from searchkit.problem.objectives import Goals
 from searchkit.problem.observations import Observations
 from searchkit.problem.ranks import normal_scores, scores_of, values_of
-from searchkit.proxy_layer.aggregation import Reference, Trust, log_rank, shared_votes, trusts
+from searchkit.proxy_layer.aggregation import Trust, log_rank, trusts
 from searchkit.proxy_layer.learning_proxies import Taught
 from searchkit.proxy_layer.prepared import Prepared, Ranked
 from searchkit.proxy_layer.trust_table import trust_table
@@ -26,7 +26,7 @@ from searchkit.scoring.protocols import Learner
 from searchkit.space import Space
 from searchkit.surrogates.features import structure as choices_and_counts
 from searchkit.surrogates.gaussian_process import Gaussian
-from searchkit.surrogates.refitting import KEPT, MOST, Examples, Refits, fitted_at, informative, of_both
+from searchkit.surrogates.refitting import FITTED, KEPT, Examples, Refits, fitted_at, informative, of_both
 from searchkit.types import Codes, Floats
 
 if TYPE_CHECKING:
@@ -85,8 +85,8 @@ class Signals:
         self._structure = structure or functools.partial(choices_and_counts, space)
         self._reference, self._seed = reference, seed
         self._told = Observations.empty(space.n_choices, len(goals.objectives), len(goals.bounds))
-        self._models: dict[int, Gaussian] | None = None  # this and the next are made from _told when they are needed
-        self._trusts: list[Trust] | None = None
+        self._models: dict[int, Gaussian] | None = None  # made from _told when they are needed
+        self._trusts: dict[int, list[Trust]] = {}  # by the number of observations at which a fit was due
         self._ranked: dict[int, Ranked] = {}  # by the number of observations that the learning proxies are fitted to
         self._refits = Refits()
         self._prepared: Prepared | None = None
@@ -94,7 +94,7 @@ class Signals:
     def observe(self, told: Observations) -> None:
         """Learn one batch of outcomes, with the hints of a fidelity ladder; draws no random numbers."""
         self._told = self._told + told.believed()
-        self._models = self._trusts = None
+        self._models = None
 
     def quality(self, codes: Codes) -> Floats:
         """``(n,)`` the aggregate of the proxies alone, higher is better, standardised over the reference sample.
@@ -169,7 +169,7 @@ class Signals:
         """
         told = self._evidence
         counts = self._baselines(told.codes) if self._baselines and len(told) else {}
-        return trust_table(self.names, self._trust(), counts, self._good)
+        return trust_table(self.names, self._trust_of(len(told)), counts, self._good)
 
     @property
     def _learned(self) -> list[int]:
@@ -217,17 +217,15 @@ class Signals:
         if n not in self._ranked:
             ready = self._ready
             taught = Taught(self._learners, self._evidence.codes[:n], self._good[:n])
-            reference = Reference(taught.complete(ready.sample, ready.scores))
-            quantiles = reference.quantiles(reference.scores)
             self._ranked = dict(list(self._ranked.items())[-1:])
-            self._ranked[n] = Ranked(taught, reference, quantiles, shared_votes(self.names, quantiles))
+            self._ranked[n] = Ranked.of(self.names, self.space, ready, taught)
         return self._ranked[n]
 
     def _quantiles(self, codes: Codes, ranking: Ranked) -> Floats:
         return ranking.reference.quantiles(ranking.taught.complete(codes, self._score(codes)))
 
-    def _aggregate(self, quantiles: Floats, trusted: list[Trust] | None = None) -> Floats:
-        weights = np.array([t.weight for t in trusted or self._trust()])
+    def _aggregate(self, quantiles: Floats) -> Floats:
+        weights = np.array([t.weight for t in self._trust()])
         known = log_rank(self._ranking.quantiles, weights)
         aggregate: Floats = (log_rank(quantiles, weights) - known.mean()) / (known.std() or 1.0)
         return aggregate
@@ -244,15 +242,17 @@ class Signals:
         return -told.losses[:, self._judged] if len(told) else np.empty(0)
 
     def _trust(self) -> list[Trust]:
-        if self._trusts is None:
-            self._trusts = self._trust_of(len(self._evidence))
-        return self._trusts
+        """Trust when a fit was last due: what it says changes little from one observation to the next."""
+        due = fitted_at(len(self._evidence))
+        if due not in self._trusts:
+            self._trusts = {due: self._trust_of(due)}
+        return self._trusts[due]
 
     def _trust_of(self, n: int) -> list[Trust]:
         """Trust in each proxy after the first n scored candidates."""
         told = self._evidence[:n]
         quantiles = self.features(told.codes) if len(told) else np.empty((0, len(self.names)))
-        return trusts(quantiles, self._good[:n], self._ranking.votes)
+        return trusts(quantiles, self._good[:n], self._ranking.votes.after(len(told)))
 
     def _groups(self, codes: Codes) -> tuple[list[Floats], Floats]:
         """The features of the process, each group with a mean square distance near 1, and the aggregate."""
@@ -279,13 +279,13 @@ class Signals:
         losses = scored.losses[:, j]
 
         def examples(n: int, most: int) -> Examples:
-            """At most ``most`` of the first n observations, with the weights that the proxies had after these."""
+            """At most ``most`` of the first n observations."""
             rows = informative(losses[:n], most)
             quantiles = self.features(scored.codes[rows])
-            prior = -self._aggregate(quantiles, self._trust_of(n)) if j == self._judged else np.zeros(len(rows))
+            prior = -self._aggregate(quantiles) if j == self._judged else np.zeros(len(rows))
             return self._scaled(scored.codes[rows], quantiles), prior, normal_scores(losses[:n])[rows]
 
-        return self._refits.process(j, due, lambda: examples(due, MOST), examples(len(scored), KEPT))
+        return self._refits.process(j, due, lambda: examples(due, FITTED), examples(len(scored), KEPT))
 
     def _of_feasibility(self) -> Gaussian:
         feasible, due = self._told.feasible, fitted_at(len(self._told))
@@ -297,4 +297,4 @@ class Signals:
             values = np.where(feasible[rows], 1.0, -1.0)
             return self._scaled(self._told.codes[rows], quantiles), np.zeros(len(rows)), values
 
-        return self._refits.process(-1, due, lambda: examples(due, MOST), examples(len(feasible), KEPT))
+        return self._refits.process(-1, due, lambda: examples(due, FITTED), examples(len(feasible), KEPT))

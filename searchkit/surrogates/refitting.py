@@ -19,7 +19,7 @@ from searchkit.types import Bools, Codes, Floats
 ALL = 60
 GROWTH = 1.05
 MOST = 250
-KEPT = 1000  # observations that a process of the proxy layer predicts from
+FITTED, KEPT = 150, 300  # observations that a process of the proxy layer is fitted to, and predicts from
 
 Examples = tuple[Sequence[Floats], Floats, Floats]  # features, one matrix a kernel; known means; what was observed
 

@@ -414,6 +414,27 @@ def test_a_pulled_back_cotangent_of_an_orthogonal_map_is_as_good_as_can_be() -> 
     assert math.isfinite(trainabilities([(coarse, cotangent)])[0])
 
 
+@pytest.mark.parametrize("side", [7, 8])
+def test_a_stride_over_an_odd_side_is_judged_as_over_one_with_a_margin_of_zeros(side: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    coarse = torch.randint(0, 2, (64, 4, 4, 4), generator=generator) * 2.0 - 1.0
+    wide = torch.zeros(64, 4, 8, 8)
+    wide[:, :, :side, :side] = torch.randn(64, 4, side, side, generator=generator)
+    whole, cut = trainabilities([(coarse, wide), (coarse, wide[:, :, :side, :side])])
+    assert cut == pytest.approx(whole)
+
+
+def test_a_network_whose_sides_are_odd_has_all_four_signals() -> None:
+    def build(choices: Mapping[str, Any], shape: tuple[int, ...], n_classes: int) -> nn.Module:
+        layers: list[nn.Module] = []
+        for channels, width in ((1, 6), (6, 6), (6, 8)):
+            layers += [nn.Conv2d(channels, width, 3, stride=2, padding=1), nn.BatchNorm2d(width), nn.ReLU()]
+        return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, n_classes))
+
+    space = NetworkSpace([Choice("one", (1,))], build, input_shape=(1, 14, 14), n_classes=10)
+    assert np.isfinite(Scorer(space, ["az_nas"])(space.enumerate())).all()
+
+
 def test_independent_channels_have_the_entropy_of_their_number() -> None:
     noise = torch.randn(64, 8, 8, 8, generator=torch.Generator().manual_seed(0))
     assert entropy(channel_covariance(noise)) == pytest.approx(math.log(8), abs=0.01)

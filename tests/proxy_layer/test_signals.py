@@ -14,7 +14,7 @@ from searchkit.errors import SearchkitError, UnknownNameError
 from searchkit.problem.objectives import Goals, Objective
 from searchkit.problem.observations import Observations
 from searchkit.problem.problem import Problem
-from searchkit.proxy_layer.aggregation import PRIOR_RHO, Reference, log_rank, shared_votes, trusts
+from searchkit.proxy_layer.aggregation import PRIOR_RHO, Reference, log_rank, top_correlation, trusts
 from searchkit.proxy_layer.screening import Screen
 from searchkit.proxy_layer.signals import Signals
 from searchkit.surrogates.gaussian_process import fit
@@ -114,30 +114,6 @@ def test_quantiles_do_not_depend_on_the_scale_of_a_proxy() -> None:
     assert np.allclose(Reference(1e6 * scores - 3).quantiles(1e6 * new - 3), plain)
 
 
-def test_proxies_that_agree_share_a_vote_and_constant_ones_have_none() -> None:
-    rng = np.random.default_rng(0)
-    a, b = rng.uniform(0.01, 0.99, (2, 200))
-    votes = shared_votes(("x", "y", "z", "constant"), np.column_stack([a, a**2, b, np.full(200, 0.5)]))
-    assert votes[3] == 0
-    assert votes[0] == votes[1] == pytest.approx(votes[2] / 2, rel=0.05)
-    assert votes.sum() == pytest.approx(1)
-
-
-def test_reserves_vote_only_where_the_core_is_not_asked() -> None:
-    a, b, c = np.random.default_rng(0).uniform(0.01, 0.99, (3, 200))
-    with_core = shared_votes(("macs", "naswot", "synflow"), np.column_stack([a, b, c]))
-    assert with_core[0] > 0.95
-    alone = shared_votes(("naswot", "synflow"), np.column_stack([b, c]))
-    assert list(alone) == pytest.approx([0.5, 0.5])
-
-
-def test_another_name_does_not_change_the_vote_of_a_listed_signal() -> None:
-    a, b, c = np.random.default_rng(0).uniform(0.01, 0.99, (3, 200))
-    for names, ranks in ((("macs", "zen"), [a, b]), (("macs", "zen", "my own zen"), [a, b, b])):
-        assert shared_votes(names, np.column_stack(ranks))[0] == pytest.approx(1 / 1.01)
-    assert shared_votes(("macs", "my own"), np.column_stack([a, c])).tolist() == [0.5, 0.5]
-
-
 def test_a_bad_rank_outweighs_a_good_one() -> None:
     judged = log_rank(np.array([[0.5, 0.5], [0.99, 0.01]]), np.array([0.5, 0.5]))
     assert judged[0] > judged[1]
@@ -165,14 +141,41 @@ def test_a_flipped_or_vanished_sign_loses_its_weight_within_20_observations(seed
 def test_the_interval_of_a_correlation_is_fishers_with_fiellers_variance(n: int) -> None:
     rng = np.random.default_rng(n)
     observed = rng.normal(size=n)
-    (trust,) = trusts((observed + rng.normal(size=n))[:, None], observed, np.ones(1))
+    signal = observed + rng.normal(size=n)
+    (trust,) = trusts(signal[:, None], observed, np.ones(1))
     if n == 3:
         assert (trust.low, trust.high, trust.belief) == (-1, 1, PRIOR_RHO)
         return
     z, deviation = np.arctanh(np.clip(trust.rho, -0.999, 0.999)), np.sqrt(1.06 / (n - 3))
     assert np.arctanh([trust.low, trust.high]) == pytest.approx([z - 1.959964 * deviation, z + 1.959964 * deviation])
     prior = np.arctanh(PRIOR_RHO)
-    assert np.arctanh(trust.belief) == pytest.approx((4 * prior + z / deviation**2) / (4 + 1 / deviation**2))
+    top = np.arctanh(np.clip(top_correlation(signal, observed), -0.999, 0.999))
+    seen = (2 * z + top) / 3
+    assert np.arctanh(trust.belief) == pytest.approx((4 * prior + seen / deviation**2) / (4 + 1 / deviation**2))
+
+
+def test_the_correlation_at_the_top_counts_each_candidate_by_its_rank() -> None:
+    rng = np.random.default_rng(0)
+    observed = rng.permutation(9).astype(float)
+    signal = observed + 3 * rng.normal(size=9)
+    repeated = np.repeat(np.arange(9), observed.astype(int) + 1)  # the best nine times, the worst once
+    places = [values.argsort().argsort()[repeated] for values in (signal, observed)]
+    assert top_correlation(signal, observed) == pytest.approx(np.corrcoef(*places)[0, 1])
+    assert top_correlation(observed**3, observed) == pytest.approx(1)
+    assert top_correlation(-observed, observed) == pytest.approx(-1)
+    assert top_correlation(np.ones(9), observed) == top_correlation(signal, np.ones(9)) == 0
+
+
+def test_of_two_signals_that_predict_alike_the_one_that_knows_the_best_counts_more() -> None:
+    observed = np.arange(40.0)
+    half, rng = np.arange(40) < 20, np.random.default_rng(1)
+    mixed = rng.permutation(20)
+    knows_best = np.where(half, np.concatenate([mixed, mixed]), observed)
+    knows_worst = np.where(half, observed, np.concatenate([mixed, mixed]) + 20.0)
+    best, worst = trusts(np.column_stack([knows_best, knows_worst]) / 50, observed, np.full(2, 0.5))
+    assert best.rho == pytest.approx(worst.rho, abs=0.01)
+    assert best.belief > worst.belief + 0.02
+    assert best.weight > worst.weight
 
 
 def test_the_process_follows_what_was_observed_and_is_unsure_elsewhere() -> None:
@@ -307,6 +310,25 @@ def test_a_continued_search_with_proxies_equals_an_uninterrupted_one(strategy, n
     whole = search(strategy, storage="memory", **given)
     assert [t.code.tolist() for t in continued.trials] == [t.code.tolist() for t in whole.trials]
     assert continued.signals.equals(whole.signals)
+
+
+@pytest.mark.slow
+@ONE_ORDER
+@pytest.mark.parametrize("n_before", [21, 26])
+def test_turns_go_on_as_they_were_in_a_continued_search(n_before: int, tmp_path: Path) -> None:
+    class EndError(Exception):
+        pass
+
+    def end(trial, trials) -> None:
+        if sum(t.finished for t in trials) == n_before:
+            raise EndError
+
+    given = {"proxies": [Hint(), Noise()], "batch": 1, "budget": 32, "name": "s"}
+    with pytest.raises(EndError):
+        search("bo", storage=tmp_path, callbacks=[end], **given)
+    continued = search("bo", storage=tmp_path, **given)
+    whole = search("bo", storage="memory", **given)
+    assert [t.code.tolist() for t in continued.trials] == [t.code.tolist() for t in whole.trials]
 
 
 def test_scores_are_on_record_and_not_made_again(tmp_path: Path) -> None:

@@ -9,6 +9,9 @@ from scipy.stats import norm, rankdata
 
 from searchkit.types import Floats
 
+# columns of the table that says how well signals predicted; see searchkit.proxy_layer.signals.Signals.trust
+TRUST = ("proxy", "rho", "low", "high", "top", "ndcg", "belief", "weight")
+
 
 def normal_scores(values: Floats) -> Floats:
     """``(n,)`` ranks as quantiles of a normal distribution."""

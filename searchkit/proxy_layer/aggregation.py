@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import norm, rankdata
 
-from searchkit.problem.ranks import rank_correlation
+from searchkit.problem.ranks import ndcg, rank_correlation
 from searchkit.types import Floats
 
 PRIOR_RHO = 0.5  # assumed rank correlation of a proxy before anything is observed
@@ -68,6 +68,8 @@ class Trust:
     Attributes:
         rho: rank correlation with the observed values, higher is better; NaN with fewer than three observations.
         low, high: its 95 % interval.
+        top: the same correlation, in which each candidate counts by its rank (:func:`top_correlation`).
+        ndcg: how good the tenth is that it says is best, from 0 to 1 (:func:`searchkit.problem.ranks.ndcg`).
         belief: the estimated correlation from prior and observations together.
         weight: its share in the aggregate.
     """
@@ -75,6 +77,8 @@ class Trust:
     rho: float
     low: float
     high: float
+    top: float
+    ndcg: float
     belief: float
     weight: float
 
@@ -91,17 +95,18 @@ def trusts(quantiles: Floats, observed: Floats, votes: Floats) -> list[Trust]:
     n, p = quantiles.shape
     found = []
     for j in range(p):
-        rho, low, high, belief = np.nan, -1.0, 1.0, PRIOR_RHO
+        rho, low, high, top, gain, belief = np.nan, -1.0, 1.0, np.nan, np.nan, PRIOR_RHO
         if n >= 3:
             rho = rank_correlation(quantiles[:, j], observed)
             z, certainty = fisher_z(rho), max(n - 3, 0) / 1.06  # Fieller
-            seen = (1 - TOP) * z + TOP * fisher_z(top_correlation(quantiles[:, j], observed))
+            top, gain = top_correlation(quantiles[:, j], observed), ndcg(quantiles[:, j], observed)
+            seen = (1 - TOP) * z + TOP * fisher_z(top)
             belief = (PRIOR_WEIGHT * np.arctanh(PRIOR_RHO) + certainty * seen) / (PRIOR_WEIGHT + certainty)
             belief = float(np.tanh(belief))
             if certainty:
                 margin = norm.ppf(0.5 + CONFIDENCE / 2) / np.sqrt(certainty)
                 low, high = float(np.tanh(z - margin)), float(np.tanh(z + margin))
-        found.append((rho, low, high, belief))
+        found.append((rho, low, high, top, gain, belief))
     strength = np.array([max(belief, 0.0) ** 2 for *_, belief in found])
     weights = votes * strength
     weights = weights / (weights.sum() or 1.0)

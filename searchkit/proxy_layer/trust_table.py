@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from searchkit.problem.ranks import TRUST
 from searchkit.proxy_layer.aggregation import Reference, Trust, trusts
 from searchkit.types import Floats
 
@@ -32,7 +33,7 @@ def trust_table(
         columns = Reference(np.column_stack([counts[name] for name in free]))
         worth = trusts(columns.quantiles(columns.scores), good, np.ones(len(free)))
         rows += [trust_row(name, t, np.nan) for name, t in zip(free, worth, strict=True)]
-    return pd.DataFrame(rows, columns=["proxy", "rho", "low", "high", "belief", "weight"])
+    return pd.DataFrame(rows, columns=list(TRUST))
 
 
 def trust_row(name: str, trust: Trust, weight: float) -> dict[str, Any]:
@@ -42,6 +43,8 @@ def trust_row(name: str, trust: Trust, weight: float) -> dict[str, Any]:
         "rho": trust.rho,
         "low": trust.low,
         "high": trust.high,
+        "top": trust.top,
+        "ndcg": trust.ndcg,
         "belief": trust.belief,
         "weight": weight,
     }

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from searchkit.problem.objectives import Goals
+from searchkit.problem.ranks import TRUST
 from searchkit.problem.trial import Trial, pareto_front
 from searchkit.results.columns import option_column
 from searchkit.results.notes import BLOCKS, CLOCK
@@ -116,7 +117,7 @@ class Tables:
         """
         import pandas as pd
 
-        return pd.DataFrame(self.trust or [], columns=["proxy", "rho", "low", "high", "belief", "weight"])
+        return pd.DataFrame(self.trust or [], columns=list(TRUST))
 
     @cached_property
     def verified(self) -> pd.DataFrame:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy.stats import spearmanr
+from sklearn.metrics import ndcg_score
 
 import searchkit
 from searchkit import Choice, Space
@@ -135,6 +136,8 @@ def test_a_flipped_or_vanished_sign_loses_its_weight_within_20_observations(seed
     for trust, column in zip(after, quantiles.T, strict=True):
         assert trust.low < trust.rho < trust.high
         assert trust.rho == pytest.approx(spearmanr(column, good)[0])
+        assert trust.top == pytest.approx(top_correlation(column, good))
+        assert trust.ndcg == pytest.approx(ndcg_score([(good - good.min()) / np.ptp(good)], [column], k=2))
 
 
 @pytest.mark.parametrize("n", [3, 4, 12])

@@ -78,7 +78,7 @@ def result(word: str, kind: str = "function", edges: bool = False) -> Result:
         trial.methods = {word: word, "params": word, f"{word} extra": word}
     trials[0].reason = word
     found = Result(space, goals, trials, word, word, planted(CONTEXT, word) | {"kind": kind})
-    rho = {"rho": 0.5, "low": 0.1, "high": 0.8, "belief": 0.5, "weight": 0.5}
+    rho = {"rho": 0.5, "low": 0.1, "high": 0.8, "top": 0.4, "ndcg": 0.9, "belief": 0.5, "weight": 0.5}
     found.trust = [{"proxy": word, **rho}]
     found.verifications = {1: {"accuracy": 0.5, "test_accuracy": 0.4}, 2: {"reason": word}}
     found.test_accuracy = {trial.number: 0.3 for trial in trials}

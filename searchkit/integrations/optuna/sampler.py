@@ -21,6 +21,7 @@ from searchkit.integrations.optuna.screening import Signal, read_screeners
 from searchkit.integrations.optuna.tpe_options import check_further
 from searchkit.option_values import whole
 from searchkit.problem.numbers import number_of, seed_of
+from searchkit.problem.ranks import TRUST
 from searchkit.space import Space
 from searchkit.storage.optuna_compat import CONSTRAINTS, all_trials, note, storage_of, study_id, whole_study
 
@@ -118,7 +119,7 @@ class SearchkitSampler(BaseSampler):
 
         made = self._following[2].made if self._following else None
         if made is None or made.screen is None:
-            return pd.DataFrame(columns=["proxy", "rho", "low", "high", "belief", "weight"])
+            return pd.DataFrame(columns=list(TRUST))
         return made.screen.signals.trust
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:

@@ -19,25 +19,29 @@ def proxies(facts: Facts) -> Html:
         return joined([])
     rows = [_row({str(key): value for key, value in row.items()}) for row in signals.to_dict("records")]
     scored = sum(trial.state is State.SCORED for trial in facts.result.trials)
-    head = ["proxy", "−1 … 0 … +1", "rank correlation", "95 % interval", "weight", "verdict"]
+    head = ["proxy", "−1 … 0 … +1", "rank correlation", "95 % interval", "among the best", "nDCG", "weight", "verdict"]
     said = (
         "Spearman's rank correlation with the objective that the proxies predict, as it was observed "
         f"({scored:,} candidates scored). The same proxies helped to choose these candidates; within such a selection "
-        "of good candidates, a correlation is lower than in the whole space. The weight is a proxy's share in the "
-        "final prediction. Rows without a weight are counts that cost nothing and were not used; a proxy is worth "
+        "of good candidates, a correlation is lower than in the whole space. Among the best: the same, in which the "
+        "best candidates count most. nDCG: how good the tenth is that the proxy says is best, 1 as good as can be. "
+        "The weight is a proxy's share in the final prediction. Rows without a weight are counts that cost "
+        "nothing and were not used; a proxy is worth "
         "computing only if it predicts better than these."
     )
     return joined([table(head, rows, kind="proxies"), note([said])])
 
 
 def _row(row: dict[str, Any]) -> list[Any]:
-    rho, low, high, weight = (_known(row[key]) for key in ("rho", "low", "high", "weight"))
+    rho, low, high, top, gain, weight = (_known(row[key]) for key in ("rho", "low", "high", "top", "ndcg", "weight"))
     interval = "–" if low is None or high is None else f"{_signed(low)} to {_signed(high)}"
     return [
         Cell(fill("<b>{}</b>", row["proxy"])),
         Cell(_drawn(rho, low, high)),
         Cell(_signed(rho), rho if rho is not None else float("-inf")),
         Cell(interval),
+        Cell(_signed(top), top if top is not None else float("-inf")),
+        Cell("–" if gain is None else f"{gain:.2f}", gain if gain is not None else float("-inf")),
         Cell("" if weight is None else _bar(weight), -1.0 if weight is None else weight),
         _verdict(rho, low, high),
     ]

@@ -25,7 +25,7 @@ IMAGES = frozenset({"jacov", "naswot", "swap"})  # how differently images are tr
 TRAINED = ("earlier:", "mathnas", "dna")  # beginnings of names of signals that have learned from trainings
 RESERVE = 0.01  # vote of every other signal, and least share of one: they count where nothing else is used
 AGREEING = 0.25  # rank correlation with size from which a signal has its whole vote
-SHARPNESS = 4  # power of the agreement by which parameters and MACs share theirs
+SHARPNESS = 8  # power of the agreement by which parameters and MACs share theirs
 SMALL = (1e4, 1e5)  # parameters up to which what networks can hold is what limits them, and from which it is not
 UNITS = 100  # fewest parameters of a network that are taken for their number
 BONUS = 3.0  # vote of the parameters, beside that of size, where sizes vary or networks are small
@@ -79,7 +79,7 @@ def votes_of(
         support = agreement[:, others] @ votes[others]
         agreeing = np.clip(agreement[:, sizes].max(axis=1) / AGREEING, RESERVE, 1.0)
         votes[others] *= agreeing[others]
-        votes[sizes] *= _shares(support[sizes])
+        votes[sizes] *= _shares(support[sizes], [name for name, is_size in zip(names, sizes, strict=True) if is_size])
         votes[sizes] /= votes[sizes].sum()
         parameters = np.array([name == "params" for name in names], dtype=bool) & varied
         votes[parameters if parameters.any() else sizes] += BONUS * sized / (1 if parameters.any() else sizes.sum())
@@ -124,10 +124,12 @@ def _vote(name: str, sized: float) -> float:
     return vote * max(1 - sized, RESERVE) if name in IMAGES else vote
 
 
-def _shares(support: Floats) -> Floats:
-    """How the sizes share their vote; equally where nothing speaks for any of them."""
+def _shares(support: Floats, names: Sequence[str]) -> Floats:
+    """How the sizes share their vote; where nothing speaks for any of them, MACs count."""
     shares = np.maximum(support, 0.0) ** SHARPNESS
-    return np.maximum(shares / shares.max(), RESERVE) if shares.max() > 0 else np.ones(len(support))
+    if not shares.any():
+        shares = np.array([name != "params" for name in names], dtype=np.float64)
+    return np.maximum(shares / (shares.max() or 1.0), RESERVE)
 
 
 def _one_vote_for_alike(votes: Floats, agreement: Floats) -> Floats:

@@ -8,7 +8,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from searchkit import plugins
@@ -120,7 +120,7 @@ def read_constraints(texts: Sequence[str]) -> dict[str, float | tuple[float | No
     return bounds
 
 
-def read_targets(texts: Sequence[str], options: Sequence[str]) -> dict[str, dict[str, Any]] | None:
+def read_targets(texts: Sequence[str], options: Sequence[str]) -> Mapping[str, Mapping[str, object]] | None:
     """The targets of --target, "phone=bench.sh {file}", as settings by name; None where none is given.
 
     Args:

@@ -162,11 +162,10 @@ class Signals:
     def trust(self) -> pd.DataFrame:
         """How well each proxy predicts: one row per proxy, largest weight first.
 
-        Columns: ``rho``, its rank correlation with the judged objective as observed (positive: higher scores are
-        better), ``low`` and ``high``, its 95 % interval, ``top``, the same with the best candidates counting most,
-        ``ndcg``, how good the tenth is that it says is best (0 to 1), ``belief``, the estimate that includes the prior,
-        and ``weight``, its share in the aggregate. Free counts that are no proxies of this search follow without a
-        weight, as the baseline that a proxy should beat.
+        Columns: ``rho``, rank correlation with the judged objective as observed (above 0: higher scores are better),
+        ``low`` and ``high``, its 95 % interval, ``top``, the same with the best candidates counting most, ``ndcg``, how
+        good the tenth is that it says is best (0 to 1), ``belief``, the estimate that includes the prior, ``weight``,
+        its share in the aggregate. Free counts that are no proxies of this search follow without a weight, to compare.
         """
         told = self._evidence
         counts = self._baselines(told.codes) if self._baselines and len(told) else {}

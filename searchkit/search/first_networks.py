@@ -21,6 +21,8 @@ log = logging.getLogger("searchkit")
 
 POOR = 0.5  # relative error of predictions, from which it is a warning
 
+DOUBTFUL = "; so poor predictions tell little, and measuring more networks first (first=20) may help"
+
 FIRST = "first network:"  # begins the keys of the notes on networks that were measured before the search
 EXPECTED = "expected predictions"  # the note of a record with how good predictions on targets are expected to be
 
@@ -118,11 +120,12 @@ def _say_expected(meter: CostMeter, record: Record) -> None:
     expected = meter.on_targets.predicted.expected()
     for column, found in expected.items():
         if column not in noted:
+            poor = found["error"] > POOR
             log.log(
-                logging.WARNING if found["error"] > POOR else logging.INFO,
-                "%s is predicted from %s%s: leaving each out in turn, rank correlation %.2f and median error %.1f %%",
+                logging.WARNING if poor else logging.INFO,
+                "%s is predicted from %s%s: leaving each out in turn, rank correlation %.2f and median error %.1f %%%s",
                 column, plural(found["n"], "network"), f" and {', '.join(found['known'])}" if found["known"] else "",
-                found["rank_correlation"], 100 * found["error"],
+                found["rank_correlation"], 100 * found["error"], DOUBTFUL if poor else "",
             )  # fmt: skip
     if expected.keys() - noted.keys():
         record.note(EXPECTED, expected | noted)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from searchkit.errors import BudgetError, plural
+from searchkit.errors import BudgetError, duration, plural
 from searchkit.space.recipe_space import Setting
 from searchkit.training.own_recipe import told
 from searchkit.training.recipe import LEAST_STEPS, Recipe
@@ -95,8 +95,8 @@ class Plan:
         networks = "network within the bounds" if self.bounded else "network of the space"
         before = f" in all, of which {self.spent:.0f} s are spent" if self.done else ""
         return [
-            f"plan: {round(self.seconds, 1):g} s{before}; a training step takes {small:.2g} ms in a small, "
-            f"{middle:.2g} in a middle and {large:.2g} in a large {networks}",
+            f"plan: {round(self.seconds, 1):g} s{before}; a training step takes {duration(small / 1e3)} in a "
+            f"small, {duration(middle / 1e3)} in a middle and {duration(large / 1e3)} in a large {networks}",
             f"search until {self.search_until:.0f} s: about {candidates}, {self.workers}{beside}, "
             f"each {length}{rate}{images}",
             f"then until {self.final_until:.0f} s: the winners, trained longer and on the validation part as well",

@@ -75,6 +75,7 @@ def test_a_planned_search_in_int8_ends_with_final_trainings_and_exports_the_file
     result.export(0, tmp_path / "small", precision="int8")
     told = json.loads((tmp_path / "small.json").read_text())["int8"]
     assert told["int8"] > told["float32"] - 0.05
+    assert "give your own Metric" not in result.report(tmp_path / "page.html").read_text()
 
 
 @pytest.mark.slow

@@ -34,7 +34,13 @@ def beside(facts: Facts) -> Html:
     if said:
         said = f"{said[0].upper()}{said[1:]}."
     elif network is not None:
+        without = [row["model"] for row in result.simple if not row["validation"] and not row["test"]]
         said = "The best of the front is above all of them on every part that has scores of both."
+        if without:
+            said = (
+                f"The best of the front is above those that have scores. That says little: {', '.join(without)} "
+                f"{'has' if len(without) == 1 else 'have'} none."
+            )
     notes = ["Models of scikit-learn, fitted on the same train part and scored on the same parts as the networks."]
     head = ["model", f"{score} (validation part)", f"{tested} (test part)", "fitted in", "rows", "note"]
     return joined([note([*notes, said] if said else notes), table(head, rows)])

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from searchkit import plugins
-from searchkit.costs.metrics import AT, BUILT_IN
+from searchkit.costs.metrics import AT, BUILT_IN, in_float
 from searchkit.data.bundled import NAMES
 from searchkit.errors import SearchkitError
 from searchkit.results.report.facts import Facts
@@ -139,7 +139,7 @@ def _objectives(result: Result, networks: bool) -> Line:
         return f"objectives={_python({o.name: o.direction for o in objectives})}", ""
     ends = tuple(f"{AT}{name}" for name in (result.context.get("call") or {}).get("targets") or {})
     names = [o.name for o in objectives if not (ends and o.name.endswith(ends))]
-    own = [name for name in names if name not in BUILT_IN and not _is_signal(name)]
+    own = [name for name in names if in_float(name) not in BUILT_IN and not _is_signal(name)]
     note = f"{', '.join(own)}: give your own Metric instead of its name" if own else ""
     return f"objectives={_python(tuple(o.name for o in objectives))}", note
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import searchkit
-from searchkit import Choice, Space, plugins
+from searchkit import Choice, NetworkSpace, Node, Space, plugins
 from searchkit.problem.observations import Observations
 from searchkit.problem.problem import Problem
 from searchkit.strategies.auto import MODELLED, Auto, choose
@@ -166,4 +166,9 @@ def test_a_large_modular_space_is_solved_by_its_blocks_where_the_budget_teaches_
     space = load_space("mobilenet")
     assert choose(Problem(space, 2, budget=300))[0] == "exact"
     assert choose(Problem(space, 2, budget=100))[0] == choose(Problem(space, 1))[0] == "portfolio"
+    assert choose(Problem(space, 6, budget=100))[0] == "bo", "fronts of six objectives say little"
+    wide = [Choice(f"c{j}", range(40)) for j in range(12)]
+    node = Node("all", tuple(choice.name for choice in wide), (3, 8, 8), (10,))
+    one = NetworkSpace(wide, lambda *_: None, nodes=lambda _: (node,), name="one block")
+    assert choose(Problem(one, 1, budget=300))[0] == "bo", "a block of 40^12 alternatives is not listed"
     assert choose(Problem(load_space("macro"), 2, budget=300))[0] == "bo", "6,561 networks are not many"

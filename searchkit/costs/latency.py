@@ -40,7 +40,7 @@ from searchkit.costs.cpu_timing import Run, timed_on_cpu
 from searchkit.costs.gpu_timing import Precision, Runs, measured_on_card, on_events, timed
 from searchkit.costs.onnx_session import file_runner, onnx_runner, subject_of
 from searchkit.errors import DeviceError, UnknownNameError, UnsteadyError
-from searchkit.problem.numbers import is_whole
+from searchkit.problem.numbers import is_real, is_whole, shown
 from searchkit.runtime.devices import resolve_device
 from searchkit.runtime.processor import cpu_name, speed
 from searchkit.runtime.threads import one_thread
@@ -128,14 +128,14 @@ def latency(
             twice as long and then four times; the first of the three that is within it counts. None: any.
 
     Raises:
-        DeviceError: the device is not available, or the method or precision cannot be used on it; or a batch or seconds
-            that are none.
+        DeviceError: the device is not available, or the method or precision cannot be used on it; or a network, shape,
+            batch or seconds that are none.
         UnsteadyError: none of three measurements is within ``most_spread``; a DeviceError.
         UnknownNameError: the method or precision is unknown.
     """
+    device = str(device)
     _check(device, method, precision, most_spread)
-    if not 0 < seconds < np.inf or not is_whole(batch) or batch < 1:
-        raise DeviceError(f"a latency is of a whole number of images from 1 on, in seconds above 0: {batch}, {seconds}")
+    _check_measured(network, input_shape, batch, seconds)
     if device.startswith("cuda"):
         return _on_cuda(network, input_shape, resolve_device(device), batch, method, precision, seconds, most_spread)
     x = np.random.default_rng(0).standard_normal((batch, *input_shape), dtype=np.float32)
@@ -153,7 +153,7 @@ def _check(device: str, method: str | None, precision: str, most_spread: float |
         raise DeviceError(f"latency is measured on 'cpu' or 'cuda'; got device {device!r}")
     if precision not in get_args(Precision):
         raise UnknownNameError.of("precision", precision, get_args(Precision))
-    if most_spread is not None and not most_spread > 0:
+    if most_spread is not None and not (is_real(most_spread) and most_spread > 0):
         raise DeviceError(f"most_spread is a number above 0, such as 0.3, or None; got {most_spread!r}")
     if kind == "cuda" and not torch.cuda.is_available():
         raise DeviceError(f"device {device!r} was asked for, but torch sees no CUDA device")
@@ -162,6 +162,17 @@ def _check(device: str, method: str | None, precision: str, most_spread: float |
     if kind == "cpu" and (method == "torch-graph" or precision != "float32"):
         asked = f"precision {precision!r}" if precision != "float32" else f"method {method!r}"
         raise DeviceError(f"latency with {asked} is measured on 'cuda'; got device {device!r}")
+
+
+def _check_measured(network: object, input_shape: object, batch: object, seconds: object) -> None:
+    """See :func:`latency`."""
+    if not isinstance(network, nn.Module):
+        raise DeviceError(f"a latency is of a torch.nn.Module; got {shown(network)}")
+    sizes = input_shape if isinstance(input_shape, Sequence) and not isinstance(input_shape, str) else [-1]
+    if not all(is_whole(size) and size >= 0 for size in sizes):
+        raise DeviceError(f"the shape of an input is whole numbers such as (3, 32, 32); got {shown(input_shape)}")
+    if not is_real(seconds) or not 0 < seconds < np.inf or not is_whole(batch) or batch < 1:
+        raise DeviceError(f"a latency is of a whole number of images from 1 on, in seconds above 0: {batch}, {seconds}")
 
 
 def _steady(measured: Callable[[float], Latency], seconds: float, most_spread: float | None) -> Latency:

@@ -75,6 +75,11 @@ def _real(value: Any) -> float | None:
     return float(value) if hasattr(value, "__float__") or hasattr(value, "__index__") else None
 
 
+def is_real(value: object) -> TypeGuard[float]:
+    """Whether it is a real number of Python or numpy, infinite ones and NaN too, and no truth value."""
+    return isinstance(value, Real) and not isinstance(value, bool | np.bool_)
+
+
 def is_whole(value: object) -> TypeGuard[int]:
     """Whether a value is an integer of Python or numpy, and no bool."""
     return isinstance(value, int | np.integer) and not isinstance(value, bool)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import pytest
@@ -147,8 +148,28 @@ def test_beside_a_busy_neighbour_no_latency_of_a_search_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"seconds": float("nan")}, {"seconds": -1}, {"seconds": 0}, {"batch": 0}, {"batch": 1.5}]
+    "wrong",
+    [{"seconds": float("nan")}, {"seconds": -1}, {"seconds": "a"}, {"batch": 0}, {"batch": 1.5}],
 )
-def test_no_time_and_no_batch_are_refused(wrong: dict[str, float]) -> None:
+def test_no_time_and_no_batch_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(DeviceError, match="a latency is of a whole number of images from 1 on, in seconds above 0"):
         latency(nn.Linear(2, 2), (2,), **wrong)
+
+
+@pytest.mark.parametrize(
+    ("network", "shape", "more", "said"),
+    [
+        ("a network", (2,), {}, "a latency is of a torch.nn.Module; got 'a network'"),
+        (nn.Linear(2, 2), 2, {}, "whole numbers such as .*; got 2"),
+        (nn.Linear(2, 2), "ab", {}, "whole numbers such as .*; got 'ab'"),
+        (nn.Linear(2, 2), (-1,), {}, "whole numbers such as"),
+        (nn.Linear(2, 2), (2,), {"most_spread": "a"}, "most_spread is a number above 0, such as 0.3, or None; got 'a'"),
+    ],
+)
+def test_what_is_no_network_shape_or_spread_is_refused(network: Any, shape: Any, more: Any, said: str) -> None:
+    with pytest.raises(DeviceError, match=said):
+        latency(network, shape, **more)
+
+
+def test_a_device_of_torch_is_taken() -> None:
+    assert latency(nn.Linear(2, 2), [2], device=torch.device("cpu"), seconds=0.01).median_ms > 0  # type: ignore[arg-type]

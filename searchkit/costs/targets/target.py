@@ -13,7 +13,7 @@ from typing import Literal
 
 from searchkit.costs.metrics import AT, INT8
 from searchkit.errors import DeviceError, UnknownNameError, concealed
-from searchkit.problem.numbers import is_whole, shown
+from searchkit.problem.numbers import is_real, is_whole, shown
 from searchkit.runtime.fingerprint import fingerprint
 
 Kind = Literal["here", "ssh", "command", "function"]
@@ -74,8 +74,7 @@ class Target:
 
     def __post_init__(self) -> None:
         self._check_how()
-        numeric = isinstance(self.timeout, int | float) and not isinstance(self.timeout, bool)
-        if not numeric or not 0 < self.timeout <= LONGEST:
+        if not is_real(self.timeout) or not 0 < self.timeout <= LONGEST:
             raise DeviceError(f"timeout of a target is a number of seconds above 0, not {shown(self.timeout)}")
         if not is_whole(self.repeats) or not 1 <= self.repeats <= MOST:
             raise DeviceError(f"repeats of a target is a whole number from 1 to {MOST}, not {shown(self.repeats)}")

@@ -173,10 +173,10 @@ def _called(space: NetworkSpace, network: nn.Module, nodes: Sequence[Node]) -> d
     handles = []
     for node in nodes:
 
-        def hook(module: nn.Module, given: tuple[Tensor, ...], name: str = node.name) -> None:
-            shapes[name].append(tuple(given[0].shape[1:]) if len(given) == 1 else ())
+        def hook(module: nn.Module, given: tuple[Tensor, ...], more: dict[str, Any], name: str = node.name) -> None:
+            shapes[name].append(tuple(given[0].shape[1:]) if len(given) == 1 and not more else ())
 
-        handles.append(network.get_submodule(node.module).register_forward_pre_hook(hook))
+        handles.append(network.get_submodule(node.module).register_forward_pre_hook(hook, with_kwargs=True))
     try:
         with torch.no_grad():
             network(torch.zeros(1, *space.input_shape))

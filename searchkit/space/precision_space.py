@@ -105,7 +105,7 @@ class PrecisionSpace(WiderSpace):
         n = len(self.further)
         int8, float32 = (np.full((len(rows), n), PRECISIONS.index(one)) for one in ("int8", "float32"))
         both = [np.concatenate([rows, precisions], axis=1) for precisions in (int8, float32)]
-        found: Codes = np.stack(both, axis=1).reshape(2 * len(rows), -1)
+        found: Codes = np.stack(both, axis=1).reshape(2 * len(rows), self.n_choices)
         return found
 
     def describe(self) -> dict[str, Any]:

@@ -127,6 +127,13 @@ def test_a_file_of_a_network_without_a_block_in_int8_is_said_to_be_none(
     assert "no block of this network was chosen to be in int8" in caplog.text
 
 
+@pytest.mark.parametrize("name", ["macro", "mobilenet", "residual"])
+def test_designs_are_those_of_the_networks_in_both_precisions_and_none_where_there_are_none(name: str) -> None:
+    space = searchkit.load_space(name, precisions=True)
+    assert isinstance(space, PrecisionSpace)
+    assert space.reference.shape == (2 * len(space.networks.reference), space.n_choices)
+
+
 def test_settings_of_the_training_may_stand_beside_precisions(tmp_path: Path) -> None:
     space = searchkit.load_space("macro", width=4, layers=(1, 1), precisions=True)
     result = searchkit.run(

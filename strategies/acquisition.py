@@ -19,7 +19,7 @@ from searchkit.types import Bools, Codes, Floats
 MOST_EXACT = 3  # objectives up to which hypervolume is used; beyond, its exact improvement takes too long
 NOISY = 0.02  # share of noise in the variance above which fronts are drawn from the posterior
 DRAWS = 6  # number of these fronts
-LUCK = 4.0  # deviations above its expected gain, noise included, at which a candidate may still be
+LUCK = 4.0  # by how many deviations, noise included, a candidate may turn out better than is expected
 REACH = 0.1  # distance of the reference point beyond the worst known gains, relative to their range
 NEAREST = 100  # candidates, those closest to the front, whose gains are drawn
 

@@ -10,8 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from searchkit import plugins
-from searchkit.blocks.additive import blocks_of
-from searchkit.errors import SpaceError
+from searchkit.blocks.additive import blocks_if_listed
 from searchkit.problem.observations import Observations
 from searchkit.problem.problem import Problem, Strategy
 from searchkit.space import NetworkSpace
@@ -47,17 +46,6 @@ class Auto:
         self._strategy.tell(told)
 
 
-def _has_blocks(space: NetworkSpace) -> bool:
-    """Whether the space names blocks, each of which has few enough alternatives to be listed."""
-    if not space.nodes:
-        return False
-    try:
-        blocks_of(space)
-    except SpaceError:
-        return False
-    return True
-
-
 def choose(problem: Problem) -> tuple[str, str]:
     """The name of a strategy, and why it: by budget, size of the space, objectives and proxies."""
     size, budget, k = problem.space.size, problem.budget, problem.n_objectives
@@ -66,19 +54,19 @@ def choose(problem: Problem) -> tuple[str, str]:
         if size == 1:
             return "random", "there is one combination"
         return "random", f"{evaluations} are enough for all {size} combinations, in whatever order"
-    modular = isinstance(problem.space, NetworkSpace) and size > LARGE and _has_blocks(problem.space)
+    named = isinstance(problem.space, NetworkSpace) and bool(problem.space.nodes)
+    modular = named and size > LARGE and blocks_if_listed(problem.space) is not None
     if modular and (budget or 0) >= BLOCKS:
         reason = f"{budget} evaluations are enough to learn what the blocks of this space are worth"
         return "exact", f"{reason}, and under block values the best of all its networks are found exactly"
     beside = "; the proxies judge what it proposes" if problem.proxies else ""
+    count = "a budget in seconds" if budget is None else evaluations
     if modular and k <= FEW:
-        count = "a budget in seconds" if budget is None else evaluations
         return "portfolio", (
             f"for {count} a model of what was evaluated and block values take turns, as long as these predict as well"
             f"{beside}"
         )
     if budget is None or budget <= MODELLED:
-        count = "a budget in seconds" if budget is None else evaluations
         return "bo", f"for {count} a model of what was evaluated finds better candidates than evolution{beside}"
     reason = f"{budget} evaluations are many, and a model of them all would think longer than evolution needs"
     if k > FEW:

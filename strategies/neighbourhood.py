@@ -39,7 +39,7 @@ def neighbour_of_the_best(
 
     Args:
         seen: keys of candidates that are not proposed.
-        hopeful: leaves those that are not likely to fail, and not beaten whatever the model is wrong about.
+        hopeful: leaves those that are not likely to fail, and that may improve on the best.
     """
     good = np.flatnonzero(_best(told))
     ordered = np.array([choice.ordered for choice in problem.space.choices])

@@ -19,7 +19,7 @@ from searchkit.data.data import Data
 from searchkit.data.loading import load_data
 from searchkit.errors import DataError
 from searchkit.runtime.gpu_lock import card_of
-from searchkit.space import NetworkSpace
+from searchkit.space import NetworkSpace, distinct_rows
 from searchkit.spaces.nas_bench_201 import nas_bench_201
 from searchkit.types import Codes
 
@@ -66,8 +66,7 @@ class Setting:
         """``(n, 6)`` distinct networks, the same in every run; each has a convolution, so that there is work to do."""
         drawn = self.space.sample(20 * n, np.random.default_rng(0))
         some = drawn[np.isin(drawn, (2, 3)).any(axis=1)]
-        _, first = np.unique(some, axis=0, return_index=True)
-        return some[np.sort(first)][:n]
+        return distinct_rows(some)[:n]
 
 
 def setting(given: argparse.Namespace, device: torch.device) -> Setting:

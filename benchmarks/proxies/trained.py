@@ -25,7 +25,7 @@ from benchmarks.common.tables import CACHE, table
 from searchkit import Choice, NetworkSpace
 from searchkit.data.data import Data
 from searchkit.data.loading import load_data
-from searchkit.space import keys
+from searchkit.space import distinct_rows, keys
 from searchkit.spaces.nas_bench_201 import nas_bench_201
 from searchkit.training.recipe import Recipe
 from searchkit.training.train import build_seeded, train
@@ -46,8 +46,7 @@ def plain(layers: list[tuple[int, int, int]], input_shape: tuple[int, ...], n_cl
     channels = input_shape[0]
     parts: list[nn.Module] = []
     for width, kernel, stride in layers:
-        convolution = nn.Conv2d(channels, width, kernel, stride, padding=kernel // 2, bias=False)
-        parts += [convolution, nn.BatchNorm2d(width), nn.ReLU()]
+        parts += _layer(channels, width, kernel, stride)
         channels = width
     return nn.Sequential(*parts, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, n_classes))
 
@@ -180,9 +179,7 @@ def _accuracy(space: NetworkSpace, code: Codes) -> float:
 def trained(which: str, n: int) -> tuple[NetworkSpace, Codes, Floats]:
     """A space, ``(n, d)`` distinct random candidates of it, and their accuracies ``(n,)`` in percent."""
     space = SPACES[which]()
-    drawn = space.sample(8 * n, np.random.default_rng(0))
-    _, first = np.unique(drawn, axis=0, return_index=True)
-    codes = drawn[np.sort(first)][:n]
+    codes = distinct_rows(space.sample(8 * n, np.random.default_rng(0)))[:n]
     path = CACHE / f"trained-{which}.accuracies.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
     known = {}

@@ -107,6 +107,14 @@ def blocks_of(space: Space) -> Blocks:
     return Blocks(names, *zip(*found, strict=True))
 
 
+def blocks_if_listed(space: Space) -> Blocks | None:
+    """The same; None where :func:`blocks_of` raises, such as for a block of too many alternatives."""
+    try:
+        return blocks_of(space)
+    except SpaceError:
+        return None
+
+
 def _choices_of(nodes: Sequence[Node]) -> list[str]:
     """The choices that decide a block, each once."""
     gates = [node.optional[0] for node in nodes if node.optional]

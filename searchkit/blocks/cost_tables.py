@@ -9,7 +9,7 @@ import numpy as np
 from searchkit.blocks.additive import Additive, Blocks, blocks_of
 from searchkit.costs.counts import space_counts
 from searchkit.errors import SearchkitError
-from searchkit.space import NetworkSpace, Space
+from searchkit.space import NetworkSpace, Space, distinct_rows
 from searchkit.types import Codes, Floats
 
 CHECKED = 300  # random networks on which the sums are compared with the counts
@@ -83,7 +83,4 @@ def _breaks(blocks: Blocks, picked: Codes, errors: Floats) -> str | None:
 
 def different(space: Space, n: int, seed: int) -> Codes:
     """``(n, d)`` random candidates, or fewer where the space has no more."""
-    drawn = space.sample(4 * n + 100, np.random.default_rng(seed))
-    _, first = np.unique(drawn, axis=0, return_index=True)
-    found: Codes = drawn[np.sort(first)][:n]
-    return found
+    return distinct_rows(space.sample(4 * n + 100, np.random.default_rng(seed)))[:n]

@@ -10,7 +10,7 @@ import numpy as np
 from searchkit.errors import SpaceError
 from searchkit.problem.proposals import first_allowed
 from searchkit.problem.trial import pareto_front
-from searchkit.space import Space
+from searchkit.space import Space, distinct_rows
 from searchkit.space.recipe_space import setting_names
 from searchkit.types import Codes, Floats
 
@@ -92,5 +92,4 @@ def read_start(given: object, space: Space) -> Codes:
             codes = space.check(np.array(rows)) if rows else np.empty((0, space.n_choices), dtype=np.int64)
     except (SpaceError, ValueError, TypeError, AttributeError) as error:
         raise SpaceError(f"start is a list of dictionaries or of rows of codes: {error}") from error
-    _, first = np.unique(codes, axis=0, return_index=True)
-    return codes[np.sort(first)]
+    return distinct_rows(codes)

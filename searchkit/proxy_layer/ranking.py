@@ -15,7 +15,7 @@ from searchkit.proxy_layer.votes import votes_of
 from searchkit.scoring.pool import read_workers
 from searchkit.scoring.scorer import Scorer
 from searchkit.search.network_setup import space_and_data
-from searchkit.space import NetworkSpace, Space
+from searchkit.space import NetworkSpace, Space, distinct_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -92,5 +92,4 @@ def _codes(space: Space, candidates: Any, seed: int) -> Any:
     else:
         codes = space.encode(candidates)
         n = len(codes)
-    _, first = np.unique(codes, axis=0, return_index=True)
-    return codes[np.sort(first)][:n]
+    return distinct_rows(codes)[:n]

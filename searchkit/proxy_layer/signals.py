@@ -23,7 +23,7 @@ from searchkit.proxy_layer.learning_proxies import Taught
 from searchkit.proxy_layer.prepared import Prepared, Ranked
 from searchkit.proxy_layer.trust_table import trust_table
 from searchkit.scoring.protocols import Learner
-from searchkit.space import Space
+from searchkit.space import Space, distinct_rows
 from searchkit.surrogates.features import structure as choices_and_counts
 from searchkit.surrogates.gaussian_process import Gaussian
 from searchkit.surrogates.refitting import FITTED, KEPT, Examples, Refits, fitted_at, informative, of_both
@@ -201,8 +201,7 @@ class Signals:
         sample = self._reference
         if sample is None:
             drawn = self.space.sample(4 * N_REFERENCE, np.random.default_rng([self._seed, 20_230_215]))
-            _, first = np.unique(drawn, axis=0, return_index=True)
-            sample = drawn[np.sort(first)][:N_REFERENCE]
+            sample = distinct_rows(drawn)[:N_REFERENCE]
         structure = self._structure(sample)
         exact = frozenset(self._known(sample[:1])) if self._known else frozenset[str]()
         return Prepared(sample, self._score(sample), structure.mean(axis=0), structure.std(axis=0), exact)

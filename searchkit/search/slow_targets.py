@@ -18,7 +18,7 @@ from searchkit.errors import DataError, DeviceError, SearchkitError, first_line_
 from searchkit.problem.objectives import Bound
 from searchkit.search.known_costs import Known, networks_of
 from searchkit.search.measured_costs import target_of
-from searchkit.space import NetworkSpace, keys
+from searchkit.space import NetworkSpace, distinct_rows, keys
 from searchkit.space.recipe_space import RecipeSpace
 from searchkit.surrogates.features import structure
 from searchkit.surrogates.known_devices import LEAST_KNOWN
@@ -232,11 +232,11 @@ class SlowTarget:
         """Distinct candidates: those that are listed as known, up to half of them, and random ones."""
         space, rng = self._networks, np.random.default_rng(0)
         listed = [known.listed for known in self._target.known.values() if isinstance(known, Known)]
-        known = _distinct(np.concatenate([np.empty((0, space.n_choices), dtype=np.int64), *listed]))
+        known = distinct_rows(np.concatenate([np.empty((0, space.n_choices), dtype=np.int64), *listed]))
         known = known[rng.permutation(len(known))[: most // 2]]
         small = space.size <= LISTED
-        others = _distinct(space.enumerate(LISTED) if small else space.sample(2 * most, rng))
-        codes = _distinct(np.concatenate([known, others[rng.permutation(len(others))]]))[:most]
+        others = distinct_rows(space.enumerate(LISTED) if small else space.sample(2 * most, rng))
+        codes = distinct_rows(np.concatenate([known, others[rng.permutation(len(others))]]))[:most]
         if isinstance(self._space, RecipeSpace):
             return self._space.encode(space.decode(codes))
         return codes
@@ -246,11 +246,3 @@ class SlowTarget:
 
     def _keys(self, codes: Codes) -> list[bytes]:
         return keys(self._part(codes))
-
-
-def _distinct(codes: Codes) -> Codes:
-    """Rows without those that were there before, in their order."""
-    if not len(codes):
-        return codes
-    _, first = np.unique(codes, axis=0, return_index=True)
-    return codes[np.sort(first)]

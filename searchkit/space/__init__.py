@@ -2,6 +2,6 @@
 
 from searchkit.space.choice import Choice
 from searchkit.space.network_space import NetworkSpace, Node
-from searchkit.space.space import Space, keys
+from searchkit.space.space import Space, distinct_rows, keys
 
-__all__ = ["Choice", "NetworkSpace", "Node", "Space", "keys"]
+__all__ = ["Choice", "NetworkSpace", "Node", "Space", "distinct_rows", "keys"]

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from searchkit.errors import CandidateError, SpaceError
 from searchkit.random_state import untouched
 from searchkit.space.choice import Choice
-from searchkit.space.space import Space
+from searchkit.space.space import Space, distinct_rows
 from searchkit.surroundings import usable
 from searchkit.types import Codes, Floats
 
@@ -207,9 +207,7 @@ class NetworkSpace(Space):
                 f"reference= of space '{self.name}' returns candidate {i} as {rows[i].tolist()}, whose canonical form "
                 f"is {codes[i].tolist()}; return space.check(codes)"
             )
-        _, first = np.unique(codes, axis=0, return_index=True)
-        once: Codes = codes[np.sort(first)]
-        return once
+        return distinct_rows(codes)
 
     def build(self, code: npt.ArrayLike) -> nn.Module:
         """A freshly initialised network for one candidate ``(d,)``.

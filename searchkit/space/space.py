@@ -241,6 +241,12 @@ def keys(codes: Codes) -> list[bytes]:
     return found
 
 
+def distinct_rows(codes: Codes) -> Codes:
+    """``(m, d)`` rows of ``(n, d)`` codes without those that were there before, in their order."""
+    _, first = np.unique(codes, axis=0, return_index=True)
+    return codes[np.sort(first)]
+
+
 def _readable(size: int) -> str:
     """1,234 or 1.2e+30; also for numbers beyond the largest float."""
     if size < 10**15:

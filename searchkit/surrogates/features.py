@@ -6,8 +6,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from searchkit.blocks.additive import Blocks, blocks_of
-from searchkit.errors import SpaceError
+from searchkit.blocks.additive import blocks_if_listed
 from searchkit.space import Space, keys
 from searchkit.space.indicators import indicators, width
 from searchkit.surrogates.kernels import NEAR, SUM, ByChoice, Kernel
@@ -60,10 +59,7 @@ class Features:
 
     def __init__(self, space: Space) -> None:
         self.space = space
-        try:
-            self._blocks: Blocks | None = blocks_of(space)
-        except SpaceError:  # a block of too many alternatives to be listed
-            self._blocks = None
+        self._blocks = blocks_if_listed(space)
         widths, of = _by_choice(space)
         self._widths = widths
         self.kernels: tuple[Kernel, ...] = (NEAR, ByChoice(of), SUM)

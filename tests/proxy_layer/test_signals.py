@@ -295,10 +295,11 @@ def test_every_strategy_is_better_with_a_good_proxy(strategy: str) -> None:
     assert np.mean(with_it) > np.mean(without)
 
 
-@pytest.mark.parametrize(
-    ("strategy", "n_before"), [("nsga2", 1), ("nsga2", 6), ("nsga2", 9), ("bo", 6), ("tpe", 6), ("random", 6)]
-)
-def test_a_continued_search_with_proxies_equals_an_uninterrupted_one(strategy, n_before, tmp_path: Path) -> None:
+def continued_and_whole(
+    strategy: str, n_before: int, folder: Path, **given: object
+) -> tuple[searchkit.Result, searchkit.Result]:
+    """A search that was stopped after n_before candidates and continued, and the same without a stop."""
+
     class EndError(Exception):
         pass
 
@@ -306,11 +307,17 @@ def test_a_continued_search_with_proxies_equals_an_uninterrupted_one(strategy, n
         if sum(t.finished for t in trials) == n_before:
             raise EndError
 
-    given = {"proxies": [Hint(), Noise()], "batch": 4, "budget": 14, "name": "s"}
+    given = {"proxies": [Hint(), Noise()], "name": "s"} | given
     with pytest.raises(EndError):
-        search(strategy, storage=tmp_path, callbacks=[end], **given)
-    continued = search(strategy, storage=tmp_path, **given)
-    whole = search(strategy, storage="memory", **given)
+        search(strategy, storage=folder, callbacks=[end], **given)
+    return search(strategy, storage=folder, **given), search(strategy, storage="memory", **given)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "n_before"), [("nsga2", 1), ("nsga2", 6), ("nsga2", 9), ("bo", 6), ("tpe", 6), ("random", 6)]
+)
+def test_a_continued_search_with_proxies_equals_an_uninterrupted_one(strategy, n_before, tmp_path: Path) -> None:
+    continued, whole = continued_and_whole(strategy, n_before, tmp_path, batch=4, budget=14)
     assert [t.code.tolist() for t in continued.trials] == [t.code.tolist() for t in whole.trials]
     assert continued.signals.equals(whole.signals)
 
@@ -319,18 +326,7 @@ def test_a_continued_search_with_proxies_equals_an_uninterrupted_one(strategy, n
 @ONE_ORDER
 @pytest.mark.parametrize("n_before", [21, 26])
 def test_turns_go_on_as_they_were_in_a_continued_search(n_before: int, tmp_path: Path) -> None:
-    class EndError(Exception):
-        pass
-
-    def end(trial, trials) -> None:
-        if sum(t.finished for t in trials) == n_before:
-            raise EndError
-
-    given = {"proxies": [Hint(), Noise()], "batch": 1, "budget": 32, "name": "s"}
-    with pytest.raises(EndError):
-        search("bo", storage=tmp_path, callbacks=[end], **given)
-    continued = search("bo", storage=tmp_path, **given)
-    whole = search("bo", storage="memory", **given)
+    continued, whole = continued_and_whole("bo", n_before, tmp_path, batch=1, budget=32)
     assert [t.code.tolist() for t in continued.trials] == [t.code.tolist() for t in whole.trials]
 
 

@@ -20,6 +20,7 @@ from searchkit.problem.objectives import Goals, read_objectives
 from searchkit.problem.problem import Problem
 from searchkit.results.result import Result
 from searchkit.search.loop import Search
+from searchkit.space import distinct_rows
 from searchkit.storage.record import Memory
 from searchkit.types import Codes
 
@@ -139,7 +140,7 @@ class SearchkitCV(SearchCV):
         if callable(self.scoring):
             drawn = grid.space.sample(min(limits.evaluations or TRIED, TRIED), np.random.default_rng(seed))
             drawn = grid.space.canonical(drawn)
-            start, scorers = folds.scorers(drawn[np.sort(np.unique(drawn, axis=0, return_index=True)[1])])
+            start, scorers = folds.scorers(distinct_rows(drawn))
         else:
             several = isinstance(self.scoring, list | tuple | dict)
             scorers = list(self.scoring) if several else ["score"]

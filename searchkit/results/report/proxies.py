@@ -26,8 +26,7 @@ def proxies(facts: Facts) -> Html:
         "of good candidates, a correlation is lower than in the whole space. Among the best: the same, in which the "
         "best candidates count most. nDCG: how good the tenth is that the proxy says is best, 1 as good as can be. "
         "The weight is a proxy's share in the final prediction. Rows without a weight are counts that cost "
-        "nothing and were not used; a proxy is worth "
-        "computing only if it predicts better than these."
+        "nothing and were not used; a proxy is worth computing only if it predicts better than these."
     )
     return joined([table(head, rows, kind="proxies"), note([said])])
 

@@ -28,8 +28,10 @@ def test_the_python_of_the_readme_runs(tmp_path: Path, monkeypatch) -> None:
 
     def small(*args, **given):
         less = {"budget": 6} if "evaluate" in given else {"budget": 2, "epochs": 1, "screen": 2}
+        less |= {"verify": 2} if "verify" in given else {}
         return run(*args, **(given | less))
 
+    monkeypatch.setattr("searchkit.proxy_layer.signals.N_REFERENCE", 10)  # networks that are scored in any case
     monkeypatch.setattr(searchkit, "run", small)
     compress_less(monkeypatch)
     few = tune.TuneConfig

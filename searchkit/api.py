@@ -23,8 +23,9 @@ from searchkit.assembly import (
 )
 from searchkit.execution.at_work import AtWork
 from searchkit.execution.executors import workers_of
+from searchkit.judged import note_judges, with_judges
+from searchkit.option_reading import read_options
 from searchkit.option_values import DEFAULT_BUDGET, Proxies, Training, chosen_by
-from searchkit.options import read_options
 from searchkit.planned import begin_plan, begin_until, checked_problem, plan_now, with_plan
 from searchkit.problem.problem import Problem, Strategy
 from searchkit.proxy_layer.setup import open_scorer, open_screen, report
@@ -62,7 +63,7 @@ def run(
     data: object = None,
     objectives: str | Metric | Sequence[str | Metric] | Mapping[str, str] | None = None,
     constraints: Mapping[str, Limit] | Mapping[Metric, Limit] | Mapping[str | Metric, Limit] | None = None,
-    proxies: str | Proxy | NetworkProxy | Sequence[str | Proxy | NetworkProxy] | Proxies | None = (),
+    proxies: str | Proxy | NetworkProxy | Sequence[str | Proxy | NetworkProxy] | Proxies | None = "auto",
     training: Training | None = None,
     start: Result | Sequence[Mapping[str, object]] | Sequence[Sequence[int]] | Codes | None = None,
     earlier: Result | Sequence[Result] | None = None,
@@ -111,7 +112,9 @@ def run(
         constraints: bounds, e.g. ``{"params": 1e6, "latency_ms": (None, 5), "accuracy": 0.9}``: a number limits the
             metric in its bad direction, a pair is (low, high). Candidates that break a bound on a cost are not trained.
         proxies: cheap signals that rank candidates before they are evaluated: names (see
-            ``searchkit.plugins.names("proxy")``), "default" for a set that works on many spaces, or objects. The
+            ``searchkit.plugins.names("proxy")``), "default" for a set that works on many spaces, or objects; ``()``
+            for none. "auto" takes some where networks are trained, if scoring takes a small part of the time of that,
+            which is measured here, and says so in a line of the logger "searchkit"; a continued study keeps to it. The
             strategy proposes more candidates than are evaluated, the proxy layer chooses among them
             (:mod:`searchkit.proxy_layer.signals`), and ``result.signals`` has how well each proxy predicted. A proxy's
             name can be an objective: ``objectives=("naswot", "params")`` searches without training.
@@ -188,8 +191,9 @@ def run(
     problem = checked_problem(options)
     begun = begin_strategy(options, problem)
     options, plan = with_plan(options, begun, began)
+    options, chosen = with_judges(options, plan)
     with ExitStack() as stack:
-        scorer = open_scorer(options) if options.proxies else None
+        scorer = open_scorer(options) if options.signals else None
         if scorer is not None:
             stack.callback(scorer.close)
         header = options.header(begun)
@@ -204,8 +208,7 @@ def run(
         record: Record = Memory() if options.in_memory else opener_of(options, header)()
         stack.callback(record.close)
         note_check(record)
-        path = None if options.folder is None else options.folder.with_suffix(".at-work")
-        stack.enter_context(AtWork(path, record))
+        stack.enter_context(AtWork(options.folder and options.folder.with_suffix(".at-work"), record))
         go_on(record, options.name, header)
         plan, limits, note_spent = begin_plan(plan, options.budget, record, pool, began)
         if chosen_by(begun):
@@ -218,6 +221,7 @@ def run(
         bar = stack.enter_context(Progress(progress, task.goals, limits, record.trials))
         screen_ = None if scorer is None else open_screen(options, problem, scorer, record, begun)
         watching = (*task.callbacks, bar.update, result.refresh, *options.callbacks)
+        note_judges(chosen, record)
         search = Search(
             problem, begun, task.goals, costs, pool, record,
             limits if plan is None else begin_until(plan, limits, record, began, options.budget.timed),

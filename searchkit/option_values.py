@@ -48,7 +48,7 @@ class Proxies:
     See :func:`searchkit.run`.
     """
 
-    names: str | Proxy | NetworkProxy | Sequence[str | Proxy | NetworkProxy] | None = ()
+    names: str | Proxy | NetworkProxy | Sequence[str | Proxy | NetworkProxy] | None = "auto"
     screen: int | None = None
     earlier: Result | Sequence[Result] | None = None
 
@@ -219,6 +219,7 @@ def _told_by(known: Any) -> object:
 def call_of(
     task: Task,
     proxies: Sequence[object],
+    off: bool,
     screen: int,
     verify: int,
     start: Codes,
@@ -228,10 +229,12 @@ def call_of(
     """Those arguments of a call that ``searchkit resume`` passes again; JSON values.
 
     Args:
-        proxies: names and objects; objects are left out.
+        proxies: names and objects; objects are left out. ``off``: none were wanted.
         settings: arguments that are recorded as they are.
     """
     call: dict[str, Any] = dict(settings)
+    if off:
+        call |= {"proxies": []}
     if proxies:
         call |= {"proxies": [proxy for proxy in proxies if isinstance(proxy, str)], "screen": screen}
     if "recipe" in task.identity:

@@ -1,4 +1,4 @@
-"""The arguments of :func:`searchkit.run`, checked before any work, and the identity of the study that they make."""
+"""The checked arguments of :func:`searchkit.run`, and the identity of the study that they make."""
 
 from __future__ import annotations
 
@@ -6,50 +6,33 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from searchkit import plugins
-from searchkit.costs.targets.target import Target, read_targets
-from searchkit.execution.executors import check_executor, is_external
+from searchkit.costs.targets.target import Target
 from searchkit.option_values import (
-    DEFAULT_BUDGET,
-    Training,
-    baseline_seconds,
     call_of,
-    check_seconds,
-    check_switch,
     chosen_by,
-    grouped_proxies,
-    grouped_training,
     identified,
     identity_of,
-    own_recipe,
-    planned_baselines,
-    refuse_network_arguments,
-    whole,
 )  # fmt: skip
-from searchkit.problem.budget import Budget, read_budget
-from searchkit.problem.initial_design import read_start
-from searchkit.problem.numbers import seed_of
-from searchkit.problem.objectives import check_constraints
+from searchkit.problem.budget import Budget
 from searchkit.problem.problem import Problem, Strategy
-from searchkit.proxy_layer.setup import name_of, read_proxies
-from searchkit.proxy_layer.transfer import Earlier, read_earlier
+from searchkit.proxy_layer.setup import name_of
+from searchkit.proxy_layer.transfer import Earlier
 from searchkit.runtime.fingerprint import fingerprint
+from searchkit.scoring.registry import AnyProxy
 from searchkit.search.accounting import Callback
-from searchkit.search.callbacks import read_callbacks
-from searchkit.search.task import Task, function_task
+from searchkit.search.task import Task
 from searchkit.storage.header import FORMAT, plain
-from searchkit.storage.paths import FOLDER, check_place, check_storage, is_file, networks_folder, settled_storage
-from searchkit.storage.places import check_new_name, named
-from searchkit.surroundings import settled
+from searchkit.storage.paths import networks_folder
+from searchkit.storage.places import named
 from searchkit.types import Codes
 from searchkit.version import __version__
 
-SCREEN, DIGEST_BYTES = 16, 3  # candidates scored for each one evaluated; bytes of the automatic name's digest
+DIGEST_BYTES = 3  # of the automatic name
 
 
 @dataclass(frozen=True)
@@ -61,6 +44,8 @@ class Options:
         task: what is searched, and how a candidate is evaluated.
         start: ``(s, d)`` candidates to evaluate first.
         proxies: names and objects, followed by the predictors fitted to earlier studies.
+        automatic: whether searchkit chooses proxies, which are then in ``judges`` (:mod:`searchkit.judged`); ``off``:
+            whether it would, but for ``proxies=()``.
         device: as given; ``here`` is the device of this process.
         storage: with absolute paths, since a user's code may change the working folder.
         place: the same, but a database's URL as it was given. ``home``: folder of the files of studies in databases.
@@ -95,12 +80,20 @@ class Options:
     progress: bool | None
     baselines: float
     targets: Mapping[str, Target] = field(default_factory=dict)
+    automatic: bool = False
+    off: bool = False
+    judges: tuple[str, ...] = ()
     plan: dict[str, Any] | None = None
 
     @property
     def in_memory(self) -> bool:
         """Whether the record is kept in memory only."""
         return isinstance(self.storage, str) and self.storage == "memory"
+
+    @property
+    def signals(self) -> tuple[str | AnyProxy, ...]:
+        """The proxies that judge candidates."""
+        return (*self.judges, *self.proxies)
 
     @property
     def networks(self) -> bool:
@@ -138,6 +131,7 @@ class Options:
         if self.proxies:
             parts |= {"proxies": [identity_of(proxy) for proxy in self.proxies], "screen": self.screen}
             parts |= {"images": None if task.images is None else task.images.fingerprint}
+        parts |= {"proxies": []} if self.off else {}
         return parts | ({"targets": identified(self.targets)} if self.targets else {})
 
     @cached_property
@@ -163,7 +157,7 @@ class Options:
             budget=self.budget.evaluations,
             known=self.task.known,
             listable=self.task.listable,
-            proxies=bool(self.proxies),
+            proxies=bool(self.signals),
         )
 
     def batch_size(self, strategy: Strategy, workers: int) -> int | None:
@@ -171,7 +165,7 @@ class Options:
         if self.batch or workers > 1:
             return self.batch
         own = 1 if self.networks else int(getattr(strategy, "batch", 1))
-        if self.proxies and self.budget.evaluations:  # the proxy layer learns after every batch
+        if self.signals and self.budget.evaluations:  # the proxy layer learns after every batch
             own = min(own, max(1, self.budget.evaluations // 10))
         return own
 
@@ -197,6 +191,7 @@ class Options:
             "call": call_of(
                 self.task,
                 self.proxies,
+                self.off,
                 self.screen,
                 self.verify,
                 self.start,
@@ -213,87 +208,3 @@ class Options:
             "parts": {key: fingerprint(json.dumps(plain(part))) for key, part in self.parts.items()},
         }
         return dict(plain({"format": FORMAT, "version": __version__, "search": search, "context": context}))
-
-
-def read_options(
-    strategy: object,
-    *,
-    space: Any,
-    data: Any,
-    objectives: Any,
-    constraints: Any,
-    proxies: object,
-    training: Training | None,
-    start: object,
-    earlier: object,
-    screen: object,
-    verify: Any,
-    budget: object,
-    batch: object,
-    evaluate: object,
-    device: str,
-    targets: object,
-    executor: Any,
-    workers: Any,
-    storage: Any,
-    name: Any,
-    seed: Any,
-    split_seed: Any,
-    epochs: Any,
-    recipe: object,
-    ladder: Any,
-    time_limit: Any,
-    callbacks: Sequence[Callback],
-    progress: bool | None,
-    baselines: bool | None,
-) -> Options:
-    """Check the arguments of :func:`searchkit.run`, which documents them.
-
-    Raises:
-        SearchkitError: an argument is invalid; one of its subclasses, which names the value and what is allowed.
-    """
-    factory, limits = plugins.strategy_factory(strategy), read_budget(DEFAULT_BUDGET if budget is None else budget)
-    for_baselines = baseline_seconds(baselines, evaluate is not None, limits)
-    epochs, recipe, ladder, time_limit = grouped_training(training, epochs, recipe, ladder, time_limit)
-    own, epochs = own_recipe(recipe, epochs, evaluate is not None)
-    proxies, screen, earlier = grouped_proxies(proxies, screen, earlier)
-    batch, epochs, workers = whole("batch", batch, 1), whole("epochs", epochs, 1), whole("workers", workers, 1)
-    seed, split_seed = seed_of("seed", seed), seed_of("split_seed", split_seed)
-    check_seconds("time_limit", time_limit)
-    check_switch("progress", progress)
-    watchers = read_callbacks(callbacks)
-    check_storage(storage)
-    settled_there = storage if isinstance(storage, str) and storage == "memory" else settled_storage(storage)
-    place, home = (settled_there, Path()) if is_file(storage) else (storage, settled(FOLDER))
-    check_executor(executor)
-    check_constraints(constraints)
-    if name is not None:
-        check_place(storage, check_new_name(name))
-    signals, devices = read_proxies(proxies), read_targets(targets)
-    screen, verify = whole("screen", screen, 1) or SCREEN, whole("verify", verify, 1) or 0
-    task: Task
-    if evaluate is not None:
-        looked_at = {} if signals else {"data": data, "device": None if device == "auto" else device}
-        looked_at |= {"training": training, "epochs": epochs, "verify": verify or None, "ladder": ladder}
-        refuse_network_arguments(**looked_at, targets=targets)
-        task, here = function_task(evaluate, space, objectives, constraints, data, split_seed), device
-    else:
-        from searchkit.runtime.devices import devices_of
-        from searchkit.search.network_setup import network_task
-        from searchkit.search.planning import usual_seconds
-
-        here, there = devices_of(device, is_external(executor))
-        task = network_task(
-            space, data, objectives, constraints, here, there, seed, split_seed, epochs, time_limit, verify, ladder,
-            own, devices,
-        )  # fmt: skip
-        plannable = task.trains and epochs is None and ladder is None and not task.training.own.sets_length
-        limits = Budget(seconds=usual_seconds(task.data)) if plannable and budget is None else limits
-        task = replace(task, plannable=plannable, planned=plannable and limits.timed)
-        for_baselines = planned_baselines(limits) if task.planned and baselines is not False else for_baselines
-    learned = read_earlier(earlier, task.space, task.goals, task.untrained, task.judged)
-    return Options(
-        strategy, factory, task, read_start(start, task.space), (*signals, *learned), screen, verify, limits, batch,
-        seed, split_seed, device, here, executor, workers, settled_there, place, home, name, epochs, time_limit,
-        watchers, progress, for_baselines, devices,
-    )  # fmt: skip

@@ -40,7 +40,7 @@ LEVELS = """
     proxy_layer
     option_values
     options
-    planned assembly
+    option_reading judged planned assembly
     api
     compressing
     cli

@@ -15,7 +15,8 @@ import torch
 import searchkit
 from searchkit import Choice, Proxies, SearchkitError, Space, Training
 from searchkit.data.data import Data
-from searchkit.options import Options, read_options
+from searchkit.option_reading import read_options
+from searchkit.options import Options
 from searchkit.proxies.eproxy import Eproxy
 from searchkit.results.studies import read_study
 from searchkit.types import Codes, Floats

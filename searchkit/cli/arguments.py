@@ -64,7 +64,10 @@ def _run_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"{', '.join(BUILT_IN)}, or proxies, separated by commas (accuracy,params)",
     )  # fmt: skip
     parser.add_argument(
-        "--proxies", metavar="A,B", help="judge candidates before they are trained: default, or names; see score"
+        "--proxies",
+        metavar="A,B",
+        default="auto",
+        help="judge candidates before they are trained: auto, where that pays; default, or names, see score; none",
     )
     parser.add_argument("--screen", type=int, metavar="N", help="candidates scored for each one trained (16)")
     parser.add_argument(

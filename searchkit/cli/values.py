@@ -56,6 +56,12 @@ def listed(text: str | None) -> list[str] | None:
     return [name.strip() for name in text.split(",") if name.strip()] if text else None
 
 
+def read_proxies(text: str) -> str | list[str]:
+    """What --proxies says: "auto", names, or none."""
+    names = listed(text) or []
+    return "auto" if names == ["auto"] else [] if names == ["none"] else names
+
+
 def read_executor(given: argparse.Namespace) -> dict[str, Any]:
     """Where candidates are trained: in one process per core; 1 is here, without a pool."""
     if given.workers is not None and given.workers < 1:

@@ -11,6 +11,7 @@ from searchkit import plugins
 from searchkit.errors import SearchkitError
 from searchkit.execution.executors import n_processes
 from searchkit.problem.problem import Problem, Strategy
+from searchkit.proxy_layer.automatic import AUTO
 from searchkit.proxy_layer.score_cache import ScoreCache
 from searchkit.proxy_layer.screening import Screen
 from searchkit.proxy_layer.signals import Known, Signals
@@ -21,6 +22,7 @@ from searchkit.storage.record import Record
 from searchkit.types import Codes, Floats
 
 if TYPE_CHECKING:
+    from searchkit.scoring.registry import AnyProxy
     from searchkit.scoring.scorer import Scorer
 
 DEFAULT = ("params", "macs", "jacov", "naswot", "synflow", "grad_norm", "az_nas")  # what "default" stands for
@@ -42,6 +44,8 @@ def read_proxies(given: object) -> list[Any]:
     for proxy in listed:
         if proxy == "default":
             proxies += DEFAULT
+        elif proxy == AUTO:
+            raise SearchkitError(f"proxies='{AUTO}' chooses them by itself: give it alone, or names without it")
         elif isinstance(proxy, str):
             plugins.resolve("proxy", proxy)
             proxies.append(proxy)
@@ -65,7 +69,9 @@ class Asked(Protocol):
     @property
     def task(self) -> Task: ...
     @property
-    def proxies(self) -> Sequence[Any]: ...
+    def signals(self) -> Sequence[str | AnyProxy]: ...
+    @property
+    def automatic(self) -> bool: ...
     @property
     def screen(self) -> int: ...
     @property
@@ -85,13 +91,14 @@ def open_scorer(asked: Asked) -> Scorer:
     task = asked.task
     return Scorer(
         task.space,
-        asked.proxies,
+        asked.signals,
         task.images,
         device=asked.here,
         seed=asked.seed,
         executor=asked.executor,
         folder=asked.folder,
-        workers=_scoring_workers(task, asked.proxies, asked.here, asked.executor),
+        workers=_scoring_workers(task, asked.signals, asked.here, asked.executor),
+        warns=not asked.automatic,  # of proxies that nobody asked for
     )
 
 
@@ -120,7 +127,7 @@ def open_screen(asked: Asked, problem: Problem, scorer: Scorer, record: Record, 
     """
     task = asked.task
     images = getattr(task.images, "fingerprint", None)
-    kept = ScoreCache(record, scorer, fingerprint(list(asked.proxies), images, task.space.describe(), asked.seed))
+    kept = ScoreCache(record, scorer, fingerprint(list(asked.signals), images, task.space.describe(), asked.seed))
     signals = Signals(
         task.space, scorer.names, scorer, task.goals, known=task.counted, baselines=_counts(task.space),
         seed=asked.seed, learners=scorer.learners, judged=task.judged,

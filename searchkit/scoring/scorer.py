@@ -46,6 +46,7 @@ class Scorer:
             not given. They start when there is enough to score to pay for the start (:mod:`searchkit.scoring.pool`) and
             end with the scorer, with :meth:`close` or with a ``with`` block. A candidate that kills its process has no
             scores. Proxies that score codes, not networks, stay in this process.
+        warns: whether a warning says which proxy has no score for some candidates, and why.
 
     Attributes:
         names: of the columns.
@@ -70,6 +71,7 @@ class Scorer:
         executor: object = None,
         folder: Path | None = None,
         workers: int | None = None,
+        warns: bool = True,
     ) -> None:
         n = read_workers(workers)
         if isinstance(space, NetworkSpace) and data is not None:
@@ -100,6 +102,7 @@ class Scorer:
             raise SearchkitError(f"two proxies are called '{twice[0]}'; ask for each once")
         self.names = tuple(columns)
         self._warned: set[tuple[str, str]] = set()
+        self._warns = warns
         self._reasons: dict[bytes, dict[str, str]] = {}
         self._inputs: ProxyInputs | None = None
         self._data = data
@@ -227,6 +230,6 @@ class Scorer:
         """Keep the reason for each candidate, and warn once for each proxy and reason."""
         for key in keys(rows):
             self._reasons.setdefault(key, {})[name] = why
-        if (name, why) not in self._warned:
+        if self._warns and (name, why) not in self._warned:
             self._warned.add((name, why))
             warnings.warn(f"proxy '{name}' has no score for some candidates: {why}", stacklevel=2)

@@ -16,8 +16,8 @@ from searchkit import Choice, Result, SearchkitError, Space
 from searchkit.data.assembling import assemble
 from searchkit.data.data import Data
 from searchkit.data.splits import split_of
+from searchkit.option_reading import read_options
 from searchkit.option_values import baseline_seconds
-from searchkit.options import read_options
 from searchkit.problem.budget import Budget
 
 X = np.random.default_rng(0).normal(size=(150, 5))

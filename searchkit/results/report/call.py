@@ -163,7 +163,7 @@ def _proxies(names: Sequence[str] | None) -> list[Line]:
     own = [name for name in given if name not in plugins.names("proxy")]
     note = f"{', '.join(own)}: give your own object instead of its name" if own else ""
     loads = ", ".join(f"searchkit.load({_text(name)})" for name in earlier)
-    lines = [(f"proxies={_python(tuple(given))}", note)] if given else []
+    lines = [(f"proxies={_python(tuple(given))}", note)] if given or names == [] else []
     return [*lines, *([(f"earlier=[{loads}]", "")] if earlier else [])]
 
 

@@ -1,0 +1,168 @@
+"""``proxies="auto"``: signals judge networks where scoring is a small part of the time of the trainings."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import searchkit
+from searchkit.cli.commands import main
+from searchkit.errors import SearchkitError, StopSearch
+from searchkit.proxy_layer.automatic import FEWEST, SHARE, choose, few, price_of, scored_in
+from searchkit.proxy_layer.setup import DEFAULT
+from searchkit.results.result import Result
+
+DATA = searchkit.load_data("digits", limit=120)
+SPACE = searchkit.load_space("nas-bench-201", width=[4], cells=1)
+N = FEWEST + 2
+BIG, SMALL = ("a", "b", "c"), ("a",)
+
+
+def priced(prices: dict[Sequence[str], float]) -> Any:
+    return lambda names: prices[names]
+
+
+@pytest.mark.parametrize(("candidates", "screen"), [(20, 16), (20, 4), (200, 16)])
+def test_the_best_set_that_takes_a_small_part_of_the_time_is_taken(candidates: int, screen: int) -> None:
+    scored = scored_in(candidates, screen)
+    fits = SHARE * candidates * 60.0 / scored
+    both = (BIG, SMALL)
+    assert choose(both, priced({BIG: 0.99 * fits, SMALL: 1e-6}), candidates, 60.0, screen).names == BIG
+    assert choose(both, priced({BIG: 1.01 * fits, SMALL: 0.99 * fits}), candidates, 60.0, screen).names == SMALL
+    none = choose(both, priced({BIG: 2 * fits, SMALL: 1.01 * fits}), candidates, 60.0, screen)
+    assert none.names == ()
+    assert "does not pay here" in none.why
+    assert "\n" not in none.why
+
+
+def test_sets_after_the_one_that_is_taken_are_not_timed() -> None:
+    assert choose((BIG, SMALL), priced({BIG: 0.0}), 50, 1.0, 16).names == BIG
+
+
+def test_few_trainings_are_not_judged_and_nothing_is_timed() -> None:
+    chosen = few(FEWEST - 1)
+    assert chosen is not None
+    assert chosen.names == ()
+    assert f"from {FEWEST} trainings on" in chosen.why
+    assert few(FEWEST) is None
+
+
+def test_the_first_network_is_not_in_the_price() -> None:
+    def score(codes: np.ndarray) -> np.ndarray:
+        time.sleep(0.5 if len(calls) == 0 else 0.01 * len(codes))
+        calls.append(len(codes))
+        return np.zeros((len(codes), 1))
+
+    calls: list[int] = []
+    price = price_of(score, np.arange(4)[:, None])
+    assert calls == [1, 3]
+    assert 0.01 <= price < 0.4
+
+
+def search(**given: Any) -> Result:
+    call = {"space": SPACE, "data": DATA, "budget": N, "epochs": 1, "batch": 4, "storage": "memory"}
+    return searchkit.run("random", **(call | given))
+
+
+@pytest.fixture
+def price(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
+    """What scoring a network is found to take; 0, where a test says nothing else."""
+    said = {"seconds": 0.0}
+    monkeypatch.setattr("searchkit.judged.price_of", lambda score, codes: said["seconds"])
+    return said
+
+
+def judged_by(result: Result) -> set[str]:
+    """The proxies whose weights decided."""
+    table = result.signals
+    return set(table.proxy[table.weight.notna()])
+
+
+@pytest.mark.slow
+def test_what_judges_is_said_in_one_line_and_used(price: dict[str, float], caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "searchkit"):
+        result = search()
+    (line,) = [line for line in caplog.messages if line.startswith("proxies: ")]
+    assert ", ".join(DEFAULT) in line
+    assert judged_by(result) >= {"params", "macs", "jacov", "naswot", "synflow", "grad_norm"}
+
+
+def test_where_scoring_takes_long_counts_judge_at_most(caplog: pytest.LogCaptureFixture) -> None:
+    """Measured: a network of this space trains for one epoch in about the time in which one is scored."""
+    with caplog.at_level(logging.INFO, "searchkit"):
+        result = search()
+    (line,) = [line for line in caplog.messages if line.startswith("proxies: ")]
+    assert "jacov" not in line
+    assert set(result.signals.proxy) <= {"params", "macs"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("then", [0.0, 1e9], ids=["as quick", "slow by then"])
+def test_a_continued_study_is_judged_as_it_was_begun(then: float, price: dict[str, float], tmp_path: Path) -> None:
+    own = ["seconds", "test_accuracy"]  # the first part's front was scored on the test part too
+    whole = search(storage=tmp_path / "whole").history.drop(columns=own)
+
+    def stop(trial: Any, trials: Sequence[Any]) -> None:
+        if len(trials) >= 12:
+            raise StopSearch
+
+    search(storage=tmp_path / "parts", callbacks=[stop])
+    price["seconds"] = then
+    assert search(storage=tmp_path / "parts").history.drop(columns=own).equals(whole)
+
+
+@pytest.mark.slow
+def test_a_study_that_was_begun_without_stays_without(price: dict[str, float], tmp_path: Path) -> None:
+    assert len(search(budget=2, storage=tmp_path).history) == 2
+    longer = search(storage=tmp_path)
+    assert len(longer.history) == N
+    assert longer.signals.empty
+
+
+def test_none_are_none_and_another_study(price: dict[str, float], tmp_path: Path) -> None:
+    given: dict[str, Any] = {"budget": 2, "storage": tmp_path}
+    free, none = search(**given), search(proxies=(), **given)
+    assert free.name != none.name
+    assert search(proxies=None, **given).name == none.name
+    assert none.context["call"]["proxies"] == []
+    assert "proxies=()," in none.report(tmp_path / "page.html").read_text()
+
+
+@pytest.mark.slow
+def test_the_command_line_has_them_by_default_and_turns_them_off(price: dict[str, float], tmp_path: Path) -> None:
+    where = ["--storage", str(tmp_path), "--workers", "1", "--no-baselines"]
+    call = ["run", "--strategy", "random", "--space", "nas-bench-201", "--space-option", "width=4", "--epochs", "1"]
+    call += ["--space-option", "cells=1", "--budget", str(FEWEST), *where]
+    np.savez(tmp_path / "d.npz", X=DATA.train.x.numpy(), y=DATA.train.y.numpy())
+    call += ["--data", str(tmp_path / "d.npz")]
+    assert main([*call, "--name", "free"]) == 0
+    assert main([*call, "--name", "none", "--proxies", "none"]) == 0
+    free, none = (searchkit.load(name, tmp_path) for name in ("free", "none"))
+    assert judged_by(free) >= {"jacov"}
+    assert none.signals.empty
+    assert main(["resume", "none", "--budget", "+1", *where]) == 0
+    assert searchkit.load("none", tmp_path).signals.empty
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"ladder": ({"epochs": 1},), "epochs": 2}, {"objectives": ("naswot", "params"), "epochs": None}],
+    ids=["a ladder", "nothing is trained"],
+)
+def test_other_searches_have_nothing_to_decide(
+    given: dict[str, Any], price: dict[str, float], caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "searchkit"):
+        search(**given)
+    assert "proxies: " not in caplog.text
+
+
+def test_it_stands_alone() -> None:
+    with pytest.raises(SearchkitError, match="give it alone"):
+        search(proxies=("auto", "params"))

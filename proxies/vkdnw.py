@@ -21,6 +21,7 @@ from searchkit.runtime.transfer import to_host
 from searchkit.scoring.passes.passes import Built
 
 MOST = 128  # weight tensors that are looked at
+_FEWEST_INPUTS, _MOST_INPUTS = 16, 64
 _SMOOTHED = 0.05  # share of the uniform distribution in what the network says of the classes
 _STREAM = 4  # of the candidate's random numbers
 
@@ -35,18 +36,19 @@ class VKDNW:
     divide the depth evenly.
 
     Args:
-        batch: number of inputs, 1 to 64. It costs a backward pass for every class.
+        batch: number of inputs, 1 to 64; None: of 16 to 64 as few as tell 128 weights apart, of which each input tells
+            as many as there are classes but one. With fewer, deep networks have eigenvalues of 0.
         source: "noise" (standard normal) or "images" (training images; noise where there are no data).
     """
 
-    batch: int = 16
+    batch: int | None = None
     source: Literal["noise", "images"] = "noise"
 
     names = ("vkdnw",)
 
     def __post_init__(self) -> None:
-        if not 1 <= self.batch <= 64:
-            raise ProxyError(f"vkdnw takes 1 to 64 inputs, not {self.batch}")
+        if self.batch is not None and not 1 <= self.batch <= _MOST_INPUTS:
+            raise ProxyError(f"vkdnw takes 1 to {_MOST_INPUTS} inputs, not {self.batch}")
         if self.source not in ("noise", "images"):
             raise ProxyError(f"vkdnw takes 'noise' or 'images', not {self.source!r}")
 
@@ -64,7 +66,7 @@ class FisherPass:
     """A forward pass in evaluation mode, and a backward pass for every class."""
 
     source: Literal["noise", "images"]
-    batch: int
+    batch: int | None
 
     @property
     def key(self) -> Hashable:
@@ -76,7 +78,9 @@ class FisherPass:
     def run(self, built: Built) -> Tensor:
         """``(k, k)`` float64 on the CPU: Fisher information of k weights, times a number."""
         inputs, network, generator = built.inputs, built.network.eval(), built.generator(_STREAM)
-        x = (inputs.noise if self.source == "noise" else inputs.images)(self.batch)[0]
+        needed = -(-MOST // max(1, inputs.n_classes - 1))
+        batch = self.batch or min(max(needed, _FEWEST_INPUTS), _MOST_INPUTS)
+        x = (inputs.noise if self.source == "noise" else inputs.images)(batch)[0]
         draw_weights(network, "kaiming_normal", generator)
         weights = chosen_weights(network, generator)
         if len(weights) < 2:

@@ -199,6 +199,14 @@ def test_scores_are_in_range_repeatable_and_of_images_in_any_order() -> None:
     np.testing.assert_allclose(scores, first[:, 0], rtol=1e-4)
 
 
+@pytest.mark.parametrize(("n_classes", "batch"), [(2, 64), (4, 43), (10, 16), (100, 16)])
+def test_there_are_inputs_enough_to_tell_the_weights_apart(n_classes: int, batch: int) -> None:
+    choices = [Choice("layers", (12,)), Choice("dead", (False,))]
+    space = NetworkSpace(choices, build_few, input_shape=(3, 4, 4), n_classes=n_classes)
+    given, wanted = (Scorer(space, [VKDNW(n)])(space.enumerate()) for n in (None, batch))
+    np.testing.assert_array_equal(given, wanted)
+
+
 def test_images_are_looked_at_where_asked_for() -> None:
     data = load_data("digits", limit=200)
     space = nas_bench_201(width=4, cells=1).for_data(data.input_shape, data.n_classes)

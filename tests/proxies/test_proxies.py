@@ -27,6 +27,7 @@ from searchkit.proxies.jacov import Jacov
 from searchkit.proxies.naswot import NASWOT
 from searchkit.proxies.swap import SWAP
 from searchkit.proxies.synflow import Synflow
+from searchkit.proxies.vkdnw import VKDNW
 from searchkit.proxies.zen import Zen
 from searchkit.proxies.zico import ZiCo
 from searchkit.scoring.passes.feature_maps import block_modules, stage_maps
@@ -57,7 +58,7 @@ CODES = CELLS.encode(
 SMALL = EproxySetting(branches=(Branch(out_channels=8, last_channels=8),) * 3, steps=3, batch=BATCH)
 NETWORK_PROXIES = [
     NASWOT(BATCH), SWAP(BATCH, BATCH), Jacov(BATCH), GradNorm(BATCH), ZiCo(BATCH), Synflow(), Zen(BATCH), AZNAS(BATCH),
-    Eproxy(SMALL),
+    Eproxy(SMALL), VKDNW(BATCH),
 ]  # fmt: skip
 NAMES = [name for proxy in NETWORK_PROXIES for name in proxy.names]
 

@@ -316,7 +316,19 @@ def test_the_best_of_a_search_without_training_are_verified() -> None:
 @pytest.mark.parametrize("task", ["classification", "regression"])
 def test_proxies_without_feature_maps_score_networks_for_tables(task: Any) -> None:
     data = load_data((X, Y if task == "classification" else PRICE), task=task)
-    names = ("params", "macs", "jacov", "naswot", "synflow", "grad_norm", "zico", "swap", "structure", "az_nas")
+    names = (
+        "params",
+        "macs",
+        "jacov",
+        "naswot",
+        "synflow",
+        "grad_norm",
+        "zico",
+        "swap",
+        "structure",
+        "az_nas",
+        "vkdnw",
+    )
     table = searchkit.score("tabular", [PLAIN, PLAIN | {"width": 128}, PLAIN | {"depth": 3}], proxies=names, data=data)
     scores = table.loc[:, :"judgement"].drop(columns=["judgement"])
     assert np.isfinite(scores[[name for name in scores if "structure" not in name]]).all(axis=None)

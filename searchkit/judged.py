@@ -13,7 +13,7 @@ import numpy as np
 from searchkit.errors import PASSED_ON
 from searchkit.options import Options
 from searchkit.proxy_layer.automatic import COUNTS, QUICK, SCORED, Judges, choose, few, price_of
-from searchkit.proxy_layer.setup import DEFAULT, open_scorer
+from searchkit.proxy_layer.setup import IN_SEARCH, open_scorer
 from searchkit.results.found_studies import is_recorded, recorded_note
 from searchkit.storage.record import Record
 
@@ -72,7 +72,7 @@ def _chosen(options: Options, plan: Plan | None) -> Judges:
             return price_of(scorer, codes)
 
     try:
-        return choose((DEFAULT, QUICK, COUNTS), price, candidates, seconds, options.screen)
+        return choose((IN_SEARCH, QUICK, COUNTS), price, candidates, seconds, options.screen)
     except PASSED_ON:
         raise
     except Exception as error:

@@ -29,7 +29,7 @@ from searchkit.problem.initial_design import read_start
 from searchkit.problem.numbers import seed_of
 from searchkit.problem.objectives import check_constraints
 from searchkit.proxy_layer.automatic import AUTO
-from searchkit.proxy_layer.setup import read_proxies
+from searchkit.proxy_layer.setup import IN_SEARCH, read_proxies
 from searchkit.proxy_layer.transfer import read_earlier
 from searchkit.search.accounting import Callback
 from searchkit.search.callbacks import read_callbacks
@@ -96,7 +96,7 @@ def read_options(
     if name is not None:
         check_place(storage, check_new_name(name))
     automatic, judging = isinstance(proxies, str) and proxies == AUTO, False
-    signals, devices = read_proxies(() if automatic else proxies), read_targets(targets)
+    signals, devices = read_proxies(() if automatic else proxies, IN_SEARCH), read_targets(targets)
     screen, verify = whole("screen", screen, 1) or SCREEN, whole("verify", verify, 1) or 0
     task: Task
     if evaluate is not None:

@@ -4,7 +4,8 @@ What judging brings is known from searches (docs/benchmarks.md): with twenty tra
 finds better networks earlier, and where size is an objective, counts alone bring most of it. What it takes depends on
 the networks and on the machine, so it is measured: a few networks are scored, and the time of all scores is compared
 with that of all trainings. Where the whole default set takes more than a small part of it, the quickest signals are
-considered alone, and then the counts, for which nothing has to run.
+considered alone, and then the counts, for which nothing has to run. Block values, which are learned from the results,
+are in all three.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from searchkit.types import Codes, Floats
 AUTO = "auto"
 SHARE = 0.1  # of the time of the trainings, which judging may take at most
 FEWEST = 20  # trainings of a search in which networks are judged
-COUNTS = ("params", "macs")
+COUNTS = ("params", "macs", "mathnas")
 QUICK = (*COUNTS, "jacov", "naswot")  # of the default set, those of one pass through a network
 SCORED = 3  # networks by which a price is measured, after one that initialises libraries
 

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
+
 from searchkit.scoring.protocols import Learner
 from searchkit.space import keys
+from searchkit.surrogates.refitting import KEPT, informative
 from searchkit.types import Codes, Floats
+
+ENOUGH = 20  # observations from which a learning proxy is fitted beside other signals, which know more before
 
 
 class Taught:
@@ -14,10 +19,14 @@ class Taught:
 
     Args:
         learners: column of the scores -> proxy.
-        codes, values: ``(n, d)`` and ``(n,)`` the observed candidates and values, higher is better.
+        codes, values: ``(n, d)`` and ``(n,)`` the observed candidates and values, higher is better. Of many, the most
+            informative are taken, so that a fit takes a fraction of a second.
+        alone: whether there are no other signals, so that they are fitted to as few as they can.
     """
 
-    def __init__(self, learners: Mapping[int, Learner], codes: Codes, values: Floats) -> None:
+    def __init__(self, learners: Mapping[int, Learner], codes: Codes, values: Floats, alone: bool = True) -> None:
+        rows = informative(-values, KEPT) if alone or len(values) >= ENOUGH else np.empty(0, dtype=np.int64)
+        codes, values = codes[rows], values[rows]
         self._fitted = {column: proxy.fit(codes, values) for column, proxy in learners.items()}
         self._row = {key: i for i, key in enumerate(keys(codes))}
 

@@ -26,10 +26,14 @@ if TYPE_CHECKING:
     from searchkit.scoring.scorer import Scorer
 
 DEFAULT = ("params", "macs", "jacov", "naswot", "synflow", "grad_norm", "az_nas")  # what "default" stands for
+IN_SEARCH = (*DEFAULT, "mathnas")  # what it stands for in a search, whose results block values are learned from
 
 
-def read_proxies(given: object) -> list[Any]:
-    """Names and objects from what a user writes; "default" is spelt out.
+def read_proxies(given: object, default: Sequence[str] = DEFAULT) -> list[Any]:
+    """Names and objects from what a user writes; "default" is spelt out, without what is named beside it.
+
+    Args:
+        default: what "default" stands for.
 
     Raises:
         UnknownNameError: a name that nothing is registered under.
@@ -43,7 +47,7 @@ def read_proxies(given: object) -> list[Any]:
     proxies: list[Any] = []
     for proxy in listed:
         if proxy == "default":
-            proxies += DEFAULT
+            proxies += [name for name in default if name not in listed]
         elif proxy == AUTO:
             raise SearchkitError(f"proxies='{AUTO}' chooses them by itself: give it alone, or names without it")
         elif isinstance(proxy, str):

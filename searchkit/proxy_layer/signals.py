@@ -215,7 +215,8 @@ class Signals:
         n = n if self._learners else 0  # without learning proxies the ranks never change
         if n not in self._ranked:
             ready = self._ready
-            taught = Taught(self._learners, self._evidence.codes[:n], self._good[:n])
+            alone = len(self._learners) == len(self.names)
+            taught = Taught(self._learners, self._evidence.codes[:n], self._good[:n], alone)
             self._ranked = dict(list(self._ranked.items())[-1:])
             self._ranked[n] = Ranked.of(self.names, self.space, ready, taught)
         return self._ranked[n]

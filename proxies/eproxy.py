@@ -50,7 +50,7 @@ class Eproxy:
     setting: EproxySetting = DEFAULT
     width: float | None = 0.5
     cells: int | None = 1
-    resolution: int | None = 16
+    resolution: int | None = 32
 
     names = ("eproxy",)
 
@@ -99,3 +99,6 @@ class Eproxy:
             raise ProxyError(f"{path} holds no Eproxy setting: it is not a JSON object")
         reduced = {field.name: held.pop(field.name, None) for field in fields(Reduction)}
         return cls(EproxySetting.of(held), **reduced)
+
+
+FULL = Eproxy(width=None, cells=None, resolution=None)  # as published: of the candidates' own networks

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,13 @@ import pytest
 import torch
 from torch.nn import functional
 
-from searchkit.proxies.eproxy import Branch, Eproxy, EproxySetting
+from searchkit.costs.counts import space_counts
+from searchkit.errors import ProxyError
+from searchkit.proxies.eproxy import FULL, Branch, Eproxy, EproxySetting
 from searchkit.proxies.eproxy_genome import distance, drawn, mutated
 from searchkit.proxies.eproxy_pass import _head
 from searchkit.proxies.eproxy_targets import target, waves
+from searchkit.runtime.fingerprint import fingerprint
 from searchkit.scoring.passes.inputs import ProxyInputs
 from searchkit.scoring.passes.passes import build
 from searchkit.scoring.scorer import Scorer
@@ -45,7 +49,7 @@ def test_the_error_is_that_of_a_plain_training_loop() -> None:
                     v.mul_(TINY.momentum).add_(g + (TINY.weight_decay * p if p.ndim > 1 else 0))
                     p.sub_(TINY.lr * v)
     expected = -float((errors[0] + errors[1] / 2).detach())
-    assert Scorer(CELLS, [Eproxy(TINY)])(CODES[3])[0, 0] == pytest.approx(expected, rel=1e-3)
+    assert Scorer(CELLS, [replace(FULL, setting=TINY)])(CODES[3])[0, 0] == pytest.approx(expected, rel=1e-3)
 
 
 def test_targets_are_alike_for_every_network_and_differ_between_branches() -> None:
@@ -75,7 +79,10 @@ def test_waves_have_the_frequencies_they_are_named_for() -> None:
 def test_a_setting_is_saved_and_loaded_and_checked(tmp_path: Path) -> None:
     setting = EproxySetting(lr=0.7, branches=(Branch(("dot", "net"), barrier_kernel=7), Branch()), macs_weight=0.2)
     Eproxy(setting).save(tmp_path / "setting.json")
-    assert Eproxy.load(tmp_path / "setting.json").setting == setting
+    assert Eproxy.load(tmp_path / "setting.json") == Eproxy(setting)
+    own = Eproxy(setting, width=0.25, cells=None, resolution=None)
+    own.save(tmp_path / "setting.json")
+    assert Eproxy.load(tmp_path / "setting.json") == own
     with pytest.raises(ValueError, match="no 'learning_rate'"):
         EproxySetting.of({"learning_rate": 1})
     with pytest.raises(ValueError, match="needs one or more of wave_l"):
@@ -112,3 +119,27 @@ def test_genes_differ_by_their_share() -> None:
     assert distance(settings[0], settings[0]) == 0
     assert 0 < np.mean([distance(s, mutated(s, 0.2, rng)) for s in settings]) < 0.4
     assert mutated(settings[0], 0.0, rng) == settings[0]
+
+
+def test_reduced_networks_score_as_those_of_the_smaller_space() -> None:
+    large = nas_bench_201(width=8, cells=3, input_shape=(3, 16, 16))
+    reduced = Scorer(large, [Eproxy(TINY, width=0.5, cells=1, resolution=None)])(CODES)
+    small = nas_bench_201(width=4, cells=1, input_shape=(3, 16, 16))
+    np.testing.assert_allclose(reduced, Scorer(small, [replace(FULL, setting=TINY)])(CODES), rtol=1e-6)
+    assert np.isfinite(Scorer(large, [Eproxy(TINY, resolution=8)])(CODES)).all()
+
+
+def test_the_weight_of_macs_is_of_the_candidates_own_networks() -> None:
+    large = nas_bench_201(width=8, cells=3, input_shape=(3, 16, 16))
+    plain = Scorer(large, [Eproxy(TINY)])(CODES)[:, 0]
+    weighted = Scorer(large, [Eproxy(replace(TINY, macs_weight=0.5, macs_max=1e8))])(CODES)[:, 0]
+    np.testing.assert_allclose(weighted, plain * (1 - 0.5 * space_counts(large, CODES)["macs"] / 1e8), rtol=1e-6)
+
+
+def test_reductions_are_proxies_of_their_own() -> None:
+    proxies = [FULL, Eproxy(), Eproxy(width=0.25), Eproxy(cells=2), Eproxy(resolution=8)]
+    assert len({fingerprint(proxy) for proxy in proxies}) == len(proxies)
+    assert len({proxy.passes[0].key for proxy in proxies}) == len(proxies)
+    for given, said in (({"width": 1.5}, "at most 1"), ({"cells": 0}, "cells is"), ({"resolution": "8"}, "not '8'")):
+        with pytest.raises(ProxyError, match=f"Eproxy's .*{said}"):
+            Eproxy(**given)  # type: ignore[arg-type]

@@ -5,7 +5,7 @@ Li et al., Extensible Proxy for Efficient NAS (arXiv 2210.09459), section 3.3; a
 setting costs ten training steps of twenty networks:
 
 * Settings race: each is scored on a quarter of the networks, whose labels are spread over all labels, then on more, and
-  is dropped as soon as it is unlikely to reach the best.
+  is dropped as soon as it is in the worse half there, or unlikely to reach the best.
 * The weight of MACs, which costs nothing to change, is chosen for each setting.
 * The fitness is a low quantile of the correlation over bootstrap samples, less for settings that differ from the first.
 * The first setting stays where what was found may be luck (:mod:`searchkit.proxies.dps_guard`).
@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -28,7 +29,7 @@ from searchkit.costs.counts import space_counts
 from searchkit.data.data import Data
 from searchkit.errors import ProxyError, plural
 from searchkit.proxies.dps_guard import Verdict, gain_of, luck_of
-from searchkit.proxies.dps_race import Judge, Tried, as_json, from_json, spread
+from searchkit.proxies.dps_race import Judge, Tried, as_json, from_json, loses, spread
 from searchkit.proxies.eproxy import DEFAULT, Eproxy
 from searchkit.proxies.eproxy_genome import drawn, mutated
 from searchkit.proxies.eproxy_setting import EproxySetting
@@ -99,6 +100,7 @@ class DPS:
         self.best: Tried | None = None
         self.verdict: Verdict | None = None
         self.n_scored = 0
+        self._reached: defaultdict[int, list[float]] = defaultdict(list)  # by number of networks, in the order tried
 
     def fit(self, codes: Codes, accuracies: npt.ArrayLike) -> Self:
         """Search with networks ``(n, d)`` of known accuracy ``(n,)``, higher is better; five or more.
@@ -115,7 +117,7 @@ class DPS:
         codes, values = codes[order], values[order]
         judge = self._judge(codes, values)
         scores = self._recorded(codes, values)
-        self.tried, self.n_scored = [], 0
+        self.tried, self.n_scored, self._reached = [], 0, defaultdict(list)
         while len(self.tried) < self.n_evaluations:
             setting = self._proposed(judge.start)
             self.tried.append(self._raced(setting, codes, ends, judge, scores))
@@ -165,7 +167,11 @@ class DPS:
             if len(scores) < end:
                 scorer = scorer or self._scorer(setting)
                 scores = np.concatenate([scores, self._scores(scorer, codes[len(scores) : end])])
-            if end < len(codes) and self.tried and judge.hopeless(scores[:end], best):
+            reached = judge.reached(scores[:end])
+            rivals = self._reached[end]
+            lost = end < len(codes) and bool(self.tried) and loses(reached, end, rivals, best)
+            rivals.append(reached)
+            if lost:
                 break
         if scorer is not None:
             self._record(setting, scores)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -17,6 +18,7 @@ FAILED = -1.0  # fitness of a setting under which a network has no score
 PARTS = 4  # of the networks, after each of which a setting may be dropped
 FEWEST = 4  # networks in a part
 ERRORS_BELOW = 1.0  # standard errors that a setting may be below the best and is still scored further
+RIVALS = 4  # settings scored on the same networks from which the better half goes on
 _MOST = 0.999
 
 
@@ -73,17 +75,29 @@ class Judge:
         best = int(np.argmax(fitness))
         return Tried(settings[best], float(fitness[best]), float(correlations(variants[best], self.values[:k])), k)
 
-    def hopeless(self, scores: Floats, best: float) -> bool:
-        """Whether a setting scored on the first k networks is unlikely to reach a rank correlation on all of them.
-
-        It is where the best that a weight of MACs makes of it, a standard error added, is below.
-        """
+    def reached(self, scores: Floats) -> float:
+        """The best rank correlation that a weight of MACs gives scores ``(k,)`` of the first k networks."""
         if not np.isfinite(scores).all():
-            return True
-        reached = float(correlations(self.variants(scores), self.values[: len(scores)]).max())
-        # Fisher's z of Spearman's rho has a variance of about 1.06 / (k - 3): Fieller et al., Biometrika 44, 1957
-        above = ERRORS_BELOW * math.sqrt(1.06 / max(1, len(scores) - 3))
-        return _z(reached) + above < _z(best)
+            return FAILED
+        return float(correlations(self.variants(scores), self.values[: len(scores)]).max())
+
+
+def loses(reached: float, n_networks: int, rivals: Sequence[float], best: float) -> bool:
+    """Whether a setting is dropped after a part of the networks.
+
+    It is where its rank correlation there is below the median of the settings that were scored on these networks before,
+    or where it is unlikely to come to the best on all networks: even with a standard error added it is below.
+
+    Args:
+        reached: its rank correlation.
+        rivals: those of other settings on the same networks.
+        best: the highest rank correlation of a setting on all networks.
+    """
+    if reached <= FAILED or (len(rivals) >= RIVALS and reached < float(np.median(rivals))):
+        return True
+    # Fisher's z of Spearman's rho has a variance of about 1.06 / (k - 3): Fieller et al., Biometrika 44, 1957
+    above = ERRORS_BELOW * math.sqrt(1.06 / max(1, n_networks - 3))
+    return _z(reached) + above < _z(best)
 
 
 def _z(correlation: float) -> float:

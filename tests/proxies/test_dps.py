@@ -17,7 +17,7 @@ from scipy.stats import spearmanr
 from searchkit.costs.counts import space_counts
 from searchkit.proxies.dps import DPS
 from searchkit.proxies.dps_guard import Verdict, correlations, gain_of, luck_of
-from searchkit.proxies.dps_race import Judge, Tried, spread
+from searchkit.proxies.dps_race import Judge, Tried, loses, spread
 from searchkit.proxies.eproxy import Branch, Eproxy, EproxySetting
 from searchkit.scoring.scorer import Scorer
 from searchkit.spaces.nas_bench_201 import nas_bench_201
@@ -151,9 +151,18 @@ def test_correlations_are_spearmans_and_share_ties() -> None:
 def test_a_setting_that_ends_without_a_score_has_failed_and_is_dropped_at_once() -> None:
     judge = Judge(np.arange(8.0), np.ones(8), TINY.setting, 0.25, 20, 0.1, 0)
     scores = np.array([1.0, 2.0, math.nan, 4.0])
-    assert judge.hopeless(scores, -1.0)
+    assert loses(judge.reached(scores), 4, [], -1.0)
     assert judge.tried(TINY.setting, scores).fitness == -1
-    assert not judge.hopeless(np.arange(4.0), 0.99)
+    assert not loses(judge.reached(np.arange(4.0)), 4, [], 0.99)
+
+
+def test_of_those_scored_on_the_same_networks_the_better_half_goes_on() -> None:
+    before = [0.2, 0.4, 0.6, 0.8]
+    assert not loses(0.5, 5, before, -1.0)
+    assert loses(0.49, 5, before, -1.0)
+    assert not loses(0.1, 5, before[:3], -1.0)  # too few to tell
+    assert loses(0.5, 15, [], 0.95)
+    assert not loses(0.5, 5, [], 0.8)
 
 
 def test_a_setting_far_from_the_first_must_be_better_to_win() -> None:

@@ -85,8 +85,8 @@ class Judge:
 def loses(reached: float, n_networks: int, rivals: Sequence[float], best: float) -> bool:
     """Whether a setting is dropped after a part of the networks.
 
-    It is where its rank correlation there is below the median of the settings that were scored on these networks before,
-    or where it is unlikely to come to the best on all networks: even with a standard error added it is below.
+    It is where its rank correlation is below the median of the settings that were scored on these networks before, or
+    where it is unlikely to come to the best on all networks: even with a standard error added it is below.
 
     Args:
         reached: its rank correlation.

@@ -140,6 +140,7 @@ def test_reductions_are_proxies_of_their_own() -> None:
     proxies = [FULL, Eproxy(), Eproxy(width=0.25), Eproxy(cells=2), Eproxy(resolution=8)]
     assert len({fingerprint(proxy) for proxy in proxies}) == len(proxies)
     assert len({proxy.passes[0].key for proxy in proxies}) == len(proxies)
+    assert Scorer(CELLS, ["eproxy", "params"]).network_proxies[0] == Eproxy()  # what a study keeps scores under
     for given, said in (({"width": 1.5}, "at most 1"), ({"cells": 0}, "cells is"), ({"resolution": "8"}, "not '8'")):
         with pytest.raises(ProxyError, match=f"Eproxy's .*{said}"):
             Eproxy(**given)  # type: ignore[arg-type]

@@ -46,7 +46,7 @@ class DPS:
 
     Args:
         space, data, device, seed: as for :class:`searchkit.scoring.scorer.Scorer`.
-        population, tournament, n_evaluations: of the ageing evolution; the published 40, 10 and 200.
+        population, tournament, n_evaluations: of the ageing evolution; published are 40, 10 and 200.
         mutation: probability that each gene of a child changes.
         n_bootstrap, quantile: fitness is this quantile of the rank correlation over so many bootstrap samples.
         start: the Eproxy, or its setting, that is tried first; the fitness of others is shrunk by their distance from
@@ -74,9 +74,9 @@ class DPS:
         *,
         device: str = "cpu",
         seed: int = 0,
-        population: int = 40,
-        tournament: int = 10,
-        n_evaluations: int = 200,
+        population: int = 20,
+        tournament: int = 5,
+        n_evaluations: int = 100,
         start: Eproxy | EproxySetting = DEFAULT,
         mutation: float = 0.2,
         n_bootstrap: int = 200,

@@ -1,6 +1,6 @@
 """What the search for an Eproxy setting gains from twenty labelled networks, on others.
 
-    python -m benchmarks.proxies.dps [--draws 5] [--evaluations 200] [--others 500] [--spaces cells layers]
+    python -m benchmarks.proxies.dps [--draws 5] [--evaluations 100] [--others 500] [--spaces cells layers]
 
 NAS-Bench-201 and NAS-Bench-Macro, CIFAR-10 images and test accuracy. Params and MACs of the same other networks stand
 beside. What was tried and scored is kept in ``$SEARCHKIT_CACHE``, and a stopped run goes on; seconds are those of this
@@ -39,7 +39,7 @@ def draw(found: Table, data: Data, seed: int, n_evaluations: int, n_others: int)
     known, others = order[:LABELS], order[LABELS : LABELS + n_others]
     path = CACHE / f"dps-{found.space.name}-{seed}.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
-    population = min(40, max(4, n_evaluations // 3))
+    population = min(20, max(4, n_evaluations // 3))
     start = time.process_time()
     search = DPS(
         found.space, data, seed=seed, population=population, tournament=max(2, population // 4),
@@ -65,7 +65,7 @@ def rho(a: Floats, b: Floats) -> float:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--draws", type=int, default=5)
-    parser.add_argument("--evaluations", type=int, default=200)
+    parser.add_argument("--evaluations", type=int, default=100)
     parser.add_argument("--others", type=int, default=500)
     parser.add_argument("--spaces", nargs="+", choices=list(SPACES), default=list(SPACES))
     given = parser.parse_args()

@@ -29,7 +29,7 @@ from searchkit.costs.counts import space_counts
 from searchkit.data.data import Data
 from searchkit.errors import ProxyError, plural
 from searchkit.proxies.dps_guard import Verdict, gain_of, luck_of
-from searchkit.proxies.dps_race import Judge, Tried, as_json, from_json, loses, spread
+from searchkit.proxies.dps_race import Judge, Tried, as_line, from_line, loses, spread
 from searchkit.proxies.eproxy import DEFAULT, Eproxy
 from searchkit.proxies.eproxy_genome import drawn, mutated
 from searchkit.proxies.eproxy_setting import EproxySetting
@@ -220,12 +220,11 @@ class DPS:
         if lines and json.loads(lines[0]) != json.loads(json.dumps(self._header)):
             raise ProxyError(f"{self.path} holds another search: other networks, accuracies or arguments")
         self.path.write_text("".join(line + "\n" for line in lines))
-        return dict(from_json(json.loads(line)) for line in lines[1:])
+        return dict(map(from_line, lines[1:]))
 
     def _record(self, setting: EproxySetting, scores: Floats) -> None:
         if self.path is None:
             return
         new = not self.path.exists()
         with self.path.open("a") as file:
-            lines = [self._header, as_json(setting, scores)] if new else [as_json(setting, scores)]
-            file.writelines(json.dumps(line) + "\n" for line in lines)
+            file.write((json.dumps(self._header) + "\n" if new else "") + as_line(setting, scores))

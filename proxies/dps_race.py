@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -118,13 +118,14 @@ def spread(values: Floats) -> tuple[Codes, list[int]]:
     return np.concatenate(order), np.cumsum([len(part) for part in order]).tolist()
 
 
-def as_json(setting: EproxySetting, scores: Floats) -> dict[str, Any]:
+def as_line(setting: EproxySetting, scores: Floats) -> str:
     """A line of the record of a search: a setting without a weight of MACs, and the scores ``(k,)`` that it gave."""
     kept = [value if math.isfinite(value) else None for value in scores.tolist()]
-    return {"setting": asdict(setting), "scores": kept}
+    return json.dumps({"setting": asdict(setting), "scores": kept}) + "\n"
 
 
-def from_json(line: dict[str, Any]) -> tuple[EproxySetting, Floats]:
-    """What :func:`as_json` wrote."""
-    scores = [math.nan if value is None else value for value in line["scores"]]
-    return EproxySetting.of(line["setting"]), np.array(scores, dtype=np.float64)
+def from_line(line: str) -> tuple[EproxySetting, Floats]:
+    """What :func:`as_line` wrote."""
+    held = json.loads(line)
+    scores = [math.nan if value is None else value for value in held["scores"]]
+    return EproxySetting.of(held["setting"]), np.array(scores, dtype=np.float64)

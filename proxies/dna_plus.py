@@ -18,7 +18,7 @@ from searchkit.proxies.dna_setting import DNASetting
 from searchkit.proxies.dna_teacher import trained_teacher
 from searchkit.space import NetworkSpace
 from searchkit.surroundings import settled
-from searchkit.training.evaluator import narrower
+from searchkit.training.reduced import narrower
 from searchkit.training.train import build_seeded, score
 from searchkit.types import Codes
 

@@ -1,18 +1,24 @@
 """DPS: searches for the Eproxy task that best ranks some twenty networks of known accuracy.
 
 Li et al., Extensible Proxy for Efficient NAS (arXiv 2210.09459), section 3.3; ageing evolution after Real et al.
-(arXiv 1802.01548). Two departures from the paper, because the best of 200 settings overfits twenty labels, and each
-setting costs ten training steps of twenty networks: the fitness is a low quantile of the correlation over bootstrap
-samples, shrunk by the distance from the default setting; and a setting that fails on the first few networks is not
-scored on the others.
+(arXiv 1802.01548). What differs from the paper, because the best of 200 settings overfits twenty labels, and each
+setting costs ten training steps of twenty networks:
+
+* Settings race: each is scored on a quarter of the networks, whose labels are spread over all labels, then on more, and
+  is dropped as soon as it is in the worse half there, or unlikely to reach the best.
+* The weight of MACs, which costs nothing to change, is chosen for each setting.
+* The fitness is a low quantile of the correlation over bootstrap samples, less for settings that differ from the first.
+* The first setting stays where what was found may be luck (:mod:`searchkit.proxies.dps_guard`).
+* Reduced networks are scored, as :class:`searchkit.proxies.eproxy.Eproxy` does.
 """
 
 from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -22,23 +28,17 @@ import numpy.typing as npt
 from searchkit.costs.counts import space_counts
 from searchkit.data.data import Data
 from searchkit.errors import ProxyError, plural
-from searchkit.proxies.eproxy import DEFAULT, Eproxy, EproxySetting
-from searchkit.proxies.eproxy_genome import distance, drawn, mutated
+from searchkit.proxies.dps_guard import Verdict, gain_of, luck_of
+from searchkit.proxies.dps_race import Judge, Tried, as_line, from_line, loses, spread
+from searchkit.proxies.eproxy import DEFAULT, Eproxy
+from searchkit.proxies.eproxy_genome import drawn, mutated
+from searchkit.proxies.eproxy_setting import EproxySetting
 from searchkit.scoring.scorer import Scorer
 from searchkit.space import NetworkSpace
 from searchkit.surroundings import settled
 from searchkit.types import Codes, Floats
 
-FAILED = -1.0  # fitness of a setting under which a network has no score
-
-
-@dataclass(frozen=True)
-class Tried:
-    """One setting, its fitness, and the number of networks on which it was scored."""
-
-    setting: EproxySetting
-    fitness: float
-    n_networks: int
+_DRAWS = 20  # of a setting that was not tried yet
 
 
 class DPS:
@@ -46,19 +46,25 @@ class DPS:
 
     Args:
         space, data, device, seed: as for :class:`searchkit.scoring.scorer.Scorer`.
-        population, tournament, n_evaluations: of the ageing evolution; the published 40, 10 and 200.
+        population, tournament, n_evaluations: of the ageing evolution; published are 40, 10 and 200.
         mutation: probability that each gene of a child changes.
         n_bootstrap, quantile: fitness is this quantile of the rank correlation over so many bootstrap samples.
-        start: the setting that is tried first; the fitness of others is shrunk by their distance from it.
+        start: the Eproxy, or its setting, that is tried first; the fitness of others is shrunk by their distance from
+            it, its reduction is that of all, and it stays where what is found may be luck.
         shrinkage: penalty on the fitness of a setting that differs from ``start`` in all genes.
-        first: share of the networks on which a setting is scored first; it is scored on the others only if it ranks
-            those at least as well as the median setting of the population.
         path: a JSON-lines file of the settings tried; a search continues an existing one.
-        on_tried: called after each setting with the number tried so far, their number in all, and the :class:`Tried`.
+        on_tried: called after each setting with the number tried so far, their number in all, and the
+            :class:`searchkit.proxies.dps_race.Tried`.
 
     Attributes:
-        tried: everything evaluated, in order.
-        setting: the best, after :meth:`fit`.
+        tried: every setting tried, in order.
+        best: the fittest that was scored on all networks, after :meth:`fit`.
+        verdict: whether it is believed.
+        setting: ``best`` where it is believed, else that of ``start``.
+        n_scored: scores made by :meth:`fit`, of one network with one setting each; without those of the file.
+
+    Raises:
+        ProxyError: numbers that are out of range.
     """
 
     def __init__(
@@ -68,15 +74,14 @@ class DPS:
         *,
         device: str = "cpu",
         seed: int = 0,
-        population: int = 40,
-        tournament: int = 10,
-        n_evaluations: int = 200,
-        start: EproxySetting = DEFAULT,
+        population: int = 20,
+        tournament: int = 5,
+        n_evaluations: int = 100,
+        start: Eproxy | EproxySetting = DEFAULT,
         mutation: float = 0.2,
         n_bootstrap: int = 200,
         quantile: float = 0.25,
         shrinkage: float = 0.1,
-        first: float = 0.4,
         path: str | Path | None = None,
         on_tried: Callable[[int, int, Tried], None] | None = None,
     ) -> None:
@@ -85,13 +90,17 @@ class DPS:
         self.space = space if data is None else space.for_data(data.input_shape, data.n_classes)
         self.data, self.device, self.seed = data, device, seed
         self.population, self.tournament, self.n_evaluations = population, tournament, n_evaluations
-        self.start = start
-        self.mutation, self.shrinkage, self.first = mutation, shrinkage, first
+        self.start = start if isinstance(start, Eproxy) else Eproxy(start)
+        self.mutation, self.shrinkage = mutation, shrinkage
         self.n_bootstrap, self.quantile = n_bootstrap, quantile
         self.path = None if path is None else settled(path)
         self.on_tried = on_tried
         self.tried: list[Tried] = []
-        self.setting = start
+        self.setting = self.start.setting
+        self.best: Tried | None = None
+        self.verdict: Verdict | None = None
+        self.n_scored = 0
+        self._reached: defaultdict[int, list[float]] = defaultdict(list)  # by number of networks, in the order tried
 
     def fit(self, codes: Codes, accuracies: npt.ArrayLike) -> Self:
         """Search with networks ``(n, d)`` of known accuracy ``(n,)``, higher is better; five or more.
@@ -104,100 +113,118 @@ class DPS:
             raise ProxyError(
                 f"{plural(len(codes), 'network')} and accuracies of shape {values.shape}: give five or more, all finite"
             )
-        order = np.random.default_rng(self.seed).permutation(len(codes))
+        order, ends = spread(values)
         codes, values = codes[order], values[order]
-        macs_max = float(space_counts(self.space, self.space.sample(500, np.random.default_rng(0)))["macs"].max())
-        known = self._recorded(codes, values)
-        self.tried = []
+        judge = self._judge(codes, values)
+        scores = self._recorded(codes, values)
+        self.tried, self.n_scored, self._reached = [], 0, defaultdict(list)
         while len(self.tried) < self.n_evaluations:
-            setting = replace(self._proposed(), macs_max=macs_max)
-            found = known.get(setting)
-            if found is None:
-                found = self._evaluated(setting, codes, values)
-                self._record(found)
-            self.tried.append(found)
-            known[setting] = found
+            setting = self._proposed(judge.start)
+            self.tried.append(self._raced(setting, codes, ends, judge, scores))
             if self.on_tried is not None:
-                self.on_tried(len(self.tried), self.n_evaluations, found)
-        whole = [tried for tried in self.tried if tried.n_networks == len(codes)]
-        self.setting = max(whole or self.tried, key=lambda tried: tried.fitness).setting
+                self.on_tried(len(self.tried), self.n_evaluations, self.tried[-1])
+        self._decide(judge, scores)
         return self
 
     @property
     def proxy(self) -> Eproxy:
         """The proxy with the setting that was found."""
-        return Eproxy(self.setting)
+        return replace(self.start, setting=self.setting)
 
-    def _proposed(self) -> EproxySetting:
+    def _judge(self, codes: Codes, values: Floats) -> Judge:
+        drawn_codes = self.space.sample(500, np.random.default_rng(0))
+        macs_max = float(space_counts(self.space, drawn_codes)["macs"].max())
+        start = replace(self.start.setting, macs_max=macs_max)
+        macs = np.asarray(space_counts(self.space, codes)["macs"], dtype=np.float64) / macs_max
+        return Judge(values, macs, start, self.quantile, self.n_bootstrap, self.shrinkage, self.seed)
+
+    def _proposed(self, start: EproxySetting) -> EproxySetting:
         """The next setting: a function of what was tried and of the seed, so that a search can be continued."""
-        rng = np.random.default_rng([self.seed, len(self.tried)])
         if not self.tried:
-            return self.start  # the default is always among those compared
-        if len(self.tried) < self.population:
-            return drawn(rng, self.start)
-        living = self.tried[-self.population :]
-        chosen = rng.choice(len(living), self.tournament, replace=False)
-        parent = max((living[i] for i in chosen), key=lambda tried: tried.fitness)
-        return mutated(parent.setting, self.mutation, rng)
+            return replace(start, macs_weight=0.0)  # the first is always among those compared
+        rng = np.random.default_rng([self.seed, len(self.tried)])
+        known = {replace(tried.setting, macs_weight=0.0) for tried in self.tried}
+        for _ in range(_DRAWS):
+            if len(self.tried) < self.population:
+                setting = drawn(rng, start)
+            else:
+                living = self.tried[-self.population :]
+                chosen = rng.choice(len(living), self.tournament, replace=False)
+                parent = max((living[i] for i in chosen), key=lambda tried: tried.fitness)
+                setting = mutated(parent.setting, self.mutation, rng)
+            setting = replace(setting, macs_weight=0.0)
+            if setting not in known:
+                break
+        return setting
 
-    def _evaluated(self, setting: EproxySetting, codes: Codes, values: Floats) -> Tried:
-        n_first = min(len(codes), max(4, round(self.first * len(codes))))
-        scores = self._scores(setting, codes[:n_first])
-        if not np.isfinite(scores).all():
-            return Tried(setting, FAILED, n_first)
-        early = correlation(scores, values[:n_first])
-        others = [tried.fitness for tried in self.tried[-self.population :]]
-        if n_first < len(codes) and len(others) >= 4 and early < np.median(others):
-            return Tried(setting, early - self.shrinkage, n_first)
-        scores = np.concatenate([scores, self._scores(setting, codes[n_first:])])
-        if not np.isfinite(scores).all():
-            return Tried(setting, FAILED, len(codes))
-        return Tried(setting, self._fitness(setting, scores, values), len(codes))
+    def _raced(
+        self, setting: EproxySetting, codes: Codes, ends: list[int], judge: Judge, known: dict[EproxySetting, Floats]
+    ) -> Tried:
+        """Score a setting part by part of the networks, until it is hopeless; the first setting is scored on all."""
+        best = max((one.correlation for one in self.tried if one.n_networks == len(codes)), default=-1.0)
+        scores, scorer = known.get(setting, np.empty(0)), None
+        for end in ends:
+            if len(scores) < end:
+                scorer = scorer or self._scorer(setting)
+                scores = np.concatenate([scores, self._scores(scorer, codes[len(scores) : end])])
+            reached = judge.reached(scores[:end])
+            rivals = self._reached[end]
+            lost = end < len(codes) and bool(self.tried) and loses(reached, end, rivals, best)
+            rivals.append(reached)
+            if lost:
+                break
+        if scorer is not None:
+            self._record(setting, scores)
+        known[setting] = scores
+        return judge.tried(setting, scores[:end])
 
-    def _scores(self, setting: EproxySetting, codes: Codes) -> Floats:
+    def _scorer(self, setting: EproxySetting) -> Scorer:
+        """Equal networks among the labelled ones share a score."""
+        proxy = replace(self.start, setting=setting)
+        return Scorer(self.space, [proxy], self.data, device=self.device, seed=self.seed)
+
+    def _scores(self, scorer: Scorer, codes: Codes) -> Floats:
+        self.n_scored += len(codes)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of networks that diverge: their setting gets a low fitness
-            scores: Floats = Scorer(self.space, [Eproxy(setting)], self.data, device=self.device, seed=self.seed)(codes)
-        return scores[:, 0]
+            return np.asarray(scorer(codes)[:, 0], dtype=np.float64)
 
-    def _fitness(self, setting: EproxySetting, scores: Floats, values: Floats) -> float:
-        rng = np.random.default_rng(self.seed)  # the same samples for every setting
-        samples = rng.integers(0, len(values), (self.n_bootstrap, len(values)))
-        robust = float(np.quantile([correlation(scores[s], values[s]) for s in samples], self.quantile))
-        return robust - self.shrinkage * distance(setting, self.start)
+    def _decide(self, judge: Judge, known: dict[EproxySetting, Floats]) -> None:
+        """Choose the fittest of those scored on all networks, or the first one where that may be luck."""
+        whole = [tried for tried in self.tried if tried.n_networks == len(judge.values)]
+        scored = np.stack([known[replace(tried.setting, macs_weight=0.0)] for tried in whole])
+        finite = np.isfinite(scored).all(axis=1)
+        self.best = max(whole, key=lambda tried: tried.fitness)
+        self.setting = self.start.setting
+        self.verdict = Verdict(1.0, 0.0)
+        if not finite.any():
+            return
+        at = whole.index(self.best)
+        luck = luck_of(judge.variants(scored[at]), judge.values, len(self.tried), self.seed)
+        weights = np.array([tried.setting.macs_weight for tried in whole])
+        weighted = (scored * (1 - weights[:, None] * judge.macs))[finite]
+        first = scored[0] * (1 - judge.start.macs_weight * judge.macs)
+        gain = gain_of(weighted, np.nan_to_num(first, nan=-np.inf), judge.values, self.seed)
+        self.verdict = Verdict(luck, gain)
+        if self.verdict.believed:
+            self.setting = self.best.setting
 
-    def _recorded(self, codes: Codes, values: Floats) -> dict[EproxySetting, Tried]:
-        """The settings of this same search in the file; an incomplete last line is ignored."""
-        self._header = {"codes": codes.tolist(), "accuracies": values.tolist(), "space": self.space.describe()}
-        self._header |= {"seed": self.seed, "first": self.first, "shrinkage": self.shrinkage, "quantile": self.quantile}
+    def _recorded(self, codes: Codes, values: Floats) -> dict[EproxySetting, Floats]:
+        """Scores of this same search in the file, by setting; an incomplete last line is ignored."""
+        self._header: dict[str, Any] = {"codes": codes.tolist(), "accuracies": values.tolist()}
+        self._header |= {"space": self.space.describe(), "seed": self.seed, "start": repr(self.start)}
+        self._header |= {"data": None if self.data is None else self.data.fingerprint}
         if self.path is None or not self.path.exists():
             return {}
         lines = self.path.read_text().split("\n")[:-1]
         if lines and json.loads(lines[0]) != json.loads(json.dumps(self._header)):
             raise ProxyError(f"{self.path} holds another search: other networks, accuracies or arguments")
         self.path.write_text("".join(line + "\n" for line in lines))
-        entries = [json.loads(line) for line in lines[1:]]
-        found = [Tried(EproxySetting.of(e["setting"]), e["fitness"], e["n_networks"]) for e in entries]
-        return {tried.setting: tried for tried in found}
+        return dict(map(from_line, lines[1:]))
 
-    def _record(self, tried: Tried) -> None:
+    def _record(self, setting: EproxySetting, scores: Floats) -> None:
         if self.path is None:
             return
         new = not self.path.exists()
         with self.path.open("a") as file:
-            lines: Sequence[dict[str, Any]] = [self._header, asdict(tried)] if new else [asdict(tried)]
-            file.writelines(json.dumps(line) + "\n" for line in lines)
-
-
-def correlation(a: Floats, b: Floats) -> float:
-    """Spearman's rank correlation of two ``(n,)``, ties shared; 0 where one of them is constant."""
-    first, second = _ranks(a), _ranks(b)
-    if first.std() == 0 or second.std() == 0:
-        return 0.0
-    return float(np.corrcoef(first, second)[0, 1])
-
-
-def _ranks(values: Floats) -> Floats:
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    means = np.cumsum(counts) - (counts - 1) / 2
-    return np.asarray(means[inverse], dtype=np.float64)
+            file.write((json.dumps(self._header) + "\n" if new else "") + as_line(setting, scores))

@@ -11,15 +11,16 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Self
 
-from searchkit.errors import CandidateError, ProxyError
+from searchkit.errors import CandidateError, ProxyError, SearchkitError
 from searchkit.proxies.eproxy_pass import EproxyPass
 from searchkit.proxies.eproxy_setting import Branch, EproxySetting
 from searchkit.scoring.passes.counts import CountPass
 from searchkit.surroundings import settled
+from searchkit.training.reduced import Reduction
 
 __all__ = ["Branch", "Eproxy", "EproxySetting"]
 
@@ -31,17 +32,42 @@ DEFAULT = EproxySetting()
 class Eproxy:
     """Minus the regression error after the last step: MSE of the deepest map + MSE/2 of the next + MSE/4 of the third.
 
+    It trains a reduced network in the candidate's place, with the candidate's choices and fewer channels, cells and
+    pixels, as far as the space has them to reduce; ``Eproxy(width=None, cells=None, resolution=None)`` trains the
+    candidate's own, as published.
+
     Args:
         setting: the task; :class:`searchkit.proxies.dps.DPS` finds one for a space and a target.
+        width: factor in (0, 1] on the space's choice or option ``width``; None: all channels.
+        cells: at most so many cells a stage, where the space has an option ``cells``; None: all cells.
+        resolution: at most so many pixels on the shorter side of the images; None: all pixels. Spaces of which some
+            networks cannot take smaller images keep theirs.
+
+    Raises:
+        ProxyError: a factor or a number that is out of range.
     """
 
     setting: EproxySetting = DEFAULT
+    width: float | None = 0.5
+    cells: int | None = 1
+    resolution: int | None = 32
 
     names = ("eproxy",)
 
+    def __post_init__(self) -> None:
+        try:
+            self.reduction  # noqa: B018 - checks the numbers
+        except SearchkitError as error:
+            raise ProxyError(f"Eproxy's {error}") from None
+
+    @property
+    def reduction(self) -> Reduction:
+        """What is reduced."""
+        return Reduction(self.width, self.cells, self.resolution)
+
     @property
     def passes(self) -> tuple[EproxyPass | CountPass, ...]:
-        one = EproxyPass(self.setting)
+        one = EproxyPass(self.setting, None if self.reduction.is_none else self.reduction)
         return (one, CountPass()) if self.setting.macs_weight else (one,)
 
     def values(self, recordings: Sequence[Any]) -> Mapping[str, float]:
@@ -55,12 +81,12 @@ class Eproxy:
         return {"eproxy": -error}
 
     def save(self, path: str | Path) -> None:
-        """Write the setting as JSON."""
-        settled(path).write_text(json.dumps(asdict(self.setting), indent=2) + "\n")
+        """Write setting and reduction as JSON."""
+        settled(path).write_text(json.dumps(asdict(self.setting) | asdict(self.reduction), indent=2) + "\n")
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
-        """An Eproxy with the setting that :meth:`save` wrote.
+        """The Eproxy that :meth:`save` wrote; a file without a reduction is of the candidates' own networks.
 
         Raises:
             ProxyError: the file holds no setting, or one that is out of range.
@@ -71,4 +97,8 @@ class Eproxy:
             raise ProxyError(f"{path} holds no Eproxy setting: {error}") from error
         if not isinstance(held, dict):
             raise ProxyError(f"{path} holds no Eproxy setting: it is not a JSON object")
-        return cls(EproxySetting.of(held))
+        reduced = {field.name: held.pop(field.name, None) for field in fields(Reduction)}
+        return cls(EproxySetting.of(held), **reduced)
+
+
+FULL = Eproxy(width=None, cells=None, resolution=None)  # as published: of the candidates' own networks

@@ -23,6 +23,7 @@ from searchkit.scoring.passes.feature_maps import stage_maps
 from searchkit.scoring.passes.forward import weight_layers
 from searchkit.scoring.passes.inputs import ProxyInputs
 from searchkit.scoring.passes.passes import Built
+from searchkit.training.reduced import Reduction
 
 _HEAD, _BARRIER = 11, 12  # streams of random numbers
 
@@ -32,10 +33,11 @@ class EproxyPass:
     """The regression errors at the last forward pass, deepest map first; no backward pass follows that one."""
 
     setting: EproxySetting
+    reduction: Reduction | None = None
 
     @property
     def key(self) -> Hashable:
-        return ("eproxy", self.setting)
+        return ("eproxy", self.setting, self.reduction)
 
     def joined(self, other: Self) -> Self:
         return self
@@ -56,7 +58,7 @@ def regression_errors(setting: EproxySetting, built: Built, capture: Capture | N
     """
     network = built.network
     draw_weights(network, setting.network_init, built.generator(3))
-    x = built.inputs.augmented(setting.batch)
+    x = _images(built, setting.batch)
     if x.ndim != 4:
         raise CandidateError("it reads feature maps of images, and a network for tables has none")
     targets = [_target(i, branch, setting, built.inputs) for i, branch in enumerate(setting.branches)]
@@ -88,6 +90,15 @@ def draw_weights(network: nn.Module, init: str, generator: torch.Generator) -> N
     with torch.no_grad():
         for weight, values in zip(weights, to_device(drawn, weights[0].device) if weights else (), strict=True):
             weight.copy_(values)
+
+
+def _images(built: Built, batch: int) -> Tensor:
+    """``(batch, c, h, w)`` in the size that the network was built for."""
+    x, size = built.inputs.augmented(batch), built.input_shape[1:]
+    if tuple(x.shape[2:]) == size:
+        return x
+    made = functools.partial(functional.interpolate, x, size=size, mode="bilinear", antialias=True)
+    return built.inputs.once(("eproxy images", batch, size), made)
 
 
 def _target(position: int, branch: Branch, setting: EproxySetting, inputs: ProxyInputs) -> Tensor:

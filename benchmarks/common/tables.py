@@ -20,6 +20,7 @@ from searchkit.benchmarks import load
 from searchkit.benchmarks.tables import CELLS, LAYERS, read_cells, read_layers
 from searchkit.data.data import Data
 from searchkit.data.loading import load_data
+from searchkit.scoring.registry import AnyProxy
 from searchkit.scoring.scorer import Scorer
 from searchkit.space import NetworkSpace, keys
 from searchkit.spaces.macro import macro
@@ -94,12 +95,13 @@ def images() -> Data:
 
 
 def scored(
-    space: NetworkSpace, codes: Codes, proxies: Sequence[str], data: Data, name: str | None = None
+    space: NetworkSpace, codes: Codes, proxies: Sequence[str | AnyProxy], data: Data, name: str | None = None
 ) -> tuple[tuple[str, ...], Floats]:
     """Names and ``(n, p)`` scores, each made once and kept in :data:`CACHE`; a run that was stopped goes on.
 
     Args:
-        name: of the file that they are kept in; that of the space where not given.
+        name: of the file that they are kept in; that of the space where not given. Proxies with other settings than
+            the default ones need one of their own.
     """
     path = CACHE / f"{name or space.name}.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,7 @@ from scipy.stats import spearmanr
 
 from benchmarks.gpu.setting import Setting, seconds_of
 from benchmarks.proxies import plain
-from searchkit.proxies.eproxy import DEFAULT
+from searchkit.proxies.eproxy import DEFAULT, FULL, Eproxy
 from searchkit.proxies.eproxy_targets import target
 from searchkit.scoring import pool as scoring_pool
 from searchkit.scoring.passes.inputs import ProxyInputs
@@ -28,7 +28,7 @@ def eproxy_part(setting: Setting) -> None:
     inputs = _inputs(setting)
     images = inputs.augmented(DEFAULT.batch).contiguous()
     targets = [target(b, i, DEFAULT, inputs).to(setting.device).contiguous() for i, b in enumerate(DEFAULT.branches)]
-    _compare(setting, ["eproxy"], {"eproxy": lambda network: plain.eproxy(network, images, targets, lr=DEFAULT.lr)})
+    _compare(setting, [FULL], {"eproxy": lambda network: plain.eproxy(network, images, targets, lr=DEFAULT.lr)})
 
 
 def signals_part(setting: Setting) -> None:
@@ -48,7 +48,7 @@ def _inputs(setting: Setting) -> ProxyInputs:
     return ProxyInputs(setting.data, setting.data.input_shape, setting.data.n_classes, setting.device, 0)
 
 
-def _compare(setting: Setting, proxies: Sequence[str], scores: dict[str, Score]) -> None:
+def _compare(setting: Setting, proxies: Sequence[str | Eproxy], scores: dict[str, Score]) -> None:
     """The same networks by all; each is warm from one network more. Workers score more of them, for all to be busy."""
     each = _EACH if setting.device.type == "cuda" else 1
     n, n_busy = setting.networks, max(setting.networks, each * setting.workers)

@@ -22,8 +22,9 @@ from benchmarks.common.machine import describe
 from benchmarks.common.tables import Table, cells, images, layers, scored, table
 from benchmarks.proxies import plain
 from searchkit.data.data import Data
-from searchkit.proxies.eproxy import DEFAULT
+from searchkit.proxies.eproxy import DEFAULT, FULL, Eproxy
 from searchkit.proxies.eproxy_targets import target
+from searchkit.runtime.fingerprint import fingerprint
 from searchkit.scoring.passes.inputs import ProxyInputs
 from searchkit.scoring.scorer import Scorer
 from searchkit.types import Floats
@@ -44,15 +45,19 @@ def main(n_cheap: Sequence[int], n_eproxy: Sequence[int], n_speed: int) -> None:
     if n_speed:
         speed(cells_.sample(n_speed), data, n_speed)
     for found, cheap, few in zip((cells_, layers_), n_cheap, n_eproxy, strict=True):
-        values = scores(found.sample(cheap), CHEAP, data) | scores(found.sample(few), ["eproxy"], data)
+        values = scores(found.sample(cheap), CHEAP, data)
+        for name, proxy in {"Eproxy": Eproxy(), "Eproxy, full networks": FULL}.items():
+            values[name] = scores(found.sample(few), [proxy], data)["eproxy"]
         if found is cells_:
             agreement(found.sample(min(cheap, 500)), values)
         accuracies(found.sample(max(cheap, few)), values)
 
 
-def scores(found: Table, proxies: list[str], data: Data) -> dict[str, Floats]:
-    """``{signal: (n,)}``."""
-    names, values = scored(found.space, found.codes, proxies, data)
+def scores(found: Table, proxies: Sequence[str | Eproxy], data: Data) -> dict[str, Floats]:
+    """``{signal: (n,)}``; objects have a file of their own."""
+    own = [fingerprint(proxy) for proxy in proxies if not isinstance(proxy, str)]
+    name = "-".join([found.space.name, *own])
+    names, values = scored(found.space, found.codes, proxies, data, name)
     return dict(zip(names, values.T, strict=True))
 
 
@@ -123,7 +128,8 @@ def speed(cells: Table, data: Data, n: int) -> None:
     }
     seconds = dict.fromkeys(one, 0.0)
     labelled = [*LABEL_FREE, "grad_norm", "zico"]
-    shared = {"label-free set": LABEL_FREE, "the same, grad_norm, zico": labelled, "eproxy": ["eproxy"]}
+    shared: dict[str, Sequence[str | Eproxy]] = {"label-free set": LABEL_FREE}
+    shared |= {"the same, grad_norm, zico": labelled, "eproxy": [FULL], "eproxy, reduced": ["eproxy"]}
     taken = dict.fromkeys(shared, 0.0)
     for i, code in enumerate(codes):
         for name, function in one.items():
@@ -134,6 +140,7 @@ def speed(cells: Table, data: Data, n: int) -> None:
             taken[name] += _seconds(lambda s=scorer, c=code: s(c), i)
     free = [name for name in one if name not in ("grad_norm", "zico", "eproxy")]
     sums = {"label-free set": free, "the same, grad_norm, zico": [*free, "grad_norm", "zico"], "eproxy": ["eproxy"]}
+    sums["eproxy, reduced"] = ["eproxy"]
     print(f"Speed: seconds a network, one thread, {n} unique NAS-Bench-201 cells in one run.\n")
     print("| | plain, one at a time | shared passes | times faster |\n|---|---|---|---|")
     for name, parts in sums.items():

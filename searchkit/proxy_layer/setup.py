@@ -131,7 +131,8 @@ def open_screen(asked: Asked, problem: Problem, scorer: Scorer, record: Record, 
     """
     task = asked.task
     images = getattr(task.images, "fingerprint", None)
-    kept = ScoreCache(record, scorer, fingerprint(list(asked.signals), images, task.space.describe(), asked.seed))
+    proxies = [list(asked.signals), *scorer.network_proxies]
+    kept = ScoreCache(record, scorer, fingerprint(proxies, images, task.space.describe(), asked.seed))
     signals = Signals(
         task.space, scorer.names, scorer, task.goals, known=task.counted, baselines=_counts(task.space),
         seed=asked.seed, learners=scorer.learners, judged=task.judged,

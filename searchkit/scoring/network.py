@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
+
+import torch
 
 from searchkit.errors import (
     PASSED_ON,
@@ -22,9 +25,10 @@ from searchkit.runtime.pooling import right_pooling
 from searchkit.runtime.precision import exact_float32
 from searchkit.runtime.threads import one_thread
 from searchkit.scoring.passes.inputs import ProxyInputs
-from searchkit.scoring.passes.passes import Built, build, run
+from searchkit.scoring.passes.passes import build, run
 from searchkit.scoring.protocols import NetworkProxy, Pass
 from searchkit.space import NetworkSpace
+from searchkit.training.reduced import Reduction
 from searchkit.types import Codes
 
 Scores = dict[str, float]
@@ -64,22 +68,39 @@ def score_network(
     if inputs.device.type == "cuda":
         give_way(key_of(inputs.device))  # to a process that measures there
     with one_thread(), exact_float32(inputs.device), right_pooling(inputs.device):
-        try:
-            with device_errors(inputs.device):
-                built = build(space, row, inputs, seed)
-        except PASSED_ON:
-            raise
-        except BaseException as error:
-            scores = NetworkScores()
-            scores.refuse([name for proxy in proxies for name in proxy.names], error)
-            return scores
-        return _of_built(proxies, built)
+        recorded: dict[Hashable, Any] = {}
+        for reduction, passes in _by_reduction(proxies).items():
+            of = space if reduction is None else reduction.of(space)
+            recorded |= _recorded(of, passes, row, inputs, seed)
+        return _of_recordings(proxies, recorded, inputs.device)
 
 
-def _of_built(proxies: Sequence[NetworkProxy], built: Built) -> NetworkScores:
+def _by_reduction(proxies: Sequence[NetworkProxy]) -> dict[Reduction | None, list[Pass]]:
+    """The passes of the proxies by the networks that they run: the candidates', or reduced ones."""
+    found: dict[Reduction | None, list[Pass]] = {}
+    for one in (one for proxy in proxies for one in proxy.passes):
+        found.setdefault(getattr(one, "reduction", None), []).append(one)
+    return found
+
+
+def _recorded(
+    space: NetworkSpace, passes: Sequence[Pass], row: Codes, inputs: ProxyInputs, seed: int
+) -> dict[Hashable, Any]:
+    """As of :func:`run`; the error of a network that cannot be built for every pass."""
+    try:
+        with device_errors(inputs.device):
+            built = build(space, row, inputs, seed)
+    except PASSED_ON:
+        raise
+    except BaseException as error:
+        return {one.key: error for one in passes}
+    return run(built, passes)
+
+
+def _of_recordings(
+    proxies: Sequence[NetworkProxy], recorded: Mapping[Hashable, Any], device: torch.device
+) -> NetworkScores:
     scores = NetworkScores()
-    passes: list[Pass] = [one for proxy in proxies for one in proxy.passes]
-    recorded = run(built, passes)
     for proxy in proxies:
         recordings = [recorded[one.key] for one in proxy.passes]
         failed = next((r for r in recordings if isinstance(r, BaseException)), None)
@@ -87,7 +108,7 @@ def _of_built(proxies: Sequence[NetworkProxy], built: Built) -> NetworkScores:
             scores.refuse(proxy.names, failed)
             continue
         try:
-            with device_errors(built.device):
+            with device_errors(device):
                 values = proxy.values(recordings)
             numbers = {name: number_of(values[name]) for name in proxy.names}
         except PASSED_ON:

@@ -81,7 +81,11 @@ class Setting:
 
 
 class Pass(Protocol):
-    """One way of running a network, and what is recorded of it. Immutable."""
+    """One way of running a network, and what is recorded of it. Immutable.
+
+    One that runs a reduced network in place of the candidate's says which in an attribute ``reduction``, see
+    :class:`searchkit.training.reduced.Reduction`, which is then part of its key.
+    """
 
     @property
     def key(self) -> Hashable:

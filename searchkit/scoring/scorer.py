@@ -127,6 +127,11 @@ class Scorer:
             scores[i, columns] = [known[self.names[column]] for column in columns]
         return scores
 
+    @property
+    def network_proxies(self) -> tuple[NetworkProxy, ...]:
+        """Those that score networks, as they were made: with their settings, also where a name was given."""
+        return tuple(self._networks)
+
     def reason(self, code: Codes, name: str) -> str | None:
         """Why a candidate ``(d,)`` that was scored here has no score of a signal; None where it has one."""
         return self._reasons.get(keys(self.space.check(code))[0], {}).get(name)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -21,12 +20,12 @@ from searchkit.costs.metrics import Metric
 from searchkit.data.data import Data
 from searchkit.data.loader import put_on_device
 from searchkit.data.splits import Split, split_rows
-from searchkit.errors import PASSED_ON, CandidateError, SpaceError, message_of
+from searchkit.errors import PASSED_ON, CandidateError, message_of
 from searchkit.problem.numbers import number_of
 from searchkit.random_state import untouched
 from searchkit.runtime.copies import own_copy
 from searchkit.space import NetworkSpace
-from searchkit.space.recipe_space import RecipeSpace, settings_of
+from searchkit.space.recipe_space import settings_of
 from searchkit.training.evaluation import Evaluation
 from searchkit.training.fidelity import Rung
 from searchkit.training.memory_estimate import candidate_training_bytes
@@ -34,6 +33,7 @@ from searchkit.training.normalised import normalised
 from searchkit.training.own_recipe import NOTHING, OwnRecipe
 from searchkit.training.recalibration import as_it_is, best_of
 from searchkit.training.recipe import Recipe
+from searchkit.training.reduced import narrower
 from searchkit.training.train import build_seeded, course, score
 from searchkit.training.turns import Course, finish
 from searchkit.training.weights import final_path, load_weights, own_state, save_weights, weights_path
@@ -224,45 +224,6 @@ def at_rung(training: Training, rung: Rung, seed: int) -> Training:
         space = space.for_data(data.input_shape, data.n_classes)
     recipe = replace(training.recipe, epochs=rung.epochs or training.recipe.epochs)
     return replace(training, space=space, data=data, recipe=recipe, keep=False)
-
-
-def narrower(space: NetworkSpace, factor: float) -> NetworkSpace:
-    """The same space with ``factor`` times the ``width`` of each network, which is a choice or an option of the space.
-
-    Raises:
-        SpaceError: it has no width, or one that is no number.
-    """
-    if isinstance(space, RecipeSpace):
-        return space.over(narrower(space.networks, factor))
-    build = space.builder
-    taken = build.keywords if isinstance(build, functools.partial) else {}
-    if "width" in space.names:
-        widths = list(space.choices[space.names.index("width")].options)
-    elif "width" in space.options and "width" in taken:
-        widths = [taken["width"]]
-    else:
-        has = [*(f"the option {name}" for name in space.options), *(f"the choice {name}" for name in space.names)]
-        raise SpaceError(
-            f"a rung of the ladder sets width, but space '{space.name}' has no choice of that name, and no option that "
-            f"its build function, a functools.partial, was given; it has {', '.join(has)}"
-        )
-    for width in widths:
-        if isinstance(width, bool) or not isinstance(width, int | float):
-            raise SpaceError(
-                f"a rung of the ladder sets width, but {width!r}, a width of space '{space.name}', is no number"
-            )
-    if "width" in space.names:
-        return space.with_builder(functools.partial(_build_narrow, build, factor))
-    return space.with_builder(functools.partial(build, width=_scaled(widths[0], factor)))
-
-
-def _build_narrow(build: Any, factor: float, choices: Mapping[str, Any], *shape: Any) -> nn.Module:
-    network: nn.Module = build({**choices, "width": _scaled(choices["width"], factor)}, *shape)
-    return network
-
-
-def _scaled(width: float, factor: float) -> float:
-    return max(1, round(width * factor)) if isinstance(width, int) else width * factor
 
 
 def _resized(split: Split, side: int) -> Split:

@@ -1,9 +1,8 @@
-"""Eproxy against a plain loop, its targets and settings; and the search for a setting, which can be continued."""
+"""Eproxy against a plain loop, its targets and settings, and the networks that are reduced for it."""
 
 from __future__ import annotations
 
-import json
-import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,20 +10,20 @@ import pytest
 import torch
 from torch.nn import functional
 
-from searchkit.proxies.dps import DPS, Tried, correlation
-from searchkit.proxies.eproxy import Branch, Eproxy, EproxySetting
+from searchkit.costs.counts import space_counts
+from searchkit.errors import ProxyError
+from searchkit.proxies.eproxy import FULL, Branch, Eproxy, EproxySetting
 from searchkit.proxies.eproxy_genome import distance, drawn, mutated
 from searchkit.proxies.eproxy_pass import _head
 from searchkit.proxies.eproxy_targets import target, waves
+from searchkit.runtime.fingerprint import fingerprint
 from searchkit.scoring.passes.inputs import ProxyInputs
 from searchkit.scoring.passes.passes import build
 from searchkit.scoring.scorer import Scorer
 from searchkit.spaces.nas_bench_201 import nas_bench_201
-from searchkit.types import Codes
 
 CELLS = nas_bench_201(width=4, cells=1, input_shape=(3, 8, 8))
 CODES = CELLS.enumerate()[[5, 900, 1700, 2500, 3300, 4100]]
-ACCURACIES = np.array([20.0, 80.0, 70.0, 90.0, 60.0, 85.0])
 TINY = EproxySetting(steps=3, batch=4, side=4, branches=(Branch(out_channels=8, last_channels=8),) * 2)
 
 
@@ -50,7 +49,7 @@ def test_the_error_is_that_of_a_plain_training_loop() -> None:
                     v.mul_(TINY.momentum).add_(g + (TINY.weight_decay * p if p.ndim > 1 else 0))
                     p.sub_(TINY.lr * v)
     expected = -float((errors[0] + errors[1] / 2).detach())
-    assert Scorer(CELLS, [Eproxy(TINY)])(CODES[3])[0, 0] == pytest.approx(expected, rel=1e-3)
+    assert Scorer(CELLS, [replace(FULL, setting=TINY)])(CODES[3])[0, 0] == pytest.approx(expected, rel=1e-3)
 
 
 def test_targets_are_alike_for_every_network_and_differ_between_branches() -> None:
@@ -80,7 +79,10 @@ def test_waves_have_the_frequencies_they_are_named_for() -> None:
 def test_a_setting_is_saved_and_loaded_and_checked(tmp_path: Path) -> None:
     setting = EproxySetting(lr=0.7, branches=(Branch(("dot", "net"), barrier_kernel=7), Branch()), macs_weight=0.2)
     Eproxy(setting).save(tmp_path / "setting.json")
-    assert Eproxy.load(tmp_path / "setting.json").setting == setting
+    assert Eproxy.load(tmp_path / "setting.json") == Eproxy(setting)
+    own = Eproxy(setting, width=0.25, cells=None, resolution=None)
+    own.save(tmp_path / "setting.json")
+    assert Eproxy.load(tmp_path / "setting.json") == own
     with pytest.raises(ValueError, match="no 'learning_rate'"):
         EproxySetting.of({"learning_rate": 1})
     with pytest.raises(ValueError, match="needs one or more of wave_l"):
@@ -119,67 +121,26 @@ def test_genes_differ_by_their_share() -> None:
     assert mutated(settings[0], 0.0, rng) == settings[0]
 
 
-def test_rank_correlation_shares_ties() -> None:
-    assert correlation(np.array([1.0, 2, 3, 4]), np.array([10.0, 20, 30, 40])) == pytest.approx(1)
-    assert correlation(np.array([1.0, 2, 3, 4]), np.array([4.0, 3, 2, 1])) == pytest.approx(-1)
-    assert correlation(np.array([1.0, 1, 2, 2]), np.array([1.0, 2, 3, 4])) == pytest.approx(2 / math.sqrt(5))
-    assert correlation(np.ones(4), np.arange(4.0)) == 0
+def test_reduced_networks_score_as_those_of_the_smaller_space() -> None:
+    large = nas_bench_201(width=8, cells=3, input_shape=(3, 16, 16))
+    reduced = Scorer(large, [Eproxy(TINY, width=0.5, cells=1, resolution=None)])(CODES)
+    small = nas_bench_201(width=4, cells=1, input_shape=(3, 16, 16))
+    np.testing.assert_allclose(reduced, Scorer(small, [replace(FULL, setting=TINY)])(CODES), rtol=1e-6)
+    assert np.isfinite(Scorer(large, [Eproxy(TINY, resolution=8)])(CODES)).all()
 
 
-class Faked(DPS):
-    """A search whose scores cost nothing: minus the learning rate's distance from 0.9, times the known values."""
-
-    calls = 0
-
-    def _scores(self, setting: EproxySetting, codes: Codes) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
-        Faked.calls += len(codes)
-        known = {code.tobytes(): value for code, value in zip(CODES, ACCURACIES, strict=True)}
-        rng = np.random.default_rng(int(setting.lr * 10))
-        noise = 200 * abs(setting.lr - 0.9)
-        return np.array([known[code.tobytes()] for code in codes]) + noise * rng.normal(size=len(codes))
+def test_the_weight_of_macs_is_of_the_candidates_own_networks() -> None:
+    large = nas_bench_201(width=8, cells=3, input_shape=(3, 16, 16))
+    plain = Scorer(large, [Eproxy(TINY)])(CODES)[:, 0]
+    weighted = Scorer(large, [Eproxy(replace(TINY, macs_weight=0.5, macs_max=1e8))])(CODES)[:, 0]
+    np.testing.assert_allclose(weighted, plain * (1 - 0.5 * space_counts(large, CODES)["macs"] / 1e8), rtol=1e-6)
 
 
-def test_the_search_finds_what_ranks_best_and_continues_where_it_was_stopped(tmp_path: Path) -> None:
-    arguments = {"population": 8, "tournament": 3, "n_evaluations": 30, "shrinkage": 0.0}
-    path = tmp_path / "dps.jsonl"
-    whole = Faked(CELLS, **arguments).fit(CODES, ACCURACIES)  # type: ignore[arg-type]
-    assert abs(whole.setting.lr - 0.9) <= 0.2
-    assert whole.tried[0].setting.lr == 1.2  # the default is among those compared
-    seen: list[int] = []
-
-    def interrupt(done: int, total: int, tried: Tried) -> None:
-        seen.append(done)
-        if done == 12:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        Faked(CELLS, path=path, on_tried=interrupt, **arguments).fit(CODES, ACCURACIES)  # type: ignore[arg-type]
-    assert seen == list(range(1, 13))
-    path.write_text(path.read_text() + '{"setting": {"lr"')  # killed while it wrote
-    before = Faked.calls
-    continued = Faked(CELLS, path=path, **arguments).fit(CODES, ACCURACIES)  # type: ignore[arg-type]
-    assert continued.tried == whole.tried
-    assert Faked.calls - before < before
-    lines = path.read_text().splitlines()
-    assert len({json.dumps(json.loads(line)) for line in lines}) == len(lines)
-    with pytest.raises(ValueError, match="another search"):
-        Faked(CELLS, path=path, **arguments).fit(CODES, ACCURACIES[::-1])  # type: ignore[arg-type]
-
-
-def test_hopeless_settings_are_not_scored_on_all_networks() -> None:
-    search = Faked(CELLS, population=8, tournament=3, n_evaluations=20, first=0.7).fit(CODES, ACCURACIES)
-    assert {tried.n_networks for tried in search.tried} == {4, 6}
-
-
-def test_a_setting_far_from_the_default_must_be_better_to_win() -> None:
-    free = Faked(CELLS, population=8, tournament=3, n_evaluations=20, shrinkage=0.0).fit(CODES, ACCURACIES)
-    tied = Faked(CELLS, population=8, tournament=3, n_evaluations=20, shrinkage=100.0).fit(CODES, ACCURACIES)
-    assert distance(tied.setting, EproxySetting()) < distance(free.setting, EproxySetting())
-
-
-def test_a_real_search_runs() -> None:
-    search = DPS(CELLS, population=2, tournament=1, n_evaluations=2, n_bootstrap=10, start=TINY)
-    search.fit(CODES, ACCURACIES)
-    assert search.proxy.setting in [tried.setting for tried in search.tried]
-    with pytest.raises(ValueError, match="five or more"):
-        search.fit(CODES[:3], ACCURACIES[:3])
+def test_reductions_are_proxies_of_their_own() -> None:
+    proxies = [FULL, Eproxy(), Eproxy(width=0.25), Eproxy(cells=2), Eproxy(resolution=8)]
+    assert len({fingerprint(proxy) for proxy in proxies}) == len(proxies)
+    assert len({proxy.passes[0].key for proxy in proxies}) == len(proxies)
+    assert Scorer(CELLS, ["eproxy", "params"]).network_proxies[0] == Eproxy()  # what a study keeps scores under
+    for given, said in (({"width": 1.5}, "at most 1"), ({"cells": 0}, "cells is"), ({"resolution": "8"}, "not '8'")):
+        with pytest.raises(ProxyError, match=f"Eproxy's .*{said}"):
+            Eproxy(**given)  # type: ignore[arg-type]

@@ -23,7 +23,7 @@ from searchkit.proxies.dna_setting import DNASetting
 from searchkit.proxies.mathnas import MathNAS
 from searchkit.space.recipe_space import RecipeSpace, listed_choice, networks_of, settings_of, with_settings
 from searchkit.surrogates.features import structure
-from searchkit.training.evaluator import narrower
+from searchkit.training.reduced import narrower
 
 SETTINGS = (Choice("optimiser", ("sgd", "adamw")), Choice("lr", (0.02, 0.05, 0.1), ordered=True))
 

@@ -25,7 +25,7 @@ from searchkit.problem.problem import Problem
 from searchkit.space import NetworkSpace, keys
 from searchkit.spaces.layers import InvertedResidual, divisible
 from searchkit.spaces.mobilenet import mobilenet
-from searchkit.training.evaluator import narrower
+from searchkit.training.reduced import narrower
 from searchkit.types import Codes
 
 OPTIONS: dict[str, dict[str, Any]] = {

@@ -28,7 +28,7 @@ from searchkit.proxies.mathnas import MathNAS
 from searchkit.scoring.scorer import Scorer
 from searchkit.space import NetworkSpace, keys
 from searchkit.spaces.residual import residual
-from searchkit.training.evaluator import narrower
+from searchkit.training.reduced import narrower
 from searchkit.types import Codes
 
 SIZES = [(8, 8), (28, 28), (32, 32), (96, 96), (29, 31), (64, 200), (6, 9), (1, 1)]

@@ -24,9 +24,10 @@ from searchkit.problem.objectives import Goals, Objective
 from searchkit.problem.trial import State, Trial, observe, pareto_front
 from searchkit.spaces.macro import macro
 from searchkit.spaces.nas_bench_201 import nas_bench_201
-from searchkit.training.evaluator import Training, at_rung, narrower
+from searchkit.training.evaluator import Training, at_rung
 from searchkit.training.fidelity import ETA, Ladder, Rung, check_cheaper, n_promoted, ranking, read_ladder
 from searchkit.training.recipe import Recipe
+from searchkit.training.reduced import narrower
 from searchkit.types import Codes
 
 DIGITS = searchkit.load_data("digits", limit=400)

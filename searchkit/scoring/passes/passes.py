@@ -34,6 +34,7 @@ class Built:
         seed: of everything that a pass draws; a function of the candidate and the scorer's seed.
         device: where network and inputs are.
         counts: its params and macs.
+        input_shape: of the images that it was built for; those of ``inputs`` where not given.
     """
 
     network: nn.Module
@@ -41,10 +42,12 @@ class Built:
     seed: int
     device: torch.device
     counts: Callable[[], dict[str, float]]
+    input_shape: tuple[int, ...] = ()
     _initial: dict[str, Tensor] = field(default_factory=dict, repr=False)
     _learned: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
+        self.input_shape = self.input_shape or self.inputs.input_shape
         self._initial = {name: tensor.detach().clone() for name, tensor in self.network.state_dict().items()}
         self._learned = frozenset(name for name, p in self.network.named_parameters() if p.requires_grad)
 
@@ -73,7 +76,7 @@ def build(space: NetworkSpace, code: Codes, inputs: ProxyInputs, seed: int) -> B
     def counts() -> dict[str, float]:
         return {name: float(column[0]) for name, column in space_counts(space, code[None]).items()}
 
-    return Built(network.train(), inputs, own, inputs.device, counts)
+    return Built(network.train(), inputs, own, inputs.device, counts, space.input_shape)
 
 
 def _by_dtype(state: Mapping[str, Tensor]) -> Iterable[dict[str, Tensor]]:

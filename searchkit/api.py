@@ -26,7 +26,7 @@ from searchkit.execution.executors import workers_of
 from searchkit.judged import note_judges, with_judges
 from searchkit.option_reading import read_options
 from searchkit.option_values import DEFAULT_BUDGET, Proxies, Training, chosen_by
-from searchkit.planned import begin_plan, begin_until, checked_problem, plan_now, with_plan
+from searchkit.planned import begin_plan, begin_until, checked_problem, first_candidates, plan_now, with_plan
 from searchkit.problem.problem import Problem, Strategy
 from searchkit.proxy_layer.setup import open_scorer, open_screen, report
 from searchkit.results.result import Result
@@ -226,7 +226,7 @@ def run(
             problem, begun, task.goals, costs, pool, record,
             limits if plan is None else begin_until(plan, limits, record, began, options.budget.timed),
             options.batch_size(begun, pool.workers), options.seed, watching, screen_, task.ladder,
-            options.start if plan is None or len(options.start) else task.designs(plan),
+            first_candidates(options, task, plan),
             began, None if plan is None else plan.job_seconds, options.strategy_name,
         )  # fmt: skip
         result.stopped = search.run()

@@ -18,8 +18,10 @@ from searchkit.results.found_studies import is_recorded, recorded_header, record
 from searchkit.results.notes import NOTE
 from searchkit.results.studies import read_study
 from searchkit.search.accounting import SPENT, seconds_of
+from searchkit.search.task import Task
 from searchkit.storage.header import compare_headers
 from searchkit.storage.record import Record
+from searchkit.types import Codes
 
 if TYPE_CHECKING:
     from searchkit.search.plan import Plan
@@ -167,6 +169,17 @@ def _note_spent(record: Record, earlier: Progress, elapsed: float) -> None:
     """
     if _progress_of(record) != earlier:
         record.note(SPENT, round(elapsed, 3))
+
+
+def first_candidates(options: Options, task: Task, plan: Plan | None) -> Codes:
+    """``(s, d)`` candidates to evaluate first: the user's; else designs of the space's own, where there are any.
+
+    In a search without a plan, that is for the strategy "auto" to decide: one that is named decides itself.
+    """
+    if len(options.start):
+        return options.start
+    n = (options.budget.evaluations or 0) // 2 if options.strategy == "auto" else 0
+    return task.designs(plan, n)
 
 
 def begin_until(plan: Plan, limits: Budget, record: Record, began: float, timed: bool = True) -> Budget:

@@ -19,7 +19,7 @@ from searchkit.costs.targets.target import Target
 from searchkit.data.data import Data
 from searchkit.errors import plural
 from searchkit.execution.executors import Pool
-from searchkit.problem.objectives import Bound, Goals
+from searchkit.problem.objectives import Goals
 from searchkit.problem.problem import LISTABLE, Problem
 from searchkit.problem.trial import State, Trial, pareto_front
 from searchkit.results.baselines import Source
@@ -124,13 +124,9 @@ class NetworkTask(Task):
         return CostMeter(self.space, self.metrics, self.device, self.data, limit, self.targets, bounds)
 
     @property
-    def _counted_bounds(self) -> tuple[tuple[int, Bound], ...]:
-        return tuple((i, b) for i, b in enumerate(self.goals.bounds) if self.metrics[b.name].stage == "counted")
-
-    @property
     def known(self) -> Callable[[Codes], Floats] | None:
         """See :class:`Task`."""
-        bounds = self._counted_bounds
+        bounds = tuple((i, b) for i, b in enumerate(self.goals.bounds) if self.metrics[b.name].stage == "counted")
         return Known(self.costs, bounds, len(self.goals.bounds)) if bounds else None
 
     @property
@@ -171,9 +167,11 @@ class NetworkTask(Task):
         """The same task, with the weights of its networks in a folder."""
         return replace(self._with(folder=folder), folder=folder)
 
-    def designs(self, plan: Plan) -> Codes:
+    def designs(self, plan: Plan | None, n: int = 0) -> Codes:
         """See :class:`Task`; under bounds on what is measured, of networks that were found to meet them."""
         designs = self.space.reference
+        if plan is None:
+            return designs[: n if self.trains and not self._within.measured else 0]
         if plan.most_macs is None:
             return plan.start(designs)
         if len(designs):

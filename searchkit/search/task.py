@@ -110,8 +110,8 @@ class Task(Protocol):
         """Plan the time of a search over networks; see :func:`searchkit.search.planning.make_plan`."""
         raise SearchkitError("only a search over networks plans its time")
 
-    def designs(self, plan: Plan) -> Codes:
-        """``(s, d)`` candidates of the space's own to begin a planned search with; may be empty."""
+    def designs(self, plan: Plan | None, n: int = 0) -> Codes:
+        """``(s, d)`` candidates of the space's own to begin a search with, n where nothing is planned; may be empty."""
         return np.empty((0, self.space.n_choices), dtype=np.int64)
 
     def estimate(self, candidates: int | None, workers: int, seconds: float | None = None) -> Estimate:

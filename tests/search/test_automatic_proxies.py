@@ -101,7 +101,7 @@ def test_where_scoring_takes_long_counts_judge_at_most(caplog: pytest.LogCapture
         result = search()
     (line,) = [line for line in caplog.messages if line.startswith("proxies: ")]
     assert "jacov" not in line
-    assert set(result.signals.proxy) <= {"params", "macs"}
+    assert set(result.signals.proxy) <= {"params", "macs", "mathnas"}
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ of few channels), or consists of many small operations; this table says where.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -164,7 +164,15 @@ def _groups(space: NetworkSpace, code: Codes, network: nn.Module) -> dict[str, l
                 "not have"
             )
         there.append(node)
-    return groups
+    outer = {f"{node.module}." for there in groups.values() for node in there}
+    inside = {name for name, there in groups.items() if any(_is_in(node, outer) for node in there)}
+    for name in inside:  # a module within another node's is a part of that one, and counts once
+        groups[name] = [node for node in groups[name] if not _is_in(node, outer)]
+    return {name: there for name, there in groups.items() if there or name not in inside}
+
+
+def _is_in(node: Node, outer: Collection[str]) -> bool:
+    return any(node.module.startswith(prefix) for prefix in outer)
 
 
 def _called(space: NetworkSpace, network: nn.Module, nodes: Sequence[Node]) -> dict[str, tuple[Timed, int]]:

@@ -106,6 +106,13 @@ def test_a_module_that_is_called_twice_counts_twice_and_one_that_computes_nothin
     assert found.outside.ms < CALL + EACH * 10 * 4 * 36  # the parameters are there once only
 
 
+def test_a_module_within_another_nodes_counts_once() -> None:
+    alone = block_costs(space_of(nn.ReLU(), "block", "nothing"), np.array([0]), measure=made)
+    nested = block_costs(space_of(nn.ReLU(), "block", "block.conv1", "nothing"), np.array([0]), measure=made)
+    assert [(one.macs, one.ms) for one in nested.blocks] == [(one.macs, one.ms) for one in alone.blocks]
+    assert nested.outside == alone.outside
+
+
 def test_networks_that_cannot_be_timed_block_by_block_are_refused_with_the_reason() -> None:
     cells = searchkit.load_space("nas-bench-201")
     with pytest.raises(SearchkitError, match="names no modules of its networks.*'macro' and 'mobilenet'"):

@@ -177,9 +177,9 @@ def run(
         progress: whether to show a progress bar; by default only in a terminal.
         baselines: True: at the end, fit simple models (the most frequent class or the mean, a linear model, a random
             forest, an MLP) on the same train part, once in a study and in about 10 s, or a tenth of a budget in
-            seconds; ``result.baselines`` has their scores, and the logger "searchkit" warns where the best of the front
-            is not above them. None: as False. Where nothing is trained there is nothing to compare, and it has no
-            effect.
+            seconds, of a planned one a fortieth; ``result.baselines`` has their scores, and the logger "searchkit"
+            warns where the best of the front is not above them. None: as False. Where nothing is trained there is
+            nothing to compare, and it has no effect.
 
     Raises:
         SearchkitError: an argument is invalid; one of its subclasses, raised before any work.

@@ -8,7 +8,7 @@ import numpy as np
 
 from searchkit.scoring.protocols import Learner
 from searchkit.space import keys
-from searchkit.surrogates.refitting import KEPT, informative
+from searchkit.surrogates.refitting import FITTED, informative
 from searchkit.types import Codes, Floats
 
 ENOUGH = 20  # observations from which a learning proxy is fitted beside other signals, which know more before
@@ -25,7 +25,7 @@ class Taught:
     """
 
     def __init__(self, learners: Mapping[int, Learner], codes: Codes, values: Floats, alone: bool = True) -> None:
-        rows = informative(-values, KEPT) if alone or len(values) >= ENOUGH else np.empty(0, dtype=np.int64)
+        rows = informative(-values, FITTED) if alone or len(values) >= ENOUGH else np.empty(0, dtype=np.int64)
         codes, values = codes[rows], values[rows]
         self._fitted = {column: proxy.fit(codes, values) for column, proxy in learners.items()}
         self._row = {key: i for i, key in enumerate(keys(codes))}

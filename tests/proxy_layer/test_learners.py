@@ -10,7 +10,7 @@ from searchkit import Choice, Space
 from searchkit.proxies.mathnas import MathNAS
 from searchkit.proxy_layer.learning_proxies import ENOUGH, Taught
 from searchkit.proxy_layer.setup import DEFAULT, IN_SEARCH, read_proxies
-from searchkit.surrogates.refitting import KEPT
+from searchkit.surrogates.refitting import FITTED
 from searchkit.types import Codes, Floats
 
 SPACE = Space([Choice(f"c{i}", range(4)) for i in range(6)])
@@ -43,7 +43,7 @@ def test_alone_it_learns_from_few() -> None:
 
 
 def test_of_many_results_some_are_learned_from_and_the_others_are_predicted() -> None:
-    codes, values = observed(KEPT + 200)
+    codes, values = observed(FITTED + 200)
     learner = MathNAS(SPACE)
     fitted: list[int] = []
 
@@ -53,7 +53,7 @@ def test_of_many_results_some_are_learned_from_and_the_others_are_predicted() ->
             return learner.fit(codes, values)
 
     found = Taught({0: Watched(SPACE)}, codes, values).complete(codes, np.full((len(codes), 1), np.nan))
-    assert fitted == [KEPT]
+    assert fitted == [FITTED]
     assert np.corrcoef(found[:, 0], values)[0, 1] > 0.99
 
 

@@ -207,6 +207,7 @@ def run(
             stack.callback(costs.close)
         record: Record = Memory() if options.in_memory else opener_of(options, header)()
         stack.callback(record.close)
+        note_judges(chosen, record)
         note_check(record)
         stack.enter_context(AtWork(options.folder and options.folder.with_suffix(".at-work"), record))
         go_on(record, options.name, header)
@@ -221,12 +222,11 @@ def run(
         bar = stack.enter_context(Progress(progress, task.goals, limits, record.trials))
         screen_ = None if scorer is None else open_screen(options, problem, scorer, record, begun)
         watching = (*task.callbacks, bar.update, result.refresh, *options.callbacks)
-        note_judges(chosen, record)
         search = Search(
             problem, begun, task.goals, costs, pool, record,
             limits if plan is None else begin_until(plan, limits, record, began, options.budget.timed),
             options.batch_size(begun, pool.workers), options.seed, watching, screen_, task.ladder,
-            first_candidates(options, task, plan),
+            first_candidates(options, task, plan, record),
             began, None if plan is None else plan.job_seconds, options.strategy_name,
         )  # fmt: skip
         result.stopped = search.run()

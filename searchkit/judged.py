@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from searchkit.errors import PASSED_ON
+from searchkit.errors import SearchkitError
 from searchkit.options import Options
+from searchkit.problem.problem import Problem
 from searchkit.proxy_layer.automatic import COUNTS, QUICK, SCORED, Judges, choose, few, price_of
 from searchkit.proxy_layer.setup import IN_SEARCH, open_scorer
 from searchkit.results.found_studies import is_recorded, recorded_note
+from searchkit.results.studies import read_study
+from searchkit.space import distinct_rows
 from searchkit.storage.record import Record
 
 if TYPE_CHECKING:
@@ -36,7 +39,9 @@ def with_judges(options: Options, plan: Plan | None) -> tuple[Options, Judges | 
     if not options.automatic:
         return options, None
     if not options.in_memory and is_recorded(options.name, options.storage):
-        return replace(options, judges=tuple(recorded_note(options.name, options.storage, JUDGES) or ())), None
+        noted = recorded_note(options.name, options.storage, JUDGES)
+        if noted is not None or read_study(options.name, options.storage, options.task.space).trials:
+            return replace(options, judges=tuple(noted or ())), None
     chosen = _chosen(options, plan)
     return replace(options, judges=chosen.names), chosen
 
@@ -45,35 +50,58 @@ def note_judges(chosen: Judges | None, record: Record) -> None:
     """Log what was chosen, and keep it with the study."""
     if chosen is not None:
         log.info("%s", chosen.why)
-        if chosen.names:
-            record.note(JUDGES, list(chosen.names))
+        record.note(JUDGES, list(chosen.names))
 
 
 def _chosen(options: Options, plan: Plan | None) -> Judges:
-    budget, task = options.budget, options.task
-    candidates = budget.evaluations or budget.more_evaluations or math.inf
-    too_few = few(candidates if plan is None else min(plan.candidates, candidates))
-    if too_few is not None:
-        return too_few
+    budget, size = options.budget, options.task.space.size
+    candidates = min(
+        budget.evaluations or budget.more_evaluations or math.inf, math.inf if plan is None else plan.candidates
+    )
+    if candidates >= size:
+        return Judges((), f"proxies: none, since all {size:,} networks of the space are trained")
+    try:
+        return few(candidates) or _by_price(options, plan, candidates)
+    except SearchkitError as error:  # the search will say it of its candidates, with what led to it
+        return Judges(
+            (), f"proxies: none, since what they take could not be measured: {str(error).partition(chr(10))[0]}"
+        )
+
+
+def _by_price(options: Options, plan: Plan | None, candidates: float) -> Judges:
+    problem = options.problem()
     if plan is None:
-        limit = budget.seconds or budget.more_seconds
-        expected = task.estimate(None if math.isinf(candidates) else int(candidates), 1, limit)
-        candidates = expected.candidates or 0
+        candidates, seconds = _trainings(options, problem, candidates)
         too_few = few(candidates)
         if too_few is not None:
             return too_few
-        seconds = expected.seconds / candidates
     else:
-        candidates, seconds = plan.candidates, plan.slot
-    codes = task.space.canonical(task.space.sample(1 + SCORED, np.random.default_rng(options.seed)))
+        seconds = plan.slot
+    drawn = problem.space.canonical(problem.sample(8 * SCORED, np.random.default_rng(options.seed)))
+    codes = distinct_rows(drawn)[: 1 + SCORED]
 
     def price(names: Sequence[str]) -> float:
         with open_scorer(replace(options, judges=tuple(names), executor=None)) as scorer:
-            return price_of(scorer, codes)
+            found = price_of(scorer, codes)
+            signals = [i for i, name in enumerate(scorer.names) if name not in COUNTS]
+            scores = scorer(codes)[:, signals]
+            return math.inf if signals and np.isnan(scores).all() else found
 
-    try:
-        return choose((IN_SEARCH, QUICK, COUNTS), price, candidates, seconds, options.screen)
-    except PASSED_ON:
-        raise
-    except Exception as error:
-        return Judges((), f"proxies: none, since scoring networks of this space fails: {error}")
+    return choose((IN_SEARCH, QUICK, COUNTS), price, candidates, seconds, options.screen)
+
+
+def _trainings(options: Options, problem: Problem, candidates: float) -> tuple[float, float]:
+    """How many trainings an unplanned search is expected to have, and the seconds of one; nothing costly is measured.
+
+    Bounds on what is measured are left out: who meets them is not known before.
+    """
+    from searchkit.search.estimate import estimate
+    from searchkit.search.network_task import NetworkTask
+    from searchkit.training.speed import Within
+
+    assert isinstance(options.task, NetworkTask)
+    limit = options.budget.seconds or options.budget.more_seconds
+    most = None if math.isinf(candidates) else int(candidates)
+    expected = estimate(options.task.training, most, 1, Within(problem), limit)
+    assert expected.candidates is not None
+    return expected.candidates, expected.seconds / expected.candidates

@@ -12,6 +12,7 @@ from searchkit.costs.targets.target import read_targets
 from searchkit.execution.executors import check_executor, is_external
 from searchkit.option_values import (
     DEFAULT_BUDGET,
+    SCREEN,
     Training,
     baseline_seconds,
     check_seconds,
@@ -37,8 +38,6 @@ from searchkit.search.task import Task, function_task
 from searchkit.storage.paths import FOLDER, check_place, check_storage, is_file, settled_storage
 from searchkit.storage.places import check_new_name
 from searchkit.surroundings import settled
-
-SCREEN = 16  # candidates scored for each one evaluated
 
 
 def read_options(

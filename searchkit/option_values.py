@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from searchkit.training.recipe import Recipe
     from searchkit.types import Codes
 
+SCREEN = 16  # candidates scored for each one evaluated
 BASELINES = 10.0  # seconds for simple models at most
 DEFAULT_BUDGET = 40  # evaluations, where time does not decide
 BASELINES_SHARE = 0.025  # of a planned time, for simple models
@@ -235,6 +236,8 @@ def call_of(
     call: dict[str, Any] = dict(settings)
     if off:
         call |= {"proxies": []}
+    elif screen != SCREEN:
+        call |= {"screen": screen}
     if proxies:
         call |= {"proxies": [proxy for proxy in proxies if isinstance(proxy, str)], "screen": screen}
     if "recipe" in task.identity:

@@ -13,6 +13,7 @@ from typing import Any
 
 from searchkit.costs.targets.target import Target
 from searchkit.option_values import (
+    SCREEN,
     call_of,
     chosen_by,
     identified,
@@ -132,6 +133,7 @@ class Options:
             parts |= {"proxies": [identity_of(proxy) for proxy in self.proxies], "screen": self.screen}
             parts |= {"images": None if task.images is None else task.images.fingerprint}
         parts |= {"proxies": []} if self.off else {}
+        parts |= {"screen": self.screen} if self.automatic and self.screen != SCREEN else {}
         return parts | ({"targets": identified(self.targets)} if self.targets else {})
 
     @cached_property

@@ -19,6 +19,7 @@ from searchkit.results.notes import NOTE
 from searchkit.results.studies import read_study
 from searchkit.search.accounting import SPENT, seconds_of
 from searchkit.search.task import Task
+from searchkit.space import keys
 from searchkit.storage.header import compare_headers
 from searchkit.storage.record import Record
 from searchkit.types import Codes
@@ -171,15 +172,19 @@ def _note_spent(record: Record, earlier: Progress, elapsed: float) -> None:
         record.note(SPENT, round(elapsed, 3))
 
 
-def first_candidates(options: Options, task: Task, plan: Plan | None) -> Codes:
+def first_candidates(options: Options, task: Task, plan: Plan | None, record: Record) -> Codes:
     """``(s, d)`` candidates to evaluate first: the user's; else designs of the space's own, where there are any.
 
-    In a search without a plan, that is for the strategy "auto" to decide: one that is named decides itself.
+    In a search without a plan, that is for the strategy "auto" to decide: one that is named decides itself. A study
+    that has gone on to other candidates gets no further designs, though its budget may be larger by now.
     """
     if len(options.start):
         return options.start
-    n = (options.budget.evaluations or 0) // 2 if options.strategy == "auto" else 0
-    return task.designs(plan, n)
+    wanted = (options.budget.evaluations or options.budget.more_evaluations or 0) if options.strategy == "auto" else 0
+    designs = task.designs(plan, wanted // 2)
+    if plan is None and not {trial.code.tobytes() for trial in record.trials} <= set(keys(designs)):
+        return designs[:0]
+    return designs
 
 
 def begin_until(plan: Plan, limits: Budget, record: Record, began: float, timed: bool = True) -> Budget:

@@ -21,6 +21,7 @@ from searchkit.types import Codes, Floats
 
 AUTO = "auto"
 SHARE = 0.1  # of the time of the trainings, which judging may take at most
+PICK = 0.2  # seconds beside the scores that it takes to choose a network: more proposals, and the layer's own models
 FEWEST = 20  # trainings of a search in which networks are judged
 COUNTS = ("params", "macs", "mathnas")
 QUICK = (*COUNTS, "jacov", "naswot")  # of the default set, those of one pass through a network
@@ -56,7 +57,7 @@ def choose(
 
     Args:
         sets: names of proxies, the best set first.
-        price: seconds that a set takes to score one network.
+        price: seconds that a set takes to score one network; inf where it scores none.
         candidates: trainings of the search.
         seconds: of a training.
         screen: networks scored for each one that is trained.
@@ -65,15 +66,17 @@ def choose(
     said = ""
     for names in sets:
         each = price(names)
-        share = scored * each / (candidates * seconds)
+        if math.isinf(each):
+            said = "they score none of its networks"
+            continue
+        share = (scored * each / candidates + PICK) / seconds
         if share <= SHARE:
             return Judges(
                 tuple(names),
                 f"proxies: {', '.join(names)} judge networks before they are trained, which takes {duration(each)} a "
-                f"network and about {math.ceil(100 * share)} % of the time of the trainings",
+                f"network and in all about {math.ceil(100 * share)} % of the time of the trainings",
             )
-        said = f"it would take {duration(each)} a network, of which {scored / candidates:.0f} are judged for each one "
-        said += f"that is trained in {duration(seconds)}"
+        said = f"it would take {duration(share * seconds)} for each network that is trained in {duration(seconds)}"
     return Judges((), f"proxies: none, since judging before training does not pay here: {said}")
 
 

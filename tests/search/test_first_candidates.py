@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -54,3 +55,11 @@ def test_under_bounds_on_what_is_measured_there_are_none() -> None:
 def test_a_search_that_trains_nothing_has_none(objectives: tuple[str, ...]) -> None:
     result = search(objectives=objectives, epochs=None)
     assert not np.array_equal(first(result, 2), SPACE.reference[:2])
+
+
+def test_a_number_of_evaluations_more_begins_with_them_too(tmp_path: Path) -> None:
+    begun = search(budget="+4", storage=tmp_path)
+    assert np.array_equal(first(begun, 2), SPACE.reference[:2])
+    longer = search(budget=12, storage=tmp_path)  # of which half are not designs of the larger budget
+    new = np.stack([trial.code for trial in longer.trials[4:7]])
+    assert not (new[:, None] == SPACE.reference[2:5]).all(axis=2).all(axis=1).any()

@@ -79,7 +79,7 @@ def _settings(context: dict[str, Any]) -> list[Line]:
     proxies = given.pop("proxies", None)
     if given.get("device") == "auto":
         del given["device"]
-    if not proxies or given.get("screen") == _SCREEN:
+    if given.get("screen") == _SCREEN:
         given.pop("screen", None)
     if "ladder" in given:
         given["ladder"] = tuple(given["ladder"])

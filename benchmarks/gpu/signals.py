@@ -13,6 +13,7 @@ from benchmarks.gpu.setting import Setting, seconds_of
 from benchmarks.proxies import plain
 from searchkit.proxies.eproxy import DEFAULT, FULL, Eproxy
 from searchkit.proxies.eproxy_targets import target
+from searchkit.proxy_layer.setup import name_of
 from searchkit.scoring import pool as scoring_pool
 from searchkit.scoring.passes.inputs import ProxyInputs
 from searchkit.scoring.scorer import Scorer
@@ -81,7 +82,7 @@ def _compare(setting: Setting, proxies: Sequence[str | Eproxy], scores: dict[str
         row("plain", n, seconds_of(one_at_a_time, setting.device))
         scorer = _scorer(setting, proxies, 1)
         scorer(warm[:1])
-        row(f"searchkit, {' + '.join(proxies)}", n, seconds_of(at_once, setting.device))
+        row(f"searchkit, {' + '.join(name_of(proxy) for proxy in proxies)}", n, seconds_of(at_once, setting.device))
         apart = ""
         if setting.workers > 1:
             taken, table = _by_workers(setting, proxies, codes, warm)
@@ -93,11 +94,11 @@ def _compare(setting: Setting, proxies: Sequence[str | Eproxy], scores: dict[str
     print(f"\nSpearman's rho of plain and searchkit: {agreement}.{apart}")
 
 
-def _scorer(setting: Setting, proxies: Sequence[str], workers: int) -> Scorer:
+def _scorer(setting: Setting, proxies: Sequence[str | Eproxy], workers: int) -> Scorer:
     return Scorer(setting.space, proxies, setting.data, device=str(setting.device), workers=workers)
 
 
-def _by_workers(setting: Setting, proxies: Sequence[str], codes: Codes, warm: Codes) -> tuple[float, Floats]:
+def _by_workers(setting: Setting, proxies: Sequence[str | Eproxy], codes: Codes, warm: Codes) -> tuple[float, Floats]:
     """Seconds of processes that are there and warm, and their scores."""
     scoring_pool.PAYS = 0.0  # they begin with the third network, however few there are
     tables: list[Floats] = []

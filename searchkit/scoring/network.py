@@ -32,6 +32,7 @@ from searchkit.training.reduced import Reduction
 from searchkit.types import Codes
 
 Scores = dict[str, float]
+UNBUILT = object()  # the key of the error of a network that cannot be built
 
 NOT_FINITE = "its value is not a finite number"
 
@@ -78,6 +79,8 @@ def score_network(
 def _by_reduction(proxies: Sequence[NetworkProxy]) -> dict[Reduction | None, list[Pass]]:
     """The passes of the proxies by the networks that they run: the candidates', or reduced ones."""
     found: dict[Reduction | None, list[Pass]] = {}
+    if any(not proxy.passes for proxy in proxies):  # which say something of networks that can be built
+        found[None] = []
     for one in (one for proxy in proxies for one in proxy.passes):
         found.setdefault(getattr(one, "reduction", None), []).append(one)
     return found
@@ -86,14 +89,14 @@ def _by_reduction(proxies: Sequence[NetworkProxy]) -> dict[Reduction | None, lis
 def _recorded(
     space: NetworkSpace, passes: Sequence[Pass], row: Codes, inputs: ProxyInputs, seed: int
 ) -> dict[Hashable, Any]:
-    """As of :func:`run`; the error of a network that cannot be built for every pass."""
+    """As of :func:`run`; the error of a network that cannot be built for every pass, and under :data:`UNBUILT`."""
     try:
         with device_errors(inputs.device):
             built = build(space, row, inputs, seed)
     except PASSED_ON:
         raise
     except BaseException as error:
-        return {one.key: error for one in passes}
+        return {one.key: error for one in passes} | {UNBUILT: error}
     return run(built, passes)
 
 
@@ -103,7 +106,8 @@ def _of_recordings(
     scores = NetworkScores()
     for proxy in proxies:
         recordings = [recorded[one.key] for one in proxy.passes]
-        failed = next((r for r in recordings if isinstance(r, BaseException)), None)
+        unbuilt = None if proxy.passes else recorded.get(UNBUILT)
+        failed = next((r for r in recordings if isinstance(r, BaseException)), unbuilt)
         if failed is not None:
             scores.refuse(proxy.names, failed)
             continue

@@ -169,7 +169,8 @@ def test_what_is_suggested_counts_as_running_before_the_objective_asks_for_it() 
     assert len({tuple(p.items()) for p in suggested}) == 36
 
 
-def test_a_candidate_that_another_process_took_meanwhile_is_given_up() -> None:
+@pytest.mark.parametrize("ends", [False, True], ids=["and runs", "and has ended"])
+def test_a_candidate_that_another_process_took_meanwhile_is_given_up(ends: bool) -> None:
     rivals: list[Trial] = []
 
     class Slow:
@@ -184,13 +185,18 @@ def test_a_candidate_that_another_process_took_meanwhile_is_given_up() -> None:
                 rivals.append(study.ask())
                 chosen = {"a": float(code[0]), "b": float(code[1])}
                 study._storage.set_trial_system_attr(rivals[0]._trial_id, "searchkit:asked", chosen)
+                if ends:
+                    suggest(rivals[0], GRID)
+                    study.tell(rivals[0], 1.0)
             return code[None]
 
         def tell(self, told: Any) -> None: ...
 
     study = study_of(SearchkitSampler(Slow, seed=0, space=GRID))
-    assert study.ask().relative_params == {"a": 0, "b": 1}
+    taken = study.ask().relative_params
     assert len(rivals) == 1
+    assert taken != {"a": 0, "b": 0}
+    assert ends or taken == {"a": 0, "b": 1}
 
 
 def test_a_sampler_can_be_sent_to_another_process() -> None:

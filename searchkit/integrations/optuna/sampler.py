@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,7 +28,7 @@ from searchkit.storage.optuna_compat import CONSTRAINTS, all_trials, note, stora
 if TYPE_CHECKING:
     import pandas as pd
 
-ROUNDS = 4  # attempts to find a candidate that no other process has just started
+ROUNDS = 8  # attempts to find a candidate that no other process has just started
 
 
 class SearchkitSampler(BaseSampler):
@@ -154,7 +154,8 @@ class SearchkitSampler(BaseSampler):
                     suggested = {name: value for name, value in suggested.items() if name in search_space}
                     break
                 _announce(study, trial, suggested, following)
-                if i == ROUNDS - 1 or not _taken(study, trial, code[0], following):
+                ended = {t.number for t in trials if t.state.is_finished()}
+                if i == ROUNDS - 1 or not _taken(study, trial, code[0], following, ended):
                     break
         if not suggested:
             return {name: self.sample_independent(study, trial, name, d) for name, d in search_space.items()}
@@ -227,10 +228,14 @@ def _announce(study: optuna.Study, trial: FrozenTrial, suggested: Mapping[str, A
     note(study, trial, ASKED, inside)
 
 
-def _taken(study: optuna.Study, trial: FrozenTrial, code: Any, following: Following) -> bool:
-    """Whether another running trial has written the same candidate."""
+def _taken(study: optuna.Study, trial: FrozenTrial, code: Any, following: Following, ended: Collection[int]) -> bool:
+    """Whether another trial has written the same candidate, which runs or has ended since this one was asked for.
+
+    Args:
+        ended: numbers of the trials that had ended by then, whose candidates were known.
+    """
     for other in all_trials(study):
-        if other.state is TrialState.RUNNING and other.number != trial.number:
+        if other.number != trial.number and other.number not in ended and other.state is not TrialState.WAITING:
             row = following.parameters.code(other)
             if row is not None and (row == code).all():
                 return True

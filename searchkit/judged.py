@@ -58,7 +58,7 @@ def _chosen(options: Options, plan: Plan | None) -> Judges:
     candidates = min(
         budget.evaluations or budget.more_evaluations or math.inf, math.inf if plan is None else plan.candidates
     )
-    if candidates >= size:
+    if math.isfinite(candidates) and candidates >= size:
         return Judges((), f"proxies: none, since all {size:,} networks of the space are trained")
     try:
         return few(candidates) or _by_price(options, plan, candidates)
@@ -72,7 +72,7 @@ def _by_price(options: Options, plan: Plan | None, candidates: float) -> Judges:
     problem = options.problem()
     if plan is None:
         candidates, seconds = _trainings(options, problem, candidates)
-        too_few = few(candidates)
+        too_few = few(min(candidates, problem.space.size))
         if too_few is not None:
             return too_few
     else:

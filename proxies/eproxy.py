@@ -38,10 +38,7 @@ class Eproxy:
 
     Args:
         setting: the task; :class:`searchkit.proxies.dps.DPS` finds one for a space and a target.
-        width: factor in (0, 1] on the space's choice or option ``width``; None: all channels.
-        cells: at most so many cells a stage, where the space has an option ``cells``; None: all cells.
-        resolution: at most so many pixels on the shorter side of the images; None: all pixels. Spaces of which some
-            networks cannot take smaller images keep theirs.
+        width, cells, resolution: what is reduced, or None; see :class:`searchkit.training.reduced.Reduction`.
 
     Raises:
         ProxyError: a factor or a number that is out of range.

@@ -191,7 +191,7 @@ def run(
     problem = checked_problem(options)
     begun = begin_strategy(options, problem)
     options, plan = with_plan(options, begun, began)
-    options, chosen = with_judges(options, plan)
+    options, chosen = with_judges(options, problem, plan)
     with ExitStack() as stack:
         scorer = open_scorer(options) if options.signals else None
         if scorer is not None:

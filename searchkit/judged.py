@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from searchkit.errors import SearchkitError
+from searchkit.errors import SearchkitError, first_line_said
 from searchkit.options import Options
 from searchkit.problem.problem import Problem
 from searchkit.proxy_layer.automatic import COUNTS, QUICK, SCORED, Judges, choose, few, price_of
@@ -28,7 +28,7 @@ log = logging.getLogger("searchkit")
 JUDGES = "judges"  # the note of a record with the proxies that were chosen for the study
 
 
-def with_judges(options: Options, plan: Plan | None) -> tuple[Options, Judges | None]:
+def with_judges(options: Options, problem: Problem, plan: Plan | None) -> tuple[Options, Judges | None]:
     """The options with the proxies that judge candidates: those on record, or chosen by the time that they take.
 
     A study is judged in all its runs as in its first one.
@@ -38,12 +38,19 @@ def with_judges(options: Options, plan: Plan | None) -> tuple[Options, Judges | 
     """
     if not options.automatic:
         return options, None
-    if not options.in_memory and is_recorded(options.name, options.storage):
+    if not options.in_memory:
         noted = recorded_note(options.name, options.storage, JUDGES)
-        if noted is not None or read_study(options.name, options.storage, options.task.space).trials:
-            return replace(options, judges=tuple(noted or ())), None
-    chosen = _chosen(options, plan)
+        if noted is None and _has_trials(options):  # begun before searches chose their proxies
+            noted = []
+        if noted is not None:
+            return replace(options, judges=tuple(noted)), None
+    chosen = _chosen(options, problem, plan)
     return replace(options, judges=chosen.names), chosen
+
+
+def _has_trials(options: Options) -> bool:
+    name, storage = options.name, options.storage
+    return is_recorded(name, storage) and bool(read_study(name, storage, options.task.space).trials)
 
 
 def note_judges(chosen: Judges | None, record: Record) -> None:
@@ -53,23 +60,20 @@ def note_judges(chosen: Judges | None, record: Record) -> None:
         record.note(JUDGES, list(chosen.names))
 
 
-def _chosen(options: Options, plan: Plan | None) -> Judges:
-    budget, size = options.budget, options.task.space.size
-    candidates = min(
-        budget.evaluations or budget.more_evaluations or math.inf, math.inf if plan is None else plan.candidates
-    )
+def _chosen(options: Options, problem: Problem, plan: Plan | None) -> Judges:
+    budget, size = options.budget, problem.space.size
+    candidates = budget.evaluations or budget.more_evaluations or math.inf
+    if plan is not None:
+        candidates = min(candidates, plan.candidates)
     if math.isfinite(candidates) and candidates >= size:
         return Judges((), f"proxies: none, since all {size:,} networks of the space are trained")
     try:
-        return few(candidates) or _by_price(options, plan, candidates)
+        return few(candidates) or _by_price(options, problem, plan, candidates)
     except SearchkitError as error:  # the search will say it of its candidates, with what led to it
-        return Judges(
-            (), f"proxies: none, since what they take could not be measured: {str(error).partition(chr(10))[0]}"
-        )
+        return Judges((), f"proxies: none, since what they take could not be measured: {first_line_said(error)}")
 
 
-def _by_price(options: Options, plan: Plan | None, candidates: float) -> Judges:
-    problem = options.problem()
+def _by_price(options: Options, problem: Problem, plan: Plan | None, candidates: float) -> Judges:
     if plan is None:
         candidates, seconds = _trainings(options, problem, candidates)
         too_few = few(min(candidates, problem.space.size))

@@ -234,12 +234,10 @@ def call_of(
         settings: arguments that are recorded as they are.
     """
     call: dict[str, Any] = dict(settings)
-    if off:
-        call |= {"proxies": []}
-    elif screen != SCREEN:
+    if off or proxies:
+        call |= {"proxies": [proxy for proxy in proxies if isinstance(proxy, str)]}
+    if proxies or (screen != SCREEN and not off):
         call |= {"screen": screen}
-    if proxies:
-        call |= {"proxies": [proxy for proxy in proxies if isinstance(proxy, str)], "screen": screen}
     if "recipe" in task.identity:
         call |= {"recipe": task.identity["recipe"]}
     if verify:

@@ -9,6 +9,8 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from searchkit.execution.executors import Pool, get_ready, workers_of
 from searchkit.options import Options
 from searchkit.problem.bounds_check import check_bounds
@@ -182,8 +184,9 @@ def first_candidates(options: Options, task: Task, plan: Plan | None, record: Re
         return options.start
     wanted = (options.budget.evaluations or options.budget.more_evaluations or 0) if options.strategy == "auto" else 0
     designs = task.designs(plan, wanted // 2)
-    if plan is None and not {trial.code.tobytes() for trial in record.trials} <= set(keys(designs)):
-        return designs[:0]
+    if plan is None and len(designs) and record.trials:
+        begun = set(keys(np.stack([trial.code for trial in record.trials])))
+        return designs if begun <= set(keys(designs)) else designs[:0]
     return designs
 
 

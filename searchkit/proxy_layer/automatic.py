@@ -45,8 +45,8 @@ def few(candidates: float) -> Judges | None:
     """Nothing judges in a search of so few trainings; None where there are enough."""
     if candidates >= FEWEST:
         return None
-    return Judges((), f"proxies: none, since judging before training pays from {FEWEST} trainings on; here are "
-                  f"{candidates:.0f}")  # fmt: skip
+    why = f"judging before training pays from {FEWEST} trainings on; here are {candidates:.0f}"
+    return Judges((), f"proxies: none, since {why}")
 
 
 def choose(

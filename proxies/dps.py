@@ -9,7 +9,8 @@ setting costs ten training steps of twenty networks:
 * The weight of MACs, which costs nothing to change, is chosen for each setting.
 * The fitness is a low quantile of the correlation over bootstrap samples, less for settings that differ from the first.
 * The first setting stays where what was found may be luck (:mod:`searchkit.proxies.dps_guard`).
-* Reduced networks are scored, as :class:`searchkit.proxies.eproxy.Eproxy` does.
+* Reduced networks are scored, as :class:`searchkit.proxies.eproxy.Eproxy` does; a setting with maps of another side
+  than the first gets images of another size, in proportion.
 """
 
 from __future__ import annotations
@@ -50,7 +51,8 @@ class DPS:
         mutation: probability that each gene of a child changes.
         n_bootstrap, quantile: fitness is this quantile of the rank correlation over so many bootstrap samples.
         start: the Eproxy, or its setting, that is tried first; the fitness of others is shrunk by their distance from
-            it, its reduction is that of all, and it stays where what is found may be luck.
+            it, its reduction is that of all (its resolution in proportion to the side of the maps), and it stays where
+            what is found may be luck.
         shrinkage: penalty on the fitness of a setting that differs from ``start`` in all genes.
         path: a JSON-lines file of the settings tried; a search continues an existing one.
         on_tried: called after each setting with the number tried so far, their number in all, and the
@@ -129,7 +131,13 @@ class DPS:
     @property
     def proxy(self) -> Eproxy:
         """The proxy with the setting that was found."""
-        return replace(self.start, setting=self.setting)
+        return self._proxy(self.setting)
+
+    def _proxy(self, setting: EproxySetting) -> Eproxy:
+        resolution, sides = self.start.resolution, (setting.side, self.start.setting.side)
+        if resolution is not None and sides[0] != sides[1]:
+            resolution = max(1, resolution * sides[0] // sides[1])
+        return replace(self.start, setting=setting, resolution=resolution)
 
     def _judge(self, codes: Codes, values: Floats) -> Judge:
         drawn_codes = self.space.sample(500, np.random.default_rng(0))
@@ -180,8 +188,7 @@ class DPS:
 
     def _scorer(self, setting: EproxySetting) -> Scorer:
         """Equal networks among the labelled ones share a score."""
-        proxy = replace(self.start, setting=setting)
-        return Scorer(self.space, [proxy], self.data, device=self.device, seed=self.seed)
+        return Scorer(self.space, [self._proxy(setting)], self.data, device=self.device, seed=self.seed)
 
     def _scores(self, scorer: Scorer, codes: Codes) -> Floats:
         self.n_scored += len(codes)

@@ -59,7 +59,7 @@ def listed(text: str | None) -> list[str] | None:
 def read_proxies(text: str) -> str | list[str]:
     """What --proxies says: "auto", names, or none."""
     names = listed(text) or []
-    return "auto" if names == ["auto"] else [] if names == ["none"] else names
+    return names[0] if names in (["auto"], ["none"]) else names
 
 
 def read_executor(given: argparse.Namespace) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from searchkit.errors import duration
 from searchkit.proxy_layer.signals import N_REFERENCE
 from searchkit.types import Codes, Floats
 
-AUTO = "auto"
+AUTO, NONE = "auto", "none"
 SHARE = 0.1  # of the time of the trainings, which judging may take at most
 PICK = 0.2  # seconds beside the scores that it takes to choose a network: more proposals, and the layer's own models
 FEWEST = 20  # trainings of a search in which networks are judged

@@ -11,7 +11,7 @@ from searchkit import plugins
 from searchkit.errors import SearchkitError
 from searchkit.execution.executors import n_processes
 from searchkit.problem.problem import Problem, Strategy
-from searchkit.proxy_layer.automatic import AUTO
+from searchkit.proxy_layer.automatic import AUTO, NONE
 from searchkit.proxy_layer.score_cache import ScoreCache
 from searchkit.proxy_layer.screening import Screen
 from searchkit.proxy_layer.signals import Known, Signals
@@ -32,6 +32,8 @@ IN_SEARCH = (*DEFAULT, "mathnas")  # what it stands for in a search, whose resul
 def read_proxies(given: object, default: Sequence[str] = DEFAULT) -> list[Any]:
     """Names and objects from what a user writes; "default" is spelt out, without what is named beside it.
 
+    "none", alone, is as nothing.
+
     Args:
         default: what "default" stands for.
 
@@ -39,7 +41,7 @@ def read_proxies(given: object, default: Sequence[str] = DEFAULT) -> list[Any]:
         UnknownNameError: a name that nothing is registered under.
         SearchkitError: something that is neither a name nor a proxy.
     """
-    listed = [] if given is None else [given] if isinstance(given, str) else given
+    listed = [] if given is None or given == NONE else [given] if isinstance(given, str) else given
     if not isinstance(listed, list | tuple | set):
         raise SearchkitError(f"proxies are names, such as ('eproxy', 'synflow'), not {given!r}")
     if isinstance(listed, set):  # whose order differs from process to process

@@ -116,6 +116,7 @@ def test_genes_differ_by_their_share() -> None:
     rng = np.random.default_rng(0)
     settings = [drawn(rng, TINY) for _ in range(50)]
     assert {len(setting.branches) for setting in settings} == {1, 2, 3}
+    assert {setting.side for setting in settings} == {4, 8}
     assert distance(settings[0], settings[0]) == 0
     assert 0 < np.mean([distance(s, mutated(s, 0.2, rng)) for s in settings]) < 0.4
     assert mutated(settings[0], 0.0, rng) == settings[0]

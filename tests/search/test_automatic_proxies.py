@@ -125,6 +125,17 @@ def test_a_continued_study_is_judged_as_it_was_begun(then: float, price: dict[st
     assert search(storage=tmp_path / "parts").history.drop(columns=own).equals(whole)
 
 
+def test_the_reason_of_a_strategy_says_that_proxies_judge(price: dict[str, float]) -> None:
+    call: dict[str, Any] = {"space": SPACE, "data": DATA, "epochs": 1, "storage": "memory"}
+
+    def stop(trial: Any, trials: Sequence[Any]) -> None:
+        raise StopSearch
+
+    judged = searchkit.run("auto", budget=N, callbacks=[stop], **call)
+    assert "the proxies judge what it proposes" in judged.strategy
+    assert "proxies" not in searchkit.run("auto", budget=2, callbacks=[stop], **call).strategy
+
+
 @pytest.mark.slow
 def test_a_study_that_was_begun_without_stays_without(price: dict[str, float], tmp_path: Path) -> None:
     assert len(search(budget=2, storage=tmp_path).history) == 2
@@ -137,7 +148,7 @@ def test_none_are_none_and_another_study(price: dict[str, float], tmp_path: Path
     given: dict[str, Any] = {"budget": 2, "storage": tmp_path}
     free, none = search(**given), search(proxies=(), **given)
     assert free.name != none.name
-    assert search(proxies=None, **given).name == none.name
+    assert search(proxies=None, **given).name == search(proxies="none", **given).name == none.name
     assert none.context["call"]["proxies"] == []
     assert "proxies=()," in none.report(tmp_path / "page.html").read_text()
 

@@ -8,6 +8,7 @@ setting costs ten training steps of twenty networks:
   is dropped as soon as it is in the worse half there, or unlikely to reach the best.
 * The weight of MACs, which costs nothing to change, is chosen for each setting.
 * The fitness is a low quantile of the correlation over bootstrap samples, less for settings that differ from the first.
+* Several of the best settings score together (:mod:`searchkit.proxies.eproxy_mean`).
 * The first setting stays where what was found may be luck (:mod:`searchkit.proxies.dps_guard`).
 * Reduced networks are scored, as :class:`searchkit.proxies.eproxy.Eproxy` does; a setting with maps of another side
   than the first gets images of another size, in proportion.
@@ -33,6 +34,7 @@ from searchkit.proxies.dps_guard import Verdict, gain_of, luck_of
 from searchkit.proxies.dps_race import Judge, Tried, as_line, from_line, loses, spread
 from searchkit.proxies.eproxy import DEFAULT, Eproxy
 from searchkit.proxies.eproxy_genome import drawn, mutated
+from searchkit.proxies.eproxy_mean import EproxyMean
 from searchkit.proxies.eproxy_setting import EproxySetting
 from searchkit.scoring.scorer import Scorer
 from searchkit.space import NetworkSpace
@@ -54,6 +56,8 @@ class DPS:
             it, its reduction is that of all (its resolution in proportion to the side of the maps), and it stays where
             what is found may be luck.
         shrinkage: penalty on the fitness of a setting that differs from ``start`` in all genes.
+        n_settings: that score together: the mean of so many ranks further networks better than the best does alone,
+            and costs so many times as much.
         path: a JSON-lines file of the settings tried; a search continues an existing one.
         on_tried: called after each setting with the number tried so far, their number in all, and the
             :class:`searchkit.proxies.dps_race.Tried`.
@@ -62,7 +66,8 @@ class DPS:
         tried: every setting tried, in order.
         best: the fittest that was scored on all networks, after :meth:`fit`.
         verdict: whether it is believed.
-        setting: ``best`` where it is believed, else that of ``start``.
+        settings: the fittest that were scored on all networks, ``best`` first, where it is believed; else that of
+            ``start``.
         n_scored: scores made by :meth:`fit`, of one network with one setting each; without those of the file.
 
     Raises:
@@ -84,21 +89,25 @@ class DPS:
         n_bootstrap: int = 200,
         quantile: float = 0.25,
         shrinkage: float = 0.1,
+        n_settings: int = 5,
         path: str | Path | None = None,
         on_tried: Callable[[int, int, Tried], None] | None = None,
     ) -> None:
-        if not 1 <= tournament <= population or n_evaluations < 1:
-            raise ProxyError("a search has a tournament of 1 to its population, and one evaluation or more")
+        if not 1 <= tournament <= population or min(n_evaluations, n_settings) < 1:
+            raise ProxyError(
+                "a search has a tournament of 1 to its population, one evaluation or more, and one setting or more"
+            )
         self.space = space if data is None else space.for_data(data.input_shape, data.n_classes)
         self.data, self.device, self.seed = data, device, seed
         self.population, self.tournament, self.n_evaluations = population, tournament, n_evaluations
         self.start = start if isinstance(start, Eproxy) else Eproxy(start)
         self.mutation, self.shrinkage = mutation, shrinkage
-        self.n_bootstrap, self.quantile = n_bootstrap, quantile
+        self.n_bootstrap, self.quantile, self.n_settings = n_bootstrap, quantile, n_settings
         self.path = None if path is None else settled(path)
         self.on_tried = on_tried
         self.tried: list[Tried] = []
-        self.setting = self.start.setting
+        self.settings: tuple[EproxySetting, ...] = (self.start.setting,)
+        self._found: Floats = np.empty((1, 0))  # scores of the settings on the labelled networks
         self.best: Tried | None = None
         self.verdict: Verdict | None = None
         self.n_scored = 0
@@ -129,9 +138,15 @@ class DPS:
         return self
 
     @property
-    def proxy(self) -> Eproxy:
-        """The proxy with the setting that was found."""
-        return self._proxy(self.setting)
+    def proxy(self) -> Eproxy | EproxyMean:
+        """The proxy with the settings that were found."""
+        members = self.members
+        return members[0] if len(members) == 1 else EproxyMean.of(members, self._found)
+
+    @property
+    def members(self) -> list[Eproxy]:
+        """One for each of the settings that were found, the fittest first."""
+        return [self._proxy(setting) for setting in self.settings]
 
     def _proxy(self, setting: EproxySetting) -> Eproxy:
         resolution, sides = self.start.resolution, (setting.side, self.start.setting.side)
@@ -197,12 +212,12 @@ class DPS:
             return np.asarray(scorer(codes)[:, 0], dtype=np.float64)
 
     def _decide(self, judge: Judge, known: dict[EproxySetting, Floats]) -> None:
-        """Choose the fittest of those scored on all networks, or the first one where that may be luck."""
+        """Choose the fittest of those scored on all networks, or the first one where they may be luck."""
         whole = [tried for tried in self.tried if tried.n_networks == len(judge.values)]
         scored = np.stack([known[replace(tried.setting, macs_weight=0.0)] for tried in whole])
-        finite = np.isfinite(scored).all(axis=1)
+        finite = np.asarray(np.isfinite(scored).all(axis=1))
         self.best = max(whole, key=lambda tried: tried.fitness)
-        self.setting = self.start.setting
+        self.settings = (self.start.setting,)
         self.verdict = Verdict(1.0, 0.0)
         if not finite.any():
             return
@@ -211,10 +226,13 @@ class DPS:
         weights = np.array([tried.setting.macs_weight for tried in whole])
         weighted = (scored * (1 - weights[:, None] * judge.macs))[finite]
         first = scored[0] * (1 - judge.start.macs_weight * judge.macs)
-        gain = gain_of(weighted, np.nan_to_num(first, nan=-np.inf), judge.values, self.seed)
+        gain = gain_of(weighted, np.nan_to_num(first, nan=-np.inf), judge.values, self.seed, self.n_settings)
         self.verdict = Verdict(luck, gain)
         if self.verdict.believed:
-            self.setting = self.best.setting
+            fitness = np.array([tried.fitness for tried in whole])
+            fittest = [i for i in np.argsort(-fitness, kind="stable").tolist() if finite[i]][: self.n_settings]
+            self.settings = tuple(whole[i].setting for i in fittest)
+            self._found = (scored * (1 - weights[:, None] * judge.macs))[fittest]
 
     def _recorded(self, codes: Codes, values: Floats) -> dict[EproxySetting, Floats]:
         """Scores of this same search in the file, by setting; an incomplete last line is ignored."""

@@ -18,13 +18,13 @@ _ROUNDING = 1e-9
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a setting that a search found is worth more than the one that it began with.
+    """Whether settings that a search found are worth more than the one that it began with.
 
     Attributes:
         luck: probability that the best of as many settings ranks labels without meaning as well; settings are taken as
             independent, which errs on the side of luck.
-        gain: rank correlation that the best setting of a bootstrap sample of the networks has beyond the first
-            setting on the networks that are not in the sample, on average; 0 where none can be left out.
+        gain: rank correlation that the mean of the best settings of a bootstrap sample of the networks has beyond the
+            first setting on the networks that are not in the sample, on average; 0 where none can be left out.
     """
 
     luck: float
@@ -61,20 +61,22 @@ def luck_of(variants: Floats, values: Floats, n_tried: int, seed: int) -> float:
     return 1 - (1 - (as_good + 1) / (N_SHUFFLED + 1)) ** n_tried  # the labels as they are count as one of the orders
 
 
-def gain_of(scores: Floats, first: Floats, values: Floats, seed: int) -> float:
+def gain_of(scores: Floats, first: Floats, values: Floats, seed: int, n_settings: int = 1) -> float:
     """See :class:`Verdict`.
 
     Args:
         scores: ``(m, n)`` of the settings among which is chosen.
         first: ``(n,)`` scores of the setting that the search began with.
         values: ``(n,)`` labels.
+        n_settings: that score together, by the mean of their ranks.
     """
     found = []
+    ranks = rankdata(scores, axis=1)
     for rows in resampled(len(values), seed):
         left = np.setdiff1d(np.arange(len(values)), rows)
         if len(left) >= FEWEST_LEFT:
-            best = scores[int(np.argmax(correlations(scores[:, rows], values[rows])))]
-            ours, its = correlations(np.stack([best[left], first[left]]), values[left])
+            best = np.argsort(-correlations(scores[:, rows], values[rows]), kind="stable")[:n_settings]
+            ours, its = correlations(np.stack([ranks[best].mean(axis=0)[left], first[left]]), values[left])
             found.append(ours - its)
     return float(np.mean(found)) if found else 0.0
 

@@ -94,8 +94,18 @@ class Eproxy:
             raise ProxyError(f"{path} holds no Eproxy setting: {error}") from error
         if not isinstance(held, dict):
             raise ProxyError(f"{path} holds no Eproxy setting: it is not a JSON object")
-        reduced = {field.name: held.pop(field.name, None) for field in fields(Reduction)}
-        return cls(EproxySetting.of(held), **reduced)
+        return cls.of(held)
+
+    @classmethod
+    def of(cls, held: Mapping[str, object]) -> Self:
+        """From setting and reduction in one dictionary; without a reduction, of the candidates' own networks.
+
+        Raises:
+            ProxyError: a key that is none of theirs, or a value out of range.
+        """
+        reduced = {field.name: held.get(field.name) for field in fields(Reduction)}
+        setting = EproxySetting.of({name: held[name] for name in held if name not in reduced})
+        return cls(setting, **reduced)  # type: ignore[arg-type]
 
 
 FULL = Eproxy(width=None, cells=None, resolution=None)  # as published: of the candidates' own networks

@@ -1,6 +1,6 @@
 """The search space of DPS, gene by gene, with the published ranges (arXiv 2210.09459, table 1) but for these.
 
-* Channels end at 128, not 512: a head of 512 channels and a kernel of 7 takes far longer than the network that it reads.
+* Channels end at 128, not 512: a head of 512 channels and a kernel of 7 takes far longer than the network itself.
 * The side of the maps is a gene: smaller maps, of smaller images, can rank as well at half the price.
 * The weight of MACs goes up to 0.9, not 0.5, and is finer around 0.
 """

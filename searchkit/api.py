@@ -9,7 +9,6 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from datetime import timedelta
 from inspect import signature
 from pathlib import Path
@@ -114,9 +113,9 @@ def run(
             metric in its bad direction, a pair is (low, high). Candidates that break a bound on a cost are not trained.
         proxies: cheap signals that rank candidates before they are evaluated: names (see
             ``searchkit.plugins.names("proxy")``), "default" for a set that works on many spaces, or objects; ``()``
-            or "none" for none. "auto" takes some where networks are trained, if scoring takes a small part of the time of that,
-            which is measured here, and says so in a line of the logger "searchkit"; a continued study keeps to it. The
-            strategy proposes more candidates than are evaluated, the proxy layer chooses among them
+            or "none" for none. "auto" takes some where networks are trained, if scoring takes a small part of the time
+            of that, which is measured here, and says so in a line of the logger "searchkit"; a continued study keeps to
+            it. The strategy proposes more candidates than are evaluated, the proxy layer chooses among them
             (:mod:`searchkit.proxy_layer.signals`), and ``result.signals`` has how well each proxy predicted. A proxy's
             name can be an objective: ``objectives=("naswot", "params")`` searches without training.
             ``Proxies(names, screen=..., earlier=...)`` is these three arguments as one value.
@@ -192,9 +191,7 @@ def run(
     problem = checked_problem(options)
     begun = begin_strategy(options, problem)
     options, plan = with_plan(options, begun, began)
-    options, chosen = with_judges(options, problem, plan)
-    if options.judges and isinstance(options.strategy, str):  # what a strategy says of its choice includes them
-        begun = begin_strategy(options, replace(problem, proxies=True))
+    options, begun, chosen = with_judges(options, problem, begun, plan)
     with ExitStack() as stack:
         scorer = open_scorer(options) if options.signals else None
         if scorer is not None:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from searchkit.assembly import begin_strategy
 from searchkit.errors import SearchkitError, first_line_said
 from searchkit.options import Options
-from searchkit.problem.problem import Problem
+from searchkit.problem.problem import Problem, Strategy
 from searchkit.proxy_layer.automatic import COUNTS, QUICK, SCORED, Judges, choose, few, price_of
 from searchkit.proxy_layer.setup import IN_SEARCH, open_scorer
 from searchkit.results.found_studies import is_recorded, recorded_note
@@ -28,14 +29,24 @@ log = logging.getLogger("searchkit")
 JUDGES = "judges"  # the note of a record with the proxies that were chosen for the study
 
 
-def with_judges(options: Options, problem: Problem, plan: Plan | None) -> tuple[Options, Judges | None]:
+def with_judges(
+    options: Options, problem: Problem, begun: Strategy, plan: Plan | None
+) -> tuple[Options, Strategy, Judges | None]:
     """The options with the proxies that judge candidates: those on record, or chosen by the time that they take.
 
     A study is judged in all its runs as in its first one.
 
     Returns:
-        the options; and what was chosen now, None where nothing was to choose.
+        the options; the strategy, which says of its choice that it is judged; and what was chosen now, None where
+        nothing was to choose.
     """
+    options, chosen = _with_judges(options, problem, plan)
+    if options.judges and isinstance(options.strategy, str):
+        begun = begin_strategy(options, replace(problem, proxies=True))
+    return options, begun, chosen
+
+
+def _with_judges(options: Options, problem: Problem, plan: Plan | None) -> tuple[Options, Judges | None]:
     if not options.automatic:
         return options, None
     if not options.in_memory:

@@ -40,7 +40,8 @@ LEVELS = """
     proxy_layer
     option_values
     options
-    option_reading judged planned assembly
+    option_reading assembly
+    judged planned
     api
     compressing
     cli

@@ -204,6 +204,7 @@ KNOWN = {
     "strategies.tpe.TPE.__init__": PASSED_ON,
     "proxies.dna.DNA.__init__": PASSED_ON,
     "proxies.eproxy.Eproxy.values": RECORDING,
+    "proxies.eproxy_mean.EproxyMean.values": RECORDING,
     "proxies.eproxy_setting.EproxySetting.of": JSON,
     "searchkit.compression.layer_calls.Recorder.__torch_function__": OVERRIDDEN,
     "searchkit.costs.autocast.HalfPrecision.__torch_function__": OVERRIDDEN,

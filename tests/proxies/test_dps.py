@@ -19,6 +19,7 @@ from searchkit.proxies.dps import DPS
 from searchkit.proxies.dps_guard import Verdict, correlations, gain_of, luck_of
 from searchkit.proxies.dps_race import Judge, Tried, loses, spread
 from searchkit.proxies.eproxy import Branch, Eproxy, EproxySetting
+from searchkit.proxies.eproxy_mean import EproxyMean
 from searchkit.scoring.scorer import Scorer
 from searchkit.spaces.nas_bench_201 import nas_bench_201
 from searchkit.types import Floats
@@ -70,7 +71,8 @@ def test_a_stopped_search_goes_on_as_if_it_had_not_been_stopped(tmp_path: Path) 
     path.write_text(path.read_text() + '{"setting": {"lr"')  # killed while it wrote
     continued = DPS(CELLS, n_evaluations=9, path=path, **FEW).fit(CODES, labels)
     assert continued.tried == whole.tried
-    assert (continued.setting, continued.verdict) == (whole.setting, whole.verdict)
+    assert (continued.settings, continued.verdict) == (whole.settings, whole.verdict)
+    assert continued.proxy == whole.proxy
     assert continued.n_scored == sum(tried.n_networks for tried in whole.tried[7:])
     again = DPS(CELLS, n_evaluations=9, path=path, **FEW).fit(CODES, labels)
     assert (again.n_scored, again.tried) == (0, whole.tried)
@@ -85,16 +87,16 @@ def test_where_labels_follow_the_macs_a_weight_of_macs_is_found_and_believed() -
     assert search.verdict is not None
     assert search.best is not None
     assert search.verdict.believed
-    assert search.setting == search.best.setting
-    assert search.setting.macs_weight > 0
-    assert search.proxy.reduction == TINY.reduction
+    assert search.settings[0] == search.best.setting
+    assert search.settings[0].macs_weight > 0
+    assert [member.reduction for member in search.members] == [TINY.reduction] * len(search.settings)
 
 
 def test_of_labels_that_are_noise_the_first_setting_stays() -> None:
     for seed in range(3):
         labels = np.random.default_rng(seed).normal(size=len(CODES))
         search = DPS(CELLS, n_evaluations=6, seed=seed, **FEW).fit(CODES, labels)
-        assert search.setting == TINY.setting
+        assert search.settings == (TINY.setting,)
         assert search.proxy == TINY
         assert search.best is not None
         assert search.verdict is not None
@@ -120,6 +122,30 @@ def test_a_setting_that_tells_the_labels_is_believed_and_one_no_better_than_the_
     assert luck_of(good[None], labels, 22, 0) < 0.01
     assert gain_of(np.stack([poor, good, *noises]), poor, labels, 0) > 0.1
     assert gain_of(np.stack([good, poor, *noises]), good, labels, 0) <= 0
+
+
+def test_several_good_settings_together_gain_more_than_the_best_of_them() -> None:
+    rng = np.random.default_rng(0)
+    labels = rng.normal(size=20)
+    several = labels + rng.normal(size=(5, 20))
+    assert gain_of(several, several[0], labels, 0, 5) > gain_of(several, several[0], labels, 0, 1) + 0.05
+
+
+def test_the_fittest_settings_score_together() -> None:
+    macs = space_counts(CELLS, CODES)["macs"]
+    few = FEW | {"start": replace(TINY, resolution=8)}
+    search = DPS(CELLS, n_evaluations=8, n_settings=3, **few).fit(CODES, macs)
+    whole = sorted((tried for tried in search.tried if tried.n_networks == len(CODES)), key=lambda t: -t.fitness)
+    assert list(search.settings) == [tried.setting for tried in whole[:3]]
+    assert isinstance(search.proxy, EproxyMean)
+    scores = np.stack([Scorer(CELLS, [member])(CODES)[:, 0] for member in search.members])
+    standard = (-np.log(-scores) + np.log(-scores).mean(1, keepdims=True)) / np.log(-scores).std(1, keepdims=True)
+    np.testing.assert_allclose(Scorer(CELLS, [search.proxy])(CODES)[:, 0], standard.mean(0), rtol=1e-4)
+    sides = {member.setting.side: member.resolution for member in search.members}
+    assert all(resolution == 8 * side // TINY.setting.side for side, resolution in sides.items())
+    one = DPS(CELLS, n_evaluations=8, n_settings=1, **few).fit(CODES, macs)
+    assert one.settings == search.settings[:1]
+    assert one.proxy == search.members[0]
 
 
 def test_few_labels_prove_nothing() -> None:

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers.photos import folder
 from helpers.readers import a_network, compress_less
 
 import searchkit
@@ -68,6 +69,8 @@ def test_the_python_of_a_page_runs_from_top_to_bottom(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SEARCHKIT_CACHE", str(tmp_path / "cache"))
+    folder(tmp_path / "photos")
     names = readers()
     for note, block in WRITTEN[page]:
         code = compile(block, str(page), "exec")

@@ -112,7 +112,11 @@ def _space_arguments(parser: argparse.ArgumentParser) -> None:
         "--space-option", action="append", default=[], metavar="NAME=VALUE",
         help="an argument of the space, such as width=16; may be repeated",
     )  # fmt: skip
-    parser.add_argument("--data", help="digits, fashion-mnist, cifar-10, or an .npz file with arrays X and y (digits)")
+    parser.add_argument(
+        "--data",
+        help="digits, fashion-mnist, cifar-10, a folder with one folder of pictures for each class, or an .npz file "
+        "with arrays X and y (digits)",
+    )
 
 
 def _compress_arguments(parser: argparse.ArgumentParser) -> None:
@@ -171,7 +175,7 @@ def _score_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _resume_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", help="name of the study; see searchkit list")
-    parser.add_argument("--data", metavar="FILE", help="its .npz file, where that has moved")
+    parser.add_argument("--data", metavar="PATH", help="its folder or .npz file, where that has moved")
     _running_arguments(parser, budget=False)
 
 
@@ -229,7 +233,8 @@ def _export_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--data",
-        help="for int8 and other formats, of a study with data of your own: those of the search, an .npz file",
+        help="for int8 and other formats, of a study with data of your own: those of the search, a folder or an .npz "
+        "file",
     )
     _json_argument(parser)
 

@@ -21,6 +21,7 @@ from searchkit.errors import (
     UnknownNameError,
     first_line_said,
 )
+from searchkit.runtime.cores import n_cores
 from searchkit.space import Space
 from searchkit.space.recipe_space import RecipeSpace
 from searchkit.surroundings import settled
@@ -103,10 +104,6 @@ def budget_of(recorded: dict[str, Any], given: dict[str, Any] | None) -> dict[st
     replaced = {name.removeprefix("more_") for name in given}
     kept = {name: value for name, value in recorded.items() if name.removeprefix("more_") not in replaced}
     return kept | given
-
-
-def n_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def read_constraints(texts: Sequence[str]) -> dict[str, float | tuple[float | None, float | None]]:

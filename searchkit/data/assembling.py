@@ -15,6 +15,9 @@ from searchkit.data.labels import Label
 from searchkit.data.splits import Split
 from searchkit.data.symmetry import usual_augment
 
+LARGE = 2**27  # values of images from which their moments are found part by part
+AT_ONCE = 256  # images of a part
+
 
 def assemble(
     splits: Sequence[Split],
@@ -53,9 +56,23 @@ def assemble(
 
 def _moments(x: torch.Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation of each channel or feature; constant ones get a deviation of 1."""
+    if x.dtype == torch.uint8 and x.numel() > LARGE:
+        return _moments_of_bytes(x)
     least = 1.0 if x.ndim == 4 else 0.0  # pixels have a known scale, features any unit
     found = [_moment(x[:, channel].numpy(), least) for channel in range(x.shape[1])]
     return tuple(mean for mean, _ in found), tuple(std for _, std in found)
+
+
+def _moments_of_bytes(x: torch.Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Of images ``(n, c, h, w)`` that would not fit into memory as floats: by how often each byte occurs."""
+    counts = np.zeros((x.shape[1], 256), dtype=np.int64)
+    for part in torch.split(x, AT_ONCE):
+        for channel in range(x.shape[1]):
+            counts[channel] += np.bincount(part[:, channel].numpy().ravel(), minlength=256)
+    values, share = np.arange(256.0), counts / counts.sum(axis=1, keepdims=True)
+    mean = share @ values
+    std = np.sqrt((share * (values - mean[:, None]) ** 2).sum(axis=1))
+    return tuple(mean.tolist()), tuple(np.where(std > 1e-8 * np.maximum(1.0, mean), std, 1.0).tolist())
 
 
 def _moment(values: npt.NDArray[Any], least: float = 0.0) -> tuple[float, float]:

@@ -99,6 +99,7 @@ class TrainBatches:
         self.flip = (augment or data.augment) in ("crop-flip", "flip")
         stored = put_on_device(data, device, augment)
         self.x, self.y, self.weight = stored.x, stored.y, stored.weight
+        self.padded = stored.padded
         self.rows, self.columns = (torch.arange(size, device=device) for size in data.input_shape[1:])
         # Of the current epoch. New draws overwrite these tensors, because a recorded step reads from them.
         self.order, self.top, self.left = (torch.empty(self.n, dtype=torch.int64, device=device) for _ in range(3))
@@ -121,7 +122,11 @@ class TrainBatches:
         columns = self.left[places][:, None] + self.columns
         if self.flip:
             columns = torch.where(self.mirrored[places][:, None], columns.flip(1), columns)
-        x = self.x[chosen[:, None, None], rows[:, :, None], columns[:, None, :]]
+        x, at = self.x, chosen
+        if not self.padded:
+            x = functional.pad(x[chosen], (0, 0, self.pad, self.pad, self.pad, self.pad))
+            at = torch.arange(len(x), device=x.device)
+        x = x[at[:, None, None], rows[:, :, None], columns[:, None, :]]
         return self.normalise(x.permute(0, 3, 1, 2)), self.y[chosen]
 
     def weights(self, places: slice | torch.Tensor) -> torch.Tensor | None:
@@ -135,11 +140,13 @@ class Stored:
 
     With channels last, a single gather crops every image of a batch at its own position. The padding is 0 before
     normalisation: black, or the mean if the user has normalised the images already. Weights are 1 on average.
+    Images that are read from a file as they are used stay there on the CPU, and are not ``padded``.
     """
 
     x: torch.Tensor
     y: torch.Tensor
     weight: torch.Tensor | None = None
+    padded: bool = True
 
 
 _stored: WeakKeyDictionary[Data, dict[tuple[torch.device, int], Stored]] = WeakKeyDictionary()
@@ -148,14 +155,17 @@ _stored: WeakKeyDictionary[Data, dict[tuple[torch.device, int], Stored]] = WeakK
 def put_on_device(data: Data, device: torch.device, augment: Augment | None = None) -> Stored:
     """The train part on a device; it is put there once for all trainings that shift alike, and freed with the data."""
     copies, pad = _stored.setdefault(data, {}), _padding(data, augment)
+    padded = data.train.mapped is None or device.type != "cpu"
     if (device, pad) not in copies:
         if data.kind == "table":
             x = Normaliser(data, device)(data.train.x.to(device))
         else:
             channels_last = data.train.x.to(device).permute(0, 2, 3, 1)
-            x = functional.pad(channels_last, (0, 0, pad, pad, pad, pad)).contiguous()
+            x = channels_last
+            if padded:
+                x = functional.pad(channels_last, (0, 0, pad, pad, pad, pad)).contiguous()
         weight = None if data.train.weight is None else averaging_one(data.train.weight).to(device)
-        copies[device, pad] = Stored(x, targets(data, data.train.y).to(device), weight)
+        copies[device, pad] = Stored(x, targets(data, data.train.y).to(device), weight, padded)
         if device.type == "cuda":  # trainings on other streams read it
             torch.cuda.current_stream(device).synchronize()
     return copies[device, pad]

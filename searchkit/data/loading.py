@@ -14,16 +14,17 @@ from torch.utils.data import Dataset
 from searchkit.data.assembling import assemble
 from searchkit.data.bundled import NAMES, named
 from searchkit.data.data import Augment, Data, Kind, Task
+from searchkit.data.decoded import Broken
+from searchkit.data.folders import MEMORY, Pictures, load_folder
 from searchkit.data.images import Channels, as_images, from_dataset, is_npz, read_npz
 from searchkit.data.labels import Label, as_labels, plain_label
-from searchkit.data.splits import Split, split_of, split_rows
+from searchkit.data.parting import parts_of
+from searchkit.data.pictures import Resize, check_resize, read_size
+from searchkit.data.splits import Split, split_of
 from searchkit.data.tables import as_table, as_target, is_table
-from searchkit.errors import DataError, plural
-
-VAL_FRACTION = 0.2  # of all examples, or of the training examples where a test set is given
-TEST_FRACTION = 0.2  # of all examples, where no test set is given
-LISTED = 5  # classes named in an error
-MANY = 30  # distinct numeric labels above which an error asks whether y is a quantity
+from searchkit.errors import DataError
+from searchkit.problem.numbers import is_real
+from searchkit.surroundings import settled
 
 
 def load_data(
@@ -36,16 +37,23 @@ def load_data(
     name: str | None = None,
     kind: Kind | None = None,
     task: Task | None = None,
+    size: int | tuple[int, int] | None = None,
+    resize: Resize = "crop",
+    broken: Broken = "refuse",
+    memory: float = MEMORY,
 ) -> Data:
     """Load examples with labels and split them; the same seed gives the same split.
 
     Args:
-        data: None or "digits" (bundled with scikit-learn), "fashion-mnist", "cifar-10"; an ``.npz`` file with arrays X
-            and y (and optionally X_test and y_test); a pair ``(X, y)`` of arrays, tensors or lists; a torch Dataset of
-            ``(image, label)``; a pair ``(train, test)`` of two such pairs or two Datasets; or a Data, which is returned
-            unchanged. X is images, or a table of numbers ``(n, features)`` such as a data frame. Without a test set,
-            the examples are split 60/20/20 into train, validation and test part; with one, 80/20 into train and
-            validation part.
+        data: None or "digits" (bundled with scikit-learn), "fashion-mnist", "cifar-10"; a folder of pictures, with one
+            folder for each class; an ``.npz`` file with arrays X and y (and optionally X_test and y_test); a pair
+            ``(X, y)`` of arrays, tensors or lists; a torch Dataset of ``(image, label)``; a pair ``(train, test)`` of
+            two such pairs or two Datasets; or a Data, which is returned unchanged. X is images, or a table of numbers
+            ``(n, features)`` such as a data frame. Without a test set, the examples are split 60/20/20 into train,
+            validation and test part; with one, 80/20 into train and validation part. A folder may have folders train,
+            val and test, each with class folders; a part that it does not have is taken from its train part. Its
+            pictures (JPEG, PNG, WebP and others) may have any sizes; decoded once, they are kept in
+            ``$SEARCHKIT_CACHE``, or in ``~/.cache/searchkit``.
         seed: of the split.
         limit: use a stratified subset of about that many examples; a given test set is used whole.
         augment: see :class:`Data`. None: that of the named data set, else "crop-flip" or "shift", by whether mirrored
@@ -54,6 +62,12 @@ def load_data(
         name: name of the data in records. None: that of the data set or file, else "custom".
         kind: "images" or "table". None: decided by :func:`searchkit.data.tables.is_table`.
         task: "classification", or "regression" if y is a quantity. None: classification.
+        size: pixels that pictures of a folder are brought to: a side, or (height, width). None: the median of their
+            shorter sides, 64 at most.
+        resize: "crop" keeps their proportions and cuts off what is too long, "pad" puts black beside what is too
+            short, "stretch" distorts them.
+        broken: "skip" leaves out pictures that cannot be read, and says so; "refuse" raises.
+        memory: bytes up to which decoded pictures are held in memory; more are read from their file as they are used.
 
     Returns:
         images uint8 or float32 ``(n, c, h, w)``, or tables float32 ``(n, features)``, in three disjoint parts.
@@ -62,15 +76,23 @@ def load_data(
         DataError: the data cannot be used; the message says what is wrong.
     """
     _check_choices(augment, kind, task)
+    pictures = _pictures(size, resize, broken, memory)
+    if pictures != Pictures() and not (isinstance(data, str | Path) and is_folder(data)):
+        raise DataError("size, resize, broken and memory are for folders of pictures; other data are taken as they are")
     if isinstance(data, Data):
         return _as_wanted(data, kind, task)
+    if isinstance(data, str | Path) and is_folder(data):
+        if kind == "table" or task == "regression":
+            raise DataError(f"folder '{data}' has pictures and their classes, and {kind or task} is asked for")
+        return load_folder(settled(data), pictures, seed=seed, limit=limit, augment=augment, name=name)
     labels: tuple[Label, ...] | None = None
     if is_npz(data):
         name, data = name or re.sub(r"[^\w.+-]", "-", Path(data).stem), read_npz(data)
-    if isinstance(data, Path) or (isinstance(data, str) and (re.search(r"[/\\]|\.\w+$", data) or _is_folder(data))):
-        what = "a folder" if _is_folder(data) else "no .npz file"
+    if isinstance(data, Path) or (isinstance(data, str) and re.search(r"[/\\]|\.\w+$", data)):
+        what = "no .npz file" if Path(data).exists() else "neither a folder nor a file"
         raise DataError(
-            f"data '{data}' is {what}: read it first and give (X, y), or write numpy.savez('data.npz', X=..., y=...)"
+            f"data '{data}' is {what}: give a folder with one folder of pictures for each class, or read it first and "
+            "give (X, y), or write numpy.savez('data.npz', X=..., y=...)"
         )
     if data is None or isinstance(data, str):
         known = named("digits" if data is None else data)
@@ -86,14 +108,23 @@ def load_data(
         x_test, y_test, _ = _examples(test, kind, regression, channels, classes, "test ")
         _check_alike(x, x_test, kind)
         given = split_of(x_test.numpy(), y_test)
-    splits = _split(x, y, classes, given, limit, np.random.default_rng(seed))
+    splits = _splits(x, y, classes, given, limit, np.random.default_rng(seed))
     named_classes = () if regression else labels or classes
     return assemble(splits, named_classes, name=name or "custom", augment=augment)
 
 
-def _is_folder(data: str | Path) -> bool:
-    """Whether it is one here, and no name of ours."""
-    return str(data) not in NAMES and Path(data).is_dir()
+def is_folder(data: str | Path) -> bool:
+    """Whether data are read from a folder: it is one here, and no name of ours."""
+    return str(data) not in NAMES and not is_npz(data) and Path(data).is_dir()
+
+
+def _pictures(size: object, resize: object, broken: object, memory: object) -> Pictures:
+    check_resize(resize)
+    if broken not in get_args(Broken):
+        raise DataError(f"broken is one of {', '.join(get_args(Broken))}, not {broken!r}")
+    if not is_real(memory) or not memory >= 0:
+        raise DataError(f"memory is a number of bytes, 0 or more, not {memory!r}")
+    return Pictures(read_size(size), resize, broken, float(memory))  # type: ignore[arg-type]
 
 
 def _check_choices(augment: str | None, kind: str | None, task: str | None) -> None:
@@ -111,7 +142,7 @@ def _check_alike(x: torch.Tensor, x_test: torch.Tensor, kind: Kind) -> None:
         )
 
 
-def _split(
+def _splits(
     x: torch.Tensor,
     y: npt.NDArray[Any],
     classes: tuple[Label, ...],
@@ -120,14 +151,10 @@ def _split(
     rng: np.random.Generator,
 ) -> list[Split]:
     """Train, validation and test part; the last is taken from the examples where no test set is given."""
-    fractions = (VAL_FRACTION,) if test is not None else (VAL_FRACTION, TEST_FRACTION)
-    _check_counts(y, classes, len(fractions) + 1)
-    rows = np.arange(len(y))
-    if limit is not None:
-        rows = _limited(y, limit, len(fractions) + 1, rng)
-    parts = [rows[part] for part in split_rows(y[rows], fractions, rng)]
-    splits = [split_of(x.numpy()[part], y[part]) for part in parts]
-    return splits if test is None else [*splits, test]
+    given = {"train": y} | ({} if test is None else {"test": test.y.numpy()})
+    rows = parts_of(given, classes, limit, rng)
+    own = [split_of(x.numpy()[chosen], y[chosen]) for source, chosen in rows.values() if source == "train"]
+    return own if test is None else [*own, test]
 
 
 def _as_wanted(data: Data, kind: Kind | None, task: Task | None) -> Data:
@@ -208,43 +235,3 @@ def _examples(
     if new:
         raise DataError(f"the test labels hold class {new[0]!r}, which the training labels do not have")
     return x, np.array([known.index(label) for label in classes], dtype=np.int64)[y], known
-
-
-def _check_counts(y: npt.NDArray[Any], classes: tuple[Label, ...], needed: int) -> None:
-    if not classes:
-        if len(y) < 2 * needed:  # a score needs two examples at least
-            there = f"there {'is' if len(y) == 1 else 'are'} {plural(len(y), 'example')}"
-            raise DataError(f"{there}; {2 * needed} are needed, two for each part of the split")
-        return
-    counts = np.bincount(y).tolist()
-    scarce = [(classes[i], n) for i, n in enumerate(counts) if n < needed]
-    if not scarce:
-        return
-    (label, n_least), named = scarce[0], [label for label, _ in scarce[:LISTED]]
-    more = f" ({len(scarce):,} classes have fewer)" if len(scarce) > 1 else ""
-    hint = (
-        f". Leave rare classes out (keep = ~numpy.isin(y, {named}); X[keep], y[keep]), or merge them with another "
-        "class (y = numpy.where(keep, y, other))"
-    )
-    if len(counts) > MANY and not isinstance(classes[0], str | bool):
-        hint = f". Are the {len(counts):,} different y a quantity? Then search for objectives=('r2', 'params')"
-    raise DataError(
-        f"class {label!r} has {n_least} example{'s' * (n_least != 1)}; {needed} are needed, one for each part of the "
-        f"split{more}{hint}"
-    )
-
-
-def _limited(y: npt.NDArray[Any], limit: int, per_class: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
-    """Rows of a stratified subset of about ``limit`` examples; each class is rounded to whole examples."""
-    if y.dtype.kind == "f":
-        y, per_class = np.zeros(len(y), np.int64), 2 * per_class
-    counts = np.bincount(y)
-    if not isinstance(limit, int) or limit < per_class * len(counts):
-        raise DataError(f"limit is {limit!r}; {len(counts)} classes need at least {per_class * len(counts)} examples")
-    if limit >= len(y):
-        return np.arange(len(y))
-    chosen = []
-    for label, count in enumerate(counts):
-        share = max(per_class, round(limit * count / len(y)))
-        chosen.append(rng.permutation(np.flatnonzero(y == label))[:share])
-    return np.sort(np.concatenate(chosen))

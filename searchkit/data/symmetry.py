@@ -10,6 +10,7 @@ from searchkit.data.splits import Split
 
 SEEN = 3_000  # images at most, of which one half is compared with the other
 FEWEST = 50  # images from which this can be told
+AT_ONCE = 100  # images that are reduced at a time: many large ones may not fit into memory
 SIDE = 16  # pixels to which images are reduced
 NEIGHBOURS = 5
 ALIKE = 0.6  # share of a classifier's advantage over chance that is left on mirrored images
@@ -36,7 +37,7 @@ def mirrored_share(train: Split, n_classes: int) -> float:
     advantage on images as they are; 0 if it has none there.
     """
     rows = torch.randperm(len(train), generator=torch.Generator().manual_seed(0))[:SEEN]
-    x, y = _small(train.x[rows].float()), train.y[rows]
+    x, y = torch.cat([_small(train.x[some].float()) for some in torch.split(rows, AT_ONCE)]), train.y[rows]
     x = (x - x.mean(0)) / x.std(0).clamp_min(x.std() * 1e-3).clamp_min(1e-12)
     half = len(x) // 2
     known, of_known, asked, of_asked = x[:half].flatten(1), y[:half], x[half:], y[half:]

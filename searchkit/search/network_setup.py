@@ -14,7 +14,7 @@ from searchkit.costs.metrics import MARGINS, SCORES, Metric, read_metrics, task_
 from searchkit.costs.targets.target import Target, described
 from searchkit.data.data import Data
 from searchkit.data.images import is_npz
-from searchkit.data.loading import load_data
+from searchkit.data.loading import is_folder, load_data
 from searchkit.errors import DataError, SearchkitError, SpaceError
 from searchkit.problem.objectives import Goals, read_bounds, read_objectives
 from searchkit.results.baselines import Source
@@ -172,8 +172,8 @@ def _check_recipe(own: OwnRecipe, trained: Sequence[str], goals: Goals, verify: 
 
 
 def _source(given: Any, data: Data) -> str | None:
-    """What data can be loaded by again: a file, or a name that is not the data's own; None of objects."""
-    if isinstance(given, str | Path) and is_npz(given):
+    """What data can be loaded by again: a file or a folder, or a name that is not the data's own; None of objects."""
+    if isinstance(given, str | Path) and (is_npz(given) or is_folder(given)):
         return str(settled(given))
     return given if isinstance(given, str) and given != data.name else None
 

@@ -42,6 +42,7 @@ from searchkit.types import Codes
 FEWEST_STEPS = 15  # of a training within a time; where its beginning tells that it makes fewer, it has failed
 LEAST_SHARE = 0.5  # of the time of a training that its steps have, however long they take to begin
 BEFORE = "_before"  # ends the names of scores before the training, of networks of trained blocks
+AT_ONCE = 256  # images that are resized at a time
 STEPS_MADE = "steps"  # among the values of a training that has a time
 
 _with_validation: WeakKeyDictionary[Data, Data] = WeakKeyDictionary()
@@ -230,8 +231,13 @@ def _resized(split: Split, side: int) -> Split:
     """Images whose shorter side has ``side`` pixels; bytes stay bytes."""
     height, width = split.x.shape[2:]
     size = [max(1, round(n * side / min(height, width))) for n in (height, width)]
-    x = functional.interpolate(split.x.float(), size=size, mode="bilinear", antialias=True)
-    return replace(split, x=x.round().clamp(0, 255).to(torch.uint8) if split.x.dtype == torch.uint8 else x)
+    x = torch.cat([_of_size(part, size) for part in torch.split(split.x, AT_ONCE)])
+    return replace(split, x=x, mapped=None)
+
+
+def _of_size(x: torch.Tensor, size: list[int]) -> torch.Tensor:
+    made = functional.interpolate(x.float(), size=size, mode="bilinear", antialias=True)
+    return made.round().clamp(0, 255).to(torch.uint8) if x.dtype == torch.uint8 else made
 
 
 def metric_value(metric: Metric, network: nn.Module) -> float:

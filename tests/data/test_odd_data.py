@@ -366,18 +366,13 @@ def test_files_are_refused_with_what_to_do_in_python_and_on_the_command_line(
     assert not (tmp_path / "searchkit-runs").exists()
 
 
-@pytest.mark.parametrize("given", ["table.csv", "pictures/train", Path("table.csv"), Path("digits")])
-def test_other_files_are_refused_with_what_to_do(given: Any) -> None:
-    with pytest.raises(DataError, match=r"is no .npz file: read it first and give \(X, y\), or write numpy.savez"):
-        searchkit.run("random", data=given, budget=1, storage="memory", progress=False)
-
-
-def test_a_folder_is_called_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "pictures").mkdir()
+@pytest.mark.parametrize("given", ["table.csv", "pictures/train", Path("table.csv"), Path("digits"), "there.csv"])
+def test_other_files_are_refused_with_what_to_do(given: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    for given in ("pictures", Path("pictures")):
-        with pytest.raises(DataError, match=r"data 'pictures' is a folder: read it first and give \(X, y\)"):
-            searchkit.load_data(given)
+    Path("there.csv").write_text("a,b")
+    is_what = "is no .npz file" if given == "there.csv" else "is neither a folder nor a file"
+    with pytest.raises(DataError, match=rf"{is_what}: give a folder .* give \(X, y\), or write numpy.savez"):
+        searchkit.run("random", data=given, budget=1, storage="memory", progress=False)
 
 
 def test_what_is_wrong_with_a_test_set_is_said_of_the_test_set() -> None:

@@ -1,0 +1,164 @@
+"""Data from a folder of pictures with one folder for each class."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from searchkit.data.assembling import assemble
+from searchkit.data.class_folders import Listing, list_folder
+from searchkit.data.data import Augment, Data
+from searchkit.data.decoded import Broken, decode_all
+from searchkit.data.parting import parts_of
+from searchkit.data.pictures import GREY, LARGEST, BrokenPictureError, Resize, Shape, header
+from searchkit.data.splits import Mapped, Split, mapped_split, split_of
+from searchkit.errors import DataError, plural
+from searchkit.runtime.cores import n_cores
+
+log = logging.getLogger("searchkit.data")
+
+MEMORY = 2**30  # bytes of decoded pictures that are held in memory; more are read from their file as they are used
+PARTS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """How pictures are read; see :func:`searchkit.load_data`."""
+
+    size: tuple[int, int] | None = None
+    resize: Resize = "crop"
+    broken: Broken = "refuse"
+    memory: float = MEMORY
+
+
+@dataclass(frozen=True)
+class _Given:
+    """The pictures of one part of the listing that have a readable header: files, and classes ``(n,)`` of them."""
+
+    files: list[Path]
+    labels: npt.NDArray[np.str_]
+
+
+def load_folder(
+    folder: Path, pictures: Pictures, *, seed: int, limit: int | None, augment: Augment | None, name: str | None
+) -> Data:
+    """The data of a folder, split as :func:`searchkit.load_data` says.
+
+    Raises:
+        DataError: the folder or a picture in it cannot be used.
+    """
+    listing = list_folder(folder)
+    headers = _headers([path for part in listing.parts.values() for path, _ in part], pictures.broken)
+    given = {part: _readable(found, headers) for part, found in listing.parts.items()}
+    wanted = _shape([headers[path] for part in given.values() for path in part.files], pictures)
+    classes, y = _classes(folder, given)
+    rows = parts_of(y, classes, limit, np.random.default_rng(seed))
+    files = {part: [given[source].files[i] for i in chosen] for part, (source, chosen) in rows.items()}
+    labels = {part: y[source][chosen] for part, (source, chosen) in rows.items()}
+    kept = decode_all([path for part in PARTS for path in files[part]], wanted, pictures.broken)
+    splits = _splits(kept.path, np.array(kept.kept, dtype=np.int64), labels, wanted, pictures.memory)
+    _check_left(splits, classes)
+    _tell(listing, splits, classes, wanted, pictures.memory)
+    return assemble(splits, classes, name=name or folder.name, augment=augment)
+
+
+def _headers(files: Sequence[Path], broken: Broken) -> dict[Path, tuple[str, int, int]]:
+    """Mode, width and height of every picture that has them."""
+
+    def one(path: Path) -> tuple[str, int, int] | BrokenPictureError:
+        try:
+            return header(path)
+        except BrokenPictureError as error:
+            return error
+
+    with ThreadPoolExecutor(n_cores()) as pool:
+        found = dict(zip(files, pool.map(one, files), strict=True))
+    unread = [str(error) for error in found.values() if isinstance(error, BrokenPictureError)]
+    if unread:
+        more = f", and {plural(len(unread) - 1, 'other')}" if len(unread) > 1 else ""
+        if broken == "refuse":
+            raise DataError(f"{unread[0]}{more}; mend or remove it, or skip such files: broken='skip'")
+        log.warning("%s left out, which cannot be read: %s%s", plural(len(unread), "picture"), unread[0], more)
+    return {path: one for path, one in found.items() if not isinstance(one, BrokenPictureError)}
+
+
+def _readable(part: Sequence[tuple[Path, str]], headers: dict[Path, tuple[str, int, int]]) -> _Given:
+    there = [(path, label) for path, label in part if path in headers]
+    return _Given([path for path, _ in there], np.array([label for _, label in there], dtype=np.str_))
+
+
+def _shape(headers: Sequence[tuple[str, int, int]], pictures: Pictures) -> Shape:
+    """Channels and size of the networks' input: grey where all pictures are, and no larger than they usually are."""
+    channels = 1 if headers and all(mode in GREY for mode, _, _ in headers) else 3
+    if pictures.size is not None:
+        return Shape(channels, *pictures.size, pictures.resize)
+    side = int(np.median([min(width, height) for _, width, height in headers])) if headers else 1
+    return Shape(channels, min(side, LARGEST), min(side, LARGEST), pictures.resize)
+
+
+def _classes(folder: Path, given: dict[str, _Given]) -> tuple[tuple[str, ...], dict[str, npt.NDArray[np.int64]]]:
+    """The classes of the training pictures, and the numbers of all pictures' classes by part."""
+    classes = tuple(str(one) for one in np.unique(given["train"].labels))
+    if len(classes) < 2:
+        there = f"one class folder with pictures, '{classes[0]}'" if classes else "no class folder with pictures"
+        raise DataError(f"folder '{folder}' has {there}; two or more classes are needed")
+    for part, found in given.items():
+        new = sorted(set(found.labels.tolist()) - set(classes))
+        if new:
+            raise DataError(
+                f"the {part} folder of '{folder}' has class '{new[0]}', which the train folder does not have"
+            )
+        if not len(found.labels):
+            raise DataError(f"the {part} folder of '{folder}' has no pictures in class folders")
+    number = {label: i for i, label in enumerate(classes)}
+    return classes, {
+        part: np.array([number[label] for label in found.labels.tolist()], dtype=np.int64)
+        for part, found in given.items()
+    }
+
+
+def _splits(
+    path: Path, kept: npt.NDArray[np.int64], labels: dict[str, npt.NDArray[np.int64]], wanted: Shape, memory: float
+) -> list[Split]:
+    """The parts, of the pictures that were decoded: in memory where there is room, else as a map of their file."""
+    ends = np.cumsum([len(labels[part]) for part in PARTS])
+    y = np.concatenate([labels[part] for part in PARTS])
+    bounds = [0, *np.searchsorted(kept, ends).tolist()]
+    of_one = int(np.prod(wanted.shape))
+    splits = []
+    for first, end in pairwise(bounds):
+        mine = y[kept[first:end]]
+        if len(kept) * of_one > memory and end > first:
+            splits.append(mapped_split(Mapped(str(path), wanted.shape, first, end - first), mine))
+        else:
+            x = np.fromfile(path, np.uint8, (end - first) * of_one, offset=first * of_one)
+            splits.append(split_of(x.reshape(-1, *wanted.shape), mine))
+    return splits
+
+
+def _check_left(splits: Sequence[Split], classes: tuple[str, ...]) -> None:
+    """Pictures that could not be decoded are missing by now."""
+    missing = sorted(set(range(len(classes))) - set(splits[0].y.tolist()))
+    if missing:
+        raise DataError(f"class '{classes[missing[0]]}' has no picture in the train part that can be read")
+    for part, split in zip(PARTS, splits, strict=True):
+        if not len(split):
+            raise DataError(f"the {part} part has no picture that can be read")
+
+
+def _tell(listing: Listing, splits: Sequence[Split], classes: tuple[str, ...], wanted: Shape, memory: float) -> None:
+    n, size = sum(map(len, splits)), sum(split.x.numel() for split in splits)
+    where = "in memory" if size <= memory else "read from the disk as they are used"
+    log.info(
+        "folder '%s': %s in %s, as %s (%s MB, %s)", listing.folder.name, plural(n, "picture"),
+        plural(len(classes), "class", "classes"), "x".join(map(str, wanted.shape)), f"{size / 1e6:,.0f}", where,
+    )  # fmt: skip
+    if listing.left_out:
+        log.warning("of folder '%s', %s left out", listing.folder.name, listing.left_out)

@@ -1,0 +1,82 @@
+"""Which examples go into which part: train, validation and test."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from searchkit.data.labels import Label
+from searchkit.data.splits import split_rows
+from searchkit.errors import DataError, plural
+
+VAL_FRACTION = 0.2  # of all examples, or of the training examples where a test set is given
+TEST_FRACTION = 0.2  # of all examples, where no test set is given
+LISTED = 5  # classes named in an error
+MANY = 30  # distinct numeric labels above which an error asks whether y is a quantity
+
+
+def parts_of(
+    y: Mapping[str, npt.NDArray[Any]], classes: tuple[Label, ...], limit: int | None, rng: np.random.Generator
+) -> dict[str, tuple[str, npt.NDArray[np.int64]]]:
+    """For "train", "val" and "test", from which of the given parts it is, and its rows there.
+
+    A part that is given is taken whole; one that is not is taken from the given train part.
+
+    Args:
+        y: labels ``(n,)`` by given part: "train", and "val" and "test" where they are given.
+        classes: empty in regression.
+        limit: of the train part, so many examples are used, and of their classes alike.
+    """
+    own = y["train"]
+    fractions = {"val": VAL_FRACTION, "test": TEST_FRACTION}
+    taken = [part for part in fractions if part not in y]
+    check_counts(own, classes, len(taken) + 1)
+    rows = np.arange(len(own)) if limit is None else _limited(own, limit, len(taken) + 1, rng)
+    found = split_rows(own[rows], [fractions[part] for part in taken], rng) if taken else [np.arange(len(rows))]
+    parts = {part: ("train", rows[chosen]) for part, chosen in zip(("train", *taken), found, strict=True)}
+    given = {part: (part, np.arange(len(y[part]))) for part in fractions if part in y}
+    return {part: (parts | given)[part] for part in ("train", "val", "test")}
+
+
+def check_counts(y: npt.NDArray[Any], classes: tuple[Label, ...], needed: int) -> None:
+    """Raises DataError where a class, or a regression, has too few examples for each part of a split to get some."""
+    if not classes:
+        if len(y) < 2 * needed:  # a score needs two examples at least
+            there = f"there {'is' if len(y) == 1 else 'are'} {plural(len(y), 'example')}"
+            raise DataError(f"{there}; {2 * needed} are needed, two for each part of the split")
+        return
+    counts = np.bincount(y).tolist()
+    scarce = [(classes[i], n) for i, n in enumerate(counts) if n < needed]
+    if not scarce:
+        return
+    (label, n_least), named = scarce[0], [label for label, _ in scarce[:LISTED]]
+    more = f" ({len(scarce):,} classes have fewer)" if len(scarce) > 1 else ""
+    hint = (
+        f". Leave rare classes out (keep = ~numpy.isin(y, {named}); X[keep], y[keep]), or merge them with another "
+        "class (y = numpy.where(keep, y, other))"
+    )
+    if len(counts) > MANY and not isinstance(classes[0], str | bool):
+        hint = f". Are the {len(counts):,} different y a quantity? Then search for objectives=('r2', 'params')"
+    raise DataError(
+        f"class {label!r} has {n_least} example{'s' * (n_least != 1)}; {needed} are needed, one for each part of the "
+        f"split{more}{hint}"
+    )
+
+
+def _limited(y: npt.NDArray[Any], limit: int, per_class: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+    """Rows of a stratified subset of about ``limit`` examples; each class is rounded to whole examples."""
+    if y.dtype.kind == "f":
+        y, per_class = np.zeros(len(y), np.int64), 2 * per_class
+    counts = np.bincount(y)
+    if not isinstance(limit, int) or limit < per_class * len(counts):
+        raise DataError(f"limit is {limit!r}; {len(counts)} classes need at least {per_class * len(counts)} examples")
+    if limit >= len(y):
+        return np.arange(len(y))
+    chosen = []
+    for label, count in enumerate(counts):
+        share = max(per_class, round(limit * count / len(y)))
+        chosen.append(rng.permutation(np.flatnonzero(y == label))[:share])
+    return np.sort(np.concatenate(chosen))

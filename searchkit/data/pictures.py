@@ -1,0 +1,152 @@
+"""Reads picture files and brings them to one size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from searchkit.errors import DataError, first_line_said
+
+Resize = Literal["crop", "stretch", "pad"]
+GREY = ("1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "F")
+LARGEST = 64  # pixels of a side, where no size is given: networks of larger pictures take long to train without a card
+
+
+class BrokenPictureError(DataError):
+    """A file that cannot be read as a picture."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What pictures are made into.
+
+    Attributes:
+        channels: 1 (grey) or 3.
+        height, width: in pixels.
+        resize: "crop" keeps the proportions and cuts off what is too long, from the middle; "pad" keeps the whole
+            picture, with black beside it; "stretch" keeps neither.
+    """
+
+    channels: int
+    height: int
+    width: int
+    resize: Resize = "crop"
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """``(channels, height, width)``."""
+        return self.channels, self.height, self.width
+
+
+def read_size(size: object) -> tuple[int, int] | None:
+    """Height and width from what a user gives: a side, a pair, or None.
+
+    Raises:
+        DataError: something else.
+    """
+    if size is None:
+        return None
+    sides = (size, size) if not isinstance(size, tuple | list) else tuple(size)
+    if len(sides) != 2 or not all(isinstance(n, int) and not isinstance(n, bool) and n > 0 for n in sides):
+        raise DataError(f"size is a side in pixels or a pair (height, width), not {size!r}")
+    return sides
+
+
+def check_resize(resize: object) -> None:
+    """Raises DataError unless it is one of the ways that there are."""
+    if resize not in get_args(Resize):
+        raise DataError(f"resize is one of {', '.join(get_args(Resize))}, not {resize!r}")
+
+
+def header(path: Path) -> tuple[str, int, int]:
+    """Mode, width and height of a picture, as its file says, without decoding it.
+
+    Raises:
+        BrokenPictureError: it is no picture.
+    """
+    with _opened(path) as picture:
+        turned = picture.getexif().get(0x0112) in (5, 6, 7, 8)  # on its side
+        width, height = picture.size[::-1] if turned else picture.size
+        mode = "RGB" if picture.mode == "P" else picture.mode
+        return mode, width, height
+
+
+def decoded(path: Path, wanted: Shape) -> npt.NDArray[np.uint8]:
+    """``(channels, height, width)`` uint8 of the first frame of a picture, upright.
+
+    Raises:
+        BrokenPictureError: it cannot be decoded.
+    """
+    from PIL import Image, ImageOps
+
+    with _opened(path) as picture:
+        picture.draft(None, (2 * wanted.width, 2 * wanted.height))  # a JPEG is decoded at about the size needed
+        upright = ImageOps.exif_transpose(picture)
+        plain = _plain(upright, wanted.channels)
+        box, inner = _boxes(plain.size, wanted)
+        made = plain.resize(inner, Image.Resampling.BILINEAR, box=box, reducing_gap=2.0)
+        if inner != (wanted.width, wanted.height):
+            made = ImageOps.pad(made, (wanted.width, wanted.height))
+        pixels = np.asarray(made, dtype=np.uint8)
+    return pixels[None] if wanted.channels == 1 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
+
+
+class _opened:  # noqa: N801 - a context manager that is used as a function
+    """An opened picture; whatever its library raises, also while it is used, is a BrokenPictureError."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __enter__(self) -> Any:
+        from PIL import Image
+
+        try:
+            self._picture = Image.open(self.path)
+        except Exception as error:
+            raise self._broken(error) from error
+        return self._picture
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self._picture.close()
+        if isinstance(error, Exception):
+            raise self._broken(error) from error
+
+    def _broken(self, error: Exception) -> BrokenPictureError:
+        said = first_line_said(error).replace(repr(str(self.path)), "it") or type(error).__name__
+        return BrokenPictureError(f"picture {self.path} cannot be read: {said}")
+
+
+def _plain(picture: Any, channels: int) -> Any:
+    """Grey or colour of 8 bits; what is transparent is white."""
+    if picture.mode in ("I", "I;16", "I;16B", "I;16L", "F"):
+        from PIL import Image
+
+        values = np.asarray(picture, dtype=np.float64)
+        largest = 65535.0 if values.max(initial=0) > 255 else 255.0
+        picture = Image.fromarray((values.clip(0, largest) * (255.0 / largest)).astype(np.uint8))
+    if picture.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in picture.info:
+        from PIL import Image
+
+        over = picture.convert("RGBA")
+        picture = Image.alpha_composite(Image.new("RGBA", over.size, "white"), over)
+    return picture.convert("L" if channels == 1 else "RGB")
+
+
+def _boxes(size: tuple[int, int], wanted: Shape) -> tuple[tuple[float, float, float, float], tuple[int, int]]:
+    """The part of a picture that is kept, and the width and height that it gets."""
+    width, height = size
+    if wanted.resize == "stretch":
+        return (0, 0, width, height), (wanted.width, wanted.height)
+    across, down = wanted.width / width, wanted.height / height
+    if wanted.resize == "pad":
+        scale = min(across, down)
+        inner = max(1, round(width * scale)), max(1, round(height * scale))
+        return (0, 0, width, height), (min(inner[0], wanted.width), min(inner[1], wanted.height))
+    scale = max(across, down)
+    kept_width, kept_height = min(width, wanted.width / scale), min(height, wanted.height / scale)
+    left, top = (width - kept_width) / 2, (height - kept_height) / 2
+    return (left, top, left + kept_width, top + kept_height), (wanted.width, wanted.height)

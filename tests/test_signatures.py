@@ -74,7 +74,6 @@ KNOWN = {
     "searchkit.cli.values.recorded_recipe": JSON,
     "searchkit.costs.meta_tensors.run": TORCH,
     "searchkit.costs.metrics.read_metrics": ARGUMENTS,
-    "searchkit.data.images.from_dataset": READ,
     "searchkit.data.images.read_npz": READ,
     "searchkit.execution.external.ExternalPool.__init__": LIBRARY,
     "searchkit.execution.outcome.Job.arguments": USERS,

@@ -16,18 +16,16 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from filelock import FileLock
 
-from searchkit.data.pictures import BrokenPictureError, Shape, decoded
+from searchkit.data.pictures import Broken, BrokenPictureError, Shape, decoded
 from searchkit.errors import DataError, plural
 from searchkit.runtime.cores import n_cores
 from searchkit.surroundings import settled
 
 log = logging.getLogger("searchkit.data")
 
-Broken = Literal["refuse", "skip"]
 _AT_ONCE = 1_000  # pictures that wait for a thread at a time
 _FORM = 1  # of the files: another number where their bytes would be others
 

@@ -15,27 +15,16 @@ import numpy.typing as npt
 from searchkit.data.assembling import assemble
 from searchkit.data.class_folders import Listing, list_folder
 from searchkit.data.data import Augment, Data
-from searchkit.data.decoded import Broken, decode_all
+from searchkit.data.decoded import decode_all
 from searchkit.data.parting import parts_of
-from searchkit.data.pictures import GREY, LARGEST, BrokenPictureError, Resize, Shape, header
+from searchkit.data.pictures import Broken, BrokenPictureError, Pictures, Shape, header, usual_shape
 from searchkit.data.splits import Mapped, Split, mapped_split, split_of
 from searchkit.errors import DataError, plural
 from searchkit.runtime.cores import n_cores
 
 log = logging.getLogger("searchkit.data")
 
-MEMORY = 2**30  # bytes of decoded pictures that are held in memory; more are read from their file as they are used
 PARTS = ("train", "val", "test")
-
-
-@dataclass(frozen=True)
-class Pictures:
-    """How pictures are read; see :func:`searchkit.load_data`."""
-
-    size: tuple[int, int] | None = None
-    resize: Resize = "crop"
-    broken: Broken = "refuse"
-    memory: float = MEMORY
 
 
 @dataclass(frozen=True)
@@ -57,7 +46,8 @@ def load_folder(
     listing = list_folder(folder)
     headers = _headers([path for part in listing.parts.values() for path, _ in part], pictures.broken)
     given = {part: _readable(found, headers) for part, found in listing.parts.items()}
-    wanted = _shape([headers[path] for part in given.values() for path in part.files], pictures)
+    looks = [headers[path] for part in given.values() for path in part.files]
+    wanted = usual_shape(looks, pictures.size, pictures.resize)
     classes, y = _classes(folder, given)
     rows = parts_of(y, classes, limit, np.random.default_rng(seed))
     files = {part: [given[source].files[i] for i in chosen] for part, (source, chosen) in rows.items()}
@@ -92,15 +82,6 @@ def _headers(files: Sequence[Path], broken: Broken) -> dict[Path, tuple[str, int
 def _readable(part: Sequence[tuple[Path, str]], headers: dict[Path, tuple[str, int, int]]) -> _Given:
     there = [(path, label) for path, label in part if path in headers]
     return _Given([path for path, _ in there], np.array([label for _, label in there], dtype=np.str_))
-
-
-def _shape(headers: Sequence[tuple[str, int, int]], pictures: Pictures) -> Shape:
-    """Channels and size of the networks' input: grey where all pictures are, and no larger than they usually are."""
-    channels = 1 if headers and all(mode in GREY for mode, _, _ in headers) else 3
-    if pictures.size is not None:
-        return Shape(channels, *pictures.size, pictures.resize)
-    side = int(np.median([min(width, height) for _, width, height in headers])) if headers else 1
-    return Shape(channels, min(side, LARGEST), min(side, LARGEST), pictures.resize)
 
 
 def _classes(folder: Path, given: dict[str, _Given]) -> tuple[tuple[str, ...], dict[str, npt.NDArray[np.int64]]]:

@@ -12,10 +12,9 @@ from typing import Any, Literal, TypeGuard
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch.utils.data import Dataset, TensorDataset
 
-from searchkit.data.arrays import numbers, plain_array
-from searchkit.errors import DataError, first_line_said, nearest, plural
+from searchkit.data.arrays import numbers
+from searchkit.errors import DataError, nearest, plural
 from searchkit.surroundings import settled
 
 Channels = Literal["first", "last"]
@@ -52,50 +51,6 @@ def as_images(X: object, *, channels: Channels | None = None) -> torch.Tensor:
     if not whole and not bool(torch.isfinite(pixels).all()):
         raise DataError(f"images X reach {np.abs(array).max():.3g}, which is too large for float32; rescale them")
     return pixels
-
-
-def from_dataset(dataset: Dataset[Any]) -> tuple[Any, Any]:
-    """All ``(image, label)`` items of a torch Dataset as ``(X, y)``.
-
-    Raises:
-        DataError: the dataset has no length or no items, or an item is not a pair or has an image of another shape.
-    """
-    name = type(dataset).__name__
-    if isinstance(dataset, TensorDataset) and len(dataset.tensors) == 2:
-        return dataset.tensors
-    try:
-        n = len(dataset)  # type: ignore[arg-type]
-    except TypeError:
-        raise DataError(f"the dataset {name} has no length; give one with len() and [index]") from None
-    images: list[npt.NDArray[Any]] = []
-    labels: list[Any] = []
-    for i in range(n):
-        try:
-            item = dataset[i]
-        except Exception as error:  # of the user's own code
-            raise DataError(
-                f"item {i} of the dataset {name} cannot be read: {type(error).__name__}: {first_line_said(error)}"
-            ) from error
-        if not isinstance(item, Sequence) or len(item) != 2:
-            raise DataError(f"item {i} of the dataset {name} is not a pair (image, label) but {type(item).__name__}")
-        image, label = plain_array(item[0], f"image {i}"), item[1]
-        if images and image.shape != images[0].shape:
-            raise DataError(
-                f"image {i} of the dataset {name} has shape {image.shape}, image 0 has {images[0].shape}; "
-                "resize all images to one shape"
-            )
-        images.append(image)
-        labels.append(_label(label))
-    if not images:
-        raise DataError(f"the dataset {name} is empty")
-    return np.stack(images), labels
-
-
-def _label(label: Any) -> Any:
-    """A label as a number, or as an array where it is several, such as one-hot."""
-    if isinstance(label, torch.Tensor):
-        label = label.detach().cpu().numpy()
-    return label.item() if isinstance(label, np.ndarray) and label.size == 1 else label
 
 
 def is_flat_image(shape: Sequence[int]) -> bool:

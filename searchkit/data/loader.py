@@ -116,18 +116,30 @@ class TrainBatches:
     def batch(self, places: slice | torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """``(x (batch, c, h, w) float32, y (batch,))`` at these places in the epoch's order."""
         chosen = self.order[places]
+        if not self.padded:
+            return self.normalise(self._cropped(chosen, places)), self.y[chosen]
         if not self.pad and not self.flip:
             return self.normalise(self.x[chosen].permute(0, 3, 1, 2)), self.y[chosen]
         rows = self.top[places][:, None] + self.rows
         columns = self.left[places][:, None] + self.columns
         if self.flip:
             columns = torch.where(self.mirrored[places][:, None], columns.flip(1), columns)
-        x, at = self.x, chosen
-        if not self.padded:
-            x = functional.pad(x[chosen], (0, 0, self.pad, self.pad, self.pad, self.pad))
-            at = torch.arange(len(x), device=x.device)
-        x = x[at[:, None, None], rows[:, :, None], columns[:, None, :]]
+        x = self.x[chosen[:, None, None], rows[:, :, None], columns[:, None, :]]
         return self.normalise(x.permute(0, 3, 1, 2)), self.y[chosen]
+
+    def _cropped(self, chosen: torch.Tensor, places: slice | torch.Tensor) -> torch.Tensor:
+        """``(batch, c, h, w)`` of images that are not padded, each copied from its place in the file line by line."""
+        height, width = self.x.shape[2:]
+        made = torch.zeros(len(chosen), *self.x.shape[1:], dtype=self.x.dtype)
+        tops, lefts = (of[places].tolist() if self.pad else [0] * len(chosen) for of in (self.top, self.left))
+        mirrored = self.mirrored[places].tolist() if self.flip else [False] * len(chosen)
+        for i, (row, top, left) in enumerate(zip(chosen.tolist(), tops, lefts, strict=True)):
+            down, right = top - self.pad, left - self.pad  # where the crop begins in the image
+            there = self.x[row, :, max(0, down) : height + down, max(0, right) : width + right]
+            made[i, :, max(0, -down) : height - down, max(0, -right) : width - right].copy_(there)
+        flipped = torch.tensor(mirrored)
+        made[flipped] = made[flipped].flip(-1)
+        return made
 
     def weights(self, places: slice | torch.Tensor) -> torch.Tensor | None:
         """See :meth:`TableBatches.weights`."""
@@ -140,7 +152,7 @@ class Stored:
 
     With channels last, a single gather crops every image of a batch at its own position. The padding is 0 before
     normalisation: black, or the mean if the user has normalised the images already. Weights are 1 on average.
-    Images that are read from a file as they are used stay there on the CPU, and are not ``padded``.
+    Images that are read from a file as they are used stay there on the CPU, with channels first, and not ``padded``.
     """
 
     x: torch.Tensor
@@ -160,10 +172,9 @@ def put_on_device(data: Data, device: torch.device, augment: Augment | None = No
         if data.kind == "table":
             x = Normaliser(data, device)(data.train.x.to(device))
         else:
-            channels_last = data.train.x.to(device).permute(0, 2, 3, 1)
-            x = channels_last
+            x = data.train.x.to(device)
             if padded:
-                x = functional.pad(channels_last, (0, 0, pad, pad, pad, pad)).contiguous()
+                x = functional.pad(x.permute(0, 2, 3, 1), (0, 0, pad, pad, pad, pad)).contiguous()
         weight = None if data.train.weight is None else averaging_one(data.train.weight).to(device)
         copies[device, pad] = Stored(x, targets(data, data.train.y).to(device), weight, padded)
         if device.type == "cuda":  # trainings on other streams read it

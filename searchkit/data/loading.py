@@ -3,28 +3,35 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch.utils.data import Dataset
 
 from searchkit.data.assembling import assemble
 from searchkit.data.bundled import NAMES, named
+from searchkit.data.class_folders import PARTS
 from searchkit.data.data import Augment, Data, Kind, Task
-from searchkit.data.decoded import Broken
-from searchkit.data.folders import MEMORY, Pictures, load_folder
-from searchkit.data.images import Channels, as_images, from_dataset, is_npz, read_npz
+from searchkit.data.datasets import Items, from_dataset, is_dataset
+from searchkit.data.folders import load_folder
+from searchkit.data.images import Channels, as_images, is_npz, read_npz
 from searchkit.data.labels import Label, as_labels, plain_label
-from searchkit.data.parting import parts_of
-from searchkit.data.pictures import Resize, check_resize, read_size
-from searchkit.data.splits import Split, split_of
+from searchkit.data.parting import LISTED, parts_of
+from searchkit.data.pictures import MEMORY, Broken, Pictures, Resize, check_resize, read_size
+from searchkit.data.splits import split_of
 from searchkit.data.tables import as_table, as_target, is_table
 from searchkit.errors import DataError
 from searchkit.problem.numbers import is_real
 from searchkit.surroundings import settled
+
+_CALLED = {"val": "validation", "test": "test"}
+_WANTED = (
+    "data is a name, a folder, a pair (X, y), a data set of (image, label) items such as one of torch or Hugging Face, "
+    "a pair (train, test) or a dictionary of either, or a Data"
+)
 
 
 def load_data(
@@ -47,23 +54,26 @@ def load_data(
     Args:
         data: None or "digits" (bundled with scikit-learn), "fashion-mnist", "cifar-10"; a folder of pictures, with one
             folder for each class; an ``.npz`` file with arrays X and y (and optionally X_test and y_test); a pair
-            ``(X, y)`` of arrays, tensors or lists; a torch Dataset of ``(image, label)``; a pair ``(train, test)`` of
-            two such pairs or two Datasets; or a Data, which is returned unchanged. X is images, or a table of numbers
-            ``(n, features)`` such as a data frame. Without a test set, the examples are split 60/20/20 into train,
+            ``(X, y)`` of arrays, tensors or lists; a torch Dataset, a data set of Hugging Face, or anything that gives
+            pairs ``(image, label)`` or dictionaries of them, one after the other; a pair ``(train, test)``, or a
+            dictionary with "train", and "val" and "test" where they are given, of two such pairs or data sets; or a
+            Data, which is returned unchanged. X is images, or a table of numbers ``(n, features)`` such as a data
+            frame. Items may be pictures of any sizes. Without a test set, the examples are split 60/20/20 into train,
             validation and test part; with one, 80/20 into train and validation part. A folder may have folders train,
             val and test, each with class folders; a part that it does not have is taken from its train part. Its
             pictures (JPEG, PNG, WebP and others) may have any sizes; decoded once, they are kept in
             ``$SEARCHKIT_CACHE``, or in ``~/.cache/searchkit``.
         seed: of the split.
-        limit: use a stratified subset of about that many examples; a given test set is used whole.
+        limit: use a stratified subset of about that many examples; a given test set is used whole. Of a stream, which
+            has no length, so many items are read.
         augment: see :class:`Data`. None: that of the named data set, else "crop-flip" or "shift", by whether mirrored
             images are still like those of their class (:mod:`searchkit.data.symmetry`).
         channels: "first" or "last"; needed where the shape of 4-D images leaves it open.
         name: name of the data in records. None: that of the data set or file, else "custom".
         kind: "images" or "table". None: decided by :func:`searchkit.data.tables.is_table`.
         task: "classification", or "regression" if y is a quantity. None: classification.
-        size: pixels that pictures of a folder are brought to: a side, or (height, width). None: the median of their
-            shorter sides, 64 at most.
+        size: pixels that pictures, of a folder or a data set, are brought to: a side, or (height, width). None: the
+            median of their shorter sides, 64 at most.
         resize: "crop" keeps their proportions and cuts off what is too long, "pad" puts black beside what is too
             short, "stretch" distorts them.
         broken: "skip" leaves out pictures that cannot be read, and says so; "refuse" raises.
@@ -77,8 +87,12 @@ def load_data(
     """
     _check_choices(augment, kind, task)
     pictures = _pictures(size, resize, broken, memory)
-    if pictures != Pictures() and not (isinstance(data, str | Path) and is_folder(data)):
-        raise DataError("size, resize, broken and memory are for folders of pictures; other data are taken as they are")
+    read = is_folder(data) if isinstance(data, str | Path) else _has_items(data)
+    if pictures != Pictures() and not read:
+        raise DataError(
+            "size, resize, broken and memory are for folders of pictures and for data sets that give one item after "
+            "the other; other data are taken as they are"
+        )
     if isinstance(data, Data):
         return _as_wanted(data, kind, task)
     if isinstance(data, str | Path) and is_folder(data):
@@ -96,21 +110,32 @@ def load_data(
         )
     if data is None or isinstance(data, str):
         known = named("digits" if data is None else data)
-        train, test, labels = known.train, known.test, known.classes
+        given, labels = {"train": Items(*known.train)}, known.classes
+        given |= {} if known.test is None else {"test": Items(*known.test)}
         name, augment, channels = name or known.name, augment or known.augment, "first"  # type: ignore[assignment]
     else:
-        train, test = _train_and_test(data)
-    kind = kind or ("table" if is_table(train[0]) else "images")
+        given = _given_parts(data, pictures, limit)
+    kind = kind or ("table" if is_table(given["train"].x) else "images")
     regression = task == "regression"
-    x, y, classes = _examples(train, kind, regression, channels, None, "")
-    given = None
-    if test is not None:
-        x_test, y_test, _ = _examples(test, kind, regression, channels, classes, "test ")
-        _check_alike(x, x_test, kind)
-        given = split_of(x_test.numpy(), y_test)
-    splits = _splits(x, y, classes, given, limit, np.random.default_rng(seed))
+    x, y, classes = _examples(given["train"], kind, regression, channels, None, "")
+    own = {"train": (x, y)}
+    for part in ("val", "test"):
+        if part in given:
+            of_part = _examples(given[part], kind, regression, channels, classes, f"{_CALLED[part]} ")
+            _check_alike(x, of_part[0], kind, _CALLED[part])
+            own[part] = of_part[:2]
+    rows = parts_of({part: of_part[1] for part, of_part in own.items()}, classes, limit, np.random.default_rng(seed))
+    splits = [split_of(own[source][0].numpy()[chosen], own[source][1][chosen]) for source, chosen in rows.values()]
+    if given["train"].names is not None and not regression:
+        labels = tuple(given["train"].names[int(label)] for label in classes)
     named_classes = () if regression else labels or classes
     return assemble(splits, named_classes, name=name or "custom", augment=augment)
+
+
+def _has_items(data: Any) -> bool:
+    """Whether it is a data set of items, or has parts that are."""
+    parts = data.values() if isinstance(data, Mapping) else data if isinstance(data, tuple | list) else [data]
+    return any(map(is_dataset, parts))
 
 
 def is_folder(data: str | Path) -> bool:
@@ -133,28 +158,13 @@ def _check_choices(augment: str | None, kind: str | None, task: str | None) -> N
             raise DataError(f"{what} is one of {', '.join(get_args(allowed))}, not {value!r}")
 
 
-def _check_alike(x: torch.Tensor, x_test: torch.Tensor, kind: Kind) -> None:
-    if x_test.shape[1:] != x.shape[1:] or x_test.dtype != x.dtype:
+def _check_alike(x: torch.Tensor, other: torch.Tensor, kind: Kind, part: str) -> None:
+    if other.shape[1:] != x.shape[1:] or other.dtype != x.dtype:
         what = "images" if kind == "images" else "rows"
         raise DataError(
-            f"train {what} are {tuple(x.shape[1:])} {x.dtype} but test {what} are "
-            f"{tuple(x_test.shape[1:])} {x_test.dtype}; they must be alike"
+            f"train {what} are {tuple(x.shape[1:])} {x.dtype} but {part} {what} are "
+            f"{tuple(other.shape[1:])} {other.dtype}; they must be alike"
         )
-
-
-def _splits(
-    x: torch.Tensor,
-    y: npt.NDArray[Any],
-    classes: tuple[Label, ...],
-    test: Split | None,
-    limit: int | None,
-    rng: np.random.Generator,
-) -> list[Split]:
-    """Train, validation and test part; the last is taken from the examples where no test set is given."""
-    given = {"train": y} | ({} if test is None else {"test": test.y.numpy()})
-    rows = parts_of(given, classes, limit, rng)
-    own = [split_of(x.numpy()[chosen], y[chosen]) for source, chosen in rows.values() if source == "train"]
-    return own if test is None else [*own, test]
 
 
 def _as_wanted(data: Data, kind: Kind | None, task: Task | None) -> Data:
@@ -168,23 +178,42 @@ def _as_wanted(data: Data, kind: Kind | None, task: Task | None) -> Data:
     return data
 
 
-def _train_and_test(data: Any) -> tuple[Any, Any | None]:
-    """``(X, y)`` of the training examples, and of the test set or None."""
-    if isinstance(data, Dataset):
-        return from_dataset(data), None
+def _given_parts(data: Any, pictures: Pictures, limit: int | None) -> dict[str, Items]:
+    """The examples of "train", and of "test" and "val" where they are given."""
+    if isinstance(data, Mapping):
+        return _named_parts(data, pictures, limit)
+    if is_dataset(data):
+        return {"train": from_dataset(data, pictures, limit)}
     if isinstance(data, tuple | list) and len(data) == 2:
         first, second = data
-        if isinstance(first, Dataset) and isinstance(second, Dataset):
-            return from_dataset(first), from_dataset(second)
+        if is_dataset(first) and is_dataset(second):
+            return {"train": from_dataset(first, pictures, limit), "test": from_dataset(second, pictures)}
         if _is_pair(first) and _is_pair(second):
-            return first, second
-        if not isinstance(first, Dataset | str) and not isinstance(second, Dataset | str):
-            return data, None
+            return {"train": Items(*first), "test": Items(*second)}
+        if not is_dataset(first) and not is_dataset(second) and not isinstance(first, str):
+            return {"train": Items(first, second)}
     given = f"{type(data).__name__} of length {len(data)}" if isinstance(data, tuple | list) else type(data).__name__
-    raise DataError(
-        "data is a name, a pair (X, y), a torch Dataset of (image, label), a pair (train, test) of either, "
-        f"or a Data; not a {given}"
-    )
+    raise DataError(f"{_WANTED}; not a {given}")
+
+
+def _named_parts(data: Mapping[Any, Any], pictures: Pictures, limit: int | None) -> dict[str, Items]:
+    """Parts by their names, such as a dictionary of data sets of Hugging Face."""
+    parts: dict[str, Items] = {}
+    for part, names in PARTS.items():
+        for key in data:
+            if str(key).lower() in names:
+                if part in parts:
+                    raise DataError(f"data has two parts called {part}: {', '.join(map(str, data))}")
+                whole = _given_parts(data[key], pictures, limit if part == "train" else None)
+                if len(whole) > 1:
+                    raise DataError(f"the {key} part of data is itself in parts: {', '.join(whole)}")
+                parts[part] = whole["train"]
+    if "train" not in parts:
+        has = f"has {', '.join(map(repr, list(data)[:LISTED]))}" if data else "is empty"
+        raise DataError(
+            f"data is a dictionary and {has}; it needs 'train', and may have 'val' and 'test'. Else {_WANTED}"
+        )
+    return parts
 
 
 def _is_pair(value: Any) -> bool:
@@ -198,7 +227,7 @@ def _is_pair(value: Any) -> bool:
 
 
 def _examples(
-    pair: Any,
+    pair: Items,
     kind: Kind,
     regression: bool,
     channels: Channels | None,
@@ -209,15 +238,15 @@ def _examples(
 
     Args:
         known: the classes of the training set, where these are examples of the test set.
-        which: "" for the training set or "test ", for messages.
+        which: "" for the training set, "test " or "validation ", for messages.
     """
     try:
-        x = as_table(pair[0]) if kind == "table" else as_images(pair[0], channels=channels)
-        labels = as_target(pair[1]) if regression else as_labels(pair[1])
+        x = as_table(pair.x) if kind == "table" else as_images(pair.x, channels=channels)
+        labels = as_target(pair.y) if regression else as_labels(pair.y)
     except DataError as error:
         if not which:
             raise
-        raise DataError(f"in the test set, {error}") from error
+        raise DataError(f"in the {which}set, {error}") from error
     if len(x) != len(labels):
         what, wanted = "images" if kind == "images" else "rows", "targets" if regression else "labels"
         raise DataError(
@@ -233,5 +262,5 @@ def _examples(
         return x, y.astype(np.int64), classes
     new = [label for label in classes if label not in known]
     if new:
-        raise DataError(f"the test labels hold class {new[0]!r}, which the training labels do not have")
+        raise DataError(f"the {which}labels hold class {new[0]!r}, which the training labels do not have")
     return x, np.array([known.index(label) for label in classes], dtype=np.int64)[y], known

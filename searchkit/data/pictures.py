@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from searchkit.errors import DataError, first_line_said
 
+if TYPE_CHECKING:
+    from PIL import Image
+
 Resize = Literal["crop", "stretch", "pad"]
 GREY = ("1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "F")
 LARGEST = 64  # pixels of a side, where no size is given: networks of larger pictures take long to train without a card
+MEMORY = 2**30  # bytes of decoded pictures that are held in memory; more are read from their file as they are used
+Broken = Literal["refuse", "skip"]
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """How pictures are read; see :func:`searchkit.load_data`."""
+
+    size: tuple[int, int] | None = None
+    resize: Resize = "crop"
+    broken: Broken = "refuse"
+    memory: float = MEMORY
 
 
 class BrokenPictureError(DataError):
@@ -81,18 +97,36 @@ def decoded(path: Path, wanted: Shape) -> npt.NDArray[np.uint8]:
     Raises:
         BrokenPictureError: it cannot be decoded.
     """
-    from PIL import Image, ImageOps
-
     with _opened(path) as picture:
         picture.draft(None, (2 * wanted.width, 2 * wanted.height))  # a JPEG is decoded at about the size needed
-        upright = ImageOps.exif_transpose(picture)
-        plain = _plain(upright, wanted.channels)
-        box, inner = _boxes(plain.size, wanted)
-        made = plain.resize(inner, Image.Resampling.BILINEAR, box=box, reducing_gap=2.0)
-        if inner != (wanted.width, wanted.height):
-            made = ImageOps.pad(made, (wanted.width, wanted.height))
-        pixels = np.asarray(made, dtype=np.uint8)
+        return fitted(picture, wanted)
+
+
+def fitted(picture: Image.Image, wanted: Shape) -> npt.NDArray[np.uint8]:
+    """``(channels, height, width)`` uint8 of a picture, upright."""
+    from PIL import Image, ImageOps
+
+    plain = _plain(ImageOps.exif_transpose(picture), wanted.channels)
+    box, inner = _boxes(plain.size, wanted)
+    made = plain.resize(inner, Image.Resampling.BILINEAR, box=box, reducing_gap=2.0)
+    if inner != (wanted.width, wanted.height):
+        made = ImageOps.pad(made, (wanted.width, wanted.height))
+    pixels = np.asarray(made, dtype=np.uint8)
     return pixels[None] if wanted.channels == 1 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
+
+
+def usual_shape(looks: Sequence[tuple[str, int, int]], size: tuple[int, int] | None, resize: Resize) -> Shape:
+    """What pictures are made into where not all of it is said: grey where all are, and no larger than they usually are.
+
+    Args:
+        looks: mode, width and height of each, as :func:`header` says them.
+        size: height and width, where they are given.
+    """
+    channels = 1 if looks and all(mode in GREY for mode, _, _ in looks) else 3
+    if size is not None:
+        return Shape(channels, *size, resize)
+    side = min(LARGEST, int(np.median([min(width, height) for _, width, height in looks]))) if looks else 1
+    return Shape(channels, side, side, resize)
 
 
 class _opened:  # noqa: N801 - a context manager that is used as a function

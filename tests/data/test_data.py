@@ -268,16 +268,19 @@ REFUSED = {
     "one-dimensional": ((np.zeros(60), Y), r"not \(60,\)"),
     "ambiguous channels": ((np.zeros((60, 3, 9, 3)), Y), "both axis 1 and axis 3 could be the channels"),
     "no channels": ((np.zeros((60, 9, 9, 9)), Y), "neither axis 1 nor axis 3 has the 1, 3 or 4 of the channels"),
-    "number": (7, "data is a name, a pair .* not a int"),
+    "number": (7, "data is a name, a folder, a pair .* not a int"),
     "triple": ((X, Y, Y), "not a tuple of length 3"),
     "new test class": (((X, Y), (X, Y + 1)), "the test labels hold class 3"),
     "other test shape": (((X, Y), (X[:, :8], Y)), "must be alike"),
     "other test type": (((X, Y), (X / 255, Y)), "must be alike"),
     "dataset of triples": (Listed([(X[0], 1, 2)]), "item 0 of the dataset Listed is not a pair"),
-    "dataset of shapes": (Listed([(X[0], 1), (X[0, :5], 0)]), r"image 1 of the dataset Listed has shape \(5, 12, 3\)"),
+    "dataset of shapes": (
+        Listed([(X[0] / 255, 1), (X[0, :5] / 255, 0)]),
+        r"image 0 of the dataset Listed has shape \(12, 12, 3\) and float64; images of several shapes are resized",
+    ),
     "empty dataset": (Listed([]), "the dataset Listed is empty"),
-    "endless dataset": (Endless(), "the dataset Endless has no length"),
-    "dataset and labels": ((Listed([]), Y), "data is a name, a pair"),
+    "endless dataset": (Endless(), "the dataset Endless is empty"),
+    "dataset and labels": ((Listed([]), Y), "data is a name, a folder, a pair"),
 }
 
 

@@ -292,7 +292,8 @@ DATASETS: dict[str, tuple[list[Any], str]] = {
     "one-hot": ([(image, torch.eye(3)[label]) for image, label in zip(IMAGES, Y, strict=True)], "one-hot labels give"),
     "multi-label": ([(image, torch.tensor([1, 1, 0])) for image in IMAGES], "example 0 has 2 labels. Multi-label"),
     "no label": ([(image, None) for image in IMAGES], "label 0 is missing"),
-    "dictionaries": ([{"x": image, "y": 1} for image in IMAGES], "item 0 .* is not a pair .image, label. but dict"),
+    "dictionaries": ([{"x": image, "of": 1} for image in IMAGES], "item 0 .* has no label .label, .* its keys: x, of"),
+    "a text": (["ab"], "item 0 .* is not a pair .image, label. and not a dictionary of them but str"),
     "unreadable": (
         [(IMAGES[0], 0), OSError("no such picture")],
         "item 1 of the dataset Items cannot be read: OSError: no",

@@ -97,6 +97,8 @@ class DPS:
             raise ProxyError(
                 "a search has a tournament of 1 to its population, one evaluation or more, and one setting or more"
             )
+        if not isinstance(space, NetworkSpace):
+            raise ProxyError(f"DPS scores networks: give a NetworkSpace, not a {type(space).__name__}")
         self.space = space if data is None else space.for_data(data.input_shape, data.n_classes)
         self.data, self.device, self.seed = data, device, seed
         self.population, self.tournament, self.n_evaluations = population, tournament, n_evaluations
@@ -119,7 +121,11 @@ class DPS:
         Raises:
             ProxyError: too few networks, or accuracies that do not fit them.
         """
-        codes, values = self.space.check(codes), np.asarray(accuracies, dtype=np.float64)
+        codes = self.space.check(codes)
+        try:
+            values = np.asarray(accuracies, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise ProxyError(f"accuracies are numbers, one for each network, not {accuracies!r}") from None
         if values.shape != (len(codes),) or not np.isfinite(values).all() or len(codes) < 5:
             raise ProxyError(
                 f"{plural(len(codes), 'network')} and accuracies of shape {values.shape}: give five or more, all finite"
@@ -241,6 +247,8 @@ class DPS:
         self._header |= {"data": None if self.data is None else self.data.fingerprint}
         if self.path is None or not self.path.exists():
             return {}
+        if not self.path.is_file():
+            raise ProxyError(f"path is a file for the settings tried, and {self.path} is a folder")
         lines = self.path.read_text().split("\n")[:-1]
         if lines and json.loads(lines[0]) != json.loads(json.dumps(self._header)):
             raise ProxyError(f"{self.path} holds another search: other networks, accuracies or arguments")

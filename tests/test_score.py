@@ -63,3 +63,44 @@ def test_the_command_line_prints_the_table(capsys) -> None:
 def test_what_cannot_be_scored_is_said(arguments, words, capsys) -> None:
     assert main(["score", *arguments]) == 2
     assert words in capsys.readouterr().err
+
+
+def test_values_of_candidates_say_how_well_signals_rank_them(capsys) -> None:
+    choices = searchkit.score("macro", 12, proxies="params").drop(columns=["params", "judgement"]).to_dict("records")
+    sizes = searchkit.score("macro", choices, proxies="params").params.tolist()
+    at = {json.dumps(row): size for row, size in zip(choices, sizes, strict=True)}  # both have the order of params
+    given = choices[::-1]
+    values = [at[json.dumps(row)] for row in given]
+    table = searchkit.score("macro", given, proxies=("params", "macs"), values=values)
+    assert table.value.tolist() == table.params.tolist()
+    trust = table.attrs["trust"].set_index("proxy")
+    assert list(trust.index) == ["params", "macs", "judgement"]
+    assert list(trust.columns) == ["rho", "low", "high", "top", "ndcg"]
+    assert trust.loc["params", ["rho", "top", "ndcg"]].tolist() == pytest.approx([1, 1, 1])
+    assert trust.loc["macs", "rho"] == pytest.approx(table.macs.rank().corr(table.value.rank()))
+    twice = searchkit.score("macro", [given[0], *given], proxies="params", values=[values[0] + 2, *values])
+    assert len(twice) == 12
+    assert twice.value.max() == pytest.approx(max(values)) or values[0] + 1 == pytest.approx(twice.value.max())
+
+    candidates = [part for row in given[:5] for part in ("--candidate", json.dumps(row))]
+    asked = ["score", "--space", "macro", "--proxies", "params", *candidates]
+    assert main([*asked, *(part for value in values[:5] for part in ("--value", str(value)))]) == 0
+    assert "ndcg" in capsys.readouterr().out
+    assert main([*asked, *(part for value in values[:5] for part in ("--value", str(value))), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["trust"][0]["rho"] == pytest.approx(1)
+    assert len(told["candidates"]) == 5
+
+
+@pytest.mark.parametrize(
+    ("candidates", "values", "words"),
+    [
+        (5, [1.0] * 5, "values are of candidates that are given"),
+        ([{}], [1.0, 2.0], "one for each of 1 candidate"),
+        ([{}], [float("nan")], "values are finite numbers"),
+        ([{}], ["good"], "values are numbers"),
+    ],
+)
+def test_values_that_do_not_fit_are_refused(candidates, values, words) -> None:
+    with pytest.raises(SearchkitError, match=words):
+        searchkit.score("macro", candidates, proxies="params", values=values)

@@ -192,4 +192,8 @@ def fit_process(inputs: BlockFeatures, t: Floats, pairwise: float, exponent: flo
 
 
 def _inverse(covariance: Floats, penalty: float) -> Floats:
-    return np.asarray(np.linalg.inv(covariance + penalty * np.eye(len(covariance))), dtype=np.float64)
+    penalised = covariance + penalty * np.eye(len(covariance))
+    try:
+        return np.asarray(np.linalg.inv(penalised), dtype=np.float64)
+    except np.linalg.LinAlgError:  # one network, evaluated many times
+        return np.asarray(np.linalg.pinv(penalised, hermitian=True), dtype=np.float64)

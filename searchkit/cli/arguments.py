@@ -164,6 +164,11 @@ def _score_arguments(parser: argparse.ArgumentParser) -> None:
         "--candidate", action="append", default=[], metavar="JSON",
         help="choices to score in place of random ones, a JSON object or the file of an export; may be repeated",
     )  # fmt: skip
+    parser.add_argument(
+        "--value", action="append", type=float, metavar="V",
+        help="what a --candidate is worth, such as its accuracy, one for each in the same order: how well signals rank "
+        "them",
+    )  # fmt: skip
     parser.add_argument("--seed", type=int, default=0, help="of everything random (0)")
     parser.add_argument("--split-seed", type=int, default=0, metavar="N", help="of the split of the data (0)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 (auto)")

@@ -150,11 +150,16 @@ def _score(given: argparse.Namespace) -> int:
         seed=given.seed,
         split_seed=given.split_seed,
         workers=given.workers,
+        values=given.value,
     )
+    trust = table.attrs.get("trust")
     if given.json:
-        print_json(table.to_dict("records"))
+        rows = table.to_dict("records")
+        print_json(rows if trust is None else {"candidates": rows, "trust": trust.to_dict("records")})
     else:
         print(table.to_string())
+        if trust is not None:
+            print(f"\n{trust.to_string(index=False, float_format='{:.3f}'.format)}")
     return OK
 
 

@@ -21,6 +21,7 @@ from searchkit.proxies.dps_race import Judge, Tried, loses, spread
 from searchkit.proxies.eproxy import Branch, Eproxy, EproxySetting
 from searchkit.proxies.eproxy_mean import EproxyMean
 from searchkit.scoring.scorer import Scorer
+from searchkit.space import Choice, Space
 from searchkit.spaces.nas_bench_201 import nas_bench_201
 from searchkit.types import Floats
 
@@ -203,3 +204,14 @@ def test_what_cannot_be_searched_with_is_refused() -> None:
         DPS(CELLS, **FEW).fit(CODES[:3], np.arange(3.0))
     with pytest.raises(ValueError, match="a tournament of 1 to its population"):
         DPS(CELLS, population=3, tournament=4)
+    with pytest.raises(ValueError, match="one setting or more"):
+        DPS(CELLS, n_settings=0)
+    with pytest.raises(ValueError, match="accuracies are numbers"):
+        DPS(CELLS, **FEW).fit(CODES, ["good"] * len(CODES))
+    with pytest.raises(ValueError, match="give a NetworkSpace, not a Space"):
+        DPS(Space([Choice("a", (1, 2))]))  # type: ignore[arg-type]
+
+
+def test_a_folder_is_no_file_for_the_settings(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="is a folder"):
+        DPS(CELLS, path=tmp_path, **FEW).fit(CODES, own_labels())

@@ -316,6 +316,12 @@ def test_fewer_than_five_labels_change_nothing(table) -> None:
     assert np.isfinite(np.concatenate([*five.predict(ALL), *five.interval(ALL), five.left_out])).all()
 
 
+def test_one_network_with_many_results_is_no_trouble() -> None:
+    codes = np.repeat(SPACE.sample(1, np.random.default_rng(0)), 30, axis=0)
+    fitted = MathNAS(SPACE).fit(codes, np.random.default_rng(1).normal(size=30))
+    assert np.isfinite(fitted.score(codes[:1])).all()
+
+
 def test_values_that_are_all_the_same_are_no_trouble() -> None:
     proxy = MathNAS(SPACE).fit(some(25), np.full(25, 3.0))
     assert np.allclose(proxy.predict(ALL)[0], 3)

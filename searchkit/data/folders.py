@@ -16,7 +16,8 @@ from searchkit.data.assembling import assemble
 from searchkit.data.class_folders import Listing, list_folder
 from searchkit.data.data import Augment, Data
 from searchkit.data.decoded import decode_all
-from searchkit.data.parting import parts_of
+from searchkit.data.labels import Label
+from searchkit.data.parting import parts_of, settled_classes
 from searchkit.data.pictures import Broken, BrokenPictureError, Pictures, Shape, header, usual_shape
 from searchkit.data.splits import Mapped, Split, mapped_split, split_of
 from searchkit.errors import DataError, plural
@@ -49,8 +50,9 @@ def load_folder(
     looks = [headers[path] for part in given.values() for path in part.files]
     wanted = usual_shape(looks, pictures.size, pictures.resize)
     classes, y = _classes(folder, given)
+    left, y, classes = settled_classes(y, classes, pictures.rare)
     rows = parts_of(y, classes, limit, np.random.default_rng(seed))
-    files = {part: [given[source].files[i] for i in chosen] for part, (source, chosen) in rows.items()}
+    files = {part: [given[source].files[left[source][i]] for i in chosen] for part, (source, chosen) in rows.items()}
     labels = {part: y[source][chosen] for part, (source, chosen) in rows.items()}
     kept = decode_all([path for part in PARTS for path in files[part]], wanted, pictures.broken)
     splits = _splits(kept.path, np.array(kept.kept, dtype=np.int64), labels, wanted, pictures.memory)
@@ -84,14 +86,14 @@ def _readable(part: Sequence[tuple[Path, str]], headers: dict[Path, tuple[str, i
     return _Given([path for path, _ in there], np.array([label for _, label in there], dtype=np.str_))
 
 
-def _classes(folder: Path, given: dict[str, _Given]) -> tuple[tuple[str, ...], dict[str, npt.NDArray[np.int64]]]:
+def _classes(folder: Path, given: dict[str, _Given]) -> tuple[tuple[Label, ...], dict[str, npt.NDArray[np.int64]]]:
     """The classes of the training pictures, and the numbers of all pictures' classes by part."""
-    classes = tuple(str(one) for one in np.unique(given["train"].labels))
+    classes: tuple[Label, ...] = tuple(str(one) for one in np.unique(given["train"].labels))
     if len(classes) < 2:
         there = f"one class folder with pictures, '{classes[0]}'" if classes else "no class folder with pictures"
         raise DataError(f"folder '{folder}' has {there}; two or more classes are needed")
     for part, found in given.items():
-        new = sorted(set(found.labels.tolist()) - set(classes))
+        new = sorted(set(found.labels.tolist()) - set(map(str, classes)))
         if new:
             raise DataError(
                 f"the {part} folder of '{folder}' has class '{new[0]}', which the train folder does not have"
@@ -124,7 +126,7 @@ def _splits(
     return splits
 
 
-def _check_left(splits: Sequence[Split], classes: tuple[str, ...]) -> None:
+def _check_left(splits: Sequence[Split], classes: tuple[Label, ...]) -> None:
     """Pictures that could not be decoded are missing by now."""
     missing = sorted(set(range(len(classes))) - set(splits[0].y.tolist()))
     if missing:
@@ -134,7 +136,7 @@ def _check_left(splits: Sequence[Split], classes: tuple[str, ...]) -> None:
             raise DataError(f"the {part} part has no picture that can be read")
 
 
-def _tell(listing: Listing, splits: Sequence[Split], classes: tuple[str, ...], wanted: Shape, memory: float) -> None:
+def _tell(listing: Listing, splits: Sequence[Split], classes: tuple[Label, ...], wanted: Shape, memory: float) -> None:
     n, size = sum(map(len, splits)), sum(split.x.numel() for split in splits)
     where = "in memory" if size <= memory else "read from the disk as they are used"
     log.info(

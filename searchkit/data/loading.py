@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -19,7 +20,7 @@ from searchkit.data.datasets import Items, from_dataset, is_dataset
 from searchkit.data.folders import load_folder
 from searchkit.data.images import Channels, as_images, is_npz, read_npz
 from searchkit.data.labels import Label, as_labels, plain_label
-from searchkit.data.parting import LISTED, parts_of
+from searchkit.data.parting import LISTED, Rare, parts_of, settled_classes
 from searchkit.data.pictures import MEMORY, Broken, Pictures, Resize, check_resize, read_size
 from searchkit.data.splits import split_of
 from searchkit.data.tables import as_table, as_target, is_table
@@ -48,6 +49,7 @@ def load_data(
     resize: Resize = "crop",
     broken: Broken = "refuse",
     memory: float = MEMORY,
+    rare: Rare = "refuse",
 ) -> Data:
     """Load examples with labels and split them; the same seed gives the same split.
 
@@ -77,6 +79,8 @@ def load_data(
         resize: "crop" keeps their proportions and cuts off what is too long, "pad" puts black beside what is too
             short, "stretch" distorts them.
         broken: "skip" leaves out pictures that cannot be read, and says so; "refuse" raises.
+        rare: what becomes of classes with too few examples to be in each part: "refuse" raises, "drop" leaves them out,
+            "merge" makes them one class. A warning names them.
         memory: bytes up to which decoded pictures are held in memory; more are read from their file as they are used.
 
     Returns:
@@ -85,7 +89,7 @@ def load_data(
     Raises:
         DataError: the data cannot be used; the message says what is wrong.
     """
-    _check_choices(augment, kind, task)
+    _check_choices(augment, kind, task, rare)
     pictures = _pictures(size, resize, broken, memory)
     read = is_folder(data) if isinstance(data, str | Path) else _has_items(data)
     if pictures != Pictures() and not read:
@@ -93,12 +97,17 @@ def load_data(
             "size, resize, broken and memory are for folders of pictures and for data sets that give one item after "
             "the other; other data are taken as they are"
         )
+    if rare != "refuse" and (task == "regression" or isinstance(data, Data)):
+        of = "a regression has no classes" if task == "regression" else f"data '{data.name}' are split already"  # type: ignore[attr-defined]
+        raise DataError(f"rare={rare!r} is about classes of examples that are split, and {of}")
     if isinstance(data, Data):
         return _as_wanted(data, kind, task)
     if isinstance(data, str | Path) and is_folder(data):
         if kind == "table" or task == "regression":
             raise DataError(f"folder '{data}' has pictures and their classes, and {kind or task} is asked for")
-        return load_folder(settled(data), pictures, seed=seed, limit=limit, augment=augment, name=name)
+        return load_folder(
+            settled(data), replace(pictures, rare=rare), seed=seed, limit=limit, augment=augment, name=name
+        )
     labels: tuple[Label, ...] | None = None
     if is_npz(data):
         name, data = name or re.sub(r"[^\w.+-]", "-", Path(data).stem), read_npz(data)
@@ -124,12 +133,18 @@ def load_data(
             of_part = _examples(given[part], kind, regression, channels, classes, f"{_CALLED[part]} ")
             _check_alike(x, of_part[0], kind, _CALLED[part])
             own[part] = of_part[:2]
-    rows = parts_of({part: of_part[1] for part, of_part in own.items()}, classes, limit, np.random.default_rng(seed))
-    splits = [split_of(own[source][0].numpy()[chosen], own[source][1][chosen]) for source, chosen in rows.values()]
     if given["train"].names is not None and not regression:
         labels = tuple(given["train"].names[int(label)] for label in classes)
-    named_classes = () if regression else labels or classes
-    return assemble(splits, named_classes, name=name or "custom", augment=augment)
+    y_of, left = {part: of_part[1] for part, of_part in own.items()}, None
+    classes = () if regression else labels or classes
+    if not regression:
+        left, y_of, classes = settled_classes(y_of, classes, rare)
+    rows = parts_of(y_of, classes, limit, np.random.default_rng(seed))
+    splits = [
+        split_of(own[source][0].numpy()[chosen if left is None else left[source][chosen]], y_of[source][chosen])
+        for source, chosen in rows.values()
+    ]
+    return assemble(splits, classes, name=name or "custom", augment=augment)
 
 
 def _has_items(data: Any) -> bool:
@@ -152,8 +167,9 @@ def _pictures(size: object, resize: object, broken: object, memory: object) -> P
     return Pictures(read_size(size), resize, broken, float(memory))  # type: ignore[arg-type]
 
 
-def _check_choices(augment: str | None, kind: str | None, task: str | None) -> None:
-    for what, value, allowed in (("augment", augment, Augment), ("kind", kind, Kind), ("task", task, Task)):
+def _check_choices(augment: object, kind: object, task: object, rare: object) -> None:
+    given = (("augment", augment, Augment), ("kind", kind, Kind), ("task", task, Task), ("rare", rare, Rare))
+    for what, value, allowed in given:
         if value is not None and value not in get_args(allowed):
             raise DataError(f"{what} is one of {', '.join(get_args(allowed))}, not {value!r}")
 

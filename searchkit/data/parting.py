@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -12,9 +13,11 @@ from searchkit.data.labels import Label
 from searchkit.data.splits import split_rows
 from searchkit.errors import DataError, plural
 
+log = logging.getLogger("searchkit.data")
 VAL_FRACTION = 0.2  # of all examples, or of the training examples where a test set is given
 TEST_FRACTION = 0.2  # of all examples, where no test set is given
 LISTED = 5  # classes named in an error
+Rare = Literal["refuse", "drop", "merge"]
 MANY = 30  # distinct numeric labels above which an error asks whether y is a quantity
 
 
@@ -41,6 +44,47 @@ def parts_of(
     return {part: (parts | given)[part] for part in ("train", "val", "test")}
 
 
+def settled_classes(
+    y: Mapping[str, npt.NDArray[Any]], classes: tuple[Label, ...], rare: Rare
+) -> tuple[dict[str, npt.NDArray[np.int64]], dict[str, npt.NDArray[np.int64]], tuple[Label, ...]]:
+    """What becomes of classes that have too few training examples to be in each part of a split.
+
+    Args:
+        y: numbers of classes ``(n,)`` by given part.
+        rare: "refuse" leaves all as it is, and splitting refuses them; "drop" leaves their examples out, and "merge"
+            makes them one class, "other", or the next number where classes are numbers.
+
+    Returns:
+        for each given part its rows that are left and the numbers of their classes; and the classes that are left.
+
+    Raises:
+        DataError: all of them together are too few for a class, or fewer than two classes are left.
+    """
+    counts = np.bincount(y["train"], minlength=len(classes))
+    needed = 1 + sum(part not in y for part in ("val", "test"))
+    scarce = np.flatnonzero(counts < needed)
+    everything = {part: np.arange(len(of_part)) for part, of_part in y.items()}
+    if rare == "refuse" or not len(scarce):
+        return everything, {part: of_part.astype(np.int64) for part, of_part in y.items()}, classes
+    few, together = np.isin(np.arange(len(classes)), scarce), int(counts[scarce].sum())
+    named = ", ".join(repr(classes[i]) for i in scarce[:LISTED]) + ", ..." * (len(scarce) > LISTED)
+    kept = tuple(label for label, gone in zip(classes, few, strict=True) if not gone)
+    numbers, of = np.cumsum(~few) - 1, f"{plural(len(scarce), 'rare class', 'rare classes')} ({named})"
+    rows, merged = everything, ""
+    if rare == "merge":
+        other: Label = "other" if isinstance(classes[0], str) else max(int(label) for label in classes) + 1
+        if together < needed or other in kept:
+            why = f"class {other!r} is there already" if other in kept else f"{needed} are needed"
+            raise DataError(f"{of} together have {plural(together, 'example')}, and {why}: leave them out, rare='drop'")
+        numbers[few], kept, merged = len(kept), (*kept, other), f"merged into {other!r}"
+    else:
+        rows = {part: np.flatnonzero(~few[of_part]) for part, of_part in y.items()}
+    if len(kept) < 2:
+        raise DataError(f"without {of}, there {'is one class' if kept else 'is no class'}; two or more are needed")
+    log.warning("%s %s, %s", of, merged or "left out", plural(together, "training example"))
+    return rows, {part: numbers[of_part[rows[part]]].astype(np.int64) for part, of_part in y.items()}, kept
+
+
 def check_counts(y: npt.NDArray[Any], classes: tuple[Label, ...], needed: int) -> None:
     """Raises DataError where a class, or a regression, has too few examples for each part of a split to get some."""
     if not classes:
@@ -52,12 +96,9 @@ def check_counts(y: npt.NDArray[Any], classes: tuple[Label, ...], needed: int) -
     scarce = [(classes[i], n) for i, n in enumerate(counts) if n < needed]
     if not scarce:
         return
-    (label, n_least), named = scarce[0], [label for label, _ in scarce[:LISTED]]
+    label, n_least = scarce[0]
     more = f" ({len(scarce):,} classes have fewer)" if len(scarce) > 1 else ""
-    hint = (
-        f". Leave rare classes out (keep = ~numpy.isin(y, {named}); X[keep], y[keep]), or merge them with another "
-        "class (y = numpy.where(keep, y, other))"
-    )
+    hint = ". Leave rare classes out, load_data(..., rare='drop'), or make them one class, rare='merge'"
     if len(counts) > MANY and not isinstance(classes[0], str | bool):
         hint = f". Are the {len(counts):,} different y a quantity? Then search for objectives=('r2', 'params')"
     raise DataError(

@@ -30,6 +30,7 @@ class Pictures:
     resize: Resize = "crop"
     broken: Broken = "refuse"
     memory: float = MEMORY
+    rare: Literal["refuse", "drop", "merge"] = "refuse"
 
 
 class BrokenPictureError(DataError):

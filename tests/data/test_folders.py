@@ -318,6 +318,21 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path, monkeypatch: py
         searchkit.load_data(folder(tmp_path / "photos"))
 
 
+@pytest.mark.parametrize("rare", ["drop", "merge"])
+def test_rare_classes_are_left_out_or_made_one(rare: Any, tmp_path: Path, caplog: Any) -> None:
+    photos = folder(tmp_path / "photos", n=6)
+    for name, n in (("cow", 2), ("ant", 1)):
+        for i in range(n):
+            picture(photos / name / f"{i}.png")
+    with pytest.raises(DataError, match=r"class 'ant' has 1 example.*rare='drop'.*rare='merge'"):
+        searchkit.load_data(photos)
+    data = searchkit.load_data(photos, rare=rare)
+    assert data.classes == (("cat", "dog", "sea") if rare == "drop" else ("cat", "dog", "sea", "other"))
+    assert sum(map(len, (data.train, data.val, data.test))) == (18 if rare == "drop" else 21)
+    assert "2 rare classes ('ant', 'cow')" in caplog.text
+    assert "3 training examples" in caplog.text
+
+
 @pytest.mark.slow
 def test_a_search_by_the_folder_is_continued_and_shown(tmp_path: Path) -> None:
     photos = folder(tmp_path / "photos", n=20)

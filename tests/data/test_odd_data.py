@@ -148,11 +148,11 @@ REFUSED_LABELS: dict[str, tuple[Any, str]] = {
     "sparse": (sparse.csr_matrix(ONE_HOT), "labels y are a sparse csr_matrix"),
     "two examples": (
         np.r_[Y[:-2], 7, 7],
-        "class 7 has 2 examples; 3 are needed.* Leave rare classes out .*isin.y, .7.* or merge",
+        "class 7 has 2 examples; 3 are needed.* Leave rare classes out, load_data.*rare='drop'.*rare='merge'",
     ),
     "rare classes": (
         np.r_[Y[:-3], 7, 8, 9],
-        "class 7 has 1 example; .*3 classes have fewer.. Leave .*isin.y, .7, 8, 9.",
+        "class 7 has 1 example; .*3 classes have fewer.. Leave rare classes out, load_data",
     ),
     "fewer": (Y[:59], "there are 60 (images|rows) X but 59 labels y; give one for each"),
 }

@@ -26,19 +26,22 @@ def assemble(
     name: str = "custom",
     augment: Augment | None = None,
     class_weights: tuple[float, ...] | None = None,
+    normalise: bool = True,
 ) -> Data:
     """A :class:`Data` made of the given parts: train, val and test; only train must have examples.
 
     Args:
         classes: empty in regression.
         augment: of images; None: by :func:`searchkit.data.symmetry.usual_augment`.
+        normalise: whether networks get standardised values, or those of the user.
     """
     train = splits[0]
     if train.x.ndim == 2:
         augment = "none"
     elif augment is None:
         augment = usual_augment(train, len(classes))
-    mean, std = _moments(train.x)
+    n = train.x.shape[1]
+    mean, std = _moments(train.x) if normalise else ((0.0,) * n, (1.0,) * n)
     return Data(
         name=name,
         train=train,
@@ -48,7 +51,7 @@ def assemble(
         augment=augment,
         mean=mean,
         std=std,
-        fingerprint=_fingerprint(splits, augment, class_weights),
+        fingerprint=_fingerprint(splits, augment if normalise else f"{augment}, as given", class_weights),
         target=None if classes else _moment(train.y.numpy()),
         class_weights=class_weights,
     )

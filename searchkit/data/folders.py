@@ -58,7 +58,8 @@ def load_folder(
     splits = _splits(kept.path, np.array(kept.kept, dtype=np.int64), labels, wanted, pictures.memory)
     _check_left(splits, classes)
     _tell(listing, splits, classes, wanted, pictures.memory)
-    return assemble(splits, classes, name=name or folder.name, augment=augment)
+    name = name or folder.name
+    return assemble(splits, classes, name=name, augment=augment, normalise=pictures.normalise)
 
 
 def _headers(files: Sequence[Path], broken: Broken) -> dict[Path, tuple[str, int, int]]:

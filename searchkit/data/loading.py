@@ -50,6 +50,7 @@ def load_data(
     broken: Broken = "refuse",
     memory: float = MEMORY,
     rare: Rare = "refuse",
+    normalise: bool = True,
 ) -> Data:
     """Load examples with labels and split them; the same seed gives the same split.
 
@@ -81,6 +82,8 @@ def load_data(
         broken: "skip" leaves out pictures that cannot be read, and says so; "refuse" raises.
         rare: what becomes of classes with too few examples to be in each part: "refuse" raises, "drop" leaves them out,
             "merge" makes them one class. A warning names them.
+        normalise: whether networks get values that are standardised by mean and deviation of the train part, as part of
+            the network that is delivered; False: the values as they are, for networks that expect these.
         memory: bytes up to which decoded pictures are held in memory; more are read from their file as they are used.
 
     Returns:
@@ -100,13 +103,20 @@ def load_data(
     if rare != "refuse" and (task == "regression" or isinstance(data, Data)):
         of = "a regression has no classes" if task == "regression" else f"data '{data.name}' are split already"  # type: ignore[attr-defined]
         raise DataError(f"rare={rare!r} is about classes of examples that are split, and {of}")
+    if not isinstance(normalise, bool | np.bool_):
+        raise DataError(f"normalise is True or False, not {normalise!r}")
     if isinstance(data, Data):
-        return _as_wanted(data, kind, task)
+        return _as_wanted(data if normalise else data.as_given(), kind, task)
     if isinstance(data, str | Path) and is_folder(data):
         if kind == "table" or task == "regression":
             raise DataError(f"folder '{data}' has pictures and their classes, and {kind or task} is asked for")
         return load_folder(
-            settled(data), replace(pictures, rare=rare), seed=seed, limit=limit, augment=augment, name=name
+            settled(data),
+            replace(pictures, rare=rare, normalise=normalise),
+            seed=seed,
+            limit=limit,
+            augment=augment,
+            name=name,
         )
     labels: tuple[Label, ...] | None = None
     if is_npz(data):
@@ -144,7 +154,7 @@ def load_data(
         split_of(own[source][0].numpy()[chosen if left is None else left[source][chosen]], y_of[source][chosen])
         for source, chosen in rows.values()
     ]
-    return assemble(splits, classes, name=name or "custom", augment=augment)
+    return assemble(splits, classes, name=name or "custom", augment=augment, normalise=normalise)
 
 
 def _has_items(data: Any) -> bool:

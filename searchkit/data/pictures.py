@@ -31,6 +31,7 @@ class Pictures:
     broken: Broken = "refuse"
     memory: float = MEMORY
     rare: Literal["refuse", "drop", "merge"] = "refuse"
+    normalise: bool = True
 
 
 class BrokenPictureError(DataError):

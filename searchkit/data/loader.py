@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from searchkit.data.data import Augment, Data
 from searchkit.data.splits import Split
-from searchkit.runtime.devices import placed
+from searchkit.runtime.devices import memory_format, placed
 
 
 class Normaliser:
@@ -23,7 +23,13 @@ class Normaliser:
         self.scale = 1.0 / torch.tensor(data.std, device=device).view(shape)
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        return (placed(x, x.device).float() - self.mean) * self.scale
+        made = placed(x, x.device).float()
+        made = made.sub_(self.mean) if x.dtype == torch.uint8 else made - self.mean  # bytes were copied by float()
+        return made.mul_(self.scale)
+
+    def in_place(self, x: torch.Tensor) -> torch.Tensor:
+        """The same of float32 values, which it overwrites."""
+        return x.sub_(self.mean).mul_(self.scale)
 
 
 def targets(data: Data, y: torch.Tensor) -> torch.Tensor:
@@ -100,6 +106,7 @@ class TrainBatches:
         stored = put_on_device(data, device, augment)
         self.x, self.y, self.weight = stored.x, stored.y, stored.weight
         self.padded = stored.padded
+        self._buffer: torch.Tensor | None = None
         self.rows, self.columns = (torch.arange(size, device=device) for size in data.input_shape[1:])
         # Of the current epoch. New draws overwrite these tensors, because a recorded step reads from them.
         self.order, self.top, self.left = (torch.empty(self.n, dtype=torch.int64, device=device) for _ in range(3))
@@ -114,10 +121,13 @@ class TrainBatches:
             _put(torch.rand(self.n, generator=self.generator) < 0.5, self.mirrored)
 
     def batch(self, places: slice | torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """``(x (batch, c, h, w) float32, y (batch,))`` at these places in the epoch's order."""
+        """``(x (batch, c, h, w) float32, y (batch,))`` at these places in the epoch's order.
+
+        Where images are read from a file as they are used, x is overwritten by the next call.
+        """
         chosen = self.order[places]
         if not self.padded:
-            return self.normalise(self._cropped(chosen, places)), self.y[chosen]
+            return self.normalise.in_place(self._cropped(chosen, places)), self.y[chosen]
         if not self.pad and not self.flip:
             return self.normalise(self.x[chosen].permute(0, 3, 1, 2)), self.y[chosen]
         rows = self.top[places][:, None] + self.rows
@@ -128,17 +138,25 @@ class TrainBatches:
         return self.normalise(x.permute(0, 3, 1, 2)), self.y[chosen]
 
     def _cropped(self, chosen: torch.Tensor, places: slice | torch.Tensor) -> torch.Tensor:
-        """``(batch, c, h, w)`` of images that are not padded, each copied from its place in the file line by line."""
+        """``(batch, c, h, w)`` float32 of images that are not padded, each copied from its place in the file.
+
+        Every batch is made in the same memory: large ones take longer to be given memory than to be read.
+        """
         height, width = self.x.shape[2:]
-        made = torch.zeros(len(chosen), *self.x.shape[1:], dtype=self.x.dtype)
+        if self._buffer is None:
+            shape = (self.batch_size, *self.x.shape[1:])
+            self._buffer = torch.empty(shape).contiguous(memory_format=memory_format(self.x.device))
+        made = self._buffer[: len(chosen)]
+        if self.pad:
+            made.zero_()
         tops, lefts = (of[places].tolist() if self.pad else [0] * len(chosen) for of in (self.top, self.left))
         mirrored = self.mirrored[places].tolist() if self.flip else [False] * len(chosen)
         for i, (row, top, left) in enumerate(zip(chosen.tolist(), tops, lefts, strict=True)):
             down, right = top - self.pad, left - self.pad  # where the crop begins in the image
             there = self.x[row, :, max(0, down) : height + down, max(0, right) : width + right]
+            if mirrored[i]:
+                there, right = there.flip(-1), -right
             made[i, :, max(0, -down) : height - down, max(0, -right) : width - right].copy_(there)
-        flipped = torch.tensor(mirrored)
-        made[flipped] = made[flipped].flip(-1)
         return made
 
     def weights(self, places: slice | torch.Tensor) -> torch.Tensor | None:

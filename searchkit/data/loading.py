@@ -3,36 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
-import numpy.typing as npt
-import torch
 
 from searchkit.data.assembling import assemble
 from searchkit.data.bundled import NAMES, named
-from searchkit.data.class_folders import PARTS
 from searchkit.data.data import Augment, Data, Kind, Task
-from searchkit.data.datasets import Items, from_dataset, is_dataset
+from searchkit.data.datasets import Items
+from searchkit.data.examples import given_parts, has_items, split_examples
 from searchkit.data.folders import load_folder
-from searchkit.data.images import Channels, as_images, is_npz, read_npz
-from searchkit.data.labels import Label, as_labels, plain_label
-from searchkit.data.parting import LISTED, Rare, parts_of, settled_classes
+from searchkit.data.images import Channels, is_npz, read_npz
+from searchkit.data.labels import Label
+from searchkit.data.parting import Rare
 from searchkit.data.pictures import MEMORY, Broken, Pictures, Resize, check_resize, read_size
-from searchkit.data.splits import split_of
-from searchkit.data.tables import as_table, as_target, is_table
 from searchkit.errors import DataError
 from searchkit.problem.numbers import is_real
 from searchkit.surroundings import settled
-
-_CALLED = {"val": "validation", "test": "test"}
-_WANTED = (
-    "data is a name, a folder, a pair (X, y), a data set of (image, label) items such as one of torch or Hugging Face, "
-    "a pair (train, test) or a dictionary of either, or a Data"
-)
 
 
 def load_data(
@@ -94,30 +83,20 @@ def load_data(
     """
     _check_choices(augment, kind, task, rare)
     pictures = _pictures(size, resize, broken, memory)
-    read = is_folder(data) if isinstance(data, str | Path) else _has_items(data)
+    read = is_folder(data) if isinstance(data, str | Path) else has_items(data)
     if pictures != Pictures() and not read:
         raise DataError(
             "size, resize, broken and memory are for folders of pictures and for data sets that give one item after "
             "the other; other data are taken as they are"
         )
-    if rare != "refuse" and (task == "regression" or isinstance(data, Data)):
-        of = "a regression has no classes" if task == "regression" else f"data '{data.name}' are split already"  # type: ignore[attr-defined]
-        raise DataError(f"rare={rare!r} is about classes of examples that are split, and {of}")
-    if not isinstance(normalise, bool | np.bool_):
-        raise DataError(f"normalise is True or False, not {normalise!r}")
+    _check_use(data, task, rare, normalise)
     if isinstance(data, Data):
         return _as_wanted(data if normalise else data.as_given(), kind, task)
     if isinstance(data, str | Path) and is_folder(data):
         if kind == "table" or task == "regression":
             raise DataError(f"folder '{data}' has pictures and their classes, and {kind or task} is asked for")
-        return load_folder(
-            settled(data),
-            replace(pictures, rare=rare, normalise=normalise),
-            seed=seed,
-            limit=limit,
-            augment=augment,
-            name=name,
-        )
+        read_so = replace(pictures, rare=rare, normalise=normalise)
+        return load_folder(settled(data), read_so, seed=seed, limit=limit, augment=augment, name=name)
     labels: tuple[Label, ...] | None = None
     if is_npz(data):
         name, data = name or re.sub(r"[^\w.+-]", "-", Path(data).stem), read_npz(data)
@@ -133,39 +112,22 @@ def load_data(
         given |= {} if known.test is None else {"test": Items(*known.test)}
         name, augment, channels = name or known.name, augment or known.augment, "first"  # type: ignore[assignment]
     else:
-        given = _given_parts(data, pictures, limit)
-    kind = kind or ("table" if is_table(given["train"].x) else "images")
-    regression = task == "regression"
-    x, y, classes = _examples(given["train"], kind, regression, channels, None, "")
-    own = {"train": (x, y)}
-    for part in ("val", "test"):
-        if part in given:
-            of_part = _examples(given[part], kind, regression, channels, classes, f"{_CALLED[part]} ")
-            _check_alike(x, of_part[0], kind, _CALLED[part])
-            own[part] = of_part[:2]
-    if given["train"].names is not None and not regression:
-        labels = tuple(given["train"].names[int(label)] for label in classes)
-    y_of, left = {part: of_part[1] for part, of_part in own.items()}, None
-    classes = () if regression else labels or classes
-    if not regression:
-        left, y_of, classes = settled_classes(y_of, classes, rare)
-    rows = parts_of(y_of, classes, limit, np.random.default_rng(seed))
-    splits = [
-        split_of(own[source][0].numpy()[chosen if left is None else left[source][chosen]], y_of[source][chosen])
-        for source, chosen in rows.values()
-    ]
+        given = given_parts(data, pictures, limit)
+    splits, classes = split_examples(given, kind, task == "regression", channels, labels, rare, limit, seed)
     return assemble(splits, classes, name=name or "custom", augment=augment, normalise=normalise)
-
-
-def _has_items(data: Any) -> bool:
-    """Whether it is a data set of items, or has parts that are."""
-    parts = data.values() if isinstance(data, Mapping) else data if isinstance(data, tuple | list) else [data]
-    return any(map(is_dataset, parts))
 
 
 def is_folder(data: str | Path) -> bool:
     """Whether data are read from a folder: it is one here, and no name of ours."""
     return str(data) not in NAMES and not is_npz(data) and Path(data).is_dir()
+
+
+def _check_use(data: object, task: str | None, rare: str, normalise: object) -> None:
+    if not isinstance(normalise, bool | np.bool_):
+        raise DataError(f"normalise is True or False, not {normalise!r}")
+    if rare != "refuse" and (task == "regression" or isinstance(data, Data)):
+        of = f"data '{data.name}' are split already" if isinstance(data, Data) else "a regression has no classes"
+        raise DataError(f"rare={rare!r} is about classes of examples that are split, and {of}")
 
 
 def _pictures(size: object, resize: object, broken: object, memory: object) -> Pictures:
@@ -184,15 +146,6 @@ def _check_choices(augment: object, kind: object, task: object, rare: object) ->
             raise DataError(f"{what} is one of {', '.join(get_args(allowed))}, not {value!r}")
 
 
-def _check_alike(x: torch.Tensor, other: torch.Tensor, kind: Kind, part: str) -> None:
-    if other.shape[1:] != x.shape[1:] or other.dtype != x.dtype:
-        what = "images" if kind == "images" else "rows"
-        raise DataError(
-            f"train {what} are {tuple(x.shape[1:])} {x.dtype} but {part} {what} are "
-            f"{tuple(other.shape[1:])} {other.dtype}; they must be alike"
-        )
-
-
 def _as_wanted(data: Data, kind: Kind | None, task: Task | None) -> Data:
     """The Data, unchanged; raises DataError if it has another kind or task than asked for."""
     for what, asked, has in (("kind", kind, data.kind), ("task", task, data.task)):
@@ -202,91 +155,3 @@ def _as_wanted(data: Data, kind: Kind | None, task: Task | None) -> Data:
                 f"load_data(..., {what}='{asked}')"
             )
     return data
-
-
-def _given_parts(data: Any, pictures: Pictures, limit: int | None) -> dict[str, Items]:
-    """The examples of "train", and of "test" and "val" where they are given."""
-    if isinstance(data, Mapping):
-        return _named_parts(data, pictures, limit)
-    if is_dataset(data):
-        return {"train": from_dataset(data, pictures, limit)}
-    if isinstance(data, tuple | list) and len(data) == 2:
-        first, second = data
-        if is_dataset(first) and is_dataset(second):
-            return {"train": from_dataset(first, pictures, limit), "test": from_dataset(second, pictures)}
-        if _is_pair(first) and _is_pair(second):
-            return {"train": Items(*first), "test": Items(*second)}
-        if not is_dataset(first) and not is_dataset(second) and not isinstance(first, str):
-            return {"train": Items(first, second)}
-    given = f"{type(data).__name__} of length {len(data)}" if isinstance(data, tuple | list) else type(data).__name__
-    raise DataError(f"{_WANTED}; not a {given}")
-
-
-def _named_parts(data: Mapping[Any, Any], pictures: Pictures, limit: int | None) -> dict[str, Items]:
-    """Parts by their names, such as a dictionary of data sets of Hugging Face."""
-    parts: dict[str, Items] = {}
-    for part, names in PARTS.items():
-        for key in data:
-            if str(key).lower() in names:
-                if part in parts:
-                    raise DataError(f"data has two parts called {part}: {', '.join(map(str, data))}")
-                whole = _given_parts(data[key], pictures, limit if part == "train" else None)
-                if len(whole) > 1:
-                    raise DataError(f"the {key} part of data is itself in parts: {', '.join(whole)}")
-                parts[part] = whole["train"]
-    if "train" not in parts:
-        has = f"has {', '.join(map(repr, list(data)[:LISTED]))}" if data else "is empty"
-        raise DataError(
-            f"data is a dictionary and {has}; it needs 'train', and may have 'val' and 'test'. Else {_WANTED}"
-        )
-    return parts
-
-
-def _is_pair(value: Any) -> bool:
-    """Whether a value may be ``(X, y)``, and is not for instance a list of two labels."""
-    if not isinstance(value, tuple | list) or len(value) != 2:
-        return False
-    try:
-        return all(np.ndim(part) > 0 for part in value)
-    except ValueError:  # its rows have different lengths; reading it as X or y will say so
-        return False
-
-
-def _examples(
-    pair: Items,
-    kind: Kind,
-    regression: bool,
-    channels: Channels | None,
-    known: tuple[Label, ...] | None,
-    which: str,
-) -> tuple[torch.Tensor, npt.NDArray[Any], tuple[Label, ...]]:
-    """Inputs, labels from 0 to k - 1, and the classes; in regression, inputs, targets and an empty tuple.
-
-    Args:
-        known: the classes of the training set, where these are examples of the test set.
-        which: "" for the training set, "test " or "validation ", for messages.
-    """
-    try:
-        x = as_table(pair.x) if kind == "table" else as_images(pair.x, channels=channels)
-        labels = as_target(pair.y) if regression else as_labels(pair.y)
-    except DataError as error:
-        if not which:
-            raise
-        raise DataError(f"in the {which}set, {error}") from error
-    if len(x) != len(labels):
-        what, wanted = "images" if kind == "images" else "rows", "targets" if regression else "labels"
-        raise DataError(
-            f"there are {len(x):,} {which}{what} X but {len(labels):,} {which}{wanted} y; give one for each"
-        )
-    if regression:
-        return x, labels, ()
-    values, y = np.unique(labels, return_inverse=True)
-    classes = tuple(plain_label(value) for value in values)
-    if known is None:
-        if len(classes) < 2:
-            raise DataError(f"all {len(labels):,} labels y are {classes[0]!r}; two or more classes are needed")
-        return x, y.astype(np.int64), classes
-    new = [label for label in classes if label not in known]
-    if new:
-        raise DataError(f"the {which}labels hold class {new[0]!r}, which the training labels do not have")
-    return x, np.array([known.index(label) for label in classes], dtype=np.int64)[y], known

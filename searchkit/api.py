@@ -26,7 +26,15 @@ from searchkit.execution.executors import workers_of
 from searchkit.judged import note_judges, with_judges
 from searchkit.option_reading import read_options
 from searchkit.option_values import DEFAULT_BUDGET, Proxies, Training, chosen_by
-from searchkit.planned import begin_plan, begin_until, checked_problem, first_candidates, plan_now, with_plan
+from searchkit.planned import (
+    begin_plan,
+    begin_until,
+    checked_problem,
+    first_candidates,
+    plan_now,
+    scoring_time,
+    with_plan,
+)
 from searchkit.problem.problem import Problem, Strategy
 from searchkit.proxy_layer.setup import open_scorer, open_screen, report
 from searchkit.results.result import Result
@@ -220,11 +228,14 @@ def run(
         result.open_record = (lambda: record) if options.in_memory else opener_of(options, header)
         stack.enter_context(watched(result, options.callbacks))
         bar = stack.enter_context(Progress(progress, task.goals, limits, record.trials))
-        screen_ = None if scorer is None else open_screen(options, problem, scorer, record, begun)
+        limits = begin_until(plan, limits, record, began, options.budget.timed)
+        screen_ = None
+        if scorer is not None:
+            within = scoring_time(plan, limits, record, began, pool.workers, scorer)
+            screen_ = open_screen(options, problem, scorer, record, begun, within)
         watching = (*task.callbacks, bar.update, result.refresh, *options.callbacks)
         search = Search(
-            problem, begun, task.goals, costs, pool, record,
-            limits if plan is None else begin_until(plan, limits, record, began, options.budget.timed),
+            problem, begun, task.goals, costs, pool, record, limits,
             options.batch_size(begun, pool.workers), options.seed, watching, screen_, task.ladder,
             first_candidates(options, task, plan, record),
             began, None if plan is None else plan.job_seconds, options.strategy_name,

@@ -16,6 +16,8 @@ from searchkit.options import Options
 from searchkit.problem.bounds_check import check_bounds
 from searchkit.problem.budget import Budget, PlannedBudget
 from searchkit.problem.problem import Problem, Strategy
+from searchkit.problem.trial import State
+from searchkit.proxy_layer.scoring_time import ScoringTime
 from searchkit.results.found_studies import is_recorded, recorded_header, recorded_note
 from searchkit.results.notes import NOTE
 from searchkit.results.studies import read_study
@@ -27,6 +29,7 @@ from searchkit.storage.record import Record
 from searchkit.types import Codes
 
 if TYPE_CHECKING:
+    from searchkit.scoring.scorer import Scorer
     from searchkit.search.plan import Plan
 
 log = logging.getLogger("searchkit")
@@ -190,8 +193,8 @@ def first_candidates(options: Options, task: Task, plan: Plan | None, record: Re
     return designs
 
 
-def begin_until(plan: Plan, limits: Budget, record: Record, began: float, timed: bool = True) -> Budget:
-    """The budget of the candidates of a planned search, of which one is begun in any case.
+def begin_until(plan: Plan | None, limits: Budget, record: Record, began: float, timed: bool = True) -> Budget:
+    """The budget of the candidates: of a planned search, of which one is begun in any case; else as it is.
 
     While none was scored, since all have broken bounds, the time of the final trainings is there for more of them.
 
@@ -199,6 +202,8 @@ def begin_until(plan: Plan, limits: Budget, record: Record, began: float, timed:
         began: ``time.perf_counter()`` at the beginning of the call.
         timed: the call gave a time; else as many candidates as it said are trained.
     """
+    if plan is None:
+        return limits
     nothing = not any(trial.finished for trial in record.trials)
     # Preparing a search may take longer than a short time.
     least = time.perf_counter() - began + FIRST if nothing else 0.0
@@ -207,3 +212,26 @@ def begin_until(plan: Plan, limits: Budget, record: Record, began: float, timed:
     return PlannedBudget(
         limits.evaluations, max(plan.begin_until, least), None, None, hopeful=max(plan.last_hope, least)
     )
+
+
+def scoring_time(
+    plan: Plan | None, limits: Budget, record: Record, began: float, workers: int, scorer: Scorer
+) -> ScoringTime | None:
+    """How long proxies may score in this run of a study; None where it has no time.
+
+    Args:
+        limits: the budget of the candidates (:func:`begin_until`).
+        began: ``time.perf_counter()`` at the beginning of the call.
+    """
+    if limits.seconds is None:
+        return None
+    before = seconds_of(record)
+
+    def trained() -> float:
+        taken = [trial.seconds for trial in record.trials if trial.finished and trial.state is not State.INFEASIBLE]
+        return float(np.mean(taken)) if taken else 0.0
+
+    return ScoringTime(
+        scorer, lambda: before + time.perf_counter() - began, limits.seconds, trained,
+        None if plan is None else plan.slot, workers,
+    )  # fmt: skip

@@ -215,15 +215,15 @@ def begin_until(plan: Plan | None, limits: Budget, record: Record, began: float,
 
 
 def scoring_time(
-    plan: Plan | None, limits: Budget, record: Record, began: float, workers: int, scorer: Scorer
+    plan: Plan | None, limits: Budget, record: Record, began: float, workers: int, scorer: Scorer | None
 ) -> ScoringTime | None:
-    """How long proxies may score in this run of a study; None where it has no time.
+    """How long proxies may score in this run of a study; None where it has no time, or no proxies.
 
     Args:
         limits: the budget of the candidates (:func:`begin_until`).
         began: ``time.perf_counter()`` at the beginning of the call.
     """
-    if limits.seconds is None:
+    if limits.seconds is None or scorer is None:
         return None
     before = seconds_of(record)
 
@@ -231,7 +231,7 @@ def scoring_time(
         taken = [trial.seconds for trial in record.trials if trial.finished and trial.state is not State.INFEASIBLE]
         return float(np.mean(taken)) if taken else 0.0
 
-    return ScoringTime(
-        scorer, lambda: before + time.perf_counter() - began, limits.seconds, trained,
-        None if plan is None else plan.slot, workers,
-    )  # fmt: skip
+    timed = ScoringTime(scorer, lambda: before + time.perf_counter() - began, limits.seconds, trained, workers=workers)
+    if plan is None:
+        return timed
+    return replace(timed, training=plan.slot, each=plan.score_seconds or None, ranking=plan.ranking)

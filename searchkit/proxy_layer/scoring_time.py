@@ -1,9 +1,10 @@
 """How much of a search's time its proxies may take, where it has a time: they score as many networks as fit.
 
-A network that is scored takes time of those that are trained. So the reference sample may take a sixth of what is left
-for candidates when the first network is judged, and each choice half of the time of the training that follows; no
-score is begun that would end after the last candidate has to begin. What a score takes is measured as they are made.
-Where so few fit that they would say nothing, the strategy's own proposals are trained, unscored.
+A network that is scored takes time of those that are trained. So the reference sample may take a sixth of the time of
+the candidates, or of what is left of that when the first network is judged, and each choice half of the time of the
+training that follows; no score is begun that would end after the last candidate has to begin. What a score takes is
+measured as they are made. Where so few fit that they would say nothing, the strategy's own proposals are trained,
+unscored.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from searchkit.errors import duration
+from searchkit.proxy_layer.signals import N_REFERENCE
 from searchkit.types import Bools, Codes
 
 REFERENCE_SHARE = 1 / 6  # of the time left for candidates, which the reference sample may take
@@ -42,6 +44,7 @@ class ScoringTime:
         training: planned seconds of a training; None where trainings are not planned.
         workers: candidates that train at the same time, for all of which one process chooses.
         each: seconds that a network takes to be scored; None before the first.
+        ranking: seconds that were planned for the reference sample.
     """
 
     scorer: Scorer
@@ -51,6 +54,7 @@ class ScoringTime:
     training: float | None = None
     workers: int = 1
     each: float | None = None
+    ranking: float = 0.0
     _seconds: float = 0.0  # of the networks below, in all
     _networks: int = 0  # that were scored here, without the first one, which initialises libraries
     _said: bool = False
@@ -61,8 +65,8 @@ class ScoringTime:
         return max(0.0, self.until - self.elapsed())
 
     def for_reference(self) -> float:
-        """Seconds that the reference sample may take, from now."""
-        return REFERENCE_SHARE * self.left
+        """Seconds that the reference sample may take, from now: those planned for it, where they are more."""
+        return min(max(REFERENCE_SHARE * self.left, self.ranking), self.left / 2)
 
     def for_choice(self, n: int) -> float:
         """Seconds that choosing n candidates may take, from now."""
@@ -116,3 +120,21 @@ class ScoringTime:
         else:
             self._seconds, self._networks = self._seconds + took, self._networks + len(codes)
             self.each = self._seconds / self._networks
+
+
+def fitting(each: float, left: float, training: float, workers: int, screen: int) -> tuple[int, int]:
+    """How many networks are expected to be scored where trainings are planned: to compare others with, and each time.
+
+    Args:
+        each: seconds that a network takes to be scored.
+        left: seconds for candidates.
+        training: planned seconds of a training.
+        screen: networks scored for each one that is trained, where there is time enough.
+
+    Returns:
+        the numbers; (0, 0) where so few fit that none are scored.
+    """
+    each = max(each, 1e-9)
+    sample = int(min(N_REFERENCE, REFERENCE_SHARE * left / each))
+    choice = int(min(screen + 1, CHOICE_SHARE * training / workers / each))
+    return (sample, choice) if sample >= LEAST_REFERENCE and choice >= LEAST_POOL else (0, 0)

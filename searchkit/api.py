@@ -250,7 +250,7 @@ def run(
         if record.trials:
             task.finish(result, record)
             task.compare(result, record, options.baselines)
-        note_spent(search.ledger.elapsed())
+        result.took = note_spent(search.ledger.elapsed())
         if result.nothing:
             log.getChild("front").warning("the front of study '%s' is empty: %s", options.name, result.nothing)
         keep(result)

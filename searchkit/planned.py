@@ -19,7 +19,7 @@ from searchkit.problem.problem import Problem, Strategy
 from searchkit.problem.trial import State
 from searchkit.proxy_layer.scoring_time import ScoringTime
 from searchkit.results.found_studies import is_recorded, recorded_header, recorded_note
-from searchkit.results.notes import NOTE
+from searchkit.results.notes import NOTE, TOOK
 from searchkit.results.studies import read_study
 from searchkit.search.accounting import SPENT, seconds_of
 from searchkit.search.task import Task
@@ -101,18 +101,24 @@ def _of_planned_study(options: Options) -> Options:
 
 def begin_plan(
     plan: Plan | None, budget: Budget, record: Record, pool: Pool, began: float
-) -> tuple[Plan | None, Budget, Callable[[float], None]]:
+) -> tuple[Plan | None, Budget, Callable[[float], float]]:
     """The plan for this run of the study, noted and told, when its workers are ready.
 
     Args:
         began: ``time.perf_counter()`` at the beginning of the call.
 
     Returns:
-        the plan; the budget, counted from the study's beginning; and a function that notes the seconds of the study.
+        the plan; the budget, counted from the study's beginning; and a function that takes the seconds of the study, by
+        its candidates and this run, notes them, and returns those of all runs to their ends.
     """
     before, n_done = seconds_of(record), sum(trial.finished for trial in record.trials)
     if plan is None:
-        return None, budget.from_here(n_done, before), lambda elapsed: None
+        endings = max(0.0, float(record.notes(TOOK) or 0.0) - before)  # of earlier runs; no time of the candidates
+        return (
+            None,
+            budget.from_here(n_done, before),
+            partial(_note_seconds, record, TOOK, _progress_of(record), endings),
+        )
     get_ready(pool)
     first = plan
     plan, limits = continued(plan, budget, pool.workers, n_done, before, time.perf_counter() - began)
@@ -120,7 +126,7 @@ def begin_plan(
         record.note(PLAN, first.described())
     for line in plan.lines:
         log.info("%s", line)
-    return plan, limits, partial(_note_spent, record, _progress_of(record))
+    return plan, limits, partial(_note_seconds, record, SPENT, _progress_of(record), 0.0)
 
 
 def continued(
@@ -166,15 +172,18 @@ def _progress_of(record: Record) -> Progress:
     return sum(trial.finished for trial in record.trials), record.notes(NOTE)
 
 
-def _note_spent(record: Record, earlier: Progress, elapsed: float) -> None:
-    """Note the seconds that a study has taken, unless this run added nothing to it.
+def _note_seconds(record: Record, key: str, earlier: Progress, more: float, elapsed: float) -> float:
+    """Note the seconds that a study has taken, unless this run added nothing to it; returns what is on record.
 
     Args:
+        key: of the note.
         earlier: what was on record before this run.
+        more: seconds beside those of ``elapsed``.
         elapsed: seconds of the study so far.
     """
     if _progress_of(record) != earlier:
-        record.note(SPENT, round(elapsed, 3))
+        record.note(key, round(elapsed + more, 3))
+    return max(seconds_of(record), float(record.notes(key) or 0.0))
 
 
 def first_candidates(options: Options, task: Task, plan: Plan | None, record: Record) -> Codes:

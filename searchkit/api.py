@@ -218,7 +218,7 @@ def run(
         note_check(record)
         stack.enter_context(AtWork(options.folder and options.folder.with_suffix(".at-work"), record))
         go_on(record, options.name, header)
-        plan = judged_plan(plan, options, problem, chosen, scorer)
+        plan = judged_plan(plan, options, problem, chosen, scorer, record)
         plan, limits, note_spent = begin_plan(plan, options.budget, record, pool, began)
         if chosen_by(begun):
             log.info("strategy 'auto' takes %s", chosen_by(begun))

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("searchkit")
 
+JUDGING = "judging"  # the note of one with what the plan says of proxies and what they take
 MEASURING = 0.02  # share of a planned time in which proxies that a user named are timed
 MOST_MEASURING = 10.0  # seconds of that where nothing is planned
 UNKNOWN = "for a time that is not known before"
@@ -83,28 +84,47 @@ def note_judges(chosen: Judges | None, record: Record, plan: Plan | None) -> Non
 
 
 def judged_plan(
-    plan: Plan | None, options: Options, problem: Problem, chosen: Judges | None, scorer: Scorer | None = None
+    plan: Plan | None,
+    options: Options,
+    problem: Problem,
+    chosen: Judges | None,
+    scorer: Scorer | None = None,
+    record: Record | None = None,
 ) -> Plan | None:
     """The plan with what judges its candidates and the time that it takes, which is measured where it is not known.
 
     Args:
         chosen: by :func:`with_judges`.
         scorer: of the proxies, where it is there already.
+        record: of the study, which keeps what was measured; None: it is read only.
     """
     if plan is None or (chosen is None and not options.signals):
         return plan
-    if chosen is not None:
-        if not chosen.new:
-            return replace(plan, judged=chosen.why)
-        names, seconds = chosen.names, chosen.seconds
-    elif plan.judged:  # on record
-        return plan
-    elif scorer is None:
+    noted = record.notes(JUDGING) if record is not None else None
+    if record is None and not options.in_memory:
+        noted = recorded_note(options.name, options.storage, JUDGING)
+    if noted is not None:
+        line, seconds, sample, choice = noted
+        return plan.judged_in(line if chosen is None else chosen.why, seconds, sample, choice)
+    if chosen is None and scorer is None:
         with _opened_apart(options) as scorer:
-            return judged_plan(plan, options, problem, chosen, scorer)
+            return judged_plan(plan, options, problem, chosen, scorer, record)
+    line, seconds, sample, choice = _judging(plan, options, problem, chosen, scorer)
+    if record is not None and (chosen is None or chosen.new):
+        record.note(JUDGING, [line, seconds, sample, choice])
+    return plan.judged_in(line, seconds, sample, choice)
+
+
+def _judging(
+    plan: Plan, options: Options, problem: Problem, chosen: Judges | None, scorer: Scorer | None
+) -> tuple[str, float, int, int]:
+    """What :meth:`Plan.judged_in` is told."""
+    if chosen is not None:
+        names, seconds = chosen.names, chosen.seconds
     else:
-        measured = _price(options, problem, scorer, MEASURING * plan.seconds)
-        names, seconds = scorer.names, measured or 0.0
+        assert scorer is not None
+        names = scorer.names
+        seconds = _price(options, problem, scorer, MEASURING * plan.seconds) or 0.0
     sample, choice = fitting(seconds, plan.search_until - plan.spent, plan.slot, plan.workers, options.screen)
     if chosen is not None:
         line = chosen.why
@@ -118,7 +138,7 @@ def judged_plan(
             f"proxies: none judges, since a network takes {duration(seconds)} to be scored by {', '.join(names)}, and "
             "there is no time for as many as would say something"
         )
-    return plan.judged_in(line, seconds, *((sample, choice) if names else (0, 0)))
+    return line, seconds, sample if names else 0, choice if names else 0
 
 
 def judged_estimate(made: Estimate, options: Options, problem: Problem, chosen: Judges | None) -> Estimate:

@@ -157,7 +157,7 @@ def continued(
 def plan_now(options: Options, plan: Plan, prepared: float) -> Plan:
     """The plan for a run of the study as its record stands, which is only read."""
     if options.in_memory or not is_recorded(options.name, options.storage):
-        return plan
+        return plan.with_scores
     study = read_study(options.name, options.storage, options.task.space)
     n_done = sum(trial.finished for trial in study.trials)
     n_workers = workers_of(options.executor, options.workers)

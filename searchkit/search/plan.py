@@ -172,11 +172,11 @@ class Plan:
 
     def described(self) -> dict[str, Any]:
         """The plan as JSON values, for the record; what has its default is left out where older plans lack it."""
-        later = (
-            "options", "bounded", "most_macs", "found", "judged", "score_seconds", "ranking", "judging", "spent",
-            "prepared", "done", "most", "counted",
-        )  # fmt: skip
-        return {name: value for name, value in asdict(self).items() if name not in later or value}
+        later = ("options", "bounded", "most_macs", "found", "spent", "prepared", "done", "most", "counted")
+        apart = ("judged", "score_seconds", "ranking", "judging")  # a note of their own (searchkit.judged)
+        return {
+            name: value for name, value in asdict(self).items() if name not in apart and (name not in later or value)
+        }
 
     @classmethod
     def from_record(cls, recorded: Mapping[str, Any]) -> Plan:
@@ -184,19 +184,23 @@ class Plan:
         return cls(**{**recorded, "recipe": Recipe(**recorded["recipe"]), "speeds": tuple(recorded["speeds"])})
 
     def judged_in(self, line: str, score_seconds: float, sample: int, choice: int) -> Plan:
-        """The plan for candidates that proxies judge, which are fewer, since scores take of their time.
+        """The plan for candidates that proxies judge.
 
         Args:
             line: on the proxies, for the plan's lines.
             score_seconds: that a network takes to be scored.
             sample, choice: networks that are scored before the first candidate is chosen, and for each one.
         """
-        ranking, judging = sample * score_seconds, choice * score_seconds
-        together = self.candidates * self.slot - ranking * self.workers
-        fewer = max(1, min(self.candidates, int(together / (self.slot + judging))))
         return replace(
-            self, judged=line, score_seconds=score_seconds, ranking=ranking, judging=judging, candidates=fewer
-        )
+            self, judged=line, score_seconds=score_seconds, ranking=sample * score_seconds,
+            judging=choice * score_seconds,
+        )  # fmt: skip
+
+    @property
+    def with_scores(self) -> Plan:
+        """The plan of a new study with the candidates that are left where scores take of their time."""
+        together = self.candidates * self.slot - self.ranking * self.workers
+        return replace(self, candidates=max(1, min(self.candidates, int(together / (self.slot + self.judging) + 1e-9))))
 
     def continued(
         self,

@@ -123,7 +123,7 @@ def begin_plan(
     first = plan
     plan, limits = continued(plan, budget, pool.workers, n_done, before, time.perf_counter() - began)
     if record.notes(PLAN) is None:
-        record.note(PLAN, first.described())
+        record.note(PLAN, first.judged_in("", 0.0, 0, 0).described())  # proxies have a note (searchkit.judged)
     for line in plan.lines:
         log.info("%s", line)
     return plan, limits, partial(_note_seconds, record, SPENT, _progress_of(record), 0.0)

@@ -172,11 +172,11 @@ class Plan:
 
     def described(self) -> dict[str, Any]:
         """The plan as JSON values, for the record; what has its default is left out where older plans lack it."""
-        later = ("options", "bounded", "most_macs", "found", "spent", "prepared", "done", "most", "counted")
-        apart = ("judged", "score_seconds", "ranking", "judging")  # a note of their own (searchkit.judged)
-        return {
-            name: value for name, value in asdict(self).items() if name not in apart and (name not in later or value)
-        }
+        later = (
+            "options", "bounded", "most_macs", "found", "judged", "score_seconds", "ranking", "judging", "spent",
+            "prepared", "done", "most", "counted",
+        )  # fmt: skip
+        return {name: value for name, value in asdict(self).items() if name not in later or value}
 
     @classmethod
     def from_record(cls, recorded: Mapping[str, Any]) -> Plan:

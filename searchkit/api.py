@@ -23,10 +23,18 @@ from searchkit.assembly import (
 )
 from searchkit.execution.at_work import AtWork
 from searchkit.execution.executors import workers_of
-from searchkit.judged import note_judges, with_judges
+from searchkit.judged import judged_estimate, judged_plan, note_judges, with_judges
 from searchkit.option_reading import read_options
 from searchkit.option_values import DEFAULT_BUDGET, Proxies, Training, chosen_by
-from searchkit.planned import begin_plan, begin_until, checked_problem, first_candidates, plan_now, with_plan
+from searchkit.planned import (
+    begin_plan,
+    begin_until,
+    checked_problem,
+    first_candidates,
+    plan_now,
+    scoring_time,
+    with_plan,
+)
 from searchkit.problem.problem import Problem, Strategy
 from searchkit.proxy_layer.setup import open_scorer, open_screen, report
 from searchkit.results.result import Result
@@ -115,7 +123,8 @@ def run(
             ``searchkit.plugins.names("proxy")``), "default" for a set that works on many spaces, or objects; ``()``
             or "none" for none. "auto" takes some where networks are trained, if scoring takes a small part of the time
             of that, which is measured here, and says so in a line of the logger "searchkit"; a continued study keeps to
-            it. The strategy proposes more candidates than are evaluated, the proxy layer chooses among them
+            it. With a time in the budget, as many networks are scored as fit into it. The strategy proposes more
+            candidates than are evaluated, the proxy layer chooses among them
             (:mod:`searchkit.proxy_layer.signals`), and ``result.signals`` has how well each proxy predicted. A proxy's
             name can be an objective: ``objectives=("naswot", "params")`` searches without training.
             ``Proxies(names, screen=..., earlier=...)`` is these three arguments as one value.
@@ -193,9 +202,7 @@ def run(
     options, plan = with_plan(options, begun, began)
     options, begun, chosen = with_judges(options, problem, begun, plan)
     with ExitStack() as stack:
-        scorer = open_scorer(options) if options.signals else None
-        if scorer is not None:
-            stack.callback(scorer.close)
+        scorer = stack.enter_context(open_scorer(options)) if options.signals else None
         header = options.header(begun)
         task, keep = with_folder(options, stack)
         note_check = check_targets(options, task)
@@ -207,10 +214,11 @@ def run(
             stack.callback(costs.close)
         record: Record = Memory() if options.in_memory else opener_of(options, header)()
         stack.callback(record.close)
-        note_judges(chosen, record)
+        note_judges(chosen, record, plan)
         note_check(record)
         stack.enter_context(AtWork(options.folder and options.folder.with_suffix(".at-work"), record))
         go_on(record, options.name, header)
+        plan = judged_plan(plan, options, problem, chosen, scorer, record)
         plan, limits, note_spent = begin_plan(plan, options.budget, record, pool, began)
         if chosen_by(begun):
             log.info("strategy 'auto' takes %s", chosen_by(begun))
@@ -220,11 +228,12 @@ def run(
         result.open_record = (lambda: record) if options.in_memory else opener_of(options, header)
         stack.enter_context(watched(result, options.callbacks))
         bar = stack.enter_context(Progress(progress, task.goals, limits, record.trials))
-        screen_ = None if scorer is None else open_screen(options, problem, scorer, record, begun)
+        limits = begin_until(plan, limits, record, began, options.budget.timed)
+        within = scoring_time(plan, limits, record, began, pool.workers, scorer)
+        screen_ = None if scorer is None else open_screen(options, problem, scorer, record, begun, within)
         watching = (*task.callbacks, bar.update, result.refresh, *options.callbacks)
         search = Search(
-            problem, begun, task.goals, costs, pool, record,
-            limits if plan is None else begin_until(plan, limits, record, began, options.budget.timed),
+            problem, begun, task.goals, costs, pool, record, limits,
             options.batch_size(begun, pool.workers), options.seed, watching, screen_, task.ladder,
             first_candidates(options, task, plan, record),
             began, None if plan is None else plan.job_seconds, options.strategy_name,
@@ -241,7 +250,7 @@ def run(
         if record.trials:
             task.finish(result, record)
             task.compare(result, record, options.baselines)
-        note_spent(search.ledger.elapsed())
+        result.took = note_spent(search.ledger.elapsed())
         if result.nothing:
             log.getChild("front").warning("the front of study '%s' is empty: %s", options.name, result.nothing)
         keep(result)
@@ -263,13 +272,17 @@ def plan(*arguments: Any, **named: Any) -> Plan | Estimate:
     bound, began = signature(run).bind(*arguments, **named), time.perf_counter()
     bound.apply_defaults()
     options = read_options(**bound.arguments)
-    begun = begin_strategy(options, checked_problem(options))
+    problem = checked_problem(options)
+    begun = begin_strategy(options, problem)
     options, made = with_plan(options, begun, began, compared=True)
-    if made is not None:
-        return plan_now(options, made, time.perf_counter() - began)
+    options, _, chosen = with_judges(options, problem, begun, made)
+    judged = judged_plan(made, options, problem, chosen)
+    if judged is not None:
+        return plan_now(options, judged, time.perf_counter() - began)
     budget, seconds = options.budget, options.budget.seconds or options.budget.more_seconds
     candidates = budget.evaluations or budget.more_evaluations or (None if seconds else DEFAULT_BUDGET)
-    return options.task.estimate(candidates, workers_of(options.executor, options.workers), seconds)
+    expected = options.task.estimate(candidates, workers_of(options.executor, options.workers), seconds)
+    return judged_estimate(expected, options, problem, chosen)
 
 
 def check_arguments(**named: object) -> None:

@@ -16,8 +16,10 @@ from searchkit.options import Options
 from searchkit.problem.bounds_check import check_bounds
 from searchkit.problem.budget import Budget, PlannedBudget
 from searchkit.problem.problem import Problem, Strategy
+from searchkit.problem.trial import State
+from searchkit.proxy_layer.scoring_time import ScoringTime
 from searchkit.results.found_studies import is_recorded, recorded_header, recorded_note
-from searchkit.results.notes import NOTE
+from searchkit.results.notes import NOTE, TOOK
 from searchkit.results.studies import read_study
 from searchkit.search.accounting import SPENT, seconds_of
 from searchkit.search.task import Task
@@ -27,6 +29,7 @@ from searchkit.storage.record import Record
 from searchkit.types import Codes
 
 if TYPE_CHECKING:
+    from searchkit.scoring.scorer import Scorer
     from searchkit.search.plan import Plan
 
 log = logging.getLogger("searchkit")
@@ -98,26 +101,32 @@ def _of_planned_study(options: Options) -> Options:
 
 def begin_plan(
     plan: Plan | None, budget: Budget, record: Record, pool: Pool, began: float
-) -> tuple[Plan | None, Budget, Callable[[float], None]]:
+) -> tuple[Plan | None, Budget, Callable[[float], float]]:
     """The plan for this run of the study, noted and told, when its workers are ready.
 
     Args:
         began: ``time.perf_counter()`` at the beginning of the call.
 
     Returns:
-        the plan; the budget, counted from the study's beginning; and a function that notes the seconds of the study.
+        the plan; the budget, counted from the study's beginning; and a function that takes the seconds of the study, by
+        its candidates and this run, notes them, and returns those of all runs to their ends.
     """
     before, n_done = seconds_of(record), sum(trial.finished for trial in record.trials)
     if plan is None:
-        return None, budget.from_here(n_done, before), lambda elapsed: None
+        endings = max(0.0, float(record.notes(TOOK) or 0.0) - before)  # of earlier runs; no time of the candidates
+        return (
+            None,
+            budget.from_here(n_done, before),
+            partial(_note_seconds, record, TOOK, _progress_of(record), endings),
+        )
     get_ready(pool)
     first = plan
     plan, limits = continued(plan, budget, pool.workers, n_done, before, time.perf_counter() - began)
     if record.notes(PLAN) is None:
-        record.note(PLAN, first.described())
+        record.note(PLAN, first.judged_in("", 0.0, 0, 0).described())  # proxies have a note (searchkit.judged)
     for line in plan.lines:
         log.info("%s", line)
-    return plan, limits, partial(_note_spent, record, _progress_of(record))
+    return plan, limits, partial(_note_seconds, record, SPENT, _progress_of(record), 0.0)
 
 
 def continued(
@@ -148,7 +157,7 @@ def continued(
 def plan_now(options: Options, plan: Plan, prepared: float) -> Plan:
     """The plan for a run of the study as its record stands, which is only read."""
     if options.in_memory or not is_recorded(options.name, options.storage):
-        return plan
+        return plan.with_scores
     study = read_study(options.name, options.storage, options.task.space)
     n_done = sum(trial.finished for trial in study.trials)
     n_workers = workers_of(options.executor, options.workers)
@@ -163,15 +172,18 @@ def _progress_of(record: Record) -> Progress:
     return sum(trial.finished for trial in record.trials), record.notes(NOTE)
 
 
-def _note_spent(record: Record, earlier: Progress, elapsed: float) -> None:
-    """Note the seconds that a study has taken, unless this run added nothing to it.
+def _note_seconds(record: Record, key: str, earlier: Progress, more: float, elapsed: float) -> float:
+    """Note the seconds that a study has taken, unless this run added nothing to it; returns what is on record.
 
     Args:
+        key: of the note.
         earlier: what was on record before this run.
+        more: seconds beside those of ``elapsed``.
         elapsed: seconds of the study so far.
     """
     if _progress_of(record) != earlier:
-        record.note(SPENT, round(elapsed, 3))
+        record.note(key, round(elapsed + more, 3))
+    return max(seconds_of(record), float(record.notes(key) or 0.0))
 
 
 def first_candidates(options: Options, task: Task, plan: Plan | None, record: Record) -> Codes:
@@ -190,8 +202,8 @@ def first_candidates(options: Options, task: Task, plan: Plan | None, record: Re
     return designs
 
 
-def begin_until(plan: Plan, limits: Budget, record: Record, began: float, timed: bool = True) -> Budget:
-    """The budget of the candidates of a planned search, of which one is begun in any case.
+def begin_until(plan: Plan | None, limits: Budget, record: Record, began: float, timed: bool = True) -> Budget:
+    """The budget of the candidates: of a planned search, of which one is begun in any case; else as it is.
 
     While none was scored, since all have broken bounds, the time of the final trainings is there for more of them.
 
@@ -199,6 +211,8 @@ def begin_until(plan: Plan, limits: Budget, record: Record, began: float, timed:
         began: ``time.perf_counter()`` at the beginning of the call.
         timed: the call gave a time; else as many candidates as it said are trained.
     """
+    if plan is None:
+        return limits
     nothing = not any(trial.finished for trial in record.trials)
     # Preparing a search may take longer than a short time.
     least = time.perf_counter() - began + FIRST if nothing else 0.0
@@ -207,3 +221,26 @@ def begin_until(plan: Plan, limits: Budget, record: Record, began: float, timed:
     return PlannedBudget(
         limits.evaluations, max(plan.begin_until, least), None, None, hopeful=max(plan.last_hope, least)
     )
+
+
+def scoring_time(
+    plan: Plan | None, limits: Budget, record: Record, began: float, workers: int, scorer: Scorer | None
+) -> ScoringTime | None:
+    """How long proxies may score in this run of a study; None where it has no time, or no proxies.
+
+    Args:
+        limits: the budget of the candidates (:func:`begin_until`).
+        began: ``time.perf_counter()`` at the beginning of the call.
+    """
+    if limits.seconds is None or scorer is None:
+        return None
+    before = seconds_of(record)
+
+    def trained() -> float:
+        taken = [trial.seconds for trial in record.trials if trial.finished and trial.state is not State.INFEASIBLE]
+        return float(np.mean(taken)) if taken else 0.0
+
+    timed = ScoringTime(scorer, lambda: before + time.perf_counter() - began, limits.seconds, trained, workers=workers)
+    if plan is None:
+        return timed
+    return replace(timed, training=plan.slot, each=plan.score_seconds or None, ranking=plan.ranking)

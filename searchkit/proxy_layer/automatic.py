@@ -35,10 +35,20 @@ class Judges:
     Attributes:
         names: of the proxies; empty where no network is judged.
         why: one line for the log.
+        seconds: that a network takes to be scored; 0 where that was not measured.
+        new: whether they were chosen now, and not when the study was begun.
     """
 
     names: tuple[str, ...]
     why: str
+    seconds: float = 0.0
+    new: bool = True
+
+    @classmethod
+    def as_begun(cls, names: Sequence[str]) -> Judges:
+        """Those that a study has on record."""
+        judge = f"{', '.join(names)} judge networks before they are trained" if names else "none"
+        return cls(tuple(names), f"proxies: {judge}, as this study was begun", new=False)
 
 
 def few(candidates: float) -> Judges | None:
@@ -75,6 +85,7 @@ def choose(
                 tuple(names),
                 f"proxies: {', '.join(names)} judge networks before they are trained, which takes {duration(each)} a "
                 f"network and in all about {math.ceil(100 * share)} % of the time of the trainings",
+                each,
             )
         said = f"it would take {duration(share * seconds)} for each network that is trained in {duration(seconds)}"
     return Judges((), f"proxies: none, since judging before training does not pay here: {said}")

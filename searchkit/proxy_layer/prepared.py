@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +24,19 @@ class Prepared:
     mean: Floats
     std: Floats
     exact: frozenset[str]
+
+    @classmethod
+    def of(
+        cls,
+        sample: Codes,
+        score: Callable[[Codes], Floats],
+        structure: Callable[[Codes], Floats],
+        known: Callable[[Codes], Mapping[str, Floats]] | None,
+    ) -> Prepared:
+        """What the sample says; it is scored for that."""
+        features = structure(sample)
+        exact = frozenset(known(sample[:1])) if known is not None else frozenset[str]()
+        return cls(sample, score(sample), features.mean(axis=0), features.std(axis=0), exact)
 
     def groups(self, quantiles: Floats, structure: Floats) -> list[Floats]:
         """The features of a process, each group with a mean square distance near 1.

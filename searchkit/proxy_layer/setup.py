@@ -22,10 +22,12 @@ from searchkit.storage.record import Record
 from searchkit.types import Codes, Floats
 
 if TYPE_CHECKING:
+    from searchkit.proxy_layer.scoring_time import ScoringTime
     from searchkit.scoring.registry import AnyProxy
     from searchkit.scoring.scorer import Scorer
 
 DEFAULT = ("params", "macs", "jacov", "naswot", "synflow", "grad_norm", "az_nas")  # what "default" stands for
+TRUST = "trust"  # the note of a record with how well each proxy predicted
 IN_SEARCH = (*DEFAULT, "mathnas")  # what it stands for in a search, whose results block values are learned from
 
 
@@ -126,10 +128,15 @@ def _scoring_workers(task: Task, proxies: Sequence[Any], device: str, executor: 
     return n
 
 
-def open_screen(asked: Asked, problem: Problem, scorer: Scorer, record: Record, strategy: Strategy) -> Screen:
+def open_screen(
+    asked: Asked, problem: Problem, scorer: Scorer, record: Record, strategy: Strategy, time: ScoringTime | None = None
+) -> Screen:
     """The proxy layer, with the scores that the record holds.
 
     A strategy with a model of its own takes turns with it; see :class:`Screen`.
+
+    Args:
+        time: how long scores may take; None: as long as they do.
     """
     task = asked.task
     images = getattr(task.images, "fingerprint", None)
@@ -139,7 +146,7 @@ def open_screen(asked: Asked, problem: Problem, scorer: Scorer, record: Record, 
         task.space, scorer.names, scorer, task.goals, known=task.counted, baselines=_counts(task.space),
         seed=asked.seed, learners=scorer.learners, judged=task.judged,
     )  # fmt: skip
-    return Screen(problem, signals, asked.screen, asked.seed, kept, getattr(strategy, "models", False))
+    return Screen(problem, signals, asked.screen, asked.seed, kept, getattr(strategy, "models", False), time)
 
 
 def _counts(space: Space) -> Known | None:
@@ -157,9 +164,11 @@ def _counts(space: Space) -> Known | None:
 
 def report(screen: Screen, record: Record) -> list[dict[str, Any]]:
     """How well each proxy predicted, as rows; kept with the study."""
+    if not screen.judges:  # it would be scored only to be told of
+        return list(record.notes(TRUST) or [])
     table = screen.signals.trust
     rows = [{str(key): _plain(value) for key, value in row.items()} for row in table.to_dict("records")]
-    record.note("trust", rows)
+    record.note(TRUST, rows)
     if screen.kept is not None:
         screen.kept.write()
     return rows

@@ -52,8 +52,8 @@ class Signals:
             where not given.
         baselines: ``codes -> {name: (n,)}``, free counts (params, macs) that are compared with the proxies in
             :attr:`trust`.
-        reference: ``(r, d)`` the sample within which scores are ranked, scored when the first prediction is made; drawn
-            at random where not given.
+        reference: ``(r, d)`` the sample within which scores are ranked, scored when the first prediction is made, until
+            which it may be set; drawn at random where not given.
         seed: of the sample, where it is drawn.
         learners: column of ``score`` -> a proxy that learns from what is observed of the judged objective; see
             :mod:`searchkit.proxy_layer.learning_proxies`.
@@ -83,7 +83,7 @@ class Signals:
         self._learners = dict(learners or {})
         self._score, self._known, self._baselines, self._name = score, known, baselines, judged
         self._structure = structure or functools.partial(choices_and_counts, space)
-        self._reference, self._seed = reference, seed
+        self.reference, self._seed = reference, seed
         self._told = Observations.empty(space.n_choices, len(goals.objectives), len(goals.bounds))
         self._models: dict[int, Gaussian] | None = None  # made from _told when they are needed
         self._trusts: dict[int, list[Trust]] = {}  # by the number of observations at which a fit was due
@@ -95,6 +95,14 @@ class Signals:
         """Learn one batch of outcomes, with the hints of a fidelity ladder; draws no random numbers."""
         self._told = self._told + told.believed()
         self._models = None
+
+    @property
+    def sample(self) -> Codes:
+        """``(r, d)`` the reference sample: distinct candidates, the same for every search with this seed."""
+        if self.reference is None:
+            drawn = self.space.sample(4 * N_REFERENCE, np.random.default_rng([self._seed, 20_230_215]))
+            self.reference = distinct_rows(drawn)[:N_REFERENCE]
+        return self.reference
 
     def quality(self, codes: Codes) -> Floats:
         """``(n,)`` the aggregate of the proxies alone, higher is better, standardised over the reference sample.
@@ -193,18 +201,8 @@ class Signals:
     @property
     def _ready(self) -> Prepared:
         if self._prepared is None:
-            self._prepared = self._prepare()
+            self._prepared = Prepared.of(self.sample, self._score, self._structure, self._known)
         return self._prepared
-
-    def _prepare(self) -> Prepared:
-        """Score the reference sample: distinct candidates of the space, the same for every search with this seed."""
-        sample = self._reference
-        if sample is None:
-            drawn = self.space.sample(4 * N_REFERENCE, np.random.default_rng([self._seed, 20_230_215]))
-            sample = distinct_rows(drawn)[:N_REFERENCE]
-        structure = self._structure(sample)
-        exact = frozenset(self._known(sample[:1])) if self._known else frozenset[str]()
-        return Prepared(sample, self._score(sample), structure.mean(axis=0), structure.std(axis=0), exact)
 
     @property
     def _ranking(self) -> Ranked:

@@ -13,6 +13,7 @@ from searchkit.errors import SearchkitError, SpaceError, StorageError, StudyMism
 from searchkit.problem.objectives import Bound, Goals, Objective
 from searchkit.problem.trial import State, Trial, pareto_front
 from searchkit.results.found_studies import found_studies, readable_in
+from searchkit.results.notes import TOOK
 from searchkit.results.result import Result
 from searchkit.space import Choice, NetworkSpace, Space
 from searchkit.space.recipe_space import with_settings
@@ -121,6 +122,7 @@ def load(name: str, storage: StorageLike = None, *, space: Space | None = None) 
     result.open_record = functools.partial(OptunaRecord, storage, name, study.space, study.goals, header)
     result.simple = study.simple
     result.read_timings(lambda key: study.notes.get(f"searchkit:{key}"))
+    result.took = max(study.spent, float(study.notes.get(f"searchkit:{TOOK}") or 0.0))
     return result
 
 

@@ -58,6 +58,7 @@ class Tables:
         self.simple: list[dict[str, Any]] = []  # see searchkit.training.baselines
         self.source: Source | None = None
         self.clock: Clocks = {}
+        self.took = 0.0  # seconds of the whole study, with what came after the last candidate; 0: not on record
         self.timed_blocks: dict[int, BlockCosts] = {}
 
     def read_timings(self, notes: Callable[[str], Any]) -> None:

@@ -23,7 +23,7 @@ from searchkit.scoring.pool import ScoringPool, read_workers
 from searchkit.scoring.protocols import Learner, NetworkProxy, Proxy, Setting
 from searchkit.scoring.registry import AnyProxy, made, names_of
 from searchkit.space import NetworkSpace, Space, keys
-from searchkit.types import Codes, Floats
+from searchkit.types import Bools, Codes, Floats
 
 OnScored = Callable[[Codes, Mapping[str, float]], None]
 
@@ -126,6 +126,12 @@ class Scorer:
             known = self.cache[key]
             scores[i, columns] = [known[self.names[column]] for column in columns]
         return scores
+
+    def known(self, codes: Codes) -> Bools:
+        """``(n,)`` bool: whether a candidate's scores cost nothing, as they were computed or recorded before."""
+        kept = [name for proxy in self._plain if getattr(proxy, "cached", True) for name in names_of(proxy)]
+        wanted = set(kept).union(*(proxy.names for proxy in self._networks))
+        return np.array([wanted <= self.cache.get(key, {}).keys() for key in keys(self.space.check(codes))], dtype=bool)
 
     @property
     def network_proxies(self) -> tuple[NetworkProxy, ...]:

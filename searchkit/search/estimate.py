@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -28,6 +28,7 @@ class Estimate:
         seconds: of the whole search; NaN where that is not known.
         options: settings of the user's recipe with the values that they may have.
         limit: seconds after which no candidate begins; None: no limit.
+        judged: a line on the proxies that judge candidates before they are trained; empty where there are none.
     """
 
     candidates: int | None
@@ -36,15 +37,24 @@ class Estimate:
     seconds: float
     options: dict[str, list[Setting]] = field(default_factory=dict)
     limit: float | None = None
+    judged: str = ""
+
+    def judged_in(self, line: str, seconds: float) -> Estimate:
+        """The estimate with the seconds that scores by proxies take in all; with a limit, of fewer candidates."""
+        total, n = self.seconds + seconds, self.candidates
+        if self.limit is not None and n is not None and total > self.limit:
+            n = max(1, math.ceil(n * self.limit / total))
+            total = max(self.limit, self.seconds * n / max(1, self.candidates or 1))
+        return replace(self, candidates=n, seconds=total, judged=line)
 
     @property
     def lines(self) -> list[str]:
-        """The estimate in a line or two, and one for the user's recipe where there is one."""
+        """The estimate in a line or two, and one each for the user's recipe and for proxies where there are any."""
         n = "candidates" if self.candidates is None else plural(self.candidates, "candidate")
         until = "" if self.limit is None else f", none begun after {self.limit:g} s"
         said = f"plan: {n}, {self.workers} at a time{until}"
         if self.recipe is None:
-            return [f"{said}; how long their evaluations take is not known"]
+            return [f"{said}; how long their evaluations take is not known", *self._judged]
         length = "steps" if self.recipe.steps is not None or "steps" in self.options else "epochs"
         lengths = self.options.get(length, [getattr(self.recipe, length)])
         how_long = f"{either(lengths)} {length.removesuffix('s') if list(lengths) == [1] else length}"
@@ -52,8 +62,13 @@ class Estimate:
         return [
             f"{said}, each {how_long} with batches of {size}",
             *recipe_line(self.options),
+            *self._judged,
             f"with networks of a middle size of the space, that takes about {self.seconds:.0f} s here",
         ]
+
+    @property
+    def _judged(self) -> list[str]:
+        return [self.judged] if self.judged else []
 
 
 def estimate(

@@ -185,12 +185,12 @@ def _context(
     described: dict[str, Any] = {
         "name": data.name,
         "source": _source(given, data),
+        "object": isinstance(given, Data),
         "classes": list(data.classes),
         "mean": list(data.mean),
         "std": list(data.std),
     }
-    if data.target is not None:
-        described["target"] = list(data.target)
+    described |= {} if data.target is None else {"target": list(data.target)}
     return {
         "kind": "networks",
         "function": fingerprint(

@@ -49,6 +49,9 @@ class Plan:
         most_macs: MACs of the largest network that was found to meet bounds on what is measured; None: no such bounds.
         found: codes of the networks whose speeds were measured, where there are such bounds; they meet them, as far as
             that is known, and the search begins with some of them.
+        judged: a line on the proxies that judge candidates before they are trained; empty where none are asked for.
+        score_seconds: that a network takes to be scored by them; 0 where that is not known.
+        ranking, judging: seconds of all that before the first of them, and for each candidate.
         spent: seconds of the study before its next candidate; prepared: those of them that are of this run.
         done: candidates that the study has already.
         most: candidates that it may have in all; None: as many as there is time for.
@@ -69,6 +72,10 @@ class Plan:
     bounded: bool = False
     most_macs: float | None = None
     found: list[list[int]] = field(default_factory=list)
+    judged: str = ""
+    score_seconds: float = 0.0
+    ranking: float = 0.0
+    judging: float = 0.0
     spent: float = 0.0
     prepared: float = 0.0
     done: int = 0
@@ -77,7 +84,10 @@ class Plan:
 
     @property
     def lines(self) -> list[str]:
-        """The plan in three lines, and one for the user's recipe where there is one; or why no candidate is trained."""
+        """The plan in three lines, and one each for the user's recipe and for the proxies, where there are any.
+
+        Or one line, why no candidate is trained.
+        """
         return self._nothing or self._lines
 
     @property
@@ -101,6 +111,7 @@ class Plan:
             f"each {length}{rate}{images}",
             f"then until {self.final_until:.0f} s: the winners, trained longer and on the validation part as well",
             *recipe_line(self.options),
+            *([self.judged] if self.judged else []),
         ]
 
     @property
@@ -161,13 +172,35 @@ class Plan:
 
     def described(self) -> dict[str, Any]:
         """The plan as JSON values, for the record; what has its default is left out where older plans lack it."""
-        later = ("options", "bounded", "most_macs", "found", "spent", "prepared", "done", "most", "counted")
+        later = (
+            "options", "bounded", "most_macs", "found", "judged", "score_seconds", "ranking", "judging", "spent",
+            "prepared", "done", "most", "counted",
+        )  # fmt: skip
         return {name: value for name, value in asdict(self).items() if name not in later or value}
 
     @classmethod
     def from_record(cls, recorded: Mapping[str, Any]) -> Plan:
         """The plan that a study has on record."""
         return cls(**{**recorded, "recipe": Recipe(**recorded["recipe"]), "speeds": tuple(recorded["speeds"])})
+
+    def judged_in(self, line: str, score_seconds: float, sample: int, choice: int) -> Plan:
+        """The plan for candidates that proxies judge.
+
+        Args:
+            line: on the proxies, for the plan's lines.
+            score_seconds: that a network takes to be scored.
+            sample, choice: networks that are scored before the first candidate is chosen, and for each one.
+        """
+        return replace(
+            self, judged=line, score_seconds=score_seconds, ranking=sample * score_seconds,
+            judging=choice * score_seconds,
+        )  # fmt: skip
+
+    @property
+    def with_scores(self) -> Plan:
+        """The plan of a new study with the candidates that are left where scores take of their time."""
+        together = self.candidates * self.slot - self.ranking * self.workers
+        return replace(self, candidates=max(1, min(self.candidates, int(together / (self.slot + self.judging) + 1e-9))))
 
     def continued(
         self,
@@ -186,8 +219,9 @@ class Plan:
         """
         search_until, final_until = shares(seconds, spent, self.scoring)
         left = sys.maxsize if most is None else most - done
-        each = self.slot if self.passes < MANY_PASSES else self.slot + PROPOSED
-        candidates = max(1, min(int((search_until - spent) * workers / each), left))
+        each = self.judging + (self.slot if self.passes < MANY_PASSES else self.slot + PROPOSED)
+        available = search_until - spent - (0.0 if done else self.ranking)
+        candidates = max(1, min(int(available * workers / each), left))
         return replace(
             self, seconds=seconds, workers=workers, candidates=candidates, search_until=search_until,
             final_until=final_until, spent=spent, prepared=prepared, done=done, most=most,
@@ -195,7 +229,7 @@ class Plan:
 
     def seconds_for(self, candidates: int, workers: int, spent: float) -> float:
         """Seconds of the whole study, if so many candidates more are trained and the winners have their share."""
-        wanted = SLACK * math.ceil(candidates / workers) * self.slot
+        wanted = SLACK * math.ceil(candidates / workers) * (self.slot + self.judging)
         rest = wanted / SEARCH
         while shares(spent + rest, spent, self.scoring)[0] - spent < wanted:
             rest *= 1.05

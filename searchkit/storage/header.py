@@ -108,6 +108,11 @@ def _difference(key: str, recorded: Any, asked: Any) -> str:
         inner = [n for n in {**recorded, **asked} if repr(recorded.get(n)) != repr(asked.get(n))]
         if not inner:
             return f"the order of {key} (recorded {', '.join(recorded)}, asked {', '.join(asked)})"
+        if key == "data" and inner == ["fingerprint"]:
+            was, now = recorded.get("fingerprint"), asked.get("fingerprint")
+            return (
+                f"data, which are others, or are split or limited otherwise (fingerprint recorded {was}, asked {now})"
+            )
         if "name" not in inner:
             return ", ".join(_difference(f"{key}.{name}", recorded.get(name), asked.get(name)) for name in inner)
         recorded, asked = recorded.get("name"), asked.get("name")

@@ -435,7 +435,8 @@ def test_a_plan_is_told_and_nothing_is_searched(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     plan = searchkit.plan(space=TINY, budget={"seconds": 60})
-    assert len(plan.lines) == 3
+    assert len(plan.lines) == 4
+    assert plan.lines[3].startswith("proxies: none, since")
     assert replace(plan, seconds=1) != plan
     assert "2 epochs" in "\n".join(searchkit.plan(space=TINY, budget=4, epochs=2).lines)
     assert main(["run", "--dry-run", "--space", "nas-bench-201", "--space-option", "width=4", "--seconds", "60"]) == 0

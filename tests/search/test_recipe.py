@@ -250,7 +250,7 @@ def test_a_plan_says_what_really_holds() -> None:
     assert several.lines[3] == "your recipe: batch_size 16 or 32; lr 0.02, 0.05 or 0.1"
     assert "learning rate" not in several.lines[1]
     assert "examples" not in several.lines[1]
-    plain = searchkit.plan(**call)
+    plain = searchkit.plan(**call, proxies=())
     assert len(plain.lines) == 3
     assert "options" not in plain.described()
 

@@ -126,6 +126,8 @@ def _choice(choice: Choice) -> str:
 
 def _data(context: dict[str, Any]) -> Line:
     data = context.get("data") or {}
+    if data.get("object"):  # which its name does not tell: it may be limited, or split otherwise
+        return "data=data", f"'{data.get('name', '')}': the same data as then, split with the same seed"
     if data.get("source"):
         return f"data={_text(data['source'])}", ""
     if data.get("name") in NAMES:

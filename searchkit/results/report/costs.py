@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from searchkit.errors import duration
+from searchkit.errors import duration, plural
 from searchkit.problem.trial import State
 from searchkit.results.report.facts import SPREAD, Facts
 from searchkit.results.report.front_table import measured
@@ -86,12 +86,21 @@ def _time(facts: Facts) -> Html:
     seconds = np.array([trial.seconds for trial in facts.result.trials if trial.finished])
     if not len(seconds):
         return joined([])
-    spent, total = float(seconds.sum()), facts.seconds
-    said = [f"The search ran for {duration(total)}."]
-    if spent <= total:
-        said.append(f"Evaluations took {duration(spent)} of that, the rest proposals, proxies and recording.")
+    spent, until, took = float(seconds.sum()), facts.seconds, facts.took
+    said = [f"The search took {duration(took)}, of which it ran for {duration(until)} until its last candidate ended."]
+    if spent <= until:
+        said.append(
+            f"Evaluations took {duration(spent)} of that, the rest preparations, proposals, proxies and recording."
+        )
     else:
         said.append(f"Evaluations took {duration(spent)} in total, since workers ran in parallel.")
+    finals = [float(entry["seconds"]) for entry in facts.result.finals.values() if "seconds" in entry]
+    if finals:
+        said.append(
+            f"Then {plural(len(finals), 'final training')} of winners took {duration(sum(finals))}"
+            f"{' in total, some in parallel or later' if sum(finals) > took - until else ''}; scores on the test part "
+            "came last."
+        )
     scored = [trial.seconds for trial in facts.result.trials if trial.state is State.SCORED]
     if scored:
         said.append(

@@ -85,8 +85,13 @@ class Facts:
 
     @functools.cached_property
     def seconds(self) -> float:
-        """Total duration of the search, over all its runs."""
+        """Duration of the search until its last candidate ended, over all its runs."""
         return max((trial.elapsed for trial in self.result.trials), default=0.0)
+
+    @property
+    def took(self) -> float:
+        """Duration of the whole search, over all its runs, with what came after the last candidate."""
+        return max(self.result.took, self.seconds)
 
     def value(self, trial: Trial, metric: str) -> float:
         """The value of a metric for one candidate; NaN if it is not known."""

@@ -12,6 +12,7 @@ from searchkit.results.safe_html import Html, fill, joined
 
 _NUMBERS = 20  # candidates that are listed for a reason
 _TRACEBACKS = 40  # on a page at most
+_BREAK = ("breaks {}, and was not trained", "break {}, and were not trained", "a bound that is known without training")
 
 
 def failures(facts: Facts) -> Html:
@@ -21,10 +22,10 @@ def failures(facts: Facts) -> Html:
     unbuilt = {number: entry["reason"] for number, entry in result.verifications.items() if "reason" in entry}
     parts = [
         _failed(failed),
-        _named("break a bound that is known without training, and were not trained", result.trials, State.INFEASIBLE),
+        _named(_BREAK, result.trials, State.INFEASIBLE),
         _broken(facts),
-        _named("were not promoted from a rung of the ladder", result.trials, State.DROPPED),
-        _named("have no outcome yet: the search stopped during their evaluation", result.trials, State.ASKED),
+        _named(("was not {}", "were not {}", "promoted from a rung of the ladder"), result.trials, State.DROPPED),
+        _named(("has {}", "have {}", "no outcome: the search ended before"), result.trials, State.ASKED),
     ]
     if unbuilt:
         listed = joined(fill("<li>candidate {}: {}</li>", number, reason) for number, reason in unbuilt.items())
@@ -52,14 +53,18 @@ def _counted(reason: str, trials: list[Trial]) -> Html:
     return fill('<span class="count">{:,} ×</span> <b>{}</b> {}', len(trials), reason, _numbers(trials))
 
 
-def _named(what: str, trials: Iterable[Trial], state: State) -> Html:
-    """How many candidates ended in a state, grouped by the common part of their reasons."""
+def _named(what: tuple[str, str, str], trials: Iterable[Trial], state: State) -> Html:
+    """How many candidates ended in a state, grouped by the common part of their reasons.
+
+    Args:
+        what: the predicate for one candidate and for several, and what both have in common, for their "{}".
+    """
     found = [trial for trial in trials if trial.state is state]
     if not found:
         return joined([])
     groups = _grouped(((t.reason or "").split(" (it has")[0].split(": ")[0], t) for t in found)
     listed = joined(fill("<li>{}</li>", _counted(reason, group)) for reason, group in groups if reason)
-    said = fill("<p>{} {}.</p>", plural(len(found), "candidate"), what)
+    said = fill("<p>{} {}.</p>", plural(len(found), "candidate"), what[len(found) > 1].format(what[2]))
     return joined([said, fill('<ul class="reasons">{}</ul>', listed) if listed else ""])
 
 

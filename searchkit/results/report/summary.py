@@ -46,6 +46,6 @@ def _numbers(facts: Facts) -> Html:
     shown.append((number(len(facts.finished)), plural(len(facts.finished), "evaluation").split(" ", 1)[1]))
     if facts.counts["failed"]:
         shown.append((number(facts.counts["failed"]), "failed"))
-    shown.append((duration(facts.seconds), "search time"))
+    shown.append((duration(facts.took), "search time"))
     items = joined(fill("<li><b>{}</b> {}</li>", value, label) for value, label in shown)
     return fill('<ul class="numbers">{}</ul>', items)

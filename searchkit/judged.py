@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import math
+import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +17,9 @@ import numpy as np
 from searchkit import plugins
 from searchkit.assembly import begin_strategy
 from searchkit.errors import SearchkitError, duration, first_line_said
+from searchkit.execution.outcome import Job
+from searchkit.execution.processes import apart
+from searchkit.execution.time_limits import within
 from searchkit.options import Options
 from searchkit.problem.problem import Problem, Strategy
 from searchkit.proxy_layer.automatic import COUNTS, QUICK, SCORED, Judges, choose, few, price_of, scored_in
@@ -23,6 +29,7 @@ from searchkit.results.found_studies import is_recorded, recorded_note
 from searchkit.results.studies import read_study
 from searchkit.space import distinct_rows
 from searchkit.storage.record import Record
+from searchkit.training.evaluation import as_evaluation
 from searchkit.types import Codes
 
 if TYPE_CHECKING:
@@ -35,6 +42,7 @@ log = logging.getLogger("searchkit")
 JUDGING = "judging"  # the note of one with what the plan says of proxies and what they take
 MEASURING = 0.02  # share of a planned time in which proxies that a user named are timed
 MOST_MEASURING = 10.0  # seconds of that where nothing is planned
+LIMITS = 4  # of a training, which measuring may take: several networks train for some steps, and some are scored
 UNKNOWN = "for a time that is not known before"
 JUDGES = "judges"  # the note of a record with the proxies that were chosen for the study
 
@@ -201,9 +209,34 @@ def _chosen(options: Options, problem: Problem, plan: Plan | None) -> Judges:
     if math.isfinite(candidates) and candidates >= size:
         return Judges((), f"proxies: none, since all {size:,} networks of the space are trained")
     try:
-        return few(candidates) or _by_price(options, problem, plan, candidates)
+        return few(candidates) or _protected(options, problem, plan, candidates)
     except SearchkitError as error:  # the search will say it of its candidates, with what led to it
         return Judges((), f"proxies: none, since what they take could not be measured: {first_line_said(error)}")
+
+
+def _protected(options: Options, problem: Problem, plan: Plan | None, candidates: float) -> Judges:
+    """What :func:`_by_price` finds; a network that hangs or ends its process ends no more than in a training.
+
+    Raises:
+        SearchkitError: it took too long, or its process ended.
+    """
+    limit = None if options.time_limit is None else LIMITS * options.time_limit
+    if options.executor is None:
+        return within(limit, _by_price, options, problem, plan, candidates)
+    bare = replace(options, executor=None, callbacks=())
+    with tempfile.TemporaryDirectory() as folder:
+        found = Path(folder) / "judges.json"
+
+        def measure(_code: Codes, _seed: int) -> dict[str, float]:
+            found.write_text(json.dumps(asdict(_by_price(bare, problem, plan, candidates))))
+            return {}
+
+        job = Job(np.zeros(1, dtype=np.int64), options.seed)
+        outcome = apart(as_evaluation(measure), job, "it was measured in a process of its own", limit=limit)
+        if outcome.reason is not None:
+            raise SearchkitError(outcome.reason)
+        held = json.loads(found.read_text())
+    return Judges(**(held | {"names": tuple(held["names"])}))
 
 
 def _by_price(options: Options, problem: Problem, plan: Plan | None, candidates: float) -> Judges:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -272,3 +273,47 @@ def test_bounds_on_what_is_measured_are_not_measured_to_decide(price: dict[str, 
 
     search(constraints={searchkit.Metric("slow", cost): 5.0}, objectives=("accuracy", "params"))
     assert len(calls) == N
+
+
+class Deadly(torch.nn.Module):
+    """A network that never answers, or that ends its process, where it has 5 units or more."""
+
+    def __init__(self, network: torch.nn.Module, how: str) -> None:
+        super().__init__()
+        self.network, self.how = network, how
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if not x.is_meta and self.how == "ends":
+            os._exit(7)
+        while not x.is_meta:
+            time.sleep(0.01)
+        out: torch.Tensor = self.network(x)
+        return out
+
+
+def deadly(how: str) -> Any:
+    def build(choices: Any, shape: tuple[int, ...], n_classes: int) -> torch.nn.Module:
+        network = perceptron(choices, shape, n_classes)
+        return Deadly(network, how) if choices["width"] >= 5 else network
+
+    return searchkit.NetworkSpace([searchkit.Choice("width", range(1, 40))], build, name=f"width-{how}")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("how", "protection", "why"),
+    [("hangs", {"time_limit": 1}, "over its time limit"), ("ends", {"executor": 1}, "its worker process died")],
+)
+def test_networks_that_a_search_survives_are_survived_when_proxies_are_measured(
+    how: str, protection: Any, why: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    def stop(trial: Any, trials: Sequence[Any]) -> None:
+        raise StopSearch
+
+    small = {"width": 1}
+    with caplog.at_level(logging.INFO, "searchkit"):
+        result = search(space=deadly(how), start=[small], callbacks=[stop], batch=1, **protection)
+    (line,) = [line for line in caplog.messages if line.startswith("proxies: ")]
+    assert "none, since what they take could not be measured" in line
+    assert why in line
+    assert (result.history.state == "scored").all()

@@ -71,7 +71,7 @@ def make(folder: Path, n: int, side: int) -> None:
 
 
 def loaded_by_a_process(folder: Path, size: int) -> list[float]:
-    """Seconds to load and of an epoch, GiB of its own and at the peak, GiB before loading."""
+    """Seconds to load and of an epoch, GiB at the peak and of its own, GiB before loading."""
     made = subprocess.run(
         [sys.executable, "-c", EPOCH, str(folder), str(size)], check=True, capture_output=True, text=True
     )
@@ -126,6 +126,6 @@ if __name__ == "__main__":
             same = scores(photos, size)
             print(
                 f"| {size} | {first[0]:.1f} | {again[0]:.1f} | {again[1]:.2f} | {plain:.1f} | {plain / again[1]:.1f} | "
-                f"{again[4]:.2f} | {first[2]:.2f} | {first[3]:.2f} | {same[0]:.4f}, {same[1]:.4f} |",
+                f"{again[4]:.2f} | {first[3]:.2f} | {first[2]:.2f} | {same[0]:.4f}, {same[1]:.4f} |",
                 flush=True,
             )

@@ -10,7 +10,7 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -37,6 +37,11 @@ class AZNAS:
     source: Literal["noise", "images"] = "noise"
 
     names = ("az_expressivity", "az_progressivity", "az_trainability", "az_complexity")
+    missing: ClassVar[Mapping[str, str]] = {  # why a signal that is NaN is
+        "az_progressivity": "progressivity compares blocks that do different things to the shape of maps; it has one "
+        "block, or attention and blocks of one shape",
+        "az_trainability": "trainability is of blocks behind the first, and it has one block",
+    }
 
     @property
     def passes(self) -> tuple[Forward, CountPass]:
@@ -44,17 +49,23 @@ class AZNAS:
         return forward, CountPass()
 
     def values(self, recordings: Sequence[ForwardRecording | Mapping[str, float]]) -> Mapping[str, float]:
-        """The four by name; what needs two blocks is NaN for a network that has one."""
+        """The four by name; what needs two blocks is NaN for a network that has one.
+
+        So is progressivity of networks with attention whose blocks all have one shape: layers that have as much room
+        as those before them need not say more, and the paper leaves it out for
+        transformers.
+        """
         forward, counts = recordings
         assert isinstance(forward, ForwardRecording)
         assert isinstance(counts, Mapping)
         covariances = to_host([channel_covariance(block) for block in forward.blocks])
         entropies = [entropy(covariance) for covariance in covariances]
         steps = [after - before for before, after in itertools.pairwise(entropies)]
+        alike = forward.attends and len({block.shape for block in forward.blocks}) == 1
         pulled = trainabilities(forward.pullbacks)
         return {  # Lee and Ham, section 3: each proxy, from the values of the primary blocks
             "az_expressivity": sum(entropies) if entropies else math.nan,
-            "az_progressivity": min(steps) if steps else math.nan,
+            "az_progressivity": min(steps) if steps and not alike else math.nan,
             "az_trainability": sum(pulled) / len(pulled) if pulled else math.nan,
             "az_complexity": counts["macs"],
         }

@@ -21,9 +21,13 @@ from searchkit.scoring.passes.forward import weight_layers
 from searchkit.scoring.passes.passes import Built
 
 
+# What a norm over a sample's own values gives does not grow with its input: all that flows in front of it would be 0.
+_NORMS = (BatchNorm, nn.LayerNorm, nn.GroupNorm)
+
+
 @dataclass(frozen=True)
 class Synflow:
-    """log of sum |w dR/dw|: R is the output for an input of ones, with absolute weights and no batch norm."""
+    """log of sum |w dR/dw|: R is the output for an input of ones, with absolute weights and no batch or layer norm."""
 
     names = ("synflow",)
 
@@ -43,7 +47,8 @@ class SynflowPass:
     """One forward and one backward pass of a single input in float64: products of a hundred layers overflow float32.
 
     A layer is linear in its weights w: summed over them, w dR/dw equals the sum of (y - bias) dR/dy over its output y.
-    So the gradients of the weights are never needed. With absolute weights no term is negative.
+    So the gradients of the weights are never needed. With absolute weights no term is negative, but for those of
+    attention's queries and keys, whose flow is the difference of what they raise and what they lower.
     """
 
     @property
@@ -64,7 +69,7 @@ class SynflowPass:
         with ExitStack() as stack:
             stack.callback(network.float)
             for module in network.modules():
-                if isinstance(module, BatchNorm):
+                if isinstance(module, _NORMS):
                     stack.callback(module.__dict__.pop, "forward")
                     module.forward = _identity  # type: ignore[assignment,method-assign]
             for layer in weight_layers(network):

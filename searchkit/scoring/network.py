@@ -121,7 +121,10 @@ def _of_recordings(
             scores.refuse(proxy.names, error)
             continue
         scores.values |= numbers
-        scores.refuse([name for name, value in numbers.items() if not math.isfinite(value)], CandidateError(NOT_FINITE))
+        why = getattr(proxy, "missing", {})
+        for name, value in numbers.items():
+            if not math.isfinite(value):
+                scores.refuse([name], CandidateError(why.get(name, NOT_FINITE)))
     return scores
 
 

@@ -148,7 +148,7 @@ def _with_recipe(
     networks, own = own_space(space, own)
     recipe = own.applied(recipe_for(data.kind, len(data.train), epochs, data.augment), data.kind, len(data.train))
     check_effect(own, recipe, data, networks)
-    if data.kind == "images" and "adamw" in own.options.get("optimiser", []) and "lr" not in own.options:
+    if data.kind == "images" and own.lacks_rate:
         log.warning(
             "recipe= has the optimiser adamw and no lr: the default learning rate, here %g, suits sgd; give adamw a "
             "lower one, about 0.005",

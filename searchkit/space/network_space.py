@@ -79,6 +79,9 @@ class NetworkSpace(Space):
         reference: optional ``reference(space) -> codes (s, d)``, designs to begin with, the most useful first: what
             someone who knows the field would train before any search. Valid and canonical, as ``space.encode`` and
             ``space.check`` return them; checked when :attr:`reference` is read. No part of what identifies the space.
+        recipe: optional settings of the training that suit these networks better than the usual ones, such as
+            ``{"optimiser": "adamw", "lr": 0.003}``; see :class:`searchkit.training.recipe.Recipe`, without epochs and
+            steps. Those that the user gives come before them.
     """
 
     def __init__(
@@ -95,6 +98,7 @@ class NetworkSpace(Space):
         nodes: Callable[[NetworkSpace], tuple[Node, ...]] | None = None,
         graph: Callable[[Codes], Floats] | None = None,
         reference: Callable[[NetworkSpace], npt.ArrayLike] | None = None,
+        recipe: Mapping[str, str | int | float | bool | None] | None = None,
     ) -> None:
         super().__init__(choices, name=name, canonical=canonical)
         if not callable(build):
@@ -109,6 +113,7 @@ class NetworkSpace(Space):
         if reference is not None and not callable(reference):
             raise SpaceError(f"reference is a function (space) -> codes (s, {self.n_choices}), not {reference!r:.80}")
         self._reference = reference
+        self.recipe = dict(recipe or {})
 
     @classmethod
     def from_model(

@@ -39,6 +39,7 @@ class WiderSpace(NetworkSpace):
             options=networks.options,
             count=None if networks.count is None else _count,
             graph=None if networks.graph_features is None else functools.partial(_graph, networks),
+            recipe=networks.recipe,
         )
         self.networks, self.further = networks, tuple(further)
 

@@ -29,11 +29,14 @@ class OwnRecipe:
         fixed: settings with their values, without epochs.
         choices: settings of which the search chooses, named as they.
         epochs: of every training; None where that is not fixed.
+        usual: settings that the space of the networks brings, see :class:`~searchkit.NetworkSpace`. Those of the user
+            come before them; where these are of another optimiser, the space's do not hold.
     """
 
     fixed: tuple[tuple[str, Setting], ...] = ()
     choices: tuple[Choice, ...] = ()
     epochs: int | None = None
+    usual: tuple[tuple[str, Setting], ...] = ()
 
     @property
     def given(self) -> bool:
@@ -49,6 +52,11 @@ class OwnRecipe:
     def sets_length(self) -> bool:
         """Whether it says how long trainings are, so that no time decides it."""
         return self.epochs is not None or any(name in self.options for name in LENGTH)
+
+    @property
+    def lacks_rate(self) -> bool:
+        """Whether the user has set AdamW and nobody a learning rate for it."""
+        return "adamw" in self.options.get("optimiser", []) and "lr" not in self.options | dict(self.usual)
 
     def described(self) -> dict[str, Setting | list[Setting]]:
         """The settings as JSON values, choices as lists; without epochs that are fixed."""
@@ -82,6 +90,9 @@ class OwnRecipe:
             length: False: the length is that of the recipe.
         """
         settings: dict[str, Any] = dict(self.fixed) | dict(chosen or {})
+        usual = dict(self.usual)
+        if settings.get("optimiser") in (None, usual.get("optimiser")):
+            settings = usual | settings
         settings = {name: value for name, value in settings.items() if length or name not in LENGTH}
         size = settings.get("batch_size")
         if size is not None:
@@ -133,11 +144,14 @@ def read_recipe(given: object) -> OwnRecipe:
 
 
 def own_space(space: NetworkSpace, own: OwnRecipe) -> tuple[NetworkSpace, OwnRecipe]:
-    """The space of the networks, and the recipe with the choices of a space that has settings, as a result's may.
+    """The space of the networks, and the recipe with the settings that the space brings.
+
+    These are its usual ones, and the choices of a space that has settings, as a result's may.
 
     Raises:
-        RecipeError: both have a setting.
+        RecipeError: both have a setting, or a usual one is not allowed.
     """
+    own = replace(own, usual=_usual(space))
     if not isinstance(space, RecipeSpace):
         return space, own
     for choice in space.settings:
@@ -149,6 +163,16 @@ def own_space(space: NetworkSpace, own: OwnRecipe) -> tuple[NetworkSpace, OwnRec
             )
     choices = tuple(Choice(c.name, [_checked(c.name, o) for o in c.options], c.ordered) for c in space.settings)
     return networks_of(space), replace(own, choices=(*choices, *own.choices))
+
+
+def _usual(space: NetworkSpace) -> tuple[tuple[str, Setting], ...]:
+    for name in space.recipe:
+        if name not in SETTINGS or name in LENGTH:
+            raise RecipeError(
+                f"space '{space.name}' brings recipe={dict(space.recipe)!r}; what a space may bring is "
+                f"{', '.join(setting for setting in SETTINGS if setting not in LENGTH)}"
+            )
+    return tuple((name, _checked(name, value)) for name, value in space.recipe.items())
 
 
 def recorded_recipe(context: Mapping[str, Any], space: NetworkSpace) -> OwnRecipe:

@@ -25,6 +25,7 @@ from searchkit.spaces.macro import macro
 from searchkit.spaces.mobilenet import mobilenet
 from searchkit.spaces.nas_bench_201 import nas_bench_201, published_params
 from searchkit.spaces.residual import residual
+from searchkit.spaces.vit import vit
 from searchkit.types import Codes
 
 SMALL = {
@@ -40,6 +41,11 @@ SMALL = {
     "residual": residual(width=(4, 6), input_shape=(1, 8, 8)),
     "residual, one width and stem": residual(width=3, stem=2, input_shape=(2, 11, 9), n_classes=3),
     "residual, resized": residual(width=3, stem=(2, 1), stages=2, resolution=65, input_shape=(3, 8, 12)),
+    "vit": vit(width=(8, 12), depth=(1, 2, 3), heads=(1, 2), ratio=(1, 2), head=4, input_shape=(1, 8, 8)),
+    "vit, one depth, padded": vit(patch=(3, 4), width=6, depth=2, ratio=(1.5, 2), input_shape=(2, 11, 9), n_classes=3),
+    "vit, one patch for all": vit(
+        patch=20, width=(4, 5), depth=(1, 4), heads=2, head=3, stem="none", input_shape=(3, 8, 12)
+    ),
 }
 spaces = pytest.mark.parametrize("space", SMALL.values(), ids=SMALL.keys())
 cells = st.lists(st.integers(0, 4), min_size=6, max_size=6)
@@ -91,7 +97,8 @@ def test_every_network_trains_and_shows_its_stages(space: NetworkSpace) -> None:
         assert x.grad is not None
         assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in network.parameters())
         stages = network.features(x)  # type: ignore[operator]
-        assert stages[-1].shape[1] > stages[0].shape[1]
+        if space.name != "vit":  # whose layers all have the width of a token
+            assert stages[-1].shape[1] > stages[0].shape[1]
         assert all(stage.ndim == 4 and len(stage) == 2 for stage in stages)
 
 
@@ -111,7 +118,7 @@ def test_a_space_survives_pickling(space: NetworkSpace) -> None:
 @spaces
 def test_nodes_name_their_choices_and_their_shapes_are_real(space: NetworkSpace) -> None:
     decided = [choice for node in space.nodes for choice in node.choices]
-    of_all = ("width", "stem", "resolution")
+    of_all = ("width", "stem", "resolution", "patch")
     of_stages = () if space.name == "residual" else ("depth",)  # whose layers are nodes; of residual its stages are
     assert decided == [name for name in space.names if not name.startswith((*of_all, *of_stages))]
     if space.name != "macro":
@@ -128,7 +135,7 @@ def test_nodes_name_their_choices_and_their_shapes_are_real(space: NetworkSpace)
 
 
 def test_spaces_follow_the_data_they_are_given() -> None:
-    for name in ("nas-bench-201", "macro", "residual"):
+    for name in ("nas-bench-201", "macro", "residual", "vit"):
         space = load_space(name, width=4).for_data((1, 8, 8), 7)
         code = random_codes(space, 1, seed=0)
         network = space.build(code)
@@ -154,6 +161,16 @@ def test_a_resolution_of_its_own_makes_the_network_resize_the_users_image() -> N
         ("nas-bench-201", {"depth": 3}, "cannot be made with"),
         ("macro", {"layers": ()}, r"takes layers as one number of layers for each stage; got \(\)"),
         ("macro", {"layers": (2, 0)}, "takes each number of layers as a whole number of at least 1; got 0"),
+        ("vit", {"width": 0}, "takes width as a whole number of at least 1; got 0"),
+        ("vit", {"stem": "conv"}, "takes stem as one of convolution, none; got 'conv'"),
+        ("vit", {"ratio": "2"}, "takes ratio as a number above 0, or several; got '2'"),
+        ("vit", {"heads": (2, 2)}, r"takes heads as a value, or as several that differ; got \(2, 2\)"),
+        ("vit", {"input_shape": (30,)}, r"takes input_shape as \(channels, height, width\); got \(30,\)"),
+        (
+            "vit",
+            {"patch": 4, "width": 64, "depth": 2, "heads": 3, "ratio": 2},
+            "has nothing to choose: give several values of an option",
+        ),
         ("macro", {"n_classes": 0}, "takes n_classes as a whole number of at least 1; got 0"),
     ],
 )

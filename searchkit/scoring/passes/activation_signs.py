@@ -1,6 +1,7 @@
 """Which units of a network are active for which images: the sign of every ReLU's output, counted during the pass.
 
-Every ReLU is seen, whether a module or a function call inside a user's ``forward``.
+Every ReLU is seen, whether a module or a function call inside a user's ``forward``; and so are the smooth units that
+transformers have in its place (GELU, SiLU, Mish), whose outputs have the sign of their inputs.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ _RELUS: set[Callable[..., Any]] = {
     functional.prelu,
     functional.hardswish,
     functional.hardtanh,
+    functional.gelu,
+    functional.silu,
+    functional.mish,
     torch.relu,
     torch.relu_,
     Tensor.relu,

@@ -91,6 +91,11 @@ def stage_maps(network: nn.Module, x: Tensor) -> list[Tensor]:
     return maps.stages
 
 
+def attends(network: nn.Module) -> bool:
+    """Whether it has attention: a layer of torch's own, or modules with ``num_heads``, as most authors name it."""
+    return any(hasattr(module, "num_heads") for module in network.modules())
+
+
 def block_modules(network: nn.Module) -> list[nn.Module]:
     """The network's primary blocks; where it has none, its convolutions."""
     found = [block for child in network.children() for block in _blocks(child)]

@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from searchkit.errors import CandidateError
 from searchkit.scoring.passes.activation_signs import Signs
-from searchkit.scoring.passes.feature_maps import Maps, recording
+from searchkit.scoring.passes.feature_maps import Maps, attends, recording
 from searchkit.scoring.passes.inputs import ProxyInputs
 from searchkit.scoring.passes.passes import Built
 from searchkit.training.optimisation import squared_error
@@ -72,6 +72,7 @@ class Forward:
         check_outputs(logits, self.batch, built.inputs.n_classes)
         signs.forget_activations()
         recorded = ForwardRecording(signs, [m.detach() for m in maps.stages], [m.detach() for m in maps.blocks])
+        recorded.attends = attends(built.network)
         if "input_gradient" in self.reads:
             recorded.input_gradient = _input_gradient(logits, x)
         if "pullbacks" in self.reads:
@@ -93,6 +94,7 @@ class ForwardRecording:
             block before, which is None where nothing arrives there.
         loss: ``()`` the mean cross-entropy, on the device, because reading it would wait for a GPU.
         weight_gradients: one for each convolution and linear layer, shaped as its weight.
+        attends: whether the network has attention.
     """
 
     signs: Signs
@@ -102,6 +104,7 @@ class ForwardRecording:
     pullbacks: list[tuple[Tensor, Tensor | None]] = field(default_factory=list)
     loss: Tensor | None = None
     weight_gradients: list[Tensor] = field(default_factory=list)
+    attends: bool = False
 
 
 def weight_layers(network: nn.Module) -> list[nn.Module]:

@@ -20,7 +20,6 @@ from searchkit.runtime.torch_compat import BatchNorm
 from searchkit.scoring.passes.forward import weight_layers
 from searchkit.scoring.passes.passes import Built
 
-
 # What a norm over a sample's own values gives does not grow with its input: all that flows in front of it would be 0.
 _NORMS = (BatchNorm, nn.LayerNorm, nn.GroupNorm)
 

@@ -67,6 +67,7 @@ KNOWN = {
     "searchkit.benchmarks.benchmark.Benchmark.evaluate": CHOSEN,
     "searchkit.cli.values.read_space": ARGUMENTS,
     "searchkit.cli.values.read_candidate": CHOSEN,
+    "searchkit.cli.values.read_data": ARGUMENTS,
     "searchkit.cli.values.read_executor": ARGUMENTS,
     "searchkit.cli.values.read_option": CHOSEN,
     "searchkit.cli.values.read_recipe": ARGUMENTS,

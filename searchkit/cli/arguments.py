@@ -117,6 +117,10 @@ def _space_arguments(parser: argparse.ArgumentParser) -> None:
         help="digits, fashion-mnist, cifar-10, a folder with one folder of pictures for each class, or an .npz file "
         "with arrays X and y (digits)",
     )
+    parser.add_argument(
+        "--data-option", action="append", default=[], metavar="NAME=VALUE",
+        help="an argument of searchkit.load_data, such as size=96, limit=1000 or broken=skip; may be repeated",
+    )  # fmt: skip
 
 
 def _compress_arguments(parser: argparse.ArgumentParser) -> None:

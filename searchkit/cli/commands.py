@@ -28,6 +28,7 @@ from searchkit.cli.values import (
     read_budget,
     read_candidate,
     read_constraints,
+    read_data,
     read_executor,
     read_model,
     read_proxies,
@@ -86,7 +87,7 @@ def _run(given: argparse.Namespace) -> int:
     arguments = dict(
         strategy=given.strategy,
         space=read_space(given),
-        data=given.data,
+        **read_data(given),
         objectives=listed(given.objectives),
         proxies=read_proxies(given.proxies),
         earlier=[load(name, given.storage) for name in given.earlier],
@@ -101,7 +102,6 @@ def _run(given: argparse.Namespace) -> int:
         storage=given.storage,
         name=given.name,
         seed=given.seed,
-        split_seed=given.split_seed,
         epochs=given.epochs,
         recipe=read_recipe(given.recipe),
         time_limit=given.time_limit,
@@ -145,10 +145,9 @@ def _score(given: argparse.Namespace) -> int:
         read_space(given),
         candidates,
         proxies=listed(given.proxies),
-        data=given.data,
+        **read_data(given),
         device=given.device,
         seed=given.seed,
-        split_seed=given.split_seed,
         workers=given.workers,
         values=given.value,
     )
@@ -166,6 +165,7 @@ def _score(given: argparse.Namespace) -> int:
 def _resume(given: argparse.Namespace) -> int:
     from searchkit.api import run
     from searchkit.data.bundled import NAMES
+    from searchkit.data.loading import is_folder, load_data
     from searchkit.results.studies import load, read_study
     from searchkit.storage.header_check import TO_RESUME, check_header
 
@@ -175,6 +175,9 @@ def _resume(given: argparse.Namespace) -> int:
     context = study.header["context"]
     recorded = context.get("data", {})
     data = given.data or recorded.get("source") or recorded.get("name")
+    known = str(data).endswith(".npz") or data in NAMES or (data is not None and is_folder(data))
+    if given.data is None and recorded.get("object") and recorded.get("loaded"):
+        data, known = load_data(**recorded["loaded"]), True
     call, learned_from, objects = recorded_call(study.header)
     lacking = [
         what
@@ -184,7 +187,7 @@ def _resume(given: argparse.Namespace) -> int:
             ("its strategy", context["strategy"] is not None),
             ("its targets", None not in (call.get("targets") or {}).values()),
             ("its space", hasattr(study.space, "build")),
-            ("its data", str(data).endswith(".npz") or data in NAMES),
+            ("its data", known),
         )
         if not there
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import inspect
 import json
 import os
 import re
@@ -15,11 +16,13 @@ from searchkit import plugins
 from searchkit.errors import (
     BudgetError,
     ConstraintError,
+    DataError,
     DeviceError,
     SearchkitError,
     SpaceError,
     UnknownNameError,
     first_line_said,
+    nearest,
 )
 from searchkit.runtime.cores import n_cores
 from searchkit.space import Space
@@ -212,6 +215,28 @@ def read_option(text: str) -> tuple[str, Any]:
     if not equals:
         raise SpaceError(f"--space-option is NAME=VALUE, not {text!r}")
     return name, _value(value)
+
+
+def read_data(given: argparse.Namespace) -> dict[str, Any]:
+    """The data, loaded where --data-option says how, and the seed of their split.
+
+    Raises:
+        DataError: an option is not of the form NAME=VALUE, or is none of load_data's.
+    """
+    if not given.data_option:
+        return {"data": given.data, "split_seed": given.split_seed}
+    from searchkit.data.loading import load_data
+
+    allowed = [name for name in inspect.signature(load_data).parameters if name not in ("data", "seed")]
+    options: dict[str, Any] = {}
+    for text in given.data_option:
+        name, equals, value = text.partition("=")
+        if not equals or name not in allowed:
+            near = nearest(name, allowed)
+            hint = f". Did you mean '{near}'?" if equals and near else ""
+            raise DataError(f"--data-option is NAME=VALUE, of {', '.join(allowed)}; not {text!r}{hint}")
+        options[name] = _value(value)
+    return {"data": load_data(given.data, seed=given.split_seed, **options), "split_seed": 0}
 
 
 def read_recipe(texts: Sequence[str]) -> dict[str, Any] | None:

@@ -6,6 +6,7 @@ are normalised when they are used.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -32,6 +33,8 @@ class Data:
         target: in regression, mean and standard deviation of y in the train part, with which y is standardised for
             training; else None.
         class_weights: weight of each class in the training loss; None: all equal.
+        loaded: the arguments of :func:`searchkit.load_data` that give the same data, where it read a name, a file or a
+            folder; else None.
     """
 
     name: str
@@ -45,6 +48,7 @@ class Data:
     fingerprint: str
     target: tuple[float, float] | None = field(default=None, repr=False)
     class_weights: tuple[float, ...] | None = field(default=None, repr=False)
+    loaded: Mapping[str, object] | None = field(default=None, repr=False)
 
     @property
     def task(self) -> Task:

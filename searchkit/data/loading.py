@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
+from inspect import signature
 from pathlib import Path
 from typing import get_args
 
@@ -81,6 +83,7 @@ def load_data(
     Raises:
         DataError: the data cannot be used; the message says what is wrong.
     """
+    asked = locals()
     _check_choices(augment, kind, task, rare)
     pictures = _pictures(size, resize, broken, memory)
     read = is_folder(data) if isinstance(data, str | Path) else has_items(data)
@@ -96,7 +99,8 @@ def load_data(
         if kind == "table" or task == "regression":
             raise DataError(f"folder '{data}' has pictures and their classes, and {kind or task} is asked for")
         read_so = replace(pictures, rare=rare, normalise=normalise)
-        return load_folder(settled(data), read_so, seed=seed, limit=limit, augment=augment, name=name)
+        found = load_folder(settled(data), read_so, seed=seed, limit=limit, augment=augment, name=name)
+        return replace(found, loaded=_loaded(asked))
     labels: tuple[Label, ...] | None = None
     if is_npz(data):
         name, data = name or re.sub(r"[^\w.+-]", "-", Path(data).stem), read_npz(data)
@@ -114,12 +118,23 @@ def load_data(
     else:
         given = given_parts(data, pictures, limit)
     splits, classes = split_examples(given, kind, task == "regression", channels, labels, rare, limit, seed)
-    return assemble(splits, classes, name=name or "custom", augment=augment, normalise=normalise)
+    found = assemble(splits, classes, name=name or "custom", augment=augment, normalise=normalise)
+    return replace(found, loaded=_loaded(asked))
 
 
 def is_folder(data: str | Path) -> bool:
     """Whether data are read from a folder: it is one here, and no name of ours."""
     return str(data) not in NAMES and not is_npz(data) and Path(data).is_dir()
+
+
+def _loaded(asked: Mapping[str, object]) -> dict[str, object] | None:
+    """The arguments that read the same data again, where they are not objects; without those that are as usual."""
+    data = "digits" if asked["data"] is None else asked["data"]
+    if not isinstance(data, str | Path):
+        return None
+    usual = {name: one.default for name, one in signature(load_data).parameters.items()}
+    changed = {name: value for name, value in asked.items() if name != "data" and value != usual[name]}
+    return {"data": str(settled(data)) if is_npz(data) or is_folder(data) else str(data)} | changed
 
 
 def _check_use(data: object, task: str | None, rare: str, normalise: object) -> None:

@@ -2,15 +2,43 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from searchkit.data.bundled import NAMES
 from searchkit.data.data import Data
-from searchkit.data.loading import load_data
+from searchkit.data.images import is_npz
+from searchkit.data.loading import is_folder, load_data
 from searchkit.errors import SearchkitError
+from searchkit.surroundings import settled
 
 if TYPE_CHECKING:
     from searchkit.results.result import Result
+
+
+def recorded(given: object, data: Data) -> dict[str, object]:
+    """What the record of a study says of its data.
+
+    Args:
+        given: by the user, from which ``data`` were loaded.
+    """
+    described: dict[str, object] = {
+        "name": data.name,
+        "source": _source(given, data),
+        "object": isinstance(given, Data),
+        "loaded": None if data.loaded is None else dict(data.loaded),
+        "classes": list(data.classes),
+        "mean": list(data.mean),
+        "std": list(data.std),
+    }
+    return described | ({} if data.target is None else {"target": list(data.target)})
+
+
+def _source(given: object, data: Data) -> str | None:
+    """What data can be loaded by again: a file or a folder, or a name that is not the data's own; None of objects."""
+    if isinstance(given, str | Path) and (is_npz(given) or is_folder(given)):
+        return str(settled(given))
+    return given if isinstance(given, str) and given != data.name else None
 
 
 def data_of(result: Result, given: object = None) -> Data:
@@ -25,13 +53,17 @@ def data_of(result: Result, given: object = None) -> Data:
     own = result.source.data() if given is None and result.source is not None else None
     if own is not None:
         return own
-    recorded = result.context["data"]
-    source = given if given is not None else recorded.get("source") or recorded.get("name")
-    if given is None and recorded.get("source") is None and source not in NAMES:
+    noted = result.context["data"]
+    source = given if given is not None else noted.get("source") or noted.get("name")
+    loaded = noted.get("loaded") if given is None else None
+    if given is None and loaded is None and noted.get("source") is None and source not in NAMES:
         raise SearchkitError(f"study '{result.name}' was loaded without its data '{source}': give data=, as to run")
     split_seed = int(result.context.get("call", {}).get("split_seed") or 0)
-    task = "regression" if "target" in recorded else "classification"
-    data = given if isinstance(given, Data) else load_data(source, seed=split_seed, task=task)  # type: ignore[arg-type]
+    task = "regression" if "target" in noted else "classification"
+    if loaded is not None:
+        data = load_data(**loaded)
+    else:
+        data = given if isinstance(given, Data) else load_data(source, seed=split_seed, task=task)  # type: ignore[arg-type]
     wanted = result.context.get("fingerprint")
     if wanted is not None and data.fingerprint != wanted:
         raise SearchkitError(

@@ -13,11 +13,11 @@ from searchkit.costs.measure import check_here, check_measurable
 from searchkit.costs.metrics import MARGINS, SCORES, Metric, read_metrics, task_of, trained_scores
 from searchkit.costs.targets.target import Target, described
 from searchkit.data.data import Data
-from searchkit.data.images import is_npz
-from searchkit.data.loading import is_folder, load_data
+from searchkit.data.loading import load_data
 from searchkit.errors import DataError, SearchkitError, SpaceError
 from searchkit.problem.objectives import Goals, read_bounds, read_objectives
 from searchkit.results.baselines import Source
+from searchkit.results.recorded_data import recorded
 from searchkit.runtime.fingerprint import fingerprint
 from searchkit.scoring.scorer import Scorer
 from searchkit.search.evaluations import Scoring
@@ -25,7 +25,6 @@ from searchkit.search.known_costs import with_known
 from searchkit.search.network_task import NetworkTask, no_training
 from searchkit.search.verification import Verification
 from searchkit.space import NetworkSpace, Space
-from searchkit.surroundings import settled
 from searchkit.training.evaluation import Evaluate
 from searchkit.training.evaluator import Training, at_rung
 from searchkit.training.fidelity import Ladder, Rung, check_cheaper, read_ladder
@@ -171,32 +170,16 @@ def _check_recipe(own: OwnRecipe, trained: Sequence[str], goals: Goals, verify: 
         )
 
 
-def _source(given: Any, data: Data) -> str | None:
-    """What data can be loaded by again: a file or a folder, or a name that is not the data's own; None of objects."""
-    if isinstance(given, str | Path) and (is_npz(given) or is_folder(given)):
-        return str(settled(given))
-    return given if isinstance(given, str) and given != data.name else None
-
-
 def _context(
     space: NetworkSpace, given: Any, data: Data, metrics: dict[str, Metric], device: str, rungs: list[str]
 ) -> dict[str, Any]:
     """The context of the task; see :class:`Task`."""
-    described: dict[str, Any] = {
-        "name": data.name,
-        "source": _source(given, data),
-        "object": isinstance(given, Data),
-        "classes": list(data.classes),
-        "mean": list(data.mean),
-        "std": list(data.std),
-    }
-    described |= {} if data.target is None else {"target": list(data.target)}
     return {
         "kind": "networks",
         "function": fingerprint(
             space.builder, space.canonical_function, [metric.function for metric in metrics.values()]
         ),
-        "data": described,
+        "data": recorded(given, data),
         "device": device,
         "rungs": rungs,
         "units": {metric.name: metric.unit for metric in metrics.values() if metric.unit},

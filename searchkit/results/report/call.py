@@ -126,6 +126,10 @@ def _choice(choice: Choice) -> str:
 
 def _data(context: dict[str, Any]) -> Line:
     data = context.get("data") or {}
+    loaded = dict(data.get("loaded") or {})
+    if data.get("object") and loaded:
+        given = "".join(f", {name}={_python(value)}" for name, value in loaded.items() if name != "data")
+        return f"data=searchkit.load_data({_text(loaded['data'])}{given})", ""
     if data.get("object"):  # which its name does not tell: it may be limited, or split otherwise
         return "data=data", f"'{data.get('name', '')}': the same data as then, split with the same seed"
     if data.get("source"):

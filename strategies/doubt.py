@@ -23,6 +23,7 @@ DRAWN = 200  # random candidates, of which the one with the rarest pairs of opti
 LEVELS = 4  # parts of an ordered choice's scale; options within one count as the same
 CROSSED = 64  # candidates between a surprising one and the best, of which the first new one is taken
 SURPRISING = 2.0  # deviations above its prediction, from which a candidate is followed
+NEXT = 20  # candidates near a surprising one, told after it, that its prediction leaves out
 PATIENCE = 0.5  # deviations by which each candidate tried around a surprising one makes up for the surprise
 
 Hopeful = Callable[[Codes], Codes]
@@ -58,9 +59,9 @@ def after_a_surprise(
 ) -> Codes:
     """``(1, d)`` a new candidate between the best and one that was surprisingly good; no rows where there is none.
 
-    A candidate surprises by as many deviations as it is above its prediction from all but itself and those that were
-    told after it and are within half of the choices of it. The best of these takes its place. Up to half of the choices
-    in which it differs from the best are set to the best's.
+    A candidate surprises by as many deviations as it is above its prediction from all but itself and the next that were
+    told after it and are within half of the choices of it. The best of all these takes its place. Up to half of the
+    choices in which it differs from the best are set to the best's.
 
     Args:
         told: with the losses that the acquisition's models were fitted to.
@@ -73,11 +74,13 @@ def after_a_surprise(
     best = acquisition.best(rng)
     if best is None:
         return codes[:0]
-    apart = (codes[:, None] != codes[None]).sum(axis=2)
+    apart = np.zeros((len(codes), len(codes)), dtype=np.int64)
+    for column in codes.T:
+        apart += column[:, None] != column
     far = (3 * apart[best] > d) & good
     after = np.triu(2 * apart <= d, 1)  # [i, j]: j was told later than i, and is near it
     rows = np.flatnonzero(far)
-    urgent = acquisition.surprises([np.concatenate([[row], np.flatnonzero(after[row])]) for row in rows])
+    urgent = acquisition.surprises([np.concatenate([[row], np.flatnonzero(after[row])[:NEXT]]) for row in rows])
     rows, urgent = rows[urgent >= SURPRISING], urgent[urgent >= SURPRISING]
     families = [np.concatenate([[row], np.flatnonzero(after[row] & far)]) for row in rows]
     parents = np.array([family[np.argmax(value[family])] for family in families], dtype=np.int64)

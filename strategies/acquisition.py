@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from botorch.acquisition.analytic import LogExpectedImprovement
 
 from searchkit.problem.observations import Observations
+from searchkit.problem.pareto import non_dominated
 from searchkit.runtime.threads import one_thread
 from searchkit.strategies.gaussian_process import BoTorchProcess, Column
 from searchkit.strategies.surrogate import FORMS, Surrogate
@@ -19,7 +21,7 @@ from searchkit.types import Bools, Codes, Floats
 MOST_EXACT = 3  # objectives up to which hypervolume is used; beyond, its exact improvement takes too long
 NOISY = 0.02  # share of noise in the variance above which fronts are drawn from the posterior
 DRAWS = 6  # number of these fronts
-LUCK = 4.0  # by how many deviations, noise included, a candidate may turn out better than is expected
+LUCK = 4.0  # deviations, noise included, by which nearly no candidate turns out better than is expected
 REACH = 0.1  # distance of the reference point beyond the worst known gains, relative to their range
 NEAREST = 100  # candidates, those closest to the front, whose gains are drawn
 
@@ -32,6 +34,7 @@ class Acquisition:
     ) -> None:
         told = told[told.scored | told.hinted]
         known = told.believed()
+        self._feasible = told.feasible
         columns = [
             surrogate.column(f"objective {j}", known.codes, column, FORMS) for j, column in enumerate(known.losses.T)
         ]
@@ -40,6 +43,7 @@ class Acquisition:
             once = Surrogate(surrogate.inputs, surrogate.n_iterations)
             columns = [once.column("scalarised", known.codes, -mixed, FORMS[:1])]
         self._model = BoTorchProcess(surrogate.inputs, columns)
+        self._columns = columns
         self._noise = np.array([column.gaussian.noise for column in columns])
         self._fronts = _fronts(columns, told.feasible, rng)
         self._feasibility = feasibility
@@ -49,10 +53,32 @@ class Acquisition:
         value = np.zeros(len(codes)) if not len(self._fronts[0]) else self._improvement(codes)
         return value + self._feasibility.log_chance(codes)
 
-    def may_improve(self, codes: Codes) -> Bools:
-        """``(n,)`` whether candidates would improve the best, or the front, with luck in every objective."""
+    @property
+    def gains(self) -> Floats:
+        """``(n, k)`` what the models were fitted to, higher is better; of the scored and the hinted ones."""
+        return np.column_stack([column.gaussian.y for column in self._columns])
+
+    def best(self, rng: np.random.Generator) -> int | None:
+        """The row of the best feasible candidate, or of one of the front by chance; None where none is feasible."""
+        front = np.flatnonzero(non_dominated(np.where(self._feasible[:, None], -self.gains, np.nan)))
+        return int(rng.choice(front)) if len(front) else None
+
+    def surprises(self, groups: Sequence[Codes]) -> Floats:
+        """``(g,)`` how far the first row of each group is above its prediction from all rows but the group's.
+
+        In deviations, noise included; of the objective in which that is most.
+        """
+        found: Floats = np.max([column.gaussian.surprises(groups) for column in self._columns], axis=0)
+        return found
+
+    def may_improve(self, codes: Codes, luck: float = LUCK) -> Bools:
+        """``(n,)`` whether candidates would improve the best, or the front, with luck in every objective.
+
+        Args:
+            luck: by how many deviations, noise included, a candidate may turn out better than is expected.
+        """
         mean, std = self._model.predict(codes)
-        lucky = mean + LUCK * np.sqrt(std**2 + self._noise)
+        lucky = mean + luck * np.sqrt(std**2 + self._noise)
         beaten = [(front[None] >= lucky[:, None]).all(axis=2).any(axis=1) for front in self._fronts]
         found: Bools = ~np.logical_and.reduce(beaten)
         return found

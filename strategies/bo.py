@@ -3,8 +3,9 @@
 One objective: log expected improvement (Ament et al., NeurIPS 2023). Two or three: exact expected hypervolume
 improvement (Yang et al., 2019), over fronts drawn from the posterior where evaluations are noisy (the idea of Daulton,
 Balandat and Bakshy, NeurIPS 2021). More: the improvement of a random Chebyshev scalarisation (ParEGO, Knowles 2006).
-A search that stalls looks around its best besides (:mod:`searchkit.strategies.neighbourhood`). Failed and infeasible
-candidates train a model of feasibility (:mod:`searchkit.surrogates.feasibility`). BoTorch's qLogEHVI is avoided: it
+A search that stalls looks around its best besides (:mod:`searchkit.strategies.neighbourhood`), and where its model has
+no hope, at what the model was never told about (:mod:`searchkit.strategies.doubt`). Failed and infeasible candidates
+train a model of feasibility (:mod:`searchkit.surrogates.feasibility`). BoTorch's qLogEHVI is avoided: it
 compiles C++ at its first use, and a process killed meanwhile blocks every later one.
 """
 
@@ -21,6 +22,7 @@ from searchkit.problem.problem import Problem
 from searchkit.problem.proposals import distinct, first_allowed
 from searchkit.space import keys
 from searchkit.strategies.acquisition import Acquisition
+from searchkit.strategies.doubt import after_a_surprise, rarest_pairs
 from searchkit.strategies.neighbourhood import NEIGHBOURS, neighbour_of_the_best, since_improvement
 from searchkit.strategies.surrogate import Surrogate
 from searchkit.surrogates.feasibility import Failures, fill
@@ -29,6 +31,9 @@ from searchkit.types import Codes
 
 STALLED = 6  # evaluations without an improvement, from which some candidates are neighbours of the best
 AROUND = 16  # neighbours of a candidate to one evaluation from one of them to the next; of many, few improve
+DOUBTED = 10  # the same, from which a model without hope is doubted; a quarter of all evaluations where that is more
+HOPE = 2.0  # deviations, noise included, that a proposal's gain may take; hardly one improved that took more
+NEAR_HOPE = 3.0  # the same of every second neighbour of the best
 STEPS = 8  # of the local search that starts from the best of the pool
 
 
@@ -80,13 +85,8 @@ class BO:
         chosen = np.empty((0, self.problem.space.n_choices), dtype=np.int64)
         caution = float(rng.random()) ** 0.25  # a threshold, near 1 more often than not; see _hopeful
         pool = self._hopeful(self._pool(seen, rng), caution)
-        idle = since_improvement(self._told) + len(pending)
         for i in range(n):
-            best = chosen[:0]
-            if idle + i >= STALLED and (idle + i - STALLED) % self._period == 0:
-                hopeful = partial(self._hopeful, caution=caution, acquisition=acquisition)
-                best = neighbour_of_the_best(self.problem, self._told, seen, hopeful, rng)
-            best = best if len(best) else self._climb(pool, acquisition, seen, caution, rng)
+            best = self._next(pool, acquisition, seen, caution, rng, len(pending) + i)
             if not len(best):
                 break
             chosen = np.concatenate([chosen, best])
@@ -102,6 +102,37 @@ class BO:
         self._seen.update(keys(told.codes))
         self._failures.tell(told)
         self._told = self._told + told
+
+    def _next(
+        self,
+        pool: Codes,
+        acquisition: Acquisition,
+        seen: set[bytes],
+        caution: float,
+        rng: np.random.Generator,
+        begun: int,
+    ) -> Codes:
+        """``(1, d)`` the best of the acquisition, or, in turns of a search that stalls, another; empty without any.
+
+        Args:
+            begun: candidates that were proposed since the last was told.
+        """
+        idle = since_improvement(self._told) + begun
+        turn, rest = divmod(idle - STALLED, self._period)
+        doubted = idle >= max(DOUBTED, (len(self._told) + begun) // 4)
+        near, hopeful = pool[:0], partial(self._hopeful, caution=caution)
+        if idle >= STALLED and not rest:
+            may_improve = partial(hopeful, acquisition=acquisition)
+            near = neighbour_of_the_best(self.problem, self._told, seen, may_improve, rng)
+            if len(near) and (not doubted or turn % 2 == 0 or acquisition.may_improve(near, NEAR_HOPE)[0]):
+                return near
+        best = self._climb(pool, acquisition, seen, caution, rng)
+        if not doubted or (rest and len(best) and acquisition.may_improve(best, HOPE)[0]):
+            return best
+        told = self._told[self._told.scored | self._told.hinted]
+        other = after_a_surprise(self.problem, told, acquisition, seen, hopeful, rng)
+        other = other if len(other) else rarest_pairs(self.problem, self._told, seen, hopeful, rng)
+        return other if len(other) else best
 
     def _pool(self, seen: set[bytes], rng: np.random.Generator) -> Codes:
         """New candidates: mutations of the front (one to three changes are expected) and random ones.

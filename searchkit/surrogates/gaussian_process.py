@@ -116,6 +116,18 @@ class Gaussian:
         precision = (half**2).sum(axis=0)
         return self.y - self._alpha / precision, 1 / np.sqrt(precision)  # Rasmussen and Williams, eq. 5.12
 
+    def surprises(self, rows: Sequence[Codes]) -> Floats:
+        """``(g,)`` for each group of observations, how far the first is above its prediction from all but the group.
+
+        In deviations, noise included. The hyperparameters stay as they were fitted to all.
+        """
+        precision = cho_solve((self._factor, True), np.eye(len(self.y)))
+        found = np.empty(len(rows))
+        for i, group in enumerate(rows):  # eq. 5.12 of Rasmussen and Williams for blocks, by the inverse's partition
+            covariance = np.linalg.inv(precision[np.ix_(group, group)])
+            found[i] = covariance[0] @ self._alpha[group] / np.sqrt(covariance[0, 0])
+        return found
+
     def slopes(self, group: int) -> Floats:
         """``(p,)`` by how much the prediction rises with each feature of a group whose kernel is linear."""
         slopes: Floats = self.setting.amplitudes[group] * self.groups[group].T @ self._alpha

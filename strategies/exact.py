@@ -13,6 +13,7 @@ import numpy as np
 from searchkit.blocks.additive import Additive, Blocks, blocks_of
 from searchkit.blocks.exact import front, k_best
 from searchkit.blocks.fit import BlockFit, fit_blocks
+from searchkit.problem.numbers import of_usual_size
 from searchkit.problem.observations import Observations
 from searchkit.problem.pareto import hypervolume, non_dominated
 from searchkit.problem.problem import Problem
@@ -56,7 +57,7 @@ class Exact:
         scored = self._told[self._told.scored]
         if len(self._told) + len(pending) < self.n_initial or len(scored) < 3:
             return complete(self.problem, self.problem.sample(n, rng), n, seen, rng)
-        fits = [fit_blocks(self._blocks, scored.codes, column) for column in scored.losses.T]
+        fits = [fit_blocks(self._blocks, scored.codes, of_usual_size(column)) for column in scored.losses.T]
         learned = _excesses(self._blocks, self._told.codes, self._told.violations)
         picked = self._candidates(fits, [*self._known_excesses(), *learned], n + len(self._told), rng)
         picked = np.unique(picked, axis=0)

@@ -12,6 +12,7 @@ import numpy as np
 
 from searchkit.blocks.additive import blocks_of
 from searchkit.blocks.fit import fit_blocks
+from searchkit.problem.numbers import of_usual_size
 from searchkit.problem.observations import Observations
 from searchkit.problem.problem import Problem
 from searchkit.problem.ranks import rank_correlation
@@ -73,6 +74,6 @@ class Portfolio:
 
     def _as_well(self, objective: int, codes: Codes, losses: Floats) -> bool:
         process = self._surrogate.column(f"objective {objective}", codes, losses, FORMS).gaussian
-        sums = fit_blocks(self._blocks, codes, losses)
+        sums = fit_blocks(self._blocks, codes, of_usual_size(losses))
         by_process = rank_correlation(-process.left_out()[0], losses)
         return bool(rank_correlation(sums.apart, losses) >= by_process - AS_WELL)

@@ -13,6 +13,7 @@ from searchkit.types import Floats
 
 LONGEST = 80  # characters of a value in a message
 SEEDS = 2**32  # numpy's generators and torch's take seeds below this
+_LARGE = 1e100  # whose squares are still numbers
 
 
 def number_of(value: object) -> float:
@@ -97,3 +98,12 @@ def seed_of(name: str, value: object) -> int:
     if not is_whole(value) or not 0 <= value < SEEDS:
         raise SearchkitError(f"{name} must be a whole number from 0 to {SEEDS - 1:,}, not {shown(value)}")
     return int(value)
+
+
+def of_usual_size(values: Floats) -> Floats:
+    """The values ``(n,)``; times a power of two where they are so large that their squares would overflow."""
+    largest = float(np.abs(values).max(initial=0.0))
+    if largest < _LARGE:
+        return values
+    scaled: Floats = np.ldexp(values, -np.frexp(largest)[1])
+    return scaled

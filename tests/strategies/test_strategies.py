@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import tracemalloc
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 from helpers.marks import slow_if
 
+import searchkit
 from searchkit import Choice, Space, plugins
 from searchkit.problem.observations import Observations
 from searchkit.problem.problem import Problem
@@ -70,3 +73,20 @@ def test_it_beats_random_search(name: str) -> None:
         return best
 
     assert np.mean([best_of(name, s) for s in range(3)]) < np.mean([best_of("random", s) for s in range(3)]) - 1
+
+
+@pytest.mark.parametrize("strategy", ["exact", "portfolio", "bo", "tpe", "nsga2", "evolution"])
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_losses_of_any_size_are_searched_as_others_are(strategy: str) -> None:
+    def of(choices: dict[str, Any], unit: float) -> dict[str, float]:
+        return {"loss": unit * sum((choices[f"c{i}"] - 2) ** 2 + 0.1 for i in range(4))}
+
+    space = Space([Choice(f"c{i}", range(5)) for i in range(4)])
+    found = [
+        searchkit.run(
+            strategy, space=space, evaluate=functools.partial(of, unit=unit), objectives={"loss": "min"}, budget=24,
+            storage="memory", progress=False,
+        ).history.loss / unit
+        for unit in (1.0, 2.0**1000)
+    ]  # fmt: skip
+    np.testing.assert_allclose(found[0], found[1])

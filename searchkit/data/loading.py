@@ -96,8 +96,10 @@ def load_data(
     if isinstance(data, Data):
         return _as_wanted(data if normalise else data.as_given(), kind, task)
     if isinstance(data, str | Path) and is_folder(data):
-        if kind == "table" or task == "regression":
-            raise DataError(f"folder '{data}' has pictures and their classes, and {kind or task} is asked for")
+        asked_for = "kind='table'" if kind == "table" else "task='regression'" if task == "regression" else ""
+        asked_for = f"channels={channels!r}" if channels is not None else asked_for
+        if asked_for:
+            raise DataError(f"folder '{data}' has pictures and their classes, for which {asked_for} means nothing")
         read_so = replace(pictures, rare=rare, normalise=normalise)
         found = load_folder(settled(data), read_so, seed=seed, limit=limit, augment=augment, name=name)
         return replace(found, loaded=_loaded(asked))

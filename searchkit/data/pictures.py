@@ -152,7 +152,7 @@ class _opened:  # noqa: N801 - a context manager that is used as a function
             raise self._broken(error) from error
 
     def _broken(self, error: Exception) -> BrokenPictureError:
-        said = first_line_said(error).replace(repr(str(self.path)), "it") or type(error).__name__
+        said = getattr(error, "strerror", None) or first_line_said(error).replace(repr(str(self.path)), "it")
         return BrokenPictureError(f"picture {self.path} cannot be read: {said}")
 
 

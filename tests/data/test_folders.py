@@ -297,8 +297,9 @@ def test_what_is_no_folder_of_pictures_is_refused(case: str, tmp_path: Path) -> 
         ({"broken": "ignore"}, "broken is one of"),
         ({"memory": -1}, "memory is a number of bytes"),
         ({"memory": "1GB"}, "memory is a number of bytes"),
-        ({"task": "regression"}, "regression is asked for"),
-        ({"kind": "table"}, "table is asked for"),
+        ({"task": "regression"}, "task='regression' means nothing"),
+        ({"kind": "table"}, "kind='table' means nothing"),
+        ({"channels": "last"}, "channels='last' means nothing"),
     ],
 )
 def test_bad_arguments_are_refused(given: Any, said: str, tmp_path: Path) -> None:

@@ -127,7 +127,7 @@ class BO:
             if len(near) and (not doubted or turn % 2 == 0 or acquisition.may_improve(near, NEAR_HOPE)[0]):
                 return near
         best = self._climb(pool, acquisition, seen, caution, rng)
-        if not doubted or (rest and len(best) and acquisition.may_improve(best, HOPE)[0]):
+        if not doubted or (len(best) and acquisition.may_improve(best, HOPE)[0]):
             return best
         told = self._told[self._told.scored | self._told.hinted]
         other = after_a_surprise(self.problem, told, acquisition, seen, hopeful, rng)

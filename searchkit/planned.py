@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("searchkit")
 
+WORTH = 1.0  # seconds after the last candidate of a search without a plan that are noted
 FIRST = 1.0  # seconds in which the first candidate is begun, whatever a search took before
 PLAN = "plan"  # the note of a record with the plan of its first run
 
@@ -175,13 +176,16 @@ def _progress_of(record: Record) -> Progress:
 def _note_seconds(record: Record, key: str, earlier: Progress, more: float, elapsed: float) -> float:
     """Note the seconds that a study has taken, unless this run added nothing to it; returns what is on record.
 
+    Where no plan counts them, less than a second after the last candidate is not noted: quick searches write no more.
+
     Args:
         key: of the note.
         earlier: what was on record before this run.
         more: seconds beside those of ``elapsed``.
         elapsed: seconds of the study so far.
     """
-    if _progress_of(record) != earlier:
+    worth = key != TOOK or elapsed + more - seconds_of(record) >= WORTH
+    if worth and _progress_of(record) != earlier:
         record.note(key, round(elapsed + more, 3))
     return max(seconds_of(record), float(record.notes(key) or 0.0))
 

@@ -24,8 +24,7 @@ class Normaliser:
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         made = placed(x, x.device).float()
-        made = made.sub_(self.mean) if x.dtype == torch.uint8 else made - self.mean  # bytes were copied by float()
-        return made.mul_(self.scale)
+        return self.in_place(made) if x.dtype == torch.uint8 else (made - self.mean) * self.scale  # bytes were copied
 
     def in_place(self, x: torch.Tensor) -> torch.Tensor:
         """The same of float32 values, which it overwrites."""

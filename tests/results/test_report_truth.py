@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +32,22 @@ def text(result: Result, folder: Path) -> str:
 
 
 def test_the_call_of_a_search_over_an_object_leaves_it_to_be_filled_in_and_then_continues(tmp_path: Path) -> None:
-    few = searchkit.load_data("digits", limit=200)
+    few = replace(searchkit.load_data("digits", limit=200), loaded=None)
     search(tmp_path, few)
     loaded = searchkit.load("s", tmp_path)
     code = call(Facts(loaded))
     assert "data=data,  # " in code
     assert "the same data" in code
     names: dict[str, Any] = {"data": few}
+    exec(code.replace('name="s"', f'storage={str(tmp_path)!r}, name="s"'), names)
+    assert len(names["result"].trials) == 2
+
+
+def test_the_call_of_a_search_over_data_that_were_loaded_loads_them(tmp_path: Path) -> None:
+    search(tmp_path, searchkit.load_data("digits", limit=200, seed=1))
+    code = call(Facts(searchkit.load("s", tmp_path)))
+    assert 'data=searchkit.load_data("digits", seed=1, limit=200),' in code
+    names: dict[str, Any] = {}
     exec(code.replace('name="s"', f'storage={str(tmp_path)!r}, name="s"'), names)
     assert len(names["result"].trials) == 2
 

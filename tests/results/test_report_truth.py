@@ -91,7 +91,10 @@ def test_one_candidate_that_breaks_a_bound_is_one(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("given", [{"budget": 2, "epochs": 1}, {"budget": {"seconds": 6}, "epochs": None}])
 @pytest.mark.slow
-def test_the_time_of_a_search_includes_what_came_after_its_last_candidate(given: Any, tmp_path: Path) -> None:
+def test_the_time_of_a_search_includes_what_came_after_its_last_candidate(
+    given: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("searchkit.planned.WORTH", 0.0)  # the ending of so small a search is worth no note otherwise
     result = search(tmp_path, searchkit.load_data("digits", limit=200), **given)
     last = max(trial.elapsed for trial in result.trials)
     for one in (result, searchkit.load("s", tmp_path)):
@@ -102,7 +105,7 @@ def test_the_time_of_a_search_includes_what_came_after_its_last_candidate(given:
         trained = sum(entry["seconds"] for entry in one.finals.values())
         assert ("final training" in said) == bool(trained)
         assert trained < facts.took
-    before = Facts(result).took
-    assert Facts(search(tmp_path, searchkit.load_data("digits", limit=200), **given)).took == pytest.approx(
-        before, abs=2e-3
-    )
+    before, n = Facts(result).took, len(result.trials)
+    again = search(tmp_path, searchkit.load_data("digits", limit=200), **given)
+    more = given["budget"] != 2 and len(again.trials) > n  # what was left of the time was enough for another candidate
+    assert Facts(again).took == pytest.approx(before, abs=2e-3) or (more and Facts(again).took > before)

@@ -60,7 +60,7 @@ def choose(problem: Problem) -> tuple[str, str]:
         reason = f"{budget} evaluations are enough to learn what the blocks of this space are worth"
         return "exact", f"{reason}, and under block values the best of all its networks are found exactly"
     beside = "; the proxies judge what it proposes" if problem.proxies else ""
-    count = "a budget without a number of evaluations in all" if budget is None else evaluations
+    count = "a budget in seconds or in further evaluations" if budget is None else evaluations
     if modular and k <= FEW:
         return "portfolio", (
             f"for {count} a model of what was evaluated and block values take turns, as long as these predict as well"

@@ -62,8 +62,8 @@ def test_what_is_chosen_is_what_searches() -> None:
         (2000, 3, "nsga2", "2000 evaluations are many"),
         (2000, 4, "nsga3", "4 objectives need reference directions"),
         (2000, 5, "nsga3", "5 objectives need reference directions"),
-        (None, 1, "bo", "a budget without a number of evaluations in all"),
-        (None, 5, "bo", "a budget without a number of evaluations in all"),
+        (None, 1, "bo", "a budget in seconds or in further evaluations"),
+        (None, 5, "bo", "a budget in seconds or in further evaluations"),
     ],
 )
 def test_the_rules(budget: int | None, n_objectives: int, choice: str, words: str) -> None:
@@ -85,7 +85,7 @@ def test_a_budget_in_seconds_and_one_that_covers_the_space_come_through_the_fron
     assert result.strategy.startswith("random: 50 evaluations are enough for all 9 combinations")
     assert len(result.history) == 9
     timed = search(space=TINY, budget={"seconds": 60})
-    assert timed.strategy.startswith("bo: for a budget without a number of evaluations in all")
+    assert timed.strategy.startswith("bo: for a budget in seconds or in further evaluations")
     assert len(timed.history) == 9
     many = search(budget=700, objectives={"loss": "min", "size": "min"})
     assert many.strategy.startswith("nsga2: 700 evaluations are many")

@@ -52,8 +52,7 @@ class AZNAS:
         """The four by name; what needs two blocks is NaN for a network that has one.
 
         So is progressivity of networks with attention whose blocks all have one shape: layers that have as much room
-        as those before them need not say more, and the paper leaves it out for
-        transformers.
+        as those before them need not say more, and the paper leaves it out for transformers.
         """
         forward, counts = recordings
         assert isinstance(forward, ForwardRecording)

@@ -230,15 +230,15 @@ class DPS:
         at = whole.index(self.best)
         luck = luck_of(judge.variants(scored[at]), judge.values, len(self.tried), self.seed)
         weights = np.array([tried.setting.macs_weight for tried in whole])
-        weighted = (scored * (1 - weights[:, None] * judge.macs))[finite]
+        weighted = scored * (1 - weights[:, None] * judge.macs)
         first = scored[0] * (1 - judge.start.macs_weight * judge.macs)
-        gain = gain_of(weighted, np.nan_to_num(first, nan=-np.inf), judge.values, self.seed, self.n_settings)
+        gain = gain_of(weighted[finite], np.nan_to_num(first, nan=-np.inf), judge.values, self.seed, self.n_settings)
         self.verdict = Verdict(luck, gain)
         if self.verdict.believed:
             fitness = np.array([tried.fitness for tried in whole])
             fittest = [i for i in np.argsort(-fitness, kind="stable").tolist() if finite[i]][: self.n_settings]
             self.settings = tuple(whole[i].setting for i in fittest)
-            self._found = (scored * (1 - weights[:, None] * judge.macs))[fittest]
+            self._found = weighted[fittest]
 
     def _recorded(self, codes: Codes, values: Floats) -> dict[EproxySetting, Floats]:
         """Scores of this same search in the file, by setting; an incomplete last line is ignored."""

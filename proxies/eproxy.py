@@ -88,13 +88,7 @@ class Eproxy:
         Raises:
             ProxyError: the file holds no setting, or one that is out of range.
         """
-        try:
-            held = json.loads(settled(path).read_text())
-        except (OSError, ValueError) as error:
-            raise ProxyError(f"{path} holds no Eproxy setting: {error}") from error
-        if not isinstance(held, dict):
-            raise ProxyError(f"{path} holds no Eproxy setting: it is not a JSON object")
-        return cls.of(held)
+        return cls.of(held_in(path))
 
     @classmethod
     def of(cls, held: Mapping[str, object]) -> Self:
@@ -106,6 +100,21 @@ class Eproxy:
         reduced = {field.name: held.get(field.name) for field in fields(Reduction)}
         setting = EproxySetting.of({name: held[name] for name in held if name not in reduced})
         return cls(setting, **reduced)  # type: ignore[arg-type]
+
+
+def held_in(path: str | Path) -> dict[str, object]:
+    """The JSON object of a file that ``save`` wrote.
+
+    Raises:
+        ProxyError: the file cannot be read, or holds none.
+    """
+    try:
+        held = json.loads(settled(path).read_text())
+    except (OSError, ValueError) as error:
+        raise ProxyError(f"{path} holds no Eproxy setting: {error}") from error
+    if not isinstance(held, dict):
+        raise ProxyError(f"{path} holds no Eproxy setting: it is not a JSON object")
+    return held
 
 
 FULL = Eproxy(width=None, cells=None, resolution=None)  # as published: of the candidates' own networks

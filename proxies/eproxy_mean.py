@@ -16,7 +16,7 @@ from typing import Any, Self
 import numpy as np
 
 from searchkit.errors import CandidateError, ProxyError
-from searchkit.proxies.eproxy import Eproxy
+from searchkit.proxies.eproxy import Eproxy, held_in
 from searchkit.proxies.eproxy_pass import EproxyPass
 from searchkit.scoring.passes.counts import CountPass
 from searchkit.surroundings import settled
@@ -98,12 +98,9 @@ def load_eproxy(path: str | Path) -> Eproxy | EproxyMean:
     Raises:
         ProxyError: the file holds no setting, or one that is out of range.
     """
-    try:
-        held = json.loads(settled(path).read_text())
-    except (OSError, ValueError) as error:
-        raise ProxyError(f"{path} holds no Eproxy setting: {error}") from error
-    if not isinstance(held, dict) or "members" not in held:
-        return Eproxy.load(path)
+    held: dict[str, Any] = held_in(path)
+    if "members" not in held:
+        return Eproxy.of(held)
     try:
         members = tuple(Eproxy.of(member) for member in held["members"])
         return EproxyMean(members, tuple(map(float, held["centres"])), tuple(map(float, held["scales"])))

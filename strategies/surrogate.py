@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from searchkit.problem.numbers import halved
 from searchkit.problem.ranks import normal_scores, rank_correlation
 from searchkit.strategies.gaussian_process import Column
 from searchkit.surrogates.features import Features
@@ -103,19 +104,13 @@ def by_value(losses: Floats) -> Floats:
     Scaled to [-1, 1] before each step, by powers of two and so without rounding: sums, differences and squares of
     losses around 1e306 would overflow, and those of losses beside one such outlier would vanish.
     """
-    losses = _halved(losses)
+    losses = halved(losses)
     low, high = np.quantile(losses, [0.25, 0.75])
     reach = high - low if high > low else high - losses.min()
-    drawn = _halved(np.minimum(losses, high + 3 * reach) if reach > 0 else losses)
+    drawn = halved(np.minimum(losses, high + 3 * reach) if reach > 0 else losses)
     spread = float(drawn.std())
     standard: Floats = (drawn.mean() - drawn) / (spread if spread > 0 else 1.0)
     return standard
-
-
-def _halved(column: Floats) -> Floats:
-    """The column times the power of two that brings its largest magnitude to between 1/2 and 1."""
-    scaled: Floats = np.ldexp(column, -np.frexp(np.abs(column).max())[1])
-    return scaled
 
 
 STRUCTURE, PARTS = 0, 2  # indices of these groups of features in Features.kernels

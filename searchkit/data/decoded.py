@@ -11,11 +11,12 @@ import json
 import logging
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from filelock import FileLock
 
@@ -25,6 +26,7 @@ from searchkit.runtime.cores import n_cores
 from searchkit.surroundings import settled
 
 log = logging.getLogger("searchkit.data")
+T = TypeVar("T")
 
 _AT_ONCE = 1_000  # pictures that wait for a thread at a time
 _FORM = 1  # of the files: another number where their bytes would be others
@@ -62,12 +64,7 @@ def decode_all(files: Sequence[Path], wanted: Shape, broken: Broken) -> Decoded:
         raise DataError(
             f"decoded pictures cannot be kept in '{folder}': {error}. Set SEARCHKIT_CACHE to a folder with more room"
         ) from error
-    if unread and broken == "refuse":
-        raise DataError(f"{unread[0]}{_more(len(unread) - 1)}; mend or remove it, or skip such files: broken='skip'")
-    if unread:
-        log.warning(
-            "%s left out, which cannot be read: %s%s", plural(len(unread), "picture"), unread[0], _more(len(unread) - 1)
-        )
+    settle_unread(unread, broken)
     return Decoded(path, kept)
 
 
@@ -86,7 +83,7 @@ def _write(files: Sequence[Path], wanted: Shape, path: Path, note: Path) -> None
     try:
         with parts.open("wb") as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of odd metadata
-            for at, pixels in enumerate(_decoded(files, wanted)):
+            for at, pixels in enumerate(read_all(files, lambda path: decoded(path, wanted).tobytes())):
                 if isinstance(pixels, BrokenPictureError):
                     unread.append(str(pixels))
                 else:
@@ -100,16 +97,32 @@ def _write(files: Sequence[Path], wanted: Shape, path: Path, note: Path) -> None
             parts.unlink(missing_ok=True)
 
 
-def _decoded(files: Sequence[Path], wanted: Shape) -> Iterator[bytes | BrokenPictureError]:
-    def one(path: Path) -> bytes | BrokenPictureError:
+def read_all(files: Sequence[Path], read: Callable[[Path], T]) -> Iterator[T | BrokenPictureError]:
+    """What ``read`` says of each file, in order; or why one cannot be read."""
+
+    def one(path: Path) -> T | BrokenPictureError:
         try:
-            return decoded(path, wanted).tobytes()
+            return read(path)
         except BrokenPictureError as error:
             return error
 
     with ThreadPoolExecutor(n_cores()) as pool:  # decoders of pictures release Python's lock
         for start in range(0, len(files), _AT_ONCE):
             yield from pool.map(one, files[start : start + _AT_ONCE])
+
+
+def settle_unread(unread: Sequence[str], broken: Broken) -> None:
+    """Warn of pictures that cannot be read, or refuse them.
+
+    Raises:
+        DataError: there are some, and they are not to be skipped.
+    """
+    if not unread:
+        return
+    more = f", and {plural(len(unread) - 1, 'other')}" if len(unread) > 1 else ""
+    if broken == "refuse":
+        raise DataError(f"{unread[0]}{more}; mend or remove it, or skip such files: broken='skip'")
+    log.warning("%s left out, which cannot be read: %s%s", plural(len(unread), "picture"), unread[0], more)
 
 
 def _read(note: Path) -> tuple[list[int], list[str]]:
@@ -127,7 +140,3 @@ def _key(files: Sequence[Path], wanted: Shape) -> str:
             raise DataError(f"picture {path} cannot be read: {error.strerror or error}") from error
         digest.update(f"{path}\0{state.st_size} {state.st_mtime_ns}\0".encode(errors="surrogateescape"))
     return digest.hexdigest()[:24]
-
-
-def _more(n: int) -> str:
-    return f", and {plural(n, 'other')}" if n else ""

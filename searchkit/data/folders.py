@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -13,19 +12,16 @@ import numpy as np
 import numpy.typing as npt
 
 from searchkit.data.assembling import assemble
-from searchkit.data.class_folders import Listing, list_folder
+from searchkit.data.class_folders import PARTS, Listing, list_folder
 from searchkit.data.data import Augment, Data
-from searchkit.data.decoded import decode_all
+from searchkit.data.decoded import decode_all, read_all, settle_unread
 from searchkit.data.labels import Label
-from searchkit.data.parting import parts_of, settled_classes
+from searchkit.data.parting import Rare, parts_of, settled_classes
 from searchkit.data.pictures import Broken, BrokenPictureError, Pictures, Shape, header, usual_shape
 from searchkit.data.splits import Mapped, Split, mapped_split, split_of
 from searchkit.errors import DataError, plural
-from searchkit.runtime.cores import n_cores
 
 log = logging.getLogger("searchkit.data")
-
-PARTS = ("train", "val", "test")
 
 
 @dataclass(frozen=True)
@@ -37,7 +33,15 @@ class _Given:
 
 
 def load_folder(
-    folder: Path, pictures: Pictures, *, seed: int, limit: int | None, augment: Augment | None, name: str | None
+    folder: Path,
+    pictures: Pictures,
+    *,
+    seed: int,
+    limit: int | None,
+    augment: Augment | None,
+    name: str | None,
+    rare: Rare,
+    normalise: bool,
 ) -> Data:
     """The data of a folder, split as :func:`searchkit.load_data` says.
 
@@ -50,7 +54,7 @@ def load_folder(
     looks = [headers[path] for part in given.values() for path in part.files]
     wanted = usual_shape(looks, pictures.size, pictures.resize)
     classes, y = _classes(folder, given)
-    left, y, classes = settled_classes(y, classes, pictures.rare)
+    left, y, classes = settled_classes(y, classes, rare)
     rows = parts_of(y, classes, limit, np.random.default_rng(seed))
     files = {part: [given[source].files[left[source][i]] for i in chosen] for part, (source, chosen) in rows.items()}
     labels = {part: y[source][chosen] for part, (source, chosen) in rows.items()}
@@ -58,27 +62,13 @@ def load_folder(
     splits = _splits(kept.path, np.array(kept.kept, dtype=np.int64), labels, wanted, pictures.memory)
     _check_left(splits, classes)
     _tell(listing, splits, classes, wanted, pictures.memory)
-    name = name or folder.name
-    return assemble(splits, classes, name=name, augment=augment, normalise=pictures.normalise)
+    return assemble(splits, classes, name=name or folder.name, augment=augment, normalise=normalise)
 
 
 def _headers(files: Sequence[Path], broken: Broken) -> dict[Path, tuple[str, int, int]]:
     """Mode, width and height of every picture that has them."""
-
-    def one(path: Path) -> tuple[str, int, int] | BrokenPictureError:
-        try:
-            return header(path)
-        except BrokenPictureError as error:
-            return error
-
-    with ThreadPoolExecutor(n_cores()) as pool:
-        found = dict(zip(files, pool.map(one, files), strict=True))
-    unread = [str(error) for error in found.values() if isinstance(error, BrokenPictureError)]
-    if unread:
-        more = f", and {plural(len(unread) - 1, 'other')}" if len(unread) > 1 else ""
-        if broken == "refuse":
-            raise DataError(f"{unread[0]}{more}; mend or remove it, or skip such files: broken='skip'")
-        log.warning("%s left out, which cannot be read: %s%s", plural(len(unread), "picture"), unread[0], more)
+    found = dict(zip(files, read_all(files, header), strict=True))
+    settle_unread([str(error) for error in found.values() if isinstance(error, BrokenPictureError)], broken)
     return {path: one for path, one in found.items() if not isinstance(one, BrokenPictureError)}
 
 

@@ -100,8 +100,9 @@ def load_data(
         asked_for = f"channels={channels!r}" if channels is not None else asked_for
         if asked_for:
             raise DataError(f"folder '{data}' has pictures and their classes, for which {asked_for} means nothing")
-        read_so = replace(pictures, rare=rare, normalise=normalise)
-        found = load_folder(settled(data), read_so, seed=seed, limit=limit, augment=augment, name=name)
+        found = load_folder(
+            settled(data), pictures, seed=seed, limit=limit, augment=augment, name=name, rare=rare, normalise=normalise
+        )
         return replace(found, loaded=_loaded(asked))
     labels: tuple[Label, ...] | None = None
     if is_npz(data):

@@ -30,8 +30,6 @@ class Pictures:
     resize: Resize = "crop"
     broken: Broken = "refuse"
     memory: float = MEMORY
-    rare: Literal["refuse", "drop", "merge"] = "refuse"
-    normalise: bool = True
 
 
 class BrokenPictureError(DataError):

@@ -102,8 +102,10 @@ def seed_of(name: str, value: object) -> int:
 
 def of_usual_size(values: Floats) -> Floats:
     """The values ``(n,)``; times a power of two where they are so large that their squares would overflow."""
-    largest = float(np.abs(values).max(initial=0.0))
-    if largest < _LARGE:
-        return values
-    scaled: Floats = np.ldexp(values, -np.frexp(largest)[1])
+    return values if np.abs(values).max(initial=0.0) < _LARGE else halved(values)
+
+
+def halved(values: Floats) -> Floats:
+    """The values ``(n,)`` times the power of two that brings their largest magnitude to between 1/2 and 1."""
+    scaled: Floats = np.ldexp(values, -np.frexp(np.abs(values).max())[1])
     return scaled

@@ -16,7 +16,7 @@ from searchkit.scoring.pool import read_workers
 from searchkit.scoring.scorer import Scorer
 from searchkit.search.network_setup import space_and_data
 from searchkit.space import NetworkSpace, Space, distinct_rows, keys
-from searchkit.types import Floats
+from searchkit.types import Codes, Floats
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -76,10 +76,11 @@ def score(
         if not scorer.names:
             raise SearchkitError("no proxies were given: name at least one")
         known = _known(candidates, values)
-        codes = _codes(scorer.space, candidates, seed)
+        given, n = _codes(scorer.space, candidates, seed)
+        codes = distinct_rows(given)[:n]
         if known is not None:  # equal candidates have the mean of their values
             places = {key: i for i, key in enumerate(keys(codes))}
-            of_each = np.array([places[key] for key in keys(scorer.space.encode(candidates))])  # type: ignore[arg-type]
+            of_each = np.array([places[key] for key in keys(given)])
             known = np.bincount(of_each, known) / np.bincount(of_each)
         scores = scorer(codes)
     quantiles = Reference(scores).quantiles(scores)
@@ -126,13 +127,11 @@ def _known(candidates: object, values: object) -> Floats | None:
     return known
 
 
-def _codes(space: Space, candidates: Any, seed: int) -> Any:
+def _codes(space: Space, candidates: Any, seed: int) -> tuple[Codes, int]:
+    """Rows of codes, and of how many of the distinct ones the table is."""
     if isinstance(candidates, int | np.integer) and not isinstance(candidates, bool):
         if candidates < 1:
             raise SearchkitError(f"candidates must be at least 1, not {candidates}")
-        codes = space.sample(4 * int(candidates), np.random.default_rng(seed))
-        n = int(candidates)
-    else:
-        codes = space.encode(candidates)
-        n = len(codes)
-    return distinct_rows(codes)[:n]
+        return space.sample(4 * int(candidates), np.random.default_rng(seed)), int(candidates)
+    codes = space.encode(candidates)
+    return codes, len(codes)

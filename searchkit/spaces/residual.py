@@ -34,7 +34,6 @@ from searchkit.spaces.residual_plan import (
     Plan,
     Stage,
     choices_of,
-    chosen,
     fixed_costs,
     listed,
     plan_of,
@@ -43,7 +42,7 @@ from searchkit.spaces.residual_plan import (
     stage_names,
     stage_table,
 )
-from searchkit.spaces.skeleton import image_shape, outputs, resize_to, whole
+from searchkit.spaces.skeleton import chosen, image_shape, outputs, resize_to, whole
 from searchkit.types import Codes, Floats
 
 _NAME = "residual"

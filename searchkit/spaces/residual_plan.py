@@ -111,11 +111,6 @@ def plans_of(space: NetworkSpace) -> list[list[Plan]]:
     ]
 
 
-def chosen(space: NetworkSpace, name: str, codes: Codes) -> Codes:
-    """``(n,)`` the option indices of a choice; 0 where it is one number."""
-    return codes[:, space.names.index(name)] if name in space.names else np.zeros(len(codes), dtype=np.int64)
-
-
 def fixed_costs(plan: Plan, n_classes: int) -> tuple[int, int]:
     """Parameters and MACs of the stem, what is in front of it, and the linear layer."""
     params = macs = 0

@@ -1,4 +1,4 @@
-"""Shared by the skeletons of image networks: checked options, input resizing, and strides."""
+"""Shared by the spaces of image networks: checked options, what was chosen of them, input resizing, and strides."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ import operator
 from collections.abc import Iterable, Sequence
 from typing import SupportsIndex
 
+import numpy as np
 from torch import Tensor, nn
 from torch.nn import functional
 
 from searchkit.errors import SpaceError
+from searchkit.space import NetworkSpace
+from searchkit.types import Codes
 
 _SMALLEST = 4  # pixels on the shorter side that a stride must leave
 
@@ -56,6 +59,11 @@ def halved(size: tuple[int, int]) -> tuple[int, int]:
 def stepped(size: tuple[int, int], stride: int) -> tuple[int, tuple[int, int]]:
     """The stride used, and the size after it: a stride of 2 only if it leaves 4 pixels on the shorter side."""
     return (2, halved(size)) if stride == 2 and min(halved(size)) >= _SMALLEST else (1, size)
+
+
+def chosen(space: NetworkSpace, name: str, codes: Codes) -> Codes:
+    """``(n,)`` the option indices of a choice; 0 where it has one value, and is none of the space's."""
+    return codes[:, space.names.index(name)] if name in space.names else np.zeros(len(codes), dtype=np.int64)
 
 
 def outputs(stages: Iterable[nn.Module], x: Tensor) -> list[Tensor]:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from searchkit.errors import SpaceError
 from searchkit.space import Choice, NetworkSpace
-from searchkit.spaces.skeleton import whole
+from searchkit.spaces.skeleton import chosen, whole
 from searchkit.types import Codes, Floats
 
 NAME = "vit"
@@ -134,11 +134,6 @@ def choices_of(options: Options) -> list[Choice]:
     for layer in range(options.depth[-1]):
         found += [(own, options.values(name)) for name, own in zip(OF_LAYERS, layer_names(layer), strict=True)]
     return [Choice(name, values, ordered=True) for name, values in found if len(values) > 1]
-
-
-def chosen(space: NetworkSpace, name: str, codes: Codes) -> Codes:
-    """``(n,)`` the option indices of a choice; 0 where it has one value."""
-    return codes[:, space.names.index(name)] if name in space.names else np.zeros(len(codes), dtype=np.int64)
 
 
 def depths_of(space: NetworkSpace, codes: Codes) -> npt.NDArray[np.int64]:

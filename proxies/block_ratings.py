@@ -73,7 +73,7 @@ class BlockRatings(ABC):
         if isinstance(data, Setting):
             device, seed, executor, folder, data = data.device, data.seed, data.executor, data.folder, data.data
         self.data = load_data(data, seed=seed).without_test()
-        self.space = space.for_data(self.data.input_shape, self.data.n_classes)
+        self.space = space.for_data(self.data.input_shape, self.data.output_shape)
         self.blocks = blocks_of(self.space)
         self.parts = parts_of(self.space, self.blocks)
         self.setting = setting or DNASetting()

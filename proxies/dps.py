@@ -99,7 +99,7 @@ class DPS:
             )
         if not isinstance(space, NetworkSpace):
             raise ProxyError(f"DPS scores networks: give a NetworkSpace, not a {type(space).__name__}")
-        self.space = space if data is None else space.for_data(data.input_shape, data.n_classes)
+        self.space = space if data is None else space.for_data(data.input_shape, data.output_shape)
         self.data, self.device, self.seed = data, device, seed
         self.population, self.tournament, self.n_evaluations = population, tournament, n_evaluations
         self.start = start if isinstance(start, Eproxy) else Eproxy(start)

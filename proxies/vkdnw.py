@@ -85,8 +85,10 @@ class FisherPass:
         weights = chosen_weights(network, generator)
         if len(weights) < 2:
             raise CandidateError(f"it has {plural(len(weights), 'weight tensor')}, and compares two or more")
-        outputs, derivatives = jacobian(network, x, weights, inputs.n_classes)
-        return fisher(*to_host([outputs.double(), derivatives.double()]))
+        outputs, derivatives = jacobian(network, x, weights, inputs.output_shape)
+        return fisher(
+            *to_host([outputs.double(), derivatives.double()]), quantities=inputs.task in ("regression", "maps")
+        )
 
 
 def chosen_weights(network: nn.Module, generator: torch.Generator) -> list[SingleWeight]:
@@ -99,12 +101,13 @@ def chosen_weights(network: nn.Module, generator: torch.Generator) -> list[Singl
     return [SingleWeight(t, tuple(map(int, np.unravel_index(p, t.shape)))) for t, p in zip(kept, places, strict=True)]
 
 
-def fisher(outputs: Tensor, derivatives: Tensor) -> Tensor:
+def fisher(outputs: Tensor, derivatives: Tensor, *, quantities: bool = False) -> Tensor:
     """``(k, k)`` mean over examples of J^T (diag p - p p^T) J, divided by the largest square in J.
 
     Args:
         outputs: ``(n, c)`` float64 logits, whose softmax p is smoothed; with c = 1 a quantity with normal errors, for
             which it is J^T J.
+        quantities: whether all outputs are such.
         derivatives: ``(n, c, k)`` float64 J.
 
     Raises:
@@ -116,7 +119,7 @@ def fisher(outputs: Tensor, derivatives: Tensor) -> Tensor:
     if float(scale) == 0:
         raise CandidateError("its outputs depend on none of its weights")
     rows, n_classes = derivatives / scale, outputs.shape[1]
-    if n_classes > 1:
+    if n_classes > 1 and not quantities:
         p = ((1 - _SMOOTHED) * outputs.softmax(dim=1) + _SMOOTHED / n_classes)[:, :, None]
         rows = p.sqrt() * (rows - (p * rows).sum(dim=1, keepdim=True))  # so that no eigenvalue is negative
     flat = rows.flatten(0, 1)

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from searchkit.training.scores import check_outputs
+from searchkit.training.tasks.outputs import check_outputs
 
 _CONVOLUTIONS: Mapping[type[nn.Module], Callable[..., Tensor]] = {
     nn.Conv1d: functional.conv1d,
@@ -40,12 +40,14 @@ class SingleWeight:
     index: tuple[int, ...]
 
 
-def jacobian(network: nn.Module, x: Tensor, weights: Sequence[SingleWeight], n_outputs: int) -> tuple[Tensor, Tensor]:
+def jacobian(
+    network: nn.Module, x: Tensor, weights: Sequence[SingleWeight], output_shape: Sequence[int]
+) -> tuple[Tensor, Tensor]:
     """Outputs ``(n, c)`` for inputs ``(n, ...)``, and their derivatives ``(n, c, k)`` to k weights.
 
     Args:
         network: in evaluation mode, so that examples do not depend on each other. No parameter takes gradients after.
-        n_outputs: c.
+        output_shape: ``(c,)``; or ``(c, h, w)``, of which the mean over pixels is taken.
 
     Raises:
         CandidateError: the outputs have another shape.
@@ -61,9 +63,10 @@ def jacobian(network: nn.Module, x: Tensor, weights: Sequence[SingleWeight], n_o
                 stack.callback(owned[0].register_forward_hook(called, prepend=True).remove)
         start = x.detach().clone().requires_grad_()
         outputs = network(start.clone())  # which the network may write to
-    check_outputs(outputs, len(x), n_outputs)
+    check_outputs(outputs, len(x), output_shape)
+    outputs = _of_examples(outputs)
     rows = []
-    for c in range(n_outputs):
+    for c in range(output_shape[0]):
         layers.row = torch.zeros_like(layers.row)
         if layers.right and outputs.requires_grad:
             torch.autograd.grad(outputs[:, c].sum(), start, retain_graph=True, allow_unused=True)
@@ -138,12 +141,17 @@ def _multiplied(layer: nn.Module, x: Tensor, index: tuple[int, ...]) -> Tensor:
     return convolved(x[:, channel : channel + 1], kernel, None, layer.stride, layer.padding, layer.dilation)[:, 0]
 
 
+def _of_examples(outputs: Tensor) -> Tensor:
+    """``(n, c)``: the mean over pixels, where each has outputs."""
+    return outputs.flatten(2).mean(2) if outputs.ndim > 2 else outputs
+
+
 def _by_examples(network: nn.Module, x: Tensor, weights: Sequence[SingleWeight]) -> Tensor:
     """Derivatives ``(n, c, k)``, by a backward pass for each output of each example."""
     parameters = [weight.parameter.requires_grad_() for weight in weights]
     examples = []
     for one in x:
-        (outputs,) = network(one[None].clone())
+        (outputs,) = _of_examples(network(one[None].clone()))
         rows = torch.zeros(len(outputs), len(weights), dtype=x.dtype, device=x.device)
         for row, output in zip(rows, outputs, strict=True) if outputs.requires_grad else ():
             gradients = torch.autograd.grad(output, parameters, retain_graph=True, allow_unused=True)

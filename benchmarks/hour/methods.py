@@ -16,7 +16,7 @@ import searchkit
 from searchkit.data.data import Data
 from searchkit.data.splits import Split
 from searchkit.problem.pareto import hypervolume
-from searchkit.search.network_setup import read_space
+from searchkit.search.space_setup import read_space
 from searchkit.space import NetworkSpace
 from searchkit.training.evaluator import Training
 from searchkit.training.recipe import final_recipe, recipe_for

@@ -19,7 +19,7 @@ from benchmarks.common.machine import describe
 from searchkit.plugins import load_space
 from searchkit.scoring import pool as scoring_pool
 from searchkit.scoring.scorer import Scorer
-from searchkit.search.network_setup import space_and_data
+from searchkit.search.space_setup import space_and_data
 
 CELLS = load_space("nas-bench-201", width=[4, 6, 8, 12], cells=1)
 SETS = {("eproxy",): 16, ("jacov", "naswot", "az_nas"): 160}  # proxies -> networks

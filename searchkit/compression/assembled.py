@@ -155,7 +155,7 @@ class ModelSpace(NetworkSpace):
         other._teacher_ms = teacher_ms
         return other
 
-    def for_data(self, input_shape: Sequence[int], n_classes: int) -> NetworkSpace:
+    def for_data(self, input_shape: Sequence[int], n_classes: int | Sequence[int]) -> NetworkSpace:
         """The space itself, where the data are those that the network is for.
 
         Raises:

@@ -40,8 +40,8 @@ def labelled(model: object, data: object, seed: int) -> Data:
     elif not isinstance(data, Data):
         loaded = load_data(data, seed=seed)
     assert isinstance(loaded, Data)
-    if loaded.task == "regression":
-        raise DataError(f"compress takes classifiers, and data '{loaded.name}' are loaded for regression")
+    if loaded.task != "classification":
+        raise DataError(f"compress takes classifiers, and data '{loaded.name}' are loaded for {loaded.task}")
     return loaded.as_given()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -12,6 +12,8 @@ from searchkit.problem.objectives import DIRECTIONS, Direction
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from searchkit.types import Task
 
 Stage = Literal["counted", "measured", "scored", "trained"]  # scored: by a proxy, without training
 STAGES = get_args(Stage)
@@ -75,6 +77,11 @@ BUILT_IN = {
         Metric("log_loss", stage="trained", unit="validation part"),
         Metric("r2", direction="max", stage="trained", unit="validation part"),
         Metric("rmse", stage="trained", unit="validation part"),
+        Metric("f1", direction="max", stage="trained", unit="validation part"),
+        Metric("subset_accuracy", direction="max", stage="trained", unit="validation part"),
+        Metric("miou", direction="max", stage="trained", unit="validation part"),
+        Metric("pixel_accuracy", direction="max", stage="trained", unit="validation part"),
+        Metric("ssim", direction="max", stage="trained", unit="validation part"),
         Metric("params", stage="counted"),
         Metric("macs", stage="counted", unit="one image"),
         Metric("peak_memory", stage="counted", unit="bytes, one image"),
@@ -91,39 +98,65 @@ _COSTS_IN_INT8 = {"latency_ms": "ms, one image, in int8 on a CPU", "file_bytes":
 UNITS = {"latency_ms": "ms, one image", "energy_mj": "mJ, one image"}  # of what targets measure
 MARGINS = {"latency_ms": 0.015}  # of a bound, since two measurements differ by about so much
 AT = "@"  # latency_ms@phone: the metric, and the target that it is measured on
-SCORES = {"classification": ("accuracy", "balanced_accuracy", "log_loss"), "regression": ("r2", "rmse")}
+SCORES: dict[Task, tuple[str, ...]] = {  # the first is that of the test part
+    "classification": ("accuracy", "balanced_accuracy", "log_loss"),
+    "multilabel": ("f1", "subset_accuracy"),
+    "regression": ("r2", "rmse"),
+    "segmentation": ("miou", "pixel_accuracy"),
+    "maps": ("rmse", "ssim"),
+}
+_ALWAYS = {"regression": 2}  # scores that are computed whether they are asked for or not; of other tasks one
 
 
-def task_of(metrics: Iterable[str]) -> str | None:
-    """The task whose scores are among the metrics, "classification" or "regression"; None if there are no scores.
+def tasks_of(metrics: Iterable[str]) -> tuple[Task, ...]:
+    """The tasks whose scores are among the metrics; empty if there are no scores.
 
     Raises:
-        ObjectiveError: there are scores of both tasks.
+        ObjectiveError: there are scores of which no task has all.
     """
-    scores = {name: in_float(name) for name in metrics}
-    found = {task: name for name, score in scores.items() for task, names in SCORES.items() if score in names}
-    if len(found) > 1:
+    names = {name: in_float(name) for name in metrics}
+    scores = {name: [task for task, of in SCORES.items() if score in of] for name, score in names.items()}
+    scores = {name: tasks for name, tasks in scores.items() if tasks}
+    found = tuple(task for task in SCORES if scores and all(task in tasks for tasks in scores.values()))
+    if scores and not found:
+        first, *others = scores
+        other = next((name for name in others if not set(scores[name]) & set(scores[first])), others[-1])
         raise ObjectiveError(
-            f"{found['classification']} is a score of classification and {found['regression']} is one of regression; "
-            "a search has scores of one of the two"
+            f"{first} is a score of {scores[first][0]} and {other} is one of {scores[other][0]}; a search has scores "
+            "of one task"
         )
-    return next(iter(found), None)
+    return found
 
 
-def trained_scores(metrics: Iterable[str], task: str) -> tuple[str, ...]:
+def task_of(metrics: Iterable[str]) -> Task | None:
+    """The first task whose scores are among the metrics; None if there are no scores.
+
+    Raises:
+        ObjectiveError: there are scores of which no task has all.
+    """
+    return next(iter(tasks_of(metrics)), None)
+
+
+def recorded_task(noted: Mapping[str, object]) -> Task:
+    """The task of data, of which these are on record."""
+    return noted.get("task") or ("regression" if "target" in noted else "classification")  # type: ignore[return-value]
+
+
+def trained_scores(metrics: Iterable[str], task: Task) -> tuple[str, ...]:
     """Names of the scores to compute after a training: those that are always computed, and others among the metrics.
 
     Raises:
         ObjectiveError: one of the metrics is a score of another task.
     """
     asked = list(metrics)
-    if task_of(asked) not in (None, task):
-        wrong = next(name for name in asked if in_float(name) in SCORES[str(task_of(asked))])
+    meant = task_of(asked)
+    if meant is not None and task not in tasks_of(asked):
+        wrong = next(name for name in asked if in_float(name) in SCORES[meant])
         raise ObjectiveError(
-            f"{wrong} is a score of {task_of(asked)}, but the data are loaded for {task}: choose among "
-            f"{', '.join(SCORES[task])}, or load the data with load_data(..., task='{task_of(asked)}')"
+            f"{wrong} is a score of {meant}, but the data are loaded for {task}: choose among "
+            f"{', '.join(SCORES[task])}, or load the data with load_data(..., task='{meant}')"
         )
-    always = 1 if task == "classification" else 2
+    always = _ALWAYS.get(task, 1)
     return tuple(name for i, name in enumerate(SCORES[task]) if i < always or name in asked)
 
 

@@ -14,6 +14,9 @@ from searchkit.data.data import Augment, Data
 from searchkit.data.labels import Label
 from searchkit.data.splits import Split
 from searchkit.data.symmetry import usual_augment
+from searchkit.data.targets import Moments
+from searchkit.errors import DataError
+from searchkit.types import Task
 
 LARGE = 2**27  # values of images from which their moments are found part by part
 AT_ONCE = 256  # images of a part
@@ -27,19 +30,18 @@ def assemble(
     augment: Augment | None = None,
     class_weights: tuple[float, ...] | None = None,
     normalise: bool = True,
+    task: Task | None = None,
 ) -> Data:
     """A :class:`Data` made of the given parts: train, val and test; only train must have examples.
 
     Args:
-        classes: empty in regression.
+        classes: empty where y is no class.
         augment: of images; None: by :func:`searchkit.data.symmetry.usual_augment`.
         normalise: whether networks get standardised values, or those of the user.
+        task: None: by whether there are classes.
     """
-    train = splits[0]
-    if train.x.ndim == 2:
-        augment = "none"
-    elif augment is None:
-        augment = usual_augment(train, len(classes))
+    train, task = splits[0], task or ("classification" if classes else "regression")
+    augment = _augment(train, augment, task, len(classes))
     n = train.x.shape[1]
     mean, std = _moments(train.x) if normalise else ((0.0,) * n, (1.0,) * n)
     return Data(
@@ -52,9 +54,36 @@ def assemble(
         mean=mean,
         std=std,
         fingerprint=_fingerprint(splits, augment if normalise else f"{augment}, as given", class_weights),
-        target=None if classes else _moment(train.y.numpy()),
+        target=None if classes else moments_of_targets(train.y),
         class_weights=class_weights,
+        task=task,
     )
+
+
+def _augment(train: Split, asked: Augment | None, task: Task, n_classes: int) -> Augment:
+    """What is asked for, or what suits the data; targets of pixels move with them."""
+    if train.x.ndim == 2:
+        return "none"
+    if task == "maps" and train.y.shape[2:] != train.x.shape[2:]:
+        if asked not in (None, "none"):
+            raise DataError(
+                f"augment={asked!r} moves pictures and their maps alike, and these have other sides than the pictures: "
+                "give augment='none'"
+            )
+        return "none"
+    if asked is not None:
+        return asked
+    return usual_augment(train, n_classes) if task == "classification" else "shift"
+
+
+def moments_of_targets(y: torch.Tensor) -> Moments:
+    """Of quantities ``(n,)`` or ``(n, k)``, one of each; of maps ``(n, c, h, w)``, one of each channel."""
+    columns = [y] if y.ndim == 1 else [y[:, i] for i in range(y.shape[1])]
+    found = []
+    for column in columns:
+        values = column.numpy()
+        found.append(_moment(values[~np.isnan(values)] if y.ndim == 4 else values))
+    return Moments(tuple(mean for mean, _ in found), tuple(std for _, std in found))
 
 
 def _moments(x: torch.Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -79,6 +108,8 @@ def _moments_of_bytes(x: torch.Tensor) -> tuple[tuple[float, ...], tuple[float, 
 
 
 def _moment(values: npt.NDArray[Any], least: float = 0.0) -> tuple[float, float]:
+    if not values.size:
+        return 0.0, 1.0
     mean, std = float(values.mean(dtype=np.float64)), float(values.std(dtype=np.float64))
     return mean, std if std > 1e-8 * max(least, abs(mean)) else 1.0
 

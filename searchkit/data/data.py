@@ -12,10 +12,11 @@ from typing import Literal
 
 from searchkit.data.labels import Label
 from searchkit.data.splits import Split, joined
+from searchkit.data.targets import DENSE, Moments
+from searchkit.types import Task
 
 Augment = Literal["shift", "crop-flip", "flip", "none"]
 Kind = Literal["images", "table"]
-Task = Literal["classification", "regression"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,14 +26,18 @@ class Data:
     Args:
         name: of the data set.
         train, val, test: disjoint parts. The search uses train and val only.
-        classes: the labels as the user gave them; ``y == i`` stands for ``classes[i]``. Empty in regression.
+        classes: the labels as the user gave them; ``y == i`` stands for ``classes[i]``, and column i of several labels
+            at once for label ``classes[i]``. Empty in regression and for maps.
         augment: "shift" (random shifts by an eighth of the side: safe for any image), "flip" (mirrored at random),
             "crop-flip" (both: natural images), or "none", as for tables.
         mean, std: of each channel or feature, in the train part.
         fingerprint: digest of the parts with their weights, the augmentation and the class weights.
-        target: in regression, mean and standard deviation of y in the train part, with which y is standardised for
-            training; else None.
-        class_weights: weight of each class in the training loss; None: all equal.
+        target: of quantities and maps, the moments of y in the train part, with which y is standardised for training;
+            else None.
+        class_weights: weight of each class in the training loss; of several labels at once, how much an example with
+            the label counts, where one without it counts 1; None: all equal.
+        task: what is predicted: a class, several labels at once, quantities, masks (a class for each pixel) or maps
+            (quantities of each pixel).
         loaded: the arguments of :func:`searchkit.load_data` that give the same data, where it read a name, a file or a
             folder; else None.
     """
@@ -46,14 +51,10 @@ class Data:
     mean: tuple[float, ...] = field(repr=False)
     std: tuple[float, ...] = field(repr=False)
     fingerprint: str
-    target: tuple[float, float] | None = field(default=None, repr=False)
+    target: Moments | None = field(default=None, repr=False)
     class_weights: tuple[float, ...] | None = field(default=None, repr=False)
     loaded: Mapping[str, object] | None = field(default=None, repr=False)
-
-    @property
-    def task(self) -> Task:
-        """Regression where y is a quantity, else classification."""
-        return "classification" if self.target is None else "regression"
+    task: Task = "classification"
 
     @property
     def kind(self) -> Kind:
@@ -62,8 +63,18 @@ class Data:
 
     @property
     def n_classes(self) -> int:
-        """Number of a network's outputs: one per class; 1 in regression."""
-        return len(self.classes) or 1
+        """Number of a network's outputs, of each pixel where the task is dense: one per class, label or quantity."""
+        return len(self.classes) if self.target is None else len(self.target.mean)
+
+    @property
+    def dense(self) -> bool:
+        """Whether there is something to predict for each pixel."""
+        return self.task in DENSE
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """Of a network's output for one example: ``(outputs,)``, or ``(outputs, height, width)`` of masks and maps."""
+        return (self.n_classes, *self.train.y.shape[-2:]) if self.dense else (self.n_classes,)
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -89,5 +100,12 @@ class Data:
         sizes = f"{len(self.train):,} train, {len(self.val):,} val, {len(self.test):,} test"
         shape = "x".join(str(n) for n in self.input_shape)
         shape += " features" if self.kind == "table" else ""
-        wanted = f"{self.n_classes} classes" if self.target is None else "regression"
+        n = self.n_classes
+        wanted = {
+            "classification": f"{n} classes",
+            "multilabel": f"{n} labels at once",
+            "regression": "regression" if n == 1 else f"regression of {n} quantities",
+            "segmentation": f"segmentation into {n} classes",
+            "maps": f"maps {'x'.join(map(str, self.output_shape))}",
+        }[self.task]
         return f"Data('{self.name}', {sizes}, {shape}, {wanted}, {self.fingerprint})"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,13 +13,16 @@ import torch
 from searchkit.data.class_folders import PARTS
 from searchkit.data.data import Kind
 from searchkit.data.datasets import Items, from_dataset, is_dataset
+from searchkit.data.example_weights import read_weights
 from searchkit.data.images import Channels, as_images
-from searchkit.data.labels import Label, as_labels, plain_label
+from searchkit.data.labels import Label
 from searchkit.data.parting import LISTED, Rare, parts_of, settled_classes
 from searchkit.data.pictures import Pictures
 from searchkit.data.splits import Split, split_of
-from searchkit.data.tables import as_table, as_target, is_table
+from searchkit.data.tables import as_table, is_table
+from searchkit.data.targets import DENSE, Wanted, are_tags, check_sides, read_targets, usual_task
 from searchkit.errors import DataError
+from searchkit.types import Task
 
 _CALLED = {"val": "validation", "test": "test"}
 _WANTED = (
@@ -54,36 +58,65 @@ def has_items(data: object) -> bool:
 def split_examples(
     given: Mapping[str, Items],
     kind: Kind | None,
-    regression: bool,
+    task: Task | None,
     channels: Channels | None,
     labels: tuple[Label, ...] | None,
     rare: Rare,
     limit: int | None,
     seed: int,
-) -> tuple[list[Split], tuple[Label, ...]]:
-    """Train, validation and test part of the given examples, and the classes; see :func:`searchkit.load_data`.
+    ignore: int | None = None,
+    weights: object = None,
+) -> tuple[list[Split], tuple[Label, ...], Task]:
+    """Train, validation and test part of the given examples, the classes and the task; see :func:`load_data`.
 
     Args:
         labels: names of the classes, where they are known by the number; None: as the data have them.
     """
     kind = kind or ("table" if is_table(given["train"].x) else "images")
-    x, y, classes = _examples(given["train"], kind, regression, channels, None, "")
-    xs, ys = {"train": x}, {"train": y}
+    task = _task_of(given["train"].y, task)
+    _check_options(task, rare, ignore)
+    read = _Reading(kind, task, channels, ignore)
+    x, wanted = read.part(given["train"], None, "")
+    classes = wanted.classes
+    xs, ys = {"train": x}, {"train": wanted.y}
+    counting = read_weights(weights, len(x))
     for part in ("val", "test"):
         if part in given:
-            xs[part], ys[part], _ = _examples(given[part], kind, regression, channels, classes, f"{_CALLED[part]} ")
+            xs[part], of_part = read.part(given[part], classes, f"{_CALLED[part]} ")
+            ys[part] = of_part.y
             _check_alike(x, xs[part], kind, _CALLED[part])
+            _check_targets_alike(wanted.y, of_part.y, _CALLED[part])
     names = given["train"].names
-    if names is not None and not regression:
+    if names is not None and task == "classification":
         labels = tuple(names[int(label)] for label in classes)
     left: dict[str, npt.NDArray[np.int64]] = {part: np.arange(len(of_part)) for part, of_part in ys.items()}
-    if not regression:
+    if task == "classification":
         left, ys, classes = settled_classes(ys, labels or classes, rare)
-    rows = parts_of(ys, classes, limit, np.random.default_rng(seed))
-    splits = [
-        split_of(xs[source].numpy()[left[source][chosen]], ys[source][chosen]) for source, chosen in rows.values()
-    ]
-    return splits, classes
+    rows = parts_of(ys, classes if task == "classification" else (), limit, np.random.default_rng(seed))
+    splits = []
+    for source, chosen in rows.values():
+        taken = left[source][chosen]
+        of_rows = None if counting is None or source != "train" else counting[taken]
+        splits.append(split_of(xs[source].numpy()[taken], ys[source][chosen], of_rows))
+    if counting is not None and not (splits[0].weight is not None and bool(splits[0].weight.any())):
+        raise DataError("all examples of the train part have weight 0")
+    return splits, classes, task
+
+
+def _task_of(y: object, asked: Task | None) -> Task:
+    """The task asked for, or that which y says; quantities of each pixel are maps."""
+    if asked not in (None, "regression"):
+        return asked
+    said = usual_task(y)
+    return said if asked is None or said in DENSE else asked
+
+
+def _check_options(task: Task, rare: Rare, ignore: int | None) -> None:
+    """Refuse what has no meaning for the task."""
+    if rare != "refuse" and task != "classification":
+        raise DataError(f"rare={rare!r} is about examples of one class each, and the task is {task}")
+    if ignore is not None and task != "segmentation":
+        raise DataError(f"ignore={ignore!r} is a value in masks, and the task is {task}")
 
 
 def _named_parts(data: Mapping[Any, Any], pictures: Pictures, limit: int | None) -> dict[str, Items]:
@@ -111,49 +144,49 @@ def _is_pair(value: Any) -> bool:
     if not isinstance(value, tuple | list) or len(value) != 2:
         return False
     try:
-        return all(np.ndim(part) > 0 for part in value)
+        return all(are_tags(part) or np.ndim(part) > 0 for part in value)
     except ValueError:  # its rows have different lengths; reading it as X or y will say so
         return False
 
 
-def _examples(
-    pair: Items,
-    kind: Kind,
-    regression: bool,
-    channels: Channels | None,
-    known: tuple[Label, ...] | None,
-    which: str,
-) -> tuple[torch.Tensor, npt.NDArray[Any], tuple[Label, ...]]:
-    """Inputs, labels from 0 to k - 1, and the classes; in regression, inputs, targets and an empty tuple.
+_TARGETS = {"classification": "labels", "multilabel": "labels", "regression": "targets", "segmentation": "masks"}
 
-    Args:
-        known: the classes of the training set, where these are examples of the test set.
-        which: "" for the training set, "test " or "validation ", for messages.
-    """
-    try:
-        x = as_table(pair.x) if kind == "table" else as_images(pair.x, channels=channels)
-        labels = as_target(pair.y) if regression else as_labels(pair.y)
-    except DataError as error:
-        if not which:
-            raise
-        raise DataError(f"in the {which}set, {error}") from error
-    if len(x) != len(labels):
-        what, wanted = "images" if kind == "images" else "rows", "targets" if regression else "labels"
-        raise DataError(
-            f"there are {len(x):,} {which}{what} X but {len(labels):,} {which}{wanted} y; give one for each"
-        )
-    if regression:
-        return x, labels, ()
-    values, y = np.unique(labels, return_inverse=True)
-    classes = tuple(plain_label(value) for value in values)
-    if known is None:
-        if len(classes) < 2:
-            raise DataError(f"all {len(labels):,} labels y are {classes[0]!r}; two or more classes are needed")
-        return x, y.astype(np.int64), classes
-    new = [label for label in classes if label not in known]
-    if new:
-        raise DataError(f"the {which}labels hold class {new[0]!r}, which the training labels do not have")
-    return x, np.array([known.index(label) for label in classes], dtype=np.int64)[y], known
+
+@dataclass(frozen=True)
+class _Reading:
+    """How the examples of each part are read."""
+
+    kind: Kind
+    task: Task
+    channels: Channels | None
+    ignore: int | None
+
+    def part(self, pair: Items, known: tuple[Label, ...] | None, which: str) -> tuple[torch.Tensor, Wanted]:
+        """Inputs, and what is to be predicted.
+
+        Args:
+            known: the classes of the training set, where these are examples of another.
+            which: "" for the training set, "test " or "validation ", for messages.
+        """
+        try:
+            x = as_table(pair.x) if self.kind == "table" else as_images(pair.x, channels=self.channels)
+            found = read_targets(pair.y, self.task, known, self.ignore, self.channels)
+        except DataError as error:
+            if not which:
+                raise
+            raise DataError(f"in the {which}set, {error}") from error
+        if len(x) != len(found.y):
+            what, wanted = "images" if self.kind == "images" else "rows", _TARGETS.get(self.task, "maps")
+            raise DataError(
+                f"there are {len(x):,} {which}{what} X but {len(found.y):,} {which}{wanted} y; give one for each"
+            )
+        check_sides(tuple(x.shape), found.y.shape, self.task, which)
+        return x, found
+
+
+def _check_targets_alike(y: npt.NDArray[Any], other: npt.NDArray[Any], part: str) -> None:
+    if y.shape[1:] != other.shape[1:]:
+        raise DataError(f"train targets are {y.shape[1:]} but {part} targets are {other.shape[1:]}; they must be alike")
 
 
 def _check_alike(x: torch.Tensor, other: torch.Tensor, kind: Kind, part: str) -> None:

@@ -15,6 +15,7 @@ from searchkit.data.assembling import assemble
 from searchkit.data.class_folders import PARTS, Listing, list_folder
 from searchkit.data.data import Augment, Data
 from searchkit.data.decoded import decode_all, read_all, settle_unread
+from searchkit.data.example_weights import read_class_weights
 from searchkit.data.labels import Label
 from searchkit.data.parting import Rare, parts_of, settled_classes
 from searchkit.data.pictures import Broken, BrokenPictureError, Pictures, Shape, header, usual_shape
@@ -42,6 +43,7 @@ def load_folder(
     name: str | None,
     rare: Rare,
     normalise: bool,
+    class_weights: object,
 ) -> Data:
     """The data of a folder, split as :func:`searchkit.load_data` says.
 
@@ -62,7 +64,10 @@ def load_folder(
     splits = _splits(kept.path, np.array(kept.kept, dtype=np.int64), labels, wanted, pictures.memory)
     _check_left(splits, classes)
     _tell(listing, splits, classes, wanted, pictures.memory)
-    return assemble(splits, classes, name=name or folder.name, augment=augment, normalise=normalise)
+    weights = read_class_weights(class_weights, splits[0].y.numpy(), classes, "classification")
+    return assemble(
+        splits, classes, name=name or folder.name, augment=augment, normalise=normalise, class_weights=weights
+    )
 
 
 def _headers(files: Sequence[Path], broken: Broken) -> dict[Path, tuple[str, int, int]]:

@@ -70,8 +70,8 @@ def _array(y: Any) -> npt.NDArray[Any]:
 
 
 _MULTI = (
-    "Multi-label data are not supported: search for one label at a time (y[:, 0] as 0 and 1), or make each combination "
-    "of labels a class of its own"
+    "For several labels at once load them with load_data(..., task='multilabel') and search for 'f1'; or search for "
+    "one label at a time (y[:, 0] as 0 and 1)"
 )
 
 
@@ -89,7 +89,7 @@ def _several(labels: npt.NDArray[Any]) -> str:
         return f"{said}, of which example {odd[0]} has {sums[odd[0]]:.0f} labels. {_MULTI}"
     if (rows >= 0).all() and np.allclose(sums, 1, atol=1e-3):
         return f"{said} of probabilities; y.argmax(axis=1) gives the most probable classes"
-    return f"{said}; for several quantities, search for one at a time (y[:, 0], with objectives=('r2', 'params'))"
+    return f"{said}; several quantities are a regression: objectives=('r2', 'params'), or task='regression'"
 
 
 def _of_objects(labels: npt.NDArray[Any]) -> npt.NDArray[Any]:

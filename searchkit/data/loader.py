@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
@@ -10,7 +11,9 @@ import torch
 from torch.nn import functional
 
 from searchkit.data.data import Augment, Data
+from searchkit.data.masks import IGNORED
 from searchkit.data.splits import Split
+from searchkit.data.targets import Moments
 from searchkit.runtime.devices import memory_format, placed
 
 
@@ -32,11 +35,17 @@ class Normaliser:
 
 
 def targets(data: Data, y: torch.Tensor) -> torch.Tensor:
-    """Targets of training, ``(n,)``: class labels unchanged, quantities standardised in float32."""
-    if data.target is None:
-        return y
-    mean, std = data.target
-    return ((y - mean) / std).float()
+    """Targets of training, ``(n, ...)``: labels and masks unchanged, quantities and maps standardised in float32."""
+    return y if data.target is None else standardised(y, data.target)
+
+
+def standardised(y: torch.Tensor, moments: Moments) -> torch.Tensor:
+    """Quantities ``(n,)`` or ``(n, k)``, or maps ``(n, k, h, w)``, without their mean and in deviations, in float32."""
+    if len(moments.mean) == 1:
+        return ((y - moments.mean[0]) / moments.std[0]).float()
+    shape = (1, -1, *[1] * (y.ndim - 2))
+    mean, std = (torch.tensor(values, dtype=torch.float64).view(shape) for values in (moments.mean, moments.std))
+    return ((y - mean.to(y.device)) / std.to(y.device)).float()
 
 
 def train_batches(
@@ -104,7 +113,7 @@ class TrainBatches:
         self.flip = (augment or data.augment) in ("crop-flip", "flip")
         stored = put_on_device(data, device, augment)
         self.x, self.y, self.weight = stored.x, stored.y, stored.weight
-        self.padded = stored.padded
+        self.padded, self.moves = stored.padded, stored.moves
         self._buffer: torch.Tensor | None = None
         self.rows, self.columns = (torch.arange(size, device=device) for size in data.input_shape[1:])
         # Of the current epoch. New draws overwrite these tensors, because a recorded step reads from them.
@@ -120,21 +129,28 @@ class TrainBatches:
             _put(torch.rand(self.n, generator=self.generator) < 0.5, self.mirrored)
 
     def batch(self, places: slice | torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """``(x (batch, c, h, w) float32, y (batch,))`` at these places in the epoch's order.
+        """``(x (batch, c, h, w) float32, y (batch, ...))`` at these places in the epoch's order.
 
-        Where images are read from a file as they are used, x is overwritten by the next call.
+        Masks and maps are moved with their images. Where images are read from a file as they are used, x is overwritten
+        by the next call.
         """
         chosen = self.order[places]
-        if not self.padded:
-            return self.normalise.in_place(self._cropped(chosen, places)), self.y[chosen]
-        if not self.pad and not self.flip:
-            return self.normalise(self.x[chosen].permute(0, 3, 1, 2)), self.y[chosen]
+        still = not self.pad and not self.flip
+        if still and self.padded:
+            return self.normalise(self.x[chosen].permute(0, 3, 1, 2)), self._targets(chosen)
         rows = self.top[places][:, None] + self.rows
         columns = self.left[places][:, None] + self.columns
         if self.flip:
             columns = torch.where(self.mirrored[places][:, None], columns.flip(1), columns)
-        x = self.x[chosen[:, None, None], rows[:, :, None], columns[:, None, :]]
-        return self.normalise(x.permute(0, 3, 1, 2)), self.y[chosen]
+        moved = chosen[:, None, None], rows[:, :, None], columns[:, None, :]
+        y = self._targets(moved if self.moves and not still else chosen)
+        if not self.padded:
+            return self.normalise.in_place(self._cropped(chosen, places)), y
+        return self.normalise(self.x[moved].permute(0, 3, 1, 2)), y
+
+    def _targets(self, places: torch.Tensor | tuple[torch.Tensor, ...]) -> torch.Tensor:
+        found = self.y[places]
+        return found.permute(0, 3, 1, 2) if self.moves and found.ndim == 4 else found
 
     def _cropped(self, chosen: torch.Tensor, places: slice | torch.Tensor) -> torch.Tensor:
         """``(batch, c, h, w)`` float32 of images that are not padded, each copied from its place in the file.
@@ -170,12 +186,15 @@ class Stored:
     With channels last, a single gather crops every image of a batch at its own position. The padding is 0 before
     normalisation: black, or the mean if the user has normalised the images already. Weights are 1 on average.
     Images that are read from a file as they are used stay there on the CPU, with channels first, and not ``padded``.
+    Where y ``moves`` with the images, masks ``(n, h, w)`` and maps ``(n, h, w, c)`` are padded as these, with pixels
+    that are left out.
     """
 
     x: torch.Tensor
     y: torch.Tensor
     weight: torch.Tensor | None = None
     padded: bool = True
+    moves: bool = False
 
 
 _stored: WeakKeyDictionary[Data, dict[tuple[torch.device, int], Stored]] = WeakKeyDictionary()
@@ -193,10 +212,19 @@ def put_on_device(data: Data, device: torch.device, augment: Augment | None = No
             if padded:
                 x = functional.pad(x.permute(0, 2, 3, 1), (0, 0, pad, pad, pad, pad)).contiguous()
         weight = None if data.train.weight is None else averaging_one(data.train.weight).to(device)
-        copies[device, pad] = Stored(x, targets(data, data.train.y).to(device), weight, padded)
+        y = targets(data, data.train.y).to(device)
+        moves = data.dense and y.shape[-2:] == data.train.x.shape[-2:]
+        copies[device, pad] = Stored(x, _around(y, pad) if moves else y, weight, padded, moves)
         if device.type == "cuda":  # trainings on other streams read it
             torch.cuda.current_stream(device).synchronize()
     return copies[device, pad]
+
+
+def _around(y: torch.Tensor, pad: int) -> torch.Tensor:
+    """Masks ``(n, h, w)`` or maps ``(n, c, h, w)``, then with channels last, and pixels around that are left out."""
+    if y.ndim == 3:
+        return functional.pad(y, (pad, pad, pad, pad), value=IGNORED)
+    return functional.pad(y.permute(0, 2, 3, 1), (0, 0, pad, pad, pad, pad), value=math.nan).contiguous()
 
 
 def averaging_one(weight: torch.Tensor) -> torch.Tensor:

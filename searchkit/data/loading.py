@@ -13,8 +13,9 @@ import numpy as np
 
 from searchkit.data.assembling import assemble
 from searchkit.data.bundled import NAMES, named
-from searchkit.data.data import Augment, Data, Kind, Task
+from searchkit.data.data import Augment, Data, Kind
 from searchkit.data.datasets import Items
+from searchkit.data.example_weights import read_class_weights
 from searchkit.data.examples import given_parts, has_items, split_examples
 from searchkit.data.folders import load_folder
 from searchkit.data.images import Channels, is_npz, read_npz
@@ -24,6 +25,7 @@ from searchkit.data.pictures import MEMORY, Broken, Pictures, Resize, check_resi
 from searchkit.errors import DataError
 from searchkit.problem.numbers import is_real
 from searchkit.surroundings import settled
+from searchkit.types import Task
 
 
 def load_data(
@@ -42,6 +44,9 @@ def load_data(
     memory: float = MEMORY,
     rare: Rare = "refuse",
     normalise: bool = True,
+    ignore: int | None = None,
+    class_weights: str | Mapping[Label, float] | None = None,
+    weights: object = None,
 ) -> Data:
     """Load examples with labels and split them; the same seed gives the same split.
 
@@ -65,7 +70,10 @@ def load_data(
         channels: "first" or "last"; needed where the shape of 4-D images leaves it open.
         name: name of the data in records. None: that of the data set or file, else "custom".
         kind: "images" or "table". None: decided by :func:`searchkit.data.tables.is_table`.
-        task: "classification", or "regression" if y is a quantity. None: classification.
+        task: "classification", a class for each example; "multilabel", several labels at once: rows of 0 and 1, or a
+            list of names for each example; "regression", a quantity ``(n,)`` or several ``(n, k)``; "segmentation",
+            masks ``(n, h, w)`` of whole numbers; "maps", numbers for each pixel, ``(n, h, w)`` or ``(n, c, h, w)``, NaN
+            where there is none. None: by the shape of y; quantities of an example have to be named.
         size: pixels that pictures, of a folder or a data set, are brought to: a side, or (height, width). None: the
             median of their shorter sides, 64 at most.
         resize: "crop" keeps their proportions and cuts off what is too long, "pad" puts black beside what is too
@@ -75,6 +83,9 @@ def load_data(
             "merge" makes them one class. A warning names them.
         normalise: whether networks get values that are standardised by mean and deviation of the train part, as part of
             the network that is delivered; False: the values as they are, for networks that expect these.
+        ignore: in masks, the value of pixels that count neither in training nor in scores.
+        class_weights: how much each class counts in training, a dictionary, or "balanced": all classes alike.
+        weights: ``(n,)`` how much each of the (training) examples counts, in training and in scores.
         memory: bytes up to which decoded pictures are held in memory; more are read from their file as they are used.
 
     Returns:
@@ -92,16 +103,27 @@ def load_data(
             "size, resize, broken and memory are for folders of pictures and for data sets that give one item after "
             "the other; other data are taken as they are"
         )
-    _check_use(data, task, rare, normalise)
+    _check_use(data, rare, normalise, ignore, class_weights, weights)
     if isinstance(data, Data):
         return _as_wanted(data if normalise else data.as_given(), kind, task)
     if isinstance(data, str | Path) and is_folder(data):
-        asked_for = "kind='table'" if kind == "table" else "task='regression'" if task == "regression" else ""
+        asked_for = (
+            "kind='table'" if kind == "table" else f"task={task!r}" if task not in (None, "classification") else ""
+        )
+        asked_for = "ignore=" if ignore is not None else "weights=" if weights is not None else asked_for
         asked_for = f"channels={channels!r}" if channels is not None else asked_for
         if asked_for:
             raise DataError(f"folder '{data}' has pictures and their classes, for which {asked_for} means nothing")
         found = load_folder(
-            settled(data), pictures, seed=seed, limit=limit, augment=augment, name=name, rare=rare, normalise=normalise
+            settled(data),
+            pictures,
+            seed=seed,
+            limit=limit,
+            augment=augment,
+            name=name,
+            rare=rare,
+            normalise=normalise,
+            class_weights=class_weights,
         )
         return replace(found, loaded=_loaded(asked))
     labels: tuple[Label, ...] | None = None
@@ -120,8 +142,16 @@ def load_data(
         name, augment, channels = name or known.name, augment or known.augment, "first"  # type: ignore[assignment]
     else:
         given = given_parts(data, pictures, limit)
-    splits, classes = split_examples(given, kind, task == "regression", channels, labels, rare, limit, seed)
-    found = assemble(splits, classes, name=name or "custom", augment=augment, normalise=normalise)
+    splits, classes, task = split_examples(given, kind, task, channels, labels, rare, limit, seed, ignore, weights)
+    found = assemble(
+        splits,
+        classes,
+        name=name or "custom",
+        augment=augment,
+        normalise=normalise,
+        class_weights=read_class_weights(class_weights, splits[0].y.numpy(), classes, task),
+        task=task,
+    )
     return replace(found, loaded=_loaded(asked))
 
 
@@ -133,19 +163,29 @@ def is_folder(data: str | Path) -> bool:
 def _loaded(asked: Mapping[str, object]) -> dict[str, object] | None:
     """The arguments that read the same data again, where they are not objects; without those that are as usual."""
     data = "digits" if asked["data"] is None else asked["data"]
-    if not isinstance(data, str | Path):
+    if not isinstance(data, str | Path) or asked["weights"] is not None:
         return None
     usual = {name: one.default for name, one in signature(load_data).parameters.items()}
     changed = {name: value for name, value in asked.items() if name != "data" and value != usual[name]}
     return {"data": str(settled(data)) if is_npz(data) or is_folder(data) else str(data)} | changed
 
 
-def _check_use(data: object, task: str | None, rare: str, normalise: object) -> None:
+def _check_use(
+    data: object, rare: str, normalise: object, ignore: object, class_weights: object, weights: object
+) -> None:
     if not isinstance(normalise, bool | np.bool_):
         raise DataError(f"normalise is True or False, not {normalise!r}")
-    if rare != "refuse" and (task == "regression" or isinstance(data, Data)):
-        of = f"data '{data.name}' are split already" if isinstance(data, Data) else "a regression has no classes"
-        raise DataError(f"rare={rare!r} is about classes of examples that are split, and {of}")
+    if ignore is not None and (isinstance(ignore, bool) or not isinstance(ignore, int | np.integer)):
+        raise DataError(f"ignore is a whole number, the value of pixels that are left out, not {ignore!r}")
+    given = {
+        "rare": rare if rare != "refuse" else None,
+        "ignore": ignore,
+        "class_weights": class_weights,
+        "weights": weights,
+    }
+    for what, value in given.items():
+        if value is not None and isinstance(data, Data):
+            raise DataError(f"{what}= is about examples that are split, and data '{data.name}' are split already")
 
 
 def _pictures(size: object, resize: object, broken: object, memory: object) -> Pictures:

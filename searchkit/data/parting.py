@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from searchkit.data.labels import Label
 from searchkit.data.splits import split_rows
+from searchkit.data.targets import rarest
 from searchkit.errors import DataError, plural
 
 log = logging.getLogger("searchkit.data")
@@ -30,7 +31,7 @@ def parts_of(
 
     Args:
         y: labels ``(n,)`` by given part: "train", and "val" and "test" where they are given.
-        classes: empty in regression.
+        classes: of which each part gets some; empty where examples have no class or several.
         limit: of the train part, so many examples are used, and of their classes alike.
     """
     own = y["train"]
@@ -86,7 +87,7 @@ def settled_classes(
 
 
 def check_counts(y: npt.NDArray[Any], classes: tuple[Label, ...], needed: int) -> None:
-    """Raises DataError where a class, or a regression, has too few examples for each part of a split to get some."""
+    """Raises DataError where a class, or all of them, have too few examples for each part of a split to get some."""
     if not classes:
         if len(y) < 2 * needed:  # a score needs two examples at least
             there = f"there {'is' if len(y) == 1 else 'are'} {plural(len(y), 'example')}"
@@ -109,8 +110,9 @@ def check_counts(y: npt.NDArray[Any], classes: tuple[Label, ...], needed: int) -
 
 def _limited(y: npt.NDArray[Any], limit: int, per_class: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
     """Rows of a stratified subset of about ``limit`` examples; each class is rounded to whole examples."""
-    if y.dtype.kind == "f":
-        y, per_class = np.zeros(len(y), np.int64), 2 * per_class
+    if y.ndim > 1 or y.dtype.kind == "f":
+        y, per_class = rarest(y), 2 * per_class
+    y = np.unique(y, return_inverse=True)[1]
     counts = np.bincount(y)
     if not isinstance(limit, int) or limit < per_class * len(counts):
         raise DataError(f"limit is {limit!r}; {len(counts)} classes need at least {per_class * len(counts)} examples")

@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from searchkit.data.targets import rarest
+
 
 @dataclass(frozen=True)
 class Mapped:
@@ -46,9 +48,11 @@ class Mapped:
 class Split:
     """One part of the data: images ``x (n, c, h, w)`` uint8 or float32, or rows of features ``x (n, f)`` float32.
 
-    ``y (n,)`` is int64 from 0 to k - 1 for classes; in regression float64 in the target's own unit. ``weight (n,)``
-    float64, 0 or more, is how much each example counts in the loss and in scores; None: all alike. ``mapped`` says
-    where in a file ``x`` is, if it is read from there as it is used.
+    ``y (n,)`` is int64 from 0 to k - 1 for classes; in regression float64 in the target's own unit, ``(n,)`` or
+    ``(n, k)``. Several labels at once are ``y (n, k)`` int64 of 0 and 1, masks ``(n, h, w)`` int16 with -1 where a
+    pixel is left out, and maps ``(n, c, h, w)`` float32 with NaN there. ``weight (n,)`` float64, 0 or more, is how much
+    each example counts in the loss and in scores; None: all alike. ``mapped`` says where in a file ``x`` is, if it is
+    read from there as it is used.
     """
 
     x: torch.Tensor
@@ -86,8 +90,8 @@ def joined(first: Split, second: Split) -> Split:
 def split_rows(
     y: npt.NDArray[Any], fractions: Sequence[float], rng: np.random.Generator
 ) -> list[npt.NDArray[np.int64]]:
-    """``[the rest, fraction 0, fraction 1, ...]`` as sorted row numbers; classes are stratified, quantities are not."""
-    return stratified(np.zeros(len(y), np.int64) if y.dtype.kind == "f" else y, fractions, rng)
+    """``[the rest, fraction 0, fraction 1, ...]`` as sorted row numbers; stratified by :func:`rarest`."""
+    return stratified(rarest(y), fractions, rng)
 
 
 def stratified(
@@ -117,6 +121,7 @@ def mapped_split(
 
 def split_of(x: npt.NDArray[Any], y: npt.NDArray[Any], weight: npt.NDArray[Any] | None = None) -> Split:
     """A Split with its own copy of the arrays, which may be read-only."""
-    wanted = np.float64 if y.dtype.kind == "f" else np.int64
+    kept = y.dtype in (np.int16, np.float32) and y.ndim > 2  # masks and maps
+    wanted = y.dtype if kept else np.float64 if y.dtype.kind == "f" else np.int64
     weights = None if weight is None else torch.from_numpy(np.array(weight, dtype=np.float64))
     return Split(torch.from_numpy(np.array(x, order="C")), torch.from_numpy(np.array(y, dtype=wanted)), weights)

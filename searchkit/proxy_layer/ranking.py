@@ -14,7 +14,7 @@ from searchkit.proxy_layer.setup import read_proxies
 from searchkit.proxy_layer.votes import votes_of
 from searchkit.scoring.pool import read_workers
 from searchkit.scoring.scorer import Scorer
-from searchkit.search.network_setup import space_and_data
+from searchkit.search.space_setup import space_and_data
 from searchkit.space import NetworkSpace, Space, distinct_rows, keys
 from searchkit.types import Codes, Floats
 

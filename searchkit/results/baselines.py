@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from searchkit.costs.metrics import BUILT_IN, SCORES
+from searchkit.costs.metrics import BUILT_IN, SCORES, recorded_task
 from searchkit.errors import SearchkitError
 from searchkit.problem.trial import pareto_front
 from searchkit.surroundings import settled
@@ -72,8 +72,7 @@ class Best:
 
 def score_of(result: Result) -> str:
     """The score of trained networks that counts in a study: its first objective or bound that is one."""
-    regression = "target" in result.context.get("data", {})
-    scores = SCORES["regression" if regression else "classification"]
+    scores = SCORES[recorded_task(result.context.get("data", {}))]
     return next((name for name in result.goals.metrics if name in scores), scores[0])
 
 

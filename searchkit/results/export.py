@@ -127,7 +127,7 @@ def _exported(result: Result, trial: Trial, targets: list[Path], format: str, in
     said, warnings = "", list[str]()
     with _named(result, trial, f"written to {targets[0].parent}"), written_whole(targets) as files:
         *written, weights, told = files[int8:]
-        least = float(network.target[1]) if network.regression else 1e-6
+        least = float(network.target[1].min()) if network.regression else 1e-6
         with _named(result, trial, "exported as safetensors"):
             tensors, described_state = own_state(network)
             save_file(tensors, weights, described_state)

@@ -43,11 +43,20 @@ def described(result: Result, trial: Trial) -> dict[str, Any]:
             "shape": ["n", *space.input_shape],
             "scale": f"raw {'pixels' if inputs == 'images' else 'numbers'}; normalisation is inside",
         },
-        "output": {"name": "logits", "shape": ["n", space.n_classes], "classes": result.classes}
-        if outputs == "logits"
-        else {"name": outputs, "shape": ["n"], "scale": "the unit of the targets in the data"},
+        "output": _output(result, outputs),
         "normalisation": {key: result.context["data"][key] for key in ("mean", "std")},
         "made_with": {"searchkit": __version__, "torch": torch.__version__, "python": platform.python_version()},
+    }
+
+
+def _output(result: Result, name: str) -> dict[str, Any]:
+    shape = result.network_space.output_shape
+    if name == "logits":
+        return {"name": name, "shape": ["n", *shape], "classes": result.classes}
+    return {
+        "name": name,
+        "shape": ["n", *(() if shape == (1,) else shape)],
+        "scale": "the unit of the targets in the data",
     }
 
 

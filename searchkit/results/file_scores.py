@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from searchkit.costs.metrics import SCORES
 from searchkit.data.data import Data
 from searchkit.data.splits import Split
 from searchkit.training.answer_scores import Examples, examples_of, score_of
@@ -24,7 +25,7 @@ class FileScore:
     """What a file's answers are worth beside those of the network that it was made from.
 
     Attributes:
-        metric: "accuracy", or "r2" in regression; the scores below are of it.
+        metric: the first score of the task, such as "accuracy", or "r2"; the scores below are of it.
         part: of the data on which they were scored: "test", or "validation" where there is no test part.
         network, file: scores of the two.
         bytes: of all files of the format.
@@ -41,13 +42,14 @@ class FileScore:
         if self.metric == "accuracy":
             scores = f"{100 * self.file:.1f} % accuracy ({100 * self.network:.1f} % of the network)"
         else:
-            scores = f"R² {self.file:.4f} ({self.network:.4f} of the network)"
+            name = "R²" if self.metric == "r2" else self.metric
+            scores = f"{name} {self.file:.4f} ({self.network:.4f} of the network)"
         return f"{what}: {scores} on the {self.part} part, {self.bytes / 1000:.1f} kB"
 
 
 def metric_of(data: Data) -> str:
     """The score by which files are judged."""
-    return "r2" if data.target is not None else "accuracy"
+    return SCORES[data.task][0]
 
 
 def judged_part(data: Data) -> tuple[str, Split]:

@@ -11,7 +11,7 @@ import numpy as np
 from torch import nn
 
 from searchkit.costs.int8_file import CALIBRATIONS, write_int8, write_mixed
-from searchkit.costs.metrics import AT, INT8
+from searchkit.costs.metrics import AT, BUILT_IN, INT8
 from searchkit.costs.mixed_precision import has_precisions
 from searchkit.costs.onnx_file import names_of, why
 from searchkit.costs.onnx_session import file_runner
@@ -36,7 +36,7 @@ class Int8:
     """What the int8 file is worth beside the float32 one.
 
     Attributes:
-        metric: "accuracy", or "r2" in regression; the scores below are of it.
+        metric: the first score of the task, such as "accuracy", or "r2"; the scores below are of it.
         part: of the data on which they were scored: "test", or "validation" where there is no test part.
         float32, int8: scores of the two files.
         bytes_float32, bytes_int8: sizes of the two files.
@@ -58,7 +58,8 @@ class Int8:
 
     @property
     def lost(self) -> float:
-        return self.float32 - self.int8
+        """How much worse int8 is."""
+        return _sign(self.metric) * (self.float32 - self.int8)
 
     @property
     def line(self) -> str:
@@ -66,7 +67,8 @@ class Int8:
         if self.metric == "accuracy":
             scores = f"{100 * self.int8:.1f} % accuracy ({100 * self.float32:.1f} % in float32)"
         else:
-            scores = f"R² {self.int8:.4f} ({self.float32:.4f} in float32)"
+            name = "R²" if self.metric == "r2" else self.metric
+            scores = f"{name} {self.int8:.4f} ({self.float32:.4f} in float32)"
         return (
             f"int8: {scores} on the {self.part} part, {self.bytes_int8 / 1000:.1f} kB "
             f"({self.bytes_float32 / 1000:.1f}), {self.ms_int8:.3f} ms on this machine ({self.ms_float32:.3f})"
@@ -78,7 +80,7 @@ class Int8:
         if self.all_float32:
             return ["no block of this network was chosen to be in int8, so that this file is in float32 as well"]
         found = []
-        if self.lost > TOLERATED:
+        if self.lost > TOLERATED * (1.0 if _sign(self.metric) > 0 else abs(self.float32)):
             points = f"{100 * self.lost:.1f} points" if self.metric == "accuracy" else f"{self.lost:.3f}"
             found.append(f"int8 loses {points} of {self.metric} on the {self.part} part")
         if self.ms_int8 >= self.ms_float32:
@@ -90,6 +92,11 @@ class Int8:
     def described(self) -> dict[str, object]:
         """For the .json file of an export."""
         return asdict(self) | {"warnings": self.warnings}
+
+
+def _sign(metric: str) -> int:
+    """1 for a score of which more is better, else -1."""
+    return 1 if BUILT_IN[metric].direction == "max" else -1
 
 
 def write_and_judge(result: Result, network: nn.Module, source: Path, target: Path, data: Data) -> Int8:
@@ -106,7 +113,7 @@ def write_and_judge(result: Result, network: nn.Module, source: Path, target: Pa
     metric = metric_of(data)
     examples = examples_of(data.train, CALIBRATED)
     scored, files, refused = dict[str, float](), dict[str, bytes](), list[Exception]()
-    names = names_of(data.input_shape, data.task == "regression")
+    names = names_of(data.input_shape, data.target is not None)
     for calibration in CALIBRATIONS:
         try:
             if has_precisions(network):
@@ -119,7 +126,7 @@ def write_and_judge(result: Result, network: nn.Module, source: Path, target: Pa
             refused.append(error)
     if not scored:
         raise ExportError(f"it has no int8 file: {why(refused[0])}")
-    best = max(scored, key=lambda name: scored[name])
+    best = max(scored, key=lambda name: _sign(metric) * scored[name])
     target.write_bytes(files[best])
     _check_bounds(result, metric, scored[best], target)
     part, split = judged_part(data)

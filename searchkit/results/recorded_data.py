@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from searchkit.costs.metrics import recorded_task
 from searchkit.data.bundled import NAMES
 from searchkit.data.data import Data
 from searchkit.data.images import is_npz
@@ -31,7 +32,10 @@ def recorded(given: object, data: Data) -> dict[str, object]:
         "mean": list(data.mean),
         "std": list(data.std),
     }
-    return described | ({} if data.target is None else {"target": list(data.target)})
+    if data.target is not None:
+        mean, std = data.target.mean, data.target.std
+        described["target"] = [mean[0], std[0]] if len(mean) == 1 else [list(mean), list(std)]
+    return described | ({} if data.task in ("classification", "regression") else {"task": data.task})
 
 
 def _source(given: object, data: Data) -> str | None:
@@ -59,11 +63,11 @@ def data_of(result: Result, given: object = None) -> Data:
     if given is None and loaded is None and noted.get("source") is None and source not in NAMES:
         raise SearchkitError(f"study '{result.name}' was loaded without its data '{source}': give data=, as to run")
     split_seed = int(result.context.get("call", {}).get("split_seed") or 0)
-    task = "regression" if "target" in noted else "classification"
+    task = recorded_task(noted)
     if loaded is not None:
         data = load_data(**loaded)
     else:
-        data = given if isinstance(given, Data) else load_data(source, seed=split_seed, task=task)  # type: ignore[arg-type]
+        data = given if isinstance(given, Data) else load_data(source, seed=split_seed, task=task)
     wanted = result.context.get("fingerprint")
     if wanted is not None and data.fingerprint != wanted:
         raise SearchkitError(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from searchkit.costs.metrics import SCORES
 from searchkit.errors import SearchkitError
 from searchkit.problem.trial import Trial
 from searchkit.results.notes import NOTE, TESTED
@@ -35,7 +36,7 @@ def refit(
         raise SearchkitError(f"study '{result.name}' trained no networks that searchkit could train for longer")
     began, known = time.perf_counter(), data_of(result, data)
     where = str(resolve_device(device))
-    scored = ("r2",) if known.task == "regression" else ("accuracy",)
+    scored = SCORES[known.task][:1]
     space, own = result.network_space, recorded_recipe(result.context, result.network_space)
     training = Training(space, known.without_test(), Recipe(), where, (), result.folder, scored=scored, own=own)
     path, earlier = final_path(result.folder, trial.code), _earlier(result, trial)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -162,7 +162,7 @@ def space_of(header: dict[str, Any]) -> Space:
         try:
             space = plugins.load_space(recorded["name"], **recorded["options"])
             if isinstance(space, NetworkSpace):
-                space = with_settings(space.for_data(recorded["input_shape"], recorded["n_classes"]), recorded)
+                space = with_settings(space.for_data(recorded["input_shape"], _outputs(recorded)), recorded)
         except (SearchkitError, TypeError, ValueError):
             space = None
         if isinstance(space, NetworkSpace) and space.describe() == recorded:
@@ -172,11 +172,17 @@ def space_of(header: dict[str, Any]) -> Space:
     return Space(choices, name=recorded["name"])
 
 
+def _outputs(recorded: Mapping[str, Any]) -> int | Sequence[int]:
+    """Shape of the outputs of a recorded space's networks, or their number."""
+    found: int | Sequence[int] = recorded.get("output_shape") or recorded["n_classes"]
+    return found
+
+
 def _same_space(name: str, space: Space, header: dict[str, Any]) -> Space:
     """The given space for the shape of the study's data; StudyMismatchError if its choices differ."""
     recorded = header["search"]["space"]
     if isinstance(space, NetworkSpace) and "input_shape" in recorded:
-        space = with_settings(space.for_data(recorded["input_shape"], recorded["n_classes"]), recorded)
+        space = with_settings(space.for_data(recorded["input_shape"], _outputs(recorded)), recorded)
     compare_headers(name, header, {"search": {"space": plain(space.describe())}})
     return space
 

@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from searchkit.costs.metrics import SCORES, recorded_task
 from searchkit.problem.objectives import Goals
 from searchkit.problem.ranks import TRUST
 from searchkit.problem.trial import Trial, pareto_front
@@ -148,8 +149,8 @@ class Tables:
 
     @property
     def tested(self) -> str:
-        """Name of the score on the test part: "test_accuracy", or "test_r2" in regression."""
-        return "test_r2" if "target" in self.context.get("data", {}) else "test_accuracy"
+        """Name of the score on the test part: the first of the task, such as "test_accuracy", or "test_r2"."""
+        return f"test_{SCORES[recorded_task(self.context.get('data', {}))][0]}"
 
     @property
     def _metrics(self) -> list[str]:

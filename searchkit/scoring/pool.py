@@ -167,7 +167,7 @@ class WorkerScorer:
     def _open(self) -> tuple[NetworkSpace, tuple[NetworkProxy, ...], ProxyInputs, int]:
         if self._opened is None:
             space, proxies, data, device, seed = pickle.loads(self._sent)
-            self._opened = space, proxies, ProxyInputs(data, space.input_shape, space.n_classes, device, seed), seed
+            self._opened = space, proxies, ProxyInputs(data, space.input_shape, space.output_shape, device, seed), seed
             self._sent = b""
         return self._opened
 

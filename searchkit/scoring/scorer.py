@@ -75,7 +75,7 @@ class Scorer:
     ) -> None:
         n = read_workers(workers)
         if isinstance(space, NetworkSpace) and data is not None:
-            space = space.for_data(data.input_shape, data.n_classes)
+            space = space.for_data(data.input_shape, data.output_shape)
         self.space = space
         self.device = resolve_device(device)
         self.seed = seed
@@ -107,7 +107,7 @@ class Scorer:
         self._inputs: ProxyInputs | None = None
         self._data = data
         if isinstance(space, NetworkSpace):
-            self._inputs = ProxyInputs(data, space.input_shape, space.n_classes, self.device, seed)
+            self._inputs = ProxyInputs(data, space.input_shape, space.output_shape, self.device, seed)
         self._pool: ScoringPool | None = None
         if n > 1 and self._networks:
             assert isinstance(space, NetworkSpace)

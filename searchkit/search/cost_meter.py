@@ -158,7 +158,7 @@ class CostMeter:
     def _delivered(self, code: Codes) -> tuple[nn.Module, tuple[int, ...], bool]:
         """The network of a candidate that takes raw inputs, their shape, and whether it is for regression."""
         network = normalised(build_seeded(self.space, code, 0).eval(), self.data)
-        return network, self.space.input_shape, self.data.task == "regression"
+        return network, self.space.input_shape, self.data.target is not None
 
     def exported(self, code: Codes) -> AbstractContextManager[Path]:
         """The ONNX file of a candidate, while the context lasts; as it is delivered where its size is asked for.

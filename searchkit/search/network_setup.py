@@ -13,8 +13,7 @@ from searchkit.costs.measure import check_here, check_measurable
 from searchkit.costs.metrics import MARGINS, SCORES, Metric, read_metrics, task_of, trained_scores
 from searchkit.costs.targets.target import Target, described
 from searchkit.data.data import Data
-from searchkit.data.loading import load_data
-from searchkit.errors import DataError, SearchkitError, SpaceError
+from searchkit.errors import SearchkitError
 from searchkit.problem.objectives import Goals, read_bounds, read_objectives
 from searchkit.results.baselines import Source
 from searchkit.results.recorded_data import recorded
@@ -23,8 +22,9 @@ from searchkit.scoring.scorer import Scorer
 from searchkit.search.evaluations import Scoring
 from searchkit.search.known_costs import with_known
 from searchkit.search.network_task import NetworkTask, no_training
+from searchkit.search.space_setup import read_space, space_and_data
 from searchkit.search.verification import Verification
-from searchkit.space import NetworkSpace, Space
+from searchkit.space import NetworkSpace
 from searchkit.training.evaluation import Evaluate
 from searchkit.training.evaluator import Training, at_rung
 from searchkit.training.fidelity import Ladder, Rung, check_cheaper, read_ladder
@@ -33,8 +33,6 @@ from searchkit.training.own_recipe import LENGTH, NOTHING, OwnRecipe, check_effe
 from searchkit.training.recipe import Recipe, recipe_for
 
 log = logging.getLogger("searchkit")
-
-DEFAULT_SPACE, TABLE_SPACE = "residual", "tabular"  # the defaults, for images and for a table
 
 
 def network_task(
@@ -62,15 +60,16 @@ def network_task(
         targets: other devices on which costs are measured, by name.
     """
     space = None if space is None else read_space(space)
-    if objectives is None:
-        task = task_of(_names(constraints)) or (data.task if isinstance(data, Data) else "classification")
-        objectives = (SCORES[task][0], "params")
-    targets = targets or {}
+    targets, found = targets or {}, None
+    if objectives is None:  # the data say which score counts
+        read_metrics("params", constraints, targets)  # what is wrong with a bound is said before data are loaded
+        found = space_and_data(space, data, split_seed, task_of(_names(constraints)))
+        objectives = (SCORES[found[1].task][0], "params")
     metrics, directions = read_metrics(objectives, constraints, targets)
     check_measurable(metrics, where, there)
     check_here(targets, metrics, where, there)
     goals = _goals(metrics, directions, constraints)
-    space, loaded = space_and_data(space, data, split_seed, task_of(metrics))
+    space, loaded = found or space_and_data(space, data, split_seed, task_of(metrics))
     space, own, recipe = _with_recipe(space, own or NOTHING, epochs, loaded)
     rungs = read_ladder(ladder, recipe.epochs)
     _check_rungs(rungs, recipe.epochs, loaded, own)
@@ -124,9 +123,10 @@ def _check_trained(trained: Sequence[str], goals: Goals, data: Data, verify: int
             "verify trains the best candidates of a search without training, such as objectives=('eproxy', 'params'); "
             f"this search trains every candidate, for {', '.join(trained)}"
         )
-    if verify and data.task == "regression":
+    if verify and data.task != "classification":
         raise SearchkitError(
-            "verify trains classifiers, and these data are loaded for regression: search with objectives=('r2', ...)"
+            f"verify trains classifiers, and these data are loaded for {data.task}: search with "
+            f"objectives=('{SCORES[data.task][0]}', ...)"
         )
     if rungs and not trained:
         raise SearchkitError(
@@ -204,6 +204,11 @@ def _check_rungs(rungs: Sequence[Rung], epochs: int, data: Data, own: OwnRecipe)
                 f"recipe sets {what}, and the rungs of a ladder are cheaper than a number of epochs: give one number "
                 "of epochs, or leave the ladder out"
             )
+    if data.dense and any(rung.resolution is not None for rung in rungs):
+        raise SearchkitError(
+            f"a rung of the ladder sets resolution, but data '{data.name}' have something to predict for each pixel; a "
+            "rung can set epochs, width and data"
+        )
     if data.kind == "images":
         check_cheaper(rungs, epochs, min(data.input_shape[1:]))
         return
@@ -213,71 +218,3 @@ def _check_rungs(rungs: Sequence[Rung], epochs: int, data: Data, own: OwnRecipe)
             "epochs, width and data"
         )
     check_cheaper(rungs, epochs, 1)
-
-
-def space_and_data(space: object, data: object, seed: int, task: str | None = None) -> tuple[NetworkSpace, Data]:
-    """The network space that ``space=`` means, for the shape and classes of the data, and the loaded data.
-
-    Args:
-        space: see :func:`read_space`; None: the default space for the kind of data.
-        data: see :func:`searchkit.load_data`; read as a table if the space is for tables.
-        task: "regression" or "classification", if known, for data that are not loaded yet.
-
-    Raises:
-        SearchkitError: one of them is invalid, or they do not fit each other.
-    """
-    chosen = None if space is None else read_space(space)
-    for_tables = chosen is not None and len(chosen.input_shape) == 1
-    if isinstance(data, Data):
-        check_split_seed(seed, data)
-        loaded = data
-    else:
-        loaded = load_data(data, seed=seed, kind="table" if for_tables else None, task=task)  # type: ignore[arg-type]
-    if chosen is None:
-        chosen = read_space(TABLE_SPACE if loaded.kind == "table" else None)
-    elif for_tables != (loaded.kind == "table"):
-        shape = loaded.input_shape
-        raise DataError(
-            f"space '{chosen.name}' takes {'rows of features' if for_tables else 'images'}, and an example of data "
-            f"'{loaded.name}' has shape {shape}: "
-            + (
-                "load them with load_data(..., kind='table')"
-                if for_tables
-                else f"take space='{TABLE_SPACE}', or make your own NetworkSpace(..., input_shape={shape})"
-            )
-        )
-    if chosen.teacher is not None:  # takes them as they are
-        loaded = loaded.as_given()
-    return chosen.for_data(loaded.input_shape, loaded.n_classes), loaded
-
-
-def check_split_seed(seed: int, data: object) -> None:
-    """Refuse a seed of the split of data that are split already.
-
-    Raises:
-        DataError: it is not the default, 0.
-    """
-    if seed and isinstance(data, Data):
-        raise DataError(
-            f"split_seed={seed} was given with data '{data.name}', which are split already: "
-            f"write load_data(..., seed={seed}) and leave split_seed out"
-        )
-
-
-def read_space(space: object) -> NetworkSpace:
-    """The network space that ``space=`` means: None (the default), a name, or a space.
-
-    Raises:
-        SpaceError: not a network space.
-    """
-    if space is None:
-        return plugins.load_space(DEFAULT_SPACE)
-    if isinstance(space, str):
-        return plugins.load_space(space)
-    if isinstance(space, NetworkSpace):
-        return space
-    if isinstance(space, Space):
-        raise SpaceError(
-            f"space '{space.name}' builds no networks: give a NetworkSpace, or evaluate= to search it as a black box"
-        )
-    raise SpaceError(f"space is a name ({', '.join(plugins.names('space'))}) or a NetworkSpace, not {space!r}")

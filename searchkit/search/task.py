@@ -212,7 +212,7 @@ def function_task(
 
 def _images(data: Any, split_seed: int) -> Data:
     from searchkit.data.loading import load_data
-    from searchkit.search.network_setup import check_split_seed
+    from searchkit.search.space_setup import check_split_seed
 
     check_split_seed(split_seed, data)
     return load_data(data, seed=split_seed).without_test()

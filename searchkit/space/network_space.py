@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import importlib
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -66,11 +67,15 @@ class NetworkSpace(Space):
 
     Args:
         choices, name, canonical: as for :class:`Space`.
-        build: ``build(choices, input_shape, n_classes) -> nn.Module``; ``choices`` is the dictionary of
-            options, ``input_shape`` is ``(channels, height, width)`` of the images. The network returns logits
-            ``(batch, n_classes)``. A module-level function where candidates are trained in other processes.
+        build: ``build(choices, input_shape, output_shape) -> nn.Module``; ``choices`` is the dictionary of
+            options, ``input_shape`` is ``(channels, height, width)`` of the images, and ``output_shape`` is
+            ``(classes,)``, ``(quantities,)``, or ``(classes or quantities, height, width)`` where each pixel has its
+            own. The network returns ``(batch, *output_shape)``. With a third argument of another name, such as
+            ``n_classes``, it gets the first number alone, and is for outputs of examples, not of pixels. A module-level
+            function where candidates are trained in other processes.
         input_shape, n_classes: of the data. ``searchkit.run`` sets them from its data. The input_shape of a
-            space for tables is ``(features,)``, of any number; n_classes is 1 in regression.
+            space for tables is ``(features,)``, of any number; n_classes is 1 in regression, or an
+            output_shape.
         options: arguments that the space was made with; recorded, to tell two spaces of one name apart.
         count: optional ``count(space, codes) -> {"params": (n,), "macs": (n,)}``, exact and vectorised. Without
             it every candidate is built on the meta device and counted, some 20 ms each.
@@ -92,7 +97,7 @@ class NetworkSpace(Space):
         name: str = "custom",
         canonical: Callable[[Codes], Codes] | None = None,
         input_shape: tuple[int, ...] = (3, 32, 32),
-        n_classes: int = 10,
+        n_classes: int | Sequence[int] = 10,
         options: Mapping[str, Any] | None = None,
         count: Counter | None = None,
         nodes: Callable[[NetworkSpace], tuple[Node, ...]] | None = None,
@@ -104,7 +109,7 @@ class NetworkSpace(Space):
         if not callable(build):
             raise SpaceError(f"build is a function (choices, input_shape, n_classes) -> nn.Module, not {build!r}")
         self.input_shape = tuple(int(n) for n in input_shape)
-        self.n_classes = int(n_classes)
+        self.output_shape = _shape(n_classes)
         self.options = dict(options or {})
         self.count = count
         self._build = build
@@ -168,6 +173,16 @@ class NetworkSpace(Space):
         return other
 
     @property
+    def n_classes(self) -> int:
+        """The first number of ``output_shape``: classes, labels or quantities."""
+        return self.output_shape[0]
+
+    @property
+    def takes_shape(self) -> bool:
+        """Whether ``build`` takes an output_shape, so that networks may have an output for each pixel."""
+        return takes_shape(self._build)
+
+    @property
     def nodes(self) -> tuple[Node, ...]:
         """The block nodes, in depth order; empty where the space names none."""
         return () if self._nodes is None else self._nodes(self)
@@ -227,24 +242,40 @@ class NetworkSpace(Space):
         """
         choices = self.decode(self.check_one(code))[0]
         with untouched(), usable():
-            network = self._build(choices, self.input_shape, self.n_classes)
+            outputs = self.output_shape if self.takes_shape else self.n_classes
+            network = self._build(choices, self.input_shape, outputs)
             _initialise_lazy(network, self.input_shape)
             return network
 
-    def for_data(self, input_shape: Sequence[int], n_classes: int) -> NetworkSpace:
-        """The same space for images of another shape or another number of classes."""
+    def for_data(self, input_shape: Sequence[int], n_classes: int | Sequence[int]) -> NetworkSpace:
+        """The same space for images of another shape or another number of classes, or another output_shape."""
         other = copy.copy(self)
         other.input_shape = tuple(int(n) for n in input_shape)
-        other.n_classes = int(n_classes)
+        other.output_shape = _shape(n_classes)
         return other
 
     def describe(self) -> dict[str, Any]:
         """What identifies the space in a record, as JSON values."""
-        return super().describe() | {
+        described = super().describe() | {
             "options": self.options,
             "input_shape": list(self.input_shape),
             "n_classes": self.n_classes,
         }
+        return described | ({"output_shape": list(self.output_shape)} if len(self.output_shape) > 1 else {})
+
+
+def _shape(outputs: int | Sequence[int]) -> tuple[int, ...]:
+    """An output_shape, also of a number of classes."""
+    return tuple(int(n) for n in outputs) if isinstance(outputs, Sequence) else (int(outputs),)
+
+
+def takes_shape(build: Builder) -> bool:
+    """Whether the third argument of a builder is called ``output_shape``."""
+    try:
+        names = list(inspect.signature(build).parameters)
+    except (TypeError, ValueError):
+        return False
+    return len(names) > 2 and names[2] == "output_shape"
 
 
 def _initialise_lazy(network: object, input_shape: Sequence[int]) -> None:

@@ -35,7 +35,7 @@ class WiderSpace(NetworkSpace):
             name=networks.name,
             canonical=networks.canonical_function,
             input_shape=networks.input_shape,
-            n_classes=networks.n_classes,
+            n_classes=networks.output_shape,
             options=networks.options,
             count=None if networks.count is None else _count,
             graph=None if networks.graph_features is None else functools.partial(_graph, networks),
@@ -96,7 +96,7 @@ class WiderSpace(NetworkSpace):
         """See :class:`NetworkSpace`: the network that the choices of the networks say."""
         return self.networks.build(self.of_networks(self.check_one(code)))
 
-    def for_data(self, input_shape: Sequence[int], n_classes: int) -> Self:
+    def for_data(self, input_shape: Sequence[int], n_classes: int | Sequence[int]) -> Self:
         """See :class:`NetworkSpace`."""
         return self.over(self.networks.for_data(input_shape, n_classes))
 

@@ -132,7 +132,7 @@ def vit(
 class VitSpace(NetworkSpace):
     """A :class:`NetworkSpace` whose patches suit its images."""
 
-    def for_data(self, input_shape: Sequence[int], n_classes: int) -> Self:
+    def for_data(self, input_shape: Sequence[int], n_classes: int | Sequence[int]) -> Self:
         """The same space for other images; patches that were not given take sizes that suit them."""
         other = super().for_data(image_shape(NAME, tuple(input_shape)), n_classes)
         assert isinstance(other, type(self))

@@ -179,6 +179,7 @@ _OF_NETWORKS = {
     "search.space.settings": "a mapping, or nothing",
     "search.space.input_shape": "a list of whole numbers",
     "search.space.n_classes": "a number of classes or null",
+    "search.space.output_shape": "a list, or nothing",
 }
 # for ``wanted=``: further parts that are needed to continue a search from its record alone
 TO_RESUME = {

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import torch
 
 from searchkit.data.data import Data
+from searchkit.data.loader import standardised
 from searchkit.data.splits import Split
 from searchkit.training.scores import scores_of
 
@@ -22,9 +23,8 @@ def examples_of(split: Split, n: int | None = None) -> Examples:
 
 
 def score_of(answers: npt.NDArray[Any], split: Split, data: Data, score: str) -> float:
-    """A score of answers for a part of the data: logits ``(n, classes)``, or values ``(n,)`` in the targets' unit."""
+    """A score of answers for a part of the data: logits ``(n, k, ...)``, or values in the targets' unit."""
     outputs = torch.from_numpy(answers)
     if data.target is not None:  # scores expect standardised ones
-        mean, deviation = data.target
-        outputs = ((outputs - mean) / deviation).reshape(-1, 1)
+        outputs = standardised(outputs.reshape(-1, 1) if outputs.ndim == 1 else outputs, data.target)
     return scores_of([(outputs, split.y)], data, split.weight)[score]

@@ -53,7 +53,9 @@ def baselines(data: Data, *, seconds: float = SECONDS) -> list[dict[str, Any]]:
 
     For classes these are the most frequent class, a logistic regression, a random forest of 100 trees and an MLP with a
     hidden layer of 128 units; for quantities their mean, a ridge regression, a forest and an MLP. Images are flattened.
-    A model that would take longer than its share of the time is fitted on fewer rows, in which classes are as frequent.
+    For several labels or quantities at once, masks and maps they are the constant alone: the labels that most have, the
+    most frequent class, or means. A model that would take longer than its share of the time is fitted on fewer rows, in
+    which classes are as frequent.
 
     Args:
         seconds: that all of them may take, on one thread.
@@ -66,7 +68,7 @@ def baselines(data: Data, *, seconds: float = SECONDS) -> list[dict[str, Any]]:
     deadline = time.perf_counter() + seconds
     work = _Work(data, seconds)
     found = [_attempt(_constant_name(data), lambda: work.constant())]
-    models = SIMPLE_MODELS[data.task]
+    models = SIMPLE_MODELS[data.task] if data.task in SIMPLE_MODELS and data.train.y.ndim == 1 else ()
     for i, model in enumerate(models):
         now = time.perf_counter()
         until = now + (deadline - now) * model.share / sum(other.share for other in models[i:])
@@ -75,7 +77,8 @@ def baselines(data: Data, *, seconds: float = SECONDS) -> list[dict[str, Any]]:
 
 
 def _constant_name(data: Data) -> str:
-    return "majority class" if data.task == "classification" else "mean"
+    constant = {"classification": "majority class", "segmentation": "majority class", "multilabel": "frequent labels"}
+    return constant.get(data.task, "mean")
 
 
 def _attempt(name: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
@@ -125,7 +128,7 @@ class _Work:
         """The rows of the train part that count, and the weights of all; None: all alike."""
         train, of_classes = self.data.train, self.data.class_weights
         weight = None if train.weight is None else train.weight.numpy().astype(np.float64)
-        if of_classes is not None:
+        if of_classes is not None and train.y.ndim == 1:
             weight = np.asarray(of_classes)[train.y.numpy()] * (1.0 if weight is None else weight)
         rows = np.arange(len(train)) if weight is None else np.flatnonzero(weight > 0)
         if not len(rows):
@@ -136,11 +139,15 @@ class _Work:
     def _targets(self) -> npt.NDArray[Any]:
         """Of the train part: classes, or quantities standardised."""
         y: npt.NDArray[Any] = self.data.train.y.numpy()
-        return y if self.data.target is None else (y - self.data.target[0]) / self.data.target[1]
+        moments = self.data.target
+        return y if moments is None else (y - moments.mean[0]) / moments.std[0]
 
     def constant(self) -> dict[str, Any]:
         """The most frequent class, with the frequencies as probabilities, or the mean: by weights."""
         rows, weight = self._counting
+        if self.data.train.y.ndim > 1:
+            said = constant_outputs(self.data)
+            return self._scored(lambda x: said.expand(len(x), *said.shape[1:]), reads=False) | {"rows": len(rows)}
         y = self._targets[rows]
         counts = np.ones(len(rows)) if weight is None else weight[rows] / weight[rows].mean()
         if self.data.task == "regression":
@@ -198,8 +205,8 @@ class _Work:
         found: dict[str, Any] = {"reason": ""}
         for name, part in (("validation", self.data.val), ("test", self.data.test)):
             wide = VALUES // self._inputs.n_features if reads else len(part)
-            most = max(1, min(SCORED, wide, OUTPUTS // self.data.n_classes))
-            rows = spread_rows(part.y.numpy(), most, _rng())
+            most = max(1, min(SCORED, wide, OUTPUTS // math.prod(self.data.output_shape)))
+            rows = spread_rows(part.y.numpy() if part.y.ndim == 1 else np.zeros(len(part)), most, _rng())
             if len(rows) < len(part):
                 found["reason"] += f"{'; ' * bool(found['reason'])}scored on {most:,} of {len(part):,} rows of {name}"
             found[name] = self._scores(outputs, part, name, rows, reads) if len(rows) else {}
@@ -209,7 +216,7 @@ class _Work:
         self, outputs: Outputs, part: Split, name: str, rows: npt.NDArray[np.int64], reads: bool
     ) -> dict[str, float]:
         found = []
-        width = max(self.data.n_classes, self._inputs.n_features)
+        width = max(math.prod(self.data.output_shape), self._inputs.n_features)
         for block in np.array_split(rows, math.ceil(len(rows) * width / BLOCK)):
             x = self._inputs(part.x, block) if reads else np.empty((len(block), 0), np.float32)
             if not np.isfinite(x).all():
@@ -220,6 +227,22 @@ class _Work:
         if not all(map(math.isfinite, scores.values())):
             raise DataError(f"its scores on the {name} part are not finite numbers")
         return scores
+
+
+def constant_outputs(data: Data) -> torch.Tensor:
+    """``(1, *output_shape)`` what a network would say that knows the train part and no input; without weights.
+
+    Of several labels at once the logarithm of their odds, of masks that of each class's frequency, else means.
+    """
+    y, shape = data.train.y, (1, -1, *[1] * (len(data.output_shape) - 1))
+    if data.task == "multilabel":
+        share = (y.double().sum(0) + 0.5) / (len(y) + 1)
+        found = torch.log(share / (1 - share))
+    elif data.task == "segmentation":
+        found = torch.log(torch.bincount(y[y >= 0].long(), minlength=data.n_classes).double() + 0.5)
+    else:
+        found = torch.zeros(data.n_classes, dtype=torch.float64)  # the means, standardised
+    return found.view(shape).expand(1, *data.output_shape)
 
 
 class _Inputs:

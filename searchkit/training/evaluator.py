@@ -222,7 +222,7 @@ def at_rung(training: Training, rung: Rung, seed: int) -> Training:
         data = replace(data, train=data.train.rows(rows))
     if rung.resolution is not None:
         data = replace(data, train=_resized(data.train, rung.resolution), val=_resized(data.val, rung.resolution))
-        space = space.for_data(data.input_shape, data.n_classes)
+        space = space.for_data(data.input_shape, data.output_shape)
     recipe = replace(training.recipe, epochs=rung.epochs or training.recipe.epochs)
     return replace(training, space=space, data=data, recipe=recipe, keep=False)
 

@@ -95,7 +95,7 @@ def _file(network: nn.Module, data: Data, n_examples: int, write: Callable[..., 
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder, "float32.onnx"), Path(folder, "int8.onnx")
         try:
-            names = names_of(data.input_shape, data.task == "regression")
+            names = names_of(data.input_shape, data.target is not None)
             examples = examples_of(data.train, n_examples)
             if has_precisions(network):
                 write_mixed(network, target, examples, CALIBRATIONS[0], names)

@@ -16,7 +16,7 @@ class Normalised(nn.Module):
     Args:
         network: trained on standardised inputs and, in regression, towards standardised targets.
         mean, std: per channel or feature.
-        target: mean and deviation of the targets, in regression.
+        target: of quantities and maps, mean and deviation: two numbers, or ``(2, k)``.
         n_axes: axes of a batch of inputs: 4 for images, 2 for a table.
     """
 
@@ -29,7 +29,7 @@ class Normalised(nn.Module):
         network: nn.Module,
         mean: Sequence[float],
         std: Sequence[float],
-        target: Sequence[float] | None = None,
+        target: Sequence[float] | Sequence[Sequence[float]] | None = None,
         n_axes: int = 4,
     ) -> None:
         super().__init__()
@@ -44,16 +44,24 @@ class Normalised(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Logits ``(n, classes)`` of raw images ``(n, c, h, w)``, uint8 or float, or of rows ``(n, features)``.
 
-        In regression, values ``(n,)`` in the target's unit.
+        In regression, values ``(n,)`` or ``(n, k)`` in the targets' unit; of each pixel, logits or values
+        ``(n, k, h, w)``.
         """
         outputs: torch.Tensor = self.network((x.to(self.mean.dtype) - self.mean) / self.std)
         if not self.regression:
             return outputs
-        return outputs.squeeze(1) * self.target[1] + self.target[0]
+        if self.target.ndim == 1 and outputs.ndim == 2:
+            return outputs.squeeze(1) * self.target[1] + self.target[0]
+        shape = (1, -1, *[1] * (outputs.ndim - 2))
+        return outputs * self.target[1].view(shape) + self.target[0].view(shape)
 
 
 def normalised(network: nn.Module, data: Data) -> Normalised:
     """The network with the normalisation of these data, on which it is trained; in eval mode, on its device."""
-    made = Normalised(network, data.mean, data.std, data.target, data.train.x.ndim).eval()
+    target: Sequence[float] | Sequence[Sequence[float]] | None = None
+    if data.target is not None:
+        mean, std = data.target.mean, data.target.std
+        target = (mean[0], std[0]) if len(mean) == 1 else (mean, std)
+    made = Normalised(network, data.mean, data.std, target, data.train.x.ndim).eval()
     parameter = next(network.parameters(), None)
     return made if parameter is None else made.to(parameter.device)

@@ -3,72 +3,31 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import torch
 from torch import nn
-from torch.nn import functional
 
 from searchkit.data.data import Data
 from searchkit.data.loader import train_batches
 from searchkit.runtime.cuda_graphs import Capture, Work, draws_on_host, recorded
 from searchkit.runtime.devices import bfloat16_is_quicker
 from searchkit.training.recipe import Recipe
-from searchkit.training.scores import check_outputs
-
-Weights = torch.Tensor | None
-Loss = Callable[[torch.Tensor, torch.Tensor, Weights], torch.Tensor]
+from searchkit.training.tasks.losses import Loss, Weights, distance, task_loss
+from searchkit.training.tasks.outputs import check_outputs
 
 
 def loss_of(data: Data, recipe: Recipe, device: torch.device) -> Loss:
-    """The loss ``(outputs (n, k), y (n,), weights) -> scalar``; y is class numbers, or standardised targets with k = 1.
+    """The loss ``(outputs, y, weights) -> scalar``, see :func:`~searchkit.training.tasks.losses.task_loss`.
 
-    Weights ``(n,)`` of the examples are 1 on average over the train part, not in a batch, so that an example counts as
-    much in one batch as in another; None: all are 1. It raises CandidateError where outputs have another shape.
+    It raises CandidateError where outputs have another shape than the data's ``output_shape``.
     """
-    loss = squared_error if data.task == "regression" else _cross_entropy(data, recipe, device)
+    loss = task_loss(data, recipe.loss, recipe.label_smoothing, device)
 
     def checked(outputs: torch.Tensor, y: torch.Tensor, weights: Weights = None) -> torch.Tensor:
-        check_outputs(outputs, len(y), data.n_classes)
+        check_outputs(outputs, len(y), data.output_shape)
         return loss(outputs.float() if outputs.dtype is torch.bfloat16 else outputs, y, weights)
 
     return checked
-
-
-def _cross_entropy(data: Data, recipe: Recipe, device: torch.device) -> Loss:
-    of_classes = None if data.class_weights is None else torch.tensor(data.class_weights, device=device)
-    settings = {"weight": of_classes, "label_smoothing": recipe.label_smoothing}
-
-    def cross_entropy(outputs: torch.Tensor, y: torch.Tensor, weights: Weights = None) -> torch.Tensor:
-        if weights is None:
-            return functional.cross_entropy(outputs, y, **settings)  # type: ignore[arg-type]
-        each = functional.cross_entropy(outputs, y, reduction="none", **settings)  # type: ignore[arg-type]
-        return (each * weights).sum() / (len(y) if of_classes is None else of_classes[y].sum())
-
-    return cross_entropy
-
-
-TEMPERATURE = 2.0  # of the answers that are compared
-
-
-def distance(outputs: torch.Tensor, wanted: torch.Tensor, task: str) -> torch.Tensor:
-    """How far answers ``(n, k)`` are from those of a teacher ``(n, k)``.
-
-    Of class scores: the Kullback-Leibler divergence of softened probabilities, times the squared temperature (Hinton et
-    al., Distilling the Knowledge in a Neural Network, 2015, arXiv 1503.02531, section 2). Of quantities: the mean
-    squared error.
-    """
-    if task == "regression":
-        return functional.mse_loss(outputs, wanted)
-    softened = functional.log_softmax(outputs / TEMPERATURE, dim=1), functional.log_softmax(wanted / TEMPERATURE, dim=1)
-    return functional.kl_div(*softened, reduction="batchmean", log_target=True) * TEMPERATURE**2
-
-
-def squared_error(outputs: torch.Tensor, y: torch.Tensor, weights: Weights = None) -> torch.Tensor:
-    """Mean squared error of ``(n, 1)`` outputs, each weighted where there are weights."""
-    if weights is None:
-        return functional.mse_loss(outputs.squeeze(1), y)
-    return (functional.mse_loss(outputs.squeeze(1), y, reduction="none") * weights).mean()
 
 
 def half_precision(recipe: Recipe, data: Data, device: torch.device) -> bool:

@@ -14,10 +14,12 @@ from searchkit.errors import nearest
 from searchkit.space import Choice, NetworkSpace
 from searchkit.space.recipe_space import RecipeSpace, Setting, listed_choice, networks_of
 from searchkit.training.recipe import LEAST_STEPS, Recipe, RecipeError, rate_of
+from searchkit.training.tasks.losses import LOSSES
 
 SETTINGS = tuple(field.name for field in fields(Recipe))
 LENGTH = ("epochs", "steps")  # settings that say how long a training is
 _OTHER_NAMES = {"learning_rate": "lr", "rate": "lr", "wd": "weight_decay", "optim": "optimiser"}
+_CALLED = {"regression": "a regression", "maps": "maps"}
 _EXAMPLE = '{"lr": 0.05} or {"lr": [0.02, 0.05, 0.1]}'
 
 
@@ -199,8 +201,8 @@ def check_effect(own: OwnRecipe, recipe: Recipe, data: Data, space: NetworkSpace
     options, usual = own.options, Recipe()
     for name, useless in {
         "augment": "augment is of images, and data '{data}' are a table" if data.kind == "table" else "",
-        "label_smoothing": "label_smoothing is of classes, and data '{data}' are a regression"
-        if data.task == "regression"
+        "label_smoothing": f"label_smoothing is of classes, and data '{{data}}' are {_CALLED[data.task]}"
+        if data.target is not None
         else "",
         "momentum": "momentum is of sgd, and no candidate is trained with it"
         if "sgd" not in options.get("optimiser", [recipe.optimiser])
@@ -213,6 +215,12 @@ def check_effect(own: OwnRecipe, recipe: Recipe, data: Data, space: NetworkSpace
         least = (getattr(usual, name), "none", 0.0)
         if useless and any(value not in least for value in options.get(name, [])):
             raise RecipeError(f"{useless.format(data=data.name)}: leave it out of the recipe")
+    for loss in options.get("loss", []):
+        if loss not in ("usual", *LOSSES[data.task]):
+            raise RecipeError(
+                f"loss '{loss}' is not one for {data.task}, the task of data '{data.name}': choose among "
+                f"{', '.join(LOSSES[data.task])}"
+            )
 
 
 def told(options: Mapping[str, Sequence[Setting]]) -> str:

@@ -14,6 +14,7 @@ from searchkit.problem.numbers import is_whole, shown
 
 Optimiser = Literal["sgd", "adamw"]
 Precision = Literal["auto", "float32", "bfloat16"]
+Loss = Literal["usual", "cross-entropy", "focal", "dice", "squared-error", "absolute-error", "huber"]
 
 
 class RecipeError(SearchkitError, ValueError):
@@ -41,6 +42,9 @@ class Recipe:
         distillation: share of the loss that is the distance from the answers of the trained network of which the
             space was made (:meth:`searchkit.NetworkSpace.from_model`); the rest is that from the labels. Spaces that
             were made of no network have nobody to learn from.
+        loss: by name, "usual" being the first of the task: "cross-entropy" or "focal" for a class or several labels,
+            these or "dice" (which adds the soft Dice coefficient) for masks, "squared-error", "absolute-error" or
+            "huber" for quantities and maps.
     """
 
     epochs: int = 30
@@ -55,6 +59,7 @@ class Recipe:
     augment: Augment | None = None
     precision: Precision = "auto"
     distillation: float = 0.0
+    loss: Loss = "usual"
 
     def steps_over(self, n: int) -> int:
         """Steps of a training on n examples."""
@@ -76,6 +81,8 @@ class Recipe:
             raise RecipeError(f"augment is one of {', '.join(get_args(Augment))}, or None, not {self.augment!r}")
         if self.precision not in get_args(Precision):
             raise RecipeError(f"precision is one of {', '.join(get_args(Precision))}, not {self.precision!r}")
+        if self.loss not in get_args(Loss):
+            raise RecipeError(f"loss is one of {', '.join(get_args(Loss))}, not {self.loss!r}")
         numbers = [field.name for field in fields(self) if field.type == "float"]
         for name in numbers:
             value = getattr(self, name)

@@ -81,7 +81,7 @@ class Reduction:
         shape = (channels, *self.side(*sides))
         small = _at_most(large, "resolution", self.resolution)
         try:
-            small = small if shape == space.input_shape else small.for_data(shape, space.n_classes)
+            small = small if shape == space.input_shape else small.for_data(shape, space.output_shape)
         except SpaceError:  # it is for images of one size
             return thin
         if small is large:

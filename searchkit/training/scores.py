@@ -1,4 +1,4 @@
-"""Scores of a network on a part of the data: accuracy and log loss, or R^2 and root mean square error."""
+"""Scores of a network on a part of the data."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from collections.abc import Iterator, Sequence
 
 import torch
 from torch import nn
-from torch.nn import functional
 
 from searchkit.data.data import Data
 from searchkit.data.loader import Normaliser, in_order
 from searchkit.data.splits import Split
 from searchkit.errors import CandidateError
 from searchkit.random_state import untouched
+from searchkit.training.tasks.outputs import check_outputs
+from searchkit.training.tasks.totals import of_each, scores_of_all
 
 Answers = tuple[torch.Tensor, torch.Tensor]  # a network's outputs for some examples, and their y
 
@@ -26,11 +27,14 @@ SCORE_PIXELS = 2**22  # pixels or features per batch at most
 
 def scores(network: nn.Module, split: Split, data: Data, device: torch.device) -> dict[str, float]:
     """The scores of a network that is on the device and in eval mode; see :func:`scores_of`."""
-    return scores_of(list(answers(network, split, data, device)), data, split.weight)
+    tally = Tally(data)
+    for outputs, y in answers(network, split, data, device):
+        tally.add(outputs, y)
+    return tally.scores(split.weight)
 
 
 def answers(network: nn.Module, split: Split, data: Data, device: torch.device) -> Iterator[Answers]:
-    """``(outputs (n, k), y (n,))``, batch by batch; each batch is computed when it is requested."""
+    """``(outputs (n, k, ...), y (n, ...))``, batch by batch; each batch is computed when it is requested."""
     for x, y in in_order(split, score_batch(data), Normaliser(data, device), device):
         with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
             outputs = network(x)
@@ -63,83 +67,49 @@ def score_batch(data: Data) -> int:
 
 
 def scores_of(found: Sequence[Answers], data: Data, weight: torch.Tensor | None = None) -> dict[str, float]:
-    """Compute the scores from a network's outputs.
+    """Compute the scores from a network's outputs; see :func:`~searchkit.training.tasks.totals.scores_of_all`.
 
     Args:
         weight: ``(n,)`` how much each example counts, as ``sample_weight`` of scikit-learn's scores; None: all alike.
 
-    Returns:
-        for classification ``accuracy`` and ``balanced_accuracy`` (the mean over classes of their recall), both from 0
-        to 1, and ``log_loss``; for regression ``r2``, and ``rmse`` in the target's own unit.
-
     Raises:
         CandidateError: an output is not finite, or the outputs have the wrong shape.
     """
-    finite, parts = True, []
+    tally = Tally(data)
     for outputs, y in found:
-        check_outputs(outputs, len(y), data.n_classes)
-        finite = finite and bool(torch.isfinite(outputs).all())
-        parts.append(_of_quantity(outputs) if data.target is not None else _of_logits(outputs, y))
-    if not finite:
-        raise CandidateError("diverged: the trained network's outputs are not finite")
-    said, y = torch.cat(parts), torch.cat([y for _, y in found])
-    counts = torch.ones(len(y)) if weight is None else weight / weight.max()
-    counts = counts.to(y.device, torch.float64)
-    if data.target is not None:
-        return _of_quantities(said, y, data.target, counts)
-    return _of_classes(said, y, counts, data.n_classes)
+        tally.add(outputs, y)
+    return tally.scores(weight)
 
 
-def check_outputs(outputs: object, n: int, n_outputs: int) -> None:
-    """Refuse what is not one row per example with one column per class (one column in regression).
+class Tally:
+    """Gathers batches of outputs for the scores of all, of each only what the scores need."""
 
-    Args:
-        outputs: of a network for a batch of n examples.
-        n_outputs: number of classes; 1 in regression.
+    def __init__(self, data: Data) -> None:
+        self._data = data
+        self._parts: list[torch.Tensor] = []
+        self._finite: list[torch.Tensor] = []  # read at the end, since reading waits for a card
 
-    Raises:
-        CandidateError: the message has both shapes.
-    """
-    wanted = f"({n}, {n_outputs}), {'one column per class' if n_outputs > 1 else 'a single column'}"
-    if not isinstance(outputs, torch.Tensor):
-        raise CandidateError(f"the network returned {type(outputs).__name__}, not a tensor of shape {wanted}")
-    if tuple(outputs.shape) != (n, n_outputs):
-        raise CandidateError(
-            f"the network's outputs for {n} examples have shape {tuple(outputs.shape)}, and should have {wanted}"
-        )
+    def add(self, outputs: torch.Tensor, y: torch.Tensor) -> None:
+        """A network's outputs for a batch, and its y.
 
+        Raises:
+            CandidateError: the outputs have the wrong shape.
+        """
+        check_outputs(outputs, len(y), self._data.output_shape)
+        self._finite.append(torch.isfinite(outputs).all())
+        self._parts.append(of_each(outputs, y, self._data))
 
-def _of_logits(logits: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """``(n, 2)`` float64: the class with the largest logit, and the log loss; little even where classes are many."""
-    lost = functional.cross_entropy(logits if logits.dtype is torch.float64 else logits.float(), y, reduction="none")
-    return torch.stack([logits.argmax(1).double(), lost.double()], dim=1)
+    def scores(self, weight: torch.Tensor | None = None) -> dict[str, float]:
+        """The scores of all that was added.
 
+        Args:
+            weight: see :func:`scores_of`.
 
-def _of_quantity(outputs: torch.Tensor) -> torch.Tensor:
-    """``(n,)`` float64."""
-    return outputs.squeeze(1).double()
-
-
-def _of_classes(said: torch.Tensor, y: torch.Tensor, counts: torch.Tensor, n_classes: int) -> dict[str, float]:
-    right = said[:, 0] == y
-    per_class = torch.bincount(y, counts, minlength=n_classes)
-    recognised = torch.bincount(y[right], counts[right], minlength=n_classes)
-    there = per_class > 0
-    total = float(counts.sum())
-    return {
-        "accuracy": float(counts[right].sum()) / total,
-        "balanced_accuracy": float((recognised[there] / per_class[there]).mean()),
-        "log_loss": float((said[:, 1] * counts).sum()) / total,
-    }
-
-
-def _of_quantities(
-    said: torch.Tensor, y: torch.Tensor, target: tuple[float, float], counts: torch.Tensor
-) -> dict[str, float]:
-    """If all targets are equal, R^2 is defined as 1 for exact outputs and 0 otherwise."""
-    mean, std = target
-    total = float(counts.sum())
-    missed = float(((said * std + mean - y).square() * counts).sum())
-    varied = float(((y - (y * counts).sum() / total).square() * counts).sum())
-    r2 = 1 - missed / varied if varied > 0 else float(missed == 0)
-    return {"r2": r2, "rmse": math.sqrt(missed / total)}
+        Raises:
+            CandidateError: an output is not finite.
+        """
+        if not all(map(bool, self._finite)):
+            raise CandidateError("diverged: the trained network's outputs are not finite")
+        found = torch.cat(self._parts)
+        counts = torch.ones(len(found)) if weight is None else weight / weight.max()
+        return scores_of_all(found, self._data, counts.to(found.device, torch.float64))

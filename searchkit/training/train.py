@@ -15,6 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from searchkit.costs.metrics import SCORES
 from searchkit.data.data import Data
 from searchkit.data.splits import Split
 from searchkit.errors import CandidateError, DataError, OutOfMemoryError, is_out_of_memory
@@ -27,7 +28,7 @@ from searchkit.training.card_layers import card_layers
 from searchkit.training.optimisation import Steps, one_cycle
 from searchkit.training.pace import Clock
 from searchkit.training.recipe import Recipe
-from searchkit.training.scores import Answers, answers, scores, scores_of, scoring_time
+from searchkit.training.scores import Tally, answers, scores, scoring_time
 from searchkit.training.turns import Course, Turns, finish
 
 __all__ = ["Recipe", "Trained", "build_seeded", "course", "one_cycle", "resolve_device", "score", "train"]
@@ -52,7 +53,7 @@ class Trained:
 
     @property
     def accuracy(self) -> float:
-        """Accuracy from 0 to 1; NaN in regression."""
+        """Accuracy from 0 to 1; NaN in other tasks than classification."""
         return self.scores.get("accuracy", math.nan)
 
 
@@ -139,7 +140,10 @@ def course(
 
 
 def score(network: nn.Module, split: Split, data: Data, device: str | torch.device = "auto") -> float:
-    """Accuracy (0 to 1) on a part of the data, R^2 in regression; leaves the network on the CPU in eval mode."""
+    """The first score of the task on a part of the data, such as accuracy from 0 to 1, or R^2 in regression.
+
+    It leaves the network on the CPU in eval mode.
+    """
     if not len(split):
         raise DataError(f"the part of data '{data.name}' to score on is empty")
     where = resolve_device(device)
@@ -151,8 +155,7 @@ def score(network: nn.Module, split: Split, data: Data, device: str | torch.devi
             stack.enter_context(one_thread())
         place(network, where)
         network.eval()
-        found = scores(network, split, data, where)
-        return found["accuracy" if data.task == "classification" else "r2"]
+        return scores(network, split, data, where)[SCORES[data.task][0]]
 
 
 def _trained(
@@ -218,13 +221,13 @@ def _scored(network: nn.Module, data: Data, turns: Turns) -> Course[dict[str, fl
     """Scores on the validation part; each batch is a turn, since other trainings wait while Python launches it."""
     network.eval()
     parts = answers(network, data.val, data, turns.device)
-    found: list[Answers] = []
+    tally = Tally(data)
     while True:
         with turns.turn():
             part = next(parts, None)
             if part is None:
-                return scores_of(found, data, data.val.weight)
-            found.append(part)
+                return tally.scores(data.val.weight)
+            tally.add(*part)
         yield None
 
 

@@ -270,7 +270,7 @@ REFUSED = {
     "no channels": ((np.zeros((60, 9, 9, 9)), Y), "neither axis 1 nor axis 3 has the 1, 3 or 4 of the channels"),
     "number": (7, "data is a name, a folder, a pair .* not a int"),
     "triple": ((X, Y, Y), "not a tuple of length 3"),
-    "new test class": (((X, Y), (X, Y + 1)), "the test labels hold class 3"),
+    "new test class": (((X, Y), (X, Y + 1)), "in the test set, the labels hold class 3"),
     "other test shape": (((X, Y), (X[:, :8], Y)), "must be alike"),
     "other test type": (((X, Y), (X / 255, Y)), "must be alike"),
     "dataset of triples": (Listed([(X[0], 1, 2)]), "item 0 of the dataset Listed is not a pair"),

@@ -157,7 +157,10 @@ BAD: dict[str, tuple[Any, str]] = {
         {"train": (X, Y), "val": (X[:, :7], Y)},
         "but validation images are .3, 7, 8.*must be alike",
     ),
-    "validation of another class": ({"train": (X, Y), "val": (X, Y + 1)}, "the validation labels hold class 3"),
+    "validation of another class": (
+        {"train": (X, Y), "val": (X, Y + 1)},
+        "in the validation set, the labels hold class 3",
+    ),
 }
 
 

@@ -128,13 +128,13 @@ REFUSED_LABELS: dict[str, tuple[Any, str]] = {
     "one-hot lists": (ONE_HOT.tolist(), "one-hot labels give y.argmax"),
     "multi-label": (
         MULTI,
-        "example 2 has 2 labels. Multi-label data are not supported: search for one label at a time",
+        "example 2 has 2 labels. For several labels at once load them with .*task='multilabel'",
     ),
-    "multi-label lists": ([["a", "b"], ["a"], ["c"]] * 20, "example 0 has 2. Multi-label data are not supported"),
-    "multi-label sets": ([{"a"}, {"a", "b"}, {"c"}] * 20, "example 1 has 2. Multi-label data are not supported"),
-    "multi-label texts": ([["a", "b"]] * 60, "Multi-label data are not supported"),
+    "multi-label lists": ([["a", "b"], ["a"], ["c"]] * 20, "example 0 has 2. For several labels at once"),
+    "multi-label sets": ([{"a"}, {"a", "b"}, {"c"}] * 20, "example 1 has 2. For several labels at once"),
+    "multi-label texts": ([["a", "b"]] * 60, "For several labels at once"),
     "probabilities": (np.full((60, 3), 1 / 3), r"of probabilities; y.argmax\(axis=1\) gives the most probable classes"),
-    "quantities": (RNG.normal(size=(60, 2)), "several quantities, search for one at a time"),
+    "quantities": (RNG.normal(size=(60, 2)), "several quantities are a regression"),
     "mixed": ([1, "a", 2] * 20, "all ints, all strings or all bools, not int and str"),
     "mixed bools": (changed(Y, 0, True), "all ints, all strings or all bools, not bool and int"),
     "dates": (pd.Series(pd.date_range("2024-01-01", periods=60)), r"not datetime64\[.*\]; dates become text by"),
@@ -163,10 +163,11 @@ def test_labels_that_cannot_be_learned_are_refused_with_what_to_give_instead(kin
     labels, said = REFUSED_LABELS[kind]
     for X in (IMAGES, TABLE):
         with pytest.raises(DataError, match=said) as told:
-            load_data((X, labels))
+            load_data((X, labels), task="classification" if kind.startswith("multi-label") else None)
         assert "\n" not in str(told.value)
+        asked: Any = {"objectives": ("accuracy", "params")} if kind.startswith("multi-label") else {}
         with pytest.raises(DataError, match=said):
-            searchkit.run("random", data=(X, labels), budget=1, storage="memory", progress=False)
+            searchkit.run("random", data=(X, labels), budget=1, storage="memory", progress=False, **asked)
 
 
 SKLEARNS = ("fewer", "NaN")  # in its own words, which its checks of estimators ask for
@@ -253,7 +254,6 @@ def test_the_estimators_refuse_frames_by_their_columns(kind: str, estimator: Any
     ("y", "said"),
     [
         (pd.Series(changed(TABLE[:, 0], 5, pd.NA)), "target 5 is nan; leave such examples out"),
-        (RNG.normal(size=(60, 2)), "search for one quantity at a time"),
         (changed(TABLE[:, 0], 5, "a"), r"targets y are numbers, not object \(text\)"),
     ],
 )
@@ -262,6 +262,11 @@ def test_targets_that_are_no_numbers_are_refused(y: Any, said: str) -> None:
         load_data((TABLE, y), task="regression")
     with pytest.raises(DataError, match=said):
         SearchRegressor("random", budget=1, epochs=1).fit(TABLE, y)
+
+
+def test_the_regressor_takes_one_quantity() -> None:
+    with pytest.raises(DataError, match="search for one quantity at a time"):
+        SearchRegressor("random", budget=1, epochs=1).fit(TABLE, RNG.normal(size=(60, 2)))
 
 
 @pytest.mark.filterwarnings("ignore:pandas.DataFrame with sparse columns")  # scikit-learn's
@@ -290,7 +295,7 @@ def test_a_column_of_pictures_is_pictures() -> None:
 
 DATASETS: dict[str, tuple[list[Any], str]] = {
     "one-hot": ([(image, torch.eye(3)[label]) for image, label in zip(IMAGES, Y, strict=True)], "one-hot labels give"),
-    "multi-label": ([(image, torch.tensor([1, 1, 0])) for image in IMAGES], "example 0 has 2 labels. Multi-label"),
+    "multi-label": ([(image, torch.tensor([1, 1, 0])) for image in IMAGES], "all 60 examples have the same labels"),
     "no label": ([(image, None) for image in IMAGES], "label 0 is missing"),
     "dictionaries": ([{"x": image, "of": 1} for image in IMAGES], "item 0 .* has no label .label, .* its keys: x, of"),
     "a text": (["ab"], "item 0 .* is not a pair .image, label. and not a dictionary of them but str"),

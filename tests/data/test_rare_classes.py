@@ -45,7 +45,7 @@ def test_those_of_a_test_set_follow() -> None:
     both = (np.r_[X[:36], X[37:38]], np.r_[Y[:36], [8]])
     dropped = load_data((both, (X[32:40], np.r_[Y[32:36], [8, 8, 8, 8]])), rare="drop")
     assert dropped.fingerprint == load_data((whole, (X[32:36], Y[32:36]))).fingerprint
-    with pytest.raises(DataError, match="the test labels hold class 9"):
+    with pytest.raises(DataError, match="in the test set, the labels hold class 9"):
         load_data((both, (X[36:40], [9] * 4)), rare="drop")
 
 
@@ -62,7 +62,11 @@ def test_where_nothing_is_rare_nothing_changes() -> None:
         ([0] * 38 + [1, 2], {"rare": "drop"}, "without 2 rare classes .1, 2., there is one class; two or more"),
         (["a"] * 20 + ["other"] * 17 + ["b", "c", "d"], {"rare": "merge"}, "class 'other' is there already"),
         (list(range(40)), {"rare": "leave"}, "rare is one of refuse, drop, merge, not 'leave'"),
-        (np.arange(40.0), {"rare": "drop", "task": "regression"}, "a regression has no classes"),
+        (
+            np.arange(40.0),
+            {"rare": "drop", "task": "regression"},
+            "examples of one class each, and the task is regression",
+        ),
     ],
 )
 def test_what_cannot_be_done_is_said(y: Any, given: Any, said: str) -> None:

@@ -10,8 +10,8 @@ from torch import nn
 import searchkit
 from searchkit.data.loading import load_data
 from searchkit.errors import SearchkitError
-from searchkit.training.optimisation import TEMPERATURE, distance
 from searchkit.training.recipe import Recipe
+from searchkit.training.tasks.losses import TEMPERATURE, distance
 from searchkit.training.train import course
 from searchkit.training.turns import finish
 

@@ -14,15 +14,15 @@ from typing import Literal, Self
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from searchkit.errors import CandidateError
 from searchkit.scoring.passes.activation_signs import Signs
 from searchkit.scoring.passes.feature_maps import Maps, attends, recording
 from searchkit.scoring.passes.inputs import ProxyInputs
 from searchkit.scoring.passes.passes import Built
-from searchkit.training.optimisation import squared_error
-from searchkit.training.scores import check_outputs
+from searchkit.training.tasks.losses import plain_loss
+from searchkit.training.tasks.outputs import check_outputs
+from searchkit.types import Task
 
 Reads = Literal["agreement", "stages", "blocks", "input_gradient", "pullbacks", "weight_gradients"]
 _BACKWARD = {"input_gradient", "pullbacks", "weight_gradients"}
@@ -69,7 +69,7 @@ class Forward:
             if "agreement" in self.reads or self.n_patterns:
                 stack.enter_context(signs)
             logits = built.network(x)
-        check_outputs(logits, self.batch, built.inputs.n_classes)
+        check_outputs(logits, self.batch, built.inputs.output_shape)
         signs.forget_activations()
         recorded = ForwardRecording(signs, [m.detach() for m in maps.stages], [m.detach() for m in maps.blocks])
         recorded.attends = attends(built.network)
@@ -78,7 +78,7 @@ class Forward:
         if "pullbacks" in self.reads:
             recorded.pullbacks = _pullbacks(maps.blocks, built.inputs)
         if "weight_gradients" in self.reads:
-            recorded.loss, recorded.weight_gradients = _weight_gradients(built.network, logits, y)
+            recorded.loss, recorded.weight_gradients = _weight_gradients(built.network, logits, y, built.inputs.task)
         return recorded
 
 
@@ -92,7 +92,7 @@ class ForwardRecording:
         input_gradient: ``(batch, c * h * w)``.
         pullbacks: for every block but the first, the random +-1 cotangent at its output and the same pulled back to the
             block before, which is None where nothing arrives there.
-        loss: ``()`` the mean cross-entropy, on the device, because reading it would wait for a GPU.
+        loss: ``()`` the mean loss of the task, on the device, because reading it would wait for a GPU.
         weight_gradients: one for each convolution and linear layer, shaped as its weight.
         attends: whether the network has attention.
     """
@@ -131,11 +131,11 @@ def _pullbacks(blocks: list[Tensor], inputs: ProxyInputs) -> list[tuple[Tensor, 
     return pairs
 
 
-def _weight_gradients(network: nn.Module, logits: Tensor, y: Tensor) -> tuple[Tensor, list[Tensor]]:
+def _weight_gradients(network: nn.Module, logits: Tensor, y: Tensor, task: Task) -> tuple[Tensor, list[Tensor]]:
     weights = [p for layer in weight_layers(network) if isinstance(p := layer.weight, Tensor) and p.requires_grad]
     if not weights:
         raise CandidateError("it has no convolution and no linear layer")
-    loss = squared_error(logits, y) if y.is_floating_point() else functional.cross_entropy(logits, y)
+    loss = plain_loss(logits, y, task)
     gradients = torch.autograd.grad(loss, weights, allow_unused=True)
     zeros = (torch.zeros_like(w) if g is None else g for w, g in zip(weights, gradients, strict=True))
     return loss.detach(), list(zeros)

@@ -13,6 +13,7 @@ from searchkit.data.data import Data
 from searchkit.data.loader import Normaliser, targets
 from searchkit.errors import CandidateError
 from searchkit.runtime.devices import placed
+from searchkit.types import Task
 
 
 class ProxyInputs:
@@ -21,21 +22,38 @@ class ProxyInputs:
     Args:
         data: its train part is what :meth:`images` draws from. Without data, images are standard normal noise and
             labels are random.
-        input_shape, n_classes: of the networks.
+        input_shape, output_shape: of the networks; a number of classes is an output_shape, too.
         device: of the batches.
         seed: of every draw.
     """
 
     def __init__(
-        self, data: Data | None, input_shape: Sequence[int], n_classes: int, device: torch.device, seed: int
+        self,
+        data: Data | None,
+        input_shape: Sequence[int],
+        output_shape: int | Sequence[int],
+        device: torch.device,
+        seed: int,
     ) -> None:
         self.data = data
         self.input_shape = tuple(int(n) for n in input_shape)
-        self.n_classes = n_classes
+        self.output_shape = (
+            tuple(int(n) for n in output_shape) if isinstance(output_shape, Sequence) else (int(output_shape),)
+        )
         self.device = device
         self.seed = seed
         self._kept: dict[tuple[str, int, int], tuple[Tensor, Tensor]] = {}
         self._made: dict[Hashable, Tensor] = {}
+
+    @property
+    def n_classes(self) -> int:
+        """The first number of ``output_shape``."""
+        return self.output_shape[0]
+
+    @property
+    def task(self) -> Task:
+        """Of the data; without data, or with noise, the labels are classes."""
+        return "classification" if self.data is None else self.data.task
 
     def noise(self, batch: int, index: int = 0) -> tuple[Tensor, Tensor]:
         """Standard normal ``(batch, c, h, w)`` and random labels ``(batch,)``; another ``index`` is another draw."""
@@ -82,9 +100,7 @@ class ProxyInputs:
         generator = self.generator(index)
         if kind == "noise" or self.data is None:
             x = torch.randn(batch, *self.input_shape, generator=generator)
-            if self.data is not None and self.data.task == "regression":
-                return x, torch.randn(batch, generator=generator)
-            return x, torch.randint(0, self.n_classes, (batch,), generator=generator)
+            return x, self._random_targets(batch, generator)
         split = self.data.train
         if len(split) < (index + 1) * batch:
             raise CandidateError(f"it needs {(index + 1) * batch} training images and the data have {len(split)}")
@@ -93,6 +109,16 @@ class ProxyInputs:
         normalise = Normaliser(self.data, torch.device("cpu"))
         x, y = normalise(split.x[rows]), targets(self.data, split.y[rows])
         return (_augmented(x, self.data, generator) if kind == "augmented" else x), y
+
+    def _random_targets(self, batch: int, generator: torch.Generator) -> Tensor:
+        k, pixels = self.n_classes, self.output_shape[1:]
+        if self.task == "regression":
+            return torch.randn(*([batch] if k == 1 else [batch, k]), generator=generator)
+        if self.task == "maps":
+            return torch.randn(batch, k, *pixels, generator=generator)
+        if self.task == "multilabel":
+            return torch.randint(0, 2, (batch, k), generator=generator)
+        return torch.randint(0, k, (batch, *pixels), generator=generator)
 
 
 def _augmented(x: Tensor, data: Data, generator: torch.Generator) -> Tensor:

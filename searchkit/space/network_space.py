@@ -113,6 +113,7 @@ class NetworkSpace(Space):
         self.options = dict(options or {})
         self.count = count
         self._build = build
+        self._takes_shape = takes_shape(build)
         self._nodes = nodes
         self.graph_features = graph
         if reference is not None and not callable(reference):
@@ -167,7 +168,7 @@ class NetworkSpace(Space):
         return self._build
 
     def with_builder(self, build: Builder) -> NetworkSpace:
-        """The same space with another build function, whose networks are counted one by one."""
+        """The same space with another build function, of the same arguments; its networks are counted one by one."""
         other = copy.copy(self)
         other._build, other.count = build, None
         return other
@@ -180,7 +181,7 @@ class NetworkSpace(Space):
     @property
     def takes_shape(self) -> bool:
         """Whether ``build`` takes an output_shape, so that networks may have an output for each pixel."""
-        return takes_shape(self._build)
+        return self._takes_shape
 
     @property
     def nodes(self) -> tuple[Node, ...]:

@@ -73,7 +73,7 @@ def encoder_decoder(
     options = {"encoder": chosen.name, "encoder_options": dict(chosen.options), **given, "steps": steps}
     shape, outputs = image_shape(_NAME, input_shape), (n_classes,) if isinstance(n_classes, int) else tuple(n_classes)
     encoded = chosen.for_data(shape, 2)
-    return EncoderDecoderSpace(
+    space = EncoderDecoderSpace(
         (*encoded.choices, *made),
         _Builder(encoded, given, steps),
         name=_NAME,
@@ -84,6 +84,8 @@ def encoder_decoder(
         reference=_designs,
         recipe=chosen.recipe,
     )
+    space.encoder = encoded
+    return space
 
 
 def _listed(name: str, given: int | Sequence[int]) -> list[int]:
@@ -95,13 +97,13 @@ def _listed(name: str, given: int | Sequence[int]) -> list[int]:
 
 
 class EncoderDecoderSpace(NetworkSpace):
-    """A :class:`NetworkSpace` over another; see :func:`encoder_decoder`."""
+    """A :class:`NetworkSpace` over another; see :func:`encoder_decoder`.
 
-    @property
-    def encoder(self) -> NetworkSpace:
-        """The space of the encoders, for the images of this one."""
-        assert isinstance(self._build, _Builder)
-        return self._build.encoder
+    Attributes:
+        encoder: the space of the encoders, for the images of this one.
+    """
+
+    encoder: NetworkSpace
 
     def for_data(self, input_shape: Sequence[int], n_classes: int | Sequence[int]) -> Self:
         """See :class:`NetworkSpace`; the encoder's choices may change with the images."""
@@ -112,10 +114,8 @@ class EncoderDecoderSpace(NetworkSpace):
                 f"{other.output_shape}: give data with masks or maps, or take space='{self.encoder.name}'"
             )
         assert isinstance(other, type(self))
-        assert isinstance(other._build, _Builder)
-        encoder = self.encoder.for_data(input_shape, 2)
-        other._build = replace(other._build, encoder=encoder)
-        other.choices = (*encoder.choices, *self.choices[self.encoder.n_choices :])
+        other.encoder = self.encoder.for_data(input_shape, 2)
+        other.choices = (*other.encoder.choices, *self.choices[self.encoder.n_choices :])
         other.__dict__.pop("depth", None)
         return other
 

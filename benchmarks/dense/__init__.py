@@ -1,0 +1,1 @@
+"""Tasks with something to predict for each pixel."""

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import inspect
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from searchkit import plugins
+from searchkit.costs.scikit_scores import is_scorer
+from searchkit.costs.task_scores import AT, INT8, OF_SKLEARN, SCORES, in_float, in_int8
 from searchkit.errors import ObjectiveError, UnknownNameError, check_name, nearest
 from searchkit.problem.objectives import DIRECTIONS, Direction
 
 if TYPE_CHECKING:
-    from torch import nn
-
-    from searchkit.types import Task
+    pass
 
 Stage = Literal["counted", "measured", "scored", "trained"]  # scored: by a proxy, without training
 STAGES = get_args(Stage)
@@ -30,6 +31,9 @@ class Metric:
             candidate that breaks a bound on it is not trained. The network is as ``result.build`` returns it: it takes
             raw inputs ``(n, c, h, w)`` or ``(n, features)``, and returns logits ``(n, classes)``, or in regression
             values ``(n,)`` in the target's unit. ``network.network`` is the network that the space built.
+            Or ``function(y_true, y_pred) -> float``, with two arguments that have to be given: of what the trained
+            network predicts for the validation part, such as ``sklearn.metrics.cohen_kappa_score``. Both are arrays in
+            the user's terms: labels, 0 and 1 of several labels at once, quantities, masks or maps.
         direction: "min" or "max".
         trained: the function needs the trained network.
         unit: for tables and plots.
@@ -41,7 +45,7 @@ class Metric:
     """
 
     name: str
-    function: Callable[[nn.Module], float] | None = None
+    function: Callable[..., float] | None = None
     direction: Direction = "min"
     trained: bool = False
     unit: str = ""
@@ -59,6 +63,8 @@ class Metric:
             raise ObjectiveError(
                 f"metric '{self.name}' has stage {self.stage!r}: choose from {', '.join(STAGES)}, or leave it out"
             )
+        if self.of_predictions:
+            object.__setattr__(self, "trained", True)
         known = "trained" if self.trained else "measured"
         if self.function is not None and self.stage not in (None, known):
             raise ObjectiveError(
@@ -67,6 +73,22 @@ class Metric:
             )
         if self.stage is None:
             object.__setattr__(self, "stage", known)
+
+    @property
+    def of_predictions(self) -> bool:
+        """Whether the function is ``(y_true, y_pred) -> float``, and not one of a network."""
+        return self.function is not None and _n_needed(self.function) == 2
+
+
+def _n_needed(function: Callable[..., float]) -> int:
+    """How many positional arguments have to be given to a function; 1 where it does not say."""
+    try:
+        given = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return 1
+    return sum(
+        one.default is one.empty and one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD) for one in given
+    )
 
 
 BUILT_IN = {
@@ -93,71 +115,9 @@ BUILT_IN = {
         Metric("card_memory", stage="measured", unit="bytes, one image, on a GPU"),
     )
 }
-INT8 = "int8"  # accuracy@int8: of the file that is quantised to eight bits
 _COSTS_IN_INT8 = {"latency_ms": "ms, one image, in int8 on a CPU", "file_bytes": "bytes of the ONNX file in int8"}
 UNITS = {"latency_ms": "ms, one image", "energy_mj": "mJ, one image"}  # of what targets measure
 MARGINS = {"latency_ms": 0.015}  # of a bound, since two measurements differ by about so much
-AT = "@"  # latency_ms@phone: the metric, and the target that it is measured on
-SCORES: dict[Task, tuple[str, ...]] = {  # the first is that of the test part
-    "classification": ("accuracy", "balanced_accuracy", "log_loss"),
-    "multilabel": ("f1", "subset_accuracy"),
-    "regression": ("r2", "rmse"),
-    "segmentation": ("miou", "pixel_accuracy"),
-    "maps": ("rmse", "ssim"),
-}
-_ALWAYS = {"regression": 2}  # scores that are computed whether they are asked for or not; of other tasks one
-
-
-def tasks_of(metrics: Iterable[str]) -> tuple[Task, ...]:
-    """The tasks whose scores are among the metrics; empty if there are no scores.
-
-    Raises:
-        ObjectiveError: there are scores of which no task has all.
-    """
-    names = {name: in_float(name) for name in metrics}
-    scores = {name: [task for task, of in SCORES.items() if score in of] for name, score in names.items()}
-    scores = {name: tasks for name, tasks in scores.items() if tasks}
-    found = tuple(task for task in SCORES if scores and all(task in tasks for tasks in scores.values()))
-    if scores and not found:
-        first, *others = scores
-        other = next((name for name in others if not set(scores[name]) & set(scores[first])), others[-1])
-        raise ObjectiveError(
-            f"{first} is a score of {scores[first][0]} and {other} is one of {scores[other][0]}; a search has scores "
-            "of one task"
-        )
-    return found
-
-
-def task_of(metrics: Iterable[str]) -> Task | None:
-    """The first task whose scores are among the metrics; None if there are no scores.
-
-    Raises:
-        ObjectiveError: there are scores of which no task has all.
-    """
-    return next(iter(tasks_of(metrics)), None)
-
-
-def recorded_task(noted: Mapping[str, object]) -> Task:
-    """The task of data, of which these are on record."""
-    return noted.get("task") or ("regression" if "target" in noted else "classification")  # type: ignore[return-value]
-
-
-def trained_scores(metrics: Iterable[str], task: Task) -> tuple[str, ...]:
-    """Names of the scores to compute after a training: those that are always computed, and others among the metrics.
-
-    Raises:
-        ObjectiveError: one of the metrics is a score of another task.
-    """
-    asked = list(metrics)
-    meant = task_of(asked)
-    if meant is not None and task not in tasks_of(asked):
-        wrong = next(name for name in asked if in_float(name) in SCORES[meant])
-        raise ObjectiveError(
-            f"{wrong} is a score of {meant}, but the data are loaded for {task}: choose among "
-            f"{', '.join(SCORES[task])}, or load the data with load_data(..., task='{meant}')"
-        )
-    always = _ALWAYS.get(task, 1)
-    return tuple(name for i, name in enumerate(SCORES[task]) if i < always or name in asked)
 
 
 def read_metrics(
@@ -166,7 +126,8 @@ def read_metrics(
     """The metrics that a network search needs, and its objectives with their directions; a proxy can be a metric too.
 
     Args:
-        objectives: names of built-in metrics, or :class:`Metric` objects; or a mapping of name -> direction.
+        objectives: names of built-in metrics or of scikit-learn's scorers, or :class:`Metric` objects; or a mapping of
+            name -> direction.
         constraints: a mapping whose keys are names of metrics, or None.
         targets: names of the targets, on which metrics such as ``"latency_ms@phone"`` are measured.
 
@@ -187,6 +148,8 @@ def read_metrics(
     known = BUILT_IN | {name: _on_target(name, targets) for name in names if AT in name and name not in own} | own
     if any(_name(entry) not in known for entry in [*given, *(constraints or {})]):
         known = {name: Metric(name, direction="max", stage="scored") for name in plugins.signals()} | known
+    of_sklearn = [name for name in names if name not in known and is_scorer(name)]
+    known |= {name: Metric(name, direction="max", stage="trained", unit=OF_SKLEARN) for name in of_sklearn}
     for name, metric in own.items():
         _check_without_function(name, metric)
     needed: dict[str, Metric] = {}
@@ -202,16 +165,6 @@ def read_metrics(
 def elsewhere(metric: Metric) -> bool:
     """Whether a metric is measured on a target."""
     return AT in metric.name and not in_int8(metric.name)
-
-
-def in_int8(name: str) -> bool:
-    """Whether a metric is of the network in int8."""
-    return name.endswith(f"{AT}{INT8}")
-
-
-def in_float(name: str) -> str:
-    """The name of a metric of the network in float32, of which "accuracy@int8" is that in int8; others stay."""
-    return name.removesuffix(f"{AT}{INT8}")
 
 
 def _of_int8(name: str) -> Metric:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from searchkit.costs.metrics import BUILT_IN, SCORES, recorded_task
+from searchkit.costs.metrics import BUILT_IN
+from searchkit.costs.task_scores import SCORES, recorded_task
 from searchkit.errors import SearchkitError
 from searchkit.problem.trial import pareto_front
 from searchkit.surroundings import settled

@@ -11,10 +11,11 @@ import numpy as np
 from torch import nn
 
 from searchkit.costs.int8_file import CALIBRATIONS, write_int8, write_mixed
-from searchkit.costs.metrics import AT, BUILT_IN, INT8
+from searchkit.costs.metrics import BUILT_IN
 from searchkit.costs.mixed_precision import has_precisions
 from searchkit.costs.onnx_file import names_of, why
 from searchkit.costs.onnx_session import file_runner
+from searchkit.costs.task_scores import AT, INT8
 from searchkit.costs.together import fastest_together
 from searchkit.data.data import Data
 from searchkit.errors import ExportError

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from searchkit.costs.metrics import recorded_task
+from searchkit.costs.task_scores import recorded_task
 from searchkit.data.bundled import NAMES
 from searchkit.data.data import Data
 from searchkit.data.images import is_npz

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from searchkit.costs.metrics import SCORES
+from searchkit.costs.task_scores import SCORES
 from searchkit.errors import SearchkitError
 from searchkit.problem.trial import Trial
 from searchkit.results.notes import NOTE, TESTED

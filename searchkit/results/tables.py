@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from searchkit.costs.metrics import SCORES, recorded_task
+from searchkit.costs.task_scores import SCORES, recorded_task
 from searchkit.problem.objectives import Goals
 from searchkit.problem.ranks import TRUST
 from searchkit.problem.trial import Trial, pareto_front

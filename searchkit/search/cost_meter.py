@@ -15,10 +15,11 @@ from torch import nn
 from searchkit.costs.counts import count, space_counts, space_peak_memory
 from searchkit.costs.int8_file import mixed_exported
 from searchkit.costs.measure import IN_INT8, measured
-from searchkit.costs.metrics import AT, Metric
+from searchkit.costs.metrics import Metric
 from searchkit.costs.one_method import OneMethod, warn_of_speed
 from searchkit.costs.onnx_file import LABEL, exported, file_bytes
 from searchkit.costs.targets.target import Target
+from searchkit.costs.task_scores import AT
 from searchkit.data.data import Data
 from searchkit.errors import PASSED_ON, TimeLimitError
 from searchkit.execution.at_work import COUNTING, noted, suspicion

@@ -8,8 +8,8 @@ import time
 
 import numpy as np
 
-from searchkit.costs.metrics import AT
 from searchkit.costs.targets.prediction import Measurement
+from searchkit.costs.task_scores import AT
 from searchkit.errors import TargetError, duration, plural
 from searchkit.search.cost_meter import CostMeter
 from searchkit.search.measured_costs import Checked

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from searchkit.blocks.latency_tables import LatencyTable
-from searchkit.costs.metrics import AT
 from searchkit.costs.targets.target import Target
+from searchkit.costs.task_scores import AT
 from searchkit.errors import DeviceError, SearchkitError, SpaceError, UnknownNameError, first_line_said
 from searchkit.problem.numbers import number_of, shown
 from searchkit.problem.trial import Trial

@@ -7,9 +7,9 @@ from typing import TypedDict
 
 import numpy as np
 
-from searchkit.costs.metrics import AT
 from searchkit.costs.targets.answers import Answer
 from searchkit.costs.targets.prediction import Measurement
+from searchkit.costs.task_scores import AT
 from searchkit.errors import DeviceGoneError
 from searchkit.problem.trial import Trial
 from searchkit.search.target_columns import measured_columns

@@ -10,8 +10,9 @@ from typing import Any
 
 from searchkit import plugins
 from searchkit.costs.measure import check_here, check_measurable
-from searchkit.costs.metrics import MARGINS, SCORES, Metric, read_metrics, task_of, trained_scores
+from searchkit.costs.metrics import MARGINS, Metric, read_metrics
 from searchkit.costs.targets.target import Target, described
+from searchkit.costs.task_scores import SCORES, task_of, trained_scores
 from searchkit.data.data import Data
 from searchkit.errors import SearchkitError
 from searchkit.problem.objectives import Goals, read_bounds, read_objectives
@@ -28,7 +29,7 @@ from searchkit.space import NetworkSpace
 from searchkit.training.evaluation import Evaluate
 from searchkit.training.evaluator import Training, at_rung
 from searchkit.training.fidelity import Ladder, Rung, check_cheaper, read_ladder
-from searchkit.training.int8_scores import with_functions
+from searchkit.training.metric_functions import with_functions
 from searchkit.training.own_recipe import LENGTH, NOTHING, OwnRecipe, check_effect, own_space
 from searchkit.training.recipe import Recipe, recipe_for
 

@@ -14,8 +14,9 @@ import numpy as np
 
 from searchkit.costs.counts import space_counts
 from searchkit.costs.measure import MEASURED, measured_on
-from searchkit.costs.metrics import BUILT_IN, Metric, in_float
+from searchkit.costs.metrics import BUILT_IN, Metric
 from searchkit.costs.targets.target import Target
+from searchkit.costs.task_scores import in_float
 from searchkit.data.data import Data
 from searchkit.errors import plural
 from searchkit.execution.executors import Pool

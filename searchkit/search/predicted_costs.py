@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from searchkit.costs.metrics import AT
 from searchkit.costs.targets.prediction import NO_MODEL, Measurement, Prediction, predict
+from searchkit.costs.task_scores import AT
 from searchkit.errors import TargetError, readable
 from searchkit.problem.objectives import Bound
 from searchkit.search.measured_costs import Columns, MeasuredCosts

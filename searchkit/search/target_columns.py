@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from searchkit.costs.metrics import AT, in_int8
 from searchkit.costs.targets.prediction import SURE
+from searchkit.costs.task_scores import AT, in_int8
 from searchkit.errors import plural
 from searchkit.problem.objectives import Bound, Goals
 from searchkit.problem.trial import State, Trial, observe, pareto_front

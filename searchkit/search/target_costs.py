@@ -18,10 +18,10 @@ from pathlib import Path
 
 import numpy as np
 
-from searchkit.costs.metrics import AT
 from searchkit.costs.targets.answers import Answer
 from searchkit.costs.targets.asking import Question, ask_all
 from searchkit.costs.targets.target import Target, asked_of
+from searchkit.costs.task_scores import AT
 from searchkit.errors import TargetError
 from searchkit.problem.objectives import Bound, Goals
 from searchkit.problem.trial import State, Trial, pareto_front

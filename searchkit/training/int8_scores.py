@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,40 +18,21 @@ from torch import nn
 
 from searchkit.costs.int8_file import CALIBRATIONS, FOR_SPEED, answers_of, write_int8, write_mixed
 from searchkit.costs.latency import latency_of_file
-from searchkit.costs.metrics import AT, Metric, in_float, in_int8
+from searchkit.costs.metrics import Metric
 from searchkit.costs.mixed_precision import has_precisions
 from searchkit.costs.onnx_file import distinct, names_of, why, write_onnx, write_quickly
+from searchkit.costs.task_scores import in_float
 from searchkit.data.data import Data
 from searchkit.data.splits import Split
-from searchkit.errors import PASSED_ON, CandidateError, ObjectiveError
-from searchkit.space import NetworkSpace
-from searchkit.space.precision_space import rest_precision
+from searchkit.errors import PASSED_ON, CandidateError
 from searchkit.training.answer_scores import examples_of, score_of
 
 CALIBRATED = 256  # examples of the train part from which an export takes the ranges of activations
 QUICKLY = 128  # examples of them in a search
 
 
-def with_functions(metrics: Mapping[str, Metric], space: NetworkSpace, data: Data) -> dict[str, Metric]:
-    """Metrics by name, those in int8 with what computes them; others are as they were.
-
-    Args:
-        data: without their test part.
-
-    Raises:
-        ObjectiveError: the space has precisions to choose, and no metric depends on them.
-    """
-    if rest_precision(space) and not any(AT in name for name in metrics):
-        raise ObjectiveError(
-            f"space '{space.name}' has the precision of each block as a choice, and no objective or bound depends on "
-            f"it: ask for accuracy@int8, latency_ms@int8 or file_bytes@int8, or for the space without precisions"
-        )
-    return {name: _with_function(metric, data) for name, metric in metrics.items()}
-
-
-def _with_function(metric: Metric, data: Data) -> Metric:
-    if not in_int8(metric.name) or metric.function is not None:
-        return metric
+def int8_metric(metric: Metric, data: Data) -> Metric:
+    """A metric in int8 with the function that computes it."""
     name = in_float(metric.name)
     function = _Score(name, data) if metric.stage == "trained" else _Cost(name, data)
     return replace(metric, function=function, trained=metric.stage == "trained")

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from searchkit.costs.metrics import SCORES
+from searchkit.costs.task_scores import SCORES
 from searchkit.data.data import Data
 from searchkit.data.splits import Split
 from searchkit.errors import CandidateError, DataError, OutOfMemoryError, is_out_of_memory

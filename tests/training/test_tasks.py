@@ -212,7 +212,7 @@ def test_a_search_learns_it_and_its_network_takes_raw_inputs(task: str, tmp_path
         storage=tmp_path, name="s", progress=False,
     )  # fmt: skip
     assert result.front[score].max() > least
-    assert f"test_{searchkit.costs.metrics.SCORES[data.task][0]}" in result.front
+    assert f"test_{searchkit.costs.task_scores.SCORES[data.task][0]}" in result.front
     network = result.build(0)
     with torch.inference_mode():
         said = network(data.test.x)
@@ -297,5 +297,6 @@ def test_proxies_take_any_output(task: str) -> None:
     names = ["naswot", "jacov", "synflow", "grad_norm", "zico", "swap", "vkdnw", "eproxy", "zen"]
     space = SPACES[task] or searchkit.load_space("tabular")
     names = names if SPACES[task] else [name for name in names if name not in ("eproxy", "zen")]  # of images
-    table = searchkit.score(space, 3, data=DATA[task], proxies=names)
+    layers = {"block": "residual", "width": 32, "depth": 2, "expansion": 2, "dropout": 0.0, "norm": "none"}
+    table = searchkit.score(space, 3 if SPACES[task] else [layers], data=DATA[task], proxies=names)
     assert bool(np.isfinite(table[names].to_numpy(dtype=float)).all())

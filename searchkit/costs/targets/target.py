@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from searchkit.costs.metrics import AT, INT8
+from searchkit.costs.task_scores import AT, INT8
 from searchkit.errors import DeviceError, UnknownNameError, concealed
 from searchkit.problem.numbers import is_real, is_whole, shown
 from searchkit.runtime.fingerprint import fingerprint

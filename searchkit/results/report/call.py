@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from searchkit import plugins
-from searchkit.costs.metrics import AT, BUILT_IN, in_float
+from searchkit.costs.metrics import BUILT_IN
+from searchkit.costs.task_scores import AT, in_float
 from searchkit.data.bundled import NAMES
 from searchkit.errors import SearchkitError
 from searchkit.results.report.facts import Facts

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -120,11 +120,11 @@ def _quantities(y: object) -> npt.NDArray[np.float64]:
     return values
 
 
-def are_tags(y: Any) -> bool:
+def are_tags(y: object) -> bool:
     """Whether each example has a list or a set of names, such as ``[["cat", "dog"], [], ["dog"]]``."""
     if isinstance(y, str) or not (isinstance(y, list | tuple) or str(getattr(y, "dtype", "")) == "object"):
         return False
-    rows = list(y)
+    rows = list(cast(Iterable[Any], y))
     if not rows or not all(isinstance(row, list | tuple | set | frozenset) for row in rows):
         return False
     if any(isinstance(row, set | frozenset) for row in rows):

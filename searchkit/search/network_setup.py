@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from searchkit import plugins
 from searchkit.costs.measure import check_here, check_measurable
 from searchkit.costs.metrics import MARGINS, Metric, read_metrics
 from searchkit.costs.targets.target import Target, described
-from searchkit.costs.task_scores import SCORES, task_of, trained_scores
+from searchkit.costs.task_scores import SCORES, task_of, tasks_of, trained_scores
 from searchkit.data.data import Data
 from searchkit.errors import SearchkitError
 from searchkit.problem.objectives import Goals, read_bounds, read_objectives
@@ -32,6 +32,7 @@ from searchkit.training.fidelity import Ladder, Rung, check_cheaper, read_ladder
 from searchkit.training.metric_functions import with_functions
 from searchkit.training.own_recipe import LENGTH, NOTHING, OwnRecipe, check_effect, own_space
 from searchkit.training.recipe import Recipe, recipe_for
+from searchkit.types import Task
 
 log = logging.getLogger("searchkit")
 
@@ -70,7 +71,7 @@ def network_task(
     check_measurable(metrics, where, there)
     check_here(targets, metrics, where, there)
     goals = _goals(metrics, directions, constraints)
-    space, loaded = found or space_and_data(space, data, split_seed, task_of(metrics))
+    space, loaded = found or space_and_data(space, data, split_seed, _task_hint(metrics))
     space, own, recipe = _with_recipe(space, own or NOTHING, epochs, loaded)
     rungs = read_ladder(ladder, recipe.epochs)
     _check_rungs(rungs, recipe.epochs, loaded, own)
@@ -108,6 +109,12 @@ def network_task(
         if verify
         else None,
     )
+
+
+def _task_hint(metrics: Iterable[str]) -> Task | None:
+    """The task that scores say; None where it may be classification or another, which the shape of y says then."""
+    tasks = tasks_of(metrics)
+    return None if len(tasks) > 1 and "classification" in tasks else next(iter(tasks), None)
 
 
 def _goals(metrics: dict[str, Metric], directions: dict[str, Any], constraints: Any) -> Goals:

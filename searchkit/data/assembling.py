@@ -10,12 +10,15 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from searchkit.data.augmenting import Transform, n_taken, transformed
 from searchkit.data.data import Augment, Data
 from searchkit.data.labels import Label
 from searchkit.data.splits import Split
 from searchkit.data.symmetry import usual_augment
 from searchkit.data.targets import Moments
 from searchkit.errors import DataError
+from searchkit.random_state import untouched
+from searchkit.runtime.fingerprint import fingerprint
 from searchkit.types import Task
 
 LARGE = 2**27  # values of images from which their moments are found part by part
@@ -31,6 +34,7 @@ def assemble(
     class_weights: tuple[float, ...] | None = None,
     normalise: bool = True,
     task: Task | None = None,
+    transform: Transform | None = None,
 ) -> Data:
     """A :class:`Data` made of the given parts: train, val and test; only train must have examples.
 
@@ -39,9 +43,12 @@ def assemble(
         augment: of images; None: by :func:`searchkit.data.symmetry.usual_augment`.
         normalise: whether networks get standardised values, or those of the user.
         task: None: by whether there are classes.
+        transform: of training images, see :class:`Data`.
     """
     train, task = splits[0], task or ("classification" if classes else "regression")
     augment = _augment(train, augment, task, len(classes))
+    if transform is not None:
+        _check_transform(transform, train, task)
     n = train.x.shape[1]
     mean, std = _moments(train.x) if normalise else ((0.0,) * n, (1.0,) * n)
     return Data(
@@ -53,11 +60,26 @@ def assemble(
         augment=augment,
         mean=mean,
         std=std,
-        fingerprint=_fingerprint(splits, augment if normalise else f"{augment}, as given", class_weights),
+        fingerprint=_fingerprint(splits, _changes(augment, normalise, transform), class_weights),
         target=None if classes else moments_of_targets(train.y),
         class_weights=class_weights,
         task=task,
+        transform=transform,
     )
+
+
+def _check_transform(transform: Transform, train: Split, task: Task) -> None:
+    """Try the user's function on an image, so that what is wrong with it is said before any training."""
+    if train.x.ndim != 4:
+        raise DataError("transform is of images, and these data are rows of numbers")
+    with untouched():
+        transformed(transform, train.x[:1], train.y[:1], n_taken(transform) == 2)
+
+
+def _changes(augment: Augment, normalise: bool, transform: Transform | None) -> str:
+    """What becomes of inputs before networks get them, for the digest of the data."""
+    as_given = "" if normalise else ", as given"
+    return f"{augment}{as_given}" if transform is None else f"{augment}{as_given}, {fingerprint(transform)}"
 
 
 def _augment(train: Split, asked: Augment | None, task: Task, n_classes: int) -> Augment:

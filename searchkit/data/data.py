@@ -10,12 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from searchkit.data.augmenting import Transform
 from searchkit.data.labels import Label
 from searchkit.data.splits import Split, joined
 from searchkit.data.targets import DENSE, Moments
 from searchkit.types import Task
 
-Augment = Literal["shift", "crop-flip", "flip", "none"]
+Augment = Literal["shift", "crop-flip", "flip", "randaugment", "none"]
 Kind = Literal["images", "table"]
 
 
@@ -29,7 +30,8 @@ class Data:
         classes: the labels as the user gave them; ``y == i`` stands for ``classes[i]``, and column i of several labels
             at once for label ``classes[i]``. Empty in regression and for maps.
         augment: "shift" (random shifts by an eighth of the side: safe for any image), "flip" (mirrored at random),
-            "crop-flip" (both: natural images), or "none", as for tables.
+            "crop-flip" (both: natural images), "randaugment" (strong changes of shape and light, see
+            :mod:`searchkit.data.augmenting`), or "none", as for tables.
         mean, std: of each channel or feature, in the train part.
         fingerprint: digest of the parts with their weights, the augmentation and the class weights.
         target: of quantities and maps, the moments of y in the train part, with which y is standardised for training;
@@ -40,6 +42,8 @@ class Data:
             (quantities of each pixel).
         loaded: the arguments of :func:`searchkit.load_data` that give the same data, where it read a name, a file or a
             folder; else None.
+        transform: a function of the user's that changes training images ``(c, h, w)`` as they are used, after
+            ``augment``; validation and test images are as they are. None: there is none.
     """
 
     name: str
@@ -55,6 +59,7 @@ class Data:
     class_weights: tuple[float, ...] | None = field(default=None, repr=False)
     loaded: Mapping[str, object] | None = field(default=None, repr=False)
     task: Task = "classification"
+    transform: Transform | None = field(default=None, repr=False)
 
     @property
     def kind(self) -> Kind:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from searchkit.data.assembling import assemble
+from searchkit.data.augmenting import Transform
 from searchkit.data.class_folders import PARTS, Listing, list_folder
 from searchkit.data.data import Augment, Data
 from searchkit.data.decoded import decode_all, read_all, settle_unread
@@ -44,6 +45,7 @@ def load_folder(
     rare: Rare,
     normalise: bool,
     class_weights: object,
+    transform: Transform | None,
 ) -> Data:
     """The data of a folder, split as :func:`searchkit.load_data` says.
 
@@ -66,7 +68,13 @@ def load_folder(
     _tell(listing, splits, classes, wanted, pictures.memory)
     weights = read_class_weights(class_weights, splits[0].y.numpy(), classes, "classification")
     return assemble(
-        splits, classes, name=name or folder.name, augment=augment, normalise=normalise, class_weights=weights
+        splits,
+        classes,
+        name=name or folder.name,
+        augment=augment,
+        normalise=normalise,
+        class_weights=weights,
+        transform=transform,
     )
 
 

@@ -10,6 +10,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch.nn import functional
 
+from searchkit.data.augmenting import DRAWN, changed, draw, n_taken, transformed
 from searchkit.data.data import Augment, Data
 from searchkit.data.masks import IGNORED
 from searchkit.data.splits import Split
@@ -111,6 +112,10 @@ class TrainBatches:
         self.normalise = Normaliser(data, device)
         self.pad = _padding(data, augment)
         self.flip = (augment or data.augment) in ("crop-flip", "flip")
+        self.strong = (augment or data.augment) == "randaugment"
+        self.range = (0.0, 255.0) if data.train.x.dtype == torch.uint8 else _range(data, device)
+        self.transform = data.transform
+        self.pairs = self.transform is not None and n_taken(self.transform) == 2
         stored = put_on_device(data, device, augment)
         self.x, self.y, self.weight = stored.x, stored.y, stored.weight
         self.padded, self.moves = stored.padded, stored.moves
@@ -119,6 +124,7 @@ class TrainBatches:
         # Of the current epoch. New draws overwrite these tensors, because a recorded step reads from them.
         self.order, self.top, self.left = (torch.empty(self.n, dtype=torch.int64, device=device) for _ in range(3))
         self.mirrored = torch.empty(self.n, dtype=torch.bool, device=device)
+        self.drawn = torch.empty((self.n, DRAWN) if self.strong else 0, device=device)
 
     def shuffle(self) -> None:
         """Draw the next epoch: its order, and the shift and flip of each image."""
@@ -127,6 +133,8 @@ class TrainBatches:
             _put(torch.randint(0, 2 * self.pad + 1, (self.n, 1), generator=self.generator)[:, 0], offsets)
         if self.flip:
             _put(torch.rand(self.n, generator=self.generator) < 0.5, self.mirrored)
+        if self.strong:
+            _put(draw(self.n, self.generator), self.drawn)
 
     def batch(self, places: slice | torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """``(x (batch, c, h, w) float32, y (batch, ...))`` at these places in the epoch's order.
@@ -137,7 +145,7 @@ class TrainBatches:
         chosen = self.order[places]
         still = not self.pad and not self.flip
         if still and self.padded:
-            return self.normalise(self.x[chosen].permute(0, 3, 1, 2)), self._targets(chosen)
+            return self._finished(self.x[chosen].permute(0, 3, 1, 2), self._targets(chosen), places)
         rows = self.top[places][:, None] + self.rows
         columns = self.left[places][:, None] + self.columns
         if self.flip:
@@ -145,8 +153,20 @@ class TrainBatches:
         moved = chosen[:, None, None], rows[:, :, None], columns[:, None, :]
         y = self._targets(moved if self.moves and not still else chosen)
         if not self.padded:
-            return self.normalise.in_place(self._cropped(chosen, places)), y
-        return self.normalise(self.x[moved].permute(0, 3, 1, 2)), y
+            return self._finished(self._cropped(chosen, places), y, places, own=True)
+        return self._finished(self.x[moved].permute(0, 3, 1, 2), y, places)
+
+    def _finished(
+        self, x: torch.Tensor, y: torch.Tensor, places: slice | torch.Tensor, own: bool = False
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Strong changes, the user's own and normalisation of what was gathered; ``own`` images may be overwritten."""
+        if self.strong:
+            moving = y if self.moves else None
+            x, moving = changed(placed(x, x.device).float(), self.drawn[places], moving, *self.range)
+            y = y if moving is None else moving
+        if self.transform is not None:
+            x, y = transformed(self.transform, x, y, self.pairs)
+        return (self.normalise.in_place(x) if own else self.normalise(x)), y
 
     def _targets(self, places: torch.Tensor | tuple[torch.Tensor, ...]) -> torch.Tensor:
         found = self.y[places]
@@ -231,6 +251,13 @@ def averaging_one(weight: torch.Tensor) -> torch.Tensor:
     """``(n,)`` the weights in float32, scaled so that their mean is 1."""
     share = weight / weight.max()  # at most 1 each, so that their sum cannot overflow
     return (share / share.mean()).float()
+
+
+def _range(data: Data, device: torch.device) -> tuple[float, float]:
+    """Least and largest value of the training images."""
+    if device.type == "meta" or data.train.x.device.type == "meta" or not len(data.train):
+        return 0.0, 1.0
+    return float(data.train.x.min()), float(data.train.x.max())
 
 
 def _padding(data: Data, augment: Augment | None = None) -> int:

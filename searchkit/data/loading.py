@@ -12,6 +12,7 @@ from typing import get_args
 import numpy as np
 
 from searchkit.data.assembling import assemble
+from searchkit.data.augmenting import Transform, n_taken
 from searchkit.data.bundled import NAMES, named
 from searchkit.data.data import Augment, Data, Kind
 from searchkit.data.datasets import Items
@@ -47,6 +48,7 @@ def load_data(
     ignore: int | None = None,
     class_weights: str | Mapping[Label, float] | None = None,
     weights: object = None,
+    transform: Transform | None = None,
 ) -> Data:
     """Load examples with labels and split them; the same seed gives the same split.
 
@@ -86,6 +88,9 @@ def load_data(
         ignore: in masks, the value of pixels that count neither in training nor in scores.
         class_weights: how much each class counts in training, a dictionary, or "balanced": all classes alike.
         weights: ``(n,)`` how much each of the (training) examples counts, in training and in scores.
+        transform: a function of one training image ``(c, h, w)``, or of the image and its mask or map, that returns it
+            changed, of the same shape; called whenever it is used, after ``augment``, with the global random states of
+            the training. Images of the validation and test part are never changed.
         memory: bytes up to which decoded pictures are held in memory; more are read from their file as they are used.
 
     Returns:
@@ -103,7 +108,7 @@ def load_data(
             "size, resize, broken and memory are for folders of pictures and for data sets that give one item after "
             "the other; other data are taken as they are"
         )
-    _check_use(data, rare, normalise, ignore, class_weights, weights)
+    _check_use(data, rare, normalise, ignore, class_weights, weights, transform)
     if isinstance(data, Data):
         return _as_wanted(data if normalise else data.as_given(), kind, task)
     if isinstance(data, str | Path) and is_folder(data):
@@ -124,6 +129,7 @@ def load_data(
             rare=rare,
             normalise=normalise,
             class_weights=class_weights,
+            transform=transform,
         )
         return replace(found, loaded=_loaded(asked))
     labels: tuple[Label, ...] | None = None
@@ -151,6 +157,7 @@ def load_data(
         normalise=normalise,
         class_weights=read_class_weights(class_weights, splits[0].y.numpy(), classes, task),
         task=task,
+        transform=transform,
     )
     return replace(found, loaded=_loaded(asked))
 
@@ -163,7 +170,7 @@ def is_folder(data: str | Path) -> bool:
 def _loaded(asked: Mapping[str, object]) -> dict[str, object] | None:
     """The arguments that read the same data again, where they are not objects; without those that are as usual."""
     data = "digits" if asked["data"] is None else asked["data"]
-    if not isinstance(data, str | Path) or asked["weights"] is not None:
+    if not isinstance(data, str | Path) or asked["weights"] is not None or asked["transform"] is not None:
         return None
     usual = {name: one.default for name, one in signature(load_data).parameters.items()}
     changed = {name: value for name, value in asked.items() if name != "data" and value != usual[name]}
@@ -171,8 +178,16 @@ def _loaded(asked: Mapping[str, object]) -> dict[str, object] | None:
 
 
 def _check_use(
-    data: object, rare: str, normalise: object, ignore: object, class_weights: object, weights: object
+    data: object,
+    rare: str,
+    normalise: object,
+    ignore: object,
+    class_weights: object,
+    weights: object,
+    transform: Transform | None,
 ) -> None:
+    if transform is not None:
+        n_taken(transform)
     if not isinstance(normalise, bool | np.bool_):
         raise DataError(f"normalise is True or False, not {normalise!r}")
     if ignore is not None and (isinstance(ignore, bool) or not isinstance(ignore, int | np.integer)):
@@ -182,6 +197,7 @@ def _check_use(
         "ignore": ignore,
         "class_weights": class_weights,
         "weights": weights,
+        "transform": transform,
     }
     for what, value in given.items():
         if value is not None and isinstance(data, Data):

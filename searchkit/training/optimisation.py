@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -81,7 +82,10 @@ class Steps:
         self._total = torch.zeros((), device=device)
         self._told = torch.zeros((), pin_memory=device.type == "cuda")
         self.half = half_precision(recipe, data, device)
-        self._capture = capture if getattr(network, "recordable", True) else None
+        recordable = getattr(network, "recordable", True) and data.transform is None
+        self._capture = capture if recordable else None
+        self._shares = torch.ones(self.n_batches, device=device)  # of the examples themselves, batch by batch
+        self._seed = seed
         self._static = capture is not None
         self._repeat: Work | None = None
         if self._static:
@@ -152,6 +156,10 @@ class Steps:
         """Shuffle, and start a new sum of losses."""
         self._batches.shuffle()
         self._total.zero_()
+        if self._recipe.mixup:
+            rng = np.random.default_rng([self._seed, self.taken])
+            drawn = rng.beta(self._recipe.mixup, self._recipe.mixup, self.n_batches)
+            self._shares.copy_(torch.from_numpy(drawn))
         if self._static:
             self._first.zero_()
 
@@ -171,21 +179,36 @@ class Steps:
     def _learn(self, places: slice | torch.Tensor) -> None:
         x, y = self._batches.batch(places)
         weights = self._batches.weights(places)
+        share = self._share(places) if self._recipe.mixup else None
+        if share is not None:
+            x = share * x + (1 - share) * x.roll(1, 0)
         try:
-            loss = self._gradients(x, y, weights)
+            loss = self._gradients(x, y, weights, share)
         except Exception:
             if self.taken or not self.half or self._device.type != "cpu":
                 raise
             self.half = False  # some operations have no bfloat16 on CPUs; an error in float32 is the candidate's own
-            loss = self._gradients(x, y, weights)
+            loss = self._gradients(x, y, weights, share)
         self._optimiser.step()
         self._total += loss.detach()
 
-    def _gradients(self, x: torch.Tensor, y: torch.Tensor, weights: Weights) -> torch.Tensor:
-        """The loss of a batch, whose gradients are then in the network."""
+    def _share(self, places: slice | torch.Tensor) -> torch.Tensor:
+        """``(1,)`` how much of each example of a batch is its own."""
+        first = torch.tensor([places.start]) if isinstance(places, slice) else self._first
+        return self._shares[first // self.batch_size]
+
+    def _gradients(self, x: torch.Tensor, y: torch.Tensor, weights: Weights, share: Weights) -> torch.Tensor:
+        """The loss of a batch, whose gradients are then in the network.
+
+        Args:
+            share: ``(1,)`` how much of each example is its own, where it is mixed with the one before it.
+        """
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self.half):
             outputs = self._network(x)
             loss = self._loss(outputs, y, weights)
+            if share is not None:
+                others = None if weights is None else weights.roll(1, 0)
+                loss = (share * loss + (1 - share) * self._loss(outputs, y.roll(1, 0), others)).squeeze()
             if self._teacher is not None:
                 share, wanted = self._recipe.distillation, self._answers(self._teacher, x)
                 loss = (1 - share) * loss + share * distance(outputs.float(), wanted, self._task)

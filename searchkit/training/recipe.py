@@ -45,6 +45,8 @@ class Recipe:
         loss: by name, "usual" being the first of the task: "cross-entropy" or "focal" for a class or several labels,
             these or "dice" (which adds the soft Dice coefficient) for masks, "squared-error", "absolute-error" or
             "huber" for quantities and maps.
+        mixup: parameter of the Beta distribution by whose shares each example of a batch is mixed with another one, and
+            their losses as well (Zhang et al., mixup, ICLR 2018, arXiv 1710.09412); 0.2 is usual, 0 mixes nothing.
     """
 
     epochs: int = 30
@@ -60,6 +62,7 @@ class Recipe:
     precision: Precision = "auto"
     distillation: float = 0.0
     loss: Loss = "usual"
+    mixup: float = 0.0
 
     def steps_over(self, n: int) -> int:
         """Steps of a training on n examples."""
@@ -91,6 +94,8 @@ class Recipe:
         for name in ("momentum", "label_smoothing", "warm_up"):
             if not 0 <= getattr(self, name) < 1:
                 raise RecipeError(f"{name} is in [0, 1), not {getattr(self, name)!r}")
+        if not 0 <= self.mixup < float("inf"):
+            raise RecipeError(f"mixup is 0 or more and finite, not {self.mixup!r}")
         if not 0 <= self.distillation <= 1:
             raise RecipeError(f"distillation is in [0, 1], not {self.distillation!r}")
         if not 0 < self.lr < float("inf"):

@@ -210,8 +210,8 @@ class Steps:
                 others = None if weights is None else weights.roll(1, 0)
                 loss = (share * loss + (1 - share) * self._loss(outputs, y.roll(1, 0), others)).squeeze()
             if self._teacher is not None:
-                share, wanted = self._recipe.distillation, self._answers(self._teacher, x)
-                loss = (1 - share) * loss + share * distance(outputs.float(), wanted, self._task)
+                learned, wanted = self._recipe.distillation, self._answers(self._teacher, x)
+                loss = (1 - learned) * loss + learned * distance(outputs.float(), wanted, self._task)
         self._optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         return loss

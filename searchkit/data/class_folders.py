@@ -58,10 +58,10 @@ def list_folder(folder: Path) -> Listing:
         DataError: it has no class folders with pictures, or cannot be read.
     """
     try:
-        inside = _folders(folder)
+        inside = folders_in(folder)
         named = {part: [one for one in inside if one.name.lower() in names] for part, names in PARTS.items()}
         in_parts = len(named["train"]) == 1 and sum(map(len, named.values())) == len(inside)
-        in_parts = in_parts and bool(_folders(named["train"][0]))
+        in_parts = in_parts and bool(folders_in(named["train"][0]))
         roots = {part: found[0] for part, found in named.items() if found} if in_parts else {"train": folder}
         if in_parts and any(len(found) > 1 for found in named.values()):
             raise DataError(
@@ -73,7 +73,7 @@ def list_folder(folder: Path) -> Listing:
         for part, root in roots.items():
             others += _files(root)
             parts[part] = []
-            for of_class in _folders(root):
+            for of_class in folders_in(root):
                 pictures, rest = _pictures(of_class)
                 parts[part] += [(path, of_class.name) for path in pictures]
                 others += rest
@@ -102,7 +102,8 @@ def is_picture(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES
 
 
-def _folders(folder: Path) -> list[Path]:
+def folders_in(folder: Path) -> list[Path]:
+    """The folders in a folder, sorted, but for hidden ones."""
     return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
@@ -121,3 +122,8 @@ def _pictures(folder: Path) -> tuple[list[Path], list[Path]]:
         folders[:] = [name for name in folders if not name.startswith(".")]
         found += _meant(Path(root) / name for name in files)
     return sorted(filter(is_picture, found)), [path for path in found if not is_picture(path)]
+
+
+def pictures_in(folder: Path) -> list[Path]:
+    """The pictures in a folder and the folders in it, sorted."""
+    return _pictures(folder)[0]

@@ -15,12 +15,16 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
+import numpy as np
+import numpy.typing as npt
 from filelock import FileLock
 
 from searchkit.data.pictures import Broken, BrokenPictureError, Shape, decoded
+from searchkit.data.splits import Mapped, Split, mapped_split, split_of
 from searchkit.errors import DataError, plural
 from searchkit.runtime.cores import n_cores
 from searchkit.surroundings import settled
@@ -43,6 +47,25 @@ class Decoded:
 
     path: Path
     kept: list[int]
+
+    def parts(self, y: Sequence[npt.NDArray[Any]], wanted: Shape, memory: float) -> list[Split]:
+        """The parts of the pictures that were asked for: in memory where there is room, else as a map of the file.
+
+        Args:
+            y: targets of each part's pictures, with those that are not in the file.
+            memory: bytes that there are for all.
+        """
+        every, kept = np.concatenate(y), np.array(self.kept, dtype=np.int64)
+        of_one = int(np.prod(wanted.shape))
+        splits = []
+        for first, end in pairwise([0, *np.searchsorted(kept, np.cumsum([len(part) for part in y])).tolist()]):
+            mine = every[kept[first:end]]
+            if len(kept) * of_one > memory and end > first:
+                splits.append(mapped_split(Mapped(str(self.path), wanted.shape, first, end - first), mine))
+            else:
+                x = np.fromfile(self.path, np.uint8, (end - first) * of_one, offset=first * of_one)
+                splits.append(split_of(x.reshape(-1, *wanted.shape), mine))
+        return splits
 
 
 def decode_all(files: Sequence[Path], wanted: Shape, broken: Broken) -> Decoded:

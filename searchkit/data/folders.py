@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +19,7 @@ from searchkit.data.example_weights import read_class_weights
 from searchkit.data.labels import Label
 from searchkit.data.parting import Rare, parts_of, settled_classes
 from searchkit.data.pictures import Broken, BrokenPictureError, Pictures, Shape, header, usual_shape
-from searchkit.data.splits import Mapped, Split, mapped_split, split_of
+from searchkit.data.splits import Split
 from searchkit.errors import DataError, plural
 
 log = logging.getLogger("searchkit.data")
@@ -63,7 +62,7 @@ def load_folder(
     files = {part: [given[source].files[left[source][i]] for i in chosen] for part, (source, chosen) in rows.items()}
     labels = {part: y[source][chosen] for part, (source, chosen) in rows.items()}
     kept = decode_all([path for part in PARTS for path in files[part]], wanted, pictures.broken)
-    splits = _splits(kept.path, np.array(kept.kept, dtype=np.int64), labels, wanted, pictures.memory)
+    splits = kept.parts([labels[part] for part in PARTS], wanted, pictures.memory)
     _check_left(splits, classes)
     _tell(listing, splits, classes, wanted, pictures.memory)
     weights = read_class_weights(class_weights, splits[0].y.numpy(), classes, "classification")
@@ -109,25 +108,6 @@ def _classes(folder: Path, given: dict[str, _Given]) -> tuple[tuple[Label, ...],
         part: np.array([number[label] for label in found.labels.tolist()], dtype=np.int64)
         for part, found in given.items()
     }
-
-
-def _splits(
-    path: Path, kept: npt.NDArray[np.int64], labels: dict[str, npt.NDArray[np.int64]], wanted: Shape, memory: float
-) -> list[Split]:
-    """The parts, of the pictures that were decoded: in memory where there is room, else as a map of their file."""
-    ends = np.cumsum([len(labels[part]) for part in PARTS])
-    y = np.concatenate([labels[part] for part in PARTS])
-    bounds = [0, *np.searchsorted(kept, ends).tolist()]
-    of_one = int(np.prod(wanted.shape))
-    splits = []
-    for first, end in pairwise(bounds):
-        mine = y[kept[first:end]]
-        if len(kept) * of_one > memory and end > first:
-            splits.append(mapped_split(Mapped(str(path), wanted.shape, first, end - first), mine))
-        else:
-            x = np.fromfile(path, np.uint8, (end - first) * of_one, offset=first * of_one)
-            splits.append(split_of(x.reshape(-1, *wanted.shape), mine))
-    return splits
 
 
 def _check_left(splits: Sequence[Split], classes: tuple[Label, ...]) -> None:

@@ -21,6 +21,7 @@ from searchkit.data.examples import given_parts, has_items, split_examples
 from searchkit.data.folders import load_folder
 from searchkit.data.images import Channels, is_npz, read_npz
 from searchkit.data.labels import Label
+from searchkit.data.mask_folders import load_masks, mask_folders
 from searchkit.data.parting import Rare
 from searchkit.data.pictures import MEMORY, Broken, Pictures, Resize, check_resize, read_size
 from searchkit.errors import DataError
@@ -111,6 +112,21 @@ def load_data(
     _check_use(data, rare, normalise, ignore, class_weights, weights, transform)
     if isinstance(data, Data):
         return _as_wanted(data if normalise else data.as_given(), kind, task)
+    two = mask_folders(settled(data)) if isinstance(data, str | Path) and is_folder(data) else None
+    if two is not None and task in (None, "segmentation"):
+        splits, classes = load_masks(two, pictures, seed=seed, limit=limit, ignore=ignore)
+        given_weights = read_class_weights(class_weights, splits[0].y.numpy(), classes, "segmentation")
+        found = assemble(
+            splits,
+            classes,
+            name=name or settled(data).name,  # type: ignore[arg-type]
+            augment=augment,
+            normalise=normalise,
+            class_weights=given_weights,
+            task="segmentation",
+            transform=transform,
+        )
+        return replace(found, loaded=_loaded(asked))
     if isinstance(data, str | Path) and is_folder(data):
         asked_for = (
             "kind='table'" if kind == "table" else f"task={task!r}" if task not in (None, "classification") else ""

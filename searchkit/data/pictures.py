@@ -57,6 +57,17 @@ class Shape:
         """``(channels, height, width)``."""
         return self.channels, self.height, self.width
 
+    def nearest(self, values: npt.NDArray[np.int32], beside: int) -> npt.NDArray[np.int32]:
+        """A mask ``(h, w)`` of any size as its picture is made: nearest values, and ``beside`` where it is padded."""
+        from PIL import Image
+
+        box, inner = _boxes((values.shape[1], values.shape[0]), self)
+        made = Image.fromarray(values).resize(inner, Image.Resampling.NEAREST, box=box)
+        found = np.full((self.height, self.width), beside, dtype=np.int32)
+        top, left = round((self.height - inner[1]) / 2), round((self.width - inner[0]) / 2)
+        found[top : top + inner[1], left : left + inner[0]] = np.asarray(made)
+        return found
+
 
 def read_size(size: object) -> tuple[int, int] | None:
     """Height and width from what a user gives: a side, a pair, or None.
@@ -100,6 +111,24 @@ def decoded(path: Path, wanted: Shape) -> npt.NDArray[np.uint8]:
     with _opened(path) as picture:
         picture.draft(None, (2 * wanted.width, 2 * wanted.height))  # a JPEG is decoded at about the size needed
         return fitted(picture, wanted)
+
+
+def mask_of(path: Path) -> npt.NDArray[np.int32]:
+    """``(height, width)`` whole numbers of a mask, which are places in its palette where it has one.
+
+    Raises:
+        BrokenPictureError: it cannot be decoded.
+        DataError: it is in colour.
+    """
+    with _opened(path) as picture:
+        picture.load()
+        mode, values = picture.mode, np.asarray(picture)
+    if values.ndim != 2:
+        raise DataError(
+            f"mask {path} is in colour ({mode}); masks have a whole number for each pixel, as grey values or places in "
+            "a palette"
+        )
+    return values.astype(np.int32)
 
 
 def fitted(picture: Image.Image, wanted: Shape) -> npt.NDArray[np.uint8]:

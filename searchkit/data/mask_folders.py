@@ -30,7 +30,7 @@ Pairs = list[tuple[Path, Path]]
 def mask_folders(folder: Path) -> dict[str, tuple[Path, Path]] | None:
     """The folders of pictures and of masks by part, where a folder has such; "train" where it has no parts.
 
-    They are ``images`` and ``masks``, or other usual names: in each of train, val and test, or with such folders in them.
+    They are ``images`` and ``masks``, or other usual names: in each of train, val and test, or with these in them.
     """
     try:
         found = _two(folder)

@@ -14,6 +14,7 @@ from searchkit.data.data import Augment, Data
 from searchkit.data.labels import Label
 from searchkit.data.splits import Split
 from searchkit.data.symmetry import usual_augment
+from searchkit.data.tokens import Tokenizer
 
 LARGE = 2**27  # values of images from which their moments are found part by part
 AT_ONCE = 256  # images of a part
@@ -27,21 +28,28 @@ def assemble(
     augment: Augment | None = None,
     class_weights: tuple[float, ...] | None = None,
     normalise: bool = True,
+    vocabulary: int = 0,
+    tokenizer: Tokenizer | None = None,
 ) -> Data:
     """A :class:`Data` made of the given parts: train, val and test; only train must have examples.
 
     Args:
         classes: empty in regression.
-        augment: of images; None: by :func:`searchkit.data.symmetry.usual_augment`.
+        augment: of images, where None is by :func:`searchkit.data.symmetry.usual_augment`; and of signals.
         normalise: whether networks get standardised values, or those of the user.
+        vocabulary, tokenizer: of token sequences, see :class:`Data`.
     """
     train = splits[0]
-    if train.x.ndim == 2:
+    if train.x.ndim == 2 or (train.x.ndim == 3 and augment is None):
         augment = "none"
     elif augment is None:
         augment = usual_augment(train, len(classes))
     n = train.x.shape[1]
-    mean, std = _moments(train.x) if normalise else ((0.0,) * n, (1.0,) * n)
+    if vocabulary:
+        mean: tuple[float, ...] = ()
+        std: tuple[float, ...] = ()
+    else:
+        mean, std = _moments(train.x) if normalise else ((0.0,) * n, (1.0,) * n)
     return Data(
         name=name,
         train=train,
@@ -51,9 +59,11 @@ def assemble(
         augment=augment,
         mean=mean,
         std=std,
-        fingerprint=_fingerprint(splits, augment if normalise else f"{augment}, as given", class_weights),
+        fingerprint=_fingerprint(splits, _treatment(augment, normalise, vocabulary), class_weights),
         target=None if classes else _moment(train.y.numpy()),
         class_weights=class_weights,
+        vocabulary=vocabulary,
+        tokenizer=tokenizer,
     )
 
 
@@ -81,6 +91,12 @@ def _moments_of_bytes(x: torch.Tensor) -> tuple[tuple[float, ...], tuple[float, 
 def _moment(values: npt.NDArray[Any], least: float = 0.0) -> tuple[float, float]:
     mean, std = float(values.mean(dtype=np.float64)), float(values.std(dtype=np.float64))
     return mean, std if std > 1e-8 * max(least, abs(mean)) else 1.0
+
+
+def _treatment(augment: str, normalise: bool, vocabulary: int) -> str:
+    if vocabulary:
+        return f"{augment}, {vocabulary} tokens"
+    return augment if normalise else f"{augment}, as given"
 
 
 def _fingerprint(splits: Sequence[Split], augment: str, class_weights: tuple[float, ...] | None) -> str:

@@ -1,7 +1,8 @@
 """The data of a search: three disjoint parts (train, validation, test) and how they are normalised.
 
-x is images ``(n, c, h, w)``, uint8 or float32, or a table ``(n, features)`` float32. It has the user's values; batches
-are normalised when they are used.
+x is images ``(n, c, h, w)``, uint8 or float32; a table ``(n, features)`` float32; token sequences ``(n, length)``
+int64; or 1-D signals ``(n, channels, length)`` float32. It has the user's values; batches are normalised when they are
+used, but for tokens, which are never normalised.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ from typing import Literal
 
 from searchkit.data.labels import Label
 from searchkit.data.splits import Split, joined
+from searchkit.data.tokens import Tokenizer
+from searchkit.space.inputs import Kind, TokenShape
 
 Augment = Literal["shift", "crop-flip", "flip", "none"]
-Kind = Literal["images", "table"]
 Task = Literal["classification", "regression"]
 
 
@@ -27,14 +29,16 @@ class Data:
         train, val, test: disjoint parts. The search uses train and val only.
         classes: the labels as the user gave them; ``y == i`` stands for ``classes[i]``. Empty in regression.
         augment: "shift" (random shifts by an eighth of the side: safe for any image), "flip" (mirrored at random),
-            "crop-flip" (both: natural images), or "none", as for tables.
-        mean, std: of each channel or feature, in the train part.
+            "crop-flip" (both: natural images), or "none", as for tables and tokens. Of signals "shift" is in time.
+        mean, std: of each channel or feature, in the train part; empty for tokens.
         fingerprint: digest of the parts with their weights, the augmentation and the class weights.
         target: in regression, mean and standard deviation of y in the train part, with which y is standardised for
             training; else None.
         class_weights: weight of each class in the training loss; None: all equal.
         loaded: the arguments of :func:`searchkit.load_data` that give the same data, where it read a name, a file or a
             folder; else None.
+        vocabulary: number of tokens, of token sequences; else 0.
+        tokenizer: of sentences, which makes tokens of other sentences; else None.
     """
 
     name: str
@@ -49,6 +53,8 @@ class Data:
     target: tuple[float, float] | None = field(default=None, repr=False)
     class_weights: tuple[float, ...] | None = field(default=None, repr=False)
     loaded: Mapping[str, object] | None = field(default=None, repr=False)
+    vocabulary: int = 0
+    tokenizer: Tokenizer | None = field(default=None, repr=False)
 
     @property
     def task(self) -> Task:
@@ -57,8 +63,10 @@ class Data:
 
     @property
     def kind(self) -> Kind:
-        """Whether the examples are images or rows of a table."""
-        return "table" if self.train.x.ndim == 2 else "images"
+        """What the examples are: images, rows of a table, token sequences or 1-D signals."""
+        if self.vocabulary:
+            return "tokens"
+        return {2: "table", 3: "signals"}.get(self.train.x.ndim, "images")  # type: ignore[return-value]
 
     @property
     def n_classes(self) -> int:
@@ -67,8 +75,12 @@ class Data:
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """``(channels, height, width)`` of one image, or ``(features,)`` of one row."""
-        return tuple(self.train.x.shape[1:])
+        """``(channels, height, width)`` of an image, ``(features,)`` of a row, ``(channels, length)`` of a signal.
+
+        Of tokens a :class:`~searchkit.space.TokenShape`: ``(length,)``, with the vocabulary.
+        """
+        shape = tuple(self.train.x.shape[1:])
+        return TokenShape(shape[0], self.vocabulary) if self.vocabulary else shape
 
     def without_test(self) -> Data:
         """The same data with an empty test part; workers get this."""
@@ -88,6 +100,6 @@ class Data:
     def __repr__(self) -> str:
         sizes = f"{len(self.train):,} train, {len(self.val):,} val, {len(self.test):,} test"
         shape = "x".join(str(n) for n in self.input_shape)
-        shape += " features" if self.kind == "table" else ""
+        shape += {"table": " features", "tokens": f" tokens of {self.vocabulary:,}"}.get(self.kind, "")
         wanted = f"{self.n_classes} classes" if self.target is None else "regression"
         return f"Data('{self.name}', {sizes}, {shape}, {wanted}, {self.fingerprint})"

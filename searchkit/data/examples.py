@@ -10,16 +10,18 @@ import numpy.typing as npt
 import torch
 
 from searchkit.data.class_folders import PARTS
-from searchkit.data.data import Kind
 from searchkit.data.datasets import Items, from_dataset, is_dataset
 from searchkit.data.images import Channels, as_images
 from searchkit.data.labels import Label, as_labels, plain_label
 from searchkit.data.parting import LISTED, Rare, parts_of, settled_classes
 from searchkit.data.pictures import Pictures
+from searchkit.data.signals import as_signals
 from searchkit.data.splits import Split, split_of
-from searchkit.data.tables import as_table, as_target, is_table
+from searchkit.data.tables import as_table, as_target
 from searchkit.errors import DataError
+from searchkit.space.inputs import Kind
 
+_NOUNS = {"images": "images", "tokens": "token sequences", "signals": "signals"}
 _CALLED = {"val": "validation", "test": "test"}
 _WANTED = (
     "data is a name, a folder, a pair (X, y), a data set of (image, label) items such as one of torch or Hugging Face, "
@@ -53,7 +55,7 @@ def has_items(data: object) -> bool:
 
 def split_examples(
     given: Mapping[str, Items],
-    kind: Kind | None,
+    kind: Kind,
     regression: bool,
     channels: Channels | None,
     labels: tuple[Label, ...] | None,
@@ -64,9 +66,9 @@ def split_examples(
     """Train, validation and test part of the given examples, and the classes; see :func:`searchkit.load_data`.
 
     Args:
+        kind: of the inputs; tokens have been read, see :func:`searchkit.data.tokens.read_parts`.
         labels: names of the classes, where they are known by the number; None: as the data have them.
     """
-    kind = kind or ("table" if is_table(given["train"].x) else "images")
     x, y, classes = _examples(given["train"], kind, regression, channels, None, "")
     xs, ys = {"train": x}, {"train": y}
     for part in ("val", "test"):
@@ -131,14 +133,14 @@ def _examples(
         which: "" for the training set, "test " or "validation ", for messages.
     """
     try:
-        x = as_table(pair.x) if kind == "table" else as_images(pair.x, channels=channels)
+        x = _inputs(pair.x, kind, channels)
         labels = as_target(pair.y) if regression else as_labels(pair.y)
     except DataError as error:
         if not which:
             raise
         raise DataError(f"in the {which}set, {error}") from error
     if len(x) != len(labels):
-        what, wanted = "images" if kind == "images" else "rows", "targets" if regression else "labels"
+        what, wanted = _NOUNS.get(kind, "rows"), "targets" if regression else "labels"
         raise DataError(
             f"there are {len(x):,} {which}{what} X but {len(labels):,} {which}{wanted} y; give one for each"
         )
@@ -156,9 +158,18 @@ def _examples(
     return x, np.array([known.index(label) for label in classes], dtype=np.int64)[y], known
 
 
+def _inputs(X: object, kind: Kind, channels: Channels | None) -> torch.Tensor:
+    if kind == "tokens":  # read before, all parts together
+        assert isinstance(X, torch.Tensor)
+        return X
+    if kind == "signals":
+        return as_signals(X, channels=channels)
+    return as_table(X) if kind == "table" else as_images(X, channels=channels)
+
+
 def _check_alike(x: torch.Tensor, other: torch.Tensor, kind: Kind, part: str) -> None:
     if other.shape[1:] != x.shape[1:] or other.dtype != x.dtype:
-        what = "images" if kind == "images" else "rows"
+        what = _NOUNS.get(kind, "rows")
         raise DataError(
             f"train {what} are {tuple(x.shape[1:])} {x.dtype} but {part} {what} are "
             f"{tuple(other.shape[1:])} {other.dtype}; they must be alike"

@@ -31,6 +31,8 @@ def recorded(given: object, data: Data) -> dict[str, object]:
         "mean": list(data.mean),
         "std": list(data.std),
     }
+    if data.tokenizer is not None:
+        described["words"] = list(data.tokenizer.words)
     return described | ({} if data.target is None else {"target": list(data.target)})
 
 

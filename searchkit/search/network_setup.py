@@ -21,6 +21,7 @@ from searchkit.results.recorded_data import recorded
 from searchkit.runtime.fingerprint import fingerprint
 from searchkit.scoring.scorer import Scorer
 from searchkit.search.evaluations import Scoring
+from searchkit.search.kinds import DEFAULTS, called, read_as, unfit
 from searchkit.search.known_costs import with_known
 from searchkit.search.network_task import NetworkTask, no_training
 from searchkit.search.verification import Verification
@@ -33,8 +34,6 @@ from searchkit.training.own_recipe import LENGTH, NOTHING, OwnRecipe, check_effe
 from searchkit.training.recipe import Recipe, recipe_for
 
 log = logging.getLogger("searchkit")
-
-DEFAULT_SPACE, TABLE_SPACE = "residual", "tabular"  # the defaults, for images and for a table
 
 
 def network_task(
@@ -209,8 +208,8 @@ def _check_rungs(rungs: Sequence[Rung], epochs: int, data: Data, own: OwnRecipe)
         return
     if any(rung.resolution is not None for rung in rungs):
         raise SearchkitError(
-            f"a rung of the ladder sets resolution, but data '{data.name}' are a table and have none; a rung can set "
-            "epochs, width and data"
+            f"a rung of the ladder sets resolution, but data '{data.name}' are {called(data)} and have none; a rung "
+            "can set epochs, width and data"
         )
     check_cheaper(rungs, epochs, 1)
 
@@ -220,32 +219,24 @@ def space_and_data(space: object, data: object, seed: int, task: str | None = No
 
     Args:
         space: see :func:`read_space`; None: the default space for the kind of data.
-        data: see :func:`searchkit.load_data`; read as a table if the space is for tables.
+        data: see :func:`searchkit.load_data`; read as the kind that the space takes. A space that takes tokens and
+            signals gets tokens where the inputs are sentences or rows of whole numbers.
         task: "regression" or "classification", if known, for data that are not loaded yet.
 
     Raises:
         SearchkitError: one of them is invalid, or they do not fit each other.
     """
     chosen = None if space is None else read_space(space)
-    for_tables = chosen is not None and len(chosen.input_shape) == 1
+    kinds = () if chosen is None else chosen.kinds
     if isinstance(data, Data):
         check_split_seed(seed, data)
         loaded = data
     else:
-        loaded = load_data(data, seed=seed, kind="table" if for_tables else None, task=task)  # type: ignore[arg-type]
+        loaded = load_data(data, seed=seed, kind=read_as(kinds), task=task)  # type: ignore[arg-type]
     if chosen is None:
-        chosen = read_space(TABLE_SPACE if loaded.kind == "table" else None)
-    elif for_tables != (loaded.kind == "table"):
-        shape = loaded.input_shape
-        raise DataError(
-            f"space '{chosen.name}' takes {'rows of features' if for_tables else 'images'}, and an example of data "
-            f"'{loaded.name}' has shape {shape}: "
-            + (
-                "load them with load_data(..., kind='table')"
-                if for_tables
-                else f"take space='{TABLE_SPACE}', or make your own NetworkSpace(..., input_shape={shape})"
-            )
-        )
+        chosen = read_space(DEFAULTS[loaded.kind])
+    elif loaded.kind not in kinds:
+        raise unfit(chosen, loaded)
     if chosen.teacher is not None:  # takes them as they are
         loaded = loaded.as_given()
     return chosen.for_data(loaded.input_shape, loaded.n_classes), loaded
@@ -271,7 +262,7 @@ def read_space(space: object) -> NetworkSpace:
         SpaceError: not a network space.
     """
     if space is None:
-        return plugins.load_space(DEFAULT_SPACE)
+        return plugins.load_space(DEFAULTS["images"])
     if isinstance(space, str):
         return plugins.load_space(space)
     if isinstance(space, NetworkSpace):

@@ -15,9 +15,9 @@ class Normalised(nn.Module):
 
     Args:
         network: trained on standardised inputs and, in regression, towards standardised targets.
-        mean, std: per channel or feature.
+        mean, std: per channel or feature; empty for tokens, which the network takes as they are.
         target: mean and deviation of the targets, in regression.
-        n_axes: axes of a batch of inputs: 4 for images, 2 for a table.
+        n_axes: axes of a batch of inputs: 4 for images, 3 for signals, 2 for a table.
     """
 
     mean: torch.Tensor
@@ -37,16 +37,18 @@ class Normalised(nn.Module):
         shape = (1, -1, *[1] * (n_axes - 2))
         self.register_buffer("mean", torch.tensor(mean).reshape(shape))
         self.register_buffer("std", torch.tensor(std).reshape(shape))
+        self.tokens = not len(mean)
         self.regression = target is not None
         if target is not None:
             self.register_buffer("target", torch.tensor(target))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Logits ``(n, classes)`` of raw images ``(n, c, h, w)``, uint8 or float, or of rows ``(n, features)``.
+        """Logits ``(n, classes)`` of raw images ``(n, c, h, w)``, uint8 or float, of rows, of signals, or of tokens.
 
         In regression, values ``(n,)`` in the target's unit.
         """
-        outputs: torch.Tensor = self.network((x.to(self.mean.dtype) - self.mean) / self.std)
+        given = x.long() if self.tokens else (x.to(self.mean.dtype) - self.mean) / self.std
+        outputs: torch.Tensor = self.network(given)
         if not self.regression:
             return outputs
         return outputs.squeeze(1) * self.target[1] + self.target[0]

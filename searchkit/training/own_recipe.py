@@ -186,6 +186,12 @@ def recorded_recipe(context: Mapping[str, Any], space: NetworkSpace) -> OwnRecip
     return own_space(space, fixed)[1]
 
 
+_AUGMENT = {
+    "table": "augment is of images, and data '{data}' are a table",
+    "tokens": "augment is of images and signals, and data '{data}' are token sequences",
+}
+
+
 def check_effect(own: OwnRecipe, recipe: Recipe, data: Data, space: NetworkSpace) -> None:
     """Refuse settings that would have no effect on these data, unless their value is the default.
 
@@ -198,7 +204,7 @@ def check_effect(own: OwnRecipe, recipe: Recipe, data: Data, space: NetworkSpace
     """
     options, usual = own.options, Recipe()
     for name, useless in {
-        "augment": "augment is of images, and data '{data}' are a table" if data.kind == "table" else "",
+        "augment": _AUGMENT.get(data.kind, ""),
         "label_smoothing": "label_smoothing is of classes, and data '{data}' are a regression"
         if data.task == "regression"
         else "",

@@ -13,6 +13,7 @@ from searchkit.data.data import Data
 from searchkit.data.loader import Normaliser, targets
 from searchkit.errors import CandidateError
 from searchkit.runtime.devices import placed
+from searchkit.space.inputs import as_shape, noise
 
 
 class ProxyInputs:
@@ -30,7 +31,7 @@ class ProxyInputs:
         self, data: Data | None, input_shape: Sequence[int], n_classes: int, device: torch.device, seed: int
     ) -> None:
         self.data = data
-        self.input_shape = tuple(int(n) for n in input_shape)
+        self.input_shape = as_shape(input_shape)
         self.n_classes = n_classes
         self.device = device
         self.seed = seed
@@ -81,7 +82,7 @@ class ProxyInputs:
     def _draw(self, kind: str, batch: int, index: int) -> tuple[Tensor, Tensor]:
         generator = self.generator(index)
         if kind == "noise" or self.data is None:
-            x = torch.randn(batch, *self.input_shape, generator=generator)
+            x = noise(batch, self.input_shape, generator)
             if self.data is not None and self.data.task == "regression":
                 return x, torch.randn(batch, generator=generator)
             return x, torch.randint(0, self.n_classes, (batch,), generator=generator)
@@ -96,7 +97,7 @@ class ProxyInputs:
 
 
 def _augmented(x: Tensor, data: Data, generator: torch.Generator) -> Tensor:
-    if data.augment == "none":
+    if data.augment == "none" or data.kind != "images":
         return x
     height, width = x.shape[2:]
     pad = min(height, width) // 8  # 4 of 32 pixels, as published

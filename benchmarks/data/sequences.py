@@ -159,7 +159,7 @@ def augment(seeds: Sequence[int]) -> None:
 def _accuracy(data: Data, seeds: Sequence[int], epochs: int, **settings: object) -> float:
     """Mean validation accuracy of the first three designs of the space."""
     space = sequence().for_data(data.input_shape, data.n_classes)
-    own = {"optimiser": "adamw", "lr": 0.003, "weight_decay": 0.05, "batch_size": 32} | settings
+    own = {"optimiser": "adamw", "lr": 0.006, "weight_decay": 0.05, "batch_size": 32} | settings
     used = replace(recipe_for(data.kind, len(data.train), epochs), **own)  # type: ignore[arg-type]
     found = []
     for code, seed in itertools.product(space.reference[:3], seeds):

@@ -6,7 +6,7 @@ Costs, proxies and exports run networks on inputs that they make themselves. The
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
@@ -52,7 +52,7 @@ class TokenShape(tuple[int, ...]):
         made.vocabulary = int(vocabulary)
         return made
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[object, ...]:
         return TokenShape, (self[0], self.vocabulary)
 
     def __eq__(self, other: object) -> bool:
@@ -102,16 +102,17 @@ def read_kinds(kind: object, input_shape: Sequence[int], space: str) -> tuple[Ki
     return tuple(given)
 
 
-def described_shape(input_shape: Sequence[int]) -> dict[str, Any]:
+def described_shape(input_shape: Sequence[int]) -> dict[str, object]:
     """The shape as JSON values, for records; of tokens with their vocabulary."""
-    tokens = isinstance(input_shape, TokenShape)
-    return {"input_shape": list(input_shape)} | ({"vocabulary": input_shape.vocabulary} if tokens else {})  # type: ignore[attr-defined]
+    described: dict[str, object] = {"input_shape": list(input_shape)}
+    return described | {"vocabulary": input_shape.vocabulary} if isinstance(input_shape, TokenShape) else described
 
 
-def recorded_shape(described: dict[str, Any]) -> tuple[int, ...]:
+def recorded_shape(described: Mapping[str, object]) -> tuple[int, ...]:
     """The shape that :func:`described_shape` describes."""
-    shape = described["input_shape"]
-    return TokenShape(shape[0], described["vocabulary"]) if "vocabulary" in described else tuple(shape)
+    shape, vocabulary = described["input_shape"], described.get("vocabulary")
+    assert isinstance(shape, Sequence)
+    return TokenShape(shape[0], vocabulary) if isinstance(vocabulary, int) else tuple(shape)
 
 
 def plain_inputs(n: int, input_shape: Sequence[int], device: torch.device | str | None = None) -> Tensor:

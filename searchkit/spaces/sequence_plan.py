@@ -40,9 +40,9 @@ class Options:
     ratio: tuple[float, ...]
     head: int
 
-    def values(self, name: str) -> tuple[Any, ...]:
+    def values(self, name: str) -> tuple[float | str, ...]:
         """Of an option that may have several."""
-        values: tuple[Any, ...] = getattr(self, name)
+        values: tuple[float | str, ...] = getattr(self, name)
         return values
 
 
@@ -161,13 +161,13 @@ def counts_of(space: NetworkSpace, codes: Codes) -> dict[str, Floats]:
     sizes = chosen(space, "patch", codes), chosen(space, "width", codes)
     fixed = [[fixed_costs(shape, patch, width, space.n_classes) for width in options.width] for patch in options.patch]
     totals = np.array(fixed, dtype=np.float64)[sizes]
-    grid = list(itertools.product(*(options.values(name) for name in ("patch", "width", *OF_LAYERS))))
-    lengths = [len(options.values(name)) for name in ("patch", "width", *OF_LAYERS)]
+    several = options.patch, options.width, options.block, options.heads, options.kernel, options.ratio
+    grid = list(itertools.product(*several))
     costs = [
         layer_costs(positions_of(shape, patch), width, block, heads * options.head, kernel, ratio)
         for patch, width, block, heads, kernel, ratio in grid
     ]
-    layers = np.array(costs, dtype=np.float64).reshape(*lengths, 2)
+    layers = np.array(costs, dtype=np.float64).reshape(*map(len, several), 2)
     depths = depths_of(space, codes)
     for layer in range(options.depth[-1]):
         own = [chosen(space, name, codes) for name in layer_names(layer)]
@@ -211,7 +211,9 @@ def hidden_units(width: int, ratio: float) -> int:
 def designs(space: NetworkSpace) -> Codes:
     """``(s, d)`` networks of convolutions, of attention, and of convolutions followed by attention; of middle sizes."""
     options = options_of(space)
-    middle = {name: options.values(name)[len(options.values(name)) // 2] for name in (*OF_ALL, *OF_LAYERS)}
+    middle: dict[str, Any] = {
+        name: options.values(name)[len(options.values(name)) // 2] for name in (*OF_ALL, *OF_LAYERS)
+    }
     known = [(share, depth) for share, depth in _DESIGNS if depth in options.depth] or [
         (share, middle["depth"]) for share in (1.0, 0.5, 0.0)
     ]

@@ -65,7 +65,9 @@ def data_of(result: Result, given: object = None) -> Data:
     if loaded is not None:
         data = load_data(**loaded)
     else:
-        data = given if isinstance(given, Data) else load_data(source, seed=split_seed, task=task)  # type: ignore[arg-type]
+        kind = getattr(result.space, "kind", None)
+        kind = None if kind == "images" else kind
+        data = given if isinstance(given, Data) else load_data(source, seed=split_seed, kind=kind, task=task)  # type: ignore[arg-type]
     wanted = result.context.get("fingerprint")
     if wanted is not None and data.fingerprint != wanted:
         raise SearchkitError(

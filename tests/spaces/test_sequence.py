@@ -20,6 +20,7 @@ from searchkit.blocks.modules import node_modules
 from searchkit.costs.counts import count, space_counts
 from searchkit.errors import SpaceError
 from searchkit.random_state import seeded
+from searchkit.results.recorded_data import data_of
 from searchkit.scoring.scorer import Scorer
 from searchkit.space import NetworkSpace, TokenShape
 from searchkit.space.inputs import noise, plain_inputs
@@ -219,6 +220,7 @@ def test_a_search_delivers_a_network_of_raw_inputs_and_its_file(x: np.ndarray, k
     session = onnxruntime.InferenceSession(str(onnx), providers=["CPUExecutionProvider"])
     np.testing.assert_allclose(session.run(None, {kind: raw})[0], expected, rtol=1e-3, atol=1e-4)
     back = searchkit.load("own", storage=tmp_path, space=TINY)
+    assert data_of(back, (x, Y)).kind == kind
     with torch.inference_mode():
         np.testing.assert_allclose(back.build(0)(torch.from_numpy(raw)).numpy(), expected, rtol=1e-5)
 

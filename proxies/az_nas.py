@@ -71,7 +71,7 @@ class AZNAS:
 
 
 def channel_covariance(features: Tensor) -> Tensor:
-    """``(c, c)`` of features ``(batch, c, h, w)``, times a number; ``(batch, units)`` are maps of one pixel."""
+    """``(c, c)`` of features ``(batch, c, h, w)`` or ``(batch, c, length)``; ``(batch, units)`` are one pixel."""
     rows = _maps(features).permute(0, 2, 3, 1).reshape(-1, features.shape[1])
     rows = rows - rows.mean(dim=0)
     return rows.T @ rows
@@ -116,4 +116,6 @@ def _squared(cotangent: Tensor, pulled: Tensor) -> Tensor:
 
 
 def _maps(features: Tensor) -> Tensor:
-    return features[:, :, None, None] if features.ndim == 2 else features
+    while features.ndim < 4:
+        features = features[..., None]
+    return features

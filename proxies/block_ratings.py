@@ -17,13 +17,14 @@ from safetensors.numpy import save_file
 
 from searchkit.blocks.additive import Additive, blocks_of
 from searchkit.data.loading import load_data
-from searchkit.errors import ProxyError
+from searchkit.errors import CandidateError, ProxyError
 from searchkit.proxies.dna_setting import DNASetting
 from searchkit.proxies.dna_training import OnEpoch
 from searchkit.proxies.supernet import parts_of
 from searchkit.runtime.fingerprint import fingerprint
 from searchkit.scoring.protocols import Setting
 from searchkit.space import NetworkSpace, Space
+from searchkit.space.inputs import CALLED
 from searchkit.surroundings import settled
 from searchkit.types import Codes, Floats
 
@@ -87,7 +88,11 @@ class BlockRatings(ABC):
 
         Raises:
             ProxyError: a block could not be trained; the others are kept.
+            CandidateError: the networks take tokens or signals.
         """
+        if self.space.kind in ("tokens", "signals"):
+            what = CALLED[self.space.kind]
+            raise CandidateError(f"it teaches blocks by feature maps of images, and networks for {what} have none")
         if self._ratings is None and not self._read():
             with _progress(self):
                 rated = self._rated()

@@ -23,6 +23,7 @@ from searchkit.scoring.passes.feature_maps import stage_maps
 from searchkit.scoring.passes.forward import weight_layers
 from searchkit.scoring.passes.inputs import ProxyInputs
 from searchkit.scoring.passes.passes import Built
+from searchkit.space.inputs import CALLED, kind_of
 from searchkit.training.reduced import Reduction
 
 _HEAD, _BARRIER = 11, 12  # streams of random numbers
@@ -60,7 +61,9 @@ def regression_errors(setting: EproxySetting, built: Built, capture: Capture | N
     draw_weights(network, setting.network_init, built.generator(3))
     x = _images(built, setting.batch)
     if x.ndim != 4:
-        raise CandidateError("it reads feature maps of images, and a network for tables has none")
+        kind = kind_of(built.inputs.input_shape)
+        what = "tables" if kind == "table" else CALLED[kind]
+        raise CandidateError(f"it reads feature maps of images, and a network for {what} has none")
     targets = [_target(i, branch, setting, built.inputs) for i, branch in enumerate(setting.branches)]
     heads = nn.ModuleList()
 

@@ -36,7 +36,8 @@ class Jacov:
     def values(self, recordings: Sequence[ForwardRecording]) -> Mapping[str, float]:
         """``{"jacov": score}``; refused where an image has a constant gradient, which correlates with nothing."""
         gradient = recordings[0].input_gradient
-        assert gradient is not None
+        if gradient is None:
+            raise CandidateError("it follows gradients to the inputs, and tokens have none")
         rows = gradient.to(torch.float64)
         rows = rows - rows.mean(dim=1, keepdim=True)
         norms = rows.norm(dim=1, keepdim=True)

@@ -19,6 +19,7 @@ from searchkit.errors import CandidateError
 from searchkit.runtime.torch_compat import BatchNorm
 from searchkit.scoring.passes.forward import weight_layers
 from searchkit.scoring.passes.passes import Built
+from searchkit.space.inputs import kind_of
 
 # What a norm over a sample's own values gives does not grow with its input: all that flows in front of it would be 0.
 _NORMS = (BatchNorm, nn.LayerNorm, nn.GroupNorm)
@@ -59,6 +60,8 @@ class SynflowPass:
 
     def run(self, built: Built) -> float:
         """sum |w dR/dw| over convolutions and linear layers."""
+        if kind_of(built.inputs.input_shape) == "tokens":
+            raise CandidateError("it feeds ones to the network, and tokens are no quantities")
         network = built.network
         outputs: list[tuple[nn.Module, Tensor]] = []
 

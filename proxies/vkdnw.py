@@ -19,6 +19,7 @@ from searchkit.proxies.eproxy_pass import draw_weights
 from searchkit.proxies.vkdnw_jacobian import SingleWeight, jacobian
 from searchkit.runtime.transfer import to_host
 from searchkit.scoring.passes.passes import Built
+from searchkit.space.inputs import kind_of
 
 MOST = 128  # weight tensors that are looked at
 _FEWEST_INPUTS, _MOST_INPUTS = 16, 64
@@ -77,6 +78,8 @@ class FisherPass:
 
     def run(self, built: Built) -> Tensor:
         """``(k, k)`` float64 on the CPU: Fisher information of k weights, times a number."""
+        if kind_of(built.inputs.input_shape) == "tokens":
+            raise CandidateError("it follows gradients to the inputs, and tokens have none")
         inputs, network, generator = built.inputs, built.network.eval(), built.generator(_STREAM)
         needed = -(-MOST // max(1, inputs.n_classes - 1))
         batch = self.batch or min(max(needed, _FEWEST_INPUTS), _MOST_INPUTS)

@@ -21,6 +21,7 @@ from searchkit.runtime.transfer import to_device
 from searchkit.scoring.passes.feature_maps import stage_maps
 from searchkit.scoring.passes.forward import weight_layers
 from searchkit.scoring.passes.passes import Built
+from searchkit.space.inputs import kind_of
 
 
 @dataclass(frozen=True)
@@ -68,8 +69,11 @@ class ZenPass:
     @torch.no_grad()
     def run(self, built: Built) -> float:
         """The score."""
-        if len(built.inputs.input_shape) == 1:
+        kind = kind_of(built.inputs.input_shape)
+        if kind == "table":
             raise CandidateError("it reads feature maps of images, and a network for tables has none")
+        if kind == "tokens":
+            raise CandidateError("it perturbs its inputs a little, and tokens are no quantities")
         scores = []
         for repeat in range(self.repeats):
             _draw_weights(built.network, built.generator(repeat + 2))

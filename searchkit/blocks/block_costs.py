@@ -20,6 +20,7 @@ from searchkit.errors import SearchkitError
 from searchkit.random_state import seeded
 from searchkit.runtime.threads import one_thread
 from searchkit.space import NetworkSpace, Node
+from searchkit.space.inputs import plain_inputs
 from searchkit.types import Codes
 
 OUTSIDE = "outside the blocks"
@@ -187,7 +188,7 @@ def _called(space: NetworkSpace, network: nn.Module, nodes: Sequence[Node]) -> d
         handles.append(network.get_submodule(node.module).register_forward_pre_hook(hook, with_kwargs=True))
     try:
         with torch.no_grad():
-            network(torch.zeros(1, *space.input_shape))
+            network(plain_inputs(1, space.input_shape))
     finally:
         for handle in handles:
             handle.remove()

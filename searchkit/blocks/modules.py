@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from searchkit.blocks.additive import Blocks
 from searchkit.errors import SpaceError
 from searchkit.space import NetworkSpace, Node
+from searchkit.space.inputs import plain_inputs
 from searchkit.types import Codes
 
 Shape = tuple[int, ...]
@@ -93,7 +94,7 @@ def _seen(space: NetworkSpace, network: nn.Module, nodes: list[Node]) -> list[No
 
         handles.append(network.get_submodule(node.module).register_forward_hook(hook))
     with torch.no_grad():
-        network.eval()(torch.zeros(1, *space.input_shape))
+        network.eval()(plain_inputs(1, space.input_shape))
     for handle in handles:
         handle.remove()
     for node in nodes:

@@ -165,7 +165,8 @@ def _score(given: argparse.Namespace) -> int:
 def _resume(given: argparse.Namespace) -> int:
     from searchkit.api import run
     from searchkit.data.bundled import NAMES
-    from searchkit.data.loading import is_folder, load_data
+    from searchkit.data.loading import load_data
+    from searchkit.data.reading import is_folder
     from searchkit.results.studies import load, read_study
     from searchkit.storage.header_check import TO_RESUME, check_header
 

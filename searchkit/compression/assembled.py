@@ -15,11 +15,12 @@ from searchkit.compression.alternatives import ORIGINAL, Alternative, Library, O
 from searchkit.compression.cheaper_layers import put
 from searchkit.compression.cutting import Cut, cut_given
 from searchkit.compression.fingerprints import digest_of, fingerprint_of
-from searchkit.compression.given import Given, given, ran
+from searchkit.compression.given import Given, given, ran, shape_of
 from searchkit.compression.sums import sums_of
 from searchkit.errors import ModelError, SpaceError, nearest
 from searchkit.runtime.copies import copied
 from searchkit.space import Choice, NetworkSpace, Node
+from searchkit.space.inputs import as_shape
 from searchkit.types import Codes
 
 _BETWEEN = "::"  # node, label and tensor in the names of a library's weights
@@ -82,7 +83,7 @@ class ModelSpace(NetworkSpace):
             [Choice(name, list(found)) for name, found in options.items()],
             self.assembler,
             name=type(model).__name__,
-            input_shape=tuple(example_shape),
+            input_shape=as_shape(example_shape),
             n_classes=n_classes,
             options={"model": fingerprint_of(model)},
             count=sums_of(cut, options),
@@ -265,7 +266,7 @@ def model_space(
             f"no node of {type(model).__name__} has an alternative that costs less than the original; give some by "
             "alternatives="
         )
-    return ModelSpace(checked.model, found, library, checked.example.shape[1:], checked.output.shape[1])
+    return ModelSpace(checked.model, found, library, shape_of(checked.example), checked.output.shape[1])
 
 
 def _leave_out_what_breaks(checked: Given, library: Library) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy.typing as npt
 from torch import Tensor, nn
 
-from searchkit.compression.given import Given, given, same
+from searchkit.compression.given import Given, given, same, shape_of
 from searchkit.compression.tracing import hindrances, trace
 from searchkit.costs.counts import count, module_macs
 from searchkit.costs.meta_tensors import no_gradients
@@ -116,7 +116,7 @@ def cut_given(checked: Given, nodes: Sequence[str] | None = None) -> Cut:
             raise ModelError(f"nodes= names '{name}', which cannot be a node: {off}")
         if off:
             cutter.kept[name] = off
-    whole = count(checked.model, checked.example.shape[1:])
+    whole = count(checked.model, shape_of(checked.example))
     described = tuple(cutter.node(name) for name in found if not alone[name])
     if not described:
         why = "; ".join(f"'{name}': {why}" for name, why in list(cutter.kept.items())[:3])
@@ -139,7 +139,7 @@ class _Cutter:
         for name, seen in recorded(self.model, further, checked.example[:2]).items():
             if _off_alone(self.model.get_submodule(name), *seen):
                 self.why_not[name] = "it is called with further arguments, without which it does something else"
-        self.macs = module_macs(self.model, checked.example.shape[1:])
+        self.macs = module_macs(self.model, shape_of(checked.example))
         self.params = {name: sum(p.numel() for p in m.parameters()) for name, m in self.modules.items()}
         self.kept: dict[str, str] = {}
         self.least = LEAST

@@ -16,8 +16,11 @@ from searchkit.errors import PASSED_ON, CandidateError, ModelError, first_line_s
 from searchkit.random_state import seeded, untouched
 from searchkit.runtime.copies import copied
 from searchkit.runtime.torch_compat import before_compile
+from searchkit.space.inputs import LEAST_VOCABULARY, TokenShape
 
 TOLERANCE = 1e-5  # relative, between outputs that ought to be equal
+
+_WHOLE = (torch.int32, torch.int64)
 
 
 @dataclass(frozen=True)
@@ -40,14 +43,14 @@ def given(model: object, example: object) -> Given:
 
     Args:
         model: a torch module with one tensor in and one out, in float32, in any mode and on any device.
-        example: ``(n, c, h, w)`` pictures, an array or a tensor; one picture is taken twice.
+        example: ``(n, c, h, w)`` pictures, signals or tokens, an array or a tensor; one is taken twice.
 
     Raises:
         ModelError: the model or the example is of another kind, or the model does not run on the example, or gives
             other outputs on each call.
     """
     network = _checked_model(model)
-    pictures = example_of(example)
+    pictures = example_of(example, network)
     try:
         copy = copied(network).to("cpu").eval()
     except CandidateError as error:
@@ -62,8 +65,11 @@ def given(model: object, example: object) -> Given:
     return Given(copy, pictures, first)
 
 
-def example_of(example: object) -> Tensor:
+def example_of(example: object, model: nn.Module | None = None) -> Tensor:
     """Pictures ``(n, c, h, w)`` as a float32 tensor on the CPU; one picture is taken twice.
+
+    Args:
+        model: that takes them; rows of whole numbers stay what they are where it has an embedding, which takes tokens.
 
     Raises:
         ModelError: it is no array of numbers with a batch axis, is empty, or holds NaN.
@@ -77,10 +83,22 @@ def example_of(example: object) -> Tensor:
             f"example is a batch of pictures (n, c, h, w), and not of shape {tuple(tensor.shape)}; one picture is "
             "example[None]"
         )
-    pictures = tensor.to("cpu", torch.float32)
+    tokens = model is not None and tensor.ndim == 2 and tensor.dtype in _WHOLE and _embeds(model)
+    pictures = tensor.to("cpu", torch.int64 if tokens else torch.float32)
     if not torch.isfinite(pictures).all():
         raise ModelError("example holds values that are NaN or infinite")
     return torch.cat([pictures, pictures]) if len(pictures) == 1 else pictures
+
+
+def shape_of(example: Tensor) -> tuple[int, ...]:
+    """The shape of one input of an example; of tokens with the vocabulary that is seen in it."""
+    if example.is_floating_point():
+        return tuple(example.shape[1:])
+    return TokenShape(example.shape[1], max(LEAST_VOCABULARY, int(example.max()) + 1))
+
+
+def _embeds(model: nn.Module) -> bool:
+    return any(isinstance(module, nn.Embedding | nn.EmbeddingBag) for module in model.modules())
 
 
 def ran(model: nn.Module, example: Tensor) -> Tensor:

@@ -34,6 +34,7 @@ class Facts:
         n_in: tensors that it was called with, of its last call.
         input_shape, output_shape: without the batch; None where there is not one tensor with the batch as first axis.
         other_arguments: it was called with further arguments that are not None.
+        tokens: its input is whole numbers.
     """
 
     calls: int = 0
@@ -42,6 +43,7 @@ class Facts:
     input_shape: tuple[int, ...] | None = None
     output_shape: tuple[int, ...] | None = None
     other_arguments: bool = False
+    tokens: bool = False
     returned: str = ""
 
 
@@ -110,6 +112,7 @@ def trace(model: nn.Module, example: Tensor) -> dict[str, Facts]:
             fact.n_in = len(given)
             single = bool(args) and isinstance(args[0], Tensor) and len(given) == 1
             fact.input_shape = _shape(args[0], n) if single else None
+            fact.tokens = single and not args[0].is_floating_point()
             others = [value for value in (*args[1:], *kwargs.values()) if value is not None]
             fact.other_arguments = bool(others)
 
@@ -171,6 +174,8 @@ def _hindrance(fact: Facts) -> str:
         return f"it takes {fact.n_in} tensors"
     if fact.input_shape is None:
         return "its input is no single tensor with the batch as first axis"
+    if fact.tokens:
+        return "it takes tokens, and what stands in the place of a block takes numbers"
     if fact.output_shape is None:
         same = "no single tensor with the batch as first axis"
         return f"it returns a {fact.returned}" if fact.returned != "Tensor" else f"its output is {same}"

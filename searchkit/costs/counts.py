@@ -23,7 +23,6 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import flop_registry
@@ -34,6 +33,7 @@ from searchkit.problem.numbers import numbers_of
 from searchkit.runtime import torch_compat
 from searchkit.runtime.copies import copied
 from searchkit.space import NetworkSpace, keys
+from searchkit.space.inputs import plain_inputs
 from searchkit.types import Codes, Floats
 
 log = logging.getLogger("searchkit")
@@ -112,7 +112,7 @@ def _candidate(space: NetworkSpace, key: bytes, measure: _Measure[_T]) -> _T:
     """Build one candidate on the meta device, or on the CPU if its builder needs real numbers, and measure it."""
     code = np.frombuffer(key, dtype=np.int64)
     return on_meta(
-        lambda: measure(space.build(code).eval(), _image(space.input_shape, "meta")),
+        lambda: measure(space.build(code).eval(), plain_inputs(1, space.input_shape, "meta")),
         lambda: _measure_copy(space.build(code), space.input_shape, measure),
     )
 
@@ -120,13 +120,9 @@ def _candidate(space: NetworkSpace, key: bytes, measure: _Measure[_T]) -> _T:
 def _measure_copy(network: nn.Module, input_shape: Sequence[int], measure: _Measure[_T]) -> _T:
     """Measure a copy of the network: on the meta device, or on the CPU where it needs real values."""
     return on_meta(
-        lambda: measure(shape_only(network).eval(), _image(input_shape, "meta")),
-        lambda: measure(copied(network).to("cpu").float().eval(), _image(input_shape, "cpu")),
+        lambda: measure(shape_only(network).eval(), plain_inputs(1, input_shape, "meta")),
+        lambda: measure(copied(network).to("cpu").float().eval(), plain_inputs(1, input_shape, "cpu")),
     )
-
-
-def _image(input_shape: Sequence[int], device: str) -> Tensor:
-    return torch.zeros(1, *input_shape, device=device)
 
 
 def _count(network: nn.Module, x: Tensor) -> dict[str, int]:

@@ -23,6 +23,7 @@ from searchkit.runtime.copies import copied
 from searchkit.runtime.cuda_graphs import captured_in_turn
 from searchkit.runtime.devices import device_errors, is_device_lost, is_device_taken
 from searchkit.runtime.gpu_lock import Card, card_of, key_of, measuring_on
+from searchkit.space.inputs import fixed_noise
 from searchkit.types import Floats
 
 Block = Callable[[int], float]  # makes n runs without pause, and returns the mean milliseconds of one
@@ -162,8 +163,8 @@ def inputs_on_card(
     input_shape: Sequence[int], device: torch.device, batch: int, dtype: torch.dtype, n: int = N_INPUTS
 ) -> list[Tensor]:
     """n standard normal batches ``(batch, *input_shape)``, images in channels-last format; the same in every call."""
-    drawn = np.random.default_rng(0).standard_normal((n, batch, *input_shape), dtype=np.float32)
-    batches = [torch.from_numpy(x).to(device, dtype) for x in drawn]
+    drawn = torch.from_numpy(fixed_noise(n * batch, input_shape)).reshape(n, batch, *input_shape)
+    batches = [x.to(device, dtype) if x.is_floating_point() else x.to(device) for x in drawn]
     return [x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x for x in batches]
 
 

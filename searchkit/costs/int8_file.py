@@ -25,8 +25,9 @@ from torch import nn
 from searchkit.costs.mixed_precision import Precisions, marked, operations_in_int8
 from searchkit.costs.onnx_file import distinct, names_of, why, write_quickly
 from searchkit.errors import PASSED_ON, CandidateError
+from searchkit.space.inputs import fixed_noise, noise_like
 
-Examples = npt.NDArray[np.float32]
+Examples = npt.NDArray[np.float32]  # int64 of tokens
 
 CALIBRATIONS = ("MinMax", "Percentile", "Entropy")  # how the range of an activation is taken from the examples
 BATCH = 32  # examples of a calibration that are run at a time
@@ -114,7 +115,7 @@ def mixed_file(network: nn.Module, x: Examples, names: tuple[str, str] = ("x", "
     Raises:
         CandidateError: it has none.
     """
-    noise = np.random.default_rng(0).standard_normal((FOR_SPEED, *x.shape[1:]), dtype=np.float32)
+    noise = noise_like(FOR_SPEED, x)
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder, "int8.onnx")
         try:
@@ -138,7 +139,7 @@ def mixed_exported(network: nn.Module, input_shape: Sequence[int], regression: b
     """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "network.onnx")
-        example = np.zeros((1, *input_shape), dtype=np.float32)
+        example = fixed_noise(1, input_shape)
         path.write_bytes(mixed_file(network, example, names_of(input_shape, regression)))
         yield path
 

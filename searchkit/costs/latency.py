@@ -44,6 +44,7 @@ from searchkit.problem.numbers import is_real, is_whole, shown
 from searchkit.runtime.devices import resolve_device
 from searchkit.runtime.processor import cpu_name, speed
 from searchkit.runtime.threads import one_thread
+from searchkit.space.inputs import fixed_noise
 from searchkit.types import Floats
 
 _METHODS = ("onnxruntime", "torch", "torch-graph")
@@ -138,7 +139,7 @@ def latency(
     _check_measured(network, input_shape, batch, seconds)
     if device.startswith("cuda"):
         return _on_cuda(network, input_shape, resolve_device(device), batch, method, precision, seconds, most_spread)
-    x = np.random.default_rng(0).standard_normal((batch, *input_shape), dtype=np.float32)
+    x = fixed_noise(batch, input_shape)
     with one_thread(), torch.inference_mode(), subject_of(network, x) as subject:
         run, ran_by = runner(subject, x, method)
         return _steady(lambda time: _on_cpu(run, ran_by, batch, time), seconds, most_spread)

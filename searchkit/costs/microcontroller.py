@@ -11,7 +11,6 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -20,6 +19,7 @@ from searchkit.costs.onnx_session import subject_of, traced_file
 from searchkit.errors import PASSED_ON, CandidateError
 from searchkit.random_state import untouched
 from searchkit.runtime.threads import one_thread
+from searchkit.space.inputs import fixed_noise
 
 LABEL = "counted on the ONNX graph, int8, one example"
 # Such an operation writes over its input where nothing reads that later, or is done by the one before it.
@@ -65,7 +65,7 @@ def int8_memory(network: nn.Module, input_shape: Sequence[int]) -> Int8Memory:
     import onnx
 
     try:
-        x = np.zeros((1, *input_shape), dtype=np.float32)
+        x = fixed_noise(1, input_shape)
         with untouched(), one_thread(), torch.inference_mode(), subject_of(distinct(network), x) as subject:
             content = traced_file(subject, x)
         graph = onnx.shape_inference.infer_shapes(onnx.load_from_string(content)).graph

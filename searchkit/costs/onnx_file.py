@@ -19,6 +19,7 @@ from torch import nn
 from searchkit.errors import PASSED_ON, CandidateError, first_line_said, readable
 from searchkit.random_state import untouched
 from searchkit.runtime.copies import own_copy
+from searchkit.space.inputs import kind_of, noise
 
 LABEL = "the ONNX file that is exported, float32"
 TOLERANCE = 1e-3  # of a file's outputs, relative to the range of the network's
@@ -26,7 +27,8 @@ TOLERANCE = 1e-3  # of a file's outputs, relative to the range of the network's
 
 def names_of(input_shape: Sequence[int], regression: bool) -> tuple[str, str]:
     """Names of the input and the output in the file of a network."""
-    return "features" if len(input_shape) == 1 else "images", "values" if regression else "logits"
+    inputs = {"table": "features"}.get(kind_of(input_shape), kind_of(input_shape))
+    return inputs, "values" if regression else "logits"
 
 
 def why(error: BaseException) -> str:
@@ -112,7 +114,7 @@ def exported(
         path = Path(folder, "network.onnx")
         with untouched():
             try:
-                example, names = torch.randn(3, *input_shape), names_of(input_shape, regression)
+                example, names = noise(3, input_shape), names_of(input_shape, regression)
                 (write_quickly if traced else write_onnx)(other, example, path, *names)
             except PASSED_ON:
                 raise
@@ -139,7 +141,7 @@ def _write_traced(network: nn.Module, example: torch.Tensor, path: Path, names: 
     try:
         content = traced_file(network, x, names)
         session = session_of(content)
-        for batch in (x, x[:1], -x[:1]):
+        for batch in (x, x[:1], x[::-1].copy() if x.dtype.kind == "i" else -x[:1]):
             with torch.inference_mode():
                 expected = network(torch.from_numpy(batch)).numpy()
             got = session.run(None, {names[0]: batch})[0]

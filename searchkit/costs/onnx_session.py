@@ -19,6 +19,7 @@ from searchkit.costs.meta_tensors import no_gradients
 from searchkit.runtime.copies import own_copy
 from searchkit.runtime.threads import one_thread
 from searchkit.runtime.torch_compat import no_onnx_log
+from searchkit.space.inputs import fixed_noise
 
 
 def onnx_runner(network: nn.Module, x: npt.NDArray[np.float32]) -> Callable[[], object]:
@@ -81,7 +82,7 @@ def subject_of(network: nn.Module, x: npt.NDArray[np.float32]) -> Iterator[nn.Mo
 
 def export_error(network: nn.Module, input_shape: Sequence[int]) -> Exception | None:
     """Why ONNX Runtime cannot run a network that torch can run; None where it can, or where torch cannot either."""
-    x = np.random.default_rng(0).standard_normal((1, *input_shape), dtype=np.float32)
+    x = fixed_noise(1, input_shape)
     with one_thread(), torch.inference_mode(), subject_of(network, x) as subject:
         try:
             onnx_runner(subject, x)()

@@ -22,6 +22,7 @@ from searchkit.costs.onnx_session import subject_of
 from searchkit.errors import DeviceError
 from searchkit.runtime.processor import cpu_name
 from searchkit.runtime.threads import one_thread
+from searchkit.space.inputs import fixed_noise
 
 POWERCAP = Path("/sys/class/powercap")
 _PACKAGE = re.compile(r"intel-rapl:\d+")  # AMD's too
@@ -88,7 +89,7 @@ def cpu_energy(network: nn.Module, input_shape: Sequence[int], *, seconds: float
         DeviceError: the machine shows no counters, or they cannot be read.
     """
     read = PackageCounter()
-    x = np.random.default_rng(0).standard_normal((1, *input_shape), dtype=np.float32)
+    x = fixed_noise(1, input_shape)
     with one_thread(), torch.inference_mode(), subject_of(network, x) as subject:
         run, ran_by = runner(subject, x, None)
         n = max(1, round(seconds * 1e3 / max(fastest_of(run, 0.05), 1e-4)))

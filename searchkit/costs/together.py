@@ -20,6 +20,7 @@ from searchkit.costs.latency import Latency, runner
 from searchkit.costs.onnx_session import file_runner, onnx_runner, subject_of
 from searchkit.runtime.processor import cpu_name, speed
 from searchkit.runtime.threads import one_thread
+from searchkit.space.inputs import fixed_noise
 from searchkit.space.precision_space import precisions_of
 from searchkit.types import Floats
 
@@ -53,7 +54,7 @@ def twice_together(
     Raises:
         CandidateError: a module has no file in its precisions.
     """
-    pairs = [(module, _input(shape)) for module, shape in modules]
+    pairs = [(module, fixed_noise(1, shape)) for module, shape in modules]
     with one_thread(), torch.inference_mode():
         found = _mixed_runs(pairs) if mixed else _runs(pairs, None) or _runs(pairs, "torch")
         assert found is not None
@@ -78,7 +79,7 @@ def latency_beside(
             run one of them.
         seconds: of timing for each of the two.
     """
-    x = _input(input_shape)
+    x = fixed_noise(1, input_shape)
     with one_thread(), torch.inference_mode():
         pairs = [(network, x), (known, x)]
         found = _runs(pairs, method) or _runs(pairs, "torch")
@@ -105,10 +106,6 @@ def fastest_together(runs: Sequence[Run], seconds: float) -> Floats:
             best[i] = min(best[i], fastest_of(runs[i], REPEAT))
         rounds += 1
     return best
-
-
-def _input(shape: Sequence[int]) -> npt.NDArray[np.float32]:
-    return np.random.default_rng(0).standard_normal((1, *shape), dtype=np.float32)
 
 
 def _runs(

@@ -16,6 +16,7 @@ from searchkit.data.labels import Label
 from searchkit.data.splits import Split
 from searchkit.data.symmetry import usual_augment
 from searchkit.data.targets import Moments
+from searchkit.data.tokens import Tokenizer
 from searchkit.errors import DataError
 from searchkit.random_state import untouched
 from searchkit.runtime.fingerprint import fingerprint
@@ -35,22 +36,29 @@ def assemble(
     normalise: bool = True,
     task: Task | None = None,
     transform: Transform | None = None,
+    vocabulary: int = 0,
+    tokenizer: Tokenizer | None = None,
 ) -> Data:
     """A :class:`Data` made of the given parts: train, val and test; only train must have examples.
 
     Args:
         classes: empty where y is no class.
-        augment: of images; None: by :func:`searchkit.data.symmetry.usual_augment`.
+        augment: of images, where None is by :func:`searchkit.data.symmetry.usual_augment`; and of signals.
         normalise: whether networks get standardised values, or those of the user.
         task: None: by whether there are classes.
         transform: of training images, see :class:`Data`.
+        vocabulary, tokenizer: of token sequences, see :class:`Data`.
     """
     train, task = splits[0], task or ("classification" if classes else "regression")
     augment = _augment(train, augment, task, len(classes))
     if transform is not None:
         _check_transform(transform, train, task)
     n = train.x.shape[1]
-    mean, std = _moments(train.x) if normalise else ((0.0,) * n, (1.0,) * n)
+    if vocabulary:
+        mean: tuple[float, ...] = ()
+        std: tuple[float, ...] = ()
+    else:
+        mean, std = _moments(train.x) if normalise else ((0.0,) * n, (1.0,) * n)
     return Data(
         name=name,
         train=train,
@@ -60,11 +68,13 @@ def assemble(
         augment=augment,
         mean=mean,
         std=std,
-        fingerprint=_fingerprint(splits, _changes(augment, normalise, transform), class_weights),
+        fingerprint=_fingerprint(splits, _treatment(augment, normalise, vocabulary, transform), class_weights),
         target=None if classes else moments_of_targets(train.y),
         class_weights=class_weights,
         task=task,
         transform=transform,
+        vocabulary=vocabulary,
+        tokenizer=tokenizer,
     )
 
 
@@ -76,15 +86,9 @@ def _check_transform(transform: Transform, train: Split, task: Task) -> None:
         transformed(transform, train.x[:1], train.y[:1], n_taken(transform) == 2)
 
 
-def _changes(augment: Augment, normalise: bool, transform: Transform | None) -> str:
-    """What becomes of inputs before networks get them, for the digest of the data."""
-    as_given = "" if normalise else ", as given"
-    return f"{augment}{as_given}" if transform is None else f"{augment}{as_given}, {fingerprint(transform)}"
-
-
 def _augment(train: Split, asked: Augment | None, task: Task, n_classes: int) -> Augment:
     """What is asked for, or what suits the data; targets of pixels move with them."""
-    if train.x.ndim == 2:
+    if train.x.ndim == 2 or (train.x.ndim == 3 and asked is None):
         return "none"
     if task == "maps" and train.y.shape[2:] != train.x.shape[2:]:
         if asked not in (None, "none"):
@@ -134,6 +138,14 @@ def _moment(values: npt.NDArray[Any], least: float = 0.0) -> tuple[float, float]
         return 0.0, 1.0
     mean, std = float(values.mean(dtype=np.float64)), float(values.std(dtype=np.float64))
     return mean, std if std > 1e-8 * max(least, abs(mean)) else 1.0
+
+
+def _treatment(augment: str, normalise: bool, vocabulary: int, transform: Transform | None) -> str:
+    """What becomes of inputs before networks get them, for the digest of the data."""
+    if vocabulary:
+        return f"{augment}, {vocabulary} tokens"
+    said = augment if normalise else f"{augment}, as given"
+    return said if transform is None else f"{said}, {fingerprint(transform)}"
 
 
 def _fingerprint(splits: Sequence[Split], augment: str, class_weights: tuple[float, ...] | None) -> str:

@@ -1,7 +1,8 @@
 """The data of a search: three disjoint parts (train, validation, test) and how they are normalised.
 
-x is images ``(n, c, h, w)``, uint8 or float32, or a table ``(n, features)`` float32. It has the user's values; batches
-are normalised when they are used.
+x is images ``(n, c, h, w)``, uint8 or float32; a table ``(n, features)`` float32; token sequences ``(n, length)``
+int64; or 1-D signals ``(n, channels, length)`` float32. It has the user's values; batches are normalised when they are
+used, but for tokens, which are never normalised.
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ from searchkit.data.augmenting import Transform
 from searchkit.data.labels import Label
 from searchkit.data.splits import Split, joined
 from searchkit.data.targets import DENSE, Moments
+from searchkit.data.tokens import Tokenizer
+from searchkit.space.inputs import Kind, TokenShape
 from searchkit.types import Task
 
 Augment = Literal["shift", "crop-flip", "flip", "randaugment", "none"]
-Kind = Literal["images", "table"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,8 +33,8 @@ class Data:
             at once for label ``classes[i]``. Empty in regression and for maps.
         augment: "shift" (random shifts by an eighth of the side: safe for any image), "flip" (mirrored at random),
             "crop-flip" (both: natural images), "randaugment" (strong changes of shape and light, see
-            :mod:`searchkit.data.augmenting`), or "none", as for tables.
-        mean, std: of each channel or feature, in the train part.
+            :mod:`searchkit.data.augmenting`), or "none", as for tables and tokens. Of signals "shift" is in time.
+        mean, std: of each channel or feature, in the train part; empty for tokens.
         fingerprint: digest of the parts with their weights, the augmentation and the class weights.
         target: of quantities and maps, the moments of y in the train part, with which y is standardised for training;
             else None.
@@ -44,6 +46,8 @@ class Data:
             folder; else None.
         transform: a function of the user's that changes training images ``(c, h, w)`` as they are used, after
             ``augment``; validation and test images are as they are. None: there is none.
+        vocabulary: number of tokens, of token sequences; else 0.
+        tokenizer: of sentences, which makes tokens of other sentences; else None.
     """
 
     name: str
@@ -60,11 +64,15 @@ class Data:
     loaded: Mapping[str, object] | None = field(default=None, repr=False)
     task: Task = "classification"
     transform: Transform | None = field(default=None, repr=False)
+    vocabulary: int = 0
+    tokenizer: Tokenizer | None = field(default=None, repr=False)
 
     @property
     def kind(self) -> Kind:
-        """Whether the examples are images or rows of a table."""
-        return "table" if self.train.x.ndim == 2 else "images"
+        """What the examples are: images, rows of a table, token sequences or 1-D signals."""
+        if self.vocabulary:
+            return "tokens"
+        return {2: "table", 3: "signals"}.get(self.train.x.ndim, "images")  # type: ignore[return-value]
 
     @property
     def n_classes(self) -> int:
@@ -83,8 +91,12 @@ class Data:
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """``(channels, height, width)`` of one image, or ``(features,)`` of one row."""
-        return tuple(self.train.x.shape[1:])
+        """``(channels, height, width)`` of an image, ``(features,)`` of a row, ``(channels, length)`` of a signal.
+
+        Of tokens a :class:`~searchkit.space.TokenShape`: ``(length,)``, with the vocabulary.
+        """
+        shape = tuple(self.train.x.shape[1:])
+        return TokenShape(shape[0], self.vocabulary) if self.vocabulary else shape
 
     def without_test(self) -> Data:
         """The same data with an empty test part; workers get this."""
@@ -104,7 +116,7 @@ class Data:
     def __repr__(self) -> str:
         sizes = f"{len(self.train):,} train, {len(self.val):,} val, {len(self.test):,} test"
         shape = "x".join(str(n) for n in self.input_shape)
-        shape += " features" if self.kind == "table" else ""
+        shape += {"table": " features", "tokens": f" tokens of {self.vocabulary:,}"}.get(self.kind, "")
         n = self.n_classes
         wanted = {
             "classification": f"{n} classes",

@@ -11,19 +11,21 @@ import numpy.typing as npt
 import torch
 
 from searchkit.data.class_folders import PARTS
-from searchkit.data.data import Kind
 from searchkit.data.datasets import Items, from_dataset, is_dataset
 from searchkit.data.example_weights import read_weights
 from searchkit.data.images import Channels, as_images
 from searchkit.data.labels import Label
 from searchkit.data.parting import LISTED, Rare, parts_of, settled_classes
 from searchkit.data.pictures import Pictures
+from searchkit.data.signals import as_signals
 from searchkit.data.splits import Split, split_of
-from searchkit.data.tables import as_table, is_table
+from searchkit.data.tables import as_table
 from searchkit.data.targets import DENSE, Wanted, are_tags, check_sides, read_targets, usual_task
 from searchkit.errors import DataError
+from searchkit.space.inputs import Kind
 from searchkit.types import Task
 
+_NOUNS = {"images": "images", "tokens": "token sequences", "signals": "signals"}
 _CALLED = {"val": "validation", "test": "test"}
 _WANTED = (
     "data is a name, a folder, a pair (X, y), a data set of (image, label) items such as one of torch or Hugging Face, "
@@ -57,7 +59,7 @@ def has_items(data: object) -> bool:
 
 def split_examples(
     given: Mapping[str, Items],
-    kind: Kind | None,
+    kind: Kind,
     task: Task | None,
     channels: Channels | None,
     labels: tuple[Label, ...] | None,
@@ -70,9 +72,9 @@ def split_examples(
     """Train, validation and test part of the given examples, the classes and the task; see :func:`load_data`.
 
     Args:
+        kind: of the inputs; tokens have been read, see :func:`searchkit.data.tokens.read_parts`.
         labels: names of the classes, where they are known by the number; None: as the data have them.
     """
-    kind = kind or ("table" if is_table(given["train"].x) else "images")
     task = _task_of(given["train"].y, task)
     _check_options(task, rare, ignore)
     read = _Reading(kind, task, channels, ignore)
@@ -169,14 +171,14 @@ class _Reading:
             which: "" for the training set, "test " or "validation ", for messages.
         """
         try:
-            x = as_table(pair.x) if self.kind == "table" else as_images(pair.x, channels=self.channels)
+            x = _inputs(pair.x, self.kind, self.channels)
             found = read_targets(pair.y, self.task, known, self.ignore, self.channels)
         except DataError as error:
             if not which:
                 raise
             raise DataError(f"in the {which}set, {error}") from error
         if len(x) != len(found.y):
-            what, wanted = "images" if self.kind == "images" else "rows", _TARGETS.get(self.task, "maps")
+            what, wanted = _NOUNS.get(self.kind, "rows"), _TARGETS.get(self.task, "maps")
             raise DataError(
                 f"there are {len(x):,} {which}{what} X but {len(found.y):,} {which}{wanted} y; give one for each"
             )
@@ -189,9 +191,18 @@ def _check_targets_alike(y: npt.NDArray[Any], other: npt.NDArray[Any], part: str
         raise DataError(f"train targets are {y.shape[1:]} but {part} targets are {other.shape[1:]}; they must be alike")
 
 
+def _inputs(X: object, kind: Kind, channels: Channels | None) -> torch.Tensor:
+    if kind == "tokens":  # read before, all parts together
+        assert isinstance(X, torch.Tensor)
+        return X
+    if kind == "signals":
+        return as_signals(X, channels=channels)
+    return as_table(X) if kind == "table" else as_images(X, channels=channels)
+
+
 def _check_alike(x: torch.Tensor, other: torch.Tensor, kind: Kind, part: str) -> None:
     if other.shape[1:] != x.shape[1:] or other.dtype != x.dtype:
-        what = "images" if kind == "images" else "rows"
+        what = _NOUNS.get(kind, "rows")
         raise DataError(
             f"train {what} are {tuple(x.shape[1:])} {x.dtype} but {part} {what} are "
             f"{tuple(other.shape[1:])} {other.dtype}; they must be alike"

@@ -1,4 +1,4 @@
-"""Batches of training examples, made on the device that uses them: shuffled, normalised; images also augmented."""
+"""Batches of training examples, made on the device that uses them: shuffled, normalised, augmented."""
 
 from __future__ import annotations
 
@@ -19,14 +19,19 @@ from searchkit.runtime.devices import memory_format, placed
 
 
 class Normaliser:
-    """Compute ``(x - mean) / std`` per channel or feature, in float32 on the device."""
+    """Compute ``(x - mean) / std`` per channel or feature, in float32 on the device; tokens stay as they are."""
 
     def __init__(self, data: Data, device: torch.device) -> None:
+        self.passes = data.kind == "tokens"
+        if self.passes:
+            return
         shape = (1, -1, *[1] * (data.train.x.ndim - 2))
         self.mean = torch.tensor(data.mean, device=device).view(shape)
         self.scale = 1.0 / torch.tensor(data.std, device=device).view(shape)
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        if self.passes:
+            return x
         made = placed(x, x.device).float()
         return self.in_place(made) if x.dtype == torch.uint8 else (made - self.mean) * self.scale  # bytes were copied
 
@@ -52,16 +57,18 @@ def standardised(y: torch.Tensor, moments: Moments) -> torch.Tensor:
 def train_batches(
     data: Data, batch_size: int, device: torch.device, generator: torch.Generator, augment: Augment | None = None
 ) -> TrainBatches | TableBatches:
-    """Batches of the train part, of images or a table; arguments as in :class:`TrainBatches`."""
-    if data.kind == "table":
+    """Batches of the train part, of images or others; arguments as in :class:`TrainBatches`."""
+    if data.kind == "signals" and (augment or data.augment) == "shift":
+        return ShiftedBatches(data, batch_size, device, generator)
+    if data.kind != "images":
         return TableBatches(data, batch_size, device, generator)
     return TrainBatches(data, batch_size, device, generator, augment)
 
 
 class TableBatches:
-    """Batches of the train part of a table, epoch after epoch, in an order that only the seed determines.
+    """Batches of rows of a table, tokens or signals, epoch after epoch, in an order that only the seed determines.
 
-    Arguments and methods are those of :class:`TrainBatches`. The table is standardised once.
+    Arguments and methods are those of :class:`TrainBatches`. Tables and signals are standardised once.
     """
 
     def __init__(self, data: Data, batch_size: int, device: torch.device, generator: torch.Generator) -> None:
@@ -78,13 +85,34 @@ class TableBatches:
         _put(torch.randperm(self.n, generator=self.generator), self.order)
 
     def batch(self, places: slice | torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """``(x (batch, features) float32, y (batch,))`` at these places in the epoch's order."""
+        """``(x (batch, ...), y (batch,))`` at these places in the epoch's order."""
         chosen = self.order[places]
         return self.x[chosen], self.y[chosen]
 
     def weights(self, places: slice | torch.Tensor) -> torch.Tensor | None:
         """``(batch,)`` how much the examples at these places count; None: all alike."""
         return None if self.weight is None else self.weight[self.order[places]]
+
+
+class ShiftedBatches(TableBatches):
+    """Batches of signals, each shifted in time by up to an eighth of its length; what comes in is the mean."""
+
+    def __init__(self, data: Data, batch_size: int, device: torch.device, generator: torch.Generator) -> None:
+        super().__init__(data, batch_size, device, generator)
+        self.times = torch.arange(data.input_shape[1], device=device)
+        self.pad = data.input_shape[1] // 8
+        self.first = torch.empty(self.n, dtype=torch.int64, device=device)
+
+    def shuffle(self) -> None:
+        """Draw the order of the next epoch, and the shift of each signal."""
+        super().shuffle()
+        _put(torch.randint(0, 2 * self.pad + 1, (self.n,), generator=self.generator), self.first)
+
+    def batch(self, places: slice | torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """See :meth:`TableBatches.batch`."""
+        x, y = super().batch(places)
+        times = (self.first[places][:, None] + self.times)[:, None].expand(x.shape)
+        return functional.pad(x, (self.pad, self.pad)).gather(2, times), y
 
 
 class TrainBatches:
@@ -225,7 +253,7 @@ def put_on_device(data: Data, device: torch.device, augment: Augment | None = No
     copies, pad = _stored.setdefault(data, {}), _padding(data, augment)
     padded = data.train.mapped is None or device.type != "cpu"
     if (device, pad) not in copies:
-        if data.kind == "table":
+        if data.kind != "images":
             x = Normaliser(data, device)(data.train.x.to(device))
         else:
             x = data.train.x.to(device)

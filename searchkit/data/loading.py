@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from inspect import signature
@@ -11,21 +10,17 @@ from typing import get_args
 
 import numpy as np
 
-from searchkit.data.assembling import assemble
 from searchkit.data.augmenting import Transform, n_taken
-from searchkit.data.bundled import NAMES, named
-from searchkit.data.data import Augment, Data, Kind
-from searchkit.data.datasets import Items
-from searchkit.data.example_weights import read_class_weights
-from searchkit.data.examples import given_parts, has_items, split_examples
-from searchkit.data.folders import load_folder
-from searchkit.data.images import Channels, is_npz, read_npz
+from searchkit.data.data import Augment, Data
+from searchkit.data.examples import has_items
+from searchkit.data.images import Channels, is_npz
 from searchkit.data.labels import Label
-from searchkit.data.mask_folders import load_masks, mask_folders
 from searchkit.data.parting import Rare
 from searchkit.data.pictures import MEMORY, Broken, Pictures, Resize, check_resize, read_size
+from searchkit.data.reading import Asked, How, is_folder, read_data
+from searchkit.data.tokens import FIRST_WORD
 from searchkit.errors import DataError
-from searchkit.problem.numbers import is_real
+from searchkit.problem.numbers import is_real, is_whole
 from searchkit.surroundings import settled
 from searchkit.types import Task
 
@@ -38,7 +33,7 @@ def load_data(
     augment: Augment | None = None,
     channels: Channels | None = None,
     name: str | None = None,
-    kind: Kind | None = None,
+    kind: Asked | None = None,
     task: Task | None = None,
     size: int | tuple[int, int] | None = None,
     resize: Resize = "crop",
@@ -50,6 +45,8 @@ def load_data(
     class_weights: str | Mapping[Label, float] | None = None,
     weights: object = None,
     transform: Transform | None = None,
+    vocabulary: int | None = None,
+    length: int | None = None,
 ) -> Data:
     """Load examples with labels and split them; the same seed gives the same split.
 
@@ -60,11 +57,12 @@ def load_data(
             pairs ``(image, label)`` or dictionaries of them, one after the other; a pair ``(train, test)``, or a
             dictionary with "train", and "val" and "test" where they are given, of two such pairs or data sets; or a
             Data, which is returned unchanged. X is images, or a table of numbers ``(n, features)`` such as a data
-            frame. Items may be pictures of any sizes. Without a test set, the examples are split 60/20/20 into train,
-            validation and test part; with one, 80/20 into train and validation part. A folder may have folders train,
-            val and test, each with class folders; a part that it does not have is taken from its train part. Its
-            pictures (JPEG, PNG, WebP and others) may have any sizes; decoded once, they are kept in
-            ``$SEARCHKIT_CACHE``, or in ``~/.cache/searchkit``.
+            frame; with kind="tokens" whole numbers ``(n, length)``, lists of them of any lengths, or sentences; with
+            kind="signals" numbers ``(n, length)`` or ``(n, channels, length)``. Items may be pictures of any sizes.
+            Without a test set, the examples are split 60/20/20 into train, validation and test part; with one, 80/20
+            into train and validation part. A folder may have folders train, val and test, each with class folders; a
+            part that it does not have is taken from its train part. Its pictures (JPEG, PNG, WebP and others) may have
+            any sizes; decoded once, they are kept in ``$SEARCHKIT_CACHE``, or in ``~/.cache/searchkit``.
         seed: of the split.
         limit: use a stratified subset of about that many examples; a given test set is used whole. Of a stream, which
             has no length, so many items are read.
@@ -72,7 +70,8 @@ def load_data(
             images are still like those of their class (:mod:`searchkit.data.symmetry`).
         channels: "first" or "last"; needed where the shape of 4-D images leaves it open.
         name: name of the data in records. None: that of the data set or file, else "custom".
-        kind: "images" or "table". None: decided by :func:`searchkit.data.tables.is_table`.
+        kind: "images", "table", "tokens", "signals", or "sequences": tokens where X is sentences or rows of whole
+            numbers, else signals. None: images or a table, by :func:`searchkit.data.tables.is_table`.
         task: "classification", a class for each example; "multilabel", several labels at once: rows of 0 and 1, or a
             list of names for each example; "regression", a quantity ``(n,)`` or several ``(n, k)``; "segmentation",
             masks ``(n, h, w)`` of whole numbers; "maps", numbers for each pixel, ``(n, h, w)`` or ``(n, c, h, w)``, NaN
@@ -92,16 +91,23 @@ def load_data(
         transform: a function of one training image ``(c, h, w)``, or of the image and its mask or map, that returns it
             changed, of the same shape; called whenever it is used, after ``augment``, with the global random states of
             the training. Images of the validation and test part are never changed.
+        vocabulary: of tokens, their number: each is from 0, the padding, to ``vocabulary - 1``; None: by the largest.
+            Of sentences, the most frequent words of the train part that get a token, with padding and the unknown word;
+            None: 10,000.
+        length: of token sequences, to which longer ones are cut at their end and shorter ones padded there; None: that
+            of the longest in the train part.
         memory: bytes up to which decoded pictures are held in memory; more are read from their file as they are used.
 
     Returns:
-        images uint8 or float32 ``(n, c, h, w)``, or tables float32 ``(n, features)``, in three disjoint parts.
+        images uint8 or float32 ``(n, c, h, w)``, tables float32 ``(n, features)``, tokens int64 ``(n, length)`` or
+        signals float32 ``(n, channels, length)``, in three disjoint parts.
 
     Raises:
         DataError: the data cannot be used; the message says what is wrong.
     """
     asked = locals()
     _check_choices(augment, kind, task, rare)
+    _check_tokens(kind, vocabulary, length)
     pictures = _pictures(size, resize, broken, memory)
     read = is_folder(data) if isinstance(data, str | Path) else has_items(data)
     if pictures != Pictures() and not read:
@@ -112,75 +118,11 @@ def load_data(
     _check_use(data, rare, normalise, ignore, class_weights, weights, transform)
     if isinstance(data, Data):
         return _as_wanted(data if normalise else data.as_given(), kind, task)
-    two = mask_folders(settled(data)) if isinstance(data, str | Path) and is_folder(data) else None
-    if two is not None and task in (None, "segmentation"):
-        splits, classes = load_masks(two, pictures, seed=seed, limit=limit, ignore=ignore)
-        given_weights = read_class_weights(class_weights, splits[0].y.numpy(), classes, "segmentation")
-        found = assemble(
-            splits,
-            classes,
-            name=name or settled(data).name,  # type: ignore[arg-type]
-            augment=augment,
-            normalise=normalise,
-            class_weights=given_weights,
-            task="segmentation",
-            transform=transform,
-        )
-        return replace(found, loaded=_loaded(asked))
-    if isinstance(data, str | Path) and is_folder(data):
-        asked_for = (
-            "kind='table'" if kind == "table" else f"task={task!r}" if task not in (None, "classification") else ""
-        )
-        asked_for = "ignore=" if ignore is not None else "weights=" if weights is not None else asked_for
-        asked_for = f"channels={channels!r}" if channels is not None else asked_for
-        if asked_for:
-            raise DataError(f"folder '{data}' has pictures and their classes, for which {asked_for} means nothing")
-        found = load_folder(
-            settled(data),
-            pictures,
-            seed=seed,
-            limit=limit,
-            augment=augment,
-            name=name,
-            rare=rare,
-            normalise=normalise,
-            class_weights=class_weights,
-            transform=transform,
-        )
-        return replace(found, loaded=_loaded(asked))
-    labels: tuple[Label, ...] | None = None
-    if is_npz(data):
-        name, data = name or re.sub(r"[^\w.+-]", "-", Path(data).stem), read_npz(data)
-    if isinstance(data, Path) or (isinstance(data, str) and re.search(r"[/\\]|\.\w+$", data)):
-        what = "no .npz file" if Path(data).exists() else "neither a folder nor a file"
-        raise DataError(
-            f"data '{data}' is {what}: give a folder with one folder of pictures for each class, or read it first and "
-            "give (X, y), or write numpy.savez('data.npz', X=..., y=...)"
-        )
-    if data is None or isinstance(data, str):
-        known = named("digits" if data is None else data)
-        given, labels = {"train": Items(*known.train)}, known.classes
-        given |= {} if known.test is None else {"test": Items(*known.test)}
-        name, augment, channels = name or known.name, augment or known.augment, "first"  # type: ignore[assignment]
-    else:
-        given = given_parts(data, pictures, limit)
-    splits, classes, task = split_examples(given, kind, task, channels, labels, rare, limit, seed, ignore, weights)
-    found = assemble(
-        splits,
-        classes,
-        name=name or "custom",
-        augment=augment,
-        normalise=normalise,
-        class_weights=read_class_weights(class_weights, splits[0].y.numpy(), classes, task),
-        task=task,
-        transform=transform,
-    )
-    return replace(found, loaded=_loaded(asked))
-
-
-def is_folder(data: str | Path) -> bool:
-    """Whether data are read from a folder: it is one here, and no name of ours."""
-    return str(data) not in NAMES and not is_npz(data) and Path(data).is_dir()
+    how = How(
+        pictures, seed, limit, augment, channels, name, kind, task, rare, normalise, ignore, class_weights, weights,
+        transform, vocabulary, length,
+    )  # fmt: skip
+    return replace(read_data(data, how), loaded=_loaded(asked))
 
 
 def _loaded(asked: Mapping[str, object]) -> dict[str, object] | None:
@@ -229,16 +171,28 @@ def _pictures(size: object, resize: object, broken: object, memory: object) -> P
     return Pictures(read_size(size), resize, broken, float(memory))  # type: ignore[arg-type]
 
 
+def _check_tokens(kind: object, vocabulary: object, length: object) -> None:
+    for what, value, least in (("vocabulary", vocabulary, FIRST_WORD), ("length", length, 1)):
+        if value is None:
+            continue
+        if kind not in ("tokens", "sequences"):
+            raise DataError(f"{what} is of token sequences: give kind='tokens' with it, or leave it out")
+        if not is_whole(value) or value < least:
+            raise DataError(f"{what} is a whole number of at least {least}, not {value!r}")
+
+
 def _check_choices(augment: object, kind: object, task: object, rare: object) -> None:
-    given = (("augment", augment, Augment), ("kind", kind, Kind), ("task", task, Task), ("rare", rare, Rare))
+    given = (("augment", augment, Augment), ("kind", kind, Asked), ("task", task, Task), ("rare", rare, Rare))
     for what, value, allowed in given:
         if value is not None and value not in get_args(allowed):
             raise DataError(f"{what} is one of {', '.join(get_args(allowed))}, not {value!r}")
 
 
-def _as_wanted(data: Data, kind: Kind | None, task: Task | None) -> Data:
+def _as_wanted(data: Data, kind: Asked | None, task: Task | None) -> Data:
     """The Data, unchanged; raises DataError if it has another kind or task than asked for."""
     for what, asked, has in (("kind", kind, data.kind), ("task", task, data.task)):
+        if asked == "sequences" and has in ("tokens", "signals"):
+            continue
         if asked is not None and asked != has:
             raise DataError(
                 f"data '{data.name}' have the {what} '{has}', and '{asked}' is asked for: load them with "

@@ -23,6 +23,7 @@ from searchkit.random_state import untouched
 from searchkit.results.export_description import SUMS, described, names_in, sums, with_those_before
 from searchkit.results.formats.table import BESIDE, FORMATS, Examples, Outputs, format_of, stem_of
 from searchkit.runtime.whole_files import written_whole
+from searchkit.space.inputs import noise
 from searchkit.training.normalised import Normalised
 from searchkit.training.weights import delivered_path, load_weights, own_state
 
@@ -76,8 +77,9 @@ def export(
     speaks against it is logged.
 
     The ONNX network takes raw images ``images (n, c, h, w)`` float32, for any n, and returns ``logits (n, classes)``.
-    For a table it takes ``features (n, f)``, and in regression it returns ``values (n,)``. The safetensors file has the
-    state of :class:`Normalised`.
+    For a table it takes ``features (n, f)``, for signals ``signals (n, c, length)`` and for tokens ``tokens (n,
+    length)`` int64; in regression it returns ``values (n,)``. The safetensors file has the state of
+    :class:`Normalised`.
 
     In another format there are its files in place of ``path.onnx``: ``path.pt2`` in "torch", ``path.xml`` and
     ``path.bin`` in "openvino", ``path.pte`` in "executorch", ``path.tflite`` in "litert". The last two take one
@@ -197,11 +199,13 @@ def _named(result: Result, trial: Trial, done: str) -> Iterator[None]:
 
 
 def _images(result: Result, n: int) -> torch.Tensor:
-    """Random inputs with the mean and deviation of the train part."""
+    """Random inputs with the mean and deviation of the train part; random tokens."""
     data, shape = result.context["data"], result.network_space.input_shape
-    noise = torch.randn((n, *shape), generator=torch.Generator().manual_seed(0))
+    drawn = noise(n, shape, torch.Generator().manual_seed(0))
+    if not drawn.is_floating_point():
+        return drawn
     mean, std = (torch.tensor(data[key]).reshape(1, -1, *[1] * (len(shape) - 1)) for key in ("mean", "std"))
-    return noise * std + mean
+    return drawn * std + mean
 
 
 def _from_safetensors(result: Result, trial: Trial, path: Path, images: torch.Tensor) -> np.ndarray[Any, Any]:

@@ -41,7 +41,7 @@ def described(result: Result, trial: Trial) -> dict[str, Any]:
         "input": {
             "name": inputs,
             "shape": ["n", *space.input_shape],
-            "scale": f"raw {'pixels' if inputs == 'images' else 'numbers'}; normalisation is inside",
+            **_scale(result, inputs),
         },
         "output": _output(result, outputs),
         "normalisation": {key: result.context["data"][key] for key in ("mean", "std")},
@@ -58,6 +58,21 @@ def _output(result: Result, name: str) -> dict[str, Any]:
         "shape": ["n", *(() if shape == (1,) else shape)],
         "scale": "the unit of the targets in the data",
     }
+
+
+def _scale(result: Result, inputs: str) -> dict[str, Any]:
+    """What the values of an input mean; of sentences also the words by which they become tokens."""
+    words = result.context["data"].get("words")
+    if inputs == "tokens":
+        vocabulary = result.network_space.describe()["vocabulary"]
+        said = {"scale": f"int64 tokens from 0, the padding at the end, to {vocabulary - 1}"}
+        if words is None:
+            return said
+        return said | {
+            "words": words,
+            "encoding": "lower-case words; 0 padding, 1 any other word, 2 the first of words",
+        }
+    return {"scale": f"raw {'pixels' if inputs == 'images' else 'numbers'}; normalisation is inside"}
 
 
 def names_in(result: Result) -> tuple[str, str]:

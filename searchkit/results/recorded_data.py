@@ -9,7 +9,8 @@ from searchkit.costs.task_scores import recorded_task
 from searchkit.data.bundled import NAMES
 from searchkit.data.data import Data
 from searchkit.data.images import is_npz
-from searchkit.data.loading import is_folder, load_data
+from searchkit.data.loading import load_data
+from searchkit.data.reading import is_folder
 from searchkit.errors import SearchkitError
 from searchkit.surroundings import settled
 
@@ -35,6 +36,8 @@ def recorded(given: object, data: Data) -> dict[str, object]:
     if data.target is not None:
         mean, std = data.target.mean, data.target.std
         described["target"] = [mean[0], std[0]] if len(mean) == 1 else [list(mean), list(std)]
+    if data.tokenizer is not None:
+        described["words"] = list(data.tokenizer.words)
     return described | ({} if data.task in ("classification", "regression") else {"task": data.task})
 
 
@@ -67,7 +70,9 @@ def data_of(result: Result, given: object = None) -> Data:
     if loaded is not None:
         data = load_data(**loaded)
     else:
-        data = given if isinstance(given, Data) else load_data(source, seed=split_seed, task=task)
+        kind = getattr(result.space, "kind", None)
+        kind = None if kind == "images" else kind
+        data = given if isinstance(given, Data) else load_data(source, seed=split_seed, kind=kind, task=task)
     wanted = result.context.get("fingerprint")
     if wanted is not None and data.fingerprint != wanted:
         raise SearchkitError(

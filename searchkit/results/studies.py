@@ -16,6 +16,7 @@ from searchkit.results.found_studies import found_studies, readable_in
 from searchkit.results.notes import TOOK
 from searchkit.results.result import Result
 from searchkit.space import Choice, NetworkSpace, Space
+from searchkit.space.inputs import recorded_shape
 from searchkit.space.recipe_space import with_settings
 from searchkit.storage.header import compare_headers, plain
 from searchkit.storage.header_check import checked_header
@@ -162,7 +163,7 @@ def space_of(header: dict[str, Any]) -> Space:
         try:
             space = plugins.load_space(recorded["name"], **recorded["options"])
             if isinstance(space, NetworkSpace):
-                space = with_settings(space.for_data(recorded["input_shape"], _outputs(recorded)), recorded)
+                space = with_settings(space.for_data(recorded_shape(recorded), _outputs(recorded)), recorded)
         except (SearchkitError, TypeError, ValueError):
             space = None
         if isinstance(space, NetworkSpace) and space.describe() == recorded:
@@ -182,7 +183,7 @@ def _same_space(name: str, space: Space, header: dict[str, Any]) -> Space:
     """The given space for the shape of the study's data; StudyMismatchError if its choices differ."""
     recorded = header["search"]["space"]
     if isinstance(space, NetworkSpace) and "input_shape" in recorded:
-        space = with_settings(space.for_data(recorded["input_shape"], _outputs(recorded)), recorded)
+        space = with_settings(space.for_data(recorded_shape(recorded), _outputs(recorded)), recorded)
     compare_headers(name, header, {"search": {"space": plain(space.describe())}})
     return space
 

@@ -21,6 +21,7 @@ from searchkit.results.recorded_data import recorded
 from searchkit.runtime.fingerprint import fingerprint
 from searchkit.scoring.scorer import Scorer
 from searchkit.search.evaluations import Scoring
+from searchkit.search.kinds import called
 from searchkit.search.known_costs import with_known
 from searchkit.search.network_task import NetworkTask, no_training
 from searchkit.search.space_setup import read_space, space_and_data
@@ -222,7 +223,7 @@ def _check_rungs(rungs: Sequence[Rung], epochs: int, data: Data, own: OwnRecipe)
         return
     if any(rung.resolution is not None for rung in rungs):
         raise SearchkitError(
-            f"a rung of the ladder sets resolution, but data '{data.name}' are a table and have none; a rung can set "
-            "epochs, width and data"
+            f"a rung of the ladder sets resolution, but data '{data.name}' are {called(data)} and have none; a rung "
+            "can set epochs, width and data"
         )
     check_cheaper(rungs, epochs, 1)

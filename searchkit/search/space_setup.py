@@ -6,10 +6,10 @@ from searchkit import plugins
 from searchkit.data.data import Data
 from searchkit.data.loading import load_data
 from searchkit.errors import DataError, SpaceError
+from searchkit.search.kinds import DEFAULTS, read_as, unfit
 from searchkit.space import NetworkSpace, Space
 from searchkit.types import Task
 
-DEFAULT_SPACE, TABLE_SPACE = "residual", "tabular"  # the defaults, for images and for a table
 DENSE_SPACE = "encoder-decoder"  # where each pixel has a class or quantities
 
 
@@ -18,32 +18,24 @@ def space_and_data(space: object, data: object, seed: int, task: Task | None = N
 
     Args:
         space: see :func:`read_space`; None: the default space for the kind of data.
-        data: see :func:`searchkit.load_data`; read as a table if the space is for tables.
+        data: see :func:`searchkit.load_data`; read as the kind that the space takes. A space that takes tokens and
+            signals gets tokens where the inputs are sentences or rows of whole numbers.
         task: if known, for data that are not loaded yet.
 
     Raises:
         SearchkitError: one of them is invalid, or they do not fit each other.
     """
     chosen = None if space is None else read_space(space)
-    for_tables = chosen is not None and len(chosen.input_shape) == 1
+    kinds = () if chosen is None else chosen.kinds
     if isinstance(data, Data):
         check_split_seed(seed, data)
         loaded = data
     else:
-        loaded = load_data(data, seed=seed, kind="table" if for_tables else None, task=task)
+        loaded = load_data(data, seed=seed, kind=read_as(kinds), task=task)
     if chosen is None:
-        chosen = read_space(TABLE_SPACE if loaded.kind == "table" else DENSE_SPACE if loaded.dense else None)
-    elif for_tables != (loaded.kind == "table"):
-        shape = loaded.input_shape
-        raise DataError(
-            f"space '{chosen.name}' takes {'rows of features' if for_tables else 'images'}, and an example of data "
-            f"'{loaded.name}' has shape {shape}: "
-            + (
-                "load them with load_data(..., kind='table')"
-                if for_tables
-                else f"take space='{TABLE_SPACE}', or make your own NetworkSpace(..., input_shape={shape})"
-            )
-        )
+        chosen = read_space(DENSE_SPACE if loaded.dense else DEFAULTS[loaded.kind])
+    elif loaded.kind not in kinds:
+        raise unfit(chosen, loaded)
     if chosen.teacher is not None:  # takes them as they are
         loaded = loaded.as_given()
     _check_outputs(chosen, loaded)
@@ -80,7 +72,7 @@ def read_space(space: object) -> NetworkSpace:
         SpaceError: not a network space.
     """
     if space is None:
-        return plugins.load_space(DEFAULT_SPACE)
+        return plugins.load_space(DEFAULTS["images"])
     if isinstance(space, str):
         return plugins.load_space(space)
     if isinstance(space, NetworkSpace):

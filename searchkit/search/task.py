@@ -206,16 +206,20 @@ def function_task(
         evaluate=_Function(evaluate, space),
         context={"kind": "function", "function": fingerprint(evaluate)},
         label=label,
-        images=None if data is None else _images(data, split_seed),
+        images=None if data is None else _images(data, split_seed, space),
     )
 
 
-def _images(data: Any, split_seed: int) -> Data:
+def _images(data: Any, split_seed: int, space: Space) -> Data:
+    from searchkit.data.data import Data
     from searchkit.data.loading import load_data
+    from searchkit.search.kinds import read_as
     from searchkit.search.space_setup import check_split_seed
+    from searchkit.space import NetworkSpace
 
     check_split_seed(split_seed, data)
-    return load_data(data, seed=split_seed).without_test()
+    kind = read_as(space.kinds) if isinstance(space, NetworkSpace) and not isinstance(data, Data) else None
+    return load_data(data, seed=split_seed, kind=kind).without_test()
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from searchkit.errors import CandidateError, SpaceError
 from searchkit.random_state import untouched
 from searchkit.space.choice import Choice
+from searchkit.space.inputs import Kind, as_shape, described_shape, kind_of, plain_inputs, read_kinds
 from searchkit.space.space import Space, distinct_rows
 from searchkit.surroundings import usable
 from searchkit.types import Codes, Floats
@@ -68,11 +69,11 @@ class NetworkSpace(Space):
     Args:
         choices, name, canonical: as for :class:`Space`.
         build: ``build(choices, input_shape, output_shape) -> nn.Module``; ``choices`` is the dictionary of
-            options, ``input_shape`` is ``(channels, height, width)`` of the images, and ``output_shape`` is
-            ``(classes,)``, ``(quantities,)``, or ``(classes or quantities, height, width)`` where each pixel has its
-            own. The network returns ``(batch, *output_shape)``. With a third argument of another name, such as
-            ``n_classes``, it gets the first number alone, and is for outputs of examples, not of pixels. A module-level
-            function where candidates are trained in other processes.
+            options, ``input_shape`` is ``(channels, height, width)`` of the images, or the shape of what ``kind`` says,
+            and ``output_shape`` is ``(classes,)``, ``(quantities,)``, or ``(classes or quantities, height, width)``
+            where each pixel has its own. The network returns ``(batch, *output_shape)``. With a third argument of
+            another name, such as ``n_classes``, it gets the first number alone, and is for outputs of examples, not of
+            pixels. A module-level function where candidates are trained in other processes.
         input_shape, n_classes: of the data. ``searchkit.run`` sets them from its data. The input_shape of a
             space for tables is ``(features,)``, of any number; n_classes is 1 in regression, or an
             output_shape.
@@ -84,6 +85,9 @@ class NetworkSpace(Space):
         reference: optional ``reference(space) -> codes (s, d)``, designs to begin with, the most useful first: what
             someone who knows the field would train before any search. Valid and canonical, as ``space.encode`` and
             ``space.check`` return them; checked when :attr:`reference` is read. No part of what identifies the space.
+        kind: what the space takes: "images", "table", "tokens" or "signals", or several of them, between which
+            :meth:`for_data` changes. None: by the input_shape: three axes are images, two are 1-D signals ``(channels,
+            length)``, one is a table, and a :class:`searchkit.space.TokenShape` is of tokens.
         recipe: optional settings of the training that suit these networks better than the usual ones, such as
             ``{"optimiser": "adamw", "lr": 0.003}``; see :class:`searchkit.training.recipe.Recipe`, without epochs and
             steps. Those that the user gives come before them.
@@ -104,11 +108,13 @@ class NetworkSpace(Space):
         graph: Callable[[Codes], Floats] | None = None,
         reference: Callable[[NetworkSpace], npt.ArrayLike] | None = None,
         recipe: Mapping[str, str | int | float | bool | None] | None = None,
+        kind: str | Sequence[str] | None = None,
     ) -> None:
         super().__init__(choices, name=name, canonical=canonical)
         if not callable(build):
             raise SpaceError(f"build is a function (choices, input_shape, n_classes) -> nn.Module, not {build!r}")
-        self.input_shape = tuple(int(n) for n in input_shape)
+        self.input_shape = as_shape(input_shape)
+        self.kinds = read_kinds(kind, self.input_shape, name)
         self.output_shape = _shape(n_classes)
         self.options = dict(options or {})
         self.count = count
@@ -184,6 +190,11 @@ class NetworkSpace(Space):
         return self._takes_shape
 
     @property
+    def kind(self) -> Kind:
+        """What its networks take now: "images", "table", "tokens" or "signals"."""
+        return kind_of(self.input_shape)
+
+    @property
     def nodes(self) -> tuple[Node, ...]:
         """The block nodes, in depth order; empty where the space names none."""
         return () if self._nodes is None else self._nodes(self)
@@ -249,9 +260,12 @@ class NetworkSpace(Space):
             return network
 
     def for_data(self, input_shape: Sequence[int], n_classes: int | Sequence[int]) -> NetworkSpace:
-        """The same space for images of another shape or another number of classes, or another output_shape."""
+        """The same space for inputs of another shape, or another number of classes or output_shape.
+
+        The shape of tokens is a ``TokenShape``.
+        """
         other = copy.copy(self)
-        other.input_shape = tuple(int(n) for n in input_shape)
+        other.input_shape = as_shape(input_shape)
         other.output_shape = _shape(n_classes)
         return other
 
@@ -259,7 +273,7 @@ class NetworkSpace(Space):
         """What identifies the space in a record, as JSON values."""
         described = super().describe() | {
             "options": self.options,
-            "input_shape": list(self.input_shape),
+            **described_shape(self.input_shape),
             "n_classes": self.n_classes,
         }
         return described | ({"output_shape": list(self.output_shape)} if len(self.output_shape) > 1 else {})
@@ -292,5 +306,5 @@ def _initialise_lazy(network: object, input_shape: Sequence[int]) -> None:
         training = network.training
         network.eval()
         with torch.no_grad():
-            network(torch.zeros(2, *input_shape, device=device))
+            network(plain_inputs(2, input_shape, device))
         network.train(training)

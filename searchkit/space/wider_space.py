@@ -40,6 +40,7 @@ class WiderSpace(NetworkSpace):
             count=None if networks.count is None else _count,
             graph=None if networks.graph_features is None else functools.partial(_graph, networks),
             recipe=networks.recipe,
+            kind=networks.kinds,
         )
         self.networks, self.further = networks, tuple(further)
 

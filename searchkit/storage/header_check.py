@@ -178,6 +178,7 @@ _OF_NETWORKS = {
     "search.space.options": "a mapping",
     "search.space.settings": "a mapping, or nothing",
     "search.space.input_shape": "a list of whole numbers",
+    "search.space.vocabulary": "a whole number, null or nothing",
     "search.space.n_classes": "a number of classes or null",
     "search.space.output_shape": "a list, or nothing",
 }

@@ -13,13 +13,14 @@ from searchkit.data.loader import standardised
 from searchkit.data.splits import Split
 from searchkit.training.scores import scores_of
 
-Examples = npt.NDArray[np.float32]
+Examples = npt.NDArray[np.float32]  # int64 of tokens
 
 
 def examples_of(split: Split, n: int | None = None) -> Examples:
     """Raw inputs ``(n, ...)`` of a part of the data, or n of them; evenly spaced, as classes may be in order."""
     every = len(split) if n is None else min(n, len(split))
-    return np.asarray(split.x[torch.linspace(0, len(split) - 1, every).long()], dtype=np.float32)
+    chosen = split.x[torch.linspace(0, len(split) - 1, every).long()]
+    return np.asarray(chosen, dtype=np.int64 if chosen.dtype == torch.int64 else np.float32)
 
 
 def score_of(answers: npt.NDArray[Any], split: Split, data: Data, score: str) -> float:

@@ -52,7 +52,8 @@ def baselines(data: Data, *, seconds: float = SECONDS) -> list[dict[str, Any]]:
     """Fit simple models on the train part, and score them on the others.
 
     For classes these are the most frequent class, a logistic regression, a random forest of 100 trees and an MLP with a
-    hidden layer of 128 units; for quantities their mean, a ridge regression, a forest and an MLP. Images are flattened.
+    hidden layer of 128 units; for quantities their mean, a ridge regression, a forest and an MLP. Images and signals
+    are flattened; of token sequences they see how often each token occurs (a bag of words).
     For several labels or quantities at once, masks and maps they are the constant alone: the labels that most have, the
     most frequent class, or means. A model that would take longer than its share of the time is fitted on fewer rows, in
     which classes are as frequent.
@@ -248,29 +249,44 @@ def constant_outputs(data: Data) -> torch.Tensor:
 class _Inputs:
     """Rows of ``x (n, ...)`` as features ``(n, f)`` float32: normalised as for networks, flattened; large ones shrunk.
 
+    Of tokens, a feature is how often one of them occurs in the sequence; padding is left out.
+
     Attributes:
         n_features: f.
     """
 
     def __init__(self, data: Data) -> None:
         self._normalise = Normaliser(data, torch.device("cpu"))
-        self._size: tuple[int, int] | None = None
+        self._size: tuple[int, ...] | None = None
+        self._tokens = data.vocabulary
         shape = data.input_shape
         if data.kind == "images" and math.prod(shape) > PIXELS:
             by = math.sqrt(PIXELS / math.prod(shape))
             self._size = max(1, int(shape[1] * by)), max(1, int(shape[2] * by))
             shape = (shape[0], *self._size)
-        self.n_features = math.prod(shape)
+        elif data.kind == "signals" and math.prod(shape) > PIXELS:
+            self._size = (max(1, PIXELS // shape[0]),)
+            shape = (shape[0], *self._size)
+        self.n_features = max(1, data.vocabulary - 1) if data.vocabulary else math.prod(shape)
 
     def __call__(self, x: torch.Tensor, rows: npt.NDArray[np.int64]) -> Features:
         made = np.empty((len(rows), self.n_features), np.float32)
         together = max(1, BLOCK // max(1, math.prod(x.shape[1:])))
         for i in range(0, len(rows), together):
+            if self._tokens:
+                made[i : i + together] = self._bags(x[torch.from_numpy(rows[i : i + together])])
+                continue
             some = self._normalise(x[torch.from_numpy(rows[i : i + together])])
             if self._size is not None:
-                some = functional.adaptive_avg_pool2d(some, self._size)
+                pool = functional.adaptive_avg_pool2d if len(self._size) == 2 else functional.adaptive_avg_pool1d
+                some = pool(some, self._size)  # type: ignore[arg-type]
             made[i : i + together] = some.reshape(len(some), -1).numpy()
         return made
+
+    def _bags(self, tokens: torch.Tensor) -> Features:
+        counts = torch.zeros(len(tokens), self._tokens)
+        counts.scatter_add_(1, tokens, torch.ones(tokens.shape))
+        return counts[:, 1:].numpy()  # 0 is padding
 
 
 def _rng() -> np.random.Generator:

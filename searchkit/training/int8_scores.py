@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import torch
 from torch import nn
 
 from searchkit.costs.int8_file import CALIBRATIONS, FOR_SPEED, answers_of, write_int8, write_mixed
@@ -25,6 +24,7 @@ from searchkit.costs.task_scores import in_float
 from searchkit.data.data import Data
 from searchkit.data.splits import Split
 from searchkit.errors import PASSED_ON, CandidateError
+from searchkit.space.inputs import noise
 from searchkit.training.answer_scores import examples_of, score_of
 
 CALIBRATED = 256  # examples of the train part from which an export takes the ranges of activations
@@ -81,7 +81,7 @@ def _file(network: nn.Module, data: Data, n_examples: int, write: Callable[..., 
             if has_precisions(network):
                 write_mixed(network, target, examples, CALIBRATIONS[0], names)
             else:
-                write(network, torch.randn(3, *data.input_shape), source, *names)
+                write(network, noise(3, data.input_shape), source, *names)
                 write_int8(source, target, examples, CALIBRATIONS[0])
         except PASSED_ON:
             raise

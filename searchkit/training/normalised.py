@@ -15,9 +15,9 @@ class Normalised(nn.Module):
 
     Args:
         network: trained on standardised inputs and, in regression, towards standardised targets.
-        mean, std: per channel or feature.
+        mean, std: per channel or feature; empty for tokens, which the network takes as they are.
         target: of quantities and maps, mean and deviation: two numbers, or ``(2, k)``.
-        n_axes: axes of a batch of inputs: 4 for images, 2 for a table.
+        n_axes: axes of a batch of inputs: 4 for images, 3 for signals, 2 for a table.
     """
 
     mean: torch.Tensor
@@ -37,17 +37,19 @@ class Normalised(nn.Module):
         shape = (1, -1, *[1] * (n_axes - 2))
         self.register_buffer("mean", torch.tensor(mean).reshape(shape))
         self.register_buffer("std", torch.tensor(std).reshape(shape))
+        self.tokens = not len(mean)
         self.regression = target is not None
         if target is not None:
             self.register_buffer("target", torch.tensor(target))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Logits ``(n, classes)`` of raw images ``(n, c, h, w)``, uint8 or float, or of rows ``(n, features)``.
+        """Logits ``(n, classes)`` of raw images ``(n, c, h, w)``, uint8 or float, of rows, of signals, or of tokens.
 
         In regression, values ``(n,)`` or ``(n, k)`` in the targets' unit; of each pixel, logits or values
         ``(n, k, h, w)``.
         """
-        outputs: torch.Tensor = self.network((x.to(self.mean.dtype) - self.mean) / self.std)
+        given = x.long() if self.tokens else (x.to(self.mean.dtype) - self.mean) / self.std
+        outputs: torch.Tensor = self.network(given)
         if not self.regression:
             return outputs
         if self.target.ndim == 1 and outputs.ndim == 2:

@@ -188,6 +188,12 @@ def recorded_recipe(context: Mapping[str, Any], space: NetworkSpace) -> OwnRecip
     return own_space(space, fixed)[1]
 
 
+_AUGMENT = {
+    "table": "augment is of images, and data '{data}' are a table",
+    "tokens": "augment is of images and signals, and data '{data}' are token sequences",
+}
+
+
 def check_effect(own: OwnRecipe, recipe: Recipe, data: Data, space: NetworkSpace) -> None:
     """Refuse settings that would have no effect on these data, unless their value is the default.
 
@@ -200,7 +206,8 @@ def check_effect(own: OwnRecipe, recipe: Recipe, data: Data, space: NetworkSpace
     """
     options, usual = own.options, Recipe()
     for name, useless in {
-        "augment": "augment is of images, and data '{data}' are a table" if data.kind == "table" else "",
+        "augment": _AUGMENT.get(data.kind, ""),
+        "mixup": f"mixup mixes numbers, and data '{data.name}' are tokens" if data.kind == "tokens" else "",
         "label_smoothing": f"label_smoothing is of classes, and data '{{data}}' are {_CALLED[data.task]}"
         if data.target is not None
         else "",

@@ -35,7 +35,7 @@ class Recipe:
         weight_decay: applied to weights of two or more dimensions, and not to biases and normalisations.
         label_smoothing: fraction of the target that is spread over all classes.
         warm_up: fraction of the steps in which the learning rate rises.
-        augment: of images, in place of what the data say; see :class:`~searchkit.data.data.Data`.
+        augment: of images and signals, in place of what the data say; see :class:`~searchkit.data.data.Data`.
         precision: of convolutions and matrix products in training; weights and the optimiser's state are float32.
             "auto": bfloat16 on a card, and for images on a CPU with AMX; float32 elsewhere. On a CPU, scores are
             computed in float32.
@@ -116,7 +116,7 @@ def recipe_for(kind: str, n: int, epochs: int | None = None, augment: Augment = 
     """The default recipe of a search.
 
     Args:
-        kind: "images" or "table".
+        kind: of the data; all that are no images are trained as tables are.
         n: examples in the train part; small data get smaller batches, so that a training has enough steps.
         epochs: None: the default of :class:`Recipe`.
         augment: the data's augmentation, which only a longer training uses.
@@ -129,7 +129,7 @@ def recipe_of_length(kind: str, n: int, passes: float, augment: Augment = "none"
     """The recipe for a training of so many passes over n examples; its own epochs and steps are not set.
 
     Args:
-        kind: "images" or "table".
+        kind: of the data.
         augment: the data's augmentation.
     """
     if kind == "images":

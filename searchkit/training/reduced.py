@@ -18,6 +18,7 @@ from torch import nn
 from searchkit.errors import PASSED_ON, SearchkitError, SpaceError
 from searchkit.random_state import seeded
 from searchkit.space import NetworkSpace
+from searchkit.space.inputs import plain_inputs
 from searchkit.space.recipe_space import RecipeSpace
 
 TRIED = 4  # networks of a space that have to take smaller images before all are given these
@@ -139,7 +140,7 @@ def _all_run(space: NetworkSpace) -> bool:
     with seeded(0), torch.no_grad():
         for code in space.sample(TRIED, np.random.default_rng(0)):
             try:
-                space.build(code)(torch.zeros(2, *space.input_shape))
+                space.build(code)(plain_inputs(2, space.input_shape))
             except PASSED_ON:
                 raise
             except Exception:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-Examples = npt.NDArray[np.float32]
+Examples = npt.NDArray[np.float32]  # int64 of tokens
 Outputs = npt.NDArray[np.float32]
 BESIDE = (".safetensors", ".json")  # the endings of the files that are written with every format
 
@@ -32,7 +32,7 @@ class Writer(Protocol):
 
         Args:
             network: in evaluation mode on the CPU; not changed.
-            example: ``(n, ...)`` float32 inputs, two or more.
+            example: ``(n, ...)`` float32 inputs, or int64 tokens, two or more.
             files: where to, in the order of the format's endings; they have the same name but for these.
             names: of the input and the output, in a format that has names.
         """

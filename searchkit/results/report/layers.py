@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from searchkit.problem.trial import Trial
 from searchkit.space import NetworkSpace
+from searchkit.space.inputs import plain_inputs
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -48,7 +49,7 @@ def layers(space: NetworkSpace, trial: Trial) -> list[Layer]:
             if not any(module.children()) or any(True for _ in module.parameters(recurse=False))
         ]
         try:
-            network(torch.zeros(1, *space.input_shape))
+            network(plain_inputs(1, space.input_shape))
         finally:
             for handle in handles:
                 handle.remove()

@@ -19,7 +19,7 @@ _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 class Maps:
     """Filled by :func:`recording`: ``stages`` and ``blocks``, lists of ``(batch, c, h, w)`` in depth order.
 
-    In a network for tables they are ``(batch, units)``.
+    In a network for tables they are ``(batch, units)``, in one for signals or tokens ``(batch, c, length)``.
     """
 
     def __init__(self) -> None:
@@ -39,7 +39,7 @@ def recording(network: nn.Module, *, blocks: bool, n_axes: int = 4) -> Iterator[
     """Record the feature maps of the forward pass made inside; the network is left as it was.
 
     Args:
-        n_axes: number of axes of a feature map, as of the input: 4 for images, 2 for a table.
+        n_axes: number of axes of a feature map, see :func:`map_axes`.
     """
     maps = Maps()
     own = stage_method(network)
@@ -75,6 +75,11 @@ def recording(network: nn.Module, *, blocks: bool, n_axes: int = 4) -> Iterator[
             handle.remove()
 
 
+def map_axes(x: Tensor) -> int:
+    """Axes of the feature maps of an input: as many as it has, 4 of images and 2 of a table; 3 where it is tokens."""
+    return x.ndim if x.is_floating_point() else 3
+
+
 def stage_method(network: nn.Module) -> Callable[[Tensor], Any] | None:
     """The network's own ``features(x)``, where it is a method (in torchvision it is often a submodule)."""
     method = getattr(network, "features", None)
@@ -86,7 +91,7 @@ def stage_maps(network: nn.Module, x: Tensor) -> list[Tensor]:
     own = stage_method(network)
     if own is not None:
         return list(own(x))
-    with recording(network, blocks=False) as maps:
+    with recording(network, blocks=False, n_axes=map_axes(x)) as maps:
         network(x)
     return maps.stages
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from searchkit.errors import CandidateError
 from searchkit.scoring.passes.activation_signs import Signs
-from searchkit.scoring.passes.feature_maps import Maps, attends, recording
+from searchkit.scoring.passes.feature_maps import Maps, attends, map_axes, recording
 from searchkit.scoring.passes.inputs import ProxyInputs
 from searchkit.scoring.passes.passes import Built
 from searchkit.training.tasks.losses import plain_loss
@@ -59,12 +59,13 @@ class Forward:
         """The pass; see :class:`ForwardRecording`."""
         x, y = (built.inputs.noise if self.source == "noise" else built.inputs.images)(self.batch, self.index)
         backward = bool(_BACKWARD & self.reads)
-        x = x.detach().requires_grad_("input_gradient" in self.reads)
+        to_input = "input_gradient" in self.reads and x.is_floating_point()
+        x = x.detach().requires_grad_(to_input)
         with ExitStack() as stack:
             stack.enter_context(nullcontext() if backward else torch.no_grad())
             maps, blocks = Maps(), bool({"blocks", "pullbacks"} & self.reads)
             if {"stages", "blocks", "pullbacks"} & self.reads:
-                maps = stack.enter_context(recording(built.network, blocks=blocks, n_axes=x.ndim))
+                maps = stack.enter_context(recording(built.network, blocks=blocks, n_axes=map_axes(x)))
             signs = Signs(self.batch, built.device, agreement="agreement" in self.reads, n_patterns=self.n_patterns)
             if "agreement" in self.reads or self.n_patterns:
                 stack.enter_context(signs)
@@ -73,7 +74,7 @@ class Forward:
         signs.forget_activations()
         recorded = ForwardRecording(signs, [m.detach() for m in maps.stages], [m.detach() for m in maps.blocks])
         recorded.attends = attends(built.network)
-        if "input_gradient" in self.reads:
+        if to_input:
             recorded.input_gradient = _input_gradient(logits, x)
         if "pullbacks" in self.reads:
             recorded.pullbacks = _pullbacks(maps.blocks, built.inputs)
@@ -88,8 +89,9 @@ class ForwardRecording:
 
     Attributes:
         signs: of the ReLUs.
-        stages, blocks: feature maps ``(batch, c, h, w)``, shallow to deep; ``(batch, units)`` of a table.
-        input_gradient: ``(batch, c * h * w)``.
+        stages, blocks: feature maps ``(batch, c, h, w)``, shallow to deep; ``(batch, units)`` of a table, ``(batch, c,
+            length)`` of signals and tokens.
+        input_gradient: ``(batch, c * h * w)``; None of tokens, which have none.
         pullbacks: for every block but the first, the random +-1 cotangent at its output and the same pulled back to the
             block before, which is None where nothing arrives there.
         loss: ``()`` the mean loss of the task, on the device, because reading it would wait for a GPU.

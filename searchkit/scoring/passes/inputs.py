@@ -13,6 +13,7 @@ from searchkit.data.data import Data
 from searchkit.data.loader import Normaliser, targets
 from searchkit.errors import CandidateError
 from searchkit.runtime.devices import placed
+from searchkit.space.inputs import as_shape, noise
 from searchkit.types import Task
 
 
@@ -36,7 +37,7 @@ class ProxyInputs:
         seed: int,
     ) -> None:
         self.data = data
-        self.input_shape = tuple(int(n) for n in input_shape)
+        self.input_shape = as_shape(input_shape)
         self.output_shape = (
             tuple(int(n) for n in output_shape) if isinstance(output_shape, Sequence) else (int(output_shape),)
         )
@@ -99,8 +100,7 @@ class ProxyInputs:
     def _draw(self, kind: str, batch: int, index: int) -> tuple[Tensor, Tensor]:
         generator = self.generator(index)
         if kind == "noise" or self.data is None:
-            x = torch.randn(batch, *self.input_shape, generator=generator)
-            return x, self._random_targets(batch, generator)
+            return noise(batch, self.input_shape, generator), self._random_targets(batch, generator)
         split = self.data.train
         if len(split) < (index + 1) * batch:
             raise CandidateError(f"it needs {(index + 1) * batch} training images and the data have {len(split)}")
@@ -122,7 +122,7 @@ class ProxyInputs:
 
 
 def _augmented(x: Tensor, data: Data, generator: torch.Generator) -> Tensor:
-    if data.augment == "none":
+    if data.augment == "none" or data.kind != "images":
         return x
     height, width = x.shape[2:]
     pad = min(height, width) // 8  # 4 of 32 pixels, as published

@@ -184,6 +184,7 @@ def _resume(given: argparse.Namespace) -> int:
         for what, there in (
             (f"its {'proxies' if len(objects) > 1 else 'proxy'} {' and '.join(objects)}", not objects),
             ("its evaluate function", context["kind"] == "networks"),
+            ("its training function", "trained_by" not in context),
             ("its strategy", context["strategy"] is not None),
             ("its targets", None not in (call.get("targets") or {}).values()),
             ("its space", hasattr(study.space, "build")),

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from searchkit.api import check_arguments, run
-from searchkit.compressing.arguments import check_study, epochs_of, folder_of
+from searchkit.api import run
+from searchkit.compressing.arguments import check_arguments, check_study, epochs_of, folder_of
 from searchkit.compressing.comparisons import Comparisons, recipe_of
 from searchkit.compressing.compressed import Compressed
 from searchkit.compressing.tuning import fine_tuning, of_seconds

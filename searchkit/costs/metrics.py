@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -128,7 +128,7 @@ def trained_scores(metrics: Iterable[str], task: str) -> tuple[str, ...]:
 
 
 def read_metrics(
-    objectives: Any, constraints: Any, targets: Iterable[str] = ()
+    objectives: Any, constraints: Any, targets: Iterable[str] = (), scores: Mapping[str, Metric] | None = None
 ) -> tuple[dict[str, Metric], dict[str, Direction]]:
     """The metrics that a network search needs, and its objectives with their directions; a proxy can be a metric too.
 
@@ -136,6 +136,7 @@ def read_metrics(
         objectives: names of built-in metrics, or :class:`Metric` objects; or a mapping of name -> direction.
         constraints: a mapping whose keys are names of metrics, or None.
         targets: names of the targets, on which metrics such as ``"latency_ms@phone"`` are measured.
+        scores: metrics by name that only a training function of the user's knows.
 
     Raises:
         UnknownNameError: a name that is neither that of a built-in metric or a proxy, nor that of a given Metric; or a
@@ -152,6 +153,7 @@ def read_metrics(
     own = {entry.name: entry for entry in [*given, *(constraints or {})] if isinstance(entry, Metric)}
     names = [_name(entry) for entry in [*given, *(constraints or {})]]
     known = BUILT_IN | {name: _on_target(name, targets) for name in names if AT in name and name not in own} | own
+    known |= scores or {}
     if any(_name(entry) not in known for entry in [*given, *(constraints or {})]):
         known = {name: Metric(name, direction="max", stage="scored") for name in plugins.signals()} | known
     for name, metric in own.items():

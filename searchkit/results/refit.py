@@ -33,6 +33,11 @@ def refit(
     _check_length(seconds, epochs)
     if result.open_record is None or result.folder is None or "data" not in result.context:
         raise SearchkitError(f"study '{result.name}' trained no networks that searchkit could train for longer")
+    if "trained_by" in result.context:
+        raise SearchkitError(
+            f"the networks of study '{result.name}' were trained by {result.context['trained_by']}, a function of yours, "
+            f"and searchkit has no longer training of that: train result.build(trial={trial.number}) with it"
+        )
     began, known = time.perf_counter(), data_of(result, data)
     where = str(resolve_device(device))
     scored = ("r2",) if known.task == "regression" else ("accuracy",)

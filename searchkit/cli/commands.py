@@ -179,12 +179,12 @@ def _resume(given: argparse.Namespace) -> int:
     if given.data is None and recorded.get("object") and recorded.get("loaded"):
         data, known = load_data(**recorded["loaded"]), True
     call, learned_from, objects = recorded_call(study.header)
+    function = "training" if "trained_by" in context else "evaluate"
     lacking = [
         what
         for what, there in (
             (f"its {'proxies' if len(objects) > 1 else 'proxy'} {' and '.join(objects)}", not objects),
-            ("its evaluate function", context["kind"] == "networks"),
-            ("its training function", "trained_by" not in context),
+            (f"its {function} function", context["kind"] == "networks" and function != "training"),
             ("its strategy", context["strategy"] is not None),
             ("its targets", None not in (call.get("targets") or {}).values()),
             ("its space", hasattr(study.space, "build")),
@@ -198,7 +198,6 @@ def _resume(given: argparse.Namespace) -> int:
             "call searchkit.run there again, as before, and it continues"
         )
     space, recipe = recorded_recipe(study.space, call.pop("recipe", None))
-    budget = budget_of(context["budget"], read_budget(given))
     result = run(
         context["strategy"],
         space=space,
@@ -206,7 +205,7 @@ def _resume(given: argparse.Namespace) -> int:
         data=data,
         objectives=dict(study.header["search"]["objectives"]),
         constraints={name: tuple(ends) for name, ends in context["bounds"].items()},
-        budget=budget,
+        budget=budget_of(context["budget"], read_budget(given)),
         **read_executor(given),
         storage=given.storage,
         name=given.name,

@@ -35,8 +35,8 @@ def refit(
         raise SearchkitError(f"study '{result.name}' trained no networks that searchkit could train for longer")
     if "trained_by" in result.context:
         raise SearchkitError(
-            f"the networks of study '{result.name}' were trained by {result.context['trained_by']}, a function of yours, "
-            f"and searchkit has no longer training of that: train result.build(trial={trial.number}) with it"
+            f"the networks of study '{result.name}' were trained by {result.context['trained_by']}, your function, "
+            f"which searchkit cannot make train for longer: give result.build(trial={trial.number}) to it"
         )
     began, known = time.perf_counter(), data_of(result, data)
     where = str(resolve_device(device))

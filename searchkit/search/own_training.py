@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
@@ -110,23 +110,22 @@ def own_scores(objectives: object, constraints: object) -> dict[str, Metric]:
     Raises:
         ObjectiveError: an unknown name without a direction; the message says how to give it.
     """
-    known = {*BUILT_IN, *plugins.signals()}
-    found: dict[str, Metric] = {}
+    bounds: Mapping[object, object] = constraints if isinstance(constraints, Mapping) else {}
     directions: Mapping[object, object] = objectives if isinstance(objectives, Mapping) else {}
-    given: Sequence[object] = [objectives] if isinstance(objectives, str | Metric) else list(objectives or ())  # type: ignore[call-overload]
-    for entry in given:
-        if isinstance(entry, Metric) or entry in known or not isinstance(entry, str) or AT in entry:
-            continue
-        direction: Any = directions.get(entry)
+    given: Any = [objectives] if isinstance(objectives, str | Metric) else objectives or ()
+    unknown = [one for one in (*given, *bounds) if isinstance(one, str) and one not in BUILT_IN and AT not in one]
+    known = {*BUILT_IN, *plugins.signals()} if unknown else set()
+    found: dict[str, Metric] = {}
+    for name in dict.fromkeys(one for one in unknown if one not in known):
+        direction: Any = directions.get(name, "")
+        if name not in given and isinstance(bounds[name], tuple | list):
+            direction = "min"  # a pair of bounds has none
         if direction not in DIRECTIONS:
-            raise ObjectiveError(_how(entry, f"objectives={{{entry!r}: 'max'}}", known))
-        found[entry] = Metric(entry, direction=direction, stage="trained")
-    for entry, limit in (constraints or {}).items() if isinstance(constraints, Mapping) else ():
-        if isinstance(entry, Metric) or entry in known or entry in found or not isinstance(entry, str) or AT in entry:
-            continue
-        if not isinstance(limit, tuple | list):
-            raise ObjectiveError(_how(entry, f"constraints={{{entry!r}: (0.5, None)}} for at least 0.5", known))
-        found[entry] = Metric(entry, stage="trained")
+            example = f"objectives={{{name!r}: 'max'}}"
+            if name not in given:
+                example = f"constraints={{{name!r}: (0.5, None)}} for at least 0.5"
+            raise ObjectiveError(_how(name, example, known))
+        found[name] = Metric(name, direction=direction, stage="trained")
     return found
 
 

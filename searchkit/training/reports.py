@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from searchkit.problem.trial import Report
-from searchkit.runtime.whole_files import whole_file
 from searchkit.training.weights import not_written, weights_path
 from searchkit.types import Codes
 
@@ -68,9 +68,11 @@ class Reports:
         """
         path = self._path(code)
         lines = [json.dumps({"batch": curve.batch, "costs": dict(curve.costs)}), *map(_line, curve.reports)]
+        partial = path.with_suffix(f".{os.getpid()}")  # it is for the running search, so that no power failure matters
         try:
-            with whole_file(path) as partial:
-                partial.write_text("".join(f"{line}\n" for line in lines))
+            self.folder.mkdir(parents=True, exist_ok=True)
+            partial.write_text("".join(f"{line}\n" for line in lines))
+            partial.replace(path)
         except OSError as error:
             raise not_written(path, error) from error
 

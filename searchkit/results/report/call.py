@@ -119,7 +119,7 @@ def _training(context: dict[str, Any]) -> list[Line]:
     given = dict((context.get("call") or {}).get("early_stopping") or {})
     if not given:
         return lines
-    rule = RULES[given.pop("rule")]
+    rule: Any = RULES[given.pop("rule")]
     settings = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
     if rule(**settings) == rule():
         return [*lines, (f"early_stopping={_text(rule.__name__.lower())}", "")]

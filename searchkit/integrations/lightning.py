@@ -10,6 +10,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from searchkit.errors import CandidateError, SearchkitError
@@ -68,7 +69,7 @@ def lightning_training(
     )
 
 
-def library() -> Any:
+def library() -> ModuleType:
     """The module of Lightning with ``Trainer``.
 
     Raises:

@@ -8,6 +8,7 @@ and are for the running search only.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -16,8 +17,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
+from searchkit.errors import WritingError
 from searchkit.problem.trial import Report
-from searchkit.training.weights import not_written, weights_path
 from searchkit.types import Codes
 
 FOLDER = "reports"  # in the folder of the study's files
@@ -74,7 +77,7 @@ class Reports:
             partial.write_text("".join(f"{line}\n" for line in lines))
             partial.replace(path)
         except OSError as error:
-            raise not_written(path, error) from error
+            raise _not_written(path, error) from error
 
     def begin(self, code: Codes) -> Curve | None:
         """What was announced of a candidate; what an earlier attempt reported of it is forgotten.
@@ -98,7 +101,7 @@ class Reports:
             with path.open("ab") as file:
                 file.write(f"{_line(report)}\n".encode())
         except OSError as error:
-            raise not_written(path, error) from error
+            raise _not_written(path, error) from error
 
     def of(self, code: Codes) -> Curve | None:
         """What there is of a candidate; None if it was not announced here."""
@@ -125,7 +128,8 @@ class Reports:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _path(self, code: Codes) -> Path:
-        return self.folder / weights_path(Path(), code).with_suffix(".jsonl").name
+        digest = hashlib.blake2b(np.ascontiguousarray(code, np.int64).tobytes(), digest_size=8).hexdigest()
+        return self.folder / f"{digest}.jsonl"
 
     def _curve(self, path: Path) -> Curve | None:
         try:
@@ -137,6 +141,12 @@ class Reports:
         except FileNotFoundError:
             return None
         return self._read[path.name][1]
+
+
+def _not_written(path: Path, error: OSError) -> WritingError:
+    from searchkit.training.weights import not_written  # which loads torch
+
+    return not_written(path, error)
 
 
 def _line(report: Report) -> str:

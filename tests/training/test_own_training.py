@@ -450,3 +450,32 @@ def test_a_search_without_training_verifies_with_the_function() -> None:
     result = run(reporting, objectives=("params", "macs"), verify=2)
     assert len(result.verified) == 2
     assert result.verified.accuracy.notna().all()
+
+
+def test_a_call_longer_than_the_time_limit_has_failed() -> None:
+    def slow(network, data, report):
+        for epoch in range(1, 100):
+            time.sleep(0.02)
+            report(epoch, {"accuracy": 0.5})
+
+    with pytest.raises(SearchFailedError, match=r"over its time limit of 0\.1 s"):
+        run(slow, time_limit=0.1)
+
+
+def test_a_plan_says_that_the_time_of_a_function_is_not_known() -> None:
+    made = searchkit.plan(training=reporting, space=SPACE, data=DIGITS, proxies=(), budget={"seconds": 20})
+    assert made.lines == [
+        "plan: candidates, 1 at a time, none begun after 20 s; how long their evaluations take is not known"
+    ]
+
+
+def test_proxies_as_objectives_stand_beside_what_the_function_returns() -> None:
+    result = run(reporting, objectives=("accuracy", "grad_norm"), early_stopping="halving", budget=8)
+    assert result.history.grad_norm.notna().all()
+    assert set(result.history.state) == {"scored", "dropped"}
+
+
+def test_proxies_judge_before_a_function_trains(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "searchkit")
+    result = run(reporting, proxies="params", budget=6, screen=4)
+    assert len(result.signals) >= 1

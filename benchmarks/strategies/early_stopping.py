@@ -1,12 +1,14 @@
 """Searches with a training function, with and without early stopping: who is stopped, epochs spent, and the winner.
 
-    python -m benchmarks.strategies.early_stopping [--problems digits,table] [--seeds 5] [--budget 40]
+    python -m benchmarks.strategies.early_stopping [--problems digits,front,table] [--seeds 5] [--budget 40]
 
-Two problems. "digits": perceptrons of several depths, widths and activations, trained by a plain loop for 27 epochs, as
-a user would write it. "table": cells of NAS-Bench-201 with the published validation accuracies of CIFAR-10, of a
-training of 12 epochs and of one of 200, which the function reports without training; it needs the table. Searches of a
-seed try the same candidates in the same order (strategy "random"), so that the winner differs only where it was
-stopped. A winner is the same if its accuracy is.
+Three problems. "digits": perceptrons of several depths, widths and activations, trained by a plain loop for 27 epochs,
+as a user would write it; "front": the same with params as the second objective. "table": cells of NAS-Bench-201 with
+the published validation accuracies of CIFAR-10, of a training of 12 epochs and of one of 200, which the function
+reports without training; it needs the table. Searches of a seed try the same candidates in the same order (strategy
+"random"), so that the winner differs only where it was stopped. A winner, the most accurate of a front, is the same if
+its accuracy is; of the front it is counted how many of its candidates are on the front without early stopping, among
+how many there.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ from searchkit.training import Halving, Median
 
 EPOCHS = 27
 ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "gelu": nn.GELU}
-COLUMNS = ("problem", "early_stopping", "stopped", "epochs", "seconds", "same winner", "accuracy of the winner", "lost")
+COLUMNS = ("problem", "early_stopping", "stopped", "epochs", "seconds", "same winner", "its accuracy", "front")
 EDGES = 6  # of a cell
 
 
@@ -123,6 +125,7 @@ RULES: dict[str, dict[str, Any]] = {
         '"median"': "median",
         "Median(first=3)": Median(first=3),
     },
+    "front": {"none": None, '"halving"': "halving", '"median"': "median"},
     "table": {
         "none": None,
         "Halving(first=12)": Halving(first=12),
@@ -136,41 +139,42 @@ def search(problem: str, seed: int, budget: int, rule: object, training: Any) ->
     """One search, and its seconds."""
     began = time.perf_counter()
     found = searchkit.run(
-        "random", space=PERCEPTRONS if problem == "digits" else CELLS, data=searchkit.load_data("digits"),
-        objectives="accuracy", training=training, early_stopping=rule, budget=budget, seed=seed, proxies=(),
-        storage="memory", device="cpu", progress=False,
+        "random", space=CELLS if problem == "table" else PERCEPTRONS, data=searchkit.load_data("digits"),
+        objectives=("accuracy", "params") if problem == "front" else "accuracy", training=training,
+        early_stopping=rule, budget=budget, seed=seed, proxies=(), storage="memory", device="cpu", progress=False,
     )  # fmt: skip
     return found, time.perf_counter() - began
 
 
-def rows(problem: str, seeds: int, budget: int) -> list[list[str]]:
-    """The lines of one problem."""
-    training = train if problem == "digits" else published()
-    lines, plain = [], {}
+def compare(problem: str, seeds: int, budget: int) -> None:
+    """Print the lines of one problem."""
+    training = published() if problem == "table" else train
+    fronts: dict[int, set[int]] = {}
+    winners: dict[int, float] = {}
     for name, rule in RULES[problem].items():
-        stopped, epochs, taken, best, same, lost = [], [], [], [], 0, []
+        stopped, epochs, taken, best, kept = [], 0.0, 0.0, [], 0
         for seed in range(seeds):
             found, seconds = search(problem, seed, budget, rule, training)
-            plain.setdefault(seed, found.best().accuracy)
+            front = set(found.front.trial)
+            fronts.setdefault(seed, front)
+            winners.setdefault(seed, found.best().accuracy)
             stopped.append(sum(trial.state is State.DROPPED for trial in found.trials))
-            epochs.append(sum(trial.reports[-1][0] for trial in found.trials))
-            taken.append(seconds)
+            epochs += sum(trial.reports[-1][0] for trial in found.trials)
+            taken += seconds
             best.append(found.best().accuracy)
-            lost.append(plain[seed] - best[-1])
-            same += lost[-1] == 0
-        n = seeds * budget
-        lines.append([
-            problem, name, f"{sum(stopped) / n:.0%} ({min(stopped)} to {max(stopped)} of {budget})",
-            f"{sum(epochs) / seeds:,.0f}", f"{sum(taken) / seeds:.1f}", f"{same} of {seeds}",
-            f"{sum(best) / seeds:.2%}", f"{max(lost):.2%} at most",
-        ])  # fmt: skip
-        print(f"| {' | '.join(lines[-1])} |", flush=True)
-    return lines
+            kept += len(front & fronts[seed])
+        same = sum(one == winners[seed] for seed, one in enumerate(best))
+        cells = [
+            problem, name, f"{sum(stopped) / (seeds * budget):.0%} ({min(stopped)} to {max(stopped)} of {budget})",
+            f"{epochs / seeds:,.0f}", f"{taken / seeds:.1f}", f"{same} of {seeds}", f"{sum(best) / seeds:.2%}",
+            f"{kept} of {sum(map(len, fronts.values()))}",
+        ]  # fmt: skip
+        print(f"| {' | '.join(cells)} |", flush=True)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--problems", default="digits,table")
+    parser.add_argument("--problems", default="digits,front,table")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--budget", type=int, default=40)
     given = parser.parse_args()
@@ -178,4 +182,4 @@ if __name__ == "__main__":
     print(f"# Early stopping\n\n{describe()}. {given.budget} candidates, {given.seeds} seeds.\n")
     print(f"| {' | '.join(COLUMNS)} |\n{'|---' * len(COLUMNS)}|", flush=True)
     for one in given.problems.split(","):
-        rows(one, given.seeds, given.budget)
+        compare(one, given.seeds, given.budget)

@@ -130,13 +130,14 @@ def _train(
 
 
 def _validates(pl: Any, module: object) -> bool:
-    return type(module).validation_step is not pl.LightningModule.validation_step  # type: ignore[attr-defined]
+    own = getattr(type(module), "validation_step", None)
+    return own is not pl.LightningModule.validation_step
 
 
 def _reporter(pl: Any, report: Reporting, names: Mapping[str, str] | None) -> object:
     """A callback of Lightning's that reports what was logged."""
 
-    class Reporter(pl.Callback):  # type: ignore[misc]
+    class Reporter(pl.Callback):
         def on_validation_end(self, trainer: Any, module: Any) -> None:
             if not trainer.sanity_checking:
                 self._report(trainer)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from searchkit.data.data import Data
-    from searchkit.training.own_training import Reporting, TrainingFunction
+    from searchkit.training.own_training import Reporter, TrainingFunction
 
 PACKAGES = ("lightning.pytorch", "pytorch_lightning")  # the first that is installed
 OURS = ("accelerator", "devices", "num_nodes", "strategy")  # settings of a trainer that the search decides
@@ -94,7 +94,7 @@ def _train(
     settings: Mapping[str, Any],
     network: nn.Module,
     data: Data,
-    report: Reporting,
+    report: Reporter,
 ) -> None:
     """Train one candidate; module-level, so that worker processes can be sent it."""
     import torch
@@ -134,10 +134,10 @@ def _validates(pl: Any, module: object) -> bool:
     return own is not pl.LightningModule.validation_step
 
 
-def _reporter(pl: Any, report: Reporting, names: Mapping[str, str] | None) -> object:
+def _reporter(pl: Any, report: Reporter, names: Mapping[str, str] | None) -> object:
     """A callback of Lightning's that reports what was logged."""
 
-    class Reporter(pl.Callback):
+    class Following(pl.Callback):
         def on_validation_end(self, trainer: Any, module: Any) -> None:
             if not trainer.sanity_checking:
                 self._report(trainer)
@@ -158,7 +158,7 @@ def _reporter(pl: Any, report: Reporting, names: Mapping[str, str] | None) -> ob
             if report(trainer.current_epoch + 1, said):
                 trainer.should_stop = True
 
-    return Reporter()
+    return Following()
 
 
 @contextmanager

@@ -38,9 +38,18 @@ class Reporting:
         self._called, self._stops = called, stops
         self._said: set[str] = set()
 
-    def begin(self, trials: Sequence[Trial]) -> None:
-        """Share what is on record, and nothing else: what a killed run left of other candidates is not."""
+    def begin(self, trials: Sequence[Trial], seconds: float | None) -> None:
+        """Share what is on record, and nothing else: what a killed run left of other candidates is not.
+
+        Args:
+            seconds: of the study after which no candidate begins, which is logged; None: no limit.
+        """
         self._shared.renew(self._known(trials))
+        if seconds is not None:
+            log.info(
+                "plan: %s decides how long it trains, so candidates begin until %.4g s, those that have begun are "
+                "trained to their end, and winners are not trained longer", self._called, seconds,
+            )  # fmt: skip
 
     def announce(self, trial: Trial) -> None:
         """Begin to share the reports of a candidate that is about to be trained."""

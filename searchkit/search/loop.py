@@ -106,7 +106,7 @@ class Search:
         """
         self.ledger = Ledger(self.study, self.goals, self.budget, self.costs, self.callbacks, self.began)
         if self.reporting is not None:
-            self.reporting.begin(self.study.trials)
+            self.reporting.begin(self.study.trials, self.budget.seconds)
         begun = self._catch_up()
         schedule = AsWorkersFree(self) if self.batch is None else BatchByBatch(self, self.batch)
         try:

@@ -32,7 +32,7 @@ from searchkit.training.weights import own_state, save_weights
 from searchkit.types import Codes
 
 
-class Reporting:
+class Reporter:
     """The third argument of a training function: ``report(epoch, {name: value})``, which returns whether to stop.
 
     Attributes:
@@ -114,7 +114,7 @@ class Reporting:
         return reached, found
 
 
-TrainingFunction = Callable[[nn.Module, Data, Reporting], Mapping[str, object] | None]
+TrainingFunction = Callable[[nn.Module, Data, Reporter], Mapping[str, object] | None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,9 +167,7 @@ class OwnTraining(Training):
             if device.type == "cuda":
                 torch.cuda.empty_cache()
 
-    def _evaluated(
-        self, whole: Normalised, report: Reporting, code: Codes, seed: int, device: torch.device
-    ) -> Reported:
+    def _evaluated(self, whole: Normalised, report: Reporter, code: Codes, seed: int, device: torch.device) -> Reported:
         returned = self._trained(whole, report, seed, device)
         if report.fault is not None:
             raise report.fault
@@ -204,7 +202,7 @@ class OwnTraining(Training):
         yield None
         return self(code, seed)
 
-    def _trained(self, whole: nn.Module, report: Reporting, seed: int, device: torch.device) -> object:
+    def _trained(self, whole: nn.Module, report: Reporter, seed: int, device: torch.device) -> object:
         """What the function returns; None where it was told to stop, however it ended then."""
         try:
             with device_errors(device), seeded(seed, device):
@@ -218,7 +216,7 @@ class OwnTraining(Training):
                 raise report.fault from None
             raise
 
-    def _reporting(self, code: Codes, seed: int) -> Reporting:
+    def _reporting(self, code: Codes, seed: int) -> Reporter:
         shared = Reports(self.folder)
         known = shared.begin(code)
 
@@ -236,7 +234,7 @@ class OwnTraining(Training):
             return f"stopped at epoch {reports[-1][0]:g}: {said}" if said else ""
 
         needed = self.compared if self.rule is not None else ()
-        return Reporting(self.device, seed, write, why, needed, self._not_reported, self.limit)
+        return Reporter(self.device, seed, write, why, needed, self._not_reported, self.limit)
 
     @property
     def _not_reported(self) -> tuple[str, ...]:
@@ -244,7 +242,7 @@ class OwnTraining(Training):
         own = (*self.scored, *self.named)
         return (*(name for name in self.goals.metrics if name not in own), *(metric.name for metric in self.metrics))
 
-    def _scores(self, returned: object, report: Reporting) -> dict[str, float]:
+    def _scores(self, returned: object, report: Reporter) -> dict[str, float]:
         """The scores that the function gave."""
         if self.rule is not None and not report.reports:
             raise CandidateError(

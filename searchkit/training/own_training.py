@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from searchkit.data.data import Data
-from searchkit.errors import PASSED_ON, CandidateError, TimeLimitError, TrainingStopped, message_of
+from searchkit.errors import PASSED_ON, CandidateError, TimeLimitError, TrainingStopped, message_of, printable
 from searchkit.problem.numbers import number_of, shown
 from searchkit.problem.objectives import Goals
 from searchkit.problem.trial import Report
@@ -280,8 +280,10 @@ def numbers(given: Mapping[object, object], where: str, refused: tuple[str, ...]
     """
     found: dict[str, float] = {}
     for name, value in given.items():
-        if not isinstance(name, str) or not name:
-            raise CandidateError(f"{where}: {shown(name)} is no name of a score, which is a non-empty string")
+        if not isinstance(name, str) or not name or printable(name) != name:
+            raise CandidateError(
+                f"{where}: {shown(name)} is no name of a score: a non-empty string that UTF-8 can write"
+            )
         if name in refused:
             raise CandidateError(f"{where}: {name} is measured by searchkit, so leave it out")
         try:

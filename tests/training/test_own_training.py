@@ -131,6 +131,25 @@ def test_it_gets_a_seeded_network_in_training_mode_and_data_without_their_test_p
     assert first[0][3:] != first[1][3:]
 
 
+def test_in_regression_the_network_returns_values_in_the_unit_of_the_target() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(200, 5)).astype(np.float32)
+    data = searchkit.load_data((x, 1000 + 50 * x[:, 0]), task="regression")
+
+    def fit(network, data, report):
+        optimiser = torch.optim.Adam(network.parameters(), 0.05)
+        for _ in range(80):
+            optimiser.zero_grad()
+            ((network(data.train.x) - data.train.y) / 50).square().mean().backward()
+            optimiser.step()
+        report(80, {"error": (network(data.val.x) - data.val.y).abs().mean()})
+
+    rows = NetworkSpace(SPACE.choices, build=linear, input_shape=(5,), n_classes=1, name="rows")
+    result = run(fit, space=rows, data=data, objectives="r2")
+    assert result.best().r2 > 0.9
+    assert result.best().error < 30
+
+
 def test_scores_of_its_own_are_objectives_and_bounds_with_a_direction() -> None:
     def f1(network, data, report):
         return {"f1": quality(network), "note": 3}
@@ -315,6 +334,7 @@ def says(*reports: tuple[Any, Any]):
         (says((1, {"accuracy": float("nan")})), {}, "report of epoch 1: accuracy is nan"),
         (says((1, {"accuracy": "high"})), {}, "report of epoch 1: accuracy is 'high', not a number"),
         (says((1, {"params": 3})), {}, "report of epoch 1: params is measured by searchkit, so leave it out"),
+        (says((1, {"\ud800": 3})), {}, "is no name of a score"),
         (says((1, {3: 3})), {}, "report of epoch 1: 3 is no name of a score"),
         (says((1, 0.5)), {}, "takes a mapping such as {'accuracy': 0.9}, not 0.5"),
         (

@@ -205,6 +205,10 @@ def test_worker_processes_report_and_stop_too() -> None:
     states = result.history.state.value_counts()
     assert states["dropped"] >= 4
     assert len(result.reports) > 16
+    given = {"budget": 12, "batch": 4, "early_stopping": "median"}
+    here, there = run(reporting, **given), run(reporting, executor=2, **given)  # by batches, the executor is no matter
+    assert there.history.drop(columns="seconds").equals(here.history.drop(columns="seconds"))
+    assert there.reports.equals(here.reports)
 
 
 # Early stopping
@@ -243,6 +247,13 @@ def test_the_rungs_of_a_ladder_are_epochs_of_halving() -> None:
     result = run(reporting, budget=20, objectives="accuracy", ladder=({"epochs": 2}, {"epochs": 5}))
     ends = {trial.reports[-1][0] for trial in result.trials if trial.state is State.DROPPED}
     assert ends == {2.0, 5.0}
+
+
+def test_reports_are_kept_in_a_database_too(tmp_path: Path) -> None:
+    place = f"sqlite:///{tmp_path / 'studies.db'}"
+    result = run(reporting, storage=place, name="s", early_stopping="halving", budget=6)
+    assert searchkit.load("s", place, space=SPACE).reports.equals(result.reports)
+    assert len(run(reporting, storage=place, name="s", early_stopping="halving", budget=8).trials) == 8
 
 
 @pytest.mark.parametrize(("count", "batch"), [(3, None), (24, None), (30, 4)])

@@ -83,7 +83,9 @@ def read_options(
     epochs, recipe, ladder, time_limit = grouped_training(training, epochs, recipe, ladder, time_limit)
     function: Any = training if callable(training) else None
     network_arguments = {"epochs": epochs, "recipe": recipe}
-    trained_by = None if evaluate else read_own(function, early_stopping, ladder, executor, network_arguments)
+    trained_by = (
+        None if evaluate is not None else read_own(function, early_stopping, ladder, executor, network_arguments)
+    )
     own, epochs = own_recipe(recipe, epochs, evaluate is not None)
     proxies, screen, earlier = grouped_proxies(proxies, screen, earlier)
     batch, epochs, workers = whole("batch", batch, 1), whole("epochs", epochs, 1), whole("workers", workers, 1)

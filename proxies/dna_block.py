@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from searchkit.blocks.additive import blocks_of
 from searchkit.data.data import Data
-from searchkit.data.loader import Normaliser
+from searchkit.data.normalising import Normaliser
 from searchkit.proxies.dna_rating import finished, rate, rating, relative_error, walk
 from searchkit.proxies.dna_setting import DNASetting
 from searchkit.proxies.dna_teacher import TeacherMaps

@@ -56,7 +56,9 @@ if TYPE_CHECKING:
     from searchkit.scoring.protocols import NetworkProxy, Proxy
     from searchkit.search.estimate import Estimate
     from searchkit.search.plan import Plan
+    from searchkit.training.own_training import TrainingFunction
     from searchkit.training.recipe import Recipe
+    from searchkit.training.stopping_rules import Halving, Median
     from searchkit.types import Codes
 
 Limit = float | tuple[float | None, float | None]  # a bound, see ``constraints`` of :func:`run`
@@ -72,7 +74,8 @@ def run(
     objectives: str | Metric | Sequence[str | Metric] | Mapping[str, str] | None = None,
     constraints: Mapping[str, Limit] | Mapping[Metric, Limit] | Mapping[str | Metric, Limit] | None = None,
     proxies: str | Proxy | NetworkProxy | Sequence[str | Proxy | NetworkProxy] | Proxies | None = "auto",
-    training: Training | None = None,
+    training: Training | TrainingFunction | None = None,
+    early_stopping: str | Halving | Median | None = None,
     start: Result | Sequence[Mapping[str, object]] | Sequence[Sequence[int]] | Codes | None = None,
     earlier: Result | Sequence[Result] | None = None,
     screen: int | None = None,
@@ -128,7 +131,12 @@ def run(
             (:mod:`searchkit.proxy_layer.signals`), and ``result.signals`` has how well each proxy predicted. A proxy's
             name can be an objective: ``objectives=("naswot", "params")`` searches without training.
             ``Proxies(names, screen=..., earlier=...)`` is these three arguments as one value.
-        training: ``Training(epochs=..., ladder=..., time_limit=..., recipe=...)``: these arguments as one value.
+        training: ``Training(epochs=..., ladder=..., time_limit=..., recipe=...)``: these arguments as one value. Or
+            your own, a function (network, data, report) -> {score: value}, which then decides how long it trains; see
+            :class:`~searchkit.training.own_training.Reporter` for ``report(epoch, {score: value})``.
+        early_stopping: whether your own training is told to stop by what others had reported at the same epoch:
+            "halving", "median", or :class:`~searchkit.training.Halving` or ``Median`` with other settings. Those
+            that are stopped end as "dropped", as on a ladder, whose rungs set epochs of halving here.
         start: candidates to evaluate first: dictionaries of choices, rows of codes ``(n, d)``, or a :class:`Result`,
             whose front is taken. They count in the budget.
         earlier: the :class:`Result` of an earlier study over the same choices, or several, also on other data. A
@@ -236,7 +244,7 @@ def run(
             problem, begun, task.goals, costs, pool, record, limits,
             options.batch_size(begun, pool.workers), options.seed, watching, screen_, task.ladder,
             first_candidates(options, task, plan, record),
-            began, None if plan is None else plan.job_seconds, options.strategy_name,
+            began, None if plan is None else plan.job_seconds, options.strategy_name, task.reporting,
         )  # fmt: skip
         result.stopped = search.run()
         result.refresh()
@@ -283,14 +291,3 @@ def plan(*arguments: Any, **named: Any) -> Plan | Estimate:
     candidates = budget.evaluations or budget.more_evaluations or (None if seconds else DEFAULT_BUDGET)
     expected = options.task.estimate(candidates, workers_of(options.executor, options.workers), seconds)
     return judged_estimate(expected, options, problem, chosen)
-
-
-def check_arguments(**named: object) -> None:
-    """Check arguments of :func:`run` as it does, and do nothing.
-
-    Raises:
-        SearchkitError: as :func:`run`.
-    """
-    bound = signature(run).bind(**named)
-    bound.apply_defaults()
-    read_options(**bound.arguments)

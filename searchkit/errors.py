@@ -95,6 +95,10 @@ class TimeUp(BaseException):
     """Raised in a candidate's evaluation when its time is over; it becomes a :class:`TimeLimitError`."""
 
 
+class TrainingStopped(BaseException):
+    """Raised out of ``report`` where a training function goes on after it was told to stop."""
+
+
 class OutOfMemoryError(CandidateError, MemoryError):
     """A candidate that does not fit into the free memory; alone on the device it may fit."""
 

@@ -44,6 +44,7 @@ MEASURING = 0.02  # share of a planned time in which proxies that a user named a
 MOST_MEASURING = 10.0  # seconds of that where nothing is planned
 LIMITS = 4  # of a training, which measuring may take: several networks train for some steps, and some are scored
 UNKNOWN = "for a time that is not known before"
+OWN = "your training function is taken to need the time of searchkit's own training"
 JUDGES = "judges"  # the note of a record with the proxies that were chosen for the study
 
 
@@ -256,7 +257,10 @@ def _by_price(options: Options, problem: Problem, plan: Plan | None, candidates:
             scores = scorer(codes)[:, signals]
             return math.inf if signals and np.isnan(scores).all() else found
 
-    return choose((IN_SEARCH, QUICK, COUNTS), price, candidates, seconds, options.screen)
+    chosen = choose((IN_SEARCH, QUICK, COUNTS), price, candidates, seconds, options.screen)
+    if "trained_by" not in options.task.context:
+        return chosen
+    return replace(chosen, why=f"{chosen.why}; {OWN}")
 
 
 def _trainings(options: Options, problem: Problem, candidates: float) -> tuple[float, float]:

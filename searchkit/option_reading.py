@@ -13,7 +13,6 @@ from searchkit.execution.executors import check_executor, is_external
 from searchkit.option_values import (
     DEFAULT_BUDGET,
     SCREEN,
-    Training,
     baseline_seconds,
     check_seconds,
     check_switch,
@@ -34,6 +33,7 @@ from searchkit.proxy_layer.setup import IN_SEARCH, read_proxies
 from searchkit.proxy_layer.transfer import read_earlier
 from searchkit.search.accounting import Callback
 from searchkit.search.callbacks import read_callbacks
+from searchkit.search.own_training import read_own
 from searchkit.search.task import Task, function_task
 from searchkit.storage.paths import FOLDER, check_place, check_storage, is_file, settled_storage
 from searchkit.storage.places import check_new_name
@@ -48,7 +48,8 @@ def read_options(
     objectives: Any,
     constraints: Any,
     proxies: object,
-    training: Training | None,
+    training: object,
+    early_stopping: object,
     start: object,
     earlier: object,
     screen: object,
@@ -80,6 +81,11 @@ def read_options(
     factory, limits = plugins.strategy_factory(strategy), read_budget(DEFAULT_BUDGET if budget is None else budget)
     for_baselines = baseline_seconds(baselines, evaluate is not None, limits)
     epochs, recipe, ladder, time_limit = grouped_training(training, epochs, recipe, ladder, time_limit)
+    function: Any = training if callable(training) else None
+    network_arguments = {"epochs": epochs, "recipe": recipe}
+    trained_by = (
+        None if evaluate is not None else read_own(function, early_stopping, ladder, executor, network_arguments)
+    )
     own, epochs = own_recipe(recipe, epochs, evaluate is not None)
     proxies, screen, earlier = grouped_proxies(proxies, screen, earlier)
     batch, epochs, workers = whole("batch", batch, 1), whole("epochs", epochs, 1), whole("workers", workers, 1)
@@ -101,6 +107,7 @@ def read_options(
     if evaluate is not None:
         looked_at = {} if signals else {"data": data, "device": None if device == "auto" else device}
         looked_at |= {"training": training, "epochs": epochs, "verify": verify or None, "ladder": ladder}
+        looked_at |= {"early_stopping": early_stopping}
         refuse_network_arguments(**looked_at, targets=targets)
         task, here = function_task(evaluate, space, objectives, constraints, data, split_seed), device
     else:
@@ -110,14 +117,16 @@ def read_options(
 
         here, there = devices_of(device, is_external(executor))
         task = network_task(
-            space, data, objectives, constraints, here, there, seed, split_seed, epochs, time_limit, verify, ladder,
-            own, devices,
+            space, data, objectives, constraints, here, there, seed, split_seed, epochs, time_limit, verify,
+            ladder if trained_by is None else None,
+            own, devices, trained_by,
         )  # fmt: skip
         plannable = task.trains and epochs is None and ladder is None and not task.training.own.sets_length
+        plannable = plannable and trained_by is None
         limits = Budget(seconds=usual_seconds(task.data)) if plannable and budget is None else limits
         task = replace(task, plannable=plannable, planned=plannable and limits.timed)
         for_baselines = planned_baselines(limits) if task.planned and baselines is not False else for_baselines
-        judging = task.trains and ladder is None and not earlier
+        judging = task.trains and (ladder is None or trained_by is not None) and not earlier
     learned = read_earlier(earlier, task.space, task.goals, task.untrained, task.judged)
     return Options(
         strategy, factory, task, read_start(start, task.space), (*signals, *learned), screen, verify, limits, batch,

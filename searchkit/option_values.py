@@ -34,7 +34,10 @@ LONGEST = 10**8  # seconds of a time limit, three years: what timers of all plat
 
 @dataclass(frozen=True)
 class Training:
-    """How candidates are trained, as one value: ``run(training=Training(epochs=10))``; see :func:`searchkit.run`."""
+    """How searchkit trains candidates, as one value: ``run(training=Training(epochs=10))``.
+
+    See :func:`searchkit.run`.
+    """
 
     epochs: int | None = None
     ladder: str | Mapping[str, float] | Sequence[Mapping[str, float]] | None = None
@@ -58,11 +61,12 @@ def grouped_training(
     training: object, epochs: object, recipe: object, ladder: object, time_limit: object
 ) -> tuple[Any, Any, Any, Any]:
     """Epochs, recipe, ladder and time limit, given separately or as a group; see :func:`once`."""
-    if training is None:
+    if training is None or (callable(training) and not isinstance(training, type)):
         return epochs, recipe, ladder, time_limit
     if not isinstance(training, Training):
         raise SearchkitError(
-            f"training is a searchkit.Training(epochs=, ladder=, time_limit=, recipe=), not {training!r}"
+            "training is a function (network, data, report) -> scores, or a searchkit.Training(epochs=, ladder=, "
+            f"time_limit=, recipe=), not {training!r}"
         )
     return (
         once("epochs", epochs, training.epochs, "training=Training(...)"),
@@ -242,6 +246,8 @@ def call_of(
         call |= {"recipe": task.identity["recipe"]}
     if verify:
         call |= {"verify": verify}
+    if task.identity.get("early_stopping") is not None:
+        call |= {"early_stopping": task.identity["early_stopping"]}
     if task.ladder is not None:
         call |= {"ladder": [rung.given for rung in task.ladder.rungs]}
     if len(start):

@@ -46,7 +46,8 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
         if "evaluate" in given:
             return run(*args, **(given | {"budget": 8}))
         budget = 5 if given.get("name") == "first" else 2  # what an earlier study has to have
-        given |= {"budget": budget, "epochs": 4 if "ladder" in given else 1, "progress": False, "screen": 2}
+        given |= {"budget": budget, "progress": False, "screen": 2}
+        given |= {} if callable(given.get("training")) else {"epochs": 4 if "ladder" in given else 1}
         given |= {"verify": 1} if "verify" in given else {}
         if given.get("data") is None:
             given["data"] = digits

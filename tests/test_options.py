@@ -168,7 +168,7 @@ def test_groups_say_the_same_as_flat_arguments() -> None:
         ({"proxies": Proxies(earlier=earlier(0)), "earlier": earlier(0)}, "earlier was given twice"),
         (
             {"training": {"epochs": 3}},
-            r"training is a searchkit.Training\(epochs=, ladder=, time_limit=, recipe=\)",
+            r"or a searchkit.Training\(epochs=, ladder=, time_limit=, recipe=\)",
         ),
         ({"split_seed": -1}, "split_seed must be a whole number from 0"),
         ({"split_seed": None}, "split_seed must be a whole number from 0"),

@@ -20,7 +20,8 @@ from torch.func import functional_call, vmap
 
 from benchmarks.gpu.folded import Stacked, fold_channels, stack
 from searchkit.data.data import Data
-from searchkit.data.loader import Normaliser, in_order, train_batches
+from searchkit.data.loader import in_order, train_batches
+from searchkit.data.normalising import Normaliser
 from searchkit.runtime.cuda_graphs import Capture
 from searchkit.runtime.threads import one_thread
 from searchkit.space import NetworkSpace

@@ -164,9 +164,8 @@ def _score(given: argparse.Namespace) -> int:
 
 def _resume(given: argparse.Namespace) -> int:
     from searchkit.api import run
-    from searchkit.data.bundled import NAMES
     from searchkit.data.loading import load_data
-    from searchkit.data.reading import is_folder
+    from searchkit.data.reading import is_found
     from searchkit.results.studies import load, read_study
     from searchkit.storage.header_check import TO_RESUME, check_header
 
@@ -176,15 +175,16 @@ def _resume(given: argparse.Namespace) -> int:
     context = study.header["context"]
     recorded = context.get("data", {})
     data = given.data or recorded.get("source") or recorded.get("name")
-    known = str(data).endswith(".npz") or data in NAMES or (data is not None and is_folder(data))
+    known = data is not None and is_found(data)
     if given.data is None and recorded.get("object") and recorded.get("loaded"):
         data, known = load_data(**recorded["loaded"]), True
     call, learned_from, objects = recorded_call(study.header)
+    function = "training" if "trained_by" in context else "evaluate"
     lacking = [
         what
         for what, there in (
             (f"its {'proxies' if len(objects) > 1 else 'proxy'} {' and '.join(objects)}", not objects),
-            ("its evaluate function", context["kind"] == "networks"),
+            (f"its {function} function", context["kind"] == "networks" and function != "training"),
             ("its strategy", context["strategy"] is not None),
             ("its targets", None not in (call.get("targets") or {}).values()),
             ("its space", hasattr(study.space, "build")),
@@ -198,7 +198,6 @@ def _resume(given: argparse.Namespace) -> int:
             "call searchkit.run there again, as before, and it continues"
         )
     space, recipe = recorded_recipe(study.space, call.pop("recipe", None))
-    budget = budget_of(context["budget"], read_budget(given))
     result = run(
         context["strategy"],
         space=space,
@@ -206,7 +205,7 @@ def _resume(given: argparse.Namespace) -> int:
         data=data,
         objectives=dict(study.header["search"]["objectives"]),
         constraints={name: tuple(ends) for name, ends in context["bounds"].items()},
-        budget=budget,
+        budget=budget_of(context["budget"], read_budget(given)),
         **read_executor(given),
         storage=given.storage,
         name=given.name,

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Collection
+from inspect import signature
 from pathlib import Path
 
+from searchkit.api import run
 from searchkit.compression.fingerprints import fingerprint_of
 from searchkit.compression.given import unwrapped
 from searchkit.errors import SearchkitError, StudyMismatchError, UnknownNameError
+from searchkit.option_reading import read_options
 from searchkit.option_values import check_seconds
 from searchkit.problem.numbers import is_whole, shown
 from searchkit.results.studies import read_study
@@ -25,6 +28,17 @@ from searchkit.storage.paths import (
 from searchkit.storage.places import check_new_name
 from searchkit.storage.urls import is_url
 from searchkit.surroundings import settled
+
+
+def check_arguments(**named: object) -> None:
+    """Check arguments of :func:`searchkit.run` as it does, and do nothing.
+
+    Raises:
+        SearchkitError: as :func:`searchkit.run`.
+    """
+    bound = signature(run).bind(**named)
+    bound.apply_defaults()
+    read_options(**bound.arguments)
 
 
 def epochs_of(epochs: int | None, seconds: float | None) -> int:

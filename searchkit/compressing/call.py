@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from searchkit.api import check_arguments, run
-from searchkit.compressing.arguments import check_study, epochs_of, folder_of
+from searchkit.api import run
+from searchkit.compressing.arguments import check_arguments, check_study, epochs_of, folder_of
 from searchkit.compressing.comparisons import Comparisons, recipe_of
 from searchkit.compressing.compressed import Compressed
 from searchkit.compressing.tuning import fine_tuning, of_seconds
@@ -23,7 +23,7 @@ from searchkit.compression.examples import labelled, of_classes
 from searchkit.compression.learned import Learned, by_node, learn
 from searchkit.compression.learning import LearningSetting
 from searchkit.compression.measured import Measured
-from searchkit.data.loader import Normaliser
+from searchkit.data.normalising import Normaliser
 from searchkit.errors import SearchkitError
 from searchkit.execution.executors import check_executor
 from searchkit.option_values import check_seconds, check_switch

@@ -21,6 +21,7 @@ from searchkit.errors import ModelError, SpaceError, nearest
 from searchkit.runtime.copies import copied
 from searchkit.space import Choice, NetworkSpace, Node
 from searchkit.space.inputs import as_shape
+from searchkit.space.outputs import as_output_shape
 from searchkit.types import Codes
 
 _BETWEEN = "::"  # node, label and tensor in the names of a library's weights
@@ -162,10 +163,11 @@ class ModelSpace(NetworkSpace):
         Raises:
             SpaceError: pictures of another shape, or another number of classes.
         """
-        if tuple(input_shape) != self.input_shape or n_classes != self.n_classes:
+        outputs = as_output_shape(n_classes)
+        if tuple(input_shape) != self.input_shape or outputs != self.output_shape:
             raise SpaceError(
                 f"{self.name} was cut for inputs of shape {self.input_shape} and gives {self.n_classes} classes, and "
-                f"the data have {tuple(input_shape)} and {n_classes}"
+                f"the data have {tuple(input_shape)} and {outputs[0] if len(outputs) == 1 else outputs}"
             )
         return copy.copy(self)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -121,7 +121,7 @@ MARGINS = {"latency_ms": 0.015}  # of a bound, since two measurements differ by 
 
 
 def read_metrics(
-    objectives: Any, constraints: Any, targets: Iterable[str] = ()
+    objectives: Any, constraints: Any, targets: Iterable[str] = (), scores: Mapping[str, Metric] | None = None
 ) -> tuple[dict[str, Metric], dict[str, Direction]]:
     """The metrics that a network search needs, and its objectives with their directions; a proxy can be a metric too.
 
@@ -130,6 +130,7 @@ def read_metrics(
             name -> direction.
         constraints: a mapping whose keys are names of metrics, or None.
         targets: names of the targets, on which metrics such as ``"latency_ms@phone"`` are measured.
+        scores: metrics by name that only a training function of the user's knows.
 
     Raises:
         UnknownNameError: a name that is neither that of a built-in metric or a proxy, nor that of a given Metric; or a
@@ -146,6 +147,7 @@ def read_metrics(
     own = {entry.name: entry for entry in [*given, *(constraints or {})] if isinstance(entry, Metric)}
     names = [_name(entry) for entry in [*given, *(constraints or {})]]
     known = BUILT_IN | {name: _on_target(name, targets) for name in names if AT in name and name not in own} | own
+    known |= scores or {}
     if any(_name(entry) not in known for entry in [*given, *(constraints or {})]):
         known = {name: Metric(name, direction="max", stage="scored") for name in plugins.signals()} | known
     of_sklearn = [name for name in names if name not in known and is_scorer(name)]

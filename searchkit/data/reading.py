@@ -152,6 +152,11 @@ def _refuse(folder: Path, how: How, what: str, *, ignore: bool) -> None:
         raise DataError(f"folder '{folder}' has pictures and their {what}, for which {asked_for} means nothing")
 
 
+def is_found(data: str | Path) -> bool:
+    """Whether it is the name of a data set, a file that is read, or a folder that is there."""
+    return str(data).endswith(".npz") or str(data) in NAMES or is_folder(data)
+
+
 def is_folder(data: str | Path) -> bool:
     """Whether data are read from a folder: it is one here, and no name of ours."""
     return str(data) not in NAMES and not is_npz(data) and Path(data).is_dir()

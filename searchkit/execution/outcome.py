@@ -6,7 +6,7 @@ import math
 import time
 import traceback
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from searchkit.errors import (
@@ -23,10 +23,11 @@ from searchkit.errors import (
 from searchkit.execution.time_limits import within
 from searchkit.problem.numbers import number_of
 from searchkit.surroundings import usable
-from searchkit.training.evaluation import Evaluate
+from searchkit.training.evaluation import Evaluate, Reported
 from searchkit.types import Codes
 
 if TYPE_CHECKING:
+    from searchkit.problem.trial import Report
     from searchkit.training.recipe import Recipe
 
 T = TypeVar("T")
@@ -70,6 +71,9 @@ class Outcome:
         out_of_memory: whether that was the reason.
         process_ended: whether its worker process ended, for example by a crash.
         files: ``{path: content}`` of the files that it wrote on a machine other than the one that searches.
+        reports: what the user's training function reported (:mod:`searchkit.training.own_training`).
+        stopped: whether its training was stopped early; ``reason`` says why. It is no failure.
+        ignored: whether the training function went on after it was told to stop.
     """
 
     values: dict[str, float] = field(default_factory=dict)
@@ -79,6 +83,9 @@ class Outcome:
     out_of_memory: bool = False
     process_ended: bool = False
     files: dict[str, bytes] = field(default_factory=dict)
+    reports: tuple[Report, ...] = ()
+    stopped: bool = False
+    ignored: bool = False
 
 
 def attempt(evaluate: Evaluate, job: Job, needed: tuple[str, ...], limit: float | None = None) -> Outcome:
@@ -129,10 +136,16 @@ def attempt_in_turns(
 
 
 def _success(returned: Any, needed: tuple[str, ...], start: float, limit: float | None) -> Outcome:
-    values = _checked(returned, needed)
+    report = returned if isinstance(returned, Reported) else None
+    values = _checked(returned, needed if report is None or not report.stopped else ())
     if limit is not None and time.perf_counter() - start > limit:
         raise TimeLimitError(f"over its time limit of {limit:g} s")
-    return Outcome(values, None, None, time.perf_counter() - start)
+    outcome = Outcome(values, None, None, time.perf_counter() - start)
+    if report is None:
+        return outcome
+    if not report.stopped:
+        return replace(outcome, reports=report.reports)
+    return replace(outcome, reason=report.stopped, reports=report.reports, stopped=True, ignored=report.ignored)
 
 
 def _failure(error: BaseException, start: float) -> Outcome:

@@ -13,6 +13,8 @@ from searchkit.problem.observations import Observations
 from searchkit.problem.pareto import non_dominated
 from searchkit.types import Codes
 
+Report = tuple[float, dict[str, float]]  # an epoch of a training, and the values that were reported after it
+
 
 class State(StrEnum):
     """The state of a candidate."""
@@ -21,7 +23,7 @@ class State(StrEnum):
     SCORED = "scored"  # every metric is known
     INFEASIBLE = "infeasible"  # a cost that is known without training breaks a bound; never trained
     FAILED = "failed"  # raised, diverged, ran out of memory or of time
-    DROPPED = "dropped"  # not promoted from a rung of the fidelity ladder; never trained in full
+    DROPPED = "dropped"  # not promoted from a rung of the fidelity ladder, or stopped early; never trained in full
 
 
 @dataclass(eq=False)
@@ -39,6 +41,7 @@ class Trial:
         traceback: of the exception, where there was one.
         seconds: how long its evaluation took.
         elapsed: seconds that the whole search had run when it ended.
+        reports: what the user's training function reported of it, in the order of the epochs.
     """
 
     number: int
@@ -52,6 +55,7 @@ class Trial:
     traceback: str | None = None
     seconds: float = 0.0
     elapsed: float = 0.0
+    reports: list[Report] = field(default_factory=list)
 
     @property
     def finished(self) -> bool:
@@ -63,7 +67,7 @@ def observe(trials: Sequence[Trial], goals: Goals) -> Observations:
     """The observations of finished trials: losses and violations, NaN where unknown.
 
     A dropped trial has no losses, since it was not trained in full; what its short training predicts is a hint
-    (:meth:`searchkit.training.fidelity.Ladder.hints`).
+    (:meth:`searchkit.training.fidelity.Ladder.hints`, :meth:`searchkit.search.early_stopping.Reporting.hints`).
     """
     n = len(trials)
     columns = {

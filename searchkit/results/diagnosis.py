@@ -31,7 +31,9 @@ def why_nothing(result: Result) -> str:
     if scored:
         return f"no candidate meets {'; '.join(unmet)}"
     dropped = sum(trial.state is State.DROPPED for trial in trials)
-    unmet += [f"{dropped} were dropped from the ladder, and none was trained in full"] if dropped else []
+    unmet += (
+        [f"{dropped} were dropped from the ladder or stopped early, and none was trained in full"] if dropped else []
+    )
     unmet += [f"{len(failed)} failed, the first with: {failed[0].reason}"] if failed else []
     return f"no candidate was scored; {'; '.join(unmet) or 'each breaks a bound'}"
 

@@ -34,6 +34,11 @@ def refit(
     _check_length(seconds, epochs)
     if result.open_record is None or result.folder is None or "data" not in result.context:
         raise SearchkitError(f"study '{result.name}' trained no networks that searchkit could train for longer")
+    if "trained_by" in result.context:
+        raise SearchkitError(
+            f"the networks of study '{result.name}' were trained by {result.context['trained_by']}, your function, "
+            f"which searchkit cannot make train for longer: give result.build(trial={trial.number}) to it"
+        )
     began, known = time.perf_counter(), data_of(result, data)
     where = str(resolve_device(device))
     scored = SCORES[known.task][:1]

@@ -30,6 +30,7 @@ class Result(Tables):
             first. Columns: the objectives and other metrics in their own units, ``test_accuracy`` (or ``test_r2``) if
             there is a test part, the choices, and ``trial``, the candidate's number in the history.
         history: DataFrame with a row for each candidate in the order of asking, with its state and reason.
+        reports: DataFrame with a row for each report of your own training function.
         stopped: why the search ended.
         strategy: the strategy that proposed the candidates; for "auto", also why it was chosen.
         name: name of the study.

@@ -87,7 +87,7 @@ class Tables:
 
     def refresh(self, *_: object) -> None:
         """Drop the cached tables. It is a callback of a running search, whose candidates change them."""
-        for table in ("front", "history", "signals", "verified"):
+        for table in ("front", "history", "reports", "signals", "verified"):
             vars(self).pop(table, None)
 
     @cached_property
@@ -109,6 +109,22 @@ class Tables:
     def history(self) -> pd.DataFrame:
         """All candidates in the order of asking; see the class."""
         return self._table(self.trials)
+
+    @cached_property
+    def reports(self) -> pd.DataFrame:
+        """What the user's training function reported: a row for each report, in the order of asking, and of the epochs.
+
+        Columns: ``trial``, the candidate's number in the history, ``epoch``, and the reported names; NaN where a report
+        lacks one. Empty for other searches.
+        """
+        import pandas as pd
+
+        rows = [
+            {"trial": trial.number, "epoch": epoch} | values for trial in self.trials for epoch, values in trial.reports
+        ]
+        return pd.DataFrame(
+            rows, columns=list(dict.fromkeys(["trial", "epoch", *(name for row in rows for name in row)]))
+        )
 
     @cached_property
     def signals(self) -> pd.DataFrame:

@@ -173,7 +173,9 @@ class Ledger:
 
     def evaluated(self, trial: Trial, outcome: Outcome) -> None:
         """Finish a trial with the outcome of its full evaluation."""
-        self.finish(trial, State.FAILED if outcome.reason else State.SCORED, outcome)
+        self.succeeded |= outcome.stopped
+        state = State.DROPPED if outcome.stopped else State.FAILED if outcome.reason else State.SCORED
+        self.finish(trial, state, outcome)
 
     def finish(self, trial: Trial, state: State, outcome: Outcome) -> None:
         """Record an outcome, and call the callbacks with it.

@@ -26,6 +26,7 @@ from searchkit.problem.trial import State, Trial, observe
 from searchkit.runtime.threads import one_blas_thread
 from searchkit.search.accounting import Callback, Costs, Ledger
 from searchkit.search.blame import blamed
+from searchkit.search.early_stopping import Reporting
 from searchkit.search.schedules import AsWorkersFree, BatchByBatch
 from searchkit.search.study import Study
 from searchkit.space import keys
@@ -68,6 +69,7 @@ class Search:
         within: the seconds that the training of a candidate may take which begins at so many seconds of the study; may
             be None.
         called: what errors call the strategy; its class where not given.
+        reporting: of training functions; may be None.
     """
 
     problem: Problem
@@ -86,6 +88,7 @@ class Search:
     began: float | None = None
     within: Callable[[float], float] | None = None
     called: str = ""
+    reporting: Reporting | None = None
 
     def __post_init__(self) -> None:
         self.study = Study(self.record)
@@ -102,6 +105,8 @@ class Search:
             SearchFailedError: the first candidates all failed, or all of a small budget.
         """
         self.ledger = Ledger(self.study, self.goals, self.budget, self.costs, self.callbacks, self.began)
+        if self.reporting is not None:
+            self.reporting.begin(self.study.trials, self.budget.seconds)
         begun = self._catch_up()
         schedule = AsWorkersFree(self) if self.batch is None else BatchByBatch(self, self.batch)
         try:
@@ -113,6 +118,8 @@ class Search:
             return f"stopped by a callback{f': {stop}' if str(stop) else ''}"
         finally:
             self.executor.discard()
+            if self.reporting is not None:
+                self.reporting.close()
         self.ledger.check_success()
         return ended
 
@@ -134,6 +141,8 @@ class Search:
         self._told += trials
         if self.ladder is not None:
             told = replace(told, hints=self.ladder.hints(trials, self._told, self.goals))
+        elif self.reporting is not None:
+            told = replace(told, hints=self.reporting.hints(trials, self._told))
         with one_blas_thread():
             with blamed(self._called, "tell"):
                 self.strategy.tell(told)
@@ -192,8 +201,14 @@ class Search:
     def job(self, trial: Trial, rung: int | None = None) -> Job:
         """The job for a worker: an evaluation at a rung of the ladder, or the full one."""
         seed = evaluation_seed(self.seed, trial.code)
+        if self.reporting is not None:
+            self.reporting.announce(trial)
         within = None if self.within is None or rung is not None else self.within(self.ledger.elapsed())
         return Job(trial.code, seed, rung, within)
+
+    def evaluated(self, trial: Trial, outcome: Outcome) -> None:
+        """Finish a trial with the outcome of its full evaluation, and what was reported in it."""
+        self.ledger.evaluated(trial, outcome if self.reporting is None else self.reporting.completed(trial, outcome))
 
     def alone(self, trial: Trial, rung: int | None = None) -> Outcome:
         """Evaluate a candidate while nothing else runs."""

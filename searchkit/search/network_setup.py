@@ -24,6 +24,7 @@ from searchkit.search.evaluations import Scoring
 from searchkit.search.kinds import called
 from searchkit.search.known_costs import with_known
 from searchkit.search.network_task import NetworkTask, no_training
+from searchkit.search.own_training import Own, by_function, own_scores
 from searchkit.search.space_setup import read_space, space_and_data
 from searchkit.search.verification import Verification
 from searchkit.space import NetworkSpace
@@ -53,6 +54,7 @@ def network_task(
     ladder: object = None,
     own: OwnRecipe | None = None,
     targets: Mapping[str, Target] | None = None,
+    trained_by: Own | None = None,
 ) -> NetworkTask:
     """The task of a search over networks; for the arguments see :func:`searchkit.run`.
 
@@ -61,6 +63,7 @@ def network_task(
             :func:`searchkit.runtime.devices.devices_of`.
         own: what ``recipe=`` says, but for epochs that are fixed: these are in ``epochs``.
         targets: other devices on which costs are measured, by name.
+        trained_by: the user's training function, in which case nothing else says how candidates are trained.
     """
     space = None if space is None else read_space(space)
     targets, found = targets or {}, None
@@ -68,7 +71,8 @@ def network_task(
         read_metrics("params", constraints, targets)  # what is wrong with a bound is said before data are loaded
         found = space_and_data(space, data, split_seed, task_of(_names(constraints)))
         objectives = (SCORES[found[1].task][0], "params")
-    metrics, directions = read_metrics(objectives, constraints, targets)
+    own_names = {} if trained_by is None else own_scores(objectives, constraints)
+    metrics, directions = read_metrics(objectives, constraints, targets, own_names)
     check_measurable(metrics, where, there)
     check_here(targets, metrics, where, there)
     goals = _goals(metrics, directions, constraints)
@@ -91,7 +95,7 @@ def network_task(
     if signals:
         evaluate = Scoring(_scorer(signals, space, known, where, seed), training if trained else None)
     from_training = (*scored, *(metric.name for metric in functions))
-    return NetworkTask(
+    made = NetworkTask(
         space=space,
         goals=goals,
         data=loaded,
@@ -110,6 +114,7 @@ def network_task(
         if verify
         else None,
     )
+    return made if trained_by is None else by_function(made, trained_by)
 
 
 def _task_hint(metrics: Iterable[str]) -> Task | None:

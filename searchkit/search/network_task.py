@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -18,24 +18,26 @@ from searchkit.costs.metrics import BUILT_IN, Metric
 from searchkit.costs.targets.target import Target
 from searchkit.costs.task_scores import in_float
 from searchkit.data.data import Data
-from searchkit.errors import plural
+from searchkit.errors import CandidateError, plural
 from searchkit.execution.executors import Pool
 from searchkit.problem.objectives import Goals
 from searchkit.problem.problem import LISTABLE, Problem
-from searchkit.problem.trial import State, Trial, pareto_front
+from searchkit.problem.trial import pareto_front
 from searchkit.results.baselines import Source
 from searchkit.results.block_costs import finish_timings
 from searchkit.results.notes import NOTE, TESTED
 from searchkit.results.result import Result
 from searchkit.search.cost_meter import CostMeter
+from searchkit.search.early_stopping import Reporting
 from searchkit.search.estimate import Estimate, estimate
 from searchkit.search.evaluations import Scoring
 from searchkit.search.finals import not_shorter, planned_finals, scoring_seconds, train_finals, winners_of
+from searchkit.search.kept_weights import KeepFront
 from searchkit.search.network_bounds import Known, within
+from searchkit.search.own_training import Own, reporting_of
 from searchkit.search.plan import Plan
 from searchkit.search.planning import make_plan
 from searchkit.search.sanity import beside
-from searchkit.search.target_columns import may_win
 from searchkit.search.task import OpenPool, Task
 from searchkit.search.verification import Verification
 from searchkit.space import NetworkSpace
@@ -45,7 +47,7 @@ from searchkit.training.evaluator import Training, score_kept
 from searchkit.training.fidelity import Ladder
 from searchkit.training.recipe import Recipe
 from searchkit.training.speed import Within
-from searchkit.training.weights import delivered_path, not_written, weights_path
+from searchkit.training.weights import delivered_path
 from searchkit.types import Codes, Floats
 
 log = logging.getLogger("searchkit")
@@ -69,6 +71,7 @@ class NetworkTask(Task):
         plannable: whether it could, since nothing else says how long they are trained.
         source: where the data come from.
         targets: other devices on which costs are measured, by name.
+        trained_by: the user's training function; None: searchkit trains.
     """
 
     space: NetworkSpace
@@ -89,6 +92,7 @@ class NetworkTask(Task):
     planned: bool = False
     plannable: bool = False
     targets: Mapping[str, Target] = field(default_factory=dict)
+    trained_by: Own | None = None
 
     @property
     def identity(self) -> dict[str, Any]:  # type: ignore[override]
@@ -96,8 +100,11 @@ class NetworkTask(Task):
         identity: dict[str, Any] = {
             "kind": "networks",
             "data": {"name": self.data.name, "fingerprint": self.data.fingerprint},
-            "epochs": "planned" if self.planned else self.training.recipe.epochs,
         }
+        if self.trained_by is None:
+            identity["epochs"] = "planned" if self.planned else self.training.recipe.epochs
+        else:
+            identity |= self.trained_by.identity
         if self.split_seed is not None:
             identity["split_seed"] = self.split_seed
         if any(name in self.metrics for name in MEASURED) or any(t.kind == "here" for t in self.targets.values()):
@@ -155,9 +162,14 @@ class NetworkTask(Task):
         return LISTABLE if self.costs.vectorised else COUNTABLE
 
     @property
-    def callbacks(self) -> tuple[_KeepFront, ...]:
+    def callbacks(self) -> tuple[KeepFront, ...]:
         """A callback that deletes the weights of networks that are not on the front."""
-        return (_KeepFront(self.goals, self.folder),) if self.trains and self.folder is not None else ()
+        return (KeepFront(self.goals, self.folder),) if self.trains and self.folder is not None else ()
+
+    @property
+    def reporting(self) -> Reporting | None:
+        """See :class:`Task`."""
+        return reporting_of(self.training, self.metrics) if self.trains else None
 
     @property
     def keeps_files(self) -> bool:
@@ -185,7 +197,7 @@ class NetworkTask(Task):
 
     def estimate(self, candidates: int | None, workers: int, seconds: float | None = None) -> Estimate:
         """See :class:`Task`; of a search that trains nothing, it is not known."""
-        if not self.trains:
+        if not self.trains or self.trained_by is not None:
             return super().estimate(candidates, workers, seconds)
         return estimate(self.training, candidates, workers, self._within, seconds)
 
@@ -267,7 +279,12 @@ class NetworkTask(Task):
             path = delivered_path(result.folder or Path(), trial.code)
             if str(trial.number) in scores or not path.exists():
                 continue
-            scores[str(trial.number)] = score_kept(self.space, trial.code, path, self.data, self.device)
+            try:
+                scores[str(trial.number)] = score_kept(self.space, trial.code, path, self.data, self.device)
+            except CandidateError as error:
+                if self.trained_by is None:
+                    raise
+                log.warning("candidate %d has no score on the test part: %s", trial.number, error)
         record.note(TESTED, scores)
         result.test_accuracy = {int(number): accuracy for number, accuracy in scores.items()}
 
@@ -275,25 +292,3 @@ class NetworkTask(Task):
 def no_training(code: Codes, seed: int) -> dict[str, float]:
     """The evaluation of a search whose objectives and bounds are all costs: it adds no values."""
     return {}
-
-
-@dataclass
-class _KeepFront:
-    """Deletes the weights of trials that are not on the front, and cannot be once predicted costs are measured."""
-
-    goals: Goals
-    folder: Path
-
-    def __call__(self, trial: Trial, trials: Sequence[Trial]) -> None:
-        if trial.state is State.SCORED:
-            self.clean(trials)
-
-    def clean(self, trials: Sequence[Trial]) -> None:
-        """Delete the weights of those that cannot win."""
-        kept = {weights_path(self.folder, winner.code) for winner in may_win(trials, self.goals)}
-        for path in self.folder.glob("*.safetensors"):
-            if path not in kept and path in {weights_path(self.folder, t.code) for t in trials if t.finished}:
-                try:
-                    path.unlink(missing_ok=True)
-                except OSError as error:
-                    raise not_written(path, error) from error

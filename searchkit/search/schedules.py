@@ -77,7 +77,7 @@ class BatchByBatch:
                 return
             promoted = to_pay if ladder is None else self._climb(to_pay, ladder)
             for trial, outcome in self._outcomes(promoted):
-                self.ledger.evaluated(trial, outcome)
+                self.search.evaluated(trial, outcome)
 
     def _climb(self, trials: list[Trial], ladder: Ladder) -> list[Trial]:
         """Evaluate a batch at each rung of the ladder; returns the trials to evaluate in full.
@@ -192,7 +192,7 @@ class AsWorkersFree:
         """Record an outcome, and send a promoted candidate to its next rung."""
         trial, batch, rung = one
         if rung is None:
-            self.ledger.evaluated(trial, outcome)
+            self.search.evaluated(trial, outcome)
         elif self.search.reach(trial, rung, outcome):
             self._send(trial, batch)
         self.search.tell_if_complete(batch)

@@ -90,7 +90,7 @@ class Study:
             elapsed: seconds that the study has taken so far.
         """
         trial.values |= outcome.values
-        trial.state, trial.traceback = state, outcome.traceback
+        trial.state, trial.traceback, trial.reports = state, outcome.traceback, list(outcome.reports)
         trial.reason = None if outcome.reason is None else readable(outcome.reason)
         trial.seconds, trial.elapsed = round(trial.seconds + outcome.seconds, 6), round(elapsed, 3)
         self._record.finish(trial)

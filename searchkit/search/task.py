@@ -27,6 +27,7 @@ from searchkit.types import Codes, Floats
 
 if TYPE_CHECKING:
     from searchkit.data.data import Data
+    from searchkit.search.early_stopping import Reporting
     from searchkit.search.estimate import Estimate
     from searchkit.search.plan import Plan
     from searchkit.training.recipe import Recipe
@@ -96,6 +97,11 @@ class Task(Protocol):
     def callbacks(self) -> tuple[Callback, ...]:
         """Callbacks of the task itself, called with each finished candidate."""
         return ()
+
+    @property
+    def reporting(self) -> Reporting | None:
+        """What training functions report in a run of the search; None where they report nothing."""
+        return None
 
     @property
     def keeps_files(self) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import importlib
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ from searchkit.errors import CandidateError, SpaceError
 from searchkit.random_state import untouched
 from searchkit.space.choice import Choice
 from searchkit.space.inputs import Kind, as_shape, described_shape, kind_of, plain_inputs, read_kinds
+from searchkit.space.outputs import as_output_shape, takes_output_shape
 from searchkit.space.space import Space, distinct_rows
 from searchkit.surroundings import usable
 from searchkit.types import Codes, Floats
@@ -115,11 +115,11 @@ class NetworkSpace(Space):
             raise SpaceError(f"build is a function (choices, input_shape, n_classes) -> nn.Module, not {build!r}")
         self.input_shape = as_shape(input_shape)
         self.kinds = read_kinds(kind, self.input_shape, name)
-        self.output_shape = _shape(n_classes)
+        self.output_shape = as_output_shape(n_classes)
         self.options = dict(options or {})
         self.count = count
         self._build = build
-        self._takes_shape = takes_shape(build)
+        self._takes_shape = takes_output_shape(build)
         self._nodes = nodes
         self.graph_features = graph
         if reference is not None and not callable(reference):
@@ -266,7 +266,7 @@ class NetworkSpace(Space):
         """
         other = copy.copy(self)
         other.input_shape = as_shape(input_shape)
-        other.output_shape = _shape(n_classes)
+        other.output_shape = as_output_shape(n_classes)
         return other
 
     def describe(self) -> dict[str, Any]:
@@ -277,20 +277,6 @@ class NetworkSpace(Space):
             "n_classes": self.n_classes,
         }
         return described | ({"output_shape": list(self.output_shape)} if len(self.output_shape) > 1 else {})
-
-
-def _shape(outputs: int | Sequence[int]) -> tuple[int, ...]:
-    """An output_shape, also of a number of classes."""
-    return tuple(int(n) for n in outputs) if isinstance(outputs, Sequence) else (int(outputs),)
-
-
-def takes_shape(build: Builder) -> bool:
-    """Whether the third argument of a builder is called ``output_shape``."""
-    try:
-        names = list(inspect.signature(build).parameters)
-    except (TypeError, ValueError):
-        return False
-    return len(names) > 2 and names[2] == "output_shape"
 
 
 def _initialise_lazy(network: object, input_shape: Sequence[int]) -> None:

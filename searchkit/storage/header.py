@@ -10,7 +10,12 @@ import numpy as np
 from searchkit.errors import SearchkitError, StudyMismatchError
 
 HEADER_COPY = "searchkit:header"  # attribute of a study in a journal file: a copy of the header, for repairs
-TRAINED = ("recipe", "ladder")  # parts of a search that are left out where they are not given
+TRAINED = (
+    "recipe",
+    "ladder",
+    "training",
+    "early_stopping",
+)  # parts of a search that are left out where they are not given
 FORMAT = 2  # version of the record; newer ones are refused, older ones are read
 
 

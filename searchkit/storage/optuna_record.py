@@ -34,6 +34,7 @@ from searchkit.storage.optuna_compat import CONSTRAINTS, quiet, study_id, trial_
 from searchkit.storage.owners import ClaimedByAnotherError
 from searchkit.storage.paths import StorageLike, cannot_open, reason_of
 from searchkit.storage.patience import with_patience
+from searchkit.storage.recorded_reports import report_attributes
 from searchkit.storage.recorded_study import RecordedStudy
 from searchkit.storage.recorded_trials import TO_OPTUNA, check_batches, read_trials
 
@@ -139,6 +140,7 @@ class OptunaRecord:
     def _write_outcome(self, trial: Trial, number: int) -> None:
         outcome: dict[str, Any] = _so_far(trial) | {"elapsed": trial.elapsed}
         outcome |= {"dropped": True} if trial.state is State.DROPPED else {}
+        outcome |= report_attributes(trial.reports)
         outcome |= {"methods": trial.methods} if trial.methods else {}
         outcome |= {"reason": trial.reason} if trial.reason else {}
         outcome |= {"traceback": trial.traceback} if trial.traceback else {}

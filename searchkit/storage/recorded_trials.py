@@ -15,6 +15,7 @@ from searchkit.problem.objectives import Goals
 from searchkit.problem.trial import State, Trial
 from searchkit.space import Space
 from searchkit.storage.measured_notes import add_measured
+from searchkit.storage.recorded_reports import read_reports
 from searchkit.storage.recorded_study import RecordedStudy
 from searchkit.types import Codes
 
@@ -76,6 +77,7 @@ def _trial_of(frozen: FrozenTrial, code: Codes) -> Trial:
         traceback=_readable(attrs.get("traceback"), LONGEST_TRACEBACK),
         seconds=float(attrs.get("seconds", 0.0)),
         elapsed=float(attrs.get("elapsed", 0.0)),
+        reports=read_reports(attrs),
     )
 
 

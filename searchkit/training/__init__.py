@@ -6,12 +6,15 @@ from searchkit.lazy import lazily
 
 if TYPE_CHECKING:
     from searchkit.training.recipe import Recipe
+    from searchkit.training.stopping_rules import Halving, Median
 
-__all__ = ["Recipe"]
+__all__ = ["Halving", "Median", "Recipe"]
 
 __getattr__, __dir__ = lazily(
     __name__,
     {
+        "Halving": "stopping_rules",
+        "Median": "stopping_rules",
         "Recipe": "recipe",
     },
 )

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 
 from searchkit.data.data import Data
-from searchkit.data.loader import standardised
+from searchkit.data.normalising import standardised
 from searchkit.data.splits import Split
 from searchkit.training.scores import scores_of
 

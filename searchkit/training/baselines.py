@@ -18,14 +18,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch.nn import functional
 
 from searchkit.data.data import Data
-from searchkit.data.loader import Normaliser
 from searchkit.data.splits import Split
 from searchkit.errors import PASSED_ON, DataError, message_of, plural, readable
 from searchkit.random_state import untouched
 from searchkit.runtime.threads import one_blas_thread, one_thread
+from searchkit.training.flat_inputs import BLOCK, FlatInputs
 from searchkit.training.scores import scores_of
 from searchkit.training.simple_models import (
     OUTPUTS,
@@ -39,10 +38,8 @@ from searchkit.training.simple_models import (
 from searchkit.types import Floats
 
 SECONDS = 10.0
-PIXELS = 4096  # of an image with its channels; larger ones are averaged over blocks
 VALUES = 2**26  # rows times features that a fit sees, or that are scored, at most
 SCORED = 50_000  # rows of a part that are scored at most: an accuracy is then known to 0.2 %
-BLOCK = 2**22  # values that are looked at together
 LEAST_ROWS = 50  # with fewer than these, and than two a class, a model is not worth fitting where there are more
 
 Outputs = Callable[[Features], torch.Tensor]
@@ -121,8 +118,8 @@ class _Work:
     seconds: float
 
     @cached_property
-    def _inputs(self) -> _Inputs:
-        return _Inputs(self.data)
+    def _inputs(self) -> FlatInputs:
+        return FlatInputs(self.data)
 
     @cached_property
     def _counting(self) -> tuple[npt.NDArray[np.int64], Floats | None]:
@@ -244,49 +241,6 @@ def constant_outputs(data: Data) -> torch.Tensor:
     else:
         found = torch.zeros(data.n_classes, dtype=torch.float64)  # the means, standardised
     return found.view(shape).expand(1, *data.output_shape)
-
-
-class _Inputs:
-    """Rows of ``x (n, ...)`` as features ``(n, f)`` float32: normalised as for networks, flattened; large ones shrunk.
-
-    Of tokens, a feature is how often one of them occurs in the sequence; padding is left out.
-
-    Attributes:
-        n_features: f.
-    """
-
-    def __init__(self, data: Data) -> None:
-        self._normalise = Normaliser(data, torch.device("cpu"))
-        self._size: tuple[int, ...] | None = None
-        self._tokens = data.vocabulary
-        shape = data.input_shape
-        if data.kind == "images" and math.prod(shape) > PIXELS:
-            by = math.sqrt(PIXELS / math.prod(shape))
-            self._size = max(1, int(shape[1] * by)), max(1, int(shape[2] * by))
-            shape = (shape[0], *self._size)
-        elif data.kind == "signals" and math.prod(shape) > PIXELS:
-            self._size = (max(1, PIXELS // shape[0]),)
-            shape = (shape[0], *self._size)
-        self.n_features = max(1, data.vocabulary - 1) if data.vocabulary else math.prod(shape)
-
-    def __call__(self, x: torch.Tensor, rows: npt.NDArray[np.int64]) -> Features:
-        made = np.empty((len(rows), self.n_features), np.float32)
-        together = max(1, BLOCK // max(1, math.prod(x.shape[1:])))
-        for i in range(0, len(rows), together):
-            if self._tokens:
-                made[i : i + together] = self._bags(x[torch.from_numpy(rows[i : i + together])])
-                continue
-            some = self._normalise(x[torch.from_numpy(rows[i : i + together])])
-            if self._size is not None:
-                pool = functional.adaptive_avg_pool2d if len(self._size) == 2 else functional.adaptive_avg_pool1d
-                some = pool(some, self._size)  # type: ignore[arg-type]
-            made[i : i + together] = some.reshape(len(some), -1).numpy()
-        return made
-
-    def _bags(self, tokens: torch.Tensor) -> Features:
-        counts = torch.zeros(len(tokens), self._tokens)
-        counts.scatter_add_(1, tokens, torch.ones(tokens.shape))
-        return counts[:, 1:].numpy()  # 0 is padding
 
 
 def _rng() -> np.random.Generator:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
@@ -10,9 +10,30 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from searchkit.types import Codes
 
 if TYPE_CHECKING:  # it imports torch; see searchkit.execution.executors
+    from searchkit.problem.trial import Report
     from searchkit.training.turns import Course
 
 Evaluate = Callable[..., Mapping[str, object]]  # (code, seed) or (code, seed, rung) -> {metric: value}
+
+
+class Reported(dict[str, float]):
+    """The values of a candidate, with what a training function of the user's reported.
+
+    Attributes:
+        reports: in the order of their epochs.
+        stopped: why the training was stopped early; empty if it was not.
+        ignored: whether the function went on after it was told to stop.
+    """
+
+    def __init__(
+        self, values: Mapping[str, float], reports: Sequence[Report], stopped: str = "", ignored: bool = False
+    ) -> None:
+        super().__init__(values)
+        self.reports, self.stopped, self.ignored = tuple(reports), stopped, ignored
+
+    def __ror__(self, other: dict[str, float]) -> Reported:  # type: ignore[override]
+        """``other | self``, which are values and a report too."""
+        return Reported(dict(other) | dict(self), self.reports, self.stopped, self.ignored)
 
 
 class Evaluation(Protocol):

@@ -96,7 +96,7 @@ class Ladder:
         places = {rivals[row].number: place for place, row in enumerate(order, start=1)}
         kept = n_promoted(len(rivals))
         return {
-            trial.number: f"not promoted from {self.rungs[i].label}: {_ordinal(places[trial.number])} of {len(rivals)}"
+            trial.number: f"not promoted from {self.rungs[i].label}: {ordinal(places[trial.number])} of {len(rivals)}"
             for trial in batch
             if places[trial.number] > kept
         }
@@ -233,6 +233,7 @@ def _read_rung(given: Any, i: int) -> Rung:
     return Rung(**typed)
 
 
-def _ordinal(n: int) -> str:
+def ordinal(n: int) -> str:
+    """A place in words: 1st, 2nd, 3rd, 4th."""
     ending = "th" if n % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(n % 10, "th")
     return f"{n}{ending}"

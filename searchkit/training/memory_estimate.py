@@ -31,7 +31,8 @@ from searchkit.costs.autocast import HalfPrecision
 from searchkit.costs.memory_tracker import LiveMemory
 from searchkit.costs.meta_tensors import no_gradients, on_meta, shape_only
 from searchkit.data.data import Data
-from searchkit.data.loader import Normaliser, TableBatches, TrainBatches, in_order, train_batches
+from searchkit.data.loader import TableBatches, TrainBatches, in_order, train_batches
+from searchkit.data.normalising import Normaliser
 from searchkit.data.splits import Split
 from searchkit.runtime.copies import copied
 from searchkit.space import NetworkSpace

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from searchkit.data.data import Data
-from searchkit.data.loader import Normaliser
+from searchkit.data.normalising import Normaliser
 from searchkit.random_state import untouched
 from searchkit.runtime.copies import copied
 from searchkit.runtime.threads import one_thread

@@ -11,7 +11,8 @@ import torch
 from torch import nn
 
 from searchkit.data.data import Data
-from searchkit.data.loader import Normaliser, in_order
+from searchkit.data.loader import in_order
+from searchkit.data.normalising import Normaliser
 from searchkit.data.splits import Split
 from searchkit.errors import CandidateError
 from searchkit.random_state import untouched

@@ -12,7 +12,8 @@ from helpers.photos import folder
 from torch import Tensor, nn
 
 import searchkit
-from searchkit.data.loader import Normaliser, train_batches
+from searchkit.data.loader import train_batches
+from searchkit.data.normalising import Normaliser
 from searchkit.errors import DataError
 
 RNG = np.random.default_rng(0)

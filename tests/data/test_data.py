@@ -294,7 +294,7 @@ def test_bad_data_are_refused_in_one_sentence(data: Any, sentence: str) -> None:
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"augment": "flop"}, "augment is one of shift, crop-flip, flip, none, not 'flop'"),
+        ({"augment": "flop"}, "augment is one of shift, crop-flip, flip, randaugment, none, not 'flop'"),
         ({"kind": "sound"}, "kind is one of images, table, tokens, signals, sequences, not 'sound'"),
         ({"channels": "middle"}, "channels is 'first', 'last' or None, not 'middle'"),
         ({"limit": 5}, "limit is 5; 3 classes need at least 9 examples"),

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import searchkit
-from searchkit.data.loader import Normaliser, train_batches
+from searchkit.data.loader import train_batches
+from searchkit.data.normalising import Normaliser
 from searchkit.data.tokens import Tokenizer
 from searchkit.errors import DataError, SpaceError
 from searchkit.space import Choice, NetworkSpace, TokenShape

@@ -15,9 +15,9 @@ from torch.nn import functional
 
 import searchkit
 from searchkit.data.data import Data
-from searchkit.data.loader import standardised
 from searchkit.data.loading import load_data
 from searchkit.data.masks import IGNORED
+from searchkit.data.normalising import standardised
 from searchkit.errors import CandidateError, DataError, ObjectiveError, SearchkitError
 from searchkit.training.baselines import baselines
 from searchkit.training.recipe import Recipe, RecipeError

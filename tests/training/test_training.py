@@ -16,8 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from searchkit.data.data import Augment, Data
-from searchkit.data.loader import Normaliser, TrainBatches
+from searchkit.data.loader import TrainBatches
 from searchkit.data.loading import load_data
+from searchkit.data.normalising import Normaliser
 from searchkit.data.splits import Split
 from searchkit.errors import CandidateError, DataError, DeviceError, TimeLimitError
 from searchkit.runtime.devices import resolve_device

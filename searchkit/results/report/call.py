@@ -16,6 +16,7 @@ from searchkit.results.report.facts import Facts
 from searchkit.results.result import Result
 from searchkit.space import Choice, NetworkSpace, Space
 from searchkit.space.recipe_space import listed_choice, networks_of
+from searchkit.training.stopping_rules import RULES
 
 _SCREEN = 16  # the default of searchkit.run
 
@@ -30,6 +31,7 @@ def call(facts: Facts) -> str:
     lines = [_strategy(context), _space(result)]
     lines.append(_data(context) if networks else ("evaluate=evaluate", "your function, which is not in the record"))
     lines += [_objectives(result, networks), *_constraints(result), *_settings(context), *_recipe(result)]
+    lines += _training(context)
     lines.append((f"budget={_budget(context)}", ""))
     seed = context.get("seed")
     lines.append(
@@ -76,7 +78,8 @@ def _space(result: Result) -> Line:
 def _settings(context: dict[str, Any]) -> list[Line]:
     """Other arguments of the call; defaults are left out."""
     given = dict(context.get("call") or {})
-    given.pop("recipe", None)
+    for apart in ("recipe", "early_stopping"):
+        given.pop(apart, None)
     proxies = given.pop("proxies", None)
     if given.get("device") == "auto":
         del given["device"]
@@ -107,6 +110,22 @@ def _recipe(result: Result) -> list[Line]:
         for name, value in given.items()
     ]
     return [(f"recipe={{{', '.join(settings)}}}", "")] if settings else []
+
+
+def _training(context: dict[str, Any]) -> list[Line]:
+    """The user's own training, and the rule that stops it early."""
+    if "trained_by" not in context:
+        return []
+    lines = [("training=training", f"{context['trained_by']}, your function, which is not in the record")]
+    given = dict((context.get("call") or {}).get("early_stopping") or {})
+    if not given:
+        return lines
+    rule: Any = RULES[given.pop("rule")]
+    settings = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
+    if rule(**settings) == rule():
+        return [*lines, (f"early_stopping={_text(rule.__name__.lower())}", "")]
+    said = ", ".join(f"{name}={_python(value)}" for name, value in settings.items())
+    return [*lines, (f"early_stopping=searchkit.training.{rule.__name__}({said})", "")]
 
 
 def _options(choice: Choice) -> str:
@@ -147,6 +166,8 @@ def _objectives(result: Result, networks: bool) -> Line:
     ends = tuple(f"{AT}{name}" for name in (result.context.get("call") or {}).get("targets") or {})
     names = [o.name for o in objectives if not (ends and o.name.endswith(ends))]
     own = [name for name in names if in_float(name) not in BUILT_IN and not _is_signal(name)]
+    if own and "trained_by" in result.context:  # the function may return them
+        return f"objectives={_python({o.name: o.direction for o in objectives})}", ""
     note = f"{', '.join(own)}: give your own Metric instead of its name" if own else ""
     return f"objectives={_python(tuple(o.name for o in objectives))}", note
 

@@ -24,7 +24,9 @@ def failures(facts: Facts) -> Html:
         _failed(failed),
         _named(_BREAK, result.trials, State.INFEASIBLE),
         _broken(facts),
-        _named(("was not {}", "were not {}", "promoted from a rung of the ladder"), result.trials, State.DROPPED),
+        _named(
+            ("was not {}", "were not {}", "trained to the end (ladder, early stopping)"), result.trials, State.DROPPED
+        ),
         _named(("has {}", "have {}", "no outcome: the search ended before"), result.trials, State.ASKED),
     ]
     if unbuilt:

@@ -10,10 +10,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from searchkit.data.data import Data
-from searchkit.data.loader import Normaliser, targets
+from searchkit.data.normalising import Normaliser, targets
 from searchkit.errors import CandidateError
 from searchkit.runtime.devices import placed
 from searchkit.space.inputs import as_shape, noise
+from searchkit.space.outputs import as_output_shape
 from searchkit.types import Task
 
 
@@ -38,9 +39,7 @@ class ProxyInputs:
     ) -> None:
         self.data = data
         self.input_shape = as_shape(input_shape)
-        self.output_shape = (
-            tuple(int(n) for n in output_shape) if isinstance(output_shape, Sequence) else (int(output_shape),)
-        )
+        self.output_shape = as_output_shape(output_shape)
         self.device = device
         self.seed = seed
         self._kept: dict[tuple[str, int, int], tuple[Tensor, Tensor]] = {}

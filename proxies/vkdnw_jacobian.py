@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from searchkit.space.inputs import as_output_shape
 from searchkit.training.tasks.outputs import check_outputs
 
 _CONVOLUTIONS: Mapping[type[nn.Module], Callable[..., Tensor]] = {
@@ -41,7 +42,7 @@ class SingleWeight:
 
 
 def jacobian(
-    network: nn.Module, x: Tensor, weights: Sequence[SingleWeight], output_shape: Sequence[int]
+    network: nn.Module, x: Tensor, weights: Sequence[SingleWeight], output_shape: int | Sequence[int]
 ) -> tuple[Tensor, Tensor]:
     """Outputs ``(n, c)`` for inputs ``(n, ...)``, and their derivatives ``(n, c, k)`` to k weights.
 
@@ -52,6 +53,7 @@ def jacobian(
     Raises:
         CandidateError: the outputs have another shape.
     """
+    output_shape = as_output_shape(output_shape)
     network.requires_grad_(False)
     layers = _Layers(len(x), len(weights), x)
     owners = _owners(network)

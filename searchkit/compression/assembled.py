@@ -20,8 +20,7 @@ from searchkit.compression.sums import sums_of
 from searchkit.errors import ModelError, SpaceError, nearest
 from searchkit.runtime.copies import copied
 from searchkit.space import Choice, NetworkSpace, Node
-from searchkit.space.inputs import as_shape
-from searchkit.space.outputs import as_output_shape
+from searchkit.space.inputs import as_output_shape, as_shape
 from searchkit.types import Codes
 
 _BETWEEN = "::"  # node, label and tensor in the names of a library's weights

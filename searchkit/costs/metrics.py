@@ -99,7 +99,7 @@ BUILT_IN = {
         Metric("log_loss", stage="trained", unit="validation part"),
         Metric("r2", direction="max", stage="trained", unit="validation part"),
         Metric("rmse", stage="trained", unit="validation part"),
-        Metric("f1", direction="max", stage="trained", unit="validation part"),
+        Metric("f1_macro", direction="max", stage="trained", unit="validation part"),
         Metric("subset_accuracy", direction="max", stage="trained", unit="validation part"),
         Metric("miou", direction="max", stage="trained", unit="validation part"),
         Metric("pixel_accuracy", direction="max", stage="trained", unit="validation part"),

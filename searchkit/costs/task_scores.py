@@ -12,7 +12,7 @@ AT = "@"  # latency_ms@phone: the metric, and the target that it is measured on
 INT8 = "int8"  # accuracy@int8: of the file that is quantised to eight bits
 SCORES: dict[Task, tuple[str, ...]] = {  # the first is that of the test part
     "classification": ("accuracy", "balanced_accuracy", "log_loss"),
-    "multilabel": ("f1", "subset_accuracy"),
+    "multilabel": ("f1_macro", "subset_accuracy"),
     "regression": ("r2", "rmse"),
     "segmentation": ("miou", "pixel_accuracy"),
     "maps": ("rmse", "ssim"),
@@ -29,7 +29,9 @@ def tasks_of(metrics: Iterable[str]) -> tuple[Task, ...]:
     """
     names = {name: in_float(name) for name in metrics}
     scores = {name: [task for task, of in SCORES.items() if score in of] for name, score in names.items()}
-    scores = {name: tasks or (list(scorer_tasks(name)) if is_scorer(name) else []) for name, tasks in scores.items()}
+    for name, tasks in scores.items():  # those of several labels are scikit-learn's, which has them for classes too
+        if tasks in ([], ["multilabel"]) and is_scorer(name):
+            scores[name] = list(scorer_tasks(name))
     scores = {name: tasks for name, tasks in scores.items() if tasks}
     found = tuple(task for task in SCORES if scores and all(task in tasks for tasks in scores.values()))
     if scores and not found:

@@ -1,4 +1,4 @@
-"""What a network is given: the kinds of inputs, the shape of one, and inputs without a meaning to run a network on.
+"""What a network is given, and the shape of what it gives: kinds and shapes of inputs, and inputs without a meaning.
 
 Costs, proxies and exports run networks on inputs that they make themselves. They make them here, by the shape alone: a
 :class:`TokenShape` asks for whole numbers, every other shape for floats.
@@ -6,7 +6,8 @@ Costs, proxies and exports run networks on inputs that they make themselves. The
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
@@ -146,3 +147,17 @@ def noise_like(n: int, x: npt.NDArray[Any]) -> npt.NDArray[Any]:
     if x.dtype.kind in "iu":
         return np.random.default_rng(0).choice(np.unique(x), (n, *x.shape[1:])).astype(x.dtype)
     return fixed_noise(n, x.shape[1:])
+
+
+def as_output_shape(outputs: int | Sequence[int]) -> tuple[int, ...]:
+    """An output_shape, also of a number of classes."""
+    return tuple(int(n) for n in outputs) if isinstance(outputs, Sequence) else (int(outputs),)
+
+
+def takes_output_shape(build: Callable[..., object]) -> bool:
+    """Whether the third argument of a builder is called ``output_shape``."""
+    try:
+        names = list(inspect.signature(build).parameters)
+    except (TypeError, ValueError):
+        return False
+    return len(names) > 2 and names[2] == "output_shape"

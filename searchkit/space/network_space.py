@@ -14,8 +14,16 @@ import numpy.typing as npt
 from searchkit.errors import CandidateError, SpaceError
 from searchkit.random_state import untouched
 from searchkit.space.choice import Choice
-from searchkit.space.inputs import Kind, as_shape, described_shape, kind_of, plain_inputs, read_kinds
-from searchkit.space.outputs import as_output_shape, takes_output_shape
+from searchkit.space.inputs import (
+    Kind,
+    as_output_shape,
+    as_shape,
+    described_shape,
+    kind_of,
+    plain_inputs,
+    read_kinds,
+    takes_output_shape,
+)
 from searchkit.space.space import Space, distinct_rows
 from searchkit.surroundings import usable
 from searchkit.types import Codes, Floats

@@ -15,9 +15,9 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from searchkit.costs.metrics import BUILT_IN, Metric
+from searchkit.costs.metrics import Metric
 from searchkit.costs.scikit_scores import is_scorer
-from searchkit.costs.task_scores import AT, in_int8
+from searchkit.costs.task_scores import AT, SCORES, in_int8
 from searchkit.data.data import Data
 from searchkit.data.masks import IGNORED
 from searchkit.errors import PASSED_ON, ObjectiveError, message_of
@@ -53,7 +53,7 @@ def _with_function(metric: Metric, data: Data) -> Metric:
     if metric.of_predictions:
         assert metric.function is not None
         computed: _OfPredictions = UserScore(data, metric.function)
-    elif metric.function is None and metric.name not in BUILT_IN and is_scorer(metric.name):
+    elif metric.function is None and metric.name not in SCORES[data.task] and is_scorer(metric.name):
         computed = ScikitScore(data, metric.name)
     else:
         return metric

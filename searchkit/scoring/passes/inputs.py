@@ -13,8 +13,7 @@ from searchkit.data.data import Data
 from searchkit.data.normalising import Normaliser, targets
 from searchkit.errors import CandidateError
 from searchkit.runtime.devices import placed
-from searchkit.space.inputs import as_shape, noise
-from searchkit.space.outputs import as_output_shape
+from searchkit.space.inputs import as_output_shape, as_shape, noise
 from searchkit.types import Task
 
 

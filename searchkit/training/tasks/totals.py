@@ -45,7 +45,7 @@ def scores_of_all(found: torch.Tensor, data: Data, counts: torch.Tensor) -> dict
 
     Returns:
         for classification ``accuracy`` and ``balanced_accuracy`` (the mean over classes of their recall), both from 0
-        to 1, and ``log_loss``; for several labels at once ``f1``, the mean over labels, and ``subset_accuracy``, the
+        to 1, and ``log_loss``; for several labels at once ``f1_macro``, the mean over labels, and ``subset_accuracy``, the
         share of examples of which all labels are right; for regression ``r2``, and ``rmse`` in the target's own unit,
         both means over the quantities; for masks ``miou``, the mean over the classes that there are of intersection by
         union, and ``pixel_accuracy``; for maps ``rmse``, and ``ssim``, see
@@ -92,7 +92,7 @@ def _of_labels(found: torch.Tensor, counts: torch.Tensor, data: Data) -> dict[st
     both, of_said, of_true = ((part * counts[:, None]).sum(0) for part in (said * true, said, true))
     f1 = torch.where(of_said + of_true > 0, 2 * both / (of_said + of_true).clamp(min=1e-300), 0.0)
     right = (said == true).all(1)
-    return {"f1": float(f1.mean()), "subset_accuracy": float(counts[right].sum() / counts.sum())}
+    return {"f1_macro": float(f1.mean()), "subset_accuracy": float(counts[right].sum() / counts.sum())}
 
 
 def _of_quantities(found: torch.Tensor, counts: torch.Tensor, data: Data) -> dict[str, float]:

@@ -38,6 +38,8 @@ def recorded(given: object, data: Data) -> dict[str, object]:
         described["target"] = [mean[0], std[0]] if len(mean) == 1 else [list(mean), list(std)]
     if data.tokenizer is not None:
         described["words"] = list(data.tokenizer.words)
+    if data.encoder is not None:
+        described["frame"] = data.encoder.described()
     return described | ({} if data.task in ("classification", "regression") else {"task": data.task})
 
 

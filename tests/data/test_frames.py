@@ -295,7 +295,8 @@ def test_a_csv_file_is_read_where_its_target_is_said(
         load_data("empty.csv", target="y")
     call = ["run", "--data", "shop.csv", "--data-option", "target=spends", "--strategy", "random", "--epochs", "1"]
     assert main([*call, "--budget", "1", "--name", "shop"]) == 0
-    assert main(["resume", "shop", "--budget", "2"]) == 0
+    Path("shop.csv").rename("moved.csv")
+    assert main(["resume", "shop", "--budget", "2", "--data", "moved.csv"]) == 0
     assert searchkit.load("shop").encoder is not None
-    assert main(["run", "--data", "shop.csv", "--budget", "1"]) == 2
-    assert "say which column of shop.csv is to be predicted" in capsys.readouterr().err
+    assert main(["run", "--data", "moved.csv", "--budget", "1"]) == 2
+    assert "say which column of moved.csv is to be predicted" in capsys.readouterr().err

@@ -49,6 +49,8 @@ def given_parts(data: object, pictures: Pictures, limit: int | None) -> dict[str
             return {"train": _of_pair(*first), "test": _of_pair(*second)}
         if not is_dataset(first) and not is_dataset(second) and not isinstance(first, str):
             return {"train": _of_pair(first, second)}
+    if is_frame(data):
+        raise DataError("a data frame alone does not say what is y: give (frame, 'price'), the name of its column")
     given = f"{type(data).__name__} of length {len(data)}" if isinstance(data, tuple | list) else type(data).__name__
     raise DataError(f"{_WANTED}; not a {given}")
 

@@ -72,6 +72,8 @@ def test_a_column_is_y_by_its_name_and_no_feature() -> None:
     assert "spends" not in encoder_of(DATA).columns
     with pytest.raises(DataError, match=r"lacks column 'spend'; it has .*; did you mean 'spends'\?"):
         load_data((FRAME, "spend"))
+    with pytest.raises(DataError, match="a data frame alone does not say what is y: give .frame, 'price'."):
+        load_data(FRAME)
     with pytest.raises(DataError, match="no column beside 'spends'"):
         load_data((FRAME[["spends"]], "spends"))
     both = load_data(((FRAME[:100], "spends"), (FRAME[100:], "spends")))

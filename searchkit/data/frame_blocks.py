@@ -15,18 +15,23 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MOST = 50  # features of a column of text at most
-LEAST, LEAST_SHARE = 2, 0.01  # rows in which a value of text occurs that has a feature of its own, and their share
+LEAST, LEAST_SHARE = 2, 0.01  # rows in which a value of text, or a gap, has a feature of its own, and their share: a
+# rarer feature would be more than ten deviations of itself where it is not 0
+GAPS = "gaps"  # the name of the block that says where numbers are missing
 OTHERS, MISSING = "(other values)", "is missing"
 
 
 def fitted_transformer(columns: Mapping[str, npt.NDArray[Any]], kinds: Mapping[str, Column]) -> object:
     """A ColumnTransformer of scikit-learn, fitted to the columns ``(n,)`` of a train part, by their kinds."""
     from sklearn.compose import ColumnTransformer
+    from sklearn.impute import MissingIndicator
 
     as_numbers = [name for name, kind in kinds.items() if kind in ("numbers", "durations")]
     as_text = [name for name, kind in kinds.items() if kind == "text"]
     n = len(next(iter(columns.values())))
-    blocks = [("numbers", _imputer(indicator=True), as_numbers)] if as_numbers else []
+    with_gaps = [name for name in as_numbers if np.isnan(columns[name]).sum() >= _least(n)]
+    blocks = [("numbers", _imputer(), as_numbers)] if as_numbers else []
+    blocks += [(GAPS, MissingIndicator(features="all"), with_gaps)] if with_gaps else []
     blocks += [("text", _one_hot(n), as_text)] if as_text else []
     blocks += [(f"dates {name}", _of_dates(columns[name]), [name]) for name, kind in kinds.items() if kind == "dates"]
     return ColumnTransformer(blocks, sparse_threshold=0).fit(frame_of(columns))
@@ -47,22 +52,23 @@ def useless(kind: Column, values: npt.NDArray[Any]) -> str:
     counts = pd.Series(values[~gaps]).value_counts()
     if not len(counts):
         return "empty"
-    if len(counts) == 1 and not gaps.any():
+    few = gaps.sum() < _least(len(values))
+    if len(counts) == 1 and few:
         return "constant"
-    if kind == "text" and len(counts) > 1 and counts.iloc[0] < _least(len(values)) and gaps.mean() < LEAST_SHARE:
+    if kind == "text" and few and counts.iloc[0] < _least(len(values)):
         return "all values differ" if counts.iloc[0] == 1 else "no value is frequent"
     return ""
 
 
 def _least(n: int) -> int:
-    """In how many of n rows a value of text has to occur."""
+    """In how many of n rows a value of text, or a gap, has to occur."""
     return max(LEAST, math.ceil(LEAST_SHARE * n))
 
 
-def _imputer(*, indicator: bool) -> Any:
+def _imputer() -> Any:
     from sklearn.impute import SimpleImputer
 
-    return SimpleImputer(strategy="median", add_indicator=indicator)
+    return SimpleImputer(strategy="median")
 
 
 def _one_hot(n: int) -> Any:
@@ -92,9 +98,9 @@ def _of_dates(values: npt.NDArray[Any]) -> Any:
     there = values[~np.isnat(values)]
     first = there.min().astype("datetime64[D]")
     parts = [part for part, of in _parts(there, first).items() if part == "days" or of.min() < of.max()]
-    settings = {"first": str(first), "parts": parts, "gaps": len(there) < len(values)}
+    settings = {"first": str(first), "parts": parts, "gaps": bool(np.isnat(values).sum() >= _least(len(values)))}
     function = FunctionTransformer(_features_of_dates, kw_args=settings, feature_names_out=_names_of_dates)
-    return make_pipeline(function, _imputer(indicator=False))
+    return make_pipeline(function, _imputer())
 
 
 def _parts(dates: npt.NDArray[Any], first: np.datetime64) -> dict[str, npt.NDArray[np.float64]]:
@@ -133,10 +139,11 @@ def _names_of_dates(transformer: Any, columns: Sequence[str]) -> npt.NDArray[Any
 
 def feature_names(transformer: object, kinds: Mapping[str, Column]) -> tuple[str, ...]:
     """Readable names of the features."""
-    found, marked = [], "missingindicator_"
+    found = []
     for raw in cast(Any, transformer).get_feature_names_out():
         block, _, name = str(raw).partition("__")
-        if block == "numbers" and name not in kinds and name.startswith(marked):
-            name = f"{name.removeprefix(marked)} {MISSING}"
-        found.append(f"{name} (days)" if kinds.get(name) == "durations" else name)
+        if block == GAPS:
+            found.append(f"{name.removeprefix('missingindicator_')} {MISSING}")
+        else:
+            found.append(f"{name} (days)" if kinds.get(name) == "durations" else name)
     return tuple(found)

@@ -3,12 +3,13 @@
 The encoder is fitted on the train part alone, after the split, and is kept with the network: :attr:`Data.encoder`,
 :attr:`searchkit.Result.encoder`. It is made of a ColumnTransformer, and what it does to a column depends on its kind:
 
-* numbers and booleans: the median in place of what is missing (SimpleImputer), with a feature that says where it was;
+* numbers and booleans: the median in place of what is missing (SimpleImputer), with a feature that says where it was
+  (MissingIndicator), if that is in 1 % of the rows or more;
 * text and categories: a feature for each value (OneHotEncoder). Values of fewer than 1 % of the rows, and what is
   beyond the 50 most frequent, share one feature, so that a column of thousands of names cannot explode the table; a
   value that the train part does not have counts among these. A missing value is a value of its own.
 * dates: days since the first of the train part, year, month, day of the week (0 is Monday) and hour, as far as they
-  vary; the median where one is missing, with a feature that says so. Durations are numbers, in days.
+  vary; the median where one is missing, with such a feature. Durations are numbers, in days.
 
 Columns without information are left out, and a warning names them: constant or empty ones, and text whose values are
 all different, which is a name of each row and says nothing of others.

@@ -40,7 +40,9 @@ FRAME = pd.DataFrame(
         "member": pd.Series(RNG.random(N) < 0.5, dtype="boolean"),
         "city": missing_in(RNG.choice(["Oslo", "Rome", "Paris"], N), *range(3, N, 10)),
         "grade": pd.Categorical(RNG.integers(1, 4, N)),
-        "seen": missing_in(pd.Timestamp("2024-01-01") + pd.to_timedelta(RNG.integers(0, 17_000, N), "h"), 5, 6, 7, 8),
+        "seen": missing_in(
+            pd.Timestamp("2024-01-01") + pd.to_timedelta(RNG.integers(0, 17_000, N), "h"), *range(5, N, 10)
+        ),
         "stayed": pd.to_timedelta(RNG.integers(1, 99, N), "h"),
         "spends": Y,
     }
@@ -175,6 +177,9 @@ def test_columns_that_say_nothing_are_left_out_and_named(caplog: pytest.LogCaptu
     ]
     assert "gap is missing" in encoder_of(data).feature_names  # where it is missing says something
     assert np.array_equal(encoder_of(data).transform(X.assign(gap=odd["gap"])), encoder_of(data).transform(odd))
+    data = load_data((X.assign(gap=missing_in(np.ones(N), ROWS[0]), rare=missing_in(X["age"].fillna(0), ROWS[0])), Y))
+    assert encoder_of(data).left_out == {"gap": "constant"}  # but for one row
+    assert "rare is missing" not in encoder_of(data).feature_names
     with pytest.raises(DataError, match="no column of the data frame says anything: 'key' .all values differ."):
         load_data((odd[["key"]], Y))
 

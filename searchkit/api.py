@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from datetime import timedelta
 from inspect import signature
 from pathlib import Path
@@ -216,8 +216,7 @@ def run(
         task, keep = with_folder(options, stack)
         note_check = check_targets(options, task)
         open_pool = pools_of(options, task)
-        pool = open_pool(task.evaluate, task.needed)
-        stack.callback(pool.close)
+        pool = stack.enter_context(closing(open_pool(task.evaluate, task.needed)))
         costs = limited(task.costs, pool)
         if isinstance(costs, LimitedCosts):
             stack.callback(costs.close)
@@ -227,6 +226,7 @@ def run(
         note_check(record)
         stack.enter_context(AtWork(options.folder and options.folder.with_suffix(".at-work"), record))
         go_on(record, options.name, header)
+        task.begin()
         plan = judged_plan(plan, options, problem, chosen, scorer, record)
         plan, limits, note_spent = begin_plan(plan, options.budget, record, pool, began)
         if chosen_by(begun):

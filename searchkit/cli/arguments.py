@@ -114,12 +114,13 @@ def _space_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--data",
-        help="digits, fashion-mnist, cifar-10, a folder with one folder of pictures for each class, or an .npz file "
-        "with arrays X and y (digits)",
+        help="digits, fashion-mnist, cifar-10, a folder with one folder of pictures for each class, an .npz file with "
+        "arrays X and y, or a .csv file, with --data-option target=COLUMN (digits)",
     )
     parser.add_argument(
         "--data-option", action="append", default=[], metavar="NAME=VALUE",
-        help="an argument of searchkit.load_data, such as size=96, limit=1000 or broken=skip; may be repeated",
+        help="an argument of searchkit.load_data, such as size=96, limit=1000, broken=skip or target=price; may be "
+        "repeated",
     )  # fmt: skip
 
 
@@ -184,7 +185,7 @@ def _score_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _resume_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", help="name of the study; see searchkit list")
-    parser.add_argument("--data", metavar="PATH", help="its folder or .npz file, where that has moved")
+    parser.add_argument("--data", metavar="PATH", help="its folder or file, where that has moved")
     _running_arguments(parser, budget=False)
 
 

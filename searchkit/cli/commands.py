@@ -175,9 +175,9 @@ def _resume(given: argparse.Namespace) -> int:
     context = study.header["context"]
     recorded = context.get("data", {})
     data = given.data or recorded.get("source") or recorded.get("name")
-    known = data is not None and is_found(data)
-    if given.data is None and recorded.get("object") and recorded.get("loaded"):
-        data, known = load_data(**recorded["loaded"]), True
+    if loaded := recorded.get("object") and recorded.get("loaded"):
+        moved = {"data": given.data, "name": recorded["name"]} if given.data else {}
+        data = load_data(**loaded | moved)
     call, learned_from, objects = recorded_call(study.header)
     function = "training" if "trained_by" in context else "evaluate"
     lacking = [
@@ -188,7 +188,7 @@ def _resume(given: argparse.Namespace) -> int:
             ("its strategy", context["strategy"] is not None),
             ("its targets", None not in (call.get("targets") or {}).values()),
             ("its space", hasattr(study.space, "build")),
-            ("its data", known),
+            ("its data", loaded or (data is not None and is_found(data))),
         )
         if not there
     ]

@@ -12,6 +12,7 @@ import torch
 
 from searchkit.data.augmenting import Transform, n_taken, transformed
 from searchkit.data.data import Augment, Data
+from searchkit.data.frames import FrameEncoder
 from searchkit.data.labels import Label
 from searchkit.data.splits import Split
 from searchkit.data.symmetry import usual_augment
@@ -38,6 +39,7 @@ def assemble(
     transform: Transform | None = None,
     vocabulary: int = 0,
     tokenizer: Tokenizer | None = None,
+    encoder: FrameEncoder | None = None,
 ) -> Data:
     """A :class:`Data` made of the given parts: train, val and test; only train must have examples.
 
@@ -48,6 +50,7 @@ def assemble(
         task: None: by whether there are classes.
         transform: of training images, see :class:`Data`.
         vocabulary, tokenizer: of token sequences, see :class:`Data`.
+        encoder: of a data frame, see :class:`Data`.
     """
     train, task = splits[0], task or ("classification" if classes else "regression")
     augment = _augment(train, augment, task, len(classes))
@@ -75,6 +78,7 @@ def assemble(
         transform=transform,
         vocabulary=vocabulary,
         tokenizer=tokenizer,
+        encoder=encoder,
     )
 
 

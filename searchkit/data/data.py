@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from searchkit.data.augmenting import Transform
+from searchkit.data.frames import FrameEncoder
 from searchkit.data.labels import Label
 from searchkit.data.splits import Split, joined
 from searchkit.data.targets import Moments
@@ -48,6 +49,8 @@ class Data:
             ``augment``; validation and test images are as they are. None: there is none.
         vocabulary: number of tokens, of token sequences; else 0.
         tokenizer: of sentences, which makes tokens of other sentences; else None.
+        encoder: of a data frame with more than numbers, or with missing values, which makes features of other rows;
+            else None.
     """
 
     name: str
@@ -66,6 +69,7 @@ class Data:
     transform: Transform | None = field(default=None, repr=False)
     vocabulary: int = 0
     tokenizer: Tokenizer | None = field(default=None, repr=False)
+    encoder: FrameEncoder | None = field(default=None, repr=False)
 
     @property
     def kind(self) -> Kind:
@@ -99,8 +103,8 @@ class Data:
         return TokenShape(shape[0], self.vocabulary) if self.vocabulary else shape
 
     def without_test(self) -> Data:
-        """The same data with an empty test part; workers get this."""
-        return replace(self, test=Split(self.test.x[:0].clone(), self.test.y[:0].clone()))
+        """The same data with an empty test part, and without what encodes other rows; workers get this."""
+        return replace(self, test=Split(self.test.x[:0].clone(), self.test.y[:0].clone()), encoder=None)
 
     def as_given(self) -> Data:
         """The same data, of which batches are not standardised: for networks that take the user's values."""

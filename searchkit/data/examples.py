@@ -10,9 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from searchkit.data.arrays import is_frame
 from searchkit.data.class_folders import PARTS
 from searchkit.data.datasets import Items, from_dataset, is_dataset
 from searchkit.data.example_weights import read_weights
+from searchkit.data.frames import Rows, with_target
 from searchkit.data.images import Channels, as_images
 from searchkit.data.labels import Label
 from searchkit.data.parting import LISTED, Rare, parts_of, settled_classes
@@ -44,9 +46,11 @@ def given_parts(data: object, pictures: Pictures, limit: int | None) -> dict[str
         if is_dataset(first) and is_dataset(second):
             return {"train": from_dataset(first, pictures, limit), "test": from_dataset(second, pictures)}
         if _is_pair(first) and _is_pair(second):
-            return {"train": Items(*first), "test": Items(*second)}
+            return {"train": _of_pair(*first), "test": _of_pair(*second)}
         if not is_dataset(first) and not is_dataset(second) and not isinstance(first, str):
-            return {"train": Items(first, second)}
+            return {"train": _of_pair(first, second)}
+    if is_frame(data):
+        raise DataError("a data frame alone does not say what is y: give (frame, 'price'), the name of its column")
     given = f"{type(data).__name__} of length {len(data)}" if isinstance(data, tuple | list) else type(data).__name__
     raise DataError(f"{_WANTED}; not a {given}")
 
@@ -141,10 +145,17 @@ def _named_parts(data: Mapping[Any, Any], pictures: Pictures, limit: int | None)
     return parts
 
 
+def _of_pair(x: object, y: object) -> Items:
+    """Examples of ``(X, y)``, where X may be a data frame, and y the name of one of its columns."""
+    return with_target(x, y) if is_frame(x) and isinstance(y, str) else Items(x, y)
+
+
 def _is_pair(value: Any) -> bool:
     """Whether a value may be ``(X, y)``, and is not for instance a list of two labels."""
     if not isinstance(value, tuple | list) or len(value) != 2:
         return False
+    if is_frame(value[0]) and isinstance(value[1], str):
+        return True
     try:
         return all(are_tags(part) or np.ndim(part) > 0 for part in value)
     except ValueError:  # its rows have different lengths; reading it as X or y will say so
@@ -192,6 +203,8 @@ def _check_targets_alike(y: npt.NDArray[Any], other: npt.NDArray[Any], part: str
 
 
 def _inputs(X: object, kind: Kind, channels: Channels | None) -> torch.Tensor:
+    if isinstance(X, Rows):  # encoded when it is known which of them are the train part
+        return X.numbered()
     if kind == "tokens":  # read before, all parts together
         assert isinstance(X, torch.Tensor)
         return X

@@ -11,6 +11,7 @@ from typing import get_args
 import numpy as np
 
 from searchkit.data.augmenting import Transform, n_taken
+from searchkit.data.csv_files import is_csv
 from searchkit.data.data import Augment, Data
 from searchkit.data.examples import has_items
 from searchkit.data.images import Channels, is_npz
@@ -47,18 +48,22 @@ def load_data(
     transform: Transform | None = None,
     vocabulary: int | None = None,
     length: int | None = None,
+    target: str | None = None,
 ) -> Data:
     """Load examples with labels and split them; the same seed gives the same split.
 
     Args:
         data: None or "digits" (bundled with scikit-learn), "fashion-mnist", "cifar-10"; a folder of pictures, with one
-            folder for each class; an ``.npz`` file with arrays X and y (and optionally X_test and y_test); a pair
+            folder for each class; an ``.npz`` file with arrays X and y (and optionally X_test and y_test); a ``.csv``
+            file, with ``target=``; a pair
             ``(X, y)`` of arrays, tensors or lists; a torch Dataset, a data set of Hugging Face, or anything that gives
             pairs ``(image, label)`` or dictionaries of them, one after the other; a pair ``(train, test)``, or a
             dictionary with "train", and "val" and "test" where they are given, of two such pairs or data sets; or a
-            Data, which is returned unchanged. X is images, or a table of numbers ``(n, features)`` such as a data
-            frame; with kind="tokens" whole numbers ``(n, length)``, lists of them of any lengths, or sentences; with
-            kind="signals" numbers ``(n, length)`` or ``(n, channels, length)``. Items may be pictures of any sizes.
+            Data, which is returned unchanged. X is images, or a table of numbers ``(n, features)``, or a data frame,
+            whose columns may also be text, categories, dates or durations with missing values
+            (:mod:`searchkit.data.frames`); y may then be the name of its column, ``(frame, "price")``. With
+            kind="tokens" whole numbers ``(n, length)``, lists of them of any lengths, or sentences; with kind="signals"
+            numbers ``(n, length)`` or ``(n, channels, length)``. Items may be pictures of any sizes.
             Without a test set, the examples are split 60/20/20 into train, validation and test part; with one, 80/20
             into train and validation part. A folder may have folders train, val and test, each with class folders; a
             part that it does not have is taken from its train part. Its pictures (JPEG, PNG, WebP and others) may have
@@ -96,6 +101,7 @@ def load_data(
             None: 10,000.
         length: of token sequences, to which longer ones are cut at their end and shorter ones padded there; None: that
             of the longest in the train part.
+        target: of a ``.csv`` or ``.tsv`` file, the name of the column that is y; all others are X.
         memory: bytes up to which decoded pictures are held in memory; more are read from their file as they are used.
 
     Returns:
@@ -116,11 +122,15 @@ def load_data(
             "the other; other data are taken as they are"
         )
     _check_use(data, rare, normalise, ignore, class_weights, weights, transform)
+    if target is not None and not is_csv(data):
+        raise DataError(
+            'target names the column y of a .csv file; of a data frame it is the second of a pair, (frame, "price")'
+        )
     if isinstance(data, Data):
         return _as_wanted(data if normalise else data.as_given(), kind, task)
     how = How(
         pictures, seed, limit, augment, channels, name, kind, task, rare, normalise, ignore, class_weights, weights,
-        transform, vocabulary, length,
+        transform, vocabulary, length, target,
     )  # fmt: skip
     return replace(read_data(data, how), loaded=_loaded(asked))
 
@@ -132,7 +142,7 @@ def _loaded(asked: Mapping[str, object]) -> dict[str, object] | None:
         return None
     usual = {name: one.default for name, one in signature(load_data).parameters.items()}
     changed = {name: value for name, value in asked.items() if name != "data" and value != usual[name]}
-    return {"data": str(settled(data)) if is_npz(data) or is_folder(data) else str(data)} | changed
+    return {"data": str(settled(data)) if is_npz(data) or is_csv(data) or is_folder(data) else str(data)} | changed
 
 
 def _check_use(

@@ -11,11 +11,13 @@ from typing import Literal
 from searchkit.data.assembling import assemble
 from searchkit.data.augmenting import Transform
 from searchkit.data.bundled import NAMES, named
+from searchkit.data.csv_files import is_csv, read_csv, stem_of
 from searchkit.data.data import Augment, Data
 from searchkit.data.datasets import Items
 from searchkit.data.example_weights import read_class_weights
 from searchkit.data.examples import given_parts, split_examples
 from searchkit.data.folders import load_folder
+from searchkit.data.frames import Rows, encoded, with_rows
 from searchkit.data.images import Channels, is_npz, read_npz
 from searchkit.data.labels import Label
 from searchkit.data.mask_folders import load_masks, mask_folders
@@ -52,6 +54,7 @@ class How:
     transform: Transform | None
     vocabulary: int | None
     length: int | None
+    target: str | None = None
 
 
 def read_data(data: object, how: How) -> Data:
@@ -67,6 +70,8 @@ def read_data(data: object, how: How) -> Data:
     name, augment, channels, labels = how.name, how.augment, how.channels, None
     if is_npz(data):
         name, data = name or re.sub(r"[^\w.+-]", "-", Path(data).stem), read_npz(data)
+    if is_csv(data) and isinstance(data, str | Path) and Path(data).exists():
+        name, data = name or re.sub(r"[^\w.+-]", "-", stem_of(data)), read_csv(data, how.target)
     if isinstance(data, Path) or (isinstance(data, str) and re.search(r"[/\\]|\.\w+$", data)):
         what = "no .npz file" if Path(data).exists() else "neither a folder nor a file"
         raise DataError(
@@ -80,13 +85,16 @@ def read_data(data: object, how: How) -> Data:
         name, augment, channels = name or known.name, augment or known.augment, "first"  # type: ignore[assignment]
     else:
         given = given_parts(data, how.pictures, how.limit)
+    given = with_rows(given) if how.kind in (None, "table") else given
     kind = _kind_of(given["train"].x, how.kind)
     _check_augment(augment, kind)
     given, words = read_parts(given, how.vocabulary, how.length) if kind == "tokens" else (given, ())
     splits, classes, task = split_examples(
         given, kind, how.task, channels, labels, how.rare, how.limit, how.seed, how.ignore, how.weights
     )
-    n, tokenizer = 0, None
+    n, tokenizer, encoder = 0, None, None
+    if isinstance(given["train"].x, Rows):
+        splits, encoder = encoded(splits, given)
     if kind == "tokens":
         splits, n, tokenizer = settled_tokens(splits, words, how.vocabulary)
     return assemble(
@@ -100,6 +108,7 @@ def read_data(data: object, how: How) -> Data:
         transform=how.transform,
         vocabulary=n,
         tokenizer=tokenizer,
+        encoder=encoder,
     )
 
 
@@ -166,7 +175,7 @@ def _kind_of(X: object, kind: Asked | None) -> Kind:
     """The kind as which X is read."""
     if kind == "sequences":
         return "tokens" if is_tokens(X) else "signals"
-    return kind or ("table" if is_table(X) else "images")
+    return kind or ("table" if isinstance(X, Rows) or is_table(X) else "images")
 
 
 def _check_augment(augment: object, kind: Kind) -> None:

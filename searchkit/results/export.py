@@ -17,10 +17,11 @@ from safetensors.torch import save_file
 from torch import nn
 
 from searchkit.costs.onnx_file import TOLERANCE, difference, why
+from searchkit.data.frames import FILE, as_bytes
 from searchkit.errors import ExportError, SearchkitError, UnknownNameError
 from searchkit.problem.trial import Trial
 from searchkit.random_state import untouched
-from searchkit.results.export_description import SUMS, described, names_in, sums, with_those_before
+from searchkit.results.export_description import SUMS, described, encoder_described, names_in, sums, with_those_before
 from searchkit.results.formats.table import BESIDE, FORMATS, Examples, Outputs, format_of, stem_of
 from searchkit.runtime.whole_files import written_whole
 from searchkit.space.inputs import noise
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from searchkit.results.result import Result
 
 INT8 = ".int8.onnx"
+ENCODER = f".{FILE}"
 PRECISIONS = ("float32", "int8")
 log = logging.getLogger("searchkit")
 
@@ -88,7 +90,8 @@ def export(
     other formats stay in the .json file.
 
     The files appear when all of them are written and checked, the .json file last. After an error there are no new
-    files, and files of an earlier export are unchanged.
+    files, and files of an earlier export are unchanged. In a search on a data frame that was encoded there is
+    ``path.encoder.joblib`` as well, :attr:`searchkit.Result.encoder` as joblib writes it.
 
     Raises:
         ExportError: the network cannot be exported in one of the formats, the outputs of an exported network differ
@@ -105,8 +108,9 @@ def export(
     kind = format_of(format)
     if precision == "int8" and format != "onnx":
         raise SearchkitError(f"precision 'int8' is there in format 'onnx' only, not in '{format}'")
-    stem, int8 = stem_of(path, format), precision == "int8"
-    targets = [path.with_name(stem + ending) for ending in (*[INT8] * int8, *kind.endings, *BESIDE)]
+    stem, int8, encodes = stem_of(path, format), precision == "int8", result.encoder is not None
+    endings = (*[INT8] * int8, *[ENCODER] * encodes, *kind.endings, *BESIDE)
+    targets = [path.with_name(stem + ending) for ending in endings]
     with untouched():
         return _exported(result, trial, targets, format, int8, data)
 
@@ -128,13 +132,17 @@ def _exported(result: Result, trial: Trial, targets: list[Path], format: str, in
         data = data_of(result, given)
     said, warnings = "", list[str]()
     with _named(result, trial, f"written to {targets[0].parent}"), written_whole(targets) as files:
-        *written, weights, told = files[int8:]
+        further: dict[str, Any] = {}
+        first = int8 + (result.encoder is not None)
+        *written, weights, told = files[first:]
+        if result.encoder is not None:
+            files[int8].write_bytes(as_bytes(result.encoder))
+            further["encoder"] = encoder_described(result.encoder, files[int8].name)
         least = float(network.target[1].min()) if network.regression else 1e-6
         with _named(result, trial, "exported as safetensors"):
             tensors, described_state = own_state(network)
             save_file(tensors, weights, described_state)
             _check("safetensors", expected, _from_safetensors(result, trial, weights, images), least)
-        further: dict[str, Any] = {}
         with _named(result, trial, f"exported as {FORMATS[format].title}"):
             writer = FORMATS[format].writer
             writer.write(network, images, written, names_in(result))
@@ -159,7 +167,7 @@ def _exported(result: Result, trial: Trial, targets: list[Path], format: str, in
         log.info("%s", said)
     for warning in warnings:
         log.warning("%s", warning)
-    return [*targets[int8:], *targets[:int8]]
+    return [*targets[first:], *targets[:first]]
 
 
 def _judged(

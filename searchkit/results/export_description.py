@@ -6,6 +6,7 @@ import hashlib
 import json
 import platform
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from searchkit.space import NetworkSpace
 from searchkit.space.recipe_space import networks_of, settings_of
 
 if TYPE_CHECKING:
+    from searchkit.data.frames import FrameEncoder
     from searchkit.results.result import Result
 
 SUMS = "sha256"
@@ -73,6 +75,18 @@ def _scale(result: Result, inputs: str) -> dict[str, Any]:
             "encoding": "lower-case words; 0 padding, 1 any other word, 2 the first of words",
         }
     return {"scale": f"raw {'pixels' if inputs == 'images' else 'numbers'}; normalisation is inside"}
+
+
+def encoder_described(encoder: FrameEncoder, file: str) -> dict[str, object]:
+    """What makes features of a data frame's rows, and how it is used; JSON values."""
+    packages = {name: version(name) for name in ("scikit-learn", "joblib")}
+    return {
+        "file": file,
+        "use": f"joblib.load('{file}').transform(frame) gives the input, float32 (n, features), of the rows of a data "
+        "frame; searchkit and scikit-learn have to be installed. It is a pickle: load it where you trust the file",
+        **encoder.described(),
+        "made_with": packages,
+    }
 
 
 def names_in(result: Result) -> tuple[str, str]:

@@ -38,6 +38,8 @@ def recorded(given: object, data: Data) -> dict[str, object]:
         described["target"] = [mean[0], std[0]] if len(mean) == 1 else [list(mean), list(std)]
     if data.tokenizer is not None:
         described["words"] = list(data.tokenizer.words)
+    if data.encoder is not None:
+        described["frame"] = data.encoder.described()
     return described | ({} if data.task in ("classification", "regression") else {"task": data.task})
 
 
@@ -62,7 +64,9 @@ def data_of(result: Result, given: object = None) -> Data:
         return own
     noted = result.context["data"]
     source = given if given is not None else noted.get("source") or noted.get("name")
-    loaded = noted.get("loaded") if given is None else None
+    loaded = noted.get("loaded") if given is None or isinstance(given, str | Path) else None
+    if loaded is not None and given is not None:  # the file has moved
+        loaded = loaded | {"data": given}
     if given is None and loaded is None and noted.get("source") is None and source not in NAMES:
         raise SearchkitError(f"study '{result.name}' was loaded without its data '{source}': give data=, as to run")
     split_seed = int(result.context.get("call", {}).get("split_seed") or 0)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from searchkit.blocks.block_costs import BlockCosts
+    from searchkit.data.frames import FrameEncoder
     from searchkit.results.baselines import Source
     from searchkit.storage.record import Record
 
@@ -162,6 +163,22 @@ class Tables:
         """Labels of the network's outputs, in order."""
         classes: list[Any] = self.context.get("data", {}).get("classes", [])
         return classes
+
+    @cached_property
+    def encoder(self) -> FrameEncoder | None:
+        """What makes the networks' inputs of a data frame's rows; None where the search had no frame that needs one.
+
+        ``result.build(0)(torch.from_numpy(result.encoder.transform(frame)))``. It is read from the study's folder, and
+        as any pickle it can run code: load studies that you trust.
+
+        Raises:
+            SearchkitError: its file is gone, or cannot be read.
+        """
+        from searchkit.data.frames import FILE, kept
+
+        if "frame" not in self.context.get("data", {}):
+            return None
+        return kept((self.folder or Path()) / FILE)
 
     @property
     def tested(self) -> str:

@@ -18,6 +18,7 @@ from searchkit.costs.metrics import BUILT_IN, Metric
 from searchkit.costs.targets.target import Target
 from searchkit.costs.task_scores import in_float
 from searchkit.data.data import Data
+from searchkit.data.frames import keep
 from searchkit.errors import CandidateError, plural
 from searchkit.execution.executors import Pool
 from searchkit.problem.objectives import Goals
@@ -173,8 +174,12 @@ class NetworkTask(Task):
 
     @property
     def keeps_files(self) -> bool:
-        """Whether networks are trained, whose weights are files."""
-        return self.trains or self.verification is not None
+        """Whether networks are trained, whose weights are files, or a frame is encoded."""
+        return self.trains or self.verification is not None or self.data.encoder is not None
+
+    def begin(self) -> None:
+        """See :class:`Task`."""
+        keep(self.data.encoder, self.folder)
 
     def in_folder(self, folder: Path) -> NetworkTask:
         """The same task, with the weights of its networks in a folder."""
@@ -268,8 +273,8 @@ class NetworkTask(Task):
 
     def finish(self, result: Result, record: Record) -> None:
         """Score the networks of the front on the test part, each once in a study; other weights are deleted."""
-        for keep in self.callbacks:  # late measurements have shown which candidates do not win
-            keep.clean(record.trials)
+        for cleaner in self.callbacks:  # late measurements have shown which candidates do not win
+            cleaner.clean(record.trials)
         result.finals = {int(number): entry for number, entry in (record.notes(NOTE) or {}).items()}
         finish_timings(result, record, self.metrics, self.device)
         if not self.trains or not len(self.data.test):

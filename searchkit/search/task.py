@@ -112,6 +112,10 @@ class Task(Protocol):
         """The same task, with its files in a folder."""
         return self
 
+    def begin(self) -> None:
+        """Write what a study keeps beside its networks; called when its record is open."""
+        return
+
     def plan(self, seconds: float, workers: int, most: int | None, spent: float = 0.0) -> Plan:
         """Plan the time of a search over networks; see :func:`searchkit.search.planning.make_plan`."""
         raise SearchkitError("only a search over networks plans its time")

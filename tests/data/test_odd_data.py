@@ -191,16 +191,10 @@ def test_the_classifier_takes_rare_classes(kind: str) -> None:
 
 NA = FRAME.astype("Float64")
 NA.loc[3, "c"] = pd.NA
-REFUSED_INPUTS: dict[str, tuple[Any, str]] = {
+ENCODED: dict[str, tuple[Any, str]] = {  # by load_data; the estimators leave that to scikit-learn's pipelines
     "NA": (NA, "table X holds 1 NaN or infinite value, the first in row 3, column 2; fill them"),
     "NA of objects": (NA.astype(object), "table X holds 1 NaN or infinite value, the first in row 3, column 2"),
     "None": (FRAME.astype(object).where(FRAME < 2, None), "NaN or infinite value"),
-    "csr": (sparse.csr_matrix(TABLE), "sparse csr_matrix of shape .60, 5.; networks take dense arrays: give .toarray"),
-    "coo array": (sparse.coo_array(TABLE), "a sparse coo_array"),
-    "sparse tensor": (torch.from_numpy(TABLE).to_sparse(), "a sparse tensor; .* give X.to_dense"),
-    "masked": (MASKED, "1 masked value; fill them"),
-    "series": (FRAME["a"], "a Series is one feature: give X.to_frame"),
-    "vector": (TABLE[:, 0], "for a table of one feature give X.reshape"),
     "text column": (FRAME.assign(city="a", mood="b"), "columns 'city', 'mood' hold text; turn names .*get_dummies"),
     "string column": (FRAME.assign(city=pd.Series(["a"] * 60, dtype="string")), "column 'city' holds text"),
     "categories": (
@@ -212,9 +206,21 @@ REFUSED_INPUTS: dict[str, tuple[Any, str]] = {
         "column 'day' holds dates; turn dates into numbers",
     ),
     "durations": (FRAME.assign(t=pd.to_timedelta(np.arange(60), "D")), "column 't' holds dates"),
+}
+REFUSED_INPUTS: dict[str, tuple[Any, str]] = {
+    "csr": (sparse.csr_matrix(TABLE), "sparse csr_matrix of shape .60, 5.; networks take dense arrays: give .toarray"),
+    "coo array": (sparse.coo_array(TABLE), "a sparse coo_array"),
+    "sparse tensor": (torch.from_numpy(TABLE).to_sparse(), "a sparse tensor; .* give X.to_dense"),
+    "masked": (MASKED, "1 masked value; fill them"),
+    "series": (FRAME["a"], "a Series is one feature: give X.to_frame"),
+    "vector": (TABLE[:, 0], "for a table of one feature give X.reshape"),
     "date array": (np.full((60, 2), np.datetime64("2024-01-01")), "not datetime64.*dates"),
     "complex": (TABLE * 1j, "not complex128 .complex numbers.; give their real and imaginary parts"),
     "complex column": (FRAME.assign(z=1j), "column 'z' holds complex numbers"),
+    "infinite column": (
+        FRAME.assign(z=np.inf),
+        "table X holds 60 NaN or infinite values, the first in row 0, column 5",
+    ),
     "text": (TABLE.astype(str), "not <U.* .text."),
     "objects": (changed(range(60), 0, object()).reshape(60, 1), "other objects.; give an array of numbers"),
     "dictionary": ({"a": 1}, "inputs X are an array, a tensor or a list, not a dict"),
@@ -239,13 +245,13 @@ def test_inputs_that_cannot_be_learned_from_are_refused_with_what_to_give_instea
         searchkit.run("random", data=(X, Y), budget=1, storage="memory", progress=False)
 
 
-FRAMES = [kind for kind in REFUSED_INPUTS if isinstance(REFUSED_INPUTS[kind][0], pd.DataFrame | pd.Series)]
+FRAMES = {kind: one for kind, one in REFUSED_INPUTS.items() if isinstance(one[0], pd.DataFrame | pd.Series)} | ENCODED
 
 
 @pytest.mark.parametrize("estimator", [SearchClassifier, SearchRegressor])
 @pytest.mark.parametrize("kind", [*FRAMES, "masked"])
 def test_the_estimators_refuse_frames_by_their_columns(kind: str, estimator: Any) -> None:
-    X, said = REFUSED_INPUTS[kind]
+    X, said = (REFUSED_INPUTS | FRAMES)[kind]
     with pytest.raises(DataError, match=said):
         estimator("random", budget=1, epochs=1).fit(X, Y)
 
@@ -372,11 +378,11 @@ def test_files_are_refused_with_what_to_do_in_python_and_on_the_command_line(
     assert not (tmp_path / "searchkit-runs").exists()
 
 
-@pytest.mark.parametrize("given", ["table.csv", "pictures/train", Path("table.csv"), Path("digits"), "there.csv"])
+@pytest.mark.parametrize("given", ["table.csv", "pictures/train", Path("table.csv"), Path("digits"), "there.txt"])
 def test_other_files_are_refused_with_what_to_do(given: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("there.csv").write_text("a,b")
-    is_what = "is no .npz file" if given == "there.csv" else "is neither a folder nor a file"
+    Path("there.txt").write_text("a,b")
+    is_what = "is no .npz file" if given == "there.txt" else "is neither a folder nor a file"
     with pytest.raises(DataError, match=rf"{is_what}: give a folder .* give \(X, y\), or write numpy.savez"):
         searchkit.run("random", data=given, budget=1, storage="memory", progress=False)
 

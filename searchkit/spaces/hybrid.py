@@ -26,6 +26,7 @@ import functools
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
+import numpy as np
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -47,7 +48,7 @@ from searchkit.spaces.hybrid_plan import (
     without_surplus,
 )
 from searchkit.spaces.layers import conv_norm
-from searchkit.spaces.skeleton import image_shape, outputs, whole
+from searchkit.spaces.skeleton import StagedSpace, image_shape, outputs, whole
 from searchkit.types import Codes, Floats
 
 
@@ -96,7 +97,7 @@ def hybrid(
     )
 
 
-class HybridSpace(NetworkSpace):
+class HybridSpace(StagedSpace):
     """A :class:`NetworkSpace` whose scales depend on the size of the images."""
 
     def for_data(self, input_shape: Sequence[int], n_classes: int | Sequence[int]) -> Self:
@@ -109,11 +110,10 @@ class HybridSpace(NetworkSpace):
         """Surplus downs are False, and layers above the two lowest scales are convolutions."""
         return without_surplus(self, codes)
 
-    def levels(self, codes: Codes) -> Codes:
-        """``(n,)`` number of sizes that the maps of ``features`` have."""
+    def shaped_by(self, codes: Codes) -> Codes:
+        """The width, and the first and the last scale that a layer gives; layers go through all between."""
         scales = scales_of(self, codes)
-        found: Codes = scales[:, -1] - scales[:, 0] + 1
-        return found
+        return np.column_stack([super().shaped_by(codes), scales[:, 0], scales[:, -1]])
 
 
 def count(space: NetworkSpace, codes: Codes) -> Mapping[str, Floats]:

@@ -25,7 +25,7 @@ from searchkit.proxies.dna_setting import DNASetting
 from searchkit.proxies.dna_teacher import TeacherMaps
 from searchkit.proxies.dna_training import OnEpoch, train_block
 from searchkit.proxies.supernet import Part, Supernet, parts_of, supernet
-from searchkit.runtime.devices import memory_format, placed, resolve_device
+from searchkit.runtime.devices import format_of, placed, resolve_device
 from searchkit.runtime.threads import one_thread
 from searchkit.space import NetworkSpace
 from searchkit.training.evaluation import Evaluation
@@ -80,7 +80,7 @@ class BlockTask(Evaluation):
             return nn.Sequential(nn.Conv2d(channels, y.shape[1], 1), nn.ReLU() if positive else nn.Identity())
 
         net = supernet(self.space, blocks, part, fed, ending, self.seed + number)
-        net = net.to(device, memory_format=memory_format(device))  # type: ignore[call-overload]
+        net = net.to(device, memory_format=format_of(net, device))  # type: ignore[call-overload]
 
         def loss(rows: Tensor, path: Codes) -> Tensor:
             return functional.mse_loss(net(x[rows], path), y[rows])  # Li et al. (DNA): loss of block-wise distillation

@@ -31,7 +31,7 @@ from searchkit.proxies.dna_training import train_block
 from searchkit.proxies.dna_views import two_views
 from searchkit.proxies.supernet import Part, Supernet, supernet
 from searchkit.random_state import seeded
-from searchkit.runtime.devices import memory_format, resolve_device
+from searchkit.runtime.devices import format_of, resolve_device
 from searchkit.runtime.threads import one_thread
 from searchkit.runtime.torch_compat import lerp_all
 from searchkit.types import Codes
@@ -88,7 +88,7 @@ class DNASelf(BlockRatings):
 
         net = supernet(self.space, self.blocks, part, fed, projector, self.seed + number)
         twins = Twins(net, dimension, self.seed + number)
-        twins.to(images.device, memory_format=memory_format(images.device))  # type: ignore[call-overload]
+        twins.to(images.device, memory_format=format_of(twins, images.device))  # type: ignore[call-overload]
         shift = max(1, round(self.space.input_shape[1] / part.nodes[0].input_shape[1]))  # one pixel of what it is fed
         flip = self.data.augment == "crop-flip"
 

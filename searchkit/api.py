@@ -113,13 +113,14 @@ def run(
             objectives, and ``result.strategy`` says which and why. Or an Optuna sampler, a pymoo algorithm, or a
             callable that makes a strategy from a :class:`~searchkit.problem.problem.Problem`, such as
             ``functools.partial(NSGA2, population=50)``.
-        space: a name, a :class:`Space`, or a :class:`NetworkSpace`; by default "residual" for images and "tabular"
-            for tables.
+        space: a name, a :class:`Space`, or a :class:`NetworkSpace`; by default "residual" for images, "tabular" for
+            tables, "sequence" for tokens and signals, and "encoder-decoder" for masks and maps.
         data: see :func:`searchkit.load_data`; by default scikit-learn's digits.
         objectives: names of metrics (accuracy, balanced_accuracy, log_loss, params, macs, peak_memory, file_bytes,
-            ram_int8, flash_int8, latency_ms; r2 or rmse for a regression; energy_mj; card_memory on a GPU) or
-            :class:`Metric` objects; by default ("accuracy", "params"). With ``evaluate``, a mapping name -> "min" or
-            "max".
+            ram_int8, flash_int8, latency_ms; r2 or rmse of quantities; f1_macro or subset_accuracy of several labels at
+            once; miou or pixel_accuracy of masks; rmse or ssim of maps; energy_mj; card_memory on a GPU), of
+            scikit-learn's scorers, or :class:`Metric` objects; by default the first score of the task and params. With
+            ``evaluate``, a mapping name -> "min" or "max".
         constraints: bounds, e.g. ``{"params": 1e6, "latency_ms": (None, 5), "accuracy": 0.9}``: a number limits the
             metric in its bad direction, a pair is (low, high). Candidates that break a bound on a cost are not trained.
         proxies: cheap signals that rank candidates before they are evaluated: names (see

@@ -12,3 +12,4 @@ Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
 Task = Literal["classification", "multilabel", "regression", "segmentation", "maps"]
+DENSE: tuple[Task, ...] = ("segmentation", "maps")  # tasks with something to predict for each pixel

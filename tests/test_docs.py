@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers.photos import folder
+from helpers.photos import folder, scenes
 from helpers.readers import a_network, compress_less
 
 import searchkit
@@ -72,6 +72,7 @@ def test_the_python_of_a_page_runs_from_top_to_bottom(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SEARCHKIT_CACHE", str(tmp_path / "cache"))
     folder(tmp_path / "photos")
+    scenes(tmp_path / "scenes")
     names = readers()
     for note, block in WRITTEN[page]:
         code = compile(block, str(page), "exec")

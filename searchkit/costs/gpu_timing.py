@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from searchkit.runtime.copies import copied
 from searchkit.runtime.cuda_graphs import captured_in_turn
-from searchkit.runtime.devices import device_errors, is_device_lost, is_device_taken
+from searchkit.runtime.devices import device_errors, format_of, is_device_lost, is_device_taken
 from searchkit.runtime.gpu_lock import Card, card_of, key_of, measuring_on
 from searchkit.space.inputs import fixed_noise
 from searchkit.types import Floats
@@ -155,7 +155,7 @@ def _measure_runs(
 
 def network_on_card(network: nn.Module, device: torch.device, dtype: torch.dtype) -> nn.Module:
     """The network itself, moved to the card, with its weights in channels-last format."""
-    moved: nn.Module = network.to(device, dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    moved: nn.Module = network.to(device, dtype, memory_format=format_of(network, device))  # type: ignore[call-overload]
     return moved
 
 

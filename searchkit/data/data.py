@@ -14,10 +14,10 @@ from typing import Literal
 from searchkit.data.augmenting import Transform
 from searchkit.data.labels import Label
 from searchkit.data.splits import Split, joined
-from searchkit.data.targets import DENSE, Moments
+from searchkit.data.targets import Moments
 from searchkit.data.tokens import Tokenizer
 from searchkit.space.inputs import Kind, TokenShape
-from searchkit.types import Task
+from searchkit.types import DENSE, Task
 
 Augment = Literal["shift", "crop-flip", "flip", "randaugment", "none"]
 

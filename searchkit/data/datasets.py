@@ -17,6 +17,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from searchkit.data.arrays import is_frame, plain_array
+from searchkit.data.masks import IGNORED
 from searchkit.data.pictures import BrokenPictureError, Pictures, Shape, fitted, usual_shape
 from searchkit.errors import DataError, first_line_said, plural
 
@@ -147,6 +148,9 @@ class _Reader:
         if self._wanted is None:
             looks = [(one.mode, *one.size) for one in self._waiting]
             self._wanted = usual_shape(looks, self.pictures.size, self.pictures.resize)
+        for at, one in enumerate(self._waiting, start=len(self._made)):
+            if _is_mask(self.labels[at], one.size):
+                self.labels[at] = self._wanted.nearest(np.asarray(self.labels[at], dtype=np.int32), IGNORED)
         self._made += [fitted(one, self._wanted) for one in self._waiting]
         self._waiting = []
         if self._made and len(self._made) * self._made[0].nbytes > self.pictures.memory:
@@ -218,8 +222,15 @@ def _opened(image: Any, what: str) -> Any:
     return plain_array(image, what)
 
 
+def _is_mask(label: Any, size: tuple[int, int]) -> bool:
+    """Whether a label has a whole number for each pixel of a picture of this width and height."""
+    return isinstance(label, np.ndarray) and label.dtype.kind in "iub" and label.shape == size[::-1]
+
+
 def _label(label: Any) -> Any:
-    """A label as a number, or as an array where it is several, such as one-hot."""
+    """A label as a number, or as an array where it is several, such as one-hot; a mask of Pillow as an array."""
+    if hasattr(label, "convert") and hasattr(label, "mode"):
+        return np.asarray(label)
     if isinstance(label, torch.Tensor):
         label = label.detach().cpu().numpy()
     return label.item() if isinstance(label, np.ndarray) and label.size == 1 else label

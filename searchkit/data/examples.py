@@ -20,10 +20,10 @@ from searchkit.data.pictures import Pictures
 from searchkit.data.signals import as_signals
 from searchkit.data.splits import Split, split_of
 from searchkit.data.tables import as_table
-from searchkit.data.targets import DENSE, Wanted, are_tags, check_sides, read_targets, usual_task
+from searchkit.data.targets import Wanted, are_tags, check_sides, read_targets, usual_task
 from searchkit.errors import DataError
 from searchkit.space.inputs import Kind
-from searchkit.types import Task
+from searchkit.types import DENSE, Task
 
 _NOUNS = {"images": "images", "tokens": "token sequences", "signals": "signals"}
 _CALLED = {"val": "validation", "test": "test"}

@@ -70,8 +70,8 @@ def _array(y: Any) -> npt.NDArray[Any]:
 
 
 _MULTI = (
-    "For several labels at once load them with load_data(..., task='multilabel') and search for 'f1_macro'; or search for "
-    "one label at a time (y[:, 0] as 0 and 1)"
+    "For several labels at once load them with load_data(..., task='multilabel') and search for 'f1_macro'; or "
+    "search for one label at a time (y[:, 0] as 0 and 1)"
 )
 
 

@@ -85,7 +85,7 @@ def load_data(
             "merge" makes them one class. A warning names them.
         normalise: whether networks get values that are standardised by mean and deviation of the train part, as part of
             the network that is delivered; False: the values as they are, for networks that expect these.
-        ignore: in masks, the value of pixels that count neither in training nor in scores.
+        ignore: in masks, the value of pixels that count neither in training nor in scores; -1 never does.
         class_weights: how much each class counts in training, a dictionary, or "balanced": all classes alike.
         weights: ``(n,)`` how much each of the (training) examples counts, in training and in scores.
         transform: a function of one training image ``(c, h, w)``, or of the image and its mask or map, that returns it

@@ -141,13 +141,6 @@ def _classes(
     classes: tuple[Label, ...] | None = None
     found: dict[str, npt.NDArray[Any]] = {}
     for part, values in masks.items():
-        beside = values == IGNORED
-        plain = np.where(beside, ignore if ignore is not None else _some(values, beside), values)
-        found[part], classes = as_masks(plain, classes, ignore)
-        found[part][beside] = IGNORED
+        found[part], classes = as_masks(values, classes, ignore)
     assert classes is not None
     return found, classes
-
-
-def _some(values: npt.NDArray[np.int32], beside: npt.NDArray[np.bool_]) -> int:
-    return int(values[~beside][0]) if not beside.all() else 0

@@ -22,7 +22,7 @@ def as_masks(
 
     Args:
         known: the classes of the train part, where these are of another part.
-        ignore: the value of pixels that are left out.
+        ignore: the value of pixels that are left out, beside -1.
 
     Raises:
         DataError: y is no such thing.
@@ -44,11 +44,12 @@ def as_masks(
             )
         array = array.astype(np.int64)
     values = [plain_label(value) for value in np.unique(array)]
-    if ignore is not None and values and all(isinstance(value, int) for value in values):
-        values = [value for value in values if value != ignore]
+    if array.dtype != np.bool_:
+        values = [value for value in values if value not in (ignore, IGNORED)]
     classes = known or tuple(values)
     if known is None and len(classes) < 2:
-        raise DataError(f"all pixels of the masks y are {classes[0] if classes else ignore!r}; two classes are needed")
+        there = f"are {classes[0]!r}" if classes else "are left out"
+        raise DataError(f"all pixels of the masks y {there}; two classes are needed")
     if len(classes) >= MOST_CLASSES:
         raise DataError(f"masks y have {len(classes):,} different values; for quantities give task='maps'")
     if known is not None:
@@ -57,8 +58,8 @@ def as_masks(
             hint = "" if ignore is not None else "; pixels of no class have a value that load_data(..., ignore=) names"
             raise DataError(f"the masks hold class {new[0]!r}, which the training masks do not have{hint}")
     found = np.searchsorted(np.asarray(classes), array).clip(0, len(classes) - 1).astype(np.int16)
-    if ignore is not None:
-        found[array == ignore] = IGNORED
+    if array.dtype != np.bool_:
+        found[(array == ignore) | (array == IGNORED)] = IGNORED
     return found, classes
 
 

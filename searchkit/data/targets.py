@@ -14,9 +14,8 @@ from searchkit.data.images import Channels
 from searchkit.data.labels import Label, as_labels, plain_label
 from searchkit.data.masks import as_maps, as_masks, one_array
 from searchkit.errors import DataError
-from searchkit.types import Task
+from searchkit.types import DENSE, Task
 
-DENSE = ("segmentation", "maps")  # tasks with a value for each pixel
 FEWEST = 10  # examples of a group that is spread over parts
 
 

@@ -12,6 +12,7 @@ from searchkit.costs.task_scores import SCORES, recorded_task
 from searchkit.errors import SearchkitError
 from searchkit.problem.trial import pareto_front
 from searchkit.surroundings import settled
+from searchkit.types import DENSE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -139,9 +140,17 @@ def shortfall(result: Result) -> str:
     if network is None or simple is None:
         return ""
     tested = result.tested.removeprefix("test_")
-    parts = [("validation", score, network.validation, simple.validation, _above(score, network, simple))]
+    parts = [
+        (
+            "validation",
+            score,
+            network.validation,
+            simple.validation,
+            _better(score, network.validation, simple.validation),
+        )
+    ]
     if network.test is not None and simple.test is not None:
-        parts.append(("test", tested, network.test, simple.test, network.test > simple.test))
+        parts.append(("test", tested, network.test, simple.test, _better(tested, network.test, simple.test)))
     missed = [part for part, *_, above in parts if not above]
     if not missed:
         return ""
@@ -153,10 +162,8 @@ def shortfall(result: Result) -> str:
     )
 
 
-def _above(score: str, network: Best, simple: Best) -> bool:
-    if BUILT_IN[score].direction == "min":
-        return network.validation < simple.validation
-    return network.validation > simple.validation
+def _better(score: str, value: float, other: float) -> bool:
+    return value < other if BUILT_IN[score].direction == "min" else value > other
 
 
 def _best(found: list[Best], score: str) -> Best | None:
@@ -172,4 +179,5 @@ def _advice(result: Result) -> str:
     longer = "more epochs" + (f" than {epochs:,}" if epochs else "")
     shape = getattr(result.space, "input_shape", ())
     other = "the pixels as a table (space 'tabular')" if len(shape) == 3 else "the simple model itself"
-    return f"try {more}, {longer}, another space, or {other}"
+    other = "" if recorded_task(result.context.get("data", {})) in DENSE else f", or {other}"
+    return f"try {more}, {longer}{' or' if not other else ','} another space{other}"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from torch import nn
 
 from searchkit.errors import DeviceError, DeviceGoneError, first_line_said, message_of, nearest
 from searchkit.runtime.torch_compat import has_amx
@@ -106,6 +108,15 @@ def memory_format(device: torch.device) -> torch.memory_format:
     """
     safe = device.type == "cuda" or channels_last_is_safe()  # the meta device is treated like the CPU
     return torch.channels_last if safe else torch.contiguous_format
+
+
+def format_of(network: nn.Module, device: torch.device) -> torch.memory_format:
+    """The :func:`memory_format` of a network on a device; contiguous where it has 3-D convolutions.
+
+    Torch refuses to put their weights, of rank 5, in channels last of rank 4, and with them all others.
+    """
+    tensors = itertools.chain(network.parameters(), network.buffers())
+    return torch.contiguous_format if any(tensor.ndim == 5 for tensor in tensors) else memory_format(device)
 
 
 def channels_last_is_safe() -> bool:

@@ -82,9 +82,9 @@ def network_task(
     _check_rungs(rungs, recipe.epochs, loaded, own)
     context = _context(space, data, loaded, metrics, there, [rung.label for rung in rungs])
     known = loaded.without_test()
-    metrics = with_functions(metrics, space, known)
-    functions = tuple(m for m in metrics.values() if m.stage == "trained" and m.function is not None)
     scored = trained_scores(metrics, loaded.task)
+    metrics = with_functions(metrics, space, known, own_names)
+    functions = tuple(m for m in metrics.values() if m.stage == "trained" and m.function is not None)
     trained = [name for name, metric in metrics.items() if metric.stage == "trained"]
     _check_trained(trained, goals, loaded, verify, rungs)
     _check_recipe(own, trained, goals, verify)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from searchkit.errors import CandidateError, SpaceError
+from searchkit.errors import SpaceError
 from searchkit.random_state import untouched
 from searchkit.space.choice import Choice
 from searchkit.space.inputs import (
@@ -20,7 +20,6 @@ from searchkit.space.inputs import (
     as_shape,
     described_shape,
     kind_of,
-    plain_inputs,
     read_kinds,
     takes_output_shape,
 )
@@ -260,11 +259,13 @@ class NetworkSpace(Space):
             SpaceError: the code is not in the space.
             CandidateError: what the space's function returns is no network.
         """
+        from searchkit.space.lazy_modules import initialise_lazy
+
         choices = self.decode(self.check_one(code))[0]
         with untouched(), usable():
             outputs = self.output_shape if self.takes_shape else self.n_classes
             network = self._build(choices, self.input_shape, outputs)
-            _initialise_lazy(network, self.input_shape)
+            initialise_lazy(network, self.input_shape)
             return network
 
     def for_data(self, input_shape: Sequence[int], n_classes: int | Sequence[int]) -> NetworkSpace:
@@ -285,20 +286,3 @@ class NetworkSpace(Space):
             "n_classes": self.n_classes,
         }
         return described | ({"output_shape": list(self.output_shape)} if len(self.output_shape) > 1 else {})
-
-
-def _initialise_lazy(network: object, input_shape: Sequence[int]) -> None:
-    """Give lazy modules their shapes by one forward pass of two inputs; other networks are not run."""
-    import torch
-    from torch.nn.parameter import is_lazy
-
-    if not isinstance(network, torch.nn.Module):
-        raise CandidateError(f"build returned a {type(network).__name__}, not a torch.nn.Module")
-    tensors = [*network.parameters(), *network.buffers()]
-    if any(map(is_lazy, tensors)):
-        device = next((tensor.device for tensor in tensors), None)
-        training = network.training
-        network.eval()
-        with torch.no_grad():
-            network(plain_inputs(2, input_shape, device))
-        network.train(training)

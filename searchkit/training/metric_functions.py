@@ -5,7 +5,7 @@ Functions of predictions get the validation part as the user gave it: labels, qu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -29,11 +29,14 @@ from searchkit.training.scores import score_batch
 Array = npt.NDArray[Any]
 
 
-def with_functions(metrics: Mapping[str, Metric], space: NetworkSpace, data: Data) -> dict[str, Metric]:
+def with_functions(
+    metrics: Mapping[str, Metric], space: NetworkSpace, data: Data, own: Container[str] = ()
+) -> dict[str, Metric]:
     """Metrics by name, with what computes those in int8, of scikit-learn and of predictions; others are as they were.
 
     Args:
         data: without their test part.
+        own: names of those that a training function of the user's gives.
 
     Raises:
         ObjectiveError: the space has precisions to choose, and no metric depends on them; or a function of predictions
@@ -44,7 +47,7 @@ def with_functions(metrics: Mapping[str, Metric], space: NetworkSpace, data: Dat
             f"space '{space.name}' has the precision of each block as a choice, and no objective or bound depends on "
             f"it: ask for accuracy@int8, latency_ms@int8 or file_bytes@int8, or for the space without precisions"
         )
-    return {name: _with_function(metric, data) for name, metric in metrics.items()}
+    return {name: metric if name in own else _with_function(metric, data) for name, metric in metrics.items()}
 
 
 def _with_function(metric: Metric, data: Data) -> Metric:

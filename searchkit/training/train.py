@@ -21,7 +21,7 @@ from searchkit.data.splits import Split
 from searchkit.errors import CandidateError, DataError, OutOfMemoryError, is_out_of_memory
 from searchkit.random_state import seeded, untouched
 from searchkit.runtime.cuda_graphs import Capture, captured
-from searchkit.runtime.devices import device_errors, memory_format, resolve_device
+from searchkit.runtime.devices import device_errors, format_of, resolve_device
 from searchkit.runtime.threads import one_thread
 from searchkit.space import NetworkSpace
 from searchkit.training.card_layers import card_layers
@@ -233,7 +233,7 @@ def _scored(network: nn.Module, data: Data, turns: Turns) -> Course[dict[str, fl
 
 def place(network: nn.Module, device: torch.device) -> None:
     """Move a network to a device, in the memory format of trainings there."""
-    network.to(device, memory_format=memory_format(device))  # type: ignore[call-overload]
+    network.to(device, memory_format=format_of(network, device))  # type: ignore[call-overload]
 
 
 def _bring_home(network: nn.Module) -> None:

@@ -258,7 +258,7 @@ def test_why_nothing_was_found_is_told_of_every_kind() -> None:
 
 @pytest.mark.parametrize("moment", ["searching", "beginning"])
 def test_an_interrupted_search_says_how_to_go_on(run, moment: str, monkeypatch) -> None:
-    from searchkit.search import network_setup as networks
+    from searchkit.search import space_setup as networks
     from searchkit.training import evaluator as evaluation
 
     def interrupt(*given: object, **more: object) -> None:

@@ -152,3 +152,27 @@ def test_the_command_line_takes_them(tmp_path: Path, capsys: pytest.CaptureFixtu
     )  # fmt: skip
     assert code == 0
     assert "miou" in capsys.readouterr().out
+
+
+def test_masks_of_a_data_set_follow_their_pictures_too() -> None:
+    items = [
+        (
+            Image.fromarray(X[i]).resize((24 + i % 3, 24)),
+            Image.fromarray(MASKS[i].astype(np.uint8)).resize((24 + i % 3, 24)),
+        )
+        for i in range(40)
+    ]
+    data = load_data(iter(items), limit=40, size=12)
+    assert (data.task, data.classes, data.output_shape) == ("segmentation", (0, 1, 2), (3, 12, 12))
+    bright = [float(data.train.x[:, 0][data.train.y == k].float().mean()) for k in range(3)]
+    assert bright == sorted(bright)
+    assert bright[2] > bright[0] + 60
+    padded = load_data(iter(items), limit=40, size=(12, 20), resize="pad")
+    assert padded.classes == (0, 1, 2)
+    assert bool((padded.train.y[:, :, 0] == IGNORED).all())
+
+
+def test_pixels_of_minus_one_are_left_out() -> None:
+    data = load_data((X, np.where(MASKS == 2, -1, MASKS)))
+    assert data.classes == (0, 1)
+    assert int((data.train.y == IGNORED).sum()) > 0

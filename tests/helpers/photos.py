@@ -26,3 +26,17 @@ def folder(at: Path, n: int = 10, classes: tuple[str, ...] = ("cat", "dog", "sea
             width, height = rng.integers(20, 60, 2).tolist()
             picture(at / name / f"{i}.{('jpg', 'png', 'webp')[i % 3]}", (width, height), tuple(colour))
     return at
+
+
+def scenes(at: Path, n: int = 30) -> Path:
+    """Pictures of one bright rectangle each, and masks of it."""
+    rng = np.random.default_rng(0)
+    for name in ("images", "masks"):
+        (at / name).mkdir(parents=True)
+    for i in range(n):
+        mask = np.zeros((24, 24), np.uint8)
+        top, left = rng.integers(0, 12, 2)
+        mask[top : top + 9, left : left + 9] = 1 + i % 2
+        Image.fromarray((80 * mask + rng.integers(0, 30, mask.shape)).astype(np.uint8)).save(at / "images" / f"{i}.jpg")
+        Image.fromarray(mask).save(at / "masks" / f"{i}.png")
+    return at

@@ -28,6 +28,7 @@ from torch import nn
 from searchkit import load_space
 from searchkit.data.assembling import assemble
 from searchkit.data.splits import Split
+from searchkit.data.targets import Moments
 from searchkit.errors import DataError, ObjectiveError
 from searchkit.integrations.sklearn import SearchClassifier, SearchkitCV, SearchRegressor
 from searchkit.integrations.sklearn.data import parts
@@ -122,7 +123,7 @@ def test_scores_are_scikit_learns() -> None:
     assert found["balanced_accuracy"] == pytest.approx(balanced_accuracy_score(y, guess, sample_weight=weight))
     assert found["log_loss"] == pytest.approx(log_loss(y, shares, sample_weight=weight))
     z, values = rng.normal(size=50), rng.normal(size=50)
-    data = replace(parts(torch.zeros(50, 2), z, (), validation=0.2, test=0, seed=0), target=(0.0, 1.0))
+    data = replace(parts(torch.zeros(50, 2), z, (), validation=0.2, test=0, seed=0), target=Moments((0.0,), (1.0,)))
     found = scores_of([(torch.from_numpy(values)[:, None], torch.from_numpy(z))], data, torch.from_numpy(weight))
     assert found["r2"] == pytest.approx(r2_score(z, values, sample_weight=weight))
     assert found["rmse"] == pytest.approx(root_mean_squared_error(z, values, sample_weight=weight))

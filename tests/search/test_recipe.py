@@ -26,7 +26,9 @@ from tests.helpers.recipes import recipes_made
 
 TINY = searchkit.load_space("nas-bench-201", width=[4], cells=1)
 DATA = load_data("digits", limit=120)
-OPTIONS = {"epochs": [1, 2], "steps": [2, 3], "batch_size": [8, 16], "lr": [0.02, 0.05]}
+OPTIONS = {
+    "epochs": [1, 2], "steps": [2, 3], "batch_size": [8, 16], "lr": [0.02, 0.05], "loss": ["cross-entropy", "focal"],
+}  # fmt: skip
 
 
 @pytest.fixture

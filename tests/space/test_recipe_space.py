@@ -52,7 +52,9 @@ def states(network: nn.Module) -> list[torch.Tensor]:
 @pytest.mark.parametrize("name", SPACES)
 def test_the_networks_are_those_of_the_space(name: str) -> None:
     networks = SPACES[name]()
-    networks = networks.for_data((20,) if name == "tabular" else (1, 16, 16), 5)
+    outputs = (5, 16, 16) if name == "encoder-decoder" else 5
+    shape = {"tabular": (20,), "sequence": (2, 30)}.get(name, (1, 16, 16))
+    networks = networks.for_data(shape, outputs)
     space = RecipeSpace(networks, SETTINGS, {"lr": 0.05})
     codes = space.sample(12, np.random.default_rng(0))
     inner = networks.canonical(codes[:, : networks.n_choices])

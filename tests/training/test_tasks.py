@@ -11,6 +11,7 @@ import torch
 from helpers.dense import masked, pixelwise
 from scipy.ndimage import convolve1d
 from sklearn.metrics import accuracy_score, f1_score, r2_score, root_mean_squared_error
+from torch import nn
 from torch.nn import functional
 
 import searchkit
@@ -305,3 +306,38 @@ def test_proxies_take_any_output(task: str) -> None:
     layers = {"block": "residual", "width": 32, "depth": 2, "expansion": 2, "dropout": 0.0, "norm": "none"}
     table = searchkit.score(space, 3 if SPACES[task] else [layers], data=DATA[task], proxies=names)
     assert bool(np.isfinite(table[names].to_numpy(dtype=float)).all())
+
+
+class Volume(nn.Module):
+    """A network with 3-D convolutions, whose weights are no images."""
+
+    def __init__(self, width: int, outputs: int) -> None:
+        super().__init__()
+        self.flat, self.deep = nn.Conv2d(1, width, 3, padding=1), nn.Conv3d(1, outputs, 3, padding=1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y: torch.Tensor = self.deep(self.flat(x).relu()[:, None]).mean(2)
+        return y
+
+
+def volumes(choices: Any, input_shape: Any, output_shape: Any) -> nn.Module:
+    return Volume(choices["width"], output_shape[0])
+
+
+def test_networks_with_3d_convolutions_are_trained_and_scored() -> None:
+    space = searchkit.NetworkSpace([searchkit.Choice("width", [2, 3])], volumes, name="volumes")
+    result = searchkit.run(
+        "random", space=space, data=DATA["segmentation"], objectives=("miou", "naswot", "params"), budget=2, epochs=2,
+        storage="memory", progress=False,
+    )  # fmt: skip
+    assert len(result.trials) == 2
+
+
+def test_a_lower_error_on_the_test_part_is_better_than_a_simple_model(caplog: pytest.LogCaptureFixture) -> None:
+    result = searchkit.run(
+        "random", space=pixelwise(), data=DATA["maps"], budget=3, epochs=15, seed=1, storage="memory", progress=False,
+        baselines=True,
+    )  # fmt: skip
+    simple = result.baselines
+    assert result.front["test_rmse"].min() < simple["test_rmse"].min()
+    assert not [line for line in caplog.messages if "no better" in line]

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from searchkit.costs.counts import space_counts
 from searchkit.errors import PASSED_ON
 from searchkit.random_state import seeded
-from searchkit.runtime.devices import device_errors, memory_format
+from searchkit.runtime.devices import device_errors, format_of
 from searchkit.runtime.torch_compat import copy_all
 from searchkit.scoring.passes.inputs import ProxyInputs
 from searchkit.scoring.protocols import Pass
@@ -71,7 +71,7 @@ def build(space: NetworkSpace, code: Codes, inputs: ProxyInputs, seed: int) -> B
     own = network_seed(code, seed)
     with seeded(own):
         network = space.build(code)
-    network.to(inputs.device, memory_format=memory_format(inputs.device))  # type: ignore[call-overload]
+    network.to(inputs.device, memory_format=format_of(network, inputs.device))  # type: ignore[call-overload]
 
     def counts() -> dict[str, float]:
         return {name: float(column[0]) for name, column in space_counts(space, code[None]).items()}

@@ -45,10 +45,10 @@ def scores_of_all(found: torch.Tensor, data: Data, counts: torch.Tensor) -> dict
 
     Returns:
         for classification ``accuracy`` and ``balanced_accuracy`` (the mean over classes of their recall), both from 0
-        to 1, and ``log_loss``; for several labels at once ``f1_macro``, the mean over labels, and ``subset_accuracy``, the
-        share of examples of which all labels are right; for regression ``r2``, and ``rmse`` in the target's own unit,
-        both means over the quantities; for masks ``miou``, the mean over the classes that there are of intersection by
-        union, and ``pixel_accuracy``; for maps ``rmse``, and ``ssim``, see
+        to 1, and ``log_loss``; for several labels at once ``f1_macro``, the mean over labels, and ``subset_accuracy``,
+        the share of examples of which all labels are right; for regression ``r2``, and ``rmse`` in the target's own
+        unit, both means over the quantities; for masks ``miou``, the mean over the classes that there are of
+        intersection by union, and ``pixel_accuracy``; for maps ``rmse``, and ``ssim``, see
         :func:`~searchkit.training.tasks.similarity.structural_similarity`.
     """
     totals = {

@@ -51,6 +51,13 @@ from searchkit.spaces.layers import conv_norm
 from searchkit.spaces.skeleton import StagedSpace, image_shape, outputs, whole
 from searchkit.types import Codes, Floats
 
+# The space brings no recipe: SGD at its usual rate was best on the two sets it was to be chosen on. Eight layers,
+# batches of 32, one seed, mean validation accuracy of five networks: digits, 12 passes, SGD 0.981 (half the rate
+# 0.976, twice 0.983), AdamW at 0.002, 0.005 and 0.01 0.954, 0.976 and 0.980; 1500 images of Fashion-MNIST, 6 passes,
+# SGD 0.818 (0.813, 0.805), AdamW 0.797, 0.807 and 0.810. The set left out, 1500 images of CIFAR-10, says otherwise
+# where trainings are very short: 6 passes, four networks, SGD 0.380, AdamW at 0.005 0.437, at 0.01 0.379; 15 passes,
+# two networks, 0.452 and 0.465.
+
 
 def hybrid(
     *,

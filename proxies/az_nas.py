@@ -52,14 +52,19 @@ class AZNAS:
         """The four by name; what needs two blocks is NaN for a network that has one.
 
         So is progressivity of networks with attention whose blocks all have one shape: layers that have as much room
-        as those before them need not say more, and the paper leaves it out for transformers.
+        as those before them need not say more, and the paper leaves it out for transformers. In other networks it is
+        that of all steps but those from one block of attention to the next of the same shape.
         """
         forward, counts = recordings
         assert isinstance(forward, ForwardRecording)
         assert isinstance(counts, Mapping)
         covariances = to_host([channel_covariance(block) for block in forward.blocks])
         entropies = [entropy(covariance) for covariance in covariances]
-        steps = [after - before for before, after in itertools.pairwise(entropies)]
+        again = [
+            shape == after and all(forward.attending[i : i + 2])
+            for i, (shape, after) in enumerate(itertools.pairwise(block.shape for block in forward.blocks))
+        ]
+        steps = [b - a for (a, b), same in zip(itertools.pairwise(entropies), again, strict=True) if not same]
         alike = forward.attends and len({block.shape for block in forward.blocks}) == 1
         pulled = trainabilities(forward.pullbacks)
         return {  # Lee and Ham, section 3: each proxy, from the values of the primary blocks

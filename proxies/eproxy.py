@@ -32,6 +32,10 @@ DEFAULT = EproxySetting()
 class Eproxy:
     """Minus the regression error after the last step: MSE of the deepest map + MSE/2 of the next + MSE/4 of the third.
 
+    Where a network has fewer maps, their weighted mean stands for the others. Maps are ``(batch, c, h, w)``, or of one
+    axis, the tokens of transformers ``(batch, tokens, width)`` among them; targets of these have one axis, too. Inputs
+    are images or signals.
+
     It trains a reduced network in the candidate's place, with the candidate's choices and fewer channels, cells and
     pixels, as far as the space has them to reduce; ``Eproxy(width=None, cells=None, resolution=None)`` trains the
     candidate's own, as published.
@@ -70,7 +74,10 @@ class Eproxy:
     def values(self, recordings: Sequence[Any]) -> Mapping[str, float]:
         """``{"eproxy": minus the error}``; refused where the loss overflows."""
         errors: list[float] = recordings[0]
-        error = sum(mse / 2**i for i, mse in enumerate(errors))
+        # networks with fewer maps than there are branches are compared with others, which have more errors to add up
+        missing = range(len(errors), len(self.setting.branches))
+        share = 1 + sum(1 / 2**i for i in missing) / sum(1 / 2**i for i in range(len(errors)))
+        error = share * sum(mse / 2**i for i, mse in enumerate(errors))
         if not math.isfinite(error):
             raise CandidateError("its regression diverges: the loss is not finite")
         if self.setting.macs_weight:

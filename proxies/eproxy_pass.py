@@ -19,7 +19,7 @@ from searchkit.random_state import seed_generators
 from searchkit.runtime.cuda_graphs import Capture
 from searchkit.runtime.devices import memory_format
 from searchkit.runtime.transfer import to_device
-from searchkit.scoring.passes.feature_maps import stage_maps
+from searchkit.scoring.passes.feature_maps import maps_of_any_rank
 from searchkit.scoring.passes.forward import weight_layers
 from searchkit.scoring.passes.inputs import ProxyInputs
 from searchkit.scoring.passes.passes import Built
@@ -60,19 +60,20 @@ def regression_errors(setting: EproxySetting, built: Built, capture: Capture | N
     network = built.network
     draw_weights(network, setting.network_init, built.generator(3))
     x = _images(built, setting.batch)
-    if x.ndim != 4:
-        kind = kind_of(built.inputs.input_shape)
+    kind = kind_of(built.inputs.input_shape)
+    if kind not in ("images", "signals"):
         what = "tables" if kind == "table" else CALLED[kind]
-        raise CandidateError(f"it reads feature maps of images, and a network for {what} has none")
-    targets = [_target(i, branch, setting, built.inputs) for i, branch in enumerate(setting.branches)]
+        raise CandidateError(f"it fits maps to targets that vary over the places of images or signals, not of {what}")
+    targets: list[Tensor] = []
     heads = nn.ModuleList()
 
     def maps() -> list[Tensor]:
-        return [_resized(m, setting.side) for m in reversed(stage_maps(network, x))][: len(targets)]
+        return [_resized(m, setting.side) for m in reversed(maps_of_any_rank(network, x))][: len(setting.branches)]
 
     def errors(features: list[Tensor]) -> Tensor:
         if not heads:
             heads.extend(_heads(features, setting, built))
+            targets.extend(_targets(features, setting, built.inputs))
         triples = zip(heads, features, targets, strict=False)
         # Li et al. (Eproxy), section 3: regression of features onto the targets, through head and barrier
         return torch.stack([functional.mse_loss(head(feature), wanted) for head, feature, wanted in triples])
@@ -104,9 +105,14 @@ def _images(built: Built, batch: int) -> Tensor:
     return built.inputs.once(("eproxy images", batch, size), made)
 
 
-def _target(position: int, branch: Branch, setting: EproxySetting, inputs: ProxyInputs) -> Tensor:
-    key = ("eproxy", position, branch, setting.batch, setting.side)
-    return inputs.once(key, lambda: target(branch, position, setting, inputs))
+def _targets(maps: list[Tensor], setting: EproxySetting, inputs: ProxyInputs) -> list[Tensor]:
+    """One for each map, of its size; alike for every network with maps of one axis, and for every other."""
+    found = []
+    for position, (feature, branch) in enumerate(zip(maps, setting.branches, strict=False)):
+        size = (feature.shape[2], feature.shape[3])
+        key = ("eproxy", position, branch, setting.batch, size)
+        found.append(inputs.once(key, functools.partial(target, branch, position, setting, inputs, size)))
+    return found
 
 
 def _heads(maps: list[Tensor], setting: EproxySetting, built: Built) -> nn.ModuleList:
@@ -114,29 +120,49 @@ def _heads(maps: list[Tensor], setting: EproxySetting, built: Built) -> nn.Modul
     if not maps:
         raise CandidateError("it has no feature maps")
     heads = [
-        _head(m.shape[1], branch, setting, built.inputs, i)
+        _head(m.shape[1], branch, setting, built.inputs, i, flat=m.shape[2] < m.shape[3])
         for i, (m, branch) in enumerate(zip(maps, setting.branches, strict=False))
     ]
     return nn.ModuleList(heads).to(built.device, memory_format=memory_format(built.device))  # type: ignore[call-overload,no-any-return]
 
 
-def _head(n_in: int, branch: Branch, setting: EproxySetting, inputs: ProxyInputs, position: int) -> nn.Module:
+def _head(
+    n_in: int, branch: Branch, setting: EproxySetting, inputs: ProxyInputs, position: int, *, flat: bool = False
+) -> nn.Module:
+    """Head and barrier of a map; ``flat``: it has one row, so that kernels have one, too."""
     seed_generators(inputs.generator(_HEAD, position).initial_seed())  # inside the pass's forked random state
-    head = nn.Conv2d(n_in, branch.out_channels, branch.head_kernel, padding=branch.head_kernel // 2)
+    head = _convolution(n_in, branch.out_channels, branch.head_kernel, flat)
     seed_generators(inputs.generator(_BARRIER, position).initial_seed())
-    side = branch.barrier_kernel
-    barrier = nn.Conv2d(branch.out_channels, branch.last_channels, side, padding=side // 2)
+    barrier = _convolution(branch.out_channels, branch.last_channels, branch.barrier_kernel, flat)
     draw_weights(barrier, setting.barrier_init, inputs.generator(_BARRIER, position))
     barrier.requires_grad_(False)
     return nn.Sequential(head, nn.ReLU(inplace=True), nn.BatchNorm2d(branch.out_channels), barrier)
 
 
+def _convolution(n_in: int, n_out: int, side: int, flat: bool) -> nn.Conv2d:
+    rows = 1 if flat else side
+    return nn.Conv2d(n_in, n_out, (rows, side), padding=(rows // 2, side // 2))
+
+
 def _resized(feature: Tensor, side: int) -> Tensor:
-    """Nearest neighbour; a slice where the sides divide, whose gradient is cheaper."""
+    """``(batch, c, side, side)``, or of a map of one axis ``(batch, c, 1, side * side)``, which is as many places.
+
+    By the nearest neighbour; a slice where the sides divide, whose gradient is cheaper.
+
+    Raises:
+        CandidateError: it has no place, or more than two axes of places.
+    """
+    if feature.ndim not in (3, 4):
+        raise CandidateError(
+            f"its feature maps have the shape {tuple(feature.shape)}; maps are (batch, channels, height, width), "
+            "(batch, channels, length) or (batch, tokens, width)"
+        )
+    size = (side, side) if feature.ndim == 4 else (1, side * side)
+    feature = feature if feature.ndim == 4 else feature.unsqueeze(2)
     height, width = feature.shape[2:]
-    if height % side == 0 and width % side == 0:
-        return feature[:, :, :: height // side, :: width // side]
-    return functional.interpolate(feature, size=(side, side), mode="nearest")
+    if height % size[0] == 0 and width % size[1] == 0:
+        return feature[:, :, :: height // size[0], :: width // size[1]]
+    return functional.interpolate(feature, size=size, mode="nearest")
 
 
 def _optimiser(modules: list[nn.Module], setting: EproxySetting) -> torch.optim.Optimizer:

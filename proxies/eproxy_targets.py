@@ -16,9 +16,15 @@ FREQUENCIES = {"wave_l": (0.0, 0.125), "wave_m": (0.125, 0.35), "wave_h": (0.375
 _NET_WIDTH = 64
 
 
-def target(branch: Branch, position: int, setting: EproxySetting, inputs: ProxyInputs) -> Tensor:
-    """``(batch, last_channels, side, side)``: the sum of the branch's families times its level, on the CPU."""
-    shape = (setting.batch, branch.last_channels, setting.side, setting.side)
+def target(
+    branch: Branch, position: int, setting: EproxySetting, inputs: ProxyInputs, size: tuple[int, int] | None = None
+) -> Tensor:
+    """``(batch, last_channels, *size)``: the sum of the branch's families times its level, on the CPU.
+
+    Args:
+        size: height and width; None: the side of the setting for both.
+    """
+    shape = (setting.batch, branch.last_channels, *(size or (setting.side, setting.side)))
     total = torch.zeros(shape)
     for family in branch.families:
         generator = inputs.generator(_TARGET, position, FAMILIES.index(family))
@@ -47,6 +53,7 @@ def waves(shape: tuple[int, ...], lowest: float, highest: float, generator: torc
 
 def _random_features(images: Tensor, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
     """Two random convolutions with ReLUs over the resized images, each channel normalised."""
+    images = images if images.ndim == 4 else images.unsqueeze(2)  # a signal is an image of one row
     x = functional.interpolate(images, size=shape[2:], mode="bilinear", align_corners=False)
     for n_out in (_NET_WIDTH, shape[1]):
         weight = torch.randn(n_out, x.shape[1], 3, 3, generator=generator) * math.sqrt(2 / (9 * x.shape[1]))

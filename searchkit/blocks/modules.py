@@ -102,6 +102,6 @@ def _seen(space: NetworkSpace, network: nn.Module, nodes: list[Node]) -> list[No
             gives = shapes[node.name][1] if node.name in shapes else "nothing"
             raise SpaceError(
                 f"node '{node.name}' of space '{space.name}' is said to give {tuple(node.output_shape)} and its module "
-                f"'{node.module}' gives {gives}"
+                f"'{node.module}' gives {gives}; block-wise methods need one height and width at each node"
             )
     return [NodeModule(network.get_submodule(node.module), *shapes[node.name]) for node in nodes]

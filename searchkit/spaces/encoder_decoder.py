@@ -19,11 +19,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from searchkit import plugins
-from searchkit.errors import CandidateError, SpaceError
+from searchkit.errors import SpaceError
 from searchkit.space import Choice, NetworkSpace, Node
+from searchkit.spaces.encoder_levels import decoder_counts, encoder_counts, levels_of, shapes_of
 from searchkit.spaces.pyramid import WAYS, Pyramid, canonical_paths, path_names, separable
-from searchkit.spaces.skeleton import image_shape, whole
-from searchkit.types import Codes
+from searchkit.spaces.skeleton import StagedSpace, chosen, image_shape, whole
+from searchkit.types import Codes, Floats
 
 _NAME = "encoder-decoder"
 _DESIGNS = 4  # of the encoder's own designs, to begin with
@@ -61,18 +62,18 @@ def encoder_decoder(
     """
     if encoder_options and not isinstance(encoder, str):
         raise SpaceError("encoder_options are of an encoder that is given by name")
-    chosen = plugins.load_space(encoder, **(encoder_options or {})) if isinstance(encoder, str) else encoder
-    if not isinstance(chosen, NetworkSpace) or len(chosen.input_shape) != 3:
+    taken = plugins.load_space(encoder, **(encoder_options or {})) if isinstance(encoder, str) else encoder
+    if not isinstance(taken, NetworkSpace) or len(taken.input_shape) != 3:
         raise SpaceError(f"encoder is a space of image networks, by name or as an object, not {encoder!r:.80}")
     given = {LEVELS: _listed(LEVELS, levels), WIDTH: _listed(WIDTH, decoder)}
     made = [Choice(name, values, ordered=True) for name, values in given.items() if len(values) > 1]
     made += [Choice(name, WAYS) for _, _, name in path_names(whole(_NAME, "steps", steps))]
-    taken = [choice.name for choice in made if choice.name in chosen.names]
-    if taken:
-        raise SpaceError(f"encoder '{chosen.name}' has a choice '{taken[0]}', which is one of the decoder's")
-    options = {"encoder": chosen.name, "encoder_options": dict(chosen.options), **given, "steps": steps}
+    both = [choice.name for choice in made if choice.name in taken.names]
+    if both:
+        raise SpaceError(f"encoder '{taken.name}' has a choice '{both[0]}', which is one of the decoder's")
+    options = {"encoder": taken.name, "encoder_options": dict(taken.options), **given, "steps": steps}
     shape, outputs = image_shape(_NAME, input_shape), (n_classes,) if isinstance(n_classes, int) else tuple(n_classes)
-    encoded = chosen.for_data(shape, 2)
+    encoded = taken.for_data(shape, 2)
     space = EncoderDecoderSpace(
         (*encoded.choices, *made),
         _Builder(encoded, given, steps),
@@ -80,9 +81,10 @@ def encoder_decoder(
         input_shape=shape,
         n_classes=outputs,
         options=options,
+        count=count if isinstance(encoded, StagedSpace) and encoded.count is not None else None,
         nodes=_nodes,
         reference=_designs,
-        recipe=chosen.recipe,
+        recipe=taken.recipe,
     )
     space.encoder = encoded
     return space
@@ -124,19 +126,40 @@ class EncoderDecoderSpace(NetworkSpace):
         """Levels that the encoder's first candidate has for these images."""
         with torch.device("meta"):
             network = self.encoder.build(np.zeros(self.encoder.n_choices, dtype=np.int64))
-        return len(_levels(network, self.input_shape))
+        return len(levels_of(network, self.input_shape))
+
+    def available(self, codes: Codes) -> Codes:
+        """``(n,)`` levels that encoders ``(n, d)`` have; of a space that does not say, those of its first candidate."""
+        if not isinstance(self.encoder, StagedSpace):
+            return np.full(len(codes), self.depth)
+        shapes, which = shapes_of(self.encoder, codes)
+        found: Codes = np.array([len(one.levels) for one in shapes], dtype=np.int64)[which]
+        return found
 
     def canonical(self, codes: Codes) -> Codes:
         """See :class:`NetworkSpace`."""
         n, steps = self.encoder.n_choices, self.options["steps"]
         codes = np.concatenate([self.encoder.canonical(codes[:, :n]), codes[:, n:]], axis=1)
         if LEVELS in self.names:
-            most = sum(1 for value in self.options[LEVELS] if value < self.depth)
             column = self.names.index(LEVELS)
+            most = np.searchsorted(self.options[LEVELS], self.available(codes[:, :n]))
             codes[:, column] = np.minimum(codes[:, column], most)
         ways = len(path_names(steps))
         codes[:, -ways:] = canonical_paths(codes[:, -ways:], steps)
         return codes
+
+
+def count(space: NetworkSpace, codes: Codes) -> Mapping[str, Floats]:
+    """Exact ``params`` and ``macs`` ``(n,)`` over an encoder that is counted by a formula; MACs at batch 1."""
+    assert isinstance(space, EncoderDecoderSpace)
+    assert isinstance(space.encoder, StagedSpace)
+    codes, n, steps = space.canonical(codes), space.encoder.n_choices, space.options["steps"]
+    totals, shapes, which = encoder_counts(space.encoder, codes[:, :n])
+    ways = codes[:, -len(path_names(steps)) :]
+    levels, widths = (np.array(space.options[name])[chosen(space, name, codes)] for name in (LEVELS, WIDTH))
+    kinds = {kind: (ways == i).sum(axis=1) for i, kind in enumerate(WAYS)}
+    totals = totals + decoder_counts(shapes, which, levels, widths, kinds, space.n_classes)
+    return {"params": totals[:, 0], "macs": totals[:, 1]}
 
 
 @dataclass(frozen=True)
@@ -177,7 +200,7 @@ class Network(nn.Module):
         steps: int,
     ) -> None:
         super().__init__()
-        found = _levels(encoder, input_shape, strip=True)[-levels:]
+        found = levels_of(encoder, input_shape, strip=True)[-levels:]
         self.encoder = encoder
         self.taken = [place for place, _ in found]
         self.pyramid = Pyramid([shape[0] for _, shape in found], width, ways, steps)
@@ -194,40 +217,6 @@ class Network(nn.Module):
         if tuple(y.shape[2:]) == self.size:
             return y
         return functional.interpolate(y, size=self.size, mode="bilinear", align_corners=False)
-
-
-def _levels(
-    encoder: nn.Module, input_shape: Sequence[int], strip: bool = False
-) -> list[tuple[int, tuple[int, int, int]]]:
-    """Place among the features and shape ``(channels, height, width)`` of the last map of each size, finest first.
-
-    Args:
-        strip: replace the parts of the encoder that its features do not use.
-    """
-    if not callable(getattr(encoder, "features", None)):
-        raise CandidateError(f"the encoder, a {type(encoder).__name__}, has no method features(x)")
-    called: set[int] = set()
-    hooks = [one.register_forward_hook(lambda module, *_: called.add(id(module))) for one in encoder.modules()]
-    device = next((parameter.device for parameter in encoder.parameters()), None)
-    encoder.eval()
-    with torch.no_grad():
-        maps = list(encoder.features(torch.zeros(1, *input_shape, device=device)))  # type: ignore[operator]
-    encoder.train()
-    for hook in hooks:
-        hook.remove()
-    if strip:
-        _strip(encoder, called)
-    by_size = {tuple(x.shape[2:]): (i, (x.shape[1], x.shape[2], x.shape[3])) for i, x in enumerate(maps)}
-    return sorted(by_size.values(), key=lambda level: -level[1][1] * level[1][2])
-
-
-def _strip(module: nn.Module, called: set[int]) -> None:
-    """Replace parts that were not called and have parameters."""
-    for name, child in module.named_children():
-        if isinstance(child, nn.ModuleDict | nn.ModuleList) or any(id(one) in called for one in child.modules()):
-            _strip(child, called)
-        elif any(True for _ in child.parameters()):
-            setattr(module, name, nn.Identity())
 
 
 def _nodes(space: NetworkSpace) -> tuple[Node, ...]:

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from searchkit.errors import SpaceError
 from searchkit.space import Choice, NetworkSpace, Node
 from searchkit.spaces.layers import conv_norm
-from searchkit.spaces.skeleton import image_shape, outputs, resize_to, stepped, whole, working_size
+from searchkit.spaces.skeleton import StagedSpace, image_shape, outputs, resize_to, stepped, whole, working_size
 from searchkit.types import Codes, Floats
 
 _NAME = "macro"
@@ -62,7 +62,7 @@ def macro(
         "layers": [whole(_NAME, "each number of layers", n) for n in layers],
         "resolution": None if resolution is None else whole(_NAME, "resolution", resolution),
     }
-    return NetworkSpace(
+    return StagedSpace(
         [Choice(name, OPERATIONS) for name in _layer_names(options["layers"])],
         functools.partial(_build, **options),
         name=_NAME,

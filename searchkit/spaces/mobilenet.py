@@ -42,7 +42,7 @@ from searchkit.spaces.mobilenet_plan import (
     shapes_of,
     stage_choices,
 )
-from searchkit.spaces.skeleton import image_shape, outputs, resize_to, whole
+from searchkit.spaces.skeleton import StagedSpace, image_shape, outputs, resize_to, whole
 from searchkit.types import Codes, Floats
 
 _NAME = "mobilenet"
@@ -74,7 +74,7 @@ def mobilenet(
     choices = [choice for stage in range(len(STAGES)) for choice in stage_choices(stage)]
     if isinstance(options["resolution"], list):
         choices.append(Choice("resolution", options["resolution"], ordered=True))
-    return NetworkSpace(
+    return StagedSpace(
         choices,
         functools.partial(_build, **options),
         name=_NAME,

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from searchkit.space import Choice, NetworkSpace, Node
 from searchkit.spaces.cell_form import EDGES, OPERATIONS, canonical, live_edges
 from searchkit.spaces.cell_graph import cell_graph
-from searchkit.spaces.skeleton import halved, image_shape, outputs, resize_to, whole, working_size
+from searchkit.spaces.skeleton import StagedSpace, halved, image_shape, outputs, resize_to, whole, working_size
 from searchkit.types import Bools, Codes, Floats
 
 _NAME = "nas-bench-201"
@@ -65,7 +65,7 @@ def nas_bench_201(
         "resolution": None if resolution is None else whole(_NAME, "resolution", resolution),
     }
     choices = [Choice(name, OPERATIONS) for name in EDGE_NAMES]
-    return NetworkSpace(
+    return StagedSpace(
         choices if widths is None else [*choices, Choice("width", widths, ordered=True)],
         functools.partial(_build, **options),
         name=_NAME,

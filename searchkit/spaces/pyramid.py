@@ -13,7 +13,7 @@ import numpy as np
 from torch import Tensor, nn
 from torch.nn import functional
 
-from searchkit.types import Codes
+from searchkit.types import Codes, Floats
 
 WAYS = ("none", "skip", "top-down", "bottom-up", "scale-equalising", "fusing-splitting")
 NONE, SKIP = 0, 1
@@ -31,7 +31,30 @@ def canonical_paths(codes: Codes, steps: int) -> Codes:
     passed by, and the encoder's own pyramid comes to the last one by a skip.
     """
     places = {(to, at): i for i, (to, at, _) in enumerate(path_names(steps))}
-    return np.array([_canonical(row, steps, places) for row in codes], dtype=np.int64).reshape(codes.shape)
+    rows, which = np.unique(codes, axis=0, return_inverse=True)
+    found = np.array([_canonical(row, steps, places) for row in rows], dtype=np.int64).reshape(rows.shape)
+    made: Codes = found[which.reshape(-1)]
+    return made
+
+
+def pyramid_costs(levels: Sequence[tuple[int, int, int]], width: int, ways: Mapping[str, Codes], n_out: int) -> Floats:
+    """``(n, 2)`` parameters and MACs of pyramids over levels ``(channels, height, width)``, finest first, and a head.
+
+    Args:
+        width: channels of the pyramids.
+        ways: by kind, ``(n,)`` how many ways are of it. Resizing multiplies nothing that is counted.
+        n_out: channels of the 1x1 convolution at the end.
+    """
+    pixels = [height * columns for _, height, columns in levels]
+    channels = sum(level[0] for level in levels)
+    weights = 9 * width + width**2  # of a separable convolution, which has a batch norm
+    single = ways["fusing-splitting"]
+    every = sum(ways[kind] for kind in ("top-down", "bottom-up", "scale-equalising"))
+    params = (every * len(levels) + single + 1) * (weights + 2 * width)
+    params = params + channels * width + 2 * width * len(levels) + width * n_out + n_out
+    macs = (every * sum(pixels) + single * pixels[len(levels) // 2] + pixels[0]) * weights
+    macs = macs + sum(level[0] * n for level, n in zip(levels, pixels, strict=True)) * width + width * n_out * pixels[0]
+    return np.column_stack([params, macs]).astype(np.float64)
 
 
 def _canonical(row: Codes, steps: int, places: Mapping[tuple[int, int], int]) -> Codes:

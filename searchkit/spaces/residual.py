@@ -42,7 +42,7 @@ from searchkit.spaces.residual_plan import (
     stage_names,
     stage_table,
 )
-from searchkit.spaces.skeleton import chosen, image_shape, outputs, resize_to, whole
+from searchkit.spaces.skeleton import StagedSpace, chosen, image_shape, outputs, resize_to, whole
 from searchkit.types import Codes, Floats
 
 _NAME = "residual"
@@ -97,7 +97,7 @@ def residual(
     )
 
 
-class ResidualSpace(NetworkSpace):
+class ResidualSpace(StagedSpace):
     """A :class:`NetworkSpace` whose canonical form depends on the size of the images."""
 
     def canonical(self, codes: Codes) -> Codes:

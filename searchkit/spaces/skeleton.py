@@ -14,6 +14,7 @@ from searchkit.errors import SpaceError
 from searchkit.space import NetworkSpace
 from searchkit.types import Codes
 
+_SHAPING = ("width", "stem", "resolution", "patch")  # choices that all layers of a network depend on
 _SMALLEST = 4  # pixels on the shorter side that a stride must leave
 
 
@@ -64,6 +65,15 @@ def stepped(size: tuple[int, int], stride: int) -> tuple[int, tuple[int, int]]:
 def chosen(space: NetworkSpace, name: str, codes: Codes) -> Codes:
     """``(n,)`` the option indices of a choice; 0 where it has one value, and is none of the space's."""
     return codes[:, space.names.index(name)] if name in space.names else np.zeros(len(codes), dtype=np.int64)
+
+
+class StagedSpace(NetworkSpace):
+    """A :class:`NetworkSpace` that knows on what the shapes of its networks' maps depend."""
+
+    def shaped_by(self, codes: Codes) -> Codes:
+        """``(n, q)`` numbers: networks with equal rows have maps of equal sizes and channels, and one classifier."""
+        columns = [self.names.index(name) for name in _SHAPING if name in self.names]
+        return codes[:, columns]
 
 
 def outputs(stages: Iterable[nn.Module], x: Tensor) -> list[Tensor]:

@@ -31,7 +31,7 @@ from torch.nn import functional
 
 from searchkit.errors import SpaceError
 from searchkit.space import Choice, NetworkSpace, Node
-from searchkit.spaces.skeleton import image_shape, outputs, whole
+from searchkit.spaces.skeleton import StagedSpace, image_shape, outputs, whole
 from searchkit.spaces.vit_plan import (
     NAME,
     OF_ALL,
@@ -129,7 +129,7 @@ def vit(
     )
 
 
-class VitSpace(NetworkSpace):
+class VitSpace(StagedSpace):
     """A :class:`NetworkSpace` whose patches suit its images."""
 
     def for_data(self, input_shape: Sequence[int], n_classes: int | Sequence[int]) -> Self:

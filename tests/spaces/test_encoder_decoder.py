@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from searchkit.errors import SpaceError
 from searchkit.plugins import load_space
 from searchkit.space import Choice, NetworkSpace
 from searchkit.spaces.encoder_decoder import encoder_decoder
+from searchkit.spaces.hybrid import hybrid
+from searchkit.spaces.macro import macro
 from searchkit.spaces.pyramid import WAYS, Pyramid, canonical_paths, path_names, resized
 from searchkit.spaces.residual import residual
 from searchkit.spaces.vit import vit
@@ -32,6 +35,10 @@ SPACES = {
     ),
     "vit": encoder_decoder(
         encoder=vit(width=(8, 12), depth=(1, 2), head=4), levels=1, decoder=(4, 6), steps=1, **SHAPES
+    ),
+    "hybrid": encoder_decoder(encoder=hybrid(width=(2, 3), layers=4, head=2), decoder=4, **SHAPES),
+    "macro": encoder_decoder(
+        encoder=macro(width=2, layers=(1, 2)), decoder=(4, 6), input_shape=(2, 33, 17), n_classes=(3, 33, 17)
     ),
     "mobilenet, larger maps": encoder_decoder(
         encoder="mobilenet", encoder_options={"width": 0.25}, decoder=4, input_shape=(2, 9, 11), n_classes=(2, 18, 22)
@@ -60,6 +67,49 @@ def test_counts_are_torchs_own(name: str) -> None:
             network(torch.zeros(1, *space.input_shape))
         assert counter.get_total_flops() == 2 * counted["macs"][i]
         assert sum(p.numel() for p in network.parameters()) == counted["params"][i]
+
+
+@spaces
+def test_counts_by_formula_are_those_of_networks_that_are_built(name: str) -> None:
+    space = SPACES[name]
+    assert space.count is not None
+    codes = np.random.default_rng(5).integers(0, space.n_options, size=(5, space.n_choices))  # not canonical
+    generic = copy.copy(space)
+    generic.count = None
+    found, built = space_counts(space, codes), space_counts(generic, codes)
+    assert all((found[one] == built[one]).all() for one in ("params", "macs"))
+
+
+def plain(choices: Any, input_shape: Any, n_classes: Any) -> nn.Module:
+    return Plain(input_shape[0], choices["width"])
+
+
+class Plain(nn.Module):
+    """An encoder of two sizes."""
+
+    def __init__(self, channels: int, width: int) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(channels, width, 3, padding=1), nn.Conv2d(width, width, 2, stride=2)
+
+    def features(self, x: torch.Tensor) -> list[torch.Tensor]:
+        first = self.first(x)
+        return [first, self.second(first)]
+
+
+@pytest.mark.parametrize("given", [None, lambda space, codes: {"params": codes[:, 0], "macs": codes[:, 0]}])
+def test_an_encoder_that_does_not_say_what_shapes_its_maps_is_built_to_be_counted(given: Any) -> None:
+    mine = NetworkSpace([Choice("width", [2, 5])], plain, count=given, input_shape=(1, 16, 12))
+    space = encoder_decoder(encoder=mine, decoder=4, **SHAPES)
+    assert space.count is None
+    code = space.sample(1, np.random.default_rng(0))
+    assert space_counts(space, code)["params"] == sum(p.numel() for p in space.build(code[0]).parameters())
+
+
+def test_levels_that_a_candidate_lacks_are_none_whatever_others_have() -> None:
+    space = encoder_decoder(encoder=residual(width=4), decoder=4, input_shape=(1, 16, 16), n_classes=(2, 16, 16))
+    rows = [{**space.decode(space.reference)[0], "stem": stem, "levels": 3} for stem in (1, 2)]
+    fine, coarse = space.decode(space.check(space.encode(rows)))
+    assert (fine["levels"], coarse["levels"]) == (3, 2)  # 16, 8 and 4 pixels; 8 and 4 pixels
 
 
 @spaces

@@ -21,6 +21,7 @@ from searchkit.errors import SpaceError
 from searchkit.plugins import load_space
 from searchkit.space import NetworkSpace
 from searchkit.spaces.cell_form import EDGES, OPERATIONS, canonical, live_edges
+from searchkit.spaces.hybrid import hybrid
 from searchkit.spaces.macro import macro
 from searchkit.spaces.mobilenet import mobilenet
 from searchkit.spaces.nas_bench_201 import nas_bench_201, published_params
@@ -38,6 +39,9 @@ SMALL = {
     "macro, other layers": macro(width=3, layers=(1, 4), input_shape=(2, 11, 9)),
     "mobilenet": mobilenet(width=0.25, input_shape=(1, 8, 8)),
     "mobilenet, two resolutions": mobilenet(width=0.3, resolution=(17, 8), input_shape=(2, 11, 9), n_classes=3),
+    "hybrid": hybrid(width=(4, 6), layers=6, head=3, input_shape=(1, 8, 8)),
+    "hybrid, even": hybrid(width=3, layers=5, bottleneck=4, head=2, downs="even", input_shape=(2, 19, 17), n_classes=3),
+    "hybrid, large": hybrid(width=3, layers=4, input_shape=(3, 65, 70)),
     "residual": residual(width=(4, 6), input_shape=(1, 8, 8)),
     "residual, one width and stem": residual(width=3, stem=2, input_shape=(2, 11, 9), n_classes=3),
     "residual, resized": residual(width=3, stem=(2, 1), stages=2, resolution=65, input_shape=(3, 8, 12)),
@@ -97,7 +101,7 @@ def test_every_network_trains_and_shows_its_stages(space: NetworkSpace) -> None:
         assert x.grad is not None
         assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in network.parameters())
         stages = network.features(x)  # type: ignore[operator]
-        if space.name != "vit":  # whose layers all have the width of a token
+        if space.name not in ("vit", "hybrid"):  # layers of a vit have one width; layers of a hybrid may have
             assert stages[-1].shape[1] > stages[0].shape[1]
         assert all(stage.ndim == 4 and len(stage) == 2 for stage in stages)
 
@@ -135,7 +139,7 @@ def test_nodes_name_their_choices_and_their_shapes_are_real(space: NetworkSpace)
 
 
 def test_spaces_follow_the_data_they_are_given() -> None:
-    for name in ("nas-bench-201", "macro", "residual", "vit"):
+    for name in ("hybrid", "nas-bench-201", "macro", "residual", "vit"):
         space = load_space(name, width=4).for_data((1, 8, 8), 7)
         code = random_codes(space, 1, seed=0)
         network = space.build(code)
@@ -161,6 +165,9 @@ def test_a_resolution_of_its_own_makes_the_network_resize_the_users_image() -> N
         ("nas-bench-201", {"depth": 3}, "cannot be made with"),
         ("macro", {"layers": ()}, r"takes layers as one number of layers for each stage; got \(\)"),
         ("macro", {"layers": (2, 0)}, "takes each number of layers as a whole number of at least 1; got 0"),
+        ("hybrid", {"downs": "odd"}, "takes downs as one of searched, even; got 'odd'"),
+        ("hybrid", {"width": (4, 4)}, r"takes width as a value, or as several that differ; got \(4, 4\)"),
+        ("hybrid", {"layers": 0}, "takes layers as a whole number of at least 1; got 0"),
         ("vit", {"width": 0}, "takes width as a whole number of at least 1; got 0"),
         ("vit", {"stem": "conv"}, "takes stem as one of convolution, none; got 'conv'"),
         ("vit", {"ratio": "2"}, "takes ratio as a number above 0, or several; got '2'"),

@@ -13,6 +13,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+_TOKEN_AXES = 3  # (batch, tokens, width), or (batch, channels, length)
 _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 
 
@@ -24,6 +25,7 @@ class Maps:
 
     def __init__(self) -> None:
         self.blocks: list[Tensor] = []
+        self.attending: list[bool] = []  # which of the blocks have attention
         self.named: list[Tensor] = []
         self.by_size: dict[tuple[int, ...], Tensor] = {}
         self.open = True  # blocks after the last stage belong to the head and are not recorded
@@ -35,11 +37,12 @@ class Maps:
 
 
 @contextmanager
-def recording(network: nn.Module, *, blocks: bool, n_axes: int = 4) -> Iterator[Maps]:
+def recording(network: nn.Module, *, blocks: bool, n_axes: int = 4, tokens: bool = False) -> Iterator[Maps]:
     """Record the feature maps of the forward pass made inside; the network is left as it was.
 
     Args:
         n_axes: number of axes of a feature map, see :func:`map_axes`.
+        tokens: whether outputs ``(batch, tokens, width)`` are stages too, where the network names none.
     """
     maps = Maps()
     own = stage_method(network)
@@ -47,6 +50,9 @@ def recording(network: nn.Module, *, blocks: bool, n_axes: int = 4) -> Iterator[
     handles = []
 
     def seen(module: nn.Module, args: Any, output: Any) -> None:
+        if tokens and own is None and isinstance(output, Tensor) and output.ndim == _TOKEN_AXES:
+            maps.by_size.pop((output.shape[1], -1), None)
+            maps.by_size[output.shape[1], -1] = output
         if not isinstance(output, Tensor) or output.ndim != n_axes:
             return
         if own is None:
@@ -55,6 +61,7 @@ def recording(network: nn.Module, *, blocks: bool, n_axes: int = 4) -> Iterator[
             maps.by_size[size] = output
         if id(module) in watched and maps.open and not any(output is known for known in maps.blocks):
             maps.blocks.append(output)
+            maps.attending.append(attends(module))
 
     for module in network.modules():
         if module is not network and (id(module) in watched or own is None):
@@ -96,6 +103,46 @@ def stage_maps(network: nn.Module, x: Tensor) -> list[Tensor]:
     return maps.stages
 
 
+def maps_of_any_rank(network: nn.Module, x: Tensor) -> list[Tensor]:
+    """The stages' outputs for x, shallow to deep, as ``(batch, c, h, w)`` or, of one axis, ``(batch, c, length)``.
+
+    A transformer's tokens ``(batch, tokens, width)`` are a map of one axis with the width as its channels. Which axis
+    that is, the layers tell: it is the one of which a layer of the network reads as many numbers. Where both are or
+    neither is, it is the last in networks for images, and the first in those for signals. A network that names no
+    stages gives its tokens where nothing but tokens comes after them.
+    """
+    if stage_method(network) is not None or map_axes(x) == _TOKEN_AXES or not attends(network):
+        found = stage_maps(network, x)
+    else:
+        with recording(network, blocks=False, n_axes=map_axes(x), tokens=True) as maps:
+            network(x)
+        found = [one for one in maps.stages if len(one) == len(x)]
+        if found and found[-1].ndim != _TOKEN_AXES:
+            found = [one for one in found if one.ndim != _TOKEN_AXES]
+    read = _numbers_read(network) if any(one.ndim == _TOKEN_AXES for one in found) else set()
+    return [
+        one.transpose(1, 2) if one.ndim == _TOKEN_AXES and _width_is_last(one, read, x.ndim) else one for one in found
+    ]
+
+
+def _width_is_last(tokens: Tensor, read: set[int], n_axes: int) -> bool:
+    first, last = tokens.shape[1] in read, tokens.shape[2] in read
+    return last if first != last else n_axes != _TOKEN_AXES
+
+
+def _numbers_read(network: nn.Module) -> set[int]:
+    """How many numbers, or channels, the layers of a network read at a position."""
+    found = set()
+    for module in network.modules():
+        for name in ("in_features", "in_channels", "num_features", "embed_dim"):
+            size = getattr(module, name, None)
+            if isinstance(size, int):
+                found.add(size)
+        if isinstance(module, nn.LayerNorm):
+            found.add(int(module.normalized_shape[-1]))
+    return found
+
+
 def attends(network: nn.Module) -> bool:
     """Whether it has attention: a layer of torch's own, or modules with ``num_heads``, as most authors name it."""
     return any(hasattr(module, "num_heads") for module in network.modules())
@@ -112,7 +159,7 @@ def _blocks(module: nn.Module) -> Iterator[nn.Module]:
     if not children:
         return
     nested = any(list(child.children()) for child in children)
-    if isinstance(module, _CONTAINERS) and nested:
+    if (isinstance(module, _CONTAINERS) and nested) or stage_method(module) is not None:  # a network in a network
         for child in children:
             yield from _blocks(child)
     else:

@@ -73,7 +73,7 @@ class Forward:
         check_outputs(logits, self.batch, built.inputs.output_shape)
         signs.forget_activations()
         recorded = ForwardRecording(signs, [m.detach() for m in maps.stages], [m.detach() for m in maps.blocks])
-        recorded.attends = attends(built.network)
+        recorded.attends, recorded.attending = attends(built.network), maps.attending
         if to_input:
             recorded.input_gradient = _input_gradient(logits, x)
         if "pullbacks" in self.reads:
@@ -96,7 +96,7 @@ class ForwardRecording:
             block before, which is None where nothing arrives there.
         loss: ``()`` the mean loss of the task, on the device, because reading it would wait for a GPU.
         weight_gradients: one for each convolution and linear layer, shaped as its weight.
-        attends: whether the network has attention.
+        attends, attending: whether the network has attention, and which of its blocks have.
     """
 
     signs: Signs
@@ -107,6 +107,7 @@ class ForwardRecording:
     loss: Tensor | None = None
     weight_gradients: list[Tensor] = field(default_factory=list)
     attends: bool = False
+    attending: list[bool] = field(default_factory=list)
 
 
 def weight_layers(network: nn.Module) -> list[nn.Module]:

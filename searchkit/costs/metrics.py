@@ -33,7 +33,8 @@ class Metric:
             values ``(n,)`` in the target's unit. ``network.network`` is the network that the space built.
             Or ``function(y_true, y_pred) -> float``, with two arguments that have to be given: of what the trained
             network predicts for the validation part, such as ``sklearn.metrics.cohen_kappa_score``. Both are arrays in
-            the user's terms: labels, 0 and 1 of several labels at once, quantities, masks or maps.
+            the user's terms: labels, 0 and 1 of several labels at once, quantities, masks or maps; where pixels are
+            left out, ``(m,)`` values of those that count.
         direction: "min" or "max".
         trained: the function needs the trained network.
         unit: for tables and plots.

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from searchkit.data.augmenting import Transform, n_taken, transformed
+from searchkit.data.augmenting import Transform, check_scale, n_taken
 from searchkit.data.data import Augment, Data
 from searchkit.data.frames import FrameEncoder
 from searchkit.data.labels import Label
@@ -87,7 +87,7 @@ def _check_transform(transform: Transform, train: Split, task: Task) -> None:
     if train.x.ndim != 4:
         raise DataError("transform is of images, and these data are rows of numbers")
     with untouched():
-        transformed(transform, train.x[:1], train.y[:1], n_taken(transform) == 2)
+        check_scale(transform, train.x[:4], train.y[:4], n_taken(transform) == 2)
 
 
 def _augment(train: Split, asked: Augment | None, task: Task, n_classes: int) -> Augment:

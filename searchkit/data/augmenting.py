@@ -121,6 +121,21 @@ def transformed(
     return torch.stack(images), torch.stack(targets)
 
 
+def check_scale(transform: Transform, images: torch.Tensor, targets: torch.Tensor, pairs: bool) -> None:
+    """Refuse a function that brings images to another scale, in which those of the other parts are not.
+
+    Raises:
+        DataError: as :func:`transformed`, or where bytes become shares of 1.
+    """
+    x, _ = transformed(transform, images, targets, pairs)
+    before, after = float(images.max()), float(x.max())
+    if images.dtype == torch.uint8 and before > 10 and 0 < after <= 1.01 and bool((x != x.round()).any()):
+        raise DataError(
+            f"transform brings images from 0 to {before:.0f} to values up to {after:.2g}: it has to keep their scale, "
+            "in which validation and test images are"
+        )
+
+
 def _alike(made: object, given: torch.Tensor, what: str) -> torch.Tensor:
     if not isinstance(made, torch.Tensor) or made.shape != given.shape:
         said = f"shape {tuple(made.shape)}" if isinstance(made, torch.Tensor) else f"a {type(made).__name__}"

@@ -62,6 +62,7 @@ def list_folder(folder: Path) -> Listing:
         named = {part: [one for one in inside if one.name.lower() in names] for part, names in PARTS.items()}
         in_parts = len(named["train"]) == 1 and sum(map(len, named.values())) == len(inside)
         in_parts = in_parts and bool(folders_in(named["train"][0]))
+        _check_parts(folder, inside, named)
         roots = {part: found[0] for part, found in named.items() if found} if in_parts else {"train": folder}
         if in_parts and any(len(found) > 1 for found in named.values()):
             raise DataError(
@@ -86,6 +87,17 @@ def list_folder(folder: Path) -> Listing:
     return Listing(folder, parts, sorted(others), empty)
 
 
+def _check_parts(folder: Path, inside: list[Path], named: dict[str, list[Path]]) -> None:
+    """Refuse parts beside a folder that is none, which would all be taken for classes."""
+    parts = [found[0] for found in named.values() if found]
+    others = [path for path in inside if path not in [one for found in named.values() for one in found]]
+    if others and named["train"] and len(parts) > 1 and folders_in(named["train"][0]):
+        raise DataError(
+            f"folder '{folder}' has the parts {' and '.join(path.name for path in parts)}, and '{others[0].name}' is "
+            "none: move it elsewhere"
+        )
+
+
 def _refuse_without_pictures(folder: Path, others: list[Path], has_folders: bool) -> None:
     wanted = f"give a folder with one folder for each class, of pictures ({', '.join(SUFFIXES[:4])}, ...)"
     if any(is_picture(path) for path in others):
@@ -104,7 +116,7 @@ def is_picture(path: Path) -> bool:
 
 def folders_in(folder: Path) -> list[Path]:
     """The folders in a folder, sorted, but for hidden ones."""
-    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith((".", "__MACOSX")))
 
 
 def _files(folder: Path) -> list[Path]:

@@ -24,7 +24,7 @@ from searchkit.errors import DataError, first_line_said, plural
 log = logging.getLogger("searchkit.data")
 
 IMAGES = ("image", "img", "picture", "pixel_values", "jpg", "jpeg", "png", "webp", "x")  # keys of an item
-LABELS = ("label", "labels", "target", "class", "cls", "y")
+LABELS = ("label", "labels", "target", "class", "cls", "y", "mask", "masks", "annotation", "segmentation")
 LOOKED_AT = 200  # pictures by which size and channels are chosen, where they are not given
 
 

@@ -80,7 +80,7 @@ def decode_all(files: Sequence[Path], wanted: Shape, broken: Broken) -> Decoded:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / f"{key}.lock"):  # another process may be at it
-            if not (path.exists() and note.exists()):
+            if not _whole(path, note, int(np.prod(wanted.shape))):
                 _write(files, wanted, path, note)
             kept, unread = _read(note)
     except OSError as error:
@@ -146,6 +146,14 @@ def settle_unread(unread: Sequence[str], broken: Broken) -> None:
     if broken == "refuse":
         raise DataError(f"{unread[0]}{more}; mend or remove it, or skip such files: broken='skip'")
     log.warning("%s left out, which cannot be read: %s%s", plural(len(unread), "picture"), unread[0], more)
+
+
+def _whole(path: Path, note: Path, of_one: int) -> bool:
+    """Whether the files are there, and neither is damaged."""
+    try:
+        return path.stat().st_size == len(_read(note)[0]) * of_one
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def _read(note: Path) -> tuple[list[int], list[str]]:

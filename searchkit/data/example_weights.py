@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from searchkit.data.arrays import is_missing, numbers
+from searchkit.data.arrays import numbers
 from searchkit.data.labels import Label
 from searchkit.data.masks import IGNORED
 from searchkit.errors import DataError, plural
+from searchkit.problem.numbers import is_real
 from searchkit.types import Task
 
 
@@ -45,7 +46,7 @@ def read_class_weights(
     if unknown or absent:
         what = f"has {unknown[0]!r}, which is no class" if unknown else f"lacks class {absent[0]!r}"
         raise DataError(f"class_weights {what}; the {plural(len(classes), 'class', 'classes')}: {classes!r:.200}")
-    weights = tuple(float(given[one]) if not is_missing(given[one]) else float("nan") for one in classes)
+    weights = tuple(float(given[one]) if is_real(given[one]) else float("nan") for one in classes)
     if not all(np.isfinite(weights)) or min(weights) < 0 or max(weights) == 0:
         raise DataError(f"class_weights are finite numbers, 0 or more and not all 0: {given!r:.200}")
     return weights

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from searchkit.data.example_weights import read_weights
 from searchkit.data.frames import Rows, with_target
 from searchkit.data.images import Channels, as_images
 from searchkit.data.labels import Label
+from searchkit.data.masks import IGNORED
 from searchkit.data.parting import LISTED, Rare, parts_of, settled_classes
 from searchkit.data.pictures import Pictures
 from searchkit.data.signals import as_signals
@@ -88,7 +89,8 @@ def split_examples(
     counting = read_weights(weights, len(x))
     for part in ("val", "test"):
         if part in given:
-            xs[part], of_part = read.part(given[part], classes, f"{_CALLED[part]} ")
+            pair = _alike_columns(given[part], given["train"].y, _CALLED[part])
+            xs[part], of_part = read.part(pair, classes, f"{_CALLED[part]} ")
             ys[part] = of_part.y
             _check_alike(x, xs[part], kind, _CALLED[part])
             _check_targets_alike(wanted.y, of_part.y, _CALLED[part])
@@ -104,9 +106,27 @@ def split_examples(
         taken = left[source][chosen]
         of_rows = None if counting is None or source != "train" else counting[taken]
         splits.append(split_of(xs[source].numpy()[taken], ys[source][chosen], of_rows))
-    if counting is not None and not (splits[0].weight is not None and bool(splits[0].weight.any())):
-        raise DataError("all examples of the train part have weight 0")
+    _check_counting(splits)
     return splits, classes, task
+
+
+def _alike_columns(pair: Items, y: object, part: str) -> Items:
+    """With the columns of y in the order of those of the training set, where both are data frames."""
+    if not is_frame(pair.y) or not is_frame(y):
+        return pair
+    own, wanted = list(pair.y.columns), list(y.columns)  # type: ignore[attr-defined]
+    if sorted(map(str, own)) != sorted(map(str, wanted)):
+        raise DataError(f"the {part} targets have the columns {own}, and those of the training set are {wanted}")
+    return replace(pair, y=pair.y[wanted])  # type: ignore[index]
+
+
+def _check_counting(splits: Sequence[Split]) -> None:
+    """Refuse parts of which nothing counts: by weights, or since every pixel is left out."""
+    for name, split in zip(("train", "validation"), splits, strict=False):
+        if split.weight is not None and not bool(split.weight.any()):
+            raise DataError(f"all examples of the {name} part have weight 0")
+        if split.y.dtype == torch.int16 and not bool((split.y != IGNORED).any()):
+            raise DataError(f"all pixels of the masks of the {name} part are left out")
 
 
 def _task_of(y: object, asked: Task | None) -> Task:
@@ -183,7 +203,7 @@ class _Reading:
         """
         try:
             x = _inputs(pair.x, self.kind, self.channels)
-            found = read_targets(pair.y, self.task, known, self.ignore, self.channels)
+            found = read_targets(pair.y, self.task, known, self.ignore, self.channels, tuple(x.shape[2:]))
         except DataError as error:
             if not which:
                 raise

@@ -78,6 +78,8 @@ _MULTI = (
 def _several(labels: npt.NDArray[Any]) -> str:
     """What an array with more than one value per example seems to be, and what to give instead."""
     said = f"an array of shape {labels.shape}"
+    if labels.ndim > 2:
+        return f"{said}; masks are task='segmentation', scored by 'miou', and maps task='maps', by 'rmse' and 'ssim'"
     if labels.ndim != 2 or labels.dtype.kind not in "fiub" or not labels.size:
         return f"{said}. {_MULTI}" if labels.ndim == 2 else said
     rows = labels.astype(np.float64)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from inspect import signature
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 
@@ -121,7 +121,7 @@ def load_data(
             "size, resize, broken and memory are for folders of pictures and for data sets that give one item after "
             "the other; other data are taken as they are"
         )
-    _check_use(data, rare, normalise, ignore, class_weights, weights, transform)
+    _check_use(data, rare, normalise, ignore, class_weights, weights, transform, seed, limit)
     if target is not None and not is_csv(data):
         raise DataError(
             'target names the column y of a .csv file; of a data frame it is the second of a pair, (frame, "price")'
@@ -153,7 +153,12 @@ def _check_use(
     class_weights: object,
     weights: object,
     transform: Transform | None,
+    seed: Any,
+    limit: Any,
 ) -> None:
+    for what, value, least in (("seed", seed, 0), ("limit", limit, 1)):
+        if not (value is None and what == "limit") and (not is_whole(value) or value < least):
+            raise DataError(f"{what} is a whole number of at least {least}, not {value!r}")
     if transform is not None:
         n_taken(transform)
     if not isinstance(normalise, bool | np.bool_):

@@ -104,6 +104,11 @@ def _matched(images: Path, masks: Path) -> Pairs:
         found.append((path, mask))
     if not found:
         raise DataError(f"folder '{images}' has no pictures")
+    taken: dict[Path, Path] = {}
+    for path, mask in found:
+        if mask in taken:
+            raise DataError(f"pictures {taken[mask]} and {path} have one name, and so one mask: keep one of them")
+        taken[mask] = path
     left = len(set(known.values())) - len({mask for _, mask in found})
     if left:
         log.warning("%s in '%s' left out, of no picture", plural(left, "mask"), masks)
@@ -141,6 +146,6 @@ def _classes(
     classes: tuple[Label, ...] | None = None
     found: dict[str, npt.NDArray[Any]] = {}
     for part, values in masks.items():
-        found[part], classes = as_masks(values, classes, ignore)
+        found[part], classes = as_masks(values, classes, ignore, told=False)
     assert classes is not None
     return found, classes

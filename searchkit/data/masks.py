@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 import numpy.typing as npt
 
@@ -10,19 +12,21 @@ from searchkit.data.images import Channels
 from searchkit.data.labels import Label, plain_label
 from searchkit.errors import DataError
 
+log = logging.getLogger("searchkit.data")
 IGNORED = -1  # the class of pixels that are left out
 CHANNELS = 16  # of a map at most, where its layout has to be told from its shape
 MOST_CLASSES = 2**15  # of masks, which are kept in two bytes a pixel
 
 
 def as_masks(
-    y: object, known: tuple[Label, ...] | None, ignore: int | None
+    y: object, known: tuple[Label, ...] | None, ignore: int | None, told: bool = True
 ) -> tuple[npt.NDArray[np.int16], tuple[Label, ...]]:
     """Masks ``(n, h, w)`` of class numbers, where ``IGNORED`` is left out, and the classes as the user has them.
 
     Args:
         known: the classes of the train part, where these are of another part.
         ignore: the value of pixels that are left out, beside -1.
+        told: whether a line of the log says that pixels of -1 are left out.
 
     Raises:
         DataError: y is no such thing.
@@ -45,6 +49,9 @@ def as_masks(
         array = array.astype(np.int64)
     values = [plain_label(value) for value in np.unique(array)]
     if array.dtype != np.bool_:
+        if told and known is None and IGNORED in values and ignore != IGNORED:
+            share = 100 * float((array == IGNORED).mean())
+            log.warning("%.3g %% of the pixels of the masks are -1, which counts as no class", share)
         values = [value for value in values if value not in (ignore, IGNORED)]
     classes = known or tuple(values)
     if known is None and len(classes) < 2:
@@ -63,8 +70,12 @@ def as_masks(
     return found, classes
 
 
-def as_maps(y: object, channels: Channels | None) -> npt.NDArray[np.float32]:
+def as_maps(y: object, channels: Channels | None, sides: tuple[int, ...] | None = None) -> npt.NDArray[np.float32]:
     """Maps ``(n, c, h, w)``; NaN where there is no value.
+
+    Args:
+        channels: which axis they are; None: by the sides of the pictures, else by their number.
+        sides: height and width of the pictures.
 
     Raises:
         DataError: y is no such thing, or infinite somewhere.
@@ -74,7 +85,7 @@ def as_maps(y: object, channels: Channels | None) -> npt.NDArray[np.float32]:
         array = array[:, None]
     if array.ndim != 4 or 0 in array.shape:
         raise DataError(f"maps y have shape (n, h, w), (n, c, h, w) or (n, h, w, c), not {array.shape}")
-    last = channels == "last" or (channels is None and array.shape[3] <= CHANNELS < min(array.shape[1:3]))
+    last = channels == "last" or (channels is None and _channels_last(array.shape, sides))
     with np.errstate(over="ignore"):
         made = np.array(np.moveaxis(array, 3, 1) if last else array, dtype=np.float32)
     odd = np.isinf(made)
@@ -85,6 +96,15 @@ def as_maps(y: object, channels: Channels | None) -> npt.NDArray[np.float32]:
     if np.isnan(made).all():
         raise DataError("maps y are NaN everywhere")
     return made
+
+
+def _channels_last(shape: tuple[int, ...], sides: tuple[int, ...] | None) -> bool:
+    if shape[1] == 1 or sides is None:
+        return False
+    first, last = shape[2:] == sides, shape[1:3] == sides
+    if first and last:
+        raise DataError(f"maps y have shape {shape}, of which either side may be the channels: give channels=")
+    return last or (not first and shape[3] <= CHANNELS < min(shape[1:3]))
 
 
 def one_array(y: object) -> object:

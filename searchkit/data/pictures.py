@@ -118,11 +118,15 @@ def mask_of(path: Path) -> npt.NDArray[np.int32]:
 
     Raises:
         BrokenPictureError: it cannot be decoded.
-        DataError: it is in colour.
+        DataError: it is in colour, or in a format that changes values.
     """
+    from PIL import ImageOps
+
+    if path.suffix.lower() in (".jpg", ".jpeg"):
+        raise DataError(f"mask {path} is a JPEG, which changes values: save masks as PNG, from what they were made of")
     with _opened(path) as picture:
         picture.load()
-        mode, values = picture.mode, np.asarray(picture)
+        mode, values = picture.mode, np.asarray(ImageOps.exif_transpose(picture))
     if values.ndim != 2:
         raise DataError(
             f"mask {path} is in colour ({mode}); masks have a whole number for each pixel, as grey values or places in "
@@ -189,6 +193,10 @@ def _plain(picture: Any, channels: int) -> Any:
         from PIL import Image
 
         values = np.asarray(picture, dtype=np.float64)
+        if picture.mode == "F" and not (values.min() >= 0 and values.max() > 2):
+            raise ValueError(
+                f"its values are from {values.min():.3g} to {values.max():.3g}, and not from 0 to 255: give (X, y)"
+            )
         largest = 65535.0 if values.max(initial=0) > 255 else 255.0
         picture = Image.fromarray((values.clip(0, largest) * (255.0 / largest)).astype(np.uint8))
     if picture.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in picture.info:

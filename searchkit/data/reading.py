@@ -24,7 +24,7 @@ from searchkit.data.mask_folders import load_masks, mask_folders
 from searchkit.data.parting import Rare
 from searchkit.data.pictures import Pictures
 from searchkit.data.tables import is_table
-from searchkit.data.tokens import is_tokens, read_parts
+from searchkit.data.tokens import is_text, is_tokens, read_parts
 from searchkit.data.tokens import settled as settled_tokens
 from searchkit.errors import DataError
 from searchkit.space.inputs import Kind
@@ -175,6 +175,8 @@ def _kind_of(X: object, kind: Asked | None) -> Kind:
     """The kind as which X is read."""
     if kind == "sequences":
         return "tokens" if is_tokens(X) else "signals"
+    if kind is None and is_text(X):
+        raise DataError("X is text: load_data(..., kind='tokens') makes tokens of its words")
     return kind or ("table" if isinstance(X, Rows) or is_table(X) else "images")
 
 

@@ -60,7 +60,12 @@ def usual_task(y: object) -> Task:
 
 
 def read_targets(
-    y: object, task: Task, known: tuple[Label, ...] | None, ignore: int | None, channels: Channels | None
+    y: object,
+    task: Task,
+    known: tuple[Label, ...] | None,
+    ignore: int | None,
+    channels: Channels | None,
+    sides: tuple[int, ...] | None = None,
 ) -> Wanted:
     """A user's y as the task takes it.
 
@@ -68,6 +73,7 @@ def read_targets(
         known: the classes of the train part, where these are of another part.
         ignore: of masks, the value of pixels that are left out.
         channels: of maps, see :func:`searchkit.load_data`.
+        sides: height and width of the pictures that have maps.
 
     Raises:
         DataError: y is no such thing; the message says what it is.
@@ -79,7 +85,7 @@ def read_targets(
     if task == "segmentation":
         return Wanted(*as_masks(y, known, ignore))
     if task == "maps":
-        return Wanted(as_maps(y, channels))
+        return Wanted(as_maps(y, channels, sides))
     values, found = np.unique(as_labels(y), return_inverse=True)
     classes = tuple(plain_label(value) for value in values)
     if known is None:

@@ -57,6 +57,8 @@ class Tokenizer:
         Raises:
             DataError: one of them is no text.
         """
+        if isinstance(sentences, str):
+            raise DataError("encode takes a list of sentences, not one: give [sentence]")
         numbered = {word: i for i, word in enumerate(self.words, FIRST_WORD)}
         rows = [[numbered.get(word, UNKNOWN) for word in words_of(one, i)] for i, one in enumerate(sentences)]
         return padded(rows, self.length)

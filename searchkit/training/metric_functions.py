@@ -125,13 +125,20 @@ class _OfPredictions:
 
 @dataclass(frozen=True)
 class UserScore(_OfPredictions):
-    """A function ``(y_true, y_pred) -> float`` of the user's."""
+    """A function ``(y_true, y_pred) -> float`` of the user's.
+
+    Where pixels are left out, it gets those that count, in one axis.
+    """
 
     function: Callable[..., float]
 
     def of(self, outputs: torch.Tensor) -> float:
         """See :class:`_OfPredictions`."""
-        return self.function(self.true, self._said(outputs))
+        true, said = self.true, self._said(outputs)
+        left_out = true == IGNORED if self.data.task == "segmentation" else true != true
+        if self.data.dense and left_out.any():
+            true, said = true[~left_out], said[~left_out]
+        return self.function(true, said)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from searchkit.data.images import Channels, is_npz
 from searchkit.data.labels import Label
 from searchkit.data.parting import Rare
 from searchkit.data.pictures import MEMORY, Broken, Pictures, Resize, check_resize, read_size
-from searchkit.data.reading import Asked, How, is_folder, read_data
+from searchkit.data.reading import Asked, How, is_folder, is_found, read_data, refuse_unread
 from searchkit.data.tokens import FIRST_WORD
 from searchkit.errors import DataError
 from searchkit.problem.numbers import is_real, is_whole
@@ -116,6 +116,8 @@ def load_data(
     _check_tokens(kind, vocabulary, length)
     pictures = _pictures(size, resize, broken, memory)
     read = is_folder(data) if isinstance(data, str | Path) else has_items(data)
+    if isinstance(data, str | Path) and not is_found(data):
+        refuse_unread(data)
     if pictures != Pictures() and not read:
         raise DataError(
             "size, resize, broken and memory are for folders of pictures and for data sets that give one item after "

@@ -72,12 +72,7 @@ def read_data(data: object, how: How) -> Data:
         name, data = name or re.sub(r"[^\w.+-]", "-", Path(data).stem), read_npz(data)
     if is_csv(data) and isinstance(data, str | Path) and Path(data).exists():
         name, data = name or re.sub(r"[^\w.+-]", "-", stem_of(data)), read_csv(data, how.target)
-    if isinstance(data, Path) or (isinstance(data, str) and re.search(r"[/\\]|\.\w+$", data)):
-        what = "no .npz file" if Path(data).exists() else "neither a folder nor a file"
-        raise DataError(
-            f"data '{data}' is {what}: give a folder with one folder of pictures for each class, or read it first and "
-            "give (X, y), or write numpy.savez('data.npz', X=..., y=...)"
-        )
+    refuse_unread(data)
     if data is None or isinstance(data, str):
         known = named("digits" if data is None else data)
         given, labels = {"train": Items(*known.train)}, known.classes
@@ -159,6 +154,22 @@ def _refuse(folder: Path, how: How, what: str, *, ignore: bool) -> None:
     asked_for = next((said for said, there in meant.items() if there), "")
     if asked_for:
         raise DataError(f"folder '{folder}' has pictures and their {what}, for which {asked_for} means nothing")
+
+
+def refuse_unread(data: object) -> None:
+    """Refuse a path that is no folder and no file that is read.
+
+    Raises:
+        DataError: it is one; the message says what may be given.
+    """
+    if not isinstance(data, str | Path) or is_folder(data) or is_npz(data) or (is_csv(data) and Path(data).exists()):
+        return
+    if isinstance(data, Path) or re.search(r"[/\\]|\.\w+$", data):
+        what = "no .npz file" if Path(data).exists() else "neither a folder nor a file"
+        raise DataError(
+            f"data '{data}' is {what}: give a folder with one folder of pictures for each class, or read it first and "
+            "give (X, y), or write numpy.savez('data.npz', X=..., y=...)"
+        )
 
 
 def is_found(data: str | Path) -> bool:

@@ -175,3 +175,10 @@ def test_one_sentence_is_no_list_of_them() -> None:
     assert data.tokenizer is not None
     with pytest.raises(DataError, match="encode takes a list of sentences"):
         data.tokenizer.encode("a b")
+
+
+def test_a_folder_that_is_gone_is_said_to_be_gone(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="gone' is neither a folder nor a file"):
+        load_data(str(tmp_path / "gone"), size=8)
+    with pytest.raises(DataError, match="gone' is neither a folder nor a file"):
+        load_data(tmp_path / "gone")

@@ -263,7 +263,7 @@ REFUSED = {
         "label 59 is missing .None.; 1 of 60 are missing: leave these examples out, in X too",
     ),
     "complex labels": ((X, Y * 1j), "labels y are ints, strings or bools, not complex128"),
-    "strings as images": ((["a"] * 60, Y), "images X are numbers, not <U1"),
+    "strings": ((["a"] * 60, Y), "X is text: load_data.*kind='tokens'"),
     "ragged": (([[1, 2], [3]], [0, 1]), "inputs X have no common shape"),
     "one-dimensional": ((np.zeros(60), Y), r"not \(60,\)"),
     "ambiguous channels": ((np.zeros((60, 3, 9, 3)), Y), "both axis 1 and axis 3 could be the channels"),

@@ -77,7 +77,8 @@ def words_of(sentence: object, row: int = 0) -> list[str]:
 
 def is_text(X: object) -> bool:
     """Whether X is a list, a column or an array of sentences."""
-    if isinstance(X, str | bytes | torch.Tensor) or not hasattr(X, "__len__") or not len(X):
+    sparse = hasattr(X, "toarray")
+    if sparse or isinstance(X, str | bytes | torch.Tensor) or not hasattr(X, "__len__") or not len(X):
         return False
     if isinstance(X, np.ndarray) or hasattr(X, "to_numpy"):
         array = np.asarray(X)

@@ -14,6 +14,7 @@ from searchkit.data.augmenting import Transform, check_scale, n_taken
 from searchkit.data.data import Augment, Data
 from searchkit.data.frames import FrameEncoder
 from searchkit.data.labels import Label
+from searchkit.data.pictures import Shape
 from searchkit.data.splits import Split
 from searchkit.data.symmetry import usual_augment
 from searchkit.data.targets import Moments
@@ -37,6 +38,7 @@ def assemble(
     normalise: bool = True,
     task: Task | None = None,
     transform: Transform | None = None,
+    prepared_as: Shape | None = None,
     vocabulary: int = 0,
     tokenizer: Tokenizer | None = None,
     encoder: FrameEncoder | None = None,
@@ -49,6 +51,7 @@ def assemble(
         normalise: whether networks get standardised values, or those of the user.
         task: None: by whether there are classes.
         transform: of training images, see :class:`Data`.
+        prepared_as: of pictures of a folder, see :class:`Data`.
         vocabulary, tokenizer: of token sequences, see :class:`Data`.
         encoder: of a data frame, see :class:`Data`.
     """
@@ -76,6 +79,7 @@ def assemble(
         class_weights=class_weights,
         task=task,
         transform=transform,
+        prepared_as=prepared_as,
         vocabulary=vocabulary,
         tokenizer=tokenizer,
         encoder=encoder,

@@ -49,7 +49,8 @@ def named(name: str) -> NamedDataset:
     """
     readers = dict(zip(NAMES, (_digits, _fashion_mnist, _cifar_10), strict=True))
     if name not in readers:
-        raise UnknownNameError.of("data set", name, readers)
+        error = UnknownNameError.of("data set", name, readers)
+        raise UnknownNameError(f"{error} Nor is there a folder of that name.")
     return readers[name]()
 
 

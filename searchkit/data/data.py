@@ -9,14 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Literal
+
+import numpy as np
+import torch
 
 from searchkit.data.augmenting import Transform
 from searchkit.data.frames import FrameEncoder
 from searchkit.data.labels import Label
+from searchkit.data.pictures import Shape, decoded
 from searchkit.data.splits import Split, joined
 from searchkit.data.targets import Moments
 from searchkit.data.tokens import Tokenizer
+from searchkit.errors import DataError
 from searchkit.space.inputs import Kind, TokenShape
 from searchkit.types import DENSE, Task
 
@@ -47,6 +53,7 @@ class Data:
             folder; else None.
         transform: a function of the user's that changes training images ``(c, h, w)`` as they are used, after
             ``augment``; validation and test images are as they are. None: there is none.
+        prepared_as: how pictures of a folder were made alike; see :meth:`pictures`. None: they are of no folder.
         vocabulary: number of tokens, of token sequences; else 0.
         tokenizer: of sentences, which makes tokens of other sentences; else None.
         encoder: of a data frame with more than numbers, or with missing values, which makes features of other rows;
@@ -67,9 +74,22 @@ class Data:
     loaded: Mapping[str, object] | None = field(default=None, repr=False)
     task: Task = "classification"
     transform: Transform | None = field(default=None, repr=False)
+    prepared_as: Shape | None = field(default=None, repr=False)
     vocabulary: int = 0
     tokenizer: Tokenizer | None = field(default=None, repr=False)
     encoder: FrameEncoder | None = field(default=None, repr=False)
+
+    def pictures(self, *files: str | Path) -> torch.Tensor:
+        """``(n, channels, height, width)`` uint8 of picture files, made as those of the folder that was read.
+
+        That is what :meth:`searchkit.Result.build` takes: upright, of one size, and grey or colour as the folder's.
+
+        Raises:
+            DataError: the data are of no folder of pictures, or a file cannot be read.
+        """
+        if self.prepared_as is None:
+            raise DataError(f"data '{self.name}' are of no folder of pictures: make arrays of new ones as before")
+        return torch.from_numpy(np.stack([decoded(Path(file), self.prepared_as) for file in files]))
 
     @property
     def kind(self) -> Kind:

@@ -74,6 +74,7 @@ def load_folder(
         normalise=normalise,
         class_weights=weights,
         transform=transform,
+        prepared_as=wanted,
     )
 
 

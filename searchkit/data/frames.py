@@ -17,6 +17,7 @@ all different, which is a name of each row and says nothing of others.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import logging
 from collections.abc import Mapping, Sequence
@@ -221,6 +222,9 @@ def _as_fitted(name: str, kind: Column, values: npt.NDArray[Any], wanted: Column
             empty: dict[str, Any] = {"text": None, "dates": np.datetime64("NaT", "s")}
             made = np.full(len(values), empty.get(wanted, np.nan), dtype=object if wanted == "text" else None)
             return made.astype("datetime64[s]") if wanted == "dates" else made
+        if (kind, wanted) == ("text", "dates"):  # as they stand in a file of rows
+            with contextlib.suppress(ValueError, TypeError):
+                return np.asarray(pd.to_datetime(pd.Series(values), format="ISO8601"), dtype="datetime64[s]")
         raise DataError(f"column {name!r} of the data frame holds {_READ[kind]}, and {_READ[wanted]} in training")
     if kind in ("numbers", "durations") and np.isinf(values).any():
         raise DataError(f"column {name!r} of the data frame holds infinite values; replace them, or leave them missing")

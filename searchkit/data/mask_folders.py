@@ -63,8 +63,8 @@ def load_masks(
     seed: int,
     limit: int | None,
     ignore: int | None,
-) -> tuple[list[Split], tuple[Label, ...]]:
-    """Train, validation and test part, and the classes; see :func:`searchkit.load_data`.
+) -> tuple[list[Split], tuple[Label, ...], Shape]:
+    """Train, validation and test part, the classes, and how pictures were made alike; see :func:`searchkit.load_data`.
 
     Raises:
         DataError: a picture has no mask, one cannot be read, or they are no pictures and masks.
@@ -86,7 +86,7 @@ def load_masks(
     splits = kept.parts(masks, wanted, pictures.memory)
     log.info("%s with masks of %s, as %s", plural(sum(map(len, splits)), "picture"),
              plural(len(classes), "class", "classes"), "x".join(map(str, wanted.shape)))  # fmt: skip
-    return splits, classes
+    return splits, classes, wanted
 
 
 def _matched(images: Path, masks: Path) -> Pairs:

@@ -52,6 +52,8 @@ def as_masks(
         if told and known is None and IGNORED in values and ignore != IGNORED:
             share = 100 * float((array == IGNORED).mean())
             log.warning("%.3g %% of the pixels of the masks are -1, which counts as no class", share)
+        if known is None and ignore is not None and ignore not in values:
+            log.warning("no pixel of the masks has the value %d, which is to be ignored", ignore)
         values = [value for value in values if value not in (ignore, IGNORED)]
     classes = known or tuple(values)
     if known is None and len(classes) < 2:

@@ -110,7 +110,7 @@ def read_data(data: object, how: How) -> Data:
 def _of_masks(folder: Path, two: Mapping[str, tuple[Path, Path]], how: How) -> Data:
     """Of a folder of pictures beside one of masks."""
     _refuse(folder, how, "masks", ignore=True)
-    splits, classes = load_masks(two, how.pictures, seed=how.seed, limit=how.limit, ignore=how.ignore)
+    splits, classes, wanted = load_masks(two, how.pictures, seed=how.seed, limit=how.limit, ignore=how.ignore)
     return assemble(
         splits,
         classes,
@@ -120,6 +120,7 @@ def _of_masks(folder: Path, two: Mapping[str, tuple[Path, Path]], how: How) -> D
         class_weights=read_class_weights(how.class_weights, splits[0].y.numpy(), classes, "segmentation"),
         task="segmentation",
         transform=how.transform,
+        prepared_as=wanted,
     )
 
 

@@ -101,7 +101,9 @@ class Result(Tables):
         return rows.astype(object).iloc[row]  # each value keeps its type; a row of numbers would become floats
 
     def build(self, i: int = 0, *, trial: int | None = None, trained: bool = True) -> nn.Module:
-        """The network of row ``i`` of the front, in eval mode, with the weights that were measured.
+        """The network of row ``i`` of the front, in eval mode, with the weights that the score on the test part is of.
+
+        These are of the final training, where there was one, and else those that were measured in the search.
 
         It takes raw images ``(n, c, h, w)`` in the scale of the data it was trained on (0 to 255 for bytes), or rows of
         features: the normalisation is part of it. It returns logits ``(n, classes)``; ``result.classes`` names them. In

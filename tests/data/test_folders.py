@@ -345,3 +345,16 @@ def test_a_search_by_the_folder_is_continued_and_shown(tmp_path: Path) -> None:
     assert loaded.context["data"]["source"] == str(photos)
     assert loaded.context["data"]["classes"] == ["cat", "dog", "sea"]
     assert data_of(loaded).fingerprint == loaded.context["fingerprint"]
+
+
+def test_new_pictures_are_made_as_those_of_the_folder(tmp_path: Path) -> None:
+    photos = folder(tmp_path / "photos")
+    data = searchkit.load_data(photos, size=16)
+    every = {x.numpy().tobytes() for part in (data.train, data.val, data.test) for x in part.x}
+    made = data.pictures(photos / "cat" / "0.jpg", str(photos / "dog" / "1.png"))
+    assert made.shape == (2, 3, 16, 16)
+    assert all(one.numpy().tobytes() in every for one in made)
+    with pytest.raises(DataError, match="data 'digits' are of no folder of pictures"):
+        searchkit.load_data("digits").pictures(photos / "cat" / "0.jpg")
+    with pytest.raises(DataError, match="none.jpg cannot be read"):
+        data.pictures(tmp_path / "none.jpg")

@@ -307,3 +307,13 @@ def test_a_csv_file_is_read_where_its_target_is_said(
     assert searchkit.load("shop").encoder is not None
     assert main(["run", "--data", "moved.csv", "--budget", "1"]) == 2
     assert "say which column of moved.csv is to be predicted" in capsys.readouterr().err
+
+
+def test_dates_of_new_rows_may_be_text() -> None:
+    frame = pd.DataFrame({"when": pd.date_range("2024-01-01", periods=60), "n": np.arange(60.0)})
+    encoder = load_data((frame, np.arange(60) % 2)).encoder
+    assert encoder is not None
+    new = frame[:3].assign(when=["2024-01-01", "2024-01-02", None])
+    assert np.array_equal(encoder.transform(new)[:2], encoder.transform(frame[:2]))
+    with pytest.raises(DataError, match="column 'when' of the data frame holds text or categories, and dates"):
+        encoder.transform(frame[:1].assign(when=["soon"]))

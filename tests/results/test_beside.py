@@ -160,11 +160,11 @@ def test_the_report_has_them_where_they_are_known_and_fits_none(found: Result, t
     assert "a &lt;b&gt;" in section
     assert "<script>" not in section
     found.simple = [simple("MLP", "accuracy", -1.0)]
-    assert "is above all of them" in found.report(tmp_path / "above.html").read_text()
+    assert "is above the best of them" in found.report(tmp_path / "above.html").read_text()
     found.simple += [simple("forest", "accuracy", 0.0) | {"validation": {}, "test": {}, "reason": "no time was left"}]
     text = found.report(tmp_path / "unknown.html").read_text()
     assert "is above those that have scores. That says little: forest has none." in text
-    assert "above all of them" not in text
+    assert "above the best of them" not in text
 
 
 def test_the_notebook_table_has_none_of_them(found: Result) -> None:

@@ -35,7 +35,7 @@ def beside(facts: Facts) -> Html:
         said = f"{said[0].upper()}{said[1:]}."
     elif network is not None:
         without = [row["model"] for row in result.simple if not row["validation"] and not row["test"]]
-        said = "The best of the front is above all of them on every part that has scores of both."
+        said = "The best of the front is above the best of them on every part that has scores of both."
         if without:
             said = (
                 f"The best of the front is above those that have scores. That says little: {', '.join(without)} "

@@ -105,10 +105,10 @@ class Reporting:
             return
         missed = self._rule.unreached(max(lasts))
         if missed:
+            epochs = " and ".join(f"{epoch:g}" for epoch in missed)
             log.warning(
                 "early stopping compared nothing at epoch %s: the reports of %s end at epoch %g, so give it more "
-                "epochs, or let early stopping begin before", " and ".join(f"{epoch:g}" for epoch in missed), self._called,
-                max(lasts),
+                "epochs, or let early stopping begin before", epochs, self._called, max(lasts),
             )  # fmt: skip
 
     def close(self) -> None:

@@ -18,11 +18,12 @@ from torch.utils.data import DataLoader, TensorDataset
 import searchkit
 from searchkit import Choice, Metric, NetworkSpace
 from searchkit.data.data import Data
-from searchkit.errors import DataChangedError, ObjectiveError, SearchFailedError, SearchkitError
+from searchkit.errors import CandidateError, DataChangedError, ObjectiveError, SearchFailedError, SearchkitError
 from searchkit.problem.trial import State
 from searchkit.training import Halving
 from searchkit.training.as_given import Structure
 from searchkit.training.normalised import normalised
+from searchkit.training.weights import load_weights, own_state, save_weights
 
 RNG = np.random.default_rng(0)
 TABLE = RNG.normal(size=(120, 4)).astype(np.float32)
@@ -124,6 +125,36 @@ def test_lazy_modules_become_what_they_become() -> None:
     structure = Structure(whole)
     whole(given.val.x)
     structure.check(whole)
+
+
+class Grows(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(4, width), nn.Linear(width, 2))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.training and self.layers[0].out_features % 2 == 0:
+            self.register_buffer("late", torch.zeros(1))
+        return self.layers(x)
+
+
+def test_a_network_of_the_space_that_changes_by_itself_fails_in_a_training_of_ours_too() -> None:
+    space = NetworkSpace(
+        SPACE.choices, build=lambda choices, shape, n: Grows(choices["width"]), input_shape=(4,), n_classes=2,
+        name="grows",
+    )  # fmt: skip
+    result = run(None, space=space, epochs=1, budget=8)
+    failed = [trial for trial in result.trials if trial.state is State.FAILED]
+    assert 0 < len(failed) < 8
+    assert all("than when it was built: 'late' is new; register" in str(trial.reason) for trial in failed)
+
+
+def test_weights_of_another_network_are_said_in_one_sentence(tmp_path: Path) -> None:
+    save_weights(own_state(nn.Linear(2, 3)), tmp_path / "w.safetensors")
+    with pytest.raises(CandidateError) as raised:
+        load_weights(nn.Sequential(nn.Linear(2, 3)), tmp_path / "w.safetensors")
+    assert "are not of the network that the space builds: Missing key(s) in state_dict" in str(raised.value)
+    assert "\n" not in str(raised.value)
 
 
 # The data are left as they were given

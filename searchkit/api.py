@@ -134,7 +134,7 @@ def run(
             ``Proxies(names, screen=..., earlier=...)`` is these three arguments as one value.
         training: ``Training(epochs=..., ladder=..., time_limit=..., recipe=...)``: these arguments as one value. Or
             your own, a function (network, data, report) -> {score: value}, which then decides how long it trains; see
-            :class:`~searchkit.training.own_training.Reporter` for ``report(epoch, {score: value})``.
+            :class:`~searchkit.training.reporter.Reporter` for ``report(epoch, {score: value})``.
         early_stopping: whether your own training is told to stop by what others had reported at the same epoch:
             "halving", "median", or :class:`~searchkit.training.Halving` or ``Median`` with other settings. Those
             that are stopped end as "dropped", as on a ladder, whose rungs set epochs of halving here.

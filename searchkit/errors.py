@@ -67,6 +67,10 @@ class TargetError(SearchkitError, RuntimeError):
     """A target that gave no measurement: it did not answer, too late, or what no measurement can be."""
 
 
+class DataChangedError(DataError):
+    """Data that a training function changed in place, which all candidates share; no later one would see the same."""
+
+
 class StorageError(SearchkitError, OSError):
     """A storage that cannot be written, or is held by another search."""
 
@@ -115,7 +119,11 @@ class StopSearch(Exception):  # noqa: N818 - like StopIteration, a request and n
     """Raised in a callback to end the search cleanly after the current candidate."""
 
 
-STOPS_THE_SEARCH = (DeviceGoneError, WritingError)  # raised in an evaluation, they are no failure of the candidate
+STOPS_THE_SEARCH = (
+    DeviceGoneError,
+    WritingError,
+    DataChangedError,
+)  # raised in an evaluation, they are no failure of the candidate
 
 # What is passed on where anything else that a user's code raises is its candidate's failure.
 PASSED_ON = (KeyboardInterrupt, TimeUp, *STOPS_THE_SEARCH)

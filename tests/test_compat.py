@@ -151,6 +151,7 @@ HELD: dict[str, tuple[tuple[str, str], Callable[[], Any]]] = {
     "optuna.storages.RDBStorage.scoped_session": (OPTUNA, lambda: RDBStorage("sqlite://")),
     "optuna.samplers.QMCSampler._seed": (OPTUNA, _quasi_random),
     "torch._dynamo.OptimizedModule._orig_mod": (TORCH, _compiled),
+    "torch.Tensor._version": (TORCH, lambda: torch.zeros(1)),
     "concurrent.futures.ThreadPoolExecutor._max_workers": (("", LOKY[1]), lambda: ThreadPoolExecutor(1)),
     "concurrent.futures.ProcessPoolExecutor._max_workers": (("", LOKY[1]), lambda: ProcessPoolExecutor(1)),
     "loky.ProcessPoolExecutor._max_workers": (LOKY, _loky),

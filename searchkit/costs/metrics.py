@@ -11,6 +11,7 @@ from searchkit import plugins
 from searchkit.costs.scikit_scores import is_scorer
 from searchkit.costs.task_scores import AT, INT8, OF_SKLEARN, SCORES, in_float, in_int8
 from searchkit.errors import ObjectiveError, UnknownNameError, check_name, nearest
+from searchkit.problem.calls import check_call
 from searchkit.problem.objectives import DIRECTIONS, Direction
 
 if TYPE_CHECKING:
@@ -58,6 +59,9 @@ class Metric:
             raise ObjectiveError(f"metric '{self.name}' has direction {self.direction!r}: choose 'min' or 'max'")
         if self.function is not None and not callable(self.function):
             raise ObjectiveError(f"metric '{self.name}' needs a function(network) -> float, not {self.function!r}")
+        if self.function is not None:
+            given = ("y_true", "y_pred") if self.of_predictions else ("network",)
+            check_call(f"metric '{self.name}'", self.function, given, ObjectiveError)
         if self.function is None and self.stage is None:
             raise ObjectiveError(f"metric '{self.name}' needs a function(network) -> float")
         if self.stage is not None and self.stage not in STAGES:
@@ -136,7 +140,8 @@ def read_metrics(
     Raises:
         UnknownNameError: a name that is neither that of a built-in metric or a proxy, nor that of a given Metric; or a
             target that was not given.
-        ObjectiveError: a Metric without a function has another stage than the built-in metric of its name.
+        ObjectiveError: a Metric without a function has another stage than the built-in metric of its name, or one with
+            a function has the name of a metric that searchkit counts or scores.
     """
     given: Sequence[Any]
     directions: dict[str, Any] = {}
@@ -155,6 +160,7 @@ def read_metrics(
     known |= {name: Metric(name, direction="max", stage="trained", unit=OF_SKLEARN) for name in of_sklearn}
     for name, metric in own.items():
         _check_without_function(name, metric)
+        _check_with_function(name, metric)
     needed: dict[str, Metric] = {}
     for entry in [*given, *(constraints or {})]:
         if _name(entry) not in known:
@@ -219,6 +225,17 @@ def _check_without_function(name: str, metric: Metric) -> None:
         raise UnknownNameError.of("metric without a function", name, known)
     if metric.stage != known[name]:
         raise ObjectiveError(f"metric '{name}' is {known[name]}, not {metric.stage}: write '{name}' in its place")
+
+
+def _check_with_function(name: str, metric: Metric) -> None:
+    """Refuse a function under the name of what searchkit counts or scores itself; measuring is for anyone to do."""
+    known = BUILT_IN.get(name)
+    if metric.function is not None and known is not None and known.stage != "measured":
+        known_by = "counted" if known.stage == "counted" else "computed"
+        raise ObjectiveError(
+            f"metric '{name}' has a function, and '{name}' is {known_by} by searchkit: give it another name, or "
+            f"write '{name}' in its place"
+        )
 
 
 def _name(entry: Any) -> str:

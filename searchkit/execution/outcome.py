@@ -93,7 +93,7 @@ def attempt(evaluate: Evaluate, job: Job, needed: tuple[str, ...], limit: float 
 
     The candidate has failed if an exception is raised (also one like ``SystemExit``), if the value of a needed metric
     is missing or not finite, or if the evaluation takes more than ``limit`` seconds. KeyboardInterrupt is passed on,
-    and so are DeviceGoneError and WritingError, because every later candidate would fail, too.
+    and so are the errors of ``STOPS_THE_SEARCH``, because every later candidate would fail, too.
     """
     start = time.perf_counter()
     try:

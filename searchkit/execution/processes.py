@@ -14,6 +14,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from dataclasses import replace
+from multiprocessing import get_start_method, set_start_method
 from pathlib import Path
 
 from searchkit.errors import STOPS_THE_SEARCH, SearchkitError
@@ -187,7 +188,7 @@ class Workers:
                 self.workers,
                 timeout=None,
                 initializer=_prepare,
-                initargs=(self._task, os.getpid(), self._cards, self._places),
+                initargs=(self._task, os.getpid(), self._cards, self._places, get_start_method(allow_none=True)),
                 env=threads,
             )
         return self._pool
@@ -232,17 +233,22 @@ def _exit_codes(error: BrokenExecutor) -> str | None:
     return next((line for line in str(error).splitlines() if "exit codes" in line), None)
 
 
-def _prepare(packed: bytes, driver: int, cards: Sequence[str] = (), places: Path | None = None) -> None:
+def _prepare(
+    packed: bytes, driver: int, cards: Sequence[str] = (), places: Path | None = None, start_method: str | None = None
+) -> None:
     """Initialise a worker; runs once in each.
 
     Args:
         driver: id of the process that searches. It is passed on, because a worker whose driver was killed while the
             worker was starting has process 1 as its parent, which never ends.
         cards, places: the cards, of which each worker takes one, and the folder with the locks for them.
+        start_method: of the driver's own child processes, which those of a worker have too, such as the workers of a
+            DataLoader in a training function. loky leaves its own there, with which no other library can start one.
     """
     global _task
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the driver, which stops the workers
     threading.Thread(target=_leave_with, args=(driver,), daemon=True).start()
+    set_start_method(start_method, force=True)
     if places is not None:
         take_card(cards, places)  # before the task imports torch
     _task = pickle.loads(packed)

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from torch import nn
 
     from searchkit.data.data import Data
-    from searchkit.training.own_training import Reporter, TrainingFunction
+    from searchkit.training.own_training import TrainingFunction
+    from searchkit.training.reporter import Reporter
 
 PACKAGES = ("lightning.pytorch", "pytorch_lightning")  # the first that is installed
 OURS = ("accelerator", "devices", "num_nodes", "strategy")  # settings of a trainer that the search decides

@@ -16,8 +16,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 __all__ = [
     "CDIST", "NO_PRODUCTS", "OPERATIONS", "PRODUCTS", "TRILINEAR",
-    "BatchNorm", "TorchDispatchMode", "before_compile", "begin_allocations", "copy_all", "end_allocations", "has_amx",
-    "lerp_all", "no_onnx_log", "release_pool", "suggest_memory_format",
+    "BatchNorm", "TorchDispatchMode", "before_compile", "begin_allocations", "changes_in_place",
+    "copy_all", "end_allocations", "has_amx", "lerp_all", "no_onnx_log", "release_pool", "suggest_memory_format",
 ]  # fmt: skip
 
 
@@ -36,6 +36,11 @@ def copy_all(targets: Sequence[Tensor], sources: Sequence[Tensor]) -> None:
 def lerp_all(targets: Sequence[Tensor], ends: Sequence[Tensor], weight: float) -> None:
     """``target.lerp_(end, weight)`` for every pair, in a single launch on a card."""
     torch._foreach_lerp_(list(targets), list(ends), weight)
+
+
+def changes_in_place(tensor: Tensor) -> int | None:
+    """How often a tensor, or one that shares its memory, was changed in place; None where torch does not count."""
+    return None if tensor.is_inference() else int(tensor._version)
 
 
 def has_amx() -> bool:

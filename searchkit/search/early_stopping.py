@@ -14,6 +14,7 @@ from searchkit.problem.objectives import Goals
 from searchkit.problem.trial import State, Trial
 from searchkit.training.fidelity import ENOUGH
 from searchkit.training.reports import Curve, Reports
+from searchkit.training.stopping_rules import Rule
 from searchkit.types import Codes, Floats
 
 log = logging.getLogger("searchkit")
@@ -28,14 +29,14 @@ class Reporting:
         trained: the objectives that a training function reports or returns.
         costs: the objectives that are known before it is called.
         called: what messages call the function.
-        stops: whether trainings stop early.
+        rule: by which trainings stop early; None: they do not.
     """
 
     def __init__(
-        self, home: Path, goals: Goals, trained: Sequence[str], costs: Sequence[str], called: str, stops: bool
+        self, home: Path, goals: Goals, trained: Sequence[str], costs: Sequence[str], called: str, rule: Rule | None
     ) -> None:
         self._shared, self._goals, self._trained, self._costs = Reports(home), goals, tuple(trained), tuple(costs)
-        self._called, self._stops = called, stops
+        self._called, self._rule = called, rule
         self._said: set[str] = set()
 
     def begin(self, trials: Sequence[Trial], seconds: float | None) -> None:
@@ -60,7 +61,7 @@ class Reporting:
         there = self._shared.of(trial.code)
         if outcome.reports and there is not None and not there.reports:  # from a machine that does not see the folder
             self._shared.announce(trial.code, replace(there, reports=outcome.reports))
-            if self._stops:
+            if self._rule is not None:
                 self._say_once(
                     "early stopping compares nothing on workers that do not see the folder %s: they train every "
                     "candidate in full", self._shared.folder,
@@ -92,6 +93,23 @@ class Reporting:
                 {name: self._predicted(name, trial, scored) if stopped else np.nan for name in self._goals.names}
             )
         return self._goals.losses({name: np.array([row[name] for row in rows]) for name in self._goals.names})
+
+    def ended(self, trials: Sequence[Trial]) -> None:
+        """Say at the end of a search which epochs of the rule no training came to, so that nothing was compared there.
+
+        Args:
+            trials: of the search.
+        """
+        lasts = [trial.reports[-1][0] for trial in trials if trial.state is State.SCORED and trial.reports]
+        if self._rule is None or not lasts:
+            return
+        missed = self._rule.unreached(max(lasts))
+        if missed:
+            epochs = " and ".join(f"{epoch:g}" for epoch in missed)
+            log.warning(
+                "early stopping compared nothing at epoch %s: the reports of %s end at epoch %g, so give it more "
+                "epochs, or let early stopping begin before", epochs, self._called, max(lasts),
+            )  # fmt: skip
 
     def close(self) -> None:
         """Share nothing any more; the record has it."""

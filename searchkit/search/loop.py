@@ -112,6 +112,8 @@ class Search:
         try:
             ended = schedule.run(begun)
             self.ledger.measure_late(ending=True)
+            if self.reporting is not None:
+                self.reporting.ended(self.study.trials)
         except KeyboardInterrupt:
             return "interrupted"
         except StopSearch as stop:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
@@ -11,6 +13,7 @@ from searchkit.costs.metrics import BUILT_IN, Metric
 from searchkit.costs.task_scores import AT
 from searchkit.errors import ObjectiveError, SearchkitError, nearest
 from searchkit.execution.executors import INTERLEAVED
+from searchkit.problem.calls import check_call
 from searchkit.problem.objectives import DIRECTIONS
 from searchkit.runtime.fingerprint import fingerprint
 from searchkit.training.fidelity import read_ladder
@@ -78,7 +81,24 @@ def read_own(
             f"executor='{INTERLEAVED}' trains several networks in turns, which a training function of yours cannot do: "
             "write executor=4 for four processes, or leave executor out"
         )
+    check_call("training", function, ("network", "data", "report"))
+    _check_returns(function)
     return Own(function, _with_ladder(rule, ladder))  # type: ignore[arg-type]
+
+
+def _check_returns(function: Callable[..., object]) -> None:
+    """Refuse a function whose call runs nothing of it."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    called = function if inspect.isroutine(function) else type(function).__call__
+    kinds = {"a generator": inspect.isgeneratorfunction, "asynchronous": inspect.iscoroutinefunction}
+    kinds["an asynchronous generator"] = inspect.isasyncgenfunction
+    for kind, is_one in kinds.items():
+        if is_one(called):
+            raise SearchkitError(
+                f"training={Own(function).name} is {kind}, whose call returns before anything is trained: "  # type: ignore[arg-type]
+                "write a function that trains and returns {score: value}"
+            )
 
 
 def _with_ladder(rule: Halving | Median | None, ladder: object) -> Halving | Median | None:
@@ -186,8 +206,7 @@ def reporting_of(training: Training, metrics: Mapping[str, Metric]) -> Reporting
         return None
     costs = [name for name in training.goals.names if metrics[name].stage in ("counted", "measured")]
     called = Own(training.function).name
-    stops = training.rule is not None
-    return Reporting(training.folder, training.goals, training.compared, costs, called, stops)
+    return Reporting(training.folder, training.goals, training.compared, costs, called, training.rule)
 
 
 def _how(name: str, example: str, known: set[str]) -> str:

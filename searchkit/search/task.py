@@ -14,6 +14,7 @@ from searchkit import plugins
 from searchkit.costs.metrics import BUILT_IN
 from searchkit.errors import ObjectiveError, SearchkitError, SpaceError
 from searchkit.execution.executors import Pool
+from searchkit.problem.calls import check_call
 from searchkit.problem.objectives import Goals, read_bounds, read_objectives
 from searchkit.problem.problem import LISTABLE
 from searchkit.results.result import Result
@@ -198,6 +199,7 @@ def function_task(
     """
     if not callable(evaluate):
         raise SearchkitError(f"evaluate is a function (choices) -> {{objective: value}}, not {evaluate!r}")
+    check_call("evaluate", evaluate, ("choices",))
     if isinstance(space, str):
         space = plugins.load_space(space)
     if not isinstance(space, Space):

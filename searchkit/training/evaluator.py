@@ -36,7 +36,7 @@ from searchkit.training.recipe import Recipe
 from searchkit.training.reduced import narrower
 from searchkit.training.train import build_seeded, course, score
 from searchkit.training.turns import Course, finish
-from searchkit.training.weights import final_path, load_weights, own_state, save_weights, weights_path
+from searchkit.training.weights import check_names, final_path, load_weights, own_state, save_weights, weights_path
 from searchkit.types import Codes
 
 FEWEST_STEPS = 15  # of a training within a time; where its beginning tells that it makes fewer, it has failed
@@ -113,6 +113,7 @@ class Training(Evaluation):
             return (yield from self.rungs[rung].in_turns(code, seed))
         began = time.perf_counter()
         network, recipe = build_seeded(self.space, code, seed), self.recipe_of(code, final)
+        names = list(network.state_dict())
         before: dict[str, float] = {}
         start: nn.Module | None = None
         if self.space.teacher is not None:  # the network has weights that were learned
@@ -138,6 +139,7 @@ class Training(Evaluation):
         if start is not None:
             network, reached = best_of(network, reached, start, found, self.data, self.scored[0])
         values = {name: reached[name] for name in self.scored} | before
+        check_names(names, network)
         state = own_state(network) if self.keep else None
         values |= {
             metric.name: metric_value(metric, normalised(own_copy(network), self.data)) for metric in self.metrics

@@ -21,6 +21,7 @@ from searchkit.costs.task_scores import AT, SCORES, in_int8
 from searchkit.data.data import Data
 from searchkit.data.masks import IGNORED
 from searchkit.errors import PASSED_ON, ObjectiveError, message_of
+from searchkit.problem.numbers import number_of
 from searchkit.space import NetworkSpace
 from searchkit.space.precision_space import rest_precision
 from searchkit.training.int8_scores import int8_metric
@@ -93,7 +94,7 @@ class _OfPredictions:
             outputs = outputs * moments[0] + moments[1]
             outputs = outputs.squeeze(1) if self.data.output_shape == (1,) else outputs
         try:
-            self.of(outputs)
+            returned = self.of(outputs)
         except PASSED_ON:
             raise
         except Exception as error:
@@ -101,6 +102,12 @@ class _OfPredictions:
                 f"metric '{name}' cannot be computed for data '{self.data.name}' ({self.data.task}): "
                 f"{type(error).__name__}: {message_of(error)}"
             ) from error
+        try:
+            number_of(returned)  # NaN and infinity may be right for the random predictions here
+        except ValueError as error:
+            raise ObjectiveError(
+                f"metric '{name}' is {error}: its function(y_true, y_pred) returns one number"
+            ) from None
 
     @cached_property
     def true(self) -> Array:
@@ -134,7 +141,7 @@ class UserScore(_OfPredictions):
 
     def of(self, outputs: torch.Tensor) -> float:
         """See :class:`_OfPredictions`."""
-        true, said = self.true, self._said(outputs)
+        true, said = self.true.copy(), self._said(outputs)  # which it may change
         left_out = true == IGNORED if self.data.task == "segmentation" else true != true
         if self.data.dense and left_out.any():
             true, said = true[~left_out], said[~left_out]

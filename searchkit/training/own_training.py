@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
@@ -12,17 +10,18 @@ import torch
 from torch import nn
 
 from searchkit.data.data import Data
-from searchkit.errors import PASSED_ON, CandidateError, TimeLimitError, TrainingStopped, message_of, printable
-from searchkit.problem.numbers import number_of, shown
+from searchkit.errors import PASSED_ON, CandidateError
 from searchkit.problem.objectives import Goals
 from searchkit.problem.trial import Report
 from searchkit.random_state import seeded, untouched
 from searchkit.runtime.copies import own_copy
 from searchkit.runtime.devices import device_errors
+from searchkit.training.as_given import Structure, Untouched
 from searchkit.training.evaluation import Reported
 from searchkit.training.evaluator import Training, metric_value
 from searchkit.training.normalised import Normalised, normalised
 from searchkit.training.recipe import Recipe
+from searchkit.training.reporter import Reporter, numbers
 from searchkit.training.reports import Curve, Reports
 from searchkit.training.scores import scores
 from searchkit.training.stopping_rules import Rule
@@ -30,89 +29,6 @@ from searchkit.training.train import build_seeded
 from searchkit.training.turns import Course
 from searchkit.training.weights import own_state, save_weights
 from searchkit.types import Codes
-
-
-class Reporter:
-    """The third argument of a training function: ``report(epoch, {name: value})``, which returns whether to stop.
-
-    Attributes:
-        device: where the network is, such as "cpu" or "cuda:0"; the data are on the CPU.
-        seed: of this candidate; torch, numpy and Python are seeded with it.
-        reports: what was reported so far.
-        stopped: why the training is to stop; empty while it is not.
-        ignored: whether it was told to stop, and reported again.
-    """
-
-    def __init__(
-        self,
-        device: str,
-        seed: int,
-        write: Callable[[Report], None],
-        why: Callable[[tuple[Report, ...]], str],
-        needed: tuple[str, ...] = (),
-        refused: tuple[str, ...] = (),
-        limit: float | None = None,
-    ) -> None:
-        self.device, self.seed = device, seed
-        self.reports: list[Report] = []
-        self.stopped = ""
-        self.ignored = False
-        self.fault: CandidateError | None = None
-        self._write, self._why, self._needed, self._refused = write, why, needed, refused
-        self._limit, self._began = limit, time.perf_counter()
-
-    def __call__(self, epoch: float, values: Mapping[str, object]) -> bool:
-        """Report values after an epoch.
-
-        Args:
-            epoch: a number that rises from report to report, such as the number of epochs that are done.
-            values: numbers by name: scores on the validation part by which candidates are compared, and others.
-
-        Returns:
-            True where the training is to stop now: return from the function then.
-
-        Raises:
-            CandidateError: the report is none; the message says why. The candidate has failed.
-            TrainingStopped: the training was told to stop before.
-        """
-        if self._limit is not None and time.perf_counter() - self._began > self._limit:
-            raise TimeLimitError(f"over its time limit of {self._limit:g} s")
-        if self.stopped:
-            self.ignored = True
-            raise TrainingStopped("report returned True before, which is to end the training")
-        try:
-            reported = self._checked(epoch, values)
-        except CandidateError as error:
-            self.fault = self.fault or error  # also where the function catches it
-            raise
-        self.reports.append(reported)
-        self._write(reported)
-        self.stopped = self._why(tuple(self.reports))
-        return bool(self.stopped)
-
-    def _checked(self, epoch: object, values: object) -> Report:
-        try:
-            reached = number_of(epoch)
-        except ValueError:
-            reached = math.nan
-        if not math.isfinite(reached):
-            raise CandidateError(f"report(epoch, values): epoch is a number, not {shown(epoch)}")
-        if self.reports and reached <= self.reports[-1][0]:
-            last = self.reports[-1][0]
-            raise CandidateError(f"report of epoch {reached:g} after one of epoch {last:g}: epochs have to rise")
-        if not isinstance(values, Mapping) or not values:
-            raise CandidateError(
-                f"report(epoch, values) takes a mapping such as {{'accuracy': 0.9}}, not {shown(values)}"
-            )
-        found = numbers(values, f"report of epoch {reached:g}", self._refused)
-        lacking = [name for name in self._needed if name not in found]
-        if lacking:
-            raise CandidateError(
-                f"early_stopping compares candidates by {' and '.join(self._needed)}, and the report of epoch "
-                f"{reached:g} has no {lacking[0]}, only {', '.join(found)}: report it too"
-            )
-        return reached, found
-
 
 TrainingFunction = Callable[[nn.Module, Data, Reporter], Mapping[str, object] | None]
 
@@ -159,20 +75,29 @@ class OwnTraining(Training):
         device = torch.device(self.device)
         network = build_seeded(self.space, code, seed)
         whole = normalised(network, self.data).to(device).train()
-        report = self._reporting(code, seed)
+        report, structure = self._reporting(code, seed), Structure(whole)
         try:
-            return self._evaluated(whole, report, code, seed, device)
+            return self._evaluated(whole, structure, report, code, seed, device)
         finally:
             whole.to("cpu")
             if device.type == "cuda":
                 torch.cuda.empty_cache()
 
-    def _evaluated(self, whole: Normalised, report: Reporter, code: Codes, seed: int, device: torch.device) -> Reported:
+    def _evaluated(
+        self,
+        whole: Normalised,
+        structure: Structure,
+        report: Reporter,
+        code: Codes,
+        seed: int,
+        device: torch.device,
+    ) -> Reported:
         returned = self._trained(whole, report, seed, device)
         if report.fault is not None:
             raise report.fault
         if report.stopped:
             return Reported({}, report.reports, report.stopped, report.ignored)
+        structure.check(whole)
         values = self._scores(returned, report)
         whole.zero_grad(set_to_none=True)
         whole.eval()
@@ -204,6 +129,7 @@ class OwnTraining(Training):
 
     def _trained(self, whole: nn.Module, report: Reporter, seed: int, device: torch.device) -> object:
         """What the function returns; None where it was told to stop, however it ended then."""
+        untouched_data = Untouched(self.data)
         try:
             with device_errors(device), seeded(seed, device):
                 return self.function(whole, self.data, report)
@@ -215,6 +141,8 @@ class OwnTraining(Training):
             if report.fault is not None:  # what came of it is of no interest
                 raise report.fault from None
             raise
+        finally:
+            untouched_data.check()
 
     def _reporting(self, code: Codes, seed: int) -> Reporter:
         shared = Reports(self.folder)
@@ -266,30 +194,3 @@ class OwnTraining(Training):
                 f"the training function gave no {lacking[0]!r}, which the search asks for, but {what}: return it"
             )
         return values
-
-
-def numbers(given: Mapping[object, object], where: str, refused: tuple[str, ...] = ()) -> dict[str, float]:
-    """Values by name as finite numbers.
-
-    Args:
-        where: of the values, the beginning of a message.
-        refused: names that are not for the function to say.
-
-    Raises:
-        CandidateError: one is not; the message names it.
-    """
-    found: dict[str, float] = {}
-    for name, value in given.items():
-        if not isinstance(name, str) or not name or printable(name) != name:
-            raise CandidateError(
-                f"{where}: {shown(name)} is no name of a score: a non-empty string that UTF-8 can write"
-            )
-        if name in refused:
-            raise CandidateError(f"{where}: {name} is measured by searchkit, so leave it out")
-        try:
-            found[name] = number_of(value)
-        except ValueError as error:
-            raise CandidateError(f"{where}: {name} is {message_of(error)}") from None
-        if not math.isfinite(found[name]):
-            raise CandidateError(f"{where}: {name} is {found[name]}")
-    return found

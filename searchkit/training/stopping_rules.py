@@ -36,6 +36,10 @@ class Rule(Protocol):
         """Whether anything is decided at the last report of the candidate."""
         ...
 
+    def unreached(self, epoch: float) -> tuple[float, ...]:
+        """Epochs at which something is decided, where trainings that end at an epoch never come to them."""
+        ...
+
     def why(self, own: Curve, others: Sequence[Curve], goals: Goals) -> str:
         """Why the training stops at the last report of the candidate, where that is due; empty if it goes on.
 
@@ -86,6 +90,10 @@ class Halving:
         """See :class:`Rule`: at the first report of a rung's epoch, or a later one."""
         before = own.reports[-2][0] if len(own.reports) > 1 else -math.inf
         return self._rung(own.reports[-1][0]) > before
+
+    def unreached(self, epoch: float) -> tuple[float, ...]:
+        """See :class:`Rule`."""
+        return tuple(rung for rung in self.epochs or (self.first,) if rung > epoch)
 
     def why(self, own: Curve, others: Sequence[Curve], goals: Goals) -> str:
         """See :class:`Rule`."""
@@ -142,6 +150,10 @@ class Median:
     def due(self, own: Curve) -> bool:
         """See :class:`Rule`: from the first epoch on."""
         return own.reports[-1][0] >= self.first
+
+    def unreached(self, epoch: float) -> tuple[float, ...]:
+        """See :class:`Rule`."""
+        return (self.first,) if self.first > epoch else ()
 
     def why(self, own: Curve, others: Sequence[Curve], goals: Goals) -> str:
         """See :class:`Rule`."""

@@ -7,7 +7,7 @@ import hashlib
 import json
 import shutil
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
-from searchkit.errors import CandidateError, WritingError, first_line_said
+from searchkit.errors import CandidateError, WritingError, first_line_said, message_of
 from searchkit.runtime.whole_files import whole_file
 from searchkit.types import Codes
 
@@ -120,13 +120,42 @@ def own_state(network: nn.Module) -> State:
 
 
 def load_weights(network: nn.Module, path: Path) -> None:
-    """Load what :func:`save_weights` wrote."""
+    """Load what :func:`save_weights` wrote.
+
+    Raises:
+        CandidateError: the network has parameters of other names or shapes.
+    """
     with safe_open(path, framework="pt") as file:
         others = json.loads((file.metadata() or {}).get(EXTRA, "{}"))
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not iterable
     found = {name: _read(value, tensors) for name, value in others.items()}
     inside = {name for value in others.values() for name in _tensors_in(value)}
-    network.load_state_dict({name: tensor for name, tensor in tensors.items() if name not in inside} | found)
+    try:
+        network.load_state_dict({name: tensor for name, tensor in tensors.items() if name not in inside} | found)
+    except RuntimeError as error:
+        raise CandidateError(
+            f"the trained weights '{path}' are not of the network that the space builds: "
+            + " ".join(message_of(error).partition("\n")[2].split())
+        ) from error
+
+
+def check_names(built: Iterable[str], network: nn.Module) -> None:
+    """Refuse a network that has other parameters and buffers than when it was built: its weights could not be loaded.
+
+    Args:
+        built: names in its state when it was built.
+
+    Raises:
+        CandidateError: the message names one.
+    """
+    before, after = dict.fromkeys(built), network.state_dict()
+    changed = [f"'{name}' is new" for name in after if name not in before]
+    changed += [f"'{name}' is missing" for name in before if name not in after]
+    if changed:
+        raise CandidateError(
+            f"the network's state has other names after training than when it was built: {changed[0]}; register "
+            "parameters and buffers in __init__, with persistent=False what need not be kept"
+        )
 
 
 def _described(value: Any, name: str, tensors: dict[str, torch.Tensor]) -> Any:

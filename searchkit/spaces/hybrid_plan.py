@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ import numpy.typing as npt
 from searchkit.errors import SpaceError
 from searchkit.space import Choice, NetworkSpace
 from searchkit.spaces.residual_plan import front_sizes
-from searchkit.spaces.skeleton import chosen, stepped, whole
+from searchkit.spaces.skeleton import chosen, one_or_several, stepped, whole
 from searchkit.types import Codes, Floats
 
 NAME = "hybrid"
@@ -59,20 +60,6 @@ def plan_of(input_shape: Sequence[int]) -> Plan:
             break
         sizes.append(size)
     return Plan(int(input_shape[0]), front, tuple(sizes))
-
-
-def one_or_several(name: str, given: object) -> int | list[int]:
-    """An option as it is recorded: a list in ascending order where there are several values.
-
-    Raises:
-        SpaceError: it is no such value, none, or one twice.
-    """
-    if not isinstance(given, (Sequence, np.ndarray)) or isinstance(given, str):
-        return whole(NAME, name, given)
-    values = sorted(whole(NAME, name, one) for one in given)
-    if not values or len(set(values)) < len(values):
-        raise SpaceError(f"space '{NAME}' takes {name} as a value, or as several that differ; got {given!r}")
-    return values if len(values) > 1 else values[0]
 
 
 def widths_of(space: NetworkSpace) -> list[int]:
@@ -222,4 +209,8 @@ def options_checked(given: Mapping[str, object]) -> dict[str, object]:
     if given["downs"] not in DOWNS:
         raise SpaceError(f"space '{NAME}' takes downs as one of {', '.join(DOWNS)}; got {given['downs']!r}")
     rest = {name: whole(NAME, name, given[name]) for name in ("layers", "bottleneck", "head")}
-    return {"width": one_or_several("width", given["width"]), **rest, "downs": given["downs"]}
+    return {
+        "width": one_or_several(NAME, "width", given["width"], partial(whole, NAME)),
+        **rest,
+        "downs": given["downs"],
+    }

@@ -42,18 +42,17 @@ from searchkit.spaces.sequence_plan import (
     choices_of,
     counts_of,
     designs,
-    hidden_units,
     layer_names,
     listed,
-    one_or_several,
     options_of,
     positions_of,
+    recorded,
     sequence_shape,
-    stem_channels,
     without_absent,
 )
-from searchkit.spaces.skeleton import outputs, whole
-from searchkit.spaces.vit import Attention
+from searchkit.spaces.skeleton import layer_nodes, outputs, whole
+from searchkit.spaces.vit import Attention, mlp
+from searchkit.spaces.vit_plan import stem_channels
 from searchkit.types import Codes, Floats
 
 _SPREAD = 0.02  # standard deviation of places and tokens at the beginning
@@ -105,8 +104,8 @@ def sequence(
     """
     shape = sequence_shape(input_shape)
     several = {"width": width, "depth": depth, "block": block, "heads": heads, "kernel": kernel, "ratio": ratio}
-    options: dict[str, Any] = {"patch": None if patch is None else one_or_several("patch", patch)}
-    options |= {name: one_or_several(name, given) for name, given in several.items()}
+    options: dict[str, Any] = {"patch": None if patch is None else recorded("patch", patch)}
+    options |= {name: recorded(name, given) for name, given in several.items()}
     options["head"] = whole(NAME, "head", head)
     choices = choices_of(listed(options, shape))
     if not choices:
@@ -188,11 +187,6 @@ class Patches(nn.Module):
         return y
 
 
-def _mlp(width: int, ratio: float) -> nn.Sequential:
-    hidden = hidden_units(width, ratio)
-    return nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width))
-
-
 class AttentionLayer(nn.Module):
     """Attention, then an MLP of each position by itself; ``(batch, width, positions)`` to the same shape."""
 
@@ -201,7 +195,7 @@ class AttentionLayer(nn.Module):
         self.attention_norm = nn.LayerNorm(width)
         self.attention = Attention(width, heads, head)
         self.mlp_norm = nn.LayerNorm(width)
-        self.mlp = _mlp(width, ratio)
+        self.mlp = mlp(width, ratio)
 
     def forward(self, x: Tensor) -> Tensor:
         x = x.transpose(1, 2)
@@ -217,7 +211,7 @@ class ConvolutionLayer(nn.Module):
         super().__init__()
         self.depthwise = nn.Conv1d(width, width, kernel, padding=kernel // 2, groups=width)
         self.norm = nn.LayerNorm(width)
-        self.mlp = _mlp(width, ratio)
+        self.mlp = mlp(width, ratio)
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = x + self.mlp(self.norm(self.depthwise(x).transpose(1, 2))).transpose(1, 2)
@@ -267,26 +261,7 @@ def _build(choices: Mapping[str, Any], input_shape: Sequence[int], n_classes: in
 
 
 def _nodes(space: NetworkSpace) -> tuple[Node, ...]:
-    """One node per layer, whose shapes are those of the first patch and width, with which block-wise methods build.
-
-    Layers that are in all networks are blocks of their own; the others are one block, to which the depth belongs.
-    """
+    """One node per layer, whose shapes are those of the first patch and width, with which block-wise methods build."""
     given = options_of(space)
-    least, most = given.depth[0], given.depth[-1]
     shape = (given.width[0], positions_of(space.input_shape, given.patch[0]))
-    later = f"layers_{least + 1}_to_{most}" if most > least + 1 else f"layer_{most}"
-    nodes = []
-    for layer in range(most):
-        optional = layer >= least
-        nodes.append(
-            Node(
-                f"layer_{layer + 1}",
-                tuple(name for name in layer_names(layer) if name in space.names),
-                shape,
-                shape,
-                block=later if optional else f"layer_{layer + 1}",  # within which the canonical form changes choices
-                module=f"layers.{layer}",
-                optional=("depth", layer + 1) if optional else None,
-            )
-        )
-    return tuple(nodes)
+    return layer_nodes(space, given.depth, shape, layer_names, named=True)

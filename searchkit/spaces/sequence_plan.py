@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,8 +12,12 @@ import numpy.typing as npt
 
 from searchkit.errors import SpaceError
 from searchkit.space import Choice, NetworkSpace, TokenShape
-from searchkit.spaces.skeleton import chosen, whole
+from searchkit.spaces.skeleton import above_zero, chosen, one_or_several, whole
+from searchkit.spaces.vit_plan import hidden_units, stem_channels
+from searchkit.spaces.vit_plan import layer_costs as attention_costs
 from searchkit.types import Codes, Floats
+
+Value = int | float | str
 
 NAME = "sequence"
 BLOCKS = ("convolution", "attention")
@@ -62,34 +65,24 @@ def sequence_shape(input_shape: object) -> tuple[int, ...]:
     return tuple(whole(NAME, "each part of input_shape", n) for n in input_shape)
 
 
-def one_or_several(name: str, given: object) -> object:
-    """An option as it is recorded: a list where there are several values, numbers in ascending order.
+def recorded(name: str, given: object) -> Value | list[Value]:
+    """An option as it is recorded, blocks in the order of ``BLOCKS``.
 
-    Raises:
-        SpaceError: it is no such value, none, or one twice.
+    See :func:`searchkit.spaces.skeleton.one_or_several`.
     """
-    if not isinstance(given, (Sequence, np.ndarray)) or isinstance(given, str):
-        return _value(name, given)
-    values = [_value(name, one) for one in given]
-    values = [one for one in BLOCKS if one in values] if name == "block" and len(set(values)) == len(values) else values
-    if not values or len(set(values)) < len(values):
-        raise SpaceError(f"space '{NAME}' takes {name} as a value, or as several that differ; got {given!r}")
-    values = values if name == "block" else sorted(values)
-    return values if len(values) > 1 else values[0]
+    if name == "block":
+        return one_or_several(NAME, name, given, _value, lambda block: BLOCKS.index(str(block)))
+    return one_or_several(NAME, name, given, _value)
 
 
-def _value(name: str, given: object) -> int | float | str:
+def _value(name: str, given: object) -> Value:
     if name == "block":
         if given not in BLOCKS:
             raise SpaceError(f"space '{NAME}' takes block as {' or '.join(BLOCKS)}, or both; got {given!r}")
         return str(given)
     if name == "kernel" and whole(NAME, name, given) % 2 == 0:
         raise SpaceError(f"space '{NAME}' takes kernel as an odd number, or several; got {given!r}")
-    if name != "ratio":
-        return whole(NAME, name, given)
-    if isinstance(given, bool) or not isinstance(given, (int, float, np.number)) or not 0 < given < math.inf:
-        raise SpaceError(f"space '{NAME}' takes ratio as a number above 0, or several; got {given!r}")
-    return int(given) if float(given).is_integer() else float(given)
+    return above_zero(NAME, name, given) if name == "ratio" else whole(NAME, name, given)
 
 
 def listed(options: Mapping[str, object], input_shape: Sequence[int]) -> Options:
@@ -175,11 +168,6 @@ def counts_of(space: NetworkSpace, codes: Codes) -> dict[str, Floats]:
     return {"params": totals[:, 0], "macs": totals[:, 1]}
 
 
-def stem_channels(width: int) -> int:
-    """Channels of the convolution in front of the patches of a signal."""
-    return max(1, width // 2)
-
-
 def fixed_costs(input_shape: Sequence[int], patch: int, width: int, n_classes: int) -> tuple[int, int]:
     """Parameters and MACs of embedding or stem and patches, of places, the last layer norm and the linear layer."""
     positions, linear = positions_of(input_shape, patch), width * n_classes
@@ -193,19 +181,11 @@ def fixed_costs(input_shape: Sequence[int], patch: int, width: int, n_classes: i
 
 def layer_costs(positions: int, width: int, block: str, inner: int, kernel: int, ratio: float) -> tuple[int, int]:
     """Parameters and MACs of a layer; ``inner`` is the width of queries, keys and values."""
+    if block == "attention":
+        return attention_costs(positions, width, inner, ratio)
     hidden = hidden_units(width, ratio)
-    mlp, mlp_biases = 2 * width * hidden, hidden + width
-    if block == "convolution":
-        return kernel * width + width + 2 * width + mlp + mlp_biases, positions * (kernel * width + mlp)
-    weights = 4 * width * inner + mlp
-    # Each position is compared with each, and takes a mean of all: two products of positions x positions x inner.
-    params = weights + 3 * inner + width + mlp_biases + 4 * width
-    return params, positions * weights + 2 * positions**2 * inner
-
-
-def hidden_units(width: int, ratio: float) -> int:
-    """Units between the two linear layers of an MLP."""
-    return max(1, round(width * ratio))
+    mlp = 2 * width * hidden
+    return kernel * width + width + 2 * width + mlp + hidden + width, positions * (kernel * width + mlp)
 
 
 def designs(space: NetworkSpace) -> Codes:

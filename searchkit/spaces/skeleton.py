@@ -1,19 +1,21 @@
-"""Shared by the spaces of image networks: checked options, what was chosen of them, input resizing, and strides."""
+"""Shared by the spaces of networks: checked options, what was chosen of them, input resizing, and strides."""
 
 from __future__ import annotations
 
+import math
 import operator
-from collections.abc import Iterable, Sequence
-from typing import SupportsIndex
+from collections.abc import Callable, Iterable, Sequence
+from typing import SupportsIndex, TypeVar
 
 import numpy as np
 from torch import Tensor, nn
 from torch.nn import functional
 
 from searchkit.errors import SpaceError
-from searchkit.space import NetworkSpace
+from searchkit.space import NetworkSpace, Node
 from searchkit.types import Codes
 
+Option = TypeVar("Option", int, float, str, int | float, int | float | str)
 _SHAPING = ("width", "stem", "resolution", "patch")  # choices that all layers of a network depend on
 _SMALLEST = 4  # pixels on the shorter side that a stride must leave
 
@@ -33,6 +35,79 @@ def whole(space: str, name: str, value: object, least: int = 1) -> int:
     if number < least:
         raise SpaceError(f"space '{space}' takes {name} as a whole number of at least {least}; got {value!r}")
     return number
+
+
+def above_zero(space: str, name: str, value: object) -> int | float:
+    """An option that must be a finite number above 0, one of several; whole numbers as ints.
+
+    Raises:
+        SpaceError: it is something else.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not 0 < value < math.inf:
+        raise SpaceError(f"space '{space}' takes {name} as a number above 0, or several; got {value!r}")
+    return int(value) if float(value).is_integer() else float(value)
+
+
+def one_or_several(
+    space: str,
+    name: str,
+    given: object,
+    value: Callable[[str, object], Option],
+    order: Callable[[Option], int | float] | None = None,
+) -> Option | list[Option]:
+    """An option as it is recorded: a list in ascending order where there are several values.
+
+    Args:
+        value: ``(name, one of them)`` as it is recorded; raises SpaceError where it is none.
+        order: the key by which several are sorted; None: their own order.
+
+    Raises:
+        SpaceError: there is no value, or one twice.
+    """
+    if not isinstance(given, (Sequence, np.ndarray)) or isinstance(given, str):
+        return value(name, given)
+    values = sorted((value(name, one) for one in given), key=order)
+    if not values or len(set(values)) < len(values):
+        raise SpaceError(f"space '{space}' takes {name} as a value, or as several that differ; got {given!r}")
+    return values if len(values) > 1 else values[0]
+
+
+def layer_nodes(
+    space: NetworkSpace,
+    depths: Sequence[int],
+    shape: tuple[int, ...],
+    names: Callable[[int], Sequence[str]],
+    *,
+    named: bool = False,
+) -> tuple[Node, ...]:
+    """One node for each layer of networks whose layers are alike in shape, ``layers.0`` and so on.
+
+    Layers that are in all networks are blocks of their own; the others are one block, to which the depth belongs.
+
+    Args:
+        depths: that networks may have, in ascending order.
+        shape: of what each layer takes and gives.
+        names: of the choices of a layer, by its number; those that are none of the space's are left out.
+        named: whether layers that are in all networks name their block, within which the space's canonical form
+            changes choices.
+    """
+    least, most = depths[0], depths[-1]
+    later = f"layers_{least + 1}_to_{most}" if most > least + 1 else f"layer_{most}"
+    nodes = []
+    for layer in range(most):
+        name, optional = f"layer_{layer + 1}", layer >= least
+        nodes.append(
+            Node(
+                name,
+                tuple(choice for choice in names(layer) if choice in space.names),
+                shape,
+                shape,
+                block=later if optional else name if named else "",
+                module=f"layers.{layer}",
+                optional=("depth", layer + 1) if optional else None,
+            )
+        )
+    return tuple(nodes)
 
 
 def image_shape(space: str, input_shape: object) -> tuple[int, int, int]:

@@ -31,7 +31,7 @@ from torch.nn import functional
 
 from searchkit.errors import SpaceError
 from searchkit.space import Choice, NetworkSpace, Node
-from searchkit.spaces.skeleton import StagedSpace, image_shape, outputs, whole
+from searchkit.spaces.skeleton import StagedSpace, image_shape, layer_nodes, outputs, whole
 from searchkit.spaces.vit_plan import (
     NAME,
     OF_ALL,
@@ -44,10 +44,10 @@ from searchkit.spaces.vit_plan import (
     hidden_units,
     layer_names,
     listed,
-    one_or_several,
     options_of,
     patches_for,
     plan_of,
+    recorded,
     stem_channels,
     without_absent,
 )
@@ -102,11 +102,11 @@ def vit(
     """
     shape = image_shape(NAME, input_shape)
     options: dict[str, Any] = {
-        "patch": None if patch is None else one_or_several("patch", patch),
-        "width": one_or_several("width", width),
-        "depth": one_or_several("depth", depth),
-        "heads": one_or_several("heads", heads),
-        "ratio": one_or_several("ratio", ratio),
+        "patch": None if patch is None else recorded("patch", patch),
+        "width": recorded("width", width),
+        "depth": recorded("depth", depth),
+        "heads": recorded("heads", heads),
+        "ratio": recorded("ratio", ratio),
         "head": whole(NAME, "head", head),
         "stem": stem,
     }
@@ -189,16 +189,21 @@ class Attention(nn.Module):
         return y
 
 
+def mlp(width: int, ratio: float) -> nn.Sequential:
+    """Two linear layers with GELU between them, for tokens ``(..., width)``."""
+    hidden = hidden_units(width, ratio)
+    return nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width))
+
+
 class Layer(nn.Module):
     """Attention, then an MLP of each token by itself; maps ``(batch, width, rows, columns)`` to the same shape."""
 
     def __init__(self, width: int, *, heads: int, head: int, ratio: float) -> None:
         super().__init__()
-        hidden = hidden_units(width, ratio)
         self.attention_norm = nn.LayerNorm(width)
         self.attention = Attention(width, heads, head)
         self.mlp_norm = nn.LayerNorm(width)
-        self.mlp = nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width))
+        self.mlp = mlp(width, ratio)
 
     def forward(self, x: Tensor) -> Tensor:
         rows_and_columns = x.shape[2:]
@@ -256,26 +261,7 @@ def _build(choices: Mapping[str, Any], input_shape: Sequence[int], n_classes: in
 
 
 def _nodes(space: NetworkSpace) -> tuple[Node, ...]:
-    """One node per layer, whose shapes are those of the first patch and width, with which block-wise methods build.
-
-    Layers that are in all networks are blocks of their own; the others are one block, to which the depth belongs.
-    """
+    """One node per layer, whose shapes are those of the first patch and width, with which block-wise methods build."""
     given = options_of(space)
-    least, most = given.depth[0], given.depth[-1]
     shape = (given.width[0], *plan_of(space.input_shape, given.patch[0]).size)
-    later = f"layers_{least + 1}_to_{most}" if most > least + 1 else f"layer_{most}"
-    nodes = []
-    for layer in range(most):
-        optional = layer >= least
-        nodes.append(
-            Node(
-                f"layer_{layer + 1}",
-                tuple(name for name in layer_names(layer) if name in space.names),
-                shape,
-                shape,
-                block=later if optional else "",
-                module=f"layers.{layer}",
-                optional=("depth", layer + 1) if optional else None,
-            )
-        )
-    return tuple(nodes)
+    return layer_nodes(space, given.depth, shape, layer_names)

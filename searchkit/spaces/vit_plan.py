@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from searchkit.errors import SpaceError
 from searchkit.space import Choice, NetworkSpace
-from searchkit.spaces.skeleton import chosen, whole
+from searchkit.spaces.skeleton import above_zero, chosen, one_or_several, whole
 from searchkit.types import Codes, Floats
 
 NAME = "vit"
@@ -44,26 +43,13 @@ class Options:
         return values
 
 
-def one_or_several(name: str, given: object) -> object:
-    """An option as it is recorded: a list in ascending order where there are several values.
-
-    Raises:
-        SpaceError: it is no such value, none, or one twice.
-    """
-    if not isinstance(given, (Sequence, np.ndarray)) or isinstance(given, str):
-        return _value(name, given)
-    values = sorted(_value(name, one) for one in given)
-    if not values or len(set(values)) < len(values):
-        raise SpaceError(f"space '{NAME}' takes {name} as a value, or as several that differ; got {given!r}")
-    return values if len(values) > 1 else values[0]
+def recorded(name: str, given: object) -> int | float | list[int | float]:
+    """An option as it is recorded; see :func:`searchkit.spaces.skeleton.one_or_several`."""
+    return one_or_several(NAME, name, given, _value)
 
 
 def _value(name: str, given: object) -> int | float:
-    if name != "ratio":
-        return whole(NAME, name, given)
-    if isinstance(given, bool) or not isinstance(given, (int, float, np.number)) or not 0 < given < math.inf:
-        raise SpaceError(f"space '{NAME}' takes ratio as a number above 0, or several; got {given!r}")
-    return int(given) if float(given).is_integer() else float(given)
+    return above_zero(NAME, name, given) if name == "ratio" else whole(NAME, name, given)
 
 
 def listed(options: Mapping[str, object], input_shape: Sequence[int]) -> Options:

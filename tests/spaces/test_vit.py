@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from helpers.torchs_counts import flops
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode
 
 import searchkit
 from searchkit.blocks.additive import blocks_of
@@ -46,9 +45,7 @@ def test_counts_are_torchs_own_with_attention_included(input_shape: tuple[int, i
     counted = space_counts(space, codes)
     for i, code in enumerate(codes):
         network = space.build(code).eval()
-        with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-            network(torch.zeros(1, *input_shape))
-        assert counter.get_total_flops() == 2 * counted["macs"][i]
+        assert flops(network, torch.zeros(1, *input_shape)) == 2 * counted["macs"][i]
         assert sum(p.numel() for p in network.parameters()) == counted["params"][i]
         assert count(network, input_shape) == {name: values[i] for name, values in counted.items()}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -11,7 +10,7 @@ from searchkit import plugins
 from searchkit.costs.scikit_scores import is_scorer
 from searchkit.costs.task_scores import AT, INT8, OF_SKLEARN, SCORES, in_float, in_int8
 from searchkit.errors import ObjectiveError, UnknownNameError, check_name, nearest
-from searchkit.problem.calls import check_call
+from searchkit.problem.calls import check_call, n_needed
 from searchkit.problem.objectives import DIRECTIONS, Direction
 
 if TYPE_CHECKING:
@@ -82,18 +81,7 @@ class Metric:
     @property
     def of_predictions(self) -> bool:
         """Whether the function is ``(y_true, y_pred) -> float``, and not one of a network."""
-        return self.function is not None and _n_needed(self.function) == 2
-
-
-def _n_needed(function: Callable[..., float]) -> int:
-    """How many positional arguments have to be given to a function; 1 where it does not say."""
-    try:
-        given = inspect.signature(function).parameters.values()
-    except (TypeError, ValueError):
-        return 1
-    return sum(
-        one.default is one.empty and one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD) for one in given
-    )
+        return self.function is not None and n_needed(self.function) == 2
 
 
 BUILT_IN = {
@@ -123,6 +111,11 @@ BUILT_IN = {
 _COSTS_IN_INT8 = {"latency_ms": "ms, one image, in int8 on a CPU", "file_bytes": "bytes of the ONNX file in int8"}
 UNITS = {"latency_ms": "ms, one image", "energy_mj": "mJ, one image"}  # of what targets measure
 MARGINS = {"latency_ms": 0.015}  # of a bound, since two measurements differ by about so much
+
+
+def sign_of(name: str) -> int:
+    """1 for a built-in metric of which more is better, else -1."""
+    return 1 if BUILT_IN[name].direction == "max" else -1
 
 
 def read_metrics(

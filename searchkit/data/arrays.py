@@ -82,6 +82,23 @@ def numbers(values: object, what: str) -> npt.NDArray[Any]:
     raise DataError(f"{what} {verb} numbers, not {dtype}{said}; {_MEND[kind]}")
 
 
+def as_float32(values: npt.NDArray[Any], said: str, them: str) -> torch.Tensor:
+    """Finite numbers as float32.
+
+    Args:
+        said: what they are and that they reach, for the message: "table X reaches".
+        them: "it" or "them".
+
+    Raises:
+        DataError: they are too large for that.
+    """
+    with np.errstate(over="ignore"):
+        found = torch.from_numpy(np.array(values, dtype=np.float32))
+    if not bool(torch.isfinite(found).all()):
+        raise DataError(f"{said} {np.abs(values).max():.3g}, which is too large for float32; rescale {them}")
+    return found
+
+
 def is_frame(values: object) -> bool:
     """Whether it is a data frame, of pandas or a library like it."""
     return hasattr(values, "columns") and hasattr(values, "dtypes") and hasattr(values, "shape")

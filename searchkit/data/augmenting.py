@@ -7,7 +7,6 @@ every other one with black; each by a random strength (in the manner of Cubuk et
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Callable
 
@@ -16,6 +15,7 @@ from torch.nn import functional
 
 from searchkit.data.masks import IGNORED
 from searchkit.errors import DataError, first_line_said
+from searchkit.problem.calls import n_needed
 
 DRAWN = 10  # random numbers that an image takes
 ANGLE, SHEAR, SCALE, MOVE = math.radians(15), 0.15, 0.15, 0.125  # at most, each way; of the side where it is a length
@@ -88,16 +88,10 @@ def n_taken(transform: Transform) -> int:
     """
     if not callable(transform):
         raise DataError(f"transform is a function of a training image (c, h, w), not {transform!r:.80}")
-    try:
-        parameters = inspect.signature(transform).parameters.values()
-    except (TypeError, ValueError):
-        return 1
-    needed = [p for p in parameters if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    if len(needed) > 2:
-        raise DataError(
-            f"transform takes a training image, or an image and its mask or map, not {len(needed)} arguments"
-        )
-    return max(1, len(needed))
+    needed = n_needed(transform)
+    if needed > 2:
+        raise DataError(f"transform takes a training image, or an image and its mask or map, not {needed} arguments")
+    return max(1, needed)
 
 
 def transformed(

@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 from filelock import FileLock
 
-from searchkit.data.pictures import Broken, BrokenPictureError, Shape, decoded
+from searchkit.data.pictures import Broken, BrokenPictureError, Shape, decoded, header
 from searchkit.data.splits import Mapped, Split, mapped_split, split_of
 from searchkit.errors import DataError, plural
 from searchkit.runtime.cores import n_cores
@@ -132,6 +132,17 @@ def read_all(files: Sequence[Path], read: Callable[[Path], T]) -> Iterator[T | B
     with ThreadPoolExecutor(n_cores()) as pool:  # decoders of pictures release Python's lock
         for start in range(0, len(files), _AT_ONCE):
             yield from pool.map(one, files[start : start + _AT_ONCE])
+
+
+def headers_of(files: Sequence[Path], broken: Broken) -> dict[Path, tuple[str, int, int]]:
+    """Mode, width and height of every picture that has them.
+
+    Raises:
+        DataError: one cannot be read and is not to be skipped.
+    """
+    found = dict(zip(files, read_all(files, header), strict=True))
+    settle_unread([str(error) for error in found.values() if isinstance(error, BrokenPictureError)], broken)
+    return {path: one for path, one in found.items() if not isinstance(one, BrokenPictureError)}
 
 
 def settle_unread(unread: Sequence[str], broken: Broken) -> None:

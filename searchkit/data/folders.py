@@ -14,11 +14,11 @@ from searchkit.data.assembling import assemble
 from searchkit.data.augmenting import Transform
 from searchkit.data.class_folders import PARTS, Listing, list_folder
 from searchkit.data.data import Augment, Data
-from searchkit.data.decoded import decode_all, read_all, settle_unread
+from searchkit.data.decoded import decode_all, headers_of
 from searchkit.data.example_weights import read_class_weights
 from searchkit.data.labels import Label
 from searchkit.data.parting import Rare, parts_of, settled_classes
-from searchkit.data.pictures import Broken, BrokenPictureError, Pictures, Shape, header, usual_shape
+from searchkit.data.pictures import Pictures, Shape, usual_shape
 from searchkit.data.splits import Split
 from searchkit.errors import DataError, plural
 
@@ -52,7 +52,7 @@ def load_folder(
         DataError: the folder or a picture in it cannot be used.
     """
     listing = list_folder(folder)
-    headers = _headers([path for part in listing.parts.values() for path, _ in part], pictures.broken)
+    headers = headers_of([path for part in listing.parts.values() for path, _ in part], pictures.broken)
     given = {part: _readable(found, headers) for part, found in listing.parts.items()}
     looks = [headers[path] for part in given.values() for path in part.files]
     wanted = usual_shape(looks, pictures.size, pictures.resize)
@@ -76,13 +76,6 @@ def load_folder(
         transform=transform,
         prepared_as=wanted,
     )
-
-
-def _headers(files: Sequence[Path], broken: Broken) -> dict[Path, tuple[str, int, int]]:
-    """Mode, width and height of every picture that has them."""
-    found = dict(zip(files, read_all(files, header), strict=True))
-    settle_unread([str(error) for error in found.values() if isinstance(error, BrokenPictureError)], broken)
-    return {path: one for path, one in found.items() if not isinstance(one, BrokenPictureError)}
 
 
 def _readable(part: Sequence[tuple[Path, str]], headers: dict[Path, tuple[str, int, int]]) -> _Given:

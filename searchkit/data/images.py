@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from searchkit.data.arrays import numbers
+from searchkit.data.arrays import as_float32, numbers
 from searchkit.errors import DataError, nearest, plural
 from searchkit.surroundings import settled
 
@@ -46,11 +46,7 @@ def as_images(X: object, *, channels: Channels | None = None) -> torch.Tensor:
     if 0 in array.shape:
         raise DataError(f"images X are empty: their shape is {shape}")
     whole = array.dtype == np.bool_ or (array.dtype.kind in "iu" and array.min() >= 0 and array.max() <= 255)
-    with np.errstate(over="ignore"):
-        pixels = torch.from_numpy(np.array(array, dtype=np.uint8 if whole else np.float32))
-    if not whole and not bool(torch.isfinite(pixels).all()):
-        raise DataError(f"images X reach {np.abs(array).max():.3g}, which is too large for float32; rescale them")
-    return pixels
+    return torch.from_numpy(np.array(array, dtype=np.uint8)) if whole else as_float32(array, "images X reach", "them")
 
 
 def is_flat_image(shape: Sequence[int]) -> bool:

@@ -105,7 +105,7 @@ class TrainBatches:
         self.pad = _padding(data, augment)
         self.flip = (augment or data.augment) in ("crop-flip", "flip")
         self.strong = (augment or data.augment) == "randaugment"
-        self.range = (0.0, 255.0) if data.train.x.dtype == torch.uint8 else _range(data, device)
+        self.range = _range(data, device) if self.strong else (0.0, 0.0)
         self.transform = data.transform
         self.pairs = self.transform is not None and n_taken(self.transform) == 2
         stored = put_on_device(data, device, augment)
@@ -240,7 +240,9 @@ def _around(y: torch.Tensor, pad: int) -> torch.Tensor:
 
 
 def _range(data: Data, device: torch.device) -> tuple[float, float]:
-    """Least and largest value of the training images."""
+    """Least and largest value of the training images; of bytes those that they may have."""
+    if data.train.x.dtype == torch.uint8:
+        return 0.0, 255.0
     if device.type == "meta" or data.train.x.device.type == "meta" or not len(data.train):
         return 0.0, 1.0
     return float(data.train.x.min()), float(data.train.x.max())

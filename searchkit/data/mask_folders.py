@@ -11,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from searchkit.data.class_folders import PARTS, folders_in, pictures_in
-from searchkit.data.decoded import decode_all, read_all, settle_unread
+from searchkit.data.decoded import decode_all, headers_of, read_all, settle_unread
 from searchkit.data.labels import Label
 from searchkit.data.masks import IGNORED, as_masks
 from searchkit.data.parting import parts_of
-from searchkit.data.pictures import BrokenPictureError, Pictures, Shape, header, mask_of, usual_shape
+from searchkit.data.pictures import BrokenPictureError, Pictures, Shape, mask_of, usual_shape
 from searchkit.data.splits import Split
 from searchkit.errors import DataError, plural
 
@@ -70,10 +70,7 @@ def load_masks(
         DataError: a picture has no mask, one cannot be read, or they are no pictures and masks.
     """
     pairs = {part: _matched(*two) for part, two in folders.items()}
-    every = [path for of_part in pairs.values() for path, _ in of_part]
-    looks = dict(zip(every, read_all(every, header), strict=True))
-    settle_unread([str(error) for error in looks.values() if isinstance(error, BrokenPictureError)], pictures.broken)
-    sizes = {path: look for path, look in looks.items() if not isinstance(look, BrokenPictureError)}
+    sizes = headers_of([path for of_part in pairs.values() for path, _ in of_part], pictures.broken)
     pairs = {part: [pair for pair in of_part if pair[0] in sizes] for part, of_part in pairs.items()}
     wanted = usual_shape(list(sizes.values()), pictures.size, pictures.resize)
     read = {part: _read(of_part, sizes, wanted, pictures) for part, of_part in pairs.items()}

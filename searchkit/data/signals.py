@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from searchkit.data.arrays import numbers
+from searchkit.data.arrays import as_float32, numbers
 from searchkit.data.images import Channels
 from searchkit.errors import DataError
 
@@ -36,8 +36,4 @@ def as_signals(X: object, *, channels: Channels | None = None) -> torch.Tensor:
             f"signals X hold {n_odd:,} NaN or infinite value{'s' * (n_odd != 1)}; the first is in signal {signal}, "
             f"channel {channel}, at {place}. All must be finite: fill them, or leave such signals out"
         )
-    with np.errstate(over="ignore"):
-        found = torch.from_numpy(np.array(array, dtype=np.float32))
-    if not bool(torch.isfinite(found).all()):
-        raise DataError(f"signals X reach {np.abs(array).max():.3g}, which is too large for float32; rescale them")
-    return found
+    return as_float32(array, "signals X reach", "them")

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
-from searchkit.data.arrays import numbers, plain_array
+from searchkit.data.arrays import as_float32, numbers, plain_array
 from searchkit.data.images import is_flat_image
 from searchkit.errors import DataError
 
@@ -45,32 +44,4 @@ def as_table(X: object) -> torch.Tensor:
             f"table X holds {n_odd:,} NaN or infinite value{'s' * (n_odd != 1)}, the first in row {row}, column "
             f"{column}; fill them (sklearn.impute) or drop the rows"
         )
-    with np.errstate(over="ignore"):
-        features = torch.from_numpy(np.array(array, dtype=np.float32))
-    if not bool(torch.isfinite(features).all()):
-        raise DataError(f"table X reaches {np.abs(array).max():.3g}, which is too large for float32; rescale it")
-    return features
-
-
-def as_target(y: object) -> npt.NDArray[np.float64]:
-    """Convert quantities to predict to ``(n,)`` float64.
-
-    Raises:
-        DataError: y is not one finite number per example.
-    """
-    values = numbers(y, "targets y").astype(np.float64)
-    if values.ndim == 2 and values.shape[1] == 1:
-        values = values[:, 0]
-    if values.ndim != 1:
-        hint = "; search for one quantity at a time: y[:, 0]" if values.ndim == 2 else ""
-        raise DataError(
-            f"targets y are a vector with one number per example, not an array of shape {values.shape}{hint}"
-        )
-    odd = ~np.isfinite(values)
-    if odd.any():
-        at = int(np.argmax(odd))
-        raise DataError(
-            f"targets y are finite numbers, but target {at} is {values[at]}; leave such examples out, in X too "
-            "(keep = numpy.isfinite(y); X[keep], y[keep])"
-        )
-    return values
+    return as_float32(array, "table X reaches", "it")

@@ -79,7 +79,7 @@ def read_targets(
         DataError: y is no such thing; the message says what it is.
     """
     if task == "regression":
-        return Wanted(_quantities(y))
+        return Wanted(as_quantities(y))
     if task == "multilabel":
         return _several_labels(y, known)
     if task == "segmentation":
@@ -104,15 +104,42 @@ def _numbered(classes: Iterable[Label], known: tuple[Label, ...], what: str) -> 
     return np.array([numbers_of[label] for label in classes], dtype=np.int64)
 
 
-def _quantities(y: object) -> npt.NDArray[np.float64]:
-    """``(n,)`` one quantity of each example, or ``(n, k)`` several."""
-    values = numbers(y, "targets y").astype(np.float64)
-    if values.ndim == 2 and values.shape[1] == 1:
-        values = values[:, 0]
+def as_quantities(y: object) -> npt.NDArray[np.float64]:
+    """``(n,)`` float64, one quantity of each example, or ``(n, k)`` several.
+
+    Raises:
+        DataError: y is no such thing, or not finite.
+    """
+    values = _squeezed(y)
     if values.ndim not in (1, 2) or 0 in values.shape:
         raise DataError(
             f"targets y are one number for each example, or a row of several, not an array of shape {values.shape}"
         )
+    return _finite(values)
+
+
+def as_target(y: object) -> npt.NDArray[np.float64]:
+    """``(n,)`` float64, one quantity of each example.
+
+    Raises:
+        DataError: y is not one finite number per example.
+    """
+    values = _squeezed(y)
+    if values.ndim != 1:
+        hint = "; search for one quantity at a time: y[:, 0]" if values.ndim == 2 else ""
+        raise DataError(
+            f"targets y are a vector with one number per example, not an array of shape {values.shape}{hint}"
+        )
+    return _finite(values)
+
+
+def _squeezed(y: object) -> npt.NDArray[np.float64]:
+    """Numbers of examples; a single column is a vector."""
+    values = numbers(y, "targets y").astype(np.float64)
+    return values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values
+
+
+def _finite(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     odd = ~np.isfinite(values)
     if odd.any():
         at = tuple(int(i) for i in np.argwhere(odd)[0])

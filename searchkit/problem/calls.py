@@ -1,4 +1,4 @@
-"""Whether a function of the user's can be called as it will be, which is checked before any work."""
+"""What functions of the user's take: whether they can be called as they will be is checked before any work."""
 
 from __future__ import annotations
 
@@ -33,3 +33,14 @@ def check_call(
         raise error(
             f"{what} is called as function({', '.join(given)}), but {name} takes {takes}: {message_of(refused)}"
         ) from None
+
+
+def n_needed(function: Callable[..., object]) -> int:
+    """How many positional arguments have to be given to a function; 1 where it does not say."""
+    try:
+        given = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return 1
+    return sum(
+        one.default is one.empty and one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD) for one in given
+    )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from searchkit.costs.metrics import BUILT_IN
+from searchkit.costs.metrics import sign_of
 from searchkit.costs.task_scores import SCORES, recorded_task
 from searchkit.errors import SearchkitError
 from searchkit.problem.trial import pareto_front
@@ -163,12 +163,11 @@ def shortfall(result: Result) -> str:
 
 
 def _better(score: str, value: float, other: float) -> bool:
-    return value < other if BUILT_IN[score].direction == "min" else value > other
+    return sign_of(score) * value > sign_of(score) * other
 
 
 def _best(found: list[Best], score: str) -> Best | None:
-    sign = -1 if BUILT_IN[score].direction == "min" else 1
-    return max(found, key=lambda one: sign * one.validation, default=None)
+    return max(found, key=lambda one: sign_of(score) * one.validation, default=None)
 
 
 def _advice(result: Result) -> str:

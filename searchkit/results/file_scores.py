@@ -42,9 +42,13 @@ class FileScore:
         if self.metric == "accuracy":
             scores = f"{100 * self.file:.1f} % accuracy ({100 * self.network:.1f} % of the network)"
         else:
-            name = "R²" if self.metric == "r2" else self.metric
-            scores = f"{name} {self.file:.4f} ({self.network:.4f} of the network)"
+            scores = f"{titled(self.metric)} {self.file:.4f} ({self.network:.4f} of the network)"
         return f"{what}: {scores} on the {self.part} part, {self.bytes / 1000:.1f} kB"
+
+
+def titled(metric: str) -> str:
+    """What people call a score."""
+    return "R²" if metric == "r2" else metric
 
 
 def metric_of(data: Data) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from torch import nn
 
 from searchkit.costs.int8_file import CALIBRATIONS, write_int8, write_mixed
-from searchkit.costs.metrics import BUILT_IN
+from searchkit.costs.metrics import sign_of
 from searchkit.costs.mixed_precision import has_precisions
 from searchkit.costs.onnx_file import names_of, why
 from searchkit.costs.onnx_session import file_runner
@@ -20,7 +20,7 @@ from searchkit.costs.together import fastest_together
 from searchkit.data.data import Data
 from searchkit.errors import ExportError
 from searchkit.problem.objectives import Bound
-from searchkit.results.file_scores import judged_part, metric_of
+from searchkit.results.file_scores import judged_part, metric_of, titled
 from searchkit.space.precision_space import all_float32
 from searchkit.training.answer_scores import examples_of
 from searchkit.training.int8_scores import CALIBRATED, file_score
@@ -60,7 +60,7 @@ class Int8:
     @property
     def lost(self) -> float:
         """How much worse int8 is."""
-        return _sign(self.metric) * (self.float32 - self.int8)
+        return sign_of(self.metric) * (self.float32 - self.int8)
 
     @property
     def line(self) -> str:
@@ -68,8 +68,7 @@ class Int8:
         if self.metric == "accuracy":
             scores = f"{100 * self.int8:.1f} % accuracy ({100 * self.float32:.1f} % in float32)"
         else:
-            name = "R²" if self.metric == "r2" else self.metric
-            scores = f"{name} {self.int8:.4f} ({self.float32:.4f} in float32)"
+            scores = f"{titled(self.metric)} {self.int8:.4f} ({self.float32:.4f} in float32)"
         return (
             f"int8: {scores} on the {self.part} part, {self.bytes_int8 / 1000:.1f} kB "
             f"({self.bytes_float32 / 1000:.1f}), {self.ms_int8:.3f} ms on this machine ({self.ms_float32:.3f})"
@@ -81,7 +80,7 @@ class Int8:
         if self.all_float32:
             return ["no block of this network was chosen to be in int8, so that this file is in float32 as well"]
         found = []
-        if self.lost > TOLERATED * (1.0 if _sign(self.metric) > 0 else abs(self.float32)):
+        if self.lost > TOLERATED * (1.0 if sign_of(self.metric) > 0 else abs(self.float32)):
             points = f"{100 * self.lost:.1f} points" if self.metric == "accuracy" else f"{self.lost:.3f}"
             found.append(f"int8 loses {points} of {self.metric} on the {self.part} part")
         if self.ms_int8 >= self.ms_float32:
@@ -93,11 +92,6 @@ class Int8:
     def described(self) -> dict[str, object]:
         """For the .json file of an export."""
         return asdict(self) | {"warnings": self.warnings}
-
-
-def _sign(metric: str) -> int:
-    """1 for a score of which more is better, else -1."""
-    return 1 if BUILT_IN[metric].direction == "max" else -1
 
 
 def write_and_judge(result: Result, network: nn.Module, source: Path, target: Path, data: Data) -> Int8:
@@ -127,7 +121,7 @@ def write_and_judge(result: Result, network: nn.Module, source: Path, target: Pa
             refused.append(error)
     if not scored:
         raise ExportError(f"it has no int8 file: {why(refused[0])}")
-    best = max(scored, key=lambda name: _sign(metric) * scored[name])
+    best = max(scored, key=lambda name: sign_of(metric) * scored[name])
     target.write_bytes(files[best])
     _check_bounds(result, metric, scored[best], target)
     part, split = judged_part(data)

@@ -12,7 +12,7 @@ from searchkit import plugins
 from searchkit.costs.measure import check_here, check_measurable
 from searchkit.costs.metrics import MARGINS, Metric, read_metrics
 from searchkit.costs.targets.target import Target, described
-from searchkit.costs.task_scores import SCORES, task_of, tasks_of, trained_scores
+from searchkit.costs.task_scores import SCORES, tasks_of, trained_scores
 from searchkit.data.data import Data
 from searchkit.errors import SearchkitError
 from searchkit.problem.objectives import Goals, read_bounds, read_objectives
@@ -69,7 +69,7 @@ def network_task(
     targets, found = targets or {}, None
     if objectives is None:  # the data say which score counts
         read_metrics("params", constraints, targets)  # what is wrong with a bound is said before data are loaded
-        found = space_and_data(space, data, split_seed, task_of(_names(constraints)))
+        found = space_and_data(space, data, split_seed, _task_hint(_names(constraints)))
         objectives = (SCORES[found[1].task][0], "params")
     own_names = {} if trained_by is None else own_scores(objectives, constraints)
     metrics, directions = read_metrics(objectives, constraints, targets, own_names)

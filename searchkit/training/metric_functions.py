@@ -26,6 +26,7 @@ from searchkit.space import NetworkSpace
 from searchkit.space.precision_space import rest_precision
 from searchkit.training.int8_scores import int8_metric
 from searchkit.training.scores import score_batch
+from searchkit.training.tasks.totals import in_units
 
 Array = npt.NDArray[Any]
 
@@ -89,9 +90,7 @@ class _OfPredictions:
         generator = torch.Generator().manual_seed(0)
         outputs = torch.randn(len(self.data.val), *self.data.output_shape, generator=generator)
         if self.data.target is not None:
-            shape = (1, -1, *[1] * (outputs.ndim - 2))
-            moments = [torch.tensor(values).view(shape) for values in (self.data.target.std, self.data.target.mean)]
-            outputs = outputs * moments[0] + moments[1]
+            outputs = in_units(outputs, self.data)
             outputs = outputs.squeeze(1) if self.data.output_shape == (1,) else outputs
         try:
             returned = self.of(outputs)

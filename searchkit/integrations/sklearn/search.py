@@ -18,7 +18,8 @@ from searchkit.data.arrays import is_frame
 from searchkit.data.data import Data
 from searchkit.data.images import as_images
 from searchkit.data.labels import as_labels
-from searchkit.data.tables import as_table, as_target
+from searchkit.data.tables import as_table
+from searchkit.data.targets import as_target
 from searchkit.errors import CandidateError, DataError, SearchkitError
 from searchkit.integrations.sklearn.data import parts, whole
 from searchkit.results.result import Result

@@ -42,8 +42,9 @@ class Node:
         block: nodes of one name form a block, such as the layers of a stage. The space's canonical map
             may change choices within a block but not move them between blocks. A node without a block name is a block
             of its own.
-        module: dotted name of the node's module in a built network, such as "stages.0.1"; empty where there is no one
-            module (the edges of a cell that is repeated).
+        module: dotted name of the node's module in a built network, such as "stages.0.1". One that is repeated is named
+            by a pattern in which "*" is any one part: "stages.*.*.edges.edge_0_to_1" of a cell. Empty where what is
+            chosen is no module.
         optional: ``(choice, least)``: the node is there only where the option of that choice is at least ``least``,
             such as ``("depth", 3)`` for a third layer. Elsewhere it is "no block". The choice belongs to the block.
     """
@@ -55,6 +56,11 @@ class Node:
     block: str = ""
     module: str = ""
     optional: tuple[str, Any] | None = None
+
+    @property
+    def one_module(self) -> str:
+        """``module`` where it is one; empty where it is a pattern, as there is no one module to run alone."""
+        return "" if "*" in self.module else self.module
 
     def part_of(self, choice: str) -> str:
         """The part of a choice's name that is not the node's: "kernel" of "kernel_2_1"."""

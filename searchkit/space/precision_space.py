@@ -86,11 +86,13 @@ class PrecisionSpace(WiderSpace):
         said: dict[int, tuple[str, object]] = {}  # by module: the node that it is of, and its precision
         for node in self.networks.nodes:
             precision = chosen.get((node.block or node.name) + _ENDING)
-            if precision is None or node.module not in named:
+            if precision is None or node.one_module not in named:
                 if precision is not None and node.optional is None:
-                    raise CandidateError(f"node '{node.name}' names the module '{node.module}', which it does not have")
+                    raise CandidateError(
+                        f"node '{node.name}' names the module '{node.one_module}', which it does not have"
+                    )
                 continue
-            module = named[node.module]
+            module = named[node.one_module]
             other, before = said.setdefault(id(module), (node.name, precision))
             if before != precision:
                 raise CandidateError(f"nodes '{other}' and '{node.name}' are one module, which has one precision")
@@ -146,7 +148,7 @@ def _modules(networks: NetworkSpace) -> dict[str, list[str]]:
     """Block -> dotted names of its modules, of blocks all of whose nodes are modules."""
     found: dict[str, list[str]] = {}
     for node in networks.nodes:
-        found.setdefault(node.block or node.name, []).append(node.module)
+        found.setdefault(node.block or node.name, []).append(node.one_module)
     return {block: modules for block, modules in found.items() if all(modules)}
 
 
@@ -154,9 +156,9 @@ def _in_precisions(node: Node) -> Node:
     name = (node.block or node.name) + _ENDING
     return (
         Node(
-            node.name, (*node.choices, name), node.input_shape, node.output_shape, node.block, node.module,
+            node.name, (*node.choices, name), node.input_shape, node.output_shape, node.block, node.one_module,
             node.optional,
         )
-        if node.module
+        if node.one_module
         else node
     )  # fmt: skip

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,10 +17,8 @@ from searchkit.runtime.devices import device_errors, format_of
 from searchkit.runtime.torch_compat import copy_all
 from searchkit.scoring.passes.inputs import ProxyInputs
 from searchkit.scoring.protocols import Pass
-from searchkit.space import NetworkSpace
+from searchkit.space import NetworkSpace, network_seed
 from searchkit.types import Codes
-
-_SEED_BYTES = 7  # of a digest: fits every generator's signed 64 bits
 
 
 @dataclass
@@ -85,13 +82,6 @@ def _by_dtype(state: Mapping[str, Tensor]) -> Iterable[dict[str, Tensor]]:
     for name, tensor in state.items():
         groups.setdefault(tensor.dtype, {})[name] = tensor
     return groups.values()
-
-
-def network_seed(code: Codes, seed: int) -> int:
-    """A seed that depends on a canonical candidate ``(d,)`` and the seed alone, not on the order of candidates."""
-    digest = hashlib.blake2b(np.ascontiguousarray(code, np.int64).tobytes(), digest_size=_SEED_BYTES)
-    digest.update(str(seed).encode())
-    return int.from_bytes(digest.digest(), "little")
 
 
 def run(built: Built, passes: Iterable[Pass]) -> dict[Hashable, Any]:

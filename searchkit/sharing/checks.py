@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from collections import Counter
 
@@ -28,22 +29,26 @@ def check_networks(space: NetworkSpace, names: Keys, seed: int) -> None:
 
     Raises:
         ProxyError: no parameter is in two networks, or a candidate is not built in the same way twice.
-        CandidateError: a network cannot be built.
     """
     codes = distinct_rows(space.sample(LOOKED_AT, np.random.default_rng([seed, 0])))
     found: Counter[Key] = Counter()
-    for i, code in enumerate(codes):
-        network = _built(space, code, seed)
+    looked_at = 0
+    for code in codes:
+        try:
+            network = _built(space, code, seed)
+        except Exception:  # it fails when it is trained, with the reason
+            continue
         shapes = _shapes(network)
-        if i < 2:
+        looked_at += 1
+        if looked_at <= 2:
             _check_repeated(space, code, shapes, seed)
             _check_buffers(space, network)
         found.update({names.of(name, shape, code) for name, shape in shapes.items()})
     if not found:
         raise ProxyError(f"the networks of space '{space.name}' have no parameters that could be shared")
-    if len(codes) > 1 and max(found.values()) < 2:
+    if looked_at > 1 and max(found.values()) < 2:
         raise ProxyError(
-            f"{len(codes)} networks of space '{space.name}' share no parameter: those of one name and shape are "
+            f"{looked_at} networks of space '{space.name}' share no parameter: those of one name and shape are "
             "shared, and these networks have none in common; name the same layers alike"
         )
     if not names.governed:
@@ -82,7 +87,7 @@ def _check_buffers(space: NetworkSpace, network: nn.Module) -> None:
     }
     if not own:
         return
-    with untouched(), torch.no_grad():
+    with untouched(), torch.no_grad(), contextlib.suppress(Exception):  # one that cannot run fails in training
         network.train()(plain_inputs(2, space.input_shape))
     changed = [name for name, buffer in network.named_buffers() if name in own and not own[name].equal(buffer)]
     if changed:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from searchkit.data.data import Data
 from searchkit.data.loader import train_batches
-from searchkit.errors import ProxyError
+from searchkit.errors import PASSED_ON, CandidateError, ProxyError, message_of
 from searchkit.problem.ranks import rank_correlation
 from searchkit.random_state import seeded
 from searchkit.runtime.gpu_lock import give_way, key_of
@@ -28,6 +28,7 @@ from searchkit.types import Codes, Floats
 
 CLIPPED = 5.0  # norm of the gradients of a step, as DARTS, GeNAS and others clip it
 PROBED = 256  # validation examples on which the probes are judged after an epoch
+HOPELESS = 100  # paths in a row that cannot be trained
 WORTH = 0.2  # of the work of an epoch that probes may be; with few examples they are judged after some epochs only
 
 
@@ -75,6 +76,7 @@ class Fitting:
     _step: int = 0
     _code: Codes | None = None
     _left: int = 0
+    _refusals: int = 0
     _last: Floats | None = None
     _optimiser: torch.optim.Optimizer | None = None
 
@@ -92,8 +94,7 @@ class Fitting:
             on_epoch: called after every epoch, with what is known and the number of epochs in all.
 
         Raises:
-            ProxyError: the loss is no longer finite.
-            CandidateError: a network cannot be built or run.
+            ProxyError: paths can no longer be trained.
         """
         self._resume()
         device, n_epochs = self.bank.device, -(-self.steps // self.per_epoch)
@@ -102,10 +103,6 @@ class Fitting:
             rng = np.random.default_rng([self.seed, epoch])
             with seeded(int(rng.integers(2**31)), device), right_pooling(device):
                 loss = self._epoch(rng)
-            if not np.isfinite(loss):
-                raise ProxyError(
-                    f"the shared weights diverged in epoch {epoch + 1}: give a lower lr than {self.recipe.lr:g}"
-                )
             probed = (epoch + 1) % self._probed_every == 0 or self._step == self.steps
             self.curve.append(self._probed(epoch + 1, loss) if probed else EpochDone(epoch + 1, loss))
             self._keep()
@@ -124,19 +121,29 @@ class Fitting:
         half = half_precision(self.recipe, self.data, self.bank.device)
         card = key_of(self.bank.device) if self.bank.device.type == "cuda" else None
         batches = _Batches(self.data, self.recipe, self.bank.device, self.seed, rng)
-        losses: list[Tensor] = []
+        losses: list[float] = []
         used: dict[int, Shared] = {}
-        for _ in range(min(self.per_epoch, self.steps - self._step)):
+        last = min(self.steps, (self._step // self.per_epoch + 1) * self.per_epoch)
+        while self._step < last:
             if card is not None:
                 give_way(card)  # to a process that measures there
             code = self._next(rng)
-            path = self.bank.path(code)
-            x, y, weights = batches.next(self.policy.share)
-            path.network.train()
-            with torch.autocast(self.bank.device.type, torch.bfloat16, enabled=half):
-                loss = loss_fn(self.bank.run(path, x), y, weights)
-            loss.backward()  # type: ignore[no-untyped-call]
-            losses.append(loss.detach())
+            try:
+                path = self.bank.path(code)
+                x, y, weights = batches.next(self.policy.share)
+                path.network.train()
+                with torch.autocast(self.bank.device.type, torch.bfloat16, enabled=half):
+                    loss = loss_fn(self.bank.run(path, x), y, weights)
+                if not torch.isfinite(loss):
+                    raise CandidateError(f"its loss is {loss.item()}")
+                loss.backward()  # type: ignore[no-untyped-call]
+            except PASSED_ON:
+                raise
+            except Exception as error:
+                self._refused(code, error)
+                continue
+            self._refusals = 0
+            losses.append(loss.item())
             used |= {id(shared): shared for shared in self.bank.learning(path)}
             self.bank.count(path)
             self._step += 1
@@ -144,7 +151,22 @@ class Fitting:
                 self._change(list(used.values()))
                 used = {}
             self._tell(code, path, losses[-1])
-        return float(torch.stack(losses).mean())
+        return float(np.mean(losses))
+
+    def _refused(self, code: Codes, error: Exception) -> None:
+        """A path that cannot be trained is left out, and another one drawn.
+
+        Raises:
+            ProxyError: a hundred in a row.
+        """
+        self._refusals, self._left = self._refusals + 1, 0
+        if self.policy.reward != "none":
+            self.policy.tell(code, float("-inf"))
+        if self._refusals >= HOPELESS:
+            raise ProxyError(
+                f"{HOPELESS} paths in a row could not be trained with the shared weights, the last one for this: "
+                f"{message_of(error)}; where losses are not finite, give a lower lr than {self.recipe.lr:g}"
+            ) from error
 
     def _next(self, rng: np.random.Generator) -> Codes:
         """The path of the next step: the one of the last step, or a new one."""
@@ -154,9 +176,9 @@ class Fitting:
         self._left -= 1
         return self._code
 
-    def _tell(self, code: Codes, path: Path, loss: Tensor) -> None:
+    def _tell(self, code: Codes, path: Path, loss: float) -> None:
         if self.policy.reward == "training":
-            self.policy.tell(code, -float(loss))
+            self.policy.tell(code, -loss)
         elif self.policy.reward == "validation" and not self._left:
             self.policy.tell(code, self.judged.reward(self.bank, path))
 
@@ -182,8 +204,8 @@ class Fitting:
 
     def _probed(self, epoch: int, loss: float) -> EpochDone:
         """What is known after an epoch."""
-        trained = [path for path in map(self.bank.path, self.probes) if not self.bank.untrained(path)]
-        now = np.array([self.judged.loss(self.bank, path) for path in trained])
+        losses = [self.judged.loss_if_trained(self.bank, code) for code in self.probes]
+        now = np.array([loss for loss in losses if np.isfinite(loss)])
         agreement = None
         if self._last is not None and len(now) == len(self._last) and len(now) > 2 and np.isfinite(now).all():
             agreement = rank_correlation(now, self._last)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -13,12 +14,14 @@ from searchkit.data.data import Data
 from searchkit.data.loader import in_order
 from searchkit.data.normalising import Normaliser, targets
 from searchkit.data.splits import Split
+from searchkit.errors import PASSED_ON
 from searchkit.runtime.devices import placed
 from searchkit.sharing.bank import Bank, Path
 from searchkit.training.recalibration import fresh_statistics
 from searchkit.training.scores import Tally, score_batch
 from searchkit.training.tasks.losses import task_loss
 from searchkit.training.tasks.outputs import check_outputs
+from searchkit.types import Codes
 
 Judge = Literal["loss", "score"]
 STATISTICS = 256  # training examples of which the statistics of a path are taken
@@ -57,6 +60,16 @@ class Judged:
     def n_examples(self) -> int:
         """Examples that run through a network to judge it."""
         return len(self.split) + sum(len(x) for x in self.statistics)
+
+    def loss_if_trained(self, bank: Bank, code: Codes) -> float:
+        """The loss of a candidate ``(d,)``; NaN where it cannot be run, or has a parameter that was never trained."""
+        try:
+            path = bank.path(code)
+            return math.nan if bank.untrained(path) else self.loss(bank, path)
+        except PASSED_ON:
+            raise
+        except Exception:
+            return math.nan
 
     def loss(self, bank: Bank, path: Path) -> float:
         """The mean loss of a path; infinite or NaN where its outputs are."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
@@ -134,8 +135,7 @@ class SharedWeights:
         """Train, where that is not done; from a checkpoint where there is one.
 
         Raises:
-            ProxyError: the networks can share nothing, or the training diverged.
-            CandidateError: a network cannot be built or run.
+            ProxyError: the networks can share nothing, or paths can no longer be trained.
         """
         if self._fitted:
             return self
@@ -226,15 +226,12 @@ class SharedWeights:
         return plain
 
     def _judge(self, code: Codes) -> float:
-        try:
-            path = self._bank.path(code)
-            if self._bank.untrained(path):
-                return float("nan")
-            with self._alone():
-                judged = self._on_validation()
-                return judged.loss(self._bank, path) if self.judge == "loss" else -judged.reward(self._bank, path)
-        except CandidateError:
-            return float("nan")
+        with self._alone():
+            judged = self._on_validation()
+            loss = judged.loss_if_trained(self._bank, code)
+            if self.judge == "loss" or not math.isfinite(loss):
+                return loss
+            return -judged.reward(self._bank, self._bank.path(code))
 
     def _on_validation(self) -> Judged:
         if self._judged is None:

@@ -10,7 +10,6 @@ from typing import Any
 from searchkit.scoring.protocols import Setting
 from searchkit.sharing.shared_weights import SharedWeights
 from searchkit.space import Space
-from searchkit.types import Codes, Floats
 
 
 class OneShot(SharedWeights):
@@ -21,10 +20,7 @@ class OneShot(SharedWeights):
     ``proxies=(OneShot(load_space("macro", width=8), data),)``.
     """
 
-    name = "one-shot"
-    needs_networks = True
     needs_data = True
-    cached = True
 
     def __init__(self, space: Space, data: object = None, **given: Any) -> None:
         if isinstance(data, Setting):
@@ -32,7 +28,3 @@ class OneShot(SharedWeights):
             given = {"device": data.device, "seed": data.seed, "folder": folder} | given
             data = data.data
         super().__init__(space, data, **given)
-
-    def score(self, codes: Codes) -> Floats:
-        """``(n,)`` minus the loss; NaN where a network has a parameter that was never trained."""
-        return -self.losses(codes)

@@ -14,13 +14,7 @@ from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from searchkit.assembly import (
-    begin_strategy,
-    check_targets,
-    opener_of,
-    pools_of,
-    with_folder,
-)
+from searchkit.assembly import begin_strategy, check_targets, opener_of, pools_of, with_folder
 from searchkit.execution.at_work import AtWork
 from searchkit.execution.executors import workers_of
 from searchkit.judged import judged_estimate, judged_plan, note_judges, with_judges
@@ -51,11 +45,13 @@ from searchkit.storage.record import Memory, Record
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
+    from torch import Tensor, nn
 
     from searchkit.costs.metrics import Metric
     from searchkit.scoring.protocols import NetworkProxy, Proxy
     from searchkit.search.estimate import Estimate
     from searchkit.search.plan import Plan
+    from searchkit.sharing.shared_weights import SharedWeights
     from searchkit.training.own_training import TrainingFunction
     from searchkit.training.recipe import Recipe
     from searchkit.training.stopping_rules import Halving, Median
@@ -98,6 +94,8 @@ def run(
     callbacks: Sequence[Callback] = (),
     progress: bool | None = None,
     baselines: bool | None = None,
+    weights: SharedWeights | Result | Mapping[str, Tensor] | nn.Module | str | Path | None = None,
+    evaluation: str | SharedWeights | None = None,
 ) -> Result:
     """Search a space for the best trade-offs and return them.
 
@@ -198,6 +196,13 @@ def run(
             seconds, of a planned one a fortieth; ``result.baselines`` has their scores, and the logger "searchkit"
             warns where the best of the front is not above them. None: as False. Where nothing is trained there is
             nothing to compare, and it has no effect.
+        weights: what networks begin with in place of random weights, in trainings and for proxies:
+            :class:`searchkit.SharedWeights`, the :class:`Result` of an earlier search over the same space (its front),
+            a torch module or its state, or a file of that. A network takes what has the name and shape of its own.
+        evaluation: "one-shot": no candidate is trained. One set of weights, shared by all networks of the space, is
+            trained once (:class:`searchkit.SharedWeights`, which may be given here with other settings), and minus the
+            loss that a network has with its part of them, "one-shot", is the objective in place of a score. With
+            ``verify=10`` the ten best are then trained.
 
     Raises:
         SearchkitError: an argument is invalid; one of its subclasses, raised before any work.

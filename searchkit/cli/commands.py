@@ -93,6 +93,8 @@ def _run(given: argparse.Namespace) -> int:
         earlier=[load(name, given.storage) for name in given.earlier],
         screen=given.screen,
         verify=given.verify,
+        weights=given.weights,
+        evaluation=given.evaluation,
         constraints=read_constraints(given.constraint),
         budget=read_budget(given),
         batch=given.batch,

@@ -41,6 +41,7 @@ from searchkit.search.planning import make_plan
 from searchkit.search.sanity import beside
 from searchkit.search.task import OpenPool, Task
 from searchkit.search.verification import Verification
+from searchkit.sharing.shared_weights import SharedWeights
 from searchkit.space import NetworkSpace
 from searchkit.storage.record import Record
 from searchkit.training.evaluation import Evaluate
@@ -73,6 +74,7 @@ class NetworkTask(Task):
         source: where the data come from.
         targets: other devices on which costs are measured, by name.
         trained_by: the user's training function; None: searchkit trains.
+        shared: shared weights of the user's that candidates are evaluated with; None: none, or those made by name.
     """
 
     space: NetworkSpace
@@ -94,6 +96,7 @@ class NetworkTask(Task):
     plannable: bool = False
     targets: Mapping[str, Target] = field(default_factory=dict)
     trained_by: Own | None = None
+    shared: SharedWeights | None = None
 
     @property
     def identity(self) -> dict[str, Any]:  # type: ignore[override]
@@ -112,6 +115,10 @@ class NetworkTask(Task):
             identity["device"] = measured_on(self.device)
         if self.training.own.described():
             identity["recipe"] = self.training.own.described()
+        if self.training.start is not None:
+            identity["weights"] = self.training.start.identity
+        if self.shared is not None:
+            identity["evaluation"] = self.shared.identity
         if self.ladder is not None:
             identity["ladder"] = [rung.given for rung in self.ladder.rungs]
         return identity
@@ -174,8 +181,9 @@ class NetworkTask(Task):
 
     @property
     def keeps_files(self) -> bool:
-        """Whether networks are trained, whose weights are files, or a frame is encoded."""
-        return self.trains or self.verification is not None or self.data.encoder is not None
+        """Whether networks or proxies are trained, whose weights are files, or a frame is encoded."""
+        learned = isinstance(self.evaluate, Scoring) and self.evaluate.scorer.trains
+        return self.trains or learned or self.verification is not None or self.data.encoder is not None
 
     def begin(self) -> None:
         """See :class:`Task`."""
@@ -183,7 +191,10 @@ class NetworkTask(Task):
 
     def in_folder(self, folder: Path) -> NetworkTask:
         """The same task, with the weights of its networks in a folder."""
-        return replace(self._with(folder=folder), folder=folder)
+        made = replace(self._with(folder=folder), folder=folder)
+        if isinstance(made.evaluate, Scoring):
+            return replace(made, evaluate=replace(made.evaluate, scorer=made.evaluate.scorer.in_folder(folder)))
+        return made
 
     def designs(self, plan: Plan | None, n: int = 0) -> Codes:
         """See :class:`Task`; under bounds on what is measured, of networks that were found to meet them."""

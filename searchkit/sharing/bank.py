@@ -147,6 +147,10 @@ class Bank:
             self.tensors[read_key(plain)] = Shared(made, int(kernel), int(used), [tuple(shape) for shape in trained])
         self.steps = int(state["steps"])
 
+    def __getstate__(self) -> dict[str, object]:
+        """Networks are built anew in another process."""
+        return self.__dict__ | {"_paths": OrderedDict()}
+
     def __iter__(self) -> Iterator[tuple[Key, Shared]]:
         return iter(self.tensors.items())
 

@@ -48,9 +48,10 @@ class SharedWeights:
     """One set of weights for all networks of a space, trained one path (that is, one network) a step.
 
     Two networks share a parameter where its name, its shape, and the options of the node that governs the name agree
-    (:class:`~searchkit.sharing.keys.Key`), so that any space can be trained, also the user's own. Nothing is trained
-    before :meth:`fit` or the first loss. With a folder, the weights are kept there after every epoch, and a training
-    that was stopped continues: on a CPU to the same bit.
+    (:class:`~searchkit.sharing.keys.Key`), so that any space can be trained, also the user's own. It is a proxy, whose
+    score is minus the loss of a network, and has the weights that networks can begin with (``weights=`` of
+    :func:`searchkit.run`). Nothing is trained before :meth:`fit` or the first loss. With a folder, the weights are kept
+    there after every epoch, and a training that was stopped continues: on a CPU to the same bit.
 
     Guo et al., Single Path One-Shot Neural Architecture Search with Uniform Sampling, ECCV 2020 (arXiv 1904.00420).
 
@@ -75,6 +76,9 @@ class SharedWeights:
     Raises:
         ProxyError: networks that share nothing or are drawn at random, an unknown policy, or bounds that leave no path.
     """
+
+    name = "one-shot"
+    needs_networks = True
 
     def __init__(
         self,
@@ -183,6 +187,15 @@ class SharedWeights:
         path = self._bank.path(self.space.check_one(code))
         return {name: tensor.detach().cpu().clone() for name, tensor in self._bank.used(path).items()}
 
+    @property
+    def identity(self) -> str:
+        """Text that is equal for equal weights."""
+        return fingerprint(self.described())
+
+    def score(self, codes: Codes) -> Floats:
+        """``(n,)`` minus the losses, so that higher is better: a proxy's scores."""
+        return -self.losses(codes)
+
     def save(self, path: str | File) -> None:
         """Write the weights and their description into one file, which :meth:`load` reads."""
         path = settled(path)
@@ -243,7 +256,12 @@ class SharedWeights:
         return np.stack([self._paths.draw(rng) for _ in range(PROBES)])
 
     def _checkpoint(self) -> File | None:
-        return None if self.folder is None else self.folder / f"shared-{fingerprint(self.described())}.pt"
+        return None if self.folder is None else self.folder / f"shared-{self.identity}.pt"
+
+    def __getstate__(self) -> dict[str, object]:
+        """Trains before it is sent to another process, so that nothing is trained there again."""
+        self.fit()
+        return self.__dict__ | {"on_epoch": None, "_judged": None}
 
     @contextmanager
     def _alone(self) -> Iterator[None]:

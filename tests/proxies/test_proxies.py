@@ -116,7 +116,7 @@ def test_every_registered_proxy_scores_the_spaces(name: str, digits: Data) -> No
     for space in (LAYERS, STAGES) if trains else (CELLS, LAYERS, STAGES):
         codes = space.sample(2, np.random.default_rng(1))
         quick = DNASetting(epochs=1, steps=1, images=64, rated=32, recalibrated=32, teacher_epochs=1, dimension=8)
-        setting = {"epochs": 4} if name == "one-shot" else {"setting": quick}
+        setting = {"epochs": 10, "batch": 16} if name == "one-shot" else {"setting": quick}
         scorer = Scorer(space, [kind(space, digits, **setting)], digits) if trains else Scorer(space, [name])
         scores = scorer(codes)
         assert scores.shape == (2, len(scorer.names))

@@ -31,7 +31,7 @@ def call(facts: Facts) -> str:
     lines = [_strategy(context), _space(result)]
     lines.append(_data(context) if networks else ("evaluate=evaluate", "your function, which is not in the record"))
     lines += [_objectives(result, networks), *_constraints(result), *_settings(context), *_recipe(result)]
-    lines += _training(context)
+    lines += [*_training(context), *_weights(context)]
     lines.append((f"budget={_budget(context)}", ""))
     seed = context.get("seed")
     lines.append(
@@ -110,6 +110,16 @@ def _recipe(result: Result) -> list[Line]:
         for name, value in given.items()
     ]
     return [(f"recipe={{{', '.join(settings)}}}", "")] if settings else []
+
+
+def _weights(context: dict[str, Any]) -> list[Line]:
+    """Weights that are not in the record: those that networks began with, and shared ones that were given."""
+    lines = (
+        [("weights=weights", "which networks began with; they are not in the record")] if "weights" in context else []
+    )
+    if context.get("shared"):
+        lines.append(("evaluation=shared", "your searchkit.SharedWeights, which are not in the record"))
+    return lines
 
 
 def _training(context: dict[str, Any]) -> list[Line]:

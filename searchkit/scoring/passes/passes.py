@@ -18,6 +18,7 @@ from searchkit.runtime.torch_compat import copy_all
 from searchkit.scoring.passes.inputs import ProxyInputs
 from searchkit.scoring.protocols import Pass
 from searchkit.space import NetworkSpace, network_seed
+from searchkit.training.starts import Start, begin_with
 from searchkit.types import Codes
 
 
@@ -32,6 +33,7 @@ class Built:
         device: where network and inputs are.
         counts: its params and macs.
         input_shape: of the images that it was built for; those of ``inputs`` where not given.
+        before: parameter -> its random value before given weights took its place; empty where none were given.
     """
 
     network: nn.Module
@@ -40,6 +42,7 @@ class Built:
     device: torch.device
     counts: Callable[[], dict[str, float]]
     input_shape: tuple[int, ...] = ()
+    before: dict[str, Tensor] = field(default_factory=dict, repr=False)
     _initial: dict[str, Tensor] = field(default_factory=dict, repr=False)
     _learned: frozenset[str] = frozenset()
 
@@ -63,17 +66,21 @@ class Built:
         return torch.Generator().manual_seed(int(np.random.SeedSequence([self.seed, stream]).generate_state(1)[0]))
 
 
-def build(space: NetworkSpace, code: Codes, inputs: ProxyInputs, seed: int) -> Built:
-    """A candidate ``(d,)`` with weights that depend on the seed and its canonical code alone."""
+def build(space: NetworkSpace, code: Codes, inputs: ProxyInputs, seed: int, weights: Start | None = None) -> Built:
+    """A candidate ``(d,)`` with weights that depend on the seed and its canonical code alone, or with given ones."""
     own = network_seed(code, seed)
     with seeded(own):
         network = space.build(code)
+        random = {} if weights is None else {name: one.detach().clone() for name, one in network.named_parameters()}
+    taken = [] if weights is None else begin_with(network, weights.start(code))
     network.to(inputs.device, memory_format=format_of(network, inputs.device))  # type: ignore[call-overload]
 
     def counts() -> dict[str, float]:
         return {name: float(column[0]) for name, column in space_counts(space, code[None]).items()}
 
-    return Built(network.train(), inputs, own, inputs.device, counts, space.input_shape)
+    built = Built(network.train(), inputs, own, inputs.device, counts, space.input_shape)
+    built.before = {name: one.to(inputs.device) for name, one in random.items() if name in taken}
+    return built
 
 
 def _by_dtype(state: Mapping[str, Tensor]) -> Iterable[dict[str, Tensor]]:

@@ -28,12 +28,14 @@ class Shared:
 
     Attributes:
         tensor: on the device.
+        first: its value before it was trained, on the CPU.
         kernel: how many of its last axes are taps of a convolution.
         steps: training steps in which it was used.
         trained: shapes of the parts that were; one that no other is within.
     """
 
     tensor: nn.Parameter
+    first: Tensor
     kernel: int
     steps: int = 0
     trained: list[tuple[int, ...]] = field(default_factory=list)
@@ -94,6 +96,14 @@ class Bank:
             found[name] = part_of(shared.tensor, path.shapes[name], shared.kernel)
         return found
 
+    def before(self, path: Path) -> dict[str, Tensor]:
+        """Parameter -> what it was before training."""
+        found = {}
+        for name, key in path.slots.items():
+            shared = self.tensors[key]
+            found[name] = part_of(shared.first, path.shapes[name], shared.kernel)
+        return found
+
     def run(self, path: Path, x: Tensor) -> Tensor:
         """The outputs of a path for inputs ``(batch, ...)``."""
         outputs: Tensor = functional_call(path.network, self.used(path), (x,))
@@ -131,6 +141,7 @@ class Bank:
         return {
             "keys": [as_plain(key) for key, _ in items],
             "tensors": [one.tensor.detach().cpu() for _, one in items],
+            "first": [one.first for _, one in items],
             "learns": [one.tensor.requires_grad for _, one in items],
             "kernels": [one.kernel for _, one in items],
             "used": [one.steps for _, one in items],
@@ -141,10 +152,11 @@ class Bank:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take the tensors of a state in place of those that there are."""
         self.tensors.clear()
-        columns = ("keys", "tensors", "learns", "kernels", "used", "trained")
-        for plain, tensor, learns, kernel, used, trained in zip(*(state[name] for name in columns), strict=True):
+        columns = ("keys", "tensors", "first", "learns", "kernels", "used", "trained")
+        for plain, tensor, first, learns, kernel, used, trained in zip(*(state[name] for name in columns), strict=True):
             made = nn.Parameter(tensor.detach().clone().to(self.device), requires_grad=bool(learns))
-            self.tensors[read_key(plain)] = Shared(made, int(kernel), int(used), [tuple(shape) for shape in trained])
+            shapes = [tuple(shape) for shape in trained]
+            self.tensors[read_key(plain)] = Shared(made, first, int(kernel), int(used), shapes)
         self.steps = int(state["steps"])
 
     def __getstate__(self) -> dict[str, object]:
@@ -175,9 +187,10 @@ class Bank:
         there = self.tensors.get(key)
         if there is None:
             made = nn.Parameter(parameter.detach().clone().to(self.device), requires_grad=parameter.requires_grad)
-            self.tensors[key] = Shared(made, kernel)
+            self.tensors[key] = Shared(made, parameter.detach().clone(), kernel)
         elif any(n > m for n, m in zip(parameter.shape, there.tensor.shape, strict=True)):
             there.tensor.data = grown(there.tensor.detach(), parameter.detach().to(self.device), kernel)
+            there.first = grown(there.first, parameter.detach(), kernel)
 
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)

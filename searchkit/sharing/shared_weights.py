@@ -187,6 +187,11 @@ class SharedWeights:
         path = self._bank.path(self.space.check_one(code))
         return {name: tensor.detach().cpu().clone() for name, tensor in self._bank.used(path).items()}
 
+    def initial(self, code: npt.ArrayLike) -> dict[str, Tensor]:
+        """Parameter -> what :meth:`start` gives as it was before the training, on the CPU."""
+        self.fit()
+        return self._bank.before(self._bank.path(self.space.check_one(code)))
+
     @property
     def identity(self) -> str:
         """Text that is equal for equal weights."""

@@ -27,6 +27,15 @@ class Start(Protocol):
         ...
 
 
+@runtime_checkable
+class Trained(Start, Protocol):
+    """Weights of which it is known what they were before they were trained."""
+
+    def initial(self, code: Codes) -> Mapping[str, Tensor]:
+        """Parameter -> its value before training, for the network of a canonical candidate ``(d,)``."""
+        ...
+
+
 def begin_with(network: nn.Module, tensors: Mapping[str, Tensor]) -> list[str]:
     """Set those parameters and buffers of a network that have the name and shape of a tensor.
 

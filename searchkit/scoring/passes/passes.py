@@ -18,7 +18,7 @@ from searchkit.runtime.torch_compat import copy_all
 from searchkit.scoring.passes.inputs import ProxyInputs
 from searchkit.scoring.protocols import Pass
 from searchkit.space import NetworkSpace, network_seed
-from searchkit.training.starts import Start, begin_with
+from searchkit.training.starts import Start, Trained, begin_with
 from searchkit.types import Codes
 
 
@@ -33,7 +33,8 @@ class Built:
         device: where network and inputs are.
         counts: its params and macs.
         input_shape: of the images that it was built for; those of ``inputs`` where not given.
-        before: parameter -> its random value before given weights took its place; empty where none were given.
+        taken: parameters and buffers that have given values, and no random ones.
+        before: parameter -> its value before it was trained; empty where that is not known.
     """
 
     network: nn.Module
@@ -42,7 +43,8 @@ class Built:
     device: torch.device
     counts: Callable[[], dict[str, float]]
     input_shape: tuple[int, ...] = ()
-    before: dict[str, Tensor] = field(default_factory=dict, repr=False)
+    taken: tuple[str, ...] = ()
+    before: Mapping[str, Tensor] = field(default_factory=dict, repr=False)
     _initial: dict[str, Tensor] = field(default_factory=dict, repr=False)
     _learned: frozenset[str] = frozenset()
 
@@ -71,16 +73,14 @@ def build(space: NetworkSpace, code: Codes, inputs: ProxyInputs, seed: int, weig
     own = network_seed(code, seed)
     with seeded(own):
         network = space.build(code)
-        random = {} if weights is None else {name: one.detach().clone() for name, one in network.named_parameters()}
     taken = [] if weights is None else begin_with(network, weights.start(code))
     network.to(inputs.device, memory_format=format_of(network, inputs.device))  # type: ignore[call-overload]
 
     def counts() -> dict[str, float]:
         return {name: float(column[0]) for name, column in space_counts(space, code[None]).items()}
 
-    built = Built(network.train(), inputs, own, inputs.device, counts, space.input_shape)
-    built.before = {name: one.to(inputs.device) for name, one in random.items() if name in taken}
-    return built
+    before = weights.initial(code) if isinstance(weights, Trained) else {}
+    return Built(network.train(), inputs, own, inputs.device, counts, space.input_shape, tuple(taken), before)
 
 
 def _by_dtype(state: Mapping[str, Tensor]) -> Iterable[dict[str, Tensor]]:

@@ -65,6 +65,8 @@ KNOWN = {
     "searchkit.training.baselines.baselines": JSON,
     "searchkit.training.own_recipe.recorded_recipe": JSON,
     "searchkit.api.run": CHOSEN,
+    "searchkit.search.network_identity.identity_of": JSON,
+    "searchkit.search.one_shot.read_evaluation": ARGUMENTS,
     "proxies.one_shot.OneShot.__init__": PASSED_ON,
     "searchkit.sharing.bank.Bank.restore": KEPT,
     "searchkit.sharing.bank.Bank.state": KEPT,

@@ -28,7 +28,7 @@ EPOCHS = 30  # of the trainings for real
 TRUTHS = 2  # seeds of these
 
 
-def digits_table(seeds: int, epochs: float, policies: tuple[str, ...] = ("uniform",), share: str = "exact") -> None:
+def digits_table(seeds: int, epochs: float, policies: tuple[str, ...] = ("uniform",), share: str | None = None) -> None:
     """Rank correlations of shared weights with the validation losses of trained networks."""
     data = load_data("digits").without_test()
     space = load_space("residual").for_data(data.input_shape, data.output_shape)

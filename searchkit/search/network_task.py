@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from searchkit.costs.counts import space_counts
-from searchkit.costs.measure import MEASURED, measured_on
 from searchkit.costs.metrics import BUILT_IN, Metric
 from searchkit.costs.targets.target import Target
 from searchkit.costs.task_scores import in_float
@@ -35,6 +34,7 @@ from searchkit.search.evaluations import Scoring
 from searchkit.search.finals import not_shorter, planned_finals, scoring_seconds, train_finals, winners_of
 from searchkit.search.kept_weights import KeepFront
 from searchkit.search.network_bounds import Known, within
+from searchkit.search.network_identity import identity_of
 from searchkit.search.own_training import Own, reporting_of
 from searchkit.search.plan import Plan
 from searchkit.search.planning import make_plan
@@ -101,27 +101,7 @@ class NetworkTask(Task):
     @property
     def identity(self) -> dict[str, Any]:  # type: ignore[override]
         """See :class:`Task`."""
-        identity: dict[str, Any] = {
-            "kind": "networks",
-            "data": {"name": self.data.name, "fingerprint": self.data.fingerprint},
-        }
-        if self.trained_by is None:
-            identity["epochs"] = "planned" if self.planned else self.training.recipe.epochs
-        else:
-            identity |= self.trained_by.identity
-        if self.split_seed is not None:
-            identity["split_seed"] = self.split_seed
-        if any(name in self.metrics for name in MEASURED) or any(t.kind == "here" for t in self.targets.values()):
-            identity["device"] = measured_on(self.device)
-        if self.training.own.described():
-            identity["recipe"] = self.training.own.described()
-        if self.training.start is not None:
-            identity["weights"] = self.training.start.identity
-        if self.shared is not None:
-            identity["evaluation"] = self.shared.identity
-        if self.ladder is not None:
-            identity["ladder"] = [rung.given for rung in self.ladder.rungs]
-        return identity
+        return identity_of(self)
 
     @property
     def label(self) -> str:  # type: ignore[override]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path as File
 from typing import Any
 
@@ -12,13 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from searchkit.data.data import Data
-from searchkit.data.loader import train_batches
 from searchkit.errors import PASSED_ON, CandidateError, ProxyError, message_of
 from searchkit.problem.ranks import rank_correlation
 from searchkit.random_state import seeded
 from searchkit.runtime.gpu_lock import give_way, key_of
 from searchkit.runtime.pooling import right_pooling
 from searchkit.sharing.bank import Bank, Path, Shared
+from searchkit.sharing.batches import Batches
 from searchkit.sharing.judging import Judged
 from searchkit.sharing.policies.protocol import Policy
 from searchkit.sharing.slices import grown
@@ -120,7 +120,7 @@ class Fitting:
         loss_fn = loss_of(self.data, self.recipe, self.bank.device)
         half = half_precision(self.recipe, self.data, self.bank.device)
         card = key_of(self.bank.device) if self.bank.device.type == "cuda" else None
-        batches = _Batches(self.data, self.recipe, self.bank.device, self.seed, rng)
+        batches = Batches(self.data, self.recipe, self.bank.device, self.seed, rng)
         losses: list[float] = []
         used: dict[int, Shared] = {}
         last = min(self.steps, (self._step // self.per_epoch + 1) * self.per_epoch)
@@ -259,36 +259,6 @@ class Fitting:
         """Go on from the checkpoint, where there is one."""
         if self.path is not None and self.path.exists():
             self._restore(torch.load(self.path, map_location="cpu", weights_only=True))
-
-
-class _Batches:
-    """Batches of one epoch, from the first examples of an order where not all are used yet."""
-
-    def __init__(self, data: Data, recipe: Recipe, device: torch.device, seed: int, rng: np.random.Generator) -> None:
-        self.data, self.recipe, self.device = data, recipe, device
-        self.order = np.random.default_rng([seed, len(data.train)]).permutation(len(data.train))
-        self.generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
-        self._share, self._place = 0.0, 0
-        self._held: Iterator[tuple[Tensor, Tensor, Tensor | None]] = iter(())
-
-    def next(self, share: float) -> tuple[Tensor, Tensor, Tensor | None]:
-        """``x, y, weights`` of the next batch."""
-        if share != self._share:
-            self._share, self._held = share, self._endless(share)
-        return next(self._held)
-
-    def _endless(self, share: float) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
-        data = self.data
-        if share < 1:
-            rows = torch.from_numpy(np.sort(self.order[: max(2, round(share * len(self.order)))]))
-            data = replace(data, train=data.train.rows(rows))
-        batches = train_batches(data, self.recipe.batch_size, self.device, self.generator, self.recipe.augment)
-        while True:
-            batches.shuffle()
-            for i in range(batches.n_batches):
-                places = slice(i * batches.batch_size, (i + 1) * batches.batch_size)
-                x, y = batches.batch(places)
-                yield x, y, batches.weights(places)
 
 
 def _as_large(kept: dict[str, Any], shared: Shared) -> None:

@@ -78,12 +78,15 @@ class Keys:
         return self._found[name]
 
 
-def read_share(given: object) -> Share:
-    """What ``share=`` means.
+def read_share(given: object, space: NetworkSpace) -> Share:
+    """What ``share=`` means; None is "slice" where a choice is a scale of numbers (widths, kernels), else "exact".
 
     Raises:
         ProxyError: it is nothing that there is.
     """
+    if given is None:
+        sizes = (choice.ordered and all(map(_is_size, choice.options)) for choice in space.choices)
+        return "slice" if any(sizes) else "exact"
     for one in get_args(Share):
         if given == one:
             return one  # type: ignore[no-any-return]

@@ -7,7 +7,7 @@ import logging
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path as File
 from typing import Any, Self, get_args
 
@@ -16,7 +16,6 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from searchkit.data.data import Data
 from searchkit.data.loading import load_data
 from searchkit.errors import CandidateError, ProxyError, message_of
 from searchkit.random_state import untouched
@@ -32,10 +31,9 @@ from searchkit.sharing.keys import read_share
 from searchkit.sharing.paths import Paths
 from searchkit.sharing.policies.protocol import Policy
 from searchkit.sharing.policies.table import made_policy
+from searchkit.sharing.recipe import recipe_of
 from searchkit.space import NetworkSpace, Space, keys
 from searchkit.surroundings import settled
-from searchkit.training.own_recipe import own_space, read_recipe
-from searchkit.training.recipe import Recipe, recipe_for
 from searchkit.types import Codes, Floats
 
 FORMAT = 1
@@ -62,7 +60,8 @@ class SharedWeights:
             (:mod:`searchkit.sharing.policies`), or a function of :class:`~searchkit.sharing.paths.Paths`.
         epochs: passes over the train part; less than 1 is a part of one. Weights of few epochs rank networks the wrong
             way round, since shallow ones learn faster: look at :attr:`curve`.
-        share: "exact", or "slice": networks of several widths, kernels and heads take parts of one tensor.
+        share: "exact": parameters of each shape are trained alone. "slice": networks of several widths, kernels and
+            heads take parts of one tensor. None: "slice" where a choice is a scale of numbers.
         batch: examples a step.
         lr: peak learning rate; None: the space's own, else 0.05 of SGD.
         recipe: further settings of the training, as for :func:`searchkit.run`.
@@ -87,7 +86,7 @@ class SharedWeights:
         *,
         policy: str | Callable[[Paths], Policy] = "uniform",
         epochs: float = 20,
-        share: str = "exact",
+        share: str | None = None,
         batch: int = 64,
         lr: float | None = None,
         recipe: Mapping[str, object] | None = None,
@@ -106,9 +105,9 @@ class SharedWeights:
             raise ProxyError(f"judge is one of {', '.join(get_args(Judge))}, not {judge!r}")
         self.data = load_data(data, seed=seed).without_test()
         self.space = space.for_data(self.data.input_shape, self.data.output_shape)
-        self.share, self.epochs, self.judge, self.seed = read_share(share), epochs, judge, seed
+        self.share, self.epochs, self.judge, self.seed = read_share(share, self.space), epochs, judge, seed
         self.policy, self.bounds, self.on_epoch = policy, dict(bounds or {}), on_epoch
-        self.recipe = _recipe(self.space, self.data, batch, lr, recipe)
+        self.recipe = recipe_of(self.space, self.data, batch, lr, recipe)
         self.device = device
         self.folder = None if folder is None else settled(folder)
         self._paths = Paths(self.space, *within(self.space, self.bounds))
@@ -118,6 +117,7 @@ class SharedWeights:
         self._curve: list[EpochDone] = []
         self._values: dict[bytes, float] = {}
         self._fitted = False
+        self._answer: Codes | None = None
 
     @property
     def fitted(self) -> bool:
@@ -128,6 +128,12 @@ class SharedWeights:
     def curve(self) -> list[EpochDone]:
         """What was known after every epoch."""
         return list(self._curve)
+
+    @property
+    def answer(self) -> Codes | None:
+        """The network ``(d,)`` that the policy is left with after the training; None where it leaves several."""
+        self.fit()
+        return self._answer
 
     @property
     def use(self) -> dict[str, float]:
@@ -152,6 +158,7 @@ class SharedWeights:
         with self._alone():
             fitting.run(self.on_epoch or _logged)
         self._curve, self._fitted = fitting.curve, True
+        self._answer = getattr(fitting.policy, "answer", None)
         return self
 
     def losses(self, codes: npt.ArrayLike) -> Floats:
@@ -207,7 +214,12 @@ class SharedWeights:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.fit()
         unfinished = path.with_name(path.name + ".unfinished")
-        held = {"described": self.described(), "bank": self._bank.state(), "curve": [asdict(e) for e in self._curve]}
+        held = {
+            "described": self.described(),
+            "bank": self._bank.state(),
+            "curve": [asdict(done) for done in self._curve],
+            "answer": None if self._answer is None else self._answer.tolist(),
+        }
         torch.save(held, unfinished)
         unfinished.replace(path)
 
@@ -229,6 +241,7 @@ class SharedWeights:
             raise ProxyError(f"{path} holds shared weights with another {' and another '.join(differs)}")
         self._bank.restore(held["bank"])
         self._curve, self._fitted = [EpochDone(**one) for one in held["curve"]], True
+        self._answer = None if held["answer"] is None else np.array(held["answer"], dtype=np.int64)
         self._values.clear()
         return self
 
@@ -276,22 +289,6 @@ class SharedWeights:
             if self._bank.device.type == "cpu":
                 stack.enter_context(one_thread())
             yield
-
-
-def _recipe(
-    space: NetworkSpace, data: Data, batch: int, lr: float | None, given: Mapping[str, object] | None
-) -> Recipe:
-    """The settings of the training: the user's, before the space's own, before those that suit sharing."""
-    usual = replace(recipe_for(data.kind, len(data.train)), augment=None)
-    if data.kind == "images":
-        usual = replace(usual, optimiser="sgd", lr=0.05, weight_decay=3e-4)
-    own = dict(given or {}) | {"batch_size": batch} | ({} if lr is None else {"lr": lr})
-    _, read = own_space(space, read_recipe(own))
-    if read.choices or read.epochs is not None:
-        raise ProxyError("the recipe of shared weights has one value of each setting; epochs= says how long it is")
-    n = len(data.train)
-    applied = read.applied(usual, data.kind, n)
-    return applied if "lr" in read.options | dict(read.usual) else replace(applied, lr=usual.lr)
 
 
 def _logged(done: EpochDone, epochs: int) -> None:

@@ -73,7 +73,9 @@ def test_fisher_rao_is_weights_times_gradients(digits: Data) -> None:
     for i in range(4):
         x, y = inputs.images(32, i)
         nn.functional.cross_entropy(network(x), y).backward()  # type: ignore[no-untyped-call]
-    total = sum(float((p.detach().double() * p.grad.double()).sum()) for p in network.parameters() if p.grad is not None)
+    total = sum(
+        float((p.detach().double() * p.grad.double()).sum()) for p in network.parameters() if p.grad is not None
+    )
     start = Given(build_seeded(SPACE, CODES[0], 3).state_dict(), "seed 3")
     score = Scorer(SPACE, [FisherRao()], digits, weights=start)(CODES[:1])[0, 0]
     assert score == pytest.approx(math.log(abs(total)), rel=1e-3)

@@ -22,8 +22,9 @@ from searchkit.proxies.one_shot import OneShot
 from searchkit.random_state import seeded
 from searchkit.sharing import SharedWeights
 from searchkit.sharing.bank import Bank
+from searchkit.sharing.batches import Batches
 from searchkit.sharing.bounds import within
-from searchkit.sharing.fitting import CLIPPED, EpochDone, _Batches
+from searchkit.sharing.fitting import CLIPPED, EpochDone
 from searchkit.space import network_seed
 from searchkit.spaces.macro import macro
 from searchkit.spaces.nas_bench_201 import nas_bench_201
@@ -133,7 +134,7 @@ def plainly_trained(shared: SharedWeights, code: np.ndarray[Any, Any]) -> nn.Mod
     for epoch in range(2):
         rng = np.random.default_rng([shared.seed, epoch])
         with seeded(int(rng.integers(2**31))):
-            batches = _Batches(data, recipe, CPU, shared.seed, rng)
+            batches = Batches(data, recipe, CPU, shared.seed, rng)
             for i in range(n_batches):
                 shared.space.sample(1, rng)
                 x, y, weights = batches.next(1.0)

@@ -23,6 +23,7 @@ from searchkit.proxies.az_nas import AZNAS, channel_covariance, entropy, trainab
 from searchkit.proxies.dna_setting import DNASetting
 from searchkit.proxies.eproxy import Branch, Eproxy, EproxySetting
 from searchkit.proxies.grad_norm import GradNorm
+from searchkit.proxies.gradient import GradientSetting
 from searchkit.proxies.jacov import Jacov
 from searchkit.proxies.naswot import NASWOT
 from searchkit.proxies.swap import SWAP
@@ -119,7 +120,10 @@ def test_every_registered_proxy_scores_the_spaces(name: str, digits: Data) -> No
     for space in (LAYERS, STAGES) if trains else (CELLS, LAYERS, STAGES):
         codes = space.sample(2, np.random.default_rng(1))
         quick = DNASetting(epochs=1, steps=1, images=64, rated=32, recalibrated=32, teacher_epochs=1, dimension=8)
-        setting = {"epochs": 10, "batch": 16} if name == "one-shot" else {"setting": quick}
+        setting: dict[str, Any] = {
+            "one-shot": {"epochs": 10, "batch": 16},
+            "gradient": {"setting": GradientSetting(epochs=1)},
+        }.get(name, {"setting": quick})
         scorer = Scorer(space, [kind(space, digits, **setting)], digits) if trains else Scorer(space, [name])
         scores = scorer(codes)
         assert scores.shape == (2, len(scorer.names))

@@ -72,7 +72,9 @@ def option_chances(space: Space, columns: Sequence[Column], weights: Floats, liv
         for j, alive in enumerate(living):
             if alive.sum() > 1:
                 options = np.flatnonzero(alive)
-                effects = np.stack([tables.effects(j, w, f.share)[:, options] for w, f in zip(drawn, fits, strict=True)])
+                effects = np.stack(
+                    [tables.effects(j, w, f.share)[:, options] for w, f in zip(drawn, fits, strict=True)]
+                )
                 for won, mix, gain in zip(wins[j], weights, gains[j], strict=True):
                     won[options] += _wins(np.tensordot(mix, effects, 1), int(gain[options].argmax()))
     best = [
@@ -86,8 +88,9 @@ def _wins(losses: Floats, leader: int) -> Floats:
     """``(m,)`` in how many rows of ``(b, m)`` an option is the best, or of many options better than the leading one."""
     n = losses.shape[1]
     if n <= COMPARED:
-        return np.bincount(losses.argmin(axis=1), minlength=n).astype(np.float64)
-    better = (losses < losses[:, leader : leader + 1]).sum(axis=0).astype(np.float64)
+        wins: Floats = np.bincount(losses.argmin(axis=1), minlength=n).astype(np.float64)
+        return wins
+    better: Floats = (losses < losses[:, leader : leader + 1]).sum(axis=0).astype(np.float64)
     better[leader] = len(losses)
     return better
 
@@ -105,7 +108,8 @@ def weightings(n_objectives: int, n_bounds: int) -> Floats:
         found = np.array(rows, dtype=np.float64)[::-1] / PARTS
     else:
         found = np.concatenate([np.eye(k), np.full((1, k), 1 / k)])
-    return found[found[:, :n_objectives].sum(axis=1) > 0]
+    kept: Floats = found[found[:, :n_objectives].sum(axis=1) > 0]
+    return kept
 
 
 def mattering(space: Space, codes: Codes) -> Bools:

@@ -104,7 +104,7 @@ class Shrinking:
         self,
         space: Space,
         n_objectives: int,
-        settings: Settings = Settings(),  # noqa: B008 - frozen
+        settings: Settings = Settings(),
         known: Callable[[Codes], Floats] | None = None,
     ) -> None:
         self.space, self.settings = space, settings

@@ -1,0 +1,178 @@
+"""The strategy shrink: on tables of networks, in a space of 2e19 networks, and bo in the space that it leaves.
+
+python -m benchmarks.shrink [--parts tables,large,ofa] [--seeds 100] [--bo-seeds 10] [--ofa-seeds 5]
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+
+from benchmarks.common.machine import describe
+from searchkit import NetworkSpace, benchmarks, plugins
+from searchkit.benchmarks.benchmark import Benchmark
+from searchkit.blocks.shrinking import Shrinking
+from searchkit.costs.counts import space_counts
+from searchkit.problem.observations import Observations
+from searchkit.problem.problem import Problem, Strategy
+from searchkit.space import Space
+from searchkit.space.narrower_space import part_of
+from searchkit.spaces.mobilenet import mobilenet
+from searchkit.strategies.shrink import Shrink
+from searchkit.types import Codes, Floats
+
+LOOKS = {  # of levels of 5, 10, 15 and 35, and one network more
+    "nas-bench-201": (21, 41, 61, 141),
+    "nas-bench-macro": (11, 21, 31, 71),
+}
+EVALUATIONS = 100  # of the Once-for-All surrogate, in all
+Losses = Callable[[Codes], Floats]
+
+
+def searched(
+    make: Callable[[Problem], Strategy], space: Space, losses: Losses, budget: int, seed: int, batch: int = 1
+) -> tuple[Observations, Strategy, float]:
+    """What was evaluated, the strategy, and the seconds that it took itself."""
+    rows = losses(space.sample(1, np.random.default_rng(0)))
+    strategy = make(Problem(space, rows.shape[1], budget=budget))
+    told, seconds = Observations.empty(space.n_choices, rows.shape[1]), 0.0
+    while len(told) < budget:
+        began = time.perf_counter()
+        none = np.empty((0, space.n_choices), dtype=np.int64)
+        codes = strategy.ask(min(batch, budget - len(told)), np.random.default_rng([seed, len(told)]), none)
+        seconds += time.perf_counter() - began
+        if not len(codes):
+            break
+        new = Observations(codes, losses(codes), np.empty((len(codes), 0)))
+        began = time.perf_counter()
+        strategy.tell(new)
+        seconds += time.perf_counter() - began
+        told = told + new
+    return told, strategy, seconds
+
+
+def named(name: str, **options: object) -> Callable[[Problem], Strategy]:
+    """A strategy by its name, with options."""
+    made: Callable[[Problem], Strategy] = partial(plugins.resolve("strategy", name), **options)
+    return made
+
+
+def tables(seeds: int, bo_seeds: int) -> None:
+    """The best test accuracy found, which is also what strategies are told: medians over seeds."""
+    for name, looks in LOOKS.items():
+        problem = benchmarks.load(name)
+        n_levels = int(problem.space.n_options.max()) - 1
+        losses = partial(_untested, problem)
+        print(f"\n**{name}**\n\n| | seeds | {' | '.join(f'at {n}' for n in looks)} |\n|{'---|' * (len(looks) + 2)}")
+        for said, options in (("shrink, an option of each choice at each level", {"always": True}), ("shrink", {})):
+            found = []
+            for n in looks:
+                own = options | ({"per_level": (n - 1) // n_levels} if options else {})
+                runs = (searched(named("shrink", **own), problem.space, losses, n, seed) for seed in range(seeds))
+                found.append([_best(run)[-1] for run in runs])
+            _row(said, seeds, found)
+        for method, n_seeds in (("random", seeds), ("bo", bo_seeds)):
+            curves = [_best(searched(named(method), problem.space, losses, looks[-1], s)) for s in range(n_seeds)]
+            _row(method, n_seeds, [[curve[n - 1] for curve in curves] for n in looks])
+
+
+def large(seeds: int, budget: int = 1000) -> None:
+    """Seconds of the strategy itself in a space of 45 choices, and what it left of it."""
+    space = mobilenet()
+    print(f"\n**{space}**, a made score of codes and params, {budget} evaluations in batches of 5\n")
+    print(
+        "| seed | s of the strategy | options left, of "
+        + f"{int(space.n_options.sum())} | combinations left |\n|---|---|---|---|"
+    )
+    for seed in range(seeds):
+        _, strategy, seconds = searched(named("shrink"), space, partial(made_score, space), budget, seed, 5)
+        assert isinstance(strategy, Shrink)
+        living = strategy.shrinking.living
+        left = np.prod([float(one.sum()) for one in living])
+        print(f"| {seed} | {seconds:.1f} | {sum(int(one.sum()) for one in living)} | {left:.1e} |", flush=True)
+
+
+def made_score(space: NetworkSpace, codes: Codes) -> Floats:
+    """``(n, 2)``: a sum over options with pairs of neighbouring choices, of log params as a score of untrained
+    networks is, and params."""
+    rng = np.random.default_rng(7)
+    worth = [rng.normal(size=n) for n in space.n_options]
+    alone = sum(worth[j][codes[:, j]] for j in range(space.n_choices))
+    beside = sum(0.3 * worth[j][codes[:, j]] * worth[j + 1][codes[:, j + 1]] for j in range(space.n_choices - 1))
+    params = space_counts(space, codes)["params"]
+    return np.column_stack([-(alone + beside) - 2 * np.log(params), params])
+
+
+def ofa(seeds: int) -> None:
+    """Hypervolume of accuracy and latency after as many evaluations in all."""
+    problem = benchmarks.load("ofa-mobilenet")
+    rows: dict[str, list[float]] = {}
+    sizes: list[float] = []
+    for seed in range(seeds):
+        for method in ("bo", "shrink", "random"):
+            told = searched(named(method), problem.space, problem.losses, EVALUATIONS, seed)[0]
+            rows.setdefault(f"{method}, {EVALUATIONS}", []).append(problem.hypervolume(told.losses))
+        for first in ("shrink", "bo"):
+            half = EVALUATIONS // 2
+            told = searched(named(first), problem.space, problem.losses, half, seed)[0]
+            shrinking = Shrinking(problem.space, 2)
+            shrinking.tell(told)
+            best = told.codes[told.losses.argmin(axis=0)]
+            kept = tuple(tuple(np.flatnonzero(one).tolist()) for one in shrinking.holding(best))
+            left = part_of(problem.space, kept)
+            sizes.append(np.log10(float(left.size)))
+            inside = partial(_whole, problem, left)
+            more = searched(named("bo"), left, inside, half, seed)[0]
+            both = np.concatenate([told.losses, more.losses])
+            rows.setdefault(f"{first}, {half}, then bo in the space left, {half}", []).append(problem.hypervolume(both))
+    print(f"\n**Once-for-All surrogate**, {seeds} seeds\n\n| | hypervolume, median | each seed |\n|---|---|---|")
+    for said, found in rows.items():
+        print(f"| {said} | {np.median(found):.3f} | {', '.join(f'{one:.3f}' for one in found)} |")
+    whole = np.log10(float(problem.space.size))
+    print(f"\nSpaces left: 1e{min(sizes):.0f} to 1e{max(sizes):.0f} combinations, of 1e{whole:.0f}.")
+
+
+def _untested(problem: Benchmark, codes: Codes) -> Floats:
+    return -problem.test(codes)[:, None]
+
+
+def _whole(problem: Benchmark, left: Space, codes: Codes) -> Floats:
+    return problem.losses(problem.space.encode(left.decode(codes)))
+
+
+def _best(found: tuple[Observations, Strategy, float]) -> Floats:
+    """``(n,)`` the best accuracy after each evaluation."""
+    best: Floats = np.maximum.accumulate(-found[0].losses[:, 0])
+    return best
+
+
+def _row(said: str, seeds: int, found: list[list[float]]) -> None:
+    print(f"| {said} | {seeds} | {' | '.join(f'{np.median(one):.2f}' for one in found)} |", flush=True)
+
+
+def main() -> None:
+    """Print the parts that are asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--parts", default="tables,large,ofa")
+    parser.add_argument("--seeds", type=int, default=100, help="of the tables")
+    parser.add_argument("--bo-seeds", type=int, default=10, help="of bo on the tables")
+    parser.add_argument("--ofa-seeds", type=int, default=5)
+    given = parser.parse_args()
+    print(describe())
+    for part in given.parts.split(","):
+        if part == "tables":
+            tables(given.seeds, given.bo_seeds)
+        elif part == "large":
+            large(3)
+        elif part == "ofa":
+            ofa(given.ofa_seeds)
+        else:
+            parser.error(f"--parts are tables, large and ofa, not {part!r}")
+
+
+if __name__ == "__main__":
+    main()

@@ -15,12 +15,12 @@ import numpy as np
 from benchmarks.common.machine import describe
 from searchkit import NetworkSpace, benchmarks, plugins
 from searchkit.benchmarks.benchmark import Benchmark
-from searchkit.blocks.shrinking import Shrinking
+from searchkit.blocks.shrinking import Settings, Shrinking, usual_level
 from searchkit.costs.counts import space_counts
 from searchkit.problem.observations import Observations
 from searchkit.problem.problem import Problem, Strategy
 from searchkit.space import Space
-from searchkit.space.narrower_space import part_of
+from searchkit.space.narrower_space import Part, part_of
 from searchkit.spaces.mobilenet import mobilenet
 from searchkit.strategies.shrink import Shrink
 from searchkit.types import Codes, Floats
@@ -107,33 +107,55 @@ def made_score(space: NetworkSpace, codes: Codes) -> Floats:
     return np.column_stack([-(alone + beside) - 2 * np.log(params), params])
 
 
+FIRST: tuple[tuple[str, Callable[[Problem], Strategy], Settings], ...] = (
+    ("shrink", named("shrink"), Settings(usual_level(EVALUATIONS // 2))),
+    (
+        "shrink, an option of each choice at each of two levels",
+        named("shrink", per_level=EVALUATIONS // 4, always=True),
+        Settings(EVALUATIONS // 4, always=True),
+    ),
+    ("bo", named("bo"), Settings(usual_level(EVALUATIONS // 2))),
+)
+
+
 def ofa(seeds: int) -> None:
     """Hypervolume of accuracy and latency after as many evaluations in all."""
     problem = benchmarks.load("ofa-mobilenet")
     rows: dict[str, list[float]] = {}
-    sizes: list[float] = []
+    sizes: dict[str, list[float]] = {}
     for seed in range(seeds):
         for method in ("bo", "shrink", "random"):
             told = searched(named(method), problem.space, problem.losses, EVALUATIONS, seed)[0]
             rows.setdefault(f"{method}, {EVALUATIONS}", []).append(problem.hypervolume(told.losses))
-        for first in ("shrink", "bo"):
+        for said, first, rule in FIRST:
             half = EVALUATIONS // 2
-            told = searched(named(first), problem.space, problem.losses, half, seed)[0]
-            shrinking = Shrinking(problem.space, 2)
+            told = searched(first, problem.space, problem.losses, half, seed)[0]
+            shrinking = Shrinking(problem.space, 2, rule)
             shrinking.tell(told)
             best = told.codes[told.losses.argmin(axis=0)]
             kept = tuple(tuple(np.flatnonzero(one).tolist()) for one in shrinking.holding(best))
             left = part_of(problem.space, kept)
-            sizes.append(np.log10(float(left.size)))
+            sizes.setdefault(said, []).append(np.log10(float(left.size)))
             inside = partial(_whole, problem, left)
-            more = searched(named("bo"), left, inside, half, seed)[0]
+            more = searched(partial(_continued, Part(problem.space, kept), told), left, inside, half, seed)[0]
             both = np.concatenate([told.losses, more.losses])
-            rows.setdefault(f"{first}, {half}, then bo in the space left, {half}", []).append(problem.hypervolume(both))
+            rows.setdefault(f"{said}, {half}, then bo in the space left, {half}", []).append(problem.hypervolume(both))
     print(f"\n**Once-for-All surrogate**, {seeds} seeds\n\n| | hypervolume, median | each seed |\n|---|---|---|")
     for said, found in rows.items():
         print(f"| {said} | {np.median(found):.3f} | {', '.join(f'{one:.3f}' for one in found)} |")
-    whole = np.log10(float(problem.space.size))
-    print(f"\nSpaces left: 1e{min(sizes):.0f} to 1e{max(sizes):.0f} combinations, of 1e{whole:.0f}.")
+    for said, found in sizes.items():
+        print(f"\nLeft after {said}: 1e{min(found):.0f} to 1e{max(found):.0f} combinations", end="")
+    print(f", of 1e{np.log10(float(problem.space.size)):.0f}.")
+
+
+def _continued(part: Part, told: Observations, problem: Problem) -> Strategy:
+    """bo, told of the candidates that are in a part of the space."""
+    strategy = named("bo")(problem)
+    codes, inside = part.holds(told.codes)
+    if inside.any():
+        codes = problem.space.canonical(codes[inside])
+        strategy.tell(Observations(codes, told.losses[inside], told.violations[inside]))
+    return strategy
 
 
 def _untested(problem: Benchmark, codes: Codes) -> Floats:

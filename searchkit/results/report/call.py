@@ -55,9 +55,10 @@ def _space(result: Result) -> Line:
         try:
             whole = plugins.load_space(space.name, **space.options)
             part = narrowed_as(whole, space.describe())
+            same = part.choices == space.choices
         except SearchkitError:
-            whole = part = None
-        if part is not None and whole is not None and part.choices == space.choices:
+            same = False
+        if same:
             given = "".join(
                 f", {key}={_python(value)}"
                 for key, value in space.options.items()

@@ -21,6 +21,7 @@ from searchkit.blocks.option_chances import Chances, Column, mattering, option_c
 from searchkit.problem.numbers import of_usual_size
 from searchkit.problem.observations import Observations
 from searchkit.space import Space
+from searchkit.space.part import Kept, Part
 from searchkit.types import Bools, Codes, Floats
 
 BELOW = 0.05  # chance of being the best under which an option falls
@@ -132,13 +133,19 @@ class Shrinking:
             self._level(int(places[self._due - 1]) + 1, self._due)
             self._due = max(self._due + self.settings.per_level, math.ceil(self._due * (1 + GROWTH)))
 
-    def holding(self, codes: Codes) -> Living:
-        """The options that are left, and those that candidates ``(n, d)`` take where it matters what they take."""
+    def holding(self, codes: Codes) -> Kept:
+        """The indices of the options that are left, with those without which candidates ``(n, d)`` would not be there.
+
+        These are the options of theirs that make a difference, one by one or together.
+        """
         matters = mattering(self.space, codes)
-        with_them = tuple(alive.copy() for alive in self.living)
+        with_them = [alive.copy() for alive in self.living]
         for j, alive in enumerate(with_them):
             alive[codes[matters[:, j], j]] = True
-        return with_them
+        inside = Part(self.space, _kept(with_them)).holds(codes)[1]
+        for j, alive in enumerate(with_them):
+            alive[codes[~inside, j]] = True
+        return _kept(with_them)
 
     def _level(self, n: int, evaluations: int) -> None:
         """What falls by the first n of what was told."""
@@ -203,3 +210,7 @@ class Shrinking:
                 if (1 - share) ** tried[o] < self.settings.below:
                     found.append(Fall(j, int(o), evaluations, 0.0, -math.inf, int(tried[o])))
         return found
+
+
+def _kept(living: Sequence[Bools]) -> Kept:
+    return tuple(tuple(np.flatnonzero(alive).tolist()) for alive in living)

@@ -45,8 +45,7 @@ def left(result: Tables, shrinking: Shrinking) -> Space:
     """The space of the options that are left, with those of the candidate that is best in each objective."""
     best = [trial.code for trial in best_in_each(result)]
     codes = np.stack(best) if best else np.empty((0, result.space.n_choices), dtype=np.int64)
-    living = shrinking.holding(codes)
-    return part_of(result.space, tuple(tuple(np.flatnonzero(alive).tolist()) for alive in living))
+    return part_of(result.space, shrinking.holding(codes))
 
 
 def best_in_each(result: Tables) -> list[Trial]:

@@ -2,8 +2,7 @@
 
 from searchkit.space.choice import Choice
 from searchkit.space.inputs import TokenShape
-from searchkit.space.narrower_space import narrowed
 from searchkit.space.network_space import NetworkSpace, Node
 from searchkit.space.space import Space, distinct_rows, keys
 
-__all__ = ["Choice", "NetworkSpace", "Node", "Space", "TokenShape", "distinct_rows", "keys", "narrowed"]
+__all__ = ["Choice", "NetworkSpace", "Node", "Space", "TokenShape", "distinct_rows", "keys"]

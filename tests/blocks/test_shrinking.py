@@ -17,6 +17,7 @@ from searchkit.blocks.option_chances import DRAWS, Column, mattering, option_cha
 from searchkit.blocks.shrinking import Settings, Shrinking, usual_level
 from searchkit.problem.observations import Observations
 from searchkit.problem.ranks import normal_scores
+from searchkit.space.narrower_space import part_of
 from searchkit.types import Codes, Floats
 
 
@@ -172,6 +173,23 @@ def test_weights_add_to_one_and_no_bound_is_looked_at_alone(k: int, bounds: int)
     np.testing.assert_allclose(weights.sum(axis=1), 1.0)
     assert (weights[:, :k].sum(axis=1) > 0).all()
     assert all((weights[:, j] == 1).any() for j in range(k)), "each objective alone"
+
+
+def test_a_part_that_holds_a_candidate_has_the_options_that_matter_together_alone() -> None:
+    def dead_in_series(codes: Codes) -> Codes:
+        """Of two layers in a row, both are 0 where one of them is."""
+        return np.where((codes[:, :2] == 0).any(axis=1, keepdims=True), codes * np.array([0, 0, 1]), codes)
+
+    space = Space([Choice("a", range(3)), Choice("b", range(3)), Choice("c", range(3))], canonical=dead_in_series)
+    codes = np.random.default_rng(0).permutation(space.enumerate())
+    shrinking = Shrinking(space, 1, Settings(per_level=5, always=True))
+    losses = -(codes[:, 0] + codes[:, 1]).astype(float) + codes[:, 2]
+    shrinking.tell(told(codes, losses[:, None]))
+    assert not shrinking.living[0][0]
+    assert not shrinking.living[1][0]
+    best = np.array([[0, 0, 0]])
+    part = part_of(space, shrinking.holding(best))
+    assert part.encode(space.decode(best)).tolist() == [[0, 0, 0]]
 
 
 def test_of_many_options_none_falls_before_anything_is_known_of_them() -> None:

@@ -13,6 +13,8 @@ from searchkit import Choice, Space
 from searchkit.blocks.shrinking import Settings
 from searchkit.errors import SpaceError, StudyMismatchError
 from searchkit.problem.problem import Problem
+from searchkit.results.report.call import call as report_call
+from searchkit.results.report.facts import Facts
 from searchkit.results.space_left import left, shrinking_of, table
 from searchkit.space.narrower_space import NarrowerSpace
 from searchkit.space.recipe_space import RecipeSpace
@@ -98,7 +100,9 @@ def test_networks_of_the_space_left_are_searched_loaded_continued_and_built(tmp_
     assert isinstance(loaded.space, NarrowerSpace)
     assert loaded.space.describe() == space.describe()
     loaded.build(0, trained=False)
-    assert len(call(budget=3).trials) == 3
+    names: dict[str, Any] = {"evaluate": small_and_early}
+    exec(report_call(Facts(loaded)).replace("budget=2", f"storage={str(tmp_path)!r}, budget=3"), names)
+    assert len(names["result"].trials) == 3, "the call in the report has the part of the space"
     with pytest.raises(StudyMismatchError, match="it differs in space"):
         call(budget=3, space=MACRO)
 

@@ -15,8 +15,8 @@ from searchkit import Choice, NetworkSpace, Space, plugins
 from searchkit.blocks import blocks_of
 from searchkit.costs.counts import space_counts
 from searchkit.errors import SpaceError, UnknownNameError
-from searchkit.space import keys, narrowed
-from searchkit.space.narrower_space import NarrowerSpace, narrowed_as, part_of
+from searchkit.space import keys
+from searchkit.space.narrower_space import NarrowerSpace, narrowed, narrowed_as, part_of
 from searchkit.space.precision_space import precision_choice
 from searchkit.space.recipe_space import RecipeSpace, with_settings
 
@@ -141,7 +141,7 @@ def test_other_shapes_of_data_reach_the_whole() -> None:
 )
 def test_what_is_no_part_is_refused(options: dict, error: type[Exception], said: str) -> None:
     with pytest.raises(error, match=said):
-        narrowed(Space([Choice("a", (1, 2, 3)), Choice("b", (1, 2))]), options)
+        Space([Choice("a", (1, 2, 3)), Choice("b", (1, 2))]).narrowed(options)
 
 
 def test_options_outside_are_refused() -> None:

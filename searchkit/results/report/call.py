@@ -80,7 +80,7 @@ def _narrowed(loaded: str, whole: NetworkSpace, part: NetworkSpace) -> str:
     """The part of a registered space, by the options that it has of choices that have more in the whole."""
     pairs = [(a, b) for a, b in zip(part.choices, whole.choices, strict=True) if len(a.options) < len(b.options)]
     lines = "".join(f"        {_text(a.name)}: {_python(list(a.labels))},\n" for a, _ in pairs)
-    return f"searchkit.space.narrowed({loaded}, {{\n{lines}    }})"
+    return f"{loaded}.narrowed({{\n{lines}    }})"
 
 
 def _settings(context: dict[str, Any]) -> list[Line]:

@@ -62,23 +62,16 @@ class Part:
         found, there = self.of_whole(rows)
         if there.all():
             return found
-        for block in self._blocks:
-            found = self._replaced(found, rows, block)
-        lost = np.flatnonzero((self.whole.canonical(self.to_whole(found)) != rows).any(axis=1))
-        for i in lost:
+        differing = self.whole.canonical(self.to_whole(found)) != rows
+        for block in self._blocks if differing.any() else ():
+            columns = list(block.columns)
+            for i in np.flatnonzero(differing[:, columns].any(axis=1)):
+                equal = None if block.first is None else block.first.get(tuple(rows[i, columns].tolist()))
+                found[i, columns] = found[i, columns] if equal is None else equal
+        still = (self.whole.canonical(self.to_whole(found)) != rows).any(axis=1) if differing.any() else differing[:, 0]
+        for i in np.flatnonzero(still):
             first = self._all.first
             found[i] = codes[i] if first is None else first[tuple(rows[i].tolist())]
-        return found
-
-    def _replaced(self, found: Codes, rows: Codes, block: _Block) -> Codes:
-        """Codes with the first alternatives of a block that are equal to those of ``rows``, where they are not."""
-        columns = list(block.columns)
-        differing = np.flatnonzero((self.whole.canonical(self.to_whole(found)) != rows)[:, columns].any(axis=1))
-        if len(differing) and block.first is not None:
-            for i in differing:
-                equal = block.first.get(tuple(rows[i, columns].tolist()))
-                if equal is not None:
-                    found[i, columns] = equal
         return found
 
     @functools.cached_property

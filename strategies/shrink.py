@@ -70,7 +70,7 @@ class Shrink:
 
     def ask(self, n: int, rng: np.random.Generator, pending: Codes) -> Codes:
         """Up to n new candidates; see :class:`searchkit.problem.problem.Strategy`."""
-        seen = self._proposals.seen.union(keys(pending))
+        seen = self._proposals.seen.union(keys(pending)) if len(pending) else self._proposals.seen
         return self._proposals.propose(n, rng, pending, lambda missing, rng: self._drawn(missing, rng, seen))
 
     def tell(self, told: Observations) -> None:
@@ -81,14 +81,13 @@ class Shrink:
     def _drawn(self, n: int, rng: np.random.Generator, seen: set[bytes]) -> Codes:
         """Up to n new allowed candidates ``(m, d)``, of the latest level that has some, and of those before it."""
         found = np.empty((0, self.problem.space.n_choices), dtype=np.int64)
-        taken = set(seen)
         for living in reversed(self._shrinking.levels):
-            new = distinct(self.problem, self._of(living, n - len(found), rng), taken)
+            new = distinct(self.problem, self._of(living, n - len(found), rng), seen)
             new = first_allowed(self.problem, new, n - len(found))
-            taken.update(keys(new))
             found = np.concatenate([found, new])
             if len(found) == n:
                 break
+            seen = seen.union(keys(new))
         return found
 
     def _of(self, living: Living, n: int, rng: np.random.Generator) -> Codes:

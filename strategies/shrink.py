@@ -1,10 +1,9 @@
 """Random search in a space that becomes smaller: options fall that are not the best of their choice, as evidence says.
 
-The skeleton of searches that drop options until one network is left (Zheng et al., DDPNAS; Chen et al., TE-NAS; Qian et
-al., TNAS; Chen et al., BNAS). They differ in the evidence. Here it is one regression on everything that was evaluated
-(:mod:`searchkit.blocks.shrinking`), which on tables of networks was mostly ahead of means of options, and behind
-Bayesian optimisation at every budget. ``result.options_dropped`` has the options in the order in which they fell, ``result.space_left`` the space
-that is left.
+The skeleton of searches that drop options until one network is left (DDPNAS, TE-NAS, TNAS, BNAS). They differ in the
+evidence. Here it is one regression on everything that was evaluated (:mod:`searchkit.blocks.shrinking`), which on
+tables of networks was mostly ahead of means of options, and behind Bayesian optimisation at every budget.
+``result.options_dropped`` has the options in the order in which they fell, ``result.space_left`` the space that is left.
 """
 
 from __future__ import annotations

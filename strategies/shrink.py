@@ -3,7 +3,7 @@
 The skeleton of searches that drop options until one network is left (DDPNAS, TE-NAS, TNAS, BNAS). They differ in the
 evidence. Here it is one regression on everything that was evaluated (:mod:`searchkit.blocks.shrinking`), which on
 tables of networks was mostly ahead of means of options, and behind Bayesian optimisation at every budget.
-``result.options_dropped`` has the options in the order in which they fell, ``result.space_left`` the space that is left.
+``result.options_dropped`` has the options in their order, ``result.space_left`` the space that is left.
 """
 
 from __future__ import annotations

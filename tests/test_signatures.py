@@ -56,6 +56,8 @@ KNOWN = {
     "searchkit.search.finals.train_finals": JSON,
     "searchkit.search.plan.Plan.described": JSON,
     "searchkit.search.plan.Plan.from_record": JSON,
+    "searchkit.space.narrower_space.NarrowerSpace.describe": JSON,
+    "searchkit.space.narrower_space.narrowed_as": JSON,
     "searchkit.space.precision_space.PrecisionSpace.describe": JSON,
     "searchkit.space.recipe_space.RecipeSpace.describe": JSON,
     "searchkit.space.recipe_space.with_settings": JSON,

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from searchkit.errors import CandidateError, SpaceError
 from searchkit.space.choice import Choice
+from searchkit.space.narrower_space import whole_of
 from searchkit.space.network_space import NetworkSpace, Node
 from searchkit.space.recipe_space import networks_of
 from searchkit.space.space import Space
@@ -141,7 +142,7 @@ def precision_choice(space: Space, block: str) -> str | None:
 
 
 def _has_precisions(space: Space) -> bool:
-    return isinstance(space, NetworkSpace) and isinstance(networks_of(space), PrecisionSpace)
+    return isinstance(space, NetworkSpace) and isinstance(whole_of(networks_of(space)), PrecisionSpace)
 
 
 def _modules(networks: NetworkSpace) -> dict[str, list[str]]:

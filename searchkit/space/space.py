@@ -229,6 +229,22 @@ class Space:
         codes = np.arange(self.size)[:, None] // places % self.n_options
         return np.unique(self.canonical(codes), axis=0)
 
+    def narrowed(self, options: Mapping[str, Iterable[object]]) -> Space:
+        """The candidates that take some of the options alone, as a space: of networks where this one is.
+
+        See :func:`searchkit.space.narrower_space.narrowed`.
+
+        Args:
+            options: choice -> the options that are left, one or more; other choices keep theirs.
+
+        Raises:
+            UnknownNameError: there is no such choice.
+            SpaceError: there is no such option, or none is left.
+        """
+        from searchkit.space.narrower_space import narrowed
+
+        return narrowed(self, options)
+
     def describe(self) -> dict[str, Any]:
         """What identifies the space in a record, as JSON values."""
         return {

@@ -28,6 +28,7 @@ from searchkit.proxies.jacov import Jacov
 from searchkit.proxies.naswot import NASWOT
 from searchkit.proxies.swap import SWAP
 from searchkit.proxies.synflow import Synflow
+from searchkit.proxies.te_nas import NTK, Regions
 from searchkit.proxies.vkdnw import VKDNW
 from searchkit.proxies.zen import Zen
 from searchkit.proxies.zico import ZiCo
@@ -123,6 +124,7 @@ def test_every_registered_proxy_scores_the_spaces(name: str, digits: Data) -> No
         setting: dict[str, Any] = {
             "one-shot": {"epochs": 10, "batch": 16},
             "gradient": {"setting": GradientSetting(epochs=1)},
+            "te_nas": {"others": 2, "ntk": NTK(8, 1), "regions": Regions(50, 1)},
         }.get(name, {"setting": quick})
         scorer = Scorer(space, [kind(space, digits, **setting)], digits) if trains else Scorer(space, [name])
         scores = scorer(codes)

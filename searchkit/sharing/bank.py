@@ -32,6 +32,7 @@ class Shared:
         kernel: how many of its last axes are taps of a convolution.
         steps: training steps in which it was used.
         trained: shapes of the parts that were; one that no other is within.
+        smaller: the tensor that it was when an optimiser last saw it, where it has grown since.
     """
 
     tensor: nn.Parameter
@@ -39,6 +40,21 @@ class Shared:
     kernel: int
     steps: int = 0
     trained: list[tuple[int, ...]] = field(default_factory=list)
+    smaller: nn.Parameter | None = None
+
+    def enlarge(self, other: Tensor) -> None:
+        """Make it as large as a network's parameter as well, whose values it takes where it has none.
+
+        It is a new tensor: to autograd, the shape of a leaf is for good.
+        """
+        made = nn.Parameter(
+            grown(self.tensor.detach(), other.to(self.tensor.device), self.kernel),
+            requires_grad=self.tensor.requires_grad,
+        )
+        if self.tensor.grad is not None:
+            made.grad = grown(self.tensor.grad, torch.zeros_like(made), self.kernel)
+        self.first = grown(self.first, other, self.kernel)
+        self.smaller, self.tensor = self.smaller or self.tensor, made
 
 
 @dataclass
@@ -189,8 +205,7 @@ class Bank:
             made = nn.Parameter(parameter.detach().clone().to(self.device), requires_grad=parameter.requires_grad)
             self.tensors[key] = Shared(made, parameter.detach().clone(), kernel)
         elif any(n > m for n, m in zip(parameter.shape, there.tensor.shape, strict=True)):
-            there.tensor.data = grown(there.tensor.detach(), parameter.detach().to(self.device), kernel)
-            there.first = grown(there.first, parameter.detach(), kernel)
+            there.enlarge(parameter.detach())
 
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)

@@ -113,7 +113,8 @@ class Fitting:
     def _probed_every(self) -> int:
         """Epochs between two times at which the probes are judged."""
         work = len(self.probes) * self.judged.n_examples / (3 * len(self.data.train))  # a step is three passes forward
-        return max(1, round(work / WORTH))
+        quarter = self.steps // self.per_epoch // 4  # whatever they cost, they are judged four times
+        return max(1, min(round(work / WORTH), quarter))
 
     def _epoch(self, rng: np.random.Generator) -> float:
         """Make the steps of an epoch; returns their mean loss."""
@@ -194,6 +195,9 @@ class Fitting:
             group["params"] = members
             group["lr"] = self.recipe.lr * one_cycle((self._step - 1) / self.steps, self.recipe.warm_up)
         for shared in used:
+            if shared.smaller is not None:
+                optimiser.state[shared.tensor] = optimiser.state.pop(shared.smaller, {})
+                shared.smaller = None
             kept = optimiser.state[shared.tensor]
             if self.recipe.optimiser == "sgd" and self.recipe.momentum and not kept:
                 kept["momentum_buffer"] = torch.zeros_like(shared.tensor)  # fused steps want all or none to have one

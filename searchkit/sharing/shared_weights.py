@@ -37,6 +37,7 @@ from searchkit.surroundings import settled
 from searchkit.types import Codes, Floats
 
 FORMAT = 1
+SETTLED = 0.7  # rank correlation of the last two orders of the probes, below which a warning is given
 PROBES = 12  # paths that are judged after every epoch
 OnEpoch = Callable[[EpochDone, int], None]
 log = logging.getLogger("searchkit")
@@ -158,6 +159,13 @@ class SharedWeights:
         with self._alone():
             fitting.run(self.on_epoch or _logged)
         self._curve, self._fitted = fitting.curve, True
+        settled_by = self._curve[-1].agreement
+        if settled_by is not None and settled_by < SETTLED:
+            log.warning(
+                "the order of networks by shared weights has not settled: rho %.2f with that some epochs before; what they "
+                "say may be the wrong way round, give more epochs than %g",
+                settled_by, self.epochs,
+            )  # fmt: skip
         self._answer = getattr(fitting.policy, "answer", None)
         return self
 

@@ -98,6 +98,22 @@ def test_slices_are_the_first_channels_and_the_central_taps() -> None:
     assert few.data_ptr() == many[:4, :4, 1:2, 1:2].data_ptr()
 
 
+def test_a_tensor_that_grows_between_steps_is_trained_on(digits: Data) -> None:
+    bank = Bank(own_space(), "slice", CPU, 0)
+    small = bank.path(bank.space.check([[0, 0, 0]])[0])
+    x = torch.randn(4, 1, 8, 8)
+    bank.run(small, x).sum().backward()  # type: ignore[no-untyped-call]
+    before = {key: shared.tensor.grad.clone() for key, shared in bank if shared.tensor.grad is not None}
+    large = bank.path(bank.space.check([[1, 1, 1]])[0])
+    for key, gradient in before.items():
+        grown = bank.tensors[key].tensor
+        assert grown.grad is not None
+        assert grown.grad.shape == grown.shape
+        assert grown.grad.sum() == pytest.approx(float(gradient.sum()), abs=1e-5)
+    bank.run(large, x).sum().backward()  # type: ignore[no-untyped-call]
+    bank.run(small, x).sum().backward()  # type: ignore[no-untyped-call]
+
+
 def test_a_part_that_was_never_trained_has_no_score(digits: Data) -> None:
     space = own_space()
     bank = Bank(space, "slice", CPU, 0)

@@ -38,6 +38,10 @@ from searchkit.types import Codes, Floats
 
 FORMAT = 1
 SETTLED = 0.7  # rank correlation of the last two orders of the probes, below which a warning is given
+UNSETTLED = (
+    "the order of networks by shared weights has not settled: rho %.2f with that some epochs before; what they say may be "
+    "the wrong way round, give more epochs than %g"
+)
 PROBES = 12  # paths that are judged after every epoch
 OnEpoch = Callable[[EpochDone, int], None]
 log = logging.getLogger("searchkit")
@@ -161,11 +165,7 @@ class SharedWeights:
         self._curve, self._fitted = fitting.curve, True
         settled_by = self._curve[-1].agreement
         if settled_by is not None and settled_by < SETTLED:
-            log.warning(
-                "the order of networks by shared weights has not settled: rho %.2f with that some epochs before; what they "
-                "say may be the wrong way round, give more epochs than %g",
-                settled_by, self.epochs,
-            )  # fmt: skip
+            log.warning(UNSETTLED, settled_by, self.epochs)
         self._answer = getattr(fitting.policy, "answer", None)
         return self
 

@@ -36,6 +36,7 @@ from searchkit.planned import (
     with_plan,
 )
 from searchkit.problem.problem import Problem, Strategy
+from searchkit.proxy_layer.comparisons import Comparisons
 from searchkit.proxy_layer.setup import open_scorer, open_screen, report
 from searchkit.results.result import Result
 from searchkit.search.accounting import Callback
@@ -77,7 +78,7 @@ def run(
     training: Training | TrainingFunction | None = None,
     early_stopping: str | Halving | Median | None = None,
     start: Result | Sequence[Mapping[str, object]] | Sequence[Sequence[int]] | Codes | None = None,
-    earlier: Result | Sequence[Result] | None = None,
+    earlier: Result | Comparisons | Sequence[Result | Comparisons] | None = None,
     screen: int | None = None,
     verify: int | None = None,
     budget: int | str | timedelta | Mapping[str, float | None] | None = None,
@@ -141,7 +142,9 @@ def run(
         start: candidates to evaluate first: dictionaries of choices, rows of codes ``(n, d)``, or a :class:`Result`,
             whose front is taken. They count in the budget.
         earlier: the :class:`Result` of an earlier study over the same choices, or several, also on other data. A
-            predictor fitted to each is added to the proxies, and loses its weight if it predicts badly.
+            predictor fitted to each is added to the proxies, and loses its weight if it predicts badly; of several,
+            each learns from the others as far as they agree. :class:`~searchkit.Comparisons`, alone or among them, are
+            what you know without numbers: pairs (better, worse) of candidates.
         screen: candidates scored by the proxies for each one that is evaluated (16).
         verify: number of best candidates to train at the end of a search without training; see ``result.verified``.
         budget: a time, ``{"seconds": s}``, or a number of evaluations, or both: ``{"evaluations": n, "seconds": s}``;

@@ -11,6 +11,7 @@ import numpy as np
 from searchkit.errors import SearchkitError
 from searchkit.problem.budget import Budget
 from searchkit.problem.numbers import SEEDS, is_whole, shown
+from searchkit.proxy_layer.comparisons import Compared, Comparisons
 from searchkit.proxy_layer.setup import name_of
 from searchkit.proxy_layer.transfer import Earlier
 from searchkit.runtime.fingerprint import fingerprint
@@ -54,7 +55,7 @@ class Proxies:
 
     names: str | Proxy | NetworkProxy | Sequence[str | Proxy | NetworkProxy] | None = "auto"
     screen: int | None = None
-    earlier: Result | Sequence[Result] | None = None
+    earlier: Result | Comparisons | Sequence[Result | Comparisons] | None = None
 
 
 def grouped_training(
@@ -199,7 +200,7 @@ def identity_of(proxy: Any) -> Any:
     """Identity of a proxy: its name, and the fingerprint of an object's settings or of the study it learned from."""
     if isinstance(proxy, str):
         return proxy
-    return [name_of(proxy), proxy.learned_from if isinstance(proxy, Earlier) else fingerprint(proxy)]
+    return [name_of(proxy), proxy.learned_from if isinstance(proxy, Earlier | Compared) else fingerprint(proxy)]
 
 
 def identified(targets: Mapping[str, Target]) -> dict[str, dict[str, object]]:

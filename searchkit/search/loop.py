@@ -142,7 +142,8 @@ class Search:
         told = observe(trials, self.goals)
         self._told += trials
         if self.ladder is not None:
-            told = replace(told, hints=self.ladder.hints(trials, self._told, self.goals))
+            hints = self.ladder.hints(trials, self._told, self.goals)
+            told = replace(told, hints=hints, rungs=self.ladder.observed(trials, self.goals))
         elif self.reporting is not None:
             told = replace(told, hints=self.reporting.hints(trials, self._told))
         with one_blas_thread():

@@ -88,11 +88,7 @@ class Ladder:
             trials: all trials of the search so far including the batch, in the order in which they were asked.
         """
         rivals = [trial for trial in trials if self.reached(trial, i)]
-        columns = {
-            name: np.array([t.values.get(self._name(name, i), t.values.get(name, np.nan)) for t in rivals])
-            for name in goals.names
-        }
-        order = ranking(goals.losses(columns)) if rivals else []
+        order = ranking(goals.losses(self._columns(rivals, i, goals))) if rivals else []
         places = {rivals[row].number: place for place, row in enumerate(order, start=1)}
         kept = n_promoted(len(rivals))
         return {
@@ -119,6 +115,21 @@ class Ladder:
                 values = {name: self._predicted(name, reached[-1], trial, scored) for name in goals.names}
             rows.append(values)
         return goals.losses({name: np.array([row[name] for row in rows]) for name in goals.names})
+
+    def observed(self, batch: Sequence[Trial], goals: Goals) -> Floats:
+        """``(n, r, k)`` losses of a batch at each of r rungs; NaN where a trial did not reach one, and for costs."""
+        losses = np.stack([goals.losses(self._columns(batch, i, goals)) for i, _ in enumerate(self.rungs)], axis=1)
+        losses[:, :, [name not in self.trained for name in goals.names]] = np.nan
+        for i, _ in enumerate(self.rungs):
+            losses[[not self.reached(trial, i) for trial in batch], i] = np.nan
+        return losses
+
+    def _columns(self, trials: Sequence[Trial], i: int, goals: Goals) -> dict[str, Floats]:
+        """Values of the objectives at a rung; costs are the same there."""
+        return {
+            name: np.array([t.values.get(self._name(name, i), t.values.get(name, np.nan)) for t in trials])
+            for name in goals.names
+        }
 
     def _predicted(self, metric: str, i: int, trial: Trial, scored: Sequence[Trial]) -> float:
         """A dropped trial's metric as predicted for the full training."""

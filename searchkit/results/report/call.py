@@ -19,6 +19,7 @@ from searchkit.space.recipe_space import listed_choice, networks_of
 from searchkit.training.stopping_rules import RULES
 
 _SCREEN = 16  # the default of searchkit.run
+COMPARISONS = "comparisons"  # the name of the proxy that learned from comparisons
 
 
 Line = tuple[str, str]  # an argument and its comment, which may be empty
@@ -187,12 +188,14 @@ def _constraints(result: Result) -> list[Line]:
 def _proxies(names: Sequence[str] | None) -> list[Line]:
     """Proxies by name; objects and earlier studies have to be filled in."""
     earlier = [name.removeprefix("earlier:") for name in names or () if name.startswith("earlier:")]
-    given = [name for name in names or () if not name.startswith("earlier:")]
+    given = [name for name in names or () if not name.startswith("earlier:") and name != COMPARISONS]
     own = [name for name in given if name not in plugins.names("proxy")]
     note = f"{', '.join(own)}: give your own object instead of its name" if own else ""
-    loads = ", ".join(f"searchkit.load({_text(name)})" for name in earlier)
+    compared = COMPARISONS in (names or ())
+    loads = ", ".join([f"searchkit.load({_text(name)})" for name in earlier] + ["comparisons"] * compared)
     lines = [(f"proxies={_python(tuple(given))}", note)] if given or names == [] else []
-    return [*lines, *([(f"earlier=[{loads}]", "")] if earlier else [])]
+    said = "comparisons: give your own searchkit.Comparisons" if compared else ""
+    return [*lines, *([(f"earlier=[{loads}]", said)] if loads else [])]
 
 
 def _budget(context: dict[str, Any]) -> str:

@@ -94,7 +94,7 @@ def run(
     split_seed: int = 0,
     epochs: int | None = None,
     recipe: Mapping[str, object] | Recipe | None = None,
-    ladder: str | Sequence[Mapping[str, float]] | None = None,
+    ladder: str | Sequence[Mapping[str, float | bool]] | None = None,
     time_limit: float | None = None,
     callbacks: Sequence[Callback] = (),
     progress: bool | None = None,
@@ -184,7 +184,8 @@ def run(
             ``({"epochs": 3}, {"epochs": 10, "data": 0.5})``. A rung sets epochs, resolution (pixels of the shorter side
             of the images), width (a factor on the space's choice or option of that name) and data (a fraction of the
             train part); "default" is a tenth and a third of the epochs. A candidate among the best third of those that
-            reached a rung goes on (:mod:`searchkit.training.fidelity`). The others end as "dropped": they count in the
+            reached a rung goes on (:mod:`searchkit.training.fidelity`); with ``"again": True`` in a rung, or "econas",
+            dropped ones may come back later. The others end as "dropped": they count in the
             budget and are in the history with their values at the rungs, but not on the front. bo and the proxy layer
             learn the final value that the last rung predicts; for other strategies, a dropped candidate has failed.
             About a third of the candidates are trained in full after one rung and a ninth after two, so the budget

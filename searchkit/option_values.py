@@ -41,7 +41,7 @@ class Training:
     """
 
     epochs: int | None = None
-    ladder: str | Mapping[str, float] | Sequence[Mapping[str, float]] | None = None
+    ladder: str | Mapping[str, float | bool] | Sequence[Mapping[str, float | bool]] | None = None
     time_limit: float | None = None
     recipe: Mapping[str, object] | Recipe | None = None
 
@@ -250,7 +250,7 @@ def call_of(
     if task.identity.get("early_stopping") is not None:
         call |= {"early_stopping": task.identity["early_stopping"]}
     if task.ladder is not None:
-        call |= {"ladder": [rung.given for rung in task.ladder.rungs]}
+        call |= {"ladder": [rung.written for rung in task.ladder.rungs]}
     if len(start):
         call |= {"start": start.tolist()}
     if targets:

@@ -113,7 +113,7 @@ class NetworkTask(Task):
         if self.training.own.described():
             identity["recipe"] = self.training.own.described()
         if self.ladder is not None:
-            identity["ladder"] = [rung.given for rung in self.ladder.rungs]
+            identity["ladder"] = [rung.written for rung in self.ladder.rungs]
         return identity
 
     @property

@@ -1,21 +1,17 @@
-"""Labels that are comparable within groups only, a ladder's second chance, and what options mean in every space.
+"""Labels that are comparable within groups only: of short and long trainings, of a ladder, and comparisons.
 
-    python -m benchmarks.groups_and_roles [--parts groups,hints,comparisons] [--seeds 20]
-
-All from published tables; nothing is trained. NAS-Bench-201 has accuracies after 12 and after 200 epochs, two
-labels that agree in part: Spearman's rho of 0.77 over all cells.
+NAS-Bench-201 has accuracies after 12 and after 200 epochs, two labels that agree in part: Spearman's rho of 0.77 over
+all cells.
 """
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 
 from benchmarks.common.correlation import rho
-from benchmarks.common.machine import describe
 from benchmarks.common.tables import DATA, Table, cells
 from searchkit.problem.ranks import normal_scores
 from searchkit.proxy_layer.comparisons import Compared, Comparisons
@@ -141,21 +137,3 @@ def comparisons(seeds: int) -> None:
                 found.setdefault((name, n), []).append(rho(values, full[unseen]))
     print(f"\n## Comparisons: rho on {UNSEEN:,} unseen cells, by n\n")
     printed(found, PAIRS)
-
-
-PARTS: dict[str, Callable[[int], None]] = {"groups": groups, "hints": hints, "comparisons": comparisons}
-
-
-def main() -> None:
-    """Print the chosen parts."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--parts", default=",".join(PARTS), help=f"of {', '.join(PARTS)}; separated by commas")
-    parser.add_argument("--seeds", type=int, default=20, help="draws of what is labelled; 50 for searches")
-    given = parser.parse_args()
-    print(f"{describe()}; means over {given.seeds} seeds with standard errors")
-    for part in given.parts.split(","):
-        PARTS[part](given.seeds)
-
-
-if __name__ == "__main__":
-    main()

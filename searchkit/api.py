@@ -143,8 +143,8 @@ def run(
             whose front is taken. They count in the budget.
         earlier: the :class:`Result` of an earlier study over the same choices, or several, also on other data. A
             predictor fitted to each is added to the proxies, and loses its weight if it predicts badly; of several,
-            each learns from the others as far as they agree. :class:`~searchkit.Comparisons`, alone or among them, are
-            what you know without numbers: pairs (better, worse) of candidates.
+            each learns from the others as far as they agree. One of another space is a hint, if both spaces have roles
+            (:class:`Choice`). :class:`~searchkit.Comparisons` are what you know without numbers: pairs (better, worse).
         screen: candidates scored by the proxies for each one that is evaluated (16).
         verify: number of best candidates to train at the end of a search without training; see ``result.verified``.
         budget: a time, ``{"seconds": s}``, or a number of evaluations, or both: ``{"evaluations": n, "seconds": s}``;

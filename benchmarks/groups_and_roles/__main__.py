@@ -1,6 +1,6 @@
 """Labels comparable within groups only, a ladder's second chance, and what options mean in every space.
 
-    python -m benchmarks.groups_and_roles [--parts groups,hints,comparisons,ladder] [--seeds 20]
+    python -m benchmarks.groups_and_roles [--parts groups,hints,comparisons,ladder,roles,topology] [--seeds 20]
 
 All from published tables; nothing is trained.
 """
@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from benchmarks.common.machine import describe
 from benchmarks.groups_and_roles.labels import comparisons, groups, hints
+from benchmarks.groups_and_roles.roles import roles, topology
 from benchmarks.groups_and_roles.second_chance import ladder
 
 PARTS: dict[str, Callable[[int], None]] = {
@@ -19,6 +20,8 @@ PARTS: dict[str, Callable[[int], None]] = {
     "hints": hints,
     "comparisons": comparisons,
     "ladder": ladder,
+    "roles": roles,
+    "topology": topology,
 }
 
 

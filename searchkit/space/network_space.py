@@ -92,6 +92,9 @@ class NetworkSpace(Space):
         reference: optional ``reference(space) -> codes (s, d)``, designs to begin with, the most useful first: what
             someone who knows the field would train before any search. Valid and canonical, as ``space.encode`` and
             ``space.check`` return them; checked when :attr:`reference` is read. No part of what identifies the space.
+        times: optional ``codes (n, d) -> (n, d)``, for choices with roles: how many times what each of them decides is
+            in the network, such as 0 for layers beyond the depth. ``ways``: names of the choices on each way from the
+            input to the output, where there are several. Neither is part of what identifies the space.
         kind: what the space takes: "images", "table", "tokens" or "signals", or several of them, between which
             :meth:`for_data` changes. None: by the input_shape: three axes are images, two are 1-D signals ``(channels,
             length)``, one is a table, and a :class:`searchkit.space.TokenShape` is of tokens.
@@ -99,6 +102,8 @@ class NetworkSpace(Space):
             ``{"optimiser": "adamw", "lr": 0.003}``; see :class:`searchkit.training.recipe.Recipe`, without epochs and
             steps. Those that the user gives come before them.
     """
+
+    _no_identity = ("times", "ways")  # for searchkit.runtime.fingerprint
 
     def __init__(
         self,
@@ -115,6 +120,8 @@ class NetworkSpace(Space):
         graph: Callable[[Codes], Floats] | None = None,
         reference: Callable[[NetworkSpace], npt.ArrayLike] | None = None,
         recipe: Mapping[str, str | int | float | bool | None] | None = None,
+        times: Callable[[Codes], Floats] | None = None,
+        ways: Sequence[Sequence[str]] = (),
         kind: str | Sequence[str] | None = None,
     ) -> None:
         super().__init__(choices, name=name, canonical=canonical)
@@ -133,6 +140,7 @@ class NetworkSpace(Space):
             raise SpaceError(f"reference is a function (space) -> codes (s, {self.n_choices}), not {reference!r:.80}")
         self._reference = reference
         self.recipe = dict(recipe or {})
+        self.times, self.ways = times, tuple(map(tuple, ways))
 
     @classmethod
     def from_model(

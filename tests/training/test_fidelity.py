@@ -120,7 +120,7 @@ def test_rivals_are_all_that_reached_the_rung_also_in_earlier_batches_and_whatev
 @pytest.mark.parametrize(
     ("ladder", "sentence"),
     [
-        ((), "ladder is rungs such as .* or 'default'; not \\(\\)"),
+        ((), "ladder is rungs such as .* 'default' or 'econas'; not \\(\\)"),
         (3, "ladder is rungs such as .*; not 3"),
         ("fast", "ladder is rungs such as .*; not 'fast'"),
         (({},), "rung 1 of the ladder sets some of epochs, resolution, width, data; it is {}"),

@@ -19,6 +19,7 @@ from searchkit.space.recipe_space import listed_choice, networks_of
 from searchkit.training.stopping_rules import RULES
 
 _SCREEN = 16  # the default of searchkit.run
+EARLIER = ("earlier:", "elsewhere:")  # beginnings of the names of proxies that learned from studies
 COMPARISONS = "comparisons"  # the name of the proxy that learned from comparisons
 
 
@@ -187,8 +188,8 @@ def _constraints(result: Result) -> list[Line]:
 
 def _proxies(names: Sequence[str] | None) -> list[Line]:
     """Proxies by name; objects and earlier studies have to be filled in."""
-    earlier = [name.removeprefix("earlier:") for name in names or () if name.startswith("earlier:")]
-    given = [name for name in names or () if not name.startswith("earlier:") and name != COMPARISONS]
+    earlier = [name.partition(":")[2] for name in names or () if name.startswith(EARLIER)]
+    given = [name for name in names or () if not name.startswith(EARLIER) and name != COMPARISONS]
     own = [name for name in given if name not in plugins.names("proxy")]
     note = f"{', '.join(own)}: give your own object instead of its name" if own else ""
     compared = COMPARISONS in (names or ())

@@ -20,6 +20,9 @@ class Topology:
     """The weighed sum over the operations that are there, from the roles that a space's choices declare.
 
     See :mod:`searchkit.space.roles`.
+
+    Attributes:
+        no_score: why there are no scores; empty where there are.
     """
 
     name = "topology"
@@ -27,10 +30,11 @@ class Topology:
 
     def __init__(self, space: Space) -> None:
         self.space = space
+        self.no_score = "" if has_roles(space) else f"space '{space.name}' declares no roles of options"
 
     def score(self, codes: Codes) -> Floats:
         """``(n,)`` sums, higher is better; NaN for a space without roles."""
-        if not has_roles(self.space):
+        if self.no_score:
             return np.full(len(codes), np.nan)
         total: Floats = amounts(self.space, codes, weight).sum(axis=1)
         return total

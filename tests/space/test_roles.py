@@ -17,6 +17,7 @@ from searchkit.errors import SearchkitError, SpaceError
 from searchkit.problem.ranks import rank_correlation
 from searchkit.proxies.topology import Topology
 from searchkit.runtime.fingerprint import fingerprint
+from searchkit.scoring.scorer import Scorer
 from searchkit.space.recipe_space import RecipeSpace
 from searchkit.space.roles import amounts, has_roles, is_kind, times
 from searchkit.spaces.cell_form import live_edges
@@ -108,7 +109,12 @@ def test_topology_weighs_what_is_there_and_says_nothing_without_roles() -> None:
     cell = np.array([[3, 0, 2, 1, 0, 4]])  # 3x3, 1x1, skip, pooling; all on a way
     assert Topology(cells).score(cell).tolist() == [1 + 0.5 - 0.25 - 0.5]
     assert Topology(layers).score(np.array([[0, 1, 2, 0, 0, 0, 0, 0]])).tolist() == [1 + 1.5 - 6 * 0.25]
-    assert np.isnan(Topology(Space([Choice("x", (1, 2))])).score(np.array([[0], [1]]))).all()
+    plain = Space([Choice("x", (1, 2))], name="plain")
+    with (
+        pytest.warns(UserWarning, match="'topology' has no score .*: space 'plain' declares no roles of options"),
+        Scorer(plain, ["topology"]) as scorer,
+    ):
+        assert np.isnan(scorer(plain.enumerate())).all()
 
 
 def test_a_space_of_your_own_says_how_often_and_on_which_ways() -> None:

@@ -12,6 +12,8 @@ from searchkit import Choice, Comparisons, Space
 from searchkit.errors import SearchkitError
 from searchkit.problem.ranks import rank_correlation
 from searchkit.proxy_layer.comparisons import Compared
+from searchkit.results.report.call import call
+from searchkit.results.report.facts import Facts
 
 SPACE = Space([Choice(f"c{j}", range(5), ordered=j % 2 == 0) for j in range(6)], name="six")
 VALUE = np.random.default_rng(0).normal(size=(6, 5))
@@ -56,6 +58,8 @@ def test_a_search_learns_from_them_beside_other_studies_and_goes_on(tmp_path) ->
     result = search(**given)
     assert set(result.signals.proxy) == {"earlier:before", "comparisons"}
     assert result.signals.set_index("proxy").rho["comparisons"] > 0.3
+    written = call(Facts(searchkit.load("s", tmp_path)))
+    assert 'earlier=[searchkit.load("before"), comparisons],  # comparisons: give your own searchkit.Comp' in written
     whole = search(**(given | {"budget": 16, "storage": "memory"}))
     assert search(**(given | {"budget": 16})).history.loss.tolist() == whole.history.loss.tolist()
 

@@ -83,6 +83,8 @@ def _settings(context: dict[str, Any]) -> list[Line]:
     for apart in ("recipe", "early_stopping"):
         given.pop(apart, None)
     proxies = given.pop("proxies", None)
+    objects = [*context.get("objects", ()), *(f"earlier:{name}" for name in context.get("earlier", ()))]
+    proxies = [*(proxies or ()), *objects] if objects else proxies  # a call's own are names alone
     if given.get("device") == "auto":
         del given["device"]
     if given.get("screen") == _SCREEN:

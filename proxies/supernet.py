@@ -53,7 +53,7 @@ def parts_of(space: NetworkSpace, blocks: Blocks) -> list[Part]:
             f"space '{space.name}' names no nodes, so that it cannot be rated block by block: give NetworkSpace(nodes=)"
             " with a searchkit.Node for each place where a block is chosen, and the node's module="
         )
-    named = [node for node in nodes.values() if node.module]
+    named = [node for node in nodes.values() if node.one_module]
     if not named:
         raise ProxyError(
             f"the nodes of space '{space.name}' ({', '.join(list(nodes)[:3])}, ...) are no modules of its networks; "
@@ -127,7 +127,7 @@ def supernet(space: NetworkSpace, blocks: Blocks, part: Part, fed: Shape | None,
         before: nn.Module = nn.Identity()
         if fed is None:
             before = Stem(
-                space.build(blocks.codes(np.zeros((1, len(blocks.names)), dtype=np.int64))[0]), part.nodes[0].module
+                space.build(blocks.codes(np.zeros((1, len(blocks.names)), dtype=np.int64))[0]), part.nodes[0].one_module
             )
         elif fed[0] != n_in:
             before = nn.Sequential(nn.Conv2d(fed[0], n_in, 1, bias=False), nn.BatchNorm2d(n_in))

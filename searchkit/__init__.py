@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from searchkit.proxy_layer.ranking import score
     from searchkit.results.result import Result
     from searchkit.results.studies import list_studies, load
+    from searchkit.sharing import SharedWeights
     from searchkit.storage.repair import repair
     from searchkit.training.recipe import Recipe
 
@@ -38,6 +39,7 @@ _LATER = {
     "Proxies": "searchkit.option_values",
     "Recipe": "searchkit.training.recipe",
     "Result": "searchkit.results.result",
+    "SharedWeights": "searchkit.sharing",
     "Target": "searchkit.costs.targets.target",
     "Training": "searchkit.option_values",
     "list_studies": "searchkit.results.studies",
@@ -61,6 +63,7 @@ __all__ = [
     "Recipe",
     "Result",
     "SearchkitError",
+    "SharedWeights",
     "Space",
     "StopSearch",
     "Target",

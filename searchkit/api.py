@@ -14,13 +14,7 @@ from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from searchkit.assembly import (
-    begin_strategy,
-    check_targets,
-    opener_of,
-    pools_of,
-    with_folder,
-)
+from searchkit.assembly import begin_strategy, check_targets, opener_of, pools_of, with_folder
 from searchkit.execution.at_work import AtWork
 from searchkit.execution.executors import workers_of
 from searchkit.judged import judged_estimate, judged_plan, note_judges, with_judges
@@ -52,11 +46,13 @@ from searchkit.storage.record import Memory, Record
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
+    from torch import Tensor, nn
 
     from searchkit.costs.metrics import Metric
     from searchkit.scoring.protocols import NetworkProxy, Proxy
     from searchkit.search.estimate import Estimate
     from searchkit.search.plan import Plan
+    from searchkit.sharing.shared_weights import SharedWeights
     from searchkit.training.own_training import TrainingFunction
     from searchkit.training.recipe import Recipe
     from searchkit.training.stopping_rules import Halving, Median
@@ -99,6 +95,8 @@ def run(
     callbacks: Sequence[Callback] = (),
     progress: bool | None = None,
     baselines: bool | None = None,
+    weights: SharedWeights | Result | Mapping[str, Tensor] | nn.Module | str | Path | None = None,
+    evaluation: str | SharedWeights | None = None,
 ) -> Result:
     """Search a space for the best trade-offs and return them.
 
@@ -142,9 +140,8 @@ def run(
         start: candidates to evaluate first: dictionaries of choices, rows of codes ``(n, d)``, or a :class:`Result`,
             whose front is taken. They count in the budget.
         earlier: the :class:`Result` of an earlier study over the same choices, or several, also on other data. A
-            predictor fitted to each is added to the proxies, and loses its weight if it predicts badly; of several,
-            each learns from the others as far as they agree. One of another space is a hint, if both spaces have roles
-            (:class:`Choice`). :class:`~searchkit.Comparisons` are what you know without numbers: pairs (better, worse).
+            predictor fitted to each is added to the proxies, and loses its weight if it predicts badly. One of another
+            space is a hint, if both have roles (:class:`Choice`). Also :class:`~searchkit.Comparisons` of candidates.
         screen: candidates scored by the proxies for each one that is evaluated (16).
         verify: number of best candidates to train at the end of a search without training; see ``result.verified``.
         budget: a time, ``{"seconds": s}``, or a number of evaluations, or both: ``{"evaluations": n, "seconds": s}``;
@@ -184,12 +181,11 @@ def run(
             ``({"epochs": 3}, {"epochs": 10, "data": 0.5})``. A rung sets epochs, resolution (pixels of the shorter side
             of the images), width (a factor on the space's choice or option of that name) and data (a fraction of the
             train part); "default" is a tenth and a third of the epochs. A candidate among the best third of those that
-            reached a rung goes on (:mod:`searchkit.training.fidelity`); with ``"again": True`` in a rung, or "econas",
-            dropped ones may come back later. The others end as "dropped": they count in the
-            budget and are in the history with their values at the rungs, but not on the front. bo and the proxy layer
-            learn the final value that the last rung predicts; for other strategies, a dropped candidate has failed.
-            About a third of the candidates are trained in full after one rung and a ninth after two, so the budget
-            should be larger. A ``batch`` of several candidates is advised, since they are compared with each other.
+            reached a rung goes on (:mod:`searchkit.training.fidelity`), or later, with ``"again": True`` in the rung or
+            "econas" as the ladder. The others end as "dropped": they count in the budget and are in the history with
+            their values at the rungs, but not on the front. bo and the proxy layer learn the final value that the last
+            rung predicts; for other strategies, a dropped candidate has failed. About a third of the candidates are
+            trained in full after one rung and a ninth after two, so the budget should be larger. Give a ``batch``.
         time_limit: seconds that a training may take, counted for each rung separately; a longer one has failed. The
             same limit holds for all that your own metrics without training take for a candidate.
         callbacks: called as ``callback(trial, trials)`` after every candidate; raise ``StopSearch`` to end the search.
@@ -202,6 +198,13 @@ def run(
             seconds, of a planned one a fortieth; ``result.baselines`` has their scores, and the logger "searchkit"
             warns where the best of the front is not above them. None: as False. Where nothing is trained there is
             nothing to compare, and it has no effect.
+        weights: what networks begin with in place of random weights, in trainings and for proxies:
+            :class:`searchkit.SharedWeights`, the :class:`Result` of an earlier search over the same space (its front),
+            a torch module or its state, or a file of that. A network takes what has the name and shape of its own.
+        evaluation: "one-shot": no candidate is trained. One set of weights, shared by all networks of the space, is
+            trained once (:class:`searchkit.SharedWeights`, which may be given here with other settings), and minus the
+            loss that a network has with its part of them, "one-shot", is the objective in place of a score. With
+            ``verify=10`` the ten best are then trained.
 
     Raises:
         SearchkitError: an argument is invalid; one of its subclasses, raised before any work.

@@ -72,6 +72,8 @@ def read_options(
     callbacks: Sequence[Callback],
     progress: bool | None,
     baselines: bool | None,
+    weights: object,
+    evaluation: object,
 ) -> Options:
     """Check the arguments of :func:`searchkit.run`, which documents them.
 
@@ -107,7 +109,7 @@ def read_options(
     if evaluate is not None:
         looked_at = {} if signals else {"data": data, "device": None if device == "auto" else device}
         looked_at |= {"training": training, "epochs": epochs, "verify": verify or None, "ladder": ladder}
-        looked_at |= {"early_stopping": early_stopping}
+        looked_at |= {"early_stopping": early_stopping, "weights": weights, "evaluation": evaluation}
         refuse_network_arguments(**looked_at, targets=targets)
         task, here = function_task(evaluate, space, objectives, constraints, data, split_seed), device
     else:
@@ -119,7 +121,7 @@ def read_options(
         task = network_task(
             space, data, objectives, constraints, here, there, seed, split_seed, epochs, time_limit, verify,
             ladder if trained_by is None else None,
-            own, devices, trained_by,
+            own, devices, trained_by, weights, evaluation,
         )  # fmt: skip
         plannable = task.trains and epochs is None and ladder is None and not task.training.own.sets_length
         plannable = plannable and trained_by is None

@@ -33,7 +33,7 @@ LEVELS = """
     storage blocks
     surrogates
     training
-    execution
+    sharing execution
     scoring compression
     results
     search
@@ -52,7 +52,7 @@ LEVELS = """
 BESIDE = {
     "strategies": "errors types runtime space problem plugins storage blocks surrogates",
     "proxies": "errors types random_state surroundings runtime space problem data spaces costs blocks surrogates "
-    "training execution scoring",
+    "training sharing execution scoring",
     "benchmarks": "errors types surroundings space problem spaces costs blocks",
     "testing": "errors types space problem",
     "integrations": " ".join(LEVELS).partition(" cli")[0],

@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[1]
 JSON = "JSON values of a record, which are checked where they are read"
 CHOSEN = "options of a choice, which may be of any type"
 ARGUMENTS = "arguments of searchkit.run before they are checked; the signature of run has their types"
+KEPT = "JSON values or tensors of a checkpoint, which the same class wrote"
 LIBRARY = "an object of another library, which is imported only where it is used"
 OVERRIDDEN = "the signature of the library whose method this overrides"
 USERS = "what a user's function returns or takes, which is checked where it is used"
@@ -55,6 +56,8 @@ KNOWN = {
     "searchkit.search.finals.train_finals": JSON,
     "searchkit.search.plan.Plan.described": JSON,
     "searchkit.search.plan.Plan.from_record": JSON,
+    "searchkit.space.narrower_space.NarrowerSpace.describe": JSON,
+    "searchkit.space.narrower_space.narrowed_as": JSON,
     "searchkit.space.precision_space.PrecisionSpace.describe": JSON,
     "searchkit.space.recipe_space.RecipeSpace.describe": JSON,
     "searchkit.space.recipe_space.with_settings": JSON,
@@ -64,6 +67,24 @@ KNOWN = {
     "searchkit.training.baselines.baselines": JSON,
     "searchkit.training.own_recipe.recorded_recipe": JSON,
     "searchkit.api.run": CHOSEN,
+    "searchkit.search.network_identity.identity_of": JSON,
+    "searchkit.search.one_shot.read_evaluation": ARGUMENTS,
+    "proxies.one_shot.OneShot.__init__": PASSED_ON,
+    "searchkit.sharing.bank.Bank.restore": KEPT,
+    "searchkit.sharing.bank.Bank.state": KEPT,
+    "searchkit.sharing.policies.grouped.Grouped.restore": KEPT,
+    "searchkit.sharing.policies.grouped.Grouped.state": KEPT,
+    "searchkit.sharing.policies.protocol.Policy.restore": KEPT,
+    "searchkit.sharing.policies.protocol.Policy.state": KEPT,
+    "searchkit.sharing.policies.shrinking.Shrinking.restore": KEPT,
+    "searchkit.sharing.policies.shrinking.Shrinking.state": KEPT,
+    "searchkit.sharing.policies.tree.Tree.restore": KEPT,
+    "searchkit.sharing.policies.tree.Tree.state": KEPT,
+    "searchkit.sharing.policies.uniform.Fair.restore": KEPT,
+    "searchkit.sharing.policies.uniform.Fair.state": KEPT,
+    "searchkit.sharing.policies.uniform.Uniform.restore": KEPT,
+    "searchkit.sharing.policies.uniform.Uniform.state": KEPT,
+    "searchkit.sharing.shared_weights.SharedWeights.described": JSON,
     "searchkit.benchmarks.benchmark.Benchmark.evaluate": CHOSEN,
     "searchkit.cli.values.read_space": ARGUMENTS,
     "searchkit.cli.values.read_candidate": CHOSEN,

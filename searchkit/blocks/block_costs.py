@@ -133,7 +133,7 @@ def block_costs(
         BlockCost(
             name,
             ", ".join(_chosen(node, options) for node in there) or "no block",
-            sum(macs.get(node.module, 0) for node in there),
+            sum(macs.get(node.one_module, 0) for node in there),
             sum(ms.get(node.name, 0.0) for node in there),
         )
         for name, there in groups.items()
@@ -143,7 +143,7 @@ def block_costs(
 
 def has_modules(space: object) -> bool:
     """Whether a space names modules of its networks, so that blocks can be timed."""
-    return isinstance(space, NetworkSpace) and any(node.module for node in space.nodes)
+    return isinstance(space, NetworkSpace) and any(node.one_module for node in space.nodes)
 
 
 def _groups(space: NetworkSpace, code: Codes, network: nn.Module) -> dict[str, list[Node]]:
@@ -156,16 +156,16 @@ def _groups(space: NetworkSpace, code: Codes, network: nn.Module) -> dict[str, l
     options, named = space.decode(code)[0], dict(network.named_modules())
     groups: dict[str, list[Node]] = {}
     for node in space.nodes:
-        there = groups.setdefault(node.block or node.name, []) if node.module else []
-        if not node.module or node.left_out(options):
+        there = groups.setdefault(node.block or node.name, []) if node.one_module else []
+        if not node.one_module or node.left_out(options):
             continue
-        if node.module not in named:
+        if node.one_module not in named:
             raise SearchkitError(
-                f"node '{node.name}' of space '{space.name}' names the module '{node.module}', which the network does "
-                "not have"
+                f"node '{node.name}' of space '{space.name}' names the module '{node.one_module}', which the network "
+                "does not have"
             )
         there.append(node)
-    outer = {f"{node.module}." for there in groups.values() for node in there}
+    outer = {f"{node.one_module}." for there in groups.values() for node in there}
     inside = {name for name, there in groups.items() if any(_is_in(node, outer) for node in there)}
     for name in inside:  # a module within another node's is a part of that one, and counts once
         groups[name] = [node for node in groups[name] if not _is_in(node, outer)]
@@ -173,7 +173,7 @@ def _groups(space: NetworkSpace, code: Codes, network: nn.Module) -> dict[str, l
 
 
 def _is_in(node: Node, outer: Collection[str]) -> bool:
-    return any(node.module.startswith(prefix) for prefix in outer)
+    return any(node.one_module.startswith(prefix) for prefix in outer)
 
 
 def _called(space: NetworkSpace, network: nn.Module, nodes: Sequence[Node]) -> dict[str, tuple[Timed, int]]:
@@ -185,7 +185,7 @@ def _called(space: NetworkSpace, network: nn.Module, nodes: Sequence[Node]) -> d
         def hook(module: nn.Module, given: tuple[Tensor, ...], more: dict[str, Any], name: str = node.name) -> None:
             shapes[name].append(tuple(given[0].shape[1:]) if len(given) == 1 and not more else ())
 
-        handles.append(network.get_submodule(node.module).register_forward_pre_hook(hook, with_kwargs=True))
+        handles.append(network.get_submodule(node.one_module).register_forward_pre_hook(hook, with_kwargs=True))
     try:
         with torch.no_grad():
             network(plain_inputs(1, space.input_shape))
@@ -195,11 +195,11 @@ def _called(space: NetworkSpace, network: nn.Module, nodes: Sequence[Node]) -> d
     for node in nodes:
         if len(set(shapes[node.name])) != 1 or not shapes[node.name][0]:
             raise SearchkitError(
-                f"the module '{node.module}' of node '{node.name}' of space '{space.name}' cannot be timed alone: it "
-                "has to be called, always with one tensor of one shape"
+                f"the module '{node.one_module}' of node '{node.name}' of space '{space.name}' cannot be timed alone: "
+                "it has to be called, always with one tensor of one shape"
             )
     return {
-        node.name: ((network.get_submodule(node.module), shapes[node.name][0]), len(shapes[node.name]))
+        node.name: ((network.get_submodule(node.one_module), shapes[node.name][0]), len(shapes[node.name]))
         for node in nodes
     }
 

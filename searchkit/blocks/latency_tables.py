@@ -246,7 +246,7 @@ def _check_modules(space: Space, blocks: Blocks) -> None:
             f"space '{space.name}' names no nodes, so that its blocks cannot be timed: give NetworkSpace(nodes=) with "
             "a searchkit.Node for each place where a block is chosen, and the node's module="
         )
-    modules = {node.name: node.module for node in space.nodes}
+    modules = {node.name: node.one_module for node in space.nodes}
     for name, nodes, size in zip(blocks.names, blocks.nodes, blocks.sizes, strict=True):
         if size > 1 and name not in _moduleless(space) and not all(modules.get(node) for node in nodes):
             raise SearchkitError(

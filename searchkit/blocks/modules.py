@@ -55,10 +55,10 @@ def node_modules(space: NetworkSpace, blocks: Blocks, block: int) -> list[list[N
         network = space.build(_code(blocks, block, row))
         named = dict(network.named_modules())
         for j, a in new:
-            if not members[j].module or members[j].module not in named:
+            if not members[j].one_module or members[j].one_module not in named:
                 raise SpaceError(
-                    f"node '{members[j].name}' of space '{space.name}' names the module '{members[j].module}', which "
-                    f"the network with '{labels[j][a]}' there does not have"
+                    f"node '{members[j].name}' of space '{space.name}' names the module '{members[j].one_module}', "
+                    f"which the network with '{labels[j][a]}' there does not have"
                 )
         seen = _seen(space, network, [members[j] for j, _ in new])
         for (j, a), module in zip(new, seen, strict=True):
@@ -92,7 +92,7 @@ def _seen(space: NetworkSpace, network: nn.Module, nodes: list[Node]) -> list[No
         def hook(module: nn.Module, x: tuple[Tensor, ...], y: Tensor, name: str = node.name) -> None:
             shapes[name] = tuple(x[0].shape[1:]), tuple(y.shape[1:])
 
-        handles.append(network.get_submodule(node.module).register_forward_hook(hook))
+        handles.append(network.get_submodule(node.one_module).register_forward_hook(hook))
     with torch.no_grad():
         network.eval()(plain_inputs(1, space.input_shape))
     for handle in handles:
@@ -102,6 +102,6 @@ def _seen(space: NetworkSpace, network: nn.Module, nodes: list[Node]) -> list[No
             gives = shapes[node.name][1] if node.name in shapes else "nothing"
             raise SpaceError(
                 f"node '{node.name}' of space '{space.name}' is said to give {tuple(node.output_shape)} and its module "
-                f"'{node.module}' gives {gives}; block-wise methods need one height and width at each node"
+                f"'{node.one_module}' gives {gives}; block-wise methods need one height and width at each node"
             )
-    return [NodeModule(network.get_submodule(node.module), *shapes[node.name]) for node in nodes]
+    return [NodeModule(network.get_submodule(node.one_module), *shapes[node.name]) for node in nodes]

@@ -73,6 +73,10 @@ def _run_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--earlier", action="append", default=[], metavar="NAME", help="a study to learn from; may be repeated"
     )
+    parser.add_argument(
+        "--evaluation", metavar="HOW", help="one-shot: judge networks by weights that all share, and train none"
+    )
+    parser.add_argument("--weights", metavar="FILE", help="what networks begin with: the state of a torch module")
     parser.add_argument("--verify", type=int, metavar="N", help="of a search without training, train the N best")
     parser.add_argument(
         "--constraint", action="append", default=[], metavar="BOUND",

@@ -59,6 +59,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             logging.getLogger(name).setLevel(level)
 
 
+AS_WRITTEN = (
+    "strategy", "screen", "verify", "weights", "evaluation", "batch", "device", "storage", "name", "seed", "epochs",
+    "time_limit", "baselines",
+)  # fmt: skip
+
+
 def _run_command(given: argparse.Namespace) -> int:
     """Run one command, with its errors as sentences; returns the exit code."""
     try:
@@ -84,28 +90,17 @@ def _run(given: argparse.Namespace) -> int:
     from searchkit.results.studies import load
 
     check_plot(given)
-    arguments = dict(
-        strategy=given.strategy,
+    arguments = {name: getattr(given, name) for name in AS_WRITTEN} | dict(
         space=read_space(given),
         **read_data(given),
         objectives=listed(given.objectives),
         proxies=read_proxies(given.proxies),
         earlier=[load(name, given.storage) for name in given.earlier],
-        screen=given.screen,
-        verify=given.verify,
         constraints=read_constraints(given.constraint),
         budget=read_budget(given),
-        batch=given.batch,
-        device=given.device,
         targets=read_targets(given.target, given.target_option),
         **read_executor(given),
-        storage=given.storage,
-        name=given.name,
-        seed=given.seed,
-        epochs=given.epochs,
         recipe=read_recipe(given.recipe),
-        time_limit=given.time_limit,
-        baselines=given.baselines,
     )
     if given.dry_run:
         print(*plan(**arguments).lines, sep="\n")

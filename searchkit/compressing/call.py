@@ -119,7 +119,7 @@ def compress(
     check_arguments(space=space, data=loaded, **search)
     log.info("%d blocks with %d alternatives that save something", len(space.nodes), len(space.modules()))
     library = learn(
-        space.original, {node.name: node.module for node in space.nodes}, by_node(space.modules()), inputs,
+        space.original, {node.name: node.one_module for node in space.nodes}, by_node(space.modules()), inputs,
         costs=of_blocks(costs), respects=[cost.name for cost in costs], setting=learning, seed=seed,
         executor=executor, seconds=learning_seconds,
         on_segment=_tell, folder=folder,

@@ -12,13 +12,13 @@ import numpy.typing as npt
 from torch import Tensor, nn
 
 from searchkit.compression.alternatives import ORIGINAL, Alternative, Library, Own, library_given
-from searchkit.compression.cheaper_layers import put
 from searchkit.compression.cutting import Cut, cut_given
 from searchkit.compression.fingerprints import digest_of, fingerprint_of
 from searchkit.compression.given import Given, given, ran, shape_of
 from searchkit.compression.sums import sums_of
 from searchkit.errors import ModelError, SpaceError, nearest
 from searchkit.runtime.copies import copied
+from searchkit.runtime.submodules import put
 from searchkit.space import Choice, NetworkSpace, Node
 from searchkit.space.inputs import as_output_shape, as_shape
 from searchkit.types import Codes

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from searchkit.compression.cheaper_layers import put
 from searchkit.compression.given import same
 from searchkit.compression.layers import SelfAttention
 from searchkit.costs.meta_tensors import no_gradients
 from searchkit.errors import PASSED_ON
 from searchkit.random_state import untouched
 from searchkit.runtime.copies import copied
+from searchkit.runtime.submodules import put
 
 _EXACT = 1e-4  # relative, between a layer and its rewritten form
 _QKV, _PROJ = ("qkv", "to_qkv", "in_proj"), ("proj", "out_proj", "to_out", "project")

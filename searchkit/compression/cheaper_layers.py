@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from searchkit.compression.layers import convolution_like, linear_of
 from searchkit.compression.narrowing import MULTIPLE
 from searchkit.runtime.copies import copied
+from searchkit.runtime.submodules import put
 
 Layer = nn.Conv2d | nn.Linear
 Change = Callable[[Layer], nn.Module | None]
@@ -30,12 +31,6 @@ def changed(module: nn.Module, change: Change) -> nn.Module | None:
             put(smaller, name, other)
             any_changed = True
     return smaller if any_changed else None
-
-
-def put(module: nn.Module, name: str, other: nn.Module) -> None:
-    """Put a module in the place of another, whose dotted name is given."""
-    above, _, last = name.rpartition(".")
-    setattr(module.get_submodule(above), last, other)
 
 
 def plain_layers(module: nn.Module) -> Iterator[tuple[str, Layer]]:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from searchkit.compression.cheaper_layers import put
+from searchkit.runtime.submodules import put
 
 Key = tuple[str, str]  # a node and one of its alternatives
 

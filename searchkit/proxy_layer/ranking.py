@@ -15,6 +15,7 @@ from searchkit.proxy_layer.votes import votes_of
 from searchkit.scoring.pool import read_workers
 from searchkit.scoring.scorer import Scorer
 from searchkit.search.space_setup import space_and_data
+from searchkit.search.start_weights import read_weights
 from searchkit.space import NetworkSpace, Space, distinct_rows, keys
 from searchkit.types import Codes, Floats
 
@@ -38,6 +39,7 @@ def score(
     split_seed: int = 0,
     workers: int | None = None,
     values: Sequence[float] | None = None,
+    weights: object = None,
 ) -> pd.DataFrame:
     """Score candidates with proxies; nothing is trained and nothing recorded.
 
@@ -52,6 +54,7 @@ def score(
         workers: processes that score networks at the same time, with the same scores; here where not given. They take
             seconds to start, and are used only where there is more to score than that.
         values: of the given candidates, one each, such as accuracies; higher is better.
+        weights: that networks are scored with in place of random ones, as for :func:`searchkit.run`.
 
     Returns:
         One row per distinct candidate: a column per signal (higher is better), ``judgement``, the aggregate of
@@ -72,7 +75,10 @@ def score(
     else:
         chosen, loaded = space_and_data(space, data, split_seed)
         images = loaded.without_test()
-    with Scorer(chosen, read_proxies(proxies), images, device=device, seed=seed, workers=workers) as scorer:
+    begin = read_weights(weights, chosen) if isinstance(chosen, NetworkSpace) else None
+    with Scorer(
+        chosen, read_proxies(proxies), images, device=device, seed=seed, workers=workers, weights=begin
+    ) as scorer:
         if not scorer.names:
             raise SearchkitError("no proxies were given: name at least one")
         known = _known(candidates, values)

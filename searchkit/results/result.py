@@ -31,6 +31,7 @@ class Result(Tables):
             there is a test part, the choices, and ``trial``, the candidate's number in the history.
         history: DataFrame with a row for each candidate in the order of asking, with its state and reason.
         reports: DataFrame with a row for each report of your own training function.
+        space_left, options_dropped: the space without the options that fell, and these in order, with the evidence.
         stopped: why the search ended.
         strategy: the strategy that proposed the candidates; for "auto", also why it was chosen.
         name: name of the study.

@@ -17,6 +17,7 @@ from searchkit.results.notes import TOOK
 from searchkit.results.result import Result
 from searchkit.space import Choice, NetworkSpace, Space
 from searchkit.space.inputs import recorded_shape
+from searchkit.space.narrower_space import narrowed_as
 from searchkit.space.recipe_space import with_settings
 from searchkit.storage.header import compare_headers, plain
 from searchkit.storage.header_check import checked_header
@@ -163,7 +164,7 @@ def space_of(header: dict[str, Any]) -> Space:
         try:
             space = plugins.load_space(recorded["name"], **recorded["options"])
             if isinstance(space, NetworkSpace):
-                space = with_settings(space.for_data(recorded_shape(recorded), _outputs(recorded)), recorded)
+                space = _as_recorded(space, recorded)
         except (SearchkitError, TypeError, ValueError):
             space = None
         if isinstance(space, NetworkSpace) and space.describe() == recorded:
@@ -171,6 +172,12 @@ def space_of(header: dict[str, Any]) -> Space:
     log.info("space '%s' was made in Python: give it to load(..., space=...) to build networks", recorded["name"])
     choices = [Choice(c["name"], c["options"], c["ordered"]) for c in recorded["choices"]]
     return Space(choices, name=recorded["name"])
+
+
+def _as_recorded(space: NetworkSpace, recorded: Mapping[str, Any]) -> NetworkSpace:
+    """The space for the shape of the recorded data, with the options and the settings that are on record."""
+    for_data = space.for_data(recorded_shape(recorded), _outputs(recorded))
+    return with_settings(narrowed_as(for_data, recorded), recorded)
 
 
 def _outputs(recorded: Mapping[str, Any]) -> int | Sequence[int]:
@@ -183,7 +190,7 @@ def _same_space(name: str, space: Space, header: dict[str, Any]) -> Space:
     """The given space for the shape of the study's data; StudyMismatchError if its choices differ."""
     recorded = header["search"]["space"]
     if isinstance(space, NetworkSpace) and "input_shape" in recorded:
-        space = with_settings(space.for_data(recorded_shape(recorded), _outputs(recorded)), recorded)
+        space = _as_recorded(space, recorded)
     compare_headers(name, header, {"search": {"space": plain(space.describe())}})
     return space
 

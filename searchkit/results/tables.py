@@ -138,6 +138,33 @@ class Tables:
 
         return pd.DataFrame(self.trust or [], columns=list(TRUST))
 
+    @property
+    def space_left(self) -> Space:
+        """The space of the options that are left: a smaller one for the next study.
+
+        ``searchkit.run(space=result.space_left)``. An option is left where the study's evaluations do not say that it
+        is not the best of its choice, by the rule of the strategy ``shrink``
+        (:mod:`searchkit.blocks.shrinking`), which is applied to the record whatever the study's strategy was, with the
+        rule's own settings. The candidate that is best in each objective is in it. A network space leaves a network
+        space; nothing fell where there were too few evaluations, and then it is the space itself.
+        """
+        from searchkit.results.space_left import left, shrinking_of
+
+        return left(self, shrinking_of(self))
+
+    @property
+    def options_dropped(self) -> pd.DataFrame:
+        """The options that are not in :attr:`space_left`, in the order in which they fell.
+
+        An option of the candidate that is best in an objective is in both. Columns: ``choice``, ``option`` (its text),
+        ``evaluations`` that had been scored by then, ``chance`` of being the best option of its choice, ``gain``, its
+        expected distance from the leading option (below 0, in standard deviations of an objective; NaN where it fell by
+        failures), ``left``, the options then left of the choice, and ``evidence``, which says it in words.
+        """
+        from searchkit.results.space_left import shrinking_of, table
+
+        return table(self, shrinking_of(self))
+
     @cached_property
     def verified(self) -> pd.DataFrame:
         """Candidates that ``verify=`` trained, the most accurate first, with ``accuracy`` and ``test_accuracy``."""

@@ -23,12 +23,12 @@ def score_network_apart(given: Given, job: Job, why: str) -> NetworkScores:
     """Scores of one network; if its process ends, or nothing can be sent to one, NaN with that as the reason.
 
     Args:
-        given: space, proxies, data, device and seed.
+        given: space, proxies, data, device, seed and weights.
         job: a canonical candidate, with the number that :func:`searchkit.scoring.network.asked` reads.
         why: what speaks against this process; begins the reason.
     """
-    space, proxies, data, device, seed = given
-    sent = (space, proxies, None if data is None else data.without_test(), device, seed)
+    space, proxies, data, device, seed, weights = given
+    sent = (space, proxies, None if data is None else data.without_test(), device, seed, weights)
     try:
         outcome = apart(WorkerScorer(packed(sent, "what the proxies look at")), job, why)
     except SearchkitError as error:

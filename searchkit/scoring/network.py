@@ -29,6 +29,7 @@ from searchkit.scoring.passes.passes import build, run
 from searchkit.scoring.protocols import NetworkProxy, Pass
 from searchkit.space import NetworkSpace
 from searchkit.training.reduced import Reduction
+from searchkit.training.starts import Start
 from searchkit.types import Codes
 
 Scores = dict[str, float]
@@ -59,9 +60,17 @@ class NetworkScores:
 
 
 def score_network(
-    space: NetworkSpace, proxies: Sequence[NetworkProxy], row: Codes, inputs: ProxyInputs, seed: int
+    space: NetworkSpace,
+    proxies: Sequence[NetworkProxy],
+    row: Codes,
+    inputs: ProxyInputs,
+    seed: int,
+    weights: Start | None = None,
 ) -> NetworkScores:
     """Scores of a canonical candidate ``(d,)`` on the device of the inputs: a function of candidate and seed alone.
+
+    Args:
+        weights: that it is scored with, where it has such parameters; the others are random.
 
     Raises:
         DeviceGoneError: the device is lost, or another process uses it exclusively.
@@ -72,7 +81,7 @@ def score_network(
         recorded: dict[Hashable, Any] = {}
         for reduction, passes in _by_reduction(proxies).items():
             of = space if reduction is None else reduction.of(space)
-            recorded |= _recorded(of, passes, row, inputs, seed)
+            recorded |= _recorded(of, passes, row, inputs, seed, weights)
         return _of_recordings(proxies, recorded, inputs.device)
 
 
@@ -87,12 +96,12 @@ def _by_reduction(proxies: Sequence[NetworkProxy]) -> dict[Reduction | None, lis
 
 
 def _recorded(
-    space: NetworkSpace, passes: Sequence[Pass], row: Codes, inputs: ProxyInputs, seed: int
+    space: NetworkSpace, passes: Sequence[Pass], row: Codes, inputs: ProxyInputs, seed: int, weights: Start | None
 ) -> dict[Hashable, Any]:
     """As of :func:`run`; the error of a network that cannot be built for every pass, and under :data:`UNBUILT`."""
     try:
         with device_errors(inputs.device):
-            built = build(space, row, inputs, seed)
+            built = build(space, row, inputs, seed, weights)
     except PASSED_ON:
         raise
     except BaseException as error:

@@ -20,12 +20,14 @@ from searchkit.scoring.network import NetworkScores, asked, score_network
 from searchkit.scoring.passes.inputs import ProxyInputs
 from searchkit.scoring.protocols import NetworkProxy
 from searchkit.space import NetworkSpace
+from searchkit.training.starts import Start
 from searchkit.types import Codes
 
 PAYS = 5.0  # seconds of scoring here, past and expected, from which processes start: they take 2 to 3 to be ready
 WINDOW = 2  # candidates sent and not yet back for each process: one being scored, and one waiting
 
-Given = tuple[NetworkSpace, tuple[NetworkProxy, ...], Data | None, torch.device, int]  # as of ScoringPool
+Given = tuple[NetworkSpace, tuple[NetworkProxy, ...], Data | None, torch.device, int, Start | None]  # as of ScoringPool
+Opened = tuple[NetworkSpace, tuple[NetworkProxy, ...], ProxyInputs, int, Start | None]
 
 _READY = Job(np.zeros(0, np.int64), 0)  # has a worker do nothing but start
 
@@ -40,6 +42,7 @@ class ScoringPool:
         n: processes.
         space, proxies, data, device, seed: as of :class:`searchkit.scoring.scorer.Scorer`.
         any_card: on GPUs, each process uses one of all that are visible.
+        weights: as of the scorer.
 
     Raises:
         SearchkitError: the space or a proxy cannot be sent to another process.
@@ -54,12 +57,13 @@ class ScoringPool:
         device: torch.device,
         seed: int,
         any_card: bool = False,
+        weights: Start | None = None,
     ) -> None:
         packed(space, f"space '{space.name}'")
         for proxy in proxies:
             packed(proxy, f"proxy '{proxy.names[0]}'")
         self._n, self._any_card = n, any_card
-        self._given = (space, tuple(proxies), None if data is None else data.without_test(), device, seed)
+        self._given = (space, tuple(proxies), None if data is None else data.without_test(), device, seed, weights)
         self._workers: Workers | None = None
         self._end: Callable[[], Any] | None = None
         self._scored_here, self._seconds = 0, 0.0  # the first, which warms the process up, is not in the seconds
@@ -150,13 +154,13 @@ class WorkerScorer:
 
     def __init__(self, sent: bytes) -> None:
         self._sent = sent  # unpickled by the first job, so that an error there is reported as that job's
-        self._opened: tuple[NetworkSpace, tuple[NetworkProxy, ...], ProxyInputs, int] | None = None
+        self._opened: Opened | None = None
 
     def __call__(self, code: Codes, number: int) -> dict[str, float]:
-        space, proxies, inputs, seed = self._open()
+        space, proxies, inputs, seed, weights = self._open()
         if not number:
             return {}
-        scores = score_network(space, asked(proxies, number), code, inputs, seed)
+        scores = score_network(space, asked(proxies, number), code, inputs, seed, weights)
         if scores.out_of_memory:
             raise OutOfMemoryError("beside others")
         return {
@@ -164,10 +168,11 @@ class WorkerScorer:
             for name, value in scores.values.items()
         }
 
-    def _open(self) -> tuple[NetworkSpace, tuple[NetworkProxy, ...], ProxyInputs, int]:
+    def _open(self) -> Opened:
         if self._opened is None:
-            space, proxies, data, device, seed = pickle.loads(self._sent)
-            self._opened = space, proxies, ProxyInputs(data, space.input_shape, space.output_shape, device, seed), seed
+            space, proxies, data, device, seed, weights = pickle.loads(self._sent)
+            inputs = ProxyInputs(data, space.input_shape, space.output_shape, device, seed)
+            self._opened = space, proxies, inputs, seed, weights
             self._sent = b""
         return self._opened
 

@@ -23,6 +23,7 @@ from searchkit.scoring.pool import ScoringPool, read_workers
 from searchkit.scoring.protocols import Learner, NetworkProxy, Proxy, Setting
 from searchkit.scoring.registry import AnyProxy, made, names_of
 from searchkit.space import NetworkSpace, Space, keys
+from searchkit.training.starts import Start
 from searchkit.types import Bools, Codes, Floats
 
 OnScored = Callable[[Codes, Mapping[str, float]], None]
@@ -47,6 +48,7 @@ class Scorer:
             end with the scorer, with :meth:`close` or with a ``with`` block. A candidate that kills its process has no
             scores. Proxies that score codes, not networks, stay in this process.
         warns: whether a warning says which proxy has no score for some candidates, and why.
+        weights: that networks are scored with; None: random ones.
 
     Attributes:
         names: of the columns.
@@ -72,6 +74,7 @@ class Scorer:
         folder: Path | None = None,
         workers: int | None = None,
         warns: bool = True,
+        weights: Start | None = None,
     ) -> None:
         n = read_workers(workers)
         if isinstance(space, NetworkSpace) and data is not None:
@@ -79,6 +82,7 @@ class Scorer:
         self.space = space
         self.device = resolve_device(device)
         self.seed = seed
+        self.weights = weights
         self.on_scored = on_scored
         self.cache: MutableMapping[bytes, Scores] = {}
         self._plain: list[Proxy] = []
@@ -101,6 +105,7 @@ class Scorer:
         if twice:
             raise SearchkitError(f"two proxies are called '{twice[0]}'; ask for each once")
         self.names = tuple(columns)
+        self._given = (tuple(proxies), data, device, executor, workers)
         self._warned: set[tuple[str, str]] = set()
         self._warns = warns
         self._reasons: dict[bytes, dict[str, str]] = {}
@@ -111,7 +116,7 @@ class Scorer:
         self._pool: ScoringPool | None = None
         if n > 1 and self._networks:
             assert isinstance(space, NetworkSpace)
-            self._pool = ScoringPool(n, space, self._networks, data, self.device, seed, any_card)
+            self._pool = ScoringPool(n, space, self._networks, data, self.device, seed, any_card, weights)
 
     def __call__(self, codes: Codes) -> Floats:
         """``(n, p)`` float64, columns as in ``names``; candidates that the cache knows cost nothing."""
@@ -141,6 +146,19 @@ class Scorer:
     def reason(self, code: Codes, name: str) -> str | None:
         """Why a candidate ``(d,)`` that was scored here has no score of a signal; None where it has one."""
         return self._reasons.get(keys(self.space.check(code))[0], {}).get(name)
+
+    @property
+    def trains(self) -> bool:
+        """Whether a proxy trains something, which it may keep."""
+        return any(getattr(proxy, "needs_data", False) for proxy in self._plain)
+
+    def in_folder(self, folder: Path) -> Scorer:
+        """The same scorer, whose proxies that train something keep it in a folder; for one that has scored nothing."""
+        proxies, data, device, executor, workers = self._given
+        return Scorer(
+            self.space, proxies, data, device=device, seed=self.seed, executor=executor, folder=folder, workers=workers,
+            warns=self._warns, weights=self.weights,
+        )  # fmt: skip
 
     def close(self) -> None:
         """End the worker processes, if there are any."""
@@ -227,10 +245,11 @@ class Scorer:
         assert self._inputs is not None
         why = suspicion(job.code)
         if why is not None:
-            given = (self.space, tuple(self._networks), self._data, self.device, self.seed)
+            given = (self.space, tuple(self._networks), self._data, self.device, self.seed, self.weights)
             return score_network_apart(given, job, why)
         with noted(job.code, SCORING):
-            return score_network(self.space, asked(self._networks, job.seed), job.code, self._inputs, self.seed)
+            wanted = asked(self._networks, job.seed)
+            return score_network(self.space, wanted, job.code, self._inputs, self.seed, self.weights)
 
     def _keep(self, key: bytes, row: Codes, scores: Scores) -> None:
         self.cache.setdefault(key, {}).update(scores)

@@ -19,21 +19,28 @@ from searchkit.problem.objectives import Goals, read_bounds, read_objectives
 from searchkit.results.baselines import Source
 from searchkit.results.recorded_data import recorded
 from searchkit.runtime.fingerprint import fingerprint
+from searchkit.scoring.registry import AnyProxy
 from searchkit.scoring.scorer import Scorer
 from searchkit.search.evaluations import Scoring
 from searchkit.search.kinds import called
 from searchkit.search.known_costs import with_known
 from searchkit.search.network_task import NetworkTask, no_training
+from searchkit.search.one_shot import read_evaluation
 from searchkit.search.own_training import Own, by_function, own_scores
 from searchkit.search.space_setup import read_space, space_and_data
+from searchkit.search.start_weights import read_weights
 from searchkit.search.verification import Verification
+from searchkit.sharing.shared_weights import SharedWeights
+from searchkit.sharing.starts import same_choices
 from searchkit.space import NetworkSpace
+from searchkit.space.recipe_space import networks_of
 from searchkit.training.evaluation import Evaluate
 from searchkit.training.evaluator import Training, at_rung
 from searchkit.training.fidelity import Ladder, Rung, check_cheaper, read_ladder
 from searchkit.training.metric_functions import with_functions
 from searchkit.training.own_recipe import LENGTH, NOTHING, OwnRecipe, check_effect, own_space
 from searchkit.training.recipe import Recipe, recipe_for
+from searchkit.training.starts import Start
 from searchkit.types import Task
 
 log = logging.getLogger("searchkit")
@@ -55,6 +62,8 @@ def network_task(
     own: OwnRecipe | None = None,
     targets: Mapping[str, Target] | None = None,
     trained_by: Own | None = None,
+    weights: object = None,
+    evaluation: object = None,
 ) -> NetworkTask:
     """The task of a search over networks; for the arguments see :func:`searchkit.run`.
 
@@ -64,6 +73,8 @@ def network_task(
         own: what ``recipe=`` says, but for epochs that are fixed: these are in ``epochs``.
         targets: other devices on which costs are measured, by name.
         trained_by: the user's training function, in which case nothing else says how candidates are trained.
+        weights: what networks begin with, see :func:`~searchkit.search.start_weights.read_weights`.
+        evaluation: see :func:`~searchkit.search.one_shot.read_evaluation`.
     """
     space = None if space is None else read_space(space)
     targets, found = targets or {}, None
@@ -71,6 +82,7 @@ def network_task(
         read_metrics("params", constraints, targets)  # what is wrong with a bound is said before data are loaded
         found = space_and_data(space, data, split_seed, _task_hint(_names(constraints)))
         objectives = (SCORES[found[1].task][0], "params")
+    objectives, shared = read_evaluation(evaluation, objectives, constraints, trained_by is not None)
     own_names = {} if trained_by is None else own_scores(objectives, constraints)
     metrics, directions = read_metrics(objectives, constraints, targets, own_names)
     check_measurable(metrics, where, there)
@@ -80,7 +92,10 @@ def network_task(
     space, own, recipe = _with_recipe(space, own or NOTHING, epochs, loaded)
     rungs = read_ladder(ladder, recipe.epochs)
     _check_rungs(rungs, recipe.epochs, loaded, own)
+    begin = read_weights(weights, space)
     context = _context(space, data, loaded, metrics, there, [rung.label for rung in rungs])
+    context |= {"shared": shared is not None} if evaluation is not None else {}
+    context |= {"weights": begin.identity} if begin is not None else {}
     known = loaded.without_test()
     scored = trained_scores(metrics, loaded.task)
     metrics = with_functions(metrics, space, known, own_names)
@@ -88,12 +103,12 @@ def network_task(
     trained = [name for name, metric in metrics.items() if metric.stage == "trained"]
     _check_trained(trained, goals, loaded, verify, rungs)
     _check_recipe(own, trained, goals, verify)
-    training = Training(space, known, recipe, there, functions, Path(), time_limit, scored=scored, own=own)
+    training = Training(space, known, recipe, there, functions, Path(), time_limit, scored=scored, own=own, start=begin)
     training = replace(training, rungs=tuple(at_rung(training, rung, split_seed) for rung in rungs))
     signals = tuple(name for name, metric in metrics.items() if metric.stage == "scored")
     evaluate: Evaluate = training if trained else no_training
     if signals:
-        evaluate = Scoring(_scorer(signals, space, known, where, seed), training if trained else None)
+        evaluate = Scoring(_scorer(signals, space, known, where, seed, begin, shared), training if trained else None)
     from_training = (*scored, *(metric.name for metric in functions))
     made = NetworkTask(
         space=space,
@@ -108,6 +123,7 @@ def network_task(
         evaluate=evaluate,
         context=context | ({"targets": described(targets)} if targets else {}),
         targets=with_known(targets, space),
+        shared=shared,
         ladder=Ladder(rungs, from_training) if rungs else None,
         source=Source(data, loaded, split_seed),
         verification=Verification(verify, training, loaded if len(loaded.test) else None, seed, where)
@@ -200,10 +216,22 @@ def _context(
     }
 
 
-def _scorer(signals: Sequence[str], space: NetworkSpace, data: Data, device: str, seed: int) -> Scorer:
-    """A scorer of the proxies that the signals belong to."""
+def _scorer(
+    signals: Sequence[str],
+    space: NetworkSpace,
+    data: Data,
+    device: str,
+    seed: int,
+    weights: Start | None,
+    shared: SharedWeights | None,
+) -> Scorer:
+    """A scorer of the proxies that the signals belong to; shared weights of the user's in place of one by name."""
     registered = plugins.signals()
-    return Scorer(space, list(dict.fromkeys(registered[name] for name in signals)), data, device=device, seed=seed)
+    proxies: list[str | AnyProxy] = list(dict.fromkeys(registered[name] for name in signals))
+    if shared is not None:
+        same_choices(networks_of(space), shared.space)
+        proxies = [shared if proxy == shared.name else proxy for proxy in proxies]
+    return Scorer(space, proxies, data, device=device, seed=seed, weights=weights)
 
 
 def _names(constraints: Any) -> list[str]:

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from searchkit.costs.counts import space_counts
-from searchkit.costs.measure import MEASURED, measured_on
 from searchkit.costs.metrics import BUILT_IN, Metric
 from searchkit.costs.targets.target import Target
 from searchkit.costs.task_scores import in_float
@@ -35,12 +34,14 @@ from searchkit.search.evaluations import Scoring
 from searchkit.search.finals import not_shorter, planned_finals, scoring_seconds, train_finals, winners_of
 from searchkit.search.kept_weights import KeepFront
 from searchkit.search.network_bounds import Known, within
+from searchkit.search.network_identity import identity_of
 from searchkit.search.own_training import Own, reporting_of
 from searchkit.search.plan import Plan
 from searchkit.search.planning import make_plan
 from searchkit.search.sanity import beside
 from searchkit.search.task import OpenPool, Task
 from searchkit.search.verification import Verification
+from searchkit.sharing.shared_weights import SharedWeights
 from searchkit.space import NetworkSpace
 from searchkit.storage.record import Record
 from searchkit.training.evaluation import Evaluate
@@ -73,6 +74,7 @@ class NetworkTask(Task):
         source: where the data come from.
         targets: other devices on which costs are measured, by name.
         trained_by: the user's training function; None: searchkit trains.
+        shared: shared weights of the user's that candidates are evaluated with; None: none, or those made by name.
     """
 
     space: NetworkSpace
@@ -94,27 +96,12 @@ class NetworkTask(Task):
     plannable: bool = False
     targets: Mapping[str, Target] = field(default_factory=dict)
     trained_by: Own | None = None
+    shared: SharedWeights | None = None
 
     @property
     def identity(self) -> dict[str, Any]:  # type: ignore[override]
         """See :class:`Task`."""
-        identity: dict[str, Any] = {
-            "kind": "networks",
-            "data": {"name": self.data.name, "fingerprint": self.data.fingerprint},
-        }
-        if self.trained_by is None:
-            identity["epochs"] = "planned" if self.planned else self.training.recipe.epochs
-        else:
-            identity |= self.trained_by.identity
-        if self.split_seed is not None:
-            identity["split_seed"] = self.split_seed
-        if any(name in self.metrics for name in MEASURED) or any(t.kind == "here" for t in self.targets.values()):
-            identity["device"] = measured_on(self.device)
-        if self.training.own.described():
-            identity["recipe"] = self.training.own.described()
-        if self.ladder is not None:
-            identity["ladder"] = [rung.written for rung in self.ladder.rungs]
-        return identity
+        return identity_of(self)
 
     @property
     def label(self) -> str:  # type: ignore[override]
@@ -174,8 +161,9 @@ class NetworkTask(Task):
 
     @property
     def keeps_files(self) -> bool:
-        """Whether networks are trained, whose weights are files, or a frame is encoded."""
-        return self.trains or self.verification is not None or self.data.encoder is not None
+        """Whether networks or proxies are trained, whose weights are files, or a frame is encoded."""
+        learned = isinstance(self.evaluate, Scoring) and self.evaluate.scorer.trains
+        return self.trains or learned or self.verification is not None or self.data.encoder is not None
 
     def begin(self) -> None:
         """See :class:`Task`."""
@@ -183,7 +171,10 @@ class NetworkTask(Task):
 
     def in_folder(self, folder: Path) -> NetworkTask:
         """The same task, with the weights of its networks in a folder."""
-        return replace(self._with(folder=folder), folder=folder)
+        made = replace(self._with(folder=folder), folder=folder)
+        if isinstance(made.evaluate, Scoring):
+            return replace(made, evaluate=replace(made.evaluate, scorer=made.evaluate.scorer.in_folder(folder)))
+        return made
 
     def designs(self, plan: Plan | None, n: int = 0) -> Codes:
         """See :class:`Task`; under bounds on what is measured, of networks that were found to meet them."""

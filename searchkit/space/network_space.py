@@ -42,8 +42,9 @@ class Node:
         block: nodes of one name form a block, such as the layers of a stage. The space's canonical map
             may change choices within a block but not move them between blocks. A node without a block name is a block
             of its own.
-        module: dotted name of the node's module in a built network, such as "stages.0.1"; empty where there is no one
-            module (the edges of a cell that is repeated).
+        module: dotted name of the node's module in a built network, such as "stages.0.1". One that is repeated is named
+            by a pattern in which "*" is any one part: "stages.*.*.edges.edge_0_to_1" of a cell. Empty where what is
+            chosen is no module.
         optional: ``(choice, least)``: the node is there only where the option of that choice is at least ``least``,
             such as ``("depth", 3)`` for a third layer. Elsewhere it is "no block". The choice belongs to the block.
     """
@@ -55,6 +56,11 @@ class Node:
     block: str = ""
     module: str = ""
     optional: tuple[str, Any] | None = None
+
+    @property
+    def one_module(self) -> str:
+        """``module`` where it is one; empty where it is a pattern, as there is no one module to run alone."""
+        return "" if "*" in self.module else self.module
 
     def part_of(self, choice: str) -> str:
         """The part of a choice's name that is not the node's: "kernel" of "kernel_2_1"."""
@@ -81,9 +87,8 @@ class NetworkSpace(Space):
             where each pixel has its own. The network returns ``(batch, *output_shape)``. With a third argument of
             another name, such as ``n_classes``, it gets the first number alone, and is for outputs of examples, not of
             pixels. A module-level function where candidates are trained in other processes.
-        input_shape, n_classes: of the data. ``searchkit.run`` sets them from its data. The input_shape of a
-            space for tables is ``(features,)``, of any number; n_classes is 1 in regression, or an
-            output_shape.
+        input_shape, n_classes: of the data. ``searchkit.run`` sets them from its data. The input_shape of a space for
+            tables is ``(features,)``, of any number; n_classes is 1 in regression, or an output_shape.
         options: arguments that the space was made with; recorded, to tell two spaces of one name apart.
         count: optional ``count(space, codes) -> {"params": (n,), "macs": (n,)}``, exact and vectorised. Without
             it every candidate is built on the meta device and counted, some 20 ms each.
@@ -92,9 +97,8 @@ class NetworkSpace(Space):
         reference: optional ``reference(space) -> codes (s, d)``, designs to begin with, the most useful first: what
             someone who knows the field would train before any search. Valid and canonical, as ``space.encode`` and
             ``space.check`` return them; checked when :attr:`reference` is read. No part of what identifies the space.
-        times: optional ``codes (n, d) -> (n, d)``, for choices with roles: how many times what each of them decides is
-            in the network, such as 0 for layers beyond the depth. ``ways``: names of the choices on each way from the
-            input to the output, where there are several. Neither is part of what identifies the space.
+        times: optional ``codes (n, d) -> (n, d)``, for choices with roles: how many times what each decides is in the
+            network. ``ways``: names of the choices on each way from input to output. Both identify nothing.
         kind: what the space takes: "images", "table", "tokens" or "signals", or several of them, between which
             :meth:`for_data` changes. None: by the input_shape: three axes are images, two are 1-D signals ``(channels,
             length)``, one is a table, and a :class:`searchkit.space.TokenShape` is of tokens.

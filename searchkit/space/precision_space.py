@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from searchkit.errors import CandidateError, SpaceError
 from searchkit.space.choice import Choice
+from searchkit.space.narrower_space import whole_of
 from searchkit.space.network_space import NetworkSpace, Node
 from searchkit.space.recipe_space import networks_of
 from searchkit.space.space import Space
@@ -86,11 +87,13 @@ class PrecisionSpace(WiderSpace):
         said: dict[int, tuple[str, object]] = {}  # by module: the node that it is of, and its precision
         for node in self.networks.nodes:
             precision = chosen.get((node.block or node.name) + _ENDING)
-            if precision is None or node.module not in named:
+            if precision is None or node.one_module not in named:
                 if precision is not None and node.optional is None:
-                    raise CandidateError(f"node '{node.name}' names the module '{node.module}', which it does not have")
+                    raise CandidateError(
+                        f"node '{node.name}' names the module '{node.one_module}', which it does not have"
+                    )
                 continue
-            module = named[node.module]
+            module = named[node.one_module]
             other, before = said.setdefault(id(module), (node.name, precision))
             if before != precision:
                 raise CandidateError(f"nodes '{other}' and '{node.name}' are one module, which has one precision")
@@ -139,14 +142,14 @@ def precision_choice(space: Space, block: str) -> str | None:
 
 
 def _has_precisions(space: Space) -> bool:
-    return isinstance(space, NetworkSpace) and isinstance(networks_of(space), PrecisionSpace)
+    return isinstance(space, NetworkSpace) and isinstance(whole_of(networks_of(space)), PrecisionSpace)
 
 
 def _modules(networks: NetworkSpace) -> dict[str, list[str]]:
     """Block -> dotted names of its modules, of blocks all of whose nodes are modules."""
     found: dict[str, list[str]] = {}
     for node in networks.nodes:
-        found.setdefault(node.block or node.name, []).append(node.module)
+        found.setdefault(node.block or node.name, []).append(node.one_module)
     return {block: modules for block, modules in found.items() if all(modules)}
 
 
@@ -154,9 +157,9 @@ def _in_precisions(node: Node) -> Node:
     name = (node.block or node.name) + _ENDING
     return (
         Node(
-            node.name, (*node.choices, name), node.input_shape, node.output_shape, node.block, node.module,
+            node.name, (*node.choices, name), node.input_shape, node.output_shape, node.block, node.one_module,
             node.optional,
         )
-        if node.module
+        if node.one_module
         else node
     )  # fmt: skip

@@ -47,7 +47,7 @@ class RecipeSpace(WiderSpace):
         self._usual = {choice.name: _place(choice, dict(usual or {})) for choice in settings}
 
     @property
-    def _usual_options(self) -> dict[str, object]:
+    def usual_options(self) -> dict[str, object]:
         return {choice.name: choice.options[self._usual[choice.name]] for choice in self.settings}
 
     @property
@@ -61,11 +61,11 @@ class RecipeSpace(WiderSpace):
 
     def over(self, networks: NetworkSpace) -> RecipeSpace:
         """The same settings over another space of networks with the same choices."""
-        return RecipeSpace(networks, self.settings, self._usual_options)
+        return RecipeSpace(networks, self.settings, self.usual_options)
 
     def encode(self, choices: Mapping[str, object] | Iterable[Mapping[str, object]]) -> Codes:
         """See :meth:`Space.encode`; settings that a dictionary leaves out are the usual ones."""
-        usual = self._usual_options
+        usual = self.usual_options
         given = [choices] if isinstance(choices, Mapping) else list(choices)
         return super().encode([usual | dict(one) for one in given])
 

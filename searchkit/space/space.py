@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,6 +19,8 @@ from searchkit.errors import SpaceError, first_line_said, nearest, plural
 from searchkit.space.choice import Choice
 from searchkit.space.indicators import indicators
 from searchkit.types import Codes, Floats
+
+_SEED_BYTES = 7  # of a digest: fits every generator's signed 64 bits
 
 
 class Space:
@@ -226,6 +229,22 @@ class Space:
         codes = np.arange(self.size)[:, None] // places % self.n_options
         return np.unique(self.canonical(codes), axis=0)
 
+    def narrowed(self, options: Mapping[str, Iterable[object]]) -> Space:
+        """The candidates that take some of the options alone, as a space: of networks where this one is.
+
+        See :func:`searchkit.space.narrower_space.narrowed`.
+
+        Args:
+            options: choice -> the options that are left, one or more; other choices keep theirs.
+
+        Raises:
+            UnknownNameError: there is no such choice.
+            SpaceError: there is no such option, or none is left.
+        """
+        from searchkit.space.narrower_space import narrowed
+
+        return narrowed(self, options)
+
     def describe(self) -> dict[str, Any]:
         """What identifies the space in a record, as JSON values."""
         return {
@@ -239,6 +258,13 @@ def keys(codes: Codes) -> list[bytes]:
     rows = np.ascontiguousarray(codes, dtype=np.int64)
     found: list[bytes] = rows.view(f"V{8 * rows.shape[1]}").ravel().tolist()  # four times as fast as row.tobytes()
     return found
+
+
+def network_seed(code: Codes, seed: int) -> int:
+    """A seed that depends on a canonical candidate ``(d,)`` and the seed alone, not on the order of candidates."""
+    digest = hashlib.blake2b(np.ascontiguousarray(code, np.int64).tobytes(), digest_size=_SEED_BYTES)
+    digest.update(str(seed).encode())
+    return int.from_bytes(digest.digest(), "little")
 
 
 def distinct_rows(codes: Codes) -> Codes:

@@ -224,7 +224,7 @@ def _nodes(space: NetworkSpace) -> tuple[Node, ...]:
     """One node per edge: an edge is decided once for all cells. The shapes are those of the (widest) first stage."""
     width = int(np.max(space.options["width"]))
     shape = (width, *working_size(space.input_shape, space.options["resolution"]))
-    return tuple(Node(name, (name,), shape, shape) for name in EDGE_NAMES)
+    return tuple(Node(name, (name,), shape, shape, module=f"stages.*.*.edges.{name}") for name in EDGE_NAMES)
 
 
 def _count(space: NetworkSpace, codes: Codes, counted: Bools) -> dict[str, Floats]:

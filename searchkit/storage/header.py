@@ -15,6 +15,8 @@ TRAINED = (
     "ladder",
     "training",
     "early_stopping",
+    "weights",
+    "evaluation",
 )  # parts of a search that are left out where they are not given
 FORMAT = 2  # version of the record; newer ones are refused, older ones are read
 

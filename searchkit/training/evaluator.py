@@ -34,6 +34,7 @@ from searchkit.training.own_recipe import NOTHING, OwnRecipe
 from searchkit.training.recalibration import as_it_is, best_of
 from searchkit.training.recipe import Recipe
 from searchkit.training.reduced import narrower
+from searchkit.training.starts import Start, begin_with
 from searchkit.training.train import build_seeded, course, score
 from searchkit.training.turns import Course, finish
 from searchkit.training.weights import check_names, final_path, load_weights, own_state, save_weights, weights_path
@@ -64,6 +65,7 @@ class Training(Evaluation):
         exclusive: one thread of a process trains at a time, since weights and dropout draw from torch's generator, of
             which a process has only one; otherwise results would depend on the order in which threads draw.
         own: the user's settings, which hold in every recipe.
+        start: weights that networks begin with; None: random ones.
     """
 
     exclusive: ClassVar[bool] = True
@@ -80,6 +82,7 @@ class Training(Evaluation):
     keep: bool = True
     scored: tuple[str, ...] = ("accuracy",)
     own: OwnRecipe = NOTHING
+    start: Start | None = None
 
     def __call__(
         self,
@@ -112,7 +115,7 @@ class Training(Evaluation):
         if rung is not None:
             return (yield from self.rungs[rung].in_turns(code, seed))
         began = time.perf_counter()
-        network, recipe = build_seeded(self.space, code, seed), self.recipe_of(code, final)
+        network, recipe = self.built(code, seed), self.recipe_of(code, final)
         names = list(network.state_dict())
         before: dict[str, float] = {}
         start: nn.Module | None = None
@@ -149,6 +152,13 @@ class Training(Evaluation):
         if state is not None:
             save_weights(state, self.written(code, final is not None))
         return values
+
+    def built(self, code: Codes, seed: int) -> nn.Module:
+        """The network of a candidate ``(d,)`` as its training begins."""
+        network = build_seeded(self.space, code, seed)
+        if self.start is not None:
+            begin_with(network, self.start.start(self.space.check_one(code)))
+        return network
 
     def recipe_of(self, code: Codes, final: Recipe | None = None) -> Recipe:
         """The recipe of a candidate ``(d,)``, with the settings that it has chosen.

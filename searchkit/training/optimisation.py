@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 import torch
@@ -93,7 +94,7 @@ class Steps:
             self._all_rates = torch.tensor(self._rates, device=device)
             self._number, self._first = (torch.zeros(1, dtype=torch.int64, device=device) for _ in range(2))
             self._offsets = torch.arange(self._batches.batch_size, device=device)
-        self._optimiser = optimiser_of(network, recipe, self._rate if self._static else recipe.lr)
+        self._optimiser = optimiser_of(network.parameters(), recipe, self._rate if self._static else recipe.lr)
         self.taken = 0
 
     @property
@@ -244,14 +245,22 @@ def one_cycle(progress: float, warm_up: float) -> float:
     return 0.5 + 0.5 * math.cos(math.pi * (progress - warm_up) / (1 - warm_up))
 
 
-def optimiser_of(network: nn.Module, recipe: Recipe, lr: float | torch.Tensor) -> torch.optim.Optimizer:
-    """SGD or AdamW, with fused steps where torch has them; only weights of two or more dimensions have weight decay."""
-    learned = [p for p in network.parameters() if p.requires_grad]
+def groups_of(learned: Iterable[nn.Parameter]) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+    """Parameters with weight decay, of two or more dimensions, and those without."""
+    matrices: list[nn.Parameter] = []
+    vectors: list[nn.Parameter] = []
+    for parameter in learned:
+        (matrices if parameter.ndim > 1 else vectors).append(parameter)
+    return matrices, vectors
+
+
+def optimiser_of(parameters: Iterable[nn.Parameter], recipe: Recipe, lr: float | torch.Tensor) -> torch.optim.Optimizer:
+    """SGD or AdamW, with fused steps where torch has them; the :func:`groups_of` the parameters are its two groups."""
+    learned = [p for p in parameters if p.requires_grad]
     groups = [
-        {"params": [p for p in learned if p.ndim > 1], "weight_decay": recipe.weight_decay},
-        {"params": [p for p in learned if p.ndim <= 1], "weight_decay": 0.0},
+        {"params": each, "weight_decay": decay}
+        for each, decay in zip(groups_of(learned), (recipe.weight_decay, 0.0), strict=True)
     ]
-    groups = [group for group in groups if group["params"]]
     fused = all(p.is_floating_point() for p in learned)  # there are no fused steps for complex numbers
     if recipe.optimiser == "adamw":
         return torch.optim.AdamW(groups, lr=lr, fused=fused)

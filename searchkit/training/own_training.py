@@ -25,7 +25,6 @@ from searchkit.training.reporter import Reporter, numbers
 from searchkit.training.reports import Curve, Reports
 from searchkit.training.scores import scores
 from searchkit.training.stopping_rules import Rule
-from searchkit.training.train import build_seeded
 from searchkit.training.turns import Course
 from searchkit.training.weights import own_state, save_weights
 from searchkit.types import Codes
@@ -73,7 +72,7 @@ class OwnTraining(Training):
     ) -> Reported:
         """Train, and return the scores and the metrics; an exception fails the candidate."""
         device = torch.device(self.device)
-        network = build_seeded(self.space, code, seed)
+        network = self.built(code, seed)
         whole = normalised(network, self.data).to(device).train()
         report, structure = self._reporting(code, seed), Structure(whole)
         try:

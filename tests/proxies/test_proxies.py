@@ -23,10 +23,12 @@ from searchkit.proxies.az_nas import AZNAS, channel_covariance, entropy, trainab
 from searchkit.proxies.dna_setting import DNASetting
 from searchkit.proxies.eproxy import Branch, Eproxy, EproxySetting
 from searchkit.proxies.grad_norm import GradNorm
+from searchkit.proxies.gradient import GradientSetting
 from searchkit.proxies.jacov import Jacov
 from searchkit.proxies.naswot import NASWOT
 from searchkit.proxies.swap import SWAP
 from searchkit.proxies.synflow import Synflow
+from searchkit.proxies.te_nas import NTK, Regions
 from searchkit.proxies.vkdnw import VKDNW
 from searchkit.proxies.zen import Zen
 from searchkit.proxies.zico import ZiCo
@@ -109,14 +111,22 @@ def digits() -> Data:
     return load_data("digits", limit=200)
 
 
-@pytest.mark.parametrize("name", plugins.names("proxy"))
+OF_TRAINED = ("angle", "flatness")  # which test_trained_signals.py is about
+
+
+@pytest.mark.parametrize("name", [name for name in plugins.names("proxy") if name not in OF_TRAINED])
 def test_every_registered_proxy_scores_the_spaces(name: str, digits: Data) -> None:
     kind = plugins.resolve("proxy", name)
     trains = getattr(kind, "needs_data", False)  # block by block, which cells have none of
     for space in (LAYERS, STAGES) if trains else (CELLS, LAYERS, STAGES):
         codes = space.sample(2, np.random.default_rng(1))
         quick = DNASetting(epochs=1, steps=1, images=64, rated=32, recalibrated=32, teacher_epochs=1, dimension=8)
-        scorer = Scorer(space, [kind(space, digits, setting=quick)], digits) if trains else Scorer(space, [name])
+        setting: dict[str, Any] = {
+            "one-shot": {"epochs": 10, "batch": 16},
+            "gradient": {"setting": GradientSetting(epochs=1)},
+            "te_nas": {"others": 2, "ntk": NTK(8, 1), "regions": Regions(50, 1)},
+        }.get(name, {"setting": quick})
+        scorer = Scorer(space, [kind(space, digits, **setting)], digits) if trains else Scorer(space, [name])
         scores = scorer(codes)
         assert scores.shape == (2, len(scorer.names))
         assert scores.dtype == np.float64

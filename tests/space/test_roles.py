@@ -71,6 +71,11 @@ def test_the_bundled_spaces_say_what_their_options_mean(name: str) -> None:
     assert np.isfinite(features).all()
     assert features[:, 0].std() > 0
     assert np.isfinite(Topology(space).score(codes)).all()
+    part = space.narrowed({space.names[-1]: space.choices[-1].options[1:]})
+    codes[:, -1] = np.maximum(codes[:, -1], 1)
+    features = role_features(space, codes)
+    few = codes - np.eye(space.n_choices, dtype=np.int64)[-1]
+    assert np.array_equal(role_features(part, few), features)
     wide = RecipeSpace(space, [Choice("lr", (0.1, 0.2))])
     wider = np.concatenate([codes, np.ones((50, 1), dtype=np.int64)], axis=1)
     assert np.array_equal(role_features(wide, wider), features)

@@ -23,7 +23,7 @@ MODELLED = ("auto", "bo")  # they fit a model for every proposal
 
 
 def test_the_strategies_are_registered():
-    assert {"bo", "evolution", "exact", "nsga2", "nsga3", "portfolio", "random", "tpe"} <= set(NAMES)
+    assert {"bo", "evolution", "exact", "nsga2", "nsga3", "portfolio", "random", "shrink", "tpe"} <= set(NAMES)
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_it_beats_random_search(name: str) -> None:
     assert np.mean([best_of(name, s) for s in range(3)]) < np.mean([best_of("random", s) for s in range(3)]) - 1
 
 
-@pytest.mark.parametrize("strategy", ["exact", "portfolio", "bo", "tpe", "nsga2", "evolution"])
+@pytest.mark.parametrize("strategy", ["exact", "portfolio", "bo", "tpe", "nsga2", "evolution", "shrink"])
 @pytest.mark.filterwarnings("error::RuntimeWarning")
 def test_losses_of_any_size_are_searched_as_others_are(strategy: str) -> None:
     def of(choices: dict[str, Any], unit: float) -> dict[str, float]:

@@ -15,6 +15,7 @@ from searchkit.errors import SearchkitError
 from searchkit.results.report.facts import Facts
 from searchkit.results.result import Result
 from searchkit.space import Choice, NetworkSpace, Space
+from searchkit.space.narrower_space import narrowed_as
 from searchkit.space.recipe_space import listed_choice, networks_of
 from searchkit.training.stopping_rules import RULES
 
@@ -33,7 +34,7 @@ def call(facts: Facts) -> str:
     lines = [_strategy(context), _space(result)]
     lines.append(_data(context) if networks else ("evaluate=evaluate", "your function, which is not in the record"))
     lines += [_objectives(result, networks), *_constraints(result), *_settings(context), *_recipe(result)]
-    lines += _training(context)
+    lines += [*_training(context), *_weights(context)]
     lines.append((f"budget={_budget(context)}", ""))
     seed = context.get("seed")
     lines.append(
@@ -52,21 +53,21 @@ def _strategy(context: dict[str, Any]) -> Line:
 def _space(result: Result) -> Line:
     """The space as a registered name with its options, else as its choices; a user's build function is filled in."""
     space = networks_of(result.space) if isinstance(result.space, NetworkSpace) else result.space
-    if space.name in plugins.names("space"):
-        options = getattr(space, "options", {})
+    if isinstance(space, NetworkSpace) and space.name in plugins.names("space"):
         try:
-            same = (
-                isinstance(space, NetworkSpace) and plugins.load_space(space.name, **options).choices == space.choices
-            )
+            whole = plugins.load_space(space.name, **space.options)
+            part = narrowed_as(whole, space.describe())
+            same = part.choices == space.choices
         except SearchkitError:
             same = False
         if same:
             given = "".join(
                 f", {key}={_python(value)}"
-                for key, value in options.items()
+                for key, value in space.options.items()
                 if value is not None and key.isidentifier()
             )
-            return f"space=searchkit.load_space({_text(space.name)}{given})", ""
+            loaded = f"searchkit.load_space({_text(space.name)}{given})"
+            return f"space={loaded if part is whole else _narrowed(loaded, whole, part)}", ""
     if isinstance(space, NetworkSpace) or result.context.get("kind") == "networks":
         return "space=space", f"'{space.name}', your own NetworkSpace, whose build function is not in the record"
     if not _writable(space):
@@ -75,6 +76,13 @@ def _space(result: Result) -> Line:
     choices = "".join(f"        {_choice(choice)},\n" for choice in space.choices)
     own = "and canonical=, your function" if space.canonical_function is not None else ""
     return f"space=searchkit.Space([\n{choices}    ]{named})", own
+
+
+def _narrowed(loaded: str, whole: NetworkSpace, part: NetworkSpace) -> str:
+    """The part of a registered space, by the options that it has of choices that have more in the whole."""
+    pairs = [(a, b) for a, b in zip(part.choices, whole.choices, strict=True) if len(a.options) < len(b.options)]
+    lines = "".join(f"        {_text(a.name)}: {_python(list(a.labels))},\n" for a, _ in pairs)
+    return f"{loaded}.narrowed({{\n{lines}    }})"
 
 
 def _settings(context: dict[str, Any]) -> list[Line]:
@@ -114,6 +122,16 @@ def _recipe(result: Result) -> list[Line]:
         for name, value in given.items()
     ]
     return [(f"recipe={{{', '.join(settings)}}}", "")] if settings else []
+
+
+def _weights(context: dict[str, Any]) -> list[Line]:
+    """Weights that are not in the record: those that networks began with, and shared ones that were given."""
+    lines = (
+        [("weights=weights", "which networks began with; they are not in the record")] if "weights" in context else []
+    )
+    if context.get("shared"):
+        lines.append(("evaluation=shared", "your searchkit.SharedWeights, which are not in the record"))
+    return lines
 
 
 def _training(context: dict[str, Any]) -> list[Line]:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -108,6 +110,35 @@ class Signs(TorchFunctionMode):
         signs = signs.mul_(2).sub_(1)  # then the product is agreements minus disagreements, in one pass
         product = (signs @ signs.T).to(torch.float64)
         return (product + signs.shape[1]) / 2
+
+
+class Patterns(TorchFunctionMode):
+    """While entered, keeps which units are active for each of ``batch`` inputs, as bits."""
+
+    def __init__(self, batch: int) -> None:
+        super().__init__()
+        self.batch = batch
+        self._bits: list[npt.NDArray[np.uint8]] = []
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Iterable[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        out = func(*args, **(kwargs or {}))
+        if func in _RELUS and isinstance(out, Tensor) and out.ndim > 1 and len(out) == self.batch:
+            active = (out.detach().reshape(self.batch, -1) > 0).cpu().numpy()
+            self._bits.append(np.packbits(active, axis=1))
+        return out
+
+    def distinct(self) -> int:
+        """Number of distinct patterns over all units; 0 where there were none."""
+        if not self._bits:
+            return 0
+        rows = np.ascontiguousarray(np.concatenate(self._bits, axis=1))
+        return len({row.tobytes() for row in rows})
 
 
 def _bit_weights(batch: int, n_patterns: int, device: torch.device) -> Tensor:

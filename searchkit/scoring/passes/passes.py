@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,10 +17,9 @@ from searchkit.runtime.devices import device_errors, format_of
 from searchkit.runtime.torch_compat import copy_all
 from searchkit.scoring.passes.inputs import ProxyInputs
 from searchkit.scoring.protocols import Pass
-from searchkit.space import NetworkSpace
+from searchkit.space import NetworkSpace, network_seed
+from searchkit.training.starts import Start, Trained, begin_with
 from searchkit.types import Codes
-
-_SEED_BYTES = 7  # of a digest: fits every generator's signed 64 bits
 
 
 @dataclass
@@ -35,6 +33,8 @@ class Built:
         device: where network and inputs are.
         counts: its params and macs.
         input_shape: of the images that it was built for; those of ``inputs`` where not given.
+        taken: parameters and buffers that have given values, and no random ones.
+        before: parameter -> its value before it was trained; empty where that is not known.
     """
 
     network: nn.Module
@@ -43,6 +43,8 @@ class Built:
     device: torch.device
     counts: Callable[[], dict[str, float]]
     input_shape: tuple[int, ...] = ()
+    taken: tuple[str, ...] = ()
+    before: Mapping[str, Tensor] = field(default_factory=dict, repr=False)
     _initial: dict[str, Tensor] = field(default_factory=dict, repr=False)
     _learned: frozenset[str] = frozenset()
 
@@ -66,17 +68,19 @@ class Built:
         return torch.Generator().manual_seed(int(np.random.SeedSequence([self.seed, stream]).generate_state(1)[0]))
 
 
-def build(space: NetworkSpace, code: Codes, inputs: ProxyInputs, seed: int) -> Built:
-    """A candidate ``(d,)`` with weights that depend on the seed and its canonical code alone."""
+def build(space: NetworkSpace, code: Codes, inputs: ProxyInputs, seed: int, weights: Start | None = None) -> Built:
+    """A candidate ``(d,)`` with weights that depend on the seed and its canonical code alone, or with given ones."""
     own = network_seed(code, seed)
     with seeded(own):
         network = space.build(code)
+    taken = [] if weights is None else begin_with(network, weights.start(code))
     network.to(inputs.device, memory_format=format_of(network, inputs.device))  # type: ignore[call-overload]
 
     def counts() -> dict[str, float]:
         return {name: float(column[0]) for name, column in space_counts(space, code[None]).items()}
 
-    return Built(network.train(), inputs, own, inputs.device, counts, space.input_shape)
+    before = weights.initial(code) if isinstance(weights, Trained) else {}
+    return Built(network.train(), inputs, own, inputs.device, counts, space.input_shape, tuple(taken), before)
 
 
 def _by_dtype(state: Mapping[str, Tensor]) -> Iterable[dict[str, Tensor]]:
@@ -85,13 +89,6 @@ def _by_dtype(state: Mapping[str, Tensor]) -> Iterable[dict[str, Tensor]]:
     for name, tensor in state.items():
         groups.setdefault(tensor.dtype, {})[name] = tensor
     return groups.values()
-
-
-def network_seed(code: Codes, seed: int) -> int:
-    """A seed that depends on a canonical candidate ``(d,)`` and the seed alone, not on the order of candidates."""
-    digest = hashlib.blake2b(np.ascontiguousarray(code, np.int64).tobytes(), digest_size=_SEED_BYTES)
-    digest.update(str(seed).encode())
-    return int.from_bytes(digest.digest(), "little")
 
 
 def run(built: Built, passes: Iterable[Pass]) -> dict[Hashable, Any]:

@@ -1,0 +1,129 @@
+"""What ``weights=`` means: the weights that networks begin with, from shared weights, an earlier study or a file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from searchkit.errors import SearchkitError, message_of
+from searchkit.problem.trial import pareto_front
+from searchkit.random_state import seeded
+from searchkit.results.result import Result
+from searchkit.runtime.fingerprint import fingerprint
+from searchkit.sharing.starts import Given, TrainedBefore, same_networks
+from searchkit.space import NetworkSpace
+from searchkit.space.recipe_space import RecipeSpace, networks_of
+from searchkit.surroundings import settled
+from searchkit.training.starts import Start, begin_with
+from searchkit.training.weights import delivered_path
+from searchkit.types import Codes
+
+
+def read_weights(given: object, space: NetworkSpace) -> Start | None:
+    """The weights that networks of a space begin with; None where nothing was given.
+
+    Args:
+        given: :class:`searchkit.sharing.SharedWeights`, or anything with ``start(code)``; a
+            :class:`~searchkit.results.result.Result`, whose front's weights are taken; a torch module or its state; or
+            the path of a file of these, ``.safetensors`` or of ``torch.save``.
+
+    Raises:
+        SearchkitError: it is nothing of these, of another space, or no network of the space has such parameters.
+    """
+    if given is None:
+        return None
+    networks = networks_of(space)
+    made = _made(given, networks)
+    if isinstance(made, Given):
+        _check_fits(made, networks)
+    return _OfNetworks(made, networks.n_choices) if isinstance(space, RecipeSpace) else made
+
+
+def _made(given: object, space: NetworkSpace) -> Start:
+    if isinstance(given, Result):
+        return _of_result(given, space)
+    if isinstance(given, Start):
+        other = getattr(given, "space", None)
+        if isinstance(other, NetworkSpace):
+            same_networks(space, other)
+        return given
+    if isinstance(given, nn.Module):
+        return _of_state(given.state_dict(), f"a {type(given).__name__}")
+    if isinstance(given, Mapping):
+        return _of_state(given, "a mapping")
+    if isinstance(given, str | Path):
+        return _of_file(settled(given))
+    raise SearchkitError(
+        "weights= are shared weights (searchkit.SharedWeights), the Result of an earlier search, a torch module or its "
+        f"state, or the path of a file of one, not {given!r:.80}"
+    )
+
+
+def _of_file(path: Path) -> Start:
+    try:
+        held = load_file(path) if path.suffix == ".safetensors" else torch.load(path, map_location="cpu")
+    except (OSError, SafetensorError, RuntimeError, ValueError, EOFError) as error:
+        raise SearchkitError(f"weights= '{path}' cannot be read: {message_of(error)}") from error
+    except Exception as error:  # of a file of something else, pickle says what it likes
+        raise SearchkitError(f"weights= '{path}' holds no tensors by name: {message_of(error)}") from error
+    if isinstance(held, Mapping) and isinstance(held.get("state_dict"), Mapping):  # as checkpoints of trainers have it
+        held = held["state_dict"]
+    return _of_state(held, f"'{path}'")
+
+
+def _of_state(held: object, what: str) -> Start:
+    tensors = dict(held) if isinstance(held, Mapping) else {}
+    tensors = {str(name): tensor for name, tensor in tensors.items() if isinstance(tensor, Tensor)}
+    if not tensors:
+        raise SearchkitError(f"weights= {what} holds no tensors by name, as the state of a torch module does")
+    return Given(tensors, fingerprint(*(tensor.detach().cpu().numpy() for tensor in tensors.values()), *tensors))
+
+
+def _of_result(result: Result, space: NetworkSpace) -> Start:
+    if not isinstance(result.space, NetworkSpace):
+        raise SearchkitError(f"weights= study '{result.name}' has no networks, and so no weights to begin with")
+    other = networks_of(result.space)
+    same_networks(space, other)
+    trained = []
+    for trial in pareto_front(result.trials, result.goals):
+        path = delivered_path(result.folder or Path(), trial.code)
+        if path.exists():
+            trained.append((trial.code[: other.n_choices], load_file(path)))
+    if not trained:
+        raise SearchkitError(f"weights= study '{result.name}' has no trained network on its front to begin with")
+    return TrainedBefore(space, trained, fingerprint(result.name, [code.tolist() for code, _ in trained]))
+
+
+def _check_fits(start: Given, space: NetworkSpace) -> None:
+    """Refuse tensors of which a first network of the space can take none."""
+    code = space.canonical(np.zeros((1, space.n_choices), dtype=np.int64))[0]
+    with seeded(0):
+        network = space.build(code)
+    if not begin_with(network, start.start(code)):
+        own, given = next(iter(network.state_dict()), "none"), next(iter(start.tensors))
+        raise SearchkitError(
+            f"weights= have no tensor of the name and shape of a parameter of space '{space.name}': its networks have "
+            f"'{own}', and these '{given}'"
+        )
+
+
+@dataclass(frozen=True)
+class _OfNetworks:
+    """Weights for a space with further choices, which are none of the networks."""
+
+    of: Start
+    n: int
+
+    @property
+    def identity(self) -> str:
+        return self.of.identity
+
+    def start(self, code: Codes) -> Mapping[str, Tensor]:
+        return self.of.start(code[: self.n])

@@ -1,0 +1,272 @@
+"""Trains a bank of shared weights, one path a step, with a checkpoint after every epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path as File
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from searchkit.data.data import Data
+from searchkit.errors import PASSED_ON, CandidateError, ProxyError, message_of
+from searchkit.problem.ranks import rank_correlation
+from searchkit.random_state import seeded
+from searchkit.runtime.gpu_lock import give_way, key_of
+from searchkit.runtime.pooling import right_pooling
+from searchkit.sharing.bank import Bank, Path, Shared
+from searchkit.sharing.batches import Batches
+from searchkit.sharing.judging import Judged
+from searchkit.sharing.policies.protocol import Policy
+from searchkit.sharing.slices import grown
+from searchkit.training.optimisation import groups_of, half_precision, loss_of, one_cycle, optimiser_of
+from searchkit.training.recipe import Recipe
+from searchkit.types import Codes, Floats
+
+CLIPPED = 5.0  # norm of the gradients of a step, as DARTS, GeNAS and others clip it
+PROBED = 256  # validation examples on which the probes are judged after an epoch
+HOPELESS = 100  # paths in a row that cannot be trained
+WORTH = 0.2  # of the work of an epoch that probes may be; with few examples they are judged after some epochs only
+
+
+@dataclass(frozen=True)
+class EpochDone:
+    """What is known of the weights after an epoch.
+
+    Attributes:
+        epoch: number of epochs done, from 1.
+        train_loss: mean of its steps.
+        val_loss: mean of the probes, a few paths that are the same after every epoch; None where none is trained yet,
+            and after epochs after which they are not judged, as that would take longer than the epoch.
+        agreement: Spearman's rho of the probes' losses with those when they were judged before: whether the order of
+            paths has settled. None where they were not.
+    """
+
+    epoch: int
+    train_loss: float
+    val_loss: float | None = None
+    agreement: float | None = None
+
+
+@dataclass
+class Fitting:
+    """One training of a bank.
+
+    Attributes:
+        epochs: passes over the train part; a fraction is a part of one.
+        seed: of the paths, the order of examples and all that networks draw.
+        probes: ``(p, d)`` canonical candidates.
+        path: of the checkpoint; None: none is written.
+        curve: of the epochs that are done.
+    """
+
+    bank: Bank
+    data: Data
+    policy: Policy
+    recipe: Recipe
+    epochs: float
+    judged: Judged
+    seed: int
+    probes: Codes
+    path: File | None = None
+    curve: list[EpochDone] = field(default_factory=list)
+    _step: int = 0
+    _code: Codes | None = None
+    _left: int = 0
+    _refusals: int = 0
+    _last: Floats | None = None
+    _optimiser: torch.optim.Optimizer | None = None
+
+    def __post_init__(self) -> None:
+        n, together = len(self.data.train), self.policy.together
+        self.batch = min(self.recipe.batch_size, n)
+        self.per_epoch = max(1, n // self.batch // together) * together
+        self.steps = max(1, round(self.epochs * self.per_epoch / together)) * together
+        self.policy.begin(self.steps)
+
+    def run(self, on_epoch: Callable[[EpochDone, int], None] | None = None) -> None:
+        """Train to the end, from the checkpoint where there is one.
+
+        Args:
+            on_epoch: called after every epoch, with what is known and the number of epochs in all.
+
+        Raises:
+            ProxyError: paths can no longer be trained.
+        """
+        self._resume()
+        device, n_epochs = self.bank.device, -(-self.steps // self.per_epoch)
+        while self._step < self.steps:
+            epoch = self._step // self.per_epoch
+            rng = np.random.default_rng([self.seed, epoch])
+            with seeded(int(rng.integers(2**31)), device), right_pooling(device):
+                loss = self._epoch(rng)
+            probed = (epoch + 1) % self._probed_every == 0 or self._step == self.steps
+            self.curve.append(self._probed(epoch + 1, loss) if probed else EpochDone(epoch + 1, loss))
+            self._keep()
+            if on_epoch is not None:
+                on_epoch(self.curve[-1], n_epochs)
+
+    @property
+    def _probed_every(self) -> int:
+        """Epochs between two times at which the probes are judged."""
+        work = len(self.probes) * self.judged.n_examples / (3 * len(self.data.train))  # a step is three passes forward
+        return max(1, round(work / WORTH))
+
+    def _epoch(self, rng: np.random.Generator) -> float:
+        """Make the steps of an epoch; returns their mean loss."""
+        loss_fn = loss_of(self.data, self.recipe, self.bank.device)
+        half = half_precision(self.recipe, self.data, self.bank.device)
+        card = key_of(self.bank.device) if self.bank.device.type == "cuda" else None
+        batches = Batches(self.data, self.recipe, self.bank.device, self.seed, rng)
+        losses: list[float] = []
+        used: dict[int, Shared] = {}
+        last = min(self.steps, (self._step // self.per_epoch + 1) * self.per_epoch)
+        while self._step < last:
+            if card is not None:
+                give_way(card)  # to a process that measures there
+            code = self._next(rng)
+            try:
+                path = self.bank.path(code)
+                x, y, weights = batches.next(self.policy.share)
+                path.network.train()
+                with torch.autocast(self.bank.device.type, torch.bfloat16, enabled=half):
+                    loss = loss_fn(self.bank.run(path, x), y, weights)
+                if not torch.isfinite(loss):
+                    raise CandidateError(f"its loss is {loss.item()}")
+                loss.backward()  # type: ignore[no-untyped-call]
+            except PASSED_ON:
+                raise
+            except Exception as error:
+                self._refused(code, error)
+                continue
+            self._refusals = 0
+            losses.append(loss.item())
+            used |= {id(shared): shared for shared in self.bank.learning(path)}
+            self.bank.count(path)
+            self._step += 1
+            if self._step % self.policy.together == 0:
+                self._change(list(used.values()))
+                used = {}
+            self._tell(code, path, losses[-1])
+        return float(np.mean(losses))
+
+    def _refused(self, code: Codes, error: Exception) -> None:
+        """A path that cannot be trained is left out, and another one drawn.
+
+        Raises:
+            ProxyError: a hundred in a row.
+        """
+        self._refusals, self._left = self._refusals + 1, 0
+        if self.policy.reward != "none":
+            self.policy.tell(code, float("-inf"))
+        if self._refusals >= HOPELESS:
+            raise ProxyError(
+                f"{HOPELESS} paths in a row could not be trained with the shared weights, the last one for this: "
+                f"{message_of(error)}; where losses are not finite, give a lower lr than {self.recipe.lr:g}"
+            ) from error
+
+    def _next(self, rng: np.random.Generator) -> Codes:
+        """The path of the next step: the one of the last step, or a new one."""
+        if not self._left:
+            self._code, self._left = self.policy.draw(rng)
+        assert self._code is not None
+        self._left -= 1
+        return self._code
+
+    def _tell(self, code: Codes, path: Path, loss: float) -> None:
+        if self.policy.reward == "training":
+            self.policy.tell(code, -loss)
+        elif self.policy.reward == "validation" and not self._left:
+            self.policy.tell(code, self.judged.reward(self.bank, path))
+
+    def _change(self, used: Sequence[Shared]) -> None:
+        """Change the tensors that were used by their gradients; the others, and what is kept of them, stay."""
+        used = [shared for shared in used if shared.tensor.grad is not None]
+        learned = [shared.tensor for shared in used]
+        if self._optimiser is None:
+            self._optimiser = optimiser_of(learned, self.recipe, self.recipe.lr)
+        optimiser = self._optimiser
+        nn.utils.clip_grad_norm_(learned, CLIPPED)
+        for group, members in zip(optimiser.param_groups, groups_of(learned), strict=True):
+            group["params"] = members
+            group["lr"] = self.recipe.lr * one_cycle((self._step - 1) / self.steps, self.recipe.warm_up)
+        for shared in used:
+            kept = optimiser.state[shared.tensor]
+            if self.recipe.optimiser == "sgd" and self.recipe.momentum and not kept:
+                kept["momentum_buffer"] = torch.zeros_like(shared.tensor)  # fused steps want all or none to have one
+            _as_large(kept, shared)
+        optimiser.step()
+        for tensor in learned:
+            tensor.grad = None
+
+    def _probed(self, epoch: int, loss: float) -> EpochDone:
+        """What is known after an epoch."""
+        losses = [self.judged.loss_if_trained(self.bank, code) for code in self.probes]
+        now = np.array([loss for loss in losses if np.isfinite(loss)])
+        agreement = None
+        if self._last is not None and len(now) == len(self._last) and len(now) > 2 and np.isfinite(now).all():
+            agreement = rank_correlation(now, self._last)
+        self._last = now
+        return EpochDone(epoch, loss, float(now.mean()) if len(now) else None, agreement)
+
+    def _state(self) -> dict[str, Any]:
+        """Everything that a continued training needs, on the CPU."""
+        kept = {} if self._optimiser is None else self._optimiser.state
+        return {
+            "bank": self.bank.state(),
+            "optimiser": [
+                {name: _on_cpu(value) for name, value in kept.get(one.tensor, {}).items()} for _, one in self.bank
+            ],
+            "policy": self.policy.state(),
+            "curve": [asdict(one) for one in self.curve],
+            "step": self._step,
+            "code": None if self._code is None else self._code.tolist(),
+            "left": self._left,
+            "last": None if self._last is None else self._last.tolist(),
+        }
+
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        self.bank.restore(state["bank"])
+        self.policy.restore(state["policy"])
+        self.curve = [EpochDone(**one) for one in state["curve"]]
+        self._step, self._left = int(state["step"]), int(state["left"])
+        self._code = None if state["code"] is None else np.array(state["code"], dtype=np.int64)
+        self._last = None if state["last"] is None else np.array(state["last"])
+        tensors = [one.tensor for _, one in self.bank]
+        if not tensors:
+            return
+        self._optimiser = optimiser_of(tensors, self.recipe, self.recipe.lr)
+        for tensor, kept in zip(tensors, state["optimiser"], strict=True):
+            if kept:
+                self._optimiser.state[tensor] = {
+                    name: value.to(self.bank.device) if isinstance(value, Tensor) and value.ndim else value
+                    for name, value in kept.items()
+                }
+
+    def _keep(self) -> None:
+        """Write a checkpoint whole, so that a killed process leaves the previous one."""
+        if self.path is None:
+            return
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = self.path.with_suffix(".unfinished")
+        torch.save(self._state(), unfinished)
+        unfinished.replace(self.path)
+
+    def _resume(self) -> None:
+        """Go on from the checkpoint, where there is one."""
+        if self.path is not None and self.path.exists():
+            self._restore(torch.load(self.path, map_location="cpu", weights_only=True))
+
+
+def _as_large(kept: dict[str, Any], shared: Shared) -> None:
+    """Give what an optimiser keeps of a tensor that has grown its size; it is 0 where the tensor is new."""
+    for name, value in kept.items():
+        if isinstance(value, Tensor) and value.ndim and value.shape != shared.tensor.shape:
+            kept[name] = grown(value, torch.zeros_like(shared.tensor), shared.kernel)
+
+
+def _on_cpu(value: object) -> object:
+    return value.detach().cpu() if isinstance(value, Tensor) else value

@@ -1,0 +1,105 @@
+"""What a path comes to: its loss on the validation part, with statistics of its own."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from searchkit.data.data import Data
+from searchkit.data.loader import in_order
+from searchkit.data.normalising import Normaliser, targets
+from searchkit.data.splits import Split
+from searchkit.errors import PASSED_ON
+from searchkit.runtime.devices import placed
+from searchkit.sharing.bank import Bank, Path
+from searchkit.training.recalibration import fresh_statistics
+from searchkit.training.scores import Tally, score_batch
+from searchkit.training.tasks.losses import task_loss
+from searchkit.training.tasks.outputs import check_outputs
+from searchkit.types import Codes
+
+Judge = Literal["loss", "score"]
+STATISTICS = 256  # training examples of which the statistics of a path are taken
+EXAMPLES = 1024  # validation examples on which it is judged, at most
+BATCH = 128  # examples of which statistics are taken at a time
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What paths are judged by: the examples, on the device.
+
+    Attributes:
+        statistics: batches of normalised training examples, without augmentation.
+        examples: batches ``(x, y)`` of the validation part, evenly spaced.
+        split: these examples.
+    """
+
+    data: Data
+    device: torch.device
+    statistics: list[Tensor]
+    examples: list[tuple[Tensor, Tensor]]
+    split: Split
+
+    @classmethod
+    def of(cls, data: Data, device: torch.device, n: int = EXAMPLES, n_statistics: int = STATISTICS) -> Judged:
+        """The batches of a data set: of n examples of the validation part, and of the train part."""
+        normalise = Normaliser(data, device)
+        rows = _spaced(len(data.train), n_statistics)
+        batches = [part for part in torch.split(rows, BATCH) if len(part) > 1]
+        statistics = [placed(normalise(data.train.x[part].to(device)), device) for part in batches]
+        split = data.val.rows(_spaced(len(data.val), n))
+        examples = [(placed(x, device), y) for x, y in in_order(split, score_batch(data), normalise, device)]
+        return cls(data, device, statistics, examples, split)
+
+    @property
+    def n_examples(self) -> int:
+        """Examples that run through a network to judge it."""
+        return len(self.split) + sum(len(x) for x in self.statistics)
+
+    def loss_if_trained(self, bank: Bank, code: Codes) -> float:
+        """The loss of a candidate ``(d,)``; NaN where it cannot be run, or has a parameter that was never trained."""
+        try:
+            path = bank.path(code)
+            return math.nan if bank.untrained(path) else self.loss(bank, path)
+        except PASSED_ON:
+            raise
+        except Exception:
+            return math.nan
+
+    def loss(self, bank: Bank, path: Path) -> float:
+        """The mean loss of a path; infinite or NaN where its outputs are."""
+        of_task, total, n = task_loss(self.data, "usual", 0.0, self.device), 0.0, 0
+        for outputs, y in self._answers(bank, path):
+            check_outputs(outputs, len(y), self.data.output_shape)
+            total += float(of_task(outputs.float(), targets(self.data, y), None)) * len(y)
+            n += len(y)
+        return total / n
+
+    def scores(self, bank: Bank, path: Path) -> dict[str, float]:
+        """The scores of a path, as of a trained network."""
+        tally = Tally(self.data)
+        for outputs, y in self._answers(bank, path):
+            tally.add(outputs, y)
+        return tally.scores(self.split.weight)
+
+    def reward(self, bank: Bank, path: Path) -> float:
+        """Higher is better: the accuracy of classes, and minus the loss in other tasks."""
+        return self.scores(bank, path)["accuracy"] if self.data.task == "classification" else -self.loss(bank, path)
+
+    def _answers(self, bank: Bank, path: Path) -> Iterator[tuple[Tensor, Tensor]]:
+        with torch.no_grad():
+            with fresh_statistics(path.network):
+                for x in self.statistics:
+                    bank.run(path, x)
+            for x, y in self.examples:
+                yield bank.run(path, x), y
+
+
+def _spaced(n: int, most: int) -> Tensor:
+    """Row numbers, evenly spaced."""
+    return torch.linspace(0, n - 1, min(n, most)).round().long()

@@ -1,0 +1,1 @@
+"""How the paths are drawn along which shared weights are trained."""

@@ -1,0 +1,28 @@
+"""With which settings shared weights are trained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from searchkit.data.data import Data
+from searchkit.errors import ProxyError
+from searchkit.space import NetworkSpace
+from searchkit.training.own_recipe import own_space, read_recipe
+from searchkit.training.recipe import Recipe, recipe_for
+
+
+def recipe_of(
+    space: NetworkSpace, data: Data, batch: int, lr: float | None, given: Mapping[str, object] | None
+) -> Recipe:
+    """The settings of the training: the user's, before the space's own, before those that suit sharing."""
+    usual = replace(recipe_for(data.kind, len(data.train)), augment=None)
+    if data.kind == "images":
+        usual = replace(usual, optimiser="sgd", lr=0.05, weight_decay=3e-4)
+    own = dict(given or {}) | {"batch_size": batch} | ({} if lr is None else {"lr": lr})
+    _, read = own_space(space, read_recipe(own))
+    if read.choices or read.epochs is not None:
+        raise ProxyError("the recipe of shared weights has one value of each setting; epochs= says how long it is")
+    n = len(data.train)
+    applied = read.applied(usual, data.kind, n)
+    return applied if "lr" in read.options | dict(read.usual) else replace(applied, lr=usual.lr)

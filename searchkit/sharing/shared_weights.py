@@ -1,0 +1,297 @@
+"""Weights that all networks of a space share: trained once, and every network judged with its own part of them."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+from pathlib import Path as File
+from typing import Any, Self, get_args
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from searchkit.data.loading import load_data
+from searchkit.errors import CandidateError, ProxyError, message_of
+from searchkit.random_state import untouched
+from searchkit.runtime.devices import resolve_device
+from searchkit.runtime.fingerprint import fingerprint
+from searchkit.runtime.threads import one_thread
+from searchkit.sharing.bank import Bank
+from searchkit.sharing.bounds import within
+from searchkit.sharing.checks import check_networks
+from searchkit.sharing.fitting import PROBED, EpochDone, Fitting
+from searchkit.sharing.judging import Judge, Judged
+from searchkit.sharing.keys import read_share
+from searchkit.sharing.paths import Paths
+from searchkit.sharing.policies.protocol import Policy
+from searchkit.sharing.policies.table import made_policy
+from searchkit.sharing.recipe import recipe_of
+from searchkit.space import NetworkSpace, Space, keys
+from searchkit.surroundings import settled
+from searchkit.types import Codes, Floats
+
+FORMAT = 1
+PROBES = 12  # paths that are judged after every epoch
+OnEpoch = Callable[[EpochDone, int], None]
+log = logging.getLogger("searchkit")
+
+
+class SharedWeights:
+    """One set of weights for all networks of a space, trained one path (that is, one network) a step.
+
+    Two networks share a parameter where its name, its shape, and the options of the node that governs the name agree
+    (:class:`~searchkit.sharing.keys.Key`), so that any space can be trained, also the user's own. It is a proxy, whose
+    score is minus the loss of a network, and has the weights that networks can begin with (``weights=`` of
+    :func:`searchkit.run`). Nothing is trained before :meth:`fit` or the first loss. With a folder, the weights are kept
+    there after every epoch, and a training that was stopped continues: on a CPU to the same bit.
+
+    Guo et al., Single Path One-Shot Neural Architecture Search with Uniform Sampling, ECCV 2020 (arXiv 1904.00420).
+
+    Args:
+        space: of networks.
+        data: as for :func:`searchkit.run`.
+        policy: how paths are drawn: "uniform", "fair", "tree", "shrinking" or "grouped"
+            (:mod:`searchkit.sharing.policies`), or a function of :class:`~searchkit.sharing.paths.Paths`.
+        epochs: passes over the train part; less than 1 is a part of one. Weights of few epochs rank networks the wrong
+            way round, since shallow ones learn faster: look at :attr:`curve`.
+        share: "exact": parameters of each shape are trained alone. "slice": networks of several widths, kernels and
+            heads take parts of one tensor. None: "slice" where a choice is a scale of numbers.
+        batch: examples a step.
+        lr: peak learning rate; None: the space's own, else 0.05 of SGD.
+        recipe: further settings of the training, as for :func:`searchkit.run`.
+        judge: by what paths are judged: the "loss", or the first "score" of the task.
+        bounds: ``{"params": most, "macs": most}``; no path over them is drawn.
+        device, seed: as for :func:`searchkit.run`.
+        folder: for the weights; None: they are not kept.
+        on_epoch: called after every epoch with an :class:`~searchkit.sharing.fitting.EpochDone` and the number of
+            epochs in all; by default they are logged.
+
+    Raises:
+        ProxyError: networks that share nothing or are drawn at random, an unknown policy, or bounds that leave no path.
+    """
+
+    name = "one-shot"
+    needs_networks = True
+
+    def __init__(
+        self,
+        space: Space,
+        data: object = None,
+        *,
+        policy: str | Callable[[Paths], Policy] = "uniform",
+        epochs: float = 20,
+        share: str | None = None,
+        batch: int = 64,
+        lr: float | None = None,
+        recipe: Mapping[str, object] | None = None,
+        judge: Judge = "loss",
+        bounds: Mapping[str, float] | None = None,
+        device: str = "cpu",
+        seed: int = 0,
+        folder: str | File | None = None,
+        on_epoch: OnEpoch | None = None,
+    ) -> None:
+        if not isinstance(space, NetworkSpace):
+            raise ProxyError(f"shared weights need networks, and space '{space.name}' builds none")
+        if isinstance(epochs, bool) or not isinstance(epochs, int | float) or not 0 < epochs < float("inf"):
+            raise ProxyError(f"epochs is a number above 0, not {epochs!r}")
+        if judge not in get_args(Judge):
+            raise ProxyError(f"judge is one of {', '.join(get_args(Judge))}, not {judge!r}")
+        self.data = load_data(data, seed=seed).without_test()
+        self.space = space.for_data(self.data.input_shape, self.data.output_shape)
+        self.share, self.epochs, self.judge, self.seed = read_share(share, self.space), epochs, judge, seed
+        self.policy, self.bounds, self.on_epoch = policy, dict(bounds or {}), on_epoch
+        self.recipe = recipe_of(self.space, self.data, batch, lr, recipe)
+        self.device = device
+        self.folder = None if folder is None else settled(folder)
+        self._paths = Paths(self.space, *within(self.space, self.bounds))
+        made_policy(policy, self._paths)  # refuses a name before any work
+        self._bank = Bank(self.space, self.share, resolve_device(device), seed)
+        self._judged: Judged | None = None
+        self._curve: list[EpochDone] = []
+        self._values: dict[bytes, float] = {}
+        self._fitted = False
+        self._answer: Codes | None = None
+
+    @property
+    def fitted(self) -> bool:
+        """Whether the training has come to its end."""
+        return self._fitted
+
+    @property
+    def curve(self) -> list[EpochDone]:
+        """What was known after every epoch."""
+        return list(self._curve)
+
+    @property
+    def answer(self) -> Codes | None:
+        """The network ``(d,)`` that the policy is left with after the training; None where it leaves several."""
+        self.fit()
+        return self._answer
+
+    @property
+    def use(self) -> dict[str, float]:
+        """Shared parameter -> the share of the training steps in which it was used."""
+        steps = max(1, self._bank.steps)
+        return {str(key): shared.steps / steps for key, shared in self._bank}
+
+    def fit(self) -> Self:
+        """Train, where that is not done; from a checkpoint where there is one.
+
+        Raises:
+            ProxyError: the networks can share nothing, or paths can no longer be trained.
+        """
+        if self._fitted:
+            return self
+        check_networks(self.space, self._bank.keys, self.seed)
+        judged = Judged.of(self.data, self._bank.device, PROBED, PROBED // 2)
+        fitting = Fitting(
+            self._bank, self.data, made_policy(self.policy, self._paths), self.recipe, self.epochs, judged, self.seed,
+            self._probes(), self._checkpoint(),
+        )  # fmt: skip
+        with self._alone():
+            fitting.run(self.on_epoch or _logged)
+        self._curve, self._fitted = fitting.curve, True
+        self._answer = getattr(fitting.policy, "answer", None)
+        return self
+
+    def losses(self, codes: npt.ArrayLike) -> Floats:
+        """``(n,)`` the mean validation loss of every network with its part of the weights; lower is better.
+
+        The statistics of its batch normalisations are its own, of training examples. NaN where a network has a
+        parameter that was in no training step. With ``judge="score"`` minus the first score of the task.
+        """
+        self.fit()
+        rows = self.space.check(codes)
+        for key, row in zip(keys(rows), rows, strict=True):
+            if key not in self._values:
+                self._values[key] = self._judge(row)
+        return np.array([self._values[key] for key in keys(rows)])
+
+    def scores(self, code: npt.ArrayLike) -> dict[str, float]:
+        """The scores on the validation part of one network ``(d,)`` with its part of the weights.
+
+        Raises:
+            CandidateError: it has a parameter that was in no training step, or outputs that are not finite.
+        """
+        self.fit()
+        path = self._bank.path(self.space.check_one(code))
+        untrained = self._bank.untrained(path)
+        if untrained:
+            raise CandidateError(f"{untrained[0]} was in no step of the training of the shared weights")
+        with self._alone():
+            return self._on_validation().scores(self._bank, path)
+
+    def start(self, code: npt.ArrayLike) -> dict[str, Tensor]:
+        """Parameter -> a copy of what the network ``(d,)`` takes of the shared weights, on the CPU."""
+        self.fit()
+        path = self._bank.path(self.space.check_one(code))
+        return {name: tensor.detach().cpu().clone() for name, tensor in self._bank.used(path).items()}
+
+    def initial(self, code: npt.ArrayLike) -> dict[str, Tensor]:
+        """Parameter -> what :meth:`start` gives as it was before the training, on the CPU."""
+        self.fit()
+        return self._bank.before(self._bank.path(self.space.check_one(code)))
+
+    @property
+    def identity(self) -> str:
+        """Text that is equal for equal weights."""
+        return fingerprint(self.described())
+
+    def score(self, codes: Codes) -> Floats:
+        """``(n,)`` minus the losses, so that higher is better: a proxy's scores."""
+        return -self.losses(codes)
+
+    def save(self, path: str | File) -> None:
+        """Write the weights and their description into one file, which :meth:`load` reads."""
+        path = settled(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.fit()
+        unfinished = path.with_name(path.name + ".unfinished")
+        held = {
+            "described": self.described(),
+            "bank": self._bank.state(),
+            "curve": [asdict(done) for done in self._curve],
+            "answer": None if self._answer is None else self._answer.tolist(),
+        }
+        torch.save(held, unfinished)
+        unfinished.replace(path)
+
+    def load(self, path: str | File) -> Self:
+        """Take the weights that :meth:`save` wrote; nothing is trained.
+
+        Raises:
+            ProxyError: there are none, or they are of another space, other data or other settings.
+        """
+        path = settled(path)
+        try:
+            held = torch.load(path, map_location="cpu", weights_only=True)
+            described = held["described"]
+        except Exception as error:
+            raise ProxyError(f"{path} holds no shared weights: {message_of(error)}") from error
+        now = self.described()
+        differs = [key for key in now if described.get(key) != now[key]]
+        if differs:
+            raise ProxyError(f"{path} holds shared weights with another {' and another '.join(differs)}")
+        self._bank.restore(held["bank"])
+        self._curve, self._fitted = [EpochDone(**one) for one in held["curve"]], True
+        self._answer = None if held["answer"] is None else np.array(held["answer"], dtype=np.int64)
+        self._values.clear()
+        return self
+
+    def described(self) -> dict[str, Any]:
+        """Everything that the weights depend on, as JSON values."""
+        policy = self.policy if isinstance(self.policy, str) else fingerprint(self.policy)
+        described = {
+            "format": FORMAT, "space": self.space.describe(), "data": self.data.fingerprint, "policy": policy,
+            "epochs": self.epochs, "share": self.share, "recipe": asdict(self.recipe), "bounds": self.bounds,
+            "seed": self.seed,
+        }  # fmt: skip
+        plain: dict[str, Any] = json.loads(json.dumps(described))
+        return plain
+
+    def _judge(self, code: Codes) -> float:
+        with self._alone():
+            judged = self._on_validation()
+            loss = judged.loss_if_trained(self._bank, code)
+            if self.judge == "loss" or not math.isfinite(loss):
+                return loss
+            return -judged.reward(self._bank, self._bank.path(code))
+
+    def _on_validation(self) -> Judged:
+        if self._judged is None:
+            self._judged = Judged.of(self.data, self._bank.device)
+        return self._judged
+
+    def _probes(self) -> Codes:
+        rng = np.random.default_rng([self.seed, PROBES])
+        return np.stack([self._paths.draw(rng) for _ in range(PROBES)])
+
+    def _checkpoint(self) -> File | None:
+        return None if self.folder is None else self.folder / f"shared-{self.identity}.pt"
+
+    def __getstate__(self) -> dict[str, object]:
+        """Trains before it is sent to another process, so that nothing is trained there again."""
+        self.fit()
+        return self.__dict__ | {"on_epoch": None, "_judged": None}
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """On one thread of the CPU, whose results are the same each time; the caller's random states stay."""
+        with ExitStack() as stack:
+            stack.enter_context(untouched())
+            if self._bank.device.type == "cpu":
+                stack.enter_context(one_thread())
+            yield
+
+
+def _logged(done: EpochDone, epochs: int) -> None:
+    said = "" if done.val_loss is None else f", validation loss of {PROBES} networks {done.val_loss:.3f}"
+    said += "" if done.agreement is None else f", their order is as before by {done.agreement:.2f}"
+    log.info("shared weights: epoch %d of %d, training loss %.3f%s", done.epoch, epochs, done.train_loss, said)

@@ -162,8 +162,7 @@ def run(
             -> milliseconds, or a :class:`Target` with further settings. ``"latency_ms@phone"`` is then a metric.
         executor: None (in this process, one after another), a number of worker processes, "interleaved" (several
             networks at once in this process, for a GPU: :mod:`searchkit.execution.interleaved`), "ray" (a cluster;
-            "ray://head:10001" at an address), or an executor object: any of ``concurrent.futures``, Dask's,
-            submitit's.
+            "ray://head:10001" at an address), or an object: any of ``concurrent.futures``, Dask's, submitit's.
         workers: candidates that an executor evaluates at the same time, if it does not know this itself (submitit's) or
             if another number is wanted; for "interleaved" the number on each device (4).
         storage: None (``searchkit-runs/<name>.journal``), a folder, a ``.journal`` file, "memory", an SQLAlchemy URL,

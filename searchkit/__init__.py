@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from searchkit.costs.targets.target import Target
     from searchkit.data.loading import load_data
     from searchkit.option_values import Proxies, Training
+    from searchkit.proxy_layer.comparisons import Comparisons
     from searchkit.proxy_layer.ranking import score
     from searchkit.results.result import Result
     from searchkit.results.studies import list_studies, load
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 announce()
 
 _LATER = {
+    "Comparisons": "searchkit.proxy_layer.comparisons",
     "Compressed": "searchkit.compressing",
     "Metric": "searchkit.costs.metrics",
     "Proxies": "searchkit.option_values",
@@ -52,6 +54,7 @@ _LATER = {
 
 __all__ = [
     "Choice",
+    "Comparisons",
     "Compressed",
     "Metric",
     "NetworkSpace",

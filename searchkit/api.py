@@ -30,6 +30,7 @@ from searchkit.planned import (
     with_plan,
 )
 from searchkit.problem.problem import Problem, Strategy
+from searchkit.proxy_layer.comparisons import Comparisons
 from searchkit.proxy_layer.setup import open_scorer, open_screen, report
 from searchkit.results.result import Result
 from searchkit.search.accounting import Callback
@@ -73,7 +74,7 @@ def run(
     training: Training | TrainingFunction | None = None,
     early_stopping: str | Halving | Median | None = None,
     start: Result | Sequence[Mapping[str, object]] | Sequence[Sequence[int]] | Codes | None = None,
-    earlier: Result | Sequence[Result] | None = None,
+    earlier: Result | Comparisons | Sequence[Result | Comparisons] | None = None,
     screen: int | None = None,
     verify: int | None = None,
     budget: int | str | timedelta | Mapping[str, float | None] | None = None,
@@ -89,7 +90,7 @@ def run(
     split_seed: int = 0,
     epochs: int | None = None,
     recipe: Mapping[str, object] | Recipe | None = None,
-    ladder: str | Sequence[Mapping[str, float]] | None = None,
+    ladder: str | Sequence[Mapping[str, float | bool]] | None = None,
     time_limit: float | None = None,
     callbacks: Sequence[Callback] = (),
     progress: bool | None = None,
@@ -139,7 +140,8 @@ def run(
         start: candidates to evaluate first: dictionaries of choices, rows of codes ``(n, d)``, or a :class:`Result`,
             whose front is taken. They count in the budget.
         earlier: the :class:`Result` of an earlier study over the same choices, or several, also on other data. A
-            predictor fitted to each is added to the proxies, and loses its weight if it predicts badly.
+            predictor fitted to each is added to the proxies, and loses its weight if it predicts badly. One of another
+            space is a hint, if both have roles (:class:`Choice`). Also :class:`~searchkit.Comparisons` of candidates.
         screen: candidates scored by the proxies for each one that is evaluated (16).
         verify: number of best candidates to train at the end of a search without training; see ``result.verified``.
         budget: a time, ``{"seconds": s}``, or a number of evaluations, or both: ``{"evaluations": n, "seconds": s}``;
@@ -160,8 +162,7 @@ def run(
             -> milliseconds, or a :class:`Target` with further settings. ``"latency_ms@phone"`` is then a metric.
         executor: None (in this process, one after another), a number of worker processes, "interleaved" (several
             networks at once in this process, for a GPU: :mod:`searchkit.execution.interleaved`), "ray" (a cluster;
-            "ray://head:10001" at an address), or an executor object: any of ``concurrent.futures``, Dask's,
-            submitit's.
+            "ray://head:10001" at an address), or an object: any of ``concurrent.futures``, Dask's, submitit's.
         workers: candidates that an executor evaluates at the same time, if it does not know this itself (submitit's) or
             if another number is wanted; for "interleaved" the number on each device (4).
         storage: None (``searchkit-runs/<name>.journal``), a folder, a ``.journal`` file, "memory", an SQLAlchemy URL,
@@ -179,11 +180,11 @@ def run(
             ``({"epochs": 3}, {"epochs": 10, "data": 0.5})``. A rung sets epochs, resolution (pixels of the shorter side
             of the images), width (a factor on the space's choice or option of that name) and data (a fraction of the
             train part); "default" is a tenth and a third of the epochs. A candidate among the best third of those that
-            reached a rung goes on (:mod:`searchkit.training.fidelity`). The others end as "dropped": they count in the
-            budget and are in the history with their values at the rungs, but not on the front. bo and the proxy layer
-            learn the final value that the last rung predicts; for other strategies, a dropped candidate has failed.
-            About a third of the candidates are trained in full after one rung and a ninth after two, so the budget
-            should be larger. A ``batch`` of several candidates is advised, since they are compared with each other.
+            reached a rung goes on (:mod:`searchkit.training.fidelity`), or later, with ``"again": True`` in the rung or
+            "econas" as the ladder. The others end as "dropped": they count in the budget and are in the history with
+            their values at the rungs, but not on the front. bo and the proxy layer learn the final value that the last
+            rung predicts; for other strategies, a dropped candidate has failed. About a third of the candidates are
+            trained in full after one rung and a ninth after two, so the budget should be larger. Give a ``batch``.
         time_limit: seconds that a training may take, counted for each rung separately; a longer one has failed. The
             same limit holds for all that your own metrics without training take for a candidate.
         callbacks: called as ``callback(trial, trials)`` after every candidate; raise ``StopSearch`` to end the search.

@@ -11,6 +11,7 @@ import numpy as np
 from searchkit.errors import SearchkitError
 from searchkit.problem.budget import Budget
 from searchkit.problem.numbers import SEEDS, is_whole, shown
+from searchkit.proxy_layer.comparisons import Compared, Comparisons
 from searchkit.proxy_layer.setup import name_of
 from searchkit.proxy_layer.transfer import Earlier
 from searchkit.runtime.fingerprint import fingerprint
@@ -40,7 +41,7 @@ class Training:
     """
 
     epochs: int | None = None
-    ladder: str | Mapping[str, float] | Sequence[Mapping[str, float]] | None = None
+    ladder: str | Mapping[str, float | bool] | Sequence[Mapping[str, float | bool]] | None = None
     time_limit: float | None = None
     recipe: Mapping[str, object] | Recipe | None = None
 
@@ -54,7 +55,7 @@ class Proxies:
 
     names: str | Proxy | NetworkProxy | Sequence[str | Proxy | NetworkProxy] | None = "auto"
     screen: int | None = None
-    earlier: Result | Sequence[Result] | None = None
+    earlier: Result | Comparisons | Sequence[Result | Comparisons] | None = None
 
 
 def grouped_training(
@@ -199,7 +200,7 @@ def identity_of(proxy: Any) -> Any:
     """Identity of a proxy: its name, and the fingerprint of an object's settings or of the study it learned from."""
     if isinstance(proxy, str):
         return proxy
-    return [name_of(proxy), proxy.learned_from if isinstance(proxy, Earlier) else fingerprint(proxy)]
+    return [name_of(proxy), proxy.learned_from if isinstance(proxy, Earlier | Compared) else fingerprint(proxy)]
 
 
 def identified(targets: Mapping[str, Target]) -> dict[str, dict[str, object]]:
@@ -249,7 +250,7 @@ def call_of(
     if task.identity.get("early_stopping") is not None:
         call |= {"early_stopping": task.identity["early_stopping"]}
     if task.ladder is not None:
-        call |= {"ladder": [rung.given for rung in task.ladder.rungs]}
+        call |= {"ladder": [rung.written for rung in task.ladder.rungs]}
     if len(start):
         call |= {"start": start.tolist()}
     if targets:

@@ -230,6 +230,7 @@ KNOWN = {
     "searchkit.compression.layer_calls.Recorder.__torch_function__": OVERRIDDEN,
     "searchkit.costs.autocast.HalfPrecision.__torch_function__": OVERRIDDEN,
     "searchkit.costs.memory_tracker.LiveMemory.__torch_dispatch__": OVERRIDDEN,
+    "searchkit.scoring.passes.activation_signs.Patterns.__torch_function__": OVERRIDDEN,
     "searchkit.scoring.passes.activation_signs.Signs.__torch_function__": OVERRIDDEN,
     "searchkit.integrations.optuna.sampler.SearchkitSampler.__init__": CHOSEN,
     "searchkit.integrations.optuna.screening.Screeners.functions": CHOSEN,

@@ -25,12 +25,15 @@ class Observations:
         violations: ``(n, c)`` float64, by how much each constraint is broken relative to its bound; 0 where it is kept.
         hints: ``(n, k)`` float64, predicted losses of candidates that were dropped from a fidelity ladder, from their
             last cheap training; NaN elsewhere. A strategy may learn from them, but they are not observed losses.
+        rungs: ``(n, r, k)`` float64, losses as observed at each of r rungs of a ladder, of all that reached them; NaN
+            elsewhere. Comparable within a rung only; None without a ladder.
     """
 
     codes: Codes
     losses: Floats
     violations: Floats
     hints: Floats | None = None
+    rungs: Floats | None = None
 
     def __post_init__(self) -> None:
         if not len(self.codes) == len(self.losses) == len(self.violations):
@@ -58,7 +61,17 @@ class Observations:
             np.concatenate([part.losses for part in parts]),
             np.concatenate([part.violations for part in parts]),
             np.concatenate(hints) if known else None,
+            cls._joined_rungs(parts),
         )
+
+    @staticmethod
+    def _joined_rungs(parts: Sequence[Observations]) -> Floats | None:
+        given = [part.rungs for part in parts if part.rungs is not None]
+        if not given:
+            return None
+        one = given[0].shape[1:]
+        rungs = [np.full((len(part), *one), np.nan) if part.rungs is None else part.rungs for part in parts]
+        return np.concatenate(rungs)
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -68,7 +81,8 @@ class Observations:
 
     def __getitem__(self, rows: slice | npt.NDArray[np.integer] | Bools) -> Observations:
         hints = None if self.hints is None else self.hints[rows]
-        return Observations(self.codes[rows], self.losses[rows], self.violations[rows], hints)
+        rungs = None if self.rungs is None else self.rungs[rows]
+        return Observations(self.codes[rows], self.losses[rows], self.violations[rows], hints, rungs)
 
     @property
     def scored(self) -> Bools:
@@ -90,7 +104,7 @@ class Observations:
             return self
         rows = self.hinted[:, None]
         losses, violations = np.where(rows, self.hints, self.losses), np.where(rows, 0.0, self.violations)
-        return Observations(self.codes, losses, violations)
+        return Observations(self.codes, losses, violations, rungs=self.rungs)
 
     @property
     def failed(self) -> Bools:

@@ -17,16 +17,18 @@ from scipy.special import log_ndtr
 
 from searchkit.problem.objectives import Goals
 from searchkit.problem.observations import Observations
-from searchkit.problem.ranks import normal_scores, scores_of, values_of
+from searchkit.problem.ranks import scores_of, values_of
 from searchkit.proxy_layer.aggregation import Trust, log_rank, trusts
 from searchkit.proxy_layer.learning_proxies import Taught
+from searchkit.proxy_layer.objective_model import objective_model, placing
 from searchkit.proxy_layer.prepared import Prepared, Ranked
 from searchkit.proxy_layer.trust_table import trust_table
 from searchkit.scoring.protocols import Learner
 from searchkit.space import Space, distinct_rows
 from searchkit.surrogates.features import structure as choices_and_counts
 from searchkit.surrogates.gaussian_process import Gaussian
-from searchkit.surrogates.refitting import FITTED, KEPT, Examples, Refits, fitted_at, informative, of_both
+from searchkit.surrogates.grouped import Grouped
+from searchkit.surrogates.refitting import FITTED, KEPT, Examples, Refits, fitted_at, of_both
 from searchkit.types import Codes, Floats
 
 if TYPE_CHECKING:
@@ -85,7 +87,8 @@ class Signals:
         self._structure = structure or functools.partial(choices_and_counts, space)
         self.reference, self._seed = reference, seed
         self._told = Observations.empty(space.n_choices, len(goals.objectives), len(goals.bounds))
-        self._models: dict[int, Gaussian] | None = None  # made from _told when they are needed
+        self._observed = self._told  # the same without hints
+        self._models: dict[int, Gaussian | Grouped] | None = None  # made from these when they are needed
         self._trusts: dict[int, list[Trust]] = {}  # by the number of observations at which a fit was due
         self._ranked: dict[int, Ranked] = {}  # by the number of observations that the learning proxies are fitted to
         self._refits = Refits()
@@ -93,7 +96,7 @@ class Signals:
 
     def observe(self, told: Observations) -> None:
         """Learn one batch of outcomes, with the hints of a fidelity ladder; draws no random numbers."""
-        self._told = self._told + told.believed()
+        self._told, self._observed = self._told + told.believed(), self._observed + told
         self._models = None
 
     @property
@@ -123,7 +126,7 @@ class Signals:
         """
         mean, std = self.latent(codes)
         for j in self._learned:
-            observed = self._told.losses[self._told.scored, j]
+            observed = self._placing(j)
             if len(observed) < FIRST_FIT:
                 mean[:, j] = std[:, j] = np.nan
                 continue
@@ -150,10 +153,9 @@ class Signals:
         """``(n, k)`` observed losses in the coordinates of :meth:`latent`."""
         losses = told.losses.copy()
         fitted = self._fitted()
-        scored = self._told.losses[self._told.scored]
         for j in self._learned:
             if j in fitted:
-                losses[:, j] = scores_of(losses[:, j], scored[:, j])
+                losses[:, j] = scores_of(losses[:, j], self._placing(j))
             elif len(told):
                 losses[:, j] = -self.quality(told.codes) if j == self._judged else 0.0
         return losses
@@ -260,30 +262,27 @@ class Signals:
     def _scaled(self, codes: Codes, quantiles: Floats) -> list[Floats]:
         return self._ready.groups(quantiles, self._structure(codes))
 
-    def _fitted(self) -> dict[int, Gaussian]:
+    def _placing(self, j: int) -> Floats:
+        return placing(self._observed, self._told, j)
+
+    def _fitted(self) -> dict[int, Gaussian | Grouped]:
         """The process of each learned objective, and under -1 that of feasibility if any outcome was bad."""
         if self._models is None:
             self._models = {}
-            scored = self._told[self._told.scored]
-            if len(scored) >= FIRST_FIT:
+            if self._told.scored.sum() >= FIRST_FIT:
                 for j in self._learned:
-                    self._models[j] = self._of_objective(j, scored)
+                    self._models[j] = self._of_objective(j)
             if len(self._told) >= FIRST_FIT and not self._told.feasible.all():
                 self._models[-1] = self._of_feasibility()
         return self._models
 
-    def _of_objective(self, j: int, scored: Observations) -> Gaussian:
-        due = fitted_at(len(scored))
-        losses = scored.losses[:, j]
+    def _of_objective(self, j: int) -> Gaussian | Grouped:
+        def inputs(codes: Codes) -> tuple[list[Floats], Floats]:
+            quantiles = self.features(codes)
+            prior = -self._aggregate(quantiles) if j == self._judged else np.zeros(len(codes))
+            return self._scaled(codes, quantiles), prior
 
-        def examples(n: int, most: int) -> Examples:
-            """At most ``most`` of the first n observations."""
-            rows = informative(losses[:n], most)
-            quantiles = self.features(scored.codes[rows])
-            prior = -self._aggregate(quantiles) if j == self._judged else np.zeros(len(rows))
-            return self._scaled(scored.codes[rows], quantiles), prior, normal_scores(losses[:n])[rows]
-
-        return self._refits.process(j, due, lambda: examples(due, FITTED), examples(len(scored), KEPT))
+        return objective_model(self._refits, j, inputs, self._observed, self._told)
 
     def _of_feasibility(self) -> Gaussian:
         feasible, due = self._told.feasible, fitted_at(len(self._told))

@@ -3,11 +3,18 @@
 Networks that are good on one data set tend to be good on another. The proxy layer uses the prediction in the prior mean
 of its process (an idea of Poloczek, Wang and Frazier, Warm starting Bayesian optimization, WSC 2016), with a weight
 that follows its correlation with what the new search observes; so a study that does not transfer loses its weight.
+
+Of several studies each predicts its own labels, and learns from those of the others as far as they agree
+(:mod:`searchkit.surrogates.grouped`): accuracies of other data or of other epochs are not comparable, and their order
+within a study is.
+
+A study of another space says something here where both spaces declare what their options mean
+(:mod:`searchkit.space.roles`): then a linear model of :mod:`searchkit.surrogates.role_features` predicts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,17 +23,26 @@ from searchkit.errors import SearchkitError
 from searchkit.problem.objectives import Goals
 from searchkit.problem.ranks import normal_scores
 from searchkit.problem.trial import State
+from searchkit.proxy_layer.comparisons import Compared, Comparisons
+from searchkit.proxy_layer.votes import ELSEWHERE
 from searchkit.runtime.fingerprint import fingerprint
 from searchkit.space import Space
+from searchkit.space.roles import has_roles
 from searchkit.surrogates.features import Features
-from searchkit.surrogates.gaussian_process import fit
+from searchkit.surrogates.gaussian_process import Gaussian, fit
+from searchkit.surrogates.grouped import Grouped, fit_groups
+from searchkit.surrogates.role_features import RoleFeatures
 from searchkit.types import Codes, Floats
 
 if TYPE_CHECKING:
     from searchkit.results.result import Result
 
+Inputs = Features | RoleFeatures
+
 FEWEST = 5  # scored candidates that a study must have
 MOST = 400  # most candidates that it is fitted to: half of them the best, half evenly from the others
+BESIDE = 400  # most candidates of other studies that it learns from as well
+FITTED = 250  # of all these, to which hyperparameters are fitted where there are several studies
 ROUNDS = 40  # iterations of the fit
 
 
@@ -41,19 +57,61 @@ class Earlier:
         learned_from: a digest of the candidates that it learned from.
 
     Args:
-        result: of the earlier study; its space must have the same choices and options; input shapes may differ.
+        result: of the earlier study; its space has the same choices and options, whatever the input shapes, or choices
+            with roles as the new one has.
         space, goals: of the new one.
         known: names of the new one's objectives that need no training, and so no prediction.
         judged: the objective of the new one that its proxies predict.
+        beside: other earlier studies, which it learns from as far as they agree with it, if all have the same choices.
 
     Raises:
-        SearchkitError: other choices, no objective in common, or fewer than five scored candidates.
+        SearchkitError: other choices and no roles in common, no objective in common, or fewer than five scored
+            candidates.
     """
 
     def __init__(
-        self, result: Result, space: Space, goals: Goals, known: Collection[str] = (), judged: str | None = None
+        self,
+        result: Result,
+        space: Space,
+        goals: Goals,
+        known: Collection[str] = (),
+        judged: str | None = None,
+        beside: Sequence[Result] = (),
     ) -> None:
-        _check_choices(result.space, space, result.name)
+        self.study = result.name
+        same = same_choices(result.space, space)
+        self.name = f"earlier:{result.name}" if same else f"{ELSEWHERE}{result.name}"
+        self._inputs, self._seen_as = _inputs(result.space, space, result.name)
+        others = [one for one in beside if same and same_choices(one.space, space)]
+        learned = [_Labels(one, space if same else one.space, goals, known, judged) for one in (result, *others)]
+        self.learned_from = learned[0].digest  # differs once the study has more candidates
+        self._model = self._fitted(learned)
+
+    def score(self, codes: Codes) -> Floats:
+        """``(n,)`` the predicted gain, in normal scores of the earlier study; higher is better."""
+        return self._model.predict(self._inputs(codes), np.zeros(len(codes)))[0]
+
+    def _fitted(self, learned: Sequence[_Labels]) -> Gaussian | Grouped:
+        """The process of the labels of one study, or of those and of others' as groups of their own."""
+        parts = [one.chosen(MOST if i == 0 else BESIDE // (len(learned) - 1)) for i, one in enumerate(learned)]
+        codes, gains = (np.concatenate(column) for column in zip(*parts, strict=True))
+        seen, nothing, kernels = self._seen_as(codes), np.zeros(len(codes)), self._inputs.kernels
+        if len(learned) == 1:
+            return fit(seen, nothing, gains, kernels=kernels, n_iterations=ROUNDS)
+        groups = np.repeat(np.arange(len(parts)), [len(part[1]) for part in parts])
+        rows = np.unique(np.linspace(0, len(codes) - 1, FITTED).astype(np.int64))
+        return fit_groups(seen, nothing, gains, groups, kernels=kernels, target=0, n_iterations=ROUNDS, rows=rows)
+
+
+class _Labels:
+    """What an earlier study says of the objective that it shares with the new search.
+
+    Attributes:
+        codes, gains: ``(n, d)``, and normal scores ``(n,)``, higher is better.
+        digest: of them.
+    """
+
+    def __init__(self, result: Result, space: Space, goals: Goals, known: Collection[str], judged: str | None) -> None:
         directions = {objective.name: objective.direction for objective in result.goals.objectives}
         shared = [o for o in goals.objectives if directions.get(o.name) == o.direction and o.name not in known]
         if not shared:
@@ -67,48 +125,74 @@ class Earlier:
             raise SearchkitError(
                 f"earlier study '{result.name}' has {len(scored)} scored candidates; at least {FEWEST} are needed"
             )
-        self.name = f"earlier:{result.name}"
-        self.study = result.name
         codes = space.check(np.stack([trial.code for trial in scored]))
         values = np.array([trial.values[shared[0].name] for trial in scored])
-        self.learned_from = fingerprint(codes, values)  # differs once the study has more candidates
-        gains = normal_scores(values if shared[0].direction == "max" else -values)
-        order = np.argsort(-gains, kind="stable")
-        rest = order[MOST // 2 :]
-        step = max(1, -(-len(rest) // (MOST // 2)))
-        rows = np.sort(np.concatenate([order[: MOST // 2], rest[::step]]))
-        self._inputs = Features(space)
-        seen = self._inputs(codes[rows])
-        self._model = fit(seen, np.zeros(len(rows)), gains[rows], kernels=self._inputs.kernels, n_iterations=ROUNDS)
+        self.codes, self.digest = codes, fingerprint(codes, values)
+        self.gains = normal_scores(values if shared[0].direction == "max" else -values)
 
-    def score(self, codes: Codes) -> Floats:
-        """``(n,)`` the predicted gain, in normal scores of the earlier study; higher is better."""
-        return self._model.predict(self._inputs(codes), np.zeros(len(codes)))[0]
+    def chosen(self, most: int) -> tuple[Codes, Floats]:
+        """At most so many: half of them the best, half evenly from the others."""
+        order = np.argsort(-self.gains, kind="stable")
+        rest = order[most // 2 :]
+        step = max(1, -(-len(rest) // (most // 2)))
+        rows = np.sort(np.concatenate([order[: most // 2], rest[::step]]))
+        return self.codes[rows], self.gains[rows]
 
 
 def read_earlier(
     given: object, space: Space, goals: Goals, known: Collection[str] = (), judged: str | None = None
-) -> list[Earlier]:
-    """Proxies from one or several results.
+) -> list[Earlier | Compared]:
+    """Proxies from one or several results, and from comparisons.
 
     Raises:
-        SearchkitError: something that is no result of a study, or one that does not fit (:class:`Earlier`).
+        SearchkitError: something that is no result of a study and no comparisons, or one that does not fit
+            (:class:`Earlier`, :class:`~searchkit.proxy_layer.comparisons.Compared`).
     """
     from searchkit.results.result import Result
 
-    listed: object = () if given is None else (given,) if isinstance(given, Result) else given
+    listed: object = () if given is None else (given,) if isinstance(given, Result | Comparisons) else given
     if isinstance(listed, str) or not isinstance(listed, list | tuple):
         raise SearchkitError(f"earlier= takes results, such as searchkit.load('name'), not {given!r}")
     for one in listed:
-        if not isinstance(one, Result):
+        if not isinstance(one, Result | Comparisons):
             raise SearchkitError(f"earlier= takes results, such as searchkit.load('name'), not {one!r}")
-    return [Earlier(result, space, goals, known, judged) for result in listed]
+    pairs = [one for one in listed if isinstance(one, Comparisons)]
+    if len(pairs) > 1:
+        pairs = [Comparisons([pair for one in pairs for pair in one.pairs])]
+    results = [one for one in listed if isinstance(one, Result)]
+    others = [[*results[:i], *results[i + 1 :]] for i, _ in enumerate(results)]
+    studies = [Earlier(one, space, goals, known, judged, rest) for one, rest in zip(results, others, strict=True)]
+    return [*studies, *(Compared(one, space) for one in pairs)]
 
 
-def _check_choices(old: Space, new: Space, name: str) -> None:
+def same_choices(old: Space, new: Space) -> bool:
+    """Whether two spaces have the same choices with the same options, in the same order."""
+    return _difference(old, new) is None
+
+
+def _difference(old: Space, new: Space) -> str | None:
     before = {choice.name: repr(choice.labels) for choice in old.choices}  # 1, 1.0 and True are three options
     now = {choice.name: repr(choice.labels) for choice in new.choices}
     differing = [key for key in {**before, **now} if before.get(key) != now.get(key)]
-    if differing or old.names != new.names:
-        what = f"choice '{differing[0]}' differs" if differing else "their order differs"
-        raise SearchkitError(f"earlier study '{name}' searched other choices than this one: {what}")
+    if differing:
+        return f"choice '{differing[0]}' differs"
+    return "their order differs" if old.names != new.names else None
+
+
+def _inputs(old: Space, new: Space, name: str) -> tuple[Inputs, Inputs]:
+    """Features of the new space, and those of the old one that mean the same.
+
+    Raises:
+        SearchkitError: there are none.
+    """
+    if same_choices(old, new):
+        features = Features(new)
+        return features, features
+    said = f"earlier study '{name}' searched other choices than this one: {_difference(old, new)}"
+    for space, whose in ((old, "its"), (new, "this")):
+        if not has_roles(space):
+            raise SearchkitError(f"{said}, and {whose} space '{space.name}' declares no roles of options to compare by")
+    here, there = RoleFeatures(new), RoleFeatures(old)
+    if not (here.varied & there.varied).any():
+        raise SearchkitError(f"{said}, and the roles of options that vary in one space do not vary in the other")
+    return here, there

@@ -22,7 +22,8 @@ from searchkit.types import Bools, Floats
 SIZES = frozenset({"params", "macs", "az_complexity"})  # together one vote
 CORE = {"jacov": 1.0, "az_expressivity": 0.5, "az_trainability": 0.5, "az_progressivity": 0.25, "synflow": 0.25}
 IMAGES = frozenset({"jacov", "naswot", "swap"})  # how differently images are treated
-TRAINED = ("earlier:", "mathnas", "dna")  # beginnings of names of signals that have learned from trainings
+TRAINED = ("earlier:", "comparisons", "mathnas", "dna")  # beginnings of names of signals that learned from trainings
+ELSEWHERE, HINT = "elsewhere:", 0.1  # beginning of names of signals that learned in another space, and their vote
 RESERVE = 0.01  # vote of every other signal, and least share of one: they count where nothing else is used
 AGREEING = 0.25  # rank correlation with size from which a signal has its whole vote
 SHARPNESS = 8  # power of the agreement by which parameters and MACs share theirs
@@ -120,7 +121,7 @@ def _is_size(choice: Choice) -> bool:
 def _vote(name: str, sized: float) -> float:
     if name in SIZES or name.startswith(TRAINED):
         return 1.0
-    vote = CORE.get(name, RESERVE)
+    vote = HINT if name.startswith(ELSEWHERE) else CORE.get(name, RESERVE)
     return vote * max(1 - sized, RESERVE) if name in IMAGES else vote
 
 

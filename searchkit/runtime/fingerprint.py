@@ -97,9 +97,11 @@ def _values(tensor: Any) -> str:
 def _dictionary(thing: Any) -> Any:
     """An object's ``__dict__``, or None, read without running any code of its class."""
     try:
-        return object.__getattribute__(thing, "__dict__")
+        held = object.__getattribute__(thing, "__dict__")
     except AttributeError:
         return None
+    left = {name for base in type(thing).__mro__ for name in vars(base).get("_no_identity", ())}
+    return {name: value for name, value in held.items() if name not in left} if left else held
 
 
 def _slots(thing: Any) -> dict[str, Any]:

@@ -206,7 +206,7 @@ class Scorer:
         values = found.reshape(len(rows), len(names)).copy()
         for name, column in zip(names, values.T, strict=True):
             if not np.isfinite(column).all():
-                self._refused(rows[~np.isfinite(column)], name, NOT_FINITE)
+                self._refused(rows[~np.isfinite(column)], name, getattr(proxy, "no_score", None) or NOT_FINITE)
                 column[~np.isfinite(column)] = np.nan
         return values
 

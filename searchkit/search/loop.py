@@ -32,6 +32,7 @@ from searchkit.search.study import Study
 from searchkit.space import keys
 from searchkit.storage.record import Record
 from searchkit.training.fidelity import Ladder
+from searchkit.training.second_chance import carry, returning
 from searchkit.types import Codes
 
 
@@ -128,6 +129,7 @@ class Search:
     def _catch_up(self) -> list[list[Trial]]:
         """Tell the strategy the trials on record; returns the batches that are not complete."""
         trials = self.study.trials
+        carry(self.ladder, trials)
         self._seen = {key for trial in trials for key in keys(trial.code[None])}
         self._told: list[Trial] = []
         batches = [list(group) for _, group in groupby(trials, key=lambda trial: trial.batch)]
@@ -142,7 +144,8 @@ class Search:
         told = observe(trials, self.goals)
         self._told += trials
         if self.ladder is not None:
-            told = replace(told, hints=self.ladder.hints(trials, self._told, self.goals))
+            hints = self.ladder.hints(trials, self._told, self.goals)
+            told = replace(told, hints=hints, rungs=self.ladder.observed(trials, self.goals))
         elif self.reporting is not None:
             told = replace(told, hints=self.reporting.hints(trials, self._told))
         with one_blas_thread():
@@ -170,18 +173,32 @@ class Search:
         if len(begun) < size:  # asked again, the strategy proposes the batch of which a killed process wrote a part
             rng = np.random.default_rng([self.seed, number])
             before = self._seen  # copied only if something is removed: this runs thousands of times
+            back, known = self._returning(size, number), {key for trial in begun for key in keys(trial.code[None])}
             if begun:
-                before = before.difference(key for trial in begun for key in keys(trial.code[None]))
+                before = before.difference(known.difference(keys(back)))
+            left = back[[key not in known for key in keys(back)]] if len(back) else back
+            size -= len(back)
             codes = self._begin(size, before)
             if len(codes) < size:
-                pending = np.array([*running, *codes], dtype=np.int64).reshape(-1, self.problem.space.n_choices)
+                pending = np.array([*running, *back, *codes], dtype=np.int64).reshape(-1, self.problem.space.n_choices)
                 codes = np.concatenate([codes, self._propose(size - len(codes), pending, before, rng)])
-            codes = complete(self.problem, codes, min(len(codes), size - len(begun)), self._seen, rng)
+            missing = size - (len(begun) - (len(back) - len(left)))
+            codes = complete(self.problem, codes, min(len(codes), missing), self._seen, rng)
             self._seen.update(keys(codes))
+            codes = np.concatenate([left, codes])
             if not begun:
                 self._n_batches += len(codes) > 0
             begun = self.study.ask(codes, number, begun)
+            carry(self.ladder, self.study.trials)
         return begun
+
+    def _returning(self, size: int, number: int) -> Codes:
+        """``(r, d)`` candidates that were dropped from the ladder and take places of a batch of this size."""
+        trials: list[Trial] = []
+        if self.ladder is not None and size > 0:
+            before = [trial for trial in self.study.trials if trial.batch < number]
+            trials = returning(self.ladder, before, self.goals, size)
+        return np.array([trial.code for trial in trials], dtype=np.int64).reshape(-1, self.problem.space.n_choices)
 
     def _begin(self, n: int, before: set[bytes]) -> Codes:
         """The next n candidates of ``start`` that are new and allowed."""

@@ -31,5 +31,5 @@ def identity_of(task: NetworkTask) -> dict[str, Any]:
     if task.shared is not None:
         identity["evaluation"] = task.shared.identity
     if task.ladder is not None:
-        identity["ladder"] = [rung.given for rung in task.ladder.rungs]
+        identity["ladder"] = [rung.written for rung in task.ladder.rungs]
     return identity

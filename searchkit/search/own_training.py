@@ -112,6 +112,11 @@ def _with_ladder(rule: Halving | Median | None, ladder: object) -> Halving | Med
         )
     rungs = read_ladder(ladder, 1)
     for rung in rungs:
+        if rung.again:
+            raise SearchkitError(
+                "a rung of the ladder says again=True, but your training function is stopped in the middle of one "
+                "training, with which nothing can go on: leave again out"
+            )
         if rung.epochs is None or len(rung.given) > 1:
             raise SearchkitError(
                 f"a rung of the ladder is ({rung.label}), but with a training function of yours rungs set epochs only, "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -28,6 +27,7 @@ from searchkit.sharing.checks import check_networks
 from searchkit.sharing.fitting import PROBED, EpochDone, Fitting
 from searchkit.sharing.judging import Judge, Judged
 from searchkit.sharing.keys import read_share
+from searchkit.sharing.log import logged, warn_unsettled
 from searchkit.sharing.paths import Paths
 from searchkit.sharing.policies.protocol import Policy
 from searchkit.sharing.policies.table import made_policy
@@ -37,14 +37,8 @@ from searchkit.surroundings import settled
 from searchkit.types import Codes, Floats
 
 FORMAT = 1
-SETTLED = 0.7  # rank correlation of the last two orders of the probes, below which a warning is given
-UNSETTLED = (
-    "the order of networks by shared weights has not settled: rho %.2f with that some epochs before; what they say may be "
-    "the wrong way round, give more epochs than %g"
-)
 PROBES = 12  # paths that are judged after every epoch
 OnEpoch = Callable[[EpochDone, int], None]
-log = logging.getLogger("searchkit")
 
 
 class SharedWeights:
@@ -161,11 +155,9 @@ class SharedWeights:
             self._probes(), self._checkpoint(),
         )  # fmt: skip
         with self._alone():
-            fitting.run(self.on_epoch or _logged)
+            fitting.run(self.on_epoch or logged)
         self._curve, self._fitted = fitting.curve, True
-        settled_by = self._curve[-1].agreement
-        if settled_by is not None and settled_by < SETTLED:
-            log.warning(UNSETTLED, settled_by, self.epochs)
+        warn_unsettled(self._curve[-1], self.epochs)
         self._answer = getattr(fitting.policy, "answer", None)
         return self
 
@@ -297,9 +289,3 @@ class SharedWeights:
             if self._bank.device.type == "cpu":
                 stack.enter_context(one_thread())
             yield
-
-
-def _logged(done: EpochDone, epochs: int) -> None:
-    said = "" if done.val_loss is None else f", validation loss of {PROBES} networks {done.val_loss:.3f}"
-    said += "" if done.agreement is None else f", their order is as before by {done.agreement:.2f}"
-    log.info("shared weights: epoch %d of %d, training loss %.3f%s", done.epoch, epochs, done.train_loss, said)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Hashable, Iterable
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from searchkit.errors import SpaceError, check_name, first_line_said, nearest
 from searchkit.space.labels import Label, cut, is_named, key_of, label_text, labels_of, listed, plain, shown
+
+if TYPE_CHECKING:
+    from searchkit.space.roles import Role, Roles
 
 __all__ = ["Choice", "Label"]
 
@@ -33,13 +36,24 @@ class Choice:
             as a list, has to be one that ``copy.deepcopy`` copies: every candidate is given its own.
         ordered: the options lie on a scale (widths, depths, a grid of learning rates), so that
             neighbouring options are similar.
+        roles: what each option means in any space, one dictionary or None for each: ``{"kind": "conv", "kernel": 3,
+            "params": 9, "depthwise": False}``; see :mod:`searchkit.space.roles`. No part of what identifies a space.
     """
+
+    _no_identity = ("roles",)  # for searchkit.runtime.fingerprint
 
     name: str
     options: tuple[Any, ...]
     ordered: bool = False
+    roles: Roles | None = field(default=None, repr=False)
 
-    def __init__(self, name: str, options: Iterable[object], ordered: bool = False) -> None:
+    def __init__(
+        self,
+        name: str,
+        options: Iterable[object],
+        ordered: bool = False,
+        roles: Sequence[Role | None] | None = None,
+    ) -> None:
         check_name("a choice", name, SpaceError)
         if isinstance(options, str | bytes | set | frozenset):
             why = ", whose order differs between processes" if isinstance(options, set | frozenset) else ""
@@ -54,8 +68,14 @@ class Choice:
         object.__setattr__(self, "ordered", bool(ordered))
         if not self.options:
             raise SpaceError(f"choice '{name}' has no options; give at least one")
+        object.__setattr__(self, "roles", None if roles is None else self._read_roles(roles))
         object.__setattr__(self, "_labels", labels_of(name, self.options))
         object.__setattr__(self, "_changeable", tuple(map(self._can_change, self.options, self.labels)))
+
+    def _read_roles(self, given: object) -> Roles | None:
+        from searchkit.space.roles import read_roles  # few choices have any, and every import takes time
+
+        return read_roles(self.name, len(self.options), given)
 
     def __eq__(self, other: object) -> bool:
         """Of the same name, order, options and labels; options by :func:`searchkit.space.labels.key_of`."""

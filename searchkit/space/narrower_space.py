@@ -92,6 +92,8 @@ class NarrowerSpace(NetworkSpace):
             count=None if whole.count is None else _count,
             graph=None if whole.graph_features is None else functools.partial(_graph, self.part),
             recipe=whole.recipe,
+            times=None if whole.times is None else functools.partial(_times, self.part),
+            ways=whole.ways,
             kind=whole.kinds,
         )
 
@@ -186,7 +188,12 @@ def narrowed_as(space: NetworkSpace, described: Mapping[str, Any]) -> NetworkSpa
 
 def _choices(space: Space, kept: Kept) -> list[Choice]:
     return [
-        Choice(choice.name, [choice.options[place] for place in places], choice.ordered)
+        Choice(
+            choice.name,
+            [choice.options[place] for place in places],
+            choice.ordered,
+            None if choice.roles is None else [choice.roles[place] for place in places],
+        )
         for choice, places in zip(space.choices, kept, strict=True)
     ]
 
@@ -211,3 +218,9 @@ def _graph(part: Part, codes: Codes) -> Floats:
     assert isinstance(part.whole, NetworkSpace)
     assert part.whole.graph_features is not None
     return part.whole.graph_features(part.whole.canonical(part.to_whole(codes)))
+
+
+def _times(part: Part, codes: Codes) -> Floats:
+    assert isinstance(part.whole, NetworkSpace)
+    assert part.whole.times is not None
+    return part.whole.times(part.to_whole(codes))

@@ -87,9 +87,8 @@ class NetworkSpace(Space):
             where each pixel has its own. The network returns ``(batch, *output_shape)``. With a third argument of
             another name, such as ``n_classes``, it gets the first number alone, and is for outputs of examples, not of
             pixels. A module-level function where candidates are trained in other processes.
-        input_shape, n_classes: of the data. ``searchkit.run`` sets them from its data. The input_shape of a
-            space for tables is ``(features,)``, of any number; n_classes is 1 in regression, or an
-            output_shape.
+        input_shape, n_classes: of the data. ``searchkit.run`` sets them from its data. The input_shape of a space for
+            tables is ``(features,)``, of any number; n_classes is 1 in regression, or an output_shape.
         options: arguments that the space was made with; recorded, to tell two spaces of one name apart.
         count: optional ``count(space, codes) -> {"params": (n,), "macs": (n,)}``, exact and vectorised. Without
             it every candidate is built on the meta device and counted, some 20 ms each.
@@ -98,6 +97,8 @@ class NetworkSpace(Space):
         reference: optional ``reference(space) -> codes (s, d)``, designs to begin with, the most useful first: what
             someone who knows the field would train before any search. Valid and canonical, as ``space.encode`` and
             ``space.check`` return them; checked when :attr:`reference` is read. No part of what identifies the space.
+        times: optional ``codes (n, d) -> (n, d)``, for choices with roles: how many times what each decides is in the
+            network. ``ways``: names of the choices on each way from input to output. Both identify nothing.
         kind: what the space takes: "images", "table", "tokens" or "signals", or several of them, between which
             :meth:`for_data` changes. None: by the input_shape: three axes are images, two are 1-D signals ``(channels,
             length)``, one is a table, and a :class:`searchkit.space.TokenShape` is of tokens.
@@ -105,6 +106,8 @@ class NetworkSpace(Space):
             ``{"optimiser": "adamw", "lr": 0.003}``; see :class:`searchkit.training.recipe.Recipe`, without epochs and
             steps. Those that the user gives come before them.
     """
+
+    _no_identity = ("times", "ways")  # for searchkit.runtime.fingerprint
 
     def __init__(
         self,
@@ -121,6 +124,8 @@ class NetworkSpace(Space):
         graph: Callable[[Codes], Floats] | None = None,
         reference: Callable[[NetworkSpace], npt.ArrayLike] | None = None,
         recipe: Mapping[str, str | int | float | bool | None] | None = None,
+        times: Callable[[Codes], Floats] | None = None,
+        ways: Sequence[Sequence[str]] = (),
         kind: str | Sequence[str] | None = None,
     ) -> None:
         super().__init__(choices, name=name, canonical=canonical)
@@ -139,6 +144,7 @@ class NetworkSpace(Space):
             raise SpaceError(f"reference is a function (space) -> codes (s, {self.n_choices}), not {reference!r:.80}")
         self._reference = reference
         self.recipe = dict(recipe or {})
+        self.times, self.ways = times, tuple(map(tuple, ways))
 
     @classmethod
     def from_model(

@@ -40,6 +40,8 @@ class WiderSpace(NetworkSpace):
             count=None if networks.count is None else _count,
             graph=None if networks.graph_features is None else functools.partial(_graph, networks),
             recipe=networks.recipe,
+            times=None if networks.times is None else functools.partial(_times, networks),
+            ways=networks.ways,
             kind=networks.kinds,
         )
         self.networks, self.further = networks, tuple(further)
@@ -115,6 +117,11 @@ def _count(space: NetworkSpace, codes: Codes) -> Mapping[str, Floats]:
     counter = space.networks.count
     assert counter is not None
     return counter(space.networks, space.of_networks(codes))
+
+
+def _times(networks: NetworkSpace, codes: Codes) -> Floats:
+    assert networks.times is not None
+    return networks.times(codes[:, : networks.n_choices])
 
 
 def _graph(networks: NetworkSpace, codes: Codes) -> Floats:

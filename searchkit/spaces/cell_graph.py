@@ -34,8 +34,8 @@ def cell_graph(codes: Codes) -> Floats:
 
 def _properties(used: Bools) -> list[Floats]:
     """The seven numbers, each ``(n,)``, of the graph of used edges ``(n, 6)``."""
-    whole = np.stack([used[:, path].all(axis=1) for path in _PATHS], axis=1)
-    lengths = np.array([len(path) for path in _PATHS])
+    whole = np.stack([used[:, path].all(axis=1) for path in PATHS], axis=1)
+    lengths = np.array([len(path) for path in PATHS])
     degrees = [used[:, [j for j, edge in enumerate(EDGES) if node in edge]].sum(axis=1) for node in range(_OUTPUT + 1)]
     shortest = np.where(whole, lengths, _FAR).min(axis=1)
     longest = np.where(whole, lengths, 0).max(axis=1)
@@ -49,4 +49,4 @@ def _paths(node: int = 0) -> list[list[int]]:
     return [[j, *rest] for j, (source, target) in enumerate(EDGES) if source == node for rest in _paths(target)]
 
 
-_PATHS = _paths()
+PATHS = _paths()

@@ -22,12 +22,18 @@ from torch import Tensor, nn
 
 from searchkit.errors import SpaceError
 from searchkit.space import Choice, NetworkSpace, Node
+from searchkit.space.roles import Role
 from searchkit.spaces.layers import conv_norm
 from searchkit.spaces.skeleton import StagedSpace, image_shape, outputs, resize_to, stepped, whole, working_size
 from searchkit.types import Codes, Floats
 
 _NAME = "macro"
 _HEAD = 40  # channels of the last convolution per channel of the stem: 1,280 at 32
+ROLES: tuple[Role | None, ...] = (
+    {"kind": "skip"},
+    {"kind": "conv", "kernel": 3, "depthwise": True, "expansion": 3, "params": 6},
+    {"kind": "conv", "kernel": 5, "depthwise": True, "expansion": 6, "params": 12},
+)
 OPERATIONS = {"identity": None, "mb3_k3": (3, 3), "mb6_k5": (6, 5)}  # expansion, kernel
 
 
@@ -63,7 +69,7 @@ def macro(
         "resolution": None if resolution is None else whole(_NAME, "resolution", resolution),
     }
     return StagedSpace(
-        [Choice(name, OPERATIONS) for name in _layer_names(options["layers"])],
+        [Choice(name, OPERATIONS, roles=ROLES) for name in _layer_names(options["layers"])],
         functools.partial(_build, **options),
         name=_NAME,
         canonical=functools.partial(_canonical, layers=tuple(options["layers"])),

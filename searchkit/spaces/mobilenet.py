@@ -41,6 +41,7 @@ from searchkit.spaces.mobilenet_plan import (
     places,
     shapes_of,
     stage_choices,
+    times,
 )
 from searchkit.spaces.skeleton import StagedSpace, image_shape, outputs, resize_to, whole
 from searchkit.types import Codes, Floats
@@ -84,6 +85,7 @@ def mobilenet(
         options=options,
         count=count,
         nodes=_nodes,
+        times=times,
     )
 
 

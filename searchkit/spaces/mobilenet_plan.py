@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from searchkit.space import Choice
+from searchkit.space.roles import Role
 from searchkit.spaces.layers import divisible
 from searchkit.spaces.skeleton import stepped, working_size
-from searchkit.types import Codes
+from searchkit.types import Codes, Floats
 
 _LAST, _MIXED = 960, 1280  # channels before and after pooling
 _BASE = 16  # channels of the stem and of the fixed layer
@@ -85,7 +86,10 @@ def stage_choices(stage: int) -> list[Choice]:
     choices = [Choice(depth_name(stage), DEPTHS, ordered=True)]
     for layer in range(DEPTHS[-1]):
         kernel, expansion = layer_names(stage, layer)
-        choices += [Choice(kernel, KERNELS, ordered=True), Choice(expansion, EXPANSIONS, ordered=True)]
+        kernels: list[Role] = [{"kind": "conv", "kernel": k, "depthwise": True} for k in KERNELS]
+        expansions: list[Role] = [{"expansion": e, "params": 2 * e} for e in EXPANSIONS]
+        choices.append(Choice(kernel, KERNELS, ordered=True, roles=kernels))
+        choices.append(Choice(expansion, EXPANSIONS, ordered=True, roles=expansions))
     return choices
 
 
@@ -110,6 +114,15 @@ def canonical(codes: Codes) -> Codes:
         depth, *own = layer_columns(stage, layer)
         codes[:, own] *= (np.array(DEPTHS)[codes[:, depth]] > layer)[:, None]
     return codes
+
+
+def times(codes: Codes) -> Floats:
+    """``(n, d)`` 0 for kernels and expansions of layers beyond the depth, else 1."""
+    there = np.ones(codes.shape)
+    for stage, layer in places():
+        depth, *own = layer_columns(stage, layer)
+        there[:, own] = (np.array(DEPTHS)[codes[:, depth]] > layer)[:, None]
+    return there
 
 
 def places() -> Iterator[tuple[int, int]]:

@@ -24,12 +24,20 @@ import numpy.typing as npt
 from torch import Tensor, nn
 
 from searchkit.space import Choice, NetworkSpace, Node
+from searchkit.space.roles import Role
 from searchkit.spaces.cell_form import EDGES, OPERATIONS, canonical, live_edges
-from searchkit.spaces.cell_graph import cell_graph
+from searchkit.spaces.cell_graph import PATHS, cell_graph
 from searchkit.spaces.skeleton import StagedSpace, halved, image_shape, outputs, resize_to, whole, working_size
 from searchkit.types import Bools, Codes, Floats
 
 _NAME = "nas-bench-201"
+ROLES: tuple[Role | None, ...] = (
+    {"kind": "none"},
+    {"kind": "skip"},
+    {"kind": "conv", "kernel": 1, "params": 1},
+    {"kind": "conv", "kernel": 3, "params": 9},
+    {"kind": "pool", "kernel": 3},
+)
 EDGE_NAMES = tuple(f"edge_{a}_to_{b}" for a, b in EDGES)
 _N_EDGES = len(EDGES)
 
@@ -64,7 +72,7 @@ def nas_bench_201(
         "cells": whole(_NAME, "cells", cells),
         "resolution": None if resolution is None else whole(_NAME, "resolution", resolution),
     }
-    choices = [Choice(name, OPERATIONS) for name in EDGE_NAMES]
+    choices = [Choice(name, OPERATIONS, roles=ROLES) for name in EDGE_NAMES]
     return StagedSpace(
         choices if widths is None else [*choices, Choice("width", widths, ordered=True)],
         functools.partial(_build, **options),
@@ -76,6 +84,8 @@ def nas_bench_201(
         count=count,
         nodes=_nodes,
         graph=cell_graph,
+        times=_times,
+        ways=[[EDGE_NAMES[j] for j in path] for path in PATHS],
     )
 
 
@@ -186,6 +196,11 @@ def _build(choices: Mapping[str, Any], input_shape: Sequence[int], n_classes: in
 def _canonical(codes: Codes) -> Codes:
     """The cell's canonical form; a width stays as it is."""
     return np.concatenate([canonical(codes[:, :_N_EDGES]), codes[:, _N_EDGES:]], axis=1)
+
+
+def _times(codes: Codes) -> Floats:
+    """1 for edges that carry a signal from the cell's input to its output, else 0."""
+    return live_edges(codes[:, :_N_EDGES]).astype(np.float64)
 
 
 def _edge(operation: int, channels: int) -> nn.Module:

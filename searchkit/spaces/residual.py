@@ -41,6 +41,7 @@ from searchkit.spaces.residual_plan import (
     reference,
     stage_names,
     stage_table,
+    times,
 )
 from searchkit.spaces.skeleton import StagedSpace, chosen, image_shape, outputs, resize_to, whole
 from searchkit.types import Codes, Floats
@@ -94,6 +95,7 @@ def residual(
         count=count,
         nodes=_nodes,
         reference=reference,
+        times=functools.partial(times, stages=options["stages"]),
     )
 
 

@@ -11,14 +11,18 @@ from typing import Any
 import numpy as np
 
 from searchkit.space import Choice, NetworkSpace
+from searchkit.space.roles import Role
 from searchkit.spaces.layers import inverted_costs, squeeze_costs
 from searchkit.spaces.skeleton import halved, stepped, working_size
-from searchkit.types import Codes
+from searchkit.types import Codes, Floats
 
 DEPTHS = (1, 2, 3)
 BLOCKS = ("residual", "inverted")
 KERNELS = (3, 5)
 SQUEEZES = (False, True)
+# A residual layer has two convolutions of the kernel; an inverted one has one, depthwise, between two of 1 x 1.
+BLOCK_ROLES: tuple[Role, ...] = ({"params": 18}, {"params": 8, "expansion": 4, "depthwise": True})
+KERNEL_ROLES: tuple[Role, ...] = tuple({"kind": "conv", "kernel": kernel} for kernel in KERNELS)
 EXPANSION = 4  # hidden channels of an inverted residual per channel of its input
 _LARGE = 64  # pixels on the shorter side, which convolutions in front of the stem bring below
 _COARSE = 16  # pixels on the shorter side from which a stem of stride 2 is the first to be tried
@@ -89,8 +93,8 @@ def choices_of(width: int | list[int], stem: int | list[int], stages: int) -> li
         depth, block, kernel, squeeze = stage_names(stage)
         choices += [
             Choice(depth, DEPTHS, ordered=True),
-            Choice(block, BLOCKS),
-            Choice(kernel, KERNELS, ordered=True),
+            Choice(block, BLOCKS, roles=BLOCK_ROLES),
+            Choice(kernel, KERNELS, ordered=True, roles=KERNEL_ROLES),
             Choice(squeeze, SQUEEZES),
         ]
     return choices
@@ -99,6 +103,16 @@ def choices_of(width: int | list[int], stem: int | list[int], stages: int) -> li
 def listed(option: int | list[int]) -> list[int]:
     """The options of a choice that may be one number."""
     return option if isinstance(option, list) else [option]
+
+
+def times(codes: Codes, stages: int) -> Floats:
+    """``(n, d)`` the depth of the stage for all that is chosen of its layers, 1 for everything else."""
+    there = np.ones(codes.shape)
+    each = len(stage_names(0))
+    first = codes.shape[1] - stages * each
+    for start in range(first, codes.shape[1], each):
+        there[:, start + 1 : start + each] = np.array(DEPTHS)[codes[:, start]][:, None]
+    return there
 
 
 def plans_of(space: NetworkSpace) -> list[list[Plan]]:

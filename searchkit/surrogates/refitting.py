@@ -13,6 +13,7 @@ from collections.abc import Callable, Hashable, Sequence
 import numpy as np
 
 from searchkit.surrogates.gaussian_process import Gaussian, Hyperparameters, fit
+from searchkit.surrogates.grouped import Grouped, Lines, fit_groups, within
 from searchkit.surrogates.kernels import NEAR
 from searchkit.types import Bools, Codes, Floats
 
@@ -22,6 +23,7 @@ MOST = 250
 FITTED, KEPT = 150, 300  # observations that a process of the proxy layer is fitted to, and predicts from
 
 Examples = tuple[Sequence[Floats], Floats, Floats]  # features, one matrix a kernel; known means; what was observed
+GroupedExamples = tuple[Sequence[Floats], Floats, Floats, Codes]  # the same, and the group of each
 
 
 def fitted_at(n: int, first: int = ALL, growth: float = GROWTH) -> int:
@@ -60,6 +62,7 @@ class Refits:
 
     def __init__(self) -> None:
         self._last: dict[Hashable, tuple[int, Hyperparameters]] = {}
+        self._lines: dict[Hashable, tuple[int, tuple[Hyperparameters, Lines]]] = {}
 
     def process(self, name: Hashable, due: int, early: Callable[[], Examples], examples: Examples) -> Gaussian:
         """The process of examples, with the hyperparameters of the first ones.
@@ -73,3 +76,15 @@ class Refits:
             known = self._last[name] = (due, fit(*early()).setting)
         groups, mean, y = examples
         return Gaussian.of(groups, [NEAR] * len(groups), known[1], mean, y)
+
+    def grouped(
+        self, name: Hashable, due: int, early: Callable[[], GroupedExamples], examples: GroupedExamples
+    ) -> Grouped:
+        """The same of labels that are comparable within groups only, of which group 0 is predicted."""
+        known = self._lines.get(name)
+        if known is None or known[0] != due:
+            features, mean, values, groups = early()
+            fitted = fit_groups(features, mean, values, groups, target=0)
+            known = self._lines[name] = (due, (fitted.setting, fitted.lines))
+        features, mean, values, groups = examples
+        return Grouped.of(features, [NEAR] * len(features), known[1], mean, within(values, groups), groups, 0)

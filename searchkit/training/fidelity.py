@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
@@ -21,9 +21,12 @@ from searchkit.errors import SearchkitError, UnknownNameError
 from searchkit.problem.objectives import Goals
 from searchkit.problem.pareto import non_dominated
 from searchkit.problem.trial import State, Trial
+from searchkit.space import keys
 from searchkit.types import Floats
 
 ETA = 3  # one candidate in ETA is promoted
+SETTINGS = ("epochs", "resolution", "width", "data")  # of a rung's training
+ECONAS = (0.1, 0.2, 0.3)  # of the epochs, on the rungs of "econas": three rounds of 20 of 200
 ENOUGH = 3  # fully trained candidates needed to fit the line between a rung and the full training
 
 
@@ -36,17 +39,24 @@ class Rung:
         resolution: pixels of the shorter side that images are resized to, for training and validation.
         width: factor in (0, 1] on the space's choice or option ``width``.
         data: fraction in (0, 1] of the train part that is used.
+        again: whether candidates that were dropped here may come back (:mod:`searchkit.training.second_chance`).
     """
 
     epochs: int | None = None
     resolution: int | None = None
     width: float | None = None
     data: float | None = None
+    again: bool = False
 
     @property
     def given(self) -> dict[str, int | float]:
-        """The settings that are not None."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
+        """The settings of the training that are not None."""
+        return {name: value for name in SETTINGS if (value := getattr(self, name)) is not None}
+
+    @property
+    def written(self) -> dict[str, int | float | bool]:
+        """What a user writes for it, and what identifies it in a record."""
+        return self.given | ({"again": True} if self.again else {})
 
     @property
     def label(self) -> str:
@@ -55,7 +65,7 @@ class Rung:
 
     def settings(self, full: Rung) -> tuple[float, ...]:
         """All four settings as numbers; those that are None are taken from the full evaluation."""
-        return tuple(full.given[name] if value is None else value for name, value in asdict(self).items())
+        return tuple(self.given.get(name, full.given[name]) for name in SETTINGS)
 
 
 @dataclass(frozen=True)
@@ -87,19 +97,38 @@ class Ladder:
         Args:
             trials: all trials of the search so far including the batch, in the order in which they were asked.
         """
-        rivals = [trial for trial in trials if self.reached(trial, i)]
-        columns = {
-            name: np.array([t.values.get(self._name(name, i), t.values.get(name, np.nan)) for t in rivals])
-            for name in goals.names
-        }
-        order = ranking(goals.losses(columns)) if rivals else []
-        places = {rivals[row].number: place for place, row in enumerate(order, start=1)}
-        kept = n_promoted(len(rivals))
+        order = self.order(trials, i, goals)
+        places = {trial.number: place for place, trial in enumerate(order, start=1)}
+        kept, before = n_promoted(len(order)), self._dropped_before(batch, trials)
         return {
-            trial.number: f"not promoted from {self.rungs[i].label}: {ordinal(places[trial.number])} of {len(rivals)}"
+            trial.number: f"not promoted from {self.rungs[i].label}: {ordinal(places[trial.number])} of {len(order)}"
             for trial in batch
-            if places[trial.number] > kept
+            if places[trial.number] > kept and before.get(trial.number, -1) < i
         }
+
+    @property
+    def again(self) -> bool:
+        """Whether candidates that were dropped from some rung may come back."""
+        return any(rung.again for rung in self.rungs)
+
+    def last(self, trial: Trial) -> int:
+        """The last rung that a trial reached; -1: none."""
+        return max((i for i, _ in enumerate(self.rungs) if self.reached(trial, i)), default=-1)
+
+    def order(self, trials: Sequence[Trial], i: int, goals: Goals) -> list[Trial]:
+        """The trials that reached rung i, the best first; of one candidate that came back, the last."""
+        rivals = [trial for trial in trials if self.reached(trial, i)]
+        if self.again:
+            rivals = list({keys(trial.code[None])[0]: trial for trial in rivals}.values())
+        return [rivals[row] for row in ranking(goals.losses(self._columns(rivals, i, goals)))] if rivals else []
+
+    def _dropped_before(self, batch: Sequence[Trial], trials: Sequence[Trial]) -> dict[int, int]:
+        """For the trials of a batch that came back: their number, and the last rung that they reached before."""
+        if not self.again:
+            return {}
+        came = {keys(trial.code[None])[0]: trial.number for trial in batch}
+        dropped = [(keys(t.code[None])[0], t) for t in trials if t.state is State.DROPPED]
+        return {came[key]: self.last(t) for key, t in dropped if came.get(key, t.number) != t.number}
 
     def hints(self, batch: Sequence[Trial], trials: Sequence[Trial], goals: Goals) -> Floats:
         """Losses ``(n, k)`` that dropped trials of the batch would have after full training; NaN for all other trials.
@@ -119,6 +148,21 @@ class Ladder:
                 values = {name: self._predicted(name, reached[-1], trial, scored) for name in goals.names}
             rows.append(values)
         return goals.losses({name: np.array([row[name] for row in rows]) for name in goals.names})
+
+    def observed(self, batch: Sequence[Trial], goals: Goals) -> Floats:
+        """``(n, r, k)`` losses of a batch at each of r rungs; NaN where a trial did not reach one, and for costs."""
+        losses = np.stack([goals.losses(self._columns(batch, i, goals)) for i, _ in enumerate(self.rungs)], axis=1)
+        losses[:, :, [name not in self.trained for name in goals.names]] = np.nan
+        for i, _ in enumerate(self.rungs):
+            losses[[not self.reached(trial, i) for trial in batch], i] = np.nan
+        return losses
+
+    def _columns(self, trials: Sequence[Trial], i: int, goals: Goals) -> dict[str, Floats]:
+        """Values of the objectives at a rung; costs are the same there."""
+        return {
+            name: np.array([t.values.get(self._name(name, i), t.values.get(name, np.nan)) for t in trials])
+            for name in goals.names
+        }
 
     def _predicted(self, metric: str, i: int, trial: Trial, scored: Sequence[Trial]) -> float:
         """A dropped trial's metric as predicted for the full training."""
@@ -179,7 +223,7 @@ def read_ladder(given: object, epochs: int) -> tuple[Rung, ...]:
 
     Args:
         given: mappings such as ``({"epochs": 3}, {"epochs": 10, "data": 0.5})``, or "default" for a tenth and a third
-            of the epochs.
+            of the epochs, or "econas" for one, two and three tenths, from which those that are dropped may come back.
         epochs: of the full evaluation.
 
     Raises:
@@ -192,10 +236,14 @@ def read_ladder(given: object, epochs: int) -> tuple[Rung, ...]:
         given = [{"epochs": n} for n in (epochs // 10, epochs // 3) if n > 0]
         if not given:
             raise SearchkitError(f"ladder='default' trains for a third of the epochs first; {epochs} are too few")
+    if given == "econas":
+        given = [{"epochs": int(share * epochs + 1e-9), "again": True} for share in ECONAS]
+        if epochs < 1 / ECONAS[0]:
+            raise SearchkitError(f"ladder='econas' trains for a tenth of the epochs first; {epochs} are too few")
     given = [given] if isinstance(given, Mapping) else given
     if not isinstance(given, list | tuple) or not given:
         raise SearchkitError(
-            f"ladder is rungs such as ({{'epochs': 3}}, {{'epochs': 10}}), or 'default'; not {given!r}"
+            f"ladder is rungs such as ({{'epochs': 3}}, {{'epochs': 10}}), 'default' or 'econas'; not {given!r}"
         )
     return tuple(_read_rung(rung, i) for i, rung in enumerate(given, start=1))
 
@@ -218,19 +266,22 @@ def check_cheaper(rungs: Sequence[Rung], epochs: int, side: int) -> None:
 
 
 def _read_rung(given: Any, i: int) -> Rung:
-    names = [field.name for field in fields(Rung)]
-    if not isinstance(given, Mapping) or not given:
-        raise SearchkitError(f"rung {i} of the ladder sets some of {', '.join(names)}; it is {given!r}")
+    if not isinstance(given, Mapping) or not set(given) - {"again"}:
+        raise SearchkitError(f"rung {i} of the ladder sets some of {', '.join(SETTINGS)}; it is {given!r}")
     for name, value in given.items():
-        if name not in names:
-            raise UnknownNameError.of("setting of a rung", name, names)
+        if name not in (*SETTINGS, "again"):
+            raise UnknownNameError.of("setting of a rung", name, (*SETTINGS, "again"))
+        if name == "again":
+            if not isinstance(value, bool | np.bool_):
+                raise SearchkitError(f"again in rung {i} of the ladder is True or False, not {value!r}")
+            continue
         whole = name in ("epochs", "resolution")
         right = isinstance(value, int | np.integer) if whole else isinstance(value, int | float | np.number)
         if isinstance(value, bool) or not right or not (value >= 1 if whole else 0 < value <= 1):
             allowed = "a whole number of at least 1" if whole else "above 0 and at most 1"
             raise SearchkitError(f"{name} in rung {i} of the ladder is {allowed}, not {value!r}")
     typed: dict[str, Any] = {n: int(v) if n in ("epochs", "resolution") else float(v) for n, v in given.items()}
-    return Rung(**typed)
+    return Rung(**(typed | ({"again": bool(given["again"])} if "again" in given else {})))
 
 
 def ordinal(n: int) -> str:

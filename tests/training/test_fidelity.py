@@ -120,7 +120,7 @@ def test_rivals_are_all_that_reached_the_rung_also_in_earlier_batches_and_whatev
 @pytest.mark.parametrize(
     ("ladder", "sentence"),
     [
-        ((), "ladder is rungs such as .* or 'default'; not \\(\\)"),
+        ((), "ladder is rungs such as .* 'default' or 'econas'; not \\(\\)"),
         (3, "ladder is rungs such as .*; not 3"),
         ("fast", "ladder is rungs such as .*; not 'fast'"),
         (({},), "rung 1 of the ladder sets some of epochs, resolution, width, data; it is {}"),
@@ -456,3 +456,15 @@ def test_the_front_shows_no_columns_of_rungs_and_the_history_does() -> None:
     result = search(budget=4, epochs=2, ladder=({"epochs": 1},))
     assert "accuracy (epochs=1)" in result.history
     assert "accuracy (epochs=1)" not in result.front
+
+
+def test_the_strategy_is_told_what_each_rung_said(no_training: None) -> None:
+    ladder = Ladder((Rung(epochs=1), Rung(epochs=3, data=0.5)), ("accuracy",))
+    result = search(budget=12)
+    goals = Goals((Objective("accuracy", "max"), Objective("params", "min")), ())
+    observed = ladder.observed(result.trials, goals)
+    assert observed.shape == (12, 2, 2)
+    for trial, row in zip(result.trials, observed, strict=True):
+        assert row[0, 0] == -trial.values[FIRST]
+        assert row[1, 0] == -trial.values[SECOND] if SECOND in trial.values else np.isnan(row[1, 0])
+        assert np.isnan(row[:, 1]).all()  # costs are no cheaper there

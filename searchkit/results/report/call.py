@@ -20,6 +20,8 @@ from searchkit.space.recipe_space import listed_choice, networks_of
 from searchkit.training.stopping_rules import RULES
 
 _SCREEN = 16  # the default of searchkit.run
+EARLIER = ("earlier:", "elsewhere:")  # beginnings of the names of proxies that learned from studies
+COMPARISONS = "comparisons"  # the name of the proxy that learned from comparisons
 
 
 Line = tuple[str, str]  # an argument and its comment, which may be empty
@@ -89,6 +91,8 @@ def _settings(context: dict[str, Any]) -> list[Line]:
     for apart in ("recipe", "early_stopping"):
         given.pop(apart, None)
     proxies = given.pop("proxies", None)
+    objects = [*context.get("objects", ()), *(f"earlier:{name}" for name in context.get("earlier", ()))]
+    proxies = [*(proxies or ()), *objects] if objects else proxies  # a call's own are names alone
     if given.get("device") == "auto":
         del given["device"]
     if given.get("screen") == _SCREEN:
@@ -204,13 +208,15 @@ def _constraints(result: Result) -> list[Line]:
 
 def _proxies(names: Sequence[str] | None) -> list[Line]:
     """Proxies by name; objects and earlier studies have to be filled in."""
-    earlier = [name.removeprefix("earlier:") for name in names or () if name.startswith("earlier:")]
-    given = [name for name in names or () if not name.startswith("earlier:")]
+    earlier = [name.partition(":")[2] for name in names or () if name.startswith(EARLIER)]
+    given = [name for name in names or () if not name.startswith(EARLIER) and name != COMPARISONS]
     own = [name for name in given if name not in plugins.names("proxy")]
     note = f"{', '.join(own)}: give your own object instead of its name" if own else ""
-    loads = ", ".join(f"searchkit.load({_text(name)})" for name in earlier)
+    compared = COMPARISONS in (names or ())
+    loads = ", ".join([f"searchkit.load({_text(name)})" for name in earlier] + ["comparisons"] * compared)
     lines = [(f"proxies={_python(tuple(given))}", note)] if given or names == [] else []
-    return [*lines, *([(f"earlier=[{loads}]", "")] if earlier else [])]
+    said = "comparisons: give your own searchkit.Comparisons" if compared else ""
+    return [*lines, *([(f"earlier=[{loads}]", said)] if loads else [])]
 
 
 def _budget(context: dict[str, Any]) -> str:

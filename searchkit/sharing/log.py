@@ -1,0 +1,28 @@
+"""What is logged of a training of shared weights."""
+
+from __future__ import annotations
+
+import logging
+
+from searchkit.sharing.fitting import EpochDone
+
+SETTLED = 0.7  # rank correlation of the last two orders of the probes, below which a warning is given
+log = logging.getLogger("searchkit")
+
+
+def logged(done: EpochDone, epochs: int) -> None:
+    """Say what is known after an epoch, with the number of epochs in all."""
+    said = "" if done.val_loss is None else f", validation loss of a few networks {done.val_loss:.3f}"
+    said += "" if done.agreement is None else f", their order is as before by {done.agreement:.2f}"
+    log.info("shared weights: epoch %d of %d, training loss %.3f%s", done.epoch, epochs, done.train_loss, said)
+
+
+def warn_unsettled(last: EpochDone, epochs: float) -> None:
+    """Warn where the order of networks was still changing at the end."""
+    if last.agreement is not None and last.agreement < SETTLED:
+        log.warning(
+            "the order of networks by shared weights has not settled: rho %.2f with that some epochs before; what they "
+            "say may be the wrong way round, give more epochs than %g",
+            last.agreement,
+            epochs,
+        )

@@ -22,7 +22,7 @@ from searchkit.costs.counts import space_counts
 from searchkit.data.data import Data
 from searchkit.data.loading import load_data
 from searchkit.errors import CandidateError, ProxyError
-from searchkit.proxies.mixed_network import MixedNetwork
+from searchkit.proxies.mixed_network import MixedNetwork, base_of
 from searchkit.random_state import seeded
 from searchkit.runtime.devices import resolve_device
 from searchkit.runtime.fingerprint import fingerprint
@@ -106,6 +106,7 @@ class Gradient:
             raise ProxyError(f"bounds are on {' and '.join(COUNTED)}, which are counted, not on {unknown[0]!r}")
         self.data: Data = load_data(data, seed=seed).without_test()
         self.space = space.for_data(self.data.input_shape, self.data.output_shape)
+        base_of(self.space)  # refuses a space that cannot be mixed, before any work
         self.setting, self.bounds, self.seed = setting or GradientSetting(), dict(bounds or {}), seed
         self.device = resolve_device(device)
         self.folder = None if folder is None else settled(folder) / self.name

@@ -74,7 +74,7 @@ class MixedNetwork(nn.Module):
     def __init__(self, space: NetworkSpace, seed: int) -> None:
         super().__init__()
         with seeded(seed):
-            base, self.base, self.nodes = _base(space)
+            base, self.base, self.nodes = base_of(space)
             self.alphas = nn.Parameter(
                 1e-3 * torch.randn(len(self.nodes), max(len(n.alternatives) for n in self.nodes))
             )
@@ -122,7 +122,7 @@ class MixedNetwork(nn.Module):
             ) from error
 
 
-def _base(space: NetworkSpace) -> tuple[nn.Module, Codes, list[MixedNode]]:
+def base_of(space: NetworkSpace) -> tuple[nn.Module, Codes, list[MixedNode]]:
     """A network that has a module at every place of every node, its code, and the nodes.
 
     Raises:

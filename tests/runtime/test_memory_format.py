@@ -20,8 +20,10 @@ from searchkit.data.data import Data
 from searchkit.proxies.dna import DNA
 from searchkit.proxies.dna_self import DNASelf
 from searchkit.proxies.dna_setting import DNASetting
+from searchkit.proxies.gradient import Gradient, GradientSetting
 from searchkit.runtime import devices
 from searchkit.scoring.scorer import Scorer
+from searchkit.sharing import SharedWeights
 from searchkit.training.recipe import Recipe
 from searchkit.training.train import build_seeded, score, train
 
@@ -104,8 +106,19 @@ def test_trainings(channels: int, convolutions: Convolutions) -> None:
 @pytest.mark.parametrize("channels", [1, 3])
 def test_passes_of_every_proxy(channels: int, convolutions: Convolutions) -> None:
     space, data = residual_space(channels), pictures(channels)
-    names = [name for name in plugins.names("proxy") if name not in ("dna", "dna++", "mathnas", "topology", "angle", "flatness")]
+    apart = ("dna", "dna++", "gradient", "one-shot", "mathnas", "topology", "angle", "flatness")
+    names = [name for name in plugins.names("proxy") if name not in apart]
     Scorer(space, names, data, device="cpu", seed=0)(space.sample(2, np.random.default_rng(0)))
+    assert convolutions.n > 15
+    assert convolutions.channels_last == 0
+
+
+def test_shared_weights_and_mixed_networks(convolutions: Convolutions) -> None:
+    space = searchkit.load_space("macro", width=4, layers=(2, 1)).for_data((3, 16, 16), 3)
+    data = pictures(3)
+    codes = space.sample(2, np.random.default_rng(0))
+    SharedWeights(space, data, epochs=1, batch=16).losses(codes)
+    Gradient(space, data, setting=GradientSetting(epochs=1, batch=16)).score(codes)
     assert convolutions.n > 15
     assert convolutions.channels_last == 0
 

@@ -3,7 +3,7 @@
     python -m benchmarks.shared_weights --parts macro,search
 
 Parts: policies (a minute), macro (12 minutes), search (20), digits (40, of which 30 are trainings for real, which are
-kept), gradient (15), signals (10), bounds (5).
+kept), finals (10), gradient (15), signals (10), bounds (5).
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from __future__ import annotations
 import argparse
 
 from benchmarks.common.machine import describe
-from benchmarks.shared_weights.digits import bounds_table, digits_table, signals_table
+from benchmarks.shared_weights.digits import bounds_table, digits_table, finals_table, signals_table
 from benchmarks.shared_weights.gradient import gradient
 from benchmarks.shared_weights.policies import policies
 from benchmarks.shared_weights.tables import macro_table, search
 
-PARTS = ("policies", "macro", "search", "digits", "gradient", "signals", "bounds")
+PARTS = ("policies", "macro", "search", "digits", "finals", "gradient", "signals", "bounds")
 
 
 def main(parts: list[str], seeds: int, epochs: float, side: int, networks: int) -> None:
@@ -30,6 +30,8 @@ def main(parts: list[str], seeds: int, epochs: float, side: int, networks: int) 
         search(seeds, epochs, side, 2000, "evolution")
     if "digits" in parts:
         digits_table(seeds, 60, ("uniform", "fair", "tree", "shrinking"))
+    if "finals" in parts:
+        finals_table(seeds, 60)
     if "signals" in parts:
         signals_table(seeds)
     if "bounds" in parts:

@@ -38,7 +38,7 @@ def digits_table(seeds: int, epochs: float, policies: tuple[str, ...] = ("unifor
     """Rank correlations of shared weights with the validation losses of trained networks."""
     data = load_data("digits").without_test()
     space = load_space("residual").for_data(data.input_shape, data.output_shape)
-    codes = distinct_rows(space.sample(NETWORKS * 2, np.random.default_rng(0)))[:NETWORKS]
+    codes = _sampled(space)
     truths = [_trained(space, codes, data, seed) for seed in range(TRUTHS)]
     truth = np.mean(truths, axis=0)
     counts = space_counts(space, codes)
@@ -87,7 +87,7 @@ def bounds_table(seeds: int, epochs: float) -> None:
     """Shared weights trained within a bound, and without, on the networks that keep it."""
     data = load_data("digits").without_test()
     space = load_space("residual").for_data(data.input_shape, data.output_shape)
-    codes = distinct_rows(space.sample(NETWORKS * 2, np.random.default_rng(0)))[:NETWORKS]
+    codes = _sampled(space)
     params = space_counts(space, codes)["params"]
     most = float(np.median(params))
     kept = codes[params <= most]
@@ -145,3 +145,30 @@ def _own_weights(n: int = 30, epochs: int = 15) -> None:
     flat, gap, tested = np.array(rows).T
     print(f"Flatness of {n} networks of the default space with their own weights, digits, {epochs} epochs:")
     print(f"rho with test minus train accuracy {rho(flat, gap):.3f}, with their accuracy {rho(flat, tested):.3f}.\n")
+
+
+def finals_table(seeds: int, epochs: float) -> None:
+    """What policies find at equal steps, trained in full: what is left, or the best of 200 random networks."""
+    data = load_data("digits").without_test()
+    space = load_space("residual").for_data(data.input_shape, data.output_shape)
+    others = distinct_rows(space.sample(200, np.random.default_rng(1)))
+    known = -np.mean([_trained(space, _sampled(space), data, seed) for seed in range(TRUTHS)], axis=0)
+    print(f"## The networks that policies find on digits, {epochs:g} epochs each, trained in full ({EPOCHS} epochs)\n")
+    print(
+        f"Validation losses; of the {NETWORKS} random networks: median {np.median(known):.3f}, best {known.min():.3f}.\n"
+    )
+    print("| policy | seed | network | loss | CPU minutes |\n|---|---|---|---|---|")
+    for policy in ("uniform", "shrinking", "grouped"):
+        for seed in range(seeds):
+            began = time.process_time()
+            shared = SharedWeights(space, data, epochs=epochs, seed=seed, policy=policy).fit()
+            scores = np.nan_to_num(shared.score(others), nan=-np.inf)
+            code = others[np.argmax(scores)] if shared.answer is None else shared.answer
+            minutes = (time.process_time() - began) / 60
+            loss = -_trained(space, code[None], data, 0)[0]
+            print(f"| {policy} | {seed} | {' '.join(map(str, code))} | {loss:.3f} | {minutes:.1f} |", flush=True)
+    print()
+
+
+def _sampled(space: NetworkSpace) -> Codes:
+    return distinct_rows(space.sample(NETWORKS * 2, np.random.default_rng(0)))[:NETWORKS]

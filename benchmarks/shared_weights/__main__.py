@@ -29,13 +29,13 @@ def main(parts: list[str], seeds: int, epochs: float, side: int, networks: int) 
     if "search" in parts:
         search(seeds, epochs, side, 2000, "evolution")
     if "digits" in parts:
-        digits_table(seeds, 60, ("uniform", "fair", "tree", "shrinking"))
+        digits_table(seeds, 200, ("uniform",))
     if "finals" in parts:
-        finals_table(seeds, 60)
+        finals_table(seeds, 100)
     if "signals" in parts:
         signals_table(seeds)
     if "bounds" in parts:
-        bounds_table(seeds, 60)
+        bounds_table(seeds, 100)
     if "gradient" in parts:
         gradient(seeds, 15)
 

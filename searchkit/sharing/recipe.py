@@ -19,6 +19,8 @@ def recipe_of(
     usual = replace(recipe_for(data.kind, len(data.train)), augment=None)
     if data.kind == "images":
         usual = replace(usual, optimiser="sgd", lr=0.05, weight_decay=3e-4)
+        if data.augment == "shift":  # each network has few steps; digits rank better without, CIFAR-10 with crop-flip
+            usual = replace(usual, augment="none")
     own = dict(given or {}) | {"batch_size": batch} | ({} if lr is None else {"lr": lr})
     _, read = own_space(space, read_recipe(own))
     if read.choices or read.epochs is not None:
@@ -26,3 +28,12 @@ def recipe_of(
     n = len(data.train)
     applied = read.applied(usual, data.kind, n)
     return applied if "lr" in read.options | dict(read.usual) else replace(applied, lr=usual.lr)
+
+
+STEPS = 3000  # of a training whose length nobody gave
+LEAST_EPOCHS, MOST_EPOCHS = 20, 200
+
+
+def usual_epochs(n: int, batch: int) -> int:
+    """Epochs of a training on n examples: enough for :data:`STEPS` steps, within bounds."""
+    return min(MOST_EPOCHS, max(LEAST_EPOCHS, -(-STEPS // max(1, n // min(batch, n)))))

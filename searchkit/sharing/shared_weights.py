@@ -31,7 +31,7 @@ from searchkit.sharing.log import logged, warn_unsettled
 from searchkit.sharing.paths import Paths
 from searchkit.sharing.policies.protocol import Policy
 from searchkit.sharing.policies.table import made_policy
-from searchkit.sharing.recipe import recipe_of
+from searchkit.sharing.recipe import recipe_of, usual_epochs
 from searchkit.space import NetworkSpace, Space, keys
 from searchkit.surroundings import settled
 from searchkit.types import Codes, Floats
@@ -57,8 +57,9 @@ class SharedWeights:
         data: as for :func:`searchkit.run`.
         policy: how paths are drawn: "uniform", "fair", "tree", "shrinking" or "grouped"
             (:mod:`searchkit.sharing.policies`), or a function of :class:`~searchkit.sharing.paths.Paths`.
-        epochs: passes over the train part; less than 1 is a part of one. Weights of few epochs rank networks the wrong
-            way round, since shallow ones learn faster: look at :attr:`curve`.
+        epochs: passes over the train part; less than 1 is a part of one. None: as many as 3,000 steps take, from 20 to
+            200. Weights of few epochs rank networks the wrong way round, since shallow ones learn faster: look at
+            :attr:`curve`.
         share: "exact": parameters of each shape are trained alone. "slice": networks of several widths, kernels and
             heads take parts of one tensor. None: "slice" where a choice is a scale of numbers.
         batch: examples a step.
@@ -84,7 +85,7 @@ class SharedWeights:
         data: object = None,
         *,
         policy: str | Callable[[Paths], Policy] = "uniform",
-        epochs: float = 20,
+        epochs: float | None = None,
         share: str | None = None,
         batch: int = 64,
         lr: float | None = None,
@@ -98,15 +99,17 @@ class SharedWeights:
     ) -> None:
         if not isinstance(space, NetworkSpace):
             raise ProxyError(f"shared weights need networks, and space '{space.name}' builds none")
-        if isinstance(epochs, bool) or not isinstance(epochs, int | float) or not 0 < epochs < float("inf"):
+        number = isinstance(epochs, int | float) and not isinstance(epochs, bool)
+        if epochs is not None and not (number and 0 < epochs < math.inf):
             raise ProxyError(f"epochs is a number above 0, not {epochs!r}")
         if judge not in get_args(Judge):
             raise ProxyError(f"judge is one of {', '.join(get_args(Judge))}, not {judge!r}")
         self.data = load_data(data, seed=seed).without_test()
         self.space = space.for_data(self.data.input_shape, self.data.output_shape)
-        self.share, self.epochs, self.judge, self.seed = read_share(share, self.space), epochs, judge, seed
+        self.share, self.judge, self.seed = read_share(share, self.space), judge, seed
         self.policy, self.bounds, self.on_epoch = policy, dict(bounds or {}), on_epoch
         self.recipe = recipe_of(self.space, self.data, batch, lr, recipe)
+        self.epochs = usual_epochs(len(self.data.train), batch) if epochs is None else epochs
         self.device = device
         self.folder = None if folder is None else settled(folder)
         self._paths = Paths(self.space, *within(self.space, self.bounds))

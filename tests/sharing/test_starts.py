@@ -118,6 +118,7 @@ def test_a_search_by_shared_weights_trains_none_but_the_verified(
 @pytest.mark.slow
 def test_by_name_the_weights_are_kept_with_the_study(digits: Data, tmp_path: Path) -> None:
     given = SEARCH | {"storage": str(tmp_path), "data": digits, "evaluation": "one-shot", "name": "study"}
+    given |= {"space": macro(width=2, layers=(1, 1))}
     first = searchkit.run("random", objectives={"accuracy": "max", "params": "min"}, budget=3, **given)
     kept = sorted(path.name for path in Path(first.folder or "").rglob("shared-*.pt"))
     assert len(kept) == 1

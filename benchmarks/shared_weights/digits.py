@@ -154,9 +154,7 @@ def finals_table(seeds: int, epochs: float) -> None:
     others = distinct_rows(space.sample(200, np.random.default_rng(1)))
     known = -np.mean([_trained(space, _sampled(space), data, seed) for seed in range(TRUTHS)], axis=0)
     print(f"## The networks that policies find on digits, {epochs:g} epochs each, trained in full ({EPOCHS} epochs)\n")
-    print(
-        f"Validation losses; {NETWORKS} random networks: median {np.median(known):.3f}, best {known.min():.3f}.\n"
-    )
+    print(f"Validation losses; {NETWORKS} random networks: median {np.median(known):.3f}, best {known.min():.3f}.\n")
     print("| policy | seed | network | loss | CPU minutes |\n|---|---|---|---|---|")
     for policy in ("uniform", "shrinking", "grouped"):
         for seed in range(seeds):

@@ -28,6 +28,7 @@ from searchkit.types import Codes, Floats
 
 CLIPPED = 5.0  # norm of the gradients of a step, as DARTS, GeNAS and others clip it
 PROBED = 256  # validation examples on which the probes are judged after an epoch
+SETTLING = 0.6  # share of the epochs after which the order of paths should hardly change
 HOPELESS = 100  # paths in a row that cannot be trained
 WORTH = 0.2  # of the work of an epoch that probes may be; with few examples they are judged after some epochs only
 
@@ -77,7 +78,7 @@ class Fitting:
     _code: Codes | None = None
     _left: int = 0
     _refusals: int = 0
-    _last: Floats | None = None
+    _orders: list[tuple[int, list[float]]] = field(default_factory=list)  # epochs done, and the losses of the probes
     _optimiser: torch.optim.Optimizer | None = None
 
     def __post_init__(self) -> None:
@@ -210,11 +211,21 @@ class Fitting:
         """What is known after an epoch."""
         losses = [self.judged.loss_if_trained(self.bank, code) for code in self.probes]
         now = np.array([loss for loss in losses if np.isfinite(loss)])
-        agreement = None
-        if self._last is not None and len(now) == len(self._last) and len(now) > 2 and np.isfinite(now).all():
-            agreement = rank_correlation(now, self._last)
-        self._last = now
+        agreement = self._agreement(losses, self._orders[-1][1]) if self._orders else None
+        self._orders.append((epoch, losses))
         return EpochDone(epoch, loss, float(now.mean()) if len(now) else None, agreement)
+
+    @property
+    def settled(self) -> float | None:
+        """Spearman's rho of the last order of the probes with that after 60 % of the epochs; None: not known."""
+        late = [losses for epoch, losses in self._orders[:-1] if epoch * self.per_epoch >= SETTLING * self.steps]
+        return self._agreement(self._orders[-1][1], late[0]) if late else None
+
+    @staticmethod
+    def _agreement(losses: list[float], before: list[float]) -> float | None:
+        pairs = np.array([losses, before])
+        known: Floats = pairs[:, np.isfinite(pairs).all(axis=0)]
+        return rank_correlation(known[0], known[1]) if known.shape[1] > 2 else None
 
     def _state(self) -> dict[str, Any]:
         """Everything that a continued training needs, on the CPU."""
@@ -229,7 +240,7 @@ class Fitting:
             "step": self._step,
             "code": None if self._code is None else self._code.tolist(),
             "left": self._left,
-            "last": None if self._last is None else self._last.tolist(),
+            "orders": self._orders,
         }
 
     def _restore(self, state: Mapping[str, Any]) -> None:
@@ -238,7 +249,7 @@ class Fitting:
         self.curve = [EpochDone(**one) for one in state["curve"]]
         self._step, self._left = int(state["step"]), int(state["left"])
         self._code = None if state["code"] is None else np.array(state["code"], dtype=np.int64)
-        self._last = None if state["last"] is None else np.array(state["last"])
+        self._orders = [(int(epoch), list(losses)) for epoch, losses in state["orders"]]
         tensors = [one.tensor for _, one in self.bank]
         if not tensors:
             return

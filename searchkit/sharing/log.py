@@ -6,7 +6,7 @@ import logging
 
 from searchkit.sharing.fitting import EpochDone
 
-SETTLED = 0.7  # rank correlation of the last two orders of the probes, below which a warning is given
+SETTLED = 0.7  # rank correlation of two late orders of the probes, below which a warning is given
 log = logging.getLogger("searchkit")
 
 
@@ -17,12 +17,16 @@ def logged(done: EpochDone, epochs: int) -> None:
     log.info("shared weights: epoch %d of %d, training loss %.3f%s", done.epoch, epochs, done.train_loss, said)
 
 
-def warn_unsettled(last: EpochDone, epochs: float) -> None:
-    """Warn where the order of networks was still changing at the end."""
-    if last.agreement is not None and last.agreement < SETTLED:
+def warn_unsettled(settled: float | None, epochs: float) -> None:
+    """Warn where the order of networks was still changing in the last part of a training.
+
+    Args:
+        settled: the rank correlation of the last order with an earlier one.
+    """
+    if settled is not None and settled < SETTLED:
         log.warning(
-            "the order of networks by shared weights has not settled: rho %.2f with that some epochs before; what they "
-            "say may be the wrong way round, give more epochs than %g",
-            last.agreement,
+            "the order of networks by shared weights has not settled: rho %.2f with that after six tenths of the "
+            "epochs; what they say may be the wrong way round, give more epochs than %g",
+            settled,
             epochs,
         )

@@ -160,7 +160,7 @@ class SharedWeights:
         with self._alone():
             fitting.run(self.on_epoch or logged)
         self._curve, self._fitted = fitting.curve, True
-        warn_unsettled(self._curve[-1], self.epochs)
+        warn_unsettled(fitting.settled, self.epochs)
         self._answer = getattr(fitting.policy, "answer", None)
         return self
 

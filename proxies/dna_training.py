@@ -15,6 +15,7 @@ from searchkit.proxies.supernet import Part
 from searchkit.random_state import seeded
 from searchkit.runtime.gpu_lock import give_way, key_of
 from searchkit.runtime.pooling import right_pooling
+from searchkit.training.checkpoints import read_checkpoint, write_checkpoint
 from searchkit.types import Bools, Codes
 
 Step = Callable[[torch.Tensor, Codes], torch.Tensor]
@@ -116,9 +117,9 @@ def _fair(absent: Bools, rng: np.random.Generator) -> Iterator[int]:
 
 def _resume(module: nn.Module, optimiser: torch.optim.Optimizer, path: Path | None) -> int:
     """Load a checkpoint and return its number of epochs; 0 without one."""
-    if path is None or not path.exists():
+    held = read_checkpoint(path)
+    if held is None:
         return 0
-    held = torch.load(path, map_location="cpu", weights_only=True)  # may be loaded without a GPU
     module.load_state_dict(held["module"])
     optimiser.load_state_dict(held["optimiser"])
     return int(held["epochs"])
@@ -128,8 +129,5 @@ def _keep(module: nn.Module, optimiser: torch.optim.Optimizer, epochs: int, path
     """Write a checkpoint atomically, so that a killed process leaves the previous one."""
     if path is None:
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(".unfinished")
     state = {"module": module.state_dict(), "optimiser": optimiser.state_dict(), "epochs": epochs}
-    torch.save(state, unfinished)
-    unfinished.replace(path)
+    write_checkpoint(path, state)

@@ -32,6 +32,7 @@ from searchkit.sharing.batches import Batches
 from searchkit.sharing.bounds import COUNTED
 from searchkit.space import NetworkSpace, Space
 from searchkit.surroundings import settled
+from searchkit.training.checkpoints import read_checkpoint, write_checkpoint
 from searchkit.training.optimisation import loss_of
 from searchkit.training.recipe import Recipe
 from searchkit.types import Codes, Floats
@@ -241,22 +242,16 @@ class _Learning:
         path = self.of._checkpoint
         if path is None:
             return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_suffix(".unfinished")
-        torch.save(
-            {
-                "network": self.network.state_dict(), "weights": self.weights.state_dict(),
-                "alphas": self.alphas.state_dict(), "pressure": self.pressure, "epoch": self.epoch,
-            },
-            unfinished,
-        )  # fmt: skip
-        unfinished.replace(path)
+        state = {
+            "network": self.network.state_dict(), "weights": self.weights.state_dict(),
+            "alphas": self.alphas.state_dict(), "pressure": self.pressure, "epoch": self.epoch,
+        }  # fmt: skip
+        write_checkpoint(path, state)
 
     def _resume(self) -> None:
-        path = self.of._checkpoint
-        if path is None or not path.exists():
+        held = read_checkpoint(self.of._checkpoint)
+        if held is None:
             return
-        held = torch.load(path, map_location="cpu", weights_only=True)
         self.network.load_state_dict(held["network"])
         self.weights.load_state_dict(held["weights"])
         self.alphas.load_state_dict(held["alphas"])

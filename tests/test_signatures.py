@@ -67,6 +67,7 @@ KNOWN = {
     "searchkit.training.baselines.baselines": JSON,
     "searchkit.training.own_recipe.recorded_recipe": JSON,
     "searchkit.api.run": CHOSEN,
+    "searchkit.training.checkpoints.read_checkpoint": KEPT,
     "searchkit.search.network_identity.identity_of": JSON,
     "searchkit.search.one_shot.read_evaluation": ARGUMENTS,
     "proxies.one_shot.OneShot.__init__": PASSED_ON,

@@ -81,6 +81,9 @@ def _of_file(path: Path) -> Start:
 def _of_state(held: object, what: str) -> Start:
     tensors = dict(held) if isinstance(held, Mapping) else {}
     tensors = {str(name): tensor for name, tensor in tensors.items() if isinstance(tensor, Tensor)}
+    for prefix in ("_orig_mod.", "module."):  # of torch.compile, and of DataParallel
+        if tensors and all(name.startswith(prefix) for name in tensors):
+            tensors = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
     if not tensors:
         raise SearchkitError(f"weights= {what} holds no tensors by name, as the state of a torch module does")
     return Given(tensors, fingerprint(*(tensor.detach().cpu().numpy() for tensor in tensors.values()), *tensors))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import warnings
 from collections import Counter
 
@@ -10,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from searchkit.errors import ProxyError
+from searchkit.errors import ProxyError, message_of
 from searchkit.random_state import seeded, untouched
 from searchkit.runtime.torch_compat import BatchNorm
 from searchkit.sharing.keys import Key, Keys
@@ -32,18 +33,29 @@ def check_networks(space: NetworkSpace, names: Keys, seed: int) -> None:
     """
     codes = distinct_rows(space.sample(LOOKED_AT, np.random.default_rng([seed, 0])))
     found: Counter[Key] = Counter()
-    looked_at = 0
+    looked_at, why, missing = 0, "", names.patterns
     for code in codes:
         try:
             network = _built(space, code, seed)
-        except Exception:  # it fails when it is trained, with the reason
+        except Exception as error:  # it is left out when it comes to be trained
+            why = why or f"{type(error).__name__}: {message_of(error)}"
             continue
+        modules = [name for name, _ in network.named_modules()]
+        missing = {pattern for pattern in missing if not any(map(re.compile(pattern).match, modules))}
         shapes = _shapes(network)
         looked_at += 1
         if looked_at <= 2:
             _check_repeated(space, code, shapes, seed)
             _check_buffers(space, network)
         found.update({names.of(name, shape, code) for name, shape in shapes.items()})
+    if not looked_at:
+        raise ProxyError(f"none of {len(codes)} networks of space '{space.name}' can be built; the first: {why}")
+    if missing:
+        node = names.patterns_of[min(missing)]
+        raise ProxyError(
+            f"node '{node.name}' of space '{space.name}' names the module '{node.module}', which none of {looked_at} "
+            "networks has"
+        )
     if not found:
         raise ProxyError(f"the networks of space '{space.name}' have no parameters that could be shared")
     if looked_at > 1 and max(found.values()) < 2:

@@ -22,6 +22,7 @@ from searchkit.sharing.batches import Batches
 from searchkit.sharing.judging import Judged
 from searchkit.sharing.policies.protocol import Policy
 from searchkit.sharing.slices import grown
+from searchkit.training.checkpoints import read_checkpoint, write_checkpoint
 from searchkit.training.optimisation import groups_of, half_precision, loss_of, one_cycle, optimiser_of
 from searchkit.training.recipe import Recipe
 from searchkit.types import Codes, Floats
@@ -225,7 +226,9 @@ class Fitting:
     def _agreement(losses: list[float], before: list[float]) -> float | None:
         pairs = np.array([losses, before])
         known: Floats = pairs[:, np.isfinite(pairs).all(axis=0)]
-        return rank_correlation(known[0], known[1]) if known.shape[1] > 2 else None
+        if known.shape[1] < 3 or not np.ptp(known, axis=1).all():  # networks that are all alike have no order
+            return None
+        return rank_correlation(known[0], known[1])
 
     def _state(self) -> dict[str, Any]:
         """Everything that a continued training needs, on the CPU."""
@@ -263,17 +266,14 @@ class Fitting:
 
     def _keep(self) -> None:
         """Write a checkpoint whole, so that a killed process leaves the previous one."""
-        if self.path is None:
-            return
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = self.path.with_suffix(".unfinished")
-        torch.save(self._state(), unfinished)
-        unfinished.replace(self.path)
+        if self.path is not None:
+            write_checkpoint(self.path, self._state())
 
     def _resume(self) -> None:
         """Go on from the checkpoint, where there is one."""
-        if self.path is not None and self.path.exists():
-            self._restore(torch.load(self.path, map_location="cpu", weights_only=True))
+        held = read_checkpoint(self.path)
+        if held is not None:
+            self._restore(held)
 
 
 def _as_large(kept: dict[str, Any], shared: Shared) -> None:

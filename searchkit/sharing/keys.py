@@ -56,6 +56,12 @@ class Keys:
         self._nodes = sorted(governing, key=lambda node: -len(node.module.split(".")))
         self._patterns = [_pattern(node) for node in self._nodes]
         self._found: dict[str, tuple[str, ...]] = {}
+        self.patterns_of = {pattern.pattern: node for node, pattern in zip(self._nodes, self._patterns, strict=True)}
+
+    @property
+    def patterns(self) -> set[str]:
+        """Regular expressions of the names of the modules that nodes govern; keys of ``patterns_of``."""
+        return set(self.patterns_of)
 
     @property
     def governed(self) -> bool:

@@ -34,6 +34,7 @@ from searchkit.sharing.policies.table import made_policy
 from searchkit.sharing.recipe import recipe_of, usual_epochs
 from searchkit.space import NetworkSpace, Space, keys
 from searchkit.surroundings import settled
+from searchkit.training.checkpoints import write_checkpoint
 from searchkit.types import Codes, Floats
 
 FORMAT = 1
@@ -216,15 +217,13 @@ class SharedWeights:
         path = settled(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         self.fit()
-        unfinished = path.with_name(path.name + ".unfinished")
         held = {
             "described": self.described(),
             "bank": self._bank.state(),
             "curve": [asdict(done) for done in self._curve],
             "answer": None if self._answer is None else self._answer.tolist(),
         }
-        torch.save(held, unfinished)
-        unfinished.replace(path)
+        write_checkpoint(path, held)
 
     def load(self, path: str | File) -> Self:
         """Take the weights that :meth:`save` wrote; nothing is trained.

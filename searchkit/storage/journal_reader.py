@@ -163,9 +163,10 @@ def _set_state(study: _Study, trial: FrozenTrial, log: _Log) -> None:
 
 
 def _one(attribute: _Log) -> _Log:
-    if len(attribute) != 1:
-        raise ValueError(f"it writes {len(attribute)} attributes")
-    return attribute
+    found = dict(attribute)  # a text, or a list that is no pairs, is no attribute
+    if len(found) != 1:
+        raise ValueError(f"it writes {len(found)} attributes")
+    return found
 
 
 def _local(text: str) -> datetime:

@@ -199,6 +199,27 @@ def test_killed_and_continued_is_the_same_to_the_bit(tmp_path: Path, policy: str
     assert whole.curve == continued.curve
 
 
+def test_a_damaged_checkpoint_is_made_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    whole = in_folder(tmp_path, "uniform").fit()
+    (path,) = tmp_path.iterdir()
+    path.write_bytes(path.read_bytes()[:1000])
+    again = in_folder(tmp_path, "uniform").fit()
+    assert "is damaged" in caplog.text
+    assert again.use == whole.use
+
+
+def test_what_cannot_be_built_is_said(digits: Data) -> None:
+    def build(choices: Mapping[str, Any], input_shape: Sequence[int], n_classes: int) -> nn.Module:
+        raise RuntimeError("no such layer")
+
+    with pytest.raises(ProxyError, match="none of 2 networks of space 'broken' can be built.*no such layer"):
+        SharedWeights(NetworkSpace([Choice("a", (1, 2))], build, name="broken", input_shape=(1, 8, 8)), digits).fit()
+    nodes = lambda space: (Node("width", ("width",), (8,), (8,), module="nowhere"),)  # noqa: E731
+    named = NetworkSpace(own_space().choices, build_own, name="named", input_shape=(1, 8, 8), nodes=nodes)
+    with pytest.raises(ProxyError, match="names the module 'nowhere', which none"):
+        SharedWeights(named, digits).fit()
+
+
 def test_a_score_is_the_loss_with_statistics_of_its_own(digits: Data) -> None:
     proxy = OneShot(SMALL, digits, epochs=3)
     codes = proxy.space.enumerate()

@@ -25,6 +25,8 @@ from searchkit.training.starts import Start, begin_with
 from searchkit.training.weights import delivered_path
 from searchkit.types import Codes
 
+INSIDE = "network."  # begins the names of a network in a :class:`~searchkit.training.normalised.Normalised`
+
 
 def read_weights(given: object, space: NetworkSpace) -> Start | None:
     """The weights that networks of a space begin with; None where nothing was given.
@@ -84,6 +86,8 @@ def _of_state(held: object, what: str) -> Start:
     for prefix in ("_orig_mod.", "module."):  # of torch.compile, and of DataParallel
         if tensors and all(name.startswith(prefix) for name in tensors):
             tensors = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
+    inside = {name.removeprefix(INSIDE): one for name, one in tensors.items() if name.startswith(INSIDE)}
+    tensors = inside or tensors  # of what result.build and result.export give, with its normalisation
     if not tensors:
         raise SearchkitError(f"weights= {what} holds no tensors by name, as the state of a torch module does")
     return Given(tensors, fingerprint(*(tensor.detach().cpu().numpy() for tensor in tensors.values()), *tensors))

@@ -72,7 +72,15 @@ def test_a_checkpoint_is_taken_by_name_and_shape(digits: Data, tmp_path: Path) -
     save_file(network.state_dict(), tmp_path / "one.safetensors")
     torch.save({"state_dict": network.state_dict()}, tmp_path / "one.ckpt")
     wrapped = {f"module.{name}": tensor for name, tensor in network.state_dict().items()}
-    for given in (network, network.state_dict(), wrapped, tmp_path / "one.safetensors", str(tmp_path / "one.ckpt")):
+    delivered = {"mean": torch.zeros(1)} | {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
+    for given in (
+        network,
+        network.state_dict(),
+        wrapped,
+        delivered,
+        tmp_path / "one.safetensors",
+        str(tmp_path / "one.ckpt"),
+    ):
         begun = training(digits, tmp_path, start=read_weights(given, SPACE)).built(code, 0)
         assert all(a.equal(b) for a, b in zip(begun.parameters(), network.parameters(), strict=True))
 

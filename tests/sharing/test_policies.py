@@ -114,3 +114,13 @@ def test_groups_are_halved_until_the_best_network_is_left(at_once: int) -> None:
 def test_settings_out_of_range_are_refused(make: Callable[[Paths], Policy], said: str) -> None:
     with pytest.raises(ProxyError, match=said):
         made_policy(make, Paths(PLAIN))
+
+
+@pytest.mark.parametrize("make", [Shrinking, functools.partial(Grouped, members=2)])
+def test_what_is_left_keeps_the_bounds(make: Callable[..., Shrinking | Grouped]) -> None:
+    counts = SPACE.count(SPACE, SPACE.enumerate())["params"]  # type: ignore[misc]
+    most = float(np.quantile(counts, 0.15))
+    policy = make(Paths(SPACE, *within(SPACE, {"params": most})))
+    drawn(policy, 0, policy.n_paths)
+    assert policy.answer is not None
+    assert SPACE.count(SPACE, policy.answer[None])["params"][0] <= most  # type: ignore[misc]

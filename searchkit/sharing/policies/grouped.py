@@ -44,6 +44,7 @@ class Grouped:
         self._first = _first_groups(paths, groups or {})
         self.living = [list(range(len(choice.options))) for choice in paths.space.choices]
         self._stay = 1
+        self._best_path: tuple[float, list[int]] | None = None
         self._child, self._values = 0, [0.0, 0.0]  # number and sum of what the members of the child came to
         self._best: tuple[float, int] = (-math.inf, 0)
         self._start = 0  # the first of the choices that are decided now
@@ -61,11 +62,13 @@ class Grouped:
 
     @property
     def answer(self) -> Codes | None:
-        """The network ``(d,)`` that is left; None while there are several."""
+        """The network ``(d,)`` that is left; the best path, where that is over a bound; None while there are several."""
         if any(len(options) > 1 for options in self.living):
             return None
         code: Codes = self.paths.space.canonical(np.array([[options[0] for options in self.living]]))[0]
-        return code
+        if self.paths.allowed is None or self.paths.allowed(code[None])[0]:
+            return code
+        return None if self._best_path is None else np.array(self._best_path[1], dtype=np.int64)
 
     def begin(self, steps: int) -> None:
         """Share the steps out among the paths."""
@@ -80,6 +83,8 @@ class Grouped:
 
     def tell(self, code: Codes, value: float) -> None:
         """Keep what a member came to; after the last one of the last combination, the best combination stays."""
+        if self._best_path is None or value > self._best_path[0]:
+            self._best_path = (value, code.tolist())
         if self.answer is not None:
             return
         self._values[0] += 1
@@ -99,12 +104,15 @@ class Grouped:
     def state(self) -> dict[str, Any]:
         """What lives, and what the combinations came to."""
         return {
+            "best_path": self._best_path,
             "living": self.living, "child": self._child, "values": self._values, "best": list(self._best),
             "start": self._start,
         }  # fmt: skip
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from a state."""
+        best = state["best_path"]
+        self._best_path = None if best is None else (float(best[0]), [int(option) for option in best[1]])
         self.living = [list(each) for each in state["living"]]
         self._child, self._values = int(state["child"]), [float(value) for value in state["values"]]
         self._best, self._start = (float(state["best"][0]), int(state["best"][1])), int(state["start"])

@@ -58,7 +58,7 @@ class Shrinking:
 
     @property
     def answer(self) -> Codes | None:
-        """The network ``(d,)`` that is left; the best path, where that is over a bound; None while there are several."""
+        """The network ``(d,)`` that is left, or the best path where that is over a bound; None if several are."""
         if any(len(options) > 1 for options in self.living):
             return None
         code: Codes = self.paths.space.canonical(np.array([[options[0] for options in self.living]]))[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,13 +19,14 @@ from searchkit.random_state import seeded
 from searchkit.results.result import Result
 from searchkit.runtime.fingerprint import fingerprint
 from searchkit.sharing.starts import Given, TrainedBefore, same_networks
-from searchkit.space import NetworkSpace
+from searchkit.space import NetworkSpace, distinct_rows
 from searchkit.space.recipe_space import RecipeSpace, networks_of
 from searchkit.surroundings import settled
 from searchkit.training.starts import Start, begin_with
 from searchkit.training.weights import delivered_path
 from searchkit.types import Codes
 
+LOOKED_AT = 20  # networks of a space that may take weights
 INSIDE = "network."  # begins the names of a network in a :class:`~searchkit.training.normalised.Normalised`
 
 
@@ -90,7 +92,15 @@ def _of_state(held: object, what: str) -> Start:
     tensors = inside or tensors  # of what result.build and result.export give, with its normalisation
     if not tensors:
         raise SearchkitError(f"weights= {what} holds no tensors by name, as the state of a torch module does")
-    return Given(tensors, fingerprint(*(tensor.detach().cpu().numpy() for tensor in tensors.values()), *tensors))
+    if any(tensor.is_meta for tensor in tensors.values()):
+        raise SearchkitError(f"weights= {what} has tensors on the device 'meta', which have no values")
+    return Given(tensors, _digest(tensors))
+
+
+def _digest(tensors: Mapping[str, Tensor]) -> str:
+    """A fingerprint of names and values; of types that numpy does not have, such as bfloat16, as float32."""
+    values = (one.detach().cpu() for one in tensors.values())
+    return fingerprint(*tensors, *((one.float() if one.dtype is torch.bfloat16 else one).numpy() for one in values))
 
 
 def _of_result(result: Result, space: NetworkSpace) -> Start:
@@ -105,16 +115,21 @@ def _of_result(result: Result, space: NetworkSpace) -> Start:
             trained.append((trial.code[: other.n_choices], load_file(path)))
     if not trained:
         raise SearchkitError(f"weights= study '{result.name}' has no trained network on its front to begin with")
-    return TrainedBefore(space, trained, fingerprint(result.name, [code.tolist() for code, _ in trained]))
+    return TrainedBefore(space, trained, fingerprint(*((code.tolist(), _digest(state)) for code, state in trained)))
 
 
 def _check_fits(start: Given, space: NetworkSpace) -> None:
-    """Refuse tensors of which a first network of the space can take none."""
-    code = space.canonical(np.zeros((1, space.n_choices), dtype=np.int64))[0]
-    with seeded(0):
-        network = space.build(code)
-    if not begin_with(network, start.start(code)):
-        own, given = next(iter(network.state_dict()), "none"), next(iter(start.tensors))
+    """Refuse tensors of which no network that is looked at can take one."""
+    first = space.canonical(np.zeros((1, space.n_choices), dtype=np.int64))
+    names: list[str] = []
+    for code in distinct_rows(np.concatenate([first, space.sample(LOOKED_AT, np.random.default_rng(0))])):
+        with seeded(0), contextlib.suppress(Exception):  # one that cannot be built fails when it is trained
+            network = space.build(code)
+            names = names or list(network.state_dict())
+            if begin_with(network, start.start(code)):
+                return
+    if names:
+        own, given = names[0], next(iter(start.tensors))
         raise SearchkitError(
             f"weights= have no tensor of the name and shape of a parameter of space '{space.name}': its networks have "
             f"'{own}', and these '{given}'"

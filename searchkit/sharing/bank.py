@@ -54,7 +54,7 @@ class Shared:
         if self.tensor.grad is not None:
             made.grad = grown(self.tensor.grad, torch.zeros_like(made), self.kernel)
         self.first = grown(self.first, other, self.kernel)
-        self.smaller, self.tensor = self.smaller or self.tensor, made
+        self.smaller, self.tensor = self.tensor if self.smaller is None else self.smaller, made
 
 
 @dataclass

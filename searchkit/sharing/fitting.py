@@ -236,7 +236,7 @@ class Fitting:
         return {
             "bank": self.bank.state(),
             "optimiser": [
-                {name: _on_cpu(value) for name, value in kept.get(one.tensor, {}).items()} for _, one in self.bank
+                {name: _on_cpu(value) for name, value in kept.get(_seen(one), {}).items()} for _, one in self.bank
             ],
             "policy": self.policy.state(),
             "curve": [asdict(one) for one in self.curve],
@@ -281,6 +281,11 @@ def _as_large(kept: dict[str, Any], shared: Shared) -> None:
     for name, value in kept.items():
         if isinstance(value, Tensor) and value.ndim and value.shape != shared.tensor.shape:
             kept[name] = grown(value, torch.zeros_like(shared.tensor), shared.kernel)
+
+
+def _seen(shared: Shared) -> nn.Parameter:
+    """The tensor that an optimiser knows: a smaller one where it has grown since the last step."""
+    return shared.tensor if shared.smaller is None else shared.smaller
 
 
 def _on_cpu(value: object) -> object:

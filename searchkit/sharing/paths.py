@@ -10,7 +10,8 @@ from searchkit.errors import ProxyError
 from searchkit.space import NetworkSpace
 from searchkit.types import Bools, Codes, Floats
 
-TRIES = 100  # draws at random before one within the bounds is made on purpose
+LOTS = (1, 3, 12, 84)  # draws at random before one within the bounds is made on purpose
+TRIES = sum(LOTS)
 Allowed = Callable[[Codes], Bools]
 
 
@@ -39,11 +40,12 @@ class Paths:
         if self.allowed is None:
             drawn: Codes = self.space.canonical(self._drawn(1, rng, chances))[0]
             return drawn
-        codes = self.space.canonical(self._drawn(TRIES, rng, chances))
-        fits = codes[self.allowed(codes)]
-        if len(fits):
-            first: Codes = fits[0]
-            return first
+        for lot in LOTS:  # few at first, since counting them may mean building them
+            codes = self.space.canonical(self._drawn(lot, rng, chances))
+            fits = codes[self.allowed(codes)]
+            if len(fits):
+                first: Codes = fits[0]
+                return first
         if self._within is None:
             raise ProxyError(f"the bounds leave no path: none of {TRIES} drawn at random is within them")
         return self._within(rng)

@@ -66,7 +66,7 @@ class SharedWeights:
         batch: examples a step.
         lr: peak learning rate; None: the space's own, else 0.05 of SGD.
         recipe: further settings of the training, as for :func:`searchkit.run`.
-        judge: by what paths are judged: the "loss", or the first "score" of the task.
+        judge: by what paths are judged: the "loss", or the "score" of classifiers, accuracy (in other tasks the loss).
         bounds: ``{"params": most, "macs": most}``; no path over them is drawn.
         device, seed: as for :func:`searchkit.run`.
         folder: for the weights; None: they are not kept.
@@ -169,7 +169,7 @@ class SharedWeights:
         """``(n,)`` the mean validation loss of every network with its part of the weights; lower is better.
 
         The statistics of its batch normalisations are its own, of training examples. NaN where a network has a
-        parameter that was in no training step. With ``judge="score"`` minus the first score of the task.
+        parameter that was in no training step. With ``judge="score"`` minus the accuracy, where there are classes.
         """
         self.fit()
         rows = self.space.check(codes)
@@ -205,8 +205,8 @@ class SharedWeights:
 
     @property
     def identity(self) -> str:
-        """Text that is equal for equal weights."""
-        return fingerprint(self.described())
+        """Text that is equal for equal weights which are judged alike."""
+        return fingerprint(self.described(), self.judge)
 
     def score(self, codes: Codes) -> Floats:
         """``(n,)`` minus the losses, so that higher is better: a proxy's scores."""
@@ -276,7 +276,7 @@ class SharedWeights:
         return np.stack([self._paths.draw(rng) for _ in range(PROBES)])
 
     def _checkpoint(self) -> File | None:
-        return None if self.folder is None else self.folder / f"shared-{self.identity}.pt"
+        return None if self.folder is None else self.folder / f"shared-{fingerprint(self.described())}.pt"
 
     def __getstate__(self) -> dict[str, object]:
         """Trains before it is sent to another process, so that nothing is trained there again."""

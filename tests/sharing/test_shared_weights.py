@@ -24,11 +24,16 @@ from searchkit.sharing import SharedWeights
 from searchkit.sharing.bank import Bank
 from searchkit.sharing.batches import Batches
 from searchkit.sharing.bounds import within
-from searchkit.sharing.fitting import CLIPPED, EpochDone
+from searchkit.sharing.fitting import CLIPPED, EpochDone, Fitting
+from searchkit.sharing.judging import Judged
+from searchkit.sharing.keys import as_plain
+from searchkit.sharing.paths import Paths
+from searchkit.sharing.policies.table import made_policy
 from searchkit.space import network_seed
 from searchkit.spaces.macro import macro
 from searchkit.spaces.nas_bench_201 import nas_bench_201
 from searchkit.training.optimisation import loss_of, one_cycle, optimiser_of
+from searchkit.training.recipe import Recipe
 from searchkit.training.train import build_seeded
 
 CPU = torch.device("cpu")
@@ -353,3 +358,37 @@ def test_the_sampler_within_bounds_draws_all_that_fit_equally_often() -> None:
     found, times = np.unique(drawn, axis=0, return_counts=True)
     assert len(found) >= 0.9 * fits.sum(), "costs are rounded up, so that those at the very bound may be missing"
     assert times.max() / times.mean() < 2
+
+
+def test_a_tensor_may_grow_twice_before_a_step() -> None:
+    bank = Bank(own_space((2, 4, 8)), "slice", CPU, 0)
+    paths = [bank.path(code) for code in bank.space.check([[0, 0, 0], [1, 0, 0], [2, 0, 1]])]
+    for path in paths:
+        assert bank.run(path, torch.randn(4, 1, 8, 8)).shape == (4, 10)
+    sizes = {name: tensor.shape for name, tensor in bank.used(paths[-1]).items()}
+    assert {name: tensor.shape for name, tensor in bank.before(paths[-1]).items()} == sizes
+
+
+def test_what_an_optimiser_keeps_of_a_tensor_that_has_grown_is_in_the_checkpoint(digits: Data) -> None:
+    policy = made_policy("uniform", Paths(own_space()))
+    bank = Bank(own_space().for_data((1, 8, 8), 10), "slice", CPU, 0)
+    fitting = Fitting(
+        bank, digits, policy, Recipe(batch_size=64, lr=0.05), 1, Judged.of(digits, CPU, 32, 32), 0,
+        np.zeros((0, 3), dtype=np.int64),
+    )  # fmt: skip
+    small = bank.path(bank.space.check([[0, 0, 0]])[0])
+    torch.nn.functional.cross_entropy(
+        bank.run(small, torch.randn(8, 1, 8, 8)), torch.zeros(8, dtype=torch.int64)
+    ).backward()  # type: ignore[no-untyped-call]
+    fitting._change(bank.learning(small))
+    bank.path(bank.space.check([[1, 0, 1]])[0])  # as a probe makes tensors larger, after the last step of an epoch
+    state = fitting._state()
+    known = {str(plain): kept for plain, kept in zip(state["bank"]["keys"], state["optimiser"], strict=True)}
+    grown = [str(as_plain(key)) for key, shared in bank if shared.smaller is not None]
+    assert grown
+    assert all("momentum_buffer" in known[key] for key in grown)
+
+
+def test_other_judgements_are_other_weights_to_a_study(digits: Data) -> None:
+    loss, score = (SharedWeights(SMALL, digits, epochs=1, judge=judge) for judge in ("loss", "score"))
+    assert loss.identity != score.identity

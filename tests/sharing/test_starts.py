@@ -85,6 +85,34 @@ def test_a_checkpoint_is_taken_by_name_and_shape(digits: Data, tmp_path: Path) -
         assert all(a.equal(b) for a, b in zip(begun.parameters(), network.parameters(), strict=True))
 
 
+def test_weights_in_half_the_numbers_are_taken(digits: Data, tmp_path: Path) -> None:
+    code = SPACE.check([[1, 2, 1]])[0]
+    state = {name: t.bfloat16() if t.is_floating_point() else t for name, t in SPACE.build(code).state_dict().items()}
+    begun = training(digits, tmp_path, start=read_weights(state, SPACE)).built(code, 0)
+    assert all(parameter.dtype == torch.float32 for parameter in begun.parameters())
+    assert begun.get_parameter("stem.1.weight").equal(state["stem.1.weight"].float())
+    away = {name: tensor.to("meta") for name, tensor in state.items()}
+    with pytest.raises(SearchkitError, match="have no values"):
+        read_weights(away, SPACE)
+
+
+def test_studies_of_one_name_with_other_weights_are_told_apart(digits: Data, tmp_path: Path) -> None:
+    starts = []
+    for seed in (0, 1):
+        given = SEARCH | {
+            "storage": str(tmp_path / str(seed)),
+            "data": digits,
+            "epochs": 1,
+            "name": "same",
+            "seed": seed,
+        }
+        found = searchkit.run("random", budget=1, start=[[1, 2, 1]], **given)
+        starts.append(read_weights(found, SPACE))
+    assert starts[0] is not None
+    assert starts[1] is not None
+    assert starts[0].identity != starts[1].identity
+
+
 def test_weights_that_fit_nothing_are_refused(shared: SharedWeights, tmp_path: Path) -> None:
     (tmp_path / "text.pt").write_text("no tensors")
     for given, said in (

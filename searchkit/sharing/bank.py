@@ -168,6 +168,7 @@ class Bank:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take the tensors of a state in place of those that there are."""
         self.tensors.clear()
+        self._paths.clear()  # built with tensors that may not be among these
         columns = ("keys", "tensors", "first", "learns", "kernels", "used", "trained")
         for plain, tensor, first, learns, kernel, used, trained in zip(*(state[name] for name in columns), strict=True):
             made = nn.Parameter(tensor.detach().clone().to(self.device), requires_grad=bool(learns))

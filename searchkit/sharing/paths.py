@@ -50,10 +50,15 @@ class Paths:
             raise ProxyError(f"the bounds leave no path: none of {TRIES} drawn at random is within them")
         return self._within(rng)
 
-    def near(self, row: Codes, rng: np.random.Generator) -> Codes:
-        """The canonical form of a candidate ``(d,)``, or one drawn at random where it is not allowed."""
+    def near(self, row: Codes, rng: np.random.Generator) -> tuple[Codes, bool]:
+        """The canonical form of a candidate ``(d,)`` and True; one drawn at random and False where it is not allowed.
+
+        What comes of the second says nothing of the candidate.
+        """
         code: Codes = self.space.canonical(row[None])[0]
-        return code if self.allowed is None or self.allowed(code[None])[0] else self.draw(rng)
+        if self.allowed is None or self.allowed(code[None])[0]:
+            return code, True
+        return self.draw(rng), False
 
     def _drawn(self, n: int, rng: np.random.Generator, chances: Sequence[Floats] | None) -> Codes:
         if chances is None:

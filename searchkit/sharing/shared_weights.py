@@ -34,7 +34,7 @@ from searchkit.sharing.policies.table import made_policy
 from searchkit.sharing.recipe import recipe_of, usual_epochs
 from searchkit.space import NetworkSpace, Space, keys
 from searchkit.surroundings import settled
-from searchkit.training.checkpoints import write_checkpoint
+from searchkit.training.checkpoints import check_writable, write_checkpoint
 from searchkit.types import Codes, Floats
 
 FORMAT = 1
@@ -152,11 +152,15 @@ class SharedWeights:
         """
         if self._fitted:
             return self
+        checkpoint = self._checkpoint()
+        if checkpoint is not None:
+            check_writable(checkpoint)
         check_networks(self.space, self._bank.keys, self.seed)
+        self._bank = Bank(self.space, self.share, self._bank.device, self.seed)  # an interrupted training left its own
         judged = Judged.of(self.data, self._bank.device, PROBED, PROBED // 2)
         fitting = Fitting(
             self._bank, self.data, made_policy(self.policy, self._paths), self.recipe, self.epochs, judged, self.seed,
-            self._probes(), self._checkpoint(),
+            self._probes(), checkpoint,
         )  # fmt: skip
         with self._alone():
             fitting.run(self.on_epoch or logged)

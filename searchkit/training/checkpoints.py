@@ -15,6 +15,21 @@ from searchkit.training.weights import not_written, writing
 log = logging.getLogger("searchkit")
 
 
+def check_writable(path: Path) -> None:
+    """Refuse a file that could not be written, before the work that it is to keep.
+
+    Raises:
+        WritingError: its folder cannot be made, or written to.
+    """
+    probe = path.with_name(path.name + ".probe")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise not_written(path, error) from error
+
+
 def write_checkpoint(path: Path, state: Mapping[str, object]) -> None:
     """Write a state of tensors, numbers, texts, lists and dictionaries; a killed process leaves the one before.
 

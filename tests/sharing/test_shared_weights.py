@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from searchkit import Choice, NetworkSpace, Node, Space
 from searchkit.data.data import Data
 from searchkit.data.loading import load_data
-from searchkit.errors import ProxyError
+from searchkit.errors import ProxyError, WritingError
 from searchkit.proxies.one_shot import OneShot
 from searchkit.random_state import seeded
 from searchkit.sharing import SharedWeights
@@ -387,6 +387,39 @@ def test_what_an_optimiser_keeps_of_a_tensor_that_has_grown_is_in_the_checkpoint
     grown = [str(as_plain(key)) for key, shared in bank if shared.smaller is not None]
     assert grown
     assert all("momentum_buffer" in known[key] for key in grown)
+
+
+@pytest.mark.parametrize("policy", ["uniform", "shrinking"])
+def test_an_interrupted_training_begins_anew_where_nothing_is_kept(digits: Data, policy: str) -> None:
+    def stop(done: EpochDone, epochs: int) -> None:
+        raise KeyboardInterrupt
+
+    shared = SharedWeights(SMALL, digits, epochs=2, policy=policy, on_epoch=stop)
+    with pytest.raises(KeyboardInterrupt):
+        shared.fit()
+    shared.on_epoch = None
+    codes = shared.space.enumerate()[:4]
+    whole = SharedWeights(SMALL, digits, epochs=2, policy=policy)
+    assert np.array_equal(shared.losses(codes), whole.losses(codes), equal_nan=True)
+
+
+def test_weights_are_read_into_an_object_that_has_judged_others(digits: Data, tmp_path: Path) -> None:
+    shared = SharedWeights(own_space(range(2, 30)), digits, epochs=0.5, share="exact")  # type: ignore[arg-type]
+    with pytest.warns(UserWarning, match="names no nodes"):
+        shared.fit()
+    shared.save(tmp_path / "few")
+    codes = shared.space.enumerate()[::3]
+    shared.losses(codes)
+    shared.load(tmp_path / "few")
+    assert all(shared.start(code) for code in codes)
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_any_work(digits: Data, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(WritingError, match="cannot be written"):
+        SharedWeights(
+            SMALL, digits, epochs=1, folder=tmp_path / "file", on_epoch=lambda done, n: pytest.fail("trained")
+        ).fit()
 
 
 def test_other_judgements_are_other_weights_to_a_study(digits: Data) -> None:

@@ -45,7 +45,8 @@ class Grouped:
         self.living = [list(range(len(choice.options))) for choice in paths.space.choices]
         self._stay = 1
         self._best_path: tuple[float, list[int]] | None = None
-        self._child, self._values = 0, [0.0, 0.0]  # number and sum of what the members of the child came to
+        self._child, self._values = 0, [0.0, 0.0, 0.0]  # members of the child: drawn, within bounds, and their sum
+        self._member = True  # whether the path that was drawn last is one
         self._best: tuple[float, int] = (-math.inf, 0)
         self._start = 0  # the first of the choices that are decided now
 
@@ -79,7 +80,8 @@ class Grouped:
         there = dict(self._children()[self._child]) if self.answer is None else {}
         options = [there.get(choice, living) for choice, living in enumerate(self.living)]
         row = np.array([rng.choice(each) for each in options], dtype=np.int64)
-        return self.paths.near(row, rng), self._stay
+        code, self._member = self.paths.near(row, rng)
+        return code, self._stay
 
     def tell(self, code: Codes, value: float) -> None:
         """Keep what a member came to; after the last one of the last combination, the best combination stays."""
@@ -88,13 +90,16 @@ class Grouped:
         if self.answer is not None:
             return
         self._values[0] += 1
-        self._values[1] += value if math.isfinite(value) else -1e9
+        if self._member:  # of a member over a bound another network was trained
+            self._values[1] += 1
+            self._values[2] += value if math.isfinite(value) else -1e9
         if self._values[0] < self.members:
             return
-        mean, children = self._values[1] / self._values[0], self._children()
+        mean = self._values[2] / self._values[1] if self._values[1] else -math.inf
+        children = self._children()
         if mean > self._best[0]:
             self._best = (mean, self._child)
-        self._child, self._values = self._child + 1, [0.0, 0.0]
+        self._child, self._values = self._child + 1, [0.0, 0.0, 0.0]
         if self._child == len(children):
             for choice, options in children[self._best[1]]:
                 self.living[choice] = list(options)
@@ -106,7 +111,7 @@ class Grouped:
         return {
             "best_path": self._best_path,
             "living": self.living, "child": self._child, "values": self._values, "best": list(self._best),
-            "start": self._start,
+            "start": self._start, "member": self._member,
         }  # fmt: skip
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -115,6 +120,7 @@ class Grouped:
         self._best_path = None if best is None else (float(best[0]), [int(option) for option in best[1]])
         self.living = [list(each) for each in state["living"]]
         self._child, self._values = int(state["child"]), [float(value) for value in state["values"]]
+        self._member = bool(state["member"])
         self._best, self._start = (float(state["best"][0]), int(state["best"][1])), int(state["start"])
 
     def _children(self) -> list[tuple[tuple[int, list[int]], ...]]:

@@ -86,7 +86,9 @@ class Shrinking:
             ]
             self._waiting = np.column_stack([rng.permutation(column[:n]) for column in columns]).tolist()
         self._row = self._waiting.pop(0)
-        return self.paths.near(np.array(self._row, dtype=np.int64), rng), self._stay
+        code, kept = self.paths.near(np.array(self._row, dtype=np.int64), rng)
+        self._row = self._row if kept else code.tolist()  # what comes of the path counts for the options that it has
+        return code, self._stay
 
     def tell(self, code: Codes, value: float) -> None:
         """Keep what the path came to, and let options fall where the rounds are complete."""
@@ -139,7 +141,9 @@ class Shrinking:
 
 def _softmax(found: Sequence[tuple[list[int], float]], choice: int, living: Sequence[int]) -> Floats:
     """``(a,)`` the softmax of what the paths with each living option came to in a round; the best of several."""
-    values = np.array([max(value for row, value in found if row[choice] == option) for option in living])
+    values = np.array(
+        [max((value for row, value in found if row[choice] == option), default=-math.inf) for option in living]
+    )
     top = values.max()
     if not np.isfinite(top):
         return np.full(len(living), 1 / len(living))

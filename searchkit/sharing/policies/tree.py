@@ -20,6 +20,7 @@ from searchkit.types import Codes, Floats
 
 EXPLORED = 0.3  # weight of what was visited little
 LEANING = 10.0  # visits at which a node's own mean counts as much as that of its option anywhere in the tree
+FORBIDDEN = -1.0  # reward of a path that is over a bound, and is not trained
 RECENT = 0.95  # of the moving average that rewards are compared with stays at each step
 
 
@@ -48,8 +49,12 @@ class Tree:
             found = self._worth(row, depth, size)
             best = np.flatnonzero(found == found.max())
             row = (*row, int(rng.choice(best)))
+        code, kept = self.paths.near(np.array(row, dtype=np.int64), rng)
+        if not kept:  # it is over a bound: visited, and no better for it
+            self._visit(row, FORBIDDEN)
+            row = tuple(map(int, code))
         self._row = row
-        return self.paths.near(np.array(row, dtype=np.int64), rng), 1
+        return code, 1
 
     def tell(self, code: Codes, value: float) -> None:
         """The reward is how much better a step is than the recent ones, since later ones are better by age alone."""
@@ -57,8 +62,11 @@ class Tree:
         reward = value - usual if math.isfinite(value) else 0.0
         if math.isfinite(value):
             self._usual = RECENT * usual + (1 - RECENT) * value
-        for depth, option in enumerate(self._row):
-            prefix = self._row[: depth + 1]
+        self._visit(self._row, reward)
+
+    def _visit(self, row: tuple[int, ...], reward: float) -> None:
+        for depth, option in enumerate(row):
+            prefix = row[: depth + 1]
             visits, total = self._nodes.get(prefix, (0, 0.0))
             self._nodes[prefix] = (visits + 1, total + reward)
             self._options[depth][option] += (1, reward)

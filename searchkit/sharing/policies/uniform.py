@@ -57,7 +57,7 @@ class Fair(Uniform):
         if not self._waiting:
             columns = [_each_once(size, self.together, rng) for size in self.sizes]
             rows = np.column_stack(columns)
-            self._waiting = [self.paths.near(row, rng).tolist() for row in rows]
+            self._waiting = [self.paths.near(row, rng)[0].tolist() for row in rows]
         return np.array(self._waiting.pop(0), dtype=np.int64), 1
 
     def state(self) -> dict[str, Any]:

@@ -72,7 +72,11 @@ def _made(given: object, space: NetworkSpace) -> Start:
 
 def _of_file(path: Path) -> Start:
     try:
-        held = load_file(path) if path.suffix == ".safetensors" else torch.load(path, map_location="cpu")
+        held = (
+            load_file(path)
+            if path.suffix == ".safetensors"
+            else torch.load(path, map_location="cpu", weights_only=True)
+        )
     except (OSError, SafetensorError, RuntimeError, ValueError, EOFError) as error:
         raise SearchkitError(f"weights= '{path}' cannot be read: {message_of(error)}") from error
     except Exception as error:  # of a file of something else, pickle says what it likes

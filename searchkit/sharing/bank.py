@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -93,8 +93,7 @@ class Bank:
         """The network of a canonical candidate ``(d,)``; tensors that it is the first to have are made.
 
         Raises:
-            ProxyError: two networks that are built for the candidate have different parameters.
-            CandidateError: the network cannot be built.
+            CandidateError: the network cannot be built, or another error of the user's function.
         """
         (key,) = keys(code[None])
         if key not in self._paths:
@@ -106,19 +105,11 @@ class Bank:
 
     def used(self, path: Path) -> dict[str, Tensor]:
         """Parameter -> what a path takes of its shared tensor; gradients of it arrive there."""
-        found = {}
-        for name, key in path.slots.items():
-            shared = self.tensors[key]
-            found[name] = part_of(shared.tensor, path.shapes[name], shared.kernel)
-        return found
+        return self._parts(path, lambda shared: shared.tensor)
 
     def before(self, path: Path) -> dict[str, Tensor]:
         """Parameter -> what it was before training."""
-        found = {}
-        for name, key in path.slots.items():
-            shared = self.tensors[key]
-            found[name] = part_of(shared.first, path.shapes[name], shared.kernel)
-        return found
+        return self._parts(path, lambda shared: shared.first)
 
     def run(self, path: Path, x: Tensor) -> Tensor:
         """The outputs of a path for inputs ``(batch, ...)``."""
@@ -182,6 +173,13 @@ class Bank:
 
     def __iter__(self) -> Iterator[tuple[Key, Shared]]:
         return iter(self.tensors.items())
+
+    def _parts(self, path: Path, of: Callable[[Shared], Tensor]) -> dict[str, Tensor]:
+        found = {}
+        for name, key in path.slots.items():
+            shared = self.tensors[key]
+            found[name] = part_of(of(shared), path.shapes[name], shared.kernel)
+        return found
 
     def _made(self, code: Codes) -> Path:
         """Build a path's network, and the shared tensors that there are not yet."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import warnings
 from collections import Counter
 
@@ -33,15 +32,15 @@ def check_networks(space: NetworkSpace, names: Keys, seed: int) -> None:
     """
     codes = distinct_rows(space.sample(LOOKED_AT, np.random.default_rng([seed, 0])))
     found: Counter[Key] = Counter()
-    looked_at, why, missing = 0, "", names.patterns
+    modules: dict[str, None] = {}
+    looked_at, why = 0, ""
     for code in codes:
         try:
             network = _built(space, code, seed)
         except Exception as error:  # it is left out when it comes to be trained
             why = why or f"{type(error).__name__}: {message_of(error)}"
             continue
-        modules = [name for name, _ in network.named_modules()]
-        missing = {pattern for pattern in missing if not any(map(re.compile(pattern).match, modules))}
+        modules |= dict.fromkeys(name for name, _ in network.named_modules())
         shapes = _shapes(network)
         looked_at += 1
         if looked_at <= 2:
@@ -50,11 +49,11 @@ def check_networks(space: NetworkSpace, names: Keys, seed: int) -> None:
         found.update({names.of(name, shape, code) for name, shape in shapes.items()})
     if not looked_at:
         raise ProxyError(f"none of {len(codes)} networks of space '{space.name}' can be built; the first: {why}")
-    if missing:
-        node = names.patterns_of[min(missing)]
+    nowhere = names.without(modules)
+    if nowhere is not None:
         raise ProxyError(
-            f"node '{node.name}' of space '{space.name}' names the module '{node.module}', which none of {looked_at} "
-            "networks has"
+            f"node '{nowhere.name}' of space '{space.name}' names the module '{nowhere.module}', which none of "
+            f"{looked_at} networks has"
         )
     if not found:
         raise ProxyError(f"the networks of space '{space.name}' have no parameters that could be shared")

@@ -17,7 +17,7 @@ from searchkit.data.splits import Split
 from searchkit.errors import PASSED_ON
 from searchkit.runtime.devices import placed
 from searchkit.sharing.bank import Bank, Path
-from searchkit.training.recalibration import fresh_statistics
+from searchkit.training.recalibration import fresh_statistics, inputs_of, spaced
 from searchkit.training.scores import Tally, score_batch
 from searchkit.training.tasks.losses import task_loss
 from searchkit.training.tasks.outputs import check_outputs
@@ -49,10 +49,8 @@ class Judged:
     def of(cls, data: Data, device: torch.device, n: int = EXAMPLES, n_statistics: int = STATISTICS) -> Judged:
         """The batches of a data set: of n examples of the validation part, and of the train part."""
         normalise = Normaliser(data, device)
-        rows = _spaced(len(data.train), n_statistics)
-        batches = [part for part in torch.split(rows, BATCH) if len(part) > 1]
-        statistics = [placed(normalise(data.train.x[part].to(device)), device) for part in batches]
-        split = data.val.rows(_spaced(len(data.val), n))
+        statistics = [placed(x, device) for x in inputs_of(data, device, n_statistics, BATCH)]
+        split = data.val.rows(spaced(len(data.val), n))
         examples = [(placed(x, device), y) for x, y in in_order(split, score_batch(data), normalise, device)]
         return cls(data, device, statistics, examples, split)
 
@@ -61,11 +59,17 @@ class Judged:
         """Examples that run through a network to judge it."""
         return len(self.split) + sum(len(x) for x in self.statistics)
 
-    def loss_if_trained(self, bank: Bank, code: Codes) -> float:
-        """The loss of a candidate ``(d,)``; NaN where it cannot be run, or has a parameter that was never trained."""
+    def loss_if_trained(self, bank: Bank, code: Codes, judge: Judge = "loss") -> float:
+        """The loss of a candidate ``(d,)``; NaN where it cannot be run, or has a parameter that was never trained.
+
+        Args:
+            judge: "score": minus the reward in place of the loss.
+        """
         try:
             path = bank.path(code)
-            return math.nan if bank.untrained(path) else self.loss(bank, path)
+            if bank.untrained(path):
+                return math.nan
+            return self.loss(bank, path) if judge == "loss" else -self.reward(bank, path)
         except PASSED_ON:
             raise
         except Exception:
@@ -98,8 +102,3 @@ class Judged:
                     bank.run(path, x)
             for x, y in self.examples:
                 yield bank.run(path, x), y
-
-
-def _spaced(n: int, most: int) -> Tensor:
-    """Row numbers, evenly spaced."""
-    return torch.linspace(0, n - 1, min(n, most)).round().long()

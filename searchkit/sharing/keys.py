@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -56,12 +56,11 @@ class Keys:
         self._nodes = sorted(governing, key=lambda node: -len(node.module.split(".")))
         self._patterns = [_pattern(node) for node in self._nodes]
         self._found: dict[str, tuple[str, ...]] = {}
-        self.patterns_of = {pattern.pattern: node for node, pattern in zip(self._nodes, self._patterns, strict=True)}
 
-    @property
-    def patterns(self) -> set[str]:
-        """Regular expressions of the names of the modules that nodes govern; keys of ``patterns_of``."""
-        return set(self.patterns_of)
+    def without(self, modules: Collection[str]) -> Node | None:
+        """A node whose module is none of these; None where all are there."""
+        pairs = zip(self._nodes, self._patterns, strict=True)
+        return next((node for node, pattern in pairs if not any(map(pattern.match, modules))), None)
 
     @property
     def governed(self) -> bool:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from searchkit.data.loading import load_data
-from searchkit.errors import CandidateError, ProxyError, message_of
+from searchkit.errors import ProxyError, message_of
 from searchkit.random_state import untouched
 from searchkit.runtime.devices import resolve_device
 from searchkit.runtime.fingerprint import fingerprint
@@ -111,7 +111,6 @@ class SharedWeights:
         self.policy, self.bounds, self.on_epoch = policy, dict(bounds or {}), on_epoch
         self.recipe = recipe_of(self.space, self.data, batch, lr, recipe)
         self.epochs = usual_epochs(len(self.data.train), batch) if epochs is None else epochs
-        self.device = device
         self.folder = None if folder is None else settled(folder)
         self._paths = Paths(self.space, *within(self.space, self.bounds))
         made_policy(policy, self._paths)  # refuses a name before any work
@@ -182,20 +181,6 @@ class SharedWeights:
                 self._values[key] = self._judge(row)
         return np.array([self._values[key] for key in keys(rows)])
 
-    def scores(self, code: npt.ArrayLike) -> dict[str, float]:
-        """The scores on the validation part of one network ``(d,)`` with its part of the weights.
-
-        Raises:
-            CandidateError: it has a parameter that was in no training step, or outputs that are not finite.
-        """
-        self.fit()
-        path = self._bank.path(self.space.check_one(code))
-        untrained = self._bank.untrained(path)
-        if untrained:
-            raise CandidateError(f"{untrained[0]} was in no step of the training of the shared weights")
-        with self._alone():
-            return self._on_validation().scores(self._bank, path)
-
     def start(self, code: npt.ArrayLike) -> dict[str, Tensor]:
         """Parameter -> a copy of what the network ``(d,)`` takes of the shared weights, on the CPU."""
         self.fit()
@@ -218,8 +203,6 @@ class SharedWeights:
 
     def save(self, path: str | File) -> None:
         """Write the weights and their description into one file, which :meth:`load` reads."""
-        path = settled(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
         self.fit()
         held = {
             "described": self.described(),
@@ -227,7 +210,7 @@ class SharedWeights:
             "curve": [asdict(done) for done in self._curve],
             "answer": None if self._answer is None else self._answer.tolist(),
         }
-        write_checkpoint(path, held)
+        write_checkpoint(settled(path), held)
 
     def load(self, path: str | File) -> Self:
         """Take the weights that :meth:`save` wrote; nothing is trained.
@@ -264,16 +247,9 @@ class SharedWeights:
 
     def _judge(self, code: Codes) -> float:
         with self._alone():
-            judged = self._on_validation()
-            loss = judged.loss_if_trained(self._bank, code)
-            if self.judge == "loss" or not math.isfinite(loss):
-                return loss
-            return -judged.reward(self._bank, self._bank.path(code))
-
-    def _on_validation(self) -> Judged:
-        if self._judged is None:
-            self._judged = Judged.of(self.data, self._bank.device)
-        return self._judged
+            if self._judged is None:
+                self._judged = Judged.of(self.data, self._bank.device)
+            return self._judged.loss_if_trained(self._bank, code, self.judge)
 
     def _probes(self) -> Codes:
         rng = np.random.default_rng([self.seed, PROBES])

@@ -28,18 +28,22 @@ def recalibrated(network: nn.Module, data: Data) -> nn.Module:
     """
     other = copied(network)
     with fresh_statistics(other):
-        for part in _inputs(data):
+        for part in inputs_of(data, torch.device("cpu"), EXAMPLES, BATCH):
             other(part)
     return other.eval()
 
 
-def _inputs(data: Data) -> Iterator[torch.Tensor]:
-    normalise = Normaliser(data, torch.device("cpu"))
-    x = data.train.x
-    rows = torch.linspace(0, len(x) - 1, min(EXAMPLES, len(x))).round().long()
-    for part in torch.split(rows, BATCH):
+def inputs_of(data: Data, device: torch.device, n: int, batch: int) -> Iterator[torch.Tensor]:
+    """Batches of n normalised examples of the train part, evenly spaced; two or more each, as statistics need."""
+    normalise = Normaliser(data, device)
+    for part in torch.split(spaced(len(data.train), n), batch):
         if len(part) > 1:
-            yield normalise(x[part])
+            yield normalise(data.train.x[part].to(device))
+
+
+def spaced(n: int, most: int) -> torch.Tensor:
+    """Row numbers of at most so many of n examples, evenly spaced, as classes may be in order."""
+    return torch.linspace(0, n - 1, min(n, most)).round().long()
 
 
 @contextlib.contextmanager

@@ -68,7 +68,7 @@ class Signs(TorchFunctionMode):
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         out = func(*args, **(kwargs or {}))
-        if func in _RELUS and isinstance(out, Tensor) and out.ndim > 1 and len(out) == self.batch:
+        if _tells(func, out, self.batch):
             self._count(args[0], out)
         return out
 
@@ -128,7 +128,7 @@ class Patterns(TorchFunctionMode):
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         out = func(*args, **(kwargs or {}))
-        if func in _RELUS and isinstance(out, Tensor) and out.ndim > 1 and len(out) == self.batch:
+        if _tells(func, out, self.batch):
             active = (out.detach().reshape(self.batch, -1) > 0).cpu().numpy()
             self._bits.append(np.packbits(active, axis=1))
         return out
@@ -139,6 +139,11 @@ class Patterns(TorchFunctionMode):
             return 0
         rows = np.ascontiguousarray(np.concatenate(self._bits, axis=1))
         return len({row.tobytes() for row in rows})
+
+
+def _tells(func: Callable[..., Any], out: object, batch: int) -> bool:
+    """Whether a call's output has signs of units, for each of ``batch`` inputs."""
+    return func in _RELUS and isinstance(out, Tensor) and out.ndim > 1 and len(out) == batch
 
 
 def _bit_weights(batch: int, n_patterns: int, device: torch.device) -> Tensor:

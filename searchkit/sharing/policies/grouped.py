@@ -15,6 +15,7 @@ import numpy as np
 
 from searchkit.errors import ProxyError
 from searchkit.sharing.paths import Paths
+from searchkit.sharing.policies.left import Left
 from searchkit.sharing.policies.protocol import Reward
 from searchkit.types import Codes
 
@@ -44,7 +45,7 @@ class Grouped:
         self._first = _first_groups(paths, groups or {})
         self.living = [list(range(len(choice.options))) for choice in paths.space.choices]
         self._stay = 1
-        self._best_path: tuple[float, list[int]] | None = None
+        self._left = Left(paths)
         self._child, self._values = 0, [0.0, 0.0, 0.0]  # members of the child: drawn, within bounds, and their sum
         self._member = True  # whether the path that was drawn last is one
         self._best: tuple[float, int] = (-math.inf, 0)
@@ -64,12 +65,7 @@ class Grouped:
     @property
     def answer(self) -> Codes | None:
         """The network ``(d,)`` that is left, or the best path where that is over a bound; None if several are."""
-        if any(len(options) > 1 for options in self.living):
-            return None
-        code: Codes = self.paths.space.canonical(np.array([[options[0] for options in self.living]]))[0]
-        if self.paths.allowed is None or self.paths.allowed(code[None])[0]:
-            return code
-        return None if self._best_path is None else np.array(self._best_path[1], dtype=np.int64)
+        return self._left.of(self.living)
 
     def begin(self, steps: int) -> None:
         """Share the steps out among the paths."""
@@ -85,8 +81,7 @@ class Grouped:
 
     def tell(self, code: Codes, value: float) -> None:
         """Keep what a member came to; after the last one of the last combination, the best combination stays."""
-        if self._best_path is None or value > self._best_path[0]:
-            self._best_path = (value, code.tolist())
+        self._left.tell(code, value)
         if self.answer is not None:
             return
         self._values[0] += 1
@@ -109,15 +104,14 @@ class Grouped:
     def state(self) -> dict[str, Any]:
         """What lives, and what the combinations came to."""
         return {
-            "best_path": self._best_path,
+            "best_path": self._left.state(),
             "living": self.living, "child": self._child, "values": self._values, "best": list(self._best),
             "start": self._start, "member": self._member,
         }  # fmt: skip
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from a state."""
-        best = state["best_path"]
-        self._best_path = None if best is None else (float(best[0]), [int(option) for option in best[1]])
+        self._left.restore(state["best_path"])
         self.living = [list(each) for each in state["living"]]
         self._child, self._values = int(state["child"]), [float(value) for value in state["values"]]
         self._member = bool(state["member"])

@@ -14,6 +14,7 @@ import numpy as np
 
 from searchkit.errors import ProxyError
 from searchkit.sharing.paths import Paths
+from searchkit.sharing.policies.left import Left
 from searchkit.sharing.policies.protocol import Reward
 from searchkit.types import Codes, Floats
 
@@ -46,7 +47,7 @@ class Shrinking:
         self.fallen: list[tuple[int, int]] = []
         self._levels = max(sizes)
         self._stay = 1
-        self._best_path: tuple[float, list[int]] | None = None
+        self._left = Left(paths)
         self._waiting: list[list[int]] = []
         self._row: list[int] = []
         self._found: list[tuple[list[int], float]] = []  # of this stage, in rounds
@@ -59,12 +60,7 @@ class Shrinking:
     @property
     def answer(self) -> Codes | None:
         """The network ``(d,)`` that is left, or the best path where that is over a bound; None if several are."""
-        if any(len(options) > 1 for options in self.living):
-            return None
-        code: Codes = self.paths.space.canonical(np.array([[options[0] for options in self.living]]))[0]
-        if self.paths.allowed is None or self.paths.allowed(code[None])[0]:
-            return code
-        return None if self._best_path is None else np.array(self._best_path[1], dtype=np.int64)
+        return self._left.of(self.living)
 
     def begin(self, steps: int) -> None:
         """Share the steps out among the paths."""
@@ -92,8 +88,7 @@ class Shrinking:
 
     def tell(self, code: Codes, value: float) -> None:
         """Keep what the path came to, and let options fall where the rounds are complete."""
-        if self._best_path is None or value > self._best_path[0]:
-            self._best_path = (value, code.tolist())
+        self._left.tell(code, value)
         n = max(map(len, self.living))
         if n == 1:
             return
@@ -105,7 +100,7 @@ class Shrinking:
     def state(self) -> dict[str, Any]:
         """What lives, and what was found in this stage."""
         return {
-            "best_path": self._best_path,
+            "best_path": self._left.state(),
             "living": self.living,
             "chances": [each.tolist() for each in self.chances],
             "fallen": [list(pair) for pair in self.fallen],
@@ -116,8 +111,7 @@ class Shrinking:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from a state."""
-        best = state["best_path"]
-        self._best_path = None if best is None else (float(best[0]), [int(option) for option in best[1]])
+        self._left.restore(state["best_path"])
         self.living = [list(each) for each in state["living"]]
         self.chances = [np.array(each) for each in state["chances"]]
         self.fallen = [(int(choice), int(option)) for choice, option in state["fallen"]]

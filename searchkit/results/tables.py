@@ -236,6 +236,6 @@ class Tables:
             cells = [getattr(trial, RECORDED[name]) for trial in trials]
             columns[column] = [str(cell) for cell in cells] if name == "state" else cells
         for name in self.space.names:
-            options = [row[name] for row in choices]
+            options = [row.get(name) for row in choices]
             columns[name if name not in columns else f"{name} (choice)"] = option_column(options)
         return pd.DataFrame(columns)

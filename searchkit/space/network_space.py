@@ -13,7 +13,6 @@ import numpy.typing as npt
 
 from searchkit.errors import SpaceError
 from searchkit.random_state import untouched
-from searchkit.space.choice import Choice
 from searchkit.space.inputs import (
     Kind,
     as_output_shape,
@@ -23,7 +22,9 @@ from searchkit.space.inputs import (
     read_kinds,
     takes_output_shape,
 )
-from searchkit.space.space import Space, distinct_rows
+from searchkit.space.parameters import Parameter
+from searchkit.space.rows import distinct_rows
+from searchkit.space.space import Space
 from searchkit.surroundings import usable
 from searchkit.types import Codes, Floats
 
@@ -111,7 +112,7 @@ class NetworkSpace(Space):
 
     def __init__(
         self,
-        choices: Sequence[Choice],
+        choices: Sequence[Parameter],
         build: Builder,
         *,
         name: str = "custom",

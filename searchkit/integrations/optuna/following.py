@@ -36,7 +36,6 @@ class SamplerOptions:
         label: its name in errors.
         seed: of all random numbers, together with the number of the trial.
         space: the user's, or None.
-        levels: see :func:`searchkit.integrations.optuna.axes.axes_of`.
         n_trials: number of trials, where that is known.
         screeners: signals and proxies.
     """
@@ -45,7 +44,6 @@ class SamplerOptions:
     label: str
     seed: int
     space: Space | None
-    levels: int | None
     n_trials: int | None
     screeners: Screeners
 
@@ -105,7 +103,7 @@ class Following:
         return self._made.ask(np.random.default_rng([self._options.seed, number]), rows)
 
     def _renew(self) -> None:
-        self._parameters = Parameters(self._finished, self._options.space, self._options.levels)
+        self._parameters = Parameters(self._finished, self._options.space)
         if self._parameters.space is None:
             return
         self._made = _Made(self._parameters, goals_of(self._study, list(self._constraints)), self._options)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from searchkit.errors import SearchkitError, UnknownNameError
+from searchkit.problem.cells import suited
 from searchkit.space import NetworkSpace
 
 if TYPE_CHECKING:
@@ -67,13 +68,12 @@ def strategy_factory(given: object) -> Callable[[Problem], Strategy]:
         SearchkitError: the plug-in or the adapter cannot be imported.
     """
     if isinstance(given, str):
-        found: Callable[[Problem], Strategy] = resolve("strategy", given)
-        return found
+        return suited(resolve("strategy", given))
     adapted = adapt(given)
     if adapted is not None:
         return adapted
     if callable(given):
-        return given
+        return suited(given)
     raise UnknownNameError.of("strategy", given, names("strategy"))
 
 

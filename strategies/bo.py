@@ -50,6 +50,7 @@ class BO:
     """
 
     batch = 1
+    finite = True  # it counts options: numbers are searched in cells
     models = True  # it has a model of its own, so it takes turns with the proxy layer
 
     def __init__(

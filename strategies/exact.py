@@ -38,6 +38,7 @@ class Exact:
     """
 
     batch = 4
+    finite = True  # it counts options: numbers are searched in cells
 
     def __init__(self, problem: Problem, *, n_initial: int | None = None) -> None:
         self._blocks = blocks_of(problem.space)

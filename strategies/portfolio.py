@@ -37,6 +37,7 @@ class Portfolio:
     """
 
     batch = 1
+    finite = True  # it counts options: numbers are searched in cells
     models = True  # as bo
 
     def __init__(self, problem: Problem) -> None:

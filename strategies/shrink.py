@@ -43,6 +43,7 @@ class Shrink:
     """
 
     batch = 5
+    finite = True  # it counts options: numbers are searched in cells
 
     def __init__(
         self,

@@ -1,13 +1,15 @@
 """Strategies that count and list options, in spaces of numbers and conditions: in cells.
 
-The range of each number is cut into cells, evenly on its scale, and a strategy chooses a cell as an option of an
-ordered choice. What is evaluated is a value drawn within the cell, so that the cells limit the resolution of what the
-strategy knows, and not the values that can be found.
+A strategy says that it does so by the class attribute ``finite = True``. The range of each number is cut into cells,
+evenly on its scale, and a strategy chooses a cell as an option of an ordered choice. What is evaluated is a value drawn
+within the cell, so that the cells limit the resolution of what the strategy knows, and not the values that can be
+found.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -66,6 +68,17 @@ class Cells:
 
     def _canonical(self, cells: Codes) -> Codes:
         return self._places(self.middle(cells))
+
+
+def suited(factory: Callable[[Problem], Strategy]) -> Callable[[Problem], Strategy]:
+    """A factory that makes a strategy in cells where it has ``finite = True`` and the space is not finite."""
+    if not getattr(factory, "finite", False):
+        return factory
+    return partial(_suited, factory)
+
+
+def _suited(factory: Callable[[Problem], Strategy], problem: Problem) -> Strategy:
+    return factory(problem) if problem.space.is_finite else InCells(problem, factory)
 
 
 class InCells:

@@ -307,7 +307,7 @@ def _check_range(number: _Number, kind: str) -> None:
     if number.log and low <= 0:
         raise SpaceError(
             f"{kind} '{name}' has log=True and begins at {low}: a logarithmic scale needs a low above 0"
-            + (f", such as {'1' if kind == 'Int' else high / 1e4:g}" if high > 0 else "")
+            + (f", such as {1 if kind == 'Int' else high / 1e4:g}" if high > 0 else "")
         )
 
 

@@ -61,8 +61,11 @@ def _conditions(parameters: Sequence[Parameter], complete: Sequence[FrozenTrial]
 def code_of(parameter: Parameter, trial: FrozenTrial) -> int:
     """The code of the value that a trial has of a parameter; the parameter is one of :func:`parameters_of`."""
     value, distribution = trial.params[parameter.name], trial.distributions[parameter.name]
-    categories = isinstance(parameter, Choice) and isinstance(distribution, CategoricalDistribution)
-    if categories and key_of(parameter.options[0]) != key_of(distribution.choices[0]):  # options are their texts
+    if (
+        isinstance(parameter, Choice)
+        and isinstance(distribution, CategoricalDistribution)
+        and key_of(parameter.options[0]) != key_of(distribution.choices[0])  # its options are the categories' texts
+    ):
         return int(distribution.to_internal_repr(value))
     return parameter.index(value)
 

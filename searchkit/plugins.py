@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from searchkit.errors import SearchkitError, UnknownNameError
-from searchkit.problem.cells import suited
 from searchkit.space import NetworkSpace
 
 if TYPE_CHECKING:
@@ -68,13 +67,19 @@ def strategy_factory(given: object) -> Callable[[Problem], Strategy]:
         SearchkitError: the plug-in or the adapter cannot be imported.
     """
     if isinstance(given, str):
-        return suited(resolve("strategy", given))
+        return _suited(resolve("strategy", given))
     adapted = adapt(given)
     if adapted is not None:
         return adapted
     if callable(given):
-        return suited(given)
+        return _suited(given)
     raise UnknownNameError.of("strategy", given, names("strategy"))
+
+
+def _suited(factory: Callable[[Problem], Strategy]) -> Callable[[Problem], Strategy]:
+    from searchkit.problem.cells import suited  # no part of `import searchkit`
+
+    return suited(factory)
 
 
 def adapt(given: object) -> Callable[[Problem], Strategy] | None:

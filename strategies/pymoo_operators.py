@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from pymoo.algorithms.base.genetic import GeneticAlgorithm
 from pymoo.core.algorithm import Algorithm
 from pymoo.core.crossover import Crossover
@@ -17,7 +18,7 @@ from pymoo.operators.sampling.rnd import FloatRandomSampling
 
 from searchkit.problem.operators import crossover, mutate
 from searchkit.space import Space, is_number
-from searchkit.types import Codes
+from searchkit.types import Codes, Floats
 
 MATINGS = 5  # attempts to make new children; pymoo's hundred take seconds where none are left
 
@@ -62,7 +63,7 @@ class IntegerMutation(Mutation):  # type: ignore[misc]
         return as_points(self.space, mutate(from_points(self.space, X), self.space, random_state, rate, always=False))
 
 
-def as_points(space: Space, codes: Codes) -> Any:
+def as_points(space: Space, codes: Codes) -> Codes | Floats:
     """``(n, d)`` candidates as pymoo's variables: codes, and of numbers the places on their scales, from 0 to 1."""
     if space.is_finite:
         return codes
@@ -74,7 +75,7 @@ def as_points(space: Space, codes: Codes) -> Any:
     return points
 
 
-def from_points(space: Space, points: Any) -> Codes:
+def from_points(space: Space, points: npt.ArrayLike) -> Codes:
     """``(n, d)`` the codes nearest to pymoo's variables; not canonical."""
     points = np.asarray(points, dtype=np.float64)
     codes: Codes = np.clip(np.rint(points), 0, space.n_options - 1).astype(np.int64)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Final, overload
 
@@ -12,13 +11,11 @@ import numpy as np
 
 from searchkit.errors import SpaceError, check_name
 from searchkit.space.conditions import When, read_when
-from searchkit.space.decimals import Decimals, Grid, SignificantDecimals, Steps
+from searchkit.space.grids import Grid, Reals, Steps
 from searchkit.space.labels import shown
 from searchkit.space.prior import Prior, read_prior
+from searchkit.space.ranges import check_range, n_steps, real, whole
 from searchkit.types import Codes, Floats
-
-SMALLEST, LARGEST = 1e-250, 1e250  # of the ends of a range of floats
-LARGEST_INT = 2**53  # of the ends of a range of integers: a float can hold all up to it
 
 
 class Values(Sequence[Any]):
@@ -106,10 +103,7 @@ class _Number:
         Raises:
             SpaceError: it is no number, or outside of the range.
         """
-        option = self._checked(option)
-        code = int(self._grid.codes(np.array([option], dtype=np.float64))[0])
-        near = [one for one in (code - 1, code, code + 1) if 0 <= one < self.n_values]
-        return min(near, key=lambda one: abs(self.option(one) - option))
+        return int(self._grid.codes(np.array([self._checked(option)], dtype=np.float64))[0])
 
     def _checked(self, option: object) -> int | float:
         if isinstance(option, np.generic | np.ndarray) and getattr(option, "ndim", 0) == 0:
@@ -132,10 +126,10 @@ class _Number:
         return np.clip(places / (high - low), 0.0, 1.0)
 
     def at(self, positions: Floats) -> Codes:
-        """``(n,)`` codes of the values nearest to positions on the scale, which are cut to 0 and 1."""
+        """``(n,)`` codes of values near positions on the scale, which are cut to 0 and 1; floats of 12 digits."""
         low, high = self._ends
         places = low + np.clip(positions, 0.0, 1.0) * (high - low)
-        return self._grid.codes(np.exp(places) if self.log else places)
+        return self._grid.codes(self._grid.short(np.exp(places) if self.log else places))
 
     def drawn(self, uniform: Floats) -> Codes:
         """``(n,)`` codes that are uniform on the scale, of uniform numbers in [0, 1)."""
@@ -168,8 +162,7 @@ class _Number:
 class Float(_Number):
     """A real number of a range.
 
-    It is searched as what it is: strategies move on its scale, and no grid is laid over it. Values have 14 or 15
-    decimal digits (:mod:`searchkit.space.decimals`).
+    It is searched as what it is: strategies move on its scale, and no grid is laid over it.
 
     Args:
         name: unique within a space.
@@ -197,15 +190,15 @@ class Float(_Number):
     ) -> None:
         check_name("a Float", name, SpaceError)
         self.name, self.log = name, bool(log)
-        self.low, self.high = (_real(name, side, value) for side, value in (("low", low), ("high", high)))
-        _check_range(self, "Float")
-        self.step = None if step is None else _real(name, "step", step)
+        self.low, self.high = (real(name, side, value) for side, value in (("low", low), ("high", high)))
+        check_range(self, "Float")
+        self.step = None if step is None else real(name, "step", step)
         if self.low == self.high:
             self._grid = Steps(self.low, 1.0, 1)
         elif self.step is not None:
-            self._grid = Steps(self.low, self.step, _n_steps(self, self.step))
+            self._grid = Steps(self.low, self.step, n_steps(self, self.step))
         else:
-            self._grid = SignificantDecimals(self.low, self.high) if self.log else Decimals(self.low, self.high)
+            self._grid = Reals(self.low, self.high, self.log)
         self.when = read_when(name, when)
         self.prior = read_prior(self, prior)
 
@@ -250,11 +243,11 @@ class Int(_Number):
         check_name("an Int", name, SpaceError)
         self.name, self.log = name, bool(log)
         self.low, self.high, self.step = (
-            _whole(name, side, value) for side, value in (("low", low), ("high", high), ("step", step))
+            whole(name, side, value) for side, value in (("low", low), ("high", high), ("step", step))
         )
-        _check_range(self, "Int")
+        check_range(self, "Int")
         self._low, self._step = self.low, self.step
-        self._grid = Steps(float(self.low), float(self.step), _n_steps(self, self.step))
+        self._grid = Steps(float(self.low), float(self.step), n_steps(self, self.step))
         self.when = read_when(name, when)
         self.prior = read_prior(self, prior)
 
@@ -277,52 +270,3 @@ class Int(_Number):
             return np.minimum((uniform * self.n_values).astype(np.int64), self.n_values - 1)
         low, high = math.log(self.low - 0.5), math.log(self.high + 0.5)
         return self._grid.codes(np.rint(np.exp(low + uniform * (high - low))))
-
-
-def _real(name: str, side: str, value: object) -> float:
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise SpaceError(f"{side} of Float '{name}' is a finite number, not {shown(value)}")
-    if value and not SMALLEST <= abs(value) <= LARGEST:
-        raise SpaceError(f"{side} of Float '{name}' is {value}: numbers between {SMALLEST} and {LARGEST} can be taken")
-    return float(value)
-
-
-def _whole(name: str, side: str, value: object) -> int:
-    if isinstance(value, np.generic):
-        value = value.item()
-    whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
-    if isinstance(value, bool) or not isinstance(value, int | float) or not whole:
-        raise SpaceError(f"{side} of Int '{name}' is a whole number, not {shown(value)}")
-    if abs(value) > LARGEST_INT:
-        raise SpaceError(f"{side} of Int '{name}' is {value}: numbers up to 2^53 can be taken; give a Float")
-    return int(value)
-
-
-def _check_range(number: _Number, kind: str) -> None:
-    name, low, high = number.name, number.low, number.high
-    if low > high:
-        raise SpaceError(f"{kind} '{name}' has low={low} above high={high}: give low={high}, high={low}")
-    if number.log and low <= 0:
-        raise SpaceError(
-            f"{kind} '{name}' has log=True and begins at {low}: a logarithmic scale needs a low above 0"
-            + (f", such as {1 if kind == 'Int' else high / 1e4:g}" if high > 0 else "")
-        )
-
-
-def _n_steps(number: _Number, step: int | float) -> int:
-    kind, name, low, high = type(number).__name__, number.name, number.low, number.high
-    if step <= 0:
-        raise SpaceError(f"step of {kind} '{name}' is above 0, not {step}")
-    if number.log and step != 1:
-        raise SpaceError(
-            f"{kind} '{name}' has log=True and step={step}: a logarithmic scale has no steps; leave one out"
-        )
-    span, each = Decimal(repr(high)) - Decimal(repr(low)), Decimal(repr(step))
-    n, rest = divmod(span, each)
-    if rest:
-        ends = [Decimal(repr(low)) + k * each for k in (n, n + 1)]
-        near = f"high={ends[0]} or {ends[1]}" if n else f"high={ends[1]}"
-        raise SpaceError(f"{kind} '{name}' from {low} to {high} cannot be cut into steps of {step}: give {near}")
-    return int(n) + 1

@@ -119,7 +119,7 @@ class Space:
 
     @property
     def size(self) -> int:
-        """Number of combinations (before equal ones are merged); of a number, its values of 14 digits are counted."""
+        """Number of combinations (before equal ones are merged); of a number, its floats are counted."""
         return math.prod(int(n) for n in self.n_options)
 
     def sample(self, n: int, rng: np.random.Generator) -> Codes:

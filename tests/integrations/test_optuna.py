@@ -582,7 +582,7 @@ def test_any_study_is_read_with_its_values_states_reasons_and_order() -> None:
         t.value for t in study.trials if t.state is TrialState.COMPLETE
     ]
     lacking = [trial.number for trial in study.trials if "depth" not in trial.params]
-    assert list(history.trial[history.depth == "absent"]) == lacking != []
+    assert list(history.trial[history.depth.isna()]) == lacking != []
     assert list(history.params) == [100 + i for i in range(12)]
     assert result.front.trial[0] == study.best_trial.number
     same(read_study(write_study(result)), result)

@@ -35,7 +35,7 @@ def parameters_of(trials: Sequence[FrozenTrial]) -> list[Parameter]:
                 known.append(distribution)
     if not found:
         raise SpaceError("the study has no trial with parameters: there is nothing to read")
-    whole = [_number(name, ds) or _choice(name, ds, trials, lacking=False) for name, ds in found.items()]
+    whole = [_number(name, ds, trials) or _choice(name, ds, trials, lacking=False) for name, ds in found.items()]
     conditions = _conditions(whole, [trial for trial in trials if trial.state is TrialState.COMPLETE])
     parameters: list[Parameter] = []
     for j, (name, parameter) in enumerate(zip(found, whole, strict=True)):
@@ -93,13 +93,15 @@ def place(choice: Parameter, value: object) -> int | None:
     return distances.index(min(distances))
 
 
-def _number(name: str, distributions: Sequence[BaseDistribution]) -> Float | Int | None:
+def _number(name: str, distributions: Sequence[BaseDistribution], trials: Sequence[FrozenTrial]) -> Float | Int | None:
     """A number whose range holds those of all distributions of a parameter; None of categories."""
+    occurred = [trial.params[name] for trial in trials if name in trial.params]
     numbers = [one for one in distributions if isinstance(one, FloatDistribution | IntDistribution)]
     if len(numbers) < len(distributions):
         return None
     last, low, high = numbers[-1], min(one.low for one in numbers), max(one.high for one in numbers)
     same = len({(one.step, one.low, one.high, type(one)) for one in numbers}) == 1
+    same = same and (last.step is None or _on_steps(last, occurred))
     log = all(one.log for one in numbers)
     try:
         if all(isinstance(one, IntDistribution) for one in numbers):
@@ -107,6 +109,18 @@ def _number(name: str, distributions: Sequence[BaseDistribution]) -> Float | Int
         return Float(name, low, high, log=log, step=last.step if same else None)
     except SpaceError:  # numbers beyond what a Float takes
         return None
+
+
+def _on_steps(distribution: FloatDistribution | IntDistribution, values: Sequence[float]) -> bool:
+    """Whether all values are on the steps to the last digit: Optuna computes them in floats."""
+    number = _number_of(distribution)
+    return all(number.option(number.index(value)) == value for value in values)
+
+
+def _number_of(one: FloatDistribution | IntDistribution) -> Float | Int:
+    if isinstance(one, IntDistribution):
+        return Int("x", one.low, one.high, log=one.log, step=one.step)
+    return Float("x", one.low, one.high, log=one.log, step=one.step)
 
 
 def _choice(

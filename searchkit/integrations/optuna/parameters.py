@@ -153,9 +153,14 @@ def under(parameter: Parameter, when: When) -> Parameter:
     return other
 
 
+def _said(one: Searched) -> str:
+    parameter = one.parameter
+    return f"a choice with the options {list(parameter.labels)}" if isinstance(parameter, Choice) else parameter.said
+
+
 def _check(one: Searched, recorded: BaseDistribution) -> None:
     if recorded != one.distribution:
         raise StudyMismatchError(
-            f"parameter '{one.name}' of the study is {recorded}, and {one.distribution} in the space given: suggest "
-            "the space's parameters with suggest(trial, space), or rename one"
+            f"parameter '{one.name}' of the study is {recorded}, and {_said(one)} in the space given: suggest the "
+            "space's choices with suggest(trial, space), or rename one"
         )

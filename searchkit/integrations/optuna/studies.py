@@ -45,7 +45,8 @@ def read_study(study: optuna.Study, space: Space | None = None) -> Result:
     A study that searchkit wrote comes back as :func:`searchkit.load` reads it. Of any other:
 
     * every trial that was begun is a candidate, in order. Numbers have no gaps: left out are trials that wait, and
-      those that failed before they were asked anything (with ``space``, all of its choices);
+      those that ended before they were asked anything (with ``space``, all of its choices; with conditions, all that
+      exists);
     * numbers are numbers of their range, scale and steps, of the widest range where that changed. A categorical
       parameter's options are its categories; those that cannot be options, such as several objects of one text, go by
       their ``repr``;
@@ -74,6 +75,8 @@ def read_study(study: optuna.Study, space: Space | None = None) -> Result:
         if t.state in _STATES and not (t.state in _UNFINISHED and _lacks(t, space))
     ]
     made = Space(parameters_of(begun), name=study.study_name) if space is None else space
+    if space is None and made.conditions is not None:
+        begun = [trial for trial in begun if not _ended_early(trial, made)]
     constraints = dict.fromkeys(name for trial in begun for name in trial.constraints)
     goals = goals_of(study, list(constraints))
     zero = min((t.datetime_start for t in begun if t.datetime_start), default=datetime.now())
@@ -131,6 +134,14 @@ def _own(study: optuna.Study, space: Space | None) -> Result:
     result.test_accuracy, result.verifications, result.trust = found.test_accuracy, found.verified, found.trust
     result.simple = found.simple
     return result
+
+
+def _ended_early(trial: FrozenTrial, space: Space) -> bool:
+    """Whether a trial was not asked all that exists under its other values."""
+    exists = space.active(_code(trial, space, True)[None])[0].tolist()
+    return any(
+        choice.when and on and choice.name not in trial.params for choice, on in zip(space.choices, exists, strict=True)
+    )
 
 
 def _lacks(trial: FrozenTrial, space: Space | None) -> bool:

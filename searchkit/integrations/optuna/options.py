@@ -101,9 +101,9 @@ def _number(name: str, distributions: Sequence[BaseDistribution], trials: Sequen
         return None
     last, low, high = numbers[-1], min(one.low for one in numbers), max(one.high for one in numbers)
     same = len({(one.step, one.low, one.high, type(one)) for one in numbers}) == 1
-    same = same and (last.step is None or _on_steps(last, occurred))
     log = all(one.log for one in numbers)
     try:
+        same = same and (last.step is None or _on_steps(last, occurred))
         if all(isinstance(one, IntDistribution) for one in numbers):
             return Int(name, int(low), int(high), log=log, step=int(last.step or 1) if same else 1)
         return Float(name, low, high, log=log, step=last.step if same else None)

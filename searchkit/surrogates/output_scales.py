@@ -1,0 +1,49 @@
+"""Scales of losses on which a Gaussian process describes them well: as they are, or with their bad end compressed.
+
+Losses of real objectives have heavy tails towards the bad end (a training that diverges, Rosenbrock's function): a
+process of one smoothness then spends itself on differences among bad candidates. A logarithm of the distance to a point
+below the best undoes that. Which one is right is decided by the likelihood of the losses under the whole model (Snelson,
+Rasmussen and Ghahramani, Warped Gaussian processes, NIPS 2003): that of the process times the slope of the scale.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from searchkit.problem.numbers import halved
+from searchkit.types import Floats
+
+
+@dataclass(frozen=True)
+class Scale:
+    """A scale of losses: log(loss - least + softness * spread), or the loss itself where softness is infinite.
+
+    Attributes:
+        softness: in deviations of the losses below the median from the best; smaller compresses more.
+    """
+
+    softness: float = math.inf
+
+    def __call__(self, losses: Floats) -> tuple[Floats, float]:
+        """``(n,)`` standardised losses, lower is better, and the log of the product of the slopes of the scale."""
+        losses = halved(losses)
+        best, middle = float(losses.min()), float(np.median(losses))
+        spread = middle - best if middle > best else float(losses.max()) - best
+        if spread <= 0:
+            return np.zeros(len(losses)), 0.0
+        away = (losses - best) / spread
+        if math.isinf(self.softness):
+            warped, slopes = away, 0.0
+        else:
+            warped = np.log(away + self.softness)
+            slopes = -float(warped.sum())
+        deviation = float(warped.std())
+        if deviation <= 0:
+            return np.zeros(len(losses)), 0.0
+        return (warped - warped.mean()) / deviation, slopes - len(losses) * math.log(deviation)
+
+
+SCALES = (Scale(), Scale(1.0), Scale(0.1), Scale(0.01))

@@ -1,0 +1,167 @@
+"""What a candidate of a mixed space is worth: expected improvement, times its chance to keep all bounds.
+
+One objective: log expected improvement. Two or three: the exact expected hypervolume improvement. More: the improvement
+of a random Chebyshev scalarisation (ParEGO, Knowles 2006). Bounds that are known by how much they are broken have a
+process each, and so has whether a candidate fails; their chances are multiplied (Schonlau, Welch and Jones 1998).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from searchkit.problem.observations import Observations
+from searchkit.problem.pareto import non_dominated
+from searchkit.strategies.mixed_model import MixedModel
+from searchkit.surrogates.hypervolume_improvement import expected_improvement
+from searchkit.surrogates.log_improvement import log_chance, log_improvement
+from searchkit.surrogates.mixed_process import MixedProcess
+from searchkit.types import Codes, Floats
+
+MOST_EXACT = 3  # objectives up to which the hypervolume is used
+REACH = 0.1  # distance of the reference point beyond the worst of the front, relative to its range
+LEAST = -1e3  # log acquisition below which candidates are told apart no longer
+
+
+class MixedAcquisition:
+    """Log of the expected improvement of candidates times their chance to be feasible.
+
+    Args:
+        model: keeps fits.
+        positions: ``(n, d)`` of all that was told.
+        told: what was told, with hints in place of missing losses; at least one loss is known.
+        eligible: ``(n,)`` bool, candidates that may be the best.
+        rng: draws the weights of a scalarisation.
+    """
+
+    def __init__(
+        self,
+        model: MixedModel,
+        positions: Floats,
+        told: Observations,
+        eligible: np.ndarray,  # type: ignore[type-arg]
+        rng: np.random.Generator,
+    ) -> None:
+        scored = np.flatnonzero(told.scored)
+        losses, at = told.losses[scored], positions[scored]
+        ranking = losses[:, 0] if losses.shape[1] == 1 else _dominating(losses)
+        if losses.shape[1] > MOST_EXACT:
+            mixed = _scalarised(losses, rng)
+            modelled = [MixedModel(model.columns, model.scales[:1]).modelled("scalarised", at, mixed)]
+        else:
+            modelled = [model.modelled(f"objective {j}", at, y, ranking) for j, y in enumerate(losses.T)]
+        self._objectives = [one.process for one in modelled]
+        self.rows: Codes = scored[modelled[0].rows]  # of what was told, that the processes know
+        values = np.column_stack([process.at_known() for process in self._objectives])
+        self._front = values[eligible[self.rows]]
+        self._bounds = _bounds(model, positions, told)
+        self.values = np.where(eligible[self.rows][:, None], values, np.inf)
+
+    @property
+    def smooth(self) -> bool:
+        """Whether there are gradients."""
+        return len(self._objectives) == 1
+
+    @property
+    def lengths(self) -> Floats:
+        """``(d,)`` length scales of the first objective."""
+        return self._objectives[0].setting.lengths
+
+    def __call__(self, positions: Floats) -> Floats:
+        """``(m,)`` log acquisition, higher is better."""
+        total = np.zeros(len(positions))
+        for process in self._bounds:
+            total += log_chance(*_with_noise(process, *process.predict(positions)))[0]
+        if not len(self._front):
+            return total
+        predicted = [process.predict(positions) for process in self._objectives]
+        if self.smooth:
+            return total + log_improvement(*predicted[0], self._best)[0]
+        mean, std = (np.column_stack([one[i] for one in predicted]) for i in (0, 1))
+        low, high = self._front.min(axis=0), self._front.max(axis=0)
+        gain = expected_improvement(mean, std, self._front, high + REACH * (high - low) + 1e-6)
+        return total + np.log(np.maximum(gain, 1e-300))
+
+    @property
+    def _best(self) -> float:
+        return float(self._front.min())
+
+    def gradients(self, positions: Floats) -> tuple[Floats, Floats]:
+        """The log acquisition ``(m,)`` and its derivatives by positions ``(m, d)``, of one objective."""
+        total, slopes = np.zeros(len(positions)), np.zeros(positions.shape)
+        for process in self._bounds:
+            mean, std, by_mean, by_std = process.gradients(positions)
+            noisy = _with_noise(process, mean, std)[1]
+            value, one, two = log_chance(mean, noisy)
+            total += value
+            slopes += one[:, None] * by_mean + (two * std / noisy)[:, None] * by_std
+        if len(self._front):
+            mean, std, by_mean, by_std = self._objectives[0].gradients(positions)
+            value, one, two = log_improvement(mean, std, self._best)
+            total += value
+            slopes += one[:, None] * by_mean + two[:, None] * by_std
+        return total, slopes
+
+    def believe(self, positions: Floats) -> None:
+        """Take a candidate ``(d,)`` to turn out as the processes predict."""
+        values = np.array([float(process.predict(positions[None])[0][0]) for process in self._objectives])
+        self._objectives = [process.grown(positions) for process in self._objectives]
+        self._bounds = [process.grown(positions) for process in self._bounds]
+        self._front = np.concatenate([self._front, values[None]]) if len(self._front) else self._front
+
+
+def _with_noise(process: MixedProcess, mean: Floats, std: Floats) -> tuple[Floats, Floats]:
+    return mean, np.sqrt(std**2 + process.setting.noise)
+
+
+def _bounds(model: MixedModel, positions: Floats, told: Observations) -> list[MixedProcess]:
+    """Processes of what a candidate must keep below 0: each violation, and whether it fails."""
+    found = []
+    plain = MixedModel(model.columns, model.scales[:1])
+    known = ~told.failed
+    if told.violations.shape[1]:
+        for j, violations in enumerate(told.violations[known].T):
+            if (violations > 0).any():
+                found.append(_kept(plain, f"bound {j}", positions[known], violations))
+    if not known.all() and known.any():
+        found.append(_kept(plain, "failure", positions, (~known).astype(np.float64)))
+    return found
+
+
+def _kept(model: MixedModel, name: str, positions: Floats, violations: Floats) -> MixedProcess:
+    """The process of one column of violations, which are 0 where the bound is kept.
+
+    How clearly a bound is kept is not known; such candidates are put as far below 0 as the middle one of the others is
+    above.
+    """
+    broken = violations > 0
+    middle = float(np.median(violations[broken]))
+    y = np.where(broken, np.log1p(violations / middle) / np.log(2.0), -1.0)
+    rows = np.arange(len(y))[-400:]
+    from searchkit.surrogates.mixed_fit import fitted
+
+    return fitted(model.columns, positions[rows], y[rows], n_iterations=30)
+
+
+def _dominating(losses: Floats) -> Floats:
+    """``(n,)`` how many others are better in all objectives, then the mean rank: lower is better."""
+    beaten = (losses[None] < losses[:, None]).all(axis=2).sum(axis=1)
+    ranks = losses.argsort(axis=0).argsort(axis=0).mean(axis=1) / len(losses)
+    found: Floats = beaten + ranks / 2
+    return found
+
+
+def _scalarised(losses: Floats, rng: np.random.Generator) -> Floats:
+    """``(n,)`` the augmented Chebyshev scalarisation of the losses under random weights (Knowles 2006, eq. 2)."""
+    low, high = losses.min(axis=0), losses.max(axis=0)
+    weighted = rng.dirichlet(np.ones(losses.shape[1])) * (losses - low) / np.where(high > low, high - low, 1.0)
+    mixed: Floats = weighted.max(axis=1) + 0.05 * weighted.sum(axis=1)
+    return mixed
+
+
+def best_rows(acquisition: MixedAcquisition, n: int) -> Codes:
+    """At most n rows of what was told: the best, or those of the front, by what is predicted of them."""
+    values = acquisition.values
+    known = np.flatnonzero(np.isfinite(values).all(axis=1))
+    if values.shape[1] == 1:
+        return acquisition.rows[known[np.argsort(values[known, 0], kind="stable")[:n]]]
+    return acquisition.rows[known[non_dominated(values[known])][:n]]

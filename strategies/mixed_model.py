@@ -1,0 +1,96 @@
+"""The processes of a search of mixed spaces: their scale, when they are fitted, and to which observations.
+
+Hyperparameters are fitted as :mod:`searchkit.surrogates.refitting` says, the scale of the losses is chosen anew when the
+observations have grown by a fifth, and in between the factor of the covariance grows by a row for each new observation.
+All this is a function of what was told, in whatever batches, so that a continued search has the same models.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from searchkit.surrogates.mixed_fit import fit
+from searchkit.surrogates.mixed_kernel import Columns
+from searchkit.surrogates.mixed_process import MixedProcess, Setting
+from searchkit.surrogates.output_scales import SCALES, Scale
+from searchkit.surrogates.refitting import fitted_at, informative
+from searchkit.types import Codes, Floats
+
+ALL = 60  # observations up to which hyperparameters are fitted at each new one
+GROWTH = 1.05  # growth of the number of observations after which they are fitted anew
+SCALE_GROWTH = 1.2  # the same of the choice of a scale
+FITTED = 200  # most observations that hyperparameters are fitted to
+COMPARED = 100  # the same of the choice of a scale
+KEPT = 350  # most observations, beside those since the last fit, that predictions are made from
+
+
+@dataclass(frozen=True)
+class Modelled:
+    """A process, the rows of what was told that it knows, and the scale of its losses."""
+
+    process: MixedProcess
+    rows: Codes
+    scale: Scale
+
+
+class MixedModel:
+    """Processes of columns of losses by name.
+
+    Args:
+        columns: what the positions are.
+        scales: among which that of the losses is chosen.
+    """
+
+    def __init__(self, columns: Columns, scales: tuple[Scale, ...] = SCALES) -> None:
+        self.columns, self.scales = columns, scales
+        self._chosen: dict[tuple[str, int], Scale] = {}
+        self._settings: dict[tuple[str, int], Setting] = {}
+        self._grown: dict[str, tuple[int, int, MixedProcess]] = {}
+
+    def modelled(self, name: str, positions: Floats, losses: Floats, ranking: Floats | None = None) -> Modelled:
+        """The process of losses ``(n,)`` at positions ``(n, d)``: those of earlier calls with new ones appended.
+
+        Args:
+            name: under which fits are kept.
+            ranking: ``(n,)`` by which observations are kept where there are many, lower is better; the losses where
+                not given.
+        """
+        n = len(losses)
+        due = fitted_at(n, ALL, GROWTH)
+        ranking = losses if ranking is None else ranking
+        scale = self._scale(name, positions, losses, ranking)
+        if (name, due) not in self._settings:
+            rows = informative(ranking[:due], FITTED)
+            self._settings[name, due] = fit(self.columns, positions[rows], scale(losses[rows])[0])[0]
+        kept = informative(ranking[:due], KEPT)
+        rows = np.concatenate([kept, np.arange(due, n)])
+        process = self._process(name, due, positions, kept, n)
+        return Modelled(process.observing(scale(losses[rows])[0]), rows, scale)
+
+    def _process(self, name: str, due: int, positions: Floats, kept: Codes, n: int) -> MixedProcess:
+        """The process that knows the rows kept and those from ``due`` to n, one row at a time."""
+        known = self._grown.get(name)
+        if known is None or known[0] != due or known[1] > n:
+            first = MixedProcess.of(self.columns, self._settings[name, due], positions[kept], np.zeros(len(kept)))
+            known = (due, due, first)
+        process = known[2]
+        for row in range(known[1], n):
+            process = process.grown(positions[row])
+        self._grown[name] = (due, n, process)
+        return process
+
+    def _scale(self, name: str, positions: Floats, losses: Floats, ranking: Floats) -> Scale:
+        """The scale under which the losses are most likely; the first while there are few."""
+        if len(self.scales) == 1:
+            return self.scales[0]
+        at = fitted_at(len(losses), 1, SCALE_GROWTH)
+        if (name, at) not in self._chosen:
+            rows = informative(ranking[:at], COMPARED)
+            worth = []
+            for scale in self.scales:
+                y, slopes = scale(losses[rows])
+                worth.append(fit(self.columns, positions[rows], y)[1] + slopes)
+            self._chosen[name, at] = self.scales[int(np.argmax(worth))]
+        return self._chosen[name, at]

@@ -19,7 +19,7 @@ from searchkit.types import Codes, Floats
 
 MOST_EXACT = 3  # objectives up to which the hypervolume is used
 REACH = 0.1  # distance of the reference point beyond the worst of the front, relative to its range
-LEAST = -1e3  # log acquisition below which candidates are told apart no longer
+SAME = 0.01  # deviations of all losses within which two are as good
 
 
 class MixedAcquisition:
@@ -43,17 +43,17 @@ class MixedAcquisition:
     ) -> None:
         scored = np.flatnonzero(told.scored)
         losses, at = told.losses[scored], positions[scored]
-        ranking = losses[:, 0] if losses.shape[1] == 1 else _dominating(losses)
         if losses.shape[1] > MOST_EXACT:
             mixed = _scalarised(losses, rng)
             modelled = [MixedModel(model.columns, model.scales[:1]).modelled("scalarised", at, mixed)]
         else:
-            modelled = [model.modelled(f"objective {j}", at, y, ranking) for j, y in enumerate(losses.T)]
+            modelled = [model.modelled(f"objective {j}", at, y, losses) for j, y in enumerate(losses.T)]
         self._objectives = [one.process for one in modelled]
         self.rows: Codes = scored[modelled[0].rows]  # of what was told, that the processes know
         values = np.column_stack([process.at_known() for process in self._objectives])
         self._front = values[eligible[self.rows]]
         self._bounds = _bounds(model, positions, told)
+        self.ambition = 0.0  # by how much, in deviations of all losses, an improvement is to exceed the best
         self.values = np.where(eligible[self.rows][:, None], values, np.inf)
 
     @property
@@ -83,7 +83,12 @@ class MixedAcquisition:
 
     @property
     def _best(self) -> float:
-        return float(self._front.min())
+        return float(self._front.min()) - self.ambition
+
+    def idle(self) -> int:
+        """Evaluations since the best that was observed, or one as good but for :data:`SAME`."""
+        y = self._objectives[0].y
+        return len(y) - 1 - int(np.argmax(y <= y.min() + SAME))
 
     def gradients(self, positions: Floats) -> tuple[Floats, Floats]:
         """The log acquisition ``(m,)`` and its derivatives by positions ``(m, d)``, of one objective."""
@@ -140,14 +145,6 @@ def _kept(model: MixedModel, name: str, positions: Floats, violations: Floats) -
     from searchkit.surrogates.mixed_fit import fitted
 
     return fitted(model.columns, positions[rows], y[rows], n_iterations=30)
-
-
-def _dominating(losses: Floats) -> Floats:
-    """``(n,)`` how many others are better in all objectives, then the mean rank: lower is better."""
-    beaten = (losses[None] < losses[:, None]).all(axis=2).sum(axis=1)
-    ranks = losses.argsort(axis=0).argsort(axis=0).mean(axis=1) / len(losses)
-    found: Floats = beaten + ranks / 2
-    return found
 
 
 def _scalarised(losses: Floats, rng: np.random.Generator) -> Floats:

@@ -24,6 +24,9 @@ from searchkit.types import Codes
 
 WORK = 300_000  # covariances that a pool may take; it is as large as that allows
 POOL = (300, 2000)  # at least and at most
+STALLED = 4  # evaluations without an improvement, from which every second is to improve on the best by far
+AMBITIONS = (0.1, 0.3)  # that far, in deviations of all losses
+PLAIN = False
 STARTS = 6  # of the local search
 
 
@@ -48,6 +51,7 @@ class MixedBO:
         self.problem, self.n_initial = problem, n_initial
         self._columns = Columns.of(problem.space)
         self._model = MixedModel(self._columns)
+        self._plain = MixedModel(self._columns, self._model.scales[:1])
         self._search = MixedSearch(problem.space)
         self._failures = Failures(problem)
         self._seen: set[bytes] = set()
@@ -87,7 +91,13 @@ class MixedBO:
         for one in self.problem.space.positions(pending):
             acquisition.believe(one)
         chosen = pending[:0]
-        for _ in range(n):
+        idle = acquisition.idle() + len(pending)
+        for i in range(n):
+            turn, rest = divmod(idle + i - STALLED, 2)
+            acquisition.ambition = AMBITIONS[turn % len(AMBITIONS)] if turn >= 0 and not rest else 0.0
+            if PLAIN and acquisition.ambition and n == 1:
+                acquisition = MixedAcquisition(self._plain, positions, told, self._told.feasible, rng)
+                acquisition.ambition = AMBITIONS[turn % len(AMBITIONS)]
             best = self._next(acquisition, told.codes, seen.union(keys(chosen)), rng)
             if not len(best):
                 break

@@ -23,6 +23,7 @@ GROWTH = 1.05  # growth of the number of observations after which they are fitte
 SCALE_GROWTH = 1.2  # the same of the choice of a scale
 FITTED = 200  # most observations that hyperparameters are fitted to
 COMPARED = 100  # the same of the choice of a scale
+NEAR = 3e-3  # ranges in every column within which candidates are nearly the same: a cluster of them would set the scale
 KEPT = 350  # most observations, beside those since the last fit, that predictions are made from
 
 
@@ -46,51 +47,79 @@ class MixedModel:
     def __init__(self, columns: Columns, scales: tuple[Scale, ...] = SCALES) -> None:
         self.columns, self.scales = columns, scales
         self._chosen: dict[tuple[str, int], Scale] = {}
-        self._settings: dict[tuple[str, int], Setting] = {}
+        self._settings: dict[tuple[str, int, Scale], Setting] = {}
         self._grown: dict[str, tuple[int, int, MixedProcess]] = {}
 
-    def modelled(self, name: str, positions: Floats, losses: Floats, ranking: Floats | None = None) -> Modelled:
+    def modelled(self, name: str, positions: Floats, losses: Floats, every: Floats | None = None) -> Modelled:
         """The process of losses ``(n,)`` at positions ``(n, d)``: those of earlier calls with new ones appended.
 
         Args:
             name: under which fits are kept.
-            ranking: ``(n,)`` by which observations are kept where there are many, lower is better; the losses where
-                not given.
+            every: ``(n, k)`` losses of all objectives, by which observations are kept where there are many.
         """
-        n = len(losses)
+        n, every = len(losses), losses[:, None] if every is None else every
         due = fitted_at(n, ALL, GROWTH)
-        ranking = losses if ranking is None else ranking
-        scale = self._scale(name, positions, losses, ranking)
-        if (name, due) not in self._settings:
-            rows = informative(ranking[:due], FITTED)
-            self._settings[name, due] = fit(self.columns, positions[rows], scale(losses[rows])[0])[0]
-        kept = informative(ranking[:due], KEPT)
+        ranking = standing(every[:due])
+        scale = self._scale(name, positions, losses, every)
+        if (name, due, scale) not in self._settings:
+            rows = apart(positions[:due], ranking, FITTED)
+            self._settings[name, due, scale] = fit(self.columns, positions[rows], scale(losses[rows])[0])[0]
+        kept = informative(ranking, KEPT)
         rows = np.concatenate([kept, np.arange(due, n)])
-        process = self._process(name, due, positions, kept, n)
-        return Modelled(process.observing(scale(losses[rows])[0]), rows, scale)
+        process = self._process(name, due, self._settings[name, due, scale], positions, kept, n)
+        typical = apart(positions[rows], standing(every[rows]), FITTED)
+        return Modelled(process.observing(scale(losses[rows], typical)[0]), rows, scale)
 
-    def _process(self, name: str, due: int, positions: Floats, kept: Codes, n: int) -> MixedProcess:
+    def _process(
+        self, name: str, due: int, setting: Setting, positions: Floats, kept: Codes, n: int
+    ) -> MixedProcess:
         """The process that knows the rows kept and those from ``due`` to n, one row at a time."""
         known = self._grown.get(name)
-        if known is None or known[0] != due or known[1] > n:
-            first = MixedProcess.of(self.columns, self._settings[name, due], positions[kept], np.zeros(len(kept)))
-            known = (due, due, first)
+        if known is None or known[0] != due or known[1] > n or known[2].setting is not setting:
+            known = (due, due, MixedProcess.of(self.columns, setting, positions[kept], np.zeros(len(kept))))
         process = known[2]
         for row in range(known[1], n):
             process = process.grown(positions[row])
         self._grown[name] = (due, n, process)
         return process
 
-    def _scale(self, name: str, positions: Floats, losses: Floats, ranking: Floats) -> Scale:
+    def _scale(self, name: str, positions: Floats, losses: Floats, every: Floats) -> Scale:
         """The scale under which the losses are most likely; the first while there are few."""
         if len(self.scales) == 1:
             return self.scales[0]
         at = fitted_at(len(losses), 1, SCALE_GROWTH)
         if (name, at) not in self._chosen:
-            rows = informative(ranking[:at], COMPARED)
+            rows = apart(positions[:at], standing(every[:at]), COMPARED)
             worth = []
             for scale in self.scales:
                 y, slopes = scale(losses[rows])
                 worth.append(fit(self.columns, positions[rows], y)[1] + slopes)
             self._chosen[name, at] = self.scales[int(np.argmax(worth))]
         return self._chosen[name, at]
+
+
+def standing(losses: Floats) -> Floats:
+    """``(n,)`` how good candidates of losses ``(n, k)`` are among themselves, lower is better.
+
+    The loss itself of one objective; else how many others are better in all, and among equals the mean rank.
+    """
+    if losses.shape[1] == 1:
+        return losses[:, 0]
+    beaten = (losses[None] < losses[:, None]).all(axis=2).sum(axis=1)
+    ranks = losses.argsort(axis=0).argsort(axis=0).mean(axis=1) / len(losses)
+    found: Floats = beaten + ranks / 2
+    return found
+
+
+def apart(positions: Floats, ranking: Floats, n: int) -> Codes:
+    """At most n informative rows of which no two are nearly the same candidate: of those, the best."""
+    order = np.argsort(ranking, kind="stable")
+    filled = np.where(np.isnan(positions), -1.0, positions)[order]
+    near = np.ones((len(order), len(order)), dtype=bool)
+    for values in filled.T:
+        near &= np.abs(values[:, None] - values) < NEAR
+    kept = np.ones(len(order), dtype=bool)
+    for i in np.flatnonzero(np.tril(near, -1).any(axis=1)):
+        kept[i] = not (near[i, :i] & kept[:i]).any()
+    rows = np.sort(order[kept])
+    return rows[informative(ranking[rows], n)]

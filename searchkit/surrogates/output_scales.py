@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from searchkit.problem.numbers import halved
-from searchkit.types import Floats
+from searchkit.types import Codes, Floats
 
 
 @dataclass(frozen=True)
@@ -27,23 +27,27 @@ class Scale:
 
     softness: float = math.inf
 
-    def __call__(self, losses: Floats) -> tuple[Floats, float]:
-        """``(n,)`` standardised losses, lower is better, and the log of the product of the slopes of the scale."""
+    def __call__(self, losses: Floats, typical: Codes | slice = slice(None)) -> tuple[Floats, float]:
+        """``(n,)`` standardised losses, lower is better, and the log of the product of the slopes of the scale.
+
+        Args:
+            typical: rows that are standardised to zero mean and unit variance, and whose slopes are multiplied.
+        """
         losses = halved(losses)
-        best, middle = float(losses.min()), float(np.median(losses))
+        best, middle = float(losses.min()), float(np.median(losses[typical]))
         spread = middle - best if middle > best else float(losses.max()) - best
         if spread <= 0:
             return np.zeros(len(losses)), 0.0
-        away = (losses - best) / spread
-        if math.isinf(self.softness):
-            warped, slopes = away, 0.0
-        else:
-            warped = np.log(away + self.softness)
-            slopes = -float(warped.sum())
-        deviation = float(warped.std())
+        warped = (losses - best) / spread
+        slopes = 0.0
+        if math.isfinite(self.softness):
+            warped = np.log(warped + self.softness)
+            slopes = -float(warped[typical].sum())
+        among = warped[typical]
+        deviation = float(among.std())
         if deviation <= 0:
             return np.zeros(len(losses)), 0.0
-        return (warped - warped.mean()) / deviation, slopes - len(losses) * math.log(deviation)
+        return (warped - among.mean()) / deviation, slopes - len(among) * math.log(deviation)
 
 
 SCALES = (Scale(), Scale(1.0), Scale(0.1), Scale(0.01))

@@ -58,7 +58,7 @@ def fit(
     """
     d = positions.shape[1]
     belief = prior.of(d)
-    objective = _Objective(parts(columns, columns.encoded(positions)), y, belief)
+    objective = Objective(parts(columns, columns.encoded(positions)), y, belief)
     bounds = [(LOWEST, HIGHEST)] * d + [(-7.0, 7.0), (math.log(LEAST_NOISE), 3.0)]
     start = np.clip(belief[:, 0], [low for low, _ in bounds], [high for _, high in bounds])
     found: Any = minimize(
@@ -73,7 +73,7 @@ def setting_of(theta: Floats) -> Setting:
     return Setting(positive[:-2], float(positive[-2]), float(positive[-1]))
 
 
-class _Objective:
+class Objective:
     """Negative log posterior of logarithms of hyperparameters, and its gradient."""
 
     def __init__(self, distances: Floats, y: Floats, belief: Floats) -> None:

@@ -65,7 +65,7 @@ class MixedSearch:
 
     def __init__(self, space: Space) -> None:
         self.space = space
-        self.ordered: Bools = np.array([choice.ordered for choice in space.choices]) | space.numeric
+        self.ordered: Bools = np.array([choice.ordered for choice in space.choices])
         self.free: Bools = self.ordered & (space.n_options > FEW)
         self.whole: Bools = self.free & (space.n_options < 10**5)
 

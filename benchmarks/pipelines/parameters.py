@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import optuna
+
+from searchkit import Choice, Float, Int, Space
 
 Config = Mapping[str, Any]
 
@@ -82,8 +83,15 @@ def suggested(case: Case, trial: optuna.Trial) -> dict[str, Any]:
     return config
 
 
-def value_at(p: Parameter, position: float) -> float:
-    """The number at a position in [0, 1] on its scale, not rounded."""
-    low, high = (math.log(p.low), math.log(p.high)) if p.log else (p.low, p.high)
-    at = low + position * (high - low)
-    return math.exp(at) if p.log else at
+def space_of(case: Case) -> Space:
+    """The space of a case's configurations."""
+    made: list[Choice | Float | Int] = []
+    for p in case.parameters:
+        when = None if p.when is None else (p.when[0], list(p.when[1]))
+        if p.options:
+            made.append(Choice(p.name, p.options, when=when))
+        elif p.whole:
+            made.append(Int(p.name, int(p.low), int(p.high), log=p.log, when=when))
+        else:
+            made.append(Float(p.name, p.low, p.high, log=p.log, when=when))
+    return Space(made, name=case.name)

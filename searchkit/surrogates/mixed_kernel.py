@@ -17,7 +17,6 @@ from searchkit.space import Space
 from searchkit.types import Bools, Floats
 
 APART = 0.5  # distance of an inactive number from the middle of its range, in ranges
-LOOKED_AT = 256  # random candidates that tell which columns can be inactive
 
 
 @dataclass(frozen=True)
@@ -35,9 +34,11 @@ class Columns:
     @classmethod
     def of(cls, space: Space) -> Columns:
         """The columns of a space."""
-        category = ~np.array([choice.ordered for choice in space.choices]) & ~space.numeric
-        positions = space.positions(space.sample(LOOKED_AT, np.random.default_rng(0)))
-        return cls(category, np.isnan(positions).any(axis=0) & ~category)
+        category = ~np.array([choice.ordered for choice in space.choices])
+        conditional = np.zeros(len(category), dtype=bool)
+        if space.conditions is not None:
+            conditional[list(space.conditions.columns)] = True
+        return cls(category, conditional & ~category)
 
     def encoded(self, positions: Floats) -> Encoded:
         """Positions ``(n, d)``, NaN where inactive, as they are compared."""

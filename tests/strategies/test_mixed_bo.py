@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from searchkit import Choice, Space
+from searchkit import Choice, Float, Space
 from searchkit.problem.observations import Observations
 from searchkit.problem.problem import Problem
 from searchkit.space import keys
@@ -19,41 +18,15 @@ from searchkit.surrogates.mixed_kernel import Columns
 from searchkit.testing import STRATEGY_CHECKS
 from searchkit.types import Codes, Floats
 
-FINE = 10**6  # values of a number
-
-
-class Mixed(Space):
-    """Two numbers, a category, and a number that is there under one option only."""
-
-    def __init__(self) -> None:
-        options = (range(FINE + 1), range(FINE + 1), ("a", "b", "c"), range(FINE + 1))
-        self.choices = tuple(  # type: ignore[assignment]
-            SimpleNamespace(name=name, ordered=len(o) > 3, options=o) for name, o in zip("xykz", options, strict=True)
-        )
-        self.name, self.names, self._canonical = "mixed", tuple("xykz"), None
-        self.n_options = np.array([len(o) for o in options])
-        self.numeric = self.n_options > 3
-
-    def canonical(self, codes: Codes) -> Codes:
-        found = codes.copy()
-        found[codes[:, 2] != 1, 3] = 0
-        return found
-
-    def positions(self, codes: Codes) -> Floats:
-        found = np.where(self.numeric, codes / FINE, codes)
-        found[codes[:, 2] != 1, 3] = np.nan
-        return found
-
-    def from_positions(self, points: Floats) -> Codes:
-        whole = np.where(self.numeric, np.clip(np.nan_to_num(points), 0, 1) * FINE, np.clip(points, 0, 2))
-        return self.canonical(np.rint(np.nan_to_num(whole)).astype(np.int64))
-
-    def sample(self, n: int, rng: np.random.Generator) -> Codes:
-        return self.canonical(rng.integers(0, self.n_options, (n, 4)))
-
-
-SPACE = Mixed()
-GRID = Space([Choice("a", range(4), ordered=True), Choice("b", "uvw"), Choice("c", range(3))])
+SPACE = Space(
+    [
+        Float("x", 0.0, 1.0),
+        Float("y", 0.0, 1.0),
+        Choice("kind", ("a", "b", "c")),
+        Float("z", 0.0, 1.0, when=("kind", "b")),
+    ]
+)
+GRID = Space([Choice("a", range(4), ordered=True), Choice("b", ("u", "v", "w")), Choice("c", range(3))])
 
 
 def bowl(codes: Codes) -> Floats:
@@ -140,22 +113,12 @@ def test_several_objectives_are_traded_off(n_objectives: int) -> None:
 
 
 def test_a_small_space_is_searched_to_its_end_by_the_mixed_search() -> None:
-    class Finite(Space):
-        numeric = np.zeros(3, dtype=bool)
-
-        def positions(self, codes: Codes) -> Floats:
-            return np.where([True, False, False], codes / 3.0, codes)
-
-        def from_positions(self, points: Floats) -> Codes:
-            return np.rint(np.where([True, False, False], points * 3, points)).astype(np.int64)
-
-    space = Finite(GRID.choices)
-    strategy = MixedBO(Problem(space))
+    strategy = MixedBO(Problem(GRID))
     for step in range(8):
-        codes = strategy.ask(5, np.random.default_rng(step), none(space))
+        codes = strategy.ask(5, np.random.default_rng(step), none(GRID))
         strategy.tell(told(codes, codes.sum(axis=1).astype(float)))
     assert len({*strategy._seen}) == 36
-    assert not len(strategy.ask(1, np.random.default_rng(9), none(space)))
+    assert not len(strategy.ask(1, np.random.default_rng(9), none(GRID)))
 
 
 def test_values_of_inactive_columns_make_no_difference_to_an_acquisition() -> None:

@@ -22,7 +22,7 @@ from searchkit.surrogates.feasibility import Failures, fill
 from searchkit.surrogates.mixed_kernel import Columns
 from searchkit.types import Codes
 
-WORK = 300_000  # covariances that a pool may take; it is as large as that allows
+WORK = 150_000  # covariances that a pool may take; it is as large as that allows
 POOL = (300, 2000)  # at least and at most
 STALLED = 4  # evaluations without an improvement, from which every second is to improve on the best by far
 AMBITIONS = (0.1, 0.3)  # that far, in deviations of all losses

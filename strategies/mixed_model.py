@@ -21,10 +21,10 @@ from searchkit.types import Codes, Floats
 ALL = 60  # observations up to which hyperparameters are fitted at each new one
 GROWTH = 1.05  # growth of the number of observations after which they are fitted anew
 SCALE_GROWTH = 1.2  # the same of the choice of a scale
-FITTED = 200  # most observations that hyperparameters are fitted to
-COMPARED = 100  # the same of the choice of a scale
+FITTED = 150  # most observations that hyperparameters are fitted to
+COMPARED = 80  # the same of the choice of a scale
 NEAR = 3e-3  # ranges in every column within which candidates are nearly the same: a cluster of them would set the scale
-KEPT = 350  # most observations, beside those since the last fit, that predictions are made from
+KEPT = 300  # most observations, beside those since the last fit, that predictions are made from
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,7 @@ class MixedModel:
         self.columns, self.scales = columns, scales
         self._chosen: dict[tuple[str, int], Scale] = {}
         self._settings: dict[tuple[str, int, Scale], Setting] = {}
+        self._apart: tuple[int, Codes] | None = None
         self._grown: dict[str, tuple[int, int, MixedProcess]] = {}
 
     def modelled(self, name: str, positions: Floats, losses: Floats, every: Floats | None = None) -> Modelled:
@@ -67,8 +68,16 @@ class MixedModel:
         kept = informative(ranking, KEPT)
         rows = np.concatenate([kept, np.arange(due, n)])
         process = self._process(name, due, self._settings[name, due, scale], positions, kept, n)
-        typical = apart(positions[rows], standing(every[rows]), FITTED)
+        typical = self._typical(due, positions, every, kept, rows)
         return Modelled(process.observing(scale(losses[rows], typical)[0]), rows, scale)
+
+    def _typical(self, due: int, positions: Floats, every: Floats, kept: Codes, rows: Codes) -> Codes:
+        """Those of the rows that set the scale: of all up to :data:`ALL`; then of the kept, and all newer ones."""
+        if len(rows) <= ALL:
+            return apart(positions[rows], standing(every[rows]), FITTED)
+        if self._apart is None or self._apart[0] != due:
+            self._apart = (due, apart(positions[kept], standing(every[kept]), FITTED))
+        return np.concatenate([self._apart[1], np.arange(len(kept), len(rows))])
 
     def _process(
         self, name: str, due: int, setting: Setting, positions: Floats, kept: Codes, n: int

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from scipy.linalg import cho_solve
-from scipy.linalg.lapack import dpotri
+from scipy.linalg.lapack import dpotrf, dpotri
 from scipy.optimize import minimize
 
 from searchkit.surrogates.mixed_kernel import Columns, matern_and_slope, parts
@@ -77,34 +77,33 @@ class Objective:
     """Negative log posterior of logarithms of hyperparameters, and its gradient."""
 
     def __init__(self, distances: Floats, y: Floats, belief: Floats) -> None:
-        d, n, _ = distances.shape
-        self._distances = distances.reshape(d, n * n)
-        self._y, self._belief = y, belief
+        self._distances, self._y, self._belief = distances, y, belief
+        self._ones = np.ones(len(y))
+        self._pairs = np.tril_indices(len(y), -1)
 
     def __call__(self, theta: Floats) -> tuple[float, Floats]:
         n, y = len(self._y), self._y
         setting = setting_of(theta)
-        squared = (setting.weights @ self._distances).reshape(n, n)
-        correlation, by_distance = matern_and_slope(squared)
-        covariance = setting.scale * correlation
-        covariance[np.diag_indices(n)] += setting.noise
-        away = (theta - self._belief[:, 0]) / self._belief[:, 1]
-        try:
-            factor = np.linalg.cholesky(covariance)
-        except np.linalg.LinAlgError:
+        correlation, by_distance = matern_and_slope(setting.weights @ self._distances)
+        covariance = np.zeros((n, n), order="F")
+        covariance[self._pairs] = setting.scale * correlation
+        covariance[np.diag_indices(n)] = setting.scale + setting.noise
+        factor, failed = dpotrf(covariance, lower=1, overwrite_a=1)  # the upper half is not looked at
+        if failed:
             return 1e10, 0.0 * theta
-        solved = cho_solve((factor, True), np.column_stack([y, np.ones(n)]), check_finite=False)
+        solved = cho_solve((factor, True), np.column_stack([y, self._ones]), check_finite=False)
         mean = solved[:, 0].sum() / solved[:, 1].sum()  # the most likely one, so that its derivative is 0
         alpha = solved[:, 0] - mean * solved[:, 1]
-        inverse, _ = dpotri(factor, lower=1)
-        inverse = np.tril(inverse) + np.tril(inverse, -1).T
-        slope = 0.5 * (np.outer(alpha, alpha) - inverse)  # Rasmussen and Williams, eq. 5.9
-        by_squared = self._distances @ (slope * by_distance).ravel()
-        gradient = np.concatenate([
-            -2.0 * setting.scale * setting.weights * by_squared,
-            [setting.scale * np.sum(slope * correlation), setting.noise * np.trace(slope)],
-        ])  # fmt: skip
+        # Rasmussen and Williams 2006, eq. 5.8 and 5.9; each pair stands in the covariance twice
         likelihood = -0.5 * (y - mean) @ alpha - np.log(np.diag(factor)).sum() - 0.5 * n * math.log(2 * math.pi)
+        inverse, _ = dpotri(factor, lower=1)
+        slope = alpha[self._pairs[0]] * alpha[self._pairs[1]] - inverse[self._pairs]
+        diagonal = 0.5 * (alpha @ alpha - np.trace(inverse))
+        gradient = np.concatenate([
+            -2.0 * setting.scale * setting.weights * (self._distances @ (slope * by_distance)),
+            [setting.scale * (slope @ correlation + diagonal), setting.noise * diagonal],
+        ])  # fmt: skip
+        away = (theta - self._belief[:, 0]) / self._belief[:, 1]
         return float(0.5 * (away**2).sum() - likelihood), away / self._belief[:, 1] - gradient
 
 

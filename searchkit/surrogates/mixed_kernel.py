@@ -70,16 +70,19 @@ class Encoded:
 
 
 def parts(columns: Columns, a: Encoded) -> Floats:
-    """``(d, n, n)`` the parts of the squared distances among candidates, column by column."""
-    n = len(a)
-    found = np.empty((len(columns.category), n, n))
+    """``(d, n (n - 1) / 2)`` the parts of the squared distances of all pairs, column by column.
+
+    Pairs are ordered as by ``numpy.tril_indices(n, -1)``.
+    """
+    one, two = np.tril_indices(len(a), -1)
+    found = np.empty((len(columns.category), len(one)))
     at, conditional = np.flatnonzero(~columns.category), np.flatnonzero(columns.conditional)
     for j, values in zip(at, a.numbers.T, strict=False):  # the rest are activities
-        found[j] = (values[:, None] - values) ** 2
+        found[j] = (values[one] - values[two]) ** 2
     for j, values in zip(conditional, a.numbers[:, len(at) :].T, strict=True):
-        found[j] += (values[:, None] - values) ** 2
+        found[j] += (values[one] - values[two]) ** 2
     for j, values in zip(np.flatnonzero(columns.category), a.categories.T, strict=True):
-        found[j] = values[:, None] != values
+        found[j] = values[one] != values[two]
     return found
 
 

@@ -8,9 +8,11 @@ hyperparameters.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from scipy.linalg import cho_solve, solve_triangular
+from scipy.linalg.lapack import dpotri
 
 from searchkit.surrogates.mixed_kernel import Columns, Encoded, matern, matern_and_slope, squared_distances
 from searchkit.types import Codes, Floats
@@ -112,12 +114,19 @@ class MixedProcess:
         new = self.columns.encoded(positions)
         correlation, slope = matern_and_slope(squared_distances(self.columns, new, self.known, self.setting.weights))
         across = self.setting.scale * correlation
-        solved = cho_solve((self.factor, True), across.T, check_finite=False).T
+        solved = across @ self._inverse
         variance = np.maximum(self.setting.scale - (across * solved).sum(axis=1), 1e-10 * self.setting.scale)
         std = np.sqrt(variance)
         by_mean = self._chained(new, slope * self.alpha, positions)
         by_variance = -2.0 * self._chained(new, slope * solved, positions)
         return self.mean + across @ self.alpha, std, by_mean, by_variance / (2.0 * std[:, None])
+
+    @cached_property
+    def _inverse(self) -> Floats:
+        """``(n, n)`` the inverse of the covariance: gradients are asked for some dozen times, a few candidates each."""
+        lower, _ = dpotri(self.factor, lower=1)
+        found: Floats = np.tril(lower) + np.tril(lower, -1).T
+        return found
 
     def _chained(self, new: Encoded, coefficients: Floats, positions: Floats) -> Floats:
         """``(m, d)`` sums over observations of coefficients ``(m, n)`` times d(squared distance) / d(position)."""

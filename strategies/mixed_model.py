@@ -1,8 +1,9 @@
 """The processes of a search of mixed spaces: their scale, when they are fitted, and to which observations.
 
-Hyperparameters are fitted as :mod:`searchkit.surrogates.refitting` says, the scale of the losses is chosen anew when the
-observations have grown by a fifth, and in between the factor of the covariance grows by a row for each new observation.
-All this is a function of what was told, in whatever batches, so that a continued search has the same models.
+Hyperparameters are fitted as :mod:`searchkit.surrogates.refitting` says, the scale of the losses is chosen anew when
+the observations have grown by a fifth, and in between the factor of the covariance grows by a row for each new
+observation. All this is a function of what was told, in whatever batches, so that a continued search has the same
+models.
 """
 
 from __future__ import annotations
@@ -79,9 +80,7 @@ class MixedModel:
             self._apart = (due, apart(positions[kept], standing(every[kept]), FITTED))
         return np.concatenate([self._apart[1], np.arange(len(kept), len(rows))])
 
-    def _process(
-        self, name: str, due: int, setting: Setting, positions: Floats, kept: Codes, n: int
-    ) -> MixedProcess:
+    def _process(self, name: str, due: int, setting: Setting, positions: Floats, kept: Codes, n: int) -> MixedProcess:
         """The process that knows the rows kept and those from ``due`` to n, one row at a time."""
         known = self._grown.get(name)
         if known is None or known[0] != due or known[1] > n or known[2].setting is not setting:

@@ -89,7 +89,9 @@ class MixedSearch:
         """Some n points: half of them random, half around the best candidates ``(b, d)``."""
         if not len(best):
             return self.snapped(self._random(n, rng))
-        return self.snapped(np.concatenate([self._random(n // 2, rng), self.around(self.filled(best, rng), n - n // 2, rng)]))
+        return self.snapped(
+            np.concatenate([self._random(n // 2, rng), self.around(self.filled(best, rng), n - n // 2, rng)])
+        )
 
     def around(self, best: Snapped, n: int, rng: np.random.Generator) -> Floats:
         """``(n, d)`` points around the best, of which the first are taken more often: some columns are changed."""

@@ -80,7 +80,8 @@ def cases() -> list[Case]:
         Case(
             "support vectors",
             (number("C", 1e-3, 1e3, log=True), number("gamma", 1e-5, 1e1, log=True), number("coef0", -1, 1),
-             one_of("kernel", ("rbf", "poly", "sigmoid")), whole("degree", 2, 5), one_of("weights", (None, "balanced"))),
+             one_of("kernel", ("rbf", "poly", "sigmoid")), whole("degree", 2, 5),
+             one_of("weights", (None, "balanced"))),
             support_vectors,
         ),
         Case(
@@ -96,7 +97,8 @@ def cases() -> list[Case]:
             "boosting, conditional",
             (one_of("loss", ("squared_error", "absolute_error")), number("rate", 1e-3, 1, log=True),
              whole("trees", 3, 30, log=True), one_of("grow", ("depth", "leaves")),
-             whole("depth", 1, 8, when=("grow", ("depth",))), whole("leaves", 2, 32, log=True, when=("grow", ("leaves",))),
+             whole("depth", 1, 8, when=("grow", ("depth",))),
+             whole("leaves", 2, 32, log=True, when=("grow", ("leaves",))),
              whole("rows", 3, 60, log=True, when=("grow", ("leaves",))), one_of("penalty", ("no", "yes")),
              number("l2", 1e-4, 1e3, log=True, when=("penalty", ("yes",)))),
             boosting,

@@ -1,8 +1,8 @@
 """The logarithm of the expected improvement and its derivatives, at any distance from the best.
 
 Ament, Daulton, Eriksson, Balandat and Bakshy, Unexpected improvements to expected improvement for Bayesian
-optimization (NeurIPS 2023): far from the best the improvement itself is 0 in floating point, so that nothing tells where
-to go; its logarithm is not. Losses: lower is better.
+optimization (NeurIPS 2023): far from the best the improvement itself is 0 in floating point, so that nothing tells
+where to go; its logarithm is not. Losses: lower is better.
 """
 
 from __future__ import annotations

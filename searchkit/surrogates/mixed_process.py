@@ -90,9 +90,7 @@ class MixedProcess:
         )  # fmt: skip
 
     def _covariances(self, new: Encoded) -> Floats:
-        return self.setting.scale * matern(
-            squared_distances(self.columns, new, self.known, self.setting.weights)
-        )
+        return self.setting.scale * matern(squared_distances(self.columns, new, self.known, self.setting.weights))
 
     def predict(self, positions: Floats) -> tuple[Floats, Floats]:
         """Mean and standard deviation ``(m,)`` of candidates ``(m, d)``, noise not included."""

@@ -1,9 +1,10 @@
 """Scales of losses on which a Gaussian process describes them well: as they are, or with their bad end compressed.
 
 Losses of real objectives have heavy tails towards the bad end (a training that diverges, Rosenbrock's function): a
-process of one smoothness then spends itself on differences among bad candidates. A logarithm of the distance to a point
-below the best undoes that. Which one is right is decided by the likelihood of the losses under the whole model (Snelson,
-Rasmussen and Ghahramani, Warped Gaussian processes, NIPS 2003): that of the process times the slope of the scale.
+process of one smoothness then spends itself on differences among bad candidates. A logarithm of the distance to a
+point below the best undoes that. Which one is right is decided by the likelihood of the losses under the whole model
+(Snelson, Rasmussen and Ghahramani, Warped Gaussian processes, NIPS 2003): that of the process times the slopes of the
+scale.
 """
 
 from __future__ import annotations

@@ -14,8 +14,9 @@ from searchkit.problem.pareto import non_dominated
 from searchkit.strategies.mixed_model import MixedModel
 from searchkit.surrogates.hypervolume_improvement import expected_improvement
 from searchkit.surrogates.log_improvement import log_chance, log_improvement
+from searchkit.surrogates.mixed_fit import fitted
 from searchkit.surrogates.mixed_process import MixedProcess
-from searchkit.types import Codes, Floats
+from searchkit.types import Bools, Codes, Floats
 
 MOST_EXACT = 3  # objectives up to which the hypervolume is used
 REACH = 0.1  # distance of the reference point beyond the worst of the front, relative to its range
@@ -38,7 +39,7 @@ class MixedAcquisition:
         model: MixedModel,
         positions: Floats,
         told: Observations,
-        eligible: np.ndarray,  # type: ignore[type-arg]
+        eligible: Bools,
         rng: np.random.Generator,
     ) -> None:
         scored = np.flatnonzero(told.scored)
@@ -142,8 +143,6 @@ def _kept(model: MixedModel, name: str, positions: Floats, violations: Floats) -
     middle = float(np.median(violations[broken]))
     y = np.where(broken, np.log1p(violations / middle) / np.log(2.0), -1.0)
     rows = np.arange(len(y))[-400:]
-    from searchkit.surrogates.mixed_fit import fitted
-
     return fitted(model.columns, positions[rows], y[rows], n_iterations=30)
 
 

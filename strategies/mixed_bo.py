@@ -20,7 +20,7 @@ from searchkit.strategies.mixed_model import MixedModel
 from searchkit.strategies.mixed_search import MixedSearch, Snapped
 from searchkit.surrogates.feasibility import Failures, fill
 from searchkit.surrogates.mixed_kernel import Columns
-from searchkit.types import Codes
+from searchkit.types import Codes, Floats
 
 WORK = 150_000  # covariances that a pool may take; it is as large as that allows
 POOL = (300, 2000)  # at least and at most
@@ -126,7 +126,7 @@ class MixedBO:
         order = np.argsort(-values, kind="stable")
         return first_allowed(self.problem, distinct(self.problem, found.codes[order], seen), 1)
 
-    def _starts(self, pool: Snapped, values: np.ndarray, rng: np.random.Generator) -> Codes:  # type: ignore[type-arg]
+    def _starts(self, pool: Snapped, values: Floats, rng: np.random.Generator) -> Codes:
         """Rows of the pool that a local search starts from: the best, and some by chance, in proportion to worth."""
         order = np.argsort(-values, kind="stable")
         allowed = self.problem.allowed(pool.codes[order[: 4 * STARTS]]) if self.problem.known else slice(None)

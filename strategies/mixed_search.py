@@ -6,7 +6,7 @@ is somewhere. They are rounded to candidates before they are judged.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -18,6 +18,7 @@ from searchkit.types import Bools, Codes, Floats
 
 FEW = 12  # options up to which a column of numbers is searched option by option, and not by gradients
 STEPS = 40  # of L-BFGS
+GOING_ON = 2  # points that a second round starts from
 SCALES = (1e-3, 0.3)  # of the changes around the best, in ranges
 
 
@@ -56,8 +57,9 @@ class Snapped:
         return Snapped(self.points[rows], self.codes[rows], self.positions[rows])
 
     def __add__(self, other: Snapped) -> Snapped:
-        pairs = ((self.points, other.points), (self.codes, other.codes), (self.positions, other.positions))
-        return Snapped(*(np.concatenate(pair) for pair in pairs))
+        points, positions = ((self.points, other.points), (self.positions, other.positions))
+        codes = np.concatenate([self.codes, other.codes])
+        return Snapped(np.concatenate(points), codes, np.concatenate(positions))
 
 
 class MixedSearch:
@@ -101,7 +103,7 @@ class MixedSearch:
         share = rng.choice([1.0 / d, 2.0 / d, 0.5, 1.0], n)[:, None]
         changed = rng.random((n, d)) < share
         changed[np.arange(n), rng.integers(0, d, n)] = True
-        sizes = np.exp(rng.uniform(*np.log(SCALES), n))[:, None]
+        sizes = np.exp(rng.uniform(math.log(SCALES[0]), math.log(SCALES[1]), n))[:, None]
         moved = points + sizes * rng.normal(size=(n, d))
         moved = np.where(moved < 0, -moved, np.where(moved > 1, 2 - moved, moved))
         other = np.where(self.ordered, np.clip(moved, 0, 1), self._random(n, rng))
@@ -122,6 +124,7 @@ class MixedSearch:
             if not moved.any() or self.free.all():
                 break
             at = at[moved]
+            at = at[np.argsort(-judge(at.positions), kind="stable")[:GOING_ON]]
         return found
 
     def _uphill(self, starts: Snapped, judge: Judge) -> Snapped:
@@ -181,6 +184,3 @@ class MixedSearch:
             return (np.empty(0, np.int64),) * 3
         joined = np.concatenate(found, axis=1)
         return joined[0], joined[1], joined[2]
-
-
-Allowed = Callable[[Codes], Codes]

@@ -14,12 +14,12 @@ from searchkit.problem.pareto import non_dominated
 from searchkit.strategies.mixed_model import MixedModel
 from searchkit.surrogates.hypervolume_improvement import expected_improvement
 from searchkit.surrogates.log_improvement import log_chance, log_improvement
-from searchkit.surrogates.mixed_fit import fitted
 from searchkit.surrogates.mixed_process import MixedProcess
 from searchkit.types import Bools, Codes, Floats
 
 MOST_EXACT = 3  # objectives up to which the hypervolume is used
 REACH = 0.1  # distance of the reference point beyond the worst of the front, relative to its range
+MARGINS = 2  # times that margins to a bound are estimated
 SAME = 0.01  # deviations of all losses within which two are as good
 
 
@@ -27,7 +27,7 @@ class MixedAcquisition:
     """Log of the expected improvement of candidates times their chance to be feasible.
 
     Args:
-        model: keeps fits.
+        model, bounds: keep fits, of losses and of violations.
         positions: ``(n, d)`` of all that was told.
         told: what was told, with hints in place of missing losses; at least one loss is known.
         eligible: ``(n,)`` bool, candidates that may be the best.
@@ -37,6 +37,7 @@ class MixedAcquisition:
     def __init__(
         self,
         model: MixedModel,
+        bounds: MixedModel,
         positions: Floats,
         told: Observations,
         eligible: Bools,
@@ -53,7 +54,7 @@ class MixedAcquisition:
         self.rows: Codes = scored[modelled[0].rows]  # of what was told, that the processes know
         values = np.column_stack([process.at_known() for process in self._objectives])
         self._front = values[eligible[self.rows]]
-        self._bounds = _bounds(model, positions, told)
+        self._bounds = _bounds(bounds, positions, told)
         self.ambition = 0.0  # by how much, in deviations of all losses, an improvement is to exceed the best
         self.values = np.where(eligible[self.rows][:, None], values, np.inf)
 
@@ -122,28 +123,25 @@ def _with_noise(process: MixedProcess, mean: Floats, std: Floats) -> tuple[Float
 def _bounds(model: MixedModel, positions: Floats, told: Observations) -> list[MixedProcess]:
     """Processes of what a candidate must keep below 0: each violation, and whether it fails."""
     found = []
-    plain = MixedModel(model.columns, model.scales[:1])
     known = ~told.failed
-    if told.violations.shape[1]:
-        for j, violations in enumerate(told.violations[known].T):
-            if (violations > 0).any():
-                found.append(_kept(plain, f"bound {j}", positions[known], violations))
+    for j, violations in enumerate(told.violations[known].T):
+        if (violations > 0).any():
+            made = model.modelled(f"bound {j}", positions[known], violations)
+            found.append(_with_margins(made.process, violations[made.rows] <= 0))
     if not known.all() and known.any():
-        found.append(_kept(plain, "failure", positions, (~known).astype(np.float64)))
+        found.append(model.modelled("failure", positions, (~known).astype(np.float64)).process)
     return found
 
 
-def _kept(model: MixedModel, name: str, positions: Floats, violations: Floats) -> MixedProcess:
-    """The process of one column of violations, which are 0 where the bound is kept.
+def _with_margins(process: MixedProcess, kept: Bools) -> MixedProcess:
+    """A process of violations in which those that are kept have margins that the others suggest.
 
-    How clearly a bound is kept is not known; such candidates are put as far below 0 as the middle one of the others is
-    above.
+    Left at one value for all, they would make a step at the bound, and hide where it runs.
     """
-    broken = violations > 0
-    middle = float(np.median(violations[broken]))
-    y = np.where(broken, np.log1p(violations / middle) / np.log(2.0), -1.0)
-    rows = np.arange(len(y))[-400:]
-    return fitted(model.columns, positions[rows], y[rows], n_iterations=30)
+    for _ in range(MARGINS):
+        left_out = process.left_out()[0]
+        process = process.observing(np.where(kept, np.clip(left_out, -3.0, -0.02), process.y))
+    return process
 
 
 def _scalarised(losses: Floats, rng: np.random.Generator) -> Floats:

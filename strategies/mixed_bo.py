@@ -20,6 +20,7 @@ from searchkit.strategies.mixed_model import MixedModel
 from searchkit.strategies.mixed_search import MixedSearch, Snapped
 from searchkit.surrogates.feasibility import Failures, fill
 from searchkit.surrogates.mixed_kernel import Columns
+from searchkit.surrogates.output_scales import Excess
 from searchkit.types import Codes, Floats
 
 WORK = 150_000  # covariances that a pool may take; it is as large as that allows
@@ -52,6 +53,7 @@ class MixedBO:
         self._columns = Columns.of(problem.space)
         self._model = MixedModel(self._columns)
         self._plain = MixedModel(self._columns, self._model.scales[:1])
+        self._bounds = MixedModel(self._columns, (Excess(),))
         self._search = MixedSearch(problem.space)
         self._failures = Failures(problem)
         self._seen: set[bytes] = set()
@@ -87,7 +89,7 @@ class MixedBO:
     def _modelled(self, n: int, rng: np.random.Generator, pending: Codes, seen: set[bytes]) -> Codes:
         told = self._told.believed()
         positions = self.problem.space.positions(told.codes)
-        acquisition = MixedAcquisition(self._model, positions, told, self._told.feasible, rng)
+        acquisition = MixedAcquisition(self._model, self._bounds, positions, told, self._told.feasible, rng)
         for one in self.problem.space.positions(pending):
             acquisition.believe(one)
         chosen = pending[:0]
@@ -96,7 +98,7 @@ class MixedBO:
             turn, rest = divmod(idle + i - STALLED, 2)
             acquisition.ambition = AMBITIONS[turn % len(AMBITIONS)] if turn >= 0 and not rest else 0.0
             if PLAIN and acquisition.ambition and n == 1:
-                acquisition = MixedAcquisition(self._plain, positions, told, self._told.feasible, rng)
+                acquisition = MixedAcquisition(self._plain, self._bounds, positions, told, self._told.feasible, rng)
                 acquisition.ambition = AMBITIONS[turn % len(AMBITIONS)]
             best = self._next(acquisition, told.codes, seen.union(keys(chosen)), rng)
             if not len(best):

@@ -15,7 +15,7 @@ import numpy as np
 from searchkit.surrogates.mixed_fit import fit
 from searchkit.surrogates.mixed_kernel import Columns
 from searchkit.surrogates.mixed_process import MixedProcess, Setting
-from searchkit.surrogates.output_scales import SCALES, Scale
+from searchkit.surrogates.output_scales import SCALES, Excess, Scale
 from searchkit.surrogates.refitting import fitted_at, informative
 from searchkit.types import Codes, Floats
 
@@ -34,7 +34,7 @@ class Modelled:
 
     process: MixedProcess
     rows: Codes
-    scale: Scale
+    scale: Scale | Excess
 
 
 class MixedModel:
@@ -45,11 +45,11 @@ class MixedModel:
         scales: among which that of the losses is chosen.
     """
 
-    def __init__(self, columns: Columns, scales: tuple[Scale, ...] = SCALES) -> None:
+    def __init__(self, columns: Columns, scales: tuple[Scale | Excess, ...] = SCALES) -> None:
         self.columns, self.scales = columns, scales
-        self._chosen: dict[tuple[str, int], Scale] = {}
-        self._settings: dict[tuple[str, int, Scale], Setting] = {}
-        self._apart: tuple[int, Codes] | None = None
+        self._chosen: dict[tuple[str, int], Scale | Excess] = {}
+        self._settings: dict[tuple[str, int, Scale | Excess], Setting] = {}
+        self._apart: dict[str, tuple[int, Codes]] = {}
         self._grown: dict[str, tuple[int, int, MixedProcess]] = {}
 
     def modelled(self, name: str, positions: Floats, losses: Floats, every: Floats | None = None) -> Modelled:
@@ -69,16 +69,17 @@ class MixedModel:
         kept = informative(ranking, KEPT)
         rows = np.concatenate([kept, np.arange(due, n)])
         process = self._process(name, due, self._settings[name, due, scale], positions, kept, n)
-        typical = self._typical(due, positions, every, kept, rows)
+        typical = self._typical(name, due, positions, every, kept, rows)
         return Modelled(process.observing(scale(losses[rows], typical)[0]), rows, scale)
 
-    def _typical(self, due: int, positions: Floats, every: Floats, kept: Codes, rows: Codes) -> Codes:
+    def _typical(self, name: str, due: int, positions: Floats, every: Floats, kept: Codes, rows: Codes) -> Codes:
         """Those of the rows that set the scale: of all up to :data:`ALL`; then of the kept, and all newer ones."""
         if len(rows) <= ALL:
             return apart(positions[rows], standing(every[rows]), FITTED)
-        if self._apart is None or self._apart[0] != due:
-            self._apart = (due, apart(positions[kept], standing(every[kept]), FITTED))
-        return np.concatenate([self._apart[1], np.arange(len(kept), len(rows))])
+        known = self._apart.get(name)
+        if known is None or known[0] != due:
+            known = self._apart[name] = (due, apart(positions[kept], standing(every[kept]), FITTED))
+        return np.concatenate([known[1], np.arange(len(kept), len(rows))])
 
     def _process(self, name: str, due: int, setting: Setting, positions: Floats, kept: Codes, n: int) -> MixedProcess:
         """The process that knows the rows kept and those from ``due`` to n, one row at a time."""
@@ -91,7 +92,7 @@ class MixedModel:
         self._grown[name] = (due, n, process)
         return process
 
-    def _scale(self, name: str, positions: Floats, losses: Floats, every: Floats) -> Scale:
+    def _scale(self, name: str, positions: Floats, losses: Floats, every: Floats) -> Scale | Excess:
         """The scale under which the losses are most likely; the first while there are few."""
         if len(self.scales) == 1:
             return self.scales[0]

@@ -17,7 +17,7 @@ from scipy.linalg.lapack import dpotrf, dpotri
 from scipy.optimize import minimize
 
 from searchkit.surrogates.mixed_kernel import Columns, matern_and_slope, parts
-from searchkit.surrogates.mixed_process import MixedProcess, Setting
+from searchkit.surrogates.mixed_process import Setting
 from searchkit.types import Floats
 
 LEAST_NOISE = 1e-6  # of unit variance: a covariance of near candidates can still be factored
@@ -105,9 +105,3 @@ class Objective:
         ])  # fmt: skip
         away = (theta - self._belief[:, 0]) / self._belief[:, 1]
         return float(0.5 * (away**2).sum() - likelihood), away / self._belief[:, 1] - gradient
-
-
-def fitted(columns: Columns, positions: Floats, y: Floats, *, n_iterations: int = 50) -> MixedProcess:
-    """The process of observations with the setting that is fitted to all of them."""
-    setting, _ = fit(columns, positions, y, n_iterations=n_iterations)
-    return MixedProcess.of(columns, setting, positions, y)

@@ -51,4 +51,18 @@ class Scale:
         return (warped - among.mean()) / deviation, slopes - len(among) * math.log(deviation)
 
 
+@dataclass(frozen=True)
+class Excess:
+    """The scale of violations of a bound: above 0 where it is broken, and -1 where it is kept.
+
+    The middle one of those that break it is at 1; by how much others keep it is not known.
+    """
+
+    def __call__(self, losses: Floats, typical: Codes | slice = slice(None)) -> tuple[Floats, float]:
+        """``(n,)`` violations, which are 0 where the bound is kept, on this scale; and 0."""
+        broken = losses > 0
+        middle = float(np.median(losses[broken])) if broken.any() else 1.0
+        return np.where(broken, np.log1p(losses / middle) / math.log(2.0), -1.0), 0.0
+
+
 SCALES = (Scale(), Scale(1.0), Scale(0.1), Scale(0.01))

@@ -67,19 +67,14 @@ def strategy_factory(given: object) -> Callable[[Problem], Strategy]:
         SearchkitError: the plug-in or the adapter cannot be imported.
     """
     if isinstance(given, str):
-        return _suited(resolve("strategy", given))
+        found: Callable[[Problem], Strategy] = resolve("strategy", given)
+        return found
     adapted = adapt(given)
     if adapted is not None:
         return adapted
     if callable(given):
-        return _suited(given)
+        return given
     raise UnknownNameError.of("strategy", given, names("strategy"))
-
-
-def _suited(factory: Callable[[Problem], Strategy]) -> Callable[[Problem], Strategy]:
-    from searchkit.problem.cells import suited  # no part of `import searchkit`
-
-    return suited(factory)
 
 
 def adapt(given: object) -> Callable[[Problem], Strategy] | None:

@@ -1,7 +1,7 @@
 """Checks that every strategy passes; part of the package, so that third parties can run them on their strategies.
 
     import pytest
-    from searchkit.testing import STRATEGY_CHECKS
+from searchkit.testing import STRATEGY_CHECKS
 
     @pytest.mark.parametrize("check", STRATEGY_CHECKS, ids=lambda check: check.__name__)
     def test_my_strategy(check):
@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from searchkit.problem.cells import suited
+from searchkit.problem.making import made
 from searchkit.problem.observations import Observations
 from searchkit.problem.problem import Problem, Strategy
 from searchkit.space import Choice, Float, Int, Space, keys
@@ -140,9 +140,8 @@ def a_tiny_space_is_exhausted(make: Factory) -> None:
 
 def numbers_and_conditions_are_searched(make: Factory) -> None:
     """In a space of floats, integers of a wide range and parameters under a condition, the rules hold as well."""
-    make = suited(make)
     problem = Problem(_numbers(), 1, budget=40)
-    strategy, again = make(problem), make(problem)
+    strategy, again = made(make, problem), made(make, problem)
     seen: set[bytes] = set()
     for step in range(6):
         pending = strategy.ask(2, np.random.default_rng([8, step]), _none(problem))
@@ -183,7 +182,7 @@ def _numbers() -> Space:
     return Space(
         [
             Choice("method", ("a", "b")),
-            Float("rate", 1e-5, 1e-1, log=True),
+            Float("rate", 1e-5, 1e-1, log=True, prior=0.01),
             Float("share", 0.0, 1.0, when=("method", "a")),
             Int("units", 1, 10**12, log=True),
             Int("layers", 1, 4),

@@ -199,6 +199,7 @@ KNOWN = {
     "searchkit.space.network_space.NetworkSpace.__init__": CHOSEN,
     "searchkit.space.network_space.NetworkSpace.describe": JSON,
     "searchkit.space.parameters.read_parameters": JSON,
+    "searchkit.space.prior.described": JSON,
     "searchkit.space.space.Space.decode": CHOSEN,
     "searchkit.space.space.Space.describe": JSON,
     "searchkit.spaces.tabular.build": CHOSEN,

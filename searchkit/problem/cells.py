@@ -9,7 +9,6 @@ found.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 
 import numpy as np
 
@@ -70,15 +69,18 @@ class Cells:
         return self._places(self.middle(cells))
 
 
-def suited(factory: Callable[[Problem], Strategy]) -> Callable[[Problem], Strategy]:
-    """A factory that makes a strategy in cells where it has ``finite = True`` and the space is not finite."""
-    if not getattr(factory, "finite", False):
-        return factory
-    return partial(_suited, factory)
+def check_finite(problem: Problem, strategy: object) -> None:
+    """Refuse to make a strategy, which counts options, for a space of numbers.
 
-
-def _suited(factory: Callable[[Problem], Strategy], problem: Problem) -> Strategy:
-    return factory(problem) if problem.space.is_finite else InCells(problem, factory)
+    Raises:
+        ValueError: the space has numbers or conditions; the message says how the strategy is given instead.
+    """
+    if not problem.space.is_finite:
+        name = type(strategy).__name__
+        raise ValueError(
+            f"{name} searches choices of options, and space '{problem.space.name}' has numbers or conditions: give the "
+            f"strategy by its name, {name.lower()!r}, or as the class, which are made to suit"
+        )
 
 
 class InCells:

@@ -15,7 +15,7 @@ import numpy as np
 from searchkit.errors import SpaceError, check_name, first_line_said, nearest
 from searchkit.space.conditions import When, read_when
 from searchkit.space.labels import Label, cut, is_named, key_of, label_text, labels_of, listed, plain, shown
-from searchkit.space.prior import Prior, read_prior
+from searchkit.space.prior import Prior, described, read_prior
 
 if TYPE_CHECKING:
     from searchkit.space.roles import Role, Roles
@@ -94,7 +94,7 @@ class Choice:
     def describe(self) -> dict[str, Any]:
         """What identifies it in a record, as JSON values."""
         found = {"name": self.name, "options": list(self.labels), "ordered": self.ordered}
-        return found | ({"when": [one.describe() for one in self.when]} if self.when else {})
+        return found | described(self)
 
     def _read_roles(self, given: object) -> Roles | None:
         from searchkit.space.roles import read_roles  # few choices have any, and every import takes time

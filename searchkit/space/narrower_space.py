@@ -181,7 +181,7 @@ def narrowed_as(space: NetworkSpace, described: Mapping[str, Any]) -> NetworkSpa
     Args:
         space: without settings of a training.
     """
-    recorded = {choice["name"]: choice["options"] for choice in described["choices"]}
+    recorded = {choice["name"]: choice["options"] for choice in described["choices"] if "options" in choice}
     if not set(space.names) <= set(recorded):
         return space
     try:

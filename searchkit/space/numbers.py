@@ -13,7 +13,7 @@ from searchkit.errors import SpaceError, check_name
 from searchkit.space.conditions import When, read_when
 from searchkit.space.grids import Grid, Reals, Steps
 from searchkit.space.labels import shown
-from searchkit.space.prior import Prior, read_prior
+from searchkit.space.prior import Prior, described, read_prior
 from searchkit.space.ranges import check_range, n_steps, real, whole
 from searchkit.types import Codes, Floats
 
@@ -143,7 +143,7 @@ class _Number:
         """What identifies it in a record, as JSON values."""
         kind, low, high, log, step = self.range
         found = {"name": self.name, "kind": kind.lower(), "low": low, "high": high, "log": log, "step": step}
-        return found | ({"when": [one.describe() for one in self.when]} if self.when else {})
+        return found | described(self)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, _Number):

@@ -72,9 +72,10 @@ def read_parameters(described: Sequence[Mapping[str, Any]]) -> list[Parameter]:
 
 
 def _read(one: Mapping[str, Any]) -> Parameter:
-    when = [tuple(part) for part in one.get("when") or ()] or None
+    more: dict[str, Any] = {"when": [tuple(part) for part in one.get("when") or ()] or None}
+    more["prior"] = tuple(one["prior"]) if one.get("prior") else None
     if "options" in one:
-        return Choice(one["name"], one["options"], one["ordered"], when=when)
+        return Choice(one["name"], one["options"], one["ordered"], **more)
     if one["kind"] == "int":
-        return Int(one["name"], one["low"], one["high"], log=one["log"], step=one["step"], when=when)
-    return Float(one["name"], one["low"], one["high"], log=one["log"], step=one["step"], when=when)
+        return Int(one["name"], one["low"], one["high"], log=one["log"], step=one["step"], **more)
+    return Float(one["name"], one["low"], one["high"], log=one["log"], step=one["step"], **more)

@@ -8,7 +8,7 @@ augmenting acquisition functions with user beliefs, ICLR 2022).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from searchkit.errors import SpaceError
 from searchkit.space.labels import plain, shown
@@ -30,6 +30,13 @@ class Prior:
 
     code: int
     confidence: float = USUAL
+
+
+def described(parameter: Parameter) -> dict[str, Any]:
+    """The conditions and the guess of a parameter as JSON values; those that it has."""
+    prior, when = parameter.prior, parameter.when
+    found: dict[str, Any] = {"when": [one.describe() for one in when]} if when else {}
+    return found | ({} if prior is None else {"prior": [parameter.labels[prior.code], prior.confidence]})
 
 
 def read_prior(parameter: Parameter, given: object) -> Prior | None:

@@ -35,7 +35,7 @@ def test_the_strategies_are_registered():
     ids=lambda given: getattr(given, "__name__", given),
 )
 def test_conformance(check: Callable, name: str) -> None:
-    check(plugins.strategy_factory(name))
+    check(plugins.resolve("strategy", name))
 
 
 @pytest.mark.parametrize("ordered", [True, False])

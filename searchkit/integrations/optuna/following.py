@@ -15,6 +15,7 @@ from searchkit.errors import SearchkitError
 from searchkit.integrations.optuna.outcomes import Outcomes, goals_of
 from searchkit.integrations.optuna.parameters import Parameters
 from searchkit.integrations.optuna.screening import Screeners
+from searchkit.problem.making import made
 from searchkit.problem.observations import Observations
 from searchkit.problem.problem import Problem, Strategy
 from searchkit.problem.proposals import complete, distinct
@@ -161,7 +162,7 @@ class _Made:
 
 def _begin(options: SamplerOptions, problem: Problem) -> Strategy:
     try:
-        strategy = options.factory(problem)
+        strategy = made(options.factory, problem)
     except (TypeError, ValueError) as error:
         raise SearchkitError(f"strategy '{options.label}' cannot be made for this study: {error}") from error
     if not isinstance(strategy, Strategy):

@@ -94,7 +94,7 @@ class Choice:
     def describe(self) -> dict[str, Any]:
         """What identifies it in a record, as JSON values."""
         found = {"name": self.name, "options": list(self.labels), "ordered": self.ordered}
-        return found | described(self)
+        return found | described(self.when, self.prior, self.labels)
 
     def _read_roles(self, given: object) -> Roles | None:
         from searchkit.space.roles import read_roles  # few choices have any, and every import takes time

@@ -97,8 +97,8 @@ class Reals:
     def short(self, values: Floats) -> Floats:
         decimals = self._decimals
         if self._log:
-            exponents = np.floor(np.log10(values))
-            return np.asarray(np.round(values / 10**exponents, decimals) * 10**exponents)
+            tens = 10.0 ** (decimals - np.floor(np.log10(values)))  # divided by, so that decimals are short
+            return np.asarray(np.rint(values * tens) / tens)
         return np.asarray(np.round(values, decimals))
 
     def _places(self, values: Floats) -> Codes:

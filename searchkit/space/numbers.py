@@ -143,7 +143,7 @@ class _Number:
         """What identifies it in a record, as JSON values."""
         kind, low, high, log, step = self.range
         found = {"name": self.name, "kind": kind.lower(), "low": low, "high": high, "log": log, "step": step}
-        return found | described(self)
+        return found | described(self.when, self.prior, self.labels)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, _Number):

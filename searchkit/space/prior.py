@@ -14,6 +14,9 @@ from searchkit.errors import SpaceError
 from searchkit.space.labels import plain, shown
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from searchkit.space.conditions import When
     from searchkit.space.parameters import Parameter
 
 USUAL = 0.5  # confidence
@@ -32,11 +35,10 @@ class Prior:
     confidence: float = USUAL
 
 
-def described(parameter: Parameter) -> dict[str, Any]:
+def described(when: Sequence[When], prior: Prior | None, labels: Sequence[object]) -> dict[str, Any]:
     """The conditions and the guess of a parameter as JSON values; those that it has."""
-    prior, when = parameter.prior, parameter.when
     found: dict[str, Any] = {"when": [one.describe() for one in when]} if when else {}
-    return found | ({} if prior is None else {"prior": [parameter.labels[prior.code], prior.confidence]})
+    return found | ({} if prior is None else {"prior": [labels[prior.code], prior.confidence]})
 
 
 def read_prior(parameter: Parameter, given: object) -> Prior | None:

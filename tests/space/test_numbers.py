@@ -162,5 +162,5 @@ def test_a_search_over_numbers_is_recorded_read_and_continued(tmp_path):
     assert loaded.space.choices == space.choices
     assert loaded.history[["x", "y", "n"]].equals(both.history[["x", "y", "n"]])
     other = Space([Float("x", -2, 2), Float("y", -1, 4), Int("n", 1, 10**9, log=True)])
-    with pytest.raises(searchkit.SearchkitError, match="space"):
+    with pytest.raises(searchkit.SearchkitError, match="choice 'y'.high"):
         searchkit.run("evolution", budget=15, name="s", **(call | {"space": other}))

@@ -26,6 +26,10 @@ class Distribution(Protocol):
         """Values of quantiles."""
         ...
 
+    def pmf(self, k: int) -> Any:
+        """Chance of a value, of a discrete distribution."""
+        ...
+
 
 class Quantiles(Sequence[Any]):
     """Values of a distribution by codes of their quantiles."""
@@ -69,4 +73,7 @@ def _values(name: str, given: Distribution) -> list[int]:
     points = np.unique(np.asarray(given.ppf(np.linspace(TAIL, 1 - TAIL, LISTED)), dtype=np.float64))
     if not np.isfinite(points).all():
         raise SpaceError(f"parameter '{name}' has a distribution whose quantiles are not finite")
-    return [int(point) for point in points]
+    found = [int(point) for point in points]
+    if found[-1] - found[0] > LISTED:
+        return found
+    return [value for value in range(found[0], found[-1] + 1) if given.pmf(value) > 0]

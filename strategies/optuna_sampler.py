@@ -27,6 +27,7 @@ from searchkit.space import keys
 from searchkit.storage.optuna_compat import quiet
 from searchkit.strategies.optuna_seeds import check_sampler, seed_sampler
 from searchkit.strategies.optuna_storage import Shelf
+from searchkit.strategies.tpe_stand_in import StandIn, quick
 from searchkit.surrogates.feasibility import Failures, fill
 from searchkit.types import Codes
 
@@ -68,8 +69,8 @@ class OptunaSampler:
             for j, choice in enumerate(problem.space.choices)
         }
         self._shelf = Shelf(problem.n_objectives)
-        self._sampler = sampler = copy.deepcopy(sampler)
         check_sampler(problem, sampler)
+        self._sampler = quick(copy.deepcopy(sampler))
         with quiet():
             try:  # report now, not at the first suggestion, what it cannot do
                 with self._shelf.running():
@@ -154,6 +155,8 @@ class OptunaSampler:
 
     def _copy(self, rng: np.random.Generator) -> BaseSampler:
         """A copy of the sampler with random generators seeded by ``rng``."""
+        if isinstance(self._sampler, StandIn):
+            return self._sampler.seeded(rng)
         shared = {id(distribution): distribution for distribution in self._distributions.values()}  # never changed
         sampler = copy.deepcopy(self._sampler, shared)
         seed_sampler(sampler, rng)

@@ -14,7 +14,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from searchkit.strategies.tpe_normal import LARGE, central, log_mass
 from searchkit.types import Codes, Floats
 
-KEPT = 2**19  # logarithms kept of a parameter with steps: of kernels x values
+KEPT = 2**20  # logarithms kept of a parameter with steps: of kernels x values
 
 
 def grown(array: Floats, n: int, filling: float) -> Floats:
@@ -129,59 +129,95 @@ class Number:
 
 
 class Steps(Number):
-    """A number with steps: a candidate's probability under each kernel is kept by kernel and value."""
+    """A number with steps: a candidate's probability under each kernel is kept by kernel and value.
+
+    Many trials share a kernel, so that kernels are numbered; a trial's number is kept with the width it is for.
+    """
 
     def __init__(self, distribution: FloatDistribution | IntDistribution) -> None:
         super().__init__(distribution)
+        self.n_values = round((self.most - self.least) / self.step) + 1
+        self._forget()
+
+    def keep(self, rows: Codes) -> None:
+        """Keep these trials only."""
+        super().keep(rows)
         self._forget()
 
     def _forget(self) -> None:
-        n_values = round((self.most - self.least) / self.step) + 1
-        self.n_values = n_values if n_values <= KEPT // 64 else 0  # 0: nothing is kept
-        self._kernels: dict[tuple[float, float], int] = {}
-        self._tables = {large: np.empty((0, self.n_values)) for large in (False, True)}
+        """Keep no kernels."""
+        self._numbers: dict[tuple[float, float], int] = {}
+        self._kernels = np.empty((0, 2))
+        self._of_row = np.empty((0, 2))  # width and number
+        self._inside = {large: np.empty(0) for large in (False, True)}
+        self._at = {large: np.empty((0, self.n_values if self.n_values <= KEPT else 0)) for large in (False, True)}
 
-    def log_probabilities(self, x: Floats, middles: Floats, widths: Floats) -> Floats:
-        """``(candidates, m)`` the logarithm of the probability of candidates under kernels, bounds not yet considered.
+    def log_probabilities(self, x: Floats, rows: Codes, middles: Floats, widths: Floats) -> tuple[Floats, Floats]:
+        """``(candidates, m)`` the logarithm of candidates' probability, and ``(m,)`` of what is inside the bounds.
 
         Args:
             x: ``(candidates,)`` in the parameter's unit.
+            rows: ``(n,)`` the trials of the first n kernels; n <= m.
             middles, widths: ``(m,)`` of the kernels.
         """
         points, which = np.unique(x, return_inverse=True)
-        pairs, of_kernel = unique_pairs(middles, widths)
+        keeps = 2 * len(middles) * self.n_values <= KEPT
+        if keeps:
+            numbers = self._numbered(rows, middles, widths)
+            different, of_kernel = np.unique(numbers, return_inverse=True)
+            middles, widths = self._kernels[different].T
+        else:
+            different, of_kernel = unique_pairs(middles, widths)
+            middles, widths = middles[different], widths[different]
         left, right = points - self.step / 2, points + self.step / 2
         if self.is_log:
             left, right = np.log(left), np.log(right)
-        a = (left[:, None] - middles[pairs]) / widths[pairs]
-        b = (right[:, None] - middles[pairs]) / widths[pairs]
-        large = many_central(a, b)
-        if self.n_values:
-            block = self._kept(points, middles[pairs], widths[pairs], a, b, large)
+        a, b = (left[:, None] - middles) / widths, (right[:, None] - middles) / widths
+        low, high = self.inside(middles, widths)
+        large = (many_central(a, b), len(low) >= LARGE and np.count_nonzero(central(low, high)) >= LARGE)
+        if not keeps:
+            block, inside = log_mass(a, b, large[0]), log_mass(low, high, large[1])
         else:
-            block = log_mass(a, b, large)
-        return block[which][:, of_kernel]
+            columns = np.rint((points - self.least) / self.step).astype(np.int64)
+            places = different[:, None] * self.n_values + columns
+            block = _known(self._at[large[0]].ravel(), places, a.T, b.T, large[0]).T
+            inside = _known(self._inside[large[1]], different, low, high, large[1])
+        return block[which].take(of_kernel, axis=1), inside[of_kernel]
 
-    def many_kernels(self, middles: Floats, widths: Floats) -> bool:
-        """Whether so many different kernels have their middle between the bounds that Optuna takes polynomials."""
-        if len(middles) < LARGE:
-            return False
-        pairs, _ = unique_pairs(middles, widths)
-        return self.n_central(middles[pairs], widths[pairs]) >= LARGE
-
-    def _kept(self, points: Floats, middles: Floats, widths: Floats, a: Floats, b: Floats, large: bool) -> Floats:
-        if (len(self._kernels) + len(middles)) * self.n_values > KEPT:
+    def _numbered(self, rows: Codes, middles: Floats, widths: Floats) -> Codes:
+        """``(m,)`` the number of each kernel."""
+        if (len(self._numbers) + len(middles)) * self.n_values > KEPT:
             self._forget()
-        kernels = self._kernels
-        ids = [kernels.setdefault(key, len(kernels)) for key in zip(middles.tolist(), widths.tolist(), strict=True)]
-        self._tables[large] = table = grown(self._tables[large], len(kernels), np.nan)
-        places = np.ix_(ids, np.rint((points - self.least) / self.step).astype(np.int64))
-        block = table[places].T
-        unknown = np.isnan(block)
-        if unknown.any():
-            block[unknown] = log_mass(a[unknown], b[unknown], large)
-            table[places] = block.T
-        return block
+        n, known = len(rows), self._numbers
+        self._of_row = grown(self._of_row, len(self.values), np.nan)
+        found = np.empty(len(middles), dtype=np.int64)
+        fresh = np.ones(len(middles), dtype=bool)
+        of_row = self._of_row[rows]
+        same = of_row[:, 0] == widths[:n]
+        fresh[:n] = ~same
+        found[:n][same] = of_row[same, 1]
+        pairs = list(zip(middles[fresh].tolist(), widths[fresh].tolist(), strict=True))
+        found[fresh] = [known.setdefault(pair, len(known)) for pair in pairs]
+        changed = np.flatnonzero(fresh[:n])
+        self._of_row[rows[changed]] = np.stack([widths[changed], found[changed]], axis=1)
+        if pairs:
+            n_known = len(known)
+            self._kernels = grown(self._kernels, n_known, np.nan)
+            self._kernels[found[fresh]] = pairs
+            for large in (False, True):
+                self._inside[large] = grown(self._inside[large], n_known, np.nan)
+                self._at[large] = grown(self._at[large], n_known, np.nan)
+        return found
+
+
+def _known(kept: Floats, places: Codes, a: Floats, b: Floats, large: bool) -> Floats:
+    """What is kept at places, computed where it is not yet."""
+    values = kept[places]
+    missing = np.isnan(values)
+    if missing.any():
+        values[missing] = log_mass(a[missing], b[missing], large)
+        kept[places] = values
+    return values
 
 
 Axis = Categories | Number

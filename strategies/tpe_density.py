@@ -93,8 +93,9 @@ class Density:
                 continue
             if isinstance(axis, Steps):
                 middles, widths = self._middles[place], self._widths[place]
-                total += axis.log_probabilities(x[i], middles, widths)
-                total -= axis.masses(self._rows, middles, widths, axis.many_kernels(middles, widths))
+                at, inside = axis.log_probabilities(x[i], self._rows, middles, widths)
+                total += at
+                total -= inside
             else:
                 plain.append((axis, x[i], self._middles[place], self._widths[place]))
             place += 1

@@ -17,6 +17,7 @@ from optuna.trial import FrozenTrial, TrialState
 from searchkit.storage.optuna_compat import quiet
 from searchkit.strategies.optuna_seeds import seed_sampler
 from searchkit.strategies.optuna_storage import Shelf
+from searchkit.strategies.tpe_axes import axis_of
 from searchkit.strategies.tpe_density import Density
 from searchkit.strategies.tpe_stand_in import StandIn, quick
 
@@ -129,3 +130,28 @@ def test_suggestions_are_those_of_optunas_tpe(case: int) -> None:
         for trial in copy.deepcopy(shelf.get_all_trials(0)):
             fresh.finish(trial)
         assert suggested(ours, shelf, names, running, 5) == suggested(theirs, fresh, names, running, 5)
+
+
+@pytest.mark.parametrize("n", [0, 1, 5, 130, 2100])
+def test_densities_are_optunas_to_the_last_bit(n: int) -> None:
+    shelf, names = history(list(SPACE), n, 1, 3), [name for name in SPACE if name != "one"]
+    theirs, ours = TPESampler(), quick(TPESampler())
+    assert isinstance(ours, StandIn)
+    space = {name: SPACE[name] for name in names}
+    finished = shelf.get_all_trials(0, deepcopy=False)
+    axes = shelf.columns.axes(space) if n else [axis_of(d) for d in space.values()]
+    assert axes is not None
+    for part in (slice(None), slice(1, None, 2), slice(None)):  # the widths change, and change back
+        rows = np.arange(n)[part]
+        rows, values = shelf.columns.values(axes, rows)
+        trials: list[FrozenTrial] = [finished[i] for i in rows]
+        internal = {k: np.array([d.to_internal_repr(t.params[k]) for t in trials]) for k, d in space.items()}
+        peer = _ParzenEstimator(internal, space, theirs._parzen_estimator_parameters)
+        density = ours._density(axes, rows, values, None)
+        assert isinstance(density, Density)
+        candidates = density.sample(np.random.RandomState(5), 24)
+        expected = peer.sample(np.random.RandomState(5), 24)
+        assert {name: column.tolist() for name, column in zip(space, candidates, strict=True)} == {
+            name: column.tolist() for name, column in expected.items()
+        }
+        assert density.log_density(candidates).tolist() == peer.log_pdf(expected).tolist()

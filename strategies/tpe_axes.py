@@ -6,22 +6,27 @@ anew where the width has changed, that is for the neighbours of what is new. All
 
 from __future__ import annotations
 
+import itertools
 import math
+from typing import TypeVar
 
 import numpy as np
+import numpy.typing as npt
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from searchkit.strategies.tpe_normal import LARGE, central, log_mass
 from searchkit.types import Codes, Floats
 
+Kind = TypeVar("Kind", np.float64, np.int64)
+
 KEPT = 2**20  # logarithms kept of a parameter with steps: of kernels x values
 
 
-def grown(array: Floats, n: int, filling: float) -> Floats:
+def grown(array: npt.NDArray[Kind], n: int, filling: float) -> npt.NDArray[Kind]:
     """The array, with room for n rows at least; new rows are filled."""
     if n <= len(array):
         return array
-    room = np.full((max(2 * len(array), n, 64), *array.shape[1:]), filling)
+    room = np.full((max(2 * len(array), n, 64), *array.shape[1:]), filling, dtype=array.dtype)
     room[: len(array)] = array
     return room
 
@@ -148,6 +153,7 @@ class Steps(Number):
         """Keep no kernels."""
         self._numbers: dict[tuple[float, float], int] = {}
         self._kernels = np.empty((0, 2))
+        self._cells = np.empty(0, dtype=np.int64)  # of the kernels' middles
         self._of_row = np.empty((0, 2))  # width and number
         self._inside = {large: np.empty(0) for large in (False, True)}
         self._at = {large: np.empty((0, self.n_values if self.n_values <= KEPT else 0)) for large in (False, True)}
@@ -160,29 +166,49 @@ class Steps(Number):
             rows: ``(n,)`` the trials of the first n kernels; n <= m.
             middles, widths: ``(m,)`` of the kernels.
         """
+        if 2 * len(middles) * self.n_values > KEPT:
+            return self._computed(x, middles, widths)
+        numbers = self._numbered(rows, middles, widths)
+        different, of_kernel = _distinct(numbers, len(self._numbers))
+        middles, widths = self._kernels[different].T
+        columns = self._cell(x)
+        at_most = np.bincount(self._cells[different], minlength=self.n_values)[columns].sum()  # with zero inside
+        large = at_most >= LARGE and many_central(*self._bounds(x[:, None], middles, widths))
+        kept = self._at[large].ravel()
+        places = different * self.n_values + columns[:, None]
+        block = kept[places]
+        missing = np.nonzero(np.isnan(block))
+        if len(missing[0]):
+            a, b = self._bounds(x[missing[0]], middles[missing[1]], widths[missing[1]])
+            block[missing] = kept[places[missing]] = log_mass(a, b, large)
+        large = len(different) >= LARGE and self.n_central(middles, widths) >= LARGE
+        inside = self._inside[large][different]
+        missing = np.nonzero(np.isnan(inside))
+        if len(missing[0]):
+            found = log_mass(*self.inside(middles[missing], widths[missing]), large)
+            inside[missing] = self._inside[large][different[missing]] = found
+        return block.take(of_kernel, axis=1), inside[of_kernel]
+
+    def _computed(self, x: Floats, middles: Floats, widths: Floats) -> tuple[Floats, Floats]:
+        """The same, with nothing kept."""
         points, which = np.unique(x, return_inverse=True)
-        keeps = 2 * len(middles) * self.n_values <= KEPT
-        if keeps:
-            numbers = self._numbered(rows, middles, widths)
-            different, of_kernel = np.unique(numbers, return_inverse=True)
-            middles, widths = self._kernels[different].T
-        else:
-            different, of_kernel = unique_pairs(middles, widths)
-            middles, widths = middles[different], widths[different]
-        left, right = points - self.step / 2, points + self.step / 2
+        different, of_kernel = unique_pairs(middles, widths)
+        middles, widths = middles[different], widths[different]
+        a, b = self._bounds(points[:, None], middles, widths)
+        block = log_mass(a, b, many_central(a, b))[which]
+        return block.take(of_kernel, axis=1), log_mass(*self.inside(middles, widths))[of_kernel]
+
+    def _bounds(self, x: Floats, middles: Floats, widths: Floats) -> tuple[Floats, Floats]:
+        """Half a step below and above values, as kernels see them."""
+        left, right = x - self.step / 2, x + self.step / 2
         if self.is_log:
             left, right = np.log(left), np.log(right)
-        a, b = (left[:, None] - middles) / widths, (right[:, None] - middles) / widths
-        low, high = self.inside(middles, widths)
-        large = (many_central(a, b), len(low) >= LARGE and np.count_nonzero(central(low, high)) >= LARGE)
-        if not keeps:
-            block, inside = log_mass(a, b, large[0]), log_mass(low, high, large[1])
-        else:
-            columns = np.rint((points - self.least) / self.step).astype(np.int64)
-            places = different[:, None] * self.n_values + columns
-            block = _known(self._at[large[0]].ravel(), places, a.T, b.T, large[0]).T
-            inside = _known(self._inside[large[1]], different, low, high, large[1])
-        return block[which].take(of_kernel, axis=1), inside[of_kernel]
+        return (left - middles) / widths, (right - middles) / widths
+
+    def _cell(self, x: Floats) -> Codes:
+        """Numbers of values, from 0 on."""
+        cells = np.rint((x - self.least) / self.step)
+        return np.clip(cells, 0, self.n_values - 1).astype(np.int64)
 
     def _numbered(self, rows: Codes, middles: Floats, widths: Floats) -> Codes:
         """``(m,)`` the number of each kernel."""
@@ -190,34 +216,42 @@ class Steps(Number):
             self._forget()
         n, known = len(rows), self._numbers
         self._of_row = grown(self._of_row, len(self.values), np.nan)
+        of_row = self._of_row[rows]
         found = np.empty(len(middles), dtype=np.int64)
         fresh = np.ones(len(middles), dtype=bool)
-        of_row = self._of_row[rows]
-        same = of_row[:, 0] == widths[:n]
-        fresh[:n] = ~same
-        found[:n][same] = of_row[same, 1]
-        pairs = list(zip(middles[fresh].tolist(), widths[fresh].tolist(), strict=True))
-        found[fresh] = [known.setdefault(pair, len(known)) for pair in pairs]
-        changed = np.flatnonzero(fresh[:n])
-        self._of_row[rows[changed]] = np.stack([widths[changed], found[changed]], axis=1)
-        if pairs:
-            n_known = len(known)
-            self._kernels = grown(self._kernels, n_known, np.nan)
-            self._kernels[found[fresh]] = pairs
-            for large in (False, True):
-                self._inside[large] = grown(self._inside[large], n_known, np.nan)
-                self._at[large] = grown(self._at[large], n_known, np.nan)
+        np.not_equal(of_row[:, 0], widths[:n], out=fresh[:n])
+        with np.errstate(invalid="ignore"):  # of those that have no number yet
+            found[:n] = of_row[:, 1]
+        new = np.flatnonzero(fresh)
+        pairs = list(zip(middles[new].tolist(), widths[new].tolist(), strict=True))
+        n_before = len(known)
+        found[new] = [known.setdefault(pair, len(known)) for pair in pairs]
+        n_changed = int(np.searchsorted(new, n))
+        changed = rows[new[:n_changed]]
+        self._of_row[changed, 0], self._of_row[changed, 1] = widths[new[:n_changed]], found[new[:n_changed]]
+        if len(known) > n_before:
+            newest = itertools.islice(reversed(known), len(known) - n_before)
+            self._name(list(newest)[::-1], n_before)
         return found
 
+    def _name(self, pairs: list[tuple[float, float]], n_before: int) -> None:
+        """Make room for new kernels."""
+        n = n_before + len(pairs)
+        self._kernels = grown(self._kernels, n, np.nan)
+        self._kernels[n_before:n] = pairs
+        middles = self._kernels[n_before:n, 0]
+        self._cells = grown(self._cells, n, 0)
+        self._cells[n_before:n] = self._cell(np.exp(middles) if self.is_log else middles)
+        for large in (False, True):
+            self._inside[large] = grown(self._inside[large], n, np.nan)
+            self._at[large] = grown(self._at[large], n, np.nan)
 
-def _known(kept: Floats, places: Codes, a: Floats, b: Floats, large: bool) -> Floats:
-    """What is kept at places, computed where it is not yet."""
-    values = kept[places]
-    missing = np.isnan(values)
-    if missing.any():
-        values[missing] = log_mass(a[missing], b[missing], large)
-        kept[places] = values
-    return values
+
+def _distinct(numbers: Codes, n: int) -> tuple[Codes, Codes]:
+    """The different ones of numbers below n, ascending, and the place of each number among them."""
+    there = np.zeros(n, dtype=bool)
+    there[numbers] = True
+    return np.flatnonzero(there), (np.cumsum(there) - 1)[numbers]
 
 
 Axis = Categories | Number

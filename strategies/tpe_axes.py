@@ -84,7 +84,7 @@ class Number:
         self.distribution: BaseDistribution = distribution
         self.is_log, self.step = distribution.log, float(distribution.step or 0.0)
         self.least, self.most = distribution.low, distribution.high
-        low, high = self.least, self.most
+        low, high = float(self.least), float(self.most)
         if distribution.step is not None:
             low, high = low - distribution.step / 2, high + distribution.step / 2
         self.ends = (math.log(low), math.log(high)) if self.is_log else (low, high)

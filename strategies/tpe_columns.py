@@ -10,11 +10,10 @@ from collections.abc import Sequence
 
 import numpy as np
 from optuna.distributions import BaseDistribution
-from optuna.search_space.group_decomposed import _SearchSpaceGroup
 from optuna.trial import FrozenTrial, TrialState
 
 from searchkit.strategies.tpe_axes import Axis, axis_of, grown
-from searchkit.strategies.tpe_compat import groups_of, merged, survivors
+from searchkit.strategies.tpe_compat import Groups, merged, survivors
 from searchkit.types import Bools, Codes, Floats
 
 COMPLETE, PRUNED, INFEASIBLE, OTHER = range(4)  # kinds of trials, the best first
@@ -38,7 +37,7 @@ class Columns:
         self._axes: dict[str, Axis] = {}
         self._changing: set[str] = set()  # parameters with several distributions
         self._shared: dict[str, BaseDistribution] | None = None
-        self._groups: _SearchSpaceGroup | None = None
+        self._groups = Groups()
         self._known: set[tuple[str, ...]] = set()  # combinations of parameters that the groups have
         self._split: tuple[int, Bools] | None = None
 
@@ -62,9 +61,9 @@ class Columns:
         return self._shared or {}
 
     @property
-    def groups(self) -> _SearchSpaceGroup:
+    def groups(self) -> Groups:
         """The same trials' parameters in groups that always occur together."""
-        return groups_of(self._groups)
+        return self._groups
 
     @property
     def n_ended(self) -> int:

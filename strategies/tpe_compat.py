@@ -9,25 +9,21 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 
 import numpy as np
+from optuna._hypervolume.hssp import _solve_hssp
 from optuna.distributions import BaseDistribution
 from optuna.samplers import RandomSampler, TPESampler
 from optuna.samplers._tpe._erf import _erf_right_non_big as erf_polynomial
 from optuna.samplers._tpe._truncnorm import _log_ndtr_single as log_ndtr_tail
 from optuna.samplers._tpe._truncnorm import _norm_pdf_logC as LOG_ROOT_2PI
 from optuna.samplers._tpe.parzen_estimator import _ParzenEstimator
-from optuna.samplers._tpe.sampler import (
-    _get_reference_point,
-    _solve_hssp,
-    default_gamma,
-    default_gamma_multiobjective,
-)
-from optuna.search_space.group_decomposed import _SearchSpaceGroup
+from optuna.samplers._tpe.sampler import _get_reference_point, default_gamma, default_gamma_multiobjective
+from optuna.search_space.group_decomposed import _SearchSpaceGroup as Groups
 from optuna.study._multi_objective import _fast_non_domination_rank
 
 from searchkit.types import Floats
 
 __all__ = [
-    "LOG_ROOT_2PI", "Generator", "default_gamma", "default_gamma_multiobjective", "erf_polynomial", "groups_of",
+    "LOG_ROOT_2PI", "Generator", "Groups", "default_gamma", "default_gamma_multiobjective", "erf_polynomial",
     "is_plain", "log_ndtr_tail", "merged", "random_sampler", "survivors", "weights_of",
 ]  # fmt: skip
 
@@ -61,17 +57,12 @@ def weights_of(function: Callable[[int], np.ndarray], n: int) -> Floats:
     return _ParzenEstimator._call_weights_func(function, n)
 
 
-def merged(groups: _SearchSpaceGroup | None, distributions: Mapping[str, BaseDistribution]) -> _SearchSpaceGroup:
+def merged(groups: Groups, distributions: Mapping[str, BaseDistribution]) -> Groups:
     """Groups of parameters that occur together, in all trials so far and one more; the given groups stay."""
-    more = _SearchSpaceGroup()
-    more._search_spaces = list(groups.search_spaces) if groups else []
+    more = Groups()
+    more._search_spaces = list(groups.search_spaces)
     more.add_distributions(dict(distributions))
     return more
-
-
-def groups_of(groups: _SearchSpaceGroup | None) -> _SearchSpaceGroup:
-    """The groups, or none."""
-    return groups or _SearchSpaceGroup()
 
 
 def survivors(losses: Floats, n_best: int) -> Sequence[int]:

@@ -107,7 +107,8 @@ class Density:
         top[np.isneginf(top)] = 0  # where no kernel reaches
         total -= top[:, None]
         with np.errstate(divide="ignore"):
-            return np.log(np.exp(total, out=total).sum(axis=1)) + top
+            density: Floats = np.log(np.exp(total, out=total).sum(axis=1)) + top
+        return density
 
     def _normal(self, axis: Number, x: Floats, middles: Floats, widths: Floats, large: bool) -> Floats:
         """``(n, m)`` the logarithm of each kernel's density at candidates of a number without steps."""
@@ -159,7 +160,8 @@ def added(parts: list[Floats]) -> Floats:
             total += part
         return total
     if len(parts) > 128:
-        return np.stack(parts, axis=-1).sum(axis=-1)
+        joined: Floats = np.stack(parts, axis=-1).sum(axis=-1)
+        return joined
     whole = len(parts) - len(parts) % 8
     sums = parts[:8]
     for i in range(8, whole):

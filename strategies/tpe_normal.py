@@ -77,15 +77,20 @@ def log_mass(a: Floats, b: Floats, large: bool | None = None) -> Floats:
         return log_mass(a.ravel(), b.ravel(), large).reshape(a.shape)
     left, right = b <= 0, a > 0
     middle = ~(left | right)
-    n_middle = np.count_nonzero(middle)
+    n_middle = int(np.count_nonzero(middle))
     large = n_middle >= LARGE if large is None else large
     if n_middle == len(a):
-        return np.log1p(-ndtr(a, large) - ndtr(-b, large))
+        return _log_middle(a, b, large)
     values = np.full(a.shape, np.nan)
     values[left] = _difference(log_ndtr(b[left]), log_ndtr(a[left]))
     values[right] = _difference(log_ndtr(-a[right]), log_ndtr(-b[right]))
-    values[middle] = np.log1p(-ndtr(a[middle], large) - ndtr(-b[middle], large))
+    values[middle] = _log_middle(a[middle], b[middle], large)
     return values
+
+
+def _log_middle(a: Floats, b: Floats, large: bool) -> Floats:
+    outside: Floats = -ndtr(a, large) - ndtr(-b, large)
+    return np.log1p(outside)
 
 
 def _difference(log_p: Floats, log_q: Floats) -> Floats:

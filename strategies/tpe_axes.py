@@ -88,10 +88,10 @@ class Number:
         if distribution.step is not None:
             low, high = low - distribution.step / 2, high + distribution.step / 2
         self.ends = (math.log(low), math.log(high)) if self.is_log else (low, high)
-        self.low, self.high = (np.log(low), np.log(high)) if self.is_log else (low, high)
+        scaled: tuple[float, float] = (np.log(low), np.log(high)) if self.is_log else (low, high)
+        self.low, self.high = scaled
         self.values = np.empty(0)
-        self._widths = {large: np.empty(0) for large in (False, True)}
-        self._masses = {large: np.empty(0) for large in (False, True)}
+        self._masses = {large: np.empty((0, 2)) for large in (False, True)}  # of trials: width, logarithm
 
     def hold(self, row: int, value: float) -> None:
         """Keep the value of a trial."""
@@ -101,28 +101,28 @@ class Number:
     def keep(self, rows: Codes) -> None:
         """Keep these trials only."""
         self.values = self.values[rows]
-        self._widths = {large: np.empty(0) for large in (False, True)}
+        self._masses = {large: np.empty((0, 2)) for large in (False, True)}
 
-    def masses(self, rows: Codes, middles: Floats, widths: Floats, large: bool) -> Floats:
-        """``(m,)`` the logarithm of each kernel's probability inside the bounds.
+    def known_masses(self, rows: Codes, widths: Floats, large: bool) -> tuple[Floats, Codes]:
+        """``(m,)`` the logarithm of each kernel's probability inside the bounds, and which are not known.
 
         Args:
             rows: ``(n,)`` the trials of the first n kernels; n <= m.
-            middles, widths: ``(m,)`` of the kernels.
+            widths: ``(m,)`` of the kernels.
             large: which error function.
         """
         n = len(rows)
-        self._widths[large] = grown(self._widths[large], len(self.values), np.nan)
-        self._masses[large] = grown(self._masses[large], len(self.values), np.nan)
-        kept, known = self._widths[large], self._masses[large]
-        values, fresh = np.empty(len(middles)), np.ones(len(middles), dtype=bool)
-        values[:n] = known[rows]
-        np.not_equal(kept[rows], widths[:n], out=fresh[:n])
-        a, b = self.inside(middles[fresh], widths[fresh])
-        values[fresh] = log_mass(a, b, large)
-        changed = np.flatnonzero(fresh[:n])
-        kept[rows[changed]], known[rows[changed]] = widths[changed], values[changed]
-        return values
+        values, unknown = np.empty(len(widths)), np.ones(len(widths), dtype=bool)
+        kept = self._masses[large] = grown(self._masses[large], len(self.values), np.nan)
+        of_row = kept[rows]
+        values[:n] = of_row[:, 1]
+        np.not_equal(of_row[:, 0], widths[:n], out=unknown[:n])
+        return values, np.flatnonzero(unknown)
+
+    def keep_masses(self, rows: Codes, widths: Floats, masses: Floats, large: bool) -> None:
+        """Keep ``(n,)`` values of trials for the next call."""
+        kept = self._masses[large]
+        kept[rows, 0], kept[rows, 1] = widths, masses
 
     def inside(self, middles: Floats, widths: Floats) -> tuple[Floats, Floats]:
         """The bounds as each kernel sees them, in its widths from its middle."""

@@ -105,8 +105,7 @@ class Columns:
             elif n > 0 and kind == COMPLETE and self._losses.shape[1] > 1:
                 best[rows[survivors(self._losses[rows], n)]] = True
             elif n > 0:
-                first, second = self._keys[rows].T
-                best[rows[np.lexsort((second, first))[:n]]] = True
+                best[rows[_least(self._keys[rows], n)]] = True
             missing = max(0, missing - n)
         self._split = n_best, best
         return best
@@ -147,6 +146,16 @@ class Columns:
         if names not in self._known:
             self._known.add(names)
             self._groups = merged(self._groups, distributions)
+
+
+def _least(keys: Floats, n: int) -> Codes:
+    """The n least of rows ``(m, 2)``, the first ones where some are equal; n < m."""
+    if keys[:, 1].any():
+        return np.lexsort(keys.T[::-1])[:n]
+    first = keys[:, 0]
+    last = np.partition(first, n - 1)[n - 1]
+    below = np.flatnonzero(first < last)
+    return np.concatenate([below, np.flatnonzero(first == last)[: n - len(below)]])
 
 
 def _last_report(trial: FrozenTrial) -> tuple[float, float]:

@@ -23,8 +23,8 @@ from optuna.study._multi_objective import _fast_non_domination_rank
 from searchkit.types import Floats
 
 __all__ = [
-    "LOG_ROOT_2PI", "Generator", "Groups", "default_gamma", "default_gamma_multiobjective", "erf_polynomial",
-    "is_plain", "log_ndtr_tail", "merged", "random_sampler", "survivors", "weights_of",
+    "LOG_ROOT_2PI", "Groups", "default_gamma", "default_gamma_multiobjective", "erf_polynomial", "generators",
+    "is_plain", "log_ndtr_tail", "merged", "survivors", "weights_of",
 ]  # fmt: skip
 
 
@@ -40,11 +40,12 @@ class Generator:
         return np.random.RandomState(self._seed)
 
 
-def random_sampler(seed: int) -> RandomSampler:
-    """A random sampler, without a generator before the first use."""
-    sampler = RandomSampler()
-    sampler._rng = Generator(seed)  # type: ignore[assignment]
-    return sampler
+def generators(rng: np.random.Generator) -> dict[str, object]:
+    """The attributes of a TPESampler that draw, seeded by ``rng``; no generator is made before its first use."""
+    seeds = rng.integers(2**31), rng.integers(2**31)
+    random = RandomSampler()
+    random._rng = Generator(int(seeds[1]))  # type: ignore[assignment]
+    return {"_rng": Generator(int(seeds[0])), "_random_sampler": random}
 
 
 def is_plain(sampler: object) -> bool:

@@ -13,7 +13,7 @@ import numpy as np
 
 from searchkit.strategies.tpe_axes import Axis, Categories, Number, Steps
 from searchkit.strategies.tpe_compat import LOG_ROOT_2PI
-from searchkit.strategies.tpe_normal import LARGE, quantiles
+from searchkit.strategies.tpe_normal import LARGE, log_mass, quantiles
 from searchkit.types import Codes, Floats
 
 NARROWEST = 1e-12  # a kernel's width, where nothing else bounds it
@@ -89,19 +89,18 @@ class Density:
         for i, axis in enumerate(self._axes):
             if isinstance(axis, Categories):
                 table, kernels = self._tables[i]
-                total += np.log(table).T[x[i].astype(np.int64)][:, kernels]
+                total += np.log(table).T[x[i].astype(np.int64)].take(kernels, axis=1)
                 continue
             if isinstance(axis, Steps):
-                middles, widths = self._middles[place], self._widths[place]
-                at, inside = axis.log_probabilities(x[i], self._rows, middles, widths)
+                at, inside = axis.log_probabilities(x[i], self._rows, self._middles[place], self._widths[place])
                 total += at
                 total -= inside
             else:
-                plain.append((axis, x[i], self._middles[place], self._widths[place]))
+                plain.append((place, axis, x[i]))
             place += 1
         if plain:
-            large = sum(axis.n_central(middles, widths) for axis, _, middles, widths in plain) >= LARGE
-            total += added([self._normal(*one, large) for one in plain])
+            masses = self._masses([(place, axis) for place, axis, _ in plain])
+            total += added([self._normal(*one, mass) for one, mass in zip(plain, masses, strict=True)])
         total += np.log(self._weights)
         top = total.max(axis=1)
         top[np.isneginf(top)] = 0  # where no kernel reaches
@@ -110,15 +109,32 @@ class Density:
             density: Floats = np.log(np.exp(total, out=total).sum(axis=1)) + top
         return density
 
-    def _normal(self, axis: Number, x: Floats, middles: Floats, widths: Floats, large: bool) -> Floats:
+    def _masses(self, plain: Sequence[tuple[int, Number]]) -> list[Floats]:
+        """For each number without steps, ``(m,)`` the logarithm of each kernel's probability inside the bounds."""
+        large = sum(axis.n_central(self._middles[i], self._widths[i]) for i, axis in plain) >= LARGE
+        known = [axis.known_masses(self._rows, self._widths[i], large) for i, axis in plain]
+        bounds = [
+            axis.inside(self._middles[i, unknown], self._widths[i, unknown])
+            for (i, axis), (_, unknown) in zip(plain, known, strict=True)
+        ]
+        low, high = (np.concatenate(ends) for ends in zip(*bounds, strict=True))
+        found, n = log_mass(low, high, large), len(self._rows)
+        for (i, axis), (masses, unknown) in zip(plain, known, strict=True):
+            masses[unknown], found = found[: len(unknown)], found[len(unknown) :]
+            changed = unknown[: np.searchsorted(unknown, n)]
+            axis.keep_masses(self._rows[changed], self._widths[i, changed], masses[changed], large)
+        return [masses for masses, _ in known]
+
+    def _normal(self, place: int, axis: Number, x: Floats, masses: Floats) -> Floats:
         """``(n, m)`` the logarithm of each kernel's density at candidates of a number without steps."""
+        middles, widths = self._middles[place], self._widths[place]
         x = np.log(x) if axis.is_log else x
         part = x[:, None] - middles
         part /= widths
         np.multiply(part, part, out=part)
         part *= -0.5
         part -= LOG_ROOT_2PI
-        part -= axis.masses(self._rows, middles, widths, large)
+        part -= masses
         part -= np.log(widths)
         outside = (x < axis.ends[0]) | (x > axis.ends[1])
         if outside.any():

@@ -14,11 +14,10 @@ from searchkit.storage.optuna_compat import storage_of
 from searchkit.strategies.optuna_storage import Shelf
 from searchkit.strategies.tpe_axes import Axis, Number
 from searchkit.strategies.tpe_compat import (
-    Generator,
     default_gamma,
     default_gamma_multiobjective,
+    generators,
     is_plain,
-    random_sampler,
     weights_of,
 )
 from searchkit.strategies.tpe_density import Density, Settings
@@ -43,9 +42,7 @@ class StandIn(TPESampler):
     def seeded(self, rng: np.random.Generator) -> StandIn:
         """A copy with generators seeded by ``rng``, and all else shared, since suggesting changes nothing of it."""
         other: StandIn = object.__new__(StandIn)
-        other.__dict__ |= self.__dict__
-        other._rng = Generator(int(rng.integers(2**31)))  # type: ignore[assignment]
-        other._random_sampler = random_sampler(int(rng.integers(2**31)))
+        other.__dict__ |= self.__dict__ | generators(rng)
         return other
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:

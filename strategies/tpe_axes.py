@@ -251,7 +251,10 @@ def _distinct(numbers: Codes, n: int) -> tuple[Codes, Codes]:
     """The different ones of numbers below n, ascending, and the place of each number among them."""
     there = np.zeros(n, dtype=bool)
     there[numbers] = True
-    return np.flatnonzero(there), (np.cumsum(there) - 1)[numbers]
+    different = np.flatnonzero(there)
+    places = np.empty(n, dtype=np.int64)
+    places[different] = np.arange(len(different))
+    return different, places[numbers]
 
 
 Axis = Categories | Number

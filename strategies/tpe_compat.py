@@ -12,7 +12,7 @@ import numpy as np
 from optuna._hypervolume.hssp import _solve_hssp
 from optuna.distributions import BaseDistribution
 from optuna.samplers import RandomSampler, TPESampler
-from optuna.samplers._tpe._erf import _erf_right_non_big as erf_polynomial
+from optuna.samplers._tpe import _erf
 from optuna.samplers._tpe._truncnorm import _log_ndtr_single as log_ndtr_tail
 from optuna.samplers._tpe._truncnorm import _norm_pdf_logC as LOG_ROOT_2PI
 from optuna.samplers._tpe.parzen_estimator import _ParzenEstimator
@@ -23,8 +23,8 @@ from optuna.study._multi_objective import _fast_non_domination_rank
 from searchkit.types import Floats
 
 __all__ = [
-    "LOG_ROOT_2PI", "Groups", "default_gamma", "default_gamma_multiobjective", "erf_polynomial", "generators",
-    "is_plain", "log_ndtr_tail", "merged", "survivors", "weights_of",
+    "ERF_AT_ONE", "ERF_POLYNOMIALS", "ERF_SLOPE", "LOG_ROOT_2PI", "Groups", "default_gamma",
+    "default_gamma_multiobjective", "generators", "is_plain", "log_ndtr_tail", "merged", "survivors", "weights_of",
 ]  # fmt: skip
 
 
@@ -38,6 +38,14 @@ class Generator:
     def rng(self) -> np.random.RandomState:
         """The generator."""
         return np.random.RandomState(self._seed)
+
+
+ERF_AT_ONE: float = _erf.erx
+ERF_SLOPE: float = _erf.efx  # at 0, less 1
+ERF_POLYNOMIALS = tuple(  # of each part: what is divided, and by what; the coefficient of the highest power first
+    (above.coef[::-1].tolist(), below.coef[::-1].tolist())
+    for above, below in ((_erf.pp, _erf.qq), (_erf.pa, _erf.qa), (_erf.ra, _erf.sa), (_erf.rb, _erf.sb))
+)
 
 
 def generators(rng: np.random.Generator) -> dict[str, object]:

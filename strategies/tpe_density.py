@@ -106,8 +106,7 @@ class Density:
         top[np.isneginf(top)] = 0  # where no kernel reaches
         total -= top[:, None]
         with np.errstate(divide="ignore"):
-            density: Floats = np.log(np.exp(total, out=total).sum(axis=1)) + top
-        return density
+            return np.add(np.log(np.exp(total, out=total).sum(axis=1)), top)
 
     def _masses(self, plain: Sequence[tuple[int, Number]]) -> list[Floats]:
         """For each number without steps, ``(m,)`` the logarithm of each kernel's probability inside the bounds."""
@@ -155,15 +154,18 @@ def kernels_of(axes: Sequence[Number], values: Floats, settings: Settings) -> tu
     d, n = values.shape
     low, high = np.array([(axis.low, axis.high) for axis in axes], dtype=np.float64).T[:, :, None]
     order = np.argsort(values, axis=1)
-    row = np.concatenate([low, np.take_along_axis(values, order, axis=1), high], axis=1)
+    order += (np.arange(d) * n)[:, None]  # places in all values: indices of one axis are several times faster
+    row = np.concatenate([low, values.ravel().take(order), high], axis=1)
     gaps = row[:, 1:] - row[:, :-1]
     ordered = np.maximum(gaps[:, :-1], gaps[:, 1:])
     if not settings.endpoints and n >= 2:
         ordered[:, 0], ordered[:, -1] = gaps[:, 1], gaps[:, -2]
     span = high - low
     least = span / min(100.0, 2.0 + n) if settings.clip else np.full_like(span, NARROWEST)
+    found = np.empty(d * n)
+    found[order.ravel()] = np.clip(ordered, least, span).ravel()
     middles, widths = np.empty((2, d, n + 1))
-    np.put_along_axis(widths[:, :-1], order, np.clip(ordered, least, span), axis=1)
+    widths[:, :-1] = found.reshape(d, n)
     middles[:, :-1], middles[:, -1:], widths[:, -1:] = values, 0.5 * (low + high), span
     return middles, widths
 

@@ -9,15 +9,23 @@ a rounding error apart: ``large`` says which.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
-from searchkit.strategies.tpe_compat import LOG_ROOT_2PI, erf_polynomial, log_ndtr_tail
+from searchkit.strategies.tpe_compat import (
+    ERF_AT_ONE,
+    ERF_POLYNOMIALS,
+    ERF_SLOPE,
+    LOG_ROOT_2PI,
+    log_ndtr_tail,
+)
 from searchkit.types import Bools, Floats
 
 LARGE = 2000  # numbers from which Optuna takes polynomials for the error function
 ROOT2 = 2**0.5
 BEND = 1 / ROOT2  # where the distribution function goes from erf to erfc
+ERF_PARTS = (2**-28, 0.84375, 1.25, 1 / 0.35, 6.0)  # where the next formula of the error function begins
 SLOPE = math.sqrt(3) / math.pi  # of the logistic distribution that is near the normal one
 TURNS, EXACT = 100, 1e-8  # of Newton's method for quantiles: steps at most, and the relative step that is the last
 
@@ -28,9 +36,33 @@ def erf(x: Floats, large: bool) -> Floats:
         return np.array(list(map(math.erf, x.tolist())), dtype=np.float64)
     sizes = np.abs(x)
     values = np.where(np.isnan(sizes), np.nan, 1.0)
-    small = np.flatnonzero(sizes < 6)
-    values[small] = erf_polynomial(sizes[small])
+    part = np.searchsorted(ERF_PARTS, sizes, side="right")  # of values from 6 on, and of NaN, it is the last
+    for i in np.flatnonzero(np.bincount(part, minlength=6)[:5]).tolist():
+        there = np.flatnonzero(part == i)
+        values[there] = _erf_part(i, sizes[there])
     return np.sign(x) * values
+
+
+def _erf_part(part: int, x: Floats) -> Floats:
+    """The error function of positive numbers in one of the five parts that have a formula of their own."""
+    if part == 0:
+        return (1 + ERF_SLOPE) * x
+    above, below = ERF_POLYNOMIALS[part - 1]
+    z = x - 1 if part == 2 else x * x
+    if part > 2:
+        far: Floats = 1 - np.exp(-z - 0.5625 + _polynomial(above, w := 1 / z) / _polynomial(below, w)) / x
+        return far
+    ratio = _polynomial(above, z) / _polynomial(below, z)
+    return ERF_AT_ONE + ratio if part == 2 else x * (1 + ratio)
+
+
+def _polynomial(coefficients: Sequence[float], x: Floats) -> Floats:
+    """Its values by Horner's rule; the coefficient of the highest power comes first."""
+    total = np.full_like(x, coefficients[0])
+    for coefficient in coefficients[1:]:
+        total *= x
+        total += coefficient
+    return total
 
 
 def ndtr(x: Floats, large: bool) -> Floats:
@@ -89,7 +121,8 @@ def log_mass(a: Floats, b: Floats, large: bool | None = None) -> Floats:
 
 
 def _log_middle(a: Floats, b: Floats, large: bool) -> Floats:
-    outside: Floats = -ndtr(a, large) - ndtr(-b, large)
+    left, right = np.split(ndtr(np.concatenate([a, -b]), large), 2)
+    outside: Floats = -left - right
     return np.log1p(outside)
 
 

@@ -51,7 +51,7 @@ IMPORTED = {
     "optuna.study._frozen.FrozenStudy": OPTUNA,
     "optuna.samplers._lazy_random_state.LazyRandomState.rng": OPTUNA,
     "optuna._hypervolume.hssp._solve_hssp": TPE,
-    "optuna.samplers._tpe._erf._erf_right_non_big": TPE,
+    "optuna.samplers._tpe._erf.pp.coef": TPE,
     "optuna.samplers._tpe._truncnorm._log_ndtr_single": TPE,
     "optuna.samplers._tpe._truncnorm._norm_pdf_logC": TPE,
     "optuna.samplers._tpe.parzen_estimator._ParzenEstimator._call_weights_func": TPE,

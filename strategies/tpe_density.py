@@ -106,7 +106,8 @@ class Density:
         top[np.isneginf(top)] = 0  # where no kernel reaches
         total -= top[:, None]
         with np.errstate(divide="ignore"):
-            return np.add(np.log(np.exp(total, out=total).sum(axis=1)), top)
+            density: Floats = np.log(np.exp(total, out=total).sum(axis=1)) + top
+        return density
 
     def _masses(self, plain: Sequence[tuple[int, Number]]) -> list[Floats]:
         """For each number without steps, ``(m,)`` the logarithm of each kernel's probability inside the bounds."""
@@ -128,7 +129,7 @@ class Density:
         """``(n, m)`` the logarithm of each kernel's density at candidates of a number without steps."""
         middles, widths = self._middles[place], self._widths[place]
         x = np.log(x) if axis.is_log else x
-        part = x[:, None] - middles
+        part: Floats = x[:, None] - middles
         part /= widths
         np.multiply(part, part, out=part)
         part *= -0.5

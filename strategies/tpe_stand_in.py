@@ -56,6 +56,27 @@ class StandIn(TPESampler):
         groups = self._search_space_group.search_spaces
         return {name: d for group in groups for name, d in sorted(group.items()) if not d.single()}
 
+    def sample_independent(
+        self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        """A value of one parameter."""
+        shelf = storage_of(study)
+        if not isinstance(shelf, Shelf) or self._warn_independent_sampling:
+            return super().sample_independent(study, trial, param_name, param_distribution)
+        if shelf.columns.n_ended < self._n_startup_trials:
+            return self._random_sampler.sample_independent(study, trial, param_name, param_distribution)
+        return self._sample(study, trial, {param_name: param_distribution})[param_name]
+
+    def _sample_relative(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        shelf = storage_of(study)
+        if not isinstance(shelf, Shelf):
+            return super()._sample_relative(study, trial, search_space)
+        if not search_space or shelf.columns.n_ended < self._n_startup_trials:
+            return {}
+        return self._sample(study, trial, search_space)
+
     def _sample(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:

@@ -19,6 +19,8 @@ from searchkit.types import Codes, Floats
 
 Kind = TypeVar("Kind", np.float64, np.int64)
 
+MOST = 1024  # values of integers of which distances are kept
+EXACT = 2**50  # integers below it have exact halves and distances
 KEPT = 2**20  # logarithms kept of a parameter with steps: of kernels x values
 
 
@@ -124,6 +126,20 @@ class Number:
         kept = self._masses[large]
         kept[rows, 0], kept[rows, 1] = widths, masses
 
+    def _bounds(self, x: Floats, middles: Floats, widths: Floats) -> tuple[Floats, Floats]:
+        """Half a step below and above values, as kernels see them."""
+        left, right = x - self.step / 2, x + self.step / 2
+        if self.is_log:
+            left, right = np.log(left), np.log(right)
+        return (left - middles) / widths, (right - middles) / widths
+
+    def takes_polynomials(self, middles: Floats, widths: Floats) -> bool:
+        """Whether Optuna takes polynomials for what kernels with steps have inside the bounds: for many different."""
+        if len(middles) < LARGE:
+            return False
+        pairs, _ = unique_pairs(middles, widths)
+        return self.n_central(middles[pairs], widths[pairs]) >= LARGE
+
     def inside(self, middles: Floats, widths: Floats) -> tuple[Floats, Floats]:
         """The bounds as each kernel sees them, in its widths from its middle."""
         return (self.ends[0] - middles) / widths, (self.ends[1] - middles) / widths
@@ -198,13 +214,6 @@ class Steps(Number):
         block = log_mass(a, b, many_central(a, b))[which]
         return block.take(of_kernel, axis=1), log_mass(*self.inside(middles, widths))[of_kernel]
 
-    def _bounds(self, x: Floats, middles: Floats, widths: Floats) -> tuple[Floats, Floats]:
-        """Half a step below and above values, as kernels see them."""
-        left, right = x - self.step / 2, x + self.step / 2
-        if self.is_log:
-            left, right = np.log(left), np.log(right)
-        return (left - middles) / widths, (right - middles) / widths
-
     def _cell(self, x: Floats) -> Codes:
         """Numbers of values, from 0 on."""
         cells = np.rint((x - self.least) / self.step)
@@ -257,6 +266,72 @@ def _distinct(numbers: Codes, n: int) -> tuple[Codes, Codes]:
     return different, places[numbers]
 
 
+class Integers(Number):
+    """Evenly spaced integers: a candidate's probability depends on its distance from the middle, and on the width.
+
+    It is kept by the two, for every width that a kernel has had. Distances of integers have no rounding errors, so that
+    equal distances mean equal values.
+    """
+
+    def __init__(self, distribution: IntDistribution) -> None:
+        super().__init__(distribution)
+        self.n_values = round((self.most - self.least) / self.step) + 1
+        self._forget()
+
+    def keep(self, rows: Codes) -> None:
+        """Keep these trials only."""
+        super().keep(rows)
+        self._forget()
+
+    def _forget(self) -> None:
+        """Keep no widths."""
+        self._widths = np.array([np.inf])  # ascending
+        self._numbers = np.array([-1])  # their rows in the table
+        self._at = np.empty((0, 4 * self.n_values - 3))  # by distance in half steps, since that of the prior may be odd
+
+    def log_probabilities(self, x: Floats, middles: Floats, widths: Floats) -> Floats:
+        """``(candidates, m)`` the logarithm of candidates' probability, bounds not yet considered.
+
+        Args:
+            x: ``(candidates,)`` in the parameter's unit.
+            middles, widths: ``(m,)`` of the kernels.
+        """
+        if len(middles) and not self.least <= middles.min() <= middles.max() <= self.most:
+            low, high = self._bounds(x[:, None], middles, widths)  # of a trial that does not keep to its distribution
+            return log_mass(low, high, many_central(low, high))
+        numbers, half = self._numbered(widths), self.step / 2
+        row, column = (x - self.least) / half + 2.0 * (self.n_values - 1), (middles - self.least) / half
+        places = np.subtract(row[:, None], column).astype(np.int64)
+        places += numbers * (4 * self.n_values - 3)
+        kept = self._at.ravel()
+        block = kept.take(places)
+        missing = np.nonzero(np.isnan(block))
+        if len(missing[0]):
+            at, first = np.unique(places[missing], return_index=True)
+            i, j = missing[0][first], missing[1][first]
+            # zero is inside for the least distances only: never for so many that Optuna takes polynomials
+            kept[at] = log_mass(*self._bounds(x[i], middles[j], widths[j]), False)
+            block[missing] = kept[places[missing]]
+        return block
+
+    def _numbered(self, widths: Floats) -> Codes:
+        """``(m,)`` the row of each width in the table."""
+        places = np.searchsorted(self._widths, widths)
+        new = self._widths[places] != widths
+        if not new.any():
+            return self._numbers[places]
+        more = np.unique(widths[new])
+        n = len(self._widths) - 1
+        if n and (n + len(more)) * self._at.shape[1] > KEPT:
+            self._forget()
+            return self._numbered(widths)
+        order = np.argsort(np.concatenate([self._widths, more]))
+        self._widths = np.concatenate([self._widths, more])[order]
+        self._numbers = np.concatenate([self._numbers, np.arange(n, n + len(more))])[order]
+        self._at = grown(self._at, n + len(more), np.nan)
+        return self._numbers[np.searchsorted(self._widths, widths)]
+
+
 Axis = Categories | Number
 
 
@@ -265,7 +340,13 @@ def axis_of(distribution: BaseDistribution) -> Axis:
     if isinstance(distribution, CategoricalDistribution):
         return Categories(distribution)
     assert isinstance(distribution, FloatDistribution | IntDistribution)
-    return Number(distribution) if distribution.step is None else Steps(distribution)
+    if distribution.step is None:
+        return Number(distribution)
+    n_values = (distribution.high - distribution.low) / distribution.step + 1
+    small = n_values <= MOST and max(abs(distribution.low), abs(distribution.high)) < EXACT
+    if isinstance(distribution, IntDistribution) and not distribution.log and small:
+        return Integers(distribution)
+    return Steps(distribution)
 
 
 def unique_pairs(first: Floats, second: Floats) -> tuple[Codes, Codes]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from searchkit.strategies.tpe_axes import Axis, Categories, Number, Steps
+from searchkit.strategies.tpe_axes import Axis, Categories, Integers, Number, Steps
 from searchkit.strategies.tpe_compat import LOG_ROOT_2PI
 from searchkit.strategies.tpe_normal import LARGE, log_mass, quantiles
 from searchkit.types import Codes, Floats
@@ -85,22 +85,25 @@ class Density:
             x: for each parameter ``(n,)`` values in its unit.
         """
         total = np.zeros((len(x[0]), len(self._weights)))
-        place, plain = 0, []
+        masses, place, plain = self._masses(), 0, []
         for i, axis in enumerate(self._axes):
             if isinstance(axis, Categories):
                 table, kernels = self._tables[i]
                 total += np.log(table).T[x[i].astype(np.int64)].take(kernels, axis=1)
                 continue
-            if isinstance(axis, Steps):
-                at, inside = axis.log_probabilities(x[i], self._rows, self._middles[place], self._widths[place])
+            middles, widths = self._middles[place], self._widths[place]
+            if isinstance(axis, Integers):
+                total += axis.log_probabilities(x[i], middles, widths)
+                total -= masses[place]
+            elif isinstance(axis, Steps):
+                at, inside = axis.log_probabilities(x[i], self._rows, middles, widths)
                 total += at
                 total -= inside
             else:
-                plain.append((place, axis, x[i]))
+                plain.append(self._normal(place, axis, x[i], masses[place]))
             place += 1
         if plain:
-            masses = self._masses([(place, axis) for place, axis, _ in plain])
-            total += added([self._normal(*one, mass) for one, mass in zip(plain, masses, strict=True)])
+            total += added(plain)
         total += np.log(self._weights)
         top = total.max(axis=1)
         top[np.isneginf(top)] = 0  # where no kernel reaches
@@ -109,21 +112,28 @@ class Density:
             density: Floats = np.log(np.exp(total, out=total).sum(axis=1)) + top
         return density
 
-    def _masses(self, plain: Sequence[tuple[int, Number]]) -> list[Floats]:
-        """For each number without steps, ``(m,)`` the logarithm of each kernel's probability inside the bounds."""
-        large = sum(axis.n_central(self._middles[i], self._widths[i]) for i, axis in plain) >= LARGE
-        known = [axis.known_masses(self._rows, self._widths[i], large) for i, axis in plain]
-        bounds = [
-            axis.inside(self._middles[i, unknown], self._widths[i, unknown])
-            for (i, axis), (_, unknown) in zip(plain, known, strict=True)
-        ]
-        low, high = (np.concatenate(ends) for ends in zip(*bounds, strict=True))
-        found, n = log_mass(low, high, large), len(self._rows)
-        for (i, axis), (masses, unknown) in zip(plain, known, strict=True):
-            masses[unknown], found = found[: len(unknown)], found[len(unknown) :]
-            changed = unknown[: np.searchsorted(unknown, n)]
-            axis.keep_masses(self._rows[changed], self._widths[i, changed], masses[changed], large)
-        return [masses for masses, _ in known]
+    def _masses(self) -> dict[int, Floats]:
+        """Place of a number -> ``(m,)`` the logarithm of each kernel's probability inside the bounds.
+
+        Numbers with steps that keep it themselves are left out. What is not known is computed for all at once.
+        """
+        kernels = list(zip(self._numbers, self._middles, self._widths, strict=True)) if self._numbers else []
+        plain = sum(axis.n_central(middles, widths) for axis, middles, widths in kernels if not axis.step) >= LARGE
+        known, wanted = {}, {False: [], True: []}  # type: ignore[var-annotated]
+        for i, (axis, middles, widths) in enumerate(kernels):
+            if not isinstance(axis, Steps):
+                large = plain if not axis.step else axis.takes_polynomials(middles, widths)
+                known[i], unknown = axis.known_masses(self._rows, widths, large)
+                wanted[large].append((i, axis, unknown, *axis.inside(middles[unknown], widths[unknown])))
+        for large, parts in wanted.items():
+            if not parts:
+                continue
+            found = log_mass(np.concatenate([p[3] for p in parts]), np.concatenate([p[4] for p in parts]), large)
+            for i, axis, unknown, *_ in parts:
+                known[i][unknown], found = found[: len(unknown)], found[len(unknown) :]
+                changed = unknown[: np.searchsorted(unknown, len(self._rows))]
+                axis.keep_masses(self._rows[changed], self._widths[i, changed], known[i][changed], large)
+        return known
 
     def _normal(self, place: int, axis: Number, x: Floats, masses: Floats) -> Floats:
         """``(n, m)`` the logarithm of each kernel's density at candidates of a number without steps."""

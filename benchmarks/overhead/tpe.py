@@ -2,8 +2,8 @@
 
     python -m benchmarks.overhead.tpe [--repeats 25] [--trials 100,1000,3000]
 
-A suggestion is the whole call, ``study.ask`` with the distributions and ``study.tell``, in memory. Both samplers work in
-turn on studies that began with the same random trials; CPU time of one thread, medians. Read the ratios.
+A suggestion is the whole call, ``study.ask`` with the distributions and ``study.tell``, in memory. Both samplers work
+in turn on studies that began with the same random trials; CPU time of one thread, medians. Read the ratios.
 """
 
 from __future__ import annotations

@@ -12,8 +12,9 @@ import numpy as np
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-from searchkit.strategies.tpe_axes import Axis, axis_of, grown
+from searchkit.strategies.tpe_axes import Axis, grown
 from searchkit.strategies.tpe_compat import Groups, merged, survivors
+from searchkit.strategies.tpe_steps import axis_of
 from searchkit.types import Bools, Codes, Floats
 
 COMPLETE, PRUNED, INFEASIBLE, OTHER = range(4)  # kinds of trials, the best first

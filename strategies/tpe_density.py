@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from searchkit.strategies.tpe_axes import Axis, Categories, Integers, Number, Steps
+from searchkit.strategies.tpe_axes import Axis, Categories, Number
 from searchkit.strategies.tpe_compat import LOG_ROOT_2PI
 from searchkit.strategies.tpe_normal import LARGE, log_mass, quantiles
+from searchkit.strategies.tpe_steps import Integers, Steps
 from searchkit.types import Codes, Floats
 
 NARROWEST = 1e-12  # a kernel's width, where nothing else bounds it

@@ -17,9 +17,9 @@ from optuna.trial import FrozenTrial, TrialState
 from searchkit.storage.optuna_compat import quiet
 from searchkit.strategies.optuna_seeds import seed_sampler
 from searchkit.strategies.optuna_storage import Shelf
-from searchkit.strategies.tpe_axes import axis_of
 from searchkit.strategies.tpe_density import Density
 from searchkit.strategies.tpe_stand_in import StandIn, quick
+from searchkit.strategies.tpe_steps import axis_of
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of Optuna, on both
 

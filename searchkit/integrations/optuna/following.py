@@ -57,9 +57,13 @@ class Following:
     Each finished trial is told to the strategy as a batch of one. When a trial shows something new (a parameter,
     another distribution, a constraint), the strategy is made anew and told all trials again. So a process that opens
     the study later has the same state.
+
+    Attributes:
+        read_for: the trial for which the study was read last, where nothing has come of that yet.
     """
 
     def __init__(self, study: optuna.Study, options: SamplerOptions) -> None:
+        self.read_for: int | None = None
         self._study, self._options = study, options
         self._finished: list[FrozenTrial] = []
         self._known: set[int] = set()  # numbers of the finished trials

@@ -127,7 +127,9 @@ class SearchkitSampler(BaseSampler):
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """The parameters that are searched together; learns what has finished."""
         with self._lock:
-            return self._follow(study).parameters.distributions
+            following = self._follow(study)
+            following.read_for = trial.number
+            return following.parameters.distributions
 
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
@@ -142,7 +144,7 @@ class SearchkitSampler(BaseSampler):
         suggested: dict[str, Any] = {}
         with self._lock:
             for i in range(ROUNDS):
-                following = self._follow(study)
+                following = self._follow(study, trial.number)
                 if following.n_ended < self._n_startup:
                     return {}
                 code = following.suggest(trial.number) if following.made else np.empty((0, 0), dtype=np.int64)
@@ -191,14 +193,22 @@ class SearchkitSampler(BaseSampler):
     def reseed_rng(self) -> None:
         """Nothing: every trial's number is its seed, so that workers never draw the same."""
 
-    def _follow(self, study: optuna.Study) -> Following:
-        """Everything that is known of a study, up to now; remembered for the last one only."""
+    def _follow(self, study: optuna.Study, number: int | None = None) -> Following:
+        """Everything that is known of a study, up to now; remembered for the last one only.
+
+        Args:
+            number: of a trial. Optuna asks for its search space and then at once for its parameters: the study is not
+                read a second time then.
+        """
         known = self._following
         if known is None or known[0] is not storage_of(study) or known[1] != study_id(study):
             following = Following(whole_study(study), self._options)
             known = self._following = (storage_of(study), study_id(study), following)
-        known[2].update()
-        return known[2]
+        following = known[2]
+        if number is None or following.read_for != number:
+            following.update()
+        following.read_for = None
+        return following
 
     def __getstate__(self) -> dict[str, object]:
         return self.__dict__ | {"_following": None, "_lock": None}  # another process learns from the study

@@ -16,6 +16,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from searchkit.strategies.tpe_normal import LARGE, central
 from searchkit.types import Codes, Floats
 
+FEW = 64  # options of which each has a row, whether it occurs or not
 Kind = TypeVar("Kind", np.float64, np.int64)
 
 
@@ -49,20 +50,24 @@ class Categories:
         """Keep these trials only."""
         self.values = self.values[rows]
 
-    def weights(self, n_kernels: int, prior: float) -> Floats:
-        """``(options + 1, options)`` what a kernel at an option gives every option; the last row is the prior's.
+    def weights(self, values: Floats, prior: float) -> tuple[Floats, Codes]:
+        """``(m, options)`` what kernels give every option, and ``(n + 1,)`` the row of each; the last is the prior's.
 
         Args:
-            n_kernels: the prior among them.
+            values: ``(n,)`` indices of the trials' options.
             prior: its weight.
         """
-        table = np.full((self.n_options + 1, self.n_options), prior / n_kernels)
-        table[np.arange(self.n_options), np.arange(self.n_options)] += 1
+        n = len(values)
+        options, rows = values.astype(np.int64), np.arange(self.n_options)
+        if self.n_options > FEW:  # a row for each that occurs: a row for each of thousands would not fit
+            rows, options = np.unique(options, return_inverse=True)
+        table = np.full((len(rows) + 1, self.n_options), prior / (n + 1))
+        table[np.arange(len(rows)), rows] += 1
         totals = table.sum(axis=1, keepdims=True)
         table /= np.where(totals == 0, 1, totals)
-        if n_kernels == 1:
+        if n == 0:
             table[-1] = 1.0 / self.n_options
-        return table
+        return table, np.append(options, len(rows))
 
 
 class Number:

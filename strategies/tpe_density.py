@@ -51,12 +51,10 @@ class Density:
     ) -> None:
         self._axes, self._rows, self._weights = axes, rows, weights
         self._numbers = [axis for axis in axes if isinstance(axis, Number)]
-        self._tables: dict[int, tuple[Floats, Codes]] = {}  # of categories: weights of kernels, each trial's kernel
-        n = len(weights)
+        self._tables: dict[int, tuple[Floats, Codes]] = {}  # of categories: weights, each kernel's row
         for i, axis in enumerate(axes):
             if isinstance(axis, Categories):
-                kernels = np.append(values[i].astype(np.int64), axis.n_options)
-                self._tables[i] = axis.weights(n, settings.prior), kernels
+                self._tables[i] = axis.weights(values[i], settings.prior)
         if self._numbers:
             found = [v for axis, v in zip(axes, values, strict=True) if isinstance(axis, Number)]
             self._middles, self._widths = kernels_of(self._numbers, np.array(found), settings)
@@ -90,7 +88,7 @@ class Density:
         for i, axis in enumerate(self._axes):
             if isinstance(axis, Categories):
                 table, kernels = self._tables[i]
-                total += np.log(table).T[x[i].astype(np.int64)].take(kernels, axis=1)
+                total += np.log(table[:, x[i].astype(np.int64)]).T.take(kernels, axis=1)
                 continue
             middles, widths = self._middles[place], self._widths[place]
             if isinstance(axis, Integers):

@@ -27,6 +27,7 @@ SPACE: dict[str, BaseDistribution] = {
     "x": FloatDistribution(-5, 5), "rate": FloatDistribution(1e-5, 1e-1, log=True), "n": IntDistribution(0, 20),
     "share": FloatDistribution(0, 1, step=0.05), "width": IntDistribution(1, 300, log=True),
     "kind": CategoricalDistribution(("a", "b", None)), "c": CategoricalDistribution(range(5)),
+    "many": CategoricalDistribution(range(200)),
     "coarse": IntDistribution(0, 9, step=3), "y": FloatDistribution(0, 1e-300), "odd": IntDistribution(-2, 61, step=7),
     "wide": IntDistribution(-(2**40), 2**40),
     "one": FloatDistribution(2, 2), "z": FloatDistribution(0, 1),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from searchkit.errors import SearchkitError, StopSearch
 from searchkit.moved import MOVED, announce
 from searchkit.plugins import load_space
-from searchkit.space import Choice, NetworkSpace, Node, Space
+from searchkit.space import Choice, Float, Int, NetworkSpace, Node, Space
 from searchkit.version import __version__ as __version__
 
 if TYPE_CHECKING:
@@ -56,6 +56,8 @@ __all__ = [
     "Choice",
     "Comparisons",
     "Compressed",
+    "Float",
+    "Int",
     "Metric",
     "NetworkSpace",
     "Node",

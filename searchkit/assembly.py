@@ -17,6 +17,7 @@ from searchkit.errors import PASSED_ON, SearchkitError, message_of, readable
 from searchkit.execution.executors import Pool, open_executor
 from searchkit.execution.outcome import reason_of
 from searchkit.options import Options
+from searchkit.problem.making import made
 from searchkit.problem.problem import Problem, Strategy
 from searchkit.results.found_studies import recorded_note
 from searchkit.results.result import Result
@@ -33,7 +34,7 @@ TARGETS = "targets"  # the note of a record with the first measurement on its ta
 def begin_strategy(options: Options, problem: Problem) -> Strategy:
     name = options.strategy_name
     try:
-        begun = options.factory(problem)
+        begun = made(options.factory, problem)
     except PASSED_ON:
         raise
     except BaseException as error:

@@ -1,7 +1,7 @@
 """Checks that every strategy passes; part of the package, so that third parties can run them on their strategies.
 
     import pytest
-    from searchkit.testing import STRATEGY_CHECKS
+from searchkit.testing import STRATEGY_CHECKS
 
     @pytest.mark.parametrize("check", STRATEGY_CHECKS, ids=lambda check: check.__name__)
     def test_my_strategy(check):
@@ -16,9 +16,10 @@ from collections.abc import Callable
 
 import numpy as np
 
+from searchkit.problem.making import made
 from searchkit.problem.observations import Observations
 from searchkit.problem.problem import Problem, Strategy
-from searchkit.space import Choice, Space, keys
+from searchkit.space import Choice, Float, Int, Space, keys
 from searchkit.types import Codes, Floats
 
 Factory = Callable[[Problem], Strategy]
@@ -137,6 +138,29 @@ def a_tiny_space_is_exhausted(make: Factory) -> None:
     assert len(strategy.ask(1, np.random.default_rng(0), _none(problem))) == 0
 
 
+def numbers_and_conditions_are_searched(make: Factory) -> None:
+    """In a space of floats, integers of a wide range and parameters under a condition, the rules hold as well."""
+    problem = Problem(_numbers(), 1, budget=40)
+    strategy, again = made(make, problem), made(make, problem)
+    seen: set[bytes] = set()
+    for step in range(6):
+        pending = strategy.ask(2, np.random.default_rng([8, step]), _none(problem))
+        codes = strategy.ask(4, np.random.default_rng([9, step]), pending)
+        assert np.array_equal(again.ask(4, np.random.default_rng([9, step]), pending), codes), (
+            "ask or tell drew numbers"
+        )
+        assert len(codes) == 4
+        assert np.array_equal(problem.space.check(codes), codes), "not canonical"
+        new = keys(codes)
+        assert len(set(new)) == 4, "a batch repeats a candidate"
+        assert not (seen | set(keys(pending))).intersection(new), "proposed what was told or is pending"
+        points = np.nan_to_num(problem.space.positions(codes), nan=0.5)
+        told = Observations(codes, ((points - 0.3) ** 2).sum(axis=1, keepdims=True), np.empty((4, 0)))
+        strategy.tell(told)
+        again.tell(told)
+        seen.update(new)
+
+
 STRATEGY_CHECKS: tuple[Callable[[Factory], None], ...] = (
     ask_changes_nothing,
     tell_draws_nothing,
@@ -146,11 +170,27 @@ STRATEGY_CHECKS: tuple[Callable[[Factory], None], ...] = (
     failures_do_not_stop_it,
     equal_losses_do_not_stop_it,
     a_tiny_space_is_exhausted,
+    numbers_and_conditions_are_searched,
 )
 
 
 def _space() -> Space:
     return Space([Choice(f"c{i}", range(4), ordered=i % 2 == 0) for i in range(6)], name="testing")
+
+
+def _numbers() -> Space:
+    return Space(
+        [
+            Choice("method", ("a", "b")),
+            Float("rate", 1e-5, 1e-1, log=True, prior=0.01),
+            Float("share", 0.0, 1.0, when=("method", "a")),
+            Int("units", 1, 10**12, log=True),
+            Int("layers", 1, 4),
+            Int("third", 8, 512, when=("layers", ">=", 3)),
+            Float("step", 0.0, 1.0, step=0.25),
+        ],
+        name="numbers",
+    )
 
 
 def _none(problem: Problem) -> Codes:

@@ -11,8 +11,9 @@ import numpy as np
 
 from searchkit import plugins
 from searchkit.blocks.additive import blocks_if_listed
+from searchkit.problem.making import suited
 from searchkit.problem.observations import Observations
-from searchkit.problem.problem import Problem, Strategy
+from searchkit.problem.problem import Problem
 from searchkit.space import NetworkSpace
 from searchkit.types import Codes
 
@@ -33,7 +34,7 @@ class Auto:
 
     def __init__(self, problem: Problem) -> None:
         self.choice, self.why = choose(problem)
-        self._strategy: Strategy = plugins.resolve("strategy", self.choice)(problem)
+        self._strategy = suited(plugins.resolve("strategy", self.choice), problem)
         self.batch = int(getattr(self._strategy, "batch", 1))
         self.models = bool(getattr(self._strategy, "models", False))
 

@@ -15,6 +15,7 @@ from functools import partial
 
 import numpy as np
 
+from searchkit.problem.cells import check_finite
 from searchkit.problem.observations import Observations
 from searchkit.problem.operators import mutate
 from searchkit.problem.pareto import non_dominated
@@ -23,6 +24,7 @@ from searchkit.problem.proposals import distinct, first_allowed
 from searchkit.space import keys
 from searchkit.strategies.acquisition import Acquisition
 from searchkit.strategies.doubt import after_a_surprise, rarest_pairs
+from searchkit.strategies.mixed_bo import MixedBO
 from searchkit.strategies.neighbourhood import NEIGHBOURS, neighbour_of_the_best, since_improvement
 from searchkit.strategies.surrogate import Surrogate
 from searchkit.surrogates.feasibility import Failures, fill
@@ -50,6 +52,8 @@ class BO:
     """
 
     batch = 1
+    finite = True  # it counts options
+    for_numbers = MixedBO  # what searches spaces of numbers and conditions in its place
     models = True  # it has a model of its own, so it takes turns with the proxy layer
 
     def __init__(
@@ -59,6 +63,7 @@ class BO:
             n_initial = 10 if problem.budget is None else int(np.clip(problem.budget // 5, 5, 10))
         if n_initial < 2 or pool < 1 or n_iterations < 1:
             raise ValueError(f"n_initial {n_initial}, pool {pool}, n_iterations {n_iterations}: at least 2, 1 and 1")
+        check_finite(problem, self)
         self.problem = problem
         self.n_initial, self.pool = n_initial, pool
         self._surrogate = Surrogate(Features(problem.space), n_iterations)

@@ -13,6 +13,7 @@ import numpy as np
 from searchkit.blocks.additive import Additive, Blocks, blocks_of
 from searchkit.blocks.exact import front, k_best
 from searchkit.blocks.fit import BlockFit, fit_blocks
+from searchkit.problem.cells import check_finite
 from searchkit.problem.numbers import of_usual_size
 from searchkit.problem.observations import Observations
 from searchkit.problem.pareto import hypervolume, non_dominated
@@ -38,6 +39,7 @@ class Exact:
     """
 
     batch = 4
+    finite = True  # it counts options: numbers are searched in cells
 
     def __init__(self, problem: Problem, *, n_initial: int | None = None) -> None:
         self._blocks = blocks_of(problem.space)
@@ -46,6 +48,7 @@ class Exact:
             n_initial = min(40, n_free) if problem.budget is None else max(8, min(n_free, problem.budget // 3))
         if n_initial < 3:
             raise ValueError(f"n_initial must be at least 3, not {n_initial}")
+        check_finite(problem, self)
         self.problem, self.n_initial = problem, n_initial
         self._seen: set[bytes] = set()
         self._known: list[Additive] | None = None

@@ -87,6 +87,6 @@ class NSGA2:
         mothers, fathers = np.where(places[0] <= places[1], pairs[0], pairs[1])
         fathers = np.where(rng.random(m) < self.crossover_rate, fathers, mothers)
         first, second = self._parents.codes[mothers], self._parents.codes[fathers]
-        children = crossover(first, second, rng)
+        children = crossover(first, second, rng, self.problem.space)
         copies = (children == first).all(axis=1) | (children == second).all(axis=1)
         return mutate(children, self.problem.space, rng, self.mutation_rate, always=copies)

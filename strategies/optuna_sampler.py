@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
+from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
@@ -25,6 +25,7 @@ from searchkit.problem.operators import mutate
 from searchkit.problem.problem import Problem, Strategy
 from searchkit.space import keys
 from searchkit.storage.optuna_compat import quiet
+from searchkit.strategies.optuna_parameters import OptunaParameters, single_value
 from searchkit.strategies.optuna_seeds import check_sampler, seed_sampler
 from searchkit.strategies.optuna_storage import Shelf
 from searchkit.strategies.tpe_stand_in import StandIn, quick
@@ -45,7 +46,7 @@ def adapt(sampler: object) -> Callable[[Problem], Strategy] | None:
 
 
 class OptunaSampler:
-    """An Optuna sampler over codes: ordered choices are integers, others categories, named by their column.
+    """An Optuna sampler over codes; see :mod:`searchkit.strategies.optuna_parameters` for what it is shown.
 
     Args:
         problem: what is searched.
@@ -62,12 +63,8 @@ class OptunaSampler:
         self.problem = problem
         self._seen: set[bytes] = set()
         self._failures = Failures(problem)
-        self._distributions: dict[str, BaseDistribution] = {
-            str(j): IntDistribution(0, len(choice.options) - 1)
-            if choice.ordered
-            else CategoricalDistribution(range(len(choice.options)))
-            for j, choice in enumerate(problem.space.choices)
-        }
+        self._parameters = OptunaParameters(problem.space)
+        self._distributions = self._parameters.distributions
         self._shelf = Shelf(problem.n_objectives)
         check_sampler(problem, sampler)
         self._sampler = quick(copy.deepcopy(sampler))
@@ -143,13 +140,13 @@ class OptunaSampler:
                 self._sampler.after_trial(study, trial, state, values)
             notes = trial.system_attrs
         broken = {"failed": 1.0} if told.failed[0] else {str(i): float(v) for i, v in enumerate(told.violations[0])}
-        params = {str(j): i for j, i in enumerate(told.codes[0].tolist())}
+        params = self._parameters.of(told.codes[0])
         self._shelf.finish(
             optuna.create_trial(
                 state=state,
                 values=values,
                 params=params,
-                distributions=self._distributions,
+                distributions={name: self._distributions[name] for name in params},
                 system_attrs=dict(notes),
                 constraints=broken,
             )
@@ -170,18 +167,21 @@ class OptunaSampler:
         study = optuna.Study("searchkit", self._shelf, sampler)
         sampler.before_trial(study, trial)
         given = sampler.sample_relative(study, trial, sampler.infer_relative_search_space(study, trial))
-        row = []
-        for name, distribution in self._distributions.items():
+
+        def suggested(name: str, distribution: BaseDistribution) -> Any:
             if name in given:
                 value = given[name]
             elif distribution.single():
-                value = 0
+                value = single_value(distribution)
             else:
                 value = sampler.sample_independent(study, trial, name, distribution)
-            trial.params[name], trial.distributions[name] = int(value), distribution
-            row.append(int(value))
-        return np.array(row, dtype=np.int64)
+            value = float(value) if isinstance(distribution, FloatDistribution) else int(value)
+            trial.params[name], trial.distributions[name] = value, distribution
+            return value
+
+        return self._parameters.read(suggested)
 
     def _place(self, trial: FrozenTrial, code: Codes) -> None:
-        trial.params.update({str(j): i for j, i in enumerate(code.tolist())})
-        trial.distributions.update(self._distributions)
+        params = self._parameters.of(code)
+        trial.params.update(params)
+        trial.distributions.update({name: self._distributions[name] for name in params})

@@ -12,6 +12,7 @@ import numpy as np
 
 from searchkit.blocks.additive import blocks_of
 from searchkit.blocks.fit import fit_blocks
+from searchkit.problem.cells import check_finite
 from searchkit.problem.numbers import of_usual_size
 from searchkit.problem.observations import Observations
 from searchkit.problem.problem import Problem
@@ -37,9 +38,11 @@ class Portfolio:
     """
 
     batch = 1
+    finite = True  # it counts options: numbers are searched in cells
     models = True  # as bo
 
     def __init__(self, problem: Problem) -> None:
+        check_finite(problem, self)
         self.problem = problem
         self._bo, self._exact = BO(problem), Exact(problem, n_initial=FIRST)
         self._blocks, self._surrogate = blocks_of(problem.space), Surrogate(Features(problem.space), ROUNDS)

@@ -23,7 +23,7 @@ from searchkit.problem.observations import Observations
 from searchkit.problem.problem import Problem, Strategy
 from searchkit.strategies.proposals import Proposals, Start
 from searchkit.strategies.pymoo_compat import infills_are_places
-from searchkit.strategies.pymoo_operators import use_integer_operators
+from searchkit.strategies.pymoo_operators import as_points, from_points, use_integer_operators
 from searchkit.types import Codes, Floats
 
 FAILED = 1e3  # violation of a failed candidate: relative violations of bounds are smaller
@@ -67,7 +67,8 @@ class PymooAlgorithm:
         self._generation = 0
         self._integers = PymooProblem(
             n_var=problem.space.n_choices, n_obj=problem.n_objectives, n_ieq_constr=problem.n_constraints + 1,
-            xl=np.zeros(problem.space.n_choices), xu=problem.space.n_options - 1.0, vtype=int,
+            xl=np.zeros(problem.space.n_choices), vtype=int if problem.space.is_finite else float,
+            xu=np.where(problem.space.numeric, 1.0, problem.space.n_options - 1.0),
         )  # fmt: skip
         try:
             self._algorithm = copy.deepcopy(algorithm)
@@ -103,8 +104,7 @@ class PymooAlgorithm:
             infills = algorithm.infill()
         if infills is None or not len(infills):
             return self.problem.space.sample(n, rng)
-        rows = np.rint(np.asarray(infills.get("X"), dtype=np.float64))
-        return np.clip(rows, 0, self.problem.space.n_options - 1).astype(np.int64)
+        return from_points(self.problem.space, infills.get("X"))
 
     def _rehearse(self) -> tuple[int, int]:
         """Run two generations of a copy with all kinds of outcomes, to report errors early; their sizes."""
@@ -129,7 +129,7 @@ class PymooAlgorithm:
         losses = np.where(told.scored[:, None], told.losses, np.where(np.isfinite(self._worst), self._worst, 0.0))
         broken = np.nan_to_num(told.violations, nan=0.0)
         unknown = np.where(told.feasible | (broken > 0).any(axis=1), 0.0, FAILED)[:, None]
-        infills.set("X", told.codes.astype(np.float64))
+        infills.set("X", as_points(self.problem.space, told.codes).astype(np.float64))
         static = StaticProblem(self._integers, F=losses, G=np.concatenate([broken, unknown], axis=1))
         Evaluator().eval(static, infills)
         return infills
@@ -145,7 +145,7 @@ def _advance(strategy: PymooAlgorithm, algorithm: Algorithm, told: Observations,
     plain = infills_are_places(algorithm) and algorithm.is_initialized
     infills = None if plain else algorithm.infill()
     if infills is None or not len(infills):
-        infills = Population.new("X", told.codes.astype(np.float64))
+        infills = Population.new("X", as_points(strategy.problem.space, told.codes).astype(np.float64))
     n = min(len(infills), len(told))
     with np.errstate(all="ignore"):  # objectives without variance, which pymoo divides by
         algorithm.advance(infills=strategy._evaluated(infills[:n], told[:n]))

@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from searchkit.blocks.shrinking import BELOW, Living, Settings, Shrinking, usual_level
+from searchkit.problem.cells import check_finite
 from searchkit.problem.observations import Observations
 from searchkit.problem.problem import Problem
 from searchkit.problem.proposals import distinct, first_allowed
@@ -43,6 +44,7 @@ class Shrink:
     """
 
     batch = 5
+    finite = True  # it counts options: numbers are searched in cells
 
     def __init__(
         self,
@@ -53,6 +55,7 @@ class Shrink:
         always: bool = False,
         start: Start = None,
     ) -> None:
+        check_finite(problem, self)
         self.problem = problem
         self._shrinking = Shrinking(
             problem.space,

@@ -42,7 +42,8 @@ class TPE(OptunaSampler):
             raise ValueError(f"a sampler and options of one ({', '.join(sorted(options))}) contradict each other")
         if sampler is None:
             with quiet():
-                sampler = TPESampler(**{"multivariate": True} | options)
+                under = {"group": True} if problem.space.conditions is not None else {}
+                sampler = TPESampler(**{"multivariate": True} | under | options)
         elif not isinstance(sampler, TPESampler):
             raise ValueError(f"sampler is a TPESampler, not {sampler!r}; OptunaSampler takes the others")
         super().__init__(problem, sampler=sampler)

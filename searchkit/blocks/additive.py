@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from searchkit.blocks.scales import on_scale, scale_features
 from searchkit.errors import SpaceError
-from searchkit.space import Choice, NetworkSpace, Node, Space
+from searchkit.space import NetworkSpace, Node, Parameter, Space
 from searchkit.space.indicators import indicators, width
+from searchkit.space.parameters import text_of
 from searchkit.types import Codes, Floats
 
 LARGEST_BLOCK = 100_000  # combinations of one block that are listed
@@ -98,6 +99,8 @@ def blocks_of(space: Space) -> Blocks:
     for name in space.names:
         if name not in taken:
             groups[name] = [Node(name, (name,), (), ())]
+    if space.conditions is not None:
+        groups = _joined(space, groups)
     listed = [name for nodes in groups.values() for name in _choices_of(nodes)]
     if len(set(listed)) < len(listed):
         twice = next(name for name in listed if listed.count(name) > 1)
@@ -105,6 +108,25 @@ def blocks_of(space: Space) -> Blocks:
     found = [_listed(space, name, nodes) for name, nodes in groups.items() if _choices_of(nodes)]
     names = tuple(name for name, nodes in groups.items() if _choices_of(nodes))
     return Blocks(names, *zip(*found, strict=True))
+
+
+def _joined(space: Space, groups: Mapping[str, list[Node]]) -> dict[str, list[Node]]:
+    """The groups of nodes, those in one that conditions tie to each other: a parameter decides whether another is."""
+    assert space.conditions is not None
+    of = {name: group for group, nodes in groups.items() for name in _choices_of(nodes)}
+    root = {group: group for group in groups}
+    for column in space.conditions.columns:
+        for parent in space.conditions.parents(column):
+            ends = root[of[space.names[column]]], root[of[space.names[parent]]]
+            root = {group: ends[1] if top == ends[0] else top for group, top in root.items()}
+    together: dict[str, list[Node]] = {}
+    for group, nodes in groups.items():
+        together.setdefault(root[group], []).extend(nodes)
+    tied = [key for key, nodes in together.items() if len(nodes) > len(groups[key])]
+    return {
+        key: [replace(node, block=node.block or key) for node in nodes] if key in tied else nodes
+        for key, nodes in together.items()
+    }
 
 
 def blocks_if_listed(space: Space) -> Blocks | None:
@@ -140,7 +162,7 @@ def _listed(space: Space, name: str, nodes: Sequence[Node]) -> tuple[Any, ...]:
         sizes = [int(space.n_options[columns[j]]) for j in own]
         choices = [space.choices[columns[j]] for j in own]
         which = np.ravel_multi_index(tuple(options[:, own].T), tuple(sizes))
-        called = [" ".join(map(str, row)) for row in itertools.product(*(choice.texts for choice in choices))]
+        called = [" ".join(map(str, row)) for row in itertools.product(*(_texts(choice) for choice in choices))]
         parts = [indicators(which, math.prod(sizes))]
         ordered.append(np.full(width(math.prod(sizes)), bool(choices) and all(map(on_scale, choices))))
         if len(own) > 1:
@@ -163,7 +185,11 @@ def _listed(space: Space, name: str, nodes: Sequence[Node]) -> tuple[Any, ...]:
     return columns, options, names, np.column_stack(took), tuple(labels), stacked, smooth, flags
 
 
-def _smooth(choices: Sequence[Choice], options: Codes, nodes: Sequence[Node], took: Codes) -> Floats:
+def _texts(choice: Parameter) -> list[str]:
+    return [text_of(choice, code) for code in range(len(choice.options))]
+
+
+def _smooth(choices: Sequence[Parameter], options: Codes, nodes: Sequence[Node], took: Codes) -> Floats:
     """``(a, q)`` places of the ordered choices of a block, 0 where the nodes they decide are all left out."""
     parts = [np.empty((len(options), 0))]
     for j, choice in enumerate(choices):

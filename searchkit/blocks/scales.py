@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from searchkit.space import Choice
+from searchkit.space import Parameter
 from searchkit.types import Floats
 
 FEWEST = 3  # options from which there is a scale: two are told apart by indicators as well
 CURVED = 0.1  # prior variance of the square beside that of the place
 
 
-def on_scale(choice: Choice) -> bool:
+def on_scale(choice: Parameter) -> bool:
     """Whether a choice is ordered and has enough options for that to say anything."""
     return choice.ordered and len(choice.options) >= FEWEST
 

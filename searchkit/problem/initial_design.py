@@ -10,7 +10,7 @@ import numpy as np
 from searchkit.errors import SpaceError
 from searchkit.problem.proposals import first_allowed
 from searchkit.problem.trial import pareto_front
-from searchkit.space import Space, distinct_rows
+from searchkit.space import Space, distinct_rows, is_number
 from searchkit.space.recipe_space import setting_names
 from searchkit.types import Codes, Floats
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from searchkit.problem.problem import Problem
 
 DRAWN = 64  # random candidates for each one that is taken
+LISTED, PARTS = 1000, 16  # options of a choice that are counted; parts of a longer scale that are counted instead
 SAMPLE = 1000  # random candidates by which is known how often each option is expected
 
 
@@ -62,10 +63,28 @@ def _expected(problem: Problem) -> Floats:
 
 def _taken(problem: Problem, codes: Codes) -> Floats:
     """``(n, p)`` of 0 and 1: which options candidates ``(n, d)`` take, choice after choice."""
-    sizes = problem.space.n_options
+    sizes, codes = problem.space.n_options, codes
+    if sizes.max() > LISTED:
+        sizes, codes = _coarse(problem.space, codes)
     taken = np.zeros((len(codes), int(sizes.sum())))
     taken[np.arange(len(codes))[:, None], codes + np.cumsum(sizes) - sizes] = 1.0
     return taken
+
+
+def _coarse(space: Space, codes: Codes) -> tuple[Codes, Codes]:
+    """Numbers of options and codes, in which parameters of many values are parts of their scales, or are left out."""
+    sizes, coarse = [], []
+    for j, (choice, n) in enumerate(zip(space.choices, space.n_options, strict=True)):
+        if n <= LISTED:
+            sizes.append(int(n))
+            coarse.append(codes[:, j])
+        elif choice.ordered:
+            places = choice.positions(codes[:, j]) if is_number(choice) else codes[:, j] / (n - 1)
+            sizes.append(PARTS)
+            coarse.append(np.minimum((places * PARTS).astype(np.int64), PARTS - 1))
+    if not sizes:
+        return np.ones(1, dtype=np.int64), np.zeros((len(codes), 1), dtype=np.int64)
+    return np.array(sizes), np.column_stack(coarse)
 
 
 def read_start(given: object, space: Space) -> Codes:

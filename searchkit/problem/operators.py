@@ -1,16 +1,23 @@
-"""Integer operators on codes: crossover and mutation, vectorised over candidates."""
+"""Operators on codes: crossover and mutation, vectorised over candidates."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from searchkit.problem.number_operators import crossed_numbers, mutated_numbers
 from searchkit.space import Space
 from searchkit.types import Bools, Codes, Floats
 
 
-def crossover(first: Codes, second: Codes, rng: np.random.Generator) -> Codes:
-    """``(n, d)`` children that take each decision from either parent with equal chance (uniform crossover)."""
-    return np.where(rng.random(first.shape) < 0.5, first, second)
+def crossover(first: Codes, second: Codes, rng: np.random.Generator, space: Space | None = None) -> Codes:
+    """``(n, d)`` children that take each decision from either parent with equal chance (uniform crossover).
+
+    With a space, half of its numbers are drawn around the parents' (:mod:`searchkit.problem.number_operators`).
+    """
+    children = np.where(rng.random(first.shape) < 0.5, first, second)
+    if space is not None and space.numeric.any():
+        children[:, space.numeric] = crossed_numbers(first, second, space, rng)
+    return children
 
 
 def mutate(
@@ -23,7 +30,8 @@ def mutate(
 ) -> Codes:
     """Change decisions at random; a changed decision always takes another option.
 
-    Unordered choices jump to any other option; ordered ones step to a neighbouring option half of the time.
+    Unordered choices jump to any other option; ordered ones step to a neighbouring option half of the time. Numbers
+    move on their scales (:mod:`searchkit.problem.number_operators`).
 
     Args:
         codes: ``(n, d)``.
@@ -48,6 +56,9 @@ def mutate(
         step = old + np.where(rng.random(len(rows)) < 0.5, 1, -1)
         step = np.where(step < 0, 1, np.where(step >= most, most - 2, step))
         new = np.where(ordered & (rng.random(len(rows)) < 0.5), step, new)
+    numbers = np.flatnonzero(space.numeric[columns])
+    if len(numbers):
+        new[numbers] = mutated_numbers(old[numbers], columns[numbers], space, rng)
     changed = codes.copy()
     changed[rows, columns] = new
     return changed

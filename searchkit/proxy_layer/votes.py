@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import rankdata
 
-from searchkit.space import Choice, Space
+from searchkit.space import Parameter, Space
 from searchkit.types import Bools, Floats
 
 SIZES = frozenset({"params", "macs", "az_complexity"})  # together one vote
@@ -113,9 +113,11 @@ def correlations(quantiles: Floats) -> Floats:
     return np.asarray(ranks.T @ ranks, dtype=np.float64)
 
 
-def _is_size(choice: Choice) -> bool:
-    numbers = all(isinstance(option, int | float) and not isinstance(option, bool) for option in choice.options)
-    return choice.ordered or numbers
+def _is_size(choice: Parameter) -> bool:
+    numbers = choice.ordered or all(
+        isinstance(option, int | float) and not isinstance(option, bool) for option in choice.options
+    )
+    return numbers
 
 
 def _vote(name: str, sized: float) -> float:

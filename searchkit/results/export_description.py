@@ -15,6 +15,7 @@ import torch
 from searchkit.costs.onnx_file import names_of
 from searchkit.problem.trial import Trial
 from searchkit.space import NetworkSpace
+from searchkit.space.dictionaries import labelled
 from searchkit.space.recipe_space import networks_of, settings_of
 
 if TYPE_CHECKING:
@@ -97,9 +98,9 @@ def names_in(result: Result) -> tuple[str, str]:
 def _choices(space: NetworkSpace, trial: Trial) -> dict[str, Any]:
     """What the candidate took: ``choices`` are those of its network, ``recipe`` the settings of its training."""
     networks = networks_of(space)
-    chosen = [choice.labels[i] for choice, i in zip(networks.choices, trial.code, strict=False)]
+    chosen = labelled(networks, trial.code[: networks.n_choices])
     recipe = settings_of(space, trial.code)
-    return {"choices": dict(zip(networks.names, chosen, strict=True))} | ({"recipe": recipe} if recipe else {})
+    return {"choices": chosen} | ({"recipe": recipe} if recipe else {})
 
 
 def sums(files: Sequence[Path]) -> dict[str, str]:

@@ -235,6 +235,20 @@ class Result(Tables):
 
         return draw(self, path, x, y)
 
+    def importances(self) -> pd.DataFrame:
+        """How much each parameter matters for each objective.
+
+        Returns:
+            A row for each parameter, the most important for the first objective first, and a column for each objective:
+            shares of all parameters, which add up to 1. See :mod:`searchkit.results.importances`.
+
+        Raises:
+            SearchkitError: fewer than ten candidates are scored.
+        """
+        from searchkit.results.importances import importances
+
+        return importances(self)
+
     def report(self, path: str | Path, *, beside: Result | Sequence[Result] = ()) -> Path:
         """Write a page about the search: a single .html file that needs no network connection.
 

@@ -15,9 +15,10 @@ from searchkit.problem.trial import State, Trial, pareto_front
 from searchkit.results.found_studies import found_studies, readable_in
 from searchkit.results.notes import TOOK
 from searchkit.results.result import Result
-from searchkit.space import Choice, NetworkSpace, Space
+from searchkit.space import NetworkSpace, Space
 from searchkit.space.inputs import recorded_shape
 from searchkit.space.narrower_space import narrowed_as
+from searchkit.space.parameters import read_parameters
 from searchkit.space.recipe_space import with_settings
 from searchkit.storage.header import compare_headers, plain
 from searchkit.storage.header_check import checked_header
@@ -170,8 +171,7 @@ def space_of(header: dict[str, Any]) -> Space:
         if isinstance(space, NetworkSpace) and space.describe() == recorded:
             return space
     log.info("space '%s' was made in Python: give it to load(..., space=...) to build networks", recorded["name"])
-    choices = [Choice(c["name"], c["options"], c["ordered"]) for c in recorded["choices"]]
-    return Space(choices, name=recorded["name"])
+    return Space(read_parameters(recorded["choices"]), name=recorded["name"])
 
 
 def _as_recorded(space: NetworkSpace, recorded: Mapping[str, Any]) -> NetworkSpace:

@@ -14,7 +14,7 @@ from searchkit.problem.trial import Trial, pareto_front
 from searchkit.results.columns import option_column
 from searchkit.results.notes import BLOCKS, CLOCK
 from searchkit.runtime.processor import Clocks
-from searchkit.space import Space
+from searchkit.space import Float, Space
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -235,7 +235,8 @@ class Tables:
         for column, name in zip(self._columns(*RECORDED), RECORDED, strict=True):
             cells = [getattr(trial, RECORDED[name]) for trial in trials]
             columns[column] = [str(cell) for cell in cells] if name == "state" else cells
-        for name in self.space.names:
-            options = [row[name] for row in choices]
+        for name, choice in zip(self.space.names, self.space.choices, strict=True):
+            lacking = float("nan") if isinstance(choice, Float) else None  # of a parameter that does not exist there
+            options = [row.get(name, lacking) for row in choices]
             columns[name if name not in columns else f"{name} (choice)"] = option_column(options)
         return pd.DataFrame(columns)

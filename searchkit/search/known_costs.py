@@ -163,9 +163,9 @@ def _of_frame(frame: Any, space: Space) -> Known:
 
 
 def _of_result(result: Result, column: str, space: Space) -> Known:
-    same = {choice.name: list(choice.labels) for choice in result.space.choices}
+    same = {choice.name: choice.labels for choice in result.space.choices}
     for choice in space.choices:
-        if same.get(choice.name) != list(choice.labels):
+        if same.get(choice.name) != choice.labels:
             raise SpaceError(f"is study '{result.name}' of another space: choice '{choice.name}' is not as in this one")
     measured = {name for trial in result.trials for name in trial.values if _told(name, trial)}
     if column not in measured:

@@ -8,12 +8,14 @@ from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from searchkit.errors import SpaceError, check_name, first_line_said, nearest
+from searchkit.space.conditions import When, read_when
 from searchkit.space.labels import Label, cut, is_named, key_of, label_text, labels_of, listed, plain, shown
+from searchkit.space.prior import Prior, described, read_prior
 
 if TYPE_CHECKING:
     from searchkit.space.roles import Role, Roles
@@ -36,11 +38,17 @@ class Choice:
             as a list, has to be one that ``copy.deepcopy`` copies: every candidate is given its own.
         ordered: the options lie on a scale (widths, depths, a grid of learning rates), so that
             neighbouring options are similar.
+        when: where the choice exists, such as ``("optimizer", "sgd")``; see :mod:`searchkit.space.conditions`.
+        prior: an option that may be good, or ``(option, confidence)``; see :mod:`searchkit.space.prior`.
         roles: what each option means in any space, one dictionary or None for each: ``{"kind": "conv", "kernel": 3,
             "params": 9, "depthwise": False}``; see :mod:`searchkit.space.roles`. No part of what identifies a space.
     """
 
     _no_identity = ("roles",)  # for searchkit.runtime.fingerprint
+
+    # Held by those choices alone that have any, so that fingerprints of the others are what they were without.
+    when: ClassVar[tuple[When, ...]] = ()
+    prior: ClassVar[Prior | None] = None
 
     name: str
     options: tuple[Any, ...]
@@ -53,6 +61,9 @@ class Choice:
         options: Iterable[object],
         ordered: bool = False,
         roles: Sequence[Role | None] | None = None,
+        *,
+        when: object = None,
+        prior: object = None,
     ) -> None:
         check_name("a choice", name, SpaceError)
         if isinstance(options, str | bytes | set | frozenset):
@@ -71,6 +82,19 @@ class Choice:
         object.__setattr__(self, "roles", None if roles is None else self._read_roles(roles))
         object.__setattr__(self, "_labels", labels_of(name, self.options))
         object.__setattr__(self, "_changeable", tuple(map(self._can_change, self.options, self.labels)))
+        if when is not None and (conditions := read_when(name, when)):
+            object.__setattr__(self, "when", conditions)
+        if prior is not None:
+            object.__setattr__(self, "prior", read_prior(self, prior))
+
+    def with_options(self, options: Iterable[object]) -> Choice:
+        """The same choice of other options, under the same conditions; without roles and prior."""
+        return Choice(self.name, options, self.ordered, when=self.when)
+
+    def describe(self) -> dict[str, Any]:
+        """What identifies it in a record, as JSON values."""
+        found = {"name": self.name, "options": list(self.labels), "ordered": self.ordered}
+        return found | described(self.when, self.prior, self.labels)
 
     def _read_roles(self, given: object) -> Roles | None:
         from searchkit.space.roles import read_roles  # few choices have any, and every import takes time
@@ -82,7 +106,7 @@ class Choice:
         if not isinstance(other, Choice):
             return NotImplemented
         mine, others = ((c.name, c.ordered, [*map(key_of, c.labels)], [*map(key_of, c.options)]) for c in (self, other))
-        return mine == others
+        return mine == others and self.when == other.when
 
     def __hash__(self) -> int:
         return hash((self.name, self.ordered, self.labels))

@@ -39,6 +39,11 @@ def narrowed(space: Space, options: Mapping[str, Iterable[object]]) -> Space:
     for name in options:
         if name not in space.names:
             raise UnknownNameError.of("choice", name, space.names)
+    if not space.is_finite:
+        raise SpaceError(
+            f"space '{space.name}' has numbers or conditions, and only a space of choices can be narrowed; make a "
+            "Space of the ranges that are left"
+        )
     kept = []
     for choice in space.choices:
         given = options.get(choice.name, choice.options)
@@ -176,7 +181,7 @@ def narrowed_as(space: NetworkSpace, described: Mapping[str, Any]) -> NetworkSpa
     Args:
         space: without settings of a training.
     """
-    recorded = {choice["name"]: choice["options"] for choice in described["choices"]}
+    recorded = {choice["name"]: choice["options"] for choice in described["choices"] if "options" in choice}
     if not set(space.names) <= set(recorded):
         return space
     try:
@@ -194,8 +199,13 @@ def _choices(space: Space, kept: Kept) -> list[Choice]:
             choice.ordered,
             None if choice.roles is None else [choice.roles[place] for place in places],
         )
-        for choice, places in zip(space.choices, kept, strict=True)
+        for choice, places in zip(_all_choices(space), kept, strict=True)
     ]
+
+
+def _all_choices(space: Space) -> list[Choice]:
+    """The parameters of a space that has choices alone."""
+    return [choice for choice in space.choices if isinstance(choice, Choice)]
 
 
 def _within(outer: Kept, inner: Kept) -> Kept:

@@ -13,7 +13,6 @@ import numpy.typing as npt
 
 from searchkit.errors import SpaceError
 from searchkit.random_state import untouched
-from searchkit.space.choice import Choice
 from searchkit.space.inputs import (
     Kind,
     as_output_shape,
@@ -23,7 +22,9 @@ from searchkit.space.inputs import (
     read_kinds,
     takes_output_shape,
 )
-from searchkit.space.space import Space, distinct_rows
+from searchkit.space.parameters import Parameter
+from searchkit.space.rows import distinct_rows
+from searchkit.space.space import Space
 from searchkit.surroundings import usable
 from searchkit.types import Codes, Floats
 
@@ -90,8 +91,8 @@ class NetworkSpace(Space):
         input_shape, n_classes: of the data. ``searchkit.run`` sets them from its data. The input_shape of a space for
             tables is ``(features,)``, of any number; n_classes is 1 in regression, or an output_shape.
         options: arguments that the space was made with; recorded, to tell two spaces of one name apart.
-        count: optional ``count(space, codes) -> {"params": (n,), "macs": (n,)}``, exact and vectorised. Without
-            it every candidate is built on the meta device and counted, some 20 ms each.
+        count: optional ``count(space, codes) -> {"params": (n,), "macs": (n,)}``, exact and vectorised. Without it,
+            every candidate is built on the meta device and counted, some 20 ms each.
         nodes: optional ``nodes(space) -> tuple[Node, ...]`` for block-wise methods.
         graph: optional ``codes (n, d) -> (n, g)``, features of the networks' graph for surrogate models.
         reference: optional ``reference(space) -> codes (s, d)``, designs to begin with, the most useful first: what
@@ -111,7 +112,7 @@ class NetworkSpace(Space):
 
     def __init__(
         self,
-        choices: Sequence[Choice],
+        choices: Sequence[Parameter],
         build: Builder,
         *,
         name: str = "custom",
@@ -169,9 +170,8 @@ class NetworkSpace(Space):
         Raises:
             ModelError: the model or the example cannot be taken, or nothing of the model can be replaced.
         """
-        made: NetworkSpace = importlib.import_module("searchkit.compression.assembled").model_space(
-            model, example, nodes=nodes, alternatives=alternatives
-        )  # its room stands above this one
+        above = importlib.import_module("searchkit.compression.assembled")  # its room stands above this one
+        made: NetworkSpace = above.model_space(model, example, nodes=nodes, alternatives=alternatives)
         return made
 
     def with_precisions(self) -> NetworkSpace:

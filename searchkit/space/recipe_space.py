@@ -10,6 +10,7 @@ import numpy as np
 from searchkit.errors import SpaceError
 from searchkit.space.choice import Choice
 from searchkit.space.network_space import NetworkSpace
+from searchkit.space.parameters import Parameter, is_number, read_parameters
 from searchkit.space.space import Space
 from searchkit.space.wider_space import WiderSpace
 from searchkit.types import Codes
@@ -34,7 +35,7 @@ class RecipeSpace(WiderSpace):
     """
 
     def __init__(
-        self, networks: NetworkSpace, settings: Sequence[Choice], usual: Mapping[str, object] | None = None
+        self, networks: NetworkSpace, settings: Sequence[Parameter], usual: Mapping[str, object] | None = None
     ) -> None:
         shared = [choice.name for choice in settings if choice.name in networks.names]
         if shared:
@@ -71,7 +72,9 @@ class RecipeSpace(WiderSpace):
 
     def describe(self) -> dict[str, Any]:
         """See :class:`NetworkSpace`; ``settings`` has the further choices with their options, which are JSON values."""
-        return super().describe() | {"settings": {choice.name: list(choice.options) for choice in self.settings}}
+        return super().describe() | {
+            "settings": {one.name: one.said if is_number(one) else list(one.options) for one in self.settings}
+        }
 
 
 def networks_of(space: NetworkSpace) -> NetworkSpace:
@@ -91,8 +94,8 @@ def setting_names(space: Space) -> frozenset[str]:
 
 def with_settings(networks: NetworkSpace, described: Mapping[str, Any]) -> NetworkSpace:
     """The space with the settings that a record has, see :meth:`RecipeSpace.describe`; the same space without any."""
-    ordered = {choice["name"]: choice["ordered"] for choice in described["choices"]}
-    settings = [Choice(name, options, ordered[name]) for name, options in (described.get("settings") or {}).items()]
+    recorded = {choice["name"]: choice for choice in described["choices"]}
+    settings = read_parameters([recorded[name] for name in described.get("settings") or {}])
     return RecipeSpace(networks, settings) if settings and not isinstance(networks, RecipeSpace) else networks
 
 
@@ -104,7 +107,7 @@ def listed_choice(name: str, options: Sequence[object]) -> Choice:
     return Choice(name, choice.options, ordered=True) if rising and len(numbers) > 1 else choice
 
 
-def _place(choice: Choice, usual: Mapping[str, object]) -> int:
+def _place(choice: Parameter, usual: Mapping[str, object]) -> int:
     """Index of the usual option of a setting; 0 where there is none."""
     try:
         return choice.index(usual[choice.name]) if choice.name in usual else 0

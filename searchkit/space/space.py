@@ -1,12 +1,12 @@
-"""Search spaces: a candidate is a row of option indices, and all methods take batches of rows.
+"""Search spaces: a candidate is a row of whole numbers, and all methods take batches of rows.
 
-``codes`` is always an ``(n, d)`` int64 matrix: n candidates, d decisions, entry = index of the chosen option.
+``codes`` is always an ``(n, d)`` int64 matrix: n candidates, d parameters, entry = index of the chosen option, or of
+the value of a number (:mod:`searchkit.space.numbers`).
 :meth:`Space.encode` and :meth:`Space.decode` convert from and to dictionaries.
 """
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -15,48 +15,93 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from searchkit.errors import SpaceError, first_line_said, nearest, plural
+from searchkit.errors import SpaceError, first_line_said, plural
 from searchkit.space.choice import Choice
+from searchkit.space.conditions import Conditions
+from searchkit.space.dictionaries import decoded, encoded
 from searchkit.space.indicators import indicators
-from searchkit.types import Codes, Floats
-
-_SEED_BYTES = 7  # of a digest: fits every generator's signed 64 bits
+from searchkit.space.neighbours import neighbours
+from searchkit.space.numbers import Float, Int
+from searchkit.space.parameters import Parameter, at_positions, drawn, is_number, positions
+from searchkit.types import Bools, Codes, Floats
 
 
 class Space:
-    """A finite space: every combination of one option per choice.
+    """A space: every combination of one option per choice, and of one value per number.
 
     Args:
-        choices: the decisions, in column order.
+        choices: the parameters, in column order: :class:`~searchkit.Choice`, :class:`~searchkit.Float` and
+            :class:`~searchkit.Int`. They may exist under conditions (``when=``); a candidate's dictionary has those
+            that exist.
         name: of the space in errors and records.
         canonical: ``(n, d) -> (n, d)``, maps every candidate to the representative of those equal to it; idempotent.
             So equal candidates have equal rows and are evaluated once. Identity where not given.
 
     Raises:
-        SpaceError: no choices, or two of one name; and wherever ``canonical`` is called, if it raises or returns
-            something else.
+        SpaceError: no choices, two of one name, or conditions that name unknown parameters or go round in a circle;
+            and wherever ``canonical`` is called, if it raises or returns something else.
     """
 
     def __init__(
         self,
-        choices: Sequence[Choice],
+        choices: Sequence[Parameter],
         *,
         name: str = "custom",
         canonical: Callable[[Codes], Codes] | None = None,
     ) -> None:
-        self.choices = tuple(choices)
+        self.choices: tuple[Parameter, ...] = tuple(choices)
         self.name = name
         self._canonical = canonical
         if not self.choices:
             raise SpaceError("a space needs at least one choice")
         for choice in self.choices:
-            if not isinstance(choice, Choice):
-                raise SpaceError(f"a space is made of Choice objects, not {type(choice).__name__}: {choice!r}")
+            if not isinstance(choice, Choice | Float | Int):
+                raise SpaceError(
+                    f"a space is made of Choice, Float and Int objects, not {type(choice).__name__}: {choice!r}"
+                )
         self.names = tuple(choice.name for choice in self.choices)
         twice = {name for name, n in Counter(self.names).items() if n > 1}
         if twice:
             raise SpaceError(f"choices must have different names; {', '.join(sorted(twice))} appears more than once")
         self.n_options: npt.NDArray[np.int64] = np.array([len(c.options) for c in self.choices], dtype=np.int64)
+        conditions = Conditions(self.choices) if any(choice.when for choice in self.choices) else None
+        numbers = [j for j, choice in enumerate(self.choices) if is_number(choice)]
+        if conditions is not None or numbers:  # attributes of these spaces alone: fingerprints of others stay
+            self._conditions, self._numbers = conditions, tuple(numbers)
+
+    _conditions: Conditions | None = None
+    _numbers: tuple[int, ...] = ()
+
+    @property
+    def conditions(self) -> Conditions | None:
+        """Which parameters exist under which conditions; None where all always do."""
+        return self._conditions
+
+    @property
+    def numeric(self) -> Bools:
+        """``(d,)`` bool: the parameters that are numbers of a range (Float and Int)."""
+        return np.isin(np.arange(self.n_choices), self._numbers)
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether all parameters are choices that always exist, so that options can be counted and listed."""
+        return not self._numbers and self._conditions is None
+
+    def active(self, codes: Codes) -> Bools:
+        """``(n, d)`` bool: which parameters of canonical candidates exist."""
+        return np.ones(codes.shape, dtype=bool) if self._conditions is None else self._conditions.active(codes)
+
+    def positions(self, codes: Codes) -> Floats:
+        """``(n, d)`` candidates as points: numbers and ordered choices from 0 to 1 on their scales, others by index.
+
+        NaN where a parameter does not exist.
+        """
+        exists = None if self._conditions is None else self._conditions.active(codes)
+        return positions(self.choices, codes, exists)
+
+    def from_positions(self, points: Floats) -> Codes:
+        """``(n, d)`` the canonical candidates that are nearest to points, see :meth:`positions`."""
+        return self.canonical(at_positions(self.choices, points))
 
     def __repr__(self) -> str:
         candidates = f"{_readable(self.size)} candidate{'s' * (self.size != 1)}"
@@ -74,11 +119,13 @@ class Space:
 
     @property
     def size(self) -> int:
-        """Number of combinations (before equal ones are merged)."""
+        """Number of combinations (before equal ones are merged); of a number, its floats are counted."""
         return math.prod(int(n) for n in self.n_options)
 
     def sample(self, n: int, rng: np.random.Generator) -> Codes:
-        """``(n, d)`` canonical codes, each decision uniform and independent; rows may repeat."""
+        """``(n, d)`` canonical codes, each parameter uniform on its scale and independent; rows may repeat."""
+        if self._numbers:
+            return self.canonical(drawn(self.choices, n, rng))
         return self.canonical(rng.integers(0, self.n_options, size=(n, self.n_choices)))
 
     def check(self, codes: npt.ArrayLike) -> Codes:
@@ -127,7 +174,10 @@ class Space:
 
     def canonical(self, codes: Codes) -> Codes:
         """Map valid codes to their representatives; the shape is kept."""
-        return codes if self._canonical is None else self._by_function(self._canonical, codes)
+        if self._conditions is None:
+            return codes if self._canonical is None else self._by_function(self._canonical, codes)
+        rows = self._conditions.canonical(codes)
+        return rows if self._canonical is None else self._conditions.canonical(self._by_function(self._canonical, rows))
 
     def _by_function(self, function: Callable[[Codes], Codes], codes: Codes) -> Codes:
         """What the user's function makes of codes, checked."""
@@ -149,62 +199,33 @@ class Space:
         return rows.astype(np.int64, copy=False)
 
     def encode(self, choices: Mapping[str, object] | Iterable[Mapping[str, object]]) -> Codes:
-        """One dictionary of options, or several, to canonical codes ``(n, d)``."""
-        dictionaries = [choices] if isinstance(choices, Mapping) else list(choices)
-        codes = np.empty((len(dictionaries), self.n_choices), dtype=np.int64)
-        known = set(self.names)
-        for i, dictionary in enumerate(dictionaries):
-            for name in dictionary:
-                if name not in known:
-                    near = nearest(name, self.names)
-                    hint = f" Did you mean '{near}'?" if near else ""
-                    raise SpaceError(f"space '{self.name}' has no choice {name!r}: it has {list(self.names)}.{hint}")
-            for j, choice in enumerate(self.choices):
-                if choice.name not in dictionary:
-                    raise SpaceError(f"candidate {i} says nothing of choice '{choice.name}'")
-                codes[i, j] = choice.index(dictionary[choice.name])
-        return self.check(codes)
+        """One dictionary of options, or several, to canonical codes ``(n, d)``.
+
+        A parameter that does not exist in a candidate may be left out; what is said of it makes no difference.
+        """
+        return self.check(encoded(self, choices))
 
     def decode(self, codes: npt.ArrayLike) -> list[dict[str, Any]]:
         """Codes ``(n, d)``, or ``(d,)`` of one candidate, to one dictionary of options per row.
 
+        A parameter that does not exist in a candidate is not in its dictionary.
         Options that can change, such as lists, are copies: what is done to them changes no other candidate's.
 
         Raises:
             SpaceError: as of :meth:`check`.
         """
-        options = [choice.option for choice in self.choices]
-        rows = self._valid(codes).tolist()
-        return [{name: option(i) for name, option, i in zip(self.names, options, row, strict=True)} for row in rows]
+        return decoded(self, self._valid(codes))
 
     def neighbours(self, code: npt.ArrayLike, most: int | None = None, rng: np.random.Generator | None = None) -> Codes:
         """All distinct candidates one decision away from ``code`` ``(d,)``, canonical, without itself.
+
+        Of numbers and of choices of thousands of options some: steps of several lengths on their scales.
 
         Args:
             most: at most so many: of more, the adjacent options of ordered choices, and others at random.
             rng: draws them where there are more; not touched where there are not.
         """
-        home = self.check_one(code)
-        columns = np.repeat(np.arange(self.n_choices), self.n_options)
-        options = np.arange(len(columns)) - np.repeat(np.cumsum(self.n_options) - self.n_options, self.n_options)
-        other = options != home[columns]
-        columns, options = columns[other], options[other]
-        if most is not None and len(columns) > most:
-            kept = self._drawn(np.abs(options - home[columns]), columns, most, rng or np.random.default_rng(0))
-            columns, options = columns[kept], options[kept]
-        steps = np.tile(home, (len(columns), 1))
-        steps[np.arange(len(columns)), columns] = options
-        found: Codes = np.unique(self.canonical(steps), axis=0) if len(steps) else steps
-        away: Codes = found[(found != home).any(axis=1)]
-        return away
-
-    def _drawn(self, distances: Codes, columns: Codes, most: int, rng: np.random.Generator) -> Codes:
-        """Which of the single changes ``(n,)`` are looked at: those to adjacent options of ordered choices go first."""
-        ordered = np.array([choice.ordered for choice in self.choices])
-        order = rng.permutation(len(columns))
-        adjacent = (ordered[columns] & (distances == 1))[order]
-        drawn: Codes = np.concatenate([order[adjacent], order[~adjacent]])[:most]
-        return drawn
+        return neighbours(self, self.check_one(code), most, rng)
 
     def features(self, codes: Codes) -> Floats:
         """``(n, p)`` numbers in [0, 1] for models: one column per ordered choice, one-hot for the others.
@@ -213,7 +234,9 @@ class Space:
         """
         columns: list[Floats] = []
         for j, choice in enumerate(self.choices):
-            if choice.ordered:
+            if is_number(choice):
+                columns.append(choice.positions(codes[:, j])[:, None])
+            elif choice.ordered:
                 columns.append(codes[:, j : j + 1] / max(1, len(choice.options) - 1))
             else:
                 columns.append(indicators(codes[:, j], len(choice.options)))
@@ -221,7 +244,7 @@ class Space:
 
     def enumerate(self, limit: int = 200_000) -> Codes:
         """All distinct canonical candidates, in lexicographic order; refused above ``limit`` combinations."""
-        if self.size > limit:
+        if self.size > limit:  # also where numbers are
             raise SpaceError(
                 f"space '{self.name}' has {_readable(self.size)} combinations, more than the limit of {limit:,}"
             )
@@ -249,28 +272,8 @@ class Space:
         """What identifies the space in a record, as JSON values."""
         return {
             "name": self.name,
-            "choices": [{"name": c.name, "options": list(c.labels), "ordered": c.ordered} for c in self.choices],
+            "choices": [choice.describe() for choice in self.choices],
         }
-
-
-def keys(codes: Codes) -> list[bytes]:
-    """One hashable key per row; equal rows, equal keys."""
-    rows = np.ascontiguousarray(codes, dtype=np.int64)
-    found: list[bytes] = rows.view(f"V{8 * rows.shape[1]}").ravel().tolist()  # four times as fast as row.tobytes()
-    return found
-
-
-def network_seed(code: Codes, seed: int) -> int:
-    """A seed that depends on a canonical candidate ``(d,)`` and the seed alone, not on the order of candidates."""
-    digest = hashlib.blake2b(np.ascontiguousarray(code, np.int64).tobytes(), digest_size=_SEED_BYTES)
-    digest.update(str(seed).encode())
-    return int.from_bytes(digest.digest(), "little")
-
-
-def distinct_rows(codes: Codes) -> Codes:
-    """``(m, d)`` rows of ``(n, d)`` codes without those that were there before, in their order."""
-    _, first = np.unique(codes, axis=0, return_index=True)
-    return codes[np.sort(first)]
 
 
 def _readable(size: int) -> str:

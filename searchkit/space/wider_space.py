@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from searchkit.space.choice import Choice
 from searchkit.space.network_space import Builder, NetworkSpace, Node
+from searchkit.space.parameters import Parameter
 from searchkit.types import Codes, Floats
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class WiderSpace(NetworkSpace):
         further: the other choices, one or more.
     """
 
-    def __init__(self, networks: NetworkSpace, further: Sequence[Choice]) -> None:
+    def __init__(self, networks: NetworkSpace, further: Sequence[Parameter]) -> None:
         super().__init__(
             (*networks.choices, *further),
             networks.builder,
@@ -62,13 +62,16 @@ class WiderSpace(NetworkSpace):
 
     def chosen(self, code: Codes) -> dict[str, object]:
         """The options of the further choices that a candidate ``(d,)`` has, by name."""
-        pairs = zip(self.further, code[self.networks.n_choices :], strict=True)
-        return {choice.name: choice.option(int(i)) for choice, i in pairs}
+        first = self.networks.n_choices
+        exists = self.active(code[None])[0, first:]
+        triples = zip(self.further, code[first:], exists, strict=True)
+        return {choice.name: choice.option(int(i)) for choice, i, on in triples if on}
 
     def canonical(self, codes: Codes) -> Codes:
         """See :meth:`Space.canonical`; of the networks' columns, the others are as they are."""
         rows = self.networks.canonical(self.of_networks(codes))
-        return np.concatenate([rows, codes[:, self.networks.n_choices :]], axis=1)
+        both = np.concatenate([rows, codes[:, self.networks.n_choices :]], axis=1)
+        return both if self.conditions is None else self.conditions.canonical(both)
 
     @property
     def nodes(self) -> tuple[Node, ...]:

@@ -152,7 +152,7 @@ def count(space: NetworkSpace, codes: Codes) -> Mapping[str, Floats]:
 
 
 def _columns(space: NetworkSpace) -> list[tuple[str, Choice]]:
-    return [(choice.name, choice) for choice in space.choices]
+    return [(choice.name, choice) for choice in space.choices if isinstance(choice, Choice)]
 
 
 def _canonical(codes: Codes, linear: int | None) -> Codes:

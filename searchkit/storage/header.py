@@ -111,6 +111,10 @@ def _exact(value: Any) -> Any:
 
 def _difference(key: str, recorded: Any, asked: Any) -> str:
     """Text for one difference; for dictionaries, for each entry that differs."""
+    if key.endswith("choices") and isinstance(recorded, list) and isinstance(asked, list):
+        pairs = [(was, now) for was, now in zip(recorded, asked, strict=False) if repr(was) != repr(now)]
+        if len(recorded) == len(asked) and pairs and pairs[0][0].get("name") == pairs[0][1].get("name"):
+            return _difference(f"choice '{pairs[0][0]['name']}'", *pairs[0])
     if isinstance(recorded, dict) and isinstance(asked, dict):
         inner = [n for n in {**recorded, **asked} if repr(recorded.get(n)) != repr(asked.get(n))]
         if not inner:

@@ -86,12 +86,12 @@ def _wrong(path: str, part: Any, kind: str) -> str:
 
 
 def _is_choice(value: Any) -> bool:
-    return (
-        isinstance(value, dict)
-        and isinstance(value.get("name"), str)
-        and isinstance(value.get("options"), list)
-        and isinstance(value.get("ordered"), bool)
-    )
+    if not isinstance(value, dict) or not isinstance(value.get("name"), str):
+        return False
+    if "kind" in value:
+        ends = [value.get("low"), value.get("high")]
+        return value["kind"] in ("float", "int") and all(map(_is_end, ends)) and None not in ends
+    return isinstance(value.get("options"), list) and isinstance(value.get("ordered"), bool)
 
 
 def _is_model(value: Any) -> bool:

@@ -16,7 +16,6 @@ from typing import Any, TypeVar
 
 import numpy as np
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from optuna.storages import BaseStorage, JournalStorage
 from optuna.study import StudyDirection
@@ -27,11 +26,13 @@ from searchkit.problem.objectives import Goals
 from searchkit.problem.trial import State, Trial
 from searchkit.runtime.interrupts import uninterrupted
 from searchkit.space import Space
+from searchkit.space.dictionaries import labelled
 from searchkit.storage.header import HEADER_COPY, compare_headers
 from searchkit.storage.header_check import checked_header
 from searchkit.storage.locks import claim_study
 from searchkit.storage.optuna_compat import CONSTRAINTS, quiet, study_id, trial_id
 from searchkit.storage.owners import ClaimedByAnotherError
+from searchkit.storage.parameters import distribution_of
 from searchkit.storage.paths import StorageLike, cannot_open, reason_of
 from searchkit.storage.patience import with_patience
 from searchkit.storage.recorded_reports import report_attributes
@@ -60,9 +61,7 @@ class OptunaRecord:
         self._space, self._goals = space, goals
         self._name = name
         with_patience(lambda: self._begin(storage, header), f"study '{name}'")
-        self._distributions: dict[str, BaseDistribution] = {
-            choice.name: CategoricalDistribution(choice.labels) for choice in space.choices
-        }
+        self._distributions = {choice.name: distribution_of(choice) for choice in space.choices}
 
     def _begin(self, storage: StorageLike, header: dict[str, Any]) -> None:
         name = self._name
@@ -103,10 +102,11 @@ class OptunaRecord:
         self.trials.extend(trials)
 
     def _create(self, trial: Trial) -> int:
+        params = labelled(self._space, trial.code)
         template = optuna.create_trial(
             state=optuna.trial.TrialState.RUNNING,
-            params={c.name: c.labels[i] for c, i in zip(self._space.choices, trial.code.tolist(), strict=True)},
-            distributions=self._distributions,
+            params=params,
+            distributions={name: self._distributions[name] for name in params},
             user_attrs={"batch": trial.batch, "batch_size": trial.batch_size},
         )
         return self._storage.create_new_trial(study_id(self._study), template)

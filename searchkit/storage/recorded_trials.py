@@ -5,9 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Sequence
 from itertools import groupby
-from typing import Any
 
-import numpy as np
 from optuna.trial import FrozenTrial, TrialState
 
 from searchkit.errors import LONGEST_REASON, LONGEST_TRACEBACK, StorageError, StudyMismatchError, readable
@@ -15,6 +13,7 @@ from searchkit.problem.objectives import Goals
 from searchkit.problem.trial import State, Trial
 from searchkit.space import Space
 from searchkit.storage.measured_notes import add_measured
+from searchkit.storage.parameters import CodeReader
 from searchkit.storage.recorded_reports import read_reports
 from searchkit.storage.recorded_study import RecordedStudy
 from searchkit.types import Codes
@@ -35,7 +34,7 @@ def read_trials(study: RecordedStudy, space: Space, goals: Goals) -> list[Trial]
         StudyMismatchError: the study has trials that searchkit did not create.
         StorageError: what is recorded of a trial is damaged; the message names it.
     """
-    lookup = [{_typed(label): i for i, label in enumerate(choice.labels)} for choice in space.choices]
+    codes = CodeReader(space)
     trials = []
     for frozen in study.trials():
         if "batch" not in frozen.user_attrs:
@@ -44,12 +43,7 @@ def read_trials(study: RecordedStudy, space: Space, goals: Goals) -> list[Trial]
                 "give another name"
             )
         try:
-            labels = [_typed(frozen.params[name]) for name in space.names]
-            foreign = [n for n, label, index in zip(space.names, labels, lookup, strict=True) if label not in index]
-            if foreign:
-                raise ValueError(f"choice {foreign[0]!r} has no option {frozen.params[foreign[0]]!r}")
-            code = [index[label] for label, index in zip(labels, lookup, strict=True)]
-            trial = _trial_of(frozen, np.array(code, dtype=np.int64))
+            trial = _trial_of(frozen, codes(frozen.params))
             if trial.state is State.SCORED:
                 trial.values |= {n: v for n, v in zip(goals.names, frozen.values, strict=True) if n not in trial.values}
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -100,7 +94,3 @@ def check_batches(name: str, trials: Sequence[Trial]) -> None:
                 f"the record of study '{name}' is inconsistent at trial {first.number} (batch {first.batch}): two "
                 "searches wrote it at once. It can be shown, but not continued; give another name"
             )
-
-
-def _typed(label: Any) -> tuple[type, Any]:
-    return type(label), label  # 1, 1.0 and True are different options

@@ -7,7 +7,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from searchkit.blocks.additive import blocks_if_listed
-from searchkit.space import Space, keys
+from searchkit.space import Space, is_number, keys
 from searchkit.space.indicators import indicators, width
 from searchkit.surrogates.kernels import NEAR, SUM, ByChoice, Kernel
 from searchkit.types import Codes, Floats
@@ -39,7 +39,8 @@ def _alike(space: Space) -> list[tuple[int, list[int]]]:
     if space not in _ALIKE:
         groups: dict[tuple[str, ...], list[int]] = {}
         for j, choice in enumerate(space.choices):
-            groups.setdefault(tuple(map(repr, choice.labels)), []).append(j)
+            if not is_number(choice):
+                groups.setdefault(tuple(map(repr, choice.labels)), []).append(j)
         _ALIKE[space] = [(len(labels), columns) for labels, columns in groups.items() if len(columns) > 1]
     return _ALIKE[space]
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from searchkit.data.data import Data
 from searchkit.errors import nearest
-from searchkit.space import Choice, NetworkSpace
+from searchkit.space import Choice, Float, Int, NetworkSpace, Parameter, is_number
 from searchkit.space.recipe_space import RecipeSpace, Setting, listed_choice, networks_of
 from searchkit.training.recipe import LEAST_STEPS, Recipe, RecipeError, rate_of
 from searchkit.training.tasks.losses import LOSSES
@@ -36,7 +36,7 @@ class OwnRecipe:
     """
 
     fixed: tuple[tuple[str, Setting], ...] = ()
-    choices: tuple[Choice, ...] = ()
+    choices: tuple[Parameter, ...] = ()
     epochs: int | None = None
     usual: tuple[tuple[str, Setting], ...] = ()
 
@@ -47,8 +47,11 @@ class OwnRecipe:
 
     @property
     def options(self) -> dict[str, list[Setting]]:
-        """Setting -> the values that it may have, as JSON values: one where it is fixed; without epochs that are."""
-        return {name: [value] for name, value in self.fixed} | {c.name: list(c.options) for c in self.choices}
+        """Setting -> the values that it may have, as JSON values: one where it is fixed; without epochs that are.
+
+        Of a number of a range, its ends.
+        """
+        return {name: [value] for name, value in self.fixed} | {c.name: _values(c) for c in self.choices}
 
     @property
     def sets_length(self) -> bool:
@@ -62,7 +65,7 @@ class OwnRecipe:
 
     def described(self) -> dict[str, Setting | list[Setting]]:
         """The settings as JSON values, choices as lists; without epochs that are fixed."""
-        return dict(self.fixed) | {choice.name: list(choice.options) for choice in self.choices}
+        return dict(self.fixed) | {choice.name: list(_values(choice)) for choice in self.choices}
 
     def over(self, networks: NetworkSpace, usual: Recipe) -> NetworkSpace:
         """The space of the networks, with the choices of the recipe where it has any.
@@ -131,12 +134,12 @@ def read_recipe(given: object) -> OwnRecipe:
     if all(name in values for name in LENGTH):
         raise RecipeError("recipe sets epochs and steps, and both say how long a training is: leave one of them out")
     fixed: dict[str, Any] = {}
-    choices: list[Choice] = []
+    choices: list[Parameter] = []
     for name in SETTINGS:  # in one order, whatever the order they are given in
         if name not in values:
             continue
         value = values[name]
-        if isinstance(value, Choice | list | tuple | range | np.ndarray | set | frozenset):
+        if isinstance(value, Choice | Float | Int | list | tuple | range | np.ndarray | set | frozenset):
             choices.append(_choice(name, value))
         elif name != "steps" or value is not None:
             fixed[name] = _checked(name, value)
@@ -163,7 +166,7 @@ def own_space(space: NetworkSpace, own: OwnRecipe) -> tuple[NetworkSpace, OwnRec
                 f"recipe sets '{choice.name}', and space '{space.name}' has the recipe's choice of that name already: "
                 "leave it out, or give the space of the networks alone, space.networks"
             )
-    choices = tuple(Choice(c.name, [_checked(c.name, o) for o in c.options], c.ordered) for c in space.settings)
+    choices = tuple(_choice(choice.name, choice) for choice in space.settings)
     return networks_of(space), replace(own, choices=(*choices, *own.choices))
 
 
@@ -238,6 +241,8 @@ def told(options: Mapping[str, Sequence[Setting]]) -> str:
 def either(values: Sequence[Setting]) -> str:
     """Values as text: "0.02, 0.05 or 0.1"."""
     texts = [f"{value:g}" if isinstance(value, float) else str(value) for value in values]
+    if isinstance(values, Ends):
+        return " to ".join(texts)
     return texts[0] if len(texts) == 1 else f"{', '.join(texts[:-1])} or {texts[-1]}"
 
 
@@ -260,16 +265,30 @@ def _checked(name: str, value: Any) -> Any:
     return float(kept) if kind == "float" else kept
 
 
-def _choice(name: str, given: Any) -> Choice:
-    if isinstance(given, Choice) and given.name != name:
-        raise RecipeError(f"the choice of setting '{name}' is named '{given.name}': give Choice('{name}', ...)")
+class Ends(list[Setting]):
+    """The two ends of a number's range, as a JSON value."""
+
+
+def _values(choice: Parameter) -> list[Setting]:
+    return Ends([choice.low, choice.high]) if is_number(choice) else list(choice.options)
+
+
+def _choice(name: str, given: Any) -> Parameter:
+    if isinstance(given, Choice | Float | Int) and given.name != name:
+        kind = type(given).__name__
+        raise RecipeError(f"the choice of setting '{name}' is named '{given.name}': give {kind}('{name}', ...)")
+    if isinstance(given, Float | Int):
+        for end in (given.low, given.high):
+            if _checked(name, end) != end:
+                raise RecipeError(f"setting '{name}' is a whole number: give Int('{name}', ...)")
+        return given
     if isinstance(given, set | frozenset):
         return Choice(name, given)  # it says why that is refused
     given_options = given.options if isinstance(given, Choice) else np.ravel(given).tolist() if _array(given) else given
     if name == "steps" and None in given_options:
         raise RecipeError("steps is a whole number in each of its options, and None is not: choose of epochs instead")
     options = [_checked(name, one) for one in given_options]
-    return Choice(name, options, given.ordered) if isinstance(given, Choice) else listed_choice(name, options)
+    return given.with_options(options) if isinstance(given, Choice) else listed_choice(name, options)
 
 
 def _array(given: Any) -> bool:

@@ -134,9 +134,10 @@ def test_categories_without_a_text_and_absent_ones_are_searched_and_read() -> No
     study = optuna.create_study(sampler=SearchkitSampler("nsga2", seed=0))
     study.optimize(objective, n_trials=20)
     result = read_study(study)
-    places = [t.distributions["c"].to_internal_repr(t.params["c"]) if "c" in t.params else 7 for t in study.trials]
+    places = [t.distributions["c"].to_internal_repr(t.params["c"]) if "c" in t.params else 0 for t in study.trials]
     assert [trial.code[1] for trial in result.trials] == places
     assert len(set(places)) > 3
+    assert list(result.history["c"].isna()) == ["c" not in trial.params for trial in study.trials]
 
 
 def test_user_attributes_may_be_anything() -> None:

@@ -27,7 +27,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from searchkit.errors import SpaceError, UnknownNameError
 from searchkit.integrations.sklearn import SearchkitCV
-from searchkit.integrations.sklearn.grid import QUANTILES, read_grid
+from searchkit.integrations.sklearn.grid import DRAWS, read_grid
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of failed fits and scores, which both give
 
@@ -313,7 +313,7 @@ def test_distributions_are_searched_as_randomized_search_draws_them() -> None:
     for key in ("param_C", "param_gamma", "param_degree", "param_kernel"):
         assert mine.cv_results_[key].dtype == theirs.cv_results_[key].dtype
     grid = read_grid(values)
-    assert len(grid.values[0]["gamma"]) == QUANTILES
+    assert len(grid.values[0]["gamma"]) == DRAWS
     assert grid.space.choices[1].ordered
 
 

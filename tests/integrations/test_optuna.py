@@ -24,11 +24,12 @@ from optuna.trial import TrialState
 from pymoo.algorithms.moo.sms import SMSEMOA
 
 import searchkit
-from searchkit import Choice, NetworkSpace, SearchkitError, Space, plugins
+from searchkit import Choice, Float, Int, NetworkSpace, SearchkitError, Space, plugins
 from searchkit.errors import ProxyError, StudyMismatchError, UnknownNameError
 from searchkit.integrations.optuna import SearchkitSampler, read_study, suggest, write_study
-from searchkit.integrations.optuna.axes import axes_of
 from searchkit.integrations.optuna.conditions import conditions_of
+from searchkit.integrations.optuna.distributions import searched as searched_parameter
+from searchkit.space.conditions import When
 
 Trial = optuna.Trial
 
@@ -226,29 +227,30 @@ def test_a_sampler_can_be_sent_to_another_process() -> None:
     ],
     ids=str,
 )
-def test_every_cell_gives_values_that_lie_in_it_and_all_values_lie_in_a_cell(distribution: Any) -> None:
-    (axis, *_) = axes_of({"x": distribution, "y": IntDistribution(0, 1), "z": IntDistribution(0, 1)})
-    rng = np.random.default_rng(0)
-    for code in range(len(axis.choice.options)):
-        for value in (axis.value(code), axis.value(code, rng)):
-            assert distribution._contains(distribution.to_internal_repr(value))
-            if not isinstance(distribution, CategoricalDistribution):
-                assert axis.code(value) == code
-                assert type(value) is type(distribution.low)
-        if isinstance(distribution, FloatDistribution) and distribution.step is None:
-            assert value != axis.value(code)  # drawn, and not the middle
+def test_values_of_a_distribution_are_codes_and_back(distribution: Any) -> None:
+    one = searched_parameter("x", distribution)
+    assert one is not None
     sampler = optuna.samplers.RandomSampler(seed=0)
     study = optuna.create_study()
-    drawn = [sampler.sample_independent(study, None, "x", distribution) for _ in range(300)]  # type: ignore[arg-type]
-    codes = [axis.code(value) for value in drawn]
-    assert None not in codes
-    assert len(set(codes)) > 0.9 * min(len(axis.choice.options), 300 / 5)
+    for _ in range(100):
+        drawn = sampler.sample_independent(study, None, "x", distribution)  # type: ignore[arg-type]
+        code = one.code(drawn)
+        assert code is not None
+        value = one.value(code)
+        assert distribution._contains(distribution.to_internal_repr(value))
+        assert one.code(value) == code
+        if isinstance(distribution, CategoricalDistribution):
+            assert value is drawn
+        else:
+            assert type(value) is type(distribution.low)
+            assert value == pytest.approx(drawn, rel=1e-12)
 
 
 def test_a_value_outside_its_distribution_is_no_candidate() -> None:
-    (axis,) = axes_of({"x": FloatDistribution(0, 1)})
-    assert axis.code(1.5) is None
-    assert axis.code("high") is None
+    one = searched_parameter("x", FloatDistribution(0, 1))
+    assert one is not None
+    assert one.code(1.5) is None
+    assert one.code("high") is None
 
 
 def test_conditions_are_read_off_trials() -> None:
@@ -258,9 +260,17 @@ def test_conditions_are_read_off_trials() -> None:
     )
     found = conditions_of(codes, choices)
     assert set(found) == {2, 3, 4}
-    assert (found[2].parent, found[2].without) == (1, {0, 1})
-    assert (found[3].parent, found[3].without) == (0, {0})
-    assert (found[4].parent, found[4].without) == (0, {0, 1})
+    assert found[2] == When("depth", (2, 3))
+    assert found[3] == When("kind", ("b", "c"))
+    assert found[4] == When("kind", ("c",))
+
+
+def test_thresholds_of_numbers_are_read_off_trials() -> None:
+    numbers = [Float("rate", 0, 1), Int("units", 1, 10**9), Choice("x", (0, 1))]
+    rates = [numbers[0].index(value) for value in (0.1, 0.4, 0.6, 0.9)]
+    found = conditions_of(np.array([[rates[i], 5, -1 if i < 2 else 1] for i in range(4)]), numbers)
+    assert found[2] == When("rate", (), ">=", numbers[0].option(rates[1] + 1))
+    assert conditions_of(np.array([[rates[i], 5, 1 if i < 2 else -1] for i in range(4)]), numbers)[2].sign == "<="
 
 
 def test_conditional_parameters_are_searched_with_the_others() -> None:
@@ -480,8 +490,6 @@ def test_mistakes_are_said_before_the_first_trial() -> None:
         SearchkitSampler(proxies="naswot")
     with pytest.raises(SearchkitError, match="seed must be a whole number from 0 to 4,294,967,295, not -1"):
         SearchkitSampler(seed=-1)
-    with pytest.raises(SearchkitError, match="levels must be a whole number of at least 2, not 1"):
-        SearchkitSampler(levels=1)
     with pytest.raises(SearchkitError, match="space is a searchkit.Space or the name of one"):
         SearchkitSampler(space=[Choice("a", (1, 2))])  # type: ignore[arg-type]
 
@@ -574,7 +582,7 @@ def test_any_study_is_read_with_its_values_states_reasons_and_order() -> None:
         t.value for t in study.trials if t.state is TrialState.COMPLETE
     ]
     lacking = [trial.number for trial in study.trials if "depth" not in trial.params]
-    assert list(history.trial[history.depth == "absent"]) == lacking != []
+    assert list(history.trial[history.depth.isna()]) == lacking != []
     assert list(history.params) == [100 + i for i in range(12)]
     assert result.front.trial[0] == study.best_trial.number
     same(read_study(write_study(result)), result)

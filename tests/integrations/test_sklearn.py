@@ -30,11 +30,11 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from searchkit import Choice, load_space
+from searchkit import Choice, Float, Int, load_space
 from searchkit.errors import DataError, SearchkitError, SpaceError, UnknownNameError
 from searchkit.integrations.sklearn import SearchClassifier, SearchkitCV, SearchRegressor
 from searchkit.integrations.sklearn.data import parts
-from searchkit.integrations.sklearn.grid import QUANTILES, read_grid
+from searchkit.integrations.sklearn.grid import read_grid
 from tests.helpers.recipes import recipes_made
 
 X, Y = load_breast_cancer(return_X_y=True)
@@ -456,15 +456,29 @@ def test_values_become_choices_and_come_back_as_they_were() -> None:
         assert grid.parameters(np.array([i, 0, 0]))["a"] is value
 
 
-def test_distributions_are_taken_at_their_quantiles() -> None:
-    grid = read_grid({"a": stats.loguniform(1e-3, 1e3), "b": stats.randint(0, 4), "c": Choice("x", (1, 5), True)})
-    a, b, c = grid.values[0].values()
-    assert len(a) == QUANTILES
-    assert np.diff(np.log10(a)) == pytest.approx(6 / QUANTILES)
-    assert b == [0, 1, 2, 3]
-    assert all(type(value) is int for value in b)
-    assert c == [1, 5]
-    assert all(choice.ordered for choice in grid.space.choices)
+def test_distributions_are_numbers_of_their_ranges() -> None:
+    given = {
+        "a": stats.loguniform(1e-3, 1e3), "b": stats.randint(0, 4), "c": Choice("x", (1, 5), True),
+        "d": stats.uniform(1, 2), "e": stats.norm(5, 2), "f": stats.poisson(2), "g": Int("units", 8, 64, prior=32),
+    }  # fmt: skip
+    grid = read_grid(given)
+    a, b, c, d, e, f, g = grid.space.choices
+    assert (a, b, d) == (Float("a", 1e-3, 1e3, log=True), Int("b", 0, 3), Float("d", 1, 3))
+    assert (c.name, list(c.options), c.ordered) == ("c", [1, 5], True)
+    assert e == Float("e (quantile)", 0.001, 0.999)
+    assert (list(f.options), f.ordered) == (list(range(9)), True)
+    assert (g.name, g.prior) == ("g", Int("g", 8, 64, prior=32).prior)
+    codes = grid.space.sample(400, np.random.default_rng(0))
+    drawn = [grid.parameters(code) for code in codes]
+    assert {type(row["b"]) for row in drawn} == {type(row["f"]) for row in drawn} == {int}
+    assert abs(np.mean([row["e"] for row in drawn]) - 5) < 0.5, "quantiles are uniform, so that values are normal"
+    assert abs(np.median([row["a"] for row in drawn])) < 10
+
+
+def test_numbers_of_a_dictionary_that_is_not_chosen_do_not_exist() -> None:
+    grid = read_grid([{"a": stats.uniform(0, 1)}, {"b": [1, 2]}])
+    rows = grid.space.decode(grid.space.sample(40, np.random.default_rng(0)))
+    assert {tuple(row) for row in rows} == {("grid", "a [0]"), ("grid", "b [1]")}
 
 
 def test_candidates_of_another_grid_are_one_candidate() -> None:

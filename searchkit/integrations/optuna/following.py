@@ -15,6 +15,7 @@ from searchkit.errors import SearchkitError
 from searchkit.integrations.optuna.outcomes import Outcomes, goals_of
 from searchkit.integrations.optuna.parameters import Parameters
 from searchkit.integrations.optuna.screening import Screeners
+from searchkit.problem.making import made
 from searchkit.problem.observations import Observations
 from searchkit.problem.problem import Problem, Strategy
 from searchkit.problem.proposals import complete, distinct
@@ -37,7 +38,6 @@ class SamplerOptions:
         label: its name in errors.
         seed: of all random numbers, together with the number of the trial.
         space: the user's, or None.
-        levels: see :func:`searchkit.integrations.optuna.axes.axes_of`.
         n_trials: number of trials, where that is known.
         screeners: signals and proxies.
     """
@@ -46,7 +46,6 @@ class SamplerOptions:
     label: str
     seed: int
     space: Space | None
-    levels: int | None
     n_trials: int | None
     screeners: Screeners
 
@@ -129,7 +128,7 @@ class Following:
         return self._made.ask(np.random.default_rng([self._options.seed, number]), rows)
 
     def _renew(self) -> None:
-        self._parameters = Parameters(self._finished, self._options.space, self._options.levels)
+        self._parameters = Parameters(self._finished, self._options.space)
         if self._parameters.space is None:
             return
         self._made = _Made(self._parameters, goals_of(self._study, list(self._constraints)), self._options)
@@ -187,7 +186,7 @@ class _Made:
 
 def _begin(options: SamplerOptions, problem: Problem) -> Strategy:
     try:
-        strategy = options.factory(problem)
+        strategy = made(options.factory, problem)
     except (TypeError, ValueError) as error:
         raise SearchkitError(f"strategy '{options.label}' cannot be made for this study: {error}") from error
     if not isinstance(strategy, Strategy):

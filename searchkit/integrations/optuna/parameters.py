@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import copy
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from searchkit.errors import StudyMismatchError
-from searchkit.integrations.optuna.axes import Axis, axes_of, choice_axis
-from searchkit.integrations.optuna.conditions import ABSENT, Condition, active, conditions_of
-from searchkit.space import Space
+from searchkit.integrations.optuna.conditions import ABSENT, conditions_of
+from searchkit.integrations.optuna.distributions import Searched, own, searched
+from searchkit.space import Choice, Parameter, Space
+from searchkit.space.conditions import When
 from searchkit.types import Codes
 
 CHANGES = 3  # of a parameter's distribution in a study; if there are more, it is drawn at random
@@ -28,45 +30,39 @@ class Parameters:
 
     Args:
         trials: finished ones, in order.
-        own: the user's space, whose choices are parameters from the beginning.
-        levels: see :func:`searchkit.integrations.optuna.axes.axes_of`.
+        space: the user's, whose parameters are those of the study from the beginning; or None.
 
     Raises:
-        StudyMismatchError: a trial has a choice of the user's space in another distribution.
+        StudyMismatchError: a trial has a parameter of the user's space in another distribution.
     """
 
-    def __init__(self, trials: Sequence[FrozenTrial], own: Space | None, levels: int | None) -> None:
-        self._own = own
-        mine = [choice_axis(choice) for choice in own.choices] if own else []
+    def __init__(self, trials: Sequence[FrozenTrial], space: Space | None) -> None:
+        self._own = space
+        mine = [own(parameter) for parameter in space.choices] if space else []
         self.n_own = len(mine)
-        self._newest: dict[str, BaseDistribution] = {axis.name: axis.distribution for axis in mine}
+        self._newest: dict[str, BaseDistribution] = {one.name: one.distribution for one in mine}
         changes: dict[str, int] = {}
         for trial in trials:
             for name, distribution in trial.distributions.items():
                 if self._newest.setdefault(name, distribution) != distribution:
                     self._newest[name] = distribution
                     changes[name] = changes.get(name, 0) + 1
-        for axis in mine:
-            _check(axis, self._newest[axis.name])
+        for one in mine:
+            _check(one, self._newest[one.name])
         self._varying = {name for name, n in changes.items() if n > CHANGES}
-        self.axes = [*mine, *axes_of(self._searched(mine), levels)]
-        self._conditions = self._explained(trials)
-        self.space = self._space() if self.axes else None
-
-    @property
-    def distributions(self) -> dict[str, BaseDistribution]:
-        """Distributions of the parameters that are searched together."""
-        return {axis.name: axis.distribution for axis in self.axes}
+        self.searched = [*mine, *self._others(mine)]
+        self.space = self._space(self._explained(trials)) if self.searched else None
+        self.distributions = {one.name: one.distribution for one in self.searched}
 
     def fit(self, trial: FrozenTrial) -> bool:
         """Whether a finished trial agrees with the known parameters and conditions."""
         distributions = trial.distributions.items()
         if any(self._newest.get(name) != d and name not in self._varying for name, d in distributions):
             return False
-        if trial.state is not TrialState.COMPLETE:  # it may have ended before it suggested all parameters
+        if trial.state is not TrialState.COMPLETE or self.space is None:  # it may have ended before it asked for all
             return True
         row = self._row(trial)
-        return row is None or bool((active(row[None], self._conditions)[0] == (row != ABSENT)).all())
+        return row is None or bool((self.space.active(row[None])[0] == (row != ABSENT)).all())
 
     def code(self, trial: FrozenTrial) -> Codes | None:
         """``(d,)`` the candidate of a trial; None where it is not determined.
@@ -76,66 +72,95 @@ class Parameters:
         row = self._row(trial)
         if row is None or not len(row):
             return None
-        absent = row == ABSENT
-        if (absent & active(row[None], self._conditions)[0]).any():
-            return None
         assert self.space is not None
+        absent = row == ABSENT
+        if absent.any() and (absent & self.space.active(row[None])[0]).any():
+            return None
         code: Codes = self.space.canonical(np.where(absent, 0, row)[None])[0]
         return code
 
-    def values(self, code: Codes, rng: np.random.Generator | None = None) -> dict[str, Any]:
-        """The active parameters of a candidate ``(d,)``; numbers are drawn inside their cells by ``rng``."""
-        asked = active(code[None], self._conditions)[0]
-        return {axis.name: axis.value(int(i), rng) for axis, i, on in zip(self.axes, code, asked, strict=True) if on}
+    def values(self, code: Codes) -> dict[str, Any]:
+        """The parameters that exist in a candidate ``(d,)``, by name."""
+        assert self.space is not None
+        exists = self.space.active(code[None])[0].tolist()
+        triples = zip(self.searched, code.tolist(), exists, strict=True)
+        return {one.name: one.value(i) for one, i, on in triples if on}
 
     def _row(self, trial: FrozenTrial) -> Codes | None:
         """``(d,)`` codes, -1 for parameters that the trial lacks; None where a value is outside its distribution."""
         suggested = {} if trial.state is TrialState.COMPLETE else trial.system_attrs.get(ASKED, {})
-        row = np.full(len(self.axes), ABSENT, dtype=np.int64)
-        for j, axis in enumerate(self.axes):
-            value = trial.params.get(axis.name)
-            if axis.name not in trial.params:
-                if axis.name not in suggested:
-                    continue
-                value = axis.distribution.to_external_repr(suggested[axis.name])
-            code = axis.code(value)
+        row = np.full(len(self.searched), ABSENT, dtype=np.int64)
+        params = trial.params
+        for j, one in enumerate(self.searched):
+            if one.name in params:
+                value = params[one.name]
+            elif one.name in suggested:
+                value = one.distribution.to_external_repr(suggested[one.name])
+            else:
+                continue
+            code = one.code(value)
             if code is None:
                 return None
             row[j] = code
         return row
 
-    def _searched(self, mine: Sequence[Axis]) -> dict[str, BaseDistribution]:
-        others = self._newest.keys() - self._varying - {axis.name for axis in mine}
-        return {name: d for name, d in self._newest.items() if name in others and not d.single()}
+    def _others(self, mine: Sequence[Searched]) -> list[Searched]:
+        """The parameters that are not the user's, in the order in which they first occurred."""
+        left_out = self._varying | {one.name for one in mine}
+        found = [searched(n, d) for n, d in self._newest.items() if n not in left_out and not d.single()]
+        return [one for one in found if one is not None]
 
-    def _explained(self, trials: Sequence[FrozenTrial]) -> Mapping[int, Condition | None]:
-        """The conditions; parameters without an explanation are left out of the axes."""
+    def _explained(self, trials: Sequence[FrozenTrial]) -> dict[int, When]:
+        """Column -> condition; parameters without an explanation are no longer searched together."""
         while True:
             rows = [self._row(trial) for trial in trials if trial.state is TrialState.COMPLETE]
-            codes = [row for row in rows if row is not None and (row[: self.n_own] != ABSENT).all()]
-            if not codes:
+            known = [row for row in rows if row is not None]
+            if self._own is not None:
+                known = [row for row in known if (self._exists(row) == (row[: self.n_own] != ABSENT)).all()]
+            if not known:
                 return {}
-            conditions = conditions_of(np.stack(codes), [axis.choice for axis in self.axes])
-            unexplained = [column for column, condition in conditions.items() if condition is None]
+            found = conditions_of(np.stack(known), [one.parameter for one in self.searched])
+            conditions = {column: when for column, when in found.items() if column >= self.n_own}
+            unexplained = [column for column, when in conditions.items() if when is None]
             if not unexplained:
-                return conditions
-            self.axes = [axis for j, axis in enumerate(self.axes) if j not in unexplained]
+                return {column: when for column, when in conditions.items() if when is not None}
+            self.searched = [one for j, one in enumerate(self.searched) if j not in unexplained]
 
-    def _space(self) -> Space:
-        if self._own is not None and self.n_own == len(self.axes):
+    def _exists(self, row: Codes) -> Any:
+        assert self._own is not None
+        return self._own.active(row[None, : self.n_own])[0]
+
+    def _space(self, conditions: dict[int, When]) -> Space:
+        if self._own is not None and self.n_own == len(self.searched):
             return self._own
-        return Space([axis.choice for axis in self.axes], name="parameters", canonical=self._canonical)
+        parameters = [
+            under(one.parameter, conditions[j]) if j in conditions else one.parameter
+            for j, one in enumerate(self.searched)
+        ]
+        return Space(parameters, name="parameters", canonical=None if self._own is None else self._canonical)
 
     def _canonical(self, codes: Codes) -> Codes:
-        if self._own is not None:
-            codes = np.concatenate([self._own.canonical(codes[:, : self.n_own]), codes[:, self.n_own :]], axis=1)
-        return np.where(active(codes, self._conditions), codes, 0) if self._conditions else codes
+        assert self._own is not None
+        return np.concatenate([self._own.canonical(codes[:, : self.n_own]), codes[:, self.n_own :]], axis=1)
 
 
-def _check(axis: Axis, recorded: BaseDistribution) -> None:
-    if recorded != axis.distribution:
-        assert isinstance(axis.distribution, CategoricalDistribution)
+def under(parameter: Parameter, when: When) -> Parameter:
+    """The same parameter under a condition."""
+    if isinstance(parameter, Choice):
+        return Choice(parameter.name, parameter.options, parameter.ordered, when=when)
+    other = copy.copy(parameter)
+    other.when = (when,)
+    return other
+
+
+def _said(one: Searched) -> str:
+    parameter = one.parameter
+    return f"a choice with the options {list(parameter.labels)}" if isinstance(parameter, Choice) else parameter.said
+
+
+def _check(one: Searched, recorded: BaseDistribution) -> None:
+    if recorded != one.distribution:
         raise StudyMismatchError(
-            f"parameter '{axis.name}' of the study is {recorded}, and a choice of the space given, with the options "
-            f"{list(axis.distribution.choices)}: suggest the space's choices with suggest(trial, space), or rename one"
+            f"parameter '{one.name}' of the study is {recorded}, and {_said(one)} in the space given: suggest the "
+            "space's choices with suggest(trial, space), or rename one"
         )

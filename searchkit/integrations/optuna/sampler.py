@@ -22,7 +22,7 @@ from searchkit.integrations.optuna.tpe_options import check_further
 from searchkit.option_values import whole
 from searchkit.problem.numbers import number_of, seed_of
 from searchkit.problem.ranks import TRUST
-from searchkit.space import Space
+from searchkit.space import Choice, Float, Parameter, Space
 from searchkit.storage.optuna_compat import CONSTRAINTS, note, storage_of, study_id, whole_study
 
 if TYPE_CHECKING:
@@ -48,9 +48,8 @@ class SearchkitSampler(BaseSampler):
     The objective needs no change. Its parameters become known from the first trials, which are random. All parameters
     of finished trials are searched together, conditional ones too where an earlier parameter
     decides them (:mod:`searchkit.integrations.optuna.parameters`); the rest are drawn at random. Numbers are searched
-    on a grid of cells and drawn inside them (:mod:`searchkit.integrations.optuna.axes`). The strategy learns failed
-    trials as failed, pruned ones by a prediction from their last reported value, and ``trial.set_constraint`` as a
-    bound.
+    as they are, with their ranges, scales and steps. The strategy learns failed trials as failed, pruned ones by a
+    prediction from their last reported value, and ``trial.set_constraint`` as a bound.
 
     The study holds all state: a suggestion is a function of the seed, the trial's number, and the finished and running
     trials. With one worker, a study that is continued with the same seed (in a storage, by
@@ -65,14 +64,13 @@ class SearchkitSampler(BaseSampler):
             asks for them by ``suggest(trial, space)``, and for other parameters besides as it likes.
         signals: name -> function of a trial's parameters that estimates cheaply how good they are, such as
             ``{"size": lambda params: ...}``; higher is better. How well each predicts, and its sign, is learned from
-            the trials (:attr:`signals`). Numbers are evaluated at the middle of their cells.
+            the trials (:attr:`signals`).
         proxies: searchkit's proxies, by name or as objects; most need ``space``.
         screen: candidates scored by signals and proxies for each one that is suggested.
         constraints_func: as of Optuna's own samplers; ``trial.set_constraint`` needs none.
         n_trials: number of trials, where that is known; "auto" and some strategies use it.
         n_startup_trials: so many trials that end complete or pruned are random before the strategy begins. A strategy
             begins with a design of its own, so that it needs none; a first trial is random in any case.
-        levels: cells of a number without steps; 64 where not given, more in a study of one or two parameters.
         further: arguments of Optuna's TPESampler are taken where they say what this sampler does anyway
             (``multivariate``, ``group``, ``constant_liar``, ``warn_independent_sampling=False``); for others the error
             says what to use.
@@ -92,12 +90,11 @@ class SearchkitSampler(BaseSampler):
         screen: int = 16,
         constraints_func: Callable[[FrozenTrial], Sequence[float]] | None = None,
         n_trials: int | None = None,
-        levels: int | None = None,
         n_startup_trials: int = 0,
         **further: object,
     ) -> None:
         check_further(further, list(inspect.signature(SearchkitSampler).parameters)[:-1])
-        least = {"n_trials": (n_trials, 1), "levels": (levels, 2), "screen": (screen, 1)}
+        least = {"n_trials": (n_trials, 1), "screen": (screen, 1)}
         for name, (value, lowest) in (least | {"n_startup_trials": (n_startup_trials, 0)}).items():
             whole(name, value, lowest)
         if constraints_func is not None and not callable(constraints_func):
@@ -108,7 +105,7 @@ class SearchkitSampler(BaseSampler):
         seed = int(np.random.default_rng().integers(2**32)) if seed is None else seed_of("seed", seed)
         factory, label = plugins.strategy_factory(strategy), _label(strategy)
         screeners = read_screeners(signals, proxies, own, screen, seed)
-        self._options = SamplerOptions(factory, label, seed, own, levels, n_trials, screeners)
+        self._options = SamplerOptions(factory, label, seed, own, n_trials, screeners)
         self._constraints_func = constraints_func
         self._n_startup = n_startup_trials
         self._following: tuple[Any, int, Following] | None = None
@@ -150,8 +147,7 @@ class SearchkitSampler(BaseSampler):
                 code = following.suggest(trial.number) if following.made else np.empty((0, 0), dtype=np.int64)
                 if not len(code):
                     break
-                rng = np.random.default_rng([self._options.seed, trial.number, 1])
-                suggested = following.parameters.values(code[0], rng)
+                suggested = following.parameters.values(code[0])
                 if not suggested.keys() <= search_space.keys():  # a sampler around this one, which fixes the others
                     suggested = {name: value for name, value in suggested.items() if name in search_space}
                     break
@@ -218,12 +214,26 @@ class SearchkitSampler(BaseSampler):
 
 
 def suggest(trial: optuna.Trial, space: Space) -> dict[str, Any]:
-    """One option for every choice of a searchkit space.
+    """One option for every choice of a searchkit space, and a value for every number, of those that exist.
 
     They are what ``space.encode`` takes: ``network = space.build(space.encode(suggest(trial, space))[0])``.
     """
-    chosen = {c.name: trial.suggest_categorical(c.name, c.labels) for c in space.choices}
-    return {c.name: c.option(c.index(chosen[c.name])) for c in space.choices}
+    code = np.zeros(space.n_choices, dtype=np.int64)
+    conditions = space.conditions
+    for j in range(space.n_choices) if conditions is None else conditions.order:
+        if conditions is None or space.active(code[None])[0, j]:
+            code[j] = _suggested(trial, space.choices[j])
+    return space.decode(code)[0]
+
+
+def _suggested(trial: optuna.Trial, parameter: Parameter) -> int:
+    name = parameter.name
+    if isinstance(parameter, Choice):
+        return parameter.index(trial.suggest_categorical(name, parameter.labels))
+    low, high, log, step = parameter.low, parameter.high, parameter.log, parameter.step
+    if isinstance(parameter, Float):
+        return parameter.index(trial.suggest_float(name, low, high, log=log, step=step))
+    return parameter.index(trial.suggest_int(name, int(low), int(high), log=log, step=int(step or 1)))
 
 
 def _announce(study: optuna.Study, trial: FrozenTrial, suggested: Mapping[str, Any], following: Following) -> None:

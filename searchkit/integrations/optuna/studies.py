@@ -8,20 +8,18 @@ from typing import Any
 
 import numpy as np
 import optuna
-from optuna.distributions import CategoricalDistribution
 from optuna.exceptions import DuplicatedStudyError
 from optuna.trial import FrozenTrial, TrialState
 
 from searchkit.errors import SearchkitError, StudyMismatchError, readable
-from searchkit.integrations.optuna.options import ABSENT, choices_of, place
+from searchkit.integrations.optuna.options import ABSENT, code_of, parameters_of, place
 from searchkit.integrations.optuna.outcomes import goals_of
 from searchkit.problem.numbers import number_of
 from searchkit.problem.objectives import Goals
 from searchkit.problem.trial import State, Trial
 from searchkit.results.result import Result
 from searchkit.results.studies import Study
-from searchkit.space import Choice, Space
-from searchkit.space.labels import key_of
+from searchkit.space import Parameter, Space, is_number
 from searchkit.storage.header import FORMAT, plain
 from searchkit.storage.optuna_compat import quiet
 from searchkit.storage.optuna_record import OptunaRecord
@@ -47,11 +45,13 @@ def read_study(study: optuna.Study, space: Space | None = None) -> Result:
     A study that searchkit wrote comes back as :func:`searchkit.load` reads it. Of any other:
 
     * every trial that was begun is a candidate, in order. Numbers have no gaps: left out are trials that wait, and
-      those that failed before they were asked anything (with ``space``, all of its choices);
-    * a categorical parameter's options are its categories. Those of a number are its grid, where it has steps and no
-      more than 256 values, and else the values that occurred: exact, and no grid to search on;
-    * a parameter that some trials were not asked has one option more, "absent". Categories that cannot be options,
-      such as several objects of one text, go by their ``repr``;
+      those that ended before they were asked anything (with ``space``, all of its choices; with conditions, all that
+      exists);
+    * numbers are numbers of their range, scale and steps, of the widest range where that changed. A categorical
+      parameter's options are its categories; those that cannot be options, such as several objects of one text, go by
+      their ``repr``;
+    * a parameter that some trials were not asked exists under a condition, where an earlier parameter decides that in
+      all trials. Any other is a choice of the values that occurred, with one option more, "absent";
     * complete trials are scored; one with an infinite value has failed. A pruned trial is infeasible where it broke a
       constraint, else dropped, and its reason says when. Failed trials have the reason that was kept as a user
       attribute (``reason`` or ``error``): Optuna keeps none itself;
@@ -74,7 +74,9 @@ def read_study(study: optuna.Study, space: Space | None = None) -> Result:
         for t in study.get_trials(deepcopy=False)
         if t.state in _STATES and not (t.state in _UNFINISHED and _lacks(t, space))
     ]
-    made = Space(choices_of(begun), name=study.study_name) if space is None else space
+    made = Space(parameters_of(begun), name=study.study_name) if space is None else space
+    if space is None and made.conditions is not None:
+        begun = [trial for trial in begun if not _ended_early(trial, made)]
     constraints = dict.fromkeys(name for trial in begun for name in trial.constraints)
     goals = goals_of(study, list(constraints))
     zero = min((t.datetime_start for t in begun if t.datetime_start), default=datetime.now())
@@ -134,6 +136,14 @@ def _own(study: optuna.Study, space: Space | None) -> Result:
     return result
 
 
+def _ended_early(trial: FrozenTrial, space: Space) -> bool:
+    """Whether a trial was not asked all that exists under its other values."""
+    exists = space.active(_code(trial, space, True)[None])[0].tolist()
+    return any(
+        choice.when and on and choice.name not in trial.params for choice, on in zip(space.choices, exists, strict=True)
+    )
+
+
 def _lacks(trial: FrozenTrial, space: Space | None) -> bool:
     return not (trial.params if space is None else set(space.names) <= trial.params.keys())
 
@@ -142,27 +152,26 @@ def _code(trial: FrozenTrial, space: Space, made: bool) -> Any:
     """``(d,)`` the candidate of a space that was made from the study, or is the user's."""
     row = []
     for choice in space.choices:
-        value, distribution = trial.params.get(choice.name, ABSENT), trial.distributions.get(choice.name)
-        index: int | None
-        if made and distribution is None:
-            index = 0 if choice.ordered else len(choice.options) - 1  # where "absent" stands
-        elif made and isinstance(distribution, CategoricalDistribution) and _by_text(choice, distribution):
-            index = int(distribution.to_internal_repr(value))
-        else:
-            index = place(choice, value)
+        index = _place(trial, choice, made)
         if index is None:
-            said = f"has {value!r} for" if choice.name in trial.params else "says nothing of"
+            said = f"has {trial.params[choice.name]!r} for" if choice.name in trial.params else "says nothing of"
+            options = choice.said if is_number(choice) else f"whose options are {list(choice.labels)}"
             raise StudyMismatchError(
-                f"trial {trial.number} {said} choice '{choice.name}' of space '{space.name}', whose options are "
-                f"{list(choice.labels)}"
+                f"trial {trial.number} {said} choice '{choice.name}' of space '{space.name}', {options}"
             )
         row.append(index)
     return space.check(np.array(row))[0]
 
 
-def _by_text(choice: Choice, distribution: CategoricalDistribution) -> bool:
-    """Whether a choice of categories has their texts as options, since they cannot be options themselves."""
-    return key_of(choice.options[0]) != key_of(distribution.choices[0])
+def _place(trial: FrozenTrial, choice: Parameter, made: bool) -> int | None:
+    """The code of a trial's value; None where it is none of the parameter."""
+    if choice.name in trial.params:
+        return code_of(choice, trial) if made else place(choice, trial.params[choice.name])
+    if choice.when:
+        return 0  # it does not exist
+    if made:
+        return 0 if choice.ordered else len(choice.options) - 1  # where "absent" stands
+    return place(choice, ABSENT)
 
 
 def _trial(number: int, frozen: FrozenTrial, code: Any, goals: Goals, zero: datetime) -> Trial:

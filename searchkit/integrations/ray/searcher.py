@@ -15,10 +15,12 @@ from optuna.trial import TrialState, create_trial
 from searchkit import plugins
 from searchkit.errors import SearchkitError, SpaceError, UnknownNameError
 from searchkit.integrations.optuna import SearchkitSampler
+from searchkit.integrations.optuna.sampler import suggest
 from searchkit.integrations.ray_compat import completed_of, space_of, study_of, trials_of
 from searchkit.problem.numbers import number_of
 from searchkit.space import Space
 from searchkit.storage.optuna_compat import quiet
+from searchkit.storage.parameters import distribution_of
 
 try:
     from ray.tune.search import Searcher
@@ -83,7 +85,7 @@ class SearchkitSearcher(OptunaSearch):
         self._choices = {c.name: c for c in own.choices} if isinstance(own, Space) else {}
         listed: Any = dict(own) if isinstance(own, Mapping) else own
         if isinstance(own, Space):
-            listed = {c.name: CategoricalDistribution(c.labels) for c in own.choices}
+            listed = _suggestions(own) if own.conditions else {c.name: distribution_of(c) for c in own.choices}
         strategy = strategy if sampler is None else sampler
         follows = isinstance(strategy, SearchkitSampler)
         chosen = (
@@ -184,6 +186,15 @@ class SearchkitSearcher(OptunaSearch):
     def _option(self, name: str, value: Any) -> Any:
         choice = self._choices.get(name)
         return value if choice is None else choice.option(choice.index(value))
+
+
+def _suggestions(space: Space) -> Callable[[optuna.Trial], None]:
+    """A function that suggests the parameters of a space, of those that exist."""
+
+    def function(trial: optuna.Trial) -> None:
+        suggest(trial, space)
+
+    return function
 
 
 def _check_goals(metric: Any, mode: Any, begins: bool) -> None:

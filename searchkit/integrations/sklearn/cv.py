@@ -16,6 +16,7 @@ from searchkit.integrations.sklearn.folds import TIMES, Folds, with_failed
 from searchkit.integrations.sklearn.grid import Grid, read_grid
 from searchkit.integrations.sklearn_compat import PARAMETERS, SearchCV
 from searchkit.problem.budget import Budget, read_budget
+from searchkit.problem.making import made
 from searchkit.problem.objectives import Goals, read_objectives
 from searchkit.problem.problem import Problem
 from searchkit.results.result import Result
@@ -109,7 +110,7 @@ class SearchkitCV(SearchCV):
         start, goals = self._begun(folds, grid, limits, seed)
         folds.goals = goals
         problem = Problem(grid.space, len(goals.objectives), budget=limits.evaluations)
-        strategy, record = factory(problem), Memory()
+        strategy, record = made(factory, problem), Memory()
         size = self.batch or int(getattr(strategy, "batch", 1))
         try:
             stopped = Search(problem, strategy, goals, None, folds, record, limits, size, seed, start=start).run()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -10,11 +11,13 @@ from typing import Any
 import numpy as np
 
 from searchkit.errors import SpaceError
-from searchkit.space import Choice, Space
+from searchkit.integrations.sklearn.distributions import of_distribution
+from searchkit.space import Choice, Float, Int, Parameter, Space, is_number
+from searchkit.space.conditions import When
 from searchkit.space.labels import key_of
 from searchkit.types import Codes
 
-QUANTILES = 16  # values of a continuous distribution, or at most so many of a discrete one
+DRAWS = 16  # values of what can only be drawn from
 
 
 @dataclass(frozen=True)
@@ -22,19 +25,19 @@ class Grid:
     """A searchable parameter grid.
 
     Attributes:
-        space: one choice a parameter; with several dictionaries, first which of them, and then all of theirs. Choices
-            of dictionaries that are not chosen have no effect.
-        values: of each parameter of each dictionary, in the order of the columns.
+        space: one choice or number a parameter; with several dictionaries, first which of them, and then all of theirs.
+            Parameters of dictionaries that are not chosen have no effect.
+        values: of each parameter of each dictionary, by code, in the order of the columns.
     """
 
     space: Space
-    values: tuple[dict[str, list[Any]], ...]
+    values: tuple[dict[str, Sequence[Any]], ...]
 
     def parameters(self, code: Codes) -> dict[str, Any]:
         """The parameters ``{name: value}`` of a candidate ``(d,)``, sorted by name, for ``set_params``."""
         taken, column = (int(code[0]), 1) if self._choose else (0, 0)
         column += sum(len(grid) for grid in self.values[:taken])
-        found = {name: options[code[column + i]] for i, (name, options) in enumerate(self.values[taken].items())}
+        found = {name: values[int(code[column + i])] for i, (name, values) in enumerate(self.values[taken].items())}
         return dict(sorted(found.items()))
 
     @property
@@ -45,9 +48,9 @@ class Grid:
 def read_grid(given: object) -> Grid:
     """A grid from ``{parameter: values}``, or a list of such dictionaries, of which each candidate uses one.
 
-    Values are a sequence, a scipy distribution (taken at 16 quantiles, or fewer where it has fewer values), another
-    object with ``rvs(random_state=)`` (16 draws, always the same), or a :class:`~searchkit.Choice`. Monotonic numbers
-    make an ordered choice.
+    Values are a sequence; a number of a range (:class:`~searchkit.Float`, :class:`~searchkit.Int`); a
+    :class:`~searchkit.Choice`; a scipy distribution (:mod:`searchkit.integrations.sklearn.distributions`); or another
+    object with ``rvs(random_state=)`` (16 draws, always the same). Monotonic numbers make an ordered choice.
 
     Raises:
         SpaceError: the values of a parameter cannot be used; names it.
@@ -55,22 +58,31 @@ def read_grid(given: object) -> Grid:
     grids = [given] if isinstance(given, Mapping) else given
     if not isinstance(grids, list | tuple) or not grids or not all(isinstance(grid, Mapping) for grid in grids):
         raise SpaceError(f"param_grid is a dictionary {{parameter: values}} or a list of such, not {given!r}")
-    choices: list[Choice] = []
-    values: list[dict[str, list[Any]]] = []
+    parameters: list[Parameter] = []
+    values: list[dict[str, Sequence[Any]]] = []
     owners: list[int] = []
     for i, grid in enumerate(grids):
         values.append({})
         for name, options in grid.items():
-            found, ordered = _options(str(name), options)
-            values[i][str(name)] = found
             called = str(name) if len(grids) == 1 else f"{name} [{i}]"
-            choices.append(_choice(called, found, ordered))
+            parameter, values[i][str(name)] = _read(str(name), called, options)
+            parameters.append(parameter)
             owners.append(i)
-    if len(grids) == 1 and choices:
-        return Grid(Space(choices, name="parameters"), tuple(values))
+    if len(grids) == 1 and parameters:
+        return Grid(Space(parameters, name="parameters"), tuple(values))
     which = Choice("grid", tuple(range(len(grids))))
-    space = Space([which, *choices], name="parameters", canonical=_Canonical(tuple(owners)))
+    if any(map(is_number, parameters)):
+        under = [_under(one, owner) for one, owner in zip(parameters, owners, strict=True)]
+        return Grid(Space([which, *under], name="parameters"), tuple(values))
+    space = Space([which, *parameters], name="parameters", canonical=_Canonical(tuple(owners)))
     return Grid(space, tuple(values))
+
+
+def _under(parameter: Parameter, owner: int) -> Parameter:
+    """The parameter, which exists where its dictionary is chosen."""
+    under = copy.copy(parameter)
+    object.__setattr__(under, "when", (When("grid", (owner,)), *parameter.when))
+    return under
 
 
 @dataclass(frozen=True)
@@ -85,12 +97,23 @@ class _Canonical:
         return np.where(idle, 0, codes)
 
 
+def _read(name: str, called: str, given: Any) -> tuple[Parameter, Sequence[Any]]:
+    """The parameter of a space, and its values by code."""
+    if isinstance(given, Float | Int):
+        renamed = copy.copy(given)
+        renamed.name = called
+        return renamed, renamed.options
+    if hasattr(given, "ppf"):
+        number, values = of_distribution(name, called, given)
+        return _choice(called, list(values), True) if number is None else number, values
+    found, ordered = _options(name, given)
+    return _choice(called, found, ordered), found
+
+
 def _options(name: str, given: Any) -> tuple[list[Any], bool]:
     """The values of a parameter, and whether they are ordered."""
     if isinstance(given, Choice):
         return list(given.options), given.ordered
-    if hasattr(given, "ppf"):
-        return _quantiles(name, given), True
     if hasattr(given, "rvs"):
         return _draws(name, given)
     if isinstance(given, np.ndarray) and given.ndim != 1:
@@ -105,19 +128,11 @@ def _options(name: str, given: Any) -> tuple[list[Any], bool]:
     return found, _is_scale(found)
 
 
-def _quantiles(name: str, distribution: Any) -> list[Any]:
-    points = np.unique(distribution.ppf((np.arange(QUANTILES) + 0.5) / QUANTILES))
-    if not np.isfinite(points).all():
-        raise SpaceError(f"parameter '{name}' has a distribution whose quantiles are not finite")
-    discrete = hasattr(distribution, "pmf") or hasattr(getattr(distribution, "dist", None), "pmf")
-    return [int(point) if discrete else float(point) for point in points]
-
-
 def _draws(name: str, distribution: Any) -> tuple[list[Any], bool]:
     """Values of what has no quantiles, drawn as RandomizedSearchCV does, and whether they are ordered."""
     state = np.random.RandomState(0)
     found: list[Any] = []
-    for _ in range(QUANTILES):
+    for _ in range(DRAWS):
         value = distribution.rvs(random_state=state)
         if not any(value is other or key_of(value) == key_of(other) for other in found):
             found.append(value)

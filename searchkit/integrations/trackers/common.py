@@ -16,8 +16,9 @@ from searchkit.errors import SearchkitError, first_line_said, readable
 from searchkit.problem.objectives import Goals
 from searchkit.problem.trial import Trial
 from searchkit.results.result import Result
-from searchkit.space import Space
+from searchkit.space import Space, is_number
 from searchkit.space.choice import Label
+from searchkit.space.dictionaries import labelled
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,7 +72,7 @@ def in_order(trials: Sequence[Trial]) -> list[Trial]:
 
 def chosen(space: Space, trial: Trial) -> dict[str, Label]:
     """The choices of a candidate as they are recorded."""
-    return {choice.name: choice.labels[i] for choice, i in zip(space.choices, trial.code.tolist(), strict=True)}
+    return labelled(space, trial.code)
 
 
 def recorded(table: pd.DataFrame, space: Space) -> pd.DataFrame:
@@ -80,11 +81,15 @@ def recorded(table: pd.DataFrame, space: Space) -> pd.DataFrame:
 
     table = table.copy()
     for choice in space.choices:
+        if is_number(choice):
+            continue
         column = next((name for name in (f"{choice.name} (choice)", choice.name) if name in table), None)
         if column is not None and table[column].dtype == object:
             texts = {i: storable(label) for i, label in enumerate(choice.labels)}
             table[column] = pd.Series(
-                [texts[choice.index(option)] for option in table[column]], index=table.index, dtype=object
+                [None if option is None and choice.when else texts[choice.index(option)] for option in table[column]],
+                index=table.index,
+                dtype=object,
             )
     return table
 
@@ -112,6 +117,9 @@ def described(result: Result) -> dict[str, Any]:
         "constraints": [str(bound) for bound in result.goals.bounds],
         "space": {
             "name": result.space.name,
-            "choices": {choice.name: list(choice.labels) for choice in result.space.choices},
+            "choices": {
+                choice.name: choice.describe() if is_number(choice) else list(choice.labels)
+                for choice in result.space.choices
+            },
         },
     }

@@ -14,7 +14,7 @@ from searchkit.integrations.trackers.common import seconds_of, storable
 from searchkit.integrations.trackers.events import Events, scalars
 from searchkit.problem.objectives import Goals
 from searchkit.problem.trial import State, Trial
-from searchkit.space import Choice, Space
+from searchkit.space import Choice, Parameter, Space, is_number
 from searchkit.space.choice import Label
 
 GROUP = "candidate"  # of the tags of metrics, apart from the curves of the search
@@ -26,6 +26,11 @@ def experiment(space: Space, goals: Goals) -> Any:
 
     columns = []
     for choice in space.choices:
+        if is_number(choice):
+            column = api_pb2.HParamInfo(name=choice.name, type=api_pb2.DataType.Value("DATA_TYPE_FLOAT64"))
+            column.domain_interval.min_value, column.domain_interval.max_value = choice.low, choice.high
+            columns.append(column)
+            continue
         options = _options(choice)
         kind = {str: "STRING", bool: "BOOL"}.get(type(options[0]), "FLOAT64")
         column = api_pb2.HParamInfo(name=choice.name, type=api_pb2.DataType.Value(f"DATA_TYPE_{kind}"))
@@ -59,8 +64,11 @@ def _start(space: Space, trial: Trial) -> Any:
 
     began = time.time() - trial.seconds
     info = plugin_data_pb2.SessionStartInfo(group_name=f"candidate {trial.number:04d}", start_time_secs=began)
-    for choice, place in zip(space.choices, trial.code.tolist(), strict=True):
-        option = _options(choice)[place]
+    exists = space.active(trial.code[None])[0].tolist()
+    for choice, place, on in zip(space.choices, trial.code.tolist(), exists, strict=True):
+        if not on:
+            continue
+        option = float(choice.option(place)) if is_number(choice) else _options(choice)[place]
         kind = {str: "string_value", bool: "bool_value"}.get(type(option), "number_value")
         setattr(info.hparams[choice.name], kind, option)
     return _summary(metadata.SESSION_START_INFO_TAG, session_start_info=info)
@@ -84,8 +92,9 @@ def _summary(tag: str, **message: Any) -> Any:
     return Summary(value=[Summary.Value(tag=tag, metadata=data, tensor=metadata.NULL_TENSOR)])
 
 
-def _options(choice: Choice) -> list[Label]:
+def _options(choice: Parameter) -> list[Label]:
     """The options in a type that the tab allows: one type per column."""
+    assert isinstance(choice, Choice)
     kinds = {type(label) for label in choice.labels}
     if kinds <= {int, float}:
         return [float(label) if isinstance(label, int) else label for label in choice.labels]

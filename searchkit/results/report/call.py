@@ -14,7 +14,7 @@ from searchkit.data.bundled import NAMES
 from searchkit.errors import SearchkitError
 from searchkit.results.report.facts import Facts
 from searchkit.results.result import Result
-from searchkit.space import Choice, NetworkSpace, Space
+from searchkit.space import NetworkSpace, Parameter, Space, is_number
 from searchkit.space.narrower_space import narrowed_as
 from searchkit.space.recipe_space import listed_choice, networks_of
 from searchkit.training.stopping_rules import RULES
@@ -150,20 +150,25 @@ def _training(context: dict[str, Any]) -> list[Line]:
     return [*lines, (f"early_stopping=searchkit.training.{rule.__name__}({said})", "")]
 
 
-def _options(choice: Choice) -> str:
+def _options(choice: Parameter) -> str:
+    if is_number(choice):
+        return _choice(choice)
     same = listed_choice(choice.name, choice.options).ordered == choice.ordered
     return _python(list(choice.options)) if same else _choice(choice)
 
 
 def _writable(space: Space) -> bool:
     plain, infinite = (str, int, float, bool, type(None)), float("inf")
-    options = [option for choice in space.choices for option in choice.options]
+    options = [option for choice in space.choices if not is_number(choice) for option in choice.options]
     return all(type(option) in plain and option == option and option not in (infinite, -infinite) for option in options)
 
 
-def _choice(choice: Choice) -> str:
+def _choice(choice: Parameter) -> str:
+    when = f", when={list(choice.when)!r}" if choice.when else ""
+    if is_number(choice):
+        return f"searchkit.{choice!r}"
     ordered = ", ordered=True" if choice.ordered else ""
-    return f"searchkit.Choice({_text(choice.name)}, {_python(choice.options)}{ordered})"
+    return f"searchkit.Choice({_text(choice.name)}, {_python(choice.options)}{ordered}{when})"
 
 
 def _data(context: dict[str, Any]) -> Line:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,9 @@ import numpy as np
 from searchkit.errors import plural
 from searchkit.results.drawable import drawable
 from searchkit.results.report.facts import FATES, SPREAD, Facts
+from searchkit.results.result import Result
+from searchkit.space import Choice
+from searchkit.space.parameters import text_of
 
 _LONGEST = 160  # characters of a reason in the hover text
 
@@ -19,6 +23,7 @@ def candidates(facts: Facts) -> dict[str, Any]:
     result = facts.result
     spreads = {name: name + SPREAD for name in facts.metrics if any(name + SPREAD in t.values for t in result.trials)}
     first, *more = result.goals.names
+    texts, places = _chosen(result)
     return {
         "fates": [{"name": name, "label": label, "count": facts.counts[name]} for name, label in FATES.items()],
         "metrics": [
@@ -38,13 +43,31 @@ def candidates(facts: Facts) -> dict[str, Any]:
         "x": more[0] if more else None,
         "y": first,
         "colour": more[1] if len(more) > 1 else None,
-        "choices": [{"name": c.name, "options": [_cut(text) for text in c.texts]} for c in result.space.choices],
+        "choices": [{"name": name, "options": [_cut(text) for text in texts]} for name, texts in texts],
         "trials": {
-            "code": [trial.code.tolist() for trial in result.trials],
+            "code": places,
             "fate": [list(FATES).index(fate) for fate in facts.fates],
             "reason": [_cut(trial.reason) for trial in result.trials],
         },
     }
+
+
+def _chosen(result: Result) -> tuple[list[tuple[str, Sequence[str]]], list[list[int]]]:
+    """Parameters with the texts of their options, and for each candidate which of these it has.
+
+    Of numbers, and of parameters that some candidates lack, the texts are those that occur.
+    """
+    codes = [trial.code.tolist() for trial in result.trials]
+    if result.space.is_finite or not codes:
+        return [(c.name, c.texts if isinstance(c, Choice) else ()) for c in result.space.choices], codes
+    rows = np.array(codes, dtype=np.int64)
+    exists = result.space.active(rows)
+    texts: list[tuple[str, Sequence[str]]] = []
+    places = np.empty_like(rows)
+    for j, choice in enumerate(result.space.choices):
+        known, places[:, j] = np.unique(np.where(exists[:, j], rows[:, j], -1), return_inverse=True)
+        texts.append((choice.name, ["–" if code < 0 else text_of(choice, code) for code in known.tolist()]))
+    return texts, places.tolist()
 
 
 def told(facts: Facts) -> str:

@@ -23,7 +23,7 @@ def drawing(space: Space, trial: Trial) -> Html:
     with nodes is drawn as rows of blocks.
     """
     choices = space.decode(trial.code)[0]
-    edges = {(int(m[1]), int(m[2])): str(choices[name]) for name in space.names if (m := _EDGE.fullmatch(name))}
+    edges = {(int(m[1]), int(m[2])): str(choices[name]) for name in choices if (m := _EDGE.fullmatch(name))}
     if len(edges) > 1 and all(a < b for a, b in edges):
         return _cell(edges)
     nodes = space.nodes if isinstance(space, NetworkSpace) else ()

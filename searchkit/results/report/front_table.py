@@ -23,11 +23,11 @@ def front_table(facts: Facts) -> Html:
     metrics = [name for name in facts.metrics if any(facts.value(t, name) == facts.value(t, name) for t in winners)]
     names = list(result.space.names)
     decoded = result.space.decode([trial.code for trial in winners])
-    wide = sum(max(len(name), *(len(str(row[name])) for row in decoded)) for name in names) > _WIDE
+    wide = sum(max(len(name), *(len(str(row.get(name, ""))) for row in decoded)) for name in names) > _WIDE
     rows = []
     for i, (trial, choices) in enumerate(zip(winners, decoded, strict=True)):
         values = [measured(facts, trial, name) for name in metrics]
-        told = [_joined(choices)] if wide else [Cell(str(choices[name])) for name in names]
+        told = [_joined(choices)] if wide else [Cell(str(choices.get(name, "–"))) for name in names]
         rows.append([identity(i), identity(trial.number), *values, *told])
     head = ["row", "candidate", *(facts.label(name) for name in metrics), *(["choices"] if wide else names)]
     many = len(rows) > _SHOWN

@@ -64,6 +64,7 @@ def page(facts: Facts) -> Html:
     from searchkit.results.report.costs import costs
     from searchkit.results.report.failures import failures
     from searchkit.results.report.front_table import front_table
+    from searchkit.results.report.importances import parameters
     from searchkit.results.report.parting import parting
     from searchkit.results.report.progress import payload, progress
     from searchkit.results.report.provenance import provenance
@@ -81,6 +82,7 @@ def page(facts: Facts) -> Html:
         ("verified", "Verified by training", verified(facts)),
         ("beside", "Beside simple models", beside(facts)),
         ("course", "Progress of the search", progress(facts, found)),
+        ("parameters", "Which parameters matter", parameters(facts)),
         ("proxies", "How well each proxy predicted", proxies(facts)),
         ("costs", "Costs and how they were measured", costs(facts)),
         ("failures", "Failures", failures(facts)),

@@ -1,0 +1,85 @@
+"""Optuna's distributions as parameters of a space, and values of trials as codes.
+
+Numbers are numbers of the same range, scale and steps. Categories are the options of a choice by their ``repr``, since
+they may be objects that cannot be options; that of many is their position.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+
+from searchkit.errors import SpaceError
+from searchkit.space import Choice, Float, Int, Parameter
+from searchkit.storage.parameters import distribution_of
+
+MANY = 256  # categories from which they are named by their position: to compare texts of thousands takes time
+
+
+@dataclass(frozen=True, eq=False)
+class Searched:
+    """A parameter of a study.
+
+    Attributes:
+        name: of the parameter.
+        distribution: as Optuna records it.
+        parameter: the same as a parameter of a space.
+    """
+
+    name: str
+    distribution: BaseDistribution
+    parameter: Parameter
+
+    def code(self, value: Any) -> int | None:
+        """The code of a recorded value; None where the value is not in the distribution."""
+        try:
+            if isinstance(self.distribution, CategoricalDistribution):
+                return int(self.distribution.to_internal_repr(value))
+            return self.parameter.index(value)
+        except (ValueError, SpaceError):
+            return None
+
+    def value(self, code: int) -> Any:
+        """The value of a code, as Optuna's trials have it."""
+        if isinstance(self.distribution, CategoricalDistribution):
+            return self.distribution.to_external_repr(code)
+        return self.parameter.option(code)
+
+
+def searched(name: str, distribution: BaseDistribution) -> Searched | None:
+    """A parameter of a study; None of a range that no parameter can have, such as of numbers beyond 1e250."""
+    try:
+        return Searched(name, distribution, _parameter(name, distribution))
+    except SpaceError:
+        return None
+
+
+def own(parameter: Parameter) -> Searched:
+    """A parameter of the user's own space; the labels of a choice are the categories."""
+    return Searched(parameter.name, distribution_of(parameter), parameter)
+
+
+def _parameter(name: str, distribution: BaseDistribution) -> Parameter:
+    if isinstance(distribution, FloatDistribution):
+        return Float(name, distribution.low, distribution.high, log=distribution.log, step=distribution.step)
+    if isinstance(distribution, IntDistribution):
+        return Int(name, distribution.low, distribution.high, log=distribution.log, step=distribution.step)
+    assert isinstance(distribution, CategoricalDistribution)
+    many = len(distribution.choices) > MANY
+    return Choice(name, range(len(distribution.choices)) if many else texts_of(distribution.choices))
+
+
+def texts_of(categories: Sequence[Any]) -> list[str]:
+    """A text for each: its ``repr``, which distinguishes 1, "1" and True, with its position where some are equal."""
+    texts = [_repr(category) for category in categories]
+    return texts if len(set(texts)) == len(texts) else [f"{text} ({i})" for i, text in enumerate(texts)]
+
+
+def _repr(category: Any) -> str:
+    try:
+        return repr(category)
+    except Exception:  # of the object's own code
+        return type(category).__qualname__

@@ -1,0 +1,74 @@
+"""Candidates as dictionaries of options and values: what users write and evaluations are given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from searchkit.errors import SpaceError, nearest
+from searchkit.space.labels import Label
+from searchkit.types import Codes
+
+if TYPE_CHECKING:
+    from searchkit.space.space import Space
+
+
+def encoded(space: Space, choices: Mapping[str, object] | Iterable[Mapping[str, object]]) -> Codes:
+    """``(n, d)`` codes of one dictionary, or several; not canonical. See :meth:`searchkit.Space.encode`."""
+    dictionaries = [choices] if isinstance(choices, Mapping) else list(choices)
+    codes = np.zeros((len(dictionaries), space.n_choices), dtype=np.int64)
+    said = np.ones(codes.shape, dtype=bool)
+    known = set(space.names)
+    for i, dictionary in enumerate(dictionaries):
+        for name in dictionary:
+            if name not in known:
+                near = nearest(name, space.names)
+                hint = f" Did you mean '{near}'?" if near else ""
+                raise SpaceError(f"space '{space.name}' has no choice {name!r}: it has {list(space.names)}.{hint}")
+        for j, choice in enumerate(space.choices):
+            if choice.name in dictionary:
+                codes[i, j] = choice.index(dictionary[choice.name])
+            elif choice.when:
+                said[i, j] = False
+            else:
+                raise SpaceError(f"candidate {i} says nothing of choice '{choice.name}'")
+    _check_said(space, codes, said)
+    return codes
+
+
+def _check_said(space: Space, codes: Codes, said: Any) -> None:
+    """Refuse candidates that say nothing of a parameter that exists in them."""
+    lacking = np.argwhere(~said & space.active(codes))
+    if len(lacking):
+        i, j = lacking[0].tolist()
+        raise SpaceError(
+            f"candidate {i} says nothing of '{space.names[j]}', which exists with its other values "
+            f"(when={space.choices[j].when!r})"
+        )
+
+
+def decoded(space: Space, rows: Codes) -> list[dict[str, Any]]:
+    """One dictionary for each of valid codes ``(n, d)``; see :meth:`searchkit.Space.decode`."""
+    options = [choice.option for choice in space.choices]
+    if space.conditions is None:
+        return [
+            {name: option(i) for name, option, i in zip(space.names, options, row, strict=True)}
+            for row in rows.tolist()
+        ]
+    exists = space.active(rows)
+    return [
+        {space.names[j]: options[j](int(row[j])) for j in np.flatnonzero(on)}
+        for row, on in zip(rows, exists, strict=True)
+    ]
+
+
+def labelled(space: Space, code: Codes) -> dict[str, Label]:
+    """The options of a candidate ``(d,)`` as they are recorded, of the parameters that exist in it."""
+    exists = space.active(code[None])[0].tolist()
+    return {
+        choice.name: choice.labels[place]
+        for choice, place, on in zip(space.choices, code.tolist(), exists, strict=True)
+        if on
+    }

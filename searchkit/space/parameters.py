@@ -1,0 +1,81 @@
+"""The kinds of parameters that a space has, and what depends on which of them one is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeGuard
+
+import numpy as np
+
+from searchkit.space.choice import Choice
+from searchkit.space.numbers import Float, Int
+from searchkit.types import Bools, Codes, Floats
+
+Parameter = Choice | Float | Int
+
+
+def is_number(parameter: Parameter) -> TypeGuard[Float | Int]:
+    """Whether it is a number of a range, not a choice of options."""
+    return isinstance(parameter, Float | Int)
+
+
+def positions(parameters: Sequence[Parameter], codes: Codes, exists: Bools | None) -> Floats:
+    """``(n, d)`` numbers and ordered choices from 0 to 1 on their scales, others by index; NaN where one is missing.
+
+    Args:
+        codes: ``(n, d)``.
+        exists: ``(n, d)`` bool, which parameters exist; None where all do.
+    """
+    found = codes.astype(np.float64)
+    for j, one in enumerate(parameters):
+        if is_number(one):
+            found[:, j] = one.positions(codes[:, j])
+        elif one.ordered:
+            found[:, j] /= max(1, len(one.options) - 1)
+    return found if exists is None else np.where(exists, found, np.nan)
+
+
+def at_positions(parameters: Sequence[Parameter], points: Floats) -> Codes:
+    """``(n, d)`` the codes nearest to :func:`positions`; 0 in place of NaN. Not canonical."""
+    points = np.nan_to_num(points, nan=0.0)
+    codes = np.empty(points.shape, dtype=np.int64)
+    for j, one in enumerate(parameters):
+        if is_number(one):
+            codes[:, j] = one.at(points[:, j])
+        else:
+            most = len(one.options) - 1
+            codes[:, j] = np.clip(np.rint(points[:, j] * (max(1, most) if one.ordered else 1)), 0, most)
+    return codes
+
+
+def drawn(parameters: Sequence[Parameter], n: int, rng: np.random.Generator) -> Codes:
+    """``(n, d)`` random codes, each parameter uniform on its scale and independent. Not canonical."""
+    uniform = rng.random((n, len(parameters)))
+    columns = [
+        one.drawn(u) if is_number(one) else np.minimum((u * len(one.options)).astype(np.int64), len(one.options) - 1)
+        for one, u in zip(parameters, uniform.T, strict=True)
+    ]
+    return np.column_stack(columns)
+
+
+def text_of(parameter: Parameter, code: int) -> str:
+    """The option or value of a code as people read it; see :attr:`searchkit.Choice.texts`."""
+    if isinstance(parameter, Choice):
+        return parameter.texts[code]
+    value = parameter.option(code)
+    return str(value) if isinstance(value, int) else f"{value:.6g}"
+
+
+def read_parameters(described: Sequence[Mapping[str, Any]]) -> list[Parameter]:
+    """The parameters that a record describes, see ``describe`` of each kind."""
+    return [_read(one) for one in described]
+
+
+def _read(one: Mapping[str, Any]) -> Parameter:
+    more: dict[str, Any] = {"when": [tuple(part) for part in one.get("when") or ()] or None}
+    more["prior"] = tuple(one["prior"]) if one.get("prior") else None
+    if "options" in one:
+        return Choice(one["name"], one["options"], one["ordered"], **more)
+    if one["kind"] == "int":
+        return Int(one["name"], one["low"], one["high"], log=one["log"], step=one["step"], **more)
+    return Float(one["name"], one["low"], one["high"], log=one["log"], step=one["step"], **more)

@@ -1,0 +1,62 @@
+"""A user's guess of a parameter: a value that may be good, and how sure the user is.
+
+``prior=0.001`` is a guess of usual confidence, ``prior=(0.001, 0.9)`` of a high one. A guess is no bound: strategies
+try its neighbourhood early and more often, and believe it less with every evaluation (Hvarfner et al., PiBO:
+augmenting acquisition functions with user beliefs, ICLR 2022).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from searchkit.errors import SpaceError
+from searchkit.space.labels import plain, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from searchkit.space.conditions import When
+    from searchkit.space.parameters import Parameter
+
+USUAL = 0.5  # confidence
+
+
+@dataclass(frozen=True)
+class Prior:
+    """A guess.
+
+    Attributes:
+        code: of the value.
+        confidence: above 0 (as good as no guess) and below 1 (certainty).
+    """
+
+    code: int
+    confidence: float = USUAL
+
+
+def described(when: Sequence[When], prior: Prior | None, labels: Sequence[object]) -> dict[str, Any]:
+    """The conditions and the guess of a parameter as JSON values; those that it has."""
+    found: dict[str, Any] = {"when": [one.describe() for one in when]} if when else {}
+    return found | ({} if prior is None else {"prior": [labels[prior.code], prior.confidence]})
+
+
+def read_prior(parameter: Parameter, given: object) -> Prior | None:
+    """The guess of a parameter; None without one.
+
+    Raises:
+        SpaceError: the value is not the parameter's, or the confidence is not between 0 and 1.
+    """
+    if given is None or isinstance(given, Prior):
+        return given
+    value, confidence = (given[0], given[1]) if isinstance(given, tuple) and len(given) == 2 else (given, USUAL)
+    confidence = plain(confidence)
+    if isinstance(confidence, bool) or not isinstance(confidence, int | float) or not 0 < confidence < 1:
+        raise SpaceError(
+            f"the confidence in the prior of '{parameter.name}' is above 0 and below 1, not {shown(confidence)}; give "
+            "prior=value or prior=(value, confidence)"
+        )
+    try:
+        return Prior(parameter.index(value), float(confidence))
+    except SpaceError as error:
+        raise SpaceError(f"prior of '{parameter.name}': {error}") from None

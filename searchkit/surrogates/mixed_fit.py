@@ -1,0 +1,107 @@
+"""The hyperparameters of a mixed process: those of highest posterior probability.
+
+Length scales have a log-normal prior that grows with the root of the number of columns (Hvarfner, Hellsten and Nardi,
+Vanilla Bayesian optimization performs great in high dimensions, ICML 2024): with few observations of many parameters a
+function is taken to be smooth, and columns that matter become short.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.linalg import cho_solve
+from scipy.linalg.lapack import dpotrf, dpotri
+from scipy.optimize import minimize
+
+from searchkit.surrogates.mixed_kernel import Columns, matern_and_slope, parts
+from searchkit.surrogates.mixed_process import Setting
+from searchkit.types import Floats
+
+LEAST_NOISE = 1e-6  # of unit variance: a covariance of near candidates can still be factored
+LOWEST, HIGHEST = math.log(5e-3), math.log(1e3)  # of length scales
+
+
+@dataclass(frozen=True)
+class Prior:
+    """Means and deviations of the normal prior on logarithms: length scales, variance of the function, noise.
+
+    Attributes:
+        length: at one column; its mean grows by half the logarithm of the number of columns times ``growth``.
+    """
+
+    length: tuple[float, float] = (-0.5, 1.0)
+    growth: float = 1.0
+    scale: tuple[float, float] = (0.0, 1.0)
+    noise: tuple[float, float] = (math.log(1e-3), 2.5)
+
+    def of(self, d: int) -> Floats:
+        """``(d + 2, 2)`` means and deviations."""
+        length = (self.length[0] + self.growth * 0.5 * math.log(d), self.length[1])
+        return np.array([*[length] * d, self.scale, self.noise])
+
+
+PRIOR = Prior()
+
+
+def fit(
+    columns: Columns, positions: Floats, y: Floats, *, prior: Prior = PRIOR, n_iterations: int = 50
+) -> tuple[Setting, float]:
+    """The most probable setting and the log of its posterior probability, up to a constant.
+
+    Args:
+        positions: ``(n, d)``, NaN where inactive.
+        y: ``(n,)`` observations, near zero mean and unit variance.
+        n_iterations: at most so many steps of L-BFGS.
+    """
+    d = positions.shape[1]
+    belief = prior.of(d)
+    objective = Objective(parts(columns, columns.encoded(positions)), y, belief)
+    bounds = [(LOWEST, HIGHEST)] * d + [(-7.0, 7.0), (math.log(LEAST_NOISE), 3.0)]
+    start = np.clip(belief[:, 0], [low for low, _ in bounds], [high for _, high in bounds])
+    found: Any = minimize(
+        objective, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": n_iterations}
+    )
+    return setting_of(found.x), -float(found.fun)
+
+
+def setting_of(theta: Floats) -> Setting:
+    """The hyperparameters whose logarithms are ``(d + 2,)``: length scales, variance of the function, noise."""
+    positive = np.exp(theta)
+    return Setting(positive[:-2], float(positive[-2]), float(positive[-1]))
+
+
+class Objective:
+    """Negative log posterior of logarithms of hyperparameters, and its gradient."""
+
+    def __init__(self, distances: Floats, y: Floats, belief: Floats) -> None:
+        self._distances, self._y, self._belief = distances, y, belief
+        self._ones = np.ones(len(y))
+        self._pairs = np.tril_indices(len(y), -1)
+
+    def __call__(self, theta: Floats) -> tuple[float, Floats]:
+        n, y = len(self._y), self._y
+        setting = setting_of(theta)
+        correlation, by_distance = matern_and_slope(setting.weights @ self._distances)
+        covariance = np.zeros((n, n), order="F")
+        covariance[self._pairs] = setting.scale * correlation
+        covariance[np.diag_indices(n)] = setting.scale + setting.noise
+        factor, failed = dpotrf(covariance, lower=1, overwrite_a=1)  # the upper half is not looked at
+        if failed:
+            return 1e10, 0.0 * theta
+        solved = cho_solve((factor, True), np.column_stack([y, self._ones]), check_finite=False)
+        mean = solved[:, 0].sum() / solved[:, 1].sum()  # the most likely one, so that its derivative is 0
+        alpha = solved[:, 0] - mean * solved[:, 1]
+        # Rasmussen and Williams 2006, eq. 5.8 and 5.9; each pair stands in the covariance twice
+        likelihood = -0.5 * (y - mean) @ alpha - np.log(np.diag(factor)).sum() - 0.5 * n * math.log(2 * math.pi)
+        inverse, _ = dpotri(factor, lower=1)
+        slope = alpha[self._pairs[0]] * alpha[self._pairs[1]] - inverse[self._pairs]
+        diagonal = 0.5 * (alpha @ alpha - np.trace(inverse))
+        gradient = np.concatenate([
+            -2.0 * setting.scale * setting.weights * (self._distances @ (slope * by_distance)),
+            [setting.scale * (slope @ correlation + diagonal), setting.noise * diagonal],
+        ])  # fmt: skip
+        away = (theta - self._belief[:, 0]) / self._belief[:, 1]
+        return float(0.5 * (away**2).sum() - likelihood), away / self._belief[:, 1] - gradient

@@ -1,0 +1,137 @@
+"""Bayesian optimisation of numbers, categories and conditional parameters: a Gaussian process on positions.
+
+A first design that fills all projections, then candidates of the highest acquisition
+(:mod:`searchkit.strategies.mixed_acquisition`), found by gradients and single changes
+(:mod:`searchkit.strategies.mixed_search`).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from searchkit.problem.observations import Observations
+from searchkit.problem.problem import Problem
+from searchkit.problem.proposals import distinct, first_allowed
+from searchkit.runtime.threads import one_thread
+from searchkit.space import keys
+from searchkit.strategies.mixed_acquisition import MixedAcquisition, best_rows
+from searchkit.strategies.mixed_design import spread
+from searchkit.strategies.mixed_model import MixedModel
+from searchkit.strategies.mixed_search import MixedSearch, Snapped
+from searchkit.surrogates.feasibility import Failures, fill
+from searchkit.surrogates.mixed_kernel import Columns
+from searchkit.surrogates.output_scales import Excess
+from searchkit.types import Codes, Floats
+
+WORK = 150_000  # covariances that a pool may take; it is as large as that allows
+POOL = (300, 2000)  # at least and at most
+STALLED = 4  # evaluations without an improvement, from which every second is to improve on the best by far
+AMBITIONS = (0.1, 0.3)  # that far, in deviations of all losses
+PLAIN = False
+STARTS = 6  # of the local search
+
+
+class MixedBO:
+    """Gaussian-process Bayesian optimisation over positions.
+
+    Args:
+        problem: what is searched.
+        n_initial: candidates of the first design; by default one more than there are columns, at least 5 and at most
+            10, and no more than a fifth of the budget.
+    """
+
+    batch = 1
+    models = True  # it has a model of its own, so it takes turns with the proxy layer
+
+    def __init__(self, problem: Problem, *, n_initial: int | None = None) -> None:
+        if n_initial is None:
+            n_initial = int(np.clip(problem.space.n_choices + 1, 5, 10))
+            n_initial = n_initial if problem.budget is None else max(3, min(n_initial, problem.budget // 5))
+        if n_initial < 2:
+            raise ValueError(f"n_initial is {n_initial}: a model needs at least 2")
+        self.problem, self.n_initial = problem, n_initial
+        self._columns = Columns.of(problem.space)
+        self._model = MixedModel(self._columns)
+        self._plain = MixedModel(self._columns, self._model.scales[:1])
+        self._bounds = MixedModel(self._columns, (Excess(),))
+        self._search = MixedSearch(problem.space)
+        self._failures = Failures(problem)
+        self._seen: set[bytes] = set()
+        self._told = Observations.empty(problem.space.n_choices, problem.n_objectives, problem.n_constraints)
+
+    def ask(self, n: int, rng: np.random.Generator, pending: Codes) -> Codes:
+        """Up to n new candidates; see :class:`searchkit.problem.problem.Strategy`.
+
+        A batch is chosen one by one; each chosen or pending candidate is assumed to turn out as predicted (Kriging
+        believer).
+        """
+        seen = self._seen.union(keys(pending))
+        n_known = int((self._told.scored | self._told.hinted).sum())
+        if len(self._told) + len(pending) < self.n_initial or n_known < 2:
+            return self._designed(n, rng, pending, seen)
+        with one_thread():
+            chosen = self._modelled(n, rng, pending, seen)
+        return fill(self._failures.model, chosen, n, seen, rng)
+
+    def tell(self, told: Observations) -> None:
+        """Keep a batch; models are fitted when they are needed."""
+        self._seen.update(keys(told.codes))
+        self._failures.tell(told)
+        self._told = self._told + told
+
+    def _designed(self, n: int, rng: np.random.Generator, pending: Codes, seen: set[bytes]) -> Codes:
+        model = self._failures.model
+        if model.informed:
+            return fill(model, pending[:0], n, seen, rng)
+        known = np.concatenate([self._told.codes, pending])
+        return fill(model, spread(self.problem, self._columns, known, n, rng), n, seen, rng)
+
+    def _modelled(self, n: int, rng: np.random.Generator, pending: Codes, seen: set[bytes]) -> Codes:
+        told = self._told.believed()
+        positions = self.problem.space.positions(told.codes)
+        acquisition = MixedAcquisition(self._model, self._bounds, positions, told, self._told.feasible, rng)
+        for one in self.problem.space.positions(pending):
+            acquisition.believe(one)
+        chosen = pending[:0]
+        idle = acquisition.idle() + len(pending)
+        for i in range(n):
+            turn, rest = divmod(idle + i - STALLED, 2)
+            acquisition.ambition = AMBITIONS[turn % len(AMBITIONS)] if turn >= 0 and not rest else 0.0
+            if PLAIN and acquisition.ambition and n == 1:
+                acquisition = MixedAcquisition(self._plain, self._bounds, positions, told, self._told.feasible, rng)
+                acquisition.ambition = AMBITIONS[turn % len(AMBITIONS)]
+            best = self._next(acquisition, told.codes, seen.union(keys(chosen)), rng)
+            if not len(best):
+                break
+            chosen = np.concatenate([chosen, best])
+            if len(chosen) < n:
+                acquisition.believe(self.problem.space.positions(best)[0])
+        return chosen
+
+    def _next(self, acquisition: MixedAcquisition, known: Codes, seen: set[bytes], rng: np.random.Generator) -> Codes:
+        """``(1, d)`` the best candidate that is new and allowed, or none."""
+        everything = self.problem.everything() if self.problem.space.size <= 2 * POOL[1] else None
+        if everything is not None:
+            new = distinct(self.problem, everything, seen)
+            if not len(new):
+                return new
+            values = acquisition(self.problem.space.positions(new))
+            return first_allowed(self.problem, new[np.argsort(-values, kind="stable")], 1)
+        size = int(np.clip(WORK // max(1, len(acquisition.rows)), *POOL))
+        pool = self._search.pool(size, known[best_rows(acquisition, 5)], rng)
+        values = acquisition(pool.positions)
+        starts = pool[self._starts(pool, values, rng)]
+        found = self._search.climbed(starts, acquisition, rng)
+        top = np.argsort(-values, kind="stable")[:20]
+        found = found + pool[top]
+        values = acquisition(found.positions)
+        order = np.argsort(-values, kind="stable")
+        return first_allowed(self.problem, distinct(self.problem, found.codes[order], seen), 1)
+
+    def _starts(self, pool: Snapped, values: Floats, rng: np.random.Generator) -> Codes:
+        """Rows of the pool that a local search starts from: the best, and some by chance, in proportion to worth."""
+        order = np.argsort(-values, kind="stable")
+        allowed = self.problem.allowed(pool.codes[order[: 4 * STARTS]]) if self.problem.known else slice(None)
+        best = order[: 4 * STARTS][allowed][:2] if self.problem.known else order[:2]
+        lots = values + rng.gumbel(size=len(values))  # draws in proportion to the acquisition, without replacement
+        return np.unique(np.concatenate([best, np.argsort(-lots, kind="stable")[: STARTS - len(best)]]))

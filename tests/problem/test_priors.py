@@ -1,0 +1,71 @@
+"""A user's guesses: they lead a search where they are right, and cost little where they are wrong."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import searchkit
+from searchkit import Choice, Float, Int, Space, plugins
+from searchkit.problem.making import made
+from searchkit.problem.observations import Observations
+from searchkit.problem.problem import Problem
+
+BEST = np.array([0.2, 0.7, 0.4, 0.85])
+
+
+def _found(strategy, prior, seed, budget=20):
+    space = Space([Float(f"x{i}", 0, 1, prior=None if prior is None else prior[i]) for i in range(4)])
+    problem = Problem(space, 1, budget=budget)
+    searcher = made(plugins.resolve("strategy", strategy), problem)
+    best = np.inf
+    for step in range(budget):
+        codes = searcher.ask(1, np.random.default_rng([seed, step]), np.empty((0, 4), dtype=np.int64))
+        loss = ((space.positions(codes) - BEST) ** 2).sum(axis=1, keepdims=True)
+        searcher.tell(Observations(codes, loss, np.empty((1, 0))))
+        best = min(best, float(loss[0, 0]))
+    return best
+
+
+@pytest.mark.parametrize("strategy", ["evolution", "tpe"])
+def test_a_right_guess_helps_and_a_wrong_one_costs_little(strategy):
+    none, right, wrong = (
+        np.median([_found(strategy, prior, seed) for seed in range(6)])
+        for prior in (None, np.clip(BEST + 0.05, 0, 1), 1 - BEST)
+    )
+    assert right < 0.5 * none
+    assert wrong < 2.5 * none
+
+
+def test_the_first_candidate_takes_the_guesses():
+    asked = []
+
+    def evaluate(row):
+        asked.append(row)
+        return {"loss": row["rate"]}
+
+    space = Space([
+        Float("rate", 1e-5, 1, log=True, prior=(0.003, 0.8)), Int("units", 8, 512, prior=64),
+        Choice("kind", ("a", "b", "c"), prior="b"), Float("other", 0, 1),
+    ])  # fmt: skip
+    searchkit.run(
+        "nsga2", evaluate=evaluate, space=space, objectives={"loss": "min"}, budget=3, seed=0, storage="memory"
+    )
+    assert asked[0] | {"other": None} == {"rate": 0.003, "units": 64, "kind": "b", "other": None}
+
+
+def test_a_search_with_guesses_is_continued_as_it_was(tmp_path):
+    space = Space([Float("x", 0, 1, prior=0.3), Choice("c", ("a", "b"), prior=("b", 0.7))])
+    call = {
+        "evaluate": lambda row: {"loss": abs(row["x"] - 0.4)}, "space": space, "objectives": {"loss": "min"},
+        "seed": 1, "storage": tmp_path,
+    }  # fmt: skip
+    searchkit.run("evolution", budget=6, name="s", **call)
+    continued = searchkit.run("evolution", budget=14, name="s", **call)
+    whole = searchkit.run("evolution", budget=14, name="t", **call)
+    assert [t.code.tolist() for t in continued.trials] == [t.code.tolist() for t in whole.trials]
+    other = Space([Float("x", 0, 1, prior=0.9), Choice("c", ("a", "b"), prior=("b", 0.7))])
+    with pytest.raises(
+        searchkit.SearchkitError, match=r"choice 'x'.prior \(recorded \[0.3, 0.5\], asked \[0.9, 0.5\]\)"
+    ):
+        searchkit.run("evolution", budget=14, name="s", **(call | {"space": other}))

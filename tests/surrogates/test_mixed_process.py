@@ -1,0 +1,191 @@
+"""The Gaussian process on mixed positions: its gradients, and every shortcut against the long way round."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy.optimize import approx_fprime
+
+from searchkit.surrogates.log_improvement import log_chance, log_improvement
+from searchkit.surrogates.mixed_fit import PRIOR, Objective, fit
+from searchkit.surrogates.mixed_kernel import APART, Columns, matern, parts, squared_distances
+from searchkit.surrogates.mixed_process import MixedProcess, Setting
+from searchkit.surrogates.output_scales import SCALES, Scale
+from searchkit.types import Floats
+
+CATEGORY = np.array([False, False, True, False])
+COLUMNS = Columns(CATEGORY, np.array([False, True, False, False]))  # the second number may be inactive
+SETTING = Setting(np.array([0.4, 0.7, 1.3, 2.0]), 1.4, 0.02)
+
+
+def positions(n: int, seed: int = 0) -> Floats:
+    """Numbers, a category of three options, and a number that is inactive in a third; one row twice."""
+    rng = np.random.default_rng(seed)
+    found = rng.random((n, 4))
+    found[:, 2] = rng.integers(0, 3, n)
+    found[rng.random(n) < 0.3, 1] = np.nan
+    found[-1] = found[0]
+    return found
+
+
+def observed(n: int, seed: int = 0) -> Floats:
+    return np.random.default_rng([seed, 1]).normal(size=n)
+
+
+def distance(a: Floats, b: Floats) -> float:
+    """The squared distance of two candidates, written as it is told."""
+    total = 0.0
+    for j, weight in enumerate(SETTING.lengths**-2.0):
+        if CATEGORY[j]:
+            total += weight * (a[j] != b[j])
+        else:
+            one, two = (0.5 if np.isnan(x[j]) else x[j] for x in (a, b))
+            total += weight * ((one - two) ** 2 + APART**2 * (np.isnan(a[j]) != np.isnan(b[j])))
+    return total
+
+
+def covariance(a: Floats, b: Floats) -> Floats:
+    squared = np.array([[distance(one, two) for two in b] for one in a])
+    root = np.sqrt(5 * squared)
+    return SETTING.scale * (1 + root + 5 * squared / 3) * np.exp(-root)
+
+
+def test_distances_of_mixed_candidates_are_those_of_their_definition() -> None:
+    a = COLUMNS.encoded(positions(9))
+    stacked = SETTING.weights @ parts(COLUMNS, a)
+    expected = np.array([[distance(one, two) for two in positions(9)] for one in positions(9)])
+    assert np.allclose(stacked, expected[np.tril_indices(9, -1)], atol=1e-12)
+    assert np.allclose(squared_distances(COLUMNS, a, a, SETTING.weights), expected, atol=1e-12)
+
+
+def test_the_covariance_of_candidates_with_inactive_numbers_is_positive_definite() -> None:
+    some = COLUMNS.encoded(positions(60, 3)[:-1])
+    values = np.linalg.eigvalsh(matern(squared_distances(COLUMNS, some, some, 0.01 * SETTING.weights)))
+    assert values.min() > -1e-10
+
+
+def test_a_posterior_on_mixed_positions_is_that_of_the_textbook() -> None:
+    known, y, new = positions(15), observed(15), positions(5, 1)
+    process = MixedProcess.of(COLUMNS, SETTING, known, y)
+    inverse = np.linalg.inv(covariance(known, known) + SETTING.noise * np.eye(15))
+    one = np.ones(15)
+    mean = (one @ inverse @ y) / (one @ inverse @ one)
+    across = covariance(new, known)
+    predicted, std = process.predict(new)
+    assert np.allclose(predicted, mean + across @ inverse @ (y - mean))
+    assert np.allclose(std**2, SETTING.scale - np.einsum("ij,jk,ik->i", across, inverse, across))
+    assert np.allclose(process.at_known(), process.predict(known)[0])
+
+
+def test_gradients_of_a_mixed_posterior_are_those_of_finite_differences() -> None:
+    process, new = MixedProcess.of(COLUMNS, SETTING, positions(15), observed(15)), positions(6, 2)
+    mean, std, by_mean, by_std = process.gradients(new)
+    assert np.allclose((mean, std), process.predict(new))
+    for i, j in zip(*np.nonzero(~np.isnan(new)), strict=True):
+        if CATEGORY[j]:
+            continue
+        step = np.zeros(4)
+        step[j] = 1e-6
+        higher, lower = process.predict(new[[i]] + step), process.predict(new[[i]] - step)
+        assert by_mean[i, j] == pytest.approx((higher[0][0] - lower[0][0]) / 2e-6, abs=1e-6)
+        assert by_std[i, j] == pytest.approx((higher[1][0] - lower[1][0]) / 2e-6, abs=1e-6)
+    fixed = np.isnan(new) | CATEGORY
+    assert not by_mean[fixed].any()
+    assert not by_std[fixed].any()
+
+
+def test_a_factor_that_grew_by_rows_is_that_of_all_rows() -> None:
+    known, y = positions(12), observed(12)
+    grown = MixedProcess.of(COLUMNS, SETTING, known[:8], np.zeros(8))
+    for row in known[8:]:
+        grown = grown.grown(row)
+    whole = MixedProcess.of(COLUMNS, SETTING, known, y)
+    assert np.allclose(grown.factor, whole.factor, atol=1e-12)
+    assert np.allclose(grown.observing(y).predict(positions(4, 5)), whole.predict(positions(4, 5)))
+
+
+def test_a_believed_candidate_changes_no_prediction_but_its_certainty() -> None:
+    process, new = MixedProcess.of(COLUMNS, SETTING, positions(12), observed(12)), positions(6, 4)
+    believing = process.grown(new[2])
+    assert np.allclose(believing.predict(new)[0], process.predict(new)[0])
+    assert believing.predict(new)[1][2] < 0.8 * process.predict(new)[1][2]
+
+
+def test_the_gradient_of_a_mixed_fit_is_that_of_finite_differences() -> None:
+    objective = Objective(parts(COLUMNS, COLUMNS.encoded(positions(14))), observed(14), PRIOR.of(4))
+    theta = np.array([-0.4, 0.3, 0.1, -1.0, 0.2, -3.0])
+    numeric = approx_fprime(theta, lambda at: objective(at)[0], 1e-6)
+    assert np.allclose(objective(theta)[1], numeric, rtol=1e-4, atol=1e-3)
+
+
+def test_a_fit_tells_the_columns_that_matter_from_those_that_do_not() -> None:
+    known = positions(40, 7)
+    y = np.sin(6 * known[:, 0]) + (known[:, 2] == 1)
+    setting, _ = fit(COLUMNS, known, (y - y.mean()) / y.std())
+    assert setting.lengths[0] < 0.5 * setting.lengths[3]
+    assert setting.lengths[2] < setting.lengths[3]
+    assert setting.noise < 1e-3
+
+
+@pytest.mark.parametrize("z", [-1000.0, -60.0, -49.0, -10.0, -1.0001, -0.9999, 0.0, 4.0, 30.0])
+def test_log_improvement_agrees_with_decimal_arithmetic(z: float) -> None:
+    from decimal import Decimal, getcontext
+
+    getcontext().prec = 60
+    exact = _improvement(Decimal(z))
+    value, by_mean, by_std = log_improvement(np.array([-2 * z]), np.array([2.0]), 0.0)
+    assert value[0] == pytest.approx(float(exact.ln()) + math.log(2), rel=1e-8)
+    step = max(1.0, abs(z)) * 1e-6
+    for slope, by in ((by_mean, (step, 0.0)), (by_std, (0.0, step))):
+        ends = [log_improvement(np.array([-2 * z + s * by[0]]), np.array([2 + s * by[1]]), 0.0)[0][0] for s in (1, -1)]
+        assert slope[0] == pytest.approx((ends[0] - ends[1]) / (2 * step), rel=1e-3, abs=1e-6)
+
+
+def _improvement(z):  # type: ignore[no-untyped-def]
+    """phi(z) + z Phi(z): below -8 by the continued fraction of Mills' ratio, else by the series of the integral."""
+    from decimal import Decimal
+
+    root = (2 * Decimal("3.14159265358979323846264338327950288419716939937510582097494")).sqrt()
+    phi = (-z * z / 2).exp() / root
+    if z < -8:
+        tail = Decimal(0)
+        for k in range(400, 0, -1):
+            tail = k / (-z + tail)
+        return phi * (1 + z / (-z + tail))
+    term = total = z
+    for k in range(1, 3000):
+        term = term * z * z / (2 * k + 1)
+        total += term
+    return phi + z * (Decimal("0.5") + phi * total)
+
+
+def test_the_chance_to_keep_a_bound_has_the_slopes_of_finite_differences() -> None:
+    mean, std = np.array([-30.0, -1.0, 0.5, 40.0]), np.array([0.7, 1.0, 2.0, 1.0])
+    value, by_mean, by_std = log_chance(mean, std)
+    assert np.isfinite(value).all()
+    assert np.allclose(by_mean, (log_chance(mean + 1e-6, std)[0] - log_chance(mean - 1e-6, std)[0]) / 2e-6, atol=1e-5)
+    assert np.allclose(by_std, (log_chance(mean, std + 1e-6)[0] - log_chance(mean, std - 1e-6)[0]) / 2e-6, atol=1e-3)
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_a_scale_of_losses_keeps_their_order_whatever_their_size(scale: Scale) -> None:
+    for size in (1e-300, 1.0, 1e300):
+        losses = size * np.array([3.0, 1.0, 2.0, 1e3, 2.5])
+        scaled, slopes = scale(losses)
+        assert np.array_equal(np.argsort(scaled), np.argsort(losses))
+        assert scaled.std() == pytest.approx(1.0)
+        assert np.isfinite(slopes)
+    assert not scale(np.ones(4))[0].any()
+
+
+def test_the_slopes_of_a_scale_are_its_derivatives() -> None:
+    losses = np.array([0.3, 1.7, 0.4, 5.0, 0.9])
+    logarithm, plain = SCALES[1](losses), SCALES[0](losses)
+    middle, best = np.median(losses), losses.min()
+    warped = np.log((losses - best) / (middle - best) + SCALES[1].softness)
+    straight = (losses - best) / (middle - best)
+    expected = -warped.sum() - 5 * math.log(warped.std())
+    assert logarithm[1] == pytest.approx(expected)
+    assert plain[1] == pytest.approx(-5 * math.log(straight.std()))

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from searchkit.strategies.tpe_normal import LARGE, central
+from searchkit.strategies.tpe_normal import LARGE
 from searchkit.types import Codes, Floats
 
 FEW = 64  # options of which each has a row, whether it occurs or not
@@ -138,15 +138,15 @@ class Number:
         if len(middles) < LARGE:
             return False
         pairs, _ = unique_pairs(middles, widths)
-        return self.n_central(middles[pairs], widths[pairs]) >= LARGE
+        return self.n_central(middles[pairs]) >= LARGE
 
     def inside(self, middles: Floats, widths: Floats) -> tuple[Floats, Floats]:
         """The bounds as each kernel sees them, in its widths from its middle."""
         return (self.ends[0] - middles) / widths, (self.ends[1] - middles) / widths
 
-    def n_central(self, middles: Floats, widths: Floats) -> int:
+    def n_central(self, middles: Floats) -> int:
         """Number of kernels with a middle between the bounds, by which Optuna chooses its error function."""
-        return int(np.count_nonzero(central(*self.inside(middles, widths))))
+        return int(np.count_nonzero((middles >= self.ends[0]) & (middles < self.ends[1])))
 
 
 Axis = Categories | Number

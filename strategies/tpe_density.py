@@ -117,7 +117,7 @@ class Density:
         Numbers with steps that keep it themselves are left out. What is not known is computed for all at once.
         """
         kernels = list(zip(self._numbers, self._middles, self._widths, strict=True)) if self._numbers else []
-        plain = sum(axis.n_central(middles, widths) for axis, middles, widths in kernels if not axis.step) >= LARGE
+        plain = sum(axis.n_central(middles) for axis, middles, _ in kernels if not axis.step) >= LARGE
         known, wanted = {}, {False: [], True: []}  # type: ignore[var-annotated]
         for i, (axis, middles, widths) in enumerate(kernels):
             if not isinstance(axis, Steps):

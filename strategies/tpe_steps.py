@@ -81,7 +81,7 @@ class Steps(Number):
         if len(missing[0]):
             a, b = self._bounds(x[missing[0]], middles[missing[1]], widths[missing[1]])
             block[missing] = kept[places[missing]] = log_mass(a, b, large)
-        large = len(different) >= LARGE and self.n_central(middles, widths) >= LARGE
+        large = len(different) >= LARGE and self.n_central(middles) >= LARGE
         inside = self._inside[large][different]
         missing = np.nonzero(np.isnan(inside))
         if len(missing[0]):

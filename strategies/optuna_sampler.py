@@ -28,6 +28,7 @@ from searchkit.storage.optuna_compat import quiet
 from searchkit.strategies.optuna_parameters import OptunaParameters, single_value
 from searchkit.strategies.optuna_seeds import check_sampler, seed_sampler
 from searchkit.strategies.optuna_storage import Shelf
+from searchkit.strategies.tpe_stand_in import StandIn, quick
 from searchkit.surrogates.feasibility import Failures, fill
 from searchkit.types import Codes
 
@@ -65,8 +66,8 @@ class OptunaSampler:
         self._parameters = OptunaParameters(problem.space)
         self._distributions = self._parameters.distributions
         self._shelf = Shelf(problem.n_objectives)
-        self._sampler = sampler = copy.deepcopy(sampler)
         check_sampler(problem, sampler)
+        self._sampler = quick(copy.deepcopy(sampler))
         with quiet():
             try:  # report now, not at the first suggestion, what it cannot do
                 with self._shelf.running():
@@ -117,6 +118,8 @@ class OptunaSampler:
         with quiet():
             for i in range(len(told)):
                 self._finish(told[i : i + 1])
+            if isinstance(self._sampler, StandIn):
+                return
             with self._shelf.running():  # the intersection of the trials' parameters is computed once
                 study = optuna.Study("searchkit", self._shelf, self._sampler)
                 self._sampler.infer_relative_search_space(study, self._shelf.begin())
@@ -151,6 +154,8 @@ class OptunaSampler:
 
     def _copy(self, rng: np.random.Generator) -> BaseSampler:
         """A copy of the sampler with random generators seeded by ``rng``."""
+        if isinstance(self._sampler, StandIn):
+            return self._sampler.seeded(rng)
         shared = {id(distribution): distribution for distribution in self._distributions.values()}  # never changed
         sampler = copy.deepcopy(self._sampler, shared)
         seed_sampler(sampler, rng)

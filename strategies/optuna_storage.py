@@ -18,6 +18,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from searchkit.storage.optuna_compat import FrozenStudy, renumber, trial_id
+from searchkit.strategies.tpe_columns import Columns
 
 STUDY = 0
 
@@ -35,6 +36,18 @@ class Shelf(BaseStorage):
         self._states: set[TrialState] = set()
         self._running: list[FrozenTrial] = []
         self._attributes: dict[str, Any] = {}
+        self._columns = Columns(n_objectives)
+
+    @property
+    def columns(self) -> Columns:
+        """The finished trials as arrays."""
+        self._columns.read(self._finished)
+        return self._columns
+
+    @property
+    def unfinished(self) -> list[FrozenTrial]:
+        """The running trials."""
+        return self._running
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -63,6 +76,7 @@ class Shelf(BaseStorage):
 
     def keep(self, rows: Sequence[int]) -> None:
         """Remove all finished trials but those in the given rows."""
+        self.columns.keep(rows)
         self._finished = [self._finished[i] for i in rows]
         for i, trial in enumerate(self._finished):
             renumber(trial, i)

@@ -37,6 +37,7 @@ FOLDERS = ("searchkit", "strategies", "proxies")
 
 # the package, the file in which its private names stand, and these names: what is imported, and what objects have
 OPTUNA = ("optuna", "searchkit/storage/optuna_compat.py")
+TPE = ("optuna", "strategies/tpe_compat.py")
 TORCH = ("torch", "searchkit/runtime/torch_compat.py")
 PYMOO = ("pymoo", "strategies/pymoo_compat.py")
 SKLEARN = ("scikit-learn", "searchkit/integrations/sklearn_compat.py")
@@ -49,6 +50,19 @@ IMPORTED = {
     "optuna.storages._CachedStorage": OPTUNA,
     "optuna.study._frozen.FrozenStudy": OPTUNA,
     "optuna.samplers._lazy_random_state.LazyRandomState.rng": OPTUNA,
+    "optuna._hypervolume.hssp._solve_hssp": TPE,
+    "optuna.samplers._tpe._erf.pp.coef": TPE,
+    "optuna.samplers._tpe._truncnorm._log_ndtr_single": TPE,
+    "optuna.samplers._tpe._truncnorm._norm_pdf_logC": TPE,
+    "optuna.samplers._tpe.parzen_estimator._ParzenEstimator._call_weights_func": TPE,
+    "optuna.samplers._tpe.sampler._get_reference_point": TPE,
+    "optuna.samplers._tpe.sampler.default_gamma_multiobjective": TPE,
+    "optuna.samplers.TPESampler._get_params": TPE,
+    "optuna.samplers.TPESampler._is_multivariate": TPE,
+    "optuna.samplers.TPESampler._sample": TPE,
+    "optuna.samplers.TPESampler._sample_relative": TPE,
+    "optuna.search_space.group_decomposed._SearchSpaceGroup.add_distributions": TPE,
+    "optuna.study._multi_objective._fast_non_domination_rank": TPE,
     "torch._foreach_copy_": TORCH,
     "torch._foreach_lerp_": TORCH,
     "torch._C._cuda_beginAllocateCurrentThreadToPool": TORCH,
@@ -145,11 +159,33 @@ HELD: dict[str, tuple[tuple[str, str], Callable[[], Any]]] = {
     "optuna.Study._storage": (OPTUNA, _study),
     "optuna.Study._study_id": (OPTUNA, _study),
     "optuna.trial.FrozenTrial._trial_id": (OPTUNA, _trial),
+    "optuna.storages.InMemoryStorage._lock": (OPTUNA, InMemoryStorage),
+    "optuna.storages.InMemoryStorage._studies": (OPTUNA, InMemoryStorage),
     "optuna.storages._CachedStorage._backend": (OPTUNA, _cached),
+    "optuna.storages._CachedStorage._lock": (OPTUNA, _cached),
+    "optuna.storages._CachedStorage._read_trials_from_remote_storage": (OPTUNA, _cached),
+    "optuna.storages._CachedStorage._studies": (OPTUNA, _cached),
+    "optuna.storages.JournalStorage._replay_result": (OPTUNA, _journal),
+    "optuna.storages.JournalStorage._replay_result._study_id_to_trial_ids": (OPTUNA, lambda: _journal()._replay_result),
+    "optuna.storages.JournalStorage._replay_result._trials": (OPTUNA, lambda: _journal()._replay_result),
+    "optuna.storages.JournalStorage._sync_with_backend": (OPTUNA, _journal),
+    "optuna.storages.JournalStorage._thread_lock": (OPTUNA, _journal),
     "optuna.storages.JournalStorage._backend": (OPTUNA, _journal),
     "optuna.storages.JournalFileBackend._file_path": (OPTUNA, lambda: _journal()._backend),
     "optuna.storages.RDBStorage.scoped_session": (OPTUNA, lambda: RDBStorage("sqlite://")),
     "optuna.samplers.QMCSampler._seed": (OPTUNA, _quasi_random),
+    "optuna.samplers.RandomSampler._rng": (TPE, optuna.samplers.RandomSampler),
+    "optuna.samplers.TPESampler._constant_liar": (TPE, optuna.samplers.TPESampler),
+    "optuna.samplers.TPESampler._gamma": (TPE, optuna.samplers.TPESampler),
+    "optuna.samplers.TPESampler._group": (TPE, optuna.samplers.TPESampler),
+    "optuna.samplers.TPESampler._n_ei_candidates": (TPE, optuna.samplers.TPESampler),
+    "optuna.samplers.TPESampler._n_startup_trials": (TPE, optuna.samplers.TPESampler),
+    "optuna.samplers.TPESampler._parzen_estimator_cls": (TPE, optuna.samplers.TPESampler),
+    "optuna.samplers.TPESampler._parzen_estimator_parameters": (TPE, optuna.samplers.TPESampler),
+    "optuna.samplers.TPESampler._random_sampler": (TPE, optuna.samplers.TPESampler),
+    "optuna.samplers.TPESampler._rng": (TPE, optuna.samplers.TPESampler),
+    "optuna.samplers.TPESampler._search_space_group": (TPE, optuna.samplers.TPESampler),
+    "optuna.samplers.TPESampler._warn_independent_sampling": (TPE, optuna.samplers.TPESampler),
     "torch._dynamo.OptimizedModule._orig_mod": (TORCH, _compiled),
     "torch.Tensor._version": (TORCH, lambda: torch.zeros(1)),
     "concurrent.futures.ThreadPoolExecutor._max_workers": (("", LOKY[1]), lambda: ThreadPoolExecutor(1)),
@@ -216,7 +252,9 @@ def test_what_has_moved_is_named_in_a_sentence() -> None:
         check_held("optuna.Study._gone", *OPTUNA, _study())
 
 
-@pytest.mark.parametrize(("package", "file"), [OPTUNA, TORCH, PYMOO, SKLEARN, RAY, MLFLOW, LOKY, DISTRIBUTED, PYMYSQL])
+@pytest.mark.parametrize(
+    ("package", "file"), [OPTUNA, TPE, TORCH, PYMOO, SKLEARN, RAY, MLFLOW, LOKY, DISTRIBUTED, PYMYSQL]
+)
 def test_a_file_says_on_which_version_it_was_checked(package: str, file: str) -> None:
     (pinned,) = re.findall(rf"^{package}==(\S+)$", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
     said = re.findall(rf"{package} (\d[\d.]*\d)", ast.get_docstring(ast.parse((ROOT / file).read_text())) or "", re.I)

@@ -235,6 +235,7 @@ KNOWN = {
     "strategies.optuna_storage.Shelf.get_study_system_attrs": OVERRIDDEN,
     "strategies.optuna_storage.Shelf.get_study_user_attrs": OVERRIDDEN,
     "strategies.tpe.TPE.__init__": PASSED_ON,
+    "strategies.tpe_stand_in.StandIn.sample_independent": OVERRIDDEN,
     "proxies.dna.DNA.__init__": PASSED_ON,
     "proxies.eproxy.Eproxy.values": RECORDING,
     "proxies.eproxy_mean.EproxyMean.values": RECORDING,

@@ -8,19 +8,20 @@ from __future__ import annotations
 import contextlib
 import logging
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 import optuna
 from optuna.exceptions import ExperimentalWarning
-from optuna.storages import BaseStorage, JournalStorage, RDBStorage, _CachedStorage
+from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage, RDBStorage, _CachedStorage
 from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial
 
 __all__ = [
     "CONSTRAINTS", "SEED", "FrozenStudy", "all_trials", "database_behind", "file_behind", "is_lazy_generator", "note",
-    "on_session", "quiet", "renumber", "storage_of", "study_id", "trial_id", "whole_study",
+    "on_session", "quiet", "renumber", "storage_of", "study_id", "trial_id", "unread_trials",
+    "whole_study",
 ]  # fmt: skip
 
 CONSTRAINTS = "constraints"  # the trial attribute from which Optuna's dashboard reads constraints
@@ -64,6 +65,39 @@ def renumber(trial: FrozenTrial, number: int) -> None:
 def all_trials(study: optuna.Study) -> list[FrozenTrial]:
     """All trials, read from the storage, since pruners that divide a study into brackets show those of one bracket."""
     return study._storage.get_all_trials(study._study_id, deepcopy=False)
+
+
+def unread_trials(study: optuna.Study, unfinished: Collection[int], n_read: int) -> list[FrozenTrial]:
+    """Those trials whose state may have changed since a reader last looked, in the order of their numbers.
+
+    Storages list all trials in a time that grows with their number; of Optuna's own, the ones that are asked for are
+    taken out of what they keep, once they have read what others wrote.
+
+    Args:
+        unfinished: numbers below ``n_read`` of trials that had not finished, ascending.
+        n_read: the reader knows all trials with a lower number.
+    """
+    storage, study_id = study._storage, study._study_id
+    try:
+        if isinstance(storage, InMemoryStorage):
+            with storage._lock:
+                trials = storage._studies[study_id].trials
+                return [*(trials[number] for number in unfinished), *trials[n_read:]]
+        if isinstance(storage, _CachedStorage):
+            storage._read_trials_from_remote_storage(study_id)
+            with storage._lock:
+                cached = storage._studies[study_id].trials
+                return [cached[number] for number in (*unfinished, *range(n_read, len(cached)))]
+        if isinstance(storage, JournalStorage):
+            with storage._thread_lock:
+                storage._sync_with_backend()
+                kept = storage._replay_result
+                ids = kept._study_id_to_trial_ids[study_id]
+                return [kept._trials[ids[number]] for number in (*unfinished, *range(n_read, len(ids)))]
+    except (AttributeError, LookupError):
+        pass  # of a later Optuna; or a trial with a lower number is not written yet
+    wanted = set(unfinished)
+    return [trial for trial in all_trials(study) if trial.number >= n_read or trial.number in wanted]
 
 
 def whole_study(study: optuna.Study) -> optuna.Study:

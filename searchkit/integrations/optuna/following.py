@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import optuna
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 from searchkit.errors import SearchkitError
 from searchkit.integrations.optuna.outcomes import Outcomes, goals_of
@@ -21,6 +21,7 @@ from searchkit.problem.problem import Problem, Strategy
 from searchkit.problem.proposals import complete, distinct
 from searchkit.runtime.threads import one_blas_thread
 from searchkit.space import Space, keys
+from searchkit.storage.optuna_compat import unread_trials
 from searchkit.types import Codes
 
 SHARE = 20  # the proxy layer is fitted anew when a twentieth of all outcomes is new
@@ -55,13 +56,19 @@ class Following:
     Each finished trial is told to the strategy as a batch of one. When a trial shows something new (a parameter,
     another distribution, a constraint), the strategy is made anew and told all trials again. So a process that opens
     the study later has the same state.
+
+    Attributes:
+        read_for: the trial for which the study was read last, where nothing has come of that yet.
     """
 
     def __init__(self, study: optuna.Study, options: SamplerOptions) -> None:
+        self.read_for: int | None = None
         self._study, self._options = study, options
         self._finished: list[FrozenTrial] = []
-        self._known: set[int] = set()
-        self._n_passed = 0  # trials before it are all known
+        self._known: set[int] = set()  # numbers of the finished trials
+        self._unfinished: dict[int, FrozenTrial] = {}  # by number, as last read
+        self._n_read = 0  # trials with a lower number are in one of the two
+        self._n_ended = 0  # complete or pruned
         self._constraints: dict[str, None] = {}
         self._made: _Made | None = None
         self._renew()
@@ -76,30 +83,47 @@ class Following:
         """The strategy with its proxy layer; None before any parameter is known."""
         return self._made
 
-    def update(self, trials: Sequence[FrozenTrial]) -> None:
+    @property
+    def n_ended(self) -> int:
+        """Number of trials that ended complete or pruned."""
+        return self._n_ended
+
+    @property
+    def running(self) -> list[FrozenTrial]:
+        """Running trials, of all workers, as last read."""
+        return [trial for trial in self._unfinished.values() if trial.state is TrialState.RUNNING]
+
+    def unread(self) -> list[FrozenTrial]:
+        """The trials that had not finished at the last update, and those that were not there, as they are now."""
+        found = unread_trials(self._study, self._unfinished, self._n_read)
+        return [trial for trial in found if trial.number not in self._known]
+
+    def update(self) -> None:
         """Learn from the trials that finished since the last call."""
-        fresh = [t for t in trials[self._n_passed :] if t.state.is_finished() and t.number not in self._known]
-        while self._n_passed < len(trials) and trials[self._n_passed].state.is_finished():
-            self._n_passed += 1
-        changed = False
-        for trial in fresh:
+        changed, fresh = False, []
+        for trial in self.unread():
+            if not trial.state.is_finished():
+                self._unfinished[trial.number] = trial
+                continue
+            self._unfinished.pop(trial.number, None)
+            self._n_ended += trial.state in (TrialState.COMPLETE, TrialState.PRUNED)
+            fresh.append(trial)
             self._finished.append(trial)
             self._known.add(trial.number)
             changed |= not self._parameters.fit(trial) or not trial.constraints.keys() <= self._constraints.keys()
             self._constraints |= dict.fromkeys(trial.constraints)
+        while self._n_read in self._known or self._n_read in self._unfinished:
+            self._n_read += 1
         if changed:
             self._renew()
         elif self._made is not None:
             for trial in fresh:
                 self._made.tell(trial)
 
-    def suggest(self, number: int, running: Sequence[FrozenTrial]) -> Codes:
-        """``(1, d)`` a candidate for trial ``number``; empty where all are told or running.
-
-        Args:
-            running: running trials, of all workers.
-        """
+    def suggest(self, number: int) -> Codes:
+        """``(1, d)`` a candidate for trial ``number``; empty where all are told or running."""
         assert self._made is not None
+        running = [trial for trial in self.running if trial.number != number]
         rows = [code for code in map(self._parameters.code, running) if code is not None]
         return self._made.ask(np.random.default_rng([self._options.seed, number]), rows)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import threading
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,10 +23,12 @@ from searchkit.option_values import whole
 from searchkit.problem.numbers import number_of, seed_of
 from searchkit.problem.ranks import TRUST
 from searchkit.space import Choice, Float, Parameter, Space
-from searchkit.storage.optuna_compat import CONSTRAINTS, all_trials, note, storage_of, study_id, whole_study
+from searchkit.storage.optuna_compat import CONSTRAINTS, note, storage_of, study_id, whole_study
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from searchkit.types import Codes
 
 ROUNDS = 8  # attempts to find a candidate that no other process has just started
 
@@ -122,7 +124,9 @@ class SearchkitSampler(BaseSampler):
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """The parameters that are searched together; learns what has finished."""
         with self._lock:
-            return self._follow(study, all_trials(study)).parameters.distributions
+            following = self._follow(study)
+            following.read_for = trial.number
+            return following.parameters.distributions
 
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
@@ -137,12 +141,10 @@ class SearchkitSampler(BaseSampler):
         suggested: dict[str, Any] = {}
         with self._lock:
             for i in range(ROUNDS):
-                trials = all_trials(study)
-                if self._begins(trials):
+                following = self._follow(study, trial.number)
+                if following.n_ended < self._n_startup:
                     return {}
-                following = self._follow(study, trials)
-                running = [t for t in trials if t.state is TrialState.RUNNING and t.number != trial.number]
-                code = following.suggest(trial.number, running) if following.made else np.empty((0, 0), dtype=np.int64)
+                code = following.suggest(trial.number) if following.made else np.empty((0, 0), dtype=np.int64)
                 if not len(code):
                     break
                 suggested = following.parameters.values(code[0])
@@ -150,8 +152,7 @@ class SearchkitSampler(BaseSampler):
                     suggested = {name: value for name, value in suggested.items() if name in search_space}
                     break
                 _announce(study, trial, suggested, following)
-                ended = {t.number for t in trials if t.state.is_finished()}
-                if i == ROUNDS - 1 or not _taken(study, trial, code[0], following, ended):
+                if i == ROUNDS - 1 or not _taken(trial, code[0], following):
                     break
         if not suggested:
             return {name: self.sample_independent(study, trial, name, d) for name, d in search_space.items()}
@@ -188,19 +189,22 @@ class SearchkitSampler(BaseSampler):
     def reseed_rng(self) -> None:
         """Nothing: every trial's number is its seed, so that workers never draw the same."""
 
-    def _begins(self, trials: Sequence[FrozenTrial]) -> bool:
-        """Whether fewer than ``n_startup_trials`` have ended."""
-        ended = (TrialState.COMPLETE, TrialState.PRUNED)
-        return self._n_startup > 0 and sum(trial.state in ended for trial in trials) < self._n_startup
+    def _follow(self, study: optuna.Study, number: int | None = None) -> Following:
+        """Everything that is known of a study, up to now; remembered for the last one only.
 
-    def _follow(self, study: optuna.Study, trials: Sequence[FrozenTrial]) -> Following:
-        """Everything that is known of a study; remembered for the last one only."""
+        Args:
+            number: of a trial. Optuna asks for its search space and then at once for its parameters: the study is not
+                read a second time then.
+        """
         known = self._following
         if known is None or known[0] is not storage_of(study) or known[1] != study_id(study):
             following = Following(whole_study(study), self._options)
             known = self._following = (storage_of(study), study_id(study), following)
-        known[2].update(trials)
-        return known[2]
+        following = known[2]
+        if number is None or following.read_for != number:
+            following.update()
+        following.read_for = None
+        return following
 
     def __getstate__(self) -> dict[str, object]:
         return self.__dict__ | {"_following": None, "_lock": None}  # another process learns from the study
@@ -238,14 +242,13 @@ def _announce(study: optuna.Study, trial: FrozenTrial, suggested: Mapping[str, A
     note(study, trial, ASKED, inside)
 
 
-def _taken(study: optuna.Study, trial: FrozenTrial, code: Any, following: Following, ended: Collection[int]) -> bool:
+def _taken(trial: FrozenTrial, code: Codes, following: Following) -> bool:
     """Whether another trial has written the same candidate, which runs or has ended since this one was asked for.
 
-    Args:
-        ended: numbers of the trials that had ended by then, whose candidates were known.
+    Of trials that had ended by then, candidates were known.
     """
-    for other in all_trials(study):
-        if other.number != trial.number and other.number not in ended and other.state is not TrialState.WAITING:
+    for other in following.unread():
+        if other.number != trial.number and other.state is not TrialState.WAITING:
             row = following.parameters.code(other)
             if row is not None and (row == code).all():
                 return True

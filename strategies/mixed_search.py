@@ -18,6 +18,7 @@ from searchkit.types import Bools, Codes, Floats
 
 FEW = 12  # options up to which a column of numbers is searched option by option, and not by gradients
 STEPS = 40  # of L-BFGS
+WANDERED = 100  # points of a step where there are no gradients
 GOING_ON = 2  # points that a second round starts from
 SCALES = (1e-3, 0.3)  # of the changes around the best, in ranges
 
@@ -118,6 +119,8 @@ class MixedSearch:
             before = at.codes
             if judge.smooth and self.free.any():
                 at = self._uphill(at, judge)
+            elif self.free.any():
+                at = self._wandered(at, judge, rng)
             at = self._changed(at, judge, rng)
             found = found + at
             moved = (at.codes != before).any(axis=1)
@@ -146,6 +149,16 @@ class MixedSearch:
         points = starts.points.copy()
         points[variable] = ends.x * scale
         return self.snapped(points)
+
+    def _wandered(self, starts: Snapped, judge: Judge, rng: np.random.Generator) -> Snapped:
+        """The best that steps of all sizes reach, where there are no gradients."""
+        at, values = starts, judge(starts.positions)
+        for _ in range(STEPS // 8):
+            order = np.argsort(-values, kind="stable")[: len(starts)]
+            at, values = at[order], values[order]
+            near = self.snapped(self.around(at, WANDERED, rng))
+            at, values = at + near, np.concatenate([values, judge(near.positions)])
+        return at[np.argsort(-values, kind="stable")[: len(starts)]]
 
     def _changed(self, at: Snapped, judge: Judge, rng: np.random.Generator) -> Snapped:
         """The best change of one column that is not continuous, of each point; itself where none is better."""

@@ -12,7 +12,7 @@ import numpy as np
 from searchkit.problem.observations import Observations
 from searchkit.problem.problem import Problem
 from searchkit.problem.proposals import distinct, first_allowed
-from searchkit.runtime.threads import one_thread
+from searchkit.runtime.threads import one_blas_thread
 from searchkit.space import keys
 from searchkit.strategies.mixed_acquisition import MixedAcquisition, best_rows
 from searchkit.strategies.mixed_design import spread
@@ -69,7 +69,7 @@ class MixedBO:
         n_known = int((self._told.scored | self._told.hinted).sum())
         if len(self._told) + len(pending) < self.n_initial or n_known < 2:
             return self._designed(n, rng, pending, seen)
-        with one_thread():
+        with one_blas_thread():
             chosen = self._modelled(n, rng, pending, seen)
         return fill(self._failures.model, chosen, n, seen, rng)
 

@@ -17,17 +17,18 @@ from searchkit.space import keys
 from searchkit.strategies.mixed_acquisition import MixedAcquisition, best_rows
 from searchkit.strategies.mixed_design import spread
 from searchkit.strategies.mixed_model import MixedModel
-from searchkit.strategies.mixed_search import MixedSearch, Snapped
+from searchkit.strategies.mixed_search import MixedSearch
 from searchkit.surrogates.feasibility import Failures, fill
 from searchkit.surrogates.mixed_kernel import Columns
 from searchkit.surrogates.output_scales import Excess
-from searchkit.types import Codes, Floats
+from searchkit.types import Codes
 
 WORK = 150_000  # covariances that a pool may take; it is as large as that allows
 POOL = (300, 2000)  # at least and at most
 STALLED = 4  # evaluations without an improvement, from which every second is to improve on the best by far
 AMBITIONS = (0.1, 0.3)  # that far, in deviations of all losses
 PLAIN = False
+LOOKED_AT = 24  # candidates of a pool of which is asked at once whether they keep known bounds
 STARTS = 6  # of the local search
 
 
@@ -120,18 +121,23 @@ class MixedBO:
         size = int(np.clip(WORK // max(1, len(acquisition.rows)), *POOL))
         pool = self._search.pool(size, known[best_rows(acquisition, 5)], rng)
         values = acquisition(pool.positions)
-        starts = pool[self._starts(pool, values, rng)]
-        found = self._search.climbed(starts, acquisition, rng)
-        top = np.argsort(-values, kind="stable")[:20]
-        found = found + pool[top]
-        values = acquisition(found.positions)
-        order = np.argsort(-values, kind="stable")
+        good = self._allowed(pool.codes, np.argsort(-values, kind="stable"))
+        if not len(good):
+            return pool.codes[good]
+        lots = values[good[2:]] + rng.gumbel(size=len(good[2:]))  # draws in proportion, without replacement
+        starts = np.concatenate([good[:2], good[2:][np.argsort(-lots, kind="stable")[: STARTS - 2]]])
+        found = self._search.climbed(pool[np.sort(starts)], acquisition, rng) + pool[good[:20]]
+        order = np.argsort(-acquisition(found.positions), kind="stable")
         return first_allowed(self.problem, distinct(self.problem, found.codes[order], seen), 1)
 
-    def _starts(self, pool: Snapped, values: Floats, rng: np.random.Generator) -> Codes:
-        """Rows of the pool that a local search starts from: the best, and some by chance, in proportion to worth."""
-        order = np.argsort(-values, kind="stable")
-        allowed = self.problem.allowed(pool.codes[order[: 4 * STARTS]]) if self.problem.known else slice(None)
-        best = order[: 4 * STARTS][allowed][:2] if self.problem.known else order[:2]
-        lots = values + rng.gumbel(size=len(values))  # draws in proportion to the acquisition, without replacement
-        return np.unique(np.concatenate([best, np.argsort(-lots, kind="stable")[: STARTS - len(best)]]))
+    def _allowed(self, codes: Codes, order: Codes) -> Codes:
+        """The rows in an order of which no known bound is broken: all, or, where a bound has to be asked, the first."""
+        if self.problem.known is None:
+            return order
+        found = order[:0]
+        for start in range(0, len(order), LOOKED_AT):
+            rows = order[start : start + LOOKED_AT]
+            found = np.concatenate([found, rows[self.problem.allowed(codes[rows])]])
+            if len(found) >= LOOKED_AT:
+                break
+        return found

@@ -25,9 +25,8 @@ from searchkit.types import Codes
 
 WORK = 150_000  # covariances that a pool may take; it is as large as that allows
 POOL = (300, 2000)  # at least and at most
-STALLED = 4  # evaluations without an improvement, from which every second is to improve on the best by far
-AMBITIONS = (0.1, 0.3)  # that far, in deviations of all losses
-PLAIN = False
+STALLED = 4  # evaluations without an improvement, from which every second looks elsewhere
+AMBITIONS = (0.03, 0.1)  # by how much these are to improve on the best, in deviations of all losses
 LOOKED_AT = 24  # candidates of a pool of which is asked at once whether they keep known bounds
 STARTS = 6  # of the local search
 
@@ -53,7 +52,6 @@ class MixedBO:
         self.problem, self.n_initial = problem, n_initial
         self._columns = Columns.of(problem.space)
         self._model = MixedModel(self._columns)
-        self._plain = MixedModel(self._columns, self._model.scales[:1])
         self._bounds = MixedModel(self._columns, (Excess(),))
         self._search = MixedSearch(problem.space)
         self._failures = Failures(problem)
@@ -96,12 +94,12 @@ class MixedBO:
         chosen = pending[:0]
         idle = acquisition.idle() + len(pending)
         for i in range(n):
-            turn, rest = divmod(idle + i - STALLED, 2)
-            acquisition.ambition = AMBITIONS[turn % len(AMBITIONS)] if turn >= 0 and not rest else 0.0
-            if PLAIN and acquisition.ambition and n == 1:
-                acquisition = MixedAcquisition(self._plain, self._bounds, positions, told, self._told.feasible, rng)
-                acquisition.ambition = AMBITIONS[turn % len(AMBITIONS)]
-            best = self._next(acquisition, told.codes, seen.union(keys(chosen)), rng)
+            turn, usual = divmod(idle + i - STALLED, 2)
+            acquisition.ambition, other = 0.0, None
+            if turn >= 0 and not usual:
+                other = self._other_option(acquisition, told.codes, rng) if turn % 2 else None
+                acquisition.ambition = AMBITIONS[turn // 2 % len(AMBITIONS)] if other is None else 0.0
+            best = self._next(acquisition, told.codes, seen.union(keys(chosen)), rng, other)
             if not len(best):
                 break
             chosen = np.concatenate([chosen, best])
@@ -109,8 +107,34 @@ class MixedBO:
                 acquisition.believe(self.problem.space.positions(best)[0])
         return chosen
 
-    def _next(self, acquisition: MixedAcquisition, known: Codes, seen: set[bytes], rng: np.random.Generator) -> Codes:
-        """``(1, d)`` the best candidate that is new and allowed, or none."""
+    def _other_option(
+        self, acquisition: MixedAcquisition, known: Codes, rng: np.random.Generator
+    ) -> tuple[int, int] | None:
+        """A category that the best candidate has, and another of its options; None without any."""
+        best = known[best_rows(acquisition, 1)]
+        if not len(best):
+            return None
+        there = self._columns.category & ~np.isnan(self.problem.space.positions(best)[0])
+        others = self.problem.space.n_options - 1
+        columns = np.repeat(np.flatnonzero(there), others[there])
+        if not len(columns):
+            return None
+        column = int(rng.choice(columns))
+        return column, (int(best[0, column]) + int(rng.integers(1, others[column] + 1))) % int(others[column] + 1)
+
+    def _next(
+        self,
+        acquisition: MixedAcquisition,
+        known: Codes,
+        seen: set[bytes],
+        rng: np.random.Generator,
+        other: tuple[int, int] | None,
+    ) -> Codes:
+        """``(1, d)`` the best candidate that is new and allowed, or none.
+
+        Args:
+            other: a column and the option that it is to have.
+        """
         everything = self.problem.everything() if self.problem.space.size <= 2 * POOL[1] else None
         if everything is not None:
             new = distinct(self.problem, everything, seen)
@@ -120,13 +144,15 @@ class MixedBO:
             return first_allowed(self.problem, new[np.argsort(-values, kind="stable")], 1)
         size = int(np.clip(WORK // max(1, len(acquisition.rows)), *POOL))
         pool = self._search.pool(size, known[best_rows(acquisition, 5)], rng)
+        if other is not None:
+            pool = self._search.with_option(pool, *other)
         values = acquisition(pool.positions)
         good = self._allowed(pool.codes, np.argsort(-values, kind="stable"))
         if not len(good):
             return pool.codes[good]
         lots = values[good[2:]] + rng.gumbel(size=len(good[2:]))  # draws in proportion, without replacement
         starts = np.concatenate([good[:2], good[2:][np.argsort(-lots, kind="stable")[: STARTS - 2]]])
-        found = self._search.climbed(pool[np.sort(starts)], acquisition, rng) + pool[good[:20]]
+        found = self._search.climbed(pool[np.sort(starts)], acquisition, rng, other) + pool[good[:20]]
         order = np.argsort(-acquisition(found.positions), kind="stable")
         return first_allowed(self.problem, distinct(self.problem, found.codes[order], seen), 1)
 

@@ -91,7 +91,7 @@ class MixedAcquisition:
 
     def idle(self) -> int:
         """Evaluations since the best that was observed, or one as good but for :data:`SAME`."""
-        y = self._objectives[0].y
+        y = self._objectives[0].y[: len(self.rows)]
         return self._n - 1 - int(self.rows[np.argmax(y <= y.min() + SAME)])
 
     def gradients(self, positions: Floats) -> tuple[Floats, Floats]:

@@ -97,8 +97,8 @@ class MixedBO:
             turn, usual = divmod(idle + i - STALLED, 2)
             acquisition.ambition, other = 0.0, None
             if turn >= 0 and not usual:
-                other = self._other_option(acquisition, told.codes, rng) if turn % 2 else None
-                acquisition.ambition = AMBITIONS[turn // 2 % len(AMBITIONS)] if other is None else 0.0
+                other = self._other_option(acquisition, told.codes, rng) if turn % 3 else None
+                acquisition.ambition = AMBITIONS[turn % len(AMBITIONS)] if other is None else 0.0
             best = self._next(acquisition, told.codes, seen.union(keys(chosen)), rng, other)
             if not len(best):
                 break

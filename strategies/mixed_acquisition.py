@@ -15,6 +15,7 @@ from searchkit.strategies.mixed_model import MixedModel
 from searchkit.surrogates.hypervolume_improvement import expected_improvement
 from searchkit.surrogates.log_improvement import log_chance, log_improvement
 from searchkit.surrogates.mixed_process import MixedProcess
+from searchkit.surrogates.output_scales import Scale
 from searchkit.types import Bools, Codes, Floats
 
 MOST_EXACT = 3  # objectives up to which the hypervolume is used
@@ -52,6 +53,7 @@ class MixedAcquisition:
             modelled = [model.modelled(f"objective {j}", at, y, losses) for j, y in enumerate(losses.T)]
         self._objectives = [one.process for one in modelled]
         self.rows: Codes = scored[modelled[0].rows]  # of what was told, that the processes know
+        self._n = len(told)
         values = np.column_stack([process.at_known() for process in self._objectives])
         self._front = values[eligible[self.rows]]
         self._bounds = _bounds(bounds, positions, told)
@@ -89,8 +91,8 @@ class MixedAcquisition:
 
     def idle(self) -> int:
         """Evaluations since the best that was observed, or one as good but for :data:`SAME`."""
-        y = self._objectives[0].y
-        return len(y) - 1 - int(np.argmax(y <= y.min() + SAME))
+        y = self._objectives[0].y[: len(self.rows)]
+        return self._n - 1 - int(self.rows[np.argmax(y <= y.min() + SAME)])
 
     def gradients(self, positions: Floats) -> tuple[Floats, Floats]:
         """The log acquisition ``(m,)`` and its derivatives by positions ``(m, d)``, of one objective."""
@@ -146,8 +148,8 @@ def _with_margins(process: MixedProcess, kept: Bools) -> MixedProcess:
 
 def _scalarised(losses: Floats, rng: np.random.Generator) -> Floats:
     """``(n,)`` the augmented Chebyshev scalarisation of the losses under random weights (Knowles 2006, eq. 2)."""
-    low, high = losses.min(axis=0), losses.max(axis=0)
-    weighted = rng.dirichlet(np.ones(losses.shape[1])) * (losses - low) / np.where(high > low, high - low, 1.0)
+    scaled = np.column_stack([Scale(1.0)(column)[0] for column in losses.T])  # outliers would set the range
+    weighted = rng.dirichlet(np.ones(losses.shape[1])) * (scaled - scaled.min(axis=0))
     mixed: Floats = weighted.max(axis=1) + 0.05 * weighted.sum(axis=1)
     return mixed
 

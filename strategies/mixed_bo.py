@@ -12,22 +12,22 @@ import numpy as np
 from searchkit.problem.observations import Observations
 from searchkit.problem.problem import Problem
 from searchkit.problem.proposals import distinct, first_allowed
-from searchkit.runtime.threads import one_thread
+from searchkit.runtime.threads import one_blas_thread
 from searchkit.space import keys
 from searchkit.strategies.mixed_acquisition import MixedAcquisition, best_rows
 from searchkit.strategies.mixed_design import spread
 from searchkit.strategies.mixed_model import MixedModel
-from searchkit.strategies.mixed_search import MixedSearch, Snapped
+from searchkit.strategies.mixed_search import MixedSearch
 from searchkit.surrogates.feasibility import Failures, fill
 from searchkit.surrogates.mixed_kernel import Columns
 from searchkit.surrogates.output_scales import Excess
-from searchkit.types import Codes, Floats
+from searchkit.types import Codes
 
 WORK = 150_000  # covariances that a pool may take; it is as large as that allows
 POOL = (300, 2000)  # at least and at most
-STALLED = 4  # evaluations without an improvement, from which every second is to improve on the best by far
-AMBITIONS = (0.1, 0.3)  # that far, in deviations of all losses
-PLAIN = False
+STALLED = 4  # evaluations without an improvement, from which every second looks elsewhere
+AMBITIONS = (0.03, 0.1)  # by how much these are to improve on the best, in deviations of all losses
+LOOKED_AT = 24  # candidates of a pool of which is asked at once whether they keep known bounds
 STARTS = 6  # of the local search
 
 
@@ -52,7 +52,6 @@ class MixedBO:
         self.problem, self.n_initial = problem, n_initial
         self._columns = Columns.of(problem.space)
         self._model = MixedModel(self._columns)
-        self._plain = MixedModel(self._columns, self._model.scales[:1])
         self._bounds = MixedModel(self._columns, (Excess(),))
         self._search = MixedSearch(problem.space)
         self._failures = Failures(problem)
@@ -69,7 +68,7 @@ class MixedBO:
         n_known = int((self._told.scored | self._told.hinted).sum())
         if len(self._told) + len(pending) < self.n_initial or n_known < 2:
             return self._designed(n, rng, pending, seen)
-        with one_thread():
+        with one_blas_thread():
             chosen = self._modelled(n, rng, pending, seen)
         return fill(self._failures.model, chosen, n, seen, rng)
 
@@ -95,12 +94,12 @@ class MixedBO:
         chosen = pending[:0]
         idle = acquisition.idle() + len(pending)
         for i in range(n):
-            turn, rest = divmod(idle + i - STALLED, 2)
-            acquisition.ambition = AMBITIONS[turn % len(AMBITIONS)] if turn >= 0 and not rest else 0.0
-            if PLAIN and acquisition.ambition and n == 1:
-                acquisition = MixedAcquisition(self._plain, self._bounds, positions, told, self._told.feasible, rng)
-                acquisition.ambition = AMBITIONS[turn % len(AMBITIONS)]
-            best = self._next(acquisition, told.codes, seen.union(keys(chosen)), rng)
+            turn, usual = divmod(idle + i - STALLED, 2)
+            acquisition.ambition, other = 0.0, None
+            if turn >= 0 and not usual:
+                other = self._other_option(acquisition, told.codes, rng) if turn % 3 else None
+                acquisition.ambition = AMBITIONS[turn % len(AMBITIONS)] if other is None else 0.0
+            best = self._next(acquisition, told.codes, seen.union(keys(chosen)), rng, other)
             if not len(best):
                 break
             chosen = np.concatenate([chosen, best])
@@ -108,8 +107,34 @@ class MixedBO:
                 acquisition.believe(self.problem.space.positions(best)[0])
         return chosen
 
-    def _next(self, acquisition: MixedAcquisition, known: Codes, seen: set[bytes], rng: np.random.Generator) -> Codes:
-        """``(1, d)`` the best candidate that is new and allowed, or none."""
+    def _other_option(
+        self, acquisition: MixedAcquisition, known: Codes, rng: np.random.Generator
+    ) -> tuple[int, int] | None:
+        """A category that the best candidate has, and another of its options; None without any."""
+        best = known[best_rows(acquisition, 1)]
+        if not len(best):
+            return None
+        there = self._columns.category & ~np.isnan(self.problem.space.positions(best)[0])
+        others = self.problem.space.n_options - 1
+        columns = np.repeat(np.flatnonzero(there), others[there])
+        if not len(columns):
+            return None
+        column = int(rng.choice(columns))
+        return column, (int(best[0, column]) + int(rng.integers(1, others[column] + 1))) % int(others[column] + 1)
+
+    def _next(
+        self,
+        acquisition: MixedAcquisition,
+        known: Codes,
+        seen: set[bytes],
+        rng: np.random.Generator,
+        other: tuple[int, int] | None,
+    ) -> Codes:
+        """``(1, d)`` the best candidate that is new and allowed, or none.
+
+        Args:
+            other: a column and the option that it is to have.
+        """
         everything = self.problem.everything() if self.problem.space.size <= 2 * POOL[1] else None
         if everything is not None:
             new = distinct(self.problem, everything, seen)
@@ -119,19 +144,26 @@ class MixedBO:
             return first_allowed(self.problem, new[np.argsort(-values, kind="stable")], 1)
         size = int(np.clip(WORK // max(1, len(acquisition.rows)), *POOL))
         pool = self._search.pool(size, known[best_rows(acquisition, 5)], rng)
+        if other is not None:
+            pool = self._search.with_option(pool, *other)
         values = acquisition(pool.positions)
-        starts = pool[self._starts(pool, values, rng)]
-        found = self._search.climbed(starts, acquisition, rng)
-        top = np.argsort(-values, kind="stable")[:20]
-        found = found + pool[top]
-        values = acquisition(found.positions)
-        order = np.argsort(-values, kind="stable")
+        good = self._allowed(pool.codes, np.argsort(-values, kind="stable"))
+        if not len(good):
+            return pool.codes[good]
+        lots = values[good[2:]] + rng.gumbel(size=len(good[2:]))  # draws in proportion, without replacement
+        starts = np.concatenate([good[:2], good[2:][np.argsort(-lots, kind="stable")[: STARTS - 2]]])
+        found = self._search.climbed(pool[np.sort(starts)], acquisition, rng, other) + pool[good[:20]]
+        order = np.argsort(-acquisition(found.positions), kind="stable")
         return first_allowed(self.problem, distinct(self.problem, found.codes[order], seen), 1)
 
-    def _starts(self, pool: Snapped, values: Floats, rng: np.random.Generator) -> Codes:
-        """Rows of the pool that a local search starts from: the best, and some by chance, in proportion to worth."""
-        order = np.argsort(-values, kind="stable")
-        allowed = self.problem.allowed(pool.codes[order[: 4 * STARTS]]) if self.problem.known else slice(None)
-        best = order[: 4 * STARTS][allowed][:2] if self.problem.known else order[:2]
-        lots = values + rng.gumbel(size=len(values))  # draws in proportion to the acquisition, without replacement
-        return np.unique(np.concatenate([best, np.argsort(-lots, kind="stable")[: STARTS - len(best)]]))
+    def _allowed(self, codes: Codes, order: Codes) -> Codes:
+        """The rows in an order of which no known bound is broken: all, or, where a bound has to be asked, the first."""
+        if self.problem.known is None:
+            return order
+        found = order[:0]
+        for start in range(0, len(order), LOOKED_AT):
+            rows = order[start : start + LOOKED_AT]
+            found = np.concatenate([found, rows[self.problem.allowed(codes[rows])]])
+            if len(found) >= LOOKED_AT:
+                break
+        return found

@@ -24,7 +24,7 @@ GROWTH = 1.05  # growth of the number of observations after which they are fitte
 SCALE_GROWTH = 1.2  # the same of the choice of a scale
 FITTED = 150  # most observations that hyperparameters are fitted to
 COMPARED = 80  # the same of the choice of a scale
-NEAR = 3e-3  # ranges in every column within which candidates are nearly the same: a cluster of them would set the scale
+NEAR = 3e-4  # ranges in every column within which candidates are nearly the same: a cluster of them would set the scale
 KEPT = 300  # most observations, beside those since the last fit, that predictions are made from
 
 

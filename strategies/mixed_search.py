@@ -13,11 +13,13 @@ from typing import Any, Protocol
 import numpy as np
 from scipy.optimize import minimize
 
-from searchkit.space import Space
+from searchkit.space import Space, keys
 from searchkit.types import Bools, Codes, Floats
 
 FEW = 12  # options up to which a column of numbers is searched option by option, and not by gradients
 STEPS = 40  # of L-BFGS
+WANDERED = 100  # points of a step where there are no gradients
+ROUNDS = 2  # of gradients and single changes
 GOING_ON = 2  # points that a second round starts from
 SCALES = (1e-3, 0.3)  # of the changes around the best, in ranges
 
@@ -111,16 +113,32 @@ class MixedSearch:
         found: Floats = np.where(changed & (self.ordered | rare), other, points)
         return found
 
-    def climbed(self, starts: Snapped, judge: Judge, rng: np.random.Generator, rounds: int = 2) -> Snapped:
-        """All that is reached from the starts, whatever its worth: by gradients and by single changes in turns."""
+    def with_option(self, pool: Snapped, column: int, option: int) -> Snapped:
+        """The points with an option in a column, those in which it is active."""
+        points = pool.points.copy()
+        points[:, column] = option
+        found = self.snapped(points)
+        return found[found.positions[:, column] == option]
+
+    def climbed(
+        self, starts: Snapped, judge: Judge, rng: np.random.Generator, fixed: tuple[int, int] | None = None
+    ) -> Snapped:
+        """All that is reached from the starts, whatever its worth: by gradients and by single changes in turns.
+
+        Args:
+            fixed: a column and the option of the starts that is kept.
+        """
         found, at = starts, starts
-        for _ in range(rounds):
-            before = at.codes
+        for _ in range(ROUNDS):
+            before = set(keys(at.codes))
             if judge.smooth and self.free.any():
                 at = self._uphill(at, judge)
+            elif self.free.any():
+                at = self._wandered(at, judge, rng)
             at = self._changed(at, judge, rng)
+            at = at if fixed is None else self.with_option(at, *fixed)
             found = found + at
-            moved = (at.codes != before).any(axis=1)
+            moved = np.array([key not in before for key in keys(at.codes)], dtype=bool)
             if not moved.any() or self.free.all():
                 break
             at = at[moved]
@@ -146,6 +164,16 @@ class MixedSearch:
         points = starts.points.copy()
         points[variable] = ends.x * scale
         return self.snapped(points)
+
+    def _wandered(self, starts: Snapped, judge: Judge, rng: np.random.Generator) -> Snapped:
+        """The best that steps of all sizes reach, where there are no gradients."""
+        at, values = starts, judge(starts.positions)
+        for _ in range(STEPS // 8):
+            order = np.argsort(-values, kind="stable")[: len(starts)]
+            at, values = at[order], values[order]
+            near = self.snapped(self.around(at, WANDERED, rng))
+            at, values = at + near, np.concatenate([values, judge(near.positions)])
+        return at[np.argsort(-values, kind="stable")[: len(starts)]]
 
     def _changed(self, at: Snapped, judge: Judge, rng: np.random.Generator) -> Snapped:
         """The best change of one column that is not continuous, of each point; itself where none is better."""

@@ -12,7 +12,7 @@ from functools import cached_property
 
 import numpy as np
 from scipy.linalg import cho_solve, solve_triangular
-from scipy.linalg.lapack import dpotri
+from scipy.linalg.lapack import dtrtri
 
 from searchkit.surrogates.mixed_kernel import Columns, Encoded, matern, matern_and_slope, squared_distances
 from searchkit.types import Codes, Floats
@@ -112,8 +112,9 @@ class MixedProcess:
         new = self.columns.encoded(positions)
         correlation, slope = matern_and_slope(squared_distances(self.columns, new, self.known, self.setting.weights))
         across = self.setting.scale * correlation
-        solved = across @ self._inverse
-        variance = np.maximum(self.setting.scale - (across * solved).sum(axis=1), 1e-10 * self.setting.scale)
+        half = across @ self._inverse.T
+        solved = half @ self._inverse
+        variance = np.maximum(self.setting.scale - (half**2).sum(axis=1), 1e-10 * self.setting.scale)
         std = np.sqrt(variance)
         by_mean = self._chained(new, slope * self.alpha, positions)
         by_variance = -2.0 * self._chained(new, slope * solved, positions)
@@ -121,9 +122,8 @@ class MixedProcess:
 
     @cached_property
     def _inverse(self) -> Floats:
-        """``(n, n)`` the inverse of the covariance: gradients are asked for some dozen times, a few candidates each."""
-        lower, _ = dpotri(self.factor, lower=1)
-        found: Floats = np.tril(lower) + np.tril(lower, -1).T
+        """``(n, n)`` the inverse of the factor: gradients are asked for some dozen times, a few candidates each."""
+        found: Floats = dtrtri(self.factor, lower=1)[0]
         return found
 
     def _chained(self, new: Encoded, coefficients: Floats, positions: Floats) -> Floats:

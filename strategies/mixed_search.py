@@ -55,7 +55,7 @@ class Snapped:
     def __len__(self) -> int:
         return len(self.codes)
 
-    def __getitem__(self, rows: Any) -> Snapped:
+    def __getitem__(self, rows: Codes | slice) -> Snapped:
         return Snapped(self.points[rows], self.codes[rows], self.positions[rows])
 
     def __add__(self, other: Snapped) -> Snapped:

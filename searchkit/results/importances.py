@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from searchkit.results.tables import Tables
 
-FEWEST = 10  # scored candidates that importances need
+FEWEST = 8  # scored candidates that importances need
 DRAWN = 2000  # random candidates over which changes are taken
 TREES = 100
 

@@ -243,7 +243,7 @@ class Result(Tables):
             shares of all parameters, which add up to 1. See :mod:`searchkit.results.importances`.
 
         Raises:
-            SearchkitError: fewer than ten candidates are scored.
+            SearchkitError: fewer than eight candidates are scored.
         """
         from searchkit.results.importances import importances
 

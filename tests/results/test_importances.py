@@ -44,7 +44,7 @@ def test_shares_are_those_of_the_function_and_the_most_important_goes_first():
 
 
 def test_they_need_some_candidates():
-    with pytest.raises(searchkit.SearchkitError, match="learned from at least 10 scored candidates.*has 4 scored"):
+    with pytest.raises(searchkit.SearchkitError, match="learned from at least 8 scored candidates.*has 4 scored"):
         _result(budget=4).importances()
 
 

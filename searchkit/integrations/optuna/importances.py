@@ -34,7 +34,7 @@ class Importances(BaseImportanceEvaluator):
         """Shares of the parameters, the most important first; see Optuna.
 
         Raises:
-            SearchkitError: a study of several objectives without ``target``, or fewer than ten finite values.
+            SearchkitError: a study of several objectives without ``target``, or fewer than eight finite values.
             UnknownNameError: the study has no such parameter.
         """
         if target is None and len(study.directions) > 1:

@@ -218,7 +218,7 @@ def test_an_unknown_study_is_named_with_those_there_are(tmp_path: Path) -> None:
         (lambda: Space([Choice("a", [])]), "choice 'a' has no options"),
         (lambda: Space([Choice("a", (1, 1))]), "lists 1 more than once"),
         (lambda: Space([Choice("a", (1,)), Choice("a", (2,))]), "a appears more than once"),
-        (lambda: Space(["a"]), "made of Choice objects, not str"),
+        (lambda: Space(["a"]), "made of Choice, Float and Int objects, not str"),
         (lambda: Choice("a", "abc"), "got the string 'abc'"),
         (lambda: SPACE.check([[1, 9]]), "candidate 0 takes option 9 of choice 'b', which has 4"),
         (lambda: SPACE.check([[1]]), "have 2 choices; got an array of shape"),

@@ -21,6 +21,7 @@ from searchkit.types import Bools, Codes, Floats
 LASTING = 16.0  # evaluations after which the chance has fallen to a third, at a confidence of 0; more with more
 WIDTH = 0.3  # deviation of draws around a guess, on the scale of a number, at a confidence of 0
 NEAR = 2.0  # deviations within which a candidate counts as near a guess
+FIRST = 2  # candidates after which the guesses themselves are tried at the latest: a study's first may be random
 BEST = 1 / 3  # share of the candidates that count as the best
 
 
@@ -103,11 +104,12 @@ class WithGuesses:
             return codes
         begun = len(self._told) + len(pending) + np.arange(len(codes))
         followed = rng.random(len(codes)) < self._chance(begun)
-        followed[begun == 0] = True
+        first = (begun == len(self._told) + len(pending)) & self._is_new(pending)
+        followed[first] = True
         if not followed.any():
             return codes
         guessed = self._guesses.drawn(codes, rng)
-        guessed[begun == 0] = self._guesses.exact(codes)[begun == 0]
+        guessed[first] = self._guesses.exact(codes)[first]
         mixed = np.where(followed[:, None], guessed, codes)
         seen = self._seen.union(keys(pending)) if len(pending) else self._seen
         found = novel(self.problem, np.concatenate([mixed, codes]), len(codes), seen)  # refused guesses are made up for
@@ -118,6 +120,11 @@ class WithGuesses:
         self._seen.update(keys(told.codes))
         self._told = self._told + told
         self._strategy.tell(told)
+
+    def _is_new(self, pending: Codes) -> bool:
+        """Whether nothing near the guesses was asked for, and the search has hardly begun."""
+        known = np.concatenate([self._told.codes, pending])
+        return len(known) <= FIRST and not self._guesses.near(known).any()
 
     def _chance(self, begun: Codes) -> Floats:
         """``(n,)`` chances that the candidates after so many others follow the guesses."""

@@ -41,6 +41,21 @@ def described(when: Sequence[When], prior: Prior | None, labels: Sequence[object
     return found | ({} if prior is None else {"prior": [labels[prior.code], prior.confidence]})
 
 
+def check_confidence(name: str, given: object) -> float:
+    """The confidence in the prior of a parameter.
+
+    Raises:
+        SpaceError: it is not between 0 and 1.
+    """
+    confidence = plain(given)
+    if isinstance(confidence, bool) or not isinstance(confidence, int | float) or not 0 < confidence < 1:
+        raise SpaceError(
+            f"the confidence in the prior of '{name}' is above 0 and below 1, not {shown(given)}; give prior=value or "
+            "prior=(value, confidence)"
+        )
+    return float(confidence)
+
+
 def read_prior(parameter: Parameter, given: object) -> Prior | None:
     """The guess of a parameter; None without one.
 
@@ -50,13 +65,8 @@ def read_prior(parameter: Parameter, given: object) -> Prior | None:
     if given is None or isinstance(given, Prior):
         return given
     value, confidence = (given[0], given[1]) if isinstance(given, tuple) and len(given) == 2 else (given, USUAL)
-    confidence = plain(confidence)
-    if isinstance(confidence, bool) or not isinstance(confidence, int | float) or not 0 < confidence < 1:
-        raise SpaceError(
-            f"the confidence in the prior of '{parameter.name}' is above 0 and below 1, not {shown(confidence)}; give "
-            "prior=value or prior=(value, confidence)"
-        )
+    sure = check_confidence(parameter.name, confidence)
     try:
-        return Prior(parameter.index(value), float(confidence))
+        return Prior(parameter.index(value), sure)
     except SpaceError as error:
         raise SpaceError(f"prior of '{parameter.name}': {error}") from None

@@ -13,13 +13,14 @@ import optuna
 import pytest
 from optuna.distributions import FloatDistribution, IntDistribution
 
+from searchkit import Choice, Float, Int, Space
 from searchkit.errors import SearchkitError, SpaceError
 
 tune = pytest.importorskip("ray.tune", reason="ray is not installed")
 
 from ray.tune.search.optuna import OptunaSearch  # noqa: E402
 
-from searchkit.integrations.optuna import SearchkitSampler  # noqa: E402
+from searchkit.integrations.optuna import SearchkitSampler, read_study  # noqa: E402
 from searchkit.integrations.ray import SearchkitSearcher  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Ray's own
@@ -225,3 +226,22 @@ def test_a_strategy_and_a_sampler_are_one_too_many() -> None:
         SearchkitSearcher("bo", sampler=optuna.samplers.RandomSampler(), **LOSS)
     with pytest.raises(SpaceError, match="not 5"):
         SearchkitSearcher(space=5, **LOSS)  # type: ignore[arg-type]
+
+
+def test_a_space_of_numbers_and_conditions_is_searched() -> None:
+    space = Space(
+        [
+            Choice("model", ("a", "b")),
+            Float("rate", 1e-4, 1.0, log=True, prior=0.01),
+            Int("units", 8, 10**6, log=True, when=("model", "a")),
+        ]
+    )
+    searcher = SearchkitSearcher("evolution", space=space, metric="loss", mode="min", seed=0)
+    for i in range(12):
+        config = searcher.suggest(str(i))
+        assert ("units" in config) == (config["model"] == "a")
+        assert space.decode(space.encode(config)) == [config]
+        searcher.on_trial_complete(str(i), {"loss": abs(math.log10(config["rate"]) + 2)})
+    assert searcher.suggest("12") is not None
+    assert searcher.study.best_value < 0.2
+    assert len(read_study(searcher.study, space).trials) >= 12

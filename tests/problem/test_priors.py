@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import optuna
 import pytest
 
 import searchkit
-from searchkit import Choice, Float, Int, Space, plugins
+from searchkit import Choice, Float, Int, SearchkitError, Space, plugins
+from searchkit.errors import SpaceError
+from searchkit.integrations.optuna import SearchkitSampler
 from searchkit.problem.making import made
 from searchkit.problem.observations import Observations
 from searchkit.problem.problem import Problem
@@ -69,3 +72,20 @@ def test_a_search_with_guesses_is_continued_as_it_was(tmp_path):
         searchkit.SearchkitError, match=r"choice 'x'.prior \(recorded \[0.3, 0.5\], asked \[0.9, 0.5\]\)"
     ):
         searchkit.run("evolution", budget=14, name="s", **(call | {"space": other}))
+
+
+def test_a_sampler_of_optuna_takes_guesses():
+    sampler = SearchkitSampler("tpe", seed=0, prior={"rate": (0.01, 0.9), "kind": "b"})
+    study = optuna.create_study(sampler=sampler)
+
+    def objective(trial):
+        return trial.suggest_float("rate", 1e-5, 1, log=True) + (trial.suggest_categorical("kind", ("a", "b")) == "a")
+
+    study.optimize(objective, n_trials=4)
+    assert study.trials[1].params == {"rate": 0.01, "kind": "b"}, "the first is random: parameters are not known yet"
+    wrong = optuna.create_study(sampler=SearchkitSampler("tpe", seed=0, prior={"rate": 5.0}))
+    with pytest.raises(SpaceError, match="prior of 'rate' is 5.0, and the study has FloatDistribution"):
+        wrong.optimize(objective, n_trials=2)
+    for given, said in (([1], "prior is a mapping"), ({"rate": (0.1, 2)}, "confidence in the prior of 'rate'")):
+        with pytest.raises(SearchkitError, match=said):
+            SearchkitSampler(prior=given)

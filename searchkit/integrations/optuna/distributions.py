@@ -6,6 +6,7 @@ they may be objects that cannot be options; that of many is their position.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,8 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 
 from searchkit.errors import SpaceError
 from searchkit.space import Choice, Float, Int, Parameter
+from searchkit.space.labels import shown
+from searchkit.space.prior import USUAL, read_prior
 from searchkit.storage.parameters import distribution_of
 
 MANY = 256  # categories from which they are named by their position: to compare texts of thousands takes time
@@ -49,12 +52,31 @@ class Searched:
         return self.parameter.option(code)
 
 
-def searched(name: str, distribution: BaseDistribution) -> Searched | None:
-    """A parameter of a study; None of a range that no parameter can have, such as of numbers beyond 1e250."""
+def searched(name: str, distribution: BaseDistribution, prior: object = None) -> Searched | None:
+    """A parameter of a study; None of a range that no parameter can have, such as of numbers beyond 1e250.
+
+    Args:
+        prior: a value that may be good, or ``(value, confidence)``.
+
+    Raises:
+        SpaceError: the prior is no value of the distribution, or the confidence not between 0 and 1.
+    """
     try:
-        return Searched(name, distribution, _parameter(name, distribution))
+        one = Searched(name, distribution, _parameter(name, distribution))
     except SpaceError:
         return None
+    return one if prior is None else _guessed(one, prior)
+
+
+def _guessed(one: Searched, given: object) -> Searched:
+    value, confidence = given if isinstance(given, tuple) and len(given) == 2 else (given, USUAL)
+    code = one.code(value)
+    if code is None:
+        raise SpaceError(f"prior of '{one.name}' is {shown(value)}, and the study has {one.distribution}")
+    parameter = copy.copy(one.parameter)
+    prior = read_prior(parameter, (parameter.labels[code], confidence))
+    object.__setattr__(parameter, "prior", prior)
+    return Searched(one.name, one.distribution, parameter)
 
 
 def own(parameter: Parameter) -> Searched:

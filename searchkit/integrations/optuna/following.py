@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +40,7 @@ class SamplerOptions:
         space: the user's, or None.
         n_trials: number of trials, where that is known.
         screeners: signals and proxies.
+        prior: name -> a value that may be good, or ``(value, confidence)``.
     """
 
     factory: Callable[[Problem], Strategy]
@@ -48,6 +49,7 @@ class SamplerOptions:
     space: Space | None
     n_trials: int | None
     screeners: Screeners
+    prior: Mapping[str, object]
 
 
 class Following:
@@ -128,7 +130,7 @@ class Following:
         return self._made.ask(np.random.default_rng([self._options.seed, number]), rows)
 
     def _renew(self) -> None:
-        self._parameters = Parameters(self._finished, self._options.space)
+        self._parameters = Parameters(self._finished, self._options.space, self._options.prior)
         if self._parameters.space is None:
             return
         self._made = _Made(self._parameters, goals_of(self._study, list(self._constraints)), self._options)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,13 +31,17 @@ class Parameters:
     Args:
         trials: finished ones, in order.
         space: the user's, whose parameters are those of the study from the beginning; or None.
+        prior: name -> a value that may be good, or ``(value, confidence)``, of parameters that are not the space's.
 
     Raises:
+        SpaceError: a prior is no value of its parameter.
         StudyMismatchError: a trial has a parameter of the user's space in another distribution.
     """
 
-    def __init__(self, trials: Sequence[FrozenTrial], space: Space | None) -> None:
-        self._own = space
+    def __init__(
+        self, trials: Sequence[FrozenTrial], space: Space | None, prior: Mapping[str, object] | None = None
+    ) -> None:
+        self._own, self._prior = space, prior or {}
         mine = [own(parameter) for parameter in space.choices] if space else []
         self.n_own = len(mine)
         self._newest: dict[str, BaseDistribution] = {one.name: one.distribution for one in mine}
@@ -107,7 +111,8 @@ class Parameters:
     def _others(self, mine: Sequence[Searched]) -> list[Searched]:
         """The parameters that are not the user's, in the order in which they first occurred."""
         left_out = self._varying | {one.name for one in mine}
-        found = [searched(n, d) for n, d in self._newest.items() if n not in left_out and not d.single()]
+        others = {name: d for name, d in self._newest.items() if name not in left_out and not d.single()}
+        found = [searched(name, d, self._prior.get(name)) for name, d in others.items()]
         return [one for one in found if one is not None]
 
     def _explained(self, trials: Sequence[FrozenTrial]) -> dict[int, When]:
@@ -147,7 +152,7 @@ class Parameters:
 def under(parameter: Parameter, when: When) -> Parameter:
     """The same parameter under a condition."""
     if isinstance(parameter, Choice):
-        return Choice(parameter.name, parameter.options, parameter.ordered, when=when)
+        return Choice(parameter.name, parameter.options, parameter.ordered, when=when, prior=parameter.prior)
     other = copy.copy(parameter)
     other.when = (when,)
     return other

@@ -23,6 +23,7 @@ from searchkit.option_values import whole
 from searchkit.problem.numbers import number_of, seed_of
 from searchkit.problem.ranks import TRUST
 from searchkit.space import Choice, Float, Parameter, Space
+from searchkit.space.prior import check_confidence
 from searchkit.storage.optuna_compat import CONSTRAINTS, note, storage_of, study_id, whole_study
 
 if TYPE_CHECKING:
@@ -71,6 +72,9 @@ class SearchkitSampler(BaseSampler):
         n_trials: number of trials, where that is known; "auto" and some strategies use it.
         n_startup_trials: so many trials that end complete or pruned are random before the strategy begins. A strategy
             begins with a design of its own, so that it needs none; a first trial is random in any case.
+        prior: name of a parameter -> a value that may be good, or ``(value, confidence)`` with a confidence between 0
+            and 1: it leads some of the candidates (:mod:`searchkit.problem.priors`). One that is no value of its
+            parameter raises SpaceError when the parameter is known. Parameters of ``space`` have theirs in the space.
         further: arguments of Optuna's TPESampler are taken where they say what this sampler does anyway
             (``multivariate``, ``group``, ``constant_liar``, ``warn_independent_sampling=False``); for others the error
             says what to use.
@@ -91,6 +95,7 @@ class SearchkitSampler(BaseSampler):
         constraints_func: Callable[[FrozenTrial], Sequence[float]] | None = None,
         n_trials: int | None = None,
         n_startup_trials: int = 0,
+        prior: Mapping[str, object] | None = None,
         **further: object,
     ) -> None:
         check_further(further, list(inspect.signature(SearchkitSampler).parameters)[:-1])
@@ -105,7 +110,7 @@ class SearchkitSampler(BaseSampler):
         seed = int(np.random.default_rng().integers(2**32)) if seed is None else seed_of("seed", seed)
         factory, label = plugins.strategy_factory(strategy), _label(strategy)
         screeners = read_screeners(signals, proxies, own, screen, seed)
-        self._options = SamplerOptions(factory, label, seed, own, n_trials, screeners)
+        self._options = SamplerOptions(factory, label, seed, own, n_trials, screeners, _guesses(prior, own))
         self._constraints_func = constraints_func
         self._n_startup = n_startup_trials
         self._following: tuple[Any, int, Following] | None = None
@@ -253,6 +258,20 @@ def _taken(trial: FrozenTrial, code: Codes, following: Following) -> bool:
             if row is not None and (row == code).all():
                 return True
     return False
+
+
+def _guesses(given: object, space: Space | None) -> Mapping[str, object]:
+    """The priors, checked as far as they can be before any trial."""
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
+        raise SearchkitError(f"prior is a mapping of parameters to values, such as {{'lr': 0.01}}, not {given!r:.80}")
+    for name, value in given.items():
+        if space is not None and name in space.names:
+            raise SearchkitError(f"'{name}' is a parameter of the space given: give its prior there, as prior=")
+        if isinstance(value, tuple) and len(value) == 2:
+            check_confidence(name, value[1])
+    return dict(given)
 
 
 def _label(strategy: Any) -> str:

@@ -145,7 +145,8 @@ def _ended_early(trial: FrozenTrial, space: Space) -> bool:
 
 
 def _lacks(trial: FrozenTrial, space: Space | None) -> bool:
-    return not (trial.params if space is None else set(space.names) <= trial.params.keys())
+    always = [] if space is None else [choice.name for choice in space.choices if not choice.when]
+    return not (trial.params if space is None else trial.params.keys() >= set(always))
 
 
 def _code(trial: FrozenTrial, space: Space, made: bool) -> Any:

@@ -11,6 +11,7 @@ import contextlib
 import copy
 import warnings
 from collections.abc import Callable
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -141,16 +142,14 @@ class OptunaSampler:
             notes = trial.system_attrs
         broken = {"failed": 1.0} if told.failed[0] else {str(i): float(v) for i, v in enumerate(told.violations[0])}
         params = self._parameters.of(told.codes[0])
-        self._shelf.finish(
-            optuna.create_trial(
-                state=state,
-                values=values,
-                params=params,
-                distributions={name: self._distributions[name] for name in params},
-                system_attrs=dict(notes),
-                constraints=broken,
-            )
-        )
+        now = datetime.now()
+        ended = FrozenTrial(  # optuna.create_trial copies the distributions, which takes long where they are large
+            -1, state, None, now, now, params, {name: self._distributions[name] for name in params}, {}, dict(notes),
+            {}, trial_id=-1, values=values,
+        )  # fmt: skip
+        for name, value in broken.items():
+            ended.set_constraint(name, value)
+        self._shelf.finish(ended)
 
     def _copy(self, rng: np.random.Generator) -> BaseSampler:
         """A copy of the sampler with random generators seeded by ``rng``."""

@@ -12,6 +12,7 @@ import numpy as np
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 
+from searchkit.storage.parameters import same_distribution
 from searchkit.strategies.tpe_axes import Axis, grown
 from searchkit.strategies.tpe_compat import Groups, merged, survivors
 from searchkit.strategies.tpe_steps import axis_of
@@ -135,14 +136,15 @@ class Columns:
             axis = self._axes.get(name)
             if axis is None:
                 axis = self._axes[name] = axis_of(distribution)
-            elif axis.distribution is not distribution and axis.distribution != distribution:
+            elif not same_distribution(axis.distribution, distribution):
                 self._changing.add(name)
                 continue
             axis.hold(row, distribution.to_internal_repr(params[name]))
         if self._shared is None:
             self._shared = dict(sorted(distributions.items()))
-        elif not all(distributions.get(name) == d for name, d in self._shared.items()):
-            self._shared = {name: d for name, d in self._shared.items() if distributions.get(name) == d}
+        else:
+            shared = {n: d for n, d in self._shared.items() if same_distribution(distributions.get(n), d)}
+            self._shared = shared if len(shared) < len(self._shared) else self._shared
         names = tuple(distributions)
         if names not in self._known:
             self._known.add(names)

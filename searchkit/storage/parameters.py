@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,6 +21,17 @@ def distribution_of(parameter: Parameter) -> BaseDistribution:
         step = None if parameter.step is None else float(parameter.step)
         return FloatDistribution(float(parameter.low), float(parameter.high), log=parameter.log, step=step)
     return IntDistribution(int(parameter.low), int(parameter.high), log=parameter.log, step=int(parameter.step or 1))
+
+
+def same_distribution(one: BaseDistribution | None, other: BaseDistribution | None) -> bool:
+    """Whether two distributions are equal, as Optuna says; quick for categories by the thousand, which mostly are."""
+    if one is other:
+        return True
+    if isinstance(one, CategoricalDistribution) and isinstance(other, CategoricalDistribution):
+        with contextlib.suppress(Exception):  # of the categories' own code
+            if one.choices == other.choices:
+                return True
+    return one == other
 
 
 class CodeReader:

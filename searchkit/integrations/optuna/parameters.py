@@ -15,6 +15,7 @@ from searchkit.integrations.optuna.conditions import ABSENT, conditions_of
 from searchkit.integrations.optuna.distributions import Searched, own, searched
 from searchkit.space import Choice, Parameter, Space
 from searchkit.space.conditions import When
+from searchkit.storage.parameters import same_distribution
 from searchkit.types import Codes
 
 CHANGES = 3  # of a parameter's distribution in a study; if there are more, it is drawn at random
@@ -48,7 +49,7 @@ class Parameters:
         changes: dict[str, int] = {}
         for trial in trials:
             for name, distribution in trial.distributions.items():
-                if self._newest.setdefault(name, distribution) != distribution:
+                if not same_distribution(self._newest.setdefault(name, distribution), distribution):
                     self._newest[name] = distribution
                     changes[name] = changes.get(name, 0) + 1
         for one in mine:
@@ -61,7 +62,8 @@ class Parameters:
     def fit(self, trial: FrozenTrial) -> bool:
         """Whether a finished trial agrees with the known parameters and conditions."""
         distributions = trial.distributions.items()
-        if any(self._newest.get(name) != d and name not in self._varying for name, d in distributions):
+        newest, varying = self._newest, self._varying
+        if any(not same_distribution(newest.get(name), d) and name not in varying for name, d in distributions):
             return False
         if trial.state is not TrialState.COMPLETE or self.space is None:  # it may have ended before it asked for all
             return True
@@ -164,7 +166,7 @@ def _said(one: Searched) -> str:
 
 
 def _check(one: Searched, recorded: BaseDistribution) -> None:
-    if recorded != one.distribution:
+    if not same_distribution(recorded, one.distribution):
         raise StudyMismatchError(
             f"parameter '{one.name}' of the study is {recorded}, and {_said(one)} in the space given: suggest the "
             "space's choices with suggest(trial, space), or rename one"

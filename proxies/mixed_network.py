@@ -19,6 +19,7 @@ from searchkit.random_state import seeded
 from searchkit.runtime.submodules import put
 from searchkit.space import NetworkSpace, Node
 from searchkit.space.inputs import plain_inputs
+from searchkit.space.parameters import check_listed
 from searchkit.types import Codes
 
 MOST = 64  # alternatives of one node
@@ -128,6 +129,7 @@ def base_of(space: NetworkSpace) -> tuple[nn.Module, Codes, list[MixedNode]]:
     Raises:
         ProxyError: no node names modules, or no network has all of them.
     """
+    check_listed(space.choices, "mixed networks")
     named = [node for node in space.nodes if node.module]
     if not named:
         raise ProxyError(

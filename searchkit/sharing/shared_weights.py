@@ -33,6 +33,7 @@ from searchkit.sharing.policies.protocol import Policy
 from searchkit.sharing.policies.table import made_policy
 from searchkit.sharing.recipe import recipe_of, usual_epochs
 from searchkit.space import NetworkSpace, Space, keys
+from searchkit.space.parameters import check_listed
 from searchkit.surroundings import settled
 from searchkit.training.checkpoints import check_writable, write_checkpoint
 from searchkit.types import Codes, Floats
@@ -100,6 +101,7 @@ class SharedWeights:
     ) -> None:
         if not isinstance(space, NetworkSpace):
             raise ProxyError(f"shared weights need networks, and space '{space.name}' builds none")
+        check_listed(space.choices, "shared weights")
         number = isinstance(epochs, int | float) and not isinstance(epochs, bool)
         if epochs is not None and not (number and 0 < epochs < math.inf):
             raise ProxyError(f"epochs is a number above 0, not {epochs!r}")

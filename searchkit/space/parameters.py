@@ -7,11 +7,14 @@ from typing import Any, TypeGuard
 
 import numpy as np
 
+from searchkit.errors import SpaceError
 from searchkit.space.choice import Choice
 from searchkit.space.numbers import Float, Int
 from searchkit.types import Bools, Codes, Floats
 
 Parameter = Choice | Float | Int
+
+LISTED = 1000  # values of a number up to which they can be listed
 
 
 def is_number(parameter: Parameter) -> TypeGuard[Float | Int]:
@@ -79,3 +82,20 @@ def _read(one: Mapping[str, Any]) -> Parameter:
     if one["kind"] == "int":
         return Int(one["name"], one["low"], one["high"], log=one["log"], step=one["step"], **more)
     return Float(one["name"], one["low"], one["high"], log=one["log"], step=one["step"], **more)
+
+
+def check_listed(parameters: Sequence[Parameter], what: str) -> None:
+    """Refuse numbers of more values than can be listed.
+
+    Args:
+        what: lists the options, in the error: "shared weights".
+
+    Raises:
+        SpaceError: there is one.
+    """
+    for one in parameters:
+        if is_number(one) and one.n_values > LISTED:
+            raise SpaceError(
+                f"{what} need options that can be listed, and {type(one).__name__} {one.said} has {one.n_values:,} "
+                f"values; give it steps, or make it a Choice of at most {LISTED:,}"
+            )

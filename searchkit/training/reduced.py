@@ -19,6 +19,7 @@ from searchkit.errors import PASSED_ON, SearchkitError, SpaceError
 from searchkit.random_state import seeded
 from searchkit.space import NetworkSpace
 from searchkit.space.inputs import plain_inputs
+from searchkit.space.parameters import check_listed
 from searchkit.space.recipe_space import RecipeSpace
 
 TRIED = 4  # networks of a space that have to take smaller images before all are given these
@@ -108,6 +109,7 @@ def narrower(space: NetworkSpace, factor: float) -> NetworkSpace:
     build = space.builder
     taken = _taken(space)
     if "width" in space.names:
+        check_listed([space.choices[space.names.index("width")]], "narrower networks")
         widths = list(space.choices[space.names.index("width")].options)
     elif "width" in space.options and "width" in taken:
         widths = [taken["width"]]

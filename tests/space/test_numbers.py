@@ -164,3 +164,9 @@ def test_a_search_over_numbers_is_recorded_read_and_continued(tmp_path):
     other = Space([Float("x", -2, 2), Float("y", -1, 4), Int("n", 1, 10**9, log=True)])
     with pytest.raises(searchkit.SearchkitError, match="choice 'y'.high"):
         searchkit.run("evolution", budget=15, name="s", **(call | {"space": other}))
+
+
+def test_what_lists_options_says_that_a_number_cannot_be_listed():
+    space = searchkit.NetworkSpace([Float("drop", 0, 0.5), Int("width", 4, 8)], lambda *given: None, name="own")
+    with pytest.raises(SpaceError, match=r"shared weights need options that can be listed, and Float 'drop' from 0.0"):
+        searchkit.SharedWeights(space)

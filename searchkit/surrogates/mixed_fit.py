@@ -26,15 +26,23 @@ LOWEST, HIGHEST = math.log(5e-3), math.log(1e3)  # of length scales
 
 @dataclass(frozen=True)
 class Prior:
-    """Means and deviations of the normal prior on logarithms: length scales, variance of the function, noise."""
+    """Means and deviations of the normal prior on logarithms.
+
+    Attributes:
+        length, category: length scales of numbers and of categories. Those of categories are short: an option that was
+            seen beside bad numbers alone is not taken to be bad.
+        scale, noise: variances of the function and of the noise.
+    """
 
     length: tuple[float, float] = (0.0, 1.0)
+    category: tuple[float, float] = (-0.7, 0.5)
     scale: tuple[float, float] = (0.0, 1.0)
     noise: tuple[float, float] = (math.log(1e-3), 2.5)
 
-    def of(self, d: int) -> Floats:
+    def of(self, columns: Columns) -> Floats:
         """``(d + 2, 2)`` means and deviations."""
-        return np.array([*[self.length] * d, self.scale, self.noise])
+        lengths = [self.category if category else self.length for category in columns.category]
+        return np.array([*lengths, self.scale, self.noise])
 
 
 PRIOR = Prior()
@@ -51,7 +59,7 @@ def fit(
         n_iterations: at most so many steps of L-BFGS.
     """
     d = positions.shape[1]
-    belief = prior.of(d)
+    belief = prior.of(columns)
     objective = Objective(parts(columns, columns.encoded(positions)), y, belief)
     bounds = [(LOWEST, HIGHEST)] * d + [(-7.0, 7.0), (math.log(LEAST_NOISE), 3.0)]
     start = np.clip(belief[:, 0], [low for low, _ in bounds], [high for _, high in bounds])

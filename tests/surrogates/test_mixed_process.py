@@ -114,7 +114,7 @@ def test_a_believed_candidate_changes_no_prediction_but_its_certainty() -> None:
 
 
 def test_the_gradient_of_a_mixed_fit_is_that_of_finite_differences() -> None:
-    objective = Objective(parts(COLUMNS, COLUMNS.encoded(positions(14))), observed(14), PRIOR.of(4))
+    objective = Objective(parts(COLUMNS, COLUMNS.encoded(positions(14))), observed(14), PRIOR.of(COLUMNS))
     theta = np.array([-0.4, 0.3, 0.1, -1.0, 0.2, -3.0])
     numeric = approx_fprime(theta, lambda at: objective(at)[0], 1e-6)
     assert np.allclose(objective(theta)[1], numeric, rtol=1e-4, atol=1e-3)

@@ -48,7 +48,9 @@ class MixedAcquisition:
         losses, at = told.losses[scored], positions[scored]
         if losses.shape[1] > MOST_EXACT:
             mixed = _scalarised(losses, rng)
-            modelled = [MixedModel(model.columns, model.scales[:1]).modelled("scalarised", at, mixed)]
+            modelled = [
+                MixedModel(model.columns, model.scales[:1], model.n_iterations).modelled("scalarised", at, mixed)
+            ]
         else:
             modelled = [model.modelled(f"objective {j}", at, y, losses) for j, y in enumerate(losses.T)]
         self._objectives = [one.process for one in modelled]

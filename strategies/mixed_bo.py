@@ -24,7 +24,7 @@ from searchkit.surrogates.output_scales import Excess
 from searchkit.types import Codes
 
 WORK = 150_000  # covariances that a pool may take; it is as large as that allows
-POOL = (300, 2000)  # at least and at most
+FEWEST = 300  # candidates of a pool even so
 STALLED = 4  # evaluations without an improvement, from which every second looks elsewhere
 AMBITIONS = (0.03, 0.1)  # by how much these are to improve on the best, in deviations of all losses
 LOOKED_AT = 24  # candidates of a pool of which is asked at once whether they keep known bounds
@@ -38,21 +38,26 @@ class MixedBO:
         problem: what is searched.
         n_initial: candidates of the first design; by default one more than there are columns, at least 5 and at most
             10, and no more than a fifth of the budget.
+        pool: most candidates for which the acquisition is computed before local search from some of them; fewer where
+            many were told. A space of up to twice as many is evaluated completely.
+        n_iterations: at most so many steps of the hyperparameter fit.
     """
 
     batch = 1
     models = True  # it has a model of its own, so it takes turns with the proxy layer
 
-    def __init__(self, problem: Problem, *, n_initial: int | None = None) -> None:
+    def __init__(
+        self, problem: Problem, *, n_initial: int | None = None, pool: int = 2000, n_iterations: int = 50
+    ) -> None:
         if n_initial is None:
             n_initial = int(np.clip(problem.space.n_choices + 1, 5, 10))
             n_initial = n_initial if problem.budget is None else max(3, min(n_initial, problem.budget // 5))
-        if n_initial < 2:
-            raise ValueError(f"n_initial is {n_initial}: a model needs at least 2")
-        self.problem, self.n_initial = problem, n_initial
+        if n_initial < 2 or pool < 1 or n_iterations < 1:
+            raise ValueError(f"n_initial {n_initial}, pool {pool}, n_iterations {n_iterations}: at least 2, 1 and 1")
+        self.problem, self.n_initial, self.pool = problem, n_initial, pool
         self._columns = Columns.of(problem.space)
-        self._model = MixedModel(self._columns)
-        self._bounds = MixedModel(self._columns, (Excess(),))
+        self._model = MixedModel(self._columns, n_iterations=n_iterations)
+        self._bounds = MixedModel(self._columns, (Excess(),), n_iterations)
         self._search = MixedSearch(problem.space)
         self._failures = Failures(problem)
         self._seen: set[bytes] = set()
@@ -135,14 +140,14 @@ class MixedBO:
         Args:
             other: a column and the option that it is to have.
         """
-        everything = self.problem.everything() if self.problem.space.size <= 2 * POOL[1] else None
+        everything = self.problem.everything() if self.problem.space.size <= 2 * self.pool else None
         if everything is not None:
             new = distinct(self.problem, everything, seen)
             if not len(new):
                 return new
             values = acquisition(self.problem.space.positions(new))
             return first_allowed(self.problem, new[np.argsort(-values, kind="stable")], 1)
-        size = int(np.clip(WORK // max(1, len(acquisition.rows)), *POOL))
+        size = min(self.pool, max(FEWEST, WORK // max(1, len(acquisition.rows))))
         pool = self._search.pool(size, known[best_rows(acquisition, 5)], rng)
         if other is not None:
             pool = self._search.with_option(pool, *other)

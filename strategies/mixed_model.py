@@ -43,10 +43,11 @@ class MixedModel:
     Args:
         columns: what the positions are.
         scales: among which that of the losses is chosen.
+        n_iterations: at most so many steps of a fit.
     """
 
-    def __init__(self, columns: Columns, scales: tuple[Scale | Excess, ...] = SCALES) -> None:
-        self.columns, self.scales = columns, scales
+    def __init__(self, columns: Columns, scales: tuple[Scale | Excess, ...] = SCALES, n_iterations: int = 50) -> None:
+        self.columns, self.scales, self.n_iterations = columns, scales, n_iterations
         self._chosen: dict[tuple[str, int], Scale | Excess] = {}
         self._settings: dict[tuple[str, int, Scale | Excess], Setting] = {}
         self._apart: dict[str, tuple[int, Codes]] = {}
@@ -65,7 +66,8 @@ class MixedModel:
         scale = self._scale(name, positions, losses, every)
         if (name, due, scale) not in self._settings:
             rows = apart(positions[:due], ranking, FITTED)
-            self._settings[name, due, scale] = fit(self.columns, positions[rows], scale(losses[rows])[0])[0]
+            y = scale(losses[rows])[0]
+            self._settings[name, due, scale] = fit(self.columns, positions[rows], y, n_iterations=self.n_iterations)[0]
         kept = informative(ranking, KEPT)
         rows = np.concatenate([kept, np.arange(due, n)])
         process = self._process(name, due, self._settings[name, due, scale], positions, kept, n)
@@ -102,7 +104,7 @@ class MixedModel:
             worth = []
             for scale in self.scales:
                 y, slopes = scale(losses[rows])
-                worth.append(fit(self.columns, positions[rows], y)[1] + slopes)
+                worth.append(fit(self.columns, positions[rows], y, n_iterations=self.n_iterations)[1] + slopes)
             self._chosen[name, at] = self.scales[int(np.argmax(worth))]
         return self._chosen[name, at]
 

@@ -70,7 +70,7 @@ def _error(model: Any, X: Any, y: Any) -> float:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of networks that were not trained to the end
         scores = cross_val_score(model, X, y, cv=folds)
-    return float(1 - scores.mean())
+    return float(1 - np.nan_to_num(scores, nan=0.0).mean())  # of a training that diverged
 
 
 def cases() -> list[Case]:

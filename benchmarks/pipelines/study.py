@@ -36,7 +36,7 @@ def run(method: str, case: Case, seed: int, n: int, cache: Path | None) -> Run:
 
 def reached(case: Case, runs: Sequence[Run], n: int) -> Floats:
     """``(r,)`` loss without noise of the candidate that looks best after n evaluations, less the least possible."""
-    return np.array([true[int(np.argmin(observed[:n]))] - case.least for true, observed in runs])
+    return np.array([true[int(np.nanargmin(observed[:n]))] - case.least for true, observed in runs])
 
 
 def table(cases: Sequence[Case], seeds: int, cache: Path | None, made: Callable[[str], None] = print) -> None:

@@ -50,7 +50,7 @@ def part_optuna(repeats: int = 5) -> None:
 
 def part_strategy(cases: list[Case], repeats: int = 25) -> None:
     """Milliseconds of MixedBO alone, by the number of random candidates told: median, mean and most of what follows."""
-    print("| case | 20 told | 100 told | 1,000 told |\n|---|---|---|---|")
+    print("\n| case | 20 told | 100 told | 1,000 told |\n|---|---|---|---|")
     for case in cases:
         cells = []
         for n in (20, 100, 1000):

@@ -3,6 +3,10 @@
 A first design that fills all projections, then candidates of the highest acquisition
 (:mod:`searchkit.strategies.mixed_acquisition`), found by gradients and single changes
 (:mod:`searchkit.strategies.mixed_search`).
+
+A search whose best has not improved for some evaluations looks elsewhere with every second one, for a model that is
+wrong about the rest of the space has no reason to leave a minimum that it knows: either an improvement is to be a large
+one, so that what is uncertain counts more, or one category of the best takes another option, beside whatever suits it.
 """
 
 from __future__ import annotations

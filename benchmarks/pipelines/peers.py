@@ -1,4 +1,4 @@
-"""Runs of Optuna's samplers on a case."""
+"""Runs of samplers, ours and Optuna's, on a case: the same objective of the same study."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ import numpy as np
 import optuna
 
 from benchmarks.pipelines.parameters import Case, suggested
+from searchkit.integrations.optuna import SearchkitSampler
 from searchkit.types import Floats
 
 SAMPLERS: dict[str, Callable[[int], Any]] = {
     "TPESampler": lambda seed: optuna.samplers.TPESampler(seed=seed),
     "GPSampler": lambda seed: optuna.samplers.GPSampler(seed=seed),
+    "bo": lambda seed: SearchkitSampler("bo", seed=seed),
+    "tpe": lambda seed: SearchkitSampler("tpe", seed=seed),
     "RandomSampler": lambda seed: optuna.samplers.RandomSampler(seed=seed),
 }
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import mannwhitneyu
 
-from benchmarks.pipelines.ours import our_run
 from benchmarks.pipelines.parameters import Case
-from benchmarks.pipelines.peers import SAMPLERS, optuna_run
+from benchmarks.pipelines.peers import optuna_run
 from searchkit.types import Floats
 
-OURS = "MixedBO"
-METHODS = (OURS, "TPESampler", "GPSampler")
+PEERS = ("TPESampler", "GPSampler")
+BESIDE = {"bo": PEERS, "tpe": PEERS[:1]}  # strategies of SearchkitSampler, and whom they are compared with
+METHODS = (*BESIDE, *PEERS)
 AT = (50, 100)  # evaluations after which methods are compared
 
 Run = tuple[list[float], list[float]]  # losses without noise and as observed, in order
@@ -27,7 +27,7 @@ def run(method: str, case: Case, seed: int, n: int, cache: Path | None) -> Run:
     if file is not None and file.exists():
         true, observed = json.loads(file.read_text())[:2]
         return true, observed
-    found = optuna_run(method, case, seed, n) if method in SAMPLERS else our_run(case, seed, n)
+    found = optuna_run(method, case, seed, n)
     if file is not None:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(found))
@@ -41,20 +41,25 @@ def reached(case: Case, runs: Sequence[Run], n: int) -> Floats:
 
 def table(cases: Sequence[Case], seeds: int, cache: Path | None, made: Callable[[str], None] = print) -> None:
     """Medians and quartiles of every method, and the two-sided p of Mann and Whitney of ours beside the better peer."""
-    made("| case | evaluations | " + " | ".join(METHODS) + " | p beside the better |\n|---|---|" + "---|" * 4)
-    no_worse = dict.fromkeys(AT, 0)
+    beside = [f"p of {ours}" for ours in BESIDE]
+    made("| case | evaluations | " + " | ".join((*METHODS, *beside)) + " |\n|---|---|" + "---|" * (len(METHODS) + 2))
+    no_worse = {(ours, n): 0 for ours in BESIDE for n in AT}
     for case in cases:
         runs = {m: [run(m, case, seed, max(AT), cache) for seed in range(seeds)] for m in METHODS}
         for n in AT:
             found = {m: reached(case, some, n) for m, some in runs.items()}
-            better = min(METHODS[1:], key=lambda m: float(np.median(found[m])))
-            p = float(mannwhitneyu(found[OURS], found[better]).pvalue)
-            lower = float(np.median(found[OURS])) <= float(np.median(found[better]))
-            no_worse[n] += lower or p > 0.05
-            cells = " | ".join(map(_cell, found.values()))
-            made(f"| {case.name} | {n} | {cells} | {p:.2g}{'' if lower else ', worse'} |")
-    said = ", ".join(f"{count} of {len(cases)} at {n}" for n, count in no_worse.items())
-    made(f"\nNot worse than the better of the two (median, or p > 0.05): {said}.\n")
+            cells = list(map(_cell, found.values()))
+            for ours, peers in BESIDE.items():
+                better = min(peers, key=lambda m: float(np.median(found[m])))
+                p = float(mannwhitneyu(found[ours], found[better]).pvalue)
+                lower = float(np.median(found[ours])) <= float(np.median(found[better]))
+                no_worse[ours, n] += lower or p > 0.05
+                cells.append(f"{p:.2g}{'' if lower else ', higher'}")
+            made(f"| {case.name} | {n} | {' | '.join(cells)} |")
+    for ours, peers in BESIDE.items():
+        said = ", ".join(f"{no_worse[ours, n]} of {len(cases)} at {n}" for n in AT)
+        made(f"\n{ours} is not worse than {' and '.join(peers)} (median, or p > 0.05): {said}.")
+    made("")
 
 
 def _cell(values: Floats) -> str:

@@ -85,7 +85,7 @@ def test_a_bound_that_is_known_by_its_excess_is_kept_where_the_optimum_breaks_it
         return Observations(codes, losses, excess)
 
     found = searched(Problem(SPACE, 1, 1), outcome, 35)
-    assert np.nanmin(found.losses) < 0.04 + 5e-3
+    assert np.nanmin(found.losses) < 0.04 + 1e-2
     assert found.feasible[15:].mean() >= 0.4
 
 

@@ -148,6 +148,8 @@ class MixedSearch:
     def _uphill(self, starts: Snapped, judge: Judge) -> Snapped:
         """Points that L-BFGS reaches, all at once, on the columns that are nearly continuous."""
         variable = np.broadcast_to(self.free, starts.points.shape) & ~np.isnan(starts.positions)
+        if not variable.any():  # of these candidates no number exists
+            return starts
         scale = np.broadcast_to(judge.lengths, starts.points.shape)[variable]
 
         def objective(x: Floats) -> tuple[float, Floats]:

@@ -212,6 +212,7 @@ KNOWN = {
     "searchkit.storage.journal.JournalFile.append_logs": JSON,
     "searchkit.storage.journal.line_of": JSON,
     "searchkit.storage.journal.read_line": JSON,
+    "searchkit.storage.header.without_guesses": JSON,
     "searchkit.storage.optuna_compat.note": JSON,
     "searchkit.storage.optuna_compat.on_session": LIBRARY,
     "searchkit.storage.optuna_record.OptunaRecord.__init__": JSON,

@@ -1,6 +1,6 @@
 """Users' guesses for any strategy: some of its candidates take values near the guesses.
 
-The first candidate takes the guesses themselves. After it, a candidate of the strategy has its guessed parameters drawn
+The first candidate of a strategy takes the guesses themselves. After it, a candidate has its guessed parameters drawn
 around the guesses with a chance that falls with the number of evaluations, and with every candidate near the guesses
 that was none of the best: so a right guess leads the search to its place, and a wrong one costs a few evaluations. The
 strategy learns from these candidates as from its own. What is mixed in are the user's beliefs as in the sampling of
@@ -21,7 +21,7 @@ from searchkit.types import Bools, Codes, Floats
 LASTING = 16.0  # evaluations after which the chance has fallen to a third, at a confidence of 0; more with more
 WIDTH = 0.3  # deviation of draws around a guess, on the scale of a number, at a confidence of 0
 NEAR = 2.0  # deviations within which a candidate counts as near a guess
-FIRST = 2  # candidates after which the guesses themselves are tried at the latest: a study's first may be random
+FIRST = 10  # candidates up to which the guesses themselves are tried: a search may begin with other designs
 BEST = 1 / 3  # share of the candidates that count as the best
 
 

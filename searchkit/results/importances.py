@@ -3,7 +3,8 @@
 Total-effect indices of Sobol, by Jansen's estimator (Analysis of variance designs for model output. Computer Physics
 Communications 117, 1999): half the mean squared change of the model's prediction when the parameter alone is drawn
 anew, over random candidates of the space. So it makes no difference that a search evaluates good regions more often.
-The model is a forest of extremely randomised trees on ranks, so that a few very bad candidates decide nothing.
+The model is a forest of extremely randomised trees, of losses whose bad tail is cut off, so that a few very bad
+candidates do not decide alone.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from searchkit.errors import SearchkitError, plural
-from searchkit.problem.ranks import normal_scores
 from searchkit.problem.trial import observe
 from searchkit.space import Space
 from searchkit.types import Codes, Floats
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 FEWEST = 8  # scored candidates that importances need
 DRAWN = 2000  # random candidates over which changes are taken
 TREES = 100
+TAIL = 5.0  # distances of the quartiles beyond the middle from which a loss counts as no worse
 
 
 def importances(result: Tables) -> pd.DataFrame:
@@ -55,7 +56,7 @@ def shares(space: Space, codes: Codes, losses: Floats) -> Floats:
     """
     from sklearn.ensemble import ExtraTreesRegressor
 
-    values = normal_scores(losses)
+    values = _without_tail(losses)
     if np.ptp(values) == 0:
         return np.zeros(space.n_choices)
     forest = ExtraTreesRegressor(TREES, min_samples_leaf=2, random_state=0)
@@ -71,6 +72,12 @@ def shares(space: Space, codes: Codes, losses: Floats) -> Floats:
         found[j] = 0.5 * np.mean((forest.predict(_columns(space, changed)) - predicted) ** 2)  # Jansen's estimator
     total = found.sum()
     return found / total if total > 0 else found
+
+
+def _without_tail(losses: Floats) -> Floats:
+    """``(n,)`` losses, those far beyond the bad half's spread at its end."""
+    low, middle, high = np.quantile(losses, [0.25, 0.5, 0.75])
+    return np.asarray(np.minimum(losses, middle + TAIL * max(high - low, np.ptp(losses) / 10)))
 
 
 def _kept(space: Space, changed: Codes, drawn: Codes, other: Codes) -> Codes:

@@ -14,7 +14,7 @@ from searchkit.problem.trial import Trial, pareto_front
 from searchkit.results.columns import option_column
 from searchkit.results.notes import BLOCKS, CLOCK
 from searchkit.runtime.processor import Clocks
-from searchkit.space import Float, Space
+from searchkit.space import Float, Int, Space
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -225,7 +225,7 @@ class Tables:
         import pandas as pd
 
         choices = self.space.decode([trial.code for trial in trials]) if trials else []
-        columns: dict[str, list[Any]] = {
+        columns: dict[str, Any] = {
             name: [trial.values.get(name, float("nan")) for trial in trials] for name in self._metrics
         }
         if self.test_accuracy:
@@ -238,5 +238,7 @@ class Tables:
         for name, choice in zip(self.space.names, self.space.choices, strict=True):
             lacking = float("nan") if isinstance(choice, Float) else None  # of a parameter that does not exist there
             options = [row.get(name, lacking) for row in choices]
-            columns[name if name not in columns else f"{name} (choice)"] = option_column(options)
+            whole = isinstance(choice, Int) and None in options
+            named = name if name not in columns else f"{name} (choice)"
+            columns[named] = pd.array(options, dtype="Int64") if whole else option_column(options)
         return pd.DataFrame(columns)

@@ -15,7 +15,7 @@ import numpy as np
 from searchkit.errors import SpaceError, check_name, first_line_said, nearest
 from searchkit.space.conditions import When, read_when
 from searchkit.space.labels import Label, cut, is_named, key_of, label_text, labels_of, listed, plain, shown
-from searchkit.space.prior import Prior, described, read_prior
+from searchkit.space.prior import Prior, described, read_prior, repr_of
 
 if TYPE_CHECKING:
     from searchkit.space.roles import Role, Roles
@@ -25,7 +25,7 @@ __all__ = ["Choice", "Label"]
 _COMPARED = 1000  # options, and characters of each, that an error looks through for the nearest
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Choice:
     """One decision and its options.
 
@@ -110,6 +110,10 @@ class Choice:
 
     def __hash__(self) -> int:
         return hash((self.name, self.ordered, self.labels))
+
+    def __repr__(self) -> str:
+        both = repr_of(self.when, self.prior, self.options)
+        return f"Choice(name={self.name!r}, options={self.options!r}, ordered={self.ordered}{both})"
 
     def __getstate__(self) -> dict[str, object]:
         return {name: value for name, value in vars(self).items() if name != "_places"}  # keys are of this process

@@ -1,7 +1,8 @@
 """Conditions: parameters that exist only where others have certain values.
 
 ``when=("optimizer", "sgd")`` says that a parameter exists where the optimizer is sgd; ``("optimizer", ["sgd",
-"rmsprop"])`` where it is one of the two; ``("layers", ">=", 3)`` where a number is large enough. A list of these has to
+"rmsprop"])`` where it is one of the two, ``("optimizer", "!=", "adam")`` where it is another; ``("layers", ">=", 3)``
+where a number is large enough. A list of these has to
 hold as a whole. Where a parameter does not exist, those under it do not exist either. Candidates that differ in such
 parameters alone are one candidate: its code has 0 there, and its dictionary leaves them out.
 """
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 SIGNS: Mapping[str, Callable[[Any, Any], Any]] = {
     "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
 }  # fmt: skip
+EQUAL = ("==", "in")  # the same as without a sign
 FORM = '(parameter, value), (parameter, [values]) or (parameter, ">=", number)'
 
 
@@ -35,7 +37,8 @@ class When:
     Attributes:
         parent: name of the parameter that decides.
         values: of the parent, any of which it needs; empty with a sign.
-        sign, number: "<", "<=", ">" or ">=", and what the parent is compared with; "" without.
+        sign, number: "<", "<=", ">" or ">=", and what the parent is compared with; "" without. "!=" with the values
+            that it must not have.
     """
 
     parent: str
@@ -45,14 +48,16 @@ class When:
 
     def describe(self) -> list[Any]:
         """The condition as JSON values."""
-        if self.sign:
+        if self.sign in SIGNS:
             return [self.parent, self.sign, self.number]
-        return [self.parent, [one if _is_scalar(one) else str(one) for one in map(plain, self.values)]]
+        values = [one if _is_scalar(one) else str(one) for one in map(plain, self.values)]
+        return [self.parent, self.sign, values] if self.sign else [self.parent, values]
 
     def __repr__(self) -> str:
-        if self.sign:
+        if self.sign in SIGNS:
             return repr((self.parent, self.sign, self.number))
-        return repr((self.parent, self.values[0] if len(self.values) == 1 else list(self.values)))
+        values = self.values[0] if len(self.values) == 1 else list(self.values)
+        return repr((self.parent, self.sign, values) if self.sign else (self.parent, values))
 
 
 def read_when(name: str, given: object) -> tuple[When, ...]:
@@ -82,8 +87,14 @@ def _read(name: str, given: object) -> When:
             raise SpaceError(f"when of '{name}' names no value of '{given[0]}': it is {FORM}")
         return When(given[0], tuple(values) if several else (values,))
     parent, sign, number = given
+    if sign in EQUAL:
+        return _read(name, (parent, list(number) if sign == "in" and not isinstance(number, str) else number))
+    if sign == "!=":
+        return When(parent, tuple(number) if isinstance(number, list) else (number,), sign)
     if sign not in SIGNS:
-        raise SpaceError(f"when of '{name}' compares by {', '.join(SIGNS)}, not by {shown(sign)}; it is {FORM}")
+        raise SpaceError(
+            f"when of '{name}' compares by {', '.join(SIGNS)}, == or !=, not by {shown(sign)}; it is {FORM}"
+        )
     number = plain(number)
     if isinstance(number, bool) or not isinstance(number, int | float):
         raise SpaceError(f"when of '{name}' compares '{parent}' with a number, not with {shown(number)}")
@@ -171,12 +182,14 @@ def _test(name: str, when: When, parameters: Sequence[Parameter]) -> Callable[[C
     from searchkit.space.choice import Choice  # which imports this module
 
     parent = next(one for one in parameters if one.name == when.parent)
-    if not when.sign:
+    if when.sign in ("", "!="):
         try:
             codes = sorted({parent.index(value) for value in when.values})
         except SpaceError as error:
-            raise SpaceError(f"when of '{name}': {error}") from None
-        return _OneOf(np.array(codes, dtype=np.int64))
+            several = any(isinstance(value, tuple) for value in when.values)
+            hint = "; several values are a list" if several else ""
+            raise SpaceError(f"when of '{name}': {error}{hint}") from None
+        return _OneOf(np.array(codes, dtype=np.int64), when.sign == "!=")
     holds = SIGNS[when.sign]
     if not isinstance(parent, Choice):
         return _Compared(parent.values, holds, when.number)
@@ -192,9 +205,10 @@ def _test(name: str, when: When, parameters: Sequence[Parameter]) -> Callable[[C
 @dataclass(frozen=True)
 class _OneOf:
     codes: Codes
+    others: bool = False  # all but these
 
     def __call__(self, codes: Codes) -> Bools:
-        return np.isin(codes, self.codes)
+        return np.isin(codes, self.codes, invert=self.others)
 
 
 @dataclass(frozen=True)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from searchkit.errors import SpaceError, nearest
+from searchkit.space.choice import Choice
 from searchkit.space.labels import Label
+from searchkit.space.parameters import Parameter
 from searchkit.types import Codes
 
 if TYPE_CHECKING:
     from searchkit.space.space import Space
+
+_MISSING = object()
 
 
 def encoded(space: Space, choices: Mapping[str, object] | Iterable[Mapping[str, object]]) -> Codes:
@@ -28,14 +33,22 @@ def encoded(space: Space, choices: Mapping[str, object] | Iterable[Mapping[str, 
                 hint = f" Did you mean '{near}'?" if near else ""
                 raise SpaceError(f"space '{space.name}' has no choice {name!r}: it has {list(space.names)}.{hint}")
         for j, choice in enumerate(space.choices):
-            if choice.name in dictionary:
-                codes[i, j] = choice.index(dictionary[choice.name])
-            elif choice.when:
+            value = dictionary.get(choice.name, _MISSING)
+            if choice.when and (value is _MISSING or _is_nothing(choice, value)):
                 said[i, j] = False
+            elif value is not _MISSING:
+                codes[i, j] = choice.index(value)
             else:
                 raise SpaceError(f"candidate {i} says nothing of choice '{choice.name}'")
     _check_said(space, codes, said)
     return codes
+
+
+def _is_nothing(choice: Parameter, value: object) -> bool:
+    """Whether a value is what tables have where a parameter does not exist, and is none of its options."""
+    if value is None or value is getattr(sys.modules.get("pandas"), "NA", _MISSING):
+        return not any(option is None for option in choice.options) if isinstance(choice, Choice) else True
+    return isinstance(value, float) and value != value and not isinstance(choice, Choice)
 
 
 def _check_said(space: Space, codes: Codes, said: Any) -> None:

@@ -13,9 +13,11 @@ from searchkit.errors import SpaceError, check_name
 from searchkit.space.conditions import When, read_when
 from searchkit.space.grids import Grid, Reals, Steps
 from searchkit.space.labels import shown
-from searchkit.space.prior import Prior, described, read_prior
+from searchkit.space.prior import Prior, described, read_prior, repr_of
 from searchkit.space.ranges import check_range, n_steps, real, whole
 from searchkit.types import Codes, Floats
+
+SAME = 1e-6  # of a step, within which a value is on it: floats are computed with
 
 
 class Values(Sequence[Any]):
@@ -98,7 +100,19 @@ class _Number:
         raise NotImplementedError
 
     def index(self, option: object) -> int:
-        """The code of a value; of one between two values of the number that of the nearest.
+        """The code of a value.
+
+        Raises:
+            SpaceError: it is no number, outside of the range, or between two steps; with the nearest value.
+        """
+        value, code = self._checked(option), self.nearest(option)
+        near = self.option(code)
+        if self.step is not None and abs(value - near) > SAME * self.step:
+            raise SpaceError(f"{type(self).__name__} {self.said} has no value {shown(option)}; the nearest is {near}")
+        return code
+
+    def nearest(self, option: object) -> int:
+        """The code of the value that is nearest to a number of the range.
 
         Raises:
             SpaceError: it is no number, or outside of the range.
@@ -155,8 +169,8 @@ class _Number:
 
     def __repr__(self) -> str:
         more = [f", log={self.log}" if self.log else "", f", step={self.step}" if self.step not in (None, 1) else ""]
-        more += [f", when={self.when!r}" if self.when else ""]
-        return f"{type(self).__name__}({self.name!r}, {self.low!r}, {self.high!r}{''.join(more)})"
+        both = repr_of(self.when, self.prior, self.options)
+        return f"{type(self).__name__}({self.name!r}, {self.low!r}, {self.high!r}{''.join(more)}{both})"
 
 
 class Float(_Number):
@@ -255,14 +269,9 @@ class Int(_Number):
         """The value of a code."""
         return self._low + index * self._step
 
-    def index(self, option: object) -> int:
-        """The code of a value; of one between two values of the number that of the nearest.
-
-        Raises:
-            SpaceError: it is no number, or outside of the range.
-        """
-        value = self._checked(option)
-        return round((Fraction(value) - self._low) / self._step)
+    def nearest(self, option: object) -> int:
+        """See :class:`Float`; exact for all whole numbers."""
+        return round((Fraction(self._checked(option)) - self._low) / self._step)
 
     def drawn(self, uniform: Floats) -> Codes:
         """``(n,)`` codes of uniform numbers in [0, 1): each value's chance is its share of the scale."""

@@ -41,6 +41,12 @@ def described(when: Sequence[When], prior: Prior | None, labels: Sequence[object
     return found | ({} if prior is None else {"prior": [labels[prior.code], prior.confidence]})
 
 
+def repr_of(when: Sequence[When], prior: Prior | None, options: Sequence[object]) -> str:
+    """The conditions and the guess of a parameter as they are written in Python; empty without any."""
+    conditions = f", when={when[0] if len(when) == 1 else list(when)!r}" if when else ""
+    return conditions + ("" if prior is None else f", prior=({options[prior.code]!r}, {prior.confidence})")
+
+
 def check_confidence(name: str, given: object) -> float:
     """The confidence in the prior of a parameter.
 

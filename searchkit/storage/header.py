@@ -106,15 +106,22 @@ def _exact(value: Any) -> Any:
     """
     if not isinstance(value, dict):
         return value
-    return [(key, repr(entry) if key == "choices" else entry) for key, entry in value.items()]
+    return [(key, repr(without_guesses(entry)) if key == "choices" else entry) for key, entry in value.items()]
+
+
+def without_guesses(choices: Any) -> Any:
+    """Described parameters without their priors, which may be changed: they lead a search, and change no candidate."""
+    if not isinstance(choices, list):
+        return choices
+    return [{k: v for k, v in one.items() if k != "prior"} if isinstance(one, dict) else one for one in choices]
 
 
 def _difference(key: str, recorded: Any, asked: Any) -> str:
     """Text for one difference; for dictionaries, for each entry that differs."""
     if key.endswith("choices") and isinstance(recorded, list) and isinstance(asked, list):
         pairs = [(was, now) for was, now in zip(recorded, asked, strict=False) if repr(was) != repr(now)]
-        if len(recorded) == len(asked) and pairs and pairs[0][0].get("name") == pairs[0][1].get("name"):
-            return _difference(f"choice '{pairs[0][0]['name']}'", *pairs[0])
+        if len(recorded) == len(asked) and pairs and all(was.get("name") == now.get("name") for was, now in pairs):
+            return ", ".join(_difference(f"choice '{was['name']}'", was, now) for was, now in pairs[:3])
     if isinstance(recorded, dict) and isinstance(asked, dict):
         inner = [n for n in {**recorded, **asked} if repr(recorded.get(n)) != repr(asked.get(n))]
         if not inner:

@@ -25,7 +25,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.model_selection import GridSearchCV, ParameterGrid, cross_val_score, train_test_split
 from sklearn.neighbors import KNeighborsClassifier
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -473,6 +473,25 @@ def test_distributions_are_numbers_of_their_ranges() -> None:
     assert {type(row["b"]) for row in drawn} == {type(row["f"]) for row in drawn} == {int}
     assert abs(np.mean([row["e"] for row in drawn]) - 5) < 0.5, "quantiles are uniform, so that values are normal"
     assert abs(np.median([row["a"] for row in drawn])) < 10
+
+
+def test_an_estimator_is_given_the_parameters_that_exist_under_a_condition() -> None:
+    svc, knn = SVC(), KNeighborsClassifier()
+    grid = {
+        "clf": [svc, knn],
+        "clf__C": Float("C", 1e-2, 1e2, log=True, when=("clf", svc)),
+        "clf__kernel": Choice("kernel", ["rbf", "poly"], when=("clf", svc), prior="poly"),
+        "clf__degree": Int("degree", 2, 4, when=("clf__kernel", "poly")),
+        "clf__n_neighbors": Int("neighbours", 1, 9, when=("clf", knn)),
+    }
+    search = SearchkitCV(Pipeline([("clf", svc)]), grid, budget=8, cv=2, random_state=0).fit(X[:60], Y[:60])
+    for params in search.cv_results_["params"]:
+        kind = type(params["clf"])
+        assert ("clf__n_neighbors" in params) == (kind is KNeighborsClassifier)
+        assert ("clf__degree" in params) == (params.get("clf__kernel") == "poly")
+    assert read_grid(grid).space.choices[2].prior is not None
+    two = read_grid([grid, {"clf": [knn]}])
+    assert all(two.parameters(code) for code in two.space.sample(20, np.random.default_rng(0)))
 
 
 def test_numbers_of_a_dictionary_that_is_not_chosen_do_not_exist() -> None:

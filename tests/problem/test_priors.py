@@ -57,7 +57,7 @@ def test_the_first_candidate_takes_the_guesses():
     assert asked[0] | {"other": None} == {"rate": 0.003, "units": 64, "kind": "b", "other": None}
 
 
-def test_a_search_with_guesses_is_continued_as_it_was(tmp_path):
+def test_a_search_with_guesses_is_continued_as_it_was_and_they_may_be_changed(tmp_path):
     space = Space([Float("x", 0, 1, prior=0.3), Choice("c", ("a", "b"), prior=("b", 0.7))])
     call = {
         "evaluate": lambda row: {"loss": abs(row["x"] - 0.4)}, "space": space, "objectives": {"loss": "min"},
@@ -67,11 +67,23 @@ def test_a_search_with_guesses_is_continued_as_it_was(tmp_path):
     continued = searchkit.run("evolution", budget=14, name="s", **call)
     whole = searchkit.run("evolution", budget=14, name="t", **call)
     assert [t.code.tolist() for t in continued.trials] == [t.code.tolist() for t in whole.trials]
-    other = Space([Float("x", 0, 1, prior=0.9), Choice("c", ("a", "b"), prior=("b", 0.7))])
-    with pytest.raises(
-        searchkit.SearchkitError, match=r"choice 'x'.prior \(recorded \[0.3, 0.5\], asked \[0.9, 0.5\]\)"
-    ):
-        searchkit.run("evolution", budget=14, name="s", **(call | {"space": other}))
+    assert searchkit.load("t", storage=tmp_path).space.choices[1].prior == space.choices[1].prior
+    other = Space([Float("x", 0, 1, prior=0.9), Choice("c", ("a", "b"))])
+    assert len(searchkit.run("evolution", budget=15, name="s", **(call | {"space": other})).trials) == 15
+    narrower = Space([Float("x", 0, 0.5), Choice("c", ("a", "z"))])
+    said = r"choice 'x'.high \(recorded 1.0, asked 0.5\), choice 'c'.options \(recorded \['a', 'b'\], asked"
+    with pytest.raises(searchkit.SearchkitError, match=said):
+        searchkit.run("evolution", budget=16, name="s", **(call | {"space": narrower}))
+
+
+def test_the_guesses_are_tried_where_a_search_begins_with_other_designs(tmp_path):
+    space = Space([Float("x", 0, 1, prior=0.3)])
+    first = [{"x": value} for value in (0.9, 0.8, 0.7)]
+    result = searchkit.run(
+        "evolution", evaluate=lambda row: {"loss": row["x"]}, space=space, objectives={"loss": "min"}, start=first,
+        budget=5, seed=0, storage="memory",
+    )  # fmt: skip
+    assert list(result.history.x[:4]) == [0.9, 0.8, 0.7, 0.3]
 
 
 def test_a_sampler_of_optuna_takes_guesses():

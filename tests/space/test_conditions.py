@@ -87,7 +87,7 @@ def test_conditions_that_cannot_hold_are_refused(parameters, said):
     [
         ("optimizer", "when of 'x' is"),
         (("optimizer",), "when of 'x' is"),
-        (("layers", "=>", 3), "compares by <, <=, >, >=, not by '=>'"),
+        (("layers", "=>", 3), "compares by <, <=, >, >=, == or !=, not by '=>'"),
         (("layers", ">", "3"), "with a number, not with '3'"),
         (("optimizer", []), "names no value"),
     ],
@@ -95,6 +95,29 @@ def test_conditions_that_cannot_hold_are_refused(parameters, said):
 def test_a_condition_of_another_form_is_refused(when, said):
     with pytest.raises(SpaceError, match=said):
         Float("x", 0, 1, when=when)
+
+
+def test_equal_and_other_values_are_conditions_too():
+    space = Space([
+        Choice("a", ("x", "y", "z")), Float("one", 0, 1, when=("a", "==", "x")),
+        Float("two", 0, 1, when=("a", "in", ["x", "y"])), Float("other", 0, 1, when=("a", "!=", "x")),
+    ])  # fmt: skip
+    exists = space.active(space.canonical(np.array([[0, 1, 1, 1], [1, 1, 1, 1], [2, 1, 1, 1]])))
+    assert exists[:, 1:].tolist() == [[True, True, False], [False, True, True], [False, False, True]]
+    assert repr(space.choices[3]) == "Float('other', 0.0, 1.0, when=('a', '!=', 'x'))"
+    with pytest.raises(SpaceError, match="has no option .* several values are a list"):
+        Space([Choice("a", (1, 2)), Float("f", 0, 1, when=("a", (1, 2)))])
+
+
+def test_rows_of_tables_are_candidates():
+    space = _space()
+    result = searchkit.run(
+        "random", evaluate=lambda c: {"loss": 1.0}, space=space, objectives={"loss": "min"}, budget=12, seed=0,
+        storage="memory",
+    )  # fmt: skip
+    rows = result.history[list(space.names)].to_dict("records")
+    assert np.array_equal(space.encode(rows), np.array([trial.code for trial in result.trials]))
+    assert str(result.history.third.dtype) == "Int64"
 
 
 def test_choices_under_conditions_are_one_block():

@@ -67,7 +67,12 @@ def test_steps_are_taken_exactly():
     assert list(number.options) == [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7]
     assert number.index(0.3) == 2
     assert list(Int("n", 2, 11, step=3).options) == [2, 5, 8, 11]
-    assert Int("n", 2, 11, step=3).index(6) == 1
+    assert Int("n", 2, 11, step=3).index(8) == 2
+    assert number.index(0.1 + 0.2) == 2, "floats are computed with"
+    assert Int("n", 2, 11, step=3).nearest(6) == 1
+    for value in (6, 5.5):
+        with pytest.raises(SpaceError, match=f"has no value {value}; the nearest is 5"):
+            Int("n", 2, 11, step=3).index(value)
 
 
 def test_integers_of_any_range_are_exact():

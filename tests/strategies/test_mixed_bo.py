@@ -89,6 +89,16 @@ def test_a_bound_that_is_known_by_its_excess_is_kept_where_the_optimum_breaks_it
     assert found.feasible[15:].mean() >= 0.4
 
 
+def test_a_mixed_search_goes_on_where_no_number_exists() -> None:
+    space = Space([Choice("a", ("x", "y")), Choice("b", range(4)), Float("f", 0, 1, when=("a", "y"))])
+
+    def outcome(codes: Codes) -> Observations:
+        return told(codes, np.where(codes[:, 0] == 0, 0.5, 1.0) + codes[:, 1] / 100)
+
+    found = searched(Problem(space), outcome, 16)
+    assert found.losses.min() == 0.5
+
+
 def test_a_mixed_search_avoids_where_candidates_fail() -> None:
     def outcome(codes: Codes) -> Observations:
         failed = SPACE.positions(codes)[:, 1] > 0.4

@@ -41,7 +41,7 @@ class Searched:
         try:
             if isinstance(self.distribution, CategoricalDistribution):
                 return int(self.distribution.to_internal_repr(value))
-            return self.parameter.index(value)
+            return self.parameter.index(value) if isinstance(self.parameter, Choice) else self.parameter.nearest(value)
         except (ValueError, SpaceError):
             return None
 

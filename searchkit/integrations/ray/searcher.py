@@ -18,7 +18,7 @@ from searchkit.integrations.optuna import SearchkitSampler
 from searchkit.integrations.optuna.sampler import suggest
 from searchkit.integrations.ray_compat import completed_of, space_of, study_of, trials_of
 from searchkit.problem.numbers import number_of
-from searchkit.space import Space
+from searchkit.space import Choice, Float, Int, Space
 from searchkit.storage.optuna_compat import quiet
 from searchkit.storage.parameters import distribution_of
 
@@ -83,7 +83,7 @@ class SearchkitSearcher(OptunaSearch):
         _check_goals(metric, mode, own is not None)
         _check_given(own, points_to_evaluate, sampler, storage, strategy)
         self._choices = {c.name: c for c in own.choices} if isinstance(own, Space) else {}
-        listed: Any = dict(own) if isinstance(own, Mapping) else own
+        listed: Any = {n: _domain(n, d) for n, d in own.items()} if isinstance(own, Mapping) else own
         if isinstance(own, Space):
             listed = _suggestions(own) if own.conditions else {c.name: distribution_of(c) for c in own.choices}
         strategy = strategy if sampler is None else sampler
@@ -118,7 +118,8 @@ class SearchkitSearcher(OptunaSearch):
     ) -> bool:
         """Take Tune's metric, mode and parameter space where the constructor had none."""
         with quiet():
-            return bool(super().set_search_properties(metric, mode, config, **spec))
+            known = {name: _domain(name, value) for name, value in config.items()}
+            return bool(super().set_search_properties(metric, mode, known, **spec))
 
     def suggest(self, trial_id: str) -> Any:
         """The next configuration, or ``Searcher.FINISHED``."""
@@ -186,6 +187,24 @@ class SearchkitSearcher(OptunaSearch):
     def _option(self, name: str, value: Any) -> Any:
         choice = self._choices.get(name)
         return value if choice is None else choice.option(choice.index(value))
+
+
+def _domain(name: str, given: Any) -> Any:
+    """Tune's domain of a parameter of searchkit's; anything else as it is."""
+    from ray import tune
+
+    if not isinstance(given, Choice | Float | Int):
+        return given
+    if given.when or given.prior is not None:
+        raise SpaceError(f"'{name}' has a condition or a prior: give the parameters as space=searchkit.Space([...])")
+    if isinstance(given, Choice):
+        return tune.choice(list(given.options))
+    low, high, step = given.low, given.high, given.step
+    if isinstance(given, Int):
+        return tune.lograndint(low, high + 1) if given.log else tune.qrandint(low, high, step)
+    if step is not None:
+        return tune.quniform(low, high, step)
+    return tune.loguniform(low, high) if given.log else tune.uniform(low, high)
 
 
 def _suggestions(space: Space) -> Callable[[optuna.Trial], None]:

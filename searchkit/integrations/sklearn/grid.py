@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -37,7 +37,12 @@ class Grid:
         """The parameters ``{name: value}`` of a candidate ``(d,)``, sorted by name, for ``set_params``."""
         taken, column = (int(code[0]), 1) if self._choose else (0, 0)
         column += sum(len(grid) for grid in self.values[:taken])
-        found = {name: values[int(code[column + i])] for i, (name, values) in enumerate(self.values[taken].items())}
+        exists = self.space.active(code[None])[0]
+        found = {
+            name: values[int(code[column + i])]
+            for i, (name, values) in enumerate(self.values[taken].items())
+            if exists[column + i]
+        }
         return dict(sorted(found.items()))
 
     @property
@@ -68,14 +73,27 @@ def read_grid(given: object) -> Grid:
             parameter, values[i][str(name)] = _read(str(name), called, options)
             parameters.append(parameter)
             owners.append(i)
+    if len(grids) > 1:
+        parameters = [_renamed(one, owner, grids[owner]) for one, owner in zip(parameters, owners, strict=True)]
     if len(grids) == 1 and parameters:
         return Grid(Space(parameters, name="parameters"), tuple(values))
     which = Choice("grid", tuple(range(len(grids))))
-    if any(map(is_number, parameters)):
+    if any(is_number(one) or one.when for one in parameters):
         under = [_under(one, owner) for one, owner in zip(parameters, owners, strict=True)]
         return Grid(Space([which, *under], name="parameters"), tuple(values))
     space = Space([which, *parameters], name="parameters", canonical=_Canonical(tuple(owners)))
     return Grid(space, tuple(values))
+
+
+def _renamed(parameter: Parameter, owner: int, grid: Mapping[Any, Any]) -> Parameter:
+    """The parameter, whose conditions name others of its dictionary as they are called in the space."""
+    names = {str(name): f"{name} [{owner}]" for name in grid}
+    if not parameter.when:
+        return parameter
+    other = copy.copy(parameter)
+    conditions = tuple(replace(one, parent=names.get(one.parent, one.parent)) for one in parameter.when)
+    object.__setattr__(other, "when", conditions)
+    return other
 
 
 def _under(parameter: Parameter, owner: int) -> Parameter:
@@ -107,7 +125,11 @@ def _read(name: str, called: str, given: Any) -> tuple[Parameter, Sequence[Any]]
         number, values = of_distribution(name, called, given)
         return _choice(called, list(values), True) if number is None else number, values
     found, ordered = _options(name, given)
-    return _choice(called, found, ordered), found
+    parameter = _choice(called, found, ordered)
+    if isinstance(given, Choice):
+        for attribute in ("when", "prior"):
+            object.__setattr__(parameter, attribute, getattr(given, attribute))
+    return parameter, found
 
 
 def _options(name: str, given: Any) -> tuple[list[Any], bool]:

@@ -16,6 +16,7 @@ from searchkit.results.report.facts import Facts
 from searchkit.results.result import Result
 from searchkit.space import NetworkSpace, Parameter, Space, is_number
 from searchkit.space.narrower_space import narrowed_as
+from searchkit.space.prior import repr_of
 from searchkit.space.recipe_space import listed_choice, networks_of
 from searchkit.training.stopping_rules import RULES
 
@@ -164,11 +165,11 @@ def _writable(space: Space) -> bool:
 
 
 def _choice(choice: Parameter) -> str:
-    when = f", when={list(choice.when)!r}" if choice.when else ""
     if is_number(choice):
         return f"searchkit.{choice!r}"
     ordered = ", ordered=True" if choice.ordered else ""
-    return f"searchkit.Choice({_text(choice.name)}, {_python(choice.options)}{ordered}{when})"
+    both = repr_of(choice.when, choice.prior, choice.options)
+    return f"searchkit.Choice({_text(choice.name)}, {_python(choice.options)}{ordered}{both})"
 
 
 def _data(context: dict[str, Any]) -> Line:

@@ -24,7 +24,7 @@ def parameters(facts: Facts) -> Html:
     rows = [[Cell(fill("<b>{}</b>", str(name))), *map(_bar, frame.loc[name])] for name in frame.index[:_MOST]]
     said = [
         "How much of what a model of the evaluated candidates predicts changes with each parameter alone, over random "
-        "candidates of the space (total-effect indices of Sobol, on ranks; the shares of all parameters add up to "
+        "candidates of the space (total-effect indices of Sobol; the shares of all parameters add up to "
         f"100 %). Learned from {scored:,} scored candidates: of few, small shares are not certain."
     ]
     if len(frame) > _MOST:

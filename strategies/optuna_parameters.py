@@ -57,7 +57,7 @@ class OptunaParameters:
                 continue
             choice, name = self._space.choices[j], str(j)
             value = suggest(name, self.distributions[name])
-            code[j] = int(value) if isinstance(choice, Choice) else choice.index(value)
+            code[j] = int(value) if isinstance(choice, Choice) else choice.nearest(value)
         return code
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from searchkit.blocks.shrinking import Fall, Settings, Shrinking, usual_level
 from searchkit.costs.counts import space_counts, space_peak_memory
+from searchkit.errors import SearchkitError
 from searchkit.problem.trial import State, observe
 from searchkit.space import NetworkSpace, Space
 from searchkit.space.narrower_space import part_of
@@ -32,6 +33,11 @@ def shrinking_of(result: Tables, settings: Settings | None = None) -> Shrinking:
     Args:
         settings: by default those that the strategy has by itself, with the study's budget.
     """
+    if not result.space.is_finite:
+        raise SearchkitError(
+            f"options fall in spaces of choices, and space '{result.space.name}' has numbers or conditions: no part of "
+            "it is left"
+        )
     budget = (result.context.get("budget") or {}).get("evaluations")
     settings = Settings(per_level=usual_level(budget)) if settings is None else settings
     shrinking = Shrinking(result.space, len(result.goals.objectives), settings, _known(result))

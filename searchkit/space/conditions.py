@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -46,6 +46,12 @@ class When:
     sign: str = ""
     number: float = 0.0
 
+    def labelled(self, parent: Parameter) -> When:
+        """The same condition, by the labels of the parent's options."""
+        if self.sign in SIGNS or hasattr(parent, "positions"):  # a number has no labels
+            return self
+        return replace(self, values=tuple(parent.labels[parent.index(value)] for value in self.values))
+
     def describe(self) -> list[Any]:
         """The condition as JSON values."""
         if self.sign in SIGNS:
@@ -66,11 +72,11 @@ def read_when(name: str, given: object) -> tuple[When, ...]:
     Raises:
         SpaceError: they have another form.
     """
-    if given is None or given == ():
+    if given is None or (isinstance(given, tuple | list) and not given):
         return ()
     if isinstance(given, When):
         return (given,)
-    several = isinstance(given, list) or (isinstance(given, tuple) and not isinstance(given[0], str))
+    several = isinstance(given, tuple | list) and not isinstance(given[0], str)
     parts = list(given) if several else [given]  # type: ignore[call-overload]  # it is a list or a tuple there
     return tuple(_read(name, part) for part in parts)
 
@@ -87,6 +93,8 @@ def _read(name: str, given: object) -> When:
             raise SpaceError(f"when of '{name}' names no value of '{given[0]}': it is {FORM}")
         return When(given[0], tuple(values) if several else (values,))
     parent, sign, number = given
+    if not isinstance(sign, str):
+        sign = shown(sign)
     if sign in EQUAL:
         return _read(name, (parent, list(number) if sign == "in" and not isinstance(number, str) else number))
     if sign == "!=":
@@ -96,7 +104,7 @@ def _read(name: str, given: object) -> When:
             f"when of '{name}' compares by {', '.join(SIGNS)}, == or !=, not by {shown(sign)}; it is {FORM}"
         )
     number = plain(number)
-    if isinstance(number, bool) or not isinstance(number, int | float):
+    if isinstance(number, bool) or not isinstance(number, int | float) or number != number:
         raise SpaceError(f"when of '{name}' compares '{parent}' with a number, not with {shown(number)}")
     return When(parent, (), sign, number)
 
@@ -192,6 +200,8 @@ def _test(name: str, when: When, parameters: Sequence[Parameter]) -> Callable[[C
         return _OneOf(np.array(codes, dtype=np.int64), when.sign == "!=")
     holds = SIGNS[when.sign]
     if not isinstance(parent, Choice):
+        if not holds(parent.low, when.number) and not holds(parent.high, when.number):
+            raise SpaceError(f"when of '{name}': no value of {parent.said} is {when.sign} {when.number}")
         return _Compared(parent.values, holds, when.number)
     for option in parent.options:
         if isinstance(option, bool) or not isinstance(option, int | float):
@@ -199,7 +209,10 @@ def _test(name: str, when: When, parameters: Sequence[Parameter]) -> Callable[[C
                 f"when of '{name}' compares '{when.parent}' with {when.number}, and it has the option "
                 f"{shown(option)}, which is no number; name its values"
             )
-    return _OneOf(np.flatnonzero([holds(option, when.number) for option in parent.options]))
+    held = np.flatnonzero([holds(option, when.number) for option in parent.options])
+    if not len(held):
+        raise SpaceError(f"when of '{name}': no option of '{when.parent}' is {when.sign} {when.number}")
+    return _OneOf(held.astype(np.int64))
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ def encoded(space: Space, choices: Mapping[str, object] | Iterable[Mapping[str, 
     codes = np.zeros((len(dictionaries), space.n_choices), dtype=np.int64)
     said = np.ones(codes.shape, dtype=bool)
     known = set(space.names)
+    wrong: dict[tuple[int, int], SpaceError] = {}
     for i, dictionary in enumerate(dictionaries):
         for name in dictionary:
             if name not in known:
@@ -37,9 +38,18 @@ def encoded(space: Space, choices: Mapping[str, object] | Iterable[Mapping[str, 
             if choice.when and (value is _MISSING or _is_nothing(choice, value)):
                 said[i, j] = False
             elif value is not _MISSING:
-                codes[i, j] = choice.index(value)
+                try:
+                    codes[i, j] = choice.index(value)
+                except SpaceError as error:
+                    if not choice.when:
+                        raise
+                    wrong[i, j] = error  # it makes no difference where the parameter does not exist
             else:
                 raise SpaceError(f"candidate {i} says nothing of choice '{choice.name}'")
+    exists = space.active(codes)
+    for place, reason in wrong.items():
+        if exists[place]:
+            raise reason
     _check_said(space, codes, said)
     return codes
 

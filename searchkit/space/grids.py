@@ -46,21 +46,24 @@ class Grid(Protocol):
 
 
 class Steps:
-    """``low``, ``low + step``, ... : ``size`` numbers."""
+    """``low``, ``low + step``, ... : ``size`` numbers; both as decimals, so that three steps of 0.1 are 0.3."""
 
     def __init__(self, low: float, step: float, size: int) -> None:
         self.size = size
-        self._low, self._step = low, step
+        ends = Decimal(repr(low)), Decimal(repr(step))
+        digits = max(0, *(-int(one.as_tuple().exponent) for one in ends))
+        self._tens = 10**digits
+        self._low, self._step = (int(one * self._tens) for one in ends)
 
     def value(self, code: int) -> float:
-        return float(Decimal(repr(self._low)) + code * Decimal(repr(self._step)))
+        return float((self._low + code * self._step) / self._tens)
 
     def values(self, codes: Codes) -> Floats:
-        return np.asarray(self._low + codes * self._step, dtype=np.float64)
+        return np.asarray((float(self._low) + codes * float(self._step)) / float(self._tens), dtype=np.float64)
 
     def codes(self, values: Floats) -> Codes:
-        places = np.clip(np.rint((values - self._low) / self._step), 0, self.size - 1)
-        return np.asarray(places.astype(np.int64))
+        places = (values * float(self._tens) - float(self._low)) / float(self._step)
+        return np.asarray(np.clip(np.rint(places), 0, self.size - 1).astype(np.int64))
 
     def short(self, values: Floats) -> Floats:
         return values
@@ -89,7 +92,7 @@ class Reals:
     def values(self, codes: Codes) -> Floats:
         places = codes + self._first
         bits = np.where(places == 0, 0, np.abs(places) + self._tiny)
-        return np.copysign(bits.view(np.float64), places)
+        return np.asarray(np.clip(np.copysign(bits.view(np.float64), places), self._low, self._high))
 
     def codes(self, values: Floats) -> Codes:
         return self._places(np.clip(values, self._low, self._high)) - self._first
@@ -97,8 +100,9 @@ class Reals:
     def short(self, values: Floats) -> Floats:
         decimals = self._decimals
         if self._log:
-            tens = 10.0 ** (decimals - np.floor(np.log10(values)))  # divided by, so that decimals are short
-            return np.asarray(np.rint(values * tens) / tens)
+            powers = decimals - np.floor(np.log10(values))
+            tens = 10.0 ** np.clip(powers, -300, 300)  # divided by, so that decimals are short
+            return np.asarray(np.where(np.abs(powers) < 300, np.rint(values * tens) / tens, values))
         return np.asarray(np.round(values, decimals))
 
     def _places(self, values: Floats) -> Codes:

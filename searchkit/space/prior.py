@@ -62,6 +62,14 @@ def check_confidence(name: str, given: object) -> float:
     return float(confidence)
 
 
+def _is_option(parameter: Parameter, given: object) -> bool:
+    try:
+        parameter.index(given)
+    except SpaceError:
+        return False
+    return True
+
+
 def read_prior(parameter: Parameter, given: object) -> Prior | None:
     """The guess of a parameter; None without one.
 
@@ -70,7 +78,9 @@ def read_prior(parameter: Parameter, given: object) -> Prior | None:
     """
     if given is None or isinstance(given, Prior):
         return given
-    value, confidence = (given[0], given[1]) if isinstance(given, tuple) and len(given) == 2 else (given, USUAL)
+    value, confidence = given, USUAL
+    if isinstance(given, tuple) and len(given) == 2 and not _is_option(parameter, given):
+        value, confidence = given
     sure = check_confidence(parameter.name, confidence)
     try:
         return Prior(parameter.index(value), sure)

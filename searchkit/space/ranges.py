@@ -27,10 +27,13 @@ class Range(Protocol):
 def real(name: str, side: str, value: object) -> float:
     if isinstance(value, np.generic):
         value = value.item()
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    big = isinstance(value, int) and abs(value) > LARGEST
+    if isinstance(value, bool) or not isinstance(value, int | float) or (not big and not math.isfinite(value)):
         raise SpaceError(f"{side} of Float '{name}' is a finite number, not {shown(value)}")
     if value and not SMALLEST <= abs(value) <= LARGEST:
-        raise SpaceError(f"{side} of Float '{name}' is {value}: numbers between {SMALLEST} and {LARGEST} can be taken")
+        raise SpaceError(
+            f"{side} of Float '{name}' is {shown(value)}: numbers between {SMALLEST} and {LARGEST} can be taken"
+        )
     return float(value)
 
 
@@ -41,7 +44,7 @@ def whole(name: str, side: str, value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int | float) or not whole:
         raise SpaceError(f"{side} of Int '{name}' is a whole number, not {shown(value)}")
     if abs(value) > LARGEST_INT:
-        raise SpaceError(f"{side} of Int '{name}' is {value}: numbers up to 2^53 can be taken; give a Float")
+        raise SpaceError(f"{side} of Int '{name}' is {shown(value)}: numbers up to 2^53 can be taken; give a Float")
     return int(value)
 
 
@@ -65,6 +68,8 @@ def n_steps(number: Range, step: int | float) -> int:
             f"{kind} '{name}' has log=True and step={step}: a logarithmic scale has no steps; leave one out"
         )
     span, each = Decimal(repr(high)) - Decimal(repr(low)), Decimal(repr(step))
+    if span / each > LARGEST_INT:
+        raise SpaceError(f"{kind} '{name}' has more than 2^53 steps of {step}: leave step out")
     n, rest = divmod(span, each)
     if rest:
         ends = [Decimal(repr(low)) + k * each for k in (n, n + 1)]

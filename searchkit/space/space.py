@@ -268,11 +268,16 @@ class Space:
 
         return narrowed(self, options)
 
+    def _conditions_of(self, choice: Parameter) -> dict[str, Any]:
+        """The conditions of a parameter as JSON values, with options by their labels."""
+        parents = dict(zip(self.names, self.choices, strict=True))
+        return {"when": [one.labelled(parents[one.parent]).describe() for one in choice.when]} if choice.when else {}
+
     def describe(self) -> dict[str, Any]:
         """What identifies the space in a record, as JSON values."""
         return {
             "name": self.name,
-            "choices": [choice.describe() for choice in self.choices],
+            "choices": [choice.describe() | self._conditions_of(choice) for choice in self.choices],
         }
 
 

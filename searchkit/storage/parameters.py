@@ -12,15 +12,23 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from searchkit.space import Choice, Float, Parameter, Space
 from searchkit.types import Codes
 
+TOLERANCE = 1e-8  # share of a step within which Optuna takes a value
+
 
 def distribution_of(parameter: Parameter) -> BaseDistribution:
     """A parameter as it is recorded: a choice by the labels of its options, a number by its range."""
     if isinstance(parameter, Choice):
         return CategoricalDistribution(parameter.labels)
     if isinstance(parameter, Float):
-        step = None if parameter.step is None else float(parameter.step)
+        step = None if parameter.step is None or _too_fine(parameter) else float(parameter.step)
         return FloatDistribution(float(parameter.low), float(parameter.high), log=parameter.log, step=step)
     return IntDistribution(int(parameter.low), int(parameter.high), log=parameter.log, step=int(parameter.step or 1))
+
+
+def _too_fine(parameter: Float) -> bool:
+    """Whether Optuna, which computes steps in floats, would not know all values of a number again."""
+    largest = max(abs(parameter.low), abs(parameter.high))
+    return 4 * largest * 2.0**-52 > TOLERANCE * (parameter.step or 1.0)
 
 
 def same_distribution(one: BaseDistribution | None, other: BaseDistribution | None) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
@@ -30,17 +30,21 @@ class Searched:
         name: of the parameter.
         distribution: as Optuna records it.
         parameter: the same as a parameter of a space.
+        places: of categories, which of them are options; None: all are. Of equal ones, such as 1 and True, Optuna takes
+            the first.
     """
 
     name: str
     distribution: BaseDistribution
     parameter: Parameter
+    places: tuple[int, ...] | None = None
 
     def code(self, value: Any) -> int | None:
         """The code of a recorded value; None where the value is not in the distribution."""
         try:
             if isinstance(self.distribution, CategoricalDistribution):
-                return int(self.distribution.to_internal_repr(value))
+                place = int(self.distribution.to_internal_repr(value))
+                return place if self.places is None else self.places.index(place)
             return self.parameter.index(value) if isinstance(self.parameter, Choice) else self.parameter.nearest(value)
         except (ValueError, SpaceError):
             return None
@@ -48,7 +52,7 @@ class Searched:
     def value(self, code: int) -> Any:
         """The value of a code, as Optuna's trials have it."""
         if isinstance(self.distribution, CategoricalDistribution):
-            return self.distribution.to_external_repr(code)
+            return self.distribution.to_external_repr(code if self.places is None else self.places[code])
         return self.parameter.option(code)
 
 
@@ -62,7 +66,8 @@ def searched(name: str, distribution: BaseDistribution, prior: object = None) ->
         SpaceError: the prior is no value of the distribution, or the confidence not between 0 and 1.
     """
     try:
-        one = Searched(name, distribution, _parameter(name, distribution))
+        places = _places(distribution)
+        one = Searched(name, distribution, _parameter(name, distribution, places), places)
     except SpaceError:
         return None
     return one if prior is None else _guessed(one, prior)
@@ -76,7 +81,7 @@ def _guessed(one: Searched, given: object) -> Searched:
     parameter = copy.copy(one.parameter)
     prior = read_prior(parameter, (parameter.labels[code], confidence))
     object.__setattr__(parameter, "prior", prior)
-    return Searched(one.name, one.distribution, parameter)
+    return replace(one, parameter=parameter)
 
 
 def own(parameter: Parameter) -> Searched:
@@ -84,14 +89,22 @@ def own(parameter: Parameter) -> Searched:
     return Searched(parameter.name, distribution_of(parameter), parameter)
 
 
-def _parameter(name: str, distribution: BaseDistribution) -> Parameter:
+def _places(distribution: BaseDistribution) -> tuple[int, ...] | None:
+    if not isinstance(distribution, CategoricalDistribution) or len(distribution.choices) > MANY:
+        return None
+    choices = distribution.choices
+    first = tuple(i for i, one in enumerate(choices) if int(distribution.to_internal_repr(one)) == i)
+    return None if len(first) == len(choices) else first
+
+
+def _parameter(name: str, distribution: BaseDistribution, places: tuple[int, ...] | None) -> Parameter:
     if isinstance(distribution, FloatDistribution):
         return Float(name, distribution.low, distribution.high, log=distribution.log, step=distribution.step)
     if isinstance(distribution, IntDistribution):
         return Int(name, distribution.low, distribution.high, log=distribution.log, step=distribution.step)
     assert isinstance(distribution, CategoricalDistribution)
-    many = len(distribution.choices) > MANY
-    return Choice(name, range(len(distribution.choices)) if many else texts_of(distribution.choices))
+    choices = distribution.choices if places is None else [distribution.choices[i] for i in places]
+    return Choice(name, range(len(choices)) if len(choices) > MANY else texts_of(choices))
 
 
 def texts_of(categories: Sequence[Any]) -> list[str]:

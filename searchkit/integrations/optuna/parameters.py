@@ -10,7 +10,7 @@ import numpy as np
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-from searchkit.errors import StudyMismatchError
+from searchkit.errors import SpaceError, StudyMismatchError
 from searchkit.integrations.optuna.conditions import ABSENT, conditions_of
 from searchkit.integrations.optuna.distributions import Searched, own, searched
 from searchkit.space import Choice, Parameter, Space
@@ -54,9 +54,11 @@ class Parameters:
                     changes[name] = changes.get(name, 0) + 1
         for one in mine:
             _check(one, self._newest[one.name])
+        self._changed = set(changes)
         self._varying = {name for name, n in changes.items() if n > CHANGES}
         self.searched = [*mine, *self._others(mine)]
-        self.space = self._space(self._explained(trials)) if self.searched else None
+        conditions = self._explained(trials)
+        self.space = self._space(conditions) if self.searched else None
         self.distributions = {one.name: one.distribution for one in self.searched}
 
     def fit(self, trial: FrozenTrial) -> bool:
@@ -114,8 +116,17 @@ class Parameters:
         """The parameters that are not the user's, in the order in which they first occurred."""
         left_out = self._varying | {one.name for one in mine}
         others = {name: d for name, d in self._newest.items() if name not in left_out and not d.single()}
-        found = [searched(name, d, self._prior.get(name)) for name, d in others.items()]
+        found = [self._guessed(name, d) for name, d in others.items()]
         return [one for one in found if one is not None]
+
+    def _guessed(self, name: str, distribution: BaseDistribution) -> Searched | None:
+        """A parameter with its prior, if any; without it where the distribution has changed and has it no longer."""
+        try:
+            return searched(name, distribution, self._prior.get(name))
+        except SpaceError:
+            if name not in self._changed:
+                raise
+            return searched(name, distribution)
 
     def _explained(self, trials: Sequence[FrozenTrial]) -> dict[int, When]:
         """Column -> condition; parameters without an explanation are no longer searched together."""
@@ -124,7 +135,7 @@ class Parameters:
             known = [row for row in rows if row is not None]
             if self._own is not None:
                 known = [row for row in known if (self._exists(row) == (row[: self.n_own] != ABSENT)).all()]
-            if not known:
+            if not known or not self.searched:
                 return {}
             found = conditions_of(np.stack(known), [one.parameter for one in self.searched])
             conditions = {column: when for column, when in found.items() if column >= self.n_own}

@@ -7,6 +7,7 @@ values between the two.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -54,25 +55,34 @@ def of_distribution(name: str, called: str, given: Distribution) -> tuple[Float 
         SpaceError: its values are not finite.
     """
     kind = getattr(getattr(given, "dist", None), "name", "")
-    ends = np.asarray(given.ppf([0.0, 1.0]), dtype=np.float64)
+    with np.errstate(all="ignore"):
+        ends = np.asarray(given.ppf([0.0, 1.0]), dtype=np.float64)
+    if ends.shape != (2,):
+        raise SpaceError(f"parameter '{name}' has a distribution of several numbers; give one for each parameter")
     if hasattr(given, "pmf") or hasattr(getattr(given, "dist", None), "pmf"):
         if kind == "randint":
-            number = Int(called, int(ends[0]) + 1, int(ends[1]))  # the quantile of 0 lies below the first value
-            return number, number.options
+            with contextlib.suppress(SpaceError):
+                number = Int(called, int(ends[0]) + 1, int(ends[1]))  # the quantile of 0 lies below the first value
+                return number, number.options
         return None, _values(name, given)
     if kind in ("uniform", "loguniform", "reciprocal") and np.isfinite(ends).all():
-        real = Float(called, float(ends[0]), float(ends[1]), log=kind != "uniform")
-        return real, real.options
+        middle = float(given.ppf(0.5))  # a shifted logarithmic one is not uniform on a logarithmic scale
+        if kind == "uniform" or (ends[0] > 0 and np.isclose(middle, np.sqrt(ends[0]) * np.sqrt(ends[1]))):
+            with contextlib.suppress(SpaceError):  # numbers that no Float can have
+                real = Float(called, float(ends[0]), float(ends[1]), log=kind != "uniform")
+                return real, real.options
     quantile = Float(f"{called} (quantile)", TAIL, 1 - TAIL)
     if not np.isfinite(np.asarray(given.ppf([TAIL, 1 - TAIL]), dtype=np.float64)).all():
         raise SpaceError(f"parameter '{name}' has a distribution whose quantiles are not finite")
     return quantile, Quantiles(given, quantile)
 
 
-def _values(name: str, given: Distribution) -> list[int]:
+def _values(name: str, given: Distribution) -> Sequence[float]:
     points = np.unique(np.asarray(given.ppf(np.linspace(TAIL, 1 - TAIL, LISTED)), dtype=np.float64))
     if not np.isfinite(points).all():
         raise SpaceError(f"parameter '{name}' has a distribution whose quantiles are not finite")
+    if (points != np.rint(points)).any():
+        return [float(point) for point in points]
     found = [int(point) for point in points]
     if found[-1] - found[0] > LISTED:
         return found

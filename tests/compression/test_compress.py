@@ -172,7 +172,7 @@ def test_a_bound_on_latency_holds_for_whole_networks(trained: nn.Module) -> None
 
 
 def test_a_bound_on_the_size_of_the_file_holds_for_the_file(trained: nn.Module, tmp_path: Path) -> None:
-    given = LAST | {"epochs": 0}
+    given = LAST | {"epochs": 0, "networks": 1}
     result = searchkit.compress(trained, DATA, constraints={"file_bytes": "60%"}, storage=tmp_path / "runs", **given)
     written, *_ = result.export(0, tmp_path / "small")
     assert written.stat().st_size == result.delivered.file_bytes[0]
@@ -213,8 +213,8 @@ def test_a_name_in_a_storage_that_is_not_there_yet(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     place = None if storage is None else storage.format(tmp_path) if "{}" in storage else tmp_path / storage
-    bounds = {"constraints": {"params": "60%"}}
-    result = searchkit.compress(trained, DATA, storage=place, name="first", **bounds, **LAST | {"epochs": 0})
+    given = LAST | {"constraints": {"params": "60%"}, "epochs": 0, "learning": LearningSetting(passes=0.1, least=5)}
+    result = searchkit.compress(trained, DATA, storage=place, name="first", **given)
     assert result.name == "first"
     assert len(result.delivered)
 

@@ -484,8 +484,10 @@ def test_data_that_take_their_time_to_be_read_leave_less_of_it(tmp_path: Path) -
             time.sleep(0.05)
             return torch.full((6,), float(i % 2)) + 0.1 * torch.randn(6), i % 2
 
-    with pytest.raises(BudgetError, match=r"what came before the first candidate took [3-9].* s of it"):
+    with pytest.raises(BudgetError, match="what came before the first candidate took") as caught:
         searchkit.run(data=Slow(), budget={"seconds": 3}, storage=tmp_path)
+    (seconds,) = re.findall(r"took ([\d.]+) s of it", str(caught.value))
+    assert float(seconds) >= 3
 
 
 def test_a_pause_of_the_machine_is_no_slow_network() -> None:

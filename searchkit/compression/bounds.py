@@ -199,17 +199,13 @@ def moved_bound(space: ModelSpace, quality: Additive, costs: Sequence[Cost], pla
     """
     cost = costs[place]
     most, kept, best = (1 - MARGINS.get(cost.name, 0.0)) * cost.asked, 0.0, math.inf
-    measured: dict[bytes, float] = {}  # another bound may lead to a network that was measured
     lowest, highest = 0.0, math.inf  # bounds on the sum: known to keep it, and known to break it
     for _ in range(TRIES):
         tried = [replace(one, bound=cost.bound) if i == place else one for i, one in enumerate(costs)]
         picked = choose(space, quality, tried).picked
         if picked is None:
             break
-        key = picked.tobytes()
-        if key not in measured:
-            measured[key] = _whole(space, cost, blocks_of(space).codes(picked[None])[0])
-        found = measured[key]
+        found = _whole(space, cost, blocks_of(space).codes(picked[None])[0])
         total = float(cost.total(space)(picked[None])[0])
         if found <= most:
             if float(quality(picked[None])[0]) < best:

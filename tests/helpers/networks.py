@@ -122,7 +122,7 @@ class ViT(nn.Module):
         self.patches = nn.Conv2d(3, width, 4, 4)
         self.token = nn.Parameter(torch.zeros(1, 1, width))
         self.places = nn.Parameter(torch.randn(1, 17, width))
-        self.layers = nn.Sequential(*(Encoder(width, heads, torchs=i % 2 == 0) for i in range(4)))
+        self.layers = nn.Sequential(*(Encoder(width, heads, torchs=i % 2 == 0) for i in range(6)))
         self.head = nn.Linear(width, CLASSES)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -122,7 +122,7 @@ def test_every_registered_proxy_scores_the_spaces(name: str, digits: Data) -> No
         codes = space.sample(2, np.random.default_rng(1))
         quick = DNASetting(epochs=1, steps=1, images=64, rated=32, recalibrated=32, teacher_epochs=1, dimension=8)
         setting: dict[str, Any] = {
-            "one-shot": {"epochs": 1, "batch": 16},
+            "one-shot": {"epochs": 5, "batch": 16},
             "gradient": {"setting": GradientSetting(epochs=1)},
             "te_nas": {"others": 2, "ntk": NTK(8, 1), "regions": Regions(50, 1)},
         }.get(name, {"setting": quick})

@@ -47,9 +47,12 @@ notebooks: export SEARCHKIT_DATA ?= $(abspath ../shared/data)
 notebooks: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -n 2 --nbmake --nbmake-timeout=600 --durations=0 --override-ini=testpaths=notebooks notebooks
 
-# into build/site; what is wrong with a link or a name is an error
+# into build/site; what is wrong with a link or a name is an error. build/site.made is as old as the beginning of a
+# build without errors: tests/test_docs.py takes the site where nothing has changed since.
 docs: $(VENV)/.installed-test
+	rm -f build/site.made && mkdir -p build && touch build/site.begun
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	mv build/site.begun build/site.made
 
 # gpu-report.md: what this machine's GPU does, in ten minutes. PYTHON has searchkit[test] and a torch built for the card.
 gpu-report:

@@ -165,9 +165,19 @@ def looked_up(node: ast.AST, known: dict[str, Any]) -> Any:
     return None
 
 
+def last_changed() -> float:
+    """When something of what the site is made of was last changed."""
+    read = [*ROOT.glob("*.md"), ROOT / "mkdocs.yml", *(path for path in DOCS.rglob("*") if path.is_file())]
+    code = [path for name in ("searchkit", "strategies", "proxies") for path in (ROOT / name).rglob("*.py")]
+    return max(path.stat().st_mtime for path in [*read, *code])
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The site as `make docs` builds it: warnings are errors."""
+    """The site as `make docs` builds it, or has built it of what is there now: warnings are errors."""
+    made = ROOT / "build" / "site.made"
+    if made.exists() and made.stat().st_mtime > last_changed():
+        return ROOT / "build" / "site"
     folder = tmp_path_factory.mktemp("site")
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)]
     environment = os.environ | {"NO_MKDOCS_2_WARNING": "1"}

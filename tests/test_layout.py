@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import subprocess
 import sys
@@ -81,6 +82,12 @@ FROM_ABOVE = {
 }
 
 
+@functools.cache  # several tests ask for every module, and to parse all of them takes seconds
+def parsed(module: str) -> ast.Module:
+    """The tree of a module, which nobody changes."""
+    return ast.parse(MODULES[module].read_text())
+
+
 def room_of(module: str) -> str:
     """The room of a module: its first part below searchkit; of searchkit itself "searchkit"."""
     return ".".join(module.split(".")[1:2]) or "searchkit"
@@ -121,9 +128,9 @@ def under(name: str, *packages: str) -> bool:
     return any(name == package or name.startswith(package + ".") for package in packages)
 
 
-def faults(module: str, source: str) -> list[str]:
+def faults(module: str, tree: ast.AST) -> list[str]:
     """What is wrong with a module's imports, in words."""
-    room, found, tree = room_of(module), [], ast.parse(source)
+    room, found = room_of(module), []
     for name, what in [*imports(tree), *named_imports(module, tree)]:
         full = f"{name}.{what}" if f"{name}.{what}" in MODULES else name
         if under(name, "strategies", "proxies"):
@@ -175,12 +182,15 @@ def is_private(name: str) -> bool:
 def private_names_of_classes(tree: ast.AST) -> Iterator[str]:
     """Private names that the classes of a module define: methods, names of the class, and what is set on ``self``."""
     for owner in ast.walk(tree):
-        for node in ast.walk(owner) if isinstance(owner, ast.ClassDef) else ():
+        if not isinstance(owner, ast.ClassDef):
+            continue
+        assigned = targets(owner.body)
+        for node in ast.walk(owner):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 yield node.name
             elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and own(node):
                 yield node.attr
-            elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and node in targets(owner.body):
+            elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and node in assigned:
                 yield node.id
 
 
@@ -195,16 +205,16 @@ def own(node: ast.Attribute) -> bool:
     return isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")
 
 
+@functools.cache  # and not when this file is imported, which every process of the tests does
 def owners() -> dict[str, set[str]]:
     """Private name of a class -> the rooms whose classes define it."""
     found: dict[str, set[str]] = {}
-    for module, path in MODULES.items():
-        for name in filter(is_private, private_names_of_classes(ast.parse(path.read_text()))):
+    for module in MODULES:
+        for name in filter(is_private, private_names_of_classes(parsed(module))):
             found.setdefault(name, set()).add(room_of(module))
     return found
 
 
-OWNERS = owners()
 OF_TORCH = {"_parameters", "_buffers", "_modules"}  # a torch module has these too; tests/test_compat.py's matter
 
 
@@ -213,7 +223,7 @@ def private_attributes(module: str, tree: ast.AST) -> list[str]:
     room, found = room_of(module), []
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and is_private(node.attr) and not own(node):
-            rooms = OWNERS.get(node.attr, set())
+            rooms = owners().get(node.attr, set())
             if rooms and room not in rooms and node.attr not in OF_TORCH:
                 found.append(
                     f"{module} touches the private {ast.unparse(node)}, of a class of room {', '.join(sorted(rooms))}"
@@ -223,7 +233,7 @@ def private_attributes(module: str, tree: ast.AST) -> list[str]:
 
 @pytest.mark.parametrize("module", MODULES)
 def test_imports_point_down(module: str) -> None:
-    assert not faults(module, MODULES[module].read_text())
+    assert not faults(module, parsed(module))
 
 
 @pytest.mark.parametrize(
@@ -256,9 +266,8 @@ def test_imports_point_down(module: str) -> None:
     ],
 )
 def test_an_import_against_the_order_is_seen(module: str, planted: str, said: str) -> None:
-    source = MODULES[module].read_text()
-    assert not faults(module, source)
-    (found,) = faults(module, f"{source}\n{planted}\n")
+    assert not faults(module, parsed(module))
+    (found,) = faults(module, ast.parse(f"{MODULES[module].read_text()}\n{planted}\n"))
     assert said in found
 
 
@@ -267,7 +276,7 @@ def test_every_room_is_on_a_level_and_says_what_it_is_for() -> None:
     assert rooms == {*LEVEL, *BESIDE}
     for room in rooms:
         if f"searchkit.{room}" in MODULES:
-            assert ast.get_docstring(ast.parse(MODULES[f"searchkit.{room}"].read_text()))
+            assert ast.get_docstring(parsed(f"searchkit.{room}"))
 
 
 def test_modules_import_each_other_in_no_circle() -> None:
@@ -289,11 +298,10 @@ def test_modules_import_each_other_in_no_circle() -> None:
             del below[module]
 
 
-@pytest.mark.parametrize("path", [*MODULES.values()], ids=lambda path: str(path.relative_to(ROOT)))
-def test_modules_and_functions_are_short(path: Path) -> None:
-    source = path.read_text()
-    assert len(source.splitlines()) <= 300
-    for node in ast.walk(ast.parse(source)):
+@pytest.mark.parametrize("module", MODULES)
+def test_modules_and_functions_are_short(module: str) -> None:
+    assert len(MODULES[module].read_text().splitlines()) <= 300
+    for node in ast.walk(parsed(module)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             docstring = node.body[0] if ast.get_docstring(node) is not None else None
             documented = 0 if docstring is None else int(docstring.end_lineno or 0) - docstring.lineno + 1
@@ -381,10 +389,9 @@ def test_the_table_of_the_architecture_says_what_each_room_touches() -> None:
     for rooms, said in table:
         allowed = {*before} if said == "all before it" else {*beside, *said.split(", ")}
         assert said in ("all before it", "each other", "nothing more") or {*said.split(", ")} <= {*before}, said
-        for module, path in MODULES.items():
+        for module in MODULES:
             if room_of(module) in rooms:
-                tree = ast.parse(path.read_text())
-                of_ours = {room_of(name if under(name, "searchkit") else "") for name, _ in imports(tree)}
+                of_ours = {room_of(name if under(name, "searchkit") else "") for name, _ in imports(parsed(module))}
                 touched = of_ours - {"searchkit", *rooms}
                 assert touched <= allowed, f"{module} touches {', '.join(sorted(touched - allowed))}"
         before += rooms

@@ -16,7 +16,7 @@ import numpy as np
 
 from searchkit.blocks.scales import on_scale, scale_features
 from searchkit.errors import SpaceError
-from searchkit.space import NetworkSpace, Node, Parameter, Space
+from searchkit.space import Choice, NetworkSpace, Node, Parameter, Space
 from searchkit.space.indicators import indicators, width
 from searchkit.space.parameters import text_of
 from searchkit.types import Codes, Floats
@@ -186,6 +186,8 @@ def _listed(space: Space, name: str, nodes: Sequence[Node]) -> tuple[Any, ...]:
 
 
 def _texts(choice: Parameter) -> list[str]:
+    if isinstance(choice, Choice):
+        return list(choice.texts)  # made once: text_of makes all of them for each
     return [text_of(choice, code) for code in range(len(choice.options))]
 
 

@@ -197,6 +197,7 @@ def _fixed_costs(plan: Plan, n_classes: int) -> tuple[int, int]:
     return params, macs
 
 
+@functools.lru_cache(maxsize=1024)  # a search counts its space again and again, and that has few layers
 def _layer_table(layer: Layer) -> list[list[tuple[int, int]]]:
     """Parameters and MACs by kernel and expansion."""
     return [[_layer_costs(layer, kernel, expansion) for expansion in EXPANSIONS] for kernel in KERNELS]

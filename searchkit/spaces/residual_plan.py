@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Sequence
@@ -139,14 +140,21 @@ def fixed_costs(plan: Plan, n_classes: int) -> tuple[int, int]:
 
 
 def stage_table(stage: Stage) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """``(depths, blocks, kernels, squeezes, 2)`` parameters and MACs of a stage."""
+    """``(depths, blocks, kernels, squeezes, 2)`` parameters and MACs of a stage; not to be written to."""
+    return _stage_table(stage)
+
+
+@functools.lru_cache(maxsize=1024)  # a search counts its space again and again, and that has few stages
+def _stage_table(stage: Stage) -> np.ndarray[Any, np.dtype[np.float64]]:
     later = Stage(stage.n_out, stage.n_out, 1, stage.size_out, stage.size_out)
     options = list(itertools.product(BLOCKS, KERNELS, SQUEEZES))
     first, others = (
         np.array([_layer_costs(layer, *own) for own in options], dtype=np.float64) for layer in (stage, later)
     )
     shape = (len(DEPTHS), len(BLOCKS), len(KERNELS), len(SQUEEZES), 2)
-    return np.stack([first + (depth - 1) * others for depth in DEPTHS]).reshape(shape)
+    table = np.stack([first + (depth - 1) * others for depth in DEPTHS]).reshape(shape)
+    table.setflags(write=False)
+    return table
 
 
 def _layer_costs(layer: Stage, block: str, kernel: int, squeeze: bool) -> tuple[int, int]:

@@ -77,12 +77,11 @@ def test_all_in_float32_is_the_network_and_all_in_int8_the_plain_int8_file(name:
 def test_only_the_chosen_blocks_are_in_int8(name: str, tmp_path: Path) -> None:
     """Each weight is in int8 in the file of one block alone, and in that of all."""
     n = n_blocks(name)
-    counts = []
+    counts, expected = [], network_of(name, "f" * n)(torch.from_numpy(X)).detach().numpy()
     for block in range(n):
         path = mixed(network_of(name, "".join("fi"[i == block] for i in range(n))), tmp_path)
         counts.append(in_int8(path))
-        network = network_of(name, "f" * n)
-        assert difference(network(torch.from_numpy(X)).detach().numpy(), answers_of(path, X)) < 0.2
+        assert difference(expected, answers_of(path, X)) < 0.2
     everything = in_int8(mixed(network_of(name, "i" * n), tmp_path))
     assert sum(counts) == everything
     assert min(counts) > 0

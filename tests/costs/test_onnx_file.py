@@ -47,12 +47,11 @@ def test_it_is_the_size_of_the_file_that_export_writes(kind: str, tmp_path: Path
     result = searchkit.run(
         "random", space=NetworkSpace([Choice("width", (8, 12))], build) if images else None,
         data="digits" if images else load_diabetes(return_X_y=True),
-        objectives=("log_loss" if images else "rmse", "file_bytes"), budget=2, epochs=2, storage=tmp_path,
+        objectives=("log_loss" if images else "rmse", "file_bytes"), budget=1, epochs=1, storage=tmp_path,
         baselines=False, progress=False,
     )  # fmt: skip
-    for row in range(len(result.front)):
-        written, *_ = result.export(row, tmp_path / "network")
-        assert written.stat().st_size == result.front.file_bytes[row]
+    written, *_ = result.export(0, tmp_path / "network")
+    assert written.stat().st_size == result.front.file_bytes[0]
     assert set(result.methods["file_bytes"]) == {"the ONNX file that is exported, float32"}
 
 

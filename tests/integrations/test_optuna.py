@@ -388,12 +388,12 @@ def test_under_a_pruner_all_trials_are_learned(pruner: optuna.pruners.BasePruner
         return (x - 0.3) ** 2 + (kind == "a") + 0.1 * trial.suggest_float("late", 0, 1)
 
     study = study_of(SearchkitSampler("bo", seed=0), pruner=pruner)
-    study.optimize(objective, n_trials=30)
+    study.optimize(objective, n_trials=18)  # when the best is found, more would look at the other kind now and then
     assert {trial.state for trial in study.trials} == {TrialState.COMPLETE, TrialState.PRUNED}
     assert set(study.sampler.infer_relative_search_space(study, study.trials[0])) == {"x", "kind", "late"}
-    late = study.trials[15:]
-    assert sum(trial.params["kind"] == "b" for trial in late) >= 10
-    assert np.median([abs(trial.params["x"] - 0.3) for trial in late]) < 0.2
+    late = study.trials[6:]
+    assert sum(trial.params["kind"] == "b" for trial in late) >= 9
+    assert np.median([abs(trial.params["x"] - 0.3) for trial in late]) < 0.1
 
 
 # -- signals and proxies ---------------------------------------------------------------------------------------

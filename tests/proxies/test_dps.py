@@ -25,7 +25,7 @@ from searchkit.space import Choice, Space
 from searchkit.spaces.nas_bench_201 import nas_bench_201
 from searchkit.types import Floats
 
-CELLS = nas_bench_201(width=4, cells=2, input_shape=(3, 8, 8))
+CELLS = nas_bench_201(width=4, cells=1, input_shape=(3, 8, 8))
 CODES = CELLS.sample(16, np.random.default_rng(0))
 TINY = Eproxy(EproxySetting(steps=3, batch=4, side=4, branches=(Branch(out_channels=8, last_channels=8),) * 2))
 FEW: dict[str, Any] = {"population": 6, "tournament": 2, "n_bootstrap": 50, "start": TINY}
@@ -57,29 +57,30 @@ def test_what_loses_early_is_dropped_and_never_scored_on_all_networks(tmp_path: 
 
 
 def test_a_stopped_search_goes_on_as_if_it_had_not_been_stopped(tmp_path: Path) -> None:
+    few = FEW | {"population": 3}  # so that the last of six are children
     labels = space_counts(CELLS, CODES)["macs"] + np.random.default_rng(1).normal(size=len(CODES)) * 3e5
-    whole = DPS(CELLS, n_evaluations=9, **FEW).fit(CODES, labels)
+    whole = DPS(CELLS, n_evaluations=6, **few).fit(CODES, labels)
     path, seen = tmp_path / "dps.jsonl", []
 
     def interrupt(done: int, total: int, tried: Tried) -> None:
         seen.append(done)
-        if done == 7:
+        if done == 5:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        DPS(CELLS, n_evaluations=9, path=path, on_tried=interrupt, **FEW).fit(CODES, labels)
-    assert seen == list(range(1, 8))
+        DPS(CELLS, n_evaluations=6, path=path, on_tried=interrupt, **few).fit(CODES, labels)
+    assert seen == list(range(1, 6))
     path.write_text(path.read_text() + '{"setting": {"lr"')  # killed while it wrote
-    continued = DPS(CELLS, n_evaluations=9, path=path, **FEW).fit(CODES, labels)
+    continued = DPS(CELLS, n_evaluations=6, path=path, **few).fit(CODES, labels)
     assert continued.tried == whole.tried
     assert (continued.settings, continued.verdict) == (whole.settings, whole.verdict)
     assert continued.proxy == whole.proxy
-    assert continued.n_scored == sum(tried.n_networks for tried in whole.tried[7:])
-    again = DPS(CELLS, n_evaluations=9, path=path, **FEW).fit(CODES, labels)
+    assert continued.n_scored == sum(tried.n_networks for tried in whole.tried[5:])
+    again = DPS(CELLS, n_evaluations=6, path=path, **few).fit(CODES, labels)
     assert (again.n_scored, again.tried) == (0, whole.tried)
     for other in (labels[::-1], labels + 1):
         with pytest.raises(ValueError, match="another search"):
-            DPS(CELLS, n_evaluations=9, path=path, **FEW).fit(CODES, other)
+            DPS(CELLS, n_evaluations=6, path=path, **few).fit(CODES, other)
 
 
 def test_where_labels_follow_the_macs_a_weight_of_macs_is_found_and_believed() -> None:
@@ -94,7 +95,7 @@ def test_where_labels_follow_the_macs_a_weight_of_macs_is_found_and_believed() -
 
 
 def test_of_labels_that_are_noise_the_first_setting_stays() -> None:
-    for seed in range(3):
+    for seed in range(2):
         labels = np.random.default_rng(seed).normal(size=len(CODES))
         search = DPS(CELLS, n_evaluations=6, seed=seed, **FEW).fit(CODES, labels)
         assert search.settings == (TINY.setting,)
@@ -111,7 +112,8 @@ def test_the_best_of_many_noises_is_rarely_believed() -> None:
         labels, scores = rng.normal(size=20), rng.normal(size=(30, 20))
         best = int(np.argmax(correlations(scores, labels)))
         luck = luck_of(scores[best : best + 1], labels, len(scores), seed)
-        believed += Verdict(luck, gain_of(scores, scores[0], labels, seed)).believed
+        if Verdict(luck, math.inf).believed:  # as one in twenty are; only then does the gain, which takes long, count
+            believed += Verdict(luck, gain_of(scores, scores[0], labels, seed)).believed
     assert believed <= 6  # of 60, where one in twenty passes for luck alone
 
 
@@ -132,9 +134,9 @@ def test_several_good_settings_together_gain_more_than_the_best_of_them() -> Non
     assert gain_of(several, several[0], labels, 0, 5) > gain_of(several, several[0], labels, 0, 1) + 0.05
 
 
-def test_the_fittest_settings_score_together() -> None:
+def test_the_fittest_settings_score_together(tmp_path: Path) -> None:
     macs = space_counts(CELLS, CODES)["macs"]
-    few = FEW | {"start": replace(TINY, resolution=8)}
+    few = FEW | {"start": replace(TINY, resolution=8), "path": tmp_path / "dps.jsonl"}  # scored once for both
     search = DPS(CELLS, n_evaluations=8, n_settings=3, **few).fit(CODES, macs)
     whole = sorted((tried for tried in search.tried if tried.n_networks == len(CODES)), key=lambda t: -t.fitness)
     assert list(search.settings) == [tried.setting for tried in whole[:3]]

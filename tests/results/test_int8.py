@@ -117,7 +117,8 @@ def test_what_cannot_be_had_is_said(tmp_path: Path) -> None:
 
 def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    searchkit.run("random", space="macro", data="digits", budget=1, epochs=1, name="s")
+    space = searchkit.load_space("macro", width=4, layers=(1, 1))
+    searchkit.run("random", space=space, data="digits", budget=1, epochs=1, name="s")
     assert main(["export", "s", "0", "small", "--precision", "int8", "--json"]) == 0
     assert [Path(file).name for file in json.loads(capsys.readouterr().out)][-1] == "small.int8.onnx"
 

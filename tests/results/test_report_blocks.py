@@ -56,7 +56,7 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> searchkit.Compressed:
     torch.manual_seed(0)
     return searchkit.compress(
         Network(), torch.randn(120, 1, 6, 6), constraints={"params": "50%", "macs": "70%"}, epochs=0, networks=2,
-        nodes=[ODD, "second", "third"], alternatives=alternatives, learning=LearningSetting(passes=0.5),
+        nodes=[ODD, "second", "third"], alternatives=alternatives, learning=LearningSetting(passes=0.5, least=20),
         storage=tmp_path_factory.mktemp("runs"), name="odd", progress=False,
     )  # fmt: skip
 

@@ -167,7 +167,7 @@ def test_another_search_under_the_same_name_is_refused_with_what_differs(tmp_pat
     first = search(storage=tmp_path, name="s")
     wider = Space([Choice("a", range(5)), Choice("b", range(4))])
     for given, words in (
-        ({"space": wider}, r"space\.choices"),
+        ({"space": wider}, r"choice 'a'\.options \(recorded \[0, 1, 2, 3\], asked \[0, 1, 2, 3, 4\]\)"),
         ({"objectives": {"loss": "max"}}, r"objectives\.loss \(recorded min, asked max\)"),
         ({"objectives": {"loss": "min", "more": "min"}}, r"objectives\.more"),
         ({"seed": 5}, r"seed \(recorded 0, asked 5\)"),

@@ -377,7 +377,7 @@ def test_a_space_of_the_users_is_given_again_without_the_settings(tmp_path: Path
     assert isinstance(loaded.space, RecipeSpace)
     assert loaded.build(0) is not None
     assert searchkit.load(result.name, tmp_path, space=loaded.space).build(0) is not None
-    with pytest.raises(StudyMismatchError, match="space"):
+    with pytest.raises(StudyMismatchError, match="choice 'width'.options"):
         searchkit.load(result.name, tmp_path, space=NetworkSpace([Choice("width", (2, 4))], build_own, name="own"))
 
 

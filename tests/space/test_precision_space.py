@@ -113,11 +113,14 @@ def test_a_file_of_a_network_without_a_block_in_int8_is_said_to_be_none(
 ) -> None:
     space = searchkit.load_space("macro", width=32, layers=(1,), precisions=True)
     columns = [name for name in space.names if name.endswith("precision")]
+    design = space.decode(space.sample(1, np.random.default_rng(0)))[0]
+    both = [design | dict.fromkeys(columns, precision) for precision in ("int8", "float32")]
     for direction in ("min", "max"):  # of the size of the file, which is largest with all in float32
         goals = {"file_bytes@int8": direction, "accuracy": "max"}
         result = searchkit.run(
-            "random", space=space, data=DATA, objectives=goals, budget=12, epochs=1, storage=tmp_path, name=direction
-        )
+            "random", space=space, data=DATA, objectives=goals, budget=2, epochs=1, storage=tmp_path, name=direction,
+            start=both,
+        )  # fmt: skip
         row = int((result.front["file_bytes@int8"] * (1 if direction == "max" else -1)).argmax())
         result.export(row, tmp_path / direction, precision="int8")
         warnings = json.loads((tmp_path / f"{direction}.json").read_text())["int8"]["warnings"]

@@ -119,7 +119,8 @@ def without_guesses(choices: Any) -> Any:
 def _difference(key: str, recorded: Any, asked: Any) -> str:
     """Text for one difference; for dictionaries, for each entry that differs."""
     if key.endswith("choices") and isinstance(recorded, list) and isinstance(asked, list):
-        pairs = [(was, now) for was, now in zip(recorded, asked, strict=False) if repr(was) != repr(now)]
+        both = zip(without_guesses(recorded), without_guesses(asked), strict=False)
+        pairs = [(was, now) for was, now in both if repr(was) != repr(now)]
         if len(recorded) == len(asked) and pairs and all(was.get("name") == now.get("name") for was, now in pairs):
             return ", ".join(_difference(f"choice '{was['name']}'", was, now) for was, now in pairs[:3])
     if isinstance(recorded, dict) and isinstance(asked, dict):

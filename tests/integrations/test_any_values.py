@@ -54,11 +54,10 @@ def test_numbers_that_agree_in_twelve_digits_are_searched_and_read(kind: str) ->
     asked = [trial.params["x"] for trial in study.trials]
     assert len(set(asked)) > 1
     result = read_study(study)
-    if kind == "tiny steps":  # which Optuna computes in floats
-        asked = pytest.approx(asked, rel=1e-12)
-    assert result.history["x"].tolist() == asked
+    wanted = pytest.approx(asked, rel=1e-12) if kind == "tiny steps" else asked  # which Optuna computes in floats
+    assert result.history["x"].tolist() == wanted
     assert [result.space.encode({"x": x})[0, 0] for x in asked] == [trial.code[0] for trial in result.trials]
-    assert read_study(write_study(result), result.space).history["x"].tolist() == asked
+    assert read_study(write_study(result), result.space).history["x"].tolist() == wanted
 
 
 # Whatever an option is, it is stored as text: of a database, texts are of interest.

@@ -70,7 +70,7 @@ def test_a_search_with_guesses_is_continued_as_it_was_and_they_may_be_changed(tm
     assert searchkit.load("t", storage=tmp_path).space.choices[1].prior == space.choices[1].prior
     other = Space([Float("x", 0, 1, prior=0.9), Choice("c", ("a", "b"))])
     assert len(searchkit.run("evolution", budget=15, name="s", **(call | {"space": other})).trials) == 15
-    narrower = Space([Float("x", 0, 0.5), Choice("c", ("a", "z"))])
+    narrower = Space([Float("x", 0, 0.5, prior=0.3), Choice("c", ("a", "z"))])
     said = r"choice 'x'.high \(recorded 1.0, asked 0.5\), choice 'c'.options \(recorded \['a', 'b'\], asked"
     with pytest.raises(searchkit.SearchkitError, match=said):
         searchkit.run("evolution", budget=16, name="s", **(call | {"space": narrower}))

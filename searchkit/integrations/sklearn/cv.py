@@ -41,8 +41,8 @@ class SearchkitCV(SearchCV):
         param_grid: ``{parameter: values}``, values a list, a scipy distribution, or a :class:`~searchkit.Choice`; or a
             list of such dictionaries, for parameters that matter beside some values of others only (the gamma of a
             kernel). See :func:`searchkit.integrations.sklearn.grid.read_grid`.
-        strategy: as for :func:`searchkit.run`. None: "bo" where some parameter is a number of a range, else "tpe", which
-            made more of 25 and of 50 evaluations of grids of SVC and HistGradientBoostingRegressor.
+        strategy: as for :func:`searchkit.run`. None: "bo" where some parameter is a number of a range, else "tpe",
+            which made more of 25 and of 50 evaluations of grids of SVC and HistGradientBoostingRegressor.
         budget: candidates evaluated, or ``{"evaluations": n, "seconds": s}``; fewer where the grid has fewer.
         batch: candidates asked for at once; the strategy's own number where not given.
         objectives: names of scorers, and "fit_time" and "score_time"; all scorers where not given.

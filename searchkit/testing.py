@@ -1,7 +1,7 @@
 """Checks that every strategy passes; part of the package, so that third parties can run them on their strategies.
 
     import pytest
-from searchkit.testing import STRATEGY_CHECKS
+    from searchkit.testing import STRATEGY_CHECKS
 
     @pytest.mark.parametrize("check", STRATEGY_CHECKS, ids=lambda check: check.__name__)
     def test_my_strategy(check):

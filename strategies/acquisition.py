@@ -10,7 +10,7 @@ import torch
 from botorch.acquisition.analytic import LogExpectedImprovement
 
 from searchkit.problem.observations import Observations
-from searchkit.problem.pareto import non_dominated
+from searchkit.problem.pareto import beaten_by, non_dominated, scalarised
 from searchkit.runtime.threads import one_thread
 from searchkit.strategies.gaussian_process import BoTorchProcess, Column
 from searchkit.strategies.surrogate import FORMS, Surrogate
@@ -39,9 +39,9 @@ class Acquisition:
             surrogate.column(f"objective {j}", known.codes, column, FORMS) for j, column in enumerate(known.losses.T)
         ]
         if len(columns) > MOST_EXACT:
-            mixed = _scalarised(np.column_stack([column.gaussian.y for column in columns]), rng)
+            mixed = scalarised(-np.column_stack([column.gaussian.y for column in columns]), rng)
             once = Surrogate(surrogate.inputs, surrogate.n_iterations)
-            columns = [once.column("scalarised", known.codes, -mixed, FORMS[:1])]
+            columns = [once.column("scalarised", known.codes, mixed, FORMS[:1])]
         self._model = BoTorchProcess(surrogate.inputs, columns)
         self._columns = columns
         self._noise = np.array([column.gaussian.noise for column in columns])
@@ -112,7 +112,7 @@ def _fronts(columns: list[Column], feasible: Bools, rng: np.random.Generator) ->
     if not len(rows) or max(column.gaussian.noise for column in columns) < NOISY:
         return [gains[rows]]
     means = np.column_stack([column.gaussian.joint(rows)[0] for column in columns])
-    rows = rows[np.argsort(_beaten_by(means), kind="stable")[:NEAREST]]
+    rows = rows[np.argsort(beaten_by(-means), kind="stable")[:NEAREST]]
     draws = np.empty((DRAWS, len(rows), len(columns)))
     for j, column in enumerate(columns):
         mean, covariance = column.gaussian.joint(rows)
@@ -120,16 +120,3 @@ def _fronts(columns: list[Column], feasible: Bools, rng: np.random.Generator) ->
         half = vectors * np.sqrt(np.maximum(values, 0.0))
         draws[:, :, j] = mean + rng.normal(size=(DRAWS, len(rows))) @ half.T
     return list(draws)
-
-
-def _scalarised(gains: Floats, rng: np.random.Generator) -> Floats:
-    """``(n,)`` the augmented Chebyshev scalarisation of the gains under random weights (ParEGO)."""
-    weighted = rng.dirichlet(np.ones(gains.shape[1])) * (gains - gains.max(axis=0))
-    mixed: Floats = weighted.min(axis=1) + 0.05 * weighted.sum(axis=1)  # Knowles 2006, eq. (2), for gains
-    return mixed
-
-
-def _beaten_by(gains: Floats) -> Codes:
-    """``(n,)`` how many others are better in all columns."""
-    counts: Codes = (gains[None] > gains[:, None]).all(axis=2).sum(axis=1)
-    return counts

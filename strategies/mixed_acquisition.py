@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from searchkit.problem.observations import Observations
-from searchkit.problem.pareto import non_dominated
+from searchkit.problem.pareto import non_dominated, scalarised
 from searchkit.strategies.mixed_model import MixedModel
 from searchkit.surrogates.hypervolume_improvement import expected_improvement
 from searchkit.surrogates.log_improvement import log_chance, log_improvement
@@ -47,7 +47,8 @@ class MixedAcquisition:
         scored = np.flatnonzero(told.scored)
         losses, at = told.losses[scored], positions[scored]
         if losses.shape[1] > MOST_EXACT:
-            mixed = _scalarised(losses, rng)
+            scaled = np.column_stack([Scale(1.0)(column)[0] for column in losses.T])  # outliers would set the range
+            mixed = scalarised(scaled, rng)
             modelled = [
                 MixedModel(model.columns, model.scales[:1], model.n_iterations).modelled("scalarised", at, mixed)
             ]
@@ -146,14 +147,6 @@ def _with_margins(process: MixedProcess, kept: Bools) -> MixedProcess:
         left_out = process.left_out()[0]
         process = process.observing(np.where(kept, np.clip(left_out, -3.0, -0.02), process.y))
     return process
-
-
-def _scalarised(losses: Floats, rng: np.random.Generator) -> Floats:
-    """``(n,)`` the augmented Chebyshev scalarisation of the losses under random weights (Knowles 2006, eq. 2)."""
-    scaled = np.column_stack([Scale(1.0)(column)[0] for column in losses.T])  # outliers would set the range
-    weighted = rng.dirichlet(np.ones(losses.shape[1])) * (scaled - scaled.min(axis=0))
-    mixed: Floats = weighted.max(axis=1) + 0.05 * weighted.sum(axis=1)
-    return mixed
 
 
 def best_rows(acquisition: MixedAcquisition, n: int) -> Codes:

@@ -12,15 +12,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from searchkit.problem.pareto import beaten_by
 from searchkit.surrogates.mixed_fit import fit
 from searchkit.surrogates.mixed_kernel import Columns
 from searchkit.surrogates.mixed_process import MixedProcess, Setting
 from searchkit.surrogates.output_scales import SCALES, Excess, Scale
-from searchkit.surrogates.refitting import fitted_at, informative
+from searchkit.surrogates.refitting import ALL, GROWTH, fitted_at, informative
 from searchkit.types import Codes, Floats
 
-ALL = 60  # observations up to which hyperparameters are fitted at each new one
-GROWTH = 1.05  # growth of the number of observations after which they are fitted anew
 SCALE_GROWTH = 1.2  # the same of the choice of a scale
 FITTED = 150  # most observations that hyperparameters are fitted to
 COMPARED = 80  # the same of the choice of a scale
@@ -116,9 +115,8 @@ def standing(losses: Floats) -> Floats:
     """
     if losses.shape[1] == 1:
         return losses[:, 0]
-    beaten = (losses[None] < losses[:, None]).all(axis=2).sum(axis=1)
     ranks = losses.argsort(axis=0).argsort(axis=0).mean(axis=1) / len(losses)
-    found: Floats = beaten + ranks / 2
+    found: Floats = beaten_by(losses) + ranks / 2
     return found
 
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from searchkit.space import Choice, Parameter, Space
+from searchkit.space.dictionaries import asked
 from searchkit.storage.parameters import distribution_of
 from searchkit.types import Codes
 
@@ -50,15 +50,13 @@ class OptunaParameters:
         Args:
             suggest: (name, distribution) -> a value.
         """
-        conditions = self._space.conditions
-        code = np.zeros(self._space.n_choices, dtype=np.int64)
-        for j in range(len(code)) if conditions is None else conditions.order:
-            if conditions is not None and not self._space.active(code[None])[0, j]:
-                continue
+
+        def code_of(j: int) -> int:
             choice, name = self._space.choices[j], str(j)
             value = suggest(name, self.distributions[name])
-            code[j] = int(value) if isinstance(choice, Choice) else choice.nearest(value)
-        return code
+            return int(value) if isinstance(choice, Choice) else choice.nearest(value)
+
+        return asked(self._space, code_of)
 
 
 def single_value(distribution: BaseDistribution) -> Any:

@@ -17,7 +17,7 @@ from pymoo.operators.mutation.pm import PM
 from pymoo.operators.sampling.rnd import FloatRandomSampling
 
 from searchkit.problem.operators import crossover, mutate
-from searchkit.space import Space, is_number
+from searchkit.space import Space
 from searchkit.types import Codes, Floats
 
 MATINGS = 5  # attempts to make new children; pymoo's hundred take seconds where none are left
@@ -68,9 +68,7 @@ def as_points(space: Space, codes: Codes) -> Codes | Floats:
     if space.is_finite:
         return codes
     points = codes.astype(np.float64)
-    for j in np.flatnonzero(space.numeric):
-        number = space.choices[j]
-        assert is_number(number)
+    for j, number in space.numbers:
         points[:, j] = number.positions(codes[:, j])
     return points
 
@@ -79,9 +77,7 @@ def from_points(space: Space, points: npt.ArrayLike) -> Codes:
     """``(n, d)`` the codes nearest to pymoo's variables; not canonical."""
     points = np.asarray(points, dtype=np.float64)
     codes: Codes = np.clip(np.rint(points), 0, space.n_options - 1).astype(np.int64)
-    for j in np.flatnonzero(space.numeric):
-        number = space.choices[j]
-        assert is_number(number)
+    for j, number in space.numbers:
         codes[:, j] = number.at(points[:, j])
     return codes
 

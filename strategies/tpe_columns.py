@@ -76,9 +76,7 @@ class Columns:
         """The axes of parameters; None where trials have one of them with another distribution, or not at all."""
         found = [self._axes.get(name) for name in space]
         for axis, (name, distribution) in zip(found, space.items(), strict=True):
-            if axis is None or name in self._changing:
-                return None
-            if axis.distribution is not distribution and axis.distribution != distribution:
+            if axis is None or name in self._changing or not same_distribution(axis.distribution, distribution):
                 return None
         return found  # type: ignore[return-value]
 

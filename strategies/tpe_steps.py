@@ -33,10 +33,11 @@ def axis_of(distribution: BaseDistribution) -> Axis:
     return Steps(distribution)
 
 
-class Steps(Number):
-    """A number with steps: a candidate's probability under each kernel is kept by kernel and value.
+class Remembered(Number):
+    """A number with steps, of which something is kept between suggestions.
 
-    Many trials share a kernel, so that kernels are numbered; a trial's number is kept with the width it is for.
+    Attributes:
+        n_values: how many values it has.
     """
 
     def __init__(self, distribution: FloatDistribution | IntDistribution) -> None:
@@ -48,6 +49,17 @@ class Steps(Number):
         """Keep these trials only."""
         super().keep(rows)
         self._forget()
+
+    def _forget(self) -> None:
+        """Keep nothing."""
+        raise NotImplementedError
+
+
+class Steps(Remembered):
+    """A number with steps: a candidate's probability under each kernel is kept by kernel and value.
+
+    Many trials share a kernel, so that kernels are numbered; a trial's number is kept with the width it is for.
+    """
 
     def _forget(self) -> None:
         """Keep no kernels."""
@@ -140,22 +152,12 @@ class Steps(Number):
             self._at[large] = grown(self._at[large], n, np.nan)
 
 
-class Integers(Number):
+class Integers(Remembered):
     """Evenly spaced integers: a candidate's probability depends on its distance from the middle, and on the width.
 
     It is kept by the two, for every width that a kernel has had. Distances of integers have no rounding errors, so that
     equal distances mean equal values.
     """
-
-    def __init__(self, distribution: IntDistribution) -> None:
-        super().__init__(distribution)
-        self.n_values = round((self.most - self.least) / self.step) + 1
-        self._forget()
-
-    def keep(self, rows: Codes) -> None:
-        """Keep these trials only."""
-        super().keep(rows)
-        self._forget()
 
     def _forget(self) -> None:
         """Keep no widths."""

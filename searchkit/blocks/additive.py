@@ -16,9 +16,9 @@ import numpy as np
 
 from searchkit.blocks.scales import on_scale, scale_features
 from searchkit.errors import SpaceError
-from searchkit.space import Choice, NetworkSpace, Node, Parameter, Space, is_number
+from searchkit.space import NetworkSpace, Node, Parameter, Space, is_number
 from searchkit.space.indicators import indicators, width
-from searchkit.space.parameters import text_of
+from searchkit.space.parameters import texts_of
 from searchkit.types import Codes, Floats
 
 LARGEST_BLOCK = 100_000  # combinations of one block that are listed
@@ -168,7 +168,8 @@ def _listed(space: Space, name: str, nodes: Sequence[Node]) -> tuple[Any, ...]:
         sizes = [int(space.n_options[columns[j]]) for j in own]
         choices = [space.choices[columns[j]] for j in own]
         which = np.ravel_multi_index(tuple(options[:, own].T), tuple(sizes))
-        called = [" ".join(map(str, row)) for row in itertools.product(*(_texts(choice) for choice in choices))]
+        texts = [texts_of(choice, range(size)) for choice, size in zip(choices, sizes, strict=True)]
+        called = [" ".join(row) for row in itertools.product(*texts)]
         parts = [indicators(which, math.prod(sizes))]
         ordered.append(np.full(width(math.prod(sizes)), bool(choices) and all(map(on_scale, choices))))
         if len(own) > 1:
@@ -189,12 +190,6 @@ def _listed(space: Space, name: str, nodes: Sequence[Node]) -> tuple[Any, ...]:
     flags = np.concatenate(ordered).astype(float)
     names = tuple(node.name for node in nodes)
     return columns, options, names, np.column_stack(took), tuple(labels), stacked, smooth, flags
-
-
-def _texts(choice: Parameter) -> list[str]:
-    if isinstance(choice, Choice):
-        return list(choice.texts)  # made once: text_of makes all of them for each
-    return [text_of(choice, code) for code in range(len(choice.options))]
 
 
 def _smooth(choices: Sequence[Parameter], options: Codes, nodes: Sequence[Node], took: Codes) -> Floats:

@@ -9,13 +9,14 @@ found.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
 from searchkit.problem.observations import Observations
-from searchkit.problem.problem import Problem, Strategy
+from searchkit.problem.problem import Problem, Strategy, attribute_of
 from searchkit.problem.proposals import complete
-from searchkit.space import Choice, Parameter, Space, is_number, keys
+from searchkit.space import Choice, Float, Int, Space, keys
 from searchkit.types import Codes, Floats
 
 CELLS = 16  # of a number that has more values
@@ -30,8 +31,12 @@ class Cells:
 
     def __init__(self, space: Space) -> None:
         self.space = space
-        self._ends = [_ends(choice) for choice in space.choices]
-        choices = [_choice(choice, ends) for choice, ends in zip(space.choices, self._ends, strict=True)]
+        self._numbers = [(j, number, _ends(number)) for j, number in space.numbers]
+        cut = {j: len(ends) - 1 for j, _, ends in self._numbers}
+        choices = [
+            Choice(choice.name, range(cut[j]) if j in cut else choice.options, choice.ordered)
+            for j, choice in enumerate(space.choices)
+        ]
         self.cells = Space(choices, name=space.name, canonical=self._canonical)
 
     def of(self, codes: Codes) -> Codes:
@@ -48,21 +53,17 @@ class Cells:
 
     def _places(self, codes: Codes) -> Codes:
         cells = codes.copy()
-        for j, ends in enumerate(self._ends):
-            if ends is not None:
-                cells[:, j] = np.searchsorted(ends[1:-1], codes[:, j], side="right")
+        for j, _, ends in self._numbers:
+            cells[:, j] = np.searchsorted(ends[1:-1], codes[:, j], side="right")
         return cells
 
     def _within(self, cells: Codes, uniform: Floats) -> Codes:
         codes = cells.copy()
-        for j, ends in enumerate(self._ends):
-            if ends is not None:
-                choice = self.space.choices[j]
-                assert is_number(choice)
-                low = ends[cells[:, j]]
-                high = np.maximum(ends[cells[:, j] + 1] - 1, low)
-                a, b = choice.positions(low), choice.positions(high)
-                codes[:, j] = np.clip(choice.at(a + uniform[:, j] * (b - a)), low, high)
+        for j, number, ends in self._numbers:
+            low = ends[cells[:, j]]
+            high = np.maximum(ends[cells[:, j] + 1] - 1, low)
+            a, b = number.positions(low), number.positions(high)
+            codes[:, j] = np.clip(number.at(a + uniform[:, j] * (b - a)), low, high)
         return self.space.canonical(codes)
 
     def _canonical(self, cells: Codes) -> Codes:
@@ -95,23 +96,12 @@ class InCells:
         self.problem = problem
         self._cells = Cells(problem.space)
         known = problem.known
-        self._strategy = factory(
-            Problem(
-                self._cells.cells,
-                problem.n_objectives,
-                problem.n_constraints,
-                problem.budget,
-                None if known is None else lambda cells: known(self._cells.middle(cells)),
-                problem.listable,
-                problem.proxies,
-            )
-        )
+        in_cells = None if known is None else lambda cells: known(self._cells.middle(cells))
+        self._strategy = factory(replace(problem, space=self._cells.cells, known=in_cells, _cache={}))
         self._seen: set[bytes] = set()
 
     def __getattr__(self, name: str) -> object:
-        if name.startswith("_"):
-            raise AttributeError(name)
-        return getattr(self._strategy, name)  # batch, models, and what a strategy tells of itself
+        return attribute_of(self, name)
 
     def ask(self, n: int, rng: np.random.Generator, pending: Codes) -> Codes:
         """Up to n new candidates; see :class:`searchkit.problem.problem.Strategy`."""
@@ -122,21 +112,12 @@ class InCells:
     def tell(self, told: Observations) -> None:
         """Learn one batch of outcomes."""
         self._seen.update(keys(told.codes))
-        cells = self._cells.of(told.codes)
-        self._strategy.tell(Observations(cells, told.losses, told.violations, told.hints, told.rungs))
+        self._strategy.tell(replace(told, codes=self._cells.of(told.codes)))
 
 
-def _ends(choice: Parameter) -> Codes | None:
-    """``(m + 1,)`` first codes of the cells of a number, and the number of its codes; None of a choice."""
-    if not is_number(choice):
-        return None
-    if choice.n_values <= CELLS:
-        return np.arange(choice.n_values + 1)
-    inner = choice.at(np.linspace(0, 1, CELLS + 1)[1:-1])
-    return np.unique(np.concatenate([[0], inner, [choice.n_values]]))
-
-
-def _choice(choice: Parameter, ends: Codes | None) -> Choice:
-    if ends is None:
-        return Choice(choice.name, choice.options, choice.ordered)
-    return Choice(choice.name, range(len(ends) - 1), ordered=True)
+def _ends(number: Float | Int) -> Codes:
+    """``(m + 1,)`` first codes of the cells of a number, and the number of its codes."""
+    if number.n_values <= CELLS:
+        return np.arange(number.n_values + 1)
+    inner = number.at(np.linspace(0, 1, CELLS + 1)[1:-1])
+    return np.unique(np.concatenate([[0], inner, [number.n_values]]))

@@ -10,7 +10,8 @@ import numpy as np
 from searchkit.errors import SpaceError
 from searchkit.problem.proposals import first_allowed
 from searchkit.problem.trial import pareto_front
-from searchkit.space import Space, distinct_rows, is_number
+from searchkit.space import Space, distinct_rows
+from searchkit.space.parameters import on_its_scale
 from searchkit.space.recipe_space import setting_names
 from searchkit.types import Codes, Floats
 
@@ -63,7 +64,7 @@ def _expected(problem: Problem) -> Floats:
 
 def _taken(problem: Problem, codes: Codes) -> Floats:
     """``(n, p)`` of 0 and 1: which options candidates ``(n, d)`` take, choice after choice."""
-    sizes, codes = problem.space.n_options, codes
+    sizes = problem.space.n_options
     if sizes.max() > LISTED:
         sizes, codes = _coarse(problem.space, codes)
     taken = np.zeros((len(codes), int(sizes.sum())))
@@ -79,9 +80,8 @@ def _coarse(space: Space, codes: Codes) -> tuple[Codes, Codes]:
             sizes.append(int(n))
             coarse.append(codes[:, j])
         elif choice.ordered:
-            places = choice.positions(codes[:, j]) if is_number(choice) else codes[:, j] / (n - 1)
             sizes.append(PARTS)
-            coarse.append(np.minimum((places * PARTS).astype(np.int64), PARTS - 1))
+            coarse.append(np.minimum((on_its_scale(choice, codes[:, j]) * PARTS).astype(np.int64), PARTS - 1))
     if not sizes:
         return np.ones(1, dtype=np.int64), np.zeros((len(codes), 1), dtype=np.int64)
     return np.array(sizes), np.column_stack(coarse)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from searchkit.space import Space, is_number
+from searchkit.space import Space
 from searchkit.types import Bools, Codes, Floats
 
 CROSSING, MUTATION = 15.0, 10.0  # distribution indices: the higher, the closer children are to their parents
@@ -22,12 +22,9 @@ def crossed_numbers(first: Codes, second: Codes, space: Space, rng: np.random.Ge
     Args:
         first, second: ``(n, d)`` parents.
     """
-    columns = np.flatnonzero(space.numeric)
-    crossed = np.empty((len(first), len(columns)), dtype=np.int64)
+    crossed = np.empty((len(first), len(space.numbers)), dtype=np.int64)
     uniform, side, blended = (rng.random(crossed.shape) for _ in range(3))
-    for k, j in enumerate(columns):
-        number = space.choices[j]
-        assert is_number(number)
+    for k, (j, number) in enumerate(space.numbers):
         a, b = number.positions(first[:, j]), number.positions(second[:, j])
         between = _simulated_binary(np.minimum(a, b), np.maximum(a, b), uniform[:, k], side[:, k] < 0.5)
         one = np.where(side[:, k] < 0.5, first[:, j], second[:, j])
@@ -44,10 +41,8 @@ def mutated_numbers(codes: Codes, columns: Codes, space: Space, rng: np.random.G
     """
     changed = codes.copy()
     uniform, up = rng.random(len(codes)), rng.random(len(codes)) < 0.5
-    for j in np.unique(columns):
+    for j, number in space.numbers:
         rows = np.flatnonzero(columns == j)
-        number = space.choices[j]
-        assert is_number(number)
         new = number.at(_polynomial(number.positions(codes[rows]), uniform[rows]))
         step = np.where(up[rows], 1, -1)
         step = np.where((codes[rows] + step < 0) | (codes[rows] + step >= number.n_values), -step, step)

@@ -15,7 +15,7 @@ def crossover(first: Codes, second: Codes, rng: np.random.Generator, space: Spac
     With a space, half of its numbers are drawn around the parents' (:mod:`searchkit.problem.number_operators`).
     """
     children = np.where(rng.random(first.shape) < 0.5, first, second)
-    if space is not None and space.numeric.any():
+    if space is not None and space.numbers:
         children[:, space.numeric] = crossed_numbers(first, second, space, rng)
     return children
 

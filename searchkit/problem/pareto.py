@@ -1,10 +1,10 @@
-"""Dominance and hypervolume, on moocore; losses are minimised and NaN rows are never on a front."""
+"""Dominance, hypervolume (on moocore) and scalarisation; losses are minimised, NaN rows are never on a front."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from searchkit.types import Bools, Floats
+from searchkit.types import Bools, Codes, Floats
 
 
 def non_dominated(losses: Floats) -> Bools:
@@ -16,6 +16,22 @@ def non_dominated(losses: Floats) -> Bools:
     if len(rows):
         keep[rows] = moocore.is_nondominated(losses[rows], keep_weakly=True)
     return keep
+
+
+def beaten_by(losses: Floats) -> Codes:
+    """``(n,)`` how many other rows of ``(n, k)`` losses are better in all columns."""
+    counts: Codes = (losses[None] < losses[:, None]).all(axis=2).sum(axis=1)
+    return counts
+
+
+def scalarised(losses: Floats, rng: np.random.Generator) -> Floats:
+    """``(n,)`` the augmented Chebyshev scalarisation of ``(n, k)`` losses under random weights (ParEGO).
+
+    Knowles: ParEGO. IEEE Transactions on Evolutionary Computation 10, 2006, eq. (2).
+    """
+    weighted = rng.dirichlet(np.ones(losses.shape[1])) * (losses - losses.min(axis=0))
+    mixed: Floats = weighted.max(axis=1) + 0.05 * weighted.sum(axis=1)
+    return mixed
 
 
 def hypervolume(losses: Floats, reference: Floats) -> float:

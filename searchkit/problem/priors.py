@@ -13,7 +13,7 @@ import numpy as np
 
 from searchkit.problem.observations import Observations
 from searchkit.problem.pareto import non_dominated
-from searchkit.problem.problem import Problem, Strategy
+from searchkit.problem.problem import Problem, Strategy, attribute_of
 from searchkit.problem.proposals import novel
 from searchkit.space import keys
 from searchkit.types import Bools, Codes, Floats
@@ -55,8 +55,8 @@ class Guesses:
 
     def drawn(self, codes: Codes, rng: np.random.Generator) -> Codes:
         """Candidates ``(n, d)`` with draws around the guesses in the place of their values."""
-        centre = np.nan_to_num(self._raw_positions(self.exact(codes)), nan=0.0)
-        points = np.nan_to_num(self._raw_positions(codes), nan=0.0)
+        centre = np.nan_to_num(self._space.positions(self.exact(codes)), nan=0.0)
+        points = np.nan_to_num(self._space.positions(codes), nan=0.0)
         shape = (len(codes), len(self.columns))
         around = centre[:, self.columns] + rng.normal(size=shape) * self._widths
         around = np.abs(around)  # reflected at the ends of the scale
@@ -69,13 +69,10 @@ class Guesses:
 
     def near(self, codes: Codes) -> Bools:
         """``(n,)`` bool: all guessed parameters that exist have values near the guesses."""
-        points, centre = self._space.positions(codes), self._raw_positions(self.exact(codes))
+        points, centre = self._space.positions(codes), self._space.positions(self.exact(codes))
         away = np.abs(points - centre)[:, self.columns]
         inside = np.where(self._ordered, away <= NEAR * self._widths, away == 0) | np.isnan(away)
         return np.asarray(inside.all(axis=1))
-
-    def _raw_positions(self, codes: Codes) -> Floats:
-        return self._space.positions(codes)
 
 
 class WithGuesses:
@@ -93,9 +90,7 @@ class WithGuesses:
         self._seen: set[bytes] = set()
 
     def __getattr__(self, name: str) -> object:
-        if name.startswith("_"):
-            raise AttributeError(name)
-        return getattr(self._strategy, name)  # batch, models, and what a strategy tells of itself
+        return attribute_of(self, name)
 
     def ask(self, n: int, rng: np.random.Generator, pending: Codes) -> Codes:
         """Up to n new candidates; see :class:`searchkit.problem.problem.Strategy`."""
@@ -135,11 +130,11 @@ class WithGuesses:
         return np.asarray(fallen * (1 + good.sum()) / (1 + near.sum()))
 
     def _best(self) -> Bools:
-        """``(n,)`` bool: the best third of the candidates that were told, and the front."""
+        """``(n,)`` bool: the best third of the candidates that were told; of several objectives, the front."""
         losses = np.where(self._told.feasible[:, None], self._told.losses, np.nan)
-        first = np.nan_to_num(losses, nan=np.inf).min(axis=1) if losses.shape[1] == 1 else None
-        if first is None or not len(first):
+        if losses.shape[1] > 1:
             return non_dominated(losses)
+        first = np.nan_to_num(losses[:, 0], nan=np.inf)
         rank = first.argsort(kind="stable").argsort(kind="stable")
         best: Bools = (rank < np.ceil(BEST * len(first))) & np.isfinite(first)
         return best

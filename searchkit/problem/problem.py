@@ -122,6 +122,20 @@ class Problem:
         return code, excess
 
 
+class Wrapper(Protocol):
+    """A strategy around another one."""
+
+    _strategy: Strategy
+
+
+def attribute_of(wrapper: Wrapper, name: str) -> object:
+    """What the inner strategy has: its batch, models, and what it tells of itself; for ``__getattr__`` of wrappers."""
+    if name.startswith("_"):
+        raise AttributeError(name)
+    found: object = getattr(wrapper._strategy, name)
+    return found
+
+
 @runtime_checkable
 class Strategy(Protocol):
     """A search algorithm, under two rules.

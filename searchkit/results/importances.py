@@ -16,6 +16,7 @@ import numpy as np
 from searchkit.errors import SearchkitError, plural
 from searchkit.problem.trial import observe
 from searchkit.space import Space
+from searchkit.space.indicators import indicators
 from searchkit.types import Codes, Floats
 
 if TYPE_CHECKING:
@@ -90,8 +91,6 @@ def _kept(space: Space, changed: Codes, drawn: Codes, other: Codes) -> Codes:
 
 def _columns(space: Space, codes: Codes) -> Floats:
     """``(n, p)`` features: positions, one column for each option of unordered choices, -1 where one does not exist."""
-    from searchkit.space.indicators import indicators
-
     positions = np.nan_to_num(space.positions(codes), nan=-1.0)
     exists = space.active(codes)
     parts = []

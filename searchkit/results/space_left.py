@@ -15,7 +15,7 @@ from searchkit.errors import SearchkitError
 from searchkit.problem.trial import State, observe
 from searchkit.space import NetworkSpace, Space
 from searchkit.space.narrower_space import part_of
-from searchkit.space.parameters import text_of
+from searchkit.space.parameters import texts_of
 from searchkit.types import Codes, Floats
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def table(result: Tables, shrinking: Shrinking) -> pd.DataFrame:
         counts[fall.choice] -= 1
         choice = space.choices[fall.choice]
         rows.append((
-            choice.name, text_of(choice, fall.option), fall.evaluations, fall.chance,
+            choice.name, *texts_of(choice, [fall.option]), fall.evaluations, fall.chance,
             fall.gain if math.isfinite(fall.gain) else float("nan"), counts[fall.choice], _said(fall),
         ))  # fmt: skip
     return pd.DataFrame(rows, columns=list(columns))

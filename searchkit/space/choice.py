@@ -92,9 +92,9 @@ class Choice:
         return Choice(self.name, options, self.ordered, when=self.when)
 
     def describe(self) -> dict[str, Any]:
-        """What identifies it in a record, as JSON values."""
+        """What identifies it in a record beside its conditions, as JSON values."""
         found = {"name": self.name, "options": list(self.labels), "ordered": self.ordered}
-        return found | described(self.when, self.prior, self.labels)
+        return found | described(self.prior, self.labels)
 
     def _read_roles(self, given: object) -> Roles | None:
         from searchkit.space.roles import read_roles  # few choices have any, and every import takes time

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -46,17 +46,11 @@ class When:
     sign: str = ""
     number: float = 0.0
 
-    def labelled(self, parent: Parameter) -> When:
-        """The same condition, by the labels of the parent's options."""
-        if self.sign in SIGNS or hasattr(parent, "positions"):  # a number has no labels
-            return self
-        return replace(self, values=tuple(parent.labels[parent.index(value)] for value in self.values))
-
-    def describe(self) -> list[Any]:
-        """The condition as JSON values."""
+    def describe(self, parent: Parameter) -> list[Any]:
+        """The condition as JSON values: the parent's options by their labels."""
         if self.sign in SIGNS:
             return [self.parent, self.sign, self.number]
-        values = [one if _is_scalar(one) else str(one) for one in map(plain, self.values)]
+        values = [parent.labels[parent.index(value)] for value in self.values]
         return [self.parent, self.sign, values] if self.sign else [self.parent, values]
 
     def __repr__(self) -> str:
@@ -232,7 +226,3 @@ class _Compared:
 
     def __call__(self, codes: Codes) -> Bools:
         return np.asarray(self.holds(self.values(codes), self.number), dtype=bool)
-
-
-def _is_scalar(value: object) -> bool:
-    return value is None or isinstance(value, str | int | float | bool)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -85,6 +85,20 @@ def decoded(space: Space, rows: Codes) -> list[dict[str, Any]]:
         {space.names[j]: options[j](int(row[j])) for j in np.flatnonzero(on)}
         for row, on in zip(rows, exists, strict=True)
     ]
+
+
+def asked(space: Space, code_of: Callable[[int], int]) -> Codes:
+    """``(d,)`` a candidate whose parameters are asked for one after another, of those that exist; not canonical.
+
+    Args:
+        code_of: column -> the code of its parameter. Those that decide whether a parameter exists are asked before it.
+    """
+    conditions = space.conditions
+    code = np.zeros(space.n_choices, dtype=np.int64)
+    for j in range(len(code)) if conditions is None else conditions.order:
+        if conditions is None or conditions.active(code[None])[0, j]:
+            code[j] = code_of(j)
+    return code
 
 
 def labelled(space: Space, code: Codes) -> dict[str, Label]:

@@ -154,10 +154,10 @@ class _Number:
         return (math.log(self.low), math.log(self.high)) if self.log else (float(self.low), float(self.high))
 
     def describe(self) -> dict[str, Any]:
-        """What identifies it in a record, as JSON values."""
+        """What identifies it in a record beside its conditions, as JSON values."""
         kind, low, high, log, step = self.range
         found = {"name": self.name, "kind": kind.lower(), "low": low, "high": high, "log": log, "step": step}
-        return found | described(self.when, self.prior, self.labels)
+        return found | described(self.prior, self.labels)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, _Number):

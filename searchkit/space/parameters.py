@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import copy
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeGuard
 
 import numpy as np
@@ -22,6 +23,19 @@ def is_number(parameter: Parameter) -> TypeGuard[Float | Int]:
     return isinstance(parameter, Float | Int)
 
 
+def changed(parameter: Parameter, **attributes: object) -> Parameter:
+    """A copy of a parameter with other attributes, such as its ``name``, its ``when`` or its ``prior``."""
+    other = copy.copy(parameter)
+    for name, value in attributes.items():
+        object.__setattr__(other, name, value)
+    return other
+
+
+def on_its_scale(parameter: Parameter, codes: Codes) -> Floats:
+    """``(n,)`` where codes of a number or an ordered choice lie on its scale, from 0 to 1."""
+    return parameter.positions(codes) if is_number(parameter) else codes / max(1, len(parameter.options) - 1)
+
+
 def positions(parameters: Sequence[Parameter], codes: Codes, exists: Bools | None) -> Floats:
     """``(n, d)`` numbers and ordered choices from 0 to 1 on their scales, others by index; NaN where one is missing.
 
@@ -31,10 +45,8 @@ def positions(parameters: Sequence[Parameter], codes: Codes, exists: Bools | Non
     """
     found = codes.astype(np.float64)
     for j, one in enumerate(parameters):
-        if is_number(one):
-            found[:, j] = one.positions(codes[:, j])
-        elif one.ordered:
-            found[:, j] /= max(1, len(one.options) - 1)
+        if one.ordered:
+            found[:, j] = on_its_scale(one, codes[:, j])
     return found if exists is None else np.where(exists, found, np.nan)
 
 
@@ -61,12 +73,13 @@ def drawn(parameters: Sequence[Parameter], n: int, rng: np.random.Generator) -> 
     return np.column_stack(columns)
 
 
-def text_of(parameter: Parameter, code: int) -> str:
-    """The option or value of a code as people read it; see :attr:`searchkit.Choice.texts`."""
+def texts_of(parameter: Parameter, codes: Iterable[int]) -> list[str]:
+    """The options or values of codes as people read them; see :attr:`searchkit.Choice.texts`."""
     if isinstance(parameter, Choice):
-        return parameter.texts[code]
-    value = parameter.option(code)
-    return str(value) if isinstance(value, int) else f"{value:.6g}"
+        texts = parameter.texts
+        return [texts[code] for code in codes]
+    values = map(parameter.option, codes)
+    return [str(value) if isinstance(value, int) else f"{value:.6g}" for value in values]
 
 
 def read_parameters(described: Sequence[Mapping[str, Any]]) -> list[Parameter]:

@@ -35,10 +35,9 @@ class Prior:
     confidence: float = USUAL
 
 
-def described(when: Sequence[When], prior: Prior | None, labels: Sequence[object]) -> dict[str, Any]:
-    """The conditions and the guess of a parameter as JSON values; those that it has."""
-    found: dict[str, Any] = {"when": [one.describe() for one in when]} if when else {}
-    return found | ({} if prior is None else {"prior": [labels[prior.code], prior.confidence]})
+def described(prior: Prior | None, labels: Sequence[object]) -> dict[str, Any]:
+    """The guess of a parameter as a JSON value; empty without any."""
+    return {} if prior is None else {"prior": [labels[prior.code], prior.confidence]}
 
 
 def repr_of(when: Sequence[When], prior: Prior | None, options: Sequence[object]) -> str:

@@ -22,7 +22,7 @@ from searchkit.space.dictionaries import decoded, encoded
 from searchkit.space.indicators import indicators
 from searchkit.space.neighbours import neighbours
 from searchkit.space.numbers import Float, Int
-from searchkit.space.parameters import Parameter, at_positions, drawn, is_number, positions
+from searchkit.space.parameters import Parameter, at_positions, drawn, is_number, on_its_scale, positions
 from searchkit.types import Bools, Codes, Floats
 
 
@@ -65,12 +65,12 @@ class Space:
             raise SpaceError(f"choices must have different names; {', '.join(sorted(twice))} appears more than once")
         self.n_options: npt.NDArray[np.int64] = np.array([len(c.options) for c in self.choices], dtype=np.int64)
         conditions = Conditions(self.choices) if any(choice.when for choice in self.choices) else None
-        numbers = [j for j, choice in enumerate(self.choices) if is_number(choice)]
+        numbers = tuple((j, choice) for j, choice in enumerate(self.choices) if is_number(choice))
         if conditions is not None or numbers:  # attributes of these spaces alone: fingerprints of others stay
-            self._conditions, self._numbers = conditions, tuple(numbers)
+            self._conditions, self._numbers = conditions, numbers
 
     _conditions: Conditions | None = None
-    _numbers: tuple[int, ...] = ()
+    _numbers: tuple[tuple[int, Float | Int], ...] = ()
 
     @property
     def conditions(self) -> Conditions | None:
@@ -78,9 +78,14 @@ class Space:
         return self._conditions
 
     @property
+    def numbers(self) -> tuple[tuple[int, Float | Int], ...]:
+        """The columns of the numbers of a range (Float and Int), and these."""
+        return self._numbers
+
+    @property
     def numeric(self) -> Bools:
         """``(d,)`` bool: the parameters that are numbers of a range (Float and Int)."""
-        return np.isin(np.arange(self.n_choices), self._numbers)
+        return np.isin(np.arange(self.n_choices), [j for j, _ in self._numbers])
 
     @property
     def is_finite(self) -> bool:
@@ -219,7 +224,7 @@ class Space:
     def neighbours(self, code: npt.ArrayLike, most: int | None = None, rng: np.random.Generator | None = None) -> Codes:
         """All distinct candidates one decision away from ``code`` ``(d,)``, canonical, without itself.
 
-        Of numbers and of choices of thousands of options some: steps of several lengths on their scales.
+        Of numbers some: steps of several lengths on their scales.
 
         Args:
             most: at most so many: of more, the adjacent options of ordered choices, and others at random.
@@ -234,17 +239,15 @@ class Space:
         """
         columns: list[Floats] = []
         for j, choice in enumerate(self.choices):
-            if is_number(choice):
-                columns.append(choice.positions(codes[:, j])[:, None])
-            elif choice.ordered:
-                columns.append(codes[:, j : j + 1] / max(1, len(choice.options) - 1))
+            if choice.ordered:
+                columns.append(on_its_scale(choice, codes[:, j])[:, None])
             else:
                 columns.append(indicators(codes[:, j], len(choice.options)))
         return np.concatenate(columns, axis=1)
 
     def enumerate(self, limit: int = 200_000) -> Codes:
         """All distinct canonical candidates, in lexicographic order; refused above ``limit`` combinations."""
-        if self.size > limit:  # also where numbers are
+        if self.size > limit:
             raise SpaceError(
                 f"space '{self.name}' has {_readable(self.size)} combinations, more than the limit of {limit:,}"
             )
@@ -268,16 +271,16 @@ class Space:
 
         return narrowed(self, options)
 
-    def _conditions_of(self, choice: Parameter) -> dict[str, Any]:
-        """The conditions of a parameter as JSON values, with options by their labels."""
-        parents = dict(zip(self.names, self.choices, strict=True))
-        return {"when": [one.labelled(parents[one.parent]).describe() for one in choice.when]} if choice.when else {}
-
     def describe(self) -> dict[str, Any]:
         """What identifies the space in a record, as JSON values."""
+        parents = dict(zip(self.names, self.choices, strict=True))
+        conditions = [[one.describe(parents[one.parent]) for one in choice.when] for choice in self.choices]
         return {
             "name": self.name,
-            "choices": [choice.describe() | self._conditions_of(choice) for choice in self.choices],
+            "choices": [
+                choice.describe() | ({"when": when} if when else {})
+                for choice, when in zip(self.choices, conditions, strict=True)
+            ],
         }
 
 

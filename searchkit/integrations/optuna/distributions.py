@@ -6,7 +6,6 @@ they may be objects that cannot be options; that of many is their position.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,7 +15,8 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from searchkit.errors import SpaceError
 from searchkit.space import Choice, Float, Int, Parameter
 from searchkit.space.labels import shown
-from searchkit.space.prior import USUAL, read_prior
+from searchkit.space.parameters import changed
+from searchkit.space.prior import USUAL, Prior, check_confidence
 from searchkit.storage.parameters import distribution_of
 
 MANY = 256  # categories from which they are named by their position: to compare texts of thousands takes time
@@ -67,7 +67,7 @@ def searched(name: str, distribution: BaseDistribution, prior: object = None) ->
     """
     try:
         places = _places(distribution)
-        one = Searched(name, distribution, _parameter(name, distribution, places), places)
+        one = Searched(name, distribution, parameter_of(name, distribution, places), places)
     except SpaceError:
         return None
     return one if prior is None else _guessed(one, prior)
@@ -78,10 +78,8 @@ def _guessed(one: Searched, given: object) -> Searched:
     code = one.code(value)
     if code is None:
         raise SpaceError(f"prior of '{one.name}' is {shown(value)}, and the study has {one.distribution}")
-    parameter = copy.copy(one.parameter)
-    prior = read_prior(parameter, (parameter.labels[code], confidence))
-    object.__setattr__(parameter, "prior", prior)
-    return replace(one, parameter=parameter)
+    prior = Prior(code, check_confidence(one.name, confidence))
+    return replace(one, parameter=changed(one.parameter, prior=prior))
 
 
 def own(parameter: Parameter) -> Searched:
@@ -97,7 +95,15 @@ def _places(distribution: BaseDistribution) -> tuple[int, ...] | None:
     return None if len(first) == len(choices) else first
 
 
-def _parameter(name: str, distribution: BaseDistribution, places: tuple[int, ...] | None) -> Parameter:
+def parameter_of(name: str, distribution: BaseDistribution, places: Sequence[int] | None = None) -> Parameter:
+    """The parameter that a distribution is.
+
+    Args:
+        places: of categories, which of them are options; None: all.
+
+    Raises:
+        SpaceError: no parameter can have such a range.
+    """
     if isinstance(distribution, FloatDistribution):
         return Float(name, distribution.low, distribution.high, log=distribution.log, step=distribution.step)
     if isinstance(distribution, IntDistribution):

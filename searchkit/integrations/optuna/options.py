@@ -12,11 +12,11 @@ from optuna.trial import FrozenTrial, TrialState
 from searchkit.errors import SpaceError
 from searchkit.integrations.optuna.conditions import ABSENT as NO_VALUE
 from searchkit.integrations.optuna.conditions import conditions_of
-from searchkit.integrations.optuna.distributions import texts_of
-from searchkit.integrations.optuna.parameters import under
+from searchkit.integrations.optuna.distributions import parameter_of, texts_of
 from searchkit.space import Choice, Float, Int, Parameter
 from searchkit.space.conditions import When
 from searchkit.space.labels import key_of
+from searchkit.space.parameters import changed
 
 ABSENT = "absent"  # the option of a parameter that a trial lacks
 
@@ -44,7 +44,7 @@ def parameters_of(trials: Sequence[FrozenTrial]) -> list[Parameter]:
         if lacking and when is None:  # no other parameter explains it
             parameters.append(_choice(name, found[name], trials, lacking=True))
         else:
-            parameters.append(parameter if when is None else under(parameter, when))
+            parameters.append(parameter if when is None else changed(parameter, when=(when,)))
     return parameters
 
 
@@ -113,17 +113,11 @@ def _number(name: str, distributions: Sequence[BaseDistribution], trials: Sequen
 
 def _on_steps(distribution: FloatDistribution | IntDistribution, values: Sequence[float]) -> bool:
     """Whether all values are on the steps, but for the last digits: Optuna computes them in floats."""
-    number = _number_of(distribution)
+    number = parameter_of("x", distribution)
     try:
         return all(number.index(value) >= 0 for value in values)
     except SpaceError:
         return False
-
-
-def _number_of(one: FloatDistribution | IntDistribution) -> Float | Int:
-    if isinstance(one, IntDistribution):
-        return Int("x", one.low, one.high, log=one.log, step=one.step)
-    return Float("x", one.low, one.high, log=one.log, step=one.step)
 
 
 def _choice(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,8 +12,9 @@ from optuna.trial import FrozenTrial, TrialState
 from searchkit.errors import SpaceError, StudyMismatchError
 from searchkit.integrations.optuna.conditions import ABSENT, conditions_of
 from searchkit.integrations.optuna.distributions import Searched, own, searched
-from searchkit.space import Choice, Parameter, Space
+from searchkit.space import Choice, Space
 from searchkit.space.conditions import When
+from searchkit.space.parameters import changed
 from searchkit.storage.parameters import same_distribution
 from searchkit.types import Codes
 
@@ -152,7 +152,7 @@ class Parameters:
         if self._own is not None and self.n_own == len(self.searched):
             return self._own
         parameters = [
-            under(one.parameter, conditions[j]) if j in conditions else one.parameter
+            changed(one.parameter, when=(conditions[j],)) if j in conditions else one.parameter
             for j, one in enumerate(self.searched)
         ]
         return Space(parameters, name="parameters", canonical=None if self._own is None else self._canonical)
@@ -160,15 +160,6 @@ class Parameters:
     def _canonical(self, codes: Codes) -> Codes:
         assert self._own is not None
         return np.concatenate([self._own.canonical(codes[:, : self.n_own]), codes[:, self.n_own :]], axis=1)
-
-
-def under(parameter: Parameter, when: When) -> Parameter:
-    """The same parameter under a condition."""
-    if isinstance(parameter, Choice):
-        return Choice(parameter.name, parameter.options, parameter.ordered, when=when, prior=parameter.prior)
-    other = copy.copy(parameter)
-    other.when = (when,)
-    return other
 
 
 def _said(one: Searched) -> str:

@@ -23,6 +23,7 @@ from searchkit.option_values import whole
 from searchkit.problem.numbers import number_of, seed_of
 from searchkit.problem.ranks import TRUST
 from searchkit.space import Choice, Float, Parameter, Space
+from searchkit.space.dictionaries import asked
 from searchkit.space.prior import check_confidence
 from searchkit.storage.optuna_compat import CONSTRAINTS, note, storage_of, study_id, whole_study
 
@@ -223,12 +224,7 @@ def suggest(trial: optuna.Trial, space: Space) -> dict[str, Any]:
 
     They are what ``space.encode`` takes: ``network = space.build(space.encode(suggest(trial, space))[0])``.
     """
-    code = np.zeros(space.n_choices, dtype=np.int64)
-    conditions = space.conditions
-    for j in range(space.n_choices) if conditions is None else conditions.order:
-        if conditions is None or space.active(code[None])[0, j]:
-            code[j] = _suggested(trial, space.choices[j])
-    return space.decode(code)[0]
+    return space.decode(asked(space, lambda j: _suggested(trial, space.choices[j])))[0]
 
 
 def _suggested(trial: optuna.Trial, parameter: Parameter) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -15,6 +14,7 @@ from searchkit.integrations.sklearn.distributions import of_distribution
 from searchkit.space import Choice, Float, Int, Parameter, Space, is_number
 from searchkit.space.conditions import When
 from searchkit.space.labels import key_of
+from searchkit.space.parameters import changed
 from searchkit.types import Codes
 
 DRAWS = 16  # values of what can only be drawn from
@@ -90,17 +90,14 @@ def _renamed(parameter: Parameter, owner: int, grid: Mapping[Any, Any]) -> Param
     names = {str(name): f"{name} [{owner}]" for name in grid}
     if not parameter.when:
         return parameter
-    other = copy.copy(parameter)
-    conditions = tuple(replace(one, parent=names.get(one.parent, one.parent)) for one in parameter.when)
-    object.__setattr__(other, "when", conditions)
-    return other
+    return changed(
+        parameter, when=tuple(replace(one, parent=names.get(one.parent, one.parent)) for one in parameter.when)
+    )
 
 
 def _under(parameter: Parameter, owner: int) -> Parameter:
     """The parameter, which exists where its dictionary is chosen."""
-    under = copy.copy(parameter)
-    object.__setattr__(under, "when", (When("grid", (owner,)), *parameter.when))
-    return under
+    return changed(parameter, when=(When("grid", (owner,)), *parameter.when))
 
 
 @dataclass(frozen=True)
@@ -117,25 +114,17 @@ class _Canonical:
 
 def _read(name: str, called: str, given: Any) -> tuple[Parameter, Sequence[Any]]:
     """The parameter of a space, and its values by code."""
-    if isinstance(given, Float | Int):
-        renamed = copy.copy(given)
-        renamed.name = called
-        return renamed, renamed.options
+    if isinstance(given, Choice | Float | Int):
+        return changed(given, name=called), given.options
     if hasattr(given, "ppf"):
         number, values = of_distribution(name, called, given)
         return _choice(called, list(values), True) if number is None else number, values
     found, ordered = _options(name, given)
-    parameter = _choice(called, found, ordered)
-    if isinstance(given, Choice):
-        for attribute in ("when", "prior"):
-            object.__setattr__(parameter, attribute, getattr(given, attribute))
-    return parameter, found
+    return _choice(called, found, ordered), found
 
 
 def _options(name: str, given: Any) -> tuple[list[Any], bool]:
     """The values of a parameter, and whether they are ordered."""
-    if isinstance(given, Choice):
-        return list(given.options), given.ordered
     if hasattr(given, "rvs"):
         return _draws(name, given)
     if isinstance(given, np.ndarray) and given.ndim != 1:

@@ -108,7 +108,8 @@ def seconds_of(goals: Goals) -> str:
 
 def described(result: Result) -> dict[str, Any]:
     """A search as JSON values: strategy, budget, objectives, constraints and space."""
-    context = result.context
+    context, space = result.context, result.space
+    recorded = {one["name"]: one for one in space.describe()["choices"]}
     return {
         "strategy": result.strategy,
         "seed": context.get("seed"),
@@ -116,10 +117,10 @@ def described(result: Result) -> dict[str, Any]:
         "objectives": {objective.name: objective.direction for objective in result.goals.objectives},
         "constraints": [str(bound) for bound in result.goals.bounds],
         "space": {
-            "name": result.space.name,
+            "name": space.name,
             "choices": {
-                choice.name: choice.describe() if is_number(choice) else list(choice.labels)
-                for choice in result.space.choices
+                choice.name: recorded[choice.name] if is_number(choice) else list(choice.labels)
+                for choice in space.choices
             },
         },
     }

@@ -13,7 +13,7 @@ from searchkit.results.drawable import drawable
 from searchkit.results.report.facts import FATES, SPREAD, Facts
 from searchkit.results.result import Result
 from searchkit.space import Choice
-from searchkit.space.parameters import text_of
+from searchkit.space.parameters import texts_of
 
 _LONGEST = 160  # characters of a reason in the hover text
 
@@ -66,7 +66,8 @@ def _chosen(result: Result) -> tuple[list[tuple[str, Sequence[str]]], list[list[
     places = np.empty_like(rows)
     for j, choice in enumerate(result.space.choices):
         known, places[:, j] = np.unique(np.where(exists[:, j], rows[:, j], -1), return_inverse=True)
-        texts.append((choice.name, ["–" if code < 0 else text_of(choice, code) for code in known.tolist()]))
+        there = known[known >= 0].tolist()
+        texts.append((choice.name, ["–"] * (len(known) - len(there)) + texts_of(choice, there)))
     return texts, places.tolist()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -63,6 +64,11 @@ def test_scores_take_the_place_of_candidates() -> None:
     assert later.candidates < whole.continued(200.0, 1, spent=50.0, done=20).candidates
 
 
+def words_of(line: str) -> str:
+    """Without its numbers, which are of how fast the machine was at the time."""
+    return re.sub(r"[\d.,]+", "0", line)
+
+
 def test_the_plan_of_the_default_call_has_the_line_that_its_search_logs(caplog: pytest.LogCaptureFixture) -> None:
     (line,) = said_of_proxies(planned(budget={"seconds": 8, "evaluations": 4}).lines)
     with caplog.at_level(logging.INFO, "searchkit"):
@@ -70,7 +76,7 @@ def test_the_plan_of_the_default_call_has_the_line_that_its_search_logs(caplog: 
             "random", space=SPACE, data=DATA, budget={"seconds": 8, "evaluations": 4}, storage="memory",
             callbacks=[stop],
         )  # fmt: skip
-    assert said_of_proxies(caplog.messages) == [line]
+    assert [words_of(said) for said in said_of_proxies(caplog.messages)] == [words_of(line)]
     assert line.startswith("proxies: none, since judging before training pays from")
 
 

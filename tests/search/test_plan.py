@@ -353,7 +353,7 @@ def test_a_search_with_a_time_trains_its_winners_and_delivers_them(
     assert len(result.front)
     assert result.finals, "no final training"
     best = int(result.front.trial[0])
-    assert result.finals[best]["steps"] > 0  # more than in the search are planned, see above; a busy machine makes fewer
+    assert result.finals[best]["steps"] > 0  # that more are planned is tested above; a busy machine makes fewer
     assert result.front.test_accuracy.notna().all()
     assert result.front.steps[0] == result.finals[best]["steps"]
     network = result.build(0)

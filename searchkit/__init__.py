@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from searchkit.option_values import Proxies, Training
     from searchkit.proxy_layer.comparisons import Comparisons
     from searchkit.proxy_layer.ranking import score
+    from searchkit.results.hub import load_network
     from searchkit.results.result import Result
     from searchkit.results.studies import list_studies, load
     from searchkit.sharing import SharedWeights
@@ -45,6 +46,7 @@ _LATER = {
     "list_studies": "searchkit.results.studies",
     "load": "searchkit.results.studies",
     "load_data": "searchkit.data.loading",
+    "load_network": "searchkit.results.hub",
     "repair": "searchkit.storage.repair",
     "plan": "searchkit.api",
     "run": "searchkit.api",
@@ -74,6 +76,7 @@ __all__ = [
     "list_studies",
     "load",
     "load_data",
+    "load_network",
     "load_space",
     "plan",
     "repair",

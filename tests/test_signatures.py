@@ -49,6 +49,8 @@ KNOWN = {
     "searchkit.results.studies.Study.finals": JSON,
     "searchkit.results.studies.Study.notes": JSON,
     "searchkit.results.studies.Study.simple": JSON,
+    "searchkit.results.studies.as_recorded": JSON,
+    "searchkit.results.studies.registered_space": JSON,
     "searchkit.results.tables.Tables.__init__": JSON,
     "searchkit.results.tables.Tables.classes": CHOSEN,
     "searchkit.results.tables.Tables.read_timings": JSON,

@@ -87,7 +87,7 @@ def export(
     ``path.bin`` in "openvino", ``path.pte`` in "executorch", ``path.tflite`` in "litert". The last two take one
     example, ``(1, ...)``. Each is run in its own runtime; its score on the test part (validation where there is none)
     and the network's are in the .json file, in ``formats``. Files that an earlier export of the same network wrote in
-    other formats stay in the .json file.
+    other formats stay in the .json file. With "hub" the path is a folder (:mod:`searchkit.results.hub.folder`).
 
     The files appear when all of them are written and checked, the .json file last. After an error there are no new
     files, and files of an earlier export are unchanged. In a search on a data frame that was encoded there is
@@ -108,6 +108,10 @@ def export(
     kind = format_of(format)
     if precision == "int8" and format != "onnx":
         raise SearchkitError(f"precision 'int8' is there in format 'onnx' only, not in '{format}'")
+    if kind.folder:
+        from searchkit.results.hub.folder import export_folder
+
+        return export_folder(result, trial, path, data)
     stem, int8, encodes = stem_of(path, format), precision == "int8", result.encoder is not None
     endings = (*[INT8] * int8, *[ENCODER] * encodes, *kind.endings, *BESIDE)
     targets = [path.with_name(stem + ending) for ending in endings]
@@ -116,47 +120,38 @@ def export(
 
 
 def _exported(result: Result, trial: Trial, targets: list[Path], format: str, int8: bool, given: object) -> list[Path]:
-    with _named(result, trial, "rebuilt"):
-        network = build_network(result, trial)
-        assert isinstance(network, Normalised)
-        n_params, measured = sum(parameter.numel() for parameter in network.parameters()), trial.values.get("params")
-        if measured is not None and n_params != measured:
-            raise ExportError(f"the rebuilt network has {n_params:,} parameters, the measured one {measured:,.0f}")
-        images = _images(result, n=3)
-        with torch.inference_mode():
-            expected = network(images).numpy()
+    network, images, expected = rebuilt(result, trial)
     data = None
     if int8 or format != "onnx":  # building a network, which is in this module too, needs none of what judging it loads
         from searchkit.results.recorded_data import data_of
 
         data = data_of(result, given)
     said, warnings = "", list[str]()
-    with _named(result, trial, f"written to {targets[0].parent}"), written_whole(targets) as files:
+    with named(result, trial, f"written to {targets[0].parent}"), written_whole(targets) as files:
         further: dict[str, Any] = {}
         first = int8 + (result.encoder is not None)
         *written, weights, told = files[first:]
         if result.encoder is not None:
             files[int8].write_bytes(as_bytes(result.encoder))
             further["encoder"] = encoder_described(result.encoder, files[int8].name)
-        least = float(network.target[1].min()) if network.regression else 1e-6
-        with _named(result, trial, "exported as safetensors"):
-            tensors, described_state = own_state(network)
-            save_file(tensors, weights, described_state)
-            _check("safetensors", expected, _from_safetensors(result, trial, weights, images), least)
-        with _named(result, trial, f"exported as {FORMATS[format].title}"):
+        least = least_range(network)
+        with named(result, trial, "exported as safetensors"):
+            write_weights(network, weights)
+            check("safetensors", expected, _from_safetensors(result, trial, weights, images), least)
+        with named(result, trial, f"exported as {FORMATS[format].title}"):
             writer = FORMATS[format].writer
             writer.write(network, images, written, names_in(result))
             outputs = writer.opened(written)
             got = outputs(images.numpy())
-            _check(format, expected, got, least)
-            _check(f"{format}, given one example alone,", got[:1], outputs(images[:1].numpy()), least)
+            check(format, expected, got, least)
+            check(f"{format}, given one example alone,", got[:1], outputs(images[:1].numpy()), least)
             if data is not None and format != "onnx":
                 said, entry = _judged(network, outputs, written, format, data, least)
                 further["formats"] = {format: entry}
         if data is not None and int8:
             from searchkit.results.int8 import write_and_judge
 
-            with _named(result, trial, "exported in int8"):
+            with named(result, trial, "exported in int8"):
                 worth = write_and_judge(result, network, written[0], files[0], data)
             further["int8"] = {"file": files[0].name} | worth.described()
             said, warnings = worth.line, worth.warnings
@@ -168,6 +163,35 @@ def _exported(result: Result, trial: Trial, targets: list[Path], format: str, in
     for warning in warnings:
         log.warning("%s", warning)
     return [*targets[first:], *targets[:first]]
+
+
+def rebuilt(result: Result, trial: Trial) -> tuple[Normalised, torch.Tensor, Outputs]:
+    """The network of a trial with its trained weights, three examples for it, and its answers to them.
+
+    Raises:
+        ExportError: it cannot be built, or has another number of parameters than the one that was measured.
+    """
+    with named(result, trial, "rebuilt"):
+        network = build_network(result, trial)
+        assert isinstance(network, Normalised)
+        n_params, measured = sum(parameter.numel() for parameter in network.parameters()), trial.values.get("params")
+        if measured is not None and n_params != measured:
+            raise ExportError(f"the rebuilt network has {n_params:,} parameters, the measured one {measured:,.0f}")
+        images = _images(result, n=3)
+        with torch.inference_mode():
+            expected: Outputs = network(images).numpy()
+        return network, images, expected
+
+
+def write_weights(network: Normalised, file: Path) -> None:
+    """Write the state of a network as safetensors."""
+    tensors, described_state = own_state(network)
+    save_file(tensors, file, described_state)
+
+
+def least_range(network: Normalised) -> float:
+    """The least range of outputs by which differences are judged: in regression, the deviation of the targets."""
+    return float(network.target[1].min()) if network.regression else 1e-6
 
 
 def _judged(
@@ -183,7 +207,7 @@ def _judged(
 
     kind = FORMATS[format]
     worth, expected, got = judged(network, outputs, files, data)
-    _check(f"{format}, on the {worth.part} part,", expected, got, least)
+    check(f"{format}, on the {worth.part} part,", expected, got, least)
     told = {"files": [file.name for file in files]} | asdict(worth)
     told["examples"] = "one at a time" if kind.one_example else "any number"
     names = [package.replace("_", "-") for package in kind.packages]
@@ -191,7 +215,7 @@ def _judged(
 
 
 @contextlib.contextmanager
-def _named(result: Result, trial: Trial, done: str) -> Iterator[None]:
+def named(result: Result, trial: Trial, done: str) -> Iterator[None]:
     """Turn an exception raised inside into an ExportError that names the network, the step and the cause."""
     who = f"candidate {trial.number} of study '{result.name}'"
     try:
@@ -223,7 +247,7 @@ def _from_safetensors(result: Result, trial: Trial, path: Path, images: torch.Te
         return np.asarray(fresh(images))
 
 
-def _check(what: str, expected: np.ndarray[Any, Any], got: np.ndarray[Any, Any], least: float = 1e-6) -> None:
+def check(what: str, expected: Outputs, got: Outputs, least: float = 1e-6) -> None:
     """Refuse outputs of another shape, or that differ by too much of their range, or of ``least`` if larger."""
     if got.shape != expected.shape:
         raise ExportError(f"the {what} export returns shape {got.shape}, the measured network {expected.shape}")

@@ -191,7 +191,7 @@ class Result(Tables):
         i: int,
         path: str | Path,
         *,
-        format: Literal["onnx", "torch", "openvino", "executorch", "litert"] = "onnx",
+        format: Literal["onnx", "torch", "openvino", "executorch", "litert", "hub"] = "onnx",
         trial: int | None = None,
         precision: Literal["float32", "int8"] = "float32",
         data: object = None,
@@ -202,12 +202,12 @@ class Result(Tables):
 
         Args:
             format: another one in place of ONNX: ``path.pt2`` ("torch"), ``path.xml`` and ``path.bin`` ("openvino"),
-                ``path.pte`` ("executorch") or ``path.tflite`` ("litert"). All but the first need an extra of the same
-                name, ``pip install "searchkit-nas[openvino]"``. The file's score is in the .json file.
+                ``path.pte`` ("executorch") or ``path.tflite`` ("litert"). The last three need an extra of their name,
+                ``searchkit-nas[openvino]``. The file's score is in the .json file. Or "hub": ``path`` is a folder then,
+                as the Hugging Face Hub has them (:mod:`searchkit.results.hub`).
             trial: number of a candidate to export instead.
-            precision: "int8": there is ``path.int8.onnx`` as well, quantised with examples of the train part. Its
-                score, size and latency beside those of the float32 file are in the .json file, and what speaks against
-                it is logged; see :mod:`searchkit.results.int8`.
+            precision: "int8": there is ``path.int8.onnx`` as well, quantised with examples of the train part; its worth
+                is in the .json file, and what speaks against it is logged (:mod:`searchkit.results.int8`).
             data: the data of the search; needed for int8 and formats other than ONNX in a study that was loaded, unless
                 searchkit knows where they are.
 

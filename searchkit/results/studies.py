@@ -161,20 +161,25 @@ def list_studies(storage: StorageLike = None) -> pd.DataFrame:
 def space_of(header: dict[str, Any]) -> Space:
     """The recorded space: the registered one if it is the same, else one of the recorded choices, without networks."""
     recorded = header["search"]["space"]
-    if "options" in recorded and recorded["name"] in plugins.names("space"):
-        try:
-            space = plugins.load_space(recorded["name"], **recorded["options"])
-            if isinstance(space, NetworkSpace):
-                space = _as_recorded(space, recorded)
-        except (SearchkitError, TypeError, ValueError):
-            space = None
-        if isinstance(space, NetworkSpace) and space.describe() == recorded:
-            return space
+    space = registered_space(recorded)
+    if space is not None:
+        return space
     log.info("space '%s' was made in Python: give it to load(..., space=...) to build networks", recorded["name"])
     return Space(read_parameters(recorded["choices"]), name=recorded["name"])
 
 
-def _as_recorded(space: NetworkSpace, recorded: Mapping[str, Any]) -> NetworkSpace:
+def registered_space(recorded: Mapping[str, Any]) -> NetworkSpace | None:
+    """The registered space of a description; None where there is none, or it is another by now."""
+    if "options" not in recorded or recorded["name"] not in plugins.names("space"):
+        return None
+    try:
+        space = as_recorded(plugins.load_space(recorded["name"], **recorded["options"]), recorded)
+    except (SearchkitError, TypeError, ValueError):
+        return None
+    return space if space.describe() == recorded else None
+
+
+def as_recorded(space: NetworkSpace, recorded: Mapping[str, Any]) -> NetworkSpace:
     """The space for the shape of the recorded data, with the options and the settings that are on record."""
     for_data = space.for_data(recorded_shape(recorded), _outputs(recorded))
     return with_settings(narrowed_as(for_data, recorded), recorded)
@@ -190,7 +195,7 @@ def _same_space(name: str, space: Space, header: dict[str, Any]) -> Space:
     """The given space for the shape of the study's data; StudyMismatchError if its choices differ."""
     recorded = header["search"]["space"]
     if isinstance(space, NetworkSpace) and "input_shape" in recorded:
-        space = _as_recorded(space, recorded)
+        space = as_recorded(space, recorded)
     compare_headers(name, header, {"search": {"space": plain(space.describe())}})
     return space
 

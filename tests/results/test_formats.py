@@ -38,7 +38,8 @@ def needs(name: str, *marks: pytest.MarkDecorator) -> Any:
 
 
 SLOW = ("executorch", "litert")  # to import, and to write
-EVERY = [needs(name, *[pytest.mark.slow] * (name in SLOW)) for name in FORMATS]
+FILES = [name for name, kind in FORMATS.items() if not kind.folder]  # tests/results/test_hub.py has the folder
+EVERY = [needs(name, *[pytest.mark.slow] * (name in SLOW)) for name in FILES]
 
 
 class Small(nn.Module):

@@ -52,6 +52,8 @@ class Format:
         packages: what has to be there, by the names that are imported.
         extra: what installs them; empty where searchkit itself needs them.
         one_example: whether the file takes one example at a time: ``(1, ...)``, not ``(n, ...)``.
+        folder: whether it is a folder of files with names of their own, which :mod:`searchkit.results.hub` writes; it
+            has no endings and no module here.
     """
 
     title: str
@@ -60,6 +62,7 @@ class Format:
     packages: tuple[str, ...] = ()
     extra: str = ""
     one_example: bool = False
+    folder: bool = False
 
     @property
     def writer(self) -> Writer:
@@ -75,6 +78,7 @@ FORMATS = {
     "openvino": Format("OpenVINO", (".xml", ".bin"), "openvino_ir", ("openvino",), "openvino"),
     "executorch": Format("ExecuTorch", (".pte",), "executorch_xnnpack", ("executorch",), "executorch", True),
     "litert": Format("LiteRT", (".tflite",), "litert", ("litert_torch", "ai_edge_litert"), "litert", True),
+    "hub": Format("a folder for the Hugging Face Hub", (), "", folder=True),
 }
 
 

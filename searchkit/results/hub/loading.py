@@ -1,0 +1,84 @@
+"""The network of a folder that ``result.export(..., format="hub")`` wrote, built by its space."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from searchkit.errors import SearchkitError, SpaceError, first_line_said
+from searchkit.results.studies import as_recorded, registered_space
+from searchkit.space import NetworkSpace
+from searchkit.storage.header import plain
+from searchkit.surroundings import settled
+from searchkit.training.normalised import Normalised
+from searchkit.training.weights import load_weights
+
+if TYPE_CHECKING:
+    from torch import nn
+
+CONFIG, WEIGHTS, PROGRAM, CARD = "config.json", "model.safetensors", "model.pt2", "README.md"
+
+
+def load_network(folder: str | os.PathLike[str], *, space: NetworkSpace | None = None) -> nn.Module:
+    """The network of a folder that ``result.export(..., format="hub")`` wrote, in eval mode, with its weights.
+
+    It takes raw inputs and answers as :meth:`searchkit.Result.build`'s does. Nothing is fetched: a repository of the
+    Hub is first downloaded, with ``huggingface_hub.snapshot_download``.
+
+    Args:
+        folder: with config.json and model.safetensors.
+        space: that of the search; needed where it was made in Python and not by name.
+
+    Raises:
+        SearchkitError: the folder or a file is missing, or it is of no such export.
+        SpaceError: the space is not known by its name, or the one that is given is another.
+        CandidateError: the weights are of another network.
+    """
+    place = settled(folder)
+    config = _config(place)
+    try:
+        ours, normalisation = config["searchkit"], config["normalisation"]
+        recorded, code = ours["space"], np.asarray(ours["code"], np.int64)
+        mean, std, target = (normalisation[key] for key in ("mean", "std", "target"))
+        n_axes = len(config["input"]["shape"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise SearchkitError(f"'{place / CONFIG}' describes no network that searchkit exported for the Hub") from error
+    network = _space(place, recorded, space).build(code)
+    made = Normalised(network, mean, std, target, n_axes)
+    if not (place / WEIGHTS).is_file():
+        raise SearchkitError(f"'{place}' has no {WEIGHTS}, the weights of its network")
+    load_weights(made, place / WEIGHTS)
+    return made.eval()
+
+
+def _config(place: Path) -> Mapping[str, Any]:
+    try:
+        found = json.loads((place / CONFIG).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SearchkitError(
+            f"'{place}' is no folder that an export with format 'hub' wrote: {first_line_said(error)}"
+        ) from error
+    except ValueError as error:
+        raise SearchkitError(f"'{place / CONFIG}' is damaged: {first_line_said(error)}") from error
+    return found if isinstance(found, dict) else {}
+
+
+def _space(place: Path, recorded: Mapping[str, Any], given: NetworkSpace | None) -> NetworkSpace:
+    """The space that builds the network: the user's, for the shapes of its data, or the registered one."""
+    if given is None:
+        found = registered_space(recorded)
+        if found is None:
+            raise SpaceError(
+                f"the network in '{place}' is of space '{recorded['name']}', which this searchkit has not: give it as "
+                f"space=, or load {PROGRAM}, which needs torch alone"
+            )
+        return found
+    fitted = as_recorded(given, recorded)
+    if plain(fitted.describe()) != recorded:
+        raise SpaceError(f"the network in '{place}' is of space '{recorded['name']}' with other choices or options")
+    return fitted

@@ -1,1 +1,9 @@
-"""searchkit as a server of tools for assistants, by the Model Context Protocol: ``python -m searchkit.integrations.mcp``."""
+"""searchkit as tools for assistants: a server of the Model Context Protocol, on standard input and output.
+
+``python -m searchkit.integrations.mcp`` or ``searchkit mcp`` starts it. It needs the package mcp,
+``pip install "searchkit-nas[mcp]"``.
+
+What reads is done in the server's process (``reading.py``, ``describing.py``); what trains, scores or writes is done in
+a process of its own for each call (``working.py``, begun by ``jobs.py`` and ``worker.py``), so that a crash ends the
+call and not the server. ``tools.py`` has the table of both; ``inputs.py`` and ``outputs.py`` have their schemas.
+"""

@@ -1,0 +1,109 @@
+"""Calls that have a process of their own: begun, listened to, and stopped by closing their standard input."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable
+
+import anyio
+from anyio.abc import Process
+from anyio.streams.buffered import BufferedByteReceiveStream
+
+from searchkit.errors import SearchkitError
+from searchkit.integrations.mcp.inputs import Input
+from searchkit.integrations.mcp.settings import Settings
+
+OnProgress = Callable[[float, float | None, str], Awaitable[None]]
+STARTING = 30.0  # seconds beside those of a call, to load libraries and to end
+GRACE = 20.0  # seconds that a call has to end after it was told to
+LONGEST_LINE = 2**26  # bytes
+
+
+async def called_apart(name: str, given: Input, settings: Settings, on_progress: OnProgress) -> dict[str, object]:
+    """What a tool returns that works in a process of its own.
+
+    Cancelled, or after the server's longest time, the process is interrupted as by Ctrl-C: a search keeps its record,
+    and the front of what it has by then is returned where there is someone to return it to.
+
+    Raises:
+        SearchkitError: of the tool; or the process ended without an answer.
+    """
+    command = [sys.executable, "-m", f"{__package__}.worker"]
+    request = {
+        "tool": name,
+        "arguments": given.model_dump_json(exclude_unset=True),
+        "settings": json.dumps(dataclasses.asdict(settings)),
+    }
+    own_group = {"start_new_session": True} if os.name == "posix" else {}
+    process = await anyio.open_process(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=None, **own_group)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    lines = BufferedByteReceiveStream(process.stdout)
+    limit = settings.max_seconds + STARTING
+    try:
+        await process.stdin.send(json.dumps(request).encode() + b"\n")
+        with anyio.move_on_after(limit) as within:
+            return _result(name, await _last_line(lines, on_progress), process)
+        assert within.cancelled_caught
+        await process.stdin.aclose()
+        last: dict[str, object] = {}
+        with anyio.move_on_after(GRACE):
+            last = await _last_line(lines, on_progress)
+        if "result" not in last:
+            raise SearchkitError(
+                f"{name} was stopped after {settings.max_seconds:g} s, the limit of this server; what was recorded is "
+                "kept, and the same call continues"
+            )
+        return _result(name, last, process)
+    finally:
+        with anyio.CancelScope(shield=True):
+            await _end(process)
+
+
+async def _last_line(lines: BufferedByteReceiveStream, on_progress: OnProgress) -> dict[str, object]:
+    """The answer of a process, after its progress; empty where it ends without one."""
+    while True:
+        try:
+            line: dict[str, object] = json.loads(await lines.receive_until(b"\n", LONGEST_LINE))
+        except (anyio.EndOfStream, anyio.IncompleteRead, anyio.ClosedResourceError):
+            return {}
+        if "progress" not in line:
+            return line
+        total = line["total"]
+        await on_progress(
+            float(str(line["progress"])), None if total is None else float(str(total)), str(line["message"])
+        )
+
+
+def _result(name: str, last: dict[str, object], process: Process) -> dict[str, object]:
+    if "error" in last:
+        raise SearchkitError(str(last["error"]))
+    if "interrupted" in last:
+        raise SearchkitError(f"{name} was interrupted; what was recorded is kept, and the same call continues")
+    found = last.get("result")
+    if not isinstance(found, dict):
+        raise SearchkitError(f"the process of {name} ended without an answer; what was recorded is kept")
+    return found
+
+
+async def _end(process: Process) -> None:
+    """Tell a process to stop, and end it and what it began where it does not."""
+    assert process.stdin is not None
+    with contextlib.suppress(OSError, anyio.BrokenResourceError, anyio.ClosedResourceError):
+        await process.stdin.aclose()
+    with anyio.move_on_after(GRACE):
+        await process.wait()
+    if process.returncode is None:
+        if os.name == "posix":
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+        else:
+            process.kill()
+        await process.wait()
+    await process.aclose()

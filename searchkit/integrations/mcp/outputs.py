@@ -1,0 +1,114 @@
+"""What the tools return: structured content, of which clients see the JSON schema."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, NotRequired
+
+import numpy as np
+from pydantic import JsonValue, TypeAdapter
+from typing_extensions import TypedDict
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Row = dict[str, JsonValue]
+
+
+class Listed(TypedDict):
+    storage: str
+    studies: list[Row]
+
+
+class Described(TypedDict):
+    names: NotRequired[dict[str, list[str]]]
+    entries: NotRequired[list[Row]]
+
+
+class Front(TypedDict):
+    study: str
+    objectives: dict[str, str]
+    bounds: list[str]
+    strategy: str
+    candidates: int
+    states: dict[str, int]
+    seconds: float
+    rows: list[Row]
+    left_out: int
+    nothing: str
+
+
+class Compared(TypedDict):
+    objectives: dict[str, str]
+    reference: dict[str, float]
+    studies: list[Row]
+
+
+class Found(TypedDict):
+    study: NotRequired[str]
+    stopped: NotRequired[str]
+    candidates: NotRequired[int]
+    front: NotRequired[list[Row]]
+    nothing: NotRequired[str]
+    baselines: NotRequired[list[Row]]
+    verified: NotRequired[list[Row]]
+    signals: NotRequired[list[Row]]
+    plan: NotRequired[list[str]]
+    said: list[str]
+
+
+class Scored(TypedDict):
+    candidates: list[Row]
+    trust: NotRequired[list[Row]]
+    said: list[str]
+
+
+class Exported(TypedDict):
+    files: list[str]
+    bytes: list[int]
+    said: list[str]
+
+
+class Shrunk(TypedDict):
+    study: str
+    stopped: str
+    original: dict[str, float]
+    bounds: dict[str, float]
+    networks: list[Row]
+    files: list[str]
+    said: list[str]
+
+
+Output = Listed | Described | Front | Compared | Found | Scored | Exported | Shrunk
+
+
+def schema_of(kind: type) -> dict[str, object]:
+    """The JSON schema of what a tool returns."""
+    found: dict[str, object] = TypeAdapter(kind).json_schema()
+    return found
+
+
+def rows_of(table: pd.DataFrame) -> list[Row]:
+    """The rows of a table as JSON values."""
+    return [{str(name): value(cell) for name, cell in row.items()} for row in table.to_dict("records")]
+
+
+def value(given: object) -> JsonValue:
+    """A JSON value; numbers that are not finite become null, and other objects their text."""
+    if isinstance(given, dict):
+        return {str(key): value(entry) for key, entry in given.items()}
+    if isinstance(given, list | tuple | set):
+        return [value(entry) for entry in given]
+    if isinstance(given, np.generic):
+        given = given.item()
+    if isinstance(given, float):
+        return given if math.isfinite(given) else None
+    if given is None or isinstance(given, str | int):
+        return given
+    return None if str(given) == "<NA>" else str(given)
+
+
+def listed(given: Iterable[object]) -> list[Row]:
+    """Dictionaries as JSON values."""
+    return [row for row in map(value, given) if isinstance(row, dict)]

@@ -1,0 +1,74 @@
+"""The process of one call: a line of JSON on standard input says which, and the end of the input stops it.
+
+It writes a line for each event: ``{"progress": n, "total": n or null, "message": text}`` while it works, and at the end
+one of ``{"result": ...}``, ``{"error": sentence}`` and ``{"interrupted": true}``.
+"""
+
+from __future__ import annotations
+
+import _thread
+import json
+import logging
+import signal
+import sys
+import threading
+import traceback
+from typing import TextIO
+
+from searchkit.errors import SearchkitError, first_line_said
+from searchkit.integrations.mcp.inputs import read_input
+from searchkit.integrations.mcp.settings import Settings
+from searchkit.integrations.mcp.streams import claimed_output
+from searchkit.integrations.mcp.tools import TOOLS
+
+
+def main() -> int:
+    """Work on the call that standard input says; returns the exit code."""
+    output = claimed_output()
+    logging.basicConfig(format="%(message)s", stream=sys.stderr)
+    logging.getLogger("searchkit").setLevel(logging.INFO)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a process begun in the background may ignore it
+    try:
+        request = json.loads(sys.stdin.readline())
+        threading.Thread(target=_wait_for_the_end, daemon=True).start()
+        answer = _answer(request, output)
+    except KeyboardInterrupt:
+        answer = {"interrupted": True}
+    _write(output, answer)
+    return 0
+
+
+def _answer(request: dict[str, str], output: TextIO) -> dict[str, object]:
+    """The last line of a call."""
+
+    def tell(progress: float, total: float | None, message: str) -> None:
+        _write(output, {"progress": progress, "total": total, "message": message})
+
+    try:
+        tool = TOOLS[request["tool"]]
+        given = read_input(request["tool"], tool.takes, json.loads(request["arguments"]))
+        return {"result": tool.call_apart(given, Settings(**json.loads(request["settings"])), tell)}
+    except SearchkitError as error:
+        return {"error": str(error)}
+    except Exception as error:
+        traceback.print_exc()
+        return {"error": f"{request['tool']} failed: {type(error).__name__}: {first_line_said(error)}"}
+
+
+def _write(output: TextIO, line: dict[str, object]) -> None:
+    output.write(json.dumps(line) + "\n")
+    output.flush()
+
+
+def _wait_for_the_end() -> None:
+    """Interrupt the work when standard input ends, as Ctrl-C would: the server stops the call, or is gone."""
+    sys.stdin.read()
+    main_thread = threading.main_thread().ident
+    if hasattr(signal, "pthread_kill") and main_thread is not None:
+        signal.pthread_kill(main_thread, signal.SIGINT)  # wakes it where it waits
+    else:
+        _thread.interrupt_main()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -79,6 +79,8 @@ PACKAGES = {"searchkit", "searchkit.strategies", "searchkit.proxies"}
 # What a module loads from a room above it, by name and when it is asked for, each with its reason.
 FROM_ABOVE = {
     ("searchkit.space.network_space", "searchkit.compression.assembled"): "NetworkSpace.from_model makes one of its",
+    ("searchkit.cli.mcp", "searchkit.integrations.mcp.settings"): "the options of the command that serves",
+    ("searchkit.cli.mcp", "searchkit.integrations.mcp.server"): "the command that serves",
 }
 
 

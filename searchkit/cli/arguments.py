@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from searchkit import plugins
+from searchkit.cli.mcp import mcp_arguments
 from searchkit.costs.metrics import BUILT_IN
 from searchkit.results.formats.table import FORMATS
 from searchkit.surroundings import settled
@@ -42,6 +43,7 @@ def parser() -> argparse.ArgumentParser:
         ("export", "write a network of the front as ONNX or in another format, and as safetensors", _export_arguments),
         ("list", "list the recorded searches", _list_arguments),
         ("repair", "save all undamaged lines of a journal file in a new file", _repair_arguments),
+        ("mcp", "serve these commands to an assistant as tools, on standard input and output", mcp_arguments),
     ):
         sub = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
         add(sub)

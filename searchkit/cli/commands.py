@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from searchkit.cli.arguments import parser
+from searchkit.cli.mcp import _mcp
 from searchkit.cli.printing import (
     BAD_INPUT,
     FAILED,
@@ -292,4 +293,5 @@ COMMANDS = {
     "export": _export,
     "list": _list,
     "repair": _repair,
+    "mcp": _mcp,
 }

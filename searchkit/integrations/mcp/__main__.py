@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from importlib.util import find_spec
 
 from searchkit.errors import SearchkitError
-from searchkit.integrations.mcp.settings import add_arguments, settings_of
+from searchkit.integrations.mcp.settings import add_arguments, check_installed, settings_of
 
 BAD_INPUT = 2
 
@@ -22,10 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add_arguments(parser)
     given = parser.parse_args(arguments)
     try:
-        if find_spec("mcp") is None:
-            raise SearchkitError(
-                'the server needs the package mcp, which is not installed: pip install "searchkit-nas[mcp]"'
-            )
+        check_installed()
         from searchkit.integrations.mcp.server import serve
 
         serve(settings_of(given))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import re
 
 from pydantic import JsonValue
 
@@ -44,8 +45,9 @@ def _plugin(kind: str, name: str) -> Row:
 
 
 def _first_line(documented: object) -> str:
-    """The first paragraph of a docstring, in one line."""
-    return " ".join((inspect.getdoc(documented) or "").partition("\n\n")[0].split())
+    """The first paragraph of a docstring, in one line and without markup."""
+    first = " ".join((inspect.getdoc(documented) or "").partition("\n\n")[0].split())
+    return re.sub(r":\w+:`~?([^`]*)`|``([^`]*)``", lambda found: found[1] or found[2], first)
 
 
 def _options(factory: object) -> dict[str, JsonValue]:

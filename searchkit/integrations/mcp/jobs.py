@@ -40,8 +40,9 @@ async def called_apart(name: str, given: Input, settings: Settings, on_progress:
         "arguments": given.model_dump_json(exclude_unset=True),
         "settings": json.dumps(dataclasses.asdict(settings)),
     }
-    own_group = {"start_new_session": True} if os.name == "posix" else {}
-    process = await anyio.open_process(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=None, **own_group)
+    process = await anyio.open_process(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=None, start_new_session=os.name == "posix"
+    )
     assert process.stdin is not None
     assert process.stdout is not None
     lines = BufferedByteReceiveStream(process.stdout)

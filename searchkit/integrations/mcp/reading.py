@@ -13,6 +13,7 @@ from searchkit.integrations.mcp.outputs import Compared, Front, Listed, Row, row
 from searchkit.integrations.mcp.settings import Settings
 from searchkit.problem.pareto import hypervolume
 from searchkit.problem.trial import observe
+from searchkit.surroundings import settled
 from searchkit.types import Floats
 
 if TYPE_CHECKING:
@@ -25,20 +26,13 @@ LEAST_RANGE = 1e-12
 def list_studies(given: Nothing, settings: Settings) -> Listed:
     """The recorded studies, finished or not."""
     from searchkit.results.studies import list_studies as table_of
-    from searchkit.storage.paths import FOLDER
+    from searchkit.storage.paths import FOLDER, is_file
     from searchkit.storage.urls import shown
 
-    try:
-        rows = rows_of(table_of(settings.storage))
-    except SearchkitError:
-        from searchkit.storage.paths import is_file
-        from searchkit.surroundings import settled
-
-        where = settings.storage
-        if where is None or not is_file(where) or settled(where).exists():
-            raise
-        rows = []  # a folder that the first search will make
-    return {"storage": str(shown(settings.storage or FOLDER)), "studies": rows}
+    where = settings.storage
+    there = where is None or not is_file(where) or settled(where).exists()  # else the first search makes the folder
+    rows = rows_of(table_of(where)) if there else []
+    return {"storage": str(shown(where or FOLDER)), "studies": rows}
 
 
 def front(given: FrontInput, settings: Settings) -> Front:

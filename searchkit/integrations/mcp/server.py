@@ -6,7 +6,6 @@ import logging
 import sys
 from collections.abc import Mapping
 from contextlib import contextmanager
-from importlib.util import find_spec
 from io import TextIOWrapper
 from typing import TYPE_CHECKING
 
@@ -18,7 +17,7 @@ from searchkit.errors import SearchkitError, UnknownNameError, first_line_said
 from searchkit.integrations.mcp.inputs import Input, read_input
 from searchkit.integrations.mcp.jobs import OnProgress, called_apart
 from searchkit.integrations.mcp.outputs import schema_of
-from searchkit.integrations.mcp.settings import Settings
+from searchkit.integrations.mcp.settings import Settings, check_installed
 from searchkit.integrations.mcp.streams import claimed_output
 from searchkit.integrations.mcp.tools import TOOLS, Tool
 
@@ -44,10 +43,9 @@ def serve(settings: Settings) -> None:
     Raises:
         SearchkitError: the package mcp is not installed.
     """
-    if find_spec("mcp") is None:
-        raise SearchkitError(
-            'the server needs the package mcp, which is not installed: pip install "searchkit-nas[mcp]"'
-        )
+    check_installed()
+    if sys.stdin.isatty():
+        print("searchkit: waiting for an assistant's program on standard input; Ctrl-C ends", file=sys.stderr)
     output = claimed_output()
     logging.getLogger("searchkit").setLevel(logging.INFO)
     anyio.run(_serve, settings, output)

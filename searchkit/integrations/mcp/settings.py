@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from searchkit.errors import SearchkitError
@@ -89,6 +90,14 @@ class Settings:
         if any(other.is_symlink() for other in real.parent.glob(f"{real.name}*")):
             raise SearchkitError(f"'{path}' is a link, which this server does not follow: give another name")
         return real
+
+
+def check_installed() -> None:
+    """Raise a SearchkitError where the package mcp is missing, with the line that installs it."""
+    if find_spec("mcp") is None:
+        raise SearchkitError(
+            'the server needs the package mcp, which is not installed: pip install "searchkit-nas[mcp]"'
+        )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -10,9 +10,8 @@ from typing import cast
 from searchkit.integrations.mcp import inputs, outputs
 from searchkit.integrations.mcp.inputs import Input
 from searchkit.integrations.mcp.outputs import Output
+from searchkit.integrations.mcp.said import Tell
 from searchkit.integrations.mcp.settings import Settings
-
-Tell = Callable[[float, float | None, str], None]
 
 
 @dataclass(frozen=True)
@@ -64,21 +63,21 @@ def _found(name: str) -> Callable[..., object]:
 TOOLS = {
     "describe": Tool(
         "What there is",
-        "Say which strategies, spaces, proxies, objectives, export formats and data sets there are, and what this server "
-        "allows. Call it before run where a name is not known.",
+        "Say which strategies, spaces, proxies, objectives, export formats and data sets there are, and what this "
+        "server allows. Call it before run where a name is not known.",
         inputs.DescribeInput, outputs.Described, "describing:describe", reads_only=True,
     ),
     "list_studies": Tool(
         "Recorded searches",
-        "List the recorded studies with their candidates, the size of their front and the best value, also of those that "
-        "are running now.",
+        "List the recorded studies with their candidates, the size of their front and the best value, also of those "
+        "that are running now.",
         inputs.Nothing, outputs.Listed, "reading:list_studies", reads_only=True,
     ),
     "run": Tool(
         "Search for networks",
-        "Search for neural networks on a trade-off of objectives, such as accuracy and parameters, and return the front. "
-        "Give a budget (candidates), seconds, or both. The same call again, with a larger budget, continues the study; "
-        "after a cancelled call the record is kept.",
+        "Search for neural networks on a trade-off of objectives, such as accuracy and parameters, and return the "
+        "front. Give a budget (candidates), seconds, or both. The same call again, with a larger budget, continues the "
+        "study; after a cancelled call the record is kept.",
         inputs.SearchInput, outputs.Found, "working:search", True, "working:check_search", searches=True,
     ),
     "front": Tool(
@@ -97,7 +96,7 @@ TOOLS = {
         "Write a network",
         "Write a trained network of a front as ONNX or in another format, into the folder of this server, and check it "
         "against the network that was measured.",
-        inputs.ExportInput, outputs.Exported, "working:export", True, "working:check_export",
+        inputs.ExportInput, outputs.Exported, "writing:export", True, "writing:check_export",
     ),
     "score": Tool(
         "Score without training",
@@ -106,8 +105,8 @@ TOOLS = {
     ),
     "compress": Tool(
         "Make a network cheaper",
-        "Make a trained network of the user's fit bounds on its cost. The network is a function of the user's, which is "
-        "imported and called; the server has to allow that.",
-        inputs.CompressInput, outputs.Shrunk, "working:compress", True, "working:check_compress", searches=True,
+        "Make a trained network of the user's fit bounds on its cost. The network comes from a function of theirs, "
+        "which is imported and called; the server has to allow that.",
+        inputs.CompressInput, outputs.Shrunk, "writing:compress", True, "writing:check_compress", searches=True,
     ),
 }  # fmt: skip

@@ -7,6 +7,7 @@ one of ``{"result": ...}``, ``{"error": sentence}`` and ``{"interrupted": true}`
 from __future__ import annotations
 
 import _thread
+import contextlib
 import json
 import logging
 import signal
@@ -28,13 +29,16 @@ def main() -> int:
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     logging.getLogger("searchkit").setLevel(logging.INFO)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a process begun in the background may ignore it
+    answered = threading.Event()
     try:
         request = json.loads(sys.stdin.readline())
-        threading.Thread(target=_wait_for_the_end, daemon=True).start()
+        threading.Thread(target=_wait_for_the_end, args=(answered,), daemon=True).start()
         answer = _answer(request, output)
+        answered.set()
     except KeyboardInterrupt:
         answer = {"interrupted": True}
-    _write(output, answer)
+    with contextlib.suppress(BrokenPipeError):  # the server is gone
+        _write(output, answer)
     return 0
 
 
@@ -42,7 +46,8 @@ def _answer(request: dict[str, str], output: TextIO) -> dict[str, object]:
     """The last line of a call."""
 
     def tell(progress: float, total: float | None, message: str) -> None:
-        _write(output, {"progress": progress, "total": total, "message": message})
+        with contextlib.suppress(BrokenPipeError):  # the server is gone, and the end of the input stops the work
+            _write(output, {"progress": progress, "total": total, "message": message})
 
     try:
         tool = TOOLS[request["tool"]]
@@ -60,9 +65,11 @@ def _write(output: TextIO, line: dict[str, object]) -> None:
     output.flush()
 
 
-def _wait_for_the_end() -> None:
+def _wait_for_the_end(answered: threading.Event) -> None:
     """Interrupt the work when standard input ends, as Ctrl-C would: the server stops the call, or is gone."""
     sys.stdin.read()
+    if answered.is_set():
+        return
     main_thread = threading.main_thread().ident
     if hasattr(signal, "pthread_kill") and main_thread is not None:
         signal.pthread_kill(main_thread, signal.SIGINT)  # wakes it where it waits

@@ -48,7 +48,8 @@ async def called_apart(name: str, given: Input, settings: Settings, on_progress:
     lines = BufferedByteReceiveStream(process.stdout)
     limit = settings.max_seconds + STARTING
     try:
-        await process.stdin.send(json.dumps(request).encode() + b"\n")
+        with contextlib.suppress(anyio.BrokenResourceError):  # it has ended already, which is seen below
+            await process.stdin.send(json.dumps(request).encode() + b"\n")
         with anyio.move_on_after(limit) as within:
             return _result(name, await _last_line(lines, on_progress), process)
         assert within.cancelled_caught

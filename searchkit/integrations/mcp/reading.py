@@ -26,11 +26,11 @@ LEAST_RANGE = 1e-12
 def list_studies(given: Nothing, settings: Settings) -> Listed:
     """The recorded studies, finished or not."""
     from searchkit.results.studies import list_studies as table_of
-    from searchkit.storage.paths import FOLDER, is_file
-    from searchkit.storage.urls import shown
+    from searchkit.storage.paths import FOLDER
+    from searchkit.storage.urls import is_url, shown
 
     where = settings.storage
-    there = where is None or not is_file(where) or settled(where).exists()  # else the first search makes the folder
+    there = where is None or is_url(where) or settled(where).exists()  # else the first search makes the folder
     rows = rows_of(table_of(where)) if there else []
     return {"storage": str(shown(where or FOLDER)), "studies": rows}
 

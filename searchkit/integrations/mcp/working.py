@@ -97,10 +97,16 @@ class _Telling:
 
     def __init__(self, tell: Tell, total: int | None) -> None:
         self._tell, self._total = tell, total
+        self._names: tuple[str, ...] = ()
+
+    def on_start(self, result: Result) -> None:
+        """Take the names of the objectives."""
+        self._names = tuple(result.goals.names)
 
     def __call__(self, trial: Trial, trials: Sequence[Trial]) -> None:
         done = sum(one.finished for one in trials)
-        values = ", ".join(f"{name} {x:.4g}" for name, x in list(trial.values.items())[:3] if math.isfinite(x))
+        known = {name: trial.values[name] for name in self._names if name in trial.values}
+        values = ", ".join(f"{name} {x:.4g}" for name, x in known.items() if math.isfinite(x))
         outcome = values if trial.state is State.SCORED else trial.reason or str(trial.state)
         self._tell(
             float(done), None if self._total is None else float(self._total), f"candidate {trial.number}: {outcome}"

@@ -308,6 +308,8 @@ def has_any(node: ast.AST | None, named: Collection[str], calls: bool = True) ->
             return False
         if ast.unparse(node.value).rpartition(".")[2] == "Literal":
             return False
+        if ast.unparse(node.value).rpartition(".")[2] == "Annotated" and isinstance(node.slice, ast.Tuple):
+            return has_any(node.slice.elts[0], named, calls)  # what follows is said of the type
     if isinstance(node, ast.Constant) and isinstance(node.value, str) and calls:
         return has_any(ast.parse(node.value, mode="eval").body, named) if node.value.isascii() else False
     if isinstance(node, ast.Name | ast.Attribute) and ast.unparse(node) in named:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -26,11 +27,13 @@ from mcp.types import CallToolResult, CancelledNotification, CancelledNotificati
 
 import searchkit
 from searchkit.cli import main
+from searchkit.cli.arguments import parser
+from searchkit.compression.learning import LearningSetting
 from searchkit.errors import SearchkitError, UnknownNameError
 from searchkit.integrations.mcp import jobs
 from searchkit.integrations.mcp.inputs import CompressInput, ExportInput, ScoreInput, SearchInput, read_input
 from searchkit.integrations.mcp.outputs import value
-from searchkit.integrations.mcp.settings import Settings
+from searchkit.integrations.mcp.settings import Settings, settings_of
 from searchkit.integrations.mcp.tools import TOOLS
 from searchkit.integrations.mcp.working import score, search
 from searchkit.integrations.mcp.writing import compress
@@ -293,6 +296,8 @@ def test_a_network_is_compressed_where_the_server_allows_code(tmp_path: Path, mo
         "                         nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 10)).eval()\n"
         "def nothing(): return 1\n"
     )
+    less = partial(searchkit.compress, learning=LearningSetting(least=20, passes=0.1))
+    monkeypatch.setattr("searchkit.compressing.compress", less)
     settings = Settings(storage=str(tmp_path / "runs"), exports=str(tmp_path / "out"), allow_code=True)
     few = searchkit.load_data("digits", limit=200).train
     np.savez(tmp_path / "few.npz", X=few.x.numpy(), y=few.y.numpy())
@@ -420,3 +425,15 @@ def test_numbers_that_json_has_not_become_null() -> None:
     assert value(given) == {"a": 0.5, "b": None, "c": 3, "d": [None, True], "1": "x"}
     with pytest.raises(UnknownNameError, match="unknown argument of run 'epoch'.*Did you mean 'epochs'"):
         read_input("run", SearchInput, {"epoch": 3})
+
+
+def test_the_page_has_every_tool_and_option_and_a_configuration_that_is_read() -> None:
+    page = (ROOT / "docs" / "how-to" / "assistants.md").read_text()
+    assert [name for name in TOOLS if f"| `{name}` |" not in page] == []
+    (block,) = re.findall(r"^```json\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    (server,) = json.loads(block)["mcpServers"].values()
+    given = parser().parse_args(server["args"])
+    assert (server["command"], given.command) == ("searchkit", "mcp")
+    assert settings_of(given).max_seconds == 900
+    for option in ("--storage", "--exports", "--max-seconds", "--max-workers", "--allow-code"):
+        assert f"| `{option}` |" in page

@@ -24,7 +24,7 @@ READ = "a user's data, read and checked by the caller"
 
 # module.name -> reason
 KNOWN = {
-    "searchkit.api.plan": ARGUMENTS,
+    "searchkit.preview.plan": ARGUMENTS,
     "searchkit.assembly.opener_of": JSON,
     "searchkit.blocks.block_costs.BlockCosts.read": JSON,
     "searchkit.cli.values.budget_of": JSON,

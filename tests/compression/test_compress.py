@@ -354,7 +354,7 @@ FITS: dict[str, Any] = {"constraints": {"params": "50%"}}
         ({}, {"learning": {"passes": 1}} | FITS, "learning is a LearningSetting"),
         ({}, {"seed": -1} | FITS, "seed"),
         ({}, {"seed": "a"} | FITS, "seed"),
-        ({}, {"progress": "a"} | FITS, "progress must be True, False or None, not 'a'"),
+        ({}, {"progress": "a"} | FITS, "progress must be True, False, None or \"table\", not 'a'"),
         ({}, {"storage": "/proc/nope"} | FITS, "storage '/proc/nope' cannot be opened"),
         ({"data": None}, FITS, "data are None"),
         ({"wrap": scripted}, FITS, "TorchScript"),

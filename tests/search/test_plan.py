@@ -440,7 +440,14 @@ def test_a_plan_is_told_and_nothing_is_searched(
     assert replace(plan, seconds=1) != plan
     assert "2 epochs" in "\n".join(searchkit.plan(space=TINY, budget=4, epochs=2).lines)
     assert main(["run", "--dry-run", "--space", "nas-bench-201", "--space-option", "width=4", "--seconds", "60"]) == 0
-    assert capsys.readouterr().out.startswith("plan: 60 s")
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].startswith("space nas-bench-201: 15,625 candidates of 6 choices, edge_0_to_1 (5)")
+    assert said[1].startswith(
+        "data digits: 1,079 examples to train on, 359 to compare by, 359 to test the front; each 1 x"
+    )
+    assert said[2] == "objectives accuracy (max, after training), params (min, counted)"
+    assert said[3].endswith(": new")
+    assert said[4].startswith("plan: 60 s")
     assert not list(tmp_path.iterdir())
 
 

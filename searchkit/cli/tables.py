@@ -63,7 +63,7 @@ def drawn(frame: pd.DataFrame, title: str = "", *, numbered: bool = True) -> Tab
     return table
 
 
-def cell(value: Any) -> str:
+def cell(value: object) -> str:
     """A value in a table: numbers with a few digits, nothing for what is missing."""
     if value is None or value != value:
         return "-"

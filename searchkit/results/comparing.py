@@ -38,7 +38,8 @@ def compare(results: Sequence[Result]) -> pd.DataFrame:
     _check(results)
     fronts = [_losses(result) for result in results]
     joint = np.concatenate(fronts)
-    low, high = (joint.min(axis=0), joint.max(axis=0)) if len(joint) else (np.zeros(0), np.zeros(0))
+    none = np.zeros(joint.shape[1])
+    low, high = (joint.min(axis=0), joint.max(axis=0)) if len(joint) else (none, none)
     span = np.where(high > low, high - low, 1.0)
     scaled = [(front - low) / span for front in fronts]
     reference = np.full(joint.shape[1], 1.0 + MARGIN)

@@ -52,7 +52,8 @@ def test_a_file_says_what_options_say(file) -> None:
         ["run", "--space", "macro", "--space-option", "width=16", "--objectives", "accuracy,macs", "--constraint",
          "params<=1e6", "--constraint", "macs<=2e7", "--budget", "60", "--time-limit", "2.5", "--no-baselines",
          "--recipe", "lr=0.05", "--recipe", "optimiser=sgd,adamw", "--target", "phone=bench.sh {file}",
-         "--target-option", "phone.timeout=600", "--target-option", "phone.known.pi=camera:latency_ms@pi", "--seed", "3"]
+         "--target-option", "phone.timeout=600", "--target-option", "phone.known.pi=camera:latency_ms@pi",
+         "--seed", "3"]
     )  # fmt: skip
     assert vars(given) | {"config": None} == vars(by_hand)
 

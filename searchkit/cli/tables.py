@@ -8,9 +8,14 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, Literal, TextIO
 
+from searchkit.results.cells import cell_text
+
 if TYPE_CHECKING:
     import pandas as pd
     from rich.table import Table
+
+
+GAP = 3  # characters between columns
 
 
 def is_terminal(stream: TextIO | None) -> bool:
@@ -42,34 +47,49 @@ def print_table(frame: pd.DataFrame, title: str = "", *, numbered: bool = True, 
     frame = frame if digits is None else frame.round(digits)
     from rich.console import Console
 
-    Console(file=sys.stdout, highlight=False).print(drawn(frame, title, numbered=numbered))
+    console = Console(file=sys.stdout, highlight=False)
+    if title:
+        console.print(title, markup=False)
+    console.print(*drawn(frame, console.width, numbered=numbered), sep="\n")
 
 
-def drawn(frame: pd.DataFrame, title: str = "", *, numbered: bool = True) -> Table:
-    """A frame as a table of rich's; its first row, the best, stands out."""
+def drawn(frame: pd.DataFrame, width: int, *, numbered: bool = True) -> list[Table]:
+    """A frame as tables of rich's; the first row, the best, stands out.
+
+    Args:
+        width: of the terminal; columns that do not fit beside each other are in a table below.
+        numbered: whether rows have their number, or other label, in front.
+    """
+    labels = [str(label) for label in frame.index] if numbered else []
+    columns = [(str(name), [cell_text(value) for value in frame[name]]) for name in frame.columns]
+    numeric = [dtype.kind in "fiu" for dtype in frame.dtypes]
+    beside, left = list[list[int]](), 0
+    for i, (name, cells) in enumerate(columns):
+        needed = max(map(len, [name, *cells])) + GAP
+        if needed > left:
+            beside.append([])
+            left = width - max((len(label) + GAP for label in labels), default=0)
+        beside[-1].append(i)
+        left -= needed
+    return [_part(labels, [columns[i] for i in part], [numeric[i] for i in part]) for part in beside]
+
+
+def _part(labels: list[str], columns: list[tuple[str, list[str]]], numeric: list[bool]) -> Table:
+    """Some columns of a frame as a table."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
-    if numbered:
-        table.add_column("", style="dim", justify="right")
-    for name in frame.columns:
-        numeric = frame[name].dtype.kind in "fiu"
-        table.add_column(Text(str(name)), justify="right" if numeric else "left", overflow="fold")
-    for i, (label, row) in enumerate(zip(frame.index, frame.itertuples(index=False, name=None), strict=True)):
-        cells = [Text(cell(value)) for value in row]
-        table.add_row(*([Text(str(label))] if numbered else []), *cells, style="bold green" if i == 0 else None)
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
+    if labels:
+        table.add_column("", style="dim", justify="right", no_wrap=True)
+    for (name, _), right in zip(columns, numeric, strict=True):
+        table.add_column(Text(name), justify="right" if right else "left", overflow="fold")
+    rows = zip(*(cells for _, cells in columns), strict=True)
+    for i, row in enumerate(rows):
+        label = [Text(labels[i])] if labels else []
+        table.add_row(*label, *map(Text, row), style="bold green" if i == 0 else None)
     return table
-
-
-def cell(value: object) -> str:
-    """A value in a table: numbers with a few digits, nothing for what is missing."""
-    if value is None or value != value:
-        return "-"
-    if isinstance(value, float):
-        return f"{value:,.0f}" if abs(value) >= 1e5 else f"{value:.4g}"
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 
 def complain(text: str) -> None:

@@ -9,8 +9,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from searchkit.cli.printing import OK, print_json
-from searchkit.cli.tables import cell, drawn, is_terminal
+from searchkit.cli.tables import drawn, is_terminal
 from searchkit.errors import SearchkitError, StorageError, UnknownNameError, plural
+from searchkit.results.cells import cell_text
 from searchkit.results.studies import load
 from searchkit.storage.locks import is_claimed
 
@@ -111,15 +112,15 @@ class _Table(_Screen):
         from rich.console import Group
         from rich.text import Text
 
-        table = [drawn(result.front.head(ROWS))] if len(result.front) else []
+        tables = drawn(result.front.head(ROWS), self._live.console.width) if len(result.front) else []
         line = Text(_told(result, n_done, running), style="bold")
-        self._live.update(Group(*table, line), refresh=True)
+        self._live.update(Group(*tables, line), refresh=True)
 
 
 def _told(result: Result, n_done: int, running: bool | None) -> str:
     """The state of a study in a line."""
     front, first = result.front, result.goals.names[0]
-    best = f", best {first} {cell(float(front[first].iloc[0]))}" if len(front) else ""
+    best = f", best {first} {cell_text(front[first].iloc[0])}" if len(front) else ""
     state = {True: "searching", False: "no search is running", None: "whether a search is running is not known"}[
         running
     ]

@@ -12,6 +12,7 @@ from searchkit.errors import duration, plural
 from searchkit.problem.budget import Budget
 from searchkit.problem.objectives import Goals
 from searchkit.problem.trial import Trial, pareto_front
+from searchkit.results.cells import cell_text
 from searchkit.results.safe_html import Html, fill, joined
 
 CLOSED = (OSError, ValueError)  # raised by closed streams, and by those whose terminal or pipe is closed
@@ -112,7 +113,7 @@ class LiveTable:
         for name in ("candidate", *names):
             table.add_column(Text(name), justify="right")
         for i, trial in enumerate(front[:ROWS]):
-            cells = [str(trial.number), *(_number(trial.values.get(name)) for name in names)]
+            cells = [str(trial.number), *(cell_text(trial.values.get(name)) for name in names)]
             table.add_row(*cells, style="bold green" if i == 0 else None)
         more = [Text(f"and {len(front) - ROWS} more", style="dim")] if len(front) > ROWS else []
         return Group(*([table] if front else []), *more, Text(self._line(text, trials), style="bold"))
@@ -162,18 +163,14 @@ def _front_table(front: Sequence[Trial], goals: Goals) -> Html:
     names = goals.metrics
     head = joined(fill('<th scope="col">{}</th>', name) for name in ("candidate", *names))
     rows = [
-        joined(fill("<td>{}</td>", one) for one in (trial.number, *(_number(trial.values.get(name)) for name in names)))
+        joined(
+            fill("<td>{}</td>", one) for one in (trial.number, *(cell_text(trial.values.get(name)) for name in names))
+        )
         for trial in front[:ROWS]
     ]
     body = joined(fill("<tr>{}</tr>", row) for row in rows)
     more = fill("<p>and {} more</p>", len(front) - ROWS) if len(front) > ROWS else joined([])
     return fill("<table><thead><tr>{}</tr></thead><tbody>{}</tbody></table>{}", head, body, more)
-
-
-def _number(value: float | None) -> str:
-    if value is None or value != value:
-        return "-"
-    return f"{value:,.0f}" if abs(value) >= 1e4 else f"{value:.4g}"
 
 
 def in_notebook() -> bool:

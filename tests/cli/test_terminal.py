@@ -8,10 +8,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from helpers.terminals import Terminal, plain
 
 import searchkit
 from searchkit.cli import main
@@ -21,50 +22,10 @@ pty = pytest.importorskip("pty")
 SPACE = searchkit.Space([searchkit.Choice("a", tuple(range(8)))], name="numbers")
 
 
-class Terminal:
-    """A pseudo-terminal in place of standard output and error, whose text is kept."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self._reading, writing = pty.openpty()
-        monkeypatch.setenv("TERM", "xterm")
-        monkeypatch.setenv("COLUMNS", "100")
-        monkeypatch.delenv("NO_COLOR", raising=False)
-        self.file = open(writing, "w", buffering=1)  # noqa: SIM115 - closed below
-        self._monkeypatch = monkeypatch
-        self._got = bytearray()
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def begin(self) -> None:
-        """Stand in place of the streams from now on; pytest sets its own between fixtures and a test."""
-        self._monkeypatch.setattr(sys, "stdout", self.file)
-        self._monkeypatch.setattr(sys, "stderr", self.file)
-
-    def _read(self) -> None:
-        try:
-            while got := os.read(self._reading, 4096):
-                self._got += got
-        except OSError:  # the other end is closed
-            pass
-
-    def text(self) -> str:
-        """All that was written."""
-        self.file.close()
-        self._reader.join(10)
-        os.close(self._reading)
-        return self._got.decode()
-
-
-def plain(text: str) -> str:
-    """Without colours and movements of the cursor."""
-    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
-
-
 @pytest.fixture
-def terminal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Terminal]:
+def terminal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Terminal:
     monkeypatch.chdir(tmp_path)
-    yield (made := Terminal(monkeypatch))
-    made.file.close()
+    return Terminal(monkeypatch)
 
 
 def search(evaluate: Callable = lambda c: {"loss": c["a"]}, **given: object) -> searchkit.Result:
@@ -73,16 +34,16 @@ def search(evaluate: Callable = lambda c: {"loss": c["a"]}, **given: object) -> 
 
 
 def test_a_table_of_the_front_lives_while_a_search_runs(terminal: Terminal) -> None:
-    terminal.begin()
+    with terminal:
 
-    def slow(choices: dict) -> dict:
-        time.sleep(0.03)
-        if choices["a"] == 3:
-            raise ValueError("three")
-        return {"loss": choices["a"], "size": -choices["a"]}
+        def slow(choices: dict) -> dict:
+            time.sleep(0.03)
+            if choices["a"] == 3:
+                raise ValueError("three")
+            return {"loss": choices["a"], "size": -choices["a"]}
 
-    search(slow, objectives={"loss": "min", "size": "min"}, progress="table")
-    said = terminal.text()
+        search(slow, objectives={"loss": "min", "size": "min"}, progress="table")
+    said = terminal.so_far()
     assert "\x1b[1;32m" in said  # the best row
     lines = plain(said).splitlines()
     assert any(re.search(r"candidate +loss +size", line) for line in lines)
@@ -96,55 +57,55 @@ def test_without_a_terminal_there_is_no_table(capsys: pytest.CaptureFixture[str]
 
 
 def test_colours_are_left_out_where_the_user_wants_none(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
-    terminal.begin()
-    search(progress=False)
-    monkeypatch.setenv("NO_COLOR", "1")
-    assert main(["list"]) == 0
-    said = terminal.text()
+    with terminal:
+        search(progress=False)
+        monkeypatch.setenv("NO_COLOR", "1")
+        assert main(["list"]) == 0
+    said = terminal.so_far()
     assert "numbers" in said
     assert not re.search(r"\x1b\[[0-9;]*3[0-7]m", said)
 
 
 def test_tables_and_errors_have_colours(terminal: Terminal) -> None:
-    terminal.begin()
-    search(progress=False)
-    assert main(["show", "numbers"]) == 0
-    assert main(["show", "nubers"]) == 2
-    said = terminal.text()
+    with terminal:
+        search(progress=False)
+        assert main(["show", "numbers"]) == 0
+        assert main(["show", "nubers"]) == 2
+    said = terminal.so_far()
     assert re.search(r"\x1b\[1;32m.*0", said)
     assert "\x1b[1;31msearchkit: " in said
     assert "Did you mean 'numbers'?" in plain(said)
 
 
 def test_options_in_brackets_are_text_and_no_markup(terminal: Terminal) -> None:
-    terminal.begin()
-    odd = searchkit.Space([searchkit.Choice("a", ("[red]x[/]", "[link=1]", "b"))])
-    searchkit.run(
-        "random", space=odd, evaluate=lambda c: {"loss": 1.0}, objectives={"loss": "min"}, name="odd", progress="table",
-        budget=3,
-    )  # fmt: skip
-    assert main(["show", "odd"]) == 0
-    assert "[red]x[/]" in plain(terminal.text())
+    with terminal:
+        odd = searchkit.Space([searchkit.Choice("a", ("[red]x[/]", "[link=1]", "b"))])
+        searchkit.run(
+            "random", space=odd, evaluate=lambda c: {"loss": 1.0}, objectives={"loss": "min"}, name="odd", budget=3,
+            progress="table",
+        )  # fmt: skip
+        assert main(["show", "odd"]) == 0
+    assert "[red]x[/]" in plain(terminal.so_far())
 
 
 def test_a_study_is_watched_until_its_search_ends(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
-    terminal.begin()
-    monkeypatch.setattr("searchkit.cli.watching.EVERY", 0.05)
-    begun, go_on = threading.Event(), threading.Event()
+    with terminal:
+        monkeypatch.setattr("searchkit.cli.watching.EVERY", 0.05)
+        begun, go_on = threading.Event(), threading.Event()
 
-    def waiting(choices: dict) -> dict:
-        begun.set()
-        assert go_on.wait(20)
-        time.sleep(0.02)
-        return {"loss": choices["a"]}
+        def waiting(choices: dict) -> dict:
+            begun.set()
+            assert go_on.wait(20)
+            time.sleep(0.02)
+            return {"loss": choices["a"]}
 
-    searching = threading.Thread(target=search, args=(waiting,), kwargs={"progress": False})
-    searching.start()
-    assert begun.wait(20)
-    threading.Timer(0.3, go_on.set).start()
-    assert main(["show", "numbers", "--watch"]) == 0
-    searching.join()
-    said = plain(terminal.text())
+        searching = threading.Thread(target=search, args=(waiting,), kwargs={"progress": False})
+        searching.start()
+        assert begun.wait(20)
+        threading.Timer(0.3, go_on.set).start()
+        assert main(["show", "numbers", "--watch"]) == 0
+        searching.join()
+    said = plain(terminal.so_far())
     assert "numbers: 0 candidates evaluated, 0 on the front; searching" in said
     assert "numbers: 8 candidates evaluated, 1 on the front, best loss 0; no search is running" in said
 

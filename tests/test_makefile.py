@@ -58,3 +58,16 @@ def test_an_environment_that_is_named_is_taken(tmp_path: Path) -> None:
 
 def test_a_python_that_cannot_be_run_is_named(tmp_path: Path) -> None:
     assert "PYTHON=no-such-python cannot be run" in _runs(tmp_path, "PYTHON=no-such-python")
+
+
+def test_a_python_that_is_too_old_is_one_sentence_before_anything_is_made(tmp_path: Path) -> None:
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copy(ROOT / name, tmp_path)
+    old = tmp_path / "old"
+    old.write_text('#!/bin/sh\necho 3.9\ncase "$2" in *"3, 11"*) exit 1;; esac\n')
+    old.chmod(0o755)
+    ended = subprocess.run(["make", "demo", f"PYTHON={old}"], cwd=tmp_path, capture_output=True, text=True)
+    assert ended.returncode != 0
+    assert "searchkit needs Python 3.11 or newer, and " in ended.stdout
+    assert "is 3.9: say which, as in make demo PYTHON=python3.12" in ended.stdout
+    assert not list(tmp_path.glob(".venv*"))

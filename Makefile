@@ -26,16 +26,20 @@ export OMP_NUM_THREADS ?= 1
 # Two processes take modules in the order of tests/conftest.py, the longest first.
 TWO := -n 2 --dist loadscope --no-loadscope-reorder
 
-.PHONY: demo test quick lint notebooks docs gpu-report clean
+.PHONY: demo test quick thorough lint notebooks docs gpu-report clean
 
 demo: $(VENV)/.installed
 	$(BIN)/searchkit run
 
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest $(TWO)
+	$(BIN)/python -m pytest $(TWO) -m "not thorough"
 
 quick: $(VENV)/.installed-test
-	$(BIN)/python -m pytest $(TWO) -m "not slow"
+	$(BIN)/python -m pytest $(TWO) -m "not slow and not thorough"
+
+# with what asks on a larger scale what a test of `make test` asks already
+thorough: $(VENV)/.installed-test
+	$(BIN)/python -m pytest $(TWO)
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .

@@ -26,7 +26,7 @@ export OMP_NUM_THREADS ?= 1
 # Two processes take modules in the order of tests/conftest.py, the longest first.
 TWO := -n 2 --dist loadscope --no-loadscope-reorder
 
-.PHONY: demo test quick lint notebooks docs gpu-report clean
+.PHONY: demo test quick thorough lint notebooks docs gpu-report clean
 
 demo: $(VENV)/.installed
 	@echo "searching networks for handwritten digits, for two and a half minutes; Ctrl-C stops, and the same command goes on"
@@ -34,10 +34,14 @@ demo: $(VENV)/.installed
 	@echo "the program is $(abspath $(BIN))/searchkit: try \"$(abspath $(BIN))/searchkit list\", or add $(abspath $(BIN)) to PATH"
 
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest $(TWO)
+	$(BIN)/python -m pytest $(TWO) -m "not thorough"
 
 quick: $(VENV)/.installed-test
-	$(BIN)/python -m pytest $(TWO) -m "not slow"
+	$(BIN)/python -m pytest $(TWO) -m "not slow and not thorough"
+
+# with what asks on a larger scale what a test of `make test` asks already
+thorough: $(VENV)/.installed-test
+	$(BIN)/python -m pytest $(TWO)
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .

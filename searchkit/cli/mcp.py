@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import argparse
 
-OK = 0
+from searchkit.cli.printing import OK
+from searchkit.integrations.mcp.settings import add_arguments, check_installed, settings_of
 
 
-def mcp_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of ``searchkit mcp``, but for --storage."""
-    from searchkit.integrations.mcp.settings import add_arguments
-
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the command, but for --storage."""
     add_arguments(parser)
 
 
-def _mcp(given: argparse.Namespace) -> int:
-    from searchkit.integrations.mcp.settings import check_installed, settings_of
-
+def serve(given: argparse.Namespace) -> int:
+    """Serve until standard input ends; returns the exit code."""
     settings = settings_of(given)
     check_installed()
-    from searchkit.integrations.mcp.server import serve
+    from searchkit.integrations.mcp.server import serve as serve_one
 
-    serve(settings)
+    serve_one(settings)
     return OK

@@ -149,13 +149,14 @@ def test_fronts_are_compared_point_by_point(client: Client, folder: Path) -> Non
                 for its in fronts[other].itertuples()
             )
         }
-        assert {row["trial"] for row in found[name]["dominated"]} == beaten
+        assert {row["trial"] for row in found[name]["dominated_by"]} == beaten
+        assert found[name]["dominated"] == len(beaten)
         assert set(found[name]["undominated"]) == set(fronts[name].trial) - beaten
-        assert found[name]["best"]["accuracy"] == pytest.approx(fronts[name].accuracy.max())
+        assert found[name]["best accuracy"] == pytest.approx(fronts[name].accuracy.max())
     both = [(one.accuracy, one.params) for front in fronts.values() for one in front.itertuples()]
     assert len(set(both)) > 1
     assert all(0 < row["hypervolume"] <= 1 for row in found.values())
-    top = {name for name, row in found.items() if not row["dominated"]}
+    top = {name for name, row in found.items() if not row["dominated_by"]}
     assert not top or max(found, key=lambda name: found[name]["hypervolume"]) in top
 
 
@@ -228,8 +229,12 @@ def test_a_network_is_exported_into_the_servers_folder_only(client: Client, fold
         ("front", {"study": "a", "rows": 0}, "rows is the most rows to return; not 0"),
         ("describe", {"kind": "spcaes"}, "kind is what to describe.*not 'spcaes'"),
         ("compare", {"studies": ["a"]}, "studies is names of two or more studies"),
-        ("compare", {"studies": ["a", "a"]}, "compare needs two different studies"),
-        ("compare", {"studies": ["a", "other"]}, r"'other' has objectives accuracy \(max\), macs \(min\), and study"),
+        ("compare", {"studies": ["a", "a"]}, "two studies or more are compared, not 1"),
+        (
+            "compare",
+            {"studies": ["a", "other"]},
+            r"same objectives are compared: 'a' has .*, 'other' accuracy \(max\), macs \(min\)",
+        ),
         ("run", {"budget": "many"}, "budget is candidates to evaluate in the whole study; not 'many'"),
         ("run", {"seconds": 1e6}, "seconds is at most 600 on this server, not 1e.06"),
         ("run", {"workers": 64}, "workers is from 1 to 1 on this server, not 64"),

@@ -41,7 +41,6 @@ class Front(TypedDict):
 
 class Compared(TypedDict):
     objectives: dict[str, str]
-    reference: dict[str, float]
     studies: list[Row]
 
 

@@ -88,8 +88,8 @@ TOOLS = {
     ),
     "compare": Tool(
         "Studies side by side",
-        "Compare the fronts of two or more studies with the same objectives: the share of the hypervolume that each "
-        "dominates (higher is better), and which points are dominated by points of another study.",
+        "Compare the fronts of two or more studies with the same objectives: the share of the joint hypervolume "
+        "that each has (higher is better), and which points are dominated by points of another study.",
         inputs.CompareInput, outputs.Compared, "reading:compare", reads_only=True,
     ),
     "export": Tool(

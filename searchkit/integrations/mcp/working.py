@@ -40,7 +40,8 @@ def check_search(given: SearchInput, settings: Settings) -> None:
 
 def search(given: SearchInput, settings: Settings, tell: Tell) -> Found:
     """Search, and return the front; progress is told with every candidate."""
-    from searchkit.api import plan, run
+    from searchkit.api import run
+    from searchkit.preview import plan
     from searchkit.results.studies import load
 
     budget: dict[str, float | None] | None = {
@@ -67,7 +68,8 @@ def search(given: SearchInput, settings: Settings, tell: Tell) -> Found:
         arguments["proxies"] = "none"
     with heard() as said:
         if given.plan_only:
-            return {"plan": list(plan(**arguments).lines), "said": said}
+            planned = plan(**arguments)
+            return {"plan": [*planned.about, *planned.lines], "said": said}
         result = run(**arguments, callbacks=[_Telling(tell, given.budget)])
     return _found(result) | {"said": said}
 

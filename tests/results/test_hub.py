@@ -9,7 +9,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import nn
@@ -261,3 +263,25 @@ def test_any_text_stands_in_the_front_matter_and_the_card_as_it_is() -> None:
     given = {"a": "x: y # z", "b": ["1", 2.5, True, None, "é\n"], "c": [{"d": "- e", "f": {"g": []}}], "h": {}}
     assert reader.safe_load("\n".join(yaml(given))) == given
     assert plain("a|b `c`\n<d> _e_ f_g") == r"a\|b \`c\` \<d> \_e\_ f_g"
+
+
+def test_sentences_and_rows_of_data_frames_come_with_what_makes_them_inputs(tmp_path: Path) -> None:
+    sentences = (["good film", "bad film", "good day", "bad day"] * 15, ["p", "n"] * 30)
+    texts = searchkit.load_data(sentences, kind="tokens")
+    read = searchkit.run("random", data=texts, budget=1, epochs=1, storage="memory")
+    read.export(0, tmp_path / "texts", format="hub")
+    text = (tmp_path / "texts" / "README.md").read_text()
+    assert 'pipeline_tag: "text-classification"' in text
+    assert "Sentences become tokens by `words` of `input` in config.json" in text
+    assert "film" in json.loads((tmp_path / "texts" / "config.json").read_text())["input"]["words"]
+    with torch.inference_mode():
+        assert torch.equal(searchkit.load_network(tmp_path / "texts")(texts.test.x), read.build(0)(texts.test.x))
+
+    frame = pd.DataFrame({"a": np.arange(60.0), "b": ["x", "y", "z"] * 20})
+    rows = searchkit.run(
+        "random", data=(frame, np.arange(60) % 2), budget=1, epochs=1, storage=tmp_path / "runs", name="f"
+    )
+    assert "encoder.joblib" in [path.name for path in rows.export(0, tmp_path / "frame", format="hub")]
+    made = joblib.load(tmp_path / "frame" / "encoder.joblib").transform(frame)
+    assert np.array_equal(made, rows.encoder.transform(frame))
+    assert "become features by `encoder.joblib`" in (tmp_path / "frame" / "README.md").read_text()

@@ -6,7 +6,6 @@ one of ``{"result": ...}``, ``{"error": sentence}`` and ``{"interrupted": true}`
 
 from __future__ import annotations
 
-import _thread
 import contextlib
 import json
 import logging
@@ -74,7 +73,7 @@ def _wait_for_the_end(answered: threading.Event) -> None:
     if hasattr(signal, "pthread_kill") and main_thread is not None:
         signal.pthread_kill(main_thread, signal.SIGINT)  # wakes it where it waits
     else:
-        _thread.interrupt_main()
+        signal.raise_signal(signal.SIGINT)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from searchkit.results.hub.figures import Figures
 from searchkit.results.hub.front_matter import front_matter
 from searchkit.results.hub.loading import PROGRAM, WEIGHTS
 from searchkit.results.hub.snippets import with_searchkit, without_searchkit
+from searchkit.space.inputs import kind_of
 
 FETCH = (
     'The folder is that of these files; `huggingface_hub.snapshot_download("NAME/OF-THIS-REPOSITORY")` fetches them '
@@ -25,8 +26,7 @@ def card(figures: Figures, config: Mapping[str, object], by_name: bool) -> str:
         by_name: whether searchkit has the space, and can build the network.
     """
     result, data = figures.result, figures.data
-    inputs, outputs = names_in(result)
-    shape = " x ".join(str(n) for n in result.network_space.input_shape)
+    _, outputs = names_in(result)
     made = config["made_with"]
     assert isinstance(made, Mapping)
     versions = ", ".join(f"{name} {version}" for name, version in made.items())
@@ -38,7 +38,7 @@ def card(figures: Figures, config: Mapping[str, object], by_name: bool) -> str:
         f"# {plain(result.name)}",
         f"Candidate {figures.trial.number} of the study {plain(result.name)}, a network of the space "
         f"{plain(result.space.name)} that [searchkit](https://pypi.org/project/searchkit-nas/) found. "
-        f"It takes {inputs} of {shape} and returns {_returned(figures, outputs)}.",
+        f"It takes {_taken(figures)} and returns {_returned(figures, outputs)}.",
         "## Figures",
         table(("figure", "value", "measured"), figures.measured),
         "## What it was chosen from",
@@ -69,6 +69,14 @@ def plain(text: str) -> str:
     return re.sub(r"([\\`*|<\[\]#]|(?<!\w)_|_(?!\w))", r"\\\1", " ".join(text.split()))
 
 
+def _taken(figures: Figures) -> str:
+    shape = figures.result.network_space.input_shape
+    kind, sizes = kind_of(shape), " x ".join(str(n) for n in shape)
+    return {"table": f"rows of {sizes} features", "tokens": f"sequences of {sizes} tokens"}.get(
+        kind, f"{kind} of {sizes}"
+    )
+
+
 def _returned(figures: Figures, outputs: str) -> str:
     classes = figures.result.classes
     if outputs != "logits":
@@ -95,7 +103,9 @@ def _loading(figures: Figures, by_name: bool) -> list[str]:
 
 
 def _encoder(config: Mapping[str, object]) -> list[str]:
-    encoder = config.get("encoder")
+    encoder, inputs = config.get("encoder"), config["input"]
+    if isinstance(inputs, Mapping) and "words" in inputs:
+        return [f"Sentences become tokens by `words` of `input` in config.json: {inputs['encoding']}."]
     if not isinstance(encoder, Mapping):
         return []
     return [f"Rows of a data frame become features by `{encoder['file']}`: {encoder['use']}."]

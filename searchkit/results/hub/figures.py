@@ -65,6 +65,7 @@ class Figures:
             how = self.trial.methods.get(name) or units.get(name, "counted" if name in COUNTED else "")
             if name in SCORES[self.task]:
                 how = "validation part" + ", in the search, before the final training" * self.retrained
+            how = "of the final training" if name == "steps" and self.retrained else how
             rows.append((name, number(value), how))
         return rows
 
@@ -76,8 +77,9 @@ class Figures:
         bounds = f", within {' and '.join(map(str, result.goals.bounds))}" if result.goals.bounds else ""
         goals = " and ".join(f"{goal.name} ({goal.direction})" for goal in result.goals.objectives)
         took = f" in {duration(result.took)}" if result.took else ""
+        name, _, why = result.strategy.partition(": ")
         return (
-            f"Strategy {result.strategy} looked at {plural(len(result.trials), 'candidate')} of "
+            f"Strategy {name}{f' ({why})' if why else ''} looked at {plural(len(result.trials), 'candidate')} of "
             f"{_size(result.space.size)} in the space {result.space.name}{took}, {scored:,} of them "
             f"evaluated in full, for {goals}{bounds}. "
             f"{plural(len(result.front), 'network')} {'is' if len(result.front) == 1 else 'are'} on the front."
@@ -118,7 +120,7 @@ class Figures:
         if "trained_by" in context:
             said = f"Trained by a function of the user's, {context['trained_by']}."
         else:
-            epochs, steps = context.get("call", {}).get("epochs"), self.result.as_delivered(trial).get("steps")
+            epochs, steps = context.get("call", {}).get("epochs"), trial.values.get("steps")
             length = f" for {plural(epochs, 'epoch')}" if epochs else f" for {steps:,.0f} steps" if steps else ""
             said = f"Trained by searchkit on the train part{length}."
         recipe = dict(context.get("call", {}).get("recipe") or {}) | settings_of(self.result.network_space, trial.code)

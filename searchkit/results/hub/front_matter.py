@@ -39,6 +39,8 @@ def front_matter(figures: Figures) -> str:
 
 def pipeline_tag(figures: Figures) -> str | None:
     """What the Hub calls the task; None where none of its names is certain to fit."""
+    if figures.task == "classification" and figures.data.tokenizer is not None:
+        return "text-classification"
     return TAGS.get((figures.task, kind_of(figures.result.network_space.input_shape)))
 
 

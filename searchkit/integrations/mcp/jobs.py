@@ -15,13 +15,15 @@ import anyio
 from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 
-from searchkit.errors import SearchkitError
+from searchkit.errors import SearchkitError, duration
 from searchkit.integrations.mcp.inputs import Input
 from searchkit.integrations.mcp.settings import Settings
 
 OnProgress = Callable[[float, float | None, str], Awaitable[None]]
 STARTING = 30.0  # seconds beside those of a call, to load libraries and to end
 GRACE = 20.0  # seconds that a call has to end after it was told to
+SILENCE = 15.0  # seconds without news, after which that it is running is told
+LITTLE = 1e-3  # progress has to grow with everything that is told
 LONGEST_LINE = 2**26  # bytes
 
 
@@ -69,18 +71,28 @@ async def called_apart(name: str, given: Input, settings: Settings, on_progress:
 
 
 async def _last_line(lines: BufferedByteReceiveStream, on_progress: OnProgress) -> dict[str, object]:
-    """The answer of a process, after its progress; empty where it ends without one."""
+    """The answer of a process, after its progress; empty where it ends without one.
+
+    Where a process is silent for long, as in a final training, that it is running is told, as a little progress:
+    programs give up on calls of which they hear nothing.
+    """
+    began, done, total = anyio.current_time(), 0.0, None
     while True:
+        line: dict[str, object] | None = None
         try:
-            line: dict[str, object] = json.loads(await lines.receive_until(b"\n", LONGEST_LINE))
+            with anyio.move_on_after(SILENCE):
+                line = json.loads(await lines.receive_until(b"\n", LONGEST_LINE))
         except (anyio.EndOfStream, anyio.IncompleteRead, anyio.ClosedResourceError):
             return {}
-        if "progress" not in line:
+        if line is None:
+            done += LITTLE
+            await on_progress(done, total, f"running for {duration(anyio.current_time() - began)}")
+        elif "progress" in line:
+            done = max(done + LITTLE, float(str(line["progress"])))
+            total = None if line["total"] is None else float(str(line["total"]))
+            await on_progress(done, total, str(line["message"]))
+        else:
             return line
-        total = line["total"]
-        await on_progress(
-            float(str(line["progress"])), None if total is None else float(str(total)), str(line["message"])
-        )
 
 
 def _result(name: str, last: dict[str, object], process: Process) -> dict[str, object]:

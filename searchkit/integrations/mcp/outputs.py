@@ -49,6 +49,7 @@ class Found(TypedDict):
     stopped: NotRequired[str]
     candidates: NotRequired[int]
     front: NotRequired[list[Row]]
+    left_out: NotRequired[int]
     nothing: NotRequired[str]
     baselines: NotRequired[list[Row]]
     verified: NotRequired[list[Row]]

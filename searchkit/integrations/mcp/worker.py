@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import os
 import signal
 import sys
 import threading
@@ -20,6 +21,8 @@ from searchkit.integrations.mcp.inputs import read_input
 from searchkit.integrations.mcp.settings import Settings
 from searchkit.integrations.mcp.streams import claimed_output
 from searchkit.integrations.mcp.tools import TOOLS
+
+LAST = 60.0  # seconds that an interrupted call has, where no server ends it
 
 
 def main() -> int:
@@ -36,6 +39,7 @@ def main() -> int:
         answered.set()
     except KeyboardInterrupt:
         answer = {"interrupted": True}
+        answered.set()
     with contextlib.suppress(BrokenPipeError):  # the server is gone
         _write(output, answer)
     return 0
@@ -65,7 +69,10 @@ def _write(output: TextIO, line: dict[str, object]) -> None:
 
 
 def _wait_for_the_end(answered: threading.Event) -> None:
-    """Interrupt the work when standard input ends, as Ctrl-C would: the server stops the call, or is gone."""
+    """Interrupt the work when standard input ends, as Ctrl-C would: the server stops the call, or is gone.
+
+    Where that does not end the process, it ends without further ado; what is on record stays.
+    """
     sys.stdin.read()
     if answered.is_set():
         return
@@ -74,6 +81,8 @@ def _wait_for_the_end(answered: threading.Event) -> None:
         signal.pthread_kill(main_thread, signal.SIGINT)  # wakes it where it waits
     else:
         signal.raise_signal(signal.SIGINT)
+    if not answered.wait(LAST):
+        os._exit(1)
 
 
 if __name__ == "__main__":

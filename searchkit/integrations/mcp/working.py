@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from searchkit.space import NetworkSpace
 
 
+MOST_ROWS = 50  # of a front that a search returns
+
+
 class Parts(TypedDict):
     """The data of a call and the seed of their split, as searchkit.run takes them."""
 
@@ -120,7 +123,8 @@ def _found(result: Result) -> Found:
         "study": result.name,
         "stopped": result.stopped,
         "candidates": len(result.trials),
-        "front": rows_of(result.front),
+        "front": rows_of(result.front[:MOST_ROWS]),
+        "left_out": max(0, len(result.front) - MOST_ROWS),
         "nothing": result.nothing,
         "said": [],
     }

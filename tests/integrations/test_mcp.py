@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -29,7 +30,7 @@ import searchkit
 from searchkit.cli import main
 from searchkit.cli.arguments import parser
 from searchkit.compression.learning import LearningSetting
-from searchkit.errors import SearchkitError, UnknownNameError
+from searchkit.errors import SearchkitError, StorageError, UnknownNameError
 from searchkit.integrations.mcp import jobs
 from searchkit.integrations.mcp.inputs import CompressInput, ExportInput, ScoreInput, SearchInput, read_input
 from searchkit.integrations.mcp.outputs import value
@@ -196,8 +197,11 @@ def test_a_running_search_tells_its_progress_is_read_and_cancelled_and_its_recor
     assert progress[0][2].startswith("candidate 0: accuracy")
     assert second.isError
     assert second.content[0].text == "run of 'long' is running on this server: wait for it, or cancel it"
-    while client.call("run", **long | {"budget": 1}).isError:  # until the process has ended
-        pass
+    ended = ""
+    while not ended:  # until its process has ended, which holds the study
+        with contextlib.suppress(StorageError):
+            ended = made("long", folder / "runs", budget=1).stopped
+    assert ended == "the budget is spent"
     found = client.found("front", study="long")
     assert len(progress) <= found["states"]["scored"] < 2000
     assert not list((folder / "runs").glob("second*"))

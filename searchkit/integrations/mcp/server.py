@@ -61,7 +61,7 @@ async def _serve(settings: Settings, output: TextIOWrapper) -> None:
 
 
 def server(settings: Settings) -> Server[object, object]:
-    """A server with all tools, which runs on any transport."""
+    """A server of the package mcp with all tools, which runs on any of its transports."""
     from mcp.server.lowlevel import Server
 
     from searchkit.version import __version__

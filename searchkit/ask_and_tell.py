@@ -27,6 +27,7 @@ from searchkit.problem.numbers import number_of
 from searchkit.problem.trial import State, Trial, pareto_front
 from searchkit.results.found_studies import recorded_header
 from searchkit.results.studies import goals_of, read_study, space_of
+from searchkit.runtime.fingerprint import fingerprint
 from searchkit.search.loop import Search
 from searchkit.search.study import go_on
 from searchkit.space import Space
@@ -53,6 +54,9 @@ class Asked:
 def _elsewhere(choices: Mapping[str, object]) -> dict[str, float]:
     """In the place of the function that evaluates."""
     raise SearchkitError("the candidates of this study are evaluated elsewhere: ask for them and tell their values")
+
+
+ELSEWHERE = fingerprint(_elsewhere)  # what the record of such a study has in the place of a function's fingerprint
 
 
 class AskAndTell:

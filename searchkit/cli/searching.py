@@ -122,6 +122,7 @@ def score(given: argparse.Namespace) -> int:
 
 def resume(given: argparse.Namespace) -> int:
     from searchkit.api import run
+    from searchkit.ask_and_tell import ELSEWHERE
     from searchkit.data.loading import load_data
     from searchkit.data.reading import is_found
     from searchkit.results.studies import load, read_study
@@ -150,6 +151,10 @@ def resume(given: argparse.Namespace) -> int:
         )
         if not there
     ]
+    if context.get("function") == ELSEWHERE:
+        raise SearchkitError(
+            f"the candidates of study '{given.name}' are evaluated elsewhere: searchkit suggest {given.name} gives more"
+        )
     if lacking:
         raise SearchkitError(
             f"study '{given.name}' was begun in Python with {' and '.join(lacking)} given as objects; "

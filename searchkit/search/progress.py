@@ -40,6 +40,11 @@ class Progress:
         self._view = chosen_view(shown, goals, budget, trials)
 
     def __enter__(self) -> Progress:
+        if self._view is not None:  # the first candidate may take minutes
+            try:
+                self._view.draw(self._text(self._trials), self._trials)
+            except CLOSED:
+                self._view = None
         return self
 
     def __exit__(self, *error: type[BaseException] | BaseException | TracebackType | None) -> None:

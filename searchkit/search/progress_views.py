@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from searchkit.results.safe_html import Html, fill, joined
 CLOSED = (OSError, ValueError)  # raised by closed streams, and by those whose terminal or pipe is closed
 BOUNDED = "{l_bar}{bar}| {n_fmt}/{total_fmt} evaluated [{elapsed}<{remaining}{postfix}]"
 ROWS = 8  # of the front that are shown
+DUMB = ("dumb", "unknown")  # terminals that cannot draw anything anew
 
 
 class View(Protocol):
@@ -199,7 +201,7 @@ def chosen_view(shown: bool | str | None, goals: Goals, budget: Budget, trials: 
         if in_notebook():
             return NotebookPage(goals, budget)
         if shown == "table":
-            return LiveTable(goals, budget) if on_terminal() else None
+            return LiveTable(goals, budget) if on_terminal() and os.environ.get("TERM") not in DUMB else None
         if shown or on_terminal():
             return Bar(budget, sum(trial.finished for trial in trials))
     return None

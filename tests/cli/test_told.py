@@ -98,6 +98,7 @@ def test_a_small_space_ends(run) -> None:
         (("suggest", "new", "--space", "nope.json", "--objectives", "loss:min"), "'nope.json' cannot be read: No such"),
         (("suggest", "new", "--space", "{3", "--objectives", "loss:min"), "the space '{3' cannot be read: Expecting"),
         (("suggest", "new", "--space", "macr", "--objectives", "loss:min"), "--space is a .json or .toml file"),
+        (("resume", "kettle"), "are evaluated elsewhere: searchkit suggest kettle gives more"),
         (("suggest", "kettle", "--n", "0"), "--n is a number of candidates of at least 1, not 0"),
         (("suggest", "kettle", "--space", '{"a": [1, 2]}'), "study 'kettle' holds another search; it differs in"),
         (

@@ -22,7 +22,6 @@ from searchkit.cli.values import (
     read_constraints,
     read_data,
     read_executor,
-    read_model,
     read_proxies,
     read_recipe,
     read_shares,
@@ -72,9 +71,10 @@ def run(given: argparse.Namespace) -> int:
 
 def compress(given: argparse.Namespace) -> int:
     from searchkit.compressing import compress
+    from searchkit.compressing.by_name import model_of
 
     result = compress(
-        read_model(given.model),
+        model_of(given.model),
         given.data,
         constraints=read_shares(given.constraint),
         epochs=given.epochs,

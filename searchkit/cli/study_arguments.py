@@ -33,7 +33,7 @@ def export_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--format",
         default="onnx",
-        help=f"of the file beside best.safetensors and best.json: {', '.join(FORMATS)} (onnx)",
+        help=f"of the file beside best.safetensors and best.json: {', '.join(FORMATS)} (onnx); hub: best is a folder",
     )
     parser.add_argument(
         "--precision",

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import inspect
 import json
-import os
 import re
-import sys
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from searchkit import plugins
 from searchkit.errors import (
@@ -21,16 +18,12 @@ from searchkit.errors import (
     SearchkitError,
     SpaceError,
     UnknownNameError,
-    first_line_said,
     nearest,
 )
 from searchkit.runtime.cores import n_cores
 from searchkit.space import Space
 from searchkit.space.recipe_space import RecipeSpace
 from searchkit.surroundings import settled
-
-if TYPE_CHECKING:
-    from torch import nn
 
 
 def read_space(given: argparse.Namespace) -> Any:
@@ -184,30 +177,6 @@ def read_shares(texts: Sequence[str]) -> dict[str, float | str]:
         if not sign:
             raise ConstraintError(f'constraint {text!r} is not of the form "params<=100000" or "latency_ms<=50%"')
     return bounds
-
-
-def read_model(text: str) -> nn.Module:
-    """The network that a user's function returns, of "module:function"; modules are found in the working folder too.
-
-    Raises:
-        SearchkitError: it cannot be imported, is no function, raises, or returns something else.
-    """
-    module_name, colon, function_name = text.partition(":")
-    if not colon or not module_name or not function_name:
-        raise SearchkitError(f"the network is MODULE:FUNCTION, such as my_code:model, not {text!r}")
-    sys.path.insert(0, os.getcwd())
-    try:
-        made = getattr(importlib.import_module(module_name), function_name)()
-    except Exception as error:
-        said = first_line_said(error)
-        raise SearchkitError(f"{text} gives no network: {type(error).__name__}: {said}") from error
-    finally:
-        sys.path.remove(os.getcwd())
-    from torch import nn
-
-    if not isinstance(made, nn.Module):
-        raise SearchkitError(f"{text} returned {made!r:.80}, not a torch.nn.Module")
-    return made
 
 
 def read_option(text: str) -> tuple[str, Any]:

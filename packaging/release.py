@@ -1,4 +1,4 @@
-"""Whether what is tagged may be released: ``python packaging/release.py`` says what is wrong and ends with 1, or with 0.
+"""Whether what is tagged may be released: ``python packaging/release.py`` says what is wrong, and then ends with 1.
 
 A tag ``vX.Y.Z`` on the commit has to be the version of the package, and CHANGELOG.md has to have a section of it.
 Where the commit has no such tag there is nothing to say.

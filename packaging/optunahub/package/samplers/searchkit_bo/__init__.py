@@ -1,0 +1,3 @@
+from .sampler import SearchkitBOSampler
+
+__all__ = ["SearchkitBOSampler"]

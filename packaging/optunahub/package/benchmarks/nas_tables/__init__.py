@@ -1,3 +1,4 @@
 from .problem import Problem
 
+
 __all__ = ["Problem"]

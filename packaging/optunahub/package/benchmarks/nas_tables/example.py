@@ -5,8 +5,11 @@ from __future__ import annotations
 import optuna
 import optunahub
 
+
 tables = optunahub.load_module("benchmarks/nas_tables")
 problem = tables.Problem("nas-bench-201", objectives=("accuracy", "params"))
-study = optuna.create_study(directions=problem.directions, sampler=optuna.samplers.TPESampler(seed=0))
+study = optuna.create_study(
+    directions=problem.directions, sampler=optuna.samplers.TPESampler(seed=0)
+)
 study.optimize(problem, n_trials=30)
 print(f"{problem.metric_names}: {problem.regret(study):.3f} of the front's hypervolume is missing")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from collections.abc import Sequence
 import os
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import optuna
 import optunahub
-
 import searchkit
 
 
@@ -35,7 +35,9 @@ class Problem(optunahub.benchmarks.BaseProblem):
         folder: str | os.PathLike[str] | None = None,
         **options: object,
     ) -> None:
-        self.benchmark = searchkit.benchmarks.load(table, objectives=objectives, folder=folder, **options)
+        self.benchmark = searchkit.benchmarks.load(
+            table, objectives=objectives, folder=folder, **options
+        )
 
     @property
     def search_space(self) -> dict[str, optuna.distributions.BaseDistribution]:
@@ -47,7 +49,10 @@ class Problem(optunahub.benchmarks.BaseProblem):
 
     @property
     def directions(self) -> list[optuna.study.StudyDirection]:
-        known = {"min": optuna.study.StudyDirection.MINIMIZE, "max": optuna.study.StudyDirection.MAXIMIZE}
+        known = {
+            "min": optuna.study.StudyDirection.MINIMIZE,
+            "max": optuna.study.StudyDirection.MAXIMIZE,
+        }
         return [known[direction] for direction in self.benchmark.objectives.values()]
 
     @property
@@ -56,7 +61,7 @@ class Problem(optunahub.benchmarks.BaseProblem):
         return list(self.benchmark.objectives)
 
     def evaluate(self, params: dict[str, Any]) -> list[float]:
-        """The values of one network; NaN, which Optuna takes for a failed trial, where the table has none."""
+        """The values of one network; NaN, a failed trial for Optuna, where the table has none."""
         codes = [choice.index(params[choice.name]) for choice in self.benchmark.space.choices]
         return [float(values[0]) for values in self.benchmark.values([codes]).values()]
 
@@ -66,5 +71,7 @@ class Problem(optunahub.benchmarks.BaseProblem):
         One objective: in its unit. Several: the share of the front's hypervolume that is missing.
         """
         done = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
-        codes = [[c.index(trial.params[c.name]) for c in self.benchmark.space.choices] for trial in done]
+        codes = [
+            [c.index(trial.params[c.name]) for c in self.benchmark.space.choices] for trial in done
+        ]
         return self.benchmark.regret(self.benchmark.losses(codes)) if codes else float("inf")

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
+from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
 from optuna.trial import FrozenTrial
-
 from searchkit.integrations.optuna import SearchkitSampler
 
 
 class SearchkitBOSampler(SearchkitSampler):
-    """A Gaussian process over numbers, categories and what exists of them, for one objective or several.
+    """A Gaussian process over numbers, categories and conditions, for one objective or several.
 
     Args:
         seed: of everything random; drawn where None.

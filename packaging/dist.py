@@ -17,6 +17,7 @@ import sys
 import tarfile
 import tempfile
 from pathlib import Path
+from typing import Literal
 
 import build
 import pyproject_hooks
@@ -84,7 +85,7 @@ def distributions(root: Path, out: Path) -> tuple[Path, Path]:
         os.umask(before)
 
 
-def _built(kind: str, source: Path, out: Path) -> Path:
+def _built(kind: Literal["sdist", "wheel"], source: Path, out: Path) -> Path:
     builder = build.ProjectBuilder(source, sys.executable, runner=pyproject_hooks.quiet_subprocess_runner)
     missing = builder.check_dependencies(kind)
     if missing:

@@ -19,8 +19,9 @@ import tempfile
 from pathlib import Path
 from typing import Literal
 
-import build
 import pyproject_hooks
+
+import build
 
 ROOT = Path(__file__).parents[1]
 

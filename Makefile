@@ -26,16 +26,22 @@ export OMP_NUM_THREADS ?= 1
 # Two processes take modules in the order of tests/conftest.py, the longest first.
 TWO := -n 2 --dist loadscope --no-loadscope-reorder
 
-.PHONY: demo test quick lint notebooks docs gpu-report clean
+.PHONY: demo test quick thorough lint notebooks docs gpu-report clean
 
 demo: $(VENV)/.installed
-	$(BIN)/searchkit run
+	@echo "searching networks for handwritten digits, for two and a half minutes; Ctrl-C stops, and the same command goes on"
+	@$(BIN)/searchkit run
+	@echo "the program is $(abspath $(BIN))/searchkit: try \"$(abspath $(BIN))/searchkit list\", or add $(abspath $(BIN)) to PATH"
 
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest $(TWO)
+	$(BIN)/python -m pytest $(TWO) -m "not thorough"
 
 quick: $(VENV)/.installed-test
-	$(BIN)/python -m pytest $(TWO) -m "not slow"
+	$(BIN)/python -m pytest $(TWO) -m "not slow and not thorough"
+
+# with what asks on a larger scale what a test of `make test` asks already
+thorough: $(VENV)/.installed-test
+	$(BIN)/python -m pytest $(TWO)
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .
@@ -60,10 +66,13 @@ gpu-report:
 
 # torch first and pinned: asked for by a range, pip would take a CUDA build of several gigabytes.
 $(VENV)/.installed: pyproject.toml constraints.txt
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@test -x $(BIN)/python || $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2> /dev/null || { \
+		echo "searchkit needs Python 3.11 or newer, and $(PYTHON) is $$($(PYTHON) --version 2>&1 || true): say which, as in make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
+	@echo "installing into $(VENV): some minutes, and about 2 GB"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) $(TORCH)
 	$(PIP) --constraint constraints.txt --editable .
-	touch $@
+	@touch $@
 
 $(VENV)/.installed-test: $(VENV)/.installed
 	$(PIP) --constraint constraints.txt --editable '.[test]'

@@ -16,14 +16,18 @@ from searchkit.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from searchkit import benchmarks as benchmarks
-    from searchkit.api import plan, run
+    from searchkit.api import run
+    from searchkit.ask_and_tell import AskAndTell
     from searchkit.compressing import Compressed, compress
     from searchkit.costs.metrics import Metric
     from searchkit.costs.targets.target import Target
     from searchkit.data.loading import load_data
     from searchkit.option_values import Proxies, Training
+    from searchkit.preview import plan
     from searchkit.proxy_layer.comparisons import Comparisons
     from searchkit.proxy_layer.ranking import score
+    from searchkit.results.comparing import compare
+    from searchkit.results.removal import remove
     from searchkit.results.result import Result
     from searchkit.results.studies import list_studies, load
     from searchkit.sharing import SharedWeights
@@ -33,6 +37,7 @@ if TYPE_CHECKING:
 announce()
 
 _LATER = {
+    "AskAndTell": "searchkit.ask_and_tell",
     "Comparisons": "searchkit.proxy_layer.comparisons",
     "Compressed": "searchkit.compressing",
     "Metric": "searchkit.costs.metrics",
@@ -46,13 +51,16 @@ _LATER = {
     "load": "searchkit.results.studies",
     "load_data": "searchkit.data.loading",
     "repair": "searchkit.storage.repair",
-    "plan": "searchkit.api",
+    "plan": "searchkit.preview",
     "run": "searchkit.api",
+    "compare": "searchkit.results.comparing",
     "compress": "searchkit.compressing",
+    "remove": "searchkit.results.removal",
     "score": "searchkit.proxy_layer.ranking",
 }
 
 __all__ = [
+    "AskAndTell",
     "Choice",
     "Comparisons",
     "Compressed",
@@ -70,12 +78,14 @@ __all__ = [
     "StopSearch",
     "Target",
     "Training",
+    "compare",
     "compress",
     "list_studies",
     "load",
     "load_data",
     "load_space",
     "plan",
+    "remove",
     "repair",
     "run",
     "score",

@@ -10,22 +10,19 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from datetime import timedelta
-from inspect import signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from searchkit.assembly import begin_strategy, check_targets, opener_of, pools_of, with_folder
 from searchkit.execution.at_work import AtWork
-from searchkit.execution.executors import workers_of
-from searchkit.judged import judged_estimate, judged_plan, note_judges, with_judges
+from searchkit.judged import judged_plan, note_judges, with_judges
 from searchkit.option_reading import read_options
-from searchkit.option_values import DEFAULT_BUDGET, Proxies, Training, chosen_by
+from searchkit.option_values import Proxies, Training, chosen_by
 from searchkit.planned import (
     begin_plan,
     begin_until,
     checked_problem,
     first_candidates,
-    plan_now,
     scoring_time,
     with_plan,
 )
@@ -50,8 +47,6 @@ if TYPE_CHECKING:
 
     from searchkit.costs.metrics import Metric
     from searchkit.scoring.protocols import NetworkProxy, Proxy
-    from searchkit.search.estimate import Estimate
-    from searchkit.search.plan import Plan
     from searchkit.sharing.shared_weights import SharedWeights
     from searchkit.training.own_training import TrainingFunction
     from searchkit.training.recipe import Recipe
@@ -93,7 +88,7 @@ def run(
     ladder: str | Sequence[Mapping[str, float | bool]] | None = None,
     time_limit: float | None = None,
     callbacks: Sequence[Callback] = (),
-    progress: bool | None = None,
+    progress: bool | Literal["table"] | None = None,
     baselines: bool | None = None,
     weights: SharedWeights | Result | Mapping[str, Tensor] | nn.Module | str | Path | None = None,
     evaluation: str | SharedWeights | None = None,
@@ -191,7 +186,7 @@ def run(
             The methods ``on_start(result)`` and ``on_end(result, error)`` of a callback are called at its start and
             end (:func:`searchkit.search.callbacks.watched`). Trackers are callbacks:
             :mod:`searchkit.integrations.mlflow`, ``tensorboard`` and ``jsonlines``.
-        progress: whether to show a progress bar; by default only in a terminal.
+        progress: whether to show a bar; by default on a terminal and in notebooks. "table": the front there, live.
         baselines: True: at the end, fit simple models (the most frequent class or the mean, a linear model, a random
             forest, an MLP) on the same train part, once in a study and in about 10 s, or a tenth of a budget in
             seconds, of a planned one a fortieth; ``result.baselines`` has their scores, and the logger "searchkit"
@@ -270,31 +265,3 @@ def run(
             log.getChild("front").warning("the front of study '%s' is empty: %s", options.name, result.nothing)
         keep(result)
         return result
-
-
-def plan(*arguments: Any, **named: Any) -> Plan | Estimate:
-    """How a call of :func:`run` with the same arguments would spend its time; nothing is searched or recorded.
-
-    ``print(*searchkit.plan(data=(X, y), budget={"seconds": 600}).lines, sep="\n")``. A few training steps are made to
-    measure how long they take.
-
-    Returns:
-        the plan of a search with a time, or an estimate of the time of one with a number of evaluations.
-
-    Raises:
-        SearchkitError: as :func:`run`.
-    """
-    bound, began = signature(run).bind(*arguments, **named), time.perf_counter()
-    bound.apply_defaults()
-    options = read_options(**bound.arguments)
-    problem = checked_problem(options)
-    begun = begin_strategy(options, problem)
-    options, made = with_plan(options, begun, began, compared=True)
-    options, _, chosen = with_judges(options, problem, begun, made)
-    judged = judged_plan(made, options, problem, chosen)
-    if judged is not None:
-        return plan_now(options, judged, time.perf_counter() - began)
-    budget, seconds = options.budget, options.budget.seconds or options.budget.more_seconds
-    candidates = budget.evaluations or budget.more_evaluations or (None if seconds else DEFAULT_BUDGET)
-    expected = options.task.estimate(candidates, workers_of(options.executor, options.workers), seconds)
-    return judged_estimate(expected, options, problem, chosen)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from searchkit import plugins
 from searchkit.costs.targets.target import read_targets
@@ -14,8 +14,8 @@ from searchkit.option_values import (
     DEFAULT_BUDGET,
     SCREEN,
     baseline_seconds,
+    check_progress,
     check_seconds,
-    check_switch,
     grouped_proxies,
     grouped_training,
     own_recipe,
@@ -70,7 +70,7 @@ def read_options(
     ladder: Any,
     time_limit: Any,
     callbacks: Sequence[Callback],
-    progress: bool | None,
+    progress: bool | Literal["table"] | None,
     baselines: bool | None,
     weights: object,
     evaluation: object,
@@ -93,7 +93,7 @@ def read_options(
     batch, epochs, workers = whole("batch", batch, 1), whole("epochs", epochs, 1), whole("workers", workers, 1)
     seed, split_seed = seed_of("seed", seed), seed_of("split_seed", split_seed)
     check_seconds("time_limit", time_limit)
-    check_switch("progress", progress)
+    check_progress(progress)
     watchers = read_callbacks(callbacks)
     check_storage(storage)
     settled_there = storage if isinstance(storage, str) and storage == "memory" else settled_storage(storage)

@@ -160,6 +160,12 @@ def check_switch(name: str, given: object) -> None:
         raise SearchkitError(f"{name} must be True, False or None, not {shown(given)}")
 
 
+def check_progress(given: object) -> None:
+    """Raise SearchkitError unless it is True, False, None or "table"."""
+    if given != "table" and given is not None and not isinstance(given, bool | np.bool_):
+        raise SearchkitError(f'progress must be True, False, None or "table", not {shown(given)}')
+
+
 def check_seconds(name: str, given: object) -> None:
     """Raise SearchkitError unless a time is None or a number of seconds above 0, at most :data:`LONGEST`.
 

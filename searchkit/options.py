@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from searchkit.costs.targets.target import Target
 from searchkit.option_values import (
@@ -78,7 +78,7 @@ class Options:
     epochs: int | None
     time_limit: float | None
     callbacks: Sequence[Callback]
-    progress: bool | None
+    progress: bool | Literal["table"] | None
     baselines: float
     targets: Mapping[str, Target] = field(default_factory=dict)
     automatic: bool = False

@@ -289,6 +289,7 @@ OF_EXTRAS = {  # modules of packages that need not be there when tests run -> th
 }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_what_is_imported_is_declared() -> None:
     packages = importlib.metadata.packages_distributions()
     names = {name.lower() for name in declared()} | {"nvidia-ml-py"}

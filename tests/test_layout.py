@@ -44,7 +44,7 @@ LEVELS = """
     option_reading assembly
     judged planned
     api
-    compressing
+    compressing preview ask_and_tell
     cli
     __main__
 """.strip().splitlines()

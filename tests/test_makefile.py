@@ -13,11 +13,11 @@ ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 
 
-def _runs(folder: Path, *given: str) -> str:
-    """What ``make quick`` would do in a folder that has nothing but the files it reads."""
+def _runs(folder: Path, *given: str, goal: str = "quick") -> str:
+    """What ``make`` would do for a goal in a folder that has nothing but the files it reads."""
     for name in ("Makefile", "pyproject.toml", "constraints.txt"):
         shutil.copy(ROOT / name, folder)
-    ended = subprocess.run(["make", "--dry-run", "quick", *given], cwd=folder, capture_output=True, text=True)
+    ended = subprocess.run(["make", "--dry-run", goal, *given], cwd=folder, capture_output=True, text=True)
     return ended.stdout + ended.stderr
 
 
@@ -33,6 +33,14 @@ def test_the_usual_python_has_the_usual_environment(tmp_path: Path) -> None:
     said = _runs(tmp_path)
     assert "python3 -m venv .venv\n" in said
     assert ".venv/bin/python -m pytest" in said
+
+
+@pytest.mark.parametrize(
+    ("goal", "chosen"),
+    [("quick", ' -m "not slow and not thorough"\n'), ("test", ' -m "not thorough"\n'), ("thorough", "-reorder\n")],
+)
+def test_each_goal_of_the_tests_runs_more_than_the_one_before(tmp_path: Path, goal: str, chosen: str) -> None:
+    assert _runs(tmp_path, goal=goal).endswith(chosen)
 
 
 def test_another_version_has_one_of_its_own(tmp_path: Path) -> None:
@@ -58,3 +66,16 @@ def test_an_environment_that_is_named_is_taken(tmp_path: Path) -> None:
 
 def test_a_python_that_cannot_be_run_is_named(tmp_path: Path) -> None:
     assert "PYTHON=no-such-python cannot be run" in _runs(tmp_path, "PYTHON=no-such-python")
+
+
+def test_a_python_that_is_too_old_is_one_sentence_before_anything_is_made(tmp_path: Path) -> None:
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copy(ROOT / name, tmp_path)
+    old = tmp_path / "old"
+    old.write_text('#!/bin/sh\necho 3.9\ncase "$2" in *"3, 11"*) exit 1;; esac\n')
+    old.chmod(0o755)
+    ended = subprocess.run(["make", "demo", f"PYTHON={old}"], cwd=tmp_path, capture_output=True, text=True)
+    assert ended.returncode != 0
+    assert "searchkit needs Python 3.11 or newer, and " in ended.stdout
+    assert "is 3.9: say which, as in make demo PYTHON=python3.12" in ended.stdout
+    assert not list(tmp_path.glob(".venv*"))

@@ -11,6 +11,7 @@ from searchkit.cli import main
 from searchkit.errors import SearchkitError
 
 
+@pytest.mark.slow
 def test_random_candidates_are_scored_and_the_best_judged_come_first() -> None:
     table = searchkit.score("macro", 6, proxies=("params", "naswot"), seed=1)
     assert len(table) == 6

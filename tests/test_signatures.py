@@ -24,7 +24,7 @@ READ = "a user's data, read and checked by the caller"
 
 # module.name -> reason
 KNOWN = {
-    "searchkit.api.plan": ARGUMENTS,
+    "searchkit.preview.plan": ARGUMENTS,
     "searchkit.assembly.opener_of": JSON,
     "searchkit.blocks.block_costs.BlockCosts.read": JSON,
     "searchkit.cli.values.budget_of": JSON,
@@ -360,6 +360,7 @@ def sources() -> Iterator[tuple[str, str]]:
                 yield module.removesuffix(".__init__"), path.read_text()
 
 
+@pytest.mark.slow
 def test_a_public_signature_without_a_type_has_a_reason() -> None:
     others = aliases()
     found = {name for module, source in sources() for name in with_any(module, source, others)}

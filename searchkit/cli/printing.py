@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from searchkit.cli.tables import complain, print_table
 from searchkit.results.baselines import FRONT, best_network, score_of, shortfall
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 def interrupted(given: argparse.Namespace) -> int:
     """Say that a command was interrupted; returns the exit code."""
     searching = given.command in ("run", "resume")
-    print("searchkit: interrupted" + "; the same command continues" * searching, file=sys.stderr)
+    complain("interrupted" + "; the same command continues" * searching)
     return INTERRUPTED
 
 
@@ -36,13 +37,14 @@ def print_result(result: Result, given: argparse.Namespace) -> int:
     else:
         print(repr(result))
         if found:
-            print(result.front.to_string(), end="\n\n")
+            print_table(result.front)
+            print()
         print_baselines(result)
         print_signals(result)
     if given.json and (said := shortfall(result)):
-        print(f"searchkit: {said}", file=sys.stderr)
+        complain(said)
     if not found:
-        print(f"searchkit: {result.nothing}", file=sys.stderr)
+        complain(result.nothing)
     plot = given.plot or (result.folder.with_suffix(".png") if found and result.folder else None)
     if plot is not None:
         result.plot(plot)
@@ -75,9 +77,9 @@ def print_compressed(result: Compressed, given: argparse.Namespace, files: Seque
     else:
         print("the network that was given:", ", ".join(f"{name} {x:,.4g}" for name, x in result.original.items()))
         print("bounds:", ", ".join(f"{name} of at most {bound:,.4g}" for name, bound in result.bounds.items()))
-        print(result.delivered.to_string() if n else "no network within the bounds")
+        print_table(result.delivered) if n else print("no network within the bounds")
         if result.compared:
-            print("others within the bounds:", result.comparisons.to_string(index=False), sep="\n")
+            print_table(result.comparisons, "others within the bounds:", numbered=False)
             print(f"rank correlation of the sums with random assemblies' accuracies: {result.rank_correlation:.2f}")
         if files:
             print("written and checked against the measured network:", *files, sep="\n  ")
@@ -117,15 +119,17 @@ def print_baselines(result: Result) -> None:
 def print_signals(result: Result) -> None:
     """Print how well the proxies predicted, and the candidates verified by training."""
     if len(result.signals):
-        print("what each proxy was worth (rank correlation with what was observed, its 95 % interval, its weight):")
-        print(result.signals.to_string(index=False, float_format="{:.2f}".format, na_rep="-"), end="\n\n")
+        said = "what each proxy was worth (rank correlation with what was observed, its 95 % interval, its weight):"
+        print_table(result.signals, said, numbered=False, digits=2)
+        print()
     if len(result.verified):
-        print("verified by training:", result.verified.to_string(), sep="\n", end="\n\n")
+        print_table(result.verified, "verified by training:")
+        print()
 
 
-def print_json(value: object) -> None:
-    """JSON on standard output; NaN becomes null."""
-    print(json.dumps(_json_value(value), indent=2))
+def print_json(value: object, indent: int | None = 2) -> None:
+    """JSON on standard output; NaN becomes null. Without an indent it is one line, which is written at once."""
+    print(json.dumps(_json_value(value), indent=indent), flush=indent is None)
 
 
 def _json_value(value: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -50,6 +51,15 @@ def output_of_ours() -> Iterator[None]:
         os.dup2(kept, OUTPUT)
         with contextlib.suppress(BrokenPipeError):
             ours.close()
+
+
+class ToStandardError(logging.Handler):
+    """Prints what is logged to standard error as it is at the time, so that a live table stays below it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print one record; where nobody reads, nothing happens."""
+        with contextlib.suppress(OSError, ValueError):
+            print(self.format(record), file=sys.stderr, flush=True)
 
 
 def _descriptor(stream: object) -> int | None:

@@ -6,7 +6,7 @@ import functools
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -56,7 +56,7 @@ def compress(
     name: str | None = None,
     seed: int = 0,
     device: str = "auto",
-    progress: bool | None = None,
+    progress: bool | Literal["table"] | None = None,
 ) -> Compressed:
     """Make a trained network fit bounds on its cost: cheaper blocks learn from its own, and are chosen exactly.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from searchkit.errors import SearchkitError, SpaceError, UnknownNameError, plural
+from searchkit.errors import SearchkitError, SpaceError, UnknownNameError
 from searchkit.problem.objectives import read_bounds
 from searchkit.problem.trial import State, Trial
 from searchkit.results.tables import Tables
@@ -53,10 +53,9 @@ class Result(Tables):
         return "" if self._winners else why_nothing(self)
 
     def _repr_html_(self) -> str:
-        from searchkit.results.safe_html import fill, table
+        from searchkit.results.notebook import shown
 
-        said = "<p><b>{}</b>: {}, {}</p>{}"
-        return fill(said, self.name, plural(len(self.trials), "candidate"), self.stopped, table(self.front))
+        return shown(self)
 
     @property
     def baselines(self) -> pd.DataFrame:

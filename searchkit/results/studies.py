@@ -170,7 +170,8 @@ def space_of(header: dict[str, Any]) -> Space:
             space = None
         if isinstance(space, NetworkSpace) and space.describe() == recorded:
             return space
-    log.info("space '%s' was made in Python: give it to load(..., space=...) to build networks", recorded["name"])
+    if "n_classes" in recorded or "output_shape" in recorded:  # of networks
+        log.info("space '%s' was made in Python: give it to load(..., space=...) to build networks", recorded["name"])
     return Space(read_parameters(recorded["choices"]), name=recorded["name"])
 
 

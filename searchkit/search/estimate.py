@@ -29,6 +29,7 @@ class Estimate:
         options: settings of the user's recipe with the values that they may have.
         limit: seconds after which no candidate begins; None: no limit.
         judged: a line on the proxies that judge candidates before they are trained; empty where there are none.
+        about: lines on what is searched, of :func:`searchkit.plan`.
     """
 
     candidates: int | None
@@ -38,6 +39,7 @@ class Estimate:
     options: dict[str, list[Setting]] = field(default_factory=dict)
     limit: float | None = None
     judged: str = ""
+    about: tuple[str, ...] = ()
 
     def judged_in(self, line: str, seconds: float) -> Estimate:
         """The estimate with the seconds that scores by proxies take in all; with a limit, of fewer candidates."""

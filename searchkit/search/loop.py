@@ -105,10 +105,7 @@ class Search:
         Raises:
             SearchFailedError: the first candidates all failed, or all of a small budget.
         """
-        self.ledger = Ledger(self.study, self.goals, self.budget, self.costs, self.callbacks, self.began)
-        if self.reporting is not None:
-            self.reporting.begin(self.study.trials, self.budget.seconds)
-        begun = self._catch_up()
+        begun = self.begin()
         schedule = AsWorkersFree(self) if self.batch is None else BatchByBatch(self, self.batch)
         try:
             ended = schedule.run(begun)
@@ -125,6 +122,13 @@ class Search:
                 self.reporting.close()
         self.ledger.check_success()
         return ended
+
+    def begin(self) -> list[list[Trial]]:
+        """Tell the strategy what is on record; returns the batches that are not complete."""
+        self.ledger = Ledger(self.study, self.goals, self.budget, self.costs, self.callbacks, self.began)
+        if self.reporting is not None:
+            self.reporting.begin(self.study.trials, self.budget.seconds)
+        return self._catch_up()
 
     def _catch_up(self) -> list[list[Trial]]:
         """Tell the strategy the trials on record; returns the batches that are not complete."""

@@ -56,6 +56,7 @@ class Plan:
         done: candidates that the study has already.
         most: candidates that it may have in all; None: as many as there is time for.
         counted: a number of candidates was asked for and no time: each has what it needs, and the winners their share.
+        about: lines on what is searched, of :func:`searchkit.plan`; not recorded.
     """
 
     seconds: float
@@ -81,6 +82,7 @@ class Plan:
     done: int = 0
     most: int | None = None
     counted: bool = False
+    about: tuple[str, ...] = ()
 
     @property
     def lines(self) -> list[str]:

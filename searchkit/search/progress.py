@@ -1,18 +1,17 @@
-"""The progress of a search: a bar in a terminal, and a line for each candidate elsewhere."""
+"""The progress of a search: shown where somebody looks, and a line for each candidate elsewhere."""
 
 from __future__ import annotations
 
 import logging
-import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 from types import TracebackType
-from typing import Any
 
 from searchkit.problem.budget import Budget
 from searchkit.problem.objectives import Goals
 from searchkit.problem.trial import State, Trial, pareto_front
+from searchkit.search.progress_views import CLOSED, chosen_view
 from searchkit.storage.measured_notes import PREDICTED
 
 log = logging.getLogger("searchkit.progress")
@@ -20,66 +19,52 @@ log = logging.getLogger("searchkit.progress")
 LINES = 1.0  # seconds between two lines
 LONGEST = 120  # characters of a reason in a line
 INTERVAL = 0.2  # seconds between two computations of the front, which takes longer than a fast evaluation
-CLOSED = (OSError, ValueError)  # raised by closed streams, and by those whose terminal or pipe is closed
-BOUNDED = "{l_bar}{bar}| {n_fmt}/{total_fmt} evaluated [{elapsed}<{remaining}{postfix}]"
 
 
 class Progress:
     """A context manager, whose ``update`` is a callback of the search.
 
-    The bar has the size of the front, the best value of the first objective, and the time left. If the terminal is
-    closed during the search, the bar ends, and the search goes on. Where there is no bar, each candidate is a line of
+    What is shown has the size of the front, the best value of the first objective, and the time left. If the terminal
+    is closed during the search, it ends, and the search goes on. Where nothing is shown, each candidate is a line of
     the logger "searchkit.progress", level INFO, at most one in :data:`LINES` seconds.
 
     Args:
-        shown: whether to show the bar; None: in a terminal only. False: no lines either.
+        shown: see :func:`searchkit.search.progress_views.chosen_view`. False: no lines either.
         budget: of the search, with the time until which candidates are begun.
     """
 
-    def __init__(self, shown: bool | None, goals: Goals, budget: Budget, trials: Sequence[Trial]) -> None:
-        self._goals, self._budget = goals, budget
-        self._bar: Any = None
-        self._trials = trials
+    def __init__(self, shown: bool | str | None, goals: Goals, budget: Budget, trials: Sequence[Trial]) -> None:
+        self._goals, self._budget, self._trials = goals, budget, trials
         self._last, self._said = 0.0, -LINES
         self._lines = shown is not False
-        if sys.stderr is None or not (_is_terminal() if shown is None else shown):  # None: a program without a console
-            return
-        from tqdm import tqdm
-
-        n_done = sum(trial.finished for trial in trials)
-        known = budget.evaluations is not None
-        with suppress(*CLOSED):
-            self._bar = tqdm(
-                total=budget.evaluations,
-                initial=n_done,
-                dynamic_ncols=True,
-                bar_format=BOUNDED if known else "{n_fmt} evaluated [{elapsed}{postfix}]",
-            )
+        self._view = chosen_view(shown, goals, budget, trials)
 
     def __enter__(self) -> Progress:
+        if self._view is not None:  # the first candidate may take minutes
+            try:
+                self._view.draw(self._text(self._trials), self._trials)
+            except CLOSED:
+                self._view = None
         return self
 
     def __exit__(self, *error: type[BaseException] | BaseException | TracebackType | None) -> None:
-        if self._bar is not None:
-            with suppress(*CLOSED):
-                if self._trials:  # what stays on the screen includes the last candidate
-                    self._bar.set_postfix_str(self._text(self._trials), refresh=False)
-                self._bar.close()
+        if self._view is not None:
+            with suppress(*CLOSED):  # what stays on the screen includes the last candidate
+                self._view.close(self._text(self._trials), self._trials)
 
     def update(self, trial: Trial, trials: Sequence[Trial]) -> None:
         """Count one candidate, and compute the front a few times a second."""
-        if self._bar is None:
+        if self._view is None:
             self._say(trial, trials)
             return
         self._trials = trials
         try:
-            self._bar.update()
+            self._view.count()
             if time.monotonic() - self._last >= INTERVAL:
                 self._last = time.monotonic()
-                self._bar.set_postfix_str(self._text(trials))
+                self._view.draw(self._text(trials), trials)
         except CLOSED:
-            self._bar.disable = True  # or it would write once more when it is deleted
-            self._bar = None
+            self._view = None
 
     def _say(self, trial: Trial, trials: Sequence[Trial]) -> None:
         """Log a line about a candidate."""
@@ -110,11 +95,3 @@ class Progress:
 def _how(trial: Trial, name: str) -> str:
     """What is said behind the value of a cost that is not measured yet."""
     return " (predicted)" if name + PREDICTED in trial.values else ""
-
-
-def _is_terminal() -> bool:
-    """Whether standard error is a terminal."""
-    try:
-        return sys.stderr.isatty()
-    except CLOSED:
-        return False

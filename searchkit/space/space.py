@@ -109,7 +109,7 @@ class Space:
         return self.canonical(at_positions(self.choices, points))
 
     def __repr__(self) -> str:
-        candidates = f"{_readable(self.size)} candidate{'s' * (self.size != 1)}"
+        candidates = f"{readable_size(self.size)} candidate{'s' * (self.size != 1)}"
         return f"{type(self).__name__}('{self.name}', {plural(len(self.choices), 'choice')}, {candidates})"
 
     @property
@@ -249,7 +249,7 @@ class Space:
         """All distinct canonical candidates, in lexicographic order; refused above ``limit`` combinations."""
         if self.size > limit:
             raise SpaceError(
-                f"space '{self.name}' has {_readable(self.size)} combinations, more than the limit of {limit:,}"
+                f"space '{self.name}' has {readable_size(self.size)} combinations, more than the limit of {limit:,}"
             )
         places = np.append(np.cumprod(self.n_options[:0:-1])[::-1], 1)  # candidate i as a number of mixed radix
         codes = np.arange(self.size)[:, None] // places % self.n_options
@@ -284,7 +284,7 @@ class Space:
         }
 
 
-def _readable(size: int) -> str:
+def readable_size(size: int) -> str:
     """1,234 or 1.2e+30; also for numbers beyond the largest float."""
     if size < 10**15:
         return f"{size:,}"

@@ -83,6 +83,7 @@ class Clock:
         return (0.5 + 0.8 * sum(map(alone, layers))) * self.busy(self.networks - 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("space", [SMALL, mobilenet(width=0.25, input_shape=(1, 8, 8))], ids=lambda space: space.name)
 def test_blocks_and_an_overhead_are_found_again(space: NetworkSpace) -> None:
     clock = Clock()
@@ -104,6 +105,7 @@ def test_a_few_disturbed_networks_do_not_move_the_fit() -> None:
     assert (table.overhead_ms, table.scale) == (pytest.approx(0.5), pytest.approx(0.8))
 
 
+@pytest.mark.slow
 def test_parameters_that_cost_time_beside_their_blocks_are_found() -> None:
     """As weights do that are out of the cache within a network, and in it alone."""
     clock = Clock()
@@ -131,6 +133,7 @@ def test_a_table_is_corrected_by_other_networks() -> None:
         table.corrected(codes[:2], twice[:2])
 
 
+@pytest.mark.slow
 def test_an_interval_has_the_latency_of_so_many_networks() -> None:
     """Nine in ten of those that the table has not seen, when times vary by a tenth."""
     rng = np.random.default_rng(0)

@@ -39,6 +39,7 @@ def run(capsys, tmp_path: Path, monkeypatch):
     return call
 
 
+@pytest.mark.slow
 def test_a_search_is_run_shown_listed_resumed_and_exported(run, tmp_path: Path) -> None:
     code, out, _ = run(*RUN)
     assert code == 0
@@ -132,6 +133,7 @@ def test_an_empty_folder_lists_nothing(run) -> None:
     assert json.loads(run("list", "--json")[1]) == []
 
 
+@pytest.mark.slow
 def test_own_images_come_as_an_npz_file_and_are_found_again(run, tmp_path: Path, monkeypatch) -> None:
     digits = searchkit.load_data("digits", limit=300)
     np.savez(tmp_path / "mine.npz", X=digits.train.x.numpy(), y=digits.train.y.numpy())
@@ -206,6 +208,7 @@ def test_two_constraints_on_one_metric_are_a_range() -> None:
     assert read_constraints(texts) == {"params": (10, 1e6), "latency_ms": (None, 5), "accuracy": (0.9, None)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("constraint", "words"),
     [
@@ -347,6 +350,7 @@ def test_a_part_of_the_budget_that_is_not_given_stays_as_recorded(tmp_path: Path
     assert searchkit.load("s", storage=tmp_path).context["budget"] == {"evaluations": 3, "seconds": 7200.0}
 
 
+@pytest.mark.slow
 def test_simple_models_stand_below_the_front_unless_they_are_not_wanted(run, tmp_path: Path) -> None:
     x = np.random.default_rng(0).normal(size=(120, 5))
     np.savez(tmp_path / "mine.npz", X=x, y=np.arange(120) % 2)
@@ -470,6 +474,7 @@ def test_what_a_library_in_c_prints_is_not_on_standard_output() -> None:
     assert done.stderr == "a line of a library\nand another\n"
 
 
+@pytest.mark.slow
 def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
     command = f"set -o pipefail; {shlex.quote(sys.executable)} -m searchkit.cli list --storage . | true"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, cwd=tmp_path)

@@ -81,6 +81,7 @@ def accuracy(network: nn.Module) -> float:
         return float((network(DATA.test.x.float()).argmax(1) == DATA.test.y).float().mean())
 
 
+@pytest.mark.slow
 def test_it_is_smaller_and_nearly_as_good(trained: nn.Module, small: searchkit.Compressed) -> None:
     own = sum(parameter.numel() for parameter in trained.parameters())
     network = small.build(0)
@@ -171,6 +172,7 @@ def test_a_bound_on_latency_holds_for_whole_networks(trained: nn.Module) -> None
     assert found <= 0.75 * own
 
 
+@pytest.mark.slow
 def test_a_bound_on_the_size_of_the_file_holds_for_the_file(trained: nn.Module, tmp_path: Path) -> None:
     given = LAST | {"epochs": 0, "networks": 1}
     result = searchkit.compress(trained, DATA, constraints={"file_bytes": "60%"}, storage=tmp_path / "runs", **given)
@@ -197,6 +199,7 @@ def test_measured_bounds_are_measured_once(
     assert "another strategy" not in caplog.text
 
 
+@pytest.mark.slow
 def test_a_fine_tuning_that_makes_it_worse_does_not_count(trained: nn.Module) -> None:
     result = searchkit.compress(
         trained, DATA, constraints={"params": "70%"}, storage="memory", recipe={"lr": 1.0}, **LAST
@@ -254,6 +257,7 @@ def test_a_time_of_fine_tuning(trained: nn.Module) -> None:
     assert result.history.accuracy[0] == result.history.accuracy_before[0]
 
 
+@pytest.mark.slow
 def test_pictures_without_labels(trained: nn.Module) -> None:
     pictures = DATA.train.x[:200].float()
     result = searchkit.compress(
@@ -354,7 +358,7 @@ FITS: dict[str, Any] = {"constraints": {"params": "50%"}}
         ({}, {"learning": {"passes": 1}} | FITS, "learning is a LearningSetting"),
         ({}, {"seed": -1} | FITS, "seed"),
         ({}, {"seed": "a"} | FITS, "seed"),
-        ({}, {"progress": "a"} | FITS, "progress must be True, False or None, not 'a'"),
+        ({}, {"progress": "a"} | FITS, "progress must be True, False, None or \"table\", not 'a'"),
         ({}, {"storage": "/proc/nope"} | FITS, "storage '/proc/nope' cannot be opened"),
         ({"data": None}, FITS, "data are None"),
         ({"wrap": scripted}, FITS, "TorchScript"),

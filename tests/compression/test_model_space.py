@@ -67,6 +67,7 @@ def test_candidate_0_is_the_network_bit_for_bit(family: str) -> None:
     assert torch.equal(run(built, pictures(5, 1)), run(model, pictures(5, 1)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_alternative_runs_keeps_the_shape_and_costs_what_is_counted(family: str) -> None:
     space = space_of(family)
@@ -173,6 +174,7 @@ print(space.describe() == pickle.load(open(sys.argv[3], "rb")))
 """
 
 
+@pytest.mark.slow
 def test_the_space_travels_to_another_process(tmp_path: Path) -> None:
     space = space_of("vit")
     (tmp_path / "space").write_bytes(pickle.dumps(space))
@@ -187,6 +189,7 @@ def test_the_space_travels_to_another_process(tmp_path: Path) -> None:
         torch.testing.assert_close(out, run(built, pictures()))
 
 
+@pytest.mark.slow
 def test_the_description_is_json_and_knows_the_weights() -> None:
     model = network("resnet")
     described = model_space(model, pictures()).describe()

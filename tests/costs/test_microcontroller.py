@@ -84,6 +84,7 @@ def test_the_peak_is_that_of_a_run_that_frees_what_nothing_reads_any_more(
     assert peak(steps, sizes, ["t0"], [output]) == most
 
 
+@pytest.mark.slow
 def test_a_search_keeps_bounds_on_both_and_counts_them() -> None:
     import searchkit
 

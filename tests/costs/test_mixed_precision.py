@@ -58,6 +58,7 @@ def n_blocks(name: str) -> int:
     return len(searchkit.load_space(name, precisions=True, **OPTIONS[name]).further)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OPTIONS)
 def test_all_in_float32_is_the_network_and_all_in_int8_the_plain_int8_file(name: str, tmp_path: Path) -> None:
     n = n_blocks(name)
@@ -73,6 +74,7 @@ def test_all_in_float32_is_the_network_and_all_in_int8_the_plain_int8_file(name:
     assert difference(answers_of(plain, X), answers) < 0.02
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OPTIONS)
 def test_only_the_chosen_blocks_are_in_int8(name: str, tmp_path: Path) -> None:
     """Each weight is in int8 in the file of one block alone, and in that of all."""

@@ -41,6 +41,7 @@ def build(choices: Any, input_shape: Any, n_classes: int) -> nn.Module:
     return Small(choices["width"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["images", "table"])
 def test_it_is_the_size_of_the_file_that_export_writes(kind: str, tmp_path: Path) -> None:
     images = kind == "images"

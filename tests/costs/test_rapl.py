@@ -63,6 +63,7 @@ def watts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[float]:
     thread.join()
 
 
+@pytest.mark.slow
 def test_energy_is_power_times_the_time_of_a_run(watts: float) -> None:
     network = nn.Sequential(nn.Conv2d(3, 64, 3), nn.ReLU(), nn.Conv2d(64, 64, 3)).eval()
     found = cpu_energy(network, (3, 32, 32), seconds=0.3)

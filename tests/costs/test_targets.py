@@ -129,6 +129,7 @@ def test_a_measurement_is_repeated_a_bounded_number_of_times(tmp_path: Path) -> 
     assert (tmp_path / "network.onnx.seen").read_text() == "xx"
 
 
+@pytest.mark.slow
 def test_a_late_command_is_ended_with_what_it_has_started(tmp_path: Path) -> None:
     left = tmp_path / "pid"
     code = (

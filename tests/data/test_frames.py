@@ -244,6 +244,7 @@ def test_whatever_the_rows_are_features_are_finite_and_do_not_depend_on_other_ro
     assert np.array_equal(apart, together[::7])
 
 
+@pytest.mark.slow
 def test_the_encoder_is_kept_with_the_study_and_beside_an_export(tmp_path: Path) -> None:
     call: dict[str, Any] = {"budget": 1, "epochs": 1, "storage": tmp_path}
     found = searchkit.run("random", data=(FRAME, "spends"), name="shop", **call)

@@ -27,6 +27,7 @@ def test_ndcg_is_that_of_scikit_learn(pairs: list[tuple[int, int]], share: float
     assert ndcg(predicted, values, share) == pytest.approx(ndcg_score([relevance], [predicted], k=k))
 
 
+@pytest.mark.slow
 @given(NUMBERS)
 def test_ndcg_is_1_where_the_order_is_right_and_less_where_the_best_is_missed(pairs: list[tuple[int, int]]) -> None:
     values = np.array(pairs, dtype=float)[:, 0]

@@ -41,6 +41,7 @@ def without_weight(tried: Tried) -> EproxySetting:
     return replace(tried.setting, macs_weight=0.0)
 
 
+@pytest.mark.slow
 def test_what_loses_early_is_dropped_and_never_scored_on_all_networks(tmp_path: Path) -> None:
     path = tmp_path / "dps.jsonl"
     search = DPS(CELLS, n_evaluations=10, path=path, **FEW).fit(CODES, own_labels())
@@ -56,6 +57,7 @@ def test_what_loses_early_is_dropped_and_never_scored_on_all_networks(tmp_path: 
     assert search.n_scored == sum(tried.n_networks for tried in search.tried) < 0.7 * 10 * len(CODES)
 
 
+@pytest.mark.slow
 def test_a_stopped_search_goes_on_as_if_it_had_not_been_stopped(tmp_path: Path) -> None:
     few = FEW | {"population": 3}  # so that the last of six are children
     labels = space_counts(CELLS, CODES)["macs"] + np.random.default_rng(1).normal(size=len(CODES)) * 3e5
@@ -83,6 +85,7 @@ def test_a_stopped_search_goes_on_as_if_it_had_not_been_stopped(tmp_path: Path) 
             DPS(CELLS, n_evaluations=6, path=path, **few).fit(CODES, other)
 
 
+@pytest.mark.slow
 def test_where_labels_follow_the_macs_a_weight_of_macs_is_found_and_believed() -> None:
     macs = space_counts(CELLS, CODES)["macs"]
     search = DPS(CELLS, n_evaluations=4, **FEW).fit(CODES, macs)
@@ -94,6 +97,7 @@ def test_where_labels_follow_the_macs_a_weight_of_macs_is_found_and_believed() -
     assert [member.reduction for member in search.members] == [TINY.reduction] * len(search.settings)
 
 
+@pytest.mark.slow
 def test_of_labels_that_are_noise_the_first_setting_stays() -> None:
     for seed in range(2):
         labels = np.random.default_rng(seed).normal(size=len(CODES))
@@ -105,6 +109,7 @@ def test_of_labels_that_are_noise_the_first_setting_stays() -> None:
         assert not search.verdict.believed
 
 
+@pytest.mark.slow
 def test_the_best_of_many_noises_is_rarely_believed() -> None:
     believed = 0
     for seed in range(60):
@@ -134,6 +139,7 @@ def test_several_good_settings_together_gain_more_than_the_best_of_them() -> Non
     assert gain_of(several, several[0], labels, 0, 5) > gain_of(several, several[0], labels, 0, 1) + 0.05
 
 
+@pytest.mark.slow
 def test_the_fittest_settings_score_together(tmp_path: Path) -> None:
     macs = space_counts(CELLS, CODES)["macs"]
     few = FEW | {"start": replace(TINY, resolution=8), "path": tmp_path / "dps.jsonl"}  # scored once for both

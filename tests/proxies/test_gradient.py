@@ -60,6 +60,7 @@ def test_with_all_of_the_weight_on_one_candidate_it_is_that_network(space: Netwo
     assert mixed.log_shares(code[None])[0] == pytest.approx(0.0)
 
 
+@pytest.mark.slow
 def test_it_learns_and_continues_where_it_was_stopped(digits: Data, tmp_path: Path) -> None:
     whole = Gradient(CELLS, digits, setting=QUICK, folder=tmp_path / "whole").fit()
 
@@ -82,6 +83,7 @@ def test_it_learns_and_continues_where_it_was_stopped(digits: Data, tmp_path: Pa
     assert (scores < 0).all()
 
 
+@pytest.mark.slow
 def test_a_bound_moves_the_shares_to_what_keeps_it(digits: Data) -> None:
     setting = GradientSetting(epochs=6, batch=32, alpha_lr=0.1, beta_decay=0.0)
     free = Gradient(LAYERS, digits, setting=setting).fit()
@@ -90,6 +92,7 @@ def test_a_bound_moves_the_shares_to_what_keeps_it(digits: Data) -> None:
     assert sum(share[0] for share in bounded.shares.values()) > sum(share[0] for share in free.shares.values())
 
 
+@pytest.mark.slow
 def test_beta_decay_keeps_shares_together(digits: Data) -> None:
     fast = replace(QUICK, epochs=3, alpha_lr=0.05)
     apart, together = (

@@ -151,6 +151,7 @@ def test_of_a_bent_scale_the_order_is_fitted_and_predictions_are_values_again() 
     assert ((low <= mean) & (mean <= high)).all()
 
 
+@pytest.mark.slow
 def test_an_interval_holds_as_many_new_results_as_it_says() -> None:
     held = {0.5: [], 0.9: []}
     for seed in range(12):
@@ -373,6 +374,7 @@ def test_a_search_learns_block_values_and_trusts_them_by_what_they_said_before()
     assert signals.weight["mathnas"] > 0
 
 
+@pytest.mark.slow
 def test_a_search_is_better_with_block_values() -> None:
     with_it = [search(seed=seed).best().accuracy for seed in range(12)]
     without = [

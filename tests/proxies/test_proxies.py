@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from helpers.marks import slow_if
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -114,7 +115,13 @@ def digits() -> Data:
 OF_TRAINED = ("angle", "flatness")  # which test_trained_signals.py is about
 
 
-@pytest.mark.parametrize("name", [name for name in plugins.names("proxy") if name not in OF_TRAINED])
+LEARNING = ("dna", "dna++", "eproxy", "gradient", "ntk", "one-shot")  # which take seconds
+
+
+@pytest.mark.parametrize(
+    "name",
+    slow_if(lambda name: name in LEARNING, [name for name in plugins.names("proxy") if name not in OF_TRAINED]),
+)
 def test_every_registered_proxy_scores_the_spaces(name: str, digits: Data) -> None:
     kind = plugins.resolve("proxy", name)
     trains = getattr(kind, "needs_data", False)  # block by block, which cells have none of
@@ -135,6 +142,7 @@ def test_every_registered_proxy_scores_the_spaces(name: str, digits: Data) -> No
         assert np.isfinite(scores).all()
 
 
+@pytest.mark.slow
 def test_scores_depend_on_neither_order_nor_neighbours_nor_the_callers_randomness() -> None:
     together = Scorer(CELLS, NETWORK_PROXIES)(CODES)
     torch.manual_seed(7)

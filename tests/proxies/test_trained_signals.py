@@ -36,6 +36,7 @@ def shared(digits: Data) -> SharedWeights:
     return SharedWeights(SPACE, digits, epochs=4).fit()
 
 
+@pytest.mark.slow
 def test_the_angle_is_between_weights_as_they_were_and_as_they_are(shared: SharedWeights, digits: Data) -> None:
     scores = Scorer(SPACE, [Angle()], digits, weights=shared)(CODES)[:, 0]
     for code, score in zip(CODES, scores, strict=True):

@@ -185,6 +185,7 @@ def test_equal_eigenvalues_have_the_largest_entropy_and_none_is_refused() -> Non
         fisher(zeros[:, :, 0] + math.inf, zeros + 1)
 
 
+@pytest.mark.slow
 def test_scores_are_in_range_repeatable_and_of_images_in_any_order() -> None:
     codes = CELLS.sample(12, np.random.default_rng(3))
     first = Scorer(CELLS, [VKDNW()])(codes)

@@ -40,6 +40,7 @@ def layer(learning: bool) -> Signals:
     return Signals(SPACE, ("a", "b"), score, GOALS, learners=learners)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("learning", [False, True])
 def test_a_layer_that_is_told_everything_at_the_end_predicts_as_one_that_was_asked_all_along(learning: bool) -> None:
     rng = np.random.default_rng(1)
@@ -59,6 +60,7 @@ def test_a_layer_that_is_told_everything_at_the_end_predicts_as_one_that_was_ask
     assert np.corrcoef(asked.latent(others)[0][:, 0], loss(others))[0, 1] > 0.9
 
 
+@pytest.mark.slow
 def test_hyperparameters_are_fitted_anew_when_the_observations_have_grown_by_a_twentieth() -> None:
     signals, rng = layer(False), np.random.default_rng(2)
     fitted = []

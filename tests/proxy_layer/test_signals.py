@@ -396,6 +396,7 @@ def test_verifying_a_search_that_trains_is_refused() -> None:
         searchkit.run("random", verify=3)
 
 
+@pytest.mark.slow
 @ONE_ORDER
 def test_a_signal_can_be_an_objective_beside_a_trained_accuracy() -> None:
     result = searchkit.run(

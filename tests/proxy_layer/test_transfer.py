@@ -76,6 +76,7 @@ def test_a_misleading_study_loses_its_weight_and_does_no_harm(strategy: str, mis
     assert np.mean(misled) <= np.mean(alone)
 
 
+@pytest.mark.slow
 def test_of_two_studies_the_one_that_holds_has_the_weight(
     before: searchkit.Result, misleading: searchkit.Result
 ) -> None:
@@ -96,6 +97,7 @@ def test_the_prediction_is_that_of_the_earlier_objective_and_higher_is_better(be
         assert np.corrcoef(score, -loss)[0, 1] > 0.6
 
 
+@pytest.mark.slow
 def test_of_a_long_study_it_learns_from_some_hundred_candidates() -> None:
     result = search(base, "random", budget=900, batch=300)
     earlier = Earlier(result, SPACE, Goals((Objective("loss", "min"),), ()))

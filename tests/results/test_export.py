@@ -102,6 +102,7 @@ def test_a_failed_export_says_what_and_why_and_changes_nothing(
     assert agree(tmp_path)
 
 
+@pytest.mark.slow
 def test_what_can_be_exported_is_and_replaces_the_files_before(
     results: dict[str, searchkit.Result], tmp_path: Path
 ) -> None:
@@ -113,6 +114,7 @@ def test_what_can_be_exported_is_and_replaces_the_files_before(
         assert agree(tmp_path)
 
 
+@pytest.mark.slow
 def test_an_export_that_cannot_be_written_says_where(results: dict[str, searchkit.Result], tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     with pytest.raises(ExportError, match=r"candidate 0 of study 'plain' cannot be written to .*file: \w+Error"):

@@ -124,6 +124,7 @@ def told(folder: Path) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EVERY)
 def test_a_file_answers_as_the_network_and_its_score_is_told(
     name: str, result: searchkit.Result, tmp_path: Path, caplog: pytest.LogCaptureFixture
@@ -156,6 +157,7 @@ def test_a_file_answers_as_the_network_and_its_score_is_told(
     assert f"{name}: {100 * right:.1f} % accuracy" in caplog.text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EVERY)
 def test_a_regression_answers_in_the_unit_of_its_targets(
     name: str, regression: searchkit.Result, tmp_path: Path
@@ -201,6 +203,7 @@ def test_a_file_that_answers_otherwise_is_refused(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_files_of_the_same_network_are_described_together_and_those_of_another_are_not(tmp_path: Path) -> None:
     result = searched(4, 8)
     result.export(0, tmp_path / "best", trial=0, precision="int8")
@@ -271,6 +274,7 @@ def test_a_study_whose_data_are_not_known_asks_for_them(tmp_path: Path) -> None:
     assert len(loaded.export(0, tmp_path / "n", format="torch", data=(x, y))) == 3
 
 
+@pytest.mark.slow
 def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     searchkit.run("random", space="macro", data="digits", budget=1, epochs=1, name="s")
@@ -283,6 +287,7 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str], mo
     assert "in format 'onnx' only" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_no_package_of_a_format_is_loaded_before_it_is_asked_for(tmp_path: Path) -> None:
     code = (
         "import sys, searchkit, searchkit.results.export\n"

@@ -72,6 +72,7 @@ def test_the_scores_are_those_of_the_files(tmp_path: Path) -> None:
     assert weights == {onnx.TensorProto.INT8}
 
 
+@pytest.mark.slow
 def test_a_loss_is_said_and_a_bound_refuses_the_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     result = searched(3000.0)
     with caplog.at_level(logging.WARNING, "searchkit"):
@@ -87,6 +88,7 @@ def test_a_loss_is_said_and_a_bound_refuses_the_file(tmp_path: Path, caplog: pyt
     assert bounded.export(0, tmp_path / "bounded")
 
 
+@pytest.mark.slow
 def test_a_regression_is_judged_by_r2_in_the_unit_of_its_targets(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     x = rng.normal(size=(400, 6))
@@ -99,6 +101,7 @@ def test_a_regression_is_judged_by_r2_in_the_unit_of_its_targets(tmp_path: Path)
     assert described["int8"] == pytest.approx(described["float32"], abs=0.05)
 
 
+@pytest.mark.slow
 def test_what_cannot_be_had_is_said(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(60, 4)), np.arange(60) % 2
@@ -115,6 +118,7 @@ def test_what_cannot_be_had_is_said(tmp_path: Path) -> None:
     assert len(loaded.export(0, tmp_path / "n", precision="int8", data=(x, y))) == 4
 
 
+@pytest.mark.slow
 def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     space = searchkit.load_space("macro", width=4, layers=(1, 1))
@@ -123,6 +127,7 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str], mo
     assert [Path(file).name for file in json.loads(capsys.readouterr().out)][-1] == "small.int8.onnx"
 
 
+@pytest.mark.slow
 def test_data_of_ones_own_are_given_on_the_command_line_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -87,6 +87,7 @@ def chosen_of(result: searchkit.Compressed) -> dict[str, str]:
     return {node.name: str(result.front[node.name][0]) for node in result.network_space.nodes}
 
 
+@pytest.mark.slow
 def test_both_networks_are_drawn_block_by_block(result: searchkit.Compressed, section: ElementTree.Element) -> None:
     texts = [element.text or "" for element in section.findall(".//svg//text")]
     whole = dict(result.original)

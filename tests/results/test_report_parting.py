@@ -65,6 +65,7 @@ def made(found: searchkit.Result, monkeypatch: pytest.MonkeyPatch) -> searchkit.
     return found
 
 
+@pytest.mark.slow
 def test_a_search_for_latency_times_the_blocks_of_the_first_network_of_its_front(
     found: searchkit.Result, folder: Path, tmp_path: Path
 ) -> None:
@@ -115,6 +116,7 @@ def never(*_: object, **__: object) -> BlockCosts:
     raise AssertionError("measured")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "given",
     [
@@ -144,6 +146,7 @@ def test_a_network_that_cannot_be_timed_in_parts_is_no_failure_of_the_search(
     assert [r.getMessage() for r in caplog.records if "were not timed: measured" in r.getMessage()]
 
 
+@pytest.mark.slow
 def test_a_study_that_is_continued_times_a_network_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = search(tmp_path)
     monkeypatch.setattr("searchkit.results.block_costs.block_costs", never)

@@ -94,6 +94,7 @@ def pooled(act: Callable[[int], Any] = lambda n: None, **given: Any) -> Scorer:
     return Scorer(SPACE, [Numbered(act), Where()], workers=2, **given)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("pays", "n_here"), [(7.0, 2), (8.5, 9)])
 def test_processes_begin_where_all_networks_would_take_long(
     pays: float, n_here: int, monkeypatch: pytest.MonkeyPatch

@@ -102,6 +102,7 @@ def test_what_judges_is_said_in_one_line_and_used(
         assert judged_by(result) == set(BEST)
 
 
+@pytest.mark.slow
 def test_where_trainings_are_short_nothing_judges(caplog: pytest.LogCaptureFixture) -> None:
     """Measured: a network of this space trains for one epoch in less time than it takes to choose one."""
     with caplog.at_level(logging.INFO, "searchkit"):
@@ -126,6 +127,7 @@ def test_a_continued_study_is_judged_as_it_was_begun(then: float, price: dict[st
     assert search(storage=tmp_path / "parts").history.drop(columns=own).equals(whole)
 
 
+@pytest.mark.slow
 def test_the_reason_of_a_strategy_says_that_proxies_judge(price: dict[str, float]) -> None:
     call: dict[str, Any] = {"space": SPACE, "data": DATA, "epochs": 1, "storage": "memory"}
 
@@ -170,6 +172,7 @@ def test_the_command_line_has_them_by_default_and_turns_them_off(price: dict[str
     assert searchkit.load("none", tmp_path).signals.empty
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "given",
     [{"ladder": ({"epochs": 1},), "epochs": 2}, {"objectives": ("naswot", "params"), "epochs": None}],
@@ -264,6 +267,7 @@ def test_networks_that_no_signal_scores_are_judged_by_counts(
     assert judged_by(result) == {"params", "macs", "mathnas"}
 
 
+@pytest.mark.slow
 def test_bounds_on_what_is_measured_are_not_measured_to_decide(price: dict[str, float]) -> None:
     calls: list[int] = []
 

@@ -44,6 +44,7 @@ def search(clock: Clock, monkeypatch: pytest.MonkeyPatch, **given: Any) -> Any:
     return searchkit.run(**given)
 
 
+@pytest.mark.slow
 def test_what_breaks_the_bound_when_it_is_measured_again_is_not_delivered(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -68,6 +69,7 @@ def test_what_breaks_the_bound_when_it_is_measured_again_is_not_delivered(
     assert len(clock.longer) == looked, "a network was measured again once more"
 
 
+@pytest.mark.slow
 def test_a_candidate_within_the_margin_is_told_as_breaking_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     first = search(Clock(0.0), monkeypatch, objectives=("params", "latency_ms"))
     bound = float(first.history.latency_ms.max()) * 1.005
@@ -117,6 +119,7 @@ def test_the_front_after_it_was_among_those_that_might_win(rows: list[tuple[int,
         assert first <= 0.85 or first + more <= 0.985
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["latency_ms", "latency_ms@me"])
 def test_the_network_that_is_timed_is_the_one_that_is_delivered(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the normalisation of its inputs, which took half of the time of small networks and was left out."""

@@ -57,6 +57,7 @@ def test_a_search_that_trains_nothing_has_none(objectives: tuple[str, ...]) -> N
     assert not np.array_equal(first(result, 2), SPACE.reference[:2])
 
 
+@pytest.mark.slow
 def test_a_number_of_evaluations_more_begins_with_them_too(tmp_path: Path) -> None:
     begun = search(budget="+4", storage=tmp_path)
     assert np.array_equal(first(begun, 2), SPACE.reference[:2])

@@ -80,6 +80,7 @@ def test_the_plan_of_the_default_call_has_the_line_that_its_search_logs(caplog: 
     assert line.startswith("proxies: none, since judging before training pays from")
 
 
+@pytest.mark.slow
 def test_an_estimate_has_them_too() -> None:
     call: dict[str, Any] = {"budget": 30, "epochs": 1}
     none, slow = planned(proxies=(), **call), planned(proxies=[Slow()], **call)
@@ -90,6 +91,7 @@ def test_an_estimate_has_them_too() -> None:
     assert said_of_proxies(none.lines) == []
 
 
+@pytest.mark.slow
 def test_what_trains_before_it_scores_is_not_measured() -> None:
     made = planned(
         space="macro", data=searchkit.load_data("digits", limit=120), proxies=["dna"], budget={"seconds": 90}

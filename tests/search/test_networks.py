@@ -94,6 +94,7 @@ def test_the_winner_leaves_as_it_was_measured(result, tmp_path: Path) -> None:
     assert told["output"]["classes"] == list(range(10))
 
 
+@pytest.mark.slow
 def test_an_export_that_differs_is_refused(result, tmp_path: Path, monkeypatch) -> None:
     from searchkit.results.formats import onnx_runtime
 
@@ -158,6 +159,7 @@ def test_the_search_never_sees_the_test_part(monkeypatch) -> None:
     assert seen == [0, 0]
 
 
+@pytest.mark.slow
 def test_a_network_that_breaks_a_counted_bound_is_never_trained(monkeypatch) -> None:
     for strategy in ("random", "nsga2", "tpe", "bo"):
         history = search(strategy=strategy, constraints={"params": 900}, budget=7, epochs=1).history
@@ -339,6 +341,7 @@ def build_by_chance(choices: dict, input_shape: tuple[int, ...], n_classes: int)
 CHANCE = NetworkSpace(SPACE.choices, build_by_chance, name="chance")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "given",
     [

@@ -78,6 +78,7 @@ def test_more_time_is_more_candidates_that_train_no_shorter(workers: int) -> Non
     assert plans[0].candidates < plans[-1].candidates
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("metric", ["macs", "flash_int8"])
 def test_a_plan_is_made_for_networks_within_the_bounds(metric: str) -> None:
     """Both of what is counted for many at once, and of what is measured for each."""
@@ -155,6 +156,7 @@ def test_bounds_that_nothing_meets_are_refused_before_the_time_is_planned(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_sizes_are_of_networks_within_the_bounds_where_there_are_any() -> None:
     space = searchkit.load_space("residual", input_shape=(1, 8, 8), n_classes=10)
     least = space_counts(space, space.reference)["params"].min()
@@ -440,7 +442,14 @@ def test_a_plan_is_told_and_nothing_is_searched(
     assert replace(plan, seconds=1) != plan
     assert "2 epochs" in "\n".join(searchkit.plan(space=TINY, budget=4, epochs=2).lines)
     assert main(["run", "--dry-run", "--space", "nas-bench-201", "--space-option", "width=4", "--seconds", "60"]) == 0
-    assert capsys.readouterr().out.startswith("plan: 60 s")
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].startswith("space nas-bench-201: 15,625 candidates of 6 choices, edge_0_to_1 (5)")
+    assert said[1].startswith(
+        "data digits: 1,079 examples to train on, 359 to compare by, 359 to test the front; each 1 x"
+    )
+    assert said[2] == "objectives accuracy (max, after training), params (min, counted)"
+    assert said[3].endswith(": new")
+    assert said[4].startswith("plan: 60 s")
     assert not list(tmp_path.iterdir())
 
 
@@ -475,6 +484,7 @@ def test_what_was_spent_before_planning_is_planned_no_more() -> None:
     assert plan_by(speeds(0.01, 0.01, 0.04), DATA, least, 1, spent=99.0).candidates >= 1
 
 
+@pytest.mark.slow
 def test_data_that_take_their_time_to_be_read_leave_less_of_it(tmp_path: Path) -> None:
     class Slow(torch.utils.data.Dataset[Any]):
         def __len__(self) -> int:

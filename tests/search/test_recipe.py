@@ -220,6 +220,7 @@ def test_a_planned_study_goes_on_with_its_recipe(made: list[Recipe], tmp_path: P
     assert [one.lr for one in made[before : before + len(new)]] == new
 
 
+@pytest.mark.slow
 def test_a_refit_keeps_to_the_settings_of_the_network(made: list[Recipe], tmp_path: Path) -> None:
     recipe = {"lr": [0.02, 0.1], "momentum": 0.5, "steps": 2}
     result = search(tmp_path, budget=2, recipe=recipe)
@@ -275,6 +276,7 @@ def test_nothing_is_planned_with_a_length(recipe: Any, said: str) -> None:
     assert plan.seconds > 0
 
 
+@pytest.mark.slow
 def test_adamw_at_the_rate_of_sgd_is_said(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "searchkit"):
         searchkit.plan(space=TINY, data=DATA, epochs=1, recipe={"optimiser": "adamw", "lr": 0.005})
@@ -473,6 +475,7 @@ def test_numbers_of_numpy_are_taken() -> None:
 # --- the command line -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_command_line_takes_values_and_options(
     made: list[Recipe], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -163,6 +163,7 @@ def test_a_network_with_tied_weights_is_trained_rebuilt_and_exported(tmp_path: P
     assert len(result.export(0, tmp_path / "best")) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("given", ["q", "q.onnx", "q.json", "q.safetensors", "q.v2"])
 def test_an_ending_given_with_the_path_is_not_doubled(given: str, tmp_path: Path) -> None:
     result = searchkit.run("random", space=NETWORKS, data=DIGITS, budget=1, epochs=1, storage="memory")

@@ -57,6 +57,7 @@ def test_they_are_recorded_once_and_the_search_warns(tmp_path: Path, caplog: pyt
         assert other.equals(table)  # with the seconds that the first took
 
 
+@pytest.mark.slow
 def test_they_come_when_asked_for_while_the_data_are_there(tmp_path: Path) -> None:
     x, data = X.copy(), searchkit.load_data((X, Y))
     np.savez(tmp_path / "mine.npz", X=X, y=Y)

@@ -173,6 +173,7 @@ def test_bounds_on_results_are_learned_and_kept_off_the_front(strategy):
     assert second_half > 0.5  # a random candidate keeps it with chance 0.64; those that chase the loss, less
 
 
+@pytest.mark.slow
 def test_the_seed_decides_the_history():
     for strategy in ("bo", "nsga2", "random", "tpe"):
         first, again = (search(strategy=strategy, seed=3).history.drop(columns="seconds") for _ in range(2))

@@ -176,6 +176,7 @@ def test_what_is_delivered_keeps_a_bound_and_predictions_near_it_leave_nothing_o
     assert max(device.measured.values()) == 1
 
 
+@pytest.mark.slow
 def test_a_device_that_is_away_at_the_end_is_asked_by_the_same_call_again(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -191,6 +192,7 @@ def test_a_device_that_is_away_at_the_end_is_asked_by_the_same_call_again(
     assert max(device.measured.values()) == 1
 
 
+@pytest.mark.slow
 def test_a_candidate_that_the_device_cannot_measure_keeps_no_other_from_being_measured(tmp_path: Path) -> None:
     device = Device(tmp_path / "device", "ok " * 10 + "exit ok")
     result = search(device.target(), budget=20)
@@ -200,6 +202,7 @@ def test_a_candidate_that_the_device_cannot_measure_keeps_no_other_from_being_me
     assert result.front[MARK].notna().sum() <= 1 if MARK in result.front else True
 
 
+@pytest.mark.slow
 def test_another_network_is_measured_in_the_place_of_one_that_cannot_be(tmp_path: Path) -> None:
     device = Device(tmp_path / "device", "ok ok exit exit ok")
     search(device.target(), budget=1, objectives=("params", BOARD))
@@ -215,6 +218,7 @@ def test_another_network_is_measured_in_the_place_of_one_that_cannot_be(tmp_path
     assert sum(broken.measured.values()) <= 11
 
 
+@pytest.mark.slow
 def test_other_targets_are_known_devices_and_measure_the_first_networks_too(tmp_path: Path) -> None:
     device, lab = Device(tmp_path / "device"), Counter[int]()
 
@@ -229,6 +233,7 @@ def test_other_targets_are_known_devices_and_measure_the_first_networks_too(tmp_
     assert set(device.measured) <= set(lab)
 
 
+@pytest.mark.slow
 def test_where_no_device_is_known_macs_stand_for_one(tmp_path: Path) -> None:
     device = Device(tmp_path / "device")
     result = search(device.target(known={}), budget=20)
@@ -238,6 +243,7 @@ def test_where_no_device_is_known_macs_stand_for_one(tmp_path: Path) -> None:
     assert any(text.startswith("predicted from") and "what is known of MACs:" in text for text in result.methods[BOARD])
 
 
+@pytest.mark.slow
 def test_choices_of_the_training_are_no_matter_of_the_device(tmp_path: Path) -> None:
     device = Device(tmp_path / "device")
     given = {"objectives": ("accuracy", BOARD), "budget": 5, "recipe": {"lr": [0.02, 0.1], "epochs": 1}}
@@ -250,6 +256,7 @@ def test_choices_of_the_training_are_no_matter_of_the_device(tmp_path: Path) -> 
         result.build(row)
 
 
+@pytest.mark.slow
 def test_what_is_known_may_be_a_function_a_table_a_result_a_study_or_a_sum_of_blocks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

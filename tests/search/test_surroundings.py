@@ -102,6 +102,7 @@ def test_a_search_of_a_function_keeps_its_files_where_they_were_meant(
     }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("executor", "start"), [(None, ""), (None, "~/"), pytest.param(1, "~/", marks=pytest.mark.slow)]
 )
@@ -128,6 +129,7 @@ def test_a_search_of_networks_keeps_its_weights_and_exports_where_they_were_mean
     again.build(0)
 
 
+@pytest.mark.slow
 def test_the_command_line_expands_home(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rng = np.random.default_rng(0)
     np.savez("data.npz", X=rng.normal(size=(60, 4)).astype("float32"), y=np.arange(60) % 2)

@@ -126,6 +126,7 @@ def test_nothing_is_lost_on_a_target_that_fails_a_third_of_the_time(tmp_path: Pa
     assert "latency_ms@phone_predicted" not in loaded.history
 
 
+@pytest.mark.slow
 def test_a_target_that_stays_away_is_predicted_and_measured_when_the_search_is_called_again(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -170,6 +171,7 @@ def test_a_bound_is_judged_by_a_prediction_that_is_sure(tmp_path: Path) -> None:
     assert (sure > 6).all()
 
 
+@pytest.mark.slow
 def test_a_late_answer_is_missing(tmp_path: Path) -> None:
     device = Device(tmp_path / "device", "ok ok late ok")
     result = search(device, {"repeats": 1, "timeout": 3}, budget=3)
@@ -263,6 +265,7 @@ def test_a_continued_study_says_another_target_and_refuses_another_runtime(
     assert "is continued with another target 'pi'" in caplog.text
 
 
+@pytest.mark.slow
 def test_the_command_line_takes_targets_and_resumes_with_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -293,6 +296,7 @@ def test_a_study_with_a_function_as_target_is_not_resumed_by_its_name(
     assert "was begun in Python with its targets given as objects" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_what_is_only_to_be_seen_is_predicted_and_measured_later_as_well(tmp_path: Path) -> None:
     device = Device(tmp_path / "device", "ok " * 8 + "exit " * 200)
     given = {"storage": tmp_path / "runs", "name": "seen", "objectives": ("params", "macs"), "budget": 10}
@@ -305,6 +309,7 @@ def test_what_is_only_to_be_seen_is_predicted_and_measured_later_as_well(tmp_pat
     assert again.history[PHONE].notna().all()
 
 
+@pytest.mark.slow
 def test_weights_are_kept_of_what_may_win_and_of_nothing_else_in_the_end(tmp_path: Path) -> None:
     device = Device(tmp_path / "device", "ok " * 6 + "exit " * 200)
     given = {"storage": tmp_path / "runs", "name": "kept", "objectives": ("accuracy", PHONE), "budget": 10, "epochs": 1}

@@ -205,6 +205,7 @@ def test_killed_and_continued_is_the_same_to_the_bit(tmp_path: Path, policy: str
     assert whole.curve == continued.curve
 
 
+@pytest.mark.slow
 def test_a_damaged_checkpoint_is_made_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     whole = in_folder(tmp_path, "uniform").fit()
     (path,) = tmp_path.iterdir()
@@ -226,6 +227,7 @@ def test_what_cannot_be_built_is_said(digits: Data) -> None:
         SharedWeights(named, digits).fit()
 
 
+@pytest.mark.slow
 def test_a_score_is_the_loss_with_statistics_of_its_own(digits: Data) -> None:
     proxy = OneShot(SMALL, digits, epochs=3)
     codes = proxy.space.enumerate()
@@ -390,6 +392,7 @@ def test_what_an_optimiser_keeps_of_a_tensor_that_has_grown_is_in_the_checkpoint
     assert all("momentum_buffer" in known[key] for key in grown)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", ["uniform", "shrinking"])
 def test_an_interrupted_training_begins_anew_where_nothing_is_kept(digits: Data, policy: str) -> None:
     def stop(done: EpochDone, epochs: int) -> None:

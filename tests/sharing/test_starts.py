@@ -40,6 +40,7 @@ def training(data: Data, folder: Path, **given: Any) -> Training:
     return Training(SPACE, data.without_test(), Recipe(epochs=1), "cpu", (), folder, **given)
 
 
+@pytest.mark.slow
 def test_a_training_begins_with_its_part_of_shared_weights(shared: SharedWeights, digits: Data, tmp_path: Path) -> None:
     code = SPACE.check([[1, 2, 1]])[0]
     begun = training(digits, tmp_path, start=shared).built(code, 0)
@@ -51,6 +52,7 @@ def test_a_training_begins_with_its_part_of_shared_weights(shared: SharedWeights
     assert all(a.equal(b) for a, b in zip(plain.parameters(), fresh.parameters(), strict=True))
 
 
+@pytest.mark.slow
 def test_candidates_begin_where_those_of_an_earlier_search_ended(digits: Data, tmp_path: Path) -> None:
     given = SEARCH | {"storage": str(tmp_path), "data": digits, "epochs": 2, "objectives": ("accuracy", "params")}
     first = searchkit.run("random", budget=4, name="first", **given)

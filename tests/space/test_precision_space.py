@@ -81,6 +81,7 @@ def test_the_blocks_of_the_space_have_both_precisions_as_alternatives() -> None:
     assert after.sizes == (*(2 * size for size in before.sizes), 2)
 
 
+@pytest.mark.slow
 def test_a_space_by_name_has_precisions_as_an_option_and_a_study_gives_it_back(tmp_path: Path) -> None:
     space = searchkit.load_space("macro", width=4, layers=(1, 1), precisions=True)
     result = searchkit.run(
@@ -95,6 +96,7 @@ def test_a_space_by_name_has_precisions_as_an_option_and_a_study_gives_it_back(t
     assert rest_precision_of(again.build(0)) == again.front["rest.precision"][0]
 
 
+@pytest.mark.slow
 def test_a_target_measures_the_file_in_the_precisions_of_the_blocks() -> None:
     space = searchkit.load_space("macro", width=4, layers=(1, 1), precisions=True)
     result = searchkit.run(
@@ -108,6 +110,7 @@ def test_a_target_measures_the_file_in_the_precisions_of_the_blocks() -> None:
     assert (int8["latency_ms@scales"] / int8.params).max() < (others["latency_ms@scales"] / others.params).min()
 
 
+@pytest.mark.slow
 def test_a_file_of_a_network_without_a_block_in_int8_is_said_to_be_none(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -137,6 +140,7 @@ def test_designs_are_those_of_the_networks_in_both_precisions_and_none_where_the
     assert space.reference.shape == (2 * len(space.networks.reference), space.n_choices)
 
 
+@pytest.mark.slow
 def test_settings_of_the_training_may_stand_beside_precisions(tmp_path: Path) -> None:
     space = searchkit.load_space("macro", width=4, layers=(1, 1), precisions=True)
     result = searchkit.run(
@@ -148,6 +152,7 @@ def test_settings_of_the_training_may_stand_beside_precisions(tmp_path: Path) ->
     assert {"lr", "rest.precision"} <= set(result.history.columns)
 
 
+@pytest.mark.slow
 def test_of_a_trained_network_candidate_0_is_the_network_as_it_is() -> None:
     torch.manual_seed(0)
     residual = spaces()["residual"]

@@ -191,6 +191,7 @@ def test_operators_stay_in_the_space_and_mutation_changes_something(space: Space
     assert (changed != first).any(axis=1).all() or (space.n_options == 1).all()
 
 
+@pytest.mark.slow
 @given(spaces())
 def test_features_tell_all_candidates_apart(space: Space) -> None:
     features = space.features(space.enumerate())

@@ -55,6 +55,7 @@ def filled(network: nn.Module) -> nn.Module:
     return network.eval()
 
 
+@pytest.mark.slow
 @spaces
 def test_counts_are_torchs_own(name: str) -> None:
     space = SPACES[name]
@@ -66,6 +67,7 @@ def test_counts_are_torchs_own(name: str) -> None:
         assert sum(p.numel() for p in network.parameters()) == counted["params"][i]
 
 
+@pytest.mark.slow
 @spaces
 def test_counts_by_formula_are_those_of_networks_that_are_built(name: str) -> None:
     space = SPACES[name]
@@ -121,6 +123,7 @@ def test_every_part_of_a_network_is_used_and_learns(name: str) -> None:
         assert all(feature.ndim == 4 for feature in network.features(torch.randn(2, *space.input_shape)))  # type: ignore[operator]
 
 
+@pytest.mark.slow
 @spaces
 def test_a_space_survives_pickling_and_is_made_again_by_its_options(name: str) -> None:
     space = SPACES[name]
@@ -132,6 +135,7 @@ def test_a_space_survives_pickling_and_is_made_again_by_its_options(name: str) -
         assert torch.equal(filled(other.build(code))(x), filled(space.build(code))(x))
 
 
+@pytest.mark.slow
 @spaces
 def test_the_canonical_form_is_idempotent_and_its_networks_are_the_same(name: str) -> None:
     space = SPACES[name]
@@ -147,6 +151,7 @@ def test_the_canonical_form_is_idempotent_and_its_networks_are_the_same(name: st
         assert torch.allclose(*answers, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", [1, 2, 3])
 def test_rows_of_ways_are_equal_where_pyramids_are(steps: int) -> None:
     """With weights that are equal in all ways; of three steps a part of all rows."""
@@ -175,6 +180,7 @@ def test_maps_are_averaged_down_and_interpolated_up() -> None:
     assert resized(x, torch.zeros(1, 1, 4, 4)) is x
 
 
+@pytest.mark.slow
 def test_levels_that_the_encoder_lacks_are_none() -> None:
     space = load_space("encoder-decoder").for_data((1, 4, 4), (2, 4, 4))
     assert space.depth < 3  # type: ignore[attr-defined]
@@ -213,6 +219,7 @@ def test_it_is_not_for_classes() -> None:
         searchkit.run("random", space="encoder-decoder", data="digits", budget=1, storage="memory", progress=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["exact", "bo"])
 def test_strategies_search_it(strategy: str, tmp_path: Path) -> None:
     result = searchkit.run(
@@ -226,6 +233,7 @@ def test_strategies_search_it(strategy: str, tmp_path: Path) -> None:
         assert torch.equal(again.build(0)(x), result.build(0)(x))
 
 
+@pytest.mark.slow
 def test_it_is_the_default_where_each_pixel_has_a_class() -> None:
     result = searchkit.run("random", data=masked(side=8), budget=1, epochs=1, storage="memory", progress=False)
     assert result.space.name == "encoder-decoder"

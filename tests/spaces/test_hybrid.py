@@ -151,6 +151,7 @@ def test_a_reduced_network_is_narrower_and_takes_smaller_images() -> None:
     assert thin(torch.zeros(2, 3, 32, 32)).shape == (2, 10)
 
 
+@pytest.mark.slow
 def test_every_proxy_of_one_network_has_a_finite_score() -> None:
     scorer = Scorer(TINY, PROXIES, load_data("digits", limit=200))
     assert np.isfinite(scorer(TINY.sample(3, np.random.default_rng(0)))).all()

@@ -51,6 +51,7 @@ def on_meta(space: NetworkSpace, code: Codes) -> torch.nn.Module:
         return space.build(code).eval()
 
 
+@pytest.mark.slow
 @spaces
 def test_params_and_macs_are_those_of_the_network_that_is_built(space: NetworkSpace) -> None:
     codes = random_codes(space, 6, seed=0)
@@ -131,6 +132,7 @@ def test_candidates_that_differ_are_networks_that_differ() -> None:
     assert len({str(on_meta(space, code)) for code in near}) == len(near)
 
 
+@pytest.mark.slow
 def test_there_are_over_ten_to_the_nineteen_networks_in_five_blocks() -> None:
     space = mobilenet()
     blocks = blocks_of(space)
@@ -163,6 +165,7 @@ def shapes_seen(network: torch.nn.Module, modules: list[str], input_shape: tuple
     return seen
 
 
+@pytest.mark.slow
 @spaces
 def test_nodes_are_modules_of_the_network_with_the_shapes_they_say(space: NetworkSpace) -> None:
     for code in random_codes(space, 3, seed=4):
@@ -181,6 +184,7 @@ def test_nodes_are_modules_of_the_network_with_the_shapes_they_say(space: Networ
         assert list(seen.items()) == list(expected.items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["digits", "wide, on 32x32", "resized"])
 def test_every_parameter_learns(name: str) -> None:
     space = mobilenet(**OPTIONS[name])
@@ -249,6 +253,7 @@ def test_an_impossible_option_is_refused_in_a_sentence(options: dict[str, Any], 
         load_space("mobilenet", **options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", slow_if(lambda name: name in ("auto", "bo", "exact"), NAMES))
 def test_every_strategy_asks_for_new_candidates_of_it(name: str) -> None:
     space = mobilenet(width=0.25, resolution=(8, 16), input_shape=(1, 8, 8))
@@ -307,6 +312,7 @@ def test_published_latency_is_a_sum_over_the_layers_that_are_there(ofa: Any, rea
         assert found == pytest.approx(total, rel=1e-12)
 
 
+@pytest.mark.slow
 def test_published_latency_is_additive_over_the_blocks(ofa: Any) -> None:
     space = ofa.ofa_space()
     model, blocks = ofa.additive_latency(space), blocks_of(space)

@@ -141,6 +141,7 @@ def test_there_are_165888_candidates_and_the_stages_are_three_blocks_of_24() -> 
     assert [choice.ordered for choice in space.choices[:6]] == [True, True, True, False, True, False]
 
 
+@pytest.mark.slow
 def test_nodes_are_the_stages_with_the_shapes_they_say() -> None:
     for options in (FIXED, {"width": (5, 3), "stem": (2, 1), "input_shape": (3, 29, 31)}):
         space = residual(**options)
@@ -258,6 +259,7 @@ def test_mathnas_learns_what_is_a_sum(options: dict[str, Any]) -> None:
     assert np.corrcoef(fitted.score(codes[100:]), truth[100:])[0, 1] > 0.9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [FIXED, {"width": (4, 8), "input_shape": (1, 8, 8)}], ids=["fixed", "chosen"])
 def test_dna_rates_its_stages(options: dict[str, Any]) -> None:
     digits = load_data("digits", limit=100)

@@ -47,6 +47,7 @@ def outputs(space: NetworkSpace, code: np.ndarray, x: Tensor) -> Tensor:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(1, 1000), (3, 37), TokenShape(32, 500), TokenShape(1, 2)])
 def test_counts_are_torchs_own_with_attention_included(shape: tuple[int, ...]) -> None:
     space = sequence().for_data(shape, 7)
@@ -59,6 +60,7 @@ def test_counts_are_torchs_own_with_attention_included(shape: tuple[int, ...]) -
         assert count(network, shape) == {name: values[i] for name, values in counted.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(1, 8), TokenShape(5, 4)])
 def test_rows_are_equal_where_networks_are(shape: tuple[int, ...]) -> None:
     space = sequence(width=(6, 8), depth=(1, 2), heads=(1, 2), kernel=(3, 5), ratio=1, head=4).for_data(shape, 3)
@@ -167,6 +169,7 @@ def test_a_reduced_network_is_narrower() -> None:
         assert thin(plain_inputs(2, shape)).shape == (2, 3)
 
 
+@pytest.mark.slow
 def test_every_proxy_scores_signals_and_says_in_words_which_do_not_score_tokens() -> None:
     for x, kind, refused in ((WAVES, "signals", {}), (WORDS, "tokens", NOT_OF_TOKENS)):
         data = searchkit.load_data((x, Y), kind=kind)  # type: ignore[arg-type]
@@ -199,6 +202,7 @@ def test_dna_says_that_it_is_about_images() -> None:
     assert "networks for token sequences have none" in str(scorer.reason(code[0], "dna"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("x", "kind"), [(WORDS, "tokens"), (WAVES, "signals")])
 def test_a_search_delivers_a_network_of_raw_inputs_and_its_file(x: np.ndarray, kind: str, tmp_path: Path) -> None:
     import onnxruntime
@@ -222,6 +226,7 @@ def test_a_search_delivers_a_network_of_raw_inputs_and_its_file(x: np.ndarray, k
         np.testing.assert_allclose(back.build(0)(torch.from_numpy(raw)).numpy(), expected, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_sentences_are_searched_and_the_file_says_the_words(tmp_path: Path) -> None:
     said = [f"the {('dog', 'cat', 'bird')[label]} is here" for label in Y]
     data = searchkit.load_data((said, Y), kind="tokens")
@@ -236,6 +241,7 @@ def test_sentences_are_searched_and_the_file_says_the_words(tmp_path: Path) -> N
     assert result.build(0)(encoded).shape == (1, 3)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif("sequence" not in plugins.names("space"), reason="installed before the space was registered")
 def test_data_choose_the_space_and_the_space_the_kind_of_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from searchkit.cli import main
@@ -255,6 +261,7 @@ def test_data_choose_the_space_and_the_space_the_kind_of_data(tmp_path: Path, mo
     assert searchkit.load("w").network_space.kind == "tokens"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("x", "kind"), [(WORDS, "tokens"), (WAVES, "signals")])
 def test_a_trained_network_is_compressed(x: np.ndarray, kind: str) -> None:
     data = searchkit.load_data((x, Y), kind=kind, normalise=False)  # type: ignore[arg-type]

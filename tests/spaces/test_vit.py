@@ -38,6 +38,7 @@ def outputs(space: NetworkSpace, code: np.ndarray, x: Tensor) -> Tensor:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("input_shape", "n"), [((1, 8, 8), 50), ((2, 19, 30), 50), ((4, 3, 2), 10)])
 def test_counts_are_torchs_own_with_attention_included(input_shape: tuple[int, int, int], n: int) -> None:
     space = load_space("vit").for_data(input_shape, 7)
@@ -133,6 +134,7 @@ def test_a_reduced_network_has_fewer_numbers_in_a_token_and_takes_smaller_images
     assert thin(torch.zeros(2, 3, 16, 16)).shape == (2, 10)
 
 
+@pytest.mark.slow
 def test_every_proxy_of_one_network_has_a_finite_score() -> None:
     scorer = Scorer(TINY, [*PROXIES, "eproxy"], load_data("digits", limit=200))
     assert np.isfinite(scorer(TINY.sample(4, np.random.default_rng(0)))).all()
@@ -180,6 +182,7 @@ def search(folder: Path | str, **given: Any) -> searchkit.Result:
     return searchkit.run("random", storage=folder, **(call | given))
 
 
+@pytest.mark.slow
 def test_the_space_brings_its_recipe_and_the_users_settings_come_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
     made = recipes_made(monkeypatch)
     search("memory", budget=1)
@@ -203,6 +206,7 @@ def test_a_recipe_that_a_space_may_not_bring_is_refused() -> None:
         search("memory", space=space)
 
 
+@pytest.mark.slow
 def test_an_exported_network_gives_the_same_outputs(tmp_path: Path) -> None:
     import onnxruntime
 

@@ -88,6 +88,7 @@ def outcome(call: Any) -> SearchkitError | None:
     return None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", slow_if(lambda path: bool(path) and path not in NEEDED, PATHS))
 def test_every_part_of_a_header_may_be_gone_or_something_else(
     path: str, folder: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]

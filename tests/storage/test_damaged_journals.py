@@ -46,6 +46,7 @@ def damage(path: Path, place: int, byte: int) -> None:
     path.write_bytes(content)
 
 
+@pytest.mark.slow
 def test_any_line_that_is_damaged_is_named_at_every_door(
     journal: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -109,6 +110,7 @@ def test_optuna_reads_the_lines_and_lines_of_optuna_are_read(journal: Path) -> N
     assert len(search(journal.parent, budget=8).history) == 8
 
 
+@pytest.mark.slow
 def test_repaired_it_has_every_whole_outcome_in_its_place_and_goes_on(journal: Path) -> None:
     whole, before = journal.read_bytes(), searchkit.load("s", journal).trials
     outcomes = {tuple(trial.code): trial.values for trial in before}

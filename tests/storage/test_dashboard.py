@@ -84,6 +84,7 @@ def get(app: Any, path: str, query: str = "") -> Any:
     return json.loads(body)
 
 
+@pytest.mark.slow
 def test_the_dashboard_is_told_what_the_result_says(study: tuple[searchkit.Result, str], app: Any) -> None:
     result = study[0]
     (summary,) = get(app, "/api/studies")["study_summaries"]

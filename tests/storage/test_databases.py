@@ -69,6 +69,7 @@ def statement(url: str, words: str) -> Any:
     return answer
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 def test_two_searches_in_one_new_database_at_once_do_not_disturb_each_other(url: str) -> None:
     search("memory")  # imports what the forks need
@@ -81,6 +82,7 @@ def test_two_searches_in_one_new_database_at_once_do_not_disturb_each_other(url:
         assert searchkit.load(f"s{seed}", url).history.drop(columns="seconds").equals(alone)
 
 
+@pytest.mark.slow
 def test_a_study_is_opened_by_one_search_and_the_other_hears_by_which(url: str) -> None:
     def nested(choices: dict) -> dict:
         with pytest.raises(StorageError, match=rf"'s' in .* by another search \(.*process {os.getpid()} on .*\); wait"):
@@ -118,6 +120,7 @@ def journal(tmp_path: Path) -> optuna.storages.BaseStorage:
     return optuna.storages.JournalStorage(backend)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [in_memory, relational, cached, in_memory_sql, journal])
 def test_an_object_of_optunas_is_claimed_too(make: Callable, tmp_path: Path) -> None:
     storage = make(tmp_path)
@@ -150,6 +153,7 @@ def test_a_relational_object_on_a_server_is_claimed_like_its_url(postgresql: str
     storage.engine.dispose()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 def test_forked_workers_that_outlive_a_killed_search_do_not_keep_its_study(url: str, tmp_path: Path) -> None:
     search("memory")
@@ -175,6 +179,7 @@ def test_forked_workers_that_outlive_a_killed_search_do_not_keep_its_study(url: 
         os.kill(int(worker.read_text()), signal.SIGKILL)
 
 
+@pytest.mark.slow
 def test_what_belongs_together_is_one_transaction(url: str) -> None:
     n = 0
 
@@ -193,6 +198,7 @@ def test_what_belongs_together_is_one_transaction(url: str) -> None:
     assert n - n_opening == 1 + 2 + 8, "what the call was, two batches and eight outcomes"
 
 
+@pytest.mark.slow
 def test_another_optunas_tables_are_refused_with_what_to_do(url: str) -> None:
     search(url)
     (known,) = statement(url, "SELECT version_num FROM alembic_version")
@@ -265,6 +271,7 @@ def broken_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["text", "the first half", "a hole", "the header alone"])
 def test_a_broken_sqlite_file_is_refused_and_left_as_it_is(
     kind: str, broken_files: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -291,6 +298,7 @@ def test_a_database_that_cannot_be_written_is_read_and_not_continued(tmp_path: P
     assert (tmp_path / "studies.db").read_bytes() == before
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 def test_a_file_without_permission_to_write_is_read_and_not_continued(tmp_path: Path) -> None:
     address, folder = f"sqlite:///{tmp_path}/studies.db", tmp_path
@@ -311,6 +319,7 @@ def test_a_file_without_permission_to_write_is_read_and_not_continued(tmp_path: 
     assert status == 0
 
 
+@pytest.mark.slow
 def test_another_programs_transaction_is_waited_for(tmp_path: Path) -> None:
     path = tmp_path / "studies.db"
     search(f"sqlite:///{path}", budget=4)

@@ -52,6 +52,7 @@ def crash(address: str) -> None:
     start(address)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("disturb", "as_object"),
     slow_if(
@@ -94,6 +95,7 @@ def test_a_search_goes_on_when_its_server_is_disturbed_at_any_time(
         storage.engine.dispose()
 
 
+@pytest.mark.slow
 def test_what_the_server_committed_before_it_was_cut_is_not_written_twice(postgresql: str) -> None:  # noqa: F811
     """A trigger ends the search's connection at the moment of the commit of an outcome or a batch."""
     address = new_database(postgresql)

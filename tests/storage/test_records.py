@@ -246,6 +246,7 @@ def test_a_given_space_must_be_that_of_the_study(tmp_path: Path) -> None:
         searchkit.load("s", tmp_path, space=Space([Choice("a", range(7)), Choice("b", range(6))]))
 
 
+@pytest.mark.slow
 def test_a_lowered_budget_is_kept_with_workers_too(tmp_path: Path) -> None:
     class StopError(Exception):
         pass

@@ -112,6 +112,7 @@ def test_optunas_gaussian_process_conforms(check: Callable) -> None:
         check(plugins.adapt(optuna.samplers.GPSampler(n_startup_trials=6)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["tpe", "nsgaii"])
 def test_samplers_learn_from_what_is_told(name: str) -> None:
     ours = [best_of(plugins.adapt(SAMPLERS[name]()), seed=seed) for seed in range(3)]
@@ -119,6 +120,7 @@ def test_samplers_learn_from_what_is_told(name: str) -> None:
     assert np.mean(ours) < np.mean(random) - 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [lambda: GA(pop_size=8), lambda: DE(pop_size=12), lambda: NSGA2(pop_size=8)])
 def test_algorithms_learn_from_what_is_told(make: Callable) -> None:
     ours = [best_of(plugins.adapt(make()), budget=200, seed=seed) for seed in range(3)]

@@ -159,6 +159,7 @@ def test_without_a_name_a_longer_budget_finds_the_study_again(tmp_path: Path) ->
     assert "auto" in first.name
 
 
+@pytest.mark.slow
 def test_a_large_modular_space_is_solved_by_its_blocks_where_the_budget_teaches_them() -> None:
     from searchkit import load_space
     from searchkit.strategies.auto import choose

@@ -78,6 +78,7 @@ def test_the_best_of_1024_is_found_within_40(seed: int) -> None:
     assert value[np.arange(5), codes].sum(axis=1).min() == pytest.approx(value.min(axis=1).sum())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch", [1, 4])
 def test_proposals_in_a_space_that_is_too_large_to_be_looked_at_are_all_different(batch: int) -> None:
     problem = Problem(LARGE, 1, budget=60)
@@ -176,6 +177,7 @@ def test_a_batch_is_not_the_best_few_of_one_acquisition() -> None:
     assert set(keys(best)) != set(keys(batch))
 
 
+@pytest.mark.slow
 def test_four_objectives_are_searched_better_than_at_random() -> None:
     def four(codes: Codes) -> Floats:
         return np.column_stack([((codes - k) ** 2).sum(axis=1) for k in range(4)]) * 1.0
@@ -205,11 +207,13 @@ def n_failed(space: Space, make: Factory, n: int, seed: int) -> int:
     return int(np.isnan(hidden(space)(searched(make, Problem(space, 1, budget=n), hidden(space), n, seed))).sum())
 
 
+@pytest.mark.slow
 def test_what_fails_is_learned_and_avoided() -> None:
     assert np.mean([n_failed(NINE, Random, 40, seed) for seed in range(4)]) > 30
     assert np.mean([n_failed(NINE, BO, 40, seed) for seed in range(4)]) < 25
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(2))
 def test_in_a_larger_space_most_do_not_fail_once_that_is_learned(seed: int) -> None:
     assert n_failed(NINE_OF_FOUR, BO, 100, seed) <= 60
@@ -263,6 +267,7 @@ def test_whatever_losses_are_like_it_goes_on(name: str, k: int) -> None:
         strategy.tell(observed(problem, new, DIFFICULT[name](new)[:, :k]))
 
 
+@pytest.mark.slow
 def test_300_observations_of_two_distinct_values_are_no_error() -> None:
     problem = Problem(LARGE, 1, budget=400)
     strategy, codes = BO(problem, pool=500), sampled(LARGE, 300)
@@ -327,6 +332,7 @@ def test_what_is_fitted_to_grows_with_what_was_told_and_never_ahead_of_it(first:
     assert len(set(at)) < first + 2 + math.log(1500 / first) / math.log(growth), "and seldom changes"
 
 
+@pytest.mark.slow
 def test_equal_histories_give_equal_proposals_whatever_was_asked_in_between() -> None:
     problem = Problem(LARGE, 2, 0, budget=100)
     often, once = BO(problem, pool=300), BO(problem, pool=300)

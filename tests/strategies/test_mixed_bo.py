@@ -54,6 +54,7 @@ def searched(problem: Problem, outcome: Callable[[Codes], Observations], n: int,
     return Observations.join(found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("check", STRATEGY_CHECKS, ids=lambda check: check.__name__)
 def test_the_mixed_search_passes(check: Callable[..., None]) -> None:
     check(MixedBO)
@@ -78,6 +79,7 @@ def test_asking_a_mixed_search_changes_nothing_and_batches_repeat_nothing() -> N
     assert len({*keys(codes), *keys(first), *keys(second)}) == 28
 
 
+@pytest.mark.slow
 def test_a_bound_that_is_known_by_its_excess_is_kept_where_the_optimum_breaks_it() -> None:
     def outcome(codes: Codes) -> Observations:
         excess = np.maximum(0.0, SPACE.positions(codes)[:, :1] - 0.5)  # the best of all has 0.7
@@ -99,6 +101,7 @@ def test_a_mixed_search_goes_on_where_no_number_exists() -> None:
     assert found.losses.min() == 0.5
 
 
+@pytest.mark.slow
 def test_a_mixed_search_avoids_where_candidates_fail() -> None:
     def outcome(codes: Codes) -> Observations:
         failed = SPACE.positions(codes)[:, 1] > 0.4
@@ -109,6 +112,7 @@ def test_a_mixed_search_avoids_where_candidates_fail() -> None:
     assert np.nanmin(found.losses) < 1e-2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_objectives", [2, 4])
 def test_several_objectives_are_traded_off(n_objectives: int) -> None:
     def outcome(codes: Codes) -> Observations:

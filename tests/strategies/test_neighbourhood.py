@@ -61,6 +61,7 @@ def trapped(codes: Codes) -> Floats:
     return np.where((twos == 1) & (ones == codes.shape[1] - 1) & (codes[:, 0] == 2), -10.0, 3.0 * twos - ones)
 
 
+@pytest.mark.slow
 def test_bo_leaves_a_mode_that_its_model_believes_in() -> None:
     space = Space([Choice(f"c{j}", range(3)) for j in range(7)])
     found = 0

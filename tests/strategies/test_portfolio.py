@@ -67,6 +67,7 @@ def test_where_sums_predict_worse_all_are_from_bayesian_optimisation(n: int) -> 
     np.testing.assert_array_equal(chosen, bo.ask(2, np.random.default_rng(3), NONE))
 
 
+@pytest.mark.slow
 def test_it_is_ahead_of_random_search_by_far_in_sums() -> None:
     strategy, codes = Portfolio(Problem(SPACE, 1, budget=45)), NONE
     for step in range(45):

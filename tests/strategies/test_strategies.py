@@ -20,6 +20,7 @@ from searchkit.testing import STRATEGY_CHECKS
 
 NAMES = plugins.names("strategy")
 MODELLED = ("auto", "bo")  # they fit a model for every proposal
+LONG = ("numbers_and_conditions_are_searched", "proposals_are_new_and_valid")
 
 
 def test_the_strategies_are_registered():
@@ -29,7 +30,7 @@ def test_the_strategies_are_registered():
 @pytest.mark.parametrize(
     ("check", "name"),
     slow_if(
-        lambda check, name: check.__name__ == "proposals_are_new_and_valid" and name in MODELLED,
+        lambda check, name: check.__name__ in LONG and name in (*MODELLED, "portfolio"),
         itertools.product(STRATEGY_CHECKS, NAMES),
     ),
     ids=lambda given: getattr(given, "__name__", given),

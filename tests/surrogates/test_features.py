@@ -38,6 +38,7 @@ def test_the_space_hands_its_graph_to_the_layer() -> None:
     assert structure(space, codes).shape == (5, 30 + 1 + 5 + 105)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [2, 1024, 1025, 16_129, 20_000])
 def test_every_option_has_features_of_its_own_and_the_same_norm(n: int) -> None:
     made = indicators(np.arange(n), n)

@@ -82,6 +82,7 @@ def test_the_majority_class_is_scored_as_scikit_learn_scores_it() -> None:
     assert found["log_loss"] == pytest.approx(log_loss(y, np.tile([0.3, 0.6, 0.1], (100, 1))), rel=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("regression", [False, True])
 def test_the_same_split_gives_the_same_and_leaves_random_states_and_threads(regression: bool) -> None:
     data = table(200, regression=regression)
@@ -176,6 +177,7 @@ def test_weights_decide_in_regression_and_rows_of_weight_0_are_left_out() -> Non
         assert row["validation"]["rmse"] == pytest.approx(0, abs=0.3), row
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["uint8", "float32", "colour", "large"])
 def test_pictures_of_every_kind(kind: str) -> None:
     y = np.repeat([0, 1], 60)

@@ -69,6 +69,7 @@ def test_a_cpu_trains_images_in_bfloat16_where_it_has_amx(
     assert half_precision(Recipe(), table, torch.device("cuda"))
 
 
+@pytest.mark.slow
 def test_both_precisions_learn_about_the_same() -> None:
     data = load_data("digits")
     space = space_of(torch.relu)

@@ -241,6 +241,7 @@ def test_width_is_refused_where_there_is_none_and_the_sentence_says_what_there_i
     }
 
 
+@pytest.mark.slow
 def test_only_full_trainings_keep_their_weights(tmp_path: Path) -> None:
     result = search(storage=tmp_path, name="study", budget=4)
     assert (result.history.state == "dropped").sum() == 2
@@ -308,6 +309,7 @@ def test_a_bound_on_accuracy_is_of_the_full_training_and_one_on_a_cost_is_kept_b
     assert result.front.empty
 
 
+@pytest.mark.slow
 def test_a_proxy_that_is_an_objective_is_exact_on_every_rung() -> None:
     result = search(budget=4, objectives=("accuracy", "naswot"), ladder=({"epochs": 1, "width": 0.5},))
     assert result.history.naswot.notna().all()
@@ -402,6 +404,7 @@ def logged(log: Path):
 KILLS = [("training", 3), ("training", 5), ("training", 7), ("training", 15), ("write", 5), ("write", 11)]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_training")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 @pytest.mark.parametrize("strategy", slow_if(lambda name: name != "nsga2", plugins.names("strategy")))
@@ -422,6 +425,7 @@ def test_killed_between_rungs_and_continued_the_history_is_the_same(
         assert sum(times.values()) - len(times) <= (kind == "write"), "a recorded training was done again"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["SQLite", "an Optuna storage", "memory"])
 @pytest.mark.usefixtures("no_training")
 def test_interrupted_between_rungs_in_any_storage_and_continued(

@@ -215,6 +215,7 @@ def test_data_are_counted_as_they_lie_on_a_device(augment: str) -> None:
     assert data_bytes(table(50, 7)) == 4 * 50 * 7 + 4 * 50
 
 
+@pytest.mark.slow
 def test_predicting_leaves_the_network_the_data_and_the_random_state_alone() -> None:
     space, data = SPACES["nas-bench-201"]
     network = ReadsValues(space.build([3] * 6)).eval()

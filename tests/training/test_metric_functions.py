@@ -57,6 +57,7 @@ def test_a_function_of_one_argument_is_one_of_a_network() -> None:
         assert not Metric("one", function).of_predictions
 
 
+@pytest.mark.slow
 def test_quantities_and_maps_are_in_their_units() -> None:
     far = Metric("far", mean_absolute_error)
     result = found((TABLE, QUANTITY), "r2", far)
@@ -68,6 +69,7 @@ def test_quantities_and_maps_are_in_their_units() -> None:
     found((X, masks), "miou", Metric("worst", worst_pixel), space=pixelwise())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("y", "names"),
     [
@@ -93,6 +95,7 @@ def test_the_log_loss_of_scikit_learn_is_ours() -> None:
     assert (-result.front["neg_log_loss"]).tolist() == pytest.approx(result.front["log_loss"].tolist(), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_what_cannot_be_computed_is_said_before_work() -> None:
     with pytest.raises(ObjectiveError, match="metric 'worse' cannot be computed for data .*classification.: Zero"):
         found((TABLE, CLASSES), "accuracy", Metric("worse", lambda y_true, y_pred: 1 / 0))

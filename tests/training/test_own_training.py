@@ -235,6 +235,7 @@ def test_the_worst_are_stopped_and_recorded_as_dropped(rule: Any, tmp_path: Path
     result.report(tmp_path / "page.html")
 
 
+@pytest.mark.slow
 def test_a_small_poor_network_is_not_stopped_by_a_large_good_one() -> None:
     result = run(reporting, budget=30, objectives=("accuracy", "params"), early_stopping="halving")
     plain = run(reporting, budget=30, objectives=("accuracy", "params"))
@@ -502,6 +503,7 @@ def test_a_plan_says_that_the_time_of_a_function_is_not_known() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_proxies_as_objectives_stand_beside_what_the_function_returns() -> None:
     result = run(reporting, objectives=("accuracy", "grad_norm"), early_stopping="halving", budget=8)
     assert result.history.grad_norm.notna().all()

@@ -209,6 +209,7 @@ BEST = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", DATA)
 def test_a_search_learns_it_and_its_network_takes_raw_inputs(task: str, tmp_path: Path) -> None:
     score, least = BEST[task]

@@ -1,0 +1,103 @@
+"""Tables and colours on a terminal; plain text elsewhere, where programs read it.
+
+Colours are left out where ``NO_COLOR`` is set (https://no-color.org) or ``TERM`` is "dumb".
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, Literal, TextIO
+
+from searchkit.results.cells import cell_text
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from rich.table import Table
+
+
+GAP = 3  # characters between columns
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Whether a person reads a stream on a terminal."""
+    try:
+        return stream is not None and stream.isatty()
+    except (OSError, ValueError):
+        return False
+
+
+def shown_progress() -> Literal["table"] | None:
+    """How a search shows its progress: a live table of the front on a terminal."""
+    return "table" if is_terminal(sys.stderr) else None
+
+
+def print_table(frame: pd.DataFrame, title: str = "", *, numbered: bool = True, digits: int | None = None) -> None:
+    """Print a table on standard output: with lines and colours on a terminal, else as pandas writes it.
+
+    Args:
+        numbered: whether rows have their number, or other label, in front.
+        digits: behind the point of all numbers, and "-" for what is missing; None: as pandas has them.
+    """
+    if not is_terminal(sys.stdout):
+        if title:
+            print(title)
+        how: dict[str, Any] = {} if digits is None else {"float_format": f"{{:.{digits}f}}".format, "na_rep": "-"}
+        print(frame.to_string(index=numbered, **how))
+        return
+    frame = frame if digits is None else frame.round(digits)
+    from rich.console import Console
+
+    console = Console(file=sys.stdout, highlight=False)
+    if title:
+        console.print(title, markup=False)
+    console.print(*drawn(frame, console.width, numbered=numbered), sep="\n")
+
+
+def drawn(frame: pd.DataFrame, width: int, *, numbered: bool = True) -> list[Table]:
+    """A frame as tables of rich's; the first row, the best, stands out.
+
+    Args:
+        width: of the terminal; columns that do not fit beside each other are in a table below.
+        numbered: whether rows have their number, or other label, in front.
+    """
+    labels = [str(label) for label in frame.index] if numbered else []
+    columns = [(str(name), [cell_text(value) for value in frame[name]]) for name in frame.columns]
+    numeric = [dtype.kind in "fiu" for dtype in frame.dtypes]
+    beside, left = list[list[int]](), 0
+    for i, (name, cells) in enumerate(columns):
+        needed = max(map(len, [name, *cells])) + GAP
+        if needed > left:
+            beside.append([])
+            left = width - max((len(label) + GAP for label in labels), default=0)
+        beside[-1].append(i)
+        left -= needed
+    return [_part(labels, [columns[i] for i in part], [numeric[i] for i in part]) for part in beside]
+
+
+def _part(labels: list[str], columns: list[tuple[str, list[str]]], numeric: list[bool]) -> Table:
+    """Some columns of a frame as a table."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
+    if labels:
+        table.add_column("", style="dim", justify="right", no_wrap=True)
+    for (name, _), right in zip(columns, numeric, strict=True):
+        table.add_column(Text(name), justify="right" if right else "left", overflow="fold")
+    rows = zip(*(cells for _, cells in columns), strict=True)
+    for i, row in enumerate(rows):
+        label = [Text(labels[i])] if labels else []
+        table.add_row(*label, *map(Text, row), style="bold green" if i == 0 else None)
+    return table
+
+
+def complain(text: str) -> None:
+    """Print an error on standard error, with the program's name in front."""
+    if not is_terminal(sys.stderr):
+        print(f"searchkit: {text}", file=sys.stderr)
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    Console(stderr=True, highlight=False, soft_wrap=True).print(Text("searchkit: ", style="bold red") + Text(text))

@@ -4,6 +4,8 @@ What setuptools writes depends on more than the sources: on the modes and times 
 time of the build. Here only tracked files are taken, with the modes that git keeps (0644 or 0755), the time of the
 commit (or $SOURCE_DATE_EPOCH), umask 022, owner 0, and in order of their names; the wheel is built from the sdist. What
 is left is the compression: compare builds of one version of Python, setuptools and zlib.
+
+The README, which is the page on PyPI, gets whole addresses in place of paths, which would lead nowhere there.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import argparse
 import gzip
 import io
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -24,6 +27,8 @@ import pyproject_hooks
 import build
 
 ROOT = Path(__file__).parents[1]
+FILES = "https://github.com/searchkit/searchkit/blob"
+PICTURES = "https://raw.githubusercontent.com/searchkit/searchkit"
 
 
 def tracked(root: Path) -> list[str]:
@@ -42,13 +47,24 @@ def epoch(root: Path) -> int:
 
 
 def staged(root: Path, folder: Path, seconds: int) -> None:
-    """Copy what is tracked, with modes and times that depend on nothing else."""
+    """Copy what is tracked, with modes and times that depend on nothing else, and the README for PyPI."""
     for path in tracked(root):
         source, copy = root / path, folder / path
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_bytes(source.read_bytes())
         copy.chmod(0o755 if source.stat().st_mode & 0o100 else 0o644)
+        if path == "README.md":
+            copy.write_text(with_addresses(copy.read_text(), _git(root, "rev-parse", "HEAD").strip()))
         os.utime(copy, (seconds, seconds))
+
+
+def with_addresses(text: str, commit: str) -> str:
+    """A page in Markdown whose links and pictures lead to files of a commit, on the site that has the repository."""
+
+    def whole(found: re.Match[str]) -> str:
+        return f"{found[1]}{found[2]}({PICTURES if found[1] else FILES}/{commit}/{found[3]})"
+
+    return re.sub(r"(!?)(\[[^\]]*\])\((?!#|[a-z]+:)([^)\s]+)\)", whole, text)
 
 
 def normalised(sdist: Path, seconds: int) -> None:

@@ -7,6 +7,7 @@ import configparser
 import csv
 import hashlib
 import io
+import re
 import subprocess
 import sys
 import tarfile
@@ -129,7 +130,19 @@ def test_the_wheel_says_what_the_package_is(made: Made) -> None:
     project = read_configuration(ROOT / "pyproject.toml", expand=False)["project"]
     written = project["entry-points"] | {"console_scripts": project["scripts"]}
     assert {group: dict(points[group]) for group in points.sections()} == written
-    assert said.get_payload() == (ROOT / "README.md").read_text()
+
+
+def test_the_page_on_pypi_is_the_readme_with_links_that_lead_somewhere(made: Made) -> None:
+    page, written = str(metadata(made).get_payload()), (ROOT / "README.md").read_text()
+    links = re.findall(r"\]\(([^)\s]+)\)", page)
+    assert len(links) == len(re.findall(r"\]\(([^)\s]+)\)", written)) > 10
+    assert all(re.match(r"https://|#", link) for link in links)
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
+    assert f"https://raw.githubusercontent.com/searchkit/searchkit/{commit}/docs/images/front.png" in links
+    assert f"https://github.com/searchkit/searchkit/blob/{commit}/docs/how-to/time.md" in links
+    back = re.sub(rf"https://(?:raw\.githubusercontent|github)\.com/searchkit/searchkit/(?:blob/)?{commit}/", "", page)
+    assert back == written
+    assert not any(commit in block for block in re.findall(r"```.*?```", page, re.DOTALL))
 
 
 def test_twine_takes_both(made: Made) -> None:

@@ -71,7 +71,7 @@ class AskAndTell:
         space: of which candidates are; needed for a new study, as are objectives.
         objectives: name -> "min" or "max".
         constraints: bounds, as for :func:`searchkit.run`.
-        strategy: its name, or what else :func:`searchkit.run` takes.
+        strategy: its name ("auto"), or what else :func:`searchkit.run` takes.
         budget: evaluations that the strategy reckons with (100); more may be asked for.
         storage, seed: see :func:`searchkit.run`.
         wait: seconds to wait while another process writes the study.
@@ -89,17 +89,19 @@ class AskAndTell:
         space: Space | str | None = None,
         objectives: Mapping[str, str] | None = None,
         constraints: Mapping[str, Limit] | None = None,
-        strategy: str | object = "auto",
-        budget: int = USUAL,
+        strategy: str | object | None = None,
+        budget: int | None = None,
         storage: str | Path | BaseStorage | None = None,
-        seed: int = 0,
+        seed: int | None = None,
         wait: float = 60.0,
     ) -> None:
         given: dict[str, Any] = {"strategy": strategy, "space": space, "objectives": objectives, "seed": seed}
-        given |= {"constraints": constraints, "budget": budget, "storage": storage, "name": name, "proxies": ()}
+        given |= {"constraints": constraints, "budget": budget}
+        known: dict[str, Any] = {"strategy": "auto", "budget": USUAL, "seed": 0}
         if space is None or objectives is None:
-            given |= _on_record(name, storage, space, objectives)
-        bound = signature(run).bind(**given, evaluate=_elsewhere)
+            known = _on_record(name, storage, space, objectives)
+        said = known | {key: value for key, value in given.items() if value is not None}
+        bound = signature(run).bind(**said, storage=storage, name=name, proxies=(), evaluate=_elsewhere)
         bound.apply_defaults()
         self._options = read_options(**bound.arguments)
         self._wait = wait
@@ -253,7 +255,7 @@ def _on_record(
         raise SearchkitError(f"study '{name}' is continued by searchkit.run: {how}")
     return {
         "strategy": context["strategy"],
-        "space": space or space_of(header),
+        "space": space_of(header),
         "objectives": dict(search["objectives"]),
         "constraints": {bound.name: (bound.low, bound.high) for bound in goals.bounds},
         "budget": context["budget"].get("evaluations") or USUAL,

@@ -1,3 +1,3 @@
-"""The version of searchkit, as pyproject.toml has it."""
+"""The version of searchkit; the only place that has it: pyproject.toml reads it from here."""
 
 __version__ = "0.1.0"

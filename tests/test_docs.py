@@ -236,3 +236,26 @@ def test_every_page_of_names_has_the_names_that_are_registered() -> None:
     for kind, page in (("strategy", "strategies.md"), ("proxy", "proxies.md")):
         text = (DOCS / page).read_text()
         assert [known for known in plugins.names(kind) if f"`{known}`" not in text] == []
+
+
+@pytest.mark.slow
+def test_the_search_of_the_site_finds_pages_where_it_is_opened_from_a_folder(site: Path) -> None:
+    chromium = Path("/usr/bin/chromium")
+    if not chromium.exists():
+        pytest.skip(f"{chromium} is not there")
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    said: list[str] = []
+    with sync_api.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=str(chromium), args=["--no-sandbox"])
+        tab = browser.new_page(viewport={"width": 1280, "height": 900})
+        tab.on("console", lambda message: said.append(message.text))
+        tab.on("pageerror", lambda error: said.append(str(error)))
+        tab.goto((site / "how-to" / "space.html").as_uri())
+        tab.click("input.md-search__input")
+        tab.keyboard.type("SharedWeights")
+        tab.wait_for_selector(".md-search-result__item a")
+        first = tab.eval_on_selector(".md-search-result__item a", "link => link.href")
+        browser.close()
+    assert said == []
+    pages = {page.as_uri(): page for page in site.rglob("*.html")}
+    assert "SharedWeights" in pages[first.partition("#")[0].partition("?")[0]].read_text()

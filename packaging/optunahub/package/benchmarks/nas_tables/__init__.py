@@ -1,0 +1,4 @@
+from .problem import Problem
+
+
+__all__ = ["Problem"]

@@ -1,0 +1,4 @@
+from .sampler import SearchkitBOSampler
+
+
+__all__ = ["SearchkitBOSampler"]

@@ -13,7 +13,8 @@ from helpers.terminals import Terminal, plain
 
 import searchkit
 from searchkit.cli import main
-from searchkit.cli.arguments import commands_of, parser
+from searchkit.cli.argparse_compat import commands_of
+from searchkit.cli.arguments import parser
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]

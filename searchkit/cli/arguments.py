@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from searchkit.cli import search_arguments, study_arguments
 from searchkit.version import __version__
@@ -71,12 +71,3 @@ def parser() -> argparse.ArgumentParser:
             )
         sub.set_defaults(command=name)
     return made
-
-
-def commands_of(made: argparse.ArgumentParser) -> Mapping[str, argparse.ArgumentParser]:
-    """The parsers of the commands by name."""
-    found: dict[str, argparse.ArgumentParser] = {}
-    for action in made._actions:
-        if isinstance(action, argparse._SubParsersAction):
-            found |= action.choices
-    return found

@@ -9,7 +9,8 @@ import sys
 from collections.abc import Sequence
 
 from searchkit.cli import recorded, searching, told
-from searchkit.cli.arguments import commands_of, parser
+from searchkit.cli.argparse_compat import commands_of
+from searchkit.cli.arguments import parser
 from searchkit.cli.completion import complete
 from searchkit.cli.config import with_config
 from searchkit.cli.printing import BAD_INPUT, FAILED, OK, interrupted

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from searchkit import plugins
+from searchkit.cli.argparse_compat import actions_of
 from searchkit.errors import SearchkitError
 from searchkit.storage.urls import is_url
 
@@ -29,7 +30,7 @@ def complete(parser: argparse.ArgumentParser, commands: Mapping[str, argparse.Ar
     import argcomplete
 
     for command in commands.values():
-        for action in command._actions:
+        for action in actions_of(command):
             known = _values(action)
             if known is not None:
                 action.completer = known  # type: ignore[attr-defined]  # where argcomplete looks for it

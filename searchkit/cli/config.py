@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from searchkit.cli.argparse_compat import actions_of, is_repeated, is_switch, without_defaults
 from searchkit.errors import SearchkitError, UnknownNameError
 from searchkit.surroundings import settled
 
@@ -43,7 +44,7 @@ def with_config(arguments: Sequence[str], commands: Mapping[str, argparse.Argume
         raise SearchkitError(f"--config is given twice: {' and '.join(files)}")
     command, rest = arguments[0], arguments[1:]
     parser = commands[command]
-    options = {action.dest: action for action in parser._actions if action.dest not in OF_ONE_CALL}
+    options = {action.dest: action for action in actions_of(parser) if action.dest not in OF_ONE_CALL}
     said = _said(parser, rest)
     before: list[str] = []
     behind: list[str] = []
@@ -51,18 +52,14 @@ def with_config(arguments: Sequence[str], commands: Mapping[str, argparse.Argume
         action = options[name]
         if not action.option_strings and name not in said:
             behind.append(_text(value, name))
-        elif action.option_strings and not (isinstance(action, argparse._AppendAction) and name in said):
+        elif action.option_strings and not (is_repeated(action) and name in said):
             before += _tokens(action, name, value)
     return [command, *before, *rest, *behind]
 
 
 def _said(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> set[str]:
     """Names of the options and arguments that are among the user's own."""
-    for action in parser._actions:
-        action.default, action.required = argparse.SUPPRESS, False
-        if not action.option_strings:
-            action.nargs = "?"
-    parser._defaults.clear()
+    without_defaults(parser)
     return set(vars(parser.parse_known_args(arguments)[0]))
 
 
@@ -95,12 +92,12 @@ def _read(file: str, options: Mapping[str, argparse.Action]) -> dict[str, Any]:
 def _tokens(action: argparse.Action, name: str, value: object) -> list[str]:
     """A value as it would be given on the command line."""
     option = max(action.option_strings, key=len) if not isinstance(action, argparse.BooleanOptionalAction) else ""
-    if isinstance(action, argparse.BooleanOptionalAction | argparse._StoreTrueAction):
+    if is_switch(action):
         if not isinstance(value, bool):
             raise SearchkitError(f"'{_key(name)}' in a configuration is true or false, not {value!r}")
         yes, no = f"--{_key(name)}", f"--no-{_key(name)}"
         return [yes] if value else [no] if isinstance(action, argparse.BooleanOptionalAction) else []
-    if isinstance(action, argparse._AppendAction):
+    if is_repeated(action):
         given = _pairs(name, value) if isinstance(value, dict) else value if isinstance(value, list) else [value]
         return [f"{option}={_text(one, name)}" for one in given]
     if isinstance(value, list):
@@ -136,7 +133,7 @@ def _key(name: str) -> str:
 def written(given: argparse.Namespace, parser: argparse.ArgumentParser) -> str:
     """What was given, as the text of a configuration file; options with their default values are left out."""
     lines = []
-    for action in parser._actions:
+    for action in actions_of(parser):
         value = getattr(given, action.dest, None)
         if action.dest in OF_ONE_CALL or value is None or value == action.default:
             continue

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from searchkit.cli.arguments import commands_of, parser
+from searchkit.cli.argparse_compat import commands_of
+from searchkit.cli.arguments import parser
 from searchkit.cli.config import Saved, written
 from searchkit.cli.printing import (
     OK,

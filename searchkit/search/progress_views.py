@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 import time
@@ -129,9 +130,7 @@ class NotebookPage:
     """
 
     def __init__(self, goals: Goals, budget: Budget) -> None:
-        import IPython.display
-
-        display: Any = IPython.display  # which has no types
+        display: Any = importlib.import_module("IPython.display")  # which is there, since a kernel runs
         self._goals, self._budget, self._began = goals, budget, time.monotonic()
         self._html = display.HTML
         self._shown: Any = display.display(self._html(""), display_id=True)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from searchkit.cli.arguments import commands_of, parser
+from searchkit.cli.argparse_compat import commands_of
+from searchkit.cli.arguments import parser
 from searchkit.cli.config import with_config, written
 from searchkit.errors import SearchkitError
 

@@ -75,7 +75,7 @@ def test_few_examples(counts: list[int], tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_ten_thousand_classes(tmp_path: Path) -> None:
-    result = search(examples([3] * 10_000, side=2), tmp_path, seconds=10.0)
+    result = search(examples([3] * 10_000, side=2), tmp_path, seconds=20.0)
     check(result)
     assert result.build(0)(torch.zeros(1, 1, 2, 2)).shape == (1, 10_000)
 

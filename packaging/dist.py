@@ -22,9 +22,8 @@ import tempfile
 from pathlib import Path
 from typing import Literal
 
-import pyproject_hooks
-
 import build
+import pyproject_hooks
 
 ROOT = Path(__file__).parents[1]
 FILES = "https://github.com/searchkit/searchkit/blob"

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers.photos import folder, scenes
-from helpers.readers import a_network, compress_less
+from helpers.readers import a_network, compress_less, search_less
 
 import searchkit
 
@@ -39,27 +39,8 @@ def name(value: Any) -> str:
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Searches and tables of scores as the pages call them, with less to do."""
-    run, score, digits = searchkit.run, searchkit.score, searchkit.load_data("digits", limit=200)
-    narrow = {"macro": searchkit.load_space("macro", width=8)}
-
-    def less(*args: Any, **given: Any) -> Any:
-        if "evaluate" in given:
-            return run(*args, **(given | {"budget": 8}))
-        budget = 5 if given.get("name") == "first" else 2  # what an earlier study has to have
-        given |= {"budget": budget, "progress": False, "screen": 2}
-        given |= {} if callable(given.get("training")) else {"epochs": 4 if "ladder" in given else 1}
-        given |= {"verify": 1} if "verify" in given else {}
-        if given.get("data") is None:
-            given["data"] = digits
-        if isinstance(given.get("executor"), int):
-            given["executor"] = None
-        return run(*args, **(given | {"space": narrow.get(given.get("space"), given.get("space"))}))
-
-    monkeypatch.setattr(searchkit, "run", less)
+    search_less(monkeypatch, evaluations=8, workers=None)
     compress_less(monkeypatch)
-    monkeypatch.setattr(
-        searchkit, "score", lambda space, *given, **more: score(narrow.get(space, space), *given, **more)
-    )
 
 
 @pytest.mark.slow

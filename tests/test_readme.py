@@ -8,12 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import ray
-from helpers.readers import a_network, compress_less
+from helpers.readers import a_network, compress_less, search_less
 from ray import tune
 from sklearn.datasets import load_breast_cancer
 
 import searchkit
-from searchkit.proxies.dna_setting import DNASetting
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -24,15 +23,7 @@ BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 @pytest.mark.filterwarnings("ignore")  # of Ray, which some blocks start
 def test_the_python_of_the_readme_runs(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
-    run = searchkit.run
-
-    def small(*args, **given):
-        less = {"budget": 6} if "evaluate" in given else {"budget": 2, "epochs": 1, "screen": 2}
-        less |= {"verify": 2} if "verify" in given else {}
-        return run(*args, **(given | less))
-
-    monkeypatch.setattr("searchkit.proxy_layer.signals.N_REFERENCE", 10)  # networks that are scored in any case
-    monkeypatch.setattr(searchkit, "run", small)
+    search_less(monkeypatch, evaluations=6, workers=1)
     compress_less(monkeypatch)
     few = tune.TuneConfig
     monkeypatch.setattr(tune, "TuneConfig", lambda **given: few(**(given | {"num_samples": 2})))
@@ -54,8 +45,6 @@ def test_the_python_of_the_readme_runs(tmp_path: Path, monkeypatch) -> None:
         "my_function": lambda choices: {"loss": choices["lr"], "seconds": choices["trees"]},
     }
     assert len(BLOCKS) == 12
-    quick = DNASetting(epochs=1, steps=2, images=64, rated=32, recalibrated=32, teacher_epochs=1)
-    monkeypatch.setattr("searchkit.proxies.block_ratings.DNASetting", lambda: quick)
     try:
         for block in BLOCKS:
             exec(compile(block, "README.md", "exec"), names)

@@ -186,7 +186,13 @@ def test_a_bound_on_the_size_of_the_file_holds_for_the_file(trained: nn.Module, 
 def test_measured_bounds_are_measured_once(
     trained: nn.Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    from searchkit.costs.together import latencies_together
+
     given: dict[str, Any] = {"constraints": {"latency_ms": "90%"}, "storage": tmp_path} | LAST
+    monkeypatch.setattr(
+        "searchkit.compression.bounds.latencies_together",
+        lambda networks, shape, seconds: latencies_together(networks, shape, seconds / 10),
+    )
     first = searchkit.compress(trained, DATA, **given)
 
     def measures(*_: object) -> None:

@@ -10,6 +10,7 @@ from torch import nn
 
 import searchkit
 from searchkit.compression.learning import LearningSetting
+from searchkit.proxies.dna_setting import DNASetting
 
 
 def a_network() -> nn.Module:
@@ -29,3 +30,45 @@ def compress_less(monkeypatch: pytest.MonkeyPatch) -> None:
         return compress(*given, **(more | less))
 
     monkeypatch.setattr(searchkit, "compress", small)
+
+
+def search_less(monkeypatch: pytest.MonkeyPatch, evaluations: int, workers: int | None) -> None:
+    """Searches and tables of scores with fewer and smaller networks and data where a call does not say which.
+
+    Args:
+        evaluations: budget of a search of a function.
+        workers: executor where a number of worker processes is given.
+    """
+    run, score, shared = searchkit.run, searchkit.score, searchkit.SharedWeights
+    digits, more_digits = (searchkit.load_data("digits", limit=limit) for limit in (200, 600))
+    narrow = {"macro": searchkit.load_space("macro", width=8)}
+
+    def few(data: Any) -> Any:
+        if isinstance(data, str) and data == "digits":
+            return more_digits  # with which weights that are shared learn something
+        return digits if data is None else data
+
+    def less(*args: Any, **given: Any) -> Any:
+        if isinstance(given.get("executor"), int):
+            given["executor"] = workers
+        if "evaluate" in given:
+            return run(*args, **(given | {"budget": evaluations}))
+        budget = 5 if given.get("name") == "first" else 2  # what an earlier study has to have
+        given |= {"budget": budget, "progress": False, "screen": 2}
+        given |= {} if callable(given.get("training")) else {"epochs": 4 if "ladder" in given else 1}
+        given |= {"verify": 1} if "verify" in given else {}
+        given["data"] = few(given.get("data"))
+        return run(*args, **(given | {"space": narrow.get(given.get("space"), given.get("space"))}))
+
+    quick = DNASetting(epochs=1, steps=2, images=64, rated=32, recalibrated=32, teacher_epochs=1)
+    monkeypatch.setattr("searchkit.proxies.block_ratings.DNASetting", lambda: quick)
+    monkeypatch.setattr("searchkit.proxy_layer.signals.N_REFERENCE", 10)  # networks that are scored in any case
+    monkeypatch.setattr(searchkit, "run", less)
+
+    def few_scores(space: Any, networks: Any, **given: Any) -> Any:
+        given |= {"data": few(given["data"])} if "data" in given else {}
+        networks = min(networks, 10) if isinstance(networks, int) else networks
+        return score(narrow.get(space, space), networks, **(given | {"workers": None} if "workers" in given else given))
+
+    monkeypatch.setattr(searchkit, "SharedWeights", lambda space, data, **more: shared(space, few(data), **more))
+    monkeypatch.setattr(searchkit, "score", few_scores)

@@ -395,6 +395,7 @@ def test_dna_plus_keeps_limits_and_says_which_cannot_be_met(digits: Data) -> Non
 @pytest.mark.filterwarnings("ignore:proxy")
 def test_all_three_block_methods_judge_a_search_together(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("searchkit.proxy_layer.signals.N_REFERENCE", 10)  # networks that are scored in any case
     calls: list[int] = []
     rated = DNA._rated
 

@@ -71,7 +71,7 @@ def beside(seed: int) -> dict[str, list[Says]]:
     }
 
 
-@pytest.fixture(scope="module", params=["nsga2", "random"])
+@pytest.fixture(scope="module", params=["nsga2", pytest.param("random", marks=pytest.mark.thorough)])
 def found(request: pytest.FixtureRequest) -> dict[str, float]:
     """Mean hypervolume over the seeds."""
     volumes: dict[str, list[float]] = {}

@@ -38,8 +38,15 @@ def searches(how: str, storage: object, batch: int, times: int) -> Ran:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("batch", [1, 4])
-@pytest.mark.parametrize(("how", "code"), [("exit", 7), ("crash", -signal.SIGSEGV)])
+@pytest.mark.parametrize(
+    ("how", "code", "batch"),
+    [
+        ("exit", 7, 4),
+        ("crash", -signal.SIGSEGV, 1),
+        pytest.param("exit", 7, 1, marks=pytest.mark.thorough),
+        pytest.param("crash", -signal.SIGSEGV, 4, marks=pytest.mark.thorough),
+    ],
+)
 def test_a_candidate_that_ends_the_process_twice_has_failed(how: str, code: int, batch: int, tmp_path: Path) -> None:
     ended = searches(how, tmp_path, batch, 4)
     assert ended.ends == [code, code, 0, 0], ended.said

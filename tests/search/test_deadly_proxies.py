@@ -75,7 +75,9 @@ def searches(kind: str, how: str, folder: Path, most: int) -> Ran:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("how", "code"), [("exit", 7), ("crash", -signal.SIGSEGV)])
+@pytest.mark.parametrize(
+    ("how", "code"), [pytest.param("exit", 7, marks=pytest.mark.thorough), ("crash", -signal.SIGSEGV)]
+)
 def test_a_network_that_ends_the_process_while_it_is_scored_has_no_score(how: str, code: int, tmp_path: Path) -> None:
     ran = searches("scored", how, tmp_path, 4)
     assert ran.ends == [code, code, 0], ran.said
@@ -88,7 +90,7 @@ def test_a_network_that_ends_the_process_while_it_is_scored_has_no_score(how: st
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["always", "always bounded"])
+@pytest.mark.parametrize("kind", [pytest.param("always", marks=pytest.mark.thorough), "always bounded"])
 def test_a_network_that_always_ends_the_process_has_failed_once_and_for_all(kind: str, tmp_path: Path) -> None:
     ran = searches(kind, "exit", tmp_path, 4)
     assert ran.ends == [7, 7, 0], ran.said

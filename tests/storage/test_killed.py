@@ -52,6 +52,8 @@ STORAGES = ("a journal file", "SQLite", "PostgreSQL")
 # What is lost depends on the storage, and what is asked next on the strategy: each of either, and not every pair.
 PAIRS = [(name, STORAGES[0]) for name in plugins.names("strategy")]
 PAIRS += [(name, storage) for name in ("nsga2", "tpe") for storage in STORAGES[1:]]
+# search/test_resume.py kills each strategy at five points: here a few, and all of them in make thorough
+USUAL = {("bo", STORAGES[0]), ("tpe", STORAGES[0]), *(("nsga2", storage) for storage in STORAGES)}
 
 
 @pytest.fixture(params=STORAGES)
@@ -72,7 +74,11 @@ def whole(strategy: str) -> pd.DataFrame:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("strategy", "storage"), PAIRS, indirect=["storage"])
+@pytest.mark.parametrize(
+    ("strategy", "storage"),
+    [pytest.param(*pair, marks=() if pair in USUAL else pytest.mark.thorough) for pair in PAIRS],
+    indirect=["storage"],
+)
 def test_killed_twenty_times_at_random_moments_the_history_is_the_same(
     strategy: str, storage: Any, tmp_path: Path
 ) -> None:

@@ -343,6 +343,28 @@ def test_importing_searchkit_loads_no_heavy_library() -> None:
     assert ended.stdout.strip() == "[]"
 
 
+def test_the_help_of_the_command_line_loads_no_heavy_library() -> None:
+    heavy = {
+        "torch",
+        "pandas",
+        "sklearn",
+        "optuna",
+        "botorch",
+        "matplotlib",
+        "scipy",
+        "rich",
+        "argcomplete",
+        "http.server",
+    }
+    code = (
+        "import contextlib, io, sys; from searchkit.cli.commands import main\n"
+        "with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()): main(['run', '--help'])\n"
+        f"print(sorted({heavy!r} & set(sys.modules)))"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ended.stdout.strip() == "[]"
+
+
 def test_importing_searchkit_loads_few_of_its_own_modules() -> None:
     """What else it offers is loaded when it is asked for: an import more is a slower start for everyone."""
     code = "import sys, searchkit; print(*(name for name in sys.modules if name.partition('.')[0] == 'searchkit'))"

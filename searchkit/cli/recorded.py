@@ -8,7 +8,6 @@ import sys
 from searchkit.cli.completion import script
 from searchkit.cli.printing import BAD_INPUT, OK, check_plot, print_baselines, print_json, print_signals
 from searchkit.cli.tables import complain, is_terminal, print_table
-from searchkit.cli.watching import watch
 from searchkit.errors import SearchkitError, plural
 
 
@@ -22,6 +21,8 @@ def show(given: argparse.Namespace) -> int:
 
         check_page(given.report)
     if given.watch:
+        from searchkit.cli.watching import watch
+
         return watch(given)
     result = load(given.name, given.storage)
     table = result.history if given.history else result.front

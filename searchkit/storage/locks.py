@@ -70,7 +70,7 @@ def claim_study(storage: StorageLike, name: str) -> Claim:
         alone = isinstance(storage, InMemoryStorage)
         if isinstance(storage, BaseStorage):
             stack.callback(_claim_object(storage, name))
-        path = _lock_path(storage, name)
+        path = lock_path(storage, name)
         if path is not None:
             stack.callback(_claim_file(path, storage, name))
             alone = is_file(storage) or database_behind(storage) is not None
@@ -93,8 +93,12 @@ def claim_study(storage: StorageLike, name: str) -> Claim:
         return Claim(opened, together, alone, stack.pop_all().close, renew)
 
 
-def _lock_path(storage: StorageLike, name: str) -> Path | None:
-    """The file whose lock claims a study, or all of a journal file; None for servers and storages in memory."""
+def lock_path(storage: StorageLike, name: str) -> Path | None:
+    """The file whose lock claims a study, or all of a journal file; None for servers and storages in memory.
+
+    Raises:
+        StorageError: the storage is a folder, and no study can have this name there.
+    """
     if is_file(storage):
         path = journal_path(storage, name).resolve()
         return path.with_name(f".{path.name}.driver")

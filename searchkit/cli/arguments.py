@@ -41,6 +41,7 @@ def parser() -> argparse.ArgumentParser:
         ("show", "show the front of a recorded search", _show_arguments),
         ("export", "write a network of the front as ONNX or in another format, and as safetensors", _export_arguments),
         ("list", "list the recorded searches", _list_arguments),
+        ("serve", "show every recorded search in the browser, as they run", _serve_arguments),
         ("repair", "save all undamaged lines of a journal file in a new file", _repair_arguments),
     ):
         sub = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
@@ -255,6 +256,13 @@ def _export_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _list_arguments(parser: argparse.ArgumentParser) -> None:
     _json_argument(parser)
+
+
+def _serve_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--port", type=int, default=8080, metavar="N", help="of this machine; 0: any that is free (8080)"
+    )
+    parser.add_argument("--open", action="store_true", help="open the pages in a browser")
 
 
 def _repair_arguments(parser: argparse.ArgumentParser) -> None:

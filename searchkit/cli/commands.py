@@ -21,6 +21,7 @@ from searchkit.cli.printing import (
     print_result,
     print_signals,
 )
+from searchkit.cli.serving import serve_studies
 from searchkit.cli.streams import any_text, output_of_ours
 from searchkit.cli.values import (
     budget_of,
@@ -292,4 +293,5 @@ COMMANDS = {
     "export": _export,
     "list": _list,
     "repair": _repair,
+    "serve": serve_studies,
 }

@@ -96,10 +96,10 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     timeout = 30  # seconds without a request after which a connection ends
 
-    def do_GET(self) -> None:  # noqa: N802 - the name that http.server looks for
+    def do_GET(self) -> None:
         self._respond()
 
-    def do_HEAD(self) -> None:  # noqa: N802
+    def do_HEAD(self) -> None:
         self._respond()
 
     def _respond(self) -> None:
@@ -150,7 +150,5 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def _misdirected(hosts: list[str]) -> Answer:
-    said = (
-        f"this server answers to {', '.join(hosts)} only; to see it from another machine, forward the same port by ssh\n"
-    )
+    said = f"this server answers to {', '.join(hosts)} only; from another machine, forward the same port by ssh\n"
     return Answer(HTTPStatus.MISDIRECTED_REQUEST, said.encode())

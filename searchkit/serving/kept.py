@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
-SHARE = 0.1  # of the time at most goes into making one thing again and again, since a search may run beside it
+SHARE = 0.2  # of the time at most goes into making one thing again and again, since a search may run beside it
 LEAST = 1.0  # seconds between two times
 
 T = TypeVar("T")
@@ -29,7 +29,7 @@ class Kept(Generic[T]):
         self._value: T | None = None
         self._making, self._clock = making, clock
         self._next = 0.0  # when it may be made again
-        self.took = 0.0  # seconds that making it took last
+        self.took = 0.0  # seconds that making it took last, or 0 where it was the first time
 
     def due(self, key: Hashable) -> bool:
         """Whether :meth:`get` would make it anew: its key is another one, and enough time has passed."""
@@ -44,13 +44,13 @@ class Kept(Generic[T]):
         """
         with self._making:
             if self.due(key):
-                began = self._clock()
+                began, first = self._clock(), self.key is None
                 try:
                     self._value = make(self._value)
                     self.key = key
                 finally:
                     ended = self._clock()
-                    self.took = ended - began
+                    self.took = 0.0 if first else ended - began  # the first time loads modules, too
                     self._next = ended + max(LEAST, self.took * (1 / SHARE - 1))
             value = self._value
         assert value is not None

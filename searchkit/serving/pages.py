@@ -1,4 +1,4 @@
-"""The pages: the list of studies, the report of one with a bar above it, and what is said where there is nothing to show."""
+"""The pages: the list of studies, the report of one under a bar, and what is said where there is nothing to show."""
 
 from __future__ import annotations
 
@@ -50,13 +50,13 @@ def list_page(listing: Listing, where: str) -> Html:
     said = fill('<p class="alarm">{}</p>', listing.problem) if listing.problem else fill("")
     if not rows and not listing.problem:
         said = fill(
-            '<p class="nothing">Nothing was searched here yet. A search that begins, such as <code>searchkit run</code> '
-            "in the same folder, appears by itself.</p>"
+            '<p class="nothing">Nothing was searched here yet. A search that begins appears by itself, such as one by '
+            "<code>searchkit run</code> in the same folder.</p>"
         )
     cards = joined(_card(row, listing.words[row.name]) for row in rows)
     listed = fill('<ul class="studies">{}</ul>', cards) if rows else fill("")
     around = _around(fill(""), listing.version)
-    return document("Studies – searchkit", joined([head, said, listed], "\n"), around=around)
+    return document("searchkit studies", joined([head, said, listed], "\n"), around=around)
 
 
 def _card(row: Row, word: Word) -> Html:

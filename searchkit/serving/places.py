@@ -39,7 +39,7 @@ def places(storage: StorageLike) -> list[StorageLike]:
     if mode is None and storage is not None:
         raise StorageError(f"storage '{shown(storage)}' does not exist")
     if path.is_dir():
-        return list(sorted(path.glob(f"*{SUFFIX}")))
+        return sorted(path.glob(f"*{SUFFIX}"))
     return [path] if mode is not None else []
 
 

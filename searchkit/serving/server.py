@@ -159,8 +159,8 @@ def _checked(host: str, port: int) -> str:
         raise SearchkitError(f"a port is a whole number from 1 to 65535, or 0 for any that is free, not {port!r}")
     if host not in HOSTS:
         raise SearchkitError(
-            f"the pages are for this machine only, at {', '.join(HOSTS)}, not {host!r}: whoever reaches them reads every "
-            f"study. To see them from elsewhere, forward the port: ssh -L {port or PORT}:127.0.0.1:{port or PORT} "
-            "USER@THIS-MACHINE"
+            f"the pages are for this machine only, at {', '.join(HOSTS)}, not {host!r}: whoever reaches them reads "
+            "every study. To see them from elsewhere, forward the port: ssh -L "
+            f"{port or PORT}:127.0.0.1:{port or PORT} USER@THIS-MACHINE"
         )
     return HOSTS[host]

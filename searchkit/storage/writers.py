@@ -1,4 +1,4 @@
-"""Whether a search is writing a study, seen from outside: its claim is not touched, so that no search is refused for it.
+"""Whether a search is writing a study, seen from outside: its claim is not touched, so no search is refused for it.
 
 A claim is a lock of the operating system on a file beside the record (``storage.locks``). To try the lock would be to
 hold it for a moment, in which a search that begins would be turned away. Linux lists all locks of a machine in

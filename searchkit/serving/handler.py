@@ -17,7 +17,7 @@ from searchkit.serving import pages
 if TYPE_CHECKING:
     from searchkit.serving.studies import Studies
 
-SOON, LATER = 2.0, 8.0  # seconds after which a page asks again, where a search runs, and where none does
+SOON, LATER = 2.0, 4.0  # seconds after which a page asks again, where a search runs, and where none does
 LIGHT = 5.0  # times as long as a report takes to make, at least
 
 HEADERS = {
@@ -55,7 +55,7 @@ class Answer:
 def answer(studies: Studies, target: str) -> Answer:
     """The answer to a GET of a path with its query."""
     parts = urlsplit(target)
-    name = "".join(parse_qs(parts.query, keep_blank_values=True, max_num_fields=4).get("name", []))
+    name = "".join(parse_qs(parts.query, keep_blank_values=True).get("name", []))
     try:
         if parts.path == "/":
             return Answer.page(pages.list_page(studies.listing(), studies.where))

@@ -45,8 +45,8 @@ def list_page(listing: Listing, where: str) -> Html:
 
     rows = sorted(listing.rows.values(), key=order)
     running = sum(word == "running" for word in listing.words.values())
-    counted = plural(len(rows), "study", "studies") + (f", {running} running" if running else "")
-    head = fill('<header><p class="kicker">searchkit</p><h1>Studies</h1><p>{} in {}.</p></header>', counted, where)
+    counted = f"{plural(len(rows), 'study', 'studies')} in {where}" + (f", {running} running" if running else "")
+    head = fill('<header><p class="kicker">searchkit</p><h1>Studies</h1><p>{}.</p></header>', counted)
     said = fill('<p class="alarm">{}</p>', listing.problem) if listing.problem else fill("")
     if not rows and not listing.problem:
         said = fill(

@@ -106,11 +106,35 @@ def serve(
     said("searchkit: no longer serving; the searches go on")
 
 
+Request = socket.socket | tuple[bytes, socket.socket]  # as socketserver has it; the second is of datagrams
+
+
 class _Threads(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False  # a browser keeps connections open that ask for nothing
     allow_reuse_address = os.name == "posix"  # elsewhere it would let two servers have one port
     request_queue_size = 64
+
+    def __init__(self, address: tuple[str, int], handler: type[Handler]) -> None:
+        self._connections: set[socket.socket] = set()
+        super().__init__(address, handler)
+
+    def process_request(self, request: Request, client_address: object) -> None:
+        if isinstance(request, socket.socket):
+            self._connections.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Request) -> None:
+        if isinstance(request, socket.socket):
+            self._connections.discard(request)
+        super().shutdown_request(request)
+
+    def server_close(self) -> None:
+        """End the connections, too, which browsers keep open and would ask on."""
+        super().server_close()
+        for connection in list(self._connections):
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     def server_bind(self) -> None:
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, int(self.allow_reuse_address))

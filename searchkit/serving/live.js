@@ -10,7 +10,7 @@ let asking = false;
 let lastSeen = new Date();
 
 // What scripts have set on elements, and the user by them; it is not in the page that the server makes.
-const OWN = new Set(["open", "aria-sort", "data-shut", "data-shown", "data-known"]);
+const OWN = new Set(["open", "tabindex", "aria-sort", "data-shut", "data-shown", "data-known"]);
 
 async function ask() {
   clearTimeout(timer);
@@ -56,6 +56,7 @@ async function refresh() {
   if (wasCharted && fresh.getElementById("data") !== null) {
     drawCharts(JSON.parse(fresh.getElementById("data").textContent));
     shut();
+    stop();
     for (const head of document.querySelectorAll(".sortable th[aria-sort]")) sortBy(head, head.getAttribute("aria-sort") === "descending");
   }
   document.title = fresh.title;

@@ -190,7 +190,7 @@ function drawCandidates(data, chart) {
     const [low, high] = ends(known);
     return (i) => {
       const share = values[i] === null || low === high ? 0 : (values[i] - low) / (high - low);
-      return `hsl(${Math.round(262 - 214 * share)} 72% ${Math.round(36 + 26 * share)}%)`;
+      return `hsl(${Math.round(262 - 214 * share)} 72% calc(var(--dimmest) + ${Math.round(20 * share)}%))`; // brighter on a dark page
     };
   }
 

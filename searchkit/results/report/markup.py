@@ -76,7 +76,9 @@ def table(
         for row in body
     )
     return fill(
-        '<div class="wide" tabindex="0"><table class="{}"><thead><tr>{}</tr></thead><tbody>{}</tbody></table></div>',
+        '<div class="wide" tabindex="0" role="group" aria-label="{}">'
+        '<table class="{}"><thead><tr>{}</tr></thead><tbody>{}</tbody></table></div>',
+        f"Table of {', '.join(head[:4])}{' and more' if len(head) > 4 else ''}",
         " ".join(filter(None, [kind, "sortable" if sortable else ""])),
         heads,
         joined(lines),
@@ -91,6 +93,21 @@ def pairs(rows: Iterable[tuple[object, object]]) -> Html:
 def folded(summary: str, body: str, kind: str = "") -> Html:
     """Content that opens on a click."""
     return fill('<details class="{}"><summary>{}</summary>{}</details>', kind, summary, body)
+
+
+def drawn(label: str, picture: Html) -> Html:
+    """A drawing, which scrolls sideways if it is wider than the page; the label is read out where that is reached."""
+    return fill('<figure class="wide" tabindex="0" role="group" aria-label="{}">{}</figure>', label, picture)
+
+
+def code(label: str, text: str) -> Html:
+    """A block of code or output, which scrolls."""
+    return fill('<pre tabindex="0" role="group" aria-label="{}"><code>{}</code></pre>', label, text)
+
+
+def share(value: float, shown: str) -> Html:
+    """A share from 0 to 1 as a bar with its text."""
+    return fill('<span class="bar" style="--share:{:.3f}"></span><span class="share">{}</span>', value, shown)
 
 
 def note(said: Iterable[object]) -> Html:

@@ -57,8 +57,23 @@ function shut() {
   }
 }
 
+// Stops of the Tab key are what scrolls, and not what fits.
+const stops = new ResizeObserver((seen) => {
+  for (const { target } of seen) {
+    const scrolls = target.scrollWidth > target.clientWidth + 1 || target.scrollHeight > target.clientHeight + 1;
+    if (scrolls || target === document.activeElement) target.tabIndex = 0;
+    else target.removeAttribute("tabindex");
+  }
+});
+
+function stop() {
+  stops.disconnect();
+  for (const element of document.querySelectorAll(".wide, pre")) stops.observe(element);
+}
+
 drawCharts(JSON.parse(document.getElementById("data").textContent));
 shut();
+stop();
 
 let opened = [];
 window.addEventListener("beforeprint", () => {

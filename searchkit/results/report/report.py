@@ -80,6 +80,7 @@ def content(facts: Facts) -> Content:
     from searchkit.results.report.failures import failures
     from searchkit.results.report.front_table import front_table
     from searchkit.results.report.importances import parameters
+    from searchkit.results.report.markup import code
     from searchkit.results.report.parting import parting
     from searchkit.results.report.progress import payload, progress
     from searchkit.results.report.provenance import provenance
@@ -102,7 +103,7 @@ def content(facts: Facts) -> Content:
         ("costs", "Costs and how they were measured", costs(facts)),
         ("failures", "Failures", failures(facts)),
         ("origin", "Origin of the numbers", provenance(facts)),
-        ("again", "Code to repeat the search", fill("<pre><code>{}</code></pre>", call(facts))),
+        ("again", "Code to repeat the search", code("Code to repeat the search", call(facts))),
     ]
     body = joined(
         fill('<section id="{}"><h2>{}</h2>{}</section>', key, title, html) for key, title, html in sections if html

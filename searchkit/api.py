@@ -275,7 +275,7 @@ def run(
 def plan(*arguments: Any, **named: Any) -> Plan | Estimate:
     """How a call of :func:`run` with the same arguments would spend its time; nothing is searched or recorded.
 
-    ``print(*searchkit.plan(data=(X, y), budget={"seconds": 600}).lines, sep="\n")``. A few training steps are made to
+    ``print(*searchkit.plan(data=(X, y), budget={"seconds": 600}).lines, sep="\\n")``. A few training steps are made to
     measure how long they take.
 
     Returns:

@@ -1,5 +1,5 @@
 // What is wrong with a page as it is: it overflows, a control or a picture has no name, text is too faint. In words.
-() => {
+(within) => {
   const found = [];
   const seen = (element) => element.checkVisibility({ checkVisibilityCSS: true }) && element.getClientRects().length > 0;
   const told = (element) => `${element.outerHTML.slice(0, 120)}`;
@@ -12,22 +12,23 @@
   ].map((text) => (text ?? "").trim()).find((text) => text) ?? "";
 
   const root = document.documentElement;
+  const all = (selector) => [...document.querySelectorAll(within)].flatMap((part) => [...part.querySelectorAll(selector)]);
   if (root.scrollWidth > root.clientWidth) {
     const wide = [...document.body.querySelectorAll("*")].filter((e) => seen(e) && e.getBoundingClientRect().right > root.clientWidth + 1);
     found.push(`the document is ${root.scrollWidth} wide: ${wide.slice(0, 3).map(told).join(" | ")}`);
   }
-  for (const element of document.querySelectorAll("button, input, select, textarea, a[href], summary, [tabindex='0']")) {
+  for (const element of all("button, input, select, textarea, a[href], summary, [tabindex='0']")) {
     if (seen(element) && !name(element)) found.push(`without a name: ${told(element)}`);
   }
-  for (const element of document.querySelectorAll("[tabindex='0']")) {
+  for (const element of all("[tabindex='0']")) {
     if (!element.matches("button, input, select, a, summary, [role]")) found.push(`reached by Tab, and without a role: ${told(element)}`);
   }
-  for (const image of document.querySelectorAll("img, svg")) {
+  for (const image of all("img, svg")) {
     const hidden = image.closest("[aria-hidden='true'], [role='img'], [role='application']");
     const inControl = image.closest("button, a, label, summary");
     if (seen(image) && !hidden && !name(image) && !image.hasAttribute("alt") && !(inControl && name(inControl))) found.push(`a picture without words: ${told(image)}`);
   }
-  for (const image of document.querySelectorAll("svg[role='img'], svg[role='application']")) {
+  for (const image of all("svg[role='img'], svg[role='application']")) {
     if (seen(image) && !image.getAttribute("aria-label") && !byId(image.getAttribute("aria-labelledby") ?? "").trim()) found.push(`a picture without words: ${told(image)}`);
   }
 
@@ -56,6 +57,7 @@
     const back = behind(element.closest("svg") ? element.closest("svg").parentElement : element);
     let opacity = 1;
     for (let at = element; at; at = at.parentElement) opacity *= Number(getComputedStyle(at).opacity);
+    if (!opacity || !element.closest(within)) continue;
     const ink = colour(element instanceof SVGElement ? style.fill : style.color);
     ink[3] *= opacity;
     // text on a filled box of a drawing is looked at by eye: what is behind it is not in the styles

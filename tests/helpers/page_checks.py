@@ -31,9 +31,13 @@ _AT = """
 """
 
 
-def faults(tab: Any) -> list[str]:
-    """What is wrong with a page as it is now: it overflows, a control or picture has no name, text is too faint."""
-    found: list[str] = tab.evaluate(_FAULTS)
+def faults(tab: Any, within: str = "body") -> list[str]:
+    """What is wrong with a page as it is now: it overflows, a control or picture has no name, text is too faint.
+
+    Args:
+        within: a selector of what is looked at, the width of the page aside.
+    """
+    found: list[str] = tab.evaluate(_FAULTS, within)
     return found
 
 

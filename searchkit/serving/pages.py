@@ -104,7 +104,7 @@ def study_page(shown: Shown) -> Html:
     row = shown.row
     links = fill('<a href="/">All studies</a>{}{}', state(shown.word), _written(row.written))
     count = f"{row.outcomes:,}" + (f" of {row.budget:,}" if row.budget else "") + " evaluations"
-    parts = [links, fill("" if row.problem else "<span>{}</span>", count)]
+    parts = [links, fill("") if row.problem else fill("<span>{}</span>", count)]
     if shown.problem:
         kept = fill(" Below is what was shown last, as it was at {}.", clock(shown.made)) if shown.report else ""
         parts.append(fill('<p class="alarm" role="alert">{}.{}</p>', shown.problem.rstrip("."), kept))

@@ -37,7 +37,7 @@ LEVELS = """
     sharing execution
     scoring compression
     results
-    search
+    search serving
     proxy_layer
     option_values
     options

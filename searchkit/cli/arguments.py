@@ -21,6 +21,7 @@ examples:
   searchkit list                                     what was searched so far
   searchkit resume NAME --budget 100                 go on with one of them
   searchkit show NAME --watch                        its front, while it is searched
+  searchkit serve                                    all of them, in the browser
   searchkit export NAME 0 model                      model.onnx, model.safetensors and model.json
   searchkit compress my_code:model --data data.npz --constraint "latency_ms<=50%" --export small
   searchkit suggest NAME --space space.json --objectives loss:min, then: searchkit tell NAME 0 loss=0.3
@@ -43,6 +44,7 @@ COMMANDS: tuple[tuple[str, str, Add], ...] = (
         study_arguments.export_arguments,
     ),
     ("list", "list the recorded searches", study_arguments.list_arguments),
+    ("serve", "show every recorded search in the browser, as they run", study_arguments.serve_arguments),
     ("rm", "remove recorded searches with their networks", study_arguments.rm_arguments),
     ("repair", "save all undamaged lines of a journal file in a new file", study_arguments.repair_arguments),
     ("mcp", "serve these commands to an assistant as tools, on standard input and output", mcp.arguments),

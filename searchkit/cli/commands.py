@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from searchkit.cli import mcp, recorded, searching, told
+from searchkit.cli import mcp, recorded, searching, serving, told
 from searchkit.cli.argparse_compat import commands_of
 from searchkit.cli.arguments import parser
 from searchkit.cli.completion import complete
@@ -86,6 +86,7 @@ COMMANDS = {
     "compare": recorded.compare,
     "export": recorded.export,
     "list": recorded.list_all,
+    "serve": serving.serve_studies,
     "rm": recorded.rm,
     "repair": recorded.repair,
     "mcp": mcp.serve,

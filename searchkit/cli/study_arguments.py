@@ -53,6 +53,13 @@ def list_arguments(parser: argparse.ArgumentParser) -> None:
     json_argument(parser)
 
 
+def serve_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--port", type=int, default=8080, metavar="N", help="of this machine; 0: any that is free (8080)"
+    )
+    parser.add_argument("--open", action="store_true", help="open the pages in a browser")
+
+
 def rm_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("names", nargs="+", metavar="NAME", help="names of studies; see searchkit list")
     parser.add_argument("--yes", action="store_true", help="do not ask")

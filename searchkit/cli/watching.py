@@ -13,7 +13,7 @@ from searchkit.cli.tables import drawn, is_terminal
 from searchkit.errors import SearchkitError, StorageError, UnknownNameError, plural
 from searchkit.results.cells import cell_text
 from searchkit.results.studies import load
-from searchkit.storage.locks import is_claimed
+from searchkit.storage.writers import Locks
 
 if TYPE_CHECKING:
     from searchkit.results.result import Result
@@ -42,7 +42,7 @@ def watch(given: argparse.Namespace) -> int:
 def _until_the_end(given: argparse.Namespace, result: Result, screen: _Screen) -> int:
     seen = -1
     while True:
-        running = is_claimed(given.storage, given.name)
+        running = Locks.now().is_written(given.storage, given.name)
         began = time.monotonic()
         try:
             result = load(given.name, given.storage)

@@ -63,9 +63,9 @@ def table(frame: pd.DataFrame) -> Html:
     return Html(printable(frame.to_html(escape=True)))
 
 
-def own_file(name: str) -> Html:
-    """The content of a style sheet or script in the folder of the report, without escaping."""
-    return Html(resources.files("searchkit.results.report").joinpath(name).read_text(encoding="utf-8"))
+def own_file(name: str, package: str) -> Html:
+    """The content of a style sheet or script in the folder of a package of ours, without escaping."""
+    return Html(resources.files(package).joinpath(name).read_text(encoding="utf-8"))
 
 
 def digest(inside: Html) -> str:

@@ -18,7 +18,7 @@ from searchkit.errors import SearchkitError, StorageError
 from searchkit.storage.database import sqlite_path
 from searchkit.storage.journal import check_journal, drop_stale_lock
 from searchkit.storage.optuna_compat import database_behind, file_behind
-from searchkit.storage.owners import in_use, is_gone, this_process
+from searchkit.storage.owners import in_use, this_process
 from searchkit.storage.paths import (
     StorageLike,
     cannot_open,
@@ -32,8 +32,6 @@ from searchkit.storage.paths import (
 from searchkit.storage.places import LONGEST_FILE, check_file
 from searchkit.storage.transactions import DatabaseWriter
 from searchkit.storage.urls import is_url, shown
-
-PATIENCE = 0.1  # seconds to wait for a claim: :func:`is_claimed` of another process has it for a moment
 
 
 @dataclass(frozen=True)
@@ -72,7 +70,7 @@ def claim_study(storage: StorageLike, name: str) -> Claim:
         alone = isinstance(storage, InMemoryStorage)
         if isinstance(storage, BaseStorage):
             stack.callback(_claim_object(storage, name))
-        path = _lock_path(storage, name)
+        path = lock_path(storage, name)
         if path is not None:
             stack.callback(_claim_file(path, storage, name))
             alone = is_file(storage) or database_behind(storage) is not None
@@ -95,25 +93,12 @@ def claim_study(storage: StorageLike, name: str) -> Claim:
         return Claim(opened, together, alone, stack.pop_all().close, renew)
 
 
-def is_claimed(storage: StorageLike, name: str) -> bool | None:
-    """Whether a search of any process is writing a study; None where that cannot be known, as of a database server."""
-    path = _lock_path(storage, name)
-    if path is None:
-        return None
-    signature = _signature(path)
-    if not path.exists() or (signature is not None and is_gone(signature)):
-        return False
-    try:
-        with filelock.FileLock(path, timeout=0):
-            return False
-    except filelock.Timeout:
-        return True
-    except OSError:
-        return None
+def lock_path(storage: StorageLike, name: str) -> Path | None:
+    """The file whose lock claims a study, or all of a journal file; None for servers and storages in memory.
 
-
-def _lock_path(storage: StorageLike, name: str) -> Path | None:
-    """The file whose lock claims a study, or all of a journal file; None for servers and storages in memory."""
+    Raises:
+        StorageError: the storage is a folder, and no study can have this name there.
+    """
     if is_file(storage):
         path = journal_path(storage, name).resolve()
         return path.with_name(f".{path.name}.driver")
@@ -134,8 +119,8 @@ def _claim_file(path: Path, storage: StorageLike, name: str) -> Callable[[], Non
     check_file(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(path, timeout=PATIENCE)
-        lock.acquire(poll_interval=PATIENCE / 5)
+        lock = filelock.FileLock(path, timeout=0)
+        lock.acquire()
         if journal is not None:
             drop_stale_lock(journal)
     except filelock.Timeout:

@@ -125,7 +125,7 @@ def test_a_study_that_is_removed_while_it_is_watched_ends_the_watching(
             journal.unlink()
         return True
 
-    monkeypatch.setattr("searchkit.cli.watching.is_claimed", claimed)
+    monkeypatch.setattr("searchkit.storage.writers.Locks.is_written", claimed)
     monkeypatch.setattr("searchkit.cli.watching.EVERY", 0.01)
     assert main(["show", "numbers", "--watch"]) == 0
     printed = capsys.readouterr()

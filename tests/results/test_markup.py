@@ -175,7 +175,9 @@ def templates(source: str) -> list[str]:
     return found
 
 
-WRITERS = sorted([*(ROOT / "searchkit/results").glob("*.py"), *(ROOT / "searchkit/results/report").glob("*.py")])
+WRITERS = sorted(
+    path for part in ("results", "results/report", "serving") for path in (ROOT / "searchkit" / part).glob("*.py")
+)
 
 
 @pytest.mark.parametrize("path", WRITERS, ids=lambda path: path.name)

@@ -94,9 +94,18 @@ function place(tip, chart, svg, x, y) {
 function chosen(label, options, picked, changed) {
   const box = element("label", {}, label);
   const list = element("select");
-  for (const [value, text] of options) list.append(element("option", { value }, text));
-  list.value = picked;
-  list.addEventListener("change", () => changed(list.value));
   box.append(list);
+  offer(box, options, picked, changed);
+  list.addEventListener("change", () => changed(list.value));
   return box;
+}
+
+// Gives a list other options, where they are others; what was picked stays, or the first takes the place of what is gone.
+function offer(box, options, picked, changed) {
+  const list = box.querySelector("select");
+  const same = options.length === list.options.length && options.every(([value, text], i) => list.options[i].value === value && list.options[i].text === text);
+  if (!same) list.replaceChildren(...options.map(([value, text]) => element("option", { value }, text)));
+  const there = options.some(([value]) => value === picked) ? picked : options[0][0];
+  if (list.value !== there) list.value = there;
+  if (there !== picked) changed(there);
 }

@@ -18,7 +18,7 @@ from searchkit.compression.quality import Key
 from searchkit.errors import plural
 from searchkit.problem.trial import Trial
 from searchkit.results.report.facts import Facts
-from searchkit.results.report.markup import Cell, cell, identity, note, nothing, number, table
+from searchkit.results.report.markup import Cell, cell, drawn, identity, note, nothing, number, table
 from searchkit.results.report.side_by_side import Block, Part, side_by_side
 from searchkit.results.safe_html import Html, fill, joined
 from searchkit.space.recipe_space import RecipeSpace
@@ -88,9 +88,10 @@ def blocks(found: Compression) -> Html:
     """The chosen network, which is row 0 of the front, beside the one that was given; then the tables."""
     if not found.facts.winners:
         return nothing("The front is empty, so there is no network to draw beside the one that was given.")
-    drawn = fill(
-        '<figure class="wide" tabindex="0">{}</figure><p class="note">{}</p>',
-        side_by_side(list(_blocks(found)), [cost.name for cost in found.costs], [cost.own for cost in found.costs]),
+    sides = side_by_side(list(_blocks(found)), [cost.name for cost in found.costs], [cost.own for cost in found.costs])
+    picture = fill(
+        '{}<p class="note">{}</p>',
+        drawn("The network that was given and the chosen one", sides),
         "Blocks in the order of the network's modules, with the shape of their output. Bars are shares of the most "
         "that a block of the given network has; those of the whole network, of what the given one has. "
         "Differences are those that the block's replacement makes to the whole network; the error is the mean "
@@ -100,7 +101,7 @@ def blocks(found: Compression) -> Html:
     if found.others:
         titled += [("Others within the bounds", _others(found))]
     titled += [("All alternatives of every block", _alternatives(found))]
-    return joined([_lead(found), drawn, *(fill("<h3>{}</h3>{}", title, html) for title, html in titled)])
+    return joined([_lead(found), picture, *(fill("<h3>{}</h3>{}", title, html) for title, html in titled)])
 
 
 def _lead(found: Compression) -> Html:

@@ -1,27 +1,30 @@
 // The candidates as points: axes can be chosen, marks show the outcome, and a card has values and choices.
 
 function drawCandidates(data, chart) {
-  const { metrics, trials, fates, choices } = data;
-  const n = trials.fate.length;
-  if (!n) return;
-  const byName = new Map(metrics.map((metric) => [metric.name, metric]));
-  const order = { name: " order", label: "evaluation", direction: null, values: trials.fate.map((_, i) => i) };
+  if (!data.trials.fate.length) return null;
+  let metrics, trials, fates, choices, byName, order, front, tested;
+  read(data);
   const axis = (name) => byName.get(name) ?? order;
   const state = { x: data.x ?? order.name, y: data.y, colour: data.colour ?? "", logX: false, logY: false, all: false };
   const [smallest, largest] = ends(axis(state.x).values.filter((value) => value !== null));
   state.logX = state.x !== order.name && smallest > 0 && largest / smallest > 40;
   const hidden = new Set();
   let spots = [];
-  let focus = -1;
+  let held = null; // the candidate whose card is shown
 
   const controls = element("div", { class: "controls" });
-  const svg = element("svg", { tabindex: 0, role: "img", "aria-label": "All candidates; the arrow keys step along the front" });
+  const svg = element("svg", {
+    tabindex: 0, role: "application", "aria-roledescription": "chart",
+    "aria-label": "All candidates; the arrow keys step along the front",
+  });
   const legend = element("div", { class: "legend" });
   const hint = element("p", { class: "hint" });
   const tip = element("div", { class: "tip", hidden: "" });
   chart.append(controls, svg, tip, legend, hint);
 
-  const options = [...metrics.map((metric) => [metric.name, metric.label]), [order.name, order.label]];
+  const labels = () => metrics.map((metric) => [metric.name, metric.label]);
+  const axes = () => [...labels(), [order.name, order.label]];
+  const colours = () => [["", "none"], ...labels()];
   const toggle = (label, key, why) => {
     const box = element("label", { title: why });
     const input = element("input", { type: "checkbox" });
@@ -33,37 +36,59 @@ function drawCandidates(data, chart) {
   const logX = toggle("log x", "logX", "logarithmic");
   const logY = toggle("log y", "logY", "logarithmic");
   const everything = toggle("all of it", "all", "do not leave out what is far off");
-  controls.append(
-    chosen("across", options, state.x, (value) => { state.x = value; draw(); }),
-    chosen("up", options, state.y, (value) => { state.y = value; draw(); }),
-  );
-  if (data.objectives.length > 2) {
-    const colours = [["", "none"], ...metrics.map((metric) => [metric.name, metric.label])];
-    controls.append(chosen("colour of the front", colours, state.colour, (value) => { state.colour = value; draw(); }));
-  }
+  const across = chosen("across", axes(), state.x, (value) => { state.x = value; draw(); });
+  const up = chosen("up", axes(), state.y, (value) => { state.y = value; draw(); });
+  const colour = chosen("colour of the front", colours(), state.colour, (value) => { state.colour = value; draw(); });
+  controls.append(across, up);
+  if (data.objectives.length > 2) controls.append(colour);
   controls.append(logX, logY, everything);
 
-  const front = fates.findIndex((fate) => fate.name === "front");
-  fates.forEach((fate, i) => {
-    if (!fate.count) return;
-    const button = element("button", { type: "button", "aria-pressed": "true" });
-    const picture = element("svg", { viewBox: "0 0 22 14" });
+  const keys = fates.map((fate, i) => {
+    const button = element("button", { type: "button", "aria-pressed": "true", hidden: "" });
+    const picture = element("svg", { viewBox: "0 0 22 14", "aria-hidden": "true" });
     picture.append(i === front ? element("circle", { class: "point", cx: 11, cy: 7, r: 5.5 }) : marks(fate.name, [[11, 7]]));
-    button.append(picture, `${fate.count.toLocaleString("en-US")} ${fate.label}`);
+    const text = document.createTextNode("");
+    button.append(picture, text);
     button.addEventListener("click", () => {
       hidden.has(i) ? hidden.delete(i) : hidden.add(i);
       button.setAttribute("aria-pressed", String(!hidden.has(i)));
       draw();
     });
-    legend.append(button);
+    return { button, text };
   });
-  const tested = byName.get(data.tested);
-  const testKey = element("span");
-  if (tested) {
-    const picture = element("svg", { viewBox: "0 0 22 14" });
-    picture.append(element("path", { class: "tested", d: diamond(11, 7, 5) }));
-    testKey.append(picture, "the front on the test part");
-    legend.append(testKey);
+  const testKey = element("span", { hidden: "" });
+  const testPicture = element("svg", { viewBox: "0 0 22 14", "aria-hidden": "true" });
+  testPicture.append(element("path", { class: "tested", d: diamond(11, 7, 5) }));
+  testKey.append(testPicture, "the front on the test part");
+  legend.append(...keys.map((key) => key.button), testKey);
+  count();
+
+  function read(given) {
+    data = given;
+    ({ metrics, trials, fates, choices } = data);
+    byName = new Map(metrics.map((metric) => [metric.name, metric]));
+    order = { name: " order", label: "evaluation", direction: null, values: trials.fate.map((_, i) => i) };
+    front = fates.findIndex((fate) => fate.name === "front");
+    tested = byName.get(data.tested);
+  }
+
+  function count() {
+    fates.forEach((fate, i) => {
+      keys[i].button.hidden = !fate.count;
+      keys[i].text.data = `${fate.count.toLocaleString("en-US")} ${fate.label}`;
+    });
+  }
+
+  // Draws other data of the same study; what was chosen, hidden and pointed at stays.
+  function update(given) {
+    const shownNow = held;
+    read(given);
+    count();
+    offer(across, axes(), state.x, (value) => { state.x = value; });
+    offer(up, axes(), state.y, (value) => { state.y = value; });
+    offer(colour, colours(), state.colour, (value) => { state.colour = value; });
+    draw();
+    show(spots.find((spot) => spot.i === shownNow));
   }
 
   function draw() {
@@ -119,8 +144,7 @@ function drawCandidates(data, chart) {
     const ring = element("circle", { class: "ring", r: 9, visibility: "hidden" });
     svg.append(ring);
     svg.ring = ring;
-    tip.hidden = true;
-    focus = -1;
+    show(null);
     said(both.length - inside.length, halves.length, visible.length - both.length - halves.length, paint, best);
   }
 
@@ -166,7 +190,7 @@ function drawCandidates(data, chart) {
     const [low, high] = ends(known);
     return (i) => {
       const share = values[i] === null || low === high ? 0 : (values[i] - low) / (high - low);
-      return `hsl(${Math.round(262 - 214 * share)} 72% ${Math.round(36 + 26 * share)}%)`;
+      return `hsl(${Math.round(262 - 214 * share)} 72% calc(var(--dimmest) + ${Math.round(20 * share)}%))`; // brighter on a dark page
     };
   }
 
@@ -197,6 +221,7 @@ function drawCandidates(data, chart) {
   }
 
   function show(spot) {
+    held = spot ? spot.i : null;
     if (!spot) {
       tip.hidden = true;
       svg.ring.setAttribute("visibility", "hidden");
@@ -223,7 +248,10 @@ function drawCandidates(data, chart) {
     return best;
   }
 
-  svg.addEventListener("pointermove", (event) => show(nearest(event)));
+  svg.addEventListener("pointermove", (event) => {
+    tip.removeAttribute("role"); // a card that follows the pointer is not read out
+    show(nearest(event));
+  });
   svg.addEventListener("pointerdown", (event) => show(nearest(event)));
   svg.addEventListener("pointerleave", (event) => { if (event.pointerType !== "touch") show(null); });
   svg.addEventListener("blur", () => show(null));
@@ -232,10 +260,11 @@ function drawCandidates(data, chart) {
     const along = spots.filter((spot) => trials.fate[spot.i] === front).sort((a, b) => a.at[0] - b.at[0]);
     if (!step || !along.length) return;
     event.preventDefault();
-    focus = focus < 0 ? (step > 0 ? 0 : along.length - 1) : Math.min(along.length - 1, Math.max(0, focus + step));
-    show(along[focus]);
+    tip.setAttribute("role", "status"); // is read out
+    const now = along.findIndex((spot) => spot.i === held);
+    show(along[now < 0 ? (step > 0 ? 0 : along.length - 1) : Math.min(along.length - 1, Math.max(0, now + step))]);
   });
-  return draw;
+  return { draw, update };
 }
 
 function padded(values, log) {

@@ -13,7 +13,8 @@ _EDGE = re.compile(r"edge_(\d+)_to_(\d+)")
 _NOTHING = {"none", "no block"}  # options that leave the edge or block out
 _PASSING = {"identity", "skip", "skip_connect"}  # options that compute nothing
 _STEP, _RADIUS = 128, 15  # distance between nodes of a cell; radius of a node
-_BOX, _GAP, _LABEL = 84, 8, 84  # widths of a block, of a gap between blocks, of a row's label
+_BOX, _GAP, _LABEL = 84, 8, 84  # least width of a block; of a gap between blocks, of a row's label
+_SIGN, _ROOM = 7, 760  # width of a character; of a drawing, unless it has very many blocks in a row
 
 
 def drawing(space: Space, trial: Trial) -> Html:
@@ -82,7 +83,9 @@ def _blocks(nodes: tuple[Node, ...], choices: dict[str, Any]) -> Html:
         rows = {f"{i + 1} to {min(i + 4, len(nodes))}": list(nodes[i : i + 4]) for i in range(0, len(nodes), 4)}
     lines = max(len(_told(node, choices)) for node in nodes)
     height = 16 * lines + 14
-    width = _LABEL + max(len(members) for members in rows.values()) * (_BOX + _GAP) + 4
+    most = max(len(members) for members in rows.values())
+    box = _wide_enough([line for node in nodes for line in _told(node, choices)], most)
+    width = _LABEL + most * (box + _GAP) + 4
     parts: list[Html] = []
     y, said = 4, []
     for name, members in rows.items():
@@ -93,7 +96,7 @@ def _blocks(nodes: tuple[Node, ...], choices: dict[str, Any]) -> Html:
         for j, node in enumerate(members):
             told = _told(node, choices)
             said.append(f"{node.name}: {' '.join(told)}")
-            parts.append(_block(_LABEL + j * (_BOX + _GAP), y, height, told))
+            parts.append(_block(_LABEL + j * (box + _GAP), y, box, height, told))
         y += height + 18
     return _svg(width, y - 10, "; ".join(said), joined(parts), "blocks")
 
@@ -107,18 +110,27 @@ def _told(node: Node, choices: dict[str, Any]) -> list[str]:
     return [f"{node.part_of(name)} {choices[name]}" for name in node.choices]
 
 
-def _block(x: int, y: int, height: int, told: list[str]) -> Html:
+def _wide_enough(lines: list[str], most: int) -> int:
+    """The width of a block in which all lines have room, as far as a row of so many blocks allows."""
+    wanted = _SIGN * max(map(len, lines)) + 2 * _GAP
+    return min(max(_BOX, wanted), max(_BOX + 2 * _GAP, (_ROOM - _LABEL) // most - _GAP))
+
+
+def _block(x: int, y: int, width: int, height: int, told: list[str]) -> Html:
     only = told[0] if len(told) == 1 else ""
     kind = "nothing" if only in _NOTHING else "passing" if only in _PASSING else "working"
     first = y + height / 2 - 8 * (len(told) - 1) + 4
     written = '<text class="{}" x="{}" y="{}" text-anchor="middle">{}</text>'
-    lines = joined(fill(written, kind, x + _BOX / 2, first + 16 * i, _fitting(line)) for i, line in enumerate(told))
+    fit = (width - _GAP) // _SIGN
+    lines = joined(
+        fill(written, kind, x + width / 2, first + 16 * i, _fitting(line, fit)) for i, line in enumerate(told)
+    )
     box = '<rect class="block {}" x="{}" y="{}" width="{}" height="{}" rx="6"/>{}'
-    return fill(box, kind, x, y, _BOX, height, lines)
+    return fill(box, kind, x, y, width, height, lines)
 
 
-def _fitting(line: str) -> str:
-    return line if len(line) <= 13 else line[:12] + "…"
+def _fitting(line: str, most: int) -> str:
+    return line if len(line) <= most else line[: most - 1] + "…"
 
 
 def _svg(width: float, height: float, said: str, inside: Html, kind: str) -> Html:

@@ -115,14 +115,19 @@ class Facts:
         return self.result.context
 
     @property
+    def is_loaded(self) -> bool:
+        """Whether the study was read from its record, which says nothing of how a search ended, or whether it did."""
+        return self.result.stopped == "loaded from its record"
+
+    @property
     def ended(self) -> str:
         """Why the search ended; of a loaded study, how many outcomes its record has."""
         done, budget = len(self.finished), self.context.get("budget") or {}
-        if self.result.stopped != "loaded from its record":
+        if not self.is_loaded:
             return self.result.stopped
         limits = [plural(budget["evaluations"], "evaluation")] if budget.get("evaluations") else []
         limits += [f"{budget['seconds']:g} seconds"] if budget.get("seconds") else []
-        return f"its record has {plural(done, 'outcome')} of a budget of {' and '.join(limits) or 'no limit'}"
+        return f"{plural(done, 'outcome')} of a budget of {' and '.join(limits) or 'no limit'}"
 
 
 def losses(trials: Sequence[Trial], result: Result) -> Floats:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from searchkit.errors import plural
 from searchkit.problem.trial import State, Trial
 from searchkit.results.report.facts import Facts
-from searchkit.results.report.markup import folded, nothing
+from searchkit.results.report.markup import code, folded, nothing
 from searchkit.results.safe_html import Html, fill, joined
 
 _NUMBERS = 20  # candidates that are listed for a reason
@@ -44,7 +44,7 @@ def _failed(failed: list[Trial]) -> Html:
         parts = [_counted(reason, trials)]
         if trace and left:
             left -= 1
-            parts.append(folded("traceback", fill("<pre>{}</pre>", trace)))
+            parts.append(folded("traceback", code("Traceback", trace)))
         items.append(fill("<li>{}</li>", joined(parts)))
     share = f"{plural(len(failed), 'candidate')} failed, for {plural(len(items), 'reason')}."
     note = f" The page has tracebacks of the first {_TRACEBACKS} reasons, the record has all." if not left else ""

@@ -38,7 +38,7 @@ def front_table(facts: Facts) -> Html:
         notes.append(f"The first {MOST:,} of {len(facts.winners):,} candidates; the chart shows all.")
     button = fill('<button type="button" class="more">all {:,} rows</button>', len(rows)) if many else ""
     kind = f"front{' long' if many else ''}"
-    return joined([table(head, rows, sortable=True, kind=kind), button, note(notes) if notes else ""])
+    return joined([table(head, rows, sortable=True, kind=kind, keyed=1), button, note(notes) if notes else ""])
 
 
 def measured(facts: Facts, trial: Trial, metric: str) -> Cell:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from searchkit.problem.trial import State
 from searchkit.results.importances import importances
 from searchkit.results.report.facts import Facts
-from searchkit.results.report.markup import Cell, note, number, table
+from searchkit.results.report.markup import Cell, note, number, share, table
 from searchkit.results.safe_html import Html, fill, joined
 
 _FEWEST = 20  # scored candidates from which the section is there
@@ -32,6 +32,5 @@ def parameters(facts: Facts) -> Html:
     return joined([table(["parameter", *map(facts.label, frame.columns)], rows, kind="proxies"), note(said)])
 
 
-def _bar(share: float) -> Cell:
-    bar = fill('<span class="bar" style="--share:{:.3f}"></span>{} %', share, number(round(100 * share)))
-    return Cell(bar, float(share))
+def _bar(value: float) -> Cell:
+    return Cell(share(value, f"{number(round(100 * value))} %"), value)

@@ -48,7 +48,14 @@ def cell(value: object) -> Cell:
     return Cell(text(value))
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[object]], *, sortable: bool = False, kind: str = "") -> Html:
+def table(
+    head: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    sortable: bool = False,
+    kind: str = "",
+    keyed: int | None = None,
+) -> Html:
     """A table, which scrolls sideways if it is wider than the page.
 
     Args:
@@ -56,6 +63,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]], *, sortable: bo
         rows: a value or a :class:`Cell` for each column.
         sortable: a click on a column's name sorts by it.
         kind: its CSS class.
+        keyed: the column whose number identifies a row, so that a page that lives knows it again.
     """
     body = [[cell(value) for value in row] for row in rows]
     right = [any(row[j].value is not None for row in body) for j in range(len(head))]
@@ -63,9 +71,14 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]], *, sortable: bo
         fill('<th scope="col"{}>{}</th>', _class(on), _sorter(name) if sortable else name)
         for name, on in zip(head, right, strict=True)
     )
-    lines = (fill("<tr>{}</tr>", joined(_td(c, on) for c, on in zip(row, right, strict=True))) for row in body)
+    lines = (
+        fill("<tr{}>{}</tr>", _key(row, keyed), joined(_td(c, on) for c, on in zip(row, right, strict=True)))
+        for row in body
+    )
     return fill(
-        '<div class="wide" tabindex="0"><table class="{}"><thead><tr>{}</tr></thead><tbody>{}</tbody></table></div>',
+        '<div class="wide" tabindex="0" role="group" aria-label="{}">'
+        '<table class="{}"><thead><tr>{}</tr></thead><tbody>{}</tbody></table></div>',
+        f"Table of {', '.join(head[:4])}{' and more' if len(head) > 4 else ''}",
         " ".join(filter(None, [kind, "sortable" if sortable else ""])),
         heads,
         joined(lines),
@@ -82,6 +95,21 @@ def folded(summary: str, body: str, kind: str = "") -> Html:
     return fill('<details class="{}"><summary>{}</summary>{}</details>', kind, summary, body)
 
 
+def drawn(label: str, picture: Html) -> Html:
+    """A drawing, which scrolls sideways if it is wider than the page; the label is read out where that is reached."""
+    return fill('<figure class="wide" tabindex="0" role="group" aria-label="{}">{}</figure>', label, picture)
+
+
+def code(label: str, text: str) -> Html:
+    """A block of code or output, which scrolls."""
+    return fill('<pre tabindex="0" role="group" aria-label="{}"><code>{}</code></pre>', label, text)
+
+
+def share(value: float, shown: str) -> Html:
+    """A share from 0 to 1 as a bar with its text."""
+    return fill('<span class="bar" style="--share:{:.3f}"></span><span class="share">{}</span>', value, shown)
+
+
 def note(said: Iterable[object]) -> Html:
     """A paragraph of sentences in small type."""
     return fill('<p class="note">{}</p>', joined(said, " "))
@@ -94,6 +122,10 @@ def nothing(said: str) -> Html:
 
 def _sorter(name: str) -> Html:
     return fill('<button type="button">{}</button>', name)
+
+
+def _key(row: Sequence[Cell], keyed: int | None) -> Html:
+    return fill("") if keyed is None else fill(' data-key="{!r}"', row[keyed].value)
 
 
 def _class(right: bool) -> Html:

@@ -8,7 +8,7 @@ from searchkit.blocks.block_costs import BlockCost, BlockCosts
 from searchkit.errors import duration
 from searchkit.problem.trial import Trial
 from searchkit.results.report.facts import Facts
-from searchkit.results.report.markup import Cell, note, number, table
+from searchkit.results.report.markup import Cell, drawn, note, number, table
 from searchkit.results.safe_html import Html, fill, joined
 
 _NAME, _BAR, _VALUE, _ROW, _TOP = 172, 200, 62, 26, 26  # widths of columns; height of a row; above the first
@@ -28,12 +28,17 @@ def _network(facts: Facts, trial: Trial, found: BlockCosts) -> Html:
     """What is known of one network."""
     row = next((i for i, one in enumerate(facts.winners) if one is trial), None)
     where = "" if row is None else f", row {row} of the front"
-    drawn = fill('<figure class="wide" tabindex="0">{}</figure>', shares(found))
+    picture = drawn("Shares of each block", shares(found))
     head = ["block", "choice", "MACs", "share of MACs", "ms", "share of ms", "ms share / MACs share"]
     rows = [_row(found, one) for one in [*found.sorted, found.outside]]
     listed = table(head, rows, kind="parting")
     return joined(
-        [fill("<p>Candidate {}{}: {}</p>", trial.number, where, _lead(found)), drawn, listed, _sum(facts, trial, found)]
+        [
+            fill("<p>Candidate {}{}: {}</p>", trial.number, where, _lead(found)),
+            picture,
+            listed,
+            _sum(facts, trial, found),
+        ]
     )
 
 

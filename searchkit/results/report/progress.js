@@ -1,7 +1,7 @@
 // The progress of the search and of other orders, over evaluations or seconds.
 
 function drawProgress(data, chart) {
-  const { curves } = data;
+  let { curves } = data;
   const state = { across: "evaluations" };
   const controls = element("div", { class: "controls" });
   const svg = element("svg", { role: "img", "aria-label": data.measure });
@@ -14,16 +14,35 @@ function drawProgress(data, chart) {
   }));
   // Several other searches differ by their dashes.
   const dashes = ["", "9 3", "2 3", "9 3 2 3"];
-  const beside = curves.filter((curve) => curve.kind === "other");
-  const style = (curve) => (beside.includes(curve) ? `stroke-dasharray:${dashes[beside.indexOf(curve) % 4]}` : null);
-  for (const curve of curves) {
-    const key = element("span");
-    const picture = element("svg", { viewBox: "0 0 22 14" });
-    picture.append(element("path", { class: `curve ${curve.kind}`, d: "M1 7H21", style: style(curve) }));
-    key.append(picture, curve.label);
-    legend.append(key);
+  const style = (curve) => {
+    const beside = curves.filter((one) => one.kind === "other");
+    return beside.includes(curve) ? `stroke-dasharray:${dashes[beside.indexOf(curve) % 4]}` : null;
+  };
+  explain();
+
+  function explain() {
+    legend.replaceChildren(...curves.map((curve) => {
+      const key = element("span");
+      const picture = element("svg", { viewBox: "0 0 22 14", "aria-hidden": "true" });
+      picture.append(element("path", { class: `curve ${curve.kind}`, d: "M1 7H21", style: style(curve) }));
+      key.append(picture, curve.label);
+      return key;
+    }));
   }
+
+  // Draws other data of the same study; the axis that was chosen and the values pointed at stay.
+  function update(given) {
+    const at = pointed;
+    data = given;
+    ({ curves } = data);
+    svg.setAttribute("aria-label", data.measure);
+    explain();
+    draw();
+    if (at !== null) show(Math.min(at, axes.x.high));
+  }
+
   let axes = null;
+  let pointed = null; // evaluations, or seconds, whose values are shown
 
   function draw() {
     const width = Math.max(300, chart.clientWidth);
@@ -48,7 +67,7 @@ function drawProgress(data, chart) {
     svg.hair = element("line", { class: "hair", y1: box.top, y2: box.bottom, visibility: "hidden" });
     svg.append(clip, drawn, svg.hair);
     axes = { x, box, last };
-    tip.hidden = true;
+    leave();
   }
 
   function line(curve, x, y, last) {
@@ -72,8 +91,14 @@ function drawProgress(data, chart) {
     const px = (event.clientX - bounds.left) * factor;
     const { x, box, last } = axes;
     if (px < box.left || px > box.right) return;
-    let at = ((px - box.left) / (box.right - box.left)) * (x.high - x.low);
-    at = state.across === "evaluations" ? Math.max(1, Math.round(at)) : Math.min(at, last);
+    const at = ((px - box.left) / (box.right - box.left)) * (x.high - x.low);
+    show(state.across === "evaluations" ? Math.max(1, Math.round(at)) : Math.min(at, last));
+  });
+
+  function show(at) {
+    const { x, box } = axes;
+    const factor = svg.viewBox.baseVal.width / svg.getBoundingClientRect().width;
+    pointed = at;
     svg.hair.setAttribute("x1", x.at(at));
     svg.hair.setAttribute("x2", x.at(at));
     svg.hair.setAttribute("visibility", "visible");
@@ -82,10 +107,14 @@ function drawProgress(data, chart) {
     const told = state.across === "seconds" ? `after ${shown(at)} seconds` : `after ${shown(at)} evaluation${at > 1 ? "s" : ""}`;
     tip.replaceChildren(element("b", {}, told), values);
     place(tip, chart, svg, x.at(at) / factor, (box.top + 60) / factor);
-  });
-  svg.addEventListener("pointerleave", () => {
+  }
+
+  function leave() {
+    pointed = null;
     tip.hidden = true;
     svg.hair.setAttribute("visibility", "hidden");
-  });
-  return draw;
+  }
+
+  svg.addEventListener("pointerleave", leave);
+  return { draw, update };
 }

@@ -119,7 +119,8 @@ def _picks(facts: Facts) -> Html:
         rows.append(_row(facts, "most params, within the bounds", scored[int(np.argmax(sizes))]))
         if np.ptp(values) > 0 and len(scored) > 4:
             rho = float(spearmanr(sizes, values).statistic)
-            said = f"Among the {len(scored)} scored, the rank correlation of params and {first.name} is {rho:.2f}."
+            signed = f"{rho:.2f}".replace("-", "−")
+            said = f"Among the {len(scored)} scored, the rank correlation of params and {first.name} is {signed}."
     middle = [_median([trial.values[name] for trial in scored]) for name in names]
     rows.append(["median of each objective", "", *middle])
     head = ["rule", "candidate", *(facts.label(name) for name in names)]

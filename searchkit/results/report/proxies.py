@@ -6,7 +6,7 @@ from typing import Any
 
 from searchkit.problem.trial import State
 from searchkit.results.report.facts import Facts
-from searchkit.results.report.markup import Cell, note, number, table
+from searchkit.results.report.markup import Cell, note, number, share, table
 from searchkit.results.safe_html import Html, fill, joined
 
 _WIDTH, _HEIGHT = 220, 18  # size of the drawing of one interval, in CSS pixels
@@ -63,8 +63,7 @@ def _verdict(rho: float | None, low: float | None, high: float | None) -> str:
 
 
 def _bar(weight: float) -> Html:
-    share = max(0.0, min(1.0, weight))
-    return fill('<span class="bar" style="--share:{:.3f}"></span>{} %', share, number(round(100 * weight)))
+    return share(max(0.0, min(1.0, weight)), f"{number(round(100 * weight))} %")
 
 
 def _drawn(rho: float | None, low: float | None, high: float | None) -> Html:

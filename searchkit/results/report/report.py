@@ -8,12 +8,14 @@ messages of the user are escaped by ``searchkit.results.safe_html``.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from searchkit.errors import SearchkitError
 from searchkit.results.plots import check_file
-from searchkit.results.safe_html import Html, digest, fill, joined, json_data, own_file
+from searchkit.results.report.document import Around, document
+from searchkit.results.safe_html import Html, fill, joined
 from searchkit.runtime.whole_files import written_whole
 
 if TYPE_CHECKING:
@@ -36,7 +38,7 @@ def write_report(result: Result, path: str | Path, beside: Result | Sequence[Res
     for other in others:
         if not isinstance(other, Result):
             raise SearchkitError(f"beside= takes results of other searches, not {other!r}")
-    text = page(Facts(result, others))
+    text = content(Facts(result, others)).written()
     try:
         with written_whole([target]) as (partial,):
             partial.write_text(text, encoding="utf-8", errors="backslashreplace")  # options may be any text
@@ -54,8 +56,21 @@ def check_page(path: str | Path) -> Path:
     return check_file("report", path, (".html", ".htm"))
 
 
-def page(facts: Facts) -> Html:
-    """The whole page."""
+@dataclass(frozen=True)
+class Content:
+    """What a report says, without the document around it: its title, its sections, and the data of its charts."""
+
+    title: str
+    main: Html
+    data: object
+
+    def written(self, around: Around | None = None) -> Html:
+        """The whole page."""
+        return document(self.title, self.main, self.data, around)
+
+
+def content(facts: Facts) -> Content:
+    """What the report says of a study."""
     from searchkit.results.report import summary
     from searchkit.results.report.beside import beside
     from searchkit.results.report.call import call
@@ -65,6 +80,7 @@ def page(facts: Facts) -> Html:
     from searchkit.results.report.failures import failures
     from searchkit.results.report.front_table import front_table
     from searchkit.results.report.importances import parameters
+    from searchkit.results.report.markup import code
     from searchkit.results.report.parting import parting
     from searchkit.results.report.progress import payload, progress
     from searchkit.results.report.provenance import provenance
@@ -87,50 +103,9 @@ def page(facts: Facts) -> Html:
         ("costs", "Costs and how they were measured", costs(facts)),
         ("failures", "Failures", failures(facts)),
         ("origin", "Origin of the numbers", provenance(facts)),
-        ("again", "Code to repeat the search", fill("<pre><code>{}</code></pre>", call(facts))),
+        ("again", "Code to repeat the search", code("Code to repeat the search", call(facts))),
     ]
     body = joined(
         fill('<section id="{}"><h2>{}</h2>{}</section>', key, title, html) for key, title, html in sections if html
     )
-    script = joined([fill('\n"use strict";\n'), *map(own_file, _SCRIPTS)])
-    return fill(
-        _PAGE,
-        policy=_POLICY.format(digest(script)),
-        title=facts.result.name,
-        style=own_file("page.css"),
-        head=summary.summary(facts),
-        body=body,
-        data=json_data(data),
-        script=script,
-    )
-
-
-_SCRIPTS = ("axes.js", "candidates.js", "progress.js", "page.js")
-_POLICY = (
-    "default-src 'none'; style-src 'unsafe-inline'; script-src {}; img-src data:; base-uri 'none'; form-action 'none'"
-)
-
-
-_PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<meta http-equiv="Content-Security-Policy" \
-content="{policy}">
-<link rel="icon" href="data:,">
-<title>{title}</title>
-<style>
-{style}</style>
-</head>
-<body>
-<main>
-{head}
-{body}
-</main>
-<script type="application/json" id="data">{data}</script>
-<script>{script}</script>
-</body>
-</html>
-"""
+    return Content(facts.result.name, joined([summary.summary(facts), body], "\n"), data)

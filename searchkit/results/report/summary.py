@@ -25,11 +25,12 @@ def summary(facts: Facts) -> Html:
     lead = fill("{} <b>{}</b>{}, for {}{}. ", what, result.space.name, on, wanted, bounds)
     return fill(
         '<header><p class="kicker">searchkit study</p><h1>{}</h1><p class="lead">{}Proposed by <b>{}</b>{}.</p>'
-        "<p>How it ended: {}.{}</p>{}</header>",
+        "<p>{}: {}.{}</p>{}</header>",
         result.name,
         lead,
         name,
         reason,
+        "On record" if facts.is_loaded else "How it ended",
         facts.ended,
         counted,
         _numbers(facts),

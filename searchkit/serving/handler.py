@@ -55,7 +55,7 @@ class Answer:
 def answer(studies: Studies, target: str) -> Answer:
     """The answer to a GET of a path with its query."""
     parts = urlsplit(target)
-    name = "".join(parse_qs(parts.query, keep_blank_values=True).get("name", []))
+    name = parse_qs(parts.query, keep_blank_values=True).get("name", [""])[0]
     try:
         if parts.path == "/":
             return Answer.page(pages.list_page(studies.listing(), studies.where))

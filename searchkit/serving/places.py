@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from searchkit.surroundings import settled
 Stamp = tuple[object, ...]  # compared for equality only
 
 
-def places(storage: StorageLike) -> list[StorageLike]:
+def places(storage: StorageLike) -> Sequence[StorageLike]:
     """The journal files of a folder, in the order of their names; else the file, database or Optuna storage itself.
 
     Raises:

@@ -156,7 +156,7 @@ def test_focus_stays_in_the_list_when_a_study_moves(
     assert tab.locator(".studies a").all_inner_texts() == ["living", "other"]
     tab.get_by_role("link", name="other").focus()
     os.utime(other)
-    tab.wait_for_function("document.querySelector('.studies a').textContent === 'other'")
+    tab.wait_for_function("() => document.querySelector('.studies a').textContent === 'other'")
     assert tab.evaluate("document.activeElement.textContent") == "other"
     assert said == []
     tab.close()
@@ -182,7 +182,7 @@ def test_a_hidden_or_paused_page_asks_nothing_and_an_unchanged_one_less_and_less
     passing(tab, 60)
     assert asked == []
     tab.get_by_role("button", name="Pause").click()
-    tab.wait_for_function("document.getElementById('said').textContent === ''")
+    tab.wait_for_function("() => document.getElementById('said').textContent === ''")
     assert len(asked) == 1
     tab.evaluate("Object.defineProperty(document, 'hidden', { get: () => true })")
     asked.clear()

@@ -90,9 +90,17 @@ def row_of(found: RecordedStudy, place: StorageLike, key: Stamp) -> Row:
     )
 
 
+def written_at(file: str | Path | None) -> datetime | None:
+    """When a file was written last; None where it is not there any more."""
+    try:
+        return datetime.fromtimestamp(Path(file or "").stat().st_mtime).astimezone()
+    except OSError:
+        return None
+
+
 def _written(place: StorageLike, trials: Iterable[FrozenTrial]) -> datetime | None:
     """When a record was written last: of a file, its own time; of a study in a database, its last trial's."""
-    if is_file(place) and place is not None:
-        return datetime.fromtimestamp(Path(place).stat().st_mtime).astimezone()
+    if is_file(place):
+        return written_at(place)
     times = [when for trial in trials for when in (trial.datetime_start, trial.datetime_complete) if when is not None]
     return max(times).astimezone() if times else None

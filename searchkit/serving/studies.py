@@ -19,7 +19,7 @@ from searchkit.results.report.report import Content, content
 from searchkit.results.studies import load
 from searchkit.serving.kept import Kept
 from searchkit.serving.places import Stamp, fingerprints, places, stamp
-from searchkit.serving.rows import Row, Word, row_of
+from searchkit.serving.rows import Row, Word, row_of, written_at
 from searchkit.storage.paths import FOLDER, StorageLike, is_file, reason_of, settled_storage
 from searchkit.storage.recorded_study import RecordedStudy
 from searchkit.storage.urls import shown
@@ -210,7 +210,8 @@ def _read(place: StorageLike, before: tuple[dict[str, Row], str] | None) -> tupl
         if not is_file(place):
             return known, _said(error)
         name = Path(str(place)).stem  # which is that of its study
-        return {name: Row(name, place, (_said(error),), problem=_said(error))}, ""
+        when = written_at(place)
+        return {name: Row(name, place, (_said(error), when), written=when, problem=_said(error))}, ""
     return rows, ""
 
 

@@ -11,6 +11,7 @@ function drawCandidates(data, chart) {
   const hidden = new Set();
   let spots = [];
   let held = null; // the candidate whose card is shown
+  let keyed = false; // by the arrow keys: a pointer that only lies there, while the page moves under it, changes nothing
 
   const controls = element("div", { class: "controls" });
   const svg = element("svg", {
@@ -249,17 +250,20 @@ function drawCandidates(data, chart) {
   }
 
   svg.addEventListener("pointermove", (event) => {
+    if (keyed && !event.movementX && !event.movementY) return;
+    keyed = false;
     tip.removeAttribute("role"); // a card that follows the pointer is not read out
     show(nearest(event));
   });
   svg.addEventListener("pointerdown", (event) => show(nearest(event)));
-  svg.addEventListener("pointerleave", (event) => { if (event.pointerType !== "touch") show(null); });
+  svg.addEventListener("pointerleave", (event) => { if (event.pointerType !== "touch" && !keyed) show(null); });
   svg.addEventListener("blur", () => show(null));
   svg.addEventListener("keydown", (event) => {
     const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
     const along = spots.filter((spot) => trials.fate[spot.i] === front).sort((a, b) => a.at[0] - b.at[0]);
     if (!step || !along.length) return;
     event.preventDefault();
+    keyed = true;
     tip.setAttribute("role", "status"); // is read out
     const now = along.findIndex((spot) => spot.i === held);
     show(along[now < 0 ? (step > 0 ? 0 : along.length - 1) : Math.min(along.length - 1, Math.max(0, now + step))]);

@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 from searchkit.api import Limit, run
 from searchkit.assembly import begin_strategy, opener_of
-from searchkit.errors import ObjectiveError, SearchkitError, UnknownNameError, nearest
+from searchkit.errors import ObjectiveError, SearchkitError, UnknownNameError, check_name, nearest
 from searchkit.execution.executors import InProcess
 from searchkit.execution.outcome import Outcome
 from searchkit.option_reading import read_options
 from searchkit.planned import checked_problem
 from searchkit.problem.budget import Budget
-from searchkit.problem.numbers import number_of
+from searchkit.problem.numbers import number_of, shown
 from searchkit.problem.trial import State, Trial, pareto_front
 from searchkit.results.found_studies import recorded_header
 from searchkit.results.studies import goals_of, read_study, space_of
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from optuna.storages import BaseStorage
 
 USUAL = 100  # evaluations that a strategy reckons with where no budget is given
+LONGEST = 1e9  # seconds of an evaluation: thirty years
 AGAIN = 0.2  # seconds between two attempts to open a study that another process has
 
 
@@ -178,8 +179,8 @@ class AskAndTell:
             SearchkitError: the candidate was never asked for, or was told already.
             ObjectiveError: a value is missing or no finite number.
         """
-        trial = self._open_trial(number)
-        self._finish(trial, State.SCORED, Outcome(values=self._checked(values), seconds=float(seconds)))
+        trial, checked = self._open_trial(number), self._checked(values)
+        self._finish(trial, State.SCORED, Outcome(values=checked, seconds=_seconds(seconds)))
         return trial in pareto_front(self.trials, self._search.goals)
 
     def fail(self, number: int, reason: str, seconds: float = 0.0) -> None:
@@ -188,7 +189,15 @@ class AskAndTell:
         Raises:
             SearchkitError: the candidate was never asked for, or was told already.
         """
-        self._finish(self._open_trial(number), State.FAILED, Outcome(reason=str(reason), seconds=float(seconds)))
+        trial = self._open_trial(number)
+        self._finish(trial, State.FAILED, Outcome(reason=str(reason), seconds=_seconds(seconds)))
+
+    def check(self, number: int, values: Mapping[str, float] | None = None, seconds: float = 0.0) -> None:
+        """Raise what :meth:`tell` would raise with these values, or :meth:`fail` without any; nothing is recorded."""
+        self._open_trial(number)
+        _seconds(seconds)
+        if values is not None:
+            self._checked(values)
 
     def _finish(self, trial: Trial, state: State, outcome: Outcome) -> None:
         self._search.study.finish(trial, state, outcome, self._search.ledger.elapsed())
@@ -225,7 +234,20 @@ class AskAndTell:
                 near = nearest(name, [str(one) for one in values])
                 hint = f"; '{near}' is none of them" if near else ""
                 raise ObjectiveError(f"the value of '{name}' is missing; needed: {', '.join(needed)}{hint}")
+        for name in values:
+            check_name("a value", name, ObjectiveError)
         return {str(name): _number(str(name), value, name in needed) for name, value in values.items()}
+
+
+def _seconds(given: float) -> float:
+    """A duration as it is told."""
+    try:
+        seconds = math.nan if isinstance(given, bool | str) else float(given)
+    except (TypeError, ValueError, OverflowError):
+        seconds = math.nan
+    if not 0 <= seconds <= LONGEST:
+        raise SearchkitError(f"the seconds of an evaluation are a number from 0 to {LONGEST:.0e}, not {shown(given)}")
+    return seconds
 
 
 def _number(name: str, value: object, finite: bool) -> float:

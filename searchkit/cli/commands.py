@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
 import os
 import sys
@@ -62,9 +63,21 @@ def _run_command(given: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         return interrupted(given)
     except BrokenPipeError:  # a reader such as `head` has closed the pipe
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _to_nowhere()
         return OK
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        _to_nowhere()
+        complain(f"the output cannot be written: {error.strerror}; what was recorded is on record")
+        return FAILED
     return code
+
+
+def _to_nowhere() -> None:
+    """Let nothing that is still to be written be an error at the end of the process."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _check_storage(storage: str | None) -> None:

@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from searchkit.cli.argparse_compat import actions_of, is_repeated, is_switch, without_defaults
-from searchkit.errors import SearchkitError, UnknownNameError
+from searchkit.errors import SearchkitError, UnknownNameError, printable
 from searchkit.surroundings import settled
 
 READING = ("run", "compress", "score")  # commands with --config
+OF_SEVERAL = ("recipe",)  # options of NAME=VALUE in which a list is several options, and no value
 OF_ONE_CALL = ("help", "config", "save_config", "dry_run", "json")  # which are in no file
 
 
@@ -36,9 +37,9 @@ def with_config(arguments: Sequence[str], commands: Mapping[str, argparse.Argume
     if not arguments or arguments[0] not in READING:
         return arguments
     finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    finder.add_argument("--config", "--confi", "--conf", action="append")
+    finder.add_argument("--config", "--confi", "--conf", action="append", nargs="?")
     files = finder.parse_known_args(arguments[1:])[0].config or []
-    if not files:
+    if not files or None in files:  # what lacks its value is said by the command's own parser
         return arguments
     if len(files) > 1:
         raise SearchkitError(f"--config is given twice: {' and '.join(files)}")
@@ -51,7 +52,7 @@ def with_config(arguments: Sequence[str], commands: Mapping[str, argparse.Argume
     for name, value in _read(files[0], options).items():
         action = options[name]
         if not action.option_strings and name not in said:
-            behind.append(_text(value, name))
+            behind += ["--", _text(value, name)]
         elif action.option_strings and not (is_repeated(action) and name in said):
             before += _tokens(action, name, value)
     return [command, *before, *rest, *behind]
@@ -67,7 +68,9 @@ def _read(file: str, options: Mapping[str, argparse.Action]) -> dict[str, Any]:
     """The values of a file by the option's name, of which each is an option's."""
     path = settled(file)
     try:
-        found = tomllib.loads(path.read_text("utf-8"))
+        if not file.strip() or "\0" in file:
+            raise SearchkitError(f"--config is the path of a .toml file, not {file!r}")
+        found = tomllib.loads(path.read_text("utf-8-sig"))
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is no text in UTF-8"
         raise SearchkitError(f"the configuration '{file}' cannot be read: {why}") from error
@@ -100,17 +103,29 @@ def _tokens(action: argparse.Action, name: str, value: object) -> list[str]:
     if is_repeated(action):
         given = _pairs(name, value) if isinstance(value, dict) else value if isinstance(value, list) else [value]
         return [f"{option}={_text(one, name)}" for one in given]
-    if isinstance(value, list):
-        return [f"{option}={','.join(_text(one, name) for one in value)}"]
-    return [f"{option}={_text(value, name)}"]
+    text = ",".join(_text(one, name) for one in value) if isinstance(value, list) else _text(value, name)
+    wrong = value == [] or (action.type in (int, float) and isinstance(value, bool | list))
+    try:
+        if action.type is not None:
+            action.type(text) if callable(action.type) else None
+    except (ValueError, SearchkitError):
+        wrong = True
+    if wrong or (action.choices is not None and text not in action.choices):
+        kind = {int: "a whole number", float: "a number"}.get(action.type, action.help)  # type: ignore[call-overload]
+        raise SearchkitError(f"'{_key(name)}' in a configuration is {kind}, not {value!r}")
+    return [f"{option}={text}"]
 
 
 def _pairs(name: str, table: Mapping[str, object], before: str = "") -> list[str]:
     """NAME=VALUE for the entries of a table; those of a table inside have names with a dot."""
     pairs: list[str] = []
     for key, value in table.items():
+        if "=" in key:
+            raise SearchkitError(f"'{_key(name)}' in a configuration has names without '=', not {key!r}")
         if isinstance(value, dict):
             pairs += _pairs(name, value, f"{before}{key}.")
+        elif isinstance(value, list) and name not in OF_SEVERAL:
+            pairs.append(f"{before}{key}={json.dumps(value)}")
         else:
             several = value if isinstance(value, list) else [value]
             pairs.append(f"{before}{key}={','.join(_text(one, name) for one in several)}")
@@ -144,10 +159,10 @@ def written(given: argparse.Namespace, parser: argparse.ArgumentParser) -> str:
 def _toml(value: object) -> str:
     if isinstance(value, list):
         return f"[{', '.join(map(_toml, value))}]"
-    if isinstance(value, bool | int | float):
+    if isinstance(value, bool):
         return json.dumps(value)
-    if str(value).isdecimal():
-        return str(int(str(value)))
+    if isinstance(value, int | float):
+        return repr(value)
     text = json.dumps(str(value), ensure_ascii=False)
     return text.replace("\x7f", "\\u007f")
 
@@ -161,6 +176,8 @@ class Saved:
 
     def __init__(self, file: str, text: str) -> None:
         self._path, self._text = settled(file), text
+        if printable(text) != text or printable(file) != file:
+            raise SearchkitError("options that are no text in UTF-8 cannot be written to a configuration")
         if self._path.suffix != ".toml":
             raise SearchkitError(f"a configuration is written as .toml, not '{file}'")
         if not self._path.parent.is_dir():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import shlex
 import shutil
 import sys
@@ -23,8 +24,12 @@ OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
 def interrupted(given: argparse.Namespace) -> int:
     """Say that a command was interrupted; returns the exit code."""
-    searching = given.command in ("run", "resume")
-    complain("interrupted" + "; the same command continues" * searching)
+    more = {
+        "run": "; the same command continues",
+        "resume": "; the same command continues",
+        "suggest": "; searchkit suggest NAME --pending prints what was suggested by then",
+    }
+    complain("interrupted" + more.get(given.command, ""))
     return INTERRUPTED
 
 
@@ -128,7 +133,7 @@ def print_signals(result: Result) -> None:
 
 
 def print_json(value: object, indent: int | None = 2) -> None:
-    """JSON on standard output; NaN becomes null. Without an indent it is one line, which is written at once."""
+    """JSON on standard output; NaN and infinite numbers become null. Without an indent: one line, written at once."""
     print(json.dumps(_json_value(value), indent=indent), flush=indent is None)
 
 
@@ -139,7 +144,7 @@ def _json_value(value: Any) -> Any:
         return [_json_value(entry) for entry in value]
     if hasattr(value, "item"):
         value = value.item()
-    return None if isinstance(value, float) and value != value else value
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _program() -> list[str]:

@@ -94,6 +94,7 @@ def list_all(given: argparse.Namespace) -> int:
 def rm(given: argparse.Namespace) -> int:
     """Remove studies, after a question on a terminal."""
     from searchkit.results.removal import belongings_of, remove
+    from searchkit.storage.writers import Locks
 
     studies = [belongings_of(name, given.storage) for name in dict.fromkeys(given.names)]
     if not given.yes:
@@ -107,7 +108,17 @@ def rm(given: argparse.Namespace) -> int:
         if sys.stdin.readline().strip().lower() not in ("y", "yes"):
             print("nothing was removed", file=sys.stderr)
             return OK
-    removed = [str(path) for one in studies for path in remove(one.name, given.storage)]
+    for one in studies:  # none is removed where one cannot be
+        if Locks.now().is_written(given.storage, one.name):
+            raise SearchkitError(
+                f"study '{one.name}' is being written by a search: wait for it, or stop it; nothing was removed"
+            )
+    removed: list[str] = []
+    for one in studies:
+        try:
+            removed += map(str, remove(one.name, given.storage))
+        except SearchkitError as error:
+            raise SearchkitError(f"{error}; removed were: {', '.join(removed) or 'none'}") from error
     if given.json:
         print_json(removed)
     else:

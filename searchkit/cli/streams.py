@@ -46,10 +46,11 @@ def output_of_ours() -> Iterator[None]:
         yield
     finally:
         sys.stdout = given
-        with contextlib.suppress(BrokenPipeError):  # the command has ended in its own way
+        with contextlib.suppress(OSError):  # the command has ended in its own way
             ours.flush()
-        os.dup2(kept, OUTPUT)
-        with contextlib.suppress(BrokenPipeError):
+        with contextlib.suppress(OSError):
+            os.dup2(kept, OUTPUT)
+        with contextlib.suppress(OSError):
             ours.close()
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, Literal, TextIO
 
-from searchkit.results.cells import cell_text
+from searchkit.results.cells import cell_text, visible
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,7 +42,7 @@ def print_table(frame: pd.DataFrame, title: str = "", *, numbered: bool = True, 
         if title:
             print(title)
         how: dict[str, Any] = {} if digits is None else {"float_format": f"{{:.{digits}f}}".format, "na_rep": "-"}
-        print(frame.to_string(index=numbered, **how))
+        print(_visible(frame).to_string(index=numbered, **how))
         return
     frame = frame if digits is None else frame.round(digits)
     from rich.console import Console
@@ -53,6 +53,16 @@ def print_table(frame: pd.DataFrame, title: str = "", *, numbered: bool = True, 
     console.print(*drawn(frame, console.width, numbered=numbered), sep="\n")
 
 
+def _visible(frame: pd.DataFrame) -> pd.DataFrame:
+    """A frame in which no text steers the terminal that it ends on."""
+    shown = frame.rename(columns=lambda name: visible(str(name)))
+    for i, dtype in enumerate(shown.dtypes):
+        if dtype.kind not in "fiub":
+            texts = [visible(one) if isinstance(one, str) else one for one in shown.iloc[:, i]]
+            shown.isetitem(i, texts)
+    return shown
+
+
 def drawn(frame: pd.DataFrame, width: int, *, numbered: bool = True) -> list[Table]:
     """A frame as tables of rich's; the first row, the best, stands out.
 
@@ -61,7 +71,7 @@ def drawn(frame: pd.DataFrame, width: int, *, numbered: bool = True) -> list[Tab
         numbered: whether rows have their number, or other label, in front.
     """
     labels = [str(label) for label in frame.index] if numbered else []
-    columns = [(str(name), [cell_text(value) for value in frame[name]]) for name in frame.columns]
+    columns = [(visible(str(name)), [cell_text(value) for value in frame[name]]) for name in frame.columns]
     numeric = [dtype.kind in "fiu" for dtype in frame.dtypes]
     beside, left = list[list[int]](), 0
     for i, (name, cells) in enumerate(columns):

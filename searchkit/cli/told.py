@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from searchkit import plugins
+from searchkit.cli.json_reading import read_json
 from searchkit.cli.printing import FAILED, OK, print_json
 from searchkit.cli.tables import complain
 from searchkit.cli.values import listed, read_constraints
@@ -23,7 +25,8 @@ if TYPE_CHECKING:
 
 def suggest(given: argparse.Namespace) -> int:
     """Print candidates to evaluate, as JSON: a list of objects with "candidate" and "choices"."""
-    with _opened(given, **_of_a_new_study(given)) as study:
+    of_a_new_study = _of_a_new_study(given)
+    with _opened(given, **({} if given.pending else of_a_new_study)) as study:
         asked = study.pending if given.pending else study.ask(given.n)
     print_json([{"candidate": one.number, "choices": one.choices} for one in asked])
     if not asked and not given.pending:
@@ -37,11 +40,10 @@ def tell(given: argparse.Namespace) -> int:
     entries = _entries(given)
     told = []
     with _opened(given) as study:
+        _check(study, entries)
         for entry in entries:
             number, values, failed = entry["candidate"], entry.get("values"), entry.get("failed")
             seconds = entry.get("seconds", 0.0)
-            if (values is None) == (failed is None):
-                raise SearchkitError(f'candidate {number} has either "values" or the reason why it "failed"')
             if values is None:
                 study.fail(number, str(failed), seconds)
                 told.append({"candidate": number, "state": "failed", "front": False})
@@ -49,6 +51,24 @@ def tell(given: argparse.Namespace) -> int:
                 told.append({"candidate": number, "state": "scored", "front": study.tell(number, values, seconds)})
     print_json(told)
     return OK
+
+
+def _check(study: AskAndTell, entries: Sequence[Mapping[str, Any]]) -> None:
+    """Check all that is told before any of it is recorded."""
+    numbers: set[int] = set()
+    for entry in entries:
+        number, values = entry["candidate"], entry.get("values")
+        if (values is None) == (entry.get("failed") is None):
+            raise SearchkitError(f'candidate {number} has either "values" or the reason why it "failed"')
+        try:
+            study.check(number, values, entry.get("seconds", 0.0))
+        except SearchkitError as error:
+            if len(entries) == 1 or f"candidate {number} " in str(error):
+                raise
+            raise SearchkitError(f"candidate {number}: {error}; nothing was recorded") from error
+        if number in numbers:
+            raise SearchkitError(f"candidate {number} stands twice in what is told; nothing was recorded")
+        numbers.add(number)
 
 
 def _opened(given: argparse.Namespace, **of_a_new_study: Any) -> AskAndTell:
@@ -65,7 +85,10 @@ def _of_a_new_study(given: argparse.Namespace) -> dict[str, Any]:
     if given.space is not None:
         made["space"] = _read_space(given.space, given.name)
     if given.objectives is not None:
-        made["objectives"] = dict(map(_objective, listed(given.objectives) or []))
+        objectives = list(map(_objective, listed(given.objectives) or []))
+        made["objectives"] = dict(objectives)
+        if len(made["objectives"]) < len(objectives):
+            raise ObjectiveError(f"an objective is given twice: {given.objectives}")
     if given.constraint:
         made["constraints"] = read_constraints(given.constraint)
     for name in ("strategy", "budget", "seed"):
@@ -82,14 +105,14 @@ def _read_space(text: str, name: str) -> Space | str:
         return text
     try:
         if text.lstrip().startswith("{"):
-            return read_space(json.loads(text), name)
+            return read_space(read_json(text), name)
         path = settled(text)
         if path.suffix == ".toml":
             import tomllib
 
             return read_space(tomllib.loads(path.read_text("utf-8")), name)
         if path.suffix == ".json":
-            return read_space(json.loads(path.read_text("utf-8")), name)
+            return read_space(read_json(path.read_text("utf-8")), name)
     except (OSError, ValueError) as error:
         if isinstance(error, SearchkitError):
             raise
@@ -114,12 +137,10 @@ def _entries(given: argparse.Namespace) -> list[dict[str, Any]]:
     if given.candidate == "-":
         if given.values or given.failed is not None:
             raise SearchkitError("with - all that is told stands on standard input")
-        return _read_entries(sys.stdin.read())
-    try:
-        number = int(given.candidate)
-    except ValueError:
-        raise SearchkitError(f"the candidate is its number, or - for standard input, not {given.candidate!r}") from None
-    entry: dict[str, Any] = {"candidate": number}
+        return _read_entries("" if sys.stdin is None else sys.stdin.read())
+    if not re.fullmatch(r"-?[0-9]{1,18}", given.candidate):
+        raise SearchkitError(f"the candidate is its number, or - for standard input, not {given.candidate!r}")
+    entry: dict[str, Any] = {"candidate": int(given.candidate)}
     if given.seconds is not None:
         entry["seconds"] = given.seconds
     if given.failed is not None:
@@ -135,8 +156,8 @@ def _values(texts: list[str]) -> dict[str, float]:
     """Values from "loss=0.3", or from a JSON object."""
     if len(texts) == 1 and texts[0].lstrip().startswith("{"):
         try:
-            found = json.loads(texts[0])
-        except json.JSONDecodeError as error:
+            found = read_json(texts[0])
+        except ValueError as error:
             raise ObjectiveError(f'values are an object such as {{"loss": 0.3}}, not {texts[0]!r} ({error})') from None
         return dict(found)
     values: dict[str, float] = {}
@@ -158,10 +179,10 @@ def _read_entries(text: str) -> list[dict[str, Any]]:
     """Objects from standard input: a JSON list, or one object a line."""
     try:
         try:
-            found = json.loads(text)
+            found = read_json(text)
         except json.JSONDecodeError:
-            found = [json.loads(line) for line in text.splitlines() if line.strip()]
-    except json.JSONDecodeError as error:
+            found = [read_json(line) for line in text.splitlines() if line.strip()]
+    except ValueError as error:
         raise SearchkitError(f"standard input is no JSON: {error}") from error
     entries = found if isinstance(found, list) else [found]
     known = {"candidate", "values", "failed", "seconds"}

@@ -35,8 +35,11 @@ def watch(given: argparse.Namespace) -> int:
         raise SearchkitError("--watch shows the front: leave --history, --plot and --report out")
     result = load(given.name, given.storage)
     screen = _Table() if is_terminal(sys.stdout) and not given.json else _JSONLines() if given.json else _Lines()
-    with screen:
-        return _until_the_end(given, result, screen)
+    try:
+        with screen:
+            return _until_the_end(given, result, screen)
+    except KeyboardInterrupt:  # the search goes on; only the watching ends
+        return OK
 
 
 def _until_the_end(given: argparse.Namespace, result: Result, screen: _Screen) -> int:
@@ -60,10 +63,7 @@ def _until_the_end(given: argparse.Namespace, result: Result, screen: _Screen) -
             seen = n_done
         if ended:
             return OK
-        try:
-            time.sleep(max(EVERY, (time.monotonic() - began) / SHARE))
-        except KeyboardInterrupt:  # the search goes on; only the watching ends
-            return OK
+        time.sleep(max(EVERY, (time.monotonic() - began) / SHARE))
 
 
 class _Screen:

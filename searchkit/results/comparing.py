@@ -40,8 +40,8 @@ def compare(results: Sequence[Result]) -> pd.DataFrame:
     joint = np.concatenate(fronts)
     none = np.zeros(joint.shape[1])
     low, high = (joint.min(axis=0), joint.max(axis=0)) if len(joint) else (none, none)
-    span = np.where(high > low, high - low, 1.0)
-    scaled = [(front - low) / span for front in fronts]
+    half = np.where(high > low, high / 2 - low / 2, 0.5)  # whose double may be beyond the largest float
+    scaled = [(front / 2 - low / 2) / half for front in fronts]
     reference = np.full(joint.shape[1], 1.0 + MARGIN)
     whole = hypervolume(np.concatenate(scaled), reference) if len(joint) else 0.0
     best = joint[non_dominated(joint)] if len(joint) else joint

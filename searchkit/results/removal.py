@@ -60,7 +60,9 @@ def belongings_of(name: str, storage: StorageLike = None) -> Belongings:
     folder = networks_folder(storage, name)
     beside = [folder, folder.with_suffix(".png"), folder.with_suffix(".at-work")]
     alone = is_file(storage) and not others and Path(place).suffix in (".journal", ".log")
-    return Belongings(name, place, candidates, alone, tuple(path for path in beside if path.exists()))
+    return Belongings(
+        name, place, candidates, alone, tuple(path for path in beside if path.exists() or path.is_symlink())
+    )
 
 
 def remove(name: str, storage: StorageLike = None) -> Sequence[Path]:
@@ -84,7 +86,7 @@ def remove(name: str, storage: StorageLike = None) -> Sequence[Path]:
     removed = []
     try:
         for path in there.files:  # the record last: what was interrupted can be asked for again
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()  # a link, and not its end
             removed.append(path)
         if there.alone:
             Path(there.place).unlink()

@@ -44,7 +44,7 @@ def read_space(described: object, name: str = "space") -> Space:
 
 def _parameter(name: str, value: object) -> Parameter:
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return Choice(name, tuple(value))
+        return _parameter(name, {"options": value})
     kinds = [kind for kind in KINDS if isinstance(value, Mapping) and kind in value]
     if not isinstance(value, Mapping) or len(kinds) != 1:
         raise SpaceError(
@@ -53,9 +53,11 @@ def _parameter(name: str, value: object) -> Parameter:
         )
     kind = kinds[0]
     allowed = (kind, *KINDS[kind], *BOTH)
-    for key in value:
+    for key, setting in value.items():
         if key not in allowed:
             raise UnknownNameError.of(f"setting of parameter '{name}'", key, allowed)
+        if key in ("ordered", "log") and not isinstance(setting, bool | None):
+            raise SpaceError(f"'{key}' of parameter '{name}' is true or false, not {_shown(setting)}")
     more: dict[str, Any] = {key: _as_given(value[key]) for key in allowed[1:] if value.get(key) is not None}
     if kind == "options":
         return Choice(name, _listed(name, kind, value[kind], 1), **more)
@@ -69,6 +71,11 @@ def _listed(name: str, kind: str, value: object, least: int) -> tuple[Any, ...]:
     if len(found) < least or (least == 2 and len(found) != 2):
         what = "a list of options" if least == 1 else "a list of its lowest and its highest value"
         raise SpaceError(f"'{kind}' of parameter '{name}' is {what}, not {_shown(value)}")
+    for one in found:
+        if isinstance(one, list | dict):
+            raise SpaceError(
+                f"options of parameter '{name}' are texts, numbers, true, false or null, not {_shown(one)}"
+            )
     return found
 
 

@@ -79,6 +79,10 @@ def test_required_and_positional_arguments_may_stand_in_the_file(file) -> None:
         ("budget = 3\nbudget = 4", "is no TOML: Cannot overwrite .*a key stands in it twice: give a list"),
         ("split-seed = 3\nsplit_seed = 4", "has 'split-seed' twice, with '-' and with '_'"),
         ("dry-run = true", "unknown option in 'study.toml' 'dry-run'"),
+        ("seed = 1.0", "'seed' in a configuration is a whole number, not 1.0"),
+        ("seed = true", "'seed' in a configuration is a whole number, not True"),
+        ("epochs = []", r"'epochs' in a configuration is a whole number, not \[\]"),
+        ('recipe = {"a=b" = 1}', "'recipe' in a configuration has names without '=', not 'a=b'"),
         ("budget = ", "is no TOML: Invalid value"),
         ("baselines = 3", "'baselines' in a configuration is true or false, not 3"),
         ("budget = 2024-01-01", "'budget' in a configuration is a text, a number or a list of them, not a date"),
@@ -94,6 +98,9 @@ def test_a_bad_file_is_one_sentence(file, text: str, words: str) -> None:
 def test_a_file_that_is_not_there_or_two_are_one_sentence(file) -> None:
     with pytest.raises(SearchkitError, match="the configuration 'none.toml' cannot be read: No such file"):
         parsed("run", "--config", "none.toml")
+    for nothing in ("", "a\0b"):
+        with pytest.raises(SearchkitError, match="--config is the path of a .toml file, not "):
+            parsed("run", f"--config={nothing}")
     with pytest.raises(SearchkitError, match="--config is given twice: none.toml and study.toml"):
         parsed("run", "--config", "none.toml", f"--config={file('')}")
 
@@ -101,11 +108,12 @@ def test_a_file_that_is_not_there_or_two_are_one_sentence(file) -> None:
 def test_a_written_file_says_the_same_again(file) -> None:
     arguments = [
         "run", "--space", "macro", "--constraint", "params<=1e6", "--name", 'a "quoted" \\ näme \x7f', "--no-baselines",
-        "--recipe", "lr=0.05", "--recipe", "optimiser=sgd,adamw", "--budget", "+7", "--seconds", "60", "--seed", "4",
+        "--recipe", "lr=0.05", "--recipe", "optimiser=sgd,adamw", "--budget", "+7", "--seconds", "007", "--seed", "4",
+        "--time-limit", "inf",
     ]  # fmt: skip
     given = parser().parse_args(arguments)
     text = written(given, commands_of(parser())["run"])
     assert set(tomllib.loads(text)) == {
-        "space", "constraint", "name", "baselines", "recipe", "budget", "seconds", "seed"
+        "space", "constraint", "name", "baselines", "recipe", "budget", "seconds", "seed", "time-limit"
     }  # fmt: skip
     assert vars(parsed("run", "--config", file(text))) | {"config": None} == vars(given)

@@ -104,6 +104,31 @@ def test_networks_and_pictures_of_a_study_go_with_it(run) -> None:
     assert [file.name for file in folder.iterdir()] == ["one-more.png"]
 
 
+def test_a_link_in_the_place_of_networks_goes_and_what_it_leads_to_stays(run, tmp_path: Path) -> None:
+    study("one")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "mine").touch()
+    (Path("searchkit-runs") / "one.networks").symlink_to(tmp_path / "elsewhere")
+    assert run("rm", "one", "--yes")[0] == 0
+    assert (tmp_path / "elsewhere" / "mine").exists()
+    assert list(Path("searchkit-runs").iterdir()) == []
+
+
+def test_values_as_large_as_floats_can_be_are_compared(run) -> None:
+    both = {"loss": "min", "gain": "min"}
+    sides = [
+        searchkit.run(
+            "random", space=SPACE, name=name, progress=False, budget=4, objectives=both, storage="memory",
+            evaluate=lambda c, far=far: {"loss": (-1) ** c["a"] * far, "gain": -((-1) ** c["a"]) * far},
+        )
+        for name, far in (("far", 1e308), ("near", 1.0))
+    ]  # fmt: skip
+    table = searchkit.compare(sides)
+    assert table.on_joint_front.tolist() == [2, 2] or (table.hypervolume > 0).all()
+    assert ((table.hypervolume >= 0) & (table.hypervolume <= 1)).all()
+    assert table.hypervolume[0] > 0
+
+
 def test_a_study_that_is_being_written_is_not_removed(run) -> None:
     study("one")
     claim = claim_study(None, "one")
@@ -112,5 +137,5 @@ def test_a_study_that_is_being_written_is_not_removed(run) -> None:
     finally:
         claim.release()
     assert code == 2
-    assert "is being written by another search" in err
+    assert "study 'one' is being written by a search: wait for it, or stop it; nothing was removed" in err
     assert len(searchkit.load("one").trials) == 10

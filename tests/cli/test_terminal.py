@@ -77,6 +77,31 @@ def test_tables_and_errors_have_colours(terminal: Terminal) -> None:
     assert "Did you mean 'numbers'?" in plain(said)
 
 
+def test_an_option_does_not_steer_the_terminal(terminal: Terminal, capsys: pytest.CaptureFixture[str]) -> None:
+    odd = searchkit.Space([searchkit.Choice("a", ("\x1b[2Jgone", "\u202eleft"))])
+    searchkit.run(
+        "random", space=odd, evaluate=lambda c: {"loss": 1.0}, objectives={"loss": "min"}, name="odd", budget=2,
+        progress=False,
+    )  # fmt: skip
+    assert main(["show", "odd"]) == 0
+    with terminal:
+        assert main(["show", "odd"]) == 0
+    for said in (capsys.readouterr().out, terminal.so_far()):
+        assert "\\x1b[2Jgone" in said
+        assert "\\u202eleft" in said
+        assert "\x1b[2J" not in said
+
+
+def test_an_output_that_cannot_be_written_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    search(progress=False)
+    command = f"{sys.executable} -m searchkit show numbers > /dev/full"
+    ended = subprocess.run(["sh", "-c", command], capture_output=True, text=True, cwd=tmp_path)
+    assert ended.returncode == 1
+    assert "searchkit: the output cannot be written: No space left on device" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
 def test_options_in_brackets_are_text_and_no_markup(terminal: Terminal) -> None:
     with terminal:
         odd = searchkit.Space([searchkit.Choice("a", ("[red]x[/]", "[link=1]", "b"))])

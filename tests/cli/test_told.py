@@ -89,6 +89,13 @@ def test_a_small_space_ends(run) -> None:
         (("tell", "kettle", "1", '{"loss": "x", "size": 1}'), "the value of 'loss' is 'x', not a number"),
         (("tell", "kettle", "1", "loss"), "a value is NAME=NUMBER, such as loss=0.3, not 'loss'"),
         (("tell", "kettle", "1"), "give values, such as loss=0.3, or --failed with the reason"),
+        (("tell", "kettle", "1_0", "loss=1"), "the candidate is its number, or - for standard input, not '1_0'"),
+        (
+            ("tell", "kettle", "1", "loss=1", "size=1", "--seconds=nan"),
+            "the seconds of an evaluation are a number from 0",
+        ),
+        (("suggest", "new", "--space", '{"a": [1, 2]}', "--objectives", "a:min,a:max"), "an objective is given twice"),
+        (("suggest", "new", "--pending", "--space", '{"a": [1, 2]}', "--objectives", "a:min"), "unknown study"),
         (("tell", "kettle", "one", "loss=1"), "the candidate is its number, or - for standard input, not 'one'"),
         (("tell", "ketle", "1", "loss=1"), "Did you mean 'kettle'? A new study needs a space and objectives"),
         (("suggest", "new"), "unknown study in searchkit-runs 'new'"),
@@ -110,6 +117,18 @@ def test_a_small_space_ends(run) -> None:
             "parameter 'lr' is a list of options, or an object with one of",
         ),
         (
+            ("suggest", "new", "--space", '{"lr": {"options": [1, 2], "ordered": "no"}}', "--objectives", "loss:min"),
+            "'ordered' of parameter 'lr' is true or false, not 'no'",
+        ),
+        (
+            ("suggest", "new", "--space", '{"lr": [[1], {}]}', "--objectives", "loss:min"),
+            "options of parameter 'lr' are texts, numbers, true, false or null, not [1]",
+        ),
+        (
+            ("suggest", "new", "--space", '{"lr": [1], "lr": [2]}', "--objectives", "loss:min"),
+            "cannot be read: 'lr' stands in it twice",
+        ),
+        (
             ("suggest", "new", "--space", '{"lr": {"int": [1]}}', "--objectives", "loss:min"),
             "'int' of parameter 'lr' is a list of its lowest and its highest value, not [1]",
         ),
@@ -126,11 +145,26 @@ def test_bad_input_of_those_who_evaluate_elsewhere_is_one_sentence(run, argument
     assert not Path("searchkit-runs/new.journal").exists()
 
 
-def test_of_several_that_are_told_those_before_a_mistake_are_kept(run) -> None:
+@pytest.mark.parametrize(
+    ("entry", "words"),
+    [
+        ('{"candidate": 1, "values": {"loss": 1}}', "candidate 1: the value of 'size' is missing"),
+        ('{"candidate": 0, "values": {"loss": 1, "size": 2}}', "candidate 0 stands twice in what is told"),
+        ('{"candidate": 1, "failed": "x", "seconds": NaN}', "candidate 1: the seconds of an evaluation are a number"),
+        ('{"candidate": 1, "failed": "x", "seconds": null}', "candidate 1: the seconds of an evaluation are a number"),
+        ('{"candidate": 1, "values": {"loss": 1, "size": 2, "\\ud800": 3}}', "characters that UTF-8 cannot write"),
+        ('{"candidate": 1, "values": {"loss": 1, "loss": 2}}', "'loss' stands in it twice"),
+        ("[" * 100_000, "nested too deeply"),
+    ],
+)
+def test_of_several_that_are_told_none_is_recorded_where_one_is_wrong(run, entry: str, words: str) -> None:
     run(*NEW, "--n", "2")
-    said = json.dumps([{"candidate": 0, "values": {"loss": 1, "size": 1}}, {"candidate": 0, "values": {"loss": 1}}])
-    assert run("tell", "kettle", "-", said=said)[0] == 2
-    assert searchkit.load("kettle").trials[0].state == "scored"
+    said = f'{{"candidate": 0, "values": {{"loss": 1, "size": 1}}}}\n{entry}'
+    code, _, err = run("tell", "kettle", "-", said=said)
+    assert code == 2
+    assert words in err
+    assert len(err.strip().splitlines()) == 1
+    assert not any(trial.finished for trial in searchkit.load("kettle").trials)
 
 
 def test_a_study_of_networks_is_continued_by_run(run) -> None:

@@ -15,6 +15,7 @@ from searchkit.integrations.mcp.inputs import DescribeInput
 from searchkit.integrations.mcp.outputs import Described, Row, value
 from searchkit.integrations.mcp.settings import Settings
 from searchkit.results.formats.table import FORMATS
+from searchkit.storage.urls import shown
 
 PLUGINS = {"strategies": "strategy", "spaces": "space", "proxies": "proxy"}
 
@@ -33,7 +34,8 @@ def describe(given: DescribeInput, settings: Settings) -> Described:
         return {"entries": [{"name": name, "about": _format(name)} for name in FORMATS]}
     if given.kind == "data":
         return {"entries": [{"name": name, "about": "a data set that searchkit knows by its name"} for name in NAMES]}
-    return {"entries": [{"name": key, "value": value(said)} for key, said in dataclasses.asdict(settings).items()]}
+    limits = dataclasses.asdict(settings) | {"storage": settings.storage and shown(settings.storage)}  # no password
+    return {"entries": [{"name": key, "value": value(said)} for key, said in limits.items()]}
 
 
 def _plugin(kind: str, name: str) -> Row:

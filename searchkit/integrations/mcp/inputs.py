@@ -31,12 +31,13 @@ Seed = Annotated[int, Field(description="of everything random but the split of t
 SplitSeed = Annotated[int, Field(description="of the split of the data into train, validation and test parts")]
 Device = Annotated[str, Field(description="auto, cpu, cuda or cuda:1")]
 Bound = float | list[float | None]
+MOST = 10_000  # candidates of one call that scores
 
 
 class Input(BaseModel):
     """What a tool takes; names that it does not have are refused."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class Nothing(Input):
@@ -112,8 +113,8 @@ class ScoreInput(Input):
     space: Space = None
     space_options: SpaceOptions = None
     candidates: Annotated[
-        int | list[dict[str, JsonValue]],
-        Field(description="how many random ones, or choices to score, such as [{'width': 8}]"),
+        Annotated[int, Field(ge=1, le=MOST)] | list[dict[str, JsonValue]],
+        Field(description="how many random ones, at most 10000, or choices to score, such as [{'width': 8}]"),
     ] = 10
     proxies: Annotated[list[str] | str, Field(description="default, or names of proxies, see describe")] = "default"
     values: Annotated[

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import glob
 import math
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from searchkit.errors import SearchkitError
+from searchkit.errors import SearchkitError, printable
 from searchkit.runtime.cores import n_cores
 from searchkit.surroundings import settled
 
@@ -81,13 +82,15 @@ class Settings:
             SearchkitError: it is outside, or leads there.
         """
         folder = settled(self.exports)
+        if printable(asked) != asked:
+            raise SearchkitError(f"no file can be named {asked!r}")
         path = folder / asked
         real, inside = path.resolve(), folder.resolve()
         if not asked.strip() or Path(asked).is_absolute() or real == inside or not real.is_relative_to(inside):
             raise SearchkitError(
                 f"this server writes into '{folder}' only: give a name such as 'best', or 'best/small', not {asked!r}"
             )
-        if any(other.is_symlink() for other in real.parent.glob(f"{real.name}*")):
+        if any(other.is_symlink() for other in real.parent.glob(f"{glob.escape(real.name)}*")):
             raise SearchkitError(f"'{path}' is a link, which this server does not follow: give another name")
         return real
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
+from searchkit.errors import printable
 from searchkit.results.hub.figures import Figures
 from searchkit.space.inputs import kind_of
 
@@ -55,14 +57,14 @@ def _measured(figures: Figures, name: str, part: str, value: float) -> Yaml:
 
 
 def yaml(value: Yaml, indent: str = "") -> Iterator[str]:
-    """The lines of a mapping or a list in YAML. Scalars are written as JSON, which YAML reads as it is meant."""
+    """The lines of a mapping or a list in YAML. Scalars are nearly JSON, see :func:`_scalar`."""
     if isinstance(value, Mapping):
         for key, entry in value.items():
             if _nested(entry):
                 yield f"{indent}{key}:"
                 yield from yaml(entry, indent + "  ")
             else:
-                yield f"{indent}{key}: {json.dumps(entry)}"
+                yield f"{indent}{key}: {_scalar(entry)}"
     elif isinstance(value, Sequence) and not isinstance(value, str):
         for entry in value:
             if _nested(entry):
@@ -70,7 +72,17 @@ def yaml(value: Yaml, indent: str = "") -> Iterator[str]:
                 yield f"{indent}- {first.lstrip()}"
                 yield from rest
             else:
-                yield f"{indent}- {json.dumps(entry)}"
+                yield f"{indent}- {_scalar(entry)}"
+
+
+def _scalar(value: Yaml) -> str:
+    """A scalar that YAML 1.1 reads as the same type: a number with an exponent needs a point in front of it."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return ".nan" if math.isnan(value) else ".inf" if value > 0 else "-.inf"
+    text = json.dumps(value, ensure_ascii=False)
+    if isinstance(value, float) and "e" in text and "." not in text:
+        return text.replace("e", ".0e")
+    return printable(text)
 
 
 def _nested(value: Yaml) -> bool:

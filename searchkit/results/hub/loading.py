@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from safetensors import SafetensorError
 
 from searchkit.errors import SearchkitError, SpaceError, first_line_said
 from searchkit.results.studies import as_recorded, registered_space
@@ -40,6 +41,16 @@ def load_network(folder: str | os.PathLike[str], *, space: NetworkSpace | None =
         CandidateError: the weights are of another network.
     """
     place = settled(folder)
+    try:
+        return _built(place, space)
+    except SearchkitError:
+        raise
+    except (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        raise SearchkitError(f"'{place / CONFIG}' is damaged: {first_line_said(error)}") from error
+
+
+def _built(place: Path, space: NetworkSpace | None) -> nn.Module:
+    """The network of a folder; whatever is raised by what is wrong in its configuration."""
     config = _config(place)
     try:
         ours, normalisation = config["searchkit"], config["normalisation"]
@@ -52,7 +63,10 @@ def load_network(folder: str | os.PathLike[str], *, space: NetworkSpace | None =
     made = Normalised(network, mean, std, target, n_axes)
     if not (place / WEIGHTS).is_file():
         raise SearchkitError(f"'{place}' has no {WEIGHTS}, the weights of its network")
-    load_weights(made, place / WEIGHTS)
+    try:
+        load_weights(made, place / WEIGHTS)
+    except SafetensorError as error:
+        raise SearchkitError(f"'{place / WEIGHTS}' is damaged: {first_line_said(error)}") from error
     return made.eval()
 
 

@@ -191,7 +191,7 @@ def refuse_network_arguments(**given: Any) -> None:
         )
 
 
-def chosen_by(strategy: Strategy) -> str:
+def chosen_by(strategy: Strategy | None) -> str:
     """The strategy that a strategy such as "auto" has chosen, with the reason; else an empty string."""
     why = getattr(strategy, "why", "")
     return f"{getattr(strategy, 'choice', '')}: {why}" if why else ""

@@ -171,7 +171,7 @@ class Options:
             own = min(own, max(1, self.budget.evaluations // 10))
         return own
 
-    def header(self, strategy: Strategy) -> dict[str, Any]:
+    def header(self, strategy: Strategy | None) -> dict[str, Any]:
         """The header of the record: it is compared when a study is continued, and is enough to show or resume it."""
         task, goals, by_name = self.task, self.task.goals, isinstance(self.strategy, str)
         search = task.identity | {

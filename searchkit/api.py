@@ -249,6 +249,7 @@ def run(
             began, None if plan is None else plan.job_seconds, options.strategy_name, task.reporting,
         )  # fmt: skip
         result.stopped = search.run()
+        bar.close()
         result.refresh()
         say_predicted(result.trials, task.goals)
         if screen_ is not None:

@@ -25,8 +25,11 @@ READ = "a user's data, read and checked by the caller"
 # module.name -> reason
 KNOWN = {
     "searchkit.preview.plan": ARGUMENTS,
+    "searchkit.ask_and_tell.recorded.Known.arguments": ARGUMENTS,
+    "searchkit.ask_and_tell.recorded.Known.header": JSON,
     "searchkit.assembly.opener_of": JSON,
     "searchkit.blocks.block_costs.BlockCosts.read": JSON,
+    "searchkit.cli.json_reading.read_json": JSON,
     "searchkit.cli.values.budget_of": JSON,
     "searchkit.cli.values.read_budget": ARGUMENTS,
     "searchkit.execution.at_work.Kept.note": JSON,

@@ -64,7 +64,7 @@ def run(given: argparse.Namespace) -> int:
         planned = plan(**arguments)
         print(*planned.about, *planned.lines, sep="\n")
         for one in saved:
-            print(f"options: {one.write()}")
+            print(f"options written to {one.write()}")
         return OK
     result = run(**arguments, callbacks=saved, progress=shown_progress())
     return print_result(result, given)

@@ -265,7 +265,7 @@ def check_long_enough(seconds: float, shortest: float, available: float, spent: 
     """
     if available < shortest:
         least = math.ceil(spent + shortest / (SEARCH * (1 - MOST_ENDING)) + 2 * LEAST_ENDING)
-        before = f"what came before the first candidate took {spent:.2g} s of it, " if spent > 1.0 else ""
+        before = f"loading and measuring took {spent:.2g} s of it, " if spent > 1.0 else ""
         raise BudgetError(
             f"a budget of {seconds:g} s is too short: {before}a training of {SHORTEST} steps takes "
             f"{shortest:.2g} s here, and a search at least {least} s; give more, or epochs= to train for less"

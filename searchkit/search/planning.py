@@ -68,6 +68,7 @@ def make_plan(
     """
     data, began = training.data, time.perf_counter()
     recipe = recipe_of_length(data.kind, len(data.train), 1.0, data.augment)
+    log.info("measuring how long training steps take here, by which the time is planned")
     codes = sizes(training.space, within, LOOKING * seconds)
     looked = time.perf_counter() - began
     speeds = measure(replace(training, recipe=replace(recipe, steps=MEASURED)), codes)

@@ -48,9 +48,15 @@ class Progress:
         return self
 
     def __exit__(self, *error: type[BaseException] | BaseException | TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Show the state after the last candidate, which stays; what follows, such as final trainings, is logged."""
         if self._view is not None:
-            with suppress(*CLOSED):  # what stays on the screen includes the last candidate
-                self._view.close(self._text(self._trials), self._trials)
+            with suppress(*CLOSED):
+                self._view.close(self._text(self._trials, ended=True), self._trials)
+            self._view = None
+        self._lines = False
 
     def update(self, trial: Trial, trials: Sequence[Trial]) -> None:
         """Count one candidate, and compute the front a few times a second."""
@@ -78,7 +84,7 @@ class Progress:
         of = f" of {most}" if most is not None else ""
         log.info("candidate %d (%d%s done): %s [%s]", trial.number, n_done, of, told, self._text(trials))
 
-    def _text(self, trials: Sequence[Trial]) -> str:
+    def _text(self, trials: Sequence[Trial], ended: bool = False) -> str:
         winners = pareto_front(trials, self._goals)
         parts = [f"front {len(winners)}"]
         if winners:
@@ -86,8 +92,8 @@ class Progress:
             parts.append(f"best {first} {winners[0].values[first]:.4g}")
         n_failed = sum(trial.state is State.FAILED for trial in trials)
         parts += [f"{n_failed} failed"] if n_failed else []
-        if self._budget.seconds is not None:
-            elapsed = max((trial.elapsed for trial in trials), default=0.0)  # the last trials may have no outcome yet
+        elapsed = max((trial.elapsed for trial in trials), default=0.0)  # the last trials may have no outcome yet
+        if self._budget.seconds is not None and elapsed and not ended:
             parts.append(f"{max(0.0, self._budget.seconds - elapsed):.0f} s left")
         return ", ".join(parts)
 

@@ -103,7 +103,7 @@ class LiveTable:
     def _line(self, text: str, trials: Sequence[Trial]) -> str:
         n_done, most = sum(trial.finished for trial in trials), self._budget.evaluations
         of = "" if most is None else f" of {most}"
-        return f"{n_done}{of} evaluated in {duration(time.monotonic() - self._began)}; {text}"
+        return f"{n_done}{of} evaluated in {_took(self._began)}; {text}"
 
     def _drawn(self, text: str, trials: Sequence[Trial]) -> Any:
         from rich import box
@@ -150,8 +150,7 @@ class NotebookPage:
 
     def _page(self, text: str, trials: Sequence[Trial], running: bool) -> Html:
         n_done, most = sum(trial.finished for trial in trials), self._budget.evaluations
-        took = duration(time.monotonic() - self._began)
-        said = f"{plural(n_done, 'candidate')}{'' if most is None else f' of {most}'} in {took}; {text}"
+        said = f"{plural(n_done, 'candidate')}{'' if most is None else f' of {most}'} in {_took(self._began)}; {text}"
         bar = fill('<progress value="{}" max="{}" aria-label="candidates evaluated"></progress> ', n_done, most or 1)
         shown = bar if running and most is not None else fill("{}", "searching: " if running else "")
         return fill("<p>{}{}</p>{}", shown, said, _front_table(pareto_front(trials, self._goals), self._goals))
@@ -172,6 +171,11 @@ def _front_table(front: Sequence[Trial], goals: Goals) -> Html:
     body = joined(fill("<tr>{}</tr>", row) for row in rows)
     more = fill("<p>and {} more</p>", len(front) - ROWS) if len(front) > ROWS else joined([])
     return fill("<table><thead><tr>{}</tr></thead><tbody>{}</tbody></table>{}", head, body, more)
+
+
+def _took(began: float) -> str:
+    """The time since then, in whole seconds."""
+    return duration(seconds) if (seconds := round(time.monotonic() - began)) else "0 s"
 
 
 def in_notebook() -> bool:

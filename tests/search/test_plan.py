@@ -109,6 +109,7 @@ class Slow:
 def test_measuring_who_meets_the_bounds_takes_a_small_part_of_the_time(caplog: pytest.LogCaptureFixture) -> None:
     cost, data = Slow(), searchkit.load_data("digits", limit=300)
     arguments = {"data": data, "constraints": {Metric("weight_count", cost): 30_000}}
+    searchkit.plan(budget={"seconds": 600}, data=data)  # libraries are loaded before the time that is looked at
     plan = searchkit.plan(budget={"seconds": 9}, **arguments)  # 0.9 s for measuring
     assert isinstance(plan, Plan)
     assert cost.calls == 1
@@ -462,7 +463,7 @@ def test_a_number_of_candidates_is_trained_as_long_as_planned_and_its_winners_ha
 
 def test_a_first_run_whose_preparation_took_the_time_names_the_least() -> None:
     plan = plan_by(speeds(0.01, 0.02, 0.04), DATA, 20, 2)
-    with pytest.raises(BudgetError, match=r"of 20 s is too short: what came before the first candidate took 22 s"):
+    with pytest.raises(BudgetError, match=r"of 20 s is too short: loading and measuring took 22 s"):
         continued(plan, Budget(None, 20.0), 2, 0, 0.0, 22.0)
     assert continued(plan, Budget(None, 60.0), 2, 0, 0.0, 22.0)[0].candidates >= 1
 
@@ -478,7 +479,7 @@ def test_what_was_spent_before_planning_is_planned_no_more() -> None:
     assert late.search_until > 60
     assert late.candidates * late.slot <= 1.001 * (late.search_until - 60)
     assert late.slot < early.slot
-    with pytest.raises(BudgetError, match="what came before the first candidate took 99 s of it") as refused:
+    with pytest.raises(BudgetError, match="loading and measuring took 99 s of it") as refused:
         plan_by(speeds(0.01, 0.01, 0.04), DATA, 100, 1, spent=99.0)
     least = float(str(refused.value).split("at least ")[1].split(" s")[0])
     assert plan_by(speeds(0.01, 0.01, 0.04), DATA, least, 1, spent=99.0).candidates >= 1
@@ -494,7 +495,7 @@ def test_data_that_take_their_time_to_be_read_leave_less_of_it(tmp_path: Path) -
             time.sleep(0.05)
             return torch.full((6,), float(i % 2)) + 0.1 * torch.randn(6), i % 2
 
-    with pytest.raises(BudgetError, match="what came before the first candidate took") as caught:
+    with pytest.raises(BudgetError, match="loading and measuring took") as caught:
         searchkit.run(data=Slow(), budget={"seconds": 3}, storage=tmp_path)
     (seconds,) = re.findall(r"took ([\d.]+) s of it", str(caught.value))
     assert float(seconds) >= 3

@@ -20,6 +20,7 @@ from searchkit.surroundings import settled
 
 READING = ("run", "compress", "score")  # commands with --config
 OF_SEVERAL = ("recipe",)  # options of NAME=VALUE in which a list is several options, and no value
+KINDS: dict[object, str] = {int: "a whole number", float: "a number"}
 OF_ONE_CALL = ("help", "config", "save_config", "dry_run", "json")  # which are in no file
 
 
@@ -66,11 +67,10 @@ def _said(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> set[str]
 
 def _read(file: str, options: Mapping[str, argparse.Action]) -> dict[str, Any]:
     """The values of a file by the option's name, of which each is an option's."""
-    path = settled(file)
+    if not file.strip() or "\0" in file:
+        raise SearchkitError(f"--config is the path of a .toml file, not {file!r}")
     try:
-        if not file.strip() or "\0" in file:
-            raise SearchkitError(f"--config is the path of a .toml file, not {file!r}")
-        found = tomllib.loads(path.read_text("utf-8-sig"))
+        found = tomllib.loads(settled(file).read_text("utf-8-sig"))
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is no text in UTF-8"
         raise SearchkitError(f"the configuration '{file}' cannot be read: {why}") from error
@@ -94,26 +94,30 @@ def _read(file: str, options: Mapping[str, argparse.Action]) -> dict[str, Any]:
 
 def _tokens(action: argparse.Action, name: str, value: object) -> list[str]:
     """A value as it would be given on the command line."""
-    option = max(action.option_strings, key=len) if not isinstance(action, argparse.BooleanOptionalAction) else ""
+    option = f"--{_key(name)}"
     if is_switch(action):
         if not isinstance(value, bool):
             raise SearchkitError(f"'{_key(name)}' in a configuration is true or false, not {value!r}")
-        yes, no = f"--{_key(name)}", f"--no-{_key(name)}"
-        return [yes] if value else [no] if isinstance(action, argparse.BooleanOptionalAction) else []
+        return [option] if value else [one for one in action.option_strings if one == f"--no-{_key(name)}"]
     if is_repeated(action):
         given = _pairs(name, value) if isinstance(value, dict) else value if isinstance(value, list) else [value]
         return [f"{option}={_text(one, name)}" for one in given]
+    return [f"{option}={_checked_text(action, name, value)}"]
+
+
+def _checked_text(action: argparse.Action, name: str, value: object) -> str:
+    """The text of an option's value, which is of the option's type and one of its choices."""
     text = ",".join(_text(one, name) for one in value) if isinstance(value, list) else _text(value, name)
-    wrong = value == [] or (action.type in (int, float) and isinstance(value, bool | list))
-    try:
-        if action.type is not None:
-            action.type(text) if callable(action.type) else None
-    except (ValueError, SearchkitError):
-        wrong = True
+    wrong = value == [] or (action.type in KINDS and isinstance(value, bool | list))
+    if not wrong and callable(action.type):
+        try:
+            action.type(text)
+        except (ValueError, SearchkitError):
+            wrong = True
     if wrong or (action.choices is not None and text not in action.choices):
-        kind = {int: "a whole number", float: "a number"}.get(action.type, action.help)  # type: ignore[call-overload]
+        kind = KINDS[action.type] if action.type in KINDS else action.help
         raise SearchkitError(f"'{_key(name)}' in a configuration is {kind}, not {value!r}")
-    return [f"{option}={text}"]
+    return text
 
 
 def _pairs(name: str, table: Mapping[str, object], before: str = "") -> list[str]:

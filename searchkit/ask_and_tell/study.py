@@ -19,12 +19,14 @@ from searchkit.errors import SearchkitError
 from searchkit.execution.outcome import Outcome
 from searchkit.problem.budget import Budget
 from searchkit.problem.trial import State, Trial, pareto_front
+from searchkit.search.accounting import seconds_of
 from searchkit.search.study import Study, go_on
 from searchkit.space import Space
 from searchkit.space.dictionaries import labelled
 from searchkit.space.labels import Label
 from searchkit.storage.optuna_record import OptunaRecord
 from searchkit.storage.owners import ClaimedByAnotherError
+from searchkit.storage.paths import settled_storage
 from searchkit.storage.record import Memory, Record
 
 if TYPE_CHECKING:
@@ -90,6 +92,7 @@ class AskAndTell:
         # a study that is continued as it was begun needs no options to be told something: their libraries take seconds
         self._known: Known | None = None if given else known
         self._options: Options | None = None if self._known else self._read_options()
+        self._record: Record
         self._search: Search | None = None
         self._batches: list[list[Trial]] = []
 
@@ -109,11 +112,11 @@ class AskAndTell:
         if self._known is not None:
             known = self._known
             self._space, self._goals = known.space, known.goals
-            header, opener = (
-                None,
-                lambda: OptunaRecord(self._storage, self._name, known.space, known.goals, known.header),
+            place = settled_storage(self._storage)
+            self._record = self._claimed(
+                lambda: OptunaRecord(place, self._name, known.space, known.goals, known.header)
             )
-            self._record: Record = self._claimed(opener)
+            header = None
         else:
             header = self._open_with_options()
         self._opened.callback(self._record.close)
@@ -121,8 +124,6 @@ class AskAndTell:
             opened.callback(self._opened.close)
             if header is not None:
                 go_on(self._record, self._name, header)
-            from searchkit.search.accounting import seconds_of
-
             self._study, self._began = Study(self._record), time.perf_counter()
             self._before = seconds_of(self._study)
             opened.pop_all()

@@ -115,7 +115,7 @@ def _checked_text(action: argparse.Action, name: str, value: object) -> str:
         except (ValueError, SearchkitError):
             wrong = True
     if wrong or (action.choices is not None and text not in action.choices):
-        kind = KINDS[action.type] if action.type in KINDS else action.help
+        kind = KINDS.get(action.type, action.help)
         raise SearchkitError(f"'{_key(name)}' in a configuration is {kind}, not {value!r}")
     return text
 

@@ -262,7 +262,12 @@ def run(
             task.finish(result, record)
             task.compare(result, record, options.baselines)
         result.took = note_spent(search.ledger.elapsed())
-        if result.nothing:
-            log.getChild("front").warning("the front of study '%s' is empty: %s", options.name, result.nothing)
+        _say_if_empty(result)
         keep(result)
         return result
+
+
+def _say_if_empty(result: Result) -> None:
+    """Log why the front is empty, where it is."""
+    if result.nothing:
+        log.getChild("front").warning("the front of study '%s' is empty: %s", result.name, result.nothing)

@@ -139,6 +139,7 @@ def test_a_job_that_comes_to_no_result_is_that_candidates_failure() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_a_worker_that_dies_costs_its_own_candidate_only_while_others_go_on(tmp_path: Path) -> None:
     def loss(choices: dict) -> dict:
         if choices["a"] == 5 and choices["b"] in (1, 2):

@@ -159,7 +159,7 @@ def test_a_planned_search_keeps_its_time_and_trains_its_winner(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("workers", [None, 2])
+@pytest.mark.parametrize("workers", [None, pytest.param(2, marks=pytest.mark.thorough)])
 def test_an_unplanned_search_with_a_time_keeps_it(tmp_path: Path, workers: int | None) -> None:
     proxy = Slow(SCORED)
     given: dict[str, Any] = {"epochs": 1} | ({"executor": workers} if workers else {})

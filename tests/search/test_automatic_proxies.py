@@ -113,7 +113,9 @@ def test_where_trainings_are_short_nothing_judges(caplog: pytest.LogCaptureFixtu
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("then", [0.0, 1e9], ids=["as quick", "slow by then"])
+@pytest.mark.parametrize(
+    "then", [pytest.param(0.0, id="as quick", marks=pytest.mark.thorough), pytest.param(1e9, id="slow by then")]
+)
 def test_a_continued_study_is_judged_as_it_was_begun(then: float, price: dict[str, float], tmp_path: Path) -> None:
     own = ["seconds", "test_accuracy"]  # the first part's front was scored on the test part too
     whole = search(storage=tmp_path / "whole").history.drop(columns=own)

@@ -87,7 +87,7 @@ def test_workers_evaluate_what_ended_the_process_before(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("executor", ["None", "1"])
+@pytest.mark.parametrize("executor", ["None", pytest.param("1", marks=pytest.mark.thorough)])
 def test_a_network_whose_building_ends_the_process_has_failed_too(executor: str, tmp_path: Path) -> None:
     code = f"""
 from torch import nn
@@ -148,7 +148,7 @@ forked(search, 3)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["function", "network"])
+@pytest.mark.parametrize("kind", ["function", pytest.param("network", marks=pytest.mark.thorough)])
 def test_two_kills_from_outside_do_not_make_a_candidate_fail(kind: str, tmp_path: Path) -> None:
     ended = ran(TWICE, kind, str(tmp_path))
     assert ended.ends == [-signal.SIGKILL, -signal.SIGKILL, 0], ended.said

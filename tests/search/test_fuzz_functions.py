@@ -423,6 +423,7 @@ def test_behaviours_one_after_the_other_in_this_process(behaviours: list[Behavio
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 @settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(behaviours=st.lists(st.one_of(_named, _returned), min_size=4 * N, max_size=5 * N))  # long: workers start slowly
 def test_behaviours_in_worker_processes(behaviours: list[Behaviour]) -> None:

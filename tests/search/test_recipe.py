@@ -230,7 +230,7 @@ def test_a_refit_keeps_to_the_settings_of_the_network(made: list[Recipe], tmp_pa
         assert made[-1].momentum == 0.5
         assert (made[-1].epochs, made[-1].steps) == (3, None)
         assert entry["steps"] == 3 * ((len(DATA.train) + len(DATA.val)) // made[-1].batch_size)
-        one.refit(0, seconds=1.5, data=DATA)
+        one.refit(0, seconds=6, data=DATA)
         assert made[-1].lr == one.front.lr[0]
         assert (made[-1].steps or 0) > 2
 

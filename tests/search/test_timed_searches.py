@@ -74,6 +74,7 @@ def test_few_examples(counts: list[int], tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_ten_thousand_classes(tmp_path: Path) -> None:
     result = search(examples([3] * 10_000, side=2), tmp_path, seconds=20.0)
     check(result)

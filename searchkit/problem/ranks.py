@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy.stats import norm, rankdata
 
 from searchkit.types import Floats
 
@@ -15,6 +14,8 @@ TRUST = ("proxy", "rho", "low", "high", "top", "ndcg", "belief", "weight")
 
 def normal_scores(values: Floats) -> Floats:
     """``(n,)`` ranks as quantiles of a normal distribution."""
+    from scipy.stats import norm, rankdata  # which takes half a second to load, also where nothing is ranked
+
     scores: Floats = norm.ppf((rankdata(values) - 0.5) / len(values))
     return scores
 
@@ -23,6 +24,8 @@ def rank_correlation(a: Floats, b: Floats) -> float:
     """Spearman's rho; 0 where one of the two is constant."""
     if np.ptp(a) == 0 or np.ptp(b) == 0:
         return 0.0
+    from scipy.stats import rankdata
+
     return float(np.corrcoef(rankdata(a), rankdata(b))[0, 1])
 
 
@@ -60,6 +63,8 @@ def scores_of(values: Floats, observed: Floats) -> Floats:
 def values_of(scores: Floats, observed: Floats) -> Floats:
     """Values from normal scores: interpolated between the observed values, extrapolated linearly beyond them."""
     known = np.sort(observed)
+    from scipy.stats import norm
+
     z = norm.ppf((np.arange(len(known)) + 0.5) / len(known))
     slope = (known[-1] - known[0]) / (z[-1] - z[0])
     beyond = np.maximum(scores - z[-1], 0) - np.maximum(z[0] - scores, 0)
@@ -70,6 +75,8 @@ def values_of(scores: Floats, observed: Floats) -> Floats:
 def scores_beyond(values: Floats, observed: Floats) -> Floats:
     """Normal scores of any values, the inverse of :func:`values_of`: beyond the values observed as well."""
     known = np.sort(observed)
+    from scipy.stats import norm
+
     z = norm.ppf((np.arange(len(known)) + 0.5) / len(known))
     slope = (known[-1] - known[0]) / (z[-1] - z[0]) or 1.0
     beyond = np.maximum(values - known[-1], 0) - np.maximum(known[0] - values, 0)

@@ -69,10 +69,11 @@ class Tables:
         Args:
             notes: key -> what is noted under it, or None.
         """
-        from searchkit.blocks.block_costs import BlockCosts
-
         self.clock = dict(notes(CLOCK) or {})
-        self.timed_blocks = {int(number): BlockCosts.read(one) for number, one in (notes(BLOCKS) or {}).items()}
+        if timed := notes(BLOCKS):
+            from searchkit.blocks.block_costs import BlockCosts  # which loads torch
+
+            self.timed_blocks = {int(number): BlockCosts.read(one) for number, one in timed.items()}
 
     def __getstate__(self) -> dict[str, object]:
         """Without the way to the record, which is this process's."""

@@ -25,8 +25,10 @@ from searchkit.errors import SearchkitError, StorageError
 from searchkit.serving import Server, studies
 from searchkit.serving.kept import LEAST, SHARE, Kept
 from searchkit.serving.studies import FRESH, Studies
+from searchkit.storage import writers
 from searchkit.storage.locks import claim_study
-from searchkit.storage.writers import LOCKS, Locks
+from searchkit.storage.owners import signature_in
+from searchkit.storage.writers import LOCKS, OF_THE_MACHINE, Locks
 
 SPACE = Space([Choice("a", range(6)), Choice("b", range(4))], name="grid")
 EVIL = "../<script>alert(1)</script>&\"' %2e%2e/"
@@ -266,18 +268,67 @@ def test_a_study_runs_as_long_as_a_search_holds_it(folder: Path) -> None:
     assert shown.listing().words["second"] == "stopped"  # though the process that held it goes on
 
 
-def test_where_no_locks_are_listed_a_living_process_is_one_that_searches(folder: Path) -> None:
+def test_where_no_locks_are_listed_only_a_process_that_is_gone_is_known_to_write_nothing(folder: Path) -> None:
     lock = folder / ".second.journal.driver"
-    assert Locks(None).is_written(folder, "second")
-    ended = subprocess.Popen([sys.executable, "-c", ""])
-    ended.wait()
-    lock.write_text(f"process {ended.pid} on {socket.gethostname()}")
+    assert Locks(None).is_written(folder, "second") is None  # the text stays in the file after its release
+    assert Studies(folder).listing().rows["first"].word(Locks(None)) == "ended"
+    where = lock.read_text().partition("\n")[2]
+    lock.write_text(f"process {ended_process()} on {socket.gethostname()}\n{where}")
     assert Locks(None).is_written(folder, "second") is False
     lock.write_text("process 1 on a-machine-elsewhere")
     assert Locks(None).is_written(folder, "second") is None
     assert Locks(frozenset()).is_written(folder, "second") is None
     lock.unlink()
     assert Locks(None).is_written(folder, "second") is False
+
+
+def ended_process() -> int:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    return ended.pid
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours", "listed", "expected"),
+    [
+        ("17", "17", {0}, True),  # whatever the number means here, the list says so
+        ("18", "17", {0}, True),
+        ("17", "17", {1}, False),
+        ("17", "17", set(), False),
+        ("18", "17", {1}, None),
+        ("18", "17", set(), None),
+        ("", "17", {1}, None),
+        ("18", OF_THE_MACHINE, {1}, False),  # from which all locks are seen
+        ("18", OF_THE_MACHINE, set(), None),
+        ("", OF_THE_MACHINE, {1}, False),
+        ("", OF_THE_MACHINE, set(), False),  # by its number
+    ],
+)
+def test_a_search_in_another_container_is_not_told_as_stopped(
+    theirs: str, ours: str, listed: set[int], expected: bool | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process is none of this namespace; the list has its lock (0) or another one."""
+    monkeypatch.setattr(writers, "namespace", lambda: ours)
+    monkeypatch.setattr(writers, "is_gone", lambda process: process.startswith("process 4711 on "))
+    lock = tmp_path / ".s.journal.driver"
+    lock.write_text(f"process 4711 on {socket.gethostname()}\n{theirs}")
+    inode = lock.stat().st_ino
+    assert Locks(frozenset(inode + i for i in listed)).is_written(tmp_path, "s") is expected
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there are no pipes")
+def test_nothing_is_read_of_a_claim_that_is_a_pipe_or_a_device_and_little_of_a_long_one(folder: Path) -> None:
+    lock = folder / ".second.journal.driver"
+    lock.unlink()
+    os.mkfifo(lock)
+    assert Locks(frozenset({1})).is_written(folder, "second") is not True
+    lock.unlink()
+    lock.symlink_to("/dev/zero")
+    assert Locks(frozenset({1})).is_written(folder, "second") is not True
+    assert signature_in(lock) is None
+    lock.unlink()
+    lock.write_text("x" * 1_000)
+    assert signature_in(lock) == "x" * 100
 
 
 def test_a_study_that_is_deleted_while_it_is_shown_stays_as_it_was_and_says_so(folder: Path) -> None:

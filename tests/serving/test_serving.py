@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
+import json
 import os
 import re
 import signal
@@ -188,14 +190,14 @@ def test_a_report_is_made_only_when_its_record_has_changed(folder: Path, monkeyp
     version = shown.shown("second").version
     for _ in range(3):
         clock.now += 100
-        assert (shown.version("second"), shown.shown("second").version) == (version, version)
+        assert (shown.seen("second").version, shown.shown("second").version) == (version, version)
     assert made == ["second"]
     search(folder, "second", 8, of=20)
     clock.now += 100
-    assert shown.version("second") != version
+    assert shown.seen("second").version != version
     assert made == ["second"]  # to ask makes nothing
     assert "8 outcomes" in shown.shown("second").report.main
-    assert shown.version("second") == shown.shown("second").version
+    assert shown.seen("second").version == shown.shown("second").version
     assert made == ["second", "second"]
 
 
@@ -340,7 +342,7 @@ def test_a_study_that_is_deleted_while_it_is_shown_stays_as_it_was_and_says_so(f
     after = shown.shown("first")
     assert after.problem == f"the record of 'first' is no longer in {folder}"
     assert (after.word, after.report) == ("gone", before.report)
-    assert after.version == shown.version("first") != before.version
+    assert after.version == shown.seen("first").version != before.version
     assert "first" not in shown.listing().rows
     search(folder, "first", 3)
     clock.now += 100
@@ -377,11 +379,136 @@ def test_the_page_of_a_damaged_record_says_what_is_wrong_and_others_go_on(folder
         after = shown.shown("first")
         assert "line 6" in after.problem
         assert (after.word, after.report) == ("damaged", before.report)
+        assert shown.seen("first").version == after.version  # or the page would fetch it for ever
     assert shown.shown("second").problem == ""
     journal.write_text(whole)
     clock.now += 100
     assert shown.shown("first").problem == ""
     assert "line 6" not in shown.shown("first").report.main
+
+
+@pytest.mark.parametrize("called", ["a\ud800b", 5, [1], {}])
+def test_a_journal_whose_study_has_no_text_as_its_name_is_one_damaged_row(called: object, folder: Path) -> None:
+    log = json.dumps({"op_code": 0, "worker_id": "w", "study_name": called, "directions": [1]})
+    (folder / "odd.journal").write_text(log + "\n")
+    shown = Studies(folder)
+    assert shown.listing().words == {"first": "ended", "second": "stopped", "odd": "damaged"}
+    assert "is damaged in line 1 (the name of its study" in shown.shown("odd").problem
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are text there")
+def test_a_file_whose_name_is_no_text_is_shown_and_hides_no_other(served: Server, folder: Path) -> None:
+    (folder / "bad\udcff.journal").write_text("no journal\n")
+    (folder / "fine\udcff.journal").write_bytes((folder / "first.journal").read_bytes())
+    (folder / "first.journal").unlink()
+    (folder / "loop.journal").symlink_to("loop.journal")
+    (folder / "dangling.journal").symlink_to("nowhere")
+    (folder / ".journal").write_text("")
+    listed = asked(served, "/")
+    assert (listed.status, listed.text.count("<li ")) == (200, 4)
+    for name, wanted in (("bad\\udcff", "is not a journal"), ("loop", "leads back to itself"), ("first", "6 outcomes"),
+                         ("second", "6 outcomes")):  # fmt: skip
+        assert f'href="/study?name={quote(name, safe="")}"' in listed.text
+        page = study(served, name)
+        assert page.status == 200
+        assert wanted in page.text
+
+
+def test_a_study_that_cannot_be_listed_for_any_reason_hides_no_other(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = studies.found_studies
+
+    def odd(place: Path) -> object:
+        if place.stem == "first":
+            raise RuntimeError("nobody thought of this")
+        return found(place)
+
+    monkeypatch.setattr(studies, "found_studies", odd)
+    assert Studies(folder).listing().words == {"first": "damaged", "second": "stopped"}
+
+
+def test_an_error_that_passes_is_tried_again_while_its_record_stays_as_it_was(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, tried = Clock(), []
+    shown = Studies(folder, clock)
+    found, load = studies.found_studies, studies.load
+
+    def fails(*given: object) -> None:
+        tried.append(given)
+        raise OSError(24, "Too many open files")
+
+    with monkeypatch.context() as full:
+        full.setattr(studies, "found_studies", fails)
+        assert set(shown.listing().words.values()) == {"damaged"}
+        for _ in range(100):
+            clock.now += FRESH
+            shown.listing()
+        assert 4 < len(tried) < 20  # ever less often
+    clock.now += 100
+    assert shown.listing().words == {"first": "ended", "second": "stopped"}
+    monkeypatch.setattr(studies, "load", fails)
+    first = shown.shown("first")
+    assert "Too many open files" in first.problem
+    assert shown.seen("first").version == first.version
+    monkeypatch.setattr(studies, "load", load)
+    clock.now += 100
+    assert shown.seen("first").version != first.version  # so that the page asks for it
+    assert shown.shown("first").problem == ""
+    assert shown.seen("first").version == shown.shown("first").version
+
+
+def test_a_page_waits_shortly_for_a_locked_database_and_sees_it_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, clock, waited = f"sqlite:///{tmp_path / 's.db'}", Clock(), []
+    monkeypatch.chdir(tmp_path)
+    search(url, "s", 2)
+    monkeypatch.setattr(studies, "PATIENCE", 1)
+    shown = Studies(url, clock)
+    connect = sqlite3.connect
+
+    def connected(*given: object, timeout: float = 5.0, **more: object) -> sqlite3.Connection:
+        waited.append(timeout)
+        return connect(*given, timeout=0, **more)
+
+    with contextlib.closing(connect(tmp_path / "s.db", isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        monkeypatch.setattr("sqlite3.dbapi2.connect", connected)
+        assert "database is locked" in shown.listing().problem
+        other.execute("ROLLBACK")
+    clock.now += 10
+    assert (shown.listing().problem, list(shown.listing().rows)) == ("", ["s"])
+    assert set(waited) == {1}
+
+
+def test_what_is_kept_is_served_while_another_report_is_being_made(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    shown = Studies(folder, clock)
+    before = shown.shown("second")
+    began, end, load = threading.Event(), threading.Event(), studies.load
+
+    def slow(name: str, place: Path) -> searchkit.Result:
+        began.set()
+        end.wait(60)
+        return load(name, place)
+
+    monkeypatch.setattr(studies, "load", slow)
+    making = threading.Thread(target=shown.shown, args=("first",))
+    making.start()
+    assert began.wait(60)
+    clock.now += FRESH
+    claim = claim_study(folder, "second")
+    assert shown.shown("second").report is before.report
+    assert shown.seen("second").word == ("running" if LOCKS.exists() else "begun")  # states need no reading
+    claim.release()
+    assert making.is_alive()
+    end.set()
+    making.join()
+    assert "6 outcomes" in shown.shown("first").report.main
 
 
 def test_a_report_that_cannot_be_made_is_a_sentence(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -479,6 +606,8 @@ def test_a_closed_server_frees_its_port(folder: Path) -> None:
     with Server(folder, port=0) as server:
         port = server.port
         asked(server, "/status")
+    with pytest.raises(SearchkitError, match="was closed"):
+        server.start()
     with Server(folder, port=port) as again:
         assert asked(again, "/status").status == 200
 

@@ -93,5 +93,11 @@ def _opened(place: StorageLike) -> Iterator[BaseStorage]:
 
 
 def _of_file(path: Path) -> Stamp:
-    seen = path.stat()
+    try:
+        seen = path.stat()
+    except FileNotFoundError:
+        raise
+    except OSError:
+        look_at(path)  # which says of a link that leads back to itself what it is
+        raise
     return seen.st_ino, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns  # the last changes with who may read it

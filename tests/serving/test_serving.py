@@ -433,7 +433,7 @@ def test_an_error_that_passes_is_tried_again_while_its_record_stays_as_it_was(
 ) -> None:
     clock, tried = Clock(), []
     shown = Studies(folder, clock)
-    found, load = studies.found_studies, studies.load
+    load = studies.load
 
     def fails(*given: object) -> None:
         tried.append(given)

@@ -9,7 +9,7 @@ let factor = 1; // grows while nothing changes
 let timer = null;
 let asking = null; // the AbortController of what is being asked; another one, or null, where nobody wants its answer
 let took = 0; // seconds that the report took the server last
-let next = 0; // when the report may be fetched again, so that its making stays a small part of the time
+let fetched = performance.now(); // when the report was; it rests for a while, so that making it stays a small part of the time
 let lastSeen = new Date();
 
 // What scripts have set on elements, and the user by them; it is not in the page that the server makes.
@@ -30,11 +30,11 @@ async function ask() {
     again = status.again;
     took = status.took;
     const changed = status.version !== document.body.dataset.version;
-    if (changed && performance.now() >= next) {
+    if (changed && performance.now() >= fetched + 1000 * status.rest) {
       const text = await get(location.pathname + location.search, mine);
       if (unwanted()) return;
       refresh(text);
-      next = performance.now() + 1000 * status.rest;
+      fetched = performance.now();
     } else if (changed) {
       match(document.getElementById("told"), parsed(`<div id="told">${status.told}</div>`).getElementById("told"));
     }

@@ -201,7 +201,7 @@ def test_a_server_that_hangs_is_told_and_a_pause_holds_while_an_answer_is_on_its
     tab.clock.install()
     tab.reload()
     held: list[Any] = []
-    tab.route("**/status*", held.append)  # it is asked, and answers nothing
+    tab.route("**/status*", lambda route: held.append(route))  # it is asked, and answers nothing
     tab.clock.run_for(40_000)
     tab.locator("#said", has_text="The server does not answer").wait_for()
     waiting = len(held)
@@ -209,7 +209,7 @@ def test_a_server_that_hangs_is_told_and_a_pause_holds_while_an_answer_is_on_its
     assert len(held) > waiting  # it is asked again
     tab.unroute("**/status*")
     late: list[Any] = []
-    tab.route(served.address, late.append)
+    tab.route(served.address, lambda route: late.append(route))
     search.go_on(3)
     for _ in range(400):
         if late:
@@ -230,16 +230,17 @@ def test_a_server_that_hangs_is_told_and_a_pause_holds_while_an_answer_is_on_its
 def test_the_state_of_a_study_is_told_while_its_report_rests(
     browser: Any, search: Search, served: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(handler, "LIGHT", 1e6)
     search.go_on(3)
     tab, said = opened(browser, served.address)
     tab.get_by_role("link", name="living").click()
     search.go_on(2)
     has(tab, 5)
+    monkeypatch.setattr(handler, "LIGHT", 1e6)
     search.go_on(2)
     tab.locator("#told", has_text="7 of 40 evaluations").wait_for()
     search.end()
     tab.locator("#told .state", has_text="stopped").wait_for()
+    has(tab, 5)
     assert said == []
     tab.close()
 

@@ -24,7 +24,7 @@ WORDS: dict[Word, str] = {
 }
 MEANING: dict[Word, str] = {
     "running": "A search is writing it now.",
-    "ended": "Its budget is used up.",
+    "ended": "Its budget is used up, or every candidate of its space was evaluated.",
     "stopped": "No search is writing it; the call that began it goes on with it.",
     "begun": "Its budget is not used up; whether a search is writing it cannot be seen from here.",
     "damaged": "Its record cannot be read.",

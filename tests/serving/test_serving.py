@@ -333,6 +333,12 @@ def test_nothing_is_read_of_a_claim_that_is_a_pipe_or_a_device_and_little_of_a_l
     assert signature_in(lock) == "x" * 100
 
 
+def test_a_search_that_evaluated_every_candidate_has_ended(folder: Path) -> None:
+    """The grid has 24 candidates, so that the budget is never used up."""
+    assert sum(trial.finished for trial in search(folder, "second", 100, of=100).trials) == 24
+    assert Studies(folder).listing().words["second"] == "ended"
+
+
 def test_a_study_that_is_deleted_while_it_is_shown_stays_as_it_was_and_says_so(folder: Path) -> None:
     clock = Clock()
     shown = Studies(folder, clock)

@@ -2,7 +2,7 @@
 
 import sys
 
-from searchkit.cli.commands import main
+from searchkit.cli.entry import main
 
 if __name__ == "__main__":
     sys.exit(main())

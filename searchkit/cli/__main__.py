@@ -2,6 +2,6 @@
 
 import sys
 
-from searchkit.cli.commands import main
+from searchkit.cli.entry import main
 
 sys.exit(main())

@@ -17,7 +17,7 @@ from searchkit.errors import SearchkitError, StorageError
 from searchkit.storage.header_check import check_header
 from searchkit.storage.journal_reader import read_journal
 from searchkit.storage.optuna_compat import quiet
-from searchkit.storage.paths import FOLDER, SUFFIX, StorageLike, cannot_open, is_file, journal_path, open_storage
+from searchkit.storage.paths import FOLDER, StorageLike, cannot_open, is_file, journal_path, journals_in, open_storage
 from searchkit.storage.patience import with_patience
 from searchkit.storage.places import look_at
 from searchkit.storage.recorded_study import RecordedStudy
@@ -84,7 +84,7 @@ def found_studies(
         path = settled(storage or FOLDER)
         look_at(path)
         one_of_many = path.is_dir()
-        places = sorted(path.glob(f"*{SUFFIX}")) if one_of_many else [path] if path.exists() else []
+        places = journals_in(path) if one_of_many else [path] if path.exists() else []
         if storage is not None and not path.exists():
             raise StorageError(f"storage '{storage}' does not exist")
         places.sort(key=lambda place: place.stem != name)

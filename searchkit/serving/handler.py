@@ -67,15 +67,18 @@ def answer(studies: Studies, target: str) -> Answer:
             status = HTTPStatus.GONE if shown.word == "gone" else HTTPStatus.OK
             return Answer.page(pages.study_page(shown), status, charts=shown.report is not None)
         if parts.path == "/study/status":
-            running = studies.listing().words.get(name) == "running"
-            return _status(studies.version(name), running, studies.took(name))
+            seen = studies.seen(name)
+            return _status(seen.version, seen.word == "running", studies.took(name), pages.bar(seen))
     except UnknownNameError as error:
         return _not_found(str(error))
     return _not_found(f"there is no page {parts.path!r:.200} here")
 
 
-def _status(version: str, running: bool, took: float = 0.0) -> Answer:
-    return Answer.json({"version": version, "again": max(SOON if running else LATER, LIGHT * took)})
+def _status(version: str, running: bool, took: float = 0.0, told: str = "") -> Answer:
+    """The state of a page: its version, seconds until it is asked for again, of a report the least between two, what
+    making that took, and what the bar says meanwhile."""
+    again = SOON if running else LATER
+    return Answer.json({"version": version, "again": again, "rest": LIGHT * took, "took": took, "told": told})
 
 
 def _not_found(said: str) -> Answer:
@@ -112,7 +115,7 @@ class Handler(BaseHTTPRequestHandler):
         try:
             found = answer(self.studies, self.path)
         except Exception as error:
-            log.error("the page %s failed: %s", self.path, "".join(traceback.format_exception_only(error)).strip())
+            log.error("the page %.300r failed: %s", self.path, "".join(traceback.format_exception_only(error)).strip())
             log.debug("", exc_info=True)
             said = f"This page could not be made: {type(error).__name__}. The server's terminal says more."
             found = Answer.page(pages.message_page("Not now", said), HTTPStatus.INTERNAL_SERVER_ERROR)

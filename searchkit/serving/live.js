@@ -4,51 +4,80 @@ const STATUS = (location.pathname === "/" ? "/status" : "/study/status") + locat
 const SLOWEST = 8; // times the server's interval at most, where nothing changes
 const pause = document.getElementById("pause");
 const said = document.getElementById("said");
+const PATIENCE = 10; // seconds in which a server answers, beyond what a report takes
 let factor = 1; // grows while nothing changes
 let timer = null;
-let asking = false;
+let asking = null; // the AbortController of what is being asked; another one, or null, where nobody wants its answer
+let took = 0; // seconds that the report took the server last
+let fetched = performance.now(); // when the report was; it rests for a while, so that making it stays a small part of the time
 let lastSeen = new Date();
 
 // What scripts have set on elements, and the user by them; it is not in the page that the server makes.
 const OWN = new Set(["open", "tabindex", "aria-sort", "data-shut", "data-shown", "data-known"]);
 
+const resting = () => document.hidden || pause.getAttribute("aria-pressed") === "true";
+
 async function ask() {
-  clearTimeout(timer);
-  if (asking || document.hidden || pause.getAttribute("aria-pressed") === "true") return;
-  asking = true;
+  stopAsking();
+  if (resting()) return;
+  const mine = new AbortController();
+  asking = mine;
+  const unwanted = () => mine !== asking || resting();
   let again = 4;
   try {
-    const status = await get(STATUS).then((answer) => answer.json());
+    const status = JSON.parse(await get(STATUS, mine));
+    if (unwanted()) return;
     again = status.again;
+    took = status.took;
     const changed = status.version !== document.body.dataset.version;
-    if (changed) await refresh();
+    if (changed && performance.now() >= fetched + 1000 * status.rest) {
+      const text = await get(location.pathname + location.search, mine);
+      if (unwanted()) return;
+      refresh(text);
+      fetched = performance.now();
+    } else if (changed) {
+      match(document.getElementById("told"), parsed(`<div id="told">${status.told}</div>`).getElementById("told"));
+    }
     factor = changed ? 1 : Math.min(SLOWEST, factor * 1.25);
     tell("");
     lastSeen = new Date();
   } catch (error) {
+    if (unwanted()) return;
     factor = Math.min(SLOWEST, factor * 1.5);
     tell(error instanceof Refused ? error.message : `The server does not answer; what is shown is of ${lastSeen.toLocaleTimeString()}.`);
   }
-  asking = false;
+  asking = null;
   ago();
-  clearTimeout(timer);
   timer = setTimeout(ask, 1000 * again * factor);
+}
+
+function stopAsking() {
+  clearTimeout(timer);
+  const before = asking;
+  asking = null;
+  before?.abort();
 }
 
 class Refused extends Error {}
 
-async function get(where) {
-  const answer = await fetch(where, { cache: "no-store" });
-  if (answer.status === 404) throw new Refused("The server knows nothing of this study.");
-  if (!answer.ok && answer.status !== 410) throw new Refused("The server could not make this page; its terminal says why.");
-  return answer;
+async function get(where, mine) {
+  const late = setTimeout(() => mine.abort(), 1000 * (PATIENCE + 3 * took));
+  try {
+    const answer = await fetch(where, { cache: "no-store", signal: mine.signal });
+    if (answer.status === 404) throw new Refused("The server knows nothing of this study.");
+    if (!answer.ok && answer.status !== 410) throw new Refused("The server could not make this page; its terminal says why.");
+    return await answer.text();
+  } finally {
+    clearTimeout(late);
+  }
 }
 
-async function refresh() {
-  const text = await get(location.pathname + location.search).then((answer) => answer.text());
-  const fresh = new DOMParser().parseFromString(text, "text/html");
+const parsed = (text) => new DOMParser().parseFromString(text, "text/html");
+
+function refresh(text) {
+  const fresh = parsed(text);
   const wasCharted = document.getElementById("data") !== null;
-  if (!wasCharted && fresh.getElementById("data") !== null) return location.reload(); // the charts' script is in that page
+  if (!wasCharted && fresh.getElementById("data") !== null) return void location.reload(); // the charts' script is in that page
   const active = document.activeElement;
   const anchor = anchored();
   match(document.getElementById("told"), fresh.getElementById("told"));
@@ -63,7 +92,6 @@ async function refresh() {
   document.body.dataset.version = fresh.body.dataset.version;
   if (active?.isConnected && document.activeElement !== active) active.focus({ preventScroll: true });
   if (anchor) window.scrollBy({ top: anchor.element.getBoundingClientRect().top - anchor.top, behavior: "instant" });
-  return null;
 }
 
 // The first element in sight, and where it is.

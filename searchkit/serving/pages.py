@@ -24,7 +24,7 @@ WORDS: dict[Word, str] = {
 }
 MEANING: dict[Word, str] = {
     "running": "A search is writing it now.",
-    "ended": "Its budget is used up.",
+    "ended": "Its budget is used up, or every candidate of its space was evaluated.",
     "stopped": "No search is writing it; the call that began it goes on with it.",
     "begun": "Its budget is not used up; whether a search is writing it cannot be seen from here.",
     "damaged": "Its record cannot be read.",
@@ -34,7 +34,7 @@ MEANING: dict[Word, str] = {
 
 def address(name: str) -> str:
     """The path of a study's page; a name is any text, so it is in the query, where no part of a path means anything."""
-    return f"/study?name={quote(name, safe='')}"
+    return f"/study?name={quote(name, safe='', errors='backslashreplace')}"
 
 
 def list_page(listing: Listing, where: str) -> Html:
@@ -99,8 +99,8 @@ def _progress(row: Row) -> Html:
     )
 
 
-def study_page(shown: Shown) -> Html:
-    """The report of a study under a bar that says its state; where there is none, why."""
+def bar(shown: Shown) -> Html:
+    """What the bar above a study's report says: its state, and why the report is not that of now."""
     row = shown.row
     links = fill('<a href="/">All studies</a>{}{}', state(shown.word), _written(row.written))
     count = f"{row.outcomes:,}" + (f" of {row.budget:,}" if row.budget else "") + " evaluations"
@@ -108,11 +108,16 @@ def study_page(shown: Shown) -> Html:
     if shown.problem:
         kept = fill(" Below is what was shown last, as it was at {}.", clock(shown.made)) if shown.report else ""
         parts.append(fill('<p class="alarm" role="alert">{}.{}</p>', shown.problem.rstrip("."), kept))
-    around = _around(joined(parts), shown.version)
+    return joined(parts)
+
+
+def study_page(shown: Shown) -> Html:
+    """The report of a study under a bar that says its state; where there is none, why."""
+    around = _around(bar(shown), shown.version)
     if shown.report is not None:
         return shown.report.written(around)
-    main = fill('<header><p class="kicker">searchkit study</p><h1>{}</h1></header>', row.name)
-    return document(row.name, main, around=around)
+    main = fill('<header><p class="kicker">searchkit study</p><h1>{}</h1></header>', shown.row.name)
+    return document(shown.row.name, main, around=around)
 
 
 def message_page(title: str, said: str) -> Html:

@@ -15,7 +15,7 @@ from searchkit.errors import StorageError
 from searchkit.results.found_studies import readable_in
 from searchkit.storage.database import sqlite_path
 from searchkit.storage.optuna_compat import quiet
-from searchkit.storage.paths import FOLDER, SUFFIX, StorageLike, is_file, open_storage
+from searchkit.storage.paths import FOLDER, StorageLike, is_file, journals_in, open_storage
 from searchkit.storage.places import look_at
 from searchkit.storage.urls import is_url, shown
 from searchkit.surroundings import settled
@@ -39,14 +39,15 @@ def places(storage: StorageLike) -> Sequence[StorageLike]:
     if mode is None and storage is not None:
         raise StorageError(f"storage '{shown(storage)}' does not exist")
     if path.is_dir():
-        return sorted(path.glob(f"*{SUFFIX}"))
+        return journals_in(path)
     return [path] if mode is not None else []
 
 
 def stamp(place: StorageLike) -> Stamp:
     """Changes whenever what is recorded at a place does; no lock is taken and nothing of a file is read.
 
-    Of a file: which one it is, its size and when it was written. Of a server: numbers of trials, and its notes.
+    Of a file: which one it is, its size, when it was written and when its permissions changed. Of a server: numbers of
+    trials, and its notes.
 
     Raises:
         StorageError: a server does not answer.
@@ -92,5 +93,11 @@ def _opened(place: StorageLike) -> Iterator[BaseStorage]:
 
 
 def _of_file(path: Path) -> Stamp:
-    seen = path.stat()
-    return seen.st_ino, seen.st_size, seen.st_mtime_ns
+    try:
+        seen = path.stat()
+    except FileNotFoundError:
+        raise
+    except OSError:
+        look_at(path)  # which says of a link that leads back to itself what it is
+        raise
+    return seen.st_ino, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns  # the last changes with who may read it

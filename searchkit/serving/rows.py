@@ -19,6 +19,8 @@ from searchkit.storage.paths import StorageLike, is_file
 from searchkit.storage.recorded_study import RecordedStudy
 from searchkit.storage.writers import Locks
 
+SMALL = 4096  # combinations of a space that are listed and compared with what was evaluated
+
 Word = Literal["running", "ended", "stopped", "begun", "damaged", "gone"]
 
 
@@ -31,7 +33,7 @@ class Row:
         key: changes when its record does.
         outcomes, failed: numbers of its candidates that have an outcome, and of those that failed.
         budget: of evaluations; None where it has another one.
-        spent: whether its budget is used up.
+        spent: whether its budget is used up, or every candidate of its space has an outcome.
         best: the best of each objective on the front, as ("accuracy", "0.97").
         written: when it was written last, with its time zone; None where that is not known.
         problem: why it cannot be read; else an empty string.
@@ -84,10 +86,19 @@ def row_of(found: RecordedStudy, place: StorageLike, key: Stamp) -> Row:
         sum(trial.state is State.FAILED for trial in study.trials),
         len(winners),
         evaluations,
-        bool(evaluations and outcomes >= evaluations) or bool(seconds and study.spent >= seconds),
+        bool(evaluations and outcomes >= evaluations) or bool(seconds and study.spent >= seconds) or _is_used_up(study),
         tuple(best),
         _written(place, found.trials()),
     )
+
+
+def _is_used_up(study: Study) -> bool:
+    """Whether every candidate of a small space was evaluated, which ends a search before its budget does."""
+    space = study.space
+    if not space.is_finite or space.size > SMALL:
+        return False
+    evaluated = {tuple(trial.code) for trial in study.trials if trial.finished}
+    return len(evaluated) >= len(space.enumerate(SMALL))
 
 
 def written_at(file: str | Path | None) -> datetime | None:

@@ -47,9 +47,16 @@ class Server:
         hosts = frozenset(names if self.port != 80 else [*names, "127.0.0.1", "localhost", "[::1]"])
         self._server.RequestHandlerClass = type("BoundHandler", (Handler,), {"studies": studies, "hosts": hosts})
         self._thread: threading.Thread | None = None
+        self._closed = False
 
     def start(self) -> Server:
-        """Answer requests in threads of this process, from now on."""
+        """Answer requests in threads of this process, from now on.
+
+        Raises:
+            SearchkitError: the server was closed.
+        """
+        if self._closed:
+            raise SearchkitError("this server was closed, and its port is another's by now: make a new one")
         if self._thread is None:
             self._thread = threading.Thread(
                 target=self._server.serve_forever, args=(0.1,), name="searchkit-serve", daemon=True
@@ -69,6 +76,7 @@ class Server:
             self._thread.join()
             self._thread = None
         self._server.server_close()
+        self._closed = True
 
     def __enter__(self) -> Server:
         return self.start()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 import re
 import sqlite3
 import time
@@ -16,6 +17,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError, S
 
 from searchkit.errors import StorageError, nearest
 from searchkit.storage.urls import DATABASES, EXAMPLES, check_form, nearest_form, shown
+from searchkit.storage.waiting import limited
 from searchkit.surroundings import settled
 
 CONNECT = 10  # seconds to wait for an answer of the server
@@ -29,6 +31,8 @@ _SETTINGS: dict[str, dict[str, Any]] = {  # arguments of a connection, by driver
     "pymysql": {"connect_timeout": CONNECT},
     "mysqldb": {"connect_timeout": CONNECT},
 }
+
+_PATIENCE = ("timeout", "connect_timeout")  # those that are seconds to wait, whole ones
 
 
 def check_url(url: str) -> URL:
@@ -78,7 +82,8 @@ def open_database(url: str, *, write: bool = True) -> RDBStorage:
     if not write and path is not None and not path.exists():
         raise StorageError(f"storage {shown(url)!r} does not exist")
     parsed = check_url(settled_url(url))
-    settings = _SETTINGS.get(parsed.get_dialect().driver, {})
+    usual = _SETTINGS.get(parsed.get_dialect().driver, {})
+    settings = {key: math.ceil(limited(value)) if key in _PATIENCE else value for key, value in usual.items()}
     given: dict[str, Any] = {
         "url": parsed.render_as_string(hide_password=False),
         "engine_kwargs": {"connect_args": {key: settings[key] for key in settings.keys() - parsed.query.keys()}},

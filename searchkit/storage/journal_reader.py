@@ -104,6 +104,10 @@ class _Replay:
         name = log["study_name"]
         if name is None:
             raise ValueError("its study has no name")
+        if not isinstance(name, str):
+            raise ValueError(f"the name of its study is {type(name).__name__}, not a text")
+        if any("\ud800" <= character <= "\udfff" for character in name):  # which no page, table or URL can have
+            raise ValueError(f"the name of its study, {name!r:.60}, has half a character")
         for direction in log["directions"]:
             StudyDirection(direction)  # or ValueError
         if all(study.name != name for study in self.studies.values()):

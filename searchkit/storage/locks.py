@@ -18,7 +18,7 @@ from searchkit.errors import SearchkitError, StorageError
 from searchkit.storage.database import sqlite_path
 from searchkit.storage.journal import check_journal, drop_stale_lock
 from searchkit.storage.optuna_compat import database_behind, file_behind
-from searchkit.storage.owners import in_use, this_process
+from searchkit.storage.owners import in_use, namespace, signature_in, this_process
 from searchkit.storage.paths import (
     StorageLike,
     cannot_open,
@@ -124,19 +124,13 @@ def _claim_file(path: Path, storage: StorageLike, name: str) -> Callable[[], Non
         if journal is not None:
             drop_stale_lock(journal)
     except filelock.Timeout:
-        raise in_use(name, str(journal or shown(storage)), _signature(path)) from None
+        owner = (signature_in(path) or "").partition("\n")[0]
+        raise in_use(name, str(journal or shown(storage)), owner) from None
     except OSError as error:
         raise StorageError(f"storage '{shown(storage)}' cannot be written: {reason_of(error)}") from error
     with contextlib.suppress(OSError):  # some systems cannot write a locked file; the owner is then unknown to others
-        path.write_text(this_process())
+        path.write_text(f"{this_process()}\n{namespace()}")
     return lock.release
-
-
-def _signature(path: Path) -> str | None:
-    try:
-        return path.read_text()[:100]
-    except (OSError, UnicodeDecodeError):
-        return None
 
 
 _claimed: weakref.WeakKeyDictionary[BaseStorage, set[str]] = weakref.WeakKeyDictionary()

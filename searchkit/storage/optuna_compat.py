@@ -1,22 +1,20 @@
-"""Private names of Optuna that searchkit uses, and a way to silence its messages; checked with Optuna 5.0.0.
+"""Private names of Optuna that searchkit uses; checked with Optuna 5.0.0.
 
 No other file uses private names of Optuna. If a later Optuna moves one, ``tests/test_compat.py`` says which.
 """
 
 from __future__ import annotations
 
-import contextlib
-import logging
-import warnings
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.exceptions import ExperimentalWarning
 from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage, RDBStorage, _CachedStorage
 from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial
+
+from searchkit.storage.silence import quiet
 
 __all__ = [
     "CONSTRAINTS", "SEED", "FrozenStudy", "all_trials", "database_behind", "file_behind", "is_lazy_generator", "note",
@@ -26,20 +24,6 @@ __all__ = [
 
 CONSTRAINTS = "constraints"  # the trial attribute from which Optuna's dashboard reads constraints
 SEED = "_seed"  # the attribute with the seed of a sampler of quasi-random sequences
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Silence Optuna's information messages and its warnings about experimental features inside."""
-    logger = logging.getLogger("optuna")
-    level = logger.level
-    logger.setLevel(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ExperimentalWarning)
-            yield
-    finally:
-        logger.setLevel(level)
 
 
 def storage_of(study: optuna.Study) -> BaseStorage:

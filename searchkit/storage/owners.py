@@ -5,8 +5,12 @@ from __future__ import annotations
 import os
 import re
 import socket
+import stat
+from pathlib import Path
 
 from searchkit.errors import StorageError
+
+LONGEST = 100  # bytes of the text in a lock: a name of 64 for the machine, and two numbers
 
 
 class ClaimedByAnotherError(StorageError):
@@ -16,6 +20,28 @@ class ClaimedByAnotherError(StorageError):
 def this_process() -> str:
     """A text that identifies this process, which it writes into its locks."""
     return f"process {os.getpid()} on {socket.gethostname()}"
+
+
+def namespace() -> str:
+    """The number of the namespace in which this process has its number, since containers count their own; or ""."""
+    try:
+        return "".join(re.findall(r"\d+", os.readlink("/proc/self/ns/pid")))
+    except OSError:  # another system than Linux, on which all processes are counted together
+        return ""
+
+
+def signature_in(path: Path) -> str | None:
+    """What the process that has a lock, or had it last, wrote into its file; None where it cannot be read.
+
+    The file may be anybody's: of a pipe or a device nothing is read, and of a file no more than such a text takes.
+    """
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            return None
+        with open(path, "rb") as file:
+            return file.read(LONGEST).decode()
+    except (OSError, ValueError):
+        return None
 
 
 def is_gone(signature: str) -> bool:

@@ -124,6 +124,11 @@ def journal_path(storage: str | Path | None, name: str) -> Path:
     return path if _names_a_file(path) else path / f"{check_name(name)}{SUFFIX}"
 
 
+def journals_in(folder: Path) -> list[Path]:
+    """The journal files of a folder by name; a file that is called ``.journal`` is that of no study."""
+    return sorted(path for path in folder.glob(f"*{SUFFIX}") if path.name != SUFFIX)
+
+
 def _names_a_file(path: Path) -> bool:
     return path.suffix in (SUFFIX, ".log")
 

@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 from searchkit.errors import StorageError
 from searchkit.storage.paths import reason_of
+from searchkit.storage.waiting import is_short
 
 WAIT = 120.0  # seconds to wait for a database that does not answer any more
 PAUSES = (0.1, 0.3, 1.0, 2.0)  # seconds between attempts; the last one repeats
@@ -40,6 +41,8 @@ def passes(error: BaseException) -> bool:
 def with_patience(operation: Callable[[], T], what: str, again: Callable[[], T] | None = None) -> T:
     """Run an operation, and repeat it while it fails for a temporary reason, for at most :data:`WAIT` seconds.
 
+    Inside :func:`searchkit.storage.waiting.at_most` it is not repeated.
+
     Args:
         operation: it may run several times.
         what: the object of the work for messages, such as "study 'a'".
@@ -51,7 +54,7 @@ def with_patience(operation: Callable[[], T], what: str, again: Callable[[], T] 
     try:
         return operation()
     except Exception as error:
-        if not passes(error):
+        if not passes(error) or is_short():
             raise
         failed: Exception = error
     log.warning("the database of %s does not answer (%s); trying again for up to %g seconds", what, _said(failed), WAIT)

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from helpers.terminals import Terminal, plain
@@ -182,3 +183,16 @@ def test_a_shell_is_told_commands_options_and_studies(tmp_path: Path, monkeypatc
 def test_what_a_shell_runs_is_printed(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["completion", shell]) == 0
     assert "searchkit" in capsys.readouterr().out
+
+
+def test_an_interrupt_while_modules_are_loaded_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    def interrupted(name: str) -> object:
+        raise KeyboardInterrupt
+
+    loading = ModuleType("searchkit.cli.commands")
+    loading.__getattr__ = interrupted
+    monkeypatch.setitem(sys.modules, "searchkit.cli.commands", loading)
+    assert main(["list"]) == 130
+    assert capsys.readouterr().err == "searchkit: interrupted\n"

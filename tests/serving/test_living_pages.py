@@ -192,6 +192,59 @@ def test_a_hidden_or_paused_page_asks_nothing_and_an_unchanged_one_less_and_less
     tab.close()
 
 
+def test_a_server_that_hangs_is_told_and_a_pause_holds_while_an_answer_is_on_its_way(
+    browser: Any, search: Search, served: Server
+) -> None:
+    search.go_on(2)
+    tab, said = opened(browser, served.address)
+    tab.get_by_text("2 of 40 evaluations").wait_for()
+    tab.clock.install()
+    tab.reload()
+    held: list[Any] = []
+    tab.route("**/status*", lambda route: held.append(route))  # it is asked, and answers nothing
+    tab.clock.run_for(40_000)
+    tab.locator("#said", has_text="The server does not answer").wait_for()
+    waiting = len(held)
+    passing(tab, 40)
+    assert len(held) > waiting  # it is asked again
+    tab.unroute("**/status*")
+    late: list[Any] = []
+    tab.route(served.address, lambda route: late.append(route))
+    search.go_on(3)
+    for _ in range(400):
+        if late:
+            break
+        passing(tab, 4)
+    tab.get_by_role("button", name="Pause").click()
+    late[0].continue_()
+    passing(tab, 40)
+    assert tab.locator("#said").inner_text() == "This page stays as it is."
+    assert tab.get_by_text("2 of 40 evaluations").count() == 1
+    tab.unroute(served.address)
+    tab.get_by_role("button", name="Pause").click()  # nothing waits for the answer of before
+    tab.get_by_text("5 of 40 evaluations").wait_for()
+    assert said == []
+    tab.close()
+
+
+def test_the_state_of_a_study_is_told_while_its_report_rests(
+    browser: Any, search: Search, served: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search.go_on(3)
+    tab, said = opened(browser, served.address)
+    tab.get_by_role("link", name="living").click()
+    search.go_on(2)
+    has(tab, 5)
+    monkeypatch.setattr(handler, "LIGHT", 1e6)
+    search.go_on(2)
+    tab.locator("#told", has_text="7 of 40 evaluations").wait_for()
+    search.end()
+    tab.locator("#told .state", has_text="stopped").wait_for()
+    has(tab, 5)
+    assert said == []
+    tab.close()
+
+
 def test_a_study_that_is_deleted_and_a_server_that_ends_are_told_and_the_report_stays(
     browser: Any, search: Search, served: Server, tmp_path: Path
 ) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
+import json
 import os
 import re
 import signal
@@ -25,8 +27,10 @@ from searchkit.errors import SearchkitError, StorageError
 from searchkit.serving import Server, studies
 from searchkit.serving.kept import LEAST, SHARE, Kept
 from searchkit.serving.studies import FRESH, Studies
+from searchkit.storage import writers
 from searchkit.storage.locks import claim_study
-from searchkit.storage.writers import LOCKS, Locks
+from searchkit.storage.owners import signature_in
+from searchkit.storage.writers import LOCKS, OF_THE_MACHINE, Locks
 
 SPACE = Space([Choice("a", range(6)), Choice("b", range(4))], name="grid")
 EVIL = "../<script>alert(1)</script>&\"' %2e%2e/"
@@ -186,14 +190,14 @@ def test_a_report_is_made_only_when_its_record_has_changed(folder: Path, monkeyp
     version = shown.shown("second").version
     for _ in range(3):
         clock.now += 100
-        assert (shown.version("second"), shown.shown("second").version) == (version, version)
+        assert (shown.seen("second").version, shown.shown("second").version) == (version, version)
     assert made == ["second"]
     search(folder, "second", 8, of=20)
     clock.now += 100
-    assert shown.version("second") != version
+    assert shown.seen("second").version != version
     assert made == ["second"]  # to ask makes nothing
     assert "8 outcomes" in shown.shown("second").report.main
-    assert shown.version("second") == shown.shown("second").version
+    assert shown.seen("second").version == shown.shown("second").version
     assert made == ["second", "second"]
 
 
@@ -266,18 +270,73 @@ def test_a_study_runs_as_long_as_a_search_holds_it(folder: Path) -> None:
     assert shown.listing().words["second"] == "stopped"  # though the process that held it goes on
 
 
-def test_where_no_locks_are_listed_a_living_process_is_one_that_searches(folder: Path) -> None:
+def test_where_no_locks_are_listed_only_a_process_that_is_gone_is_known_to_write_nothing(folder: Path) -> None:
     lock = folder / ".second.journal.driver"
-    assert Locks(None).is_written(folder, "second")
-    ended = subprocess.Popen([sys.executable, "-c", ""])
-    ended.wait()
-    lock.write_text(f"process {ended.pid} on {socket.gethostname()}")
+    assert Locks(None).is_written(folder, "second") is None  # the text stays in the file after its release
+    assert Studies(folder).listing().rows["first"].word(Locks(None)) == "ended"
+    where = lock.read_text().partition("\n")[2]
+    lock.write_text(f"process {ended_process()} on {socket.gethostname()}\n{where}")
     assert Locks(None).is_written(folder, "second") is False
     lock.write_text("process 1 on a-machine-elsewhere")
     assert Locks(None).is_written(folder, "second") is None
     assert Locks(frozenset()).is_written(folder, "second") is None
     lock.unlink()
     assert Locks(None).is_written(folder, "second") is False
+
+
+def ended_process() -> int:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    return ended.pid
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours", "listed", "expected"),
+    [
+        ("17", "17", {0}, True),  # whatever the number means here, the list says so
+        ("18", "17", {0}, True),
+        ("17", "17", {1}, False),
+        ("17", "17", set(), False),
+        ("18", "17", {1}, None),
+        ("18", "17", set(), None),
+        ("", "17", {1}, None),
+        ("18", OF_THE_MACHINE, {1}, False),  # from which all locks are seen
+        ("18", OF_THE_MACHINE, set(), None),
+        ("", OF_THE_MACHINE, {1}, False),
+        ("", OF_THE_MACHINE, set(), False),  # by its number
+    ],
+)
+def test_a_search_in_another_container_is_not_told_as_stopped(
+    theirs: str, ours: str, listed: set[int], expected: bool | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process is none of this namespace; the list has its lock (0) or another one."""
+    monkeypatch.setattr(writers, "namespace", lambda: ours)
+    monkeypatch.setattr(writers, "is_gone", lambda process: process.startswith("process 4711 on "))
+    lock = tmp_path / ".s.journal.driver"
+    lock.write_text(f"process 4711 on {socket.gethostname()}\n{theirs}")
+    inode = lock.stat().st_ino
+    assert Locks(frozenset(inode + i for i in listed)).is_written(tmp_path, "s") is expected
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there are no pipes")
+def test_nothing_is_read_of_a_claim_that_is_a_pipe_or_a_device_and_little_of_a_long_one(folder: Path) -> None:
+    lock = folder / ".second.journal.driver"
+    lock.unlink()
+    os.mkfifo(lock)
+    assert Locks(frozenset({1})).is_written(folder, "second") is not True
+    lock.unlink()
+    lock.symlink_to("/dev/zero")
+    assert Locks(frozenset({1})).is_written(folder, "second") is not True
+    assert signature_in(lock) is None
+    lock.unlink()
+    lock.write_text("x" * 1_000)
+    assert signature_in(lock) == "x" * 100
+
+
+def test_a_search_that_evaluated_every_candidate_has_ended(folder: Path) -> None:
+    """The grid has 24 candidates, so that the budget is never used up."""
+    assert sum(trial.finished for trial in search(folder, "second", 100, of=100).trials) == 24
+    assert Studies(folder).listing().words["second"] == "ended"
 
 
 def test_a_study_that_is_deleted_while_it_is_shown_stays_as_it_was_and_says_so(folder: Path) -> None:
@@ -289,7 +348,7 @@ def test_a_study_that_is_deleted_while_it_is_shown_stays_as_it_was_and_says_so(f
     after = shown.shown("first")
     assert after.problem == f"the record of 'first' is no longer in {folder}"
     assert (after.word, after.report) == ("gone", before.report)
-    assert after.version == shown.version("first") != before.version
+    assert after.version == shown.seen("first").version != before.version
     assert "first" not in shown.listing().rows
     search(folder, "first", 3)
     clock.now += 100
@@ -326,11 +385,136 @@ def test_the_page_of_a_damaged_record_says_what_is_wrong_and_others_go_on(folder
         after = shown.shown("first")
         assert "line 6" in after.problem
         assert (after.word, after.report) == ("damaged", before.report)
+        assert shown.seen("first").version == after.version  # or the page would fetch it for ever
     assert shown.shown("second").problem == ""
     journal.write_text(whole)
     clock.now += 100
     assert shown.shown("first").problem == ""
     assert "line 6" not in shown.shown("first").report.main
+
+
+@pytest.mark.parametrize("called", ["a\ud800b", 5, [1], {}])
+def test_a_journal_whose_study_has_no_text_as_its_name_is_one_damaged_row(called: object, folder: Path) -> None:
+    log = json.dumps({"op_code": 0, "worker_id": "w", "study_name": called, "directions": [1]})
+    (folder / "odd.journal").write_text(log + "\n")
+    shown = Studies(folder)
+    assert shown.listing().words == {"first": "ended", "second": "stopped", "odd": "damaged"}
+    assert "is damaged in line 1 (the name of its study" in shown.shown("odd").problem
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are text there")
+def test_a_file_whose_name_is_no_text_is_shown_and_hides_no_other(served: Server, folder: Path) -> None:
+    (folder / "bad\udcff.journal").write_text("no journal\n")
+    (folder / "fine\udcff.journal").write_bytes((folder / "first.journal").read_bytes())
+    (folder / "first.journal").unlink()
+    (folder / "loop.journal").symlink_to("loop.journal")
+    (folder / "dangling.journal").symlink_to("nowhere")
+    (folder / ".journal").write_text("")
+    listed = asked(served, "/")
+    assert (listed.status, listed.text.count("<li ")) == (200, 4)
+    for name, wanted in (("bad\\udcff", "is not a journal"), ("loop", "leads back to itself"), ("first", "6 outcomes"),
+                         ("second", "6 outcomes")):  # fmt: skip
+        assert f'href="/study?name={quote(name, safe="")}"' in listed.text
+        page = study(served, name)
+        assert page.status == 200
+        assert wanted in page.text
+
+
+def test_a_study_that_cannot_be_listed_for_any_reason_hides_no_other(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = studies.found_studies
+
+    def odd(place: Path) -> object:
+        if place.stem == "first":
+            raise RuntimeError("nobody thought of this")
+        return found(place)
+
+    monkeypatch.setattr(studies, "found_studies", odd)
+    assert Studies(folder).listing().words == {"first": "damaged", "second": "stopped"}
+
+
+def test_an_error_that_passes_is_tried_again_while_its_record_stays_as_it_was(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, tried = Clock(), []
+    shown = Studies(folder, clock)
+    load = studies.load
+
+    def fails(*given: object) -> None:
+        tried.append(given)
+        raise OSError(24, "Too many open files")
+
+    with monkeypatch.context() as full:
+        full.setattr(studies, "found_studies", fails)
+        assert set(shown.listing().words.values()) == {"damaged"}
+        for _ in range(100):
+            clock.now += FRESH
+            shown.listing()
+        assert 4 < len(tried) < 20  # ever less often
+    clock.now += 100
+    assert shown.listing().words == {"first": "ended", "second": "stopped"}
+    monkeypatch.setattr(studies, "load", fails)
+    first = shown.shown("first")
+    assert "Too many open files" in first.problem
+    assert shown.seen("first").version == first.version
+    monkeypatch.setattr(studies, "load", load)
+    clock.now += 100
+    assert shown.seen("first").version != first.version  # so that the page asks for it
+    assert shown.shown("first").problem == ""
+    assert shown.seen("first").version == shown.shown("first").version
+
+
+def test_a_page_waits_shortly_for_a_locked_database_and_sees_it_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, clock, waited = f"sqlite:///{tmp_path / 's.db'}", Clock(), []
+    monkeypatch.chdir(tmp_path)
+    search(url, "s", 2)
+    monkeypatch.setattr(studies, "PATIENCE", 1)
+    shown = Studies(url, clock)
+    connect = sqlite3.connect
+
+    def connected(*given: object, timeout: float = 5.0, **more: object) -> sqlite3.Connection:
+        waited.append(timeout)
+        return connect(*given, timeout=0, **more)
+
+    with contextlib.closing(connect(tmp_path / "s.db", isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        monkeypatch.setattr("sqlite3.dbapi2.connect", connected)
+        assert "database is locked" in shown.listing().problem
+        other.execute("ROLLBACK")
+    clock.now += 10
+    assert (shown.listing().problem, list(shown.listing().rows)) == ("", ["s"])
+    assert set(waited) == {1}
+
+
+def test_what_is_kept_is_served_while_another_report_is_being_made(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    shown = Studies(folder, clock)
+    before = shown.shown("second")
+    began, end, load = threading.Event(), threading.Event(), studies.load
+
+    def slow(name: str, place: Path) -> searchkit.Result:
+        began.set()
+        end.wait(60)
+        return load(name, place)
+
+    monkeypatch.setattr(studies, "load", slow)
+    making = threading.Thread(target=shown.shown, args=("first",))
+    making.start()
+    assert began.wait(60)
+    clock.now += FRESH
+    claim = claim_study(folder, "second")
+    assert shown.shown("second").report is before.report
+    assert shown.seen("second").word == ("running" if LOCKS.exists() else "begun")  # states need no reading
+    claim.release()
+    assert making.is_alive()
+    end.set()
+    making.join()
+    assert "6 outcomes" in shown.shown("first").report.main
 
 
 def test_a_report_that_cannot_be_made_is_a_sentence(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -428,6 +612,8 @@ def test_a_closed_server_frees_its_port(folder: Path) -> None:
     with Server(folder, port=0) as server:
         port = server.port
         asked(server, "/status")
+    with pytest.raises(SearchkitError, match="was closed"):
+        server.start()
     with Server(folder, port=port) as again:
         assert asked(again, "/status").status == 200
 

@@ -99,6 +99,7 @@ def test_every_metric_is_named_where_objectives_are_chosen(run) -> None:
         (["run", "--data", "nothere.npz"], "nothere.npz cannot be read"),
         (["run", "--space-option", "width=3"], "--space-option needs --space"),
         (["run", "--space", "macro", "--space-option", "with=3"], "cannot be made with {'with': 3}"),
+        (["run", "--space", "macro", "--space-option", "input_shape=[1, 9, 9]"], "is what the data have: leave it out"),
         (["run", "--workers", "0"], "--workers must be at least 1"),
         (["run", "--storage", "memory"], "a search in memory ends with the command"),
         (["list", "--storage", "memory"], "a search in memory ends with the command"),

@@ -117,6 +117,10 @@ def test_what_there_is_is_described_in_a_line_each(client: Client) -> None:
     assert "naswot" in names["proxies"]
     spaces = {entry["name"]: entry for entry in client.found("describe", kind="spaces")["entries"]}
     assert spaces["nas-bench-201"]["options"]["cells"] is not None
+    assert not {"input_shape", "n_classes"} & set(spaces["nas-bench-201"]["options"])  # which the data decide
+    assert spaces["macro"]["about"].startswith("NAS-Bench-Macro: ")
+    assert spaces["tabular"]["about"] == "Linear, plain and residual networks for tables."
+    assert not [name for name, entry in spaces.items() if entry["about"].startswith("The space")]
     for kind in ("strategies", "objectives", "formats"):
         entries = client.found("describe", kind=kind)["entries"]
         assert [entry["name"] for entry in entries] == names[kind]
@@ -128,6 +132,7 @@ def test_what_there_is_is_described_in_a_line_each(client: Client) -> None:
 def test_studies_are_listed_and_their_fronts_read(client: Client, folder: Path) -> None:
     rows = {row["study"]: row for row in client.found("list_studies")["studies"]}
     assert (rows["a"]["candidates"], rows["b"]["candidates"]) == (2, 3)
+    assert rows["b"]["seconds"] == client.found("front", study="b")["seconds"]
     result, found = searchkit.load("b", folder / "runs"), client.found("front", study="b")
     assert [row["trial"] for row in found["rows"]] == result.front.trial.tolist()
     assert [row["accuracy"] for row in found["rows"]] == result.front.accuracy.tolist()
@@ -271,6 +276,7 @@ def test_bad_input_is_an_error_of_the_tool_in_one_sentence(
         ({"data_options": {"limt": 5}}, "unknown data option 'limt'.*Did you mean 'limit'"),
         ({"data_options": {"transform": "x"}}, "unknown data option 'transform'"),
         ({"space": None, "space_options": {"width": 4}}, "space_options needs space"),
+        ({"space_options": {"input_shape": [1, 1e9, 1e9]}}, "input_shape of space 'nas-bench-201' is what the data have"),
         ({"budget": 0}, "budget"),
         ({"earlier": ["gone"]}, "unknown study"),
         ({"recipe": {"lrr": 0.1}}, "Did you mean 'lr'"),

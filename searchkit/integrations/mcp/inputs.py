@@ -147,9 +147,7 @@ class CompressInput(Input):
     data: Annotated[str, Field(description="digits, fashion-mnist, cifar-10, or an .npz file with arrays X and y")]
     constraints: Annotated[
         dict[str, float | str],
-        Field(
-            description="upper bounds such as {'params': 50000}, or shares such as {'latency_ms': '50%'}; also macs, file_bytes"
-        ),
+        Field(description="upper bounds such as {'params': 50000}, or shares, {'latency_ms': '50%'}; macs, file_bytes"),
     ]
     epochs: Annotated[int | None, Field(description="of fine-tuning; 0 for none (2)")] = None
     seconds: Annotated[float | None, Field(description="about the time of the fine-tuning, in place of epochs")] = None

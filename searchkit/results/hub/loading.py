@@ -74,7 +74,8 @@ def _built(place: Path, space: NetworkSpace | None) -> nn.Module:
     needed = float(space_counts(fitted, fitted.check(code[None]))["params"][0])
     if not needed <= held:  # before it is built, which could take all memory
         raise CandidateError(
-            f"the network that '{place / CONFIG}' describes has {needed:,.0f} parameters, and {WEIGHTS} {held:,} numbers"
+            f"the network that '{place / CONFIG}' describes has {needed:,.0f} parameters, and {WEIGHTS} has {held:,} "
+            "numbers"
         )
     made = Normalised(fitted.build(code), mean, std, target, n_axes)
     with _reading_weights(place):

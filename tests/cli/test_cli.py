@@ -129,6 +129,27 @@ def test_an_unknown_command_or_none_is_exit_code_2(run) -> None:
     assert run()[0] == 2
 
 
+@pytest.mark.parametrize(
+    ("arguments", "usage", "said"),
+    [
+        (
+            ["run", "--bugdet", "3"],
+            "usage: searchkit run ",
+            "arguments: --bugdet 3. Did you mean '--budget'?",
+        ),
+        (["list", "--jsn=x"], "usage: searchkit list ", "unrecognized arguments: --jsn=x. Did you mean '--json'?"),
+        (["list", "here"], "usage: searchkit list ", "unrecognized arguments: here"),
+        (["rum"], "usage: searchkit ", "unknown command 'rum': choose from "),
+        (["rum", "--budget", "3"], "usage: searchkit ", "Did you mean 'run'?"),
+    ],
+)
+def test_what_was_mistyped_is_said_with_the_usage_of_its_command_and_the_nearest(run, arguments, usage, said) -> None:
+    code, out, err = run(*arguments)
+    assert (code, out) == (2, "")
+    assert err.startswith(usage)
+    assert said in err.splitlines()[-1]
+
+
 def test_an_empty_folder_lists_nothing(run) -> None:
     assert run("list")[1] == "no studies in searchkit-runs/ yet\n"
     assert json.loads(run("list", "--json")[1]) == []

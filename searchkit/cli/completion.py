@@ -29,7 +29,7 @@ def complete(parser: argparse.ArgumentParser, commands: Mapping[str, argparse.Ar
     """Answer a shell that asks for completions, and end the process; where none asks, nothing happens."""
     if "_ARGCOMPLETE" not in os.environ:
         return
-    from argcomplete import CompletionFinder
+    from argcomplete.finders import CompletionFinder
 
     class ValuesFirst(CompletionFinder):
         """Options are offered where there is nothing else to offer, or where their - was typed."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import sys
 from collections.abc import Mapping, Sequence
 from typing import NoReturn
@@ -10,7 +11,7 @@ from typing import NoReturn
 from searchkit.cli.argparse_compat import actions_of, commands_of
 from searchkit.cli.arguments import parser
 from searchkit.cli.config import with_config
-from searchkit.errors import UnknownNameError, nearest
+from searchkit.errors import nearest
 from searchkit.results.cells import visible
 
 
@@ -26,7 +27,9 @@ def parsed(arguments: Sequence[str], made: argparse.ArgumentParser) -> argparse.
     """
     commands = commands_of(made)
     if arguments and not arguments[0].startswith("-") and arguments[0] not in commands:
-        _refuse(made, str(UnknownNameError.of("command", arguments[0], commands)))
+        near = difflib.get_close_matches(arguments[0].lower(), commands, n=2, cutoff=0.5)
+        hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+        _refuse(made, f"unknown command {arguments[0]!r}: choose from {', '.join(commands)}.{hint}")
     fresh = parser()
     given, unknown = fresh.parse_known_args(with_config(arguments, commands))
     if unknown:

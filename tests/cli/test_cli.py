@@ -140,7 +140,7 @@ def test_an_unknown_command_or_none_is_exit_code_2(run) -> None:
         (["list", "--jsn=x"], "usage: searchkit list ", "unrecognized arguments: --jsn=x. Did you mean '--json'?"),
         (["list", "here"], "usage: searchkit list ", "unrecognized arguments: here"),
         (["rum"], "usage: searchkit ", "unknown command 'rum': choose from "),
-        (["rum", "--budget", "3"], "usage: searchkit ", "Did you mean 'run'?"),
+        (["rum", "--budget", "3"], "usage: searchkit ", "Did you mean 'rm' or 'run'?"),
     ],
 )
 def test_what_was_mistyped_is_said_with_the_usage_of_its_command_and_the_nearest(run, arguments, usage, said) -> None:

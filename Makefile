@@ -9,7 +9,7 @@ ifneq ($(PYTHON),python3)
   WANTED := $(call version,$(PYTHON))
   USUAL := $(call version,$(firstword $(wildcard .venv/bin/python) python3))
   ifeq ($(WANTED),)
-    $(error PYTHON=$(PYTHON) cannot be run)
+    $(error PYTHON=$(PYTHON) cannot be run: searchkit needs Python 3.11 or newer, as in PYTHON=python3.12)
   endif
   ifneq ($(WANTED),$(USUAL))
     VENV ?= .venv-$(WANTED)

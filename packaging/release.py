@@ -1,7 +1,7 @@
 """Whether what is tagged may be released: ``python packaging/release.py`` says what is wrong, and then ends with 1.
 
 A tag ``vX.Y.Z`` on the commit has to be the version of the package, and CHANGELOG.md has to have a section of it.
-Where the commit has no such tag there is nothing to say.
+Where the commit has no such tag there is nothing that could be wrong.
 """
 
 from __future__ import annotations
@@ -38,6 +38,8 @@ def problems(tags: Sequence[str], version: str, changelog: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    wrong = problems(tags_of(ROOT), version_of(ROOT), (ROOT / "CHANGELOG.md").read_text())
-    print(*wrong, sep="\n", end="\n" if wrong else "")
+    found = tags_of(ROOT)
+    wrong = problems(found, version_of(ROOT), (ROOT / "CHANGELOG.md").read_text())
+    for line in wrong if found else ["no version tag on this commit"]:
+        print(line)
     sys.exit(bool(wrong))

@@ -20,6 +20,7 @@ _KINDS = {
     "strategy": "searchkit.strategies",
 }
 _ADAPTERS = "searchkit.adapters"
+OF_THE_DATA = ("input_shape", "n_classes")  # options of a space that its data decide
 
 
 def _registered(group: str) -> EntryPoints:
@@ -131,3 +132,18 @@ def load_space(name: str, **options: object) -> NetworkSpace:
     except TypeError as error:
         raise SpaceError(f"space '{name}' cannot be made with {options}: {error}") from error
     return space.with_precisions() if precisions else space
+
+
+def load_space_for_data(name: str, **options: object) -> NetworkSpace:
+    """A registered network space for a search or a score, whose data decide the shapes.
+
+    Raises:
+        UnknownNameError: no such space.
+        SpaceError: options that the space does not take, or that the data decide.
+    """
+    from searchkit.errors import SpaceError
+
+    for option in OF_THE_DATA:
+        if option in options:
+            raise SpaceError(f"{option} of space '{name}' is what the data have: leave it out, and give the data")
+    return load_space(name, **options)

@@ -65,7 +65,9 @@ def test_an_environment_that_is_named_is_taken(tmp_path: Path) -> None:
 
 
 def test_a_python_that_cannot_be_run_is_named(tmp_path: Path) -> None:
-    assert "PYTHON=no-such-python cannot be run" in _runs(tmp_path, "PYTHON=no-such-python")
+    assert "PYTHON=no-such-python cannot be run: searchkit needs Python 3.11 or newer" in _runs(
+        tmp_path, "PYTHON=no-such-python"
+    )
 
 
 def test_a_python_that_is_too_old_is_one_sentence_before_anything_is_made(tmp_path: Path) -> None:

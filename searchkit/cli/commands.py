@@ -13,10 +13,10 @@ from searchkit.cli import mcp, recorded, searching, serving, told
 from searchkit.cli.argparse_compat import commands_of
 from searchkit.cli.arguments import parser
 from searchkit.cli.completion import complete
-from searchkit.cli.config import with_config
 from searchkit.cli.printing import BAD_INPUT, FAILED, OK, interrupted
 from searchkit.cli.streams import ToStandardError, any_text, output_of_ours
 from searchkit.cli.tables import complain
+from searchkit.cli.typing_errors import parsed
 from searchkit.errors import ExportError, SearchFailedError, SearchkitError
 
 
@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     made = parser()
     complete(made, commands_of(made))
     try:
-        given = parser().parse_args(with_config(sys.argv[1:] if arguments is None else arguments, commands_of(made)))
+        given = parsed(sys.argv[1:] if arguments is None else list(arguments), made)
     except SearchkitError as error:
         complain(str(error))
         return BAD_INPUT

@@ -1,6 +1,6 @@
 """Tables and colours on a terminal; plain text elsewhere, where programs read it.
 
-Colours are left out where ``NO_COLOR`` is set (https://no-color.org) or ``TERM`` is "dumb".
+Colours and all other styles are left out where ``NO_COLOR`` is set (https://no-color.org) or ``TERM`` is "dumb".
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, Literal, TextIO
 
-from searchkit.results.cells import cell_text, visible
+from searchkit.results.cells import cell_text, styles, visible
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,7 +47,7 @@ def print_table(frame: pd.DataFrame, title: str = "", *, numbered: bool = True, 
     frame = frame if digits is None else frame.round(digits)
     from rich.console import Console
 
-    console = Console(file=sys.stdout, highlight=False)
+    console = Console(file=sys.stdout, highlight=False, color_system=styles())
     if title:
         console.print(title, markup=False)
     console.print(*drawn(frame, console.width, numbered=numbered), sep="\n")
@@ -110,4 +110,5 @@ def complain(text: str) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    Console(stderr=True, highlight=False, soft_wrap=True).print(Text("searchkit: ", style="bold red") + Text(text))
+    console = Console(stderr=True, highlight=False, soft_wrap=True, color_system=styles())
+    console.print(Text("searchkit: ", style="bold red") + Text(text))

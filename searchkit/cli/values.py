@@ -32,7 +32,7 @@ def read_space(given: argparse.Namespace) -> Any:
         return given.space
     if given.space is None:
         raise SpaceError("--space-option needs --space")
-    return plugins.load_space(given.space, **dict(read_option(text) for text in given.space_option))
+    return plugins.load_space_for_data(given.space, **dict(read_option(text) for text in given.space_option))
 
 
 def read_candidate(text: str) -> dict[str, Any]:

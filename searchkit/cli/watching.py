@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from searchkit.cli.printing import OK, print_json
 from searchkit.cli.tables import drawn, is_terminal
 from searchkit.errors import SearchkitError, StorageError, UnknownNameError, plural
-from searchkit.results.cells import cell_text
+from searchkit.results.cells import cell_text, styles
 from searchkit.results.studies import load
 from searchkit.storage.writers import Locks
 
@@ -100,7 +100,7 @@ class _Table(_Screen):
         from rich.console import Console
         from rich.live import Live
 
-        self._live = Live(console=Console(file=sys.stdout, highlight=False), auto_refresh=False)
+        self._live = Live(console=Console(file=sys.stdout, highlight=False, color_system=styles()), auto_refresh=False)
         self._live.start()
         return self
 

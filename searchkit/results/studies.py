@@ -63,6 +63,11 @@ class Study:
         """Seconds that the study has taken: until its last outcome, or the end of its last run."""
         return max([self.seconds, *(trial.elapsed for trial in self.trials)])
 
+    @property
+    def took(self) -> float:
+        """Seconds of the whole study, with what came after its last candidate where that is on record."""
+        return max(self.spent, float(self.notes.get(f"searchkit:{TOOK}") or 0.0))
+
     @classmethod
     def read(cls, study: RecordedStudy, space: Space | None = None) -> Study:
         """Read the record of a study that searchkit wrote.
@@ -125,7 +130,7 @@ def load(name: str, storage: StorageLike = None, *, space: Space | None = None) 
     result.open_record = functools.partial(OptunaRecord, storage, name, study.space, study.goals, header)
     result.simple = study.simple
     result.read_timings(lambda key: study.notes.get(f"searchkit:{key}"))
-    result.took = max(study.spent, float(study.notes.get(f"searchkit:{TOOK}") or 0.0))
+    result.took = study.took
     return result
 
 
@@ -233,5 +238,5 @@ def _row(study: Study) -> dict[str, Any]:
         "failed": sum(trial.state is State.FAILED for trial in study.trials),
         "front": len(winners),
         "best": f"{first} {winners[0].values[first]:.4g}" if winners else "",
-        "seconds": round(study.spent),
+        "seconds": round(study.took, 1),
     }

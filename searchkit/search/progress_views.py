@@ -14,7 +14,7 @@ from searchkit.errors import duration, plural
 from searchkit.problem.budget import Budget
 from searchkit.problem.objectives import Goals
 from searchkit.problem.trial import Trial, pareto_front
-from searchkit.results.cells import cell_text
+from searchkit.results.cells import cell_text, styles
 from searchkit.results.safe_html import Html, fill, joined
 
 CLOSED = (OSError, ValueError)  # raised by closed streams, and by those whose terminal or pipe is closed
@@ -83,7 +83,9 @@ class LiveTable:
         from rich.live import Live
 
         self._goals, self._budget, self._began = goals, budget, time.monotonic()
-        self._live = Live(console=Console(file=sys.stderr), auto_refresh=False, vertical_overflow="crop")
+        self._live = Live(
+            console=Console(file=sys.stderr, color_system=styles()), auto_refresh=False, vertical_overflow="crop"
+        )
         self._live.start()
 
     def count(self) -> None:

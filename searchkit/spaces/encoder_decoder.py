@@ -41,7 +41,7 @@ def encoder_decoder(
     input_shape: Sequence[int] = (3, 32, 32),
     n_classes: int | Sequence[int] = (10, 32, 32),
 ) -> NetworkSpace:
-    """The space over an encoder.
+    """Any of the image spaces under a searched pyramid, for masks and maps.
 
     The columns are those of the encoder, then levels and decoder, where they have several options, and the way from
     each pyramid to each later one. In the canonical form, levels are at most those that the encoder has for the

@@ -69,7 +69,7 @@ def hybrid(
     input_shape: Sequence[int] = (3, 32, 32),
     n_classes: int = 10,
 ) -> NetworkSpace:
-    """The space, scaled by its options.
+    """Pictures by stages of convolution or attention, HyTra-style: where attention pays is searched.
 
     The columns are width, where it has several values, then ``down`` and ``kind`` of each layer. In the canonical form
     downs beyond the lowest scale are False, and layers above the two lowest scales are convolutions. ``reference`` is

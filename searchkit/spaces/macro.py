@@ -45,7 +45,9 @@ def macro(
     input_shape: Sequence[int] = (3, 32, 32),
     n_classes: int = 10,
 ) -> NetworkSpace:
-    """The space, as published by default and scaled down by its options.
+    """NAS-Bench-Macro: chains of eight layers, each an identity or an inverted residual, 6,561 networks.
+
+    It is as published by default, and scaled down by its options.
 
     Column order is depth, option order the digits of the published table: 0 identity, 1 expansion 3 with a 3x3
     depthwise convolution, 2 expansion 6 with 5x5. The canonical form has the identities of a stage last:

@@ -56,7 +56,9 @@ def mobilenet(
     input_shape: Sequence[int] = (3, 32, 32),
     n_classes: int = 10,
 ) -> NetworkSpace:
-    """The space, as published by default and scaled by its options.
+    """MobileNetV3-style networks of inverted residuals with searched depths, kernels and expansions, 2e19 of them.
+
+    It is as published by default, and scaled by its options.
 
     Stage after stage, the columns are its depth and the kernel and expansion of each of four layers. In the
     canonical form the layers beyond the depth, which are not built, take the first options.

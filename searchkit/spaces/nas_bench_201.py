@@ -50,7 +50,9 @@ def nas_bench_201(
     input_shape: Sequence[int] = (3, 32, 32),
     n_classes: int = 10,
 ) -> NetworkSpace:
-    """The space, as published by default and scaled down by its options.
+    """NAS-Bench-201: stacks of one cell of four nodes with an operation on each edge, 15,625 networks.
+
+    It is as published by default, and scaled down by its options.
 
     Column order is the digit order of the tables' architecture string, 1<-0 | 2<-0, 2<-1 | 3<-0, 3<-1, 3<-2,
     and option order is the official one: none, skip_connect, nor_conv_1x1, nor_conv_3x3, avg_pool_3x3.

@@ -59,7 +59,7 @@ def residual(
     input_shape: Sequence[int] = (3, 32, 32),
     n_classes: int = 10,
 ) -> NetworkSpace:
-    """The space, scaled by its options.
+    """Plain and inverted residual networks of any width and depth, for pictures of any size.
 
     The columns are width and stem, where they are chosen, then depth, block, kernel and squeeze of each stage.
     ``reference`` is plain residual networks of kernel 3, of these widths and of one or two layers a stage.

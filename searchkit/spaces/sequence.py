@@ -76,7 +76,7 @@ def sequence(
     input_shape: Sequence[int] = (1, 1024),
     n_classes: int = 10,
 ) -> NetworkSpace:
-    """The space, scaled by its options.
+    """Attention and convolution blocks for sequences of tokens and for 1-D signals.
 
     The columns are patch, width and depth, then block, heads, kernel and ratio of each layer, as far as they have
     several options. In the canonical form, what a network does not have takes the first option: layers beyond the

@@ -33,7 +33,9 @@ def tabular(
     input_shape: Sequence[int] = (10,),
     n_classes: int = 10,
 ) -> NetworkSpace:
-    """The space; its choices are ``block``, ``width``, ``depth``, ``expansion``, ``dropout`` and ``norm``.
+    """Linear, plain and residual networks for tables.
+
+    The choices are ``block``, ``width``, ``depth``, ``expansion``, ``dropout`` and ``norm``.
 
     Depth 0 is the linear model, which the other choices do not change; a plain layer has no expansion. Equal networks
     have equal canonical candidates: 541 networks by default.

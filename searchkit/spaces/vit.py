@@ -75,7 +75,7 @@ def vit(
     input_shape: Sequence[int] = (3, 32, 32),
     n_classes: int = 10,
 ) -> NetworkSpace:
-    """The space, scaled by its options.
+    """Small vision transformers with searched depth, width, heads and ratios, AutoFormer-style.
 
     The columns are patch, width and depth, then heads and ratio of each layer, as far as they have several options. In
     the canonical form the layers beyond the depth, which are not built, take the first options. ``reference`` is

@@ -99,6 +99,7 @@ def test_every_metric_is_named_where_objectives_are_chosen(run) -> None:
         (["run", "--data", "nothere.npz"], "nothere.npz cannot be read"),
         (["run", "--space-option", "width=3"], "--space-option needs --space"),
         (["run", "--space", "macro", "--space-option", "with=3"], "cannot be made with {'with': 3}"),
+        (["run", "--space", "macro", "--space-option", "input_shape=[1, 9, 9]"], "is what the data have: leave it out"),
         (["run", "--workers", "0"], "--workers must be at least 1"),
         (["run", "--storage", "memory"], "a search in memory ends with the command"),
         (["list", "--storage", "memory"], "a search in memory ends with the command"),
@@ -126,6 +127,27 @@ def test_bad_input_is_one_sentence_and_exit_code_2(run, arguments, words, tmp_pa
 def test_an_unknown_command_or_none_is_exit_code_2(run) -> None:
     assert run("walk")[0] == 2
     assert run()[0] == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "usage", "said"),
+    [
+        (
+            ["run", "--bugdet", "3"],
+            "usage: searchkit run ",
+            "arguments: --bugdet 3. Did you mean '--budget'?",
+        ),
+        (["list", "--jsn=x"], "usage: searchkit list ", "unrecognized arguments: --jsn=x. Did you mean '--json'?"),
+        (["list", "here"], "usage: searchkit list ", "unrecognized arguments: here"),
+        (["rum"], "usage: searchkit ", "unknown command 'rum': choose from "),
+        (["rum", "--budget", "3"], "usage: searchkit ", "Did you mean 'rm' or 'run'?"),
+    ],
+)
+def test_what_was_mistyped_is_said_with_the_usage_of_its_command_and_the_nearest(run, arguments, usage, said) -> None:
+    code, out, err = run(*arguments)
+    assert (code, out) == (2, "")
+    assert err.startswith(usage)
+    assert said in err.splitlines()[-1]
 
 
 def test_an_empty_folder_lists_nothing(run) -> None:

@@ -17,6 +17,9 @@ from helpers.terminals import Terminal, plain
 
 import searchkit
 from searchkit.cli import main
+from searchkit.cli.argparse_compat import actions_of, commands_of
+from searchkit.cli.arguments import parser
+from searchkit.cli.completion import values_of
 
 pty = pytest.importorskip("pty")
 
@@ -62,9 +65,13 @@ def test_colours_are_left_out_where_the_user_wants_none(terminal: Terminal, monk
         search(progress=False)
         monkeypatch.setenv("NO_COLOR", "1")
         assert main(["list"]) == 0
+        assert main(["show", "number"]) == 2
+        search(progress="table", name="other")
     said = terminal.so_far()
     assert "numbers" in said
-    assert not re.search(r"\x1b\[[0-9;]*3[0-7]m", said)
+    assert "Did you mean 'numbers'?" in said
+    assert "evaluated in" in said
+    assert not re.search(r"\x1b\[[0-9;]*m", said)
 
 
 def test_tables_and_errors_have_colours(terminal: Terminal) -> None:
@@ -176,7 +183,30 @@ def test_a_shell_is_told_commands_options_and_studies(tmp_path: Path, monkeypatc
     assert completed("searchkit sh") == {"show"}
     assert {"--save-config", "--seconds"} <= completed("searchkit run --s")
     assert completed("searchkit run --strategy ns") == {"nsga2", "nsga3"}
-    assert completed("searchkit show n") == {"numbers"}
+    for name in ("p1", "p2"):
+        (tmp_path / "searchkit-runs" / f"{name}.journal").write_text("")
+    assert completed("searchkit compare p1 ") == {"numbers", "p2"}
+    assert completed("searchkit run --objectives accuracy,mac") == {"accuracy,macs"}
+
+
+@pytest.mark.parametrize(
+    ("command", "option", "prefix", "some"),
+    [
+        ("export", "--format", "", {"onnx", "hub"}),
+        ("run", "--objectives", "acc", {"accuracy", "params", "naswot"}),
+        ("run", "--proxies", "", {"auto", "default", "none", "naswot"}),
+        ("score", "--proxies", "swap,nas", {"swap,naswot", "swap,zen"}),
+    ],
+)
+def test_names_complete_an_option_and_the_last_of_a_list(
+    command: str, option: str, prefix: str, some: set[str]
+) -> None:
+    actions = actions_of(commands_of(parser())[command])
+    (completer,) = [values_of(action) for action in actions if option in action.option_strings]
+    assert completer is not None
+    found = set(completer(prefix=prefix))
+    assert some <= found
+    assert "swap,swap" not in found
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -31,9 +31,10 @@ from searchkit.cli import main
 from searchkit.cli.arguments import parser
 from searchkit.compression.learning import LearningSetting
 from searchkit.errors import SearchkitError, StorageError, UnknownNameError
-from searchkit.integrations.mcp import jobs
+from searchkit.integrations.mcp import jobs, server
 from searchkit.integrations.mcp.inputs import CompressInput, ExportInput, ScoreInput, SearchInput, read_input
 from searchkit.integrations.mcp.outputs import value
+from searchkit.integrations.mcp.server import Desk
 from searchkit.integrations.mcp.settings import Settings, settings_of
 from searchkit.integrations.mcp.tools import TOOLS
 from searchkit.integrations.mcp.working import score, search
@@ -117,6 +118,10 @@ def test_what_there_is_is_described_in_a_line_each(client: Client) -> None:
     assert "naswot" in names["proxies"]
     spaces = {entry["name"]: entry for entry in client.found("describe", kind="spaces")["entries"]}
     assert spaces["nas-bench-201"]["options"]["cells"] is not None
+    assert not {"input_shape", "n_classes"} & set(spaces["nas-bench-201"]["options"])  # which the data decide
+    assert spaces["macro"]["about"].startswith("NAS-Bench-Macro: ")
+    assert spaces["tabular"]["about"] == "Linear, plain and residual networks for tables."
+    assert not [name for name, entry in spaces.items() if entry["about"].startswith("The space")]
     for kind in ("strategies", "objectives", "formats"):
         entries = client.found("describe", kind=kind)["entries"]
         assert [entry["name"] for entry in entries] == names[kind]
@@ -128,6 +133,7 @@ def test_what_there_is_is_described_in_a_line_each(client: Client) -> None:
 def test_studies_are_listed_and_their_fronts_read(client: Client, folder: Path) -> None:
     rows = {row["study"]: row for row in client.found("list_studies")["studies"]}
     assert (rows["a"]["candidates"], rows["b"]["candidates"]) == (2, 3)
+    assert rows["b"]["seconds"] == client.found("front", study="b")["seconds"]
     result, found = searchkit.load("b", folder / "runs"), client.found("front", study="b")
     assert [row["trial"] for row in found["rows"]] == result.front.trial.tolist()
     assert [row["accuracy"] for row in found["rows"]] == result.front.accuracy.tolist()
@@ -232,6 +238,12 @@ def test_a_network_is_exported_into_the_servers_folder_only(client: Client, fold
         ("front", {}, "front needs study: name of a study"),
         ("front", {"study": "nope"}, "unknown study in runs 'nope': choose from a, b"),
         ("front", {"study": "a", "histroy": True}, "unknown argument of front 'histroy': .* Did you mean 'history'?"),
+        ("front", {"name": "a"}, "unknown argument of front 'name': choose from history, rows, study"),
+        (
+            "run",
+            {"constraints": ["params<=1e5"]},
+            r"constraints is an object: bounds, such as {'params': 100000}.* not \['p",
+        ),
         ("front", {"study": "a", "rows": 0}, "rows is the most rows to return; not 0"),
         ("describe", {"kind": "spcaes"}, "kind is what to describe.*not 'spcaes'"),
         ("compare", {"studies": ["a"]}, "studies is names of two or more studies"),
@@ -271,6 +283,10 @@ def test_bad_input_is_an_error_of_the_tool_in_one_sentence(
         ({"data_options": {"limt": 5}}, "unknown data option 'limt'.*Did you mean 'limit'"),
         ({"data_options": {"transform": "x"}}, "unknown data option 'transform'"),
         ({"space": None, "space_options": {"width": 4}}, "space_options needs space"),
+        (
+            {"space_options": {"input_shape": [1, 1e9, 1e9]}},
+            "input_shape of space 'nas-bench-201' is what the data have",
+        ),
         ({"budget": 0}, "budget"),
         ({"earlier": ["gone"]}, "unknown study"),
         ({"recipe": {"lrr": 0.1}}, "Did you mean 'lr'"),
@@ -418,6 +434,60 @@ def test_a_process_that_dies_ends_its_call_and_not_the_server(monkeypatch: pytes
 
     with pytest.raises(SearchkitError, match="the process of export ended without an answer"):
         anyio.run(jobs.called_apart, "export", given, NOWHERE, ignore)
+
+
+def test_a_process_that_does_not_end_when_it_is_told_to_is_killed_and_its_call_ends_with_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stubborn = tmp_path / "stubborn"
+    stubborn.write_text(f"#!/bin/sh\necho $$ > {tmp_path / 'number'}\nexec sleep 600\n")
+    stubborn.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(stubborn))
+    monkeypatch.setattr(jobs, "STARTING", 0.5)
+    monkeypatch.setattr(jobs, "GRACE", 0.2)
+    given = read_input("score", ScoreInput, {})
+
+    async def ignore(*progress: object) -> None: ...
+
+    with pytest.raises(SearchkitError, match=r"score was stopped after 0\.5 s, the limit of this server"):
+        anyio.run(jobs.called_apart, "score", given, Settings(max_seconds=0.5), ignore)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "number").read_text()), 0)
+
+
+def test_two_scores_or_exports_run_at_once_and_a_third_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = list[str]()
+
+    async def ignore(*progress: object) -> None: ...
+
+    async def at_once() -> None:
+        desk, begun, go_on = Desk(NOWHERE), list[str](), anyio.Event()
+
+        async def waiting(name: str, *given: object) -> dict[str, object]:
+            begun.append(name)
+            await go_on.wait()
+            return {"from": name}
+
+        monkeypatch.setattr(server, "called_apart", waiting)
+
+        async def ask(tool: str, given: dict[str, object]) -> None:
+            answer = await desk.answer(tool, given, ignore)
+            answers.append(answer.content[0].text)  # type: ignore[union-attr]
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(ask, "score", {})
+            tasks.start_soon(ask, "export", {"study": "a", "to": "x"})
+            tasks.start_soon(ask, "run", {})
+            while len(begun) < 3:
+                await anyio.sleep(0.01)
+            await ask("score", {})
+            go_on.set()
+        await ask("score", {})
+
+    anyio.run(at_once)
+    refused, *others = answers
+    assert refused == "score and export of 'a' are running on this server: wait for one of them, or cancel it"
+    assert sorted(json.loads(one)["from"] for one in others) == ["export", "run", "score", "score"]
 
 
 def test_a_server_that_cannot_be_is_refused_with_a_sentence(

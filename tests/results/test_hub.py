@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +124,9 @@ def test_the_card_says_what_was_measured_and_what_it_was_chosen_from(result: sea
     text = (folder / "README.md").read_text()
     row = result.front.iloc[0]
     assert f"| params | {int(row.params):,} | counted |" in text
-    assert f"| {row.test_accuracy:.4g} | test part, {len(DIGITS.test)} examples |" in text
+    assert f"| accuracy (test part) | {row.test_accuracy:.4g} | {len(DIGITS.test)} examples |" in text
+    assert f"| accuracy (validation part) | {row.accuracy:.4g} | {len(DIGITS.val)} examples |" in text
+    assert "images of 1 x 8 x 8 (raw pixels, in the train part from 0 to 16)" in text
     assert "3 candidates of 6,561" in text
     assert (
         f"{len(DIGITS.train)} examples to train on, {len(DIGITS.val)} to validate, {len(DIGITS.test)} to test" in text
@@ -181,9 +186,10 @@ def test_only_the_test_score_is_of_weights_that_have_seen_the_validation_part(tm
     result.export(0, tmp_path / "n", format="hub")
     text = (tmp_path / "n" / "README.md").read_text()
     assert 'split: "validation"' not in text
-    assert "validation part, in the search, before the final training" in text
+    assert "| accuracy (validation part, in the search) |" in text
+    assert "examples, before the final training |" in text
     assert "Then trained anew on the train and the validation part" in text
-    assert f"| accuracy | {result.front.test_accuracy[0]:.4g} | test part" in text
+    assert f"| accuracy (test part) | {result.front.test_accuracy[0]:.4g} |" in text
 
 
 def test_a_folder_that_holds_something_is_refused_before_any_work(
@@ -246,6 +252,71 @@ def test_what_is_no_such_folder_is_said_in_a_sentence(folder: Path, tmp_path: Pa
         searchkit.load_network(tmp_path)
 
 
+WRONG = (None, {}, [], 10**30, "text", True)
+
+
+def places(value: Any, before: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The keys that lead to each value in a JSON value, of a list to its first."""
+    entries = (
+        value.items() if isinstance(value, dict) else list(enumerate(value))[:1] if isinstance(value, list) else ()
+    )
+    for key, entry in entries:
+        yield (*before, key)
+        yield from places(entry, (*before, key))
+
+
+def test_a_configuration_with_a_wrong_value_anywhere_loads_the_network_or_is_an_error_in_a_sentence(
+    folder: Path, tmp_path: Path
+) -> None:
+    shutil.copy(folder / "model.safetensors", tmp_path)
+    text = (folder / "config.json").read_text()
+    read = {key: json.loads(text)[key] for key in ("searchkit", "normalisation", "input")}
+    refused = set[tuple[Any, ...]]()
+    for place in places(read):
+        for wrong in WRONG:
+            config = json.loads(text)
+            *before, last = place
+            functools.reduce(lambda inside, key: inside[key], before, config)[last] = wrong
+            (tmp_path / "config.json").write_text(json.dumps(config))
+            try:
+                assert isinstance(searchkit.load_network(tmp_path), nn.Module)
+            except SearchkitError:
+                refused.add(place)
+    assert {("searchkit",), ("searchkit", "code"), ("searchkit", "space", "name"), ("normalisation", "mean")} <= refused
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("n_classes", 10**12, "n_classes of its space has the number 1e+12"),
+        ("n_classes", 2**20, "model.safetensors has "),
+        ("options", {"width": 8, "layers": [10**12], "resolution": None}, "options of its space has the number 1e+12"),
+    ],
+)
+def test_no_network_is_built_that_is_larger_than_its_weights(
+    key: str, value: object, said: str, folder: Path, tmp_path: Path
+) -> None:
+    shutil.copy(folder / "model.safetensors", tmp_path)
+    config = json.loads((folder / "config.json").read_text())
+    config["searchkit"]["space"][key] = value
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(SearchkitError, match=re.escape(said)):
+        searchkit.load_network(tmp_path)
+
+
+def test_damaged_weights_are_an_error_in_a_sentence(folder: Path, tmp_path: Path) -> None:
+    shutil.copy(folder / "config.json", tmp_path)
+    whole = (folder / "model.safetensors").read_bytes()
+    header = int.from_bytes(whole[:8], "little")
+    for damaged in (
+        b"", whole[:100], whole[:-1], b"\xff" * 8 + whole[8:], whole[:8] + b"[]" + whole[10:],
+        whole[:8] + b" " * header + whole[8 + header :], (2).to_bytes(8, "little") + b"{}",
+    ):  # fmt: skip
+        (tmp_path / "model.safetensors").write_bytes(damaged)
+        with pytest.raises(SearchkitError, match=r"model\.safetensors"):
+            searchkit.load_network(tmp_path)
+
+
 def test_the_command_line_writes_a_folder(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -260,8 +331,15 @@ def test_the_command_line_writes_a_folder(
 
 def test_any_text_stands_in_the_front_matter_and_the_card_as_it_is() -> None:
     reader = pytest.importorskip("yaml")
-    given = {"a": "x: y # z", "b": ["1", 2.5, True, None, "é\n"], "c": [{"d": "- e", "f": {"g": []}}], "h": {}}
+    given = {
+        "a": "x: y # z",
+        "b": ["1", 2.5, True, None, "é\n", "\x1b[2J\x7f\x9b\u200b"],
+        "c": [{"d": "- e", "f": {"g": []}}],
+        "h": {},
+    }
     assert reader.safe_load("\n".join(yaml(given))) == given
+    assert "\x1b" not in "\n".join(yaml(given))
+    assert plain("\x1b[31mred") == r"\\x1b\[31mred"
     assert plain("a|b `c`\n<d> _e_ f_g") == r"a\|b \`c\` \<d> \_e\_ f_g"
 
 

@@ -53,9 +53,9 @@ def _first_line(documented: object) -> str:
 
 
 def _options(factory: object) -> dict[str, JsonValue]:
-    """The options of a space with their defaults."""
+    """The options of a space with their defaults, but for those that the data decide."""
     assert callable(factory)
-    parameters = inspect.signature(factory).parameters.values()
+    parameters = [one for one in inspect.signature(factory).parameters.values() if one.name not in plugins.OF_THE_DATA]
     return {one.name: value(None if one.default is one.empty else one.default) for one in parameters}
 
 

@@ -31,6 +31,7 @@ Seed = Annotated[int, Field(description="of everything random but the split of t
 SplitSeed = Annotated[int, Field(description="of the split of the data into train, validation and test parts")]
 Device = Annotated[str, Field(description="auto, cpu, cuda or cuda:1")]
 Bound = float | list[float | None]
+FORMS = {"dict_type": "an object", "list_type": "a list"}  # by the name of pydantic's error
 MOST = 10_000  # candidates of one call that scores
 
 
@@ -146,7 +147,7 @@ class CompressInput(Input):
     data: Annotated[str, Field(description="digits, fashion-mnist, cifar-10, or an .npz file with arrays X and y")]
     constraints: Annotated[
         dict[str, float | str],
-        Field(description="upper bounds on params, macs, file_bytes or latency_ms: a number, or a share such as '50%'"),
+        Field(description="upper bounds such as {'params': 50000}, or shares, {'latency_ms': '50%'}; macs, file_bytes"),
     ]
     epochs: Annotated[int | None, Field(description="of fine-tuning; 0 for none (2)")] = None
     seconds: Annotated[float | None, Field(description="about the time of the fine-tuning, in place of epochs")] = None
@@ -169,14 +170,16 @@ def read_input(tool: str, kind: type[Kind], arguments: Mapping[str, object]) -> 
         UnknownNameError: an argument that the tool does not have; the message has the nearest name.
         SearchkitError: one is missing, or of another type.
     """
+    for given in arguments:
+        if given not in kind.model_fields:
+            raise UnknownNameError.of(f"argument of {tool}", given, kind.model_fields)
     try:
         return kind.model_validate(dict(arguments))
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
     name = str(first["loc"][0]) if first["loc"] else ""
-    if first["type"] == "extra_forbidden":
-        raise UnknownNameError.of(f"argument of {tool}", name, kind.model_fields)
     said = kind.model_fields[name].description if name in kind.model_fields else ""
-    if first["type"] == "missing":
+    if first["type"] == "missing" and len(first["loc"]) == 1:
         raise SearchkitError(f"{tool} needs {name}: {said}")
-    raise SearchkitError(f"{name} is {said}; not {readable(repr(arguments.get(name)), 200)}")
+    form = FORMS.get(str(first["type"]), "")
+    raise SearchkitError(f"{name} is {form and f'{form}: '}{said}; not {readable(repr(arguments.get(name)), 200)}")

@@ -20,8 +20,8 @@ from searchkit.integrations.mcp.inputs import Input
 from searchkit.integrations.mcp.settings import Settings
 
 OnProgress = Callable[[float, float | None, str], Awaitable[None]]
-STARTING = 30.0  # seconds beside those of a call, to load libraries and to end
-GRACE = 20.0  # seconds that a call has to end after it was told to
+STARTING = 15.0  # seconds beside those of a call, to load libraries
+GRACE = 15.0  # seconds that a call has to end after it was told to
 SILENCE = 15.0  # seconds without news, after which that it is running is told
 LITTLE = 1e-3  # progress has to grow with everything that is told
 LONGEST_LINE = 2**26  # bytes
@@ -31,7 +31,8 @@ async def called_apart(name: str, given: Input, settings: Settings, on_progress:
     """What a tool returns that works in a process of its own.
 
     Cancelled, or after the server's longest time, the process is interrupted as by Ctrl-C: a search keeps its record,
-    and the front of what it has by then is returned where there is someone to return it to.
+    and the front of what it has by then is returned where there is someone to return it to. A process that does not
+    end then is killed, so that no call takes longer than that time, STARTING and GRACE.
 
     Raises:
         SearchkitError: of the tool; or the process ended without an answer.
@@ -48,13 +49,14 @@ async def called_apart(name: str, given: Input, settings: Settings, on_progress:
     assert process.stdin is not None
     assert process.stdout is not None
     lines = BufferedByteReceiveStream(process.stdout)
-    limit = settings.max_seconds + STARTING
+    limit, killed_at = settings.max_seconds + STARTING, None
     try:
         with contextlib.suppress(anyio.BrokenResourceError):  # it has ended already, which is seen below
             await process.stdin.send(json.dumps(request).encode() + b"\n")
         with anyio.move_on_after(limit) as within:
             return _result(name, await _last_line(lines, on_progress), process)
         assert within.cancelled_caught
+        killed_at = anyio.current_time() + GRACE
         await process.stdin.aclose()
         last: dict[str, object] = {}
         with anyio.move_on_after(GRACE):
@@ -67,7 +69,7 @@ async def called_apart(name: str, given: Input, settings: Settings, on_progress:
         return _result(name, last, process)
     finally:
         with anyio.CancelScope(shield=True):
-            await _end(process)
+            await _end(process, anyio.current_time() + GRACE if killed_at is None else killed_at)
 
 
 async def _last_line(lines: BufferedByteReceiveStream, on_progress: OnProgress) -> dict[str, object]:
@@ -106,12 +108,12 @@ def _result(name: str, last: dict[str, object], process: Process) -> dict[str, o
     return found
 
 
-async def _end(process: Process) -> None:
-    """Tell a process to stop, and end it and what it began where it does not."""
+async def _end(process: Process, killed_at: float) -> None:
+    """Tell a process to stop, and end it and what it began where it has not by a time of anyio's clock."""
     assert process.stdin is not None
     with contextlib.suppress(OSError, anyio.BrokenResourceError, anyio.ClosedResourceError):
         await process.stdin.aclose()
-    with anyio.move_on_after(GRACE):
+    with anyio.move_on_after(killed_at - anyio.current_time()):
         await process.wait()
     if process.returncode is None:
         if os.name == "posix":

@@ -34,6 +34,7 @@ INSTRUCTIONS = (
     "list_studies and compare read what was found; export writes a network as a file. An error is a sentence that says "
     "what is allowed."
 )
+BESIDE = 2  # exports and scores at once
 log = logging.getLogger("searchkit.mcp")
 
 
@@ -92,13 +93,14 @@ class Desk:
     """Where calls arrive: they are checked, done here or apart, and answered.
 
     What reads is done in a thread, one call at a time, while the server listens. One search runs at a time, since it
-    may use all that the server allows.
+    may use all that the server allows, and beside it BESIDE exports and scores.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._reading = CapacityLimiter(1)
-        self._searching = ""
+        self._searching = list[str]()
+        self._beside = list[str]()
 
     async def answer(self, name: str, arguments: Mapping[str, object], on_progress: OnProgress) -> CallToolResult:
         """The answer to a call; an error is a sentence, and never a traceback."""
@@ -128,25 +130,26 @@ class Desk:
                 tool.call, given, self._settings, limiter=self._reading, abandon_on_cancel=True
             )
             return done
-        with self._turn(name, given) if tool.searches else _free():
+        with self._turn(name, given, tool.searches):
             return await called_apart(name, given, self._settings, on_progress)
 
     @contextmanager
-    def _turn(self, name: str, given: Input) -> Iterator[None]:
-        """Refuse a second search while one runs."""
-        if self._searching:
-            raise SearchkitError(f"{self._searching} is running on this server: wait for it, or cancel it")
-        study = getattr(given, "name", None)
-        self._searching = f"{name} of '{study}'" if study else name
+    def _turn(self, name: str, given: Input, searches: bool) -> Iterator[None]:
+        """Refuse a second search while one runs, and more than a few other calls at once."""
+        running, most = (self._searching, 1) if searches else (self._beside, BESIDE)
+        if len(running) >= most:
+            verb = "is" if most == 1 else "are"
+            which = "it" if most == 1 else "one of them"
+            raise SearchkitError(
+                f"{' and '.join(running)} {verb} running on this server: wait for {which}, or cancel it"
+            )
+        study = getattr(given, "name", None) or getattr(given, "study", None)
+        said = f"{name} of '{study}'" if study else name
+        running.append(said)
         try:
             yield
         finally:
-            self._searching = ""
-
-
-@contextmanager
-def _free() -> Iterator[None]:
-    yield
+            running.remove(said)
 
 
 def _described(name: str, tool: Tool) -> Listed:

@@ -28,6 +28,7 @@ LAST = 60.0  # seconds that an interrupted call has, where no server ends it
 def main() -> int:
     """Work on the call that standard input says; returns the exit code."""
     output = claimed_output()
+    _first_without_memory()
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     logging.getLogger("searchkit").setLevel(logging.INFO)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a process begun in the background may ignore it
@@ -66,6 +67,12 @@ def _answer(request: dict[str, str], output: TextIO) -> dict[str, object]:
 def _write(output: TextIO, line: dict[str, object]) -> None:
     output.write(json.dumps(line) + "\n")
     output.flush()
+
+
+def _first_without_memory() -> None:
+    """Let Linux, where memory runs out, end this process and its workers before others: the server tells of it."""
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as score:
+        score.write("1000")
 
 
 def _wait_for_the_end(answered: threading.Event) -> None:

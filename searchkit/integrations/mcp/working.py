@@ -142,7 +142,7 @@ def _space(name: str | None, options: Mapping[str, object] | None) -> str | Netw
         return name
     if name is None:
         raise SpaceError("space_options needs space")
-    return plugins.load_space(name, **options)
+    return plugins.load_space_for_data(name, **options)
 
 
 def _parts(data: str | None, options: Mapping[str, object] | None, split_seed: int) -> Parts:

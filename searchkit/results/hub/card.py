@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
+from searchkit.results.cells import visible
 from searchkit.results.export_description import names_in
-from searchkit.results.hub.figures import Figures
+from searchkit.results.hub.figures import Figures, number
 from searchkit.results.hub.front_matter import front_matter
 from searchkit.results.hub.loading import PROGRAM, WEIGHTS
 from searchkit.results.hub.snippets import with_searchkit, without_searchkit
@@ -65,16 +66,23 @@ def table(names: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def plain(text: str) -> str:
-    """A text in Markdown as it reads: without line breaks, and with what Markdown and HTML would take for theirs."""
-    return re.sub(r"([\\`*|<\[\]#]|(?<!\w)_|_(?!\w))", r"\\\1", " ".join(text.split()))
+    """A text in Markdown as it reads: in one line, and with what Markdown and HTML would take for theirs.
+
+    Characters that cannot be seen, some of which steer a terminal, are escapes.
+    """
+    return re.sub(r"([\\`*|<\[\]#]|(?<!\w)_|_(?!\w))", r"\\\1", visible(" ".join(text.split())))
 
 
 def _taken(figures: Figures) -> str:
     shape = figures.result.network_space.input_shape
     kind, sizes = kind_of(shape), " x ".join(str(n) for n in shape)
-    return {"table": f"rows of {sizes} features", "tokens": f"sequences of {sizes} tokens"}.get(
+    said = {"table": f"rows of {sizes} features", "tokens": f"sequences of {sizes} tokens"}.get(
         kind, f"{kind} of {sizes}"
     )
+    if figures.pixels is None:
+        return said
+    least, most = (number(value) for value in figures.pixels)
+    return f"{said} (raw pixels, in the train part from {least} to {most})"
 
 
 def _returned(figures: Figures, outputs: str) -> str:

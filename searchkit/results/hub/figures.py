@@ -6,12 +6,15 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 
+import torch
+
 from searchkit.costs.task_scores import SCORES, recorded_task
 from searchkit.data.data import Data
 from searchkit.errors import duration, plural
 from searchkit.problem.trial import State, Trial
 from searchkit.results.file_scores import FileScore
 from searchkit.results.result import Result
+from searchkit.space.inputs import kind_of
 from searchkit.space.recipe_space import settings_of
 from searchkit.types import Task
 
@@ -59,15 +62,30 @@ class Figures:
         """Every figure as ``(name, value, how)``, of which the first is the score of these weights."""
         result, score = self.result, self.worth
         examples = len(self.data.test) if score.part == "test" else len(self.data.val)
-        rows = [(score.metric, number(score.network), f"{score.part} part, {plural(examples, 'example')}")]
+        rows = [(f"{score.metric} ({score.part} part)", number(score.network), plural(examples, "example"))]
         units = result.context.get("units", {})
         for name, value in result.as_delivered(self.trial).items():
             how = self.trial.methods.get(name) or units.get(name, "counted" if name in COUNTED else "")
             if name in SCORES[self.task]:
-                how = "validation part" + ", in the search, before the final training" * self.retrained
+                if (name, "validation") == (score.metric, score.part) and not self.retrained:
+                    continue  # of the same weights and examples as the first row
+                how = plural(len(self.data.val), "example") + ", before the final training" * self.retrained
+                name = f"{name} (validation part{', in the search' * self.retrained})"
             how = "of the final training" if name == "steps" and self.retrained else how
             rows.append((name, number(value), how))
         return rows
+
+    @property
+    def pixels(self) -> tuple[float, float] | None:
+        """Least and largest raw pixel of the train part; None of other inputs, and where they are not at hand."""
+        x = self.data.train.x
+        if (
+            kind_of(self.result.network_space.input_shape) != "images"
+            or not isinstance(x, torch.Tensor)
+            or not x.numel()
+        ):
+            return None
+        return float(x.min()), float(x.max())
 
     @property
     def chosen_from(self) -> str:

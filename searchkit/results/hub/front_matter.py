@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from searchkit.errors import printable
+from searchkit.results.cells import visible
 from searchkit.results.hub.figures import Figures
 from searchkit.space.inputs import kind_of
 
@@ -82,7 +83,7 @@ def _scalar(value: Yaml) -> str:
     text = json.dumps(value, ensure_ascii=False)
     if isinstance(value, float) and "e" in text and "." not in text:
         return text.replace("e", ".0e")
-    return printable(text)
+    return visible(printable(text))
 
 
 def _nested(value: Yaml) -> bool:

@@ -69,6 +69,7 @@ def test_the_commands_of_a_page_run_one_after_another_on_a_terminal(
                 continue
             names = [path.stem for path in (tmp_path / "searchkit-runs").glob("*.journal") if path.stem != "kettle"]
             words = [names[0] if word == "NAME" else SMALL.get(word, word) for word in words]
+            words = ["--budget" if word == "--seconds" else word for word in words]
             words += SHORT.get(words[0], [])
             if words[0] == "compress":
                 words += ["--epochs", "0", "--workers", "1"]

@@ -39,7 +39,7 @@ class Estimate:
     options: dict[str, list[Setting]] = field(default_factory=dict)
     limit: float | None = None
     judged: str = ""
-    about: tuple[str, ...] = ()
+    about: tuple[str, ...] = field(default=(), compare=False)
 
     def judged_in(self, line: str, seconds: float) -> Estimate:
         """The estimate with the seconds that scores by proxies take in all; with a limit, of fewer candidates."""

@@ -82,7 +82,7 @@ class Plan:
     done: int = 0
     most: int | None = None
     counted: bool = False
-    about: tuple[str, ...] = ()
+    about: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def lines(self) -> list[str]:
@@ -178,7 +178,8 @@ class Plan:
             "options", "bounded", "most_macs", "found", "judged", "score_seconds", "ranking", "judging", "spent",
             "prepared", "done", "most", "counted",
         )  # fmt: skip
-        return {name: value for name, value in asdict(self).items() if name not in later or value}
+        values = {name: value for name, value in asdict(self).items() if name != "about"}
+        return {name: value for name, value in values.items() if name not in later or value}
 
     @classmethod
     def from_record(cls, recorded: Mapping[str, Any]) -> Plan:

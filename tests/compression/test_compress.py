@@ -130,6 +130,7 @@ def test_costs_are_the_sums(small: searchkit.Compressed) -> None:
         assert cost.total(small.network_space)(picked) == pytest.approx(small.history[cost.name].to_numpy())
 
 
+@pytest.mark.slow
 def test_export_report_and_loading(small: searchkit.Compressed, tmp_path: Path) -> None:
     assert len(small.export(0, tmp_path / "small")) == 3
     assert small.report(tmp_path / "small.html").stat().st_size > 1000

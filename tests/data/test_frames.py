@@ -281,6 +281,7 @@ def test_simple_models_see_the_encoded_rows_and_a_study_in_memory_has_the_encode
     assert found.baselines["accuracy"].max() == 1
 
 
+@pytest.mark.slow
 def test_a_csv_file_is_read_where_its_target_is_said(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -143,6 +143,7 @@ def test_broken_ones_are_left_out_where_that_is_allowed(tmp_path: Path, spoil: C
     assert pairs(data) < EXPECTED
 
 
+@pytest.mark.slow
 def test_the_command_line_takes_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     written(tmp_path / "scenes")
     where = ["--storage", str(tmp_path / "runs"), "--name", "s"]

@@ -167,6 +167,7 @@ def test_fronts_are_compared_point_by_point(client: Client, folder: Path) -> Non
     assert not top or max(found, key=lambda name: found[name]["hypervolume"]) in top
 
 
+@pytest.mark.slow
 def test_a_running_search_tells_its_progress_is_read_and_cancelled_and_its_record_is_kept(
     client: Client, folder: Path
 ) -> None:
@@ -213,6 +214,7 @@ def test_a_running_search_tells_its_progress_is_read_and_cancelled_and_its_recor
     assert not list((folder / "runs").glob("second*"))
 
 
+@pytest.mark.slow
 def test_a_network_is_exported_into_the_servers_folder_only(client: Client, folder: Path) -> None:
     found = client.found("export", study="a", to="deep/best")
     assert [Path(file) for file in found["files"]] == [

@@ -324,7 +324,7 @@ def test_a_continued_search_with_proxies_equals_an_uninterrupted_one(strategy, n
 
 @pytest.mark.slow
 @ONE_ORDER
-@pytest.mark.parametrize("n_before", [21, 26])
+@pytest.mark.parametrize("n_before", [pytest.param(21, marks=pytest.mark.thorough), 26])
 def test_turns_go_on_as_they_were_in_a_continued_search(n_before: int, tmp_path: Path) -> None:
     continued, whole = continued_and_whole("bo", n_before, tmp_path, batch=1, budget=32)
     assert [t.code.tolist() for t in continued.trials] == [t.code.tolist() for t in whole.trials]

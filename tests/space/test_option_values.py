@@ -223,7 +223,9 @@ def test_the_call_that_a_report_prints_has_options_that_python_reads(tmp_path: P
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("group", ["ones", "sets", "functions", "objects"])
+@pytest.mark.parametrize(
+    "group", [pytest.param(name, marks=pytest.mark.thorough) for name in ("ones", "sets", "functions")] + ["objects"]
+)
 def test_worker_processes_are_given_the_options_themselves(group: str) -> None:
     options = GROUPS[group]
     result = searchkit.run(

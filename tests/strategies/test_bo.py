@@ -96,7 +96,7 @@ def volume(codes: Codes) -> float:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("noise", "more"), [(0.0, 0.4), (0.2, 0.05)])
+@pytest.mark.parametrize(("noise", "more"), [pytest.param(0.0, 0.4, marks=pytest.mark.thorough), (0.2, 0.05)])
 def test_of_two_objectives_it_finds_more_than_random_search_noisy_or_not(noise: float, more: float) -> None:
     problem, found = Problem(SCALES, 2, budget=40), {BO: 0.0, Random: 0.0}
     for make in found:

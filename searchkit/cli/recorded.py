@@ -7,8 +7,9 @@ import sys
 
 from searchkit.cli.completion import script
 from searchkit.cli.printing import BAD_INPUT, OK, check_plot, print_baselines, print_json, print_signals
-from searchkit.cli.tables import complain, is_terminal, print_table
+from searchkit.cli.tables import complain, print_table
 from searchkit.errors import SearchkitError, plural
+from searchkit.results.terminals import is_terminal
 
 
 def show(given: argparse.Namespace) -> int:

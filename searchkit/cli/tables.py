@@ -6,9 +6,10 @@ Colours and all other styles are left out where ``NO_COLOR`` is set (https://no-
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any, Literal, TextIO
+from typing import TYPE_CHECKING, Any, Literal
 
-from searchkit.results.cells import cell_text, styles, visible
+from searchkit.results.cells import cell_text, visible
+from searchkit.results.terminals import is_terminal, styles, table_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,14 +17,6 @@ if TYPE_CHECKING:
 
 
 GAP = 3  # characters between columns
-
-
-def is_terminal(stream: TextIO | None) -> bool:
-    """Whether a person reads a stream on a terminal."""
-    try:
-        return stream is not None and stream.isatty()
-    except (OSError, ValueError):
-        return False
 
 
 def shown_progress() -> Literal["table"] | None:
@@ -81,25 +74,7 @@ def drawn(frame: pd.DataFrame, width: int, *, numbered: bool = True) -> list[Tab
             left = width - max((len(label) + GAP for label in labels), default=0)
         beside[-1].append(i)
         left -= needed
-    return [_part(labels, [columns[i] for i in part], [numeric[i] for i in part]) for part in beside]
-
-
-def _part(labels: list[str], columns: list[tuple[str, list[str]]], numeric: list[bool]) -> Table:
-    """Some columns of a frame as a table."""
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
-    if labels:
-        table.add_column("", style="dim", justify="right", no_wrap=True)
-    for (name, _), right in zip(columns, numeric, strict=True):
-        table.add_column(Text(name), justify="right" if right else "left", overflow="fold")
-    rows = zip(*(cells for _, cells in columns), strict=True)
-    for i, row in enumerate(rows):
-        label = [Text(labels[i])] if labels else []
-        table.add_row(*label, *map(Text, row), style="bold green" if i == 0 else None)
-    return table
+    return [table_of(labels, [columns[i] for i in part], [numeric[i] for i in part]) for part in beside]
 
 
 def complain(text: str) -> None:

@@ -9,10 +9,11 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from searchkit.cli.printing import OK, print_json
-from searchkit.cli.tables import drawn, is_terminal
+from searchkit.cli.tables import drawn
 from searchkit.errors import SearchkitError, StorageError, UnknownNameError, plural
-from searchkit.results.cells import cell_text, styles
+from searchkit.results.cells import cell_text
 from searchkit.results.studies import load
+from searchkit.results.terminals import is_terminal, styles
 from searchkit.storage.writers import Locks
 
 if TYPE_CHECKING:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from numbers import Integral, Real
-from typing import Literal
 
 
 def visible(text: str) -> str:
@@ -12,11 +10,6 @@ def visible(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
-
-
-def styles() -> Literal["auto"] | None:
-    """The ``color_system`` of rich's consoles: None, by which bold is left out as well, where NO_COLOR is set."""
-    return None if os.environ.get("NO_COLOR") else "auto"
 
 
 def cell_text(value: object) -> str:

@@ -36,7 +36,7 @@ def compare(results: Sequence[Result]) -> pd.DataFrame:
     import pandas as pd
 
     _check(results)
-    fronts = [_losses(result) for result in results]
+    fronts = [losses_of(result) for result in results]
     joint = np.concatenate(fronts)
     none = np.zeros(joint.shape[1])
     low, high = (joint.min(axis=0), joint.max(axis=0)) if len(joint) else (none, none)
@@ -80,7 +80,7 @@ def _check(results: Sequence[Result]) -> None:
             )
 
 
-def _losses(result: Result) -> Floats:
+def losses_of(result: Result) -> Floats:
     """``(n, k)`` losses of a study's front."""
     front = pareto_front(result.trials, result.goals)
     return observe(front, result.goals).losses if front else np.empty((0, len(result.goals.objectives)))

@@ -14,8 +14,9 @@ from searchkit.errors import duration, plural
 from searchkit.problem.budget import Budget
 from searchkit.problem.objectives import Goals
 from searchkit.problem.trial import Trial, pareto_front
-from searchkit.results.cells import cell_text, styles
+from searchkit.results.cells import cell_text, visible
 from searchkit.results.safe_html import Html, fill, joined
+from searchkit.results.terminals import is_terminal, styles, table_of
 
 CLOSED = (OSError, ValueError)  # raised by closed streams, and by those whose terminal or pipe is closed
 BOUNDED = "{l_bar}{bar}| {n_fmt}/{total_fmt} evaluated [{elapsed}<{remaining}{postfix}]"
@@ -108,20 +109,19 @@ class LiveTable:
         return f"{n_done}{of} evaluated in {_took(self._began)}; {text}"
 
     def _drawn(self, text: str, trials: Sequence[Trial]) -> Any:
-        from rich import box
         from rich.console import Group
-        from rich.table import Table
         from rich.text import Text
 
-        front, names = pareto_front(trials, self._goals), self._goals.metrics
-        table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
-        for name in ("candidate", *names):
-            table.add_column(Text(name), justify="right")
-        for i, trial in enumerate(front[:ROWS]):
-            cells = [str(trial.number), *(cell_text(trial.values.get(name)) for name in names)]
-            table.add_row(*cells, style="bold green" if i == 0 else None)
+        front = pareto_front(trials, self._goals)
+        names, rows = _rows(front, self._goals)
+        columns = (
+            [(visible(name), list(cells)) for name, cells in zip(names, zip(*rows, strict=True), strict=True)]
+            if rows
+            else []
+        )
         more = [Text(f"and {len(front) - ROWS} more", style="dim")] if len(front) > ROWS else []
-        return Group(*([table] if front else []), *more, Text(self._line(text, trials), style="bold"))
+        table = [table_of([], columns, [True] * len(columns))] if rows else []
+        return Group(*table, *more, Text(self._line(text, trials), style="bold"))
 
 
 class NotebookPage:
@@ -158,18 +158,20 @@ class NotebookPage:
         return fill("<p>{}{}</p>{}", shown, said, _front_table(pareto_front(trials, self._goals), self._goals))
 
 
+def _rows(front: Sequence[Trial], goals: Goals) -> tuple[list[str], list[list[str]]]:
+    """Names of the columns and the cells of the best rows of a front."""
+    metrics = goals.metrics
+    rows = [[str(trial.number), *(cell_text(trial.values.get(name)) for name in metrics)] for trial in front[:ROWS]]
+    return ["candidate", *metrics], rows
+
+
 def _front_table(front: Sequence[Trial], goals: Goals) -> Html:
     """The best rows of the front; empty where there is none."""
     if not front:
         return joined([])
-    names = goals.metrics
-    head = joined(fill('<th scope="col">{}</th>', name) for name in ("candidate", *names))
-    rows = [
-        joined(
-            fill("<td>{}</td>", one) for one in (trial.number, *(cell_text(trial.values.get(name)) for name in names))
-        )
-        for trial in front[:ROWS]
-    ]
+    names, cells = _rows(front, goals)
+    head = joined(fill('<th scope="col">{}</th>', name) for name in names)
+    rows = [joined(fill("<td>{}</td>", one) for one in row) for row in cells]
     body = joined(fill("<tr>{}</tr>", row) for row in rows)
     more = fill("<p>and {} more</p>", len(front) - ROWS) if len(front) > ROWS else joined([])
     return fill("<table><thead><tr>{}</tr></thead><tbody>{}</tbody></table>{}", head, body, more)
@@ -186,13 +188,6 @@ def in_notebook() -> bool:
     return getattr(shell, "kernel", None) is not None
 
 
-def on_terminal() -> bool:
-    """Whether standard error is a terminal."""
-    with suppress(*CLOSED):
-        return sys.stderr is not None and sys.stderr.isatty()
-    return False
-
-
 def chosen_view(shown: bool | str | None, goals: Goals, budget: Budget, trials: Sequence[Trial]) -> View | None:
     """The view that a call asks for; None: a line for each candidate, or nothing.
 
@@ -206,7 +201,7 @@ def chosen_view(shown: bool | str | None, goals: Goals, budget: Budget, trials: 
         if in_notebook():
             return NotebookPage(goals, budget)
         if shown == "table":
-            return LiveTable(goals, budget) if on_terminal() and os.environ.get("TERM") not in DUMB else None
-        if shown or on_terminal():
+            return LiveTable(goals, budget) if is_terminal(sys.stderr) and os.environ.get("TERM") not in DUMB else None
+        if shown or is_terminal(sys.stderr):
             return Bar(budget, sum(trial.finished for trial in trials))
     return None

@@ -10,7 +10,7 @@ import numpy as np
 from searchkit.integrations.mcp.inputs import CompareInput, FrontInput, Nothing
 from searchkit.integrations.mcp.outputs import Compared, Front, Listed, Row, rows_of
 from searchkit.integrations.mcp.settings import Settings
-from searchkit.problem.trial import observe, pareto_front
+from searchkit.problem.trial import pareto_front
 from searchkit.surroundings import settled
 from searchkit.types import Floats
 
@@ -67,9 +67,9 @@ def compare(given: CompareInput, settings: Settings) -> Compared:
 
 def _front_of(result: Result) -> tuple[list[int], Floats]:
     """Numbers of the candidates on a front, and their losses ``(n, k)``."""
-    front = pareto_front(result.trials, result.goals)
-    losses = observe(front, result.goals).losses if front else np.empty((0, len(result.goals.names)))
-    return [trial.number for trial in front], losses
+    from searchkit.results.comparing import losses_of
+
+    return [trial.number for trial in pareto_front(result.trials, result.goals)], losses_of(result)
 
 
 def _beaten(number: int, losses: Floats, others: list[tuple[str, list[int], Floats]]) -> Row | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -13,11 +14,21 @@ ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 
 
-def _runs(folder: Path, *given: str, goal: str = "quick") -> str:
-    """What ``make`` would do for a goal in a folder that has nothing but the files it reads."""
+# `make test` tells what it starts how it was called, and says PYTHON and VENV where they were given.
+OURS = ("MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS", "GNUMAKEFLAGS", "MAKEFILES", "PYTHON", "VENV")
+
+
+def _make(folder: Path, *given: str) -> subprocess.CompletedProcess[str]:
+    """``make`` in a folder that has nothing but the files it reads, as if called by hand."""
     for name in ("Makefile", "pyproject.toml", "constraints.txt"):
         shutil.copy(ROOT / name, folder)
-    ended = subprocess.run(["make", "--dry-run", goal, *given], cwd=folder, capture_output=True, text=True)
+    environment = {name: value for name, value in os.environ.items() if name not in OURS}
+    return subprocess.run(["make", *given], cwd=folder, env=environment, capture_output=True, text=True)
+
+
+def _runs(folder: Path, *given: str, goal: str = "quick") -> str:
+    """What ``make`` would do for a goal."""
+    ended = _make(folder, "--dry-run", goal, *given)
     return ended.stdout + ended.stderr
 
 
@@ -71,12 +82,10 @@ def test_a_python_that_cannot_be_run_is_named(tmp_path: Path) -> None:
 
 
 def test_a_python_that_is_too_old_is_one_sentence_before_anything_is_made(tmp_path: Path) -> None:
-    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
-        shutil.copy(ROOT / name, tmp_path)
     old = tmp_path / "old"
     old.write_text('#!/bin/sh\necho 3.9\ncase "$2" in *"3, 11"*) exit 1;; esac\n')
     old.chmod(0o755)
-    ended = subprocess.run(["make", "demo", f"PYTHON={old}"], cwd=tmp_path, capture_output=True, text=True)
+    ended = _make(tmp_path, "demo", f"PYTHON={old}")
     assert ended.returncode != 0
     assert "searchkit needs Python 3.11 or newer, and " in ended.stdout
     assert "is 3.9: say which, as in make demo PYTHON=python3.12" in ended.stdout

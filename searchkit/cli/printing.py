@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import shlex
 import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from searchkit.cli.tables import complain, print_table
 from searchkit.results.baselines import FRONT, best_network, score_of, shortfall
+from searchkit.results.json_values import json_value
 
 if TYPE_CHECKING:
     from searchkit.compressing import Compressed
@@ -134,17 +134,7 @@ def print_signals(result: Result) -> None:
 
 def print_json(value: object, indent: int | None = 2) -> None:
     """JSON on standard output; NaN and infinite numbers become null. Without an indent: one line, written at once."""
-    print(json.dumps(_json_value(value), indent=indent), flush=indent is None)
-
-
-def _json_value(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(key): _json_value(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_json_value(entry) for entry in value]
-    if hasattr(value, "item"):
-        value = value.item()
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    print(json.dumps(json_value(value), indent=indent), flush=indent is None)
 
 
 def _program() -> list[str]:

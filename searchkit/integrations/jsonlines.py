@@ -33,7 +33,6 @@ first.
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -43,6 +42,7 @@ from typing import Any
 from searchkit.errors import SearchkitError
 from searchkit.integrations.trackers.common import chosen, described, harmless, in_order
 from searchkit.problem.trial import Trial, pareto_front
+from searchkit.results.json_values import json_value
 from searchkit.results.result import Result
 from searchkit.surroundings import settled
 
@@ -107,7 +107,7 @@ class JSONLines:
         """Append one line in one write, and close the file, so that it may be moved or rotated."""
         assert self._open is not None
         time = None if late else datetime.now(UTC).isoformat(timespec="milliseconds")
-        line = _strict({"event": event, "study": self._open.name, "time": time} | fields)
+        line = json_value({"event": event, "study": self._open.name, "time": time} | fields)
         with self._path.open("ab") as file:
             file.write(f"{json.dumps(line, allow_nan=False)}\n".encode())
 
@@ -122,14 +122,6 @@ def _line(result: Result, trial: Trial) -> dict[str, Any]:
         "seconds": trial.seconds,
         "elapsed": trial.elapsed,
     }
-
-
-def _strict(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(key): _strict(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_strict(entry) for entry in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _check(path: Path) -> None:

@@ -12,9 +12,10 @@ from searchkit import plugins
 from searchkit.costs.metrics import BUILT_IN
 from searchkit.data.bundled import NAMES
 from searchkit.integrations.mcp.inputs import DescribeInput
-from searchkit.integrations.mcp.outputs import Described, Row, value
+from searchkit.integrations.mcp.outputs import Described, Row
 from searchkit.integrations.mcp.settings import Settings
 from searchkit.results.formats.table import FORMATS
+from searchkit.results.json_values import json_value
 from searchkit.storage.urls import shown
 
 PLUGINS = {"strategies": "strategy", "spaces": "space", "proxies": "proxy"}
@@ -35,7 +36,7 @@ def describe(given: DescribeInput, settings: Settings) -> Described:
     if given.kind == "data":
         return {"entries": [{"name": name, "about": "a data set that searchkit knows by its name"} for name in NAMES]}
     limits = dataclasses.asdict(settings) | {"storage": settings.storage and shown(settings.storage)}  # no password
-    return {"entries": [{"name": key, "value": value(said)} for key, said in limits.items()]}
+    return {"entries": [{"name": key, "value": json_value(said)} for key, said in limits.items()]}
 
 
 def _plugin(kind: str, name: str) -> Row:
@@ -56,7 +57,7 @@ def _options(factory: object) -> dict[str, JsonValue]:
     """The options of a space with their defaults, but for those that the data decide."""
     assert callable(factory)
     parameters = [one for one in inspect.signature(factory).parameters.values() if one.name not in plugins.OF_THE_DATA]
-    return {one.name: value(None if one.default is one.empty else one.default) for one in parameters}
+    return {one.name: json_value(None if one.default is one.empty else one.default) for one in parameters}
 
 
 def _objective(name: str) -> Row:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, NotRequired
 
-import numpy as np
 from pydantic import JsonValue, TypeAdapter
 from typing_extensions import TypedDict
+
+from searchkit.results.json_values import json_value
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -91,24 +91,9 @@ def schema_of(kind: type) -> dict[str, object]:
 
 def rows_of(table: pd.DataFrame) -> list[Row]:
     """The rows of a table as JSON values."""
-    return [{str(name): value(cell) for name, cell in row.items()} for row in table.to_dict("records")]
-
-
-def value(given: object) -> JsonValue:
-    """A JSON value; numbers that are not finite become null, and other objects their text."""
-    if isinstance(given, dict):
-        return {str(key): value(entry) for key, entry in given.items()}
-    if isinstance(given, list | tuple | set):
-        return [value(entry) for entry in given]
-    if isinstance(given, np.generic):
-        given = given.item()
-    if isinstance(given, float):
-        return given if math.isfinite(given) else None
-    if given is None or isinstance(given, str | int):
-        return given
-    return None if str(given) == "<NA>" else str(given)
+    return [{str(name): json_value(cell) for name, cell in row.items()} for row in table.to_dict("records")]
 
 
 def listed(given: Iterable[object]) -> list[Row]:
     """Dictionaries as JSON values."""
-    return [row for row in map(value, given) if isinstance(row, dict)]
+    return [row for row in map(json_value, given) if isinstance(row, dict)]

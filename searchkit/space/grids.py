@@ -8,6 +8,7 @@ record holds what was evaluated to the last digit. The code of a float is its ra
 from __future__ import annotations
 
 import math
+import struct
 from decimal import Decimal
 from typing import Protocol
 
@@ -87,7 +88,11 @@ class Reals:
         self._decimals = DIGITS - math.ceil(math.log10(max(span, 1e-250)))
 
     def value(self, code: int) -> float:
-        return float(self.values(np.array([code]))[0])
+        """As :meth:`values`, without an array, which would take twenty times as long."""
+        place = int(code) + self._first
+        bits = abs(place) + self._tiny if place else 0
+        (magnitude,) = struct.unpack("=d", struct.pack("=q", bits))
+        return float(min(max(math.copysign(magnitude, place), self._low), self._high))
 
     def values(self, codes: Codes) -> Floats:
         places = codes + self._first

@@ -117,7 +117,11 @@ class _Number:
         Raises:
             SpaceError: it is no number, or outside of the range.
         """
-        return int(self._grid.codes(np.array([self._checked(option)], dtype=np.float64))[0])
+        return int(self.nearest_codes(np.array([self._checked(option)], dtype=np.float64))[0])
+
+    def nearest_codes(self, values: Floats) -> Codes:
+        """``(n,)`` :meth:`nearest` of numbers ``(n,)`` of the range."""
+        return self._grid.codes(values)
 
     def _checked(self, option: object) -> int | float:
         if isinstance(option, np.generic | np.ndarray) and getattr(option, "ndim", 0) == 0:

@@ -175,3 +175,13 @@ def test_what_lists_options_says_that_a_number_cannot_be_listed():
     space = searchkit.NetworkSpace([Float("drop", 0, 0.5), Int("width", 4, 8)], lambda *given: None, name="own")
     with pytest.raises(SpaceError, match=r"shared weights need options that can be listed, and Float 'drop' from 0.0"):
         searchkit.SharedWeights(space)
+
+
+@given(st.integers(0, 2**31), st.sampled_from([(0.0, 1.0), (-3.0, 5.0), (-1e250, 1e250), (-7.5, -2.0), (0.1, 1e9)]))
+def test_values_one_by_one_are_those_of_an_array(seed: int, ends: tuple[float, float]) -> None:
+    for log in (False, True)[: 1 + (ends[0] > 0)]:
+        number = Float("x", *ends, log=log)
+        codes = np.random.default_rng(seed).integers(0, number.n_values, 50)
+        values = [number.option(int(code)) for code in codes]
+        assert values == number.values(codes).tolist()
+        assert number.nearest_codes(np.array(values)).tolist() == [number.nearest(value) for value in values]

@@ -22,6 +22,7 @@ from searchkit.problem.proposals import complete, distinct
 from searchkit.runtime.threads import one_blas_thread
 from searchkit.space import Space, keys
 from searchkit.storage.optuna_compat import unread_trials
+from searchkit.storage.silence import quiet
 from searchkit.types import Codes
 
 KNOWN = 10  # finished trials after which priors of unknown parameters are spoken of
@@ -124,8 +125,7 @@ class Following:
         if changed:
             self._renew()
         elif self._made is not None:
-            for trial in fresh:
-                self._made.tell(trial)
+            self._made.tell(fresh)
 
     def suggest(self, number: int) -> Codes:
         """``(1, d)`` a candidate for trial ``number``; empty where all are told or running."""
@@ -148,8 +148,7 @@ class Following:
         if self._parameters.space is None:
             return
         self._made = _Made(self._parameters, goals_of(self._study, list(self._constraints)), self._options)
-        for trial in self._finished:
-            self._made.tell(trial)
+        self._made.tell(self._finished)
 
 
 class _Made:
@@ -170,21 +169,24 @@ class _Made:
         self._waiting: list[Observations] = []  # told to the strategy, and not yet to the screen
         self._n_told = 0
 
-    def tell(self, trial: FrozenTrial) -> None:
-        """Learn one finished trial; ignored where it is no candidate of the space."""
-        code = self.parameters.code(trial)
-        if code is None:
-            return
-        told = self._outcomes.observe(trial, code)
+    def tell(self, trials: Sequence[FrozenTrial]) -> None:
+        """Learn finished trials one by one; one that is no candidate of the space is ignored."""
+        with one_blas_thread(), quiet():  # once, and not for each trial
+            for trial in trials:
+                code = self.parameters.code(trial)
+                if code is not None:
+                    self._learn(self._outcomes.observe(trial, code))
+
+    def _learn(self, told: Observations) -> None:
         self._seen.update(keys(told.codes))
-        with one_blas_thread():
-            self.strategy.tell(told)
-            if self.screen is not None:
-                self._n_told += 1
-                self._waiting.append(told)
-                if len(self._waiting) * SHARE >= self._n_told:
-                    self.screen.tell(Observations.join(self._waiting))
-                    self._waiting = []
+        self.strategy.tell(told)
+        if self.screen is None:
+            return
+        self._n_told += 1
+        self._waiting.append(told)
+        if len(self._waiting) * SHARE >= self._n_told:
+            self.screen.tell(Observations.join(self._waiting))
+            self._waiting = []
 
     def ask(self, rng: np.random.Generator, running: Sequence[Codes]) -> Codes:
         """``(1, d)`` or ``(0, d)``."""

@@ -43,6 +43,7 @@ class Parameters:
         self, trials: Sequence[FrozenTrial], space: Space | None, prior: Mapping[str, object] | None = None
     ) -> None:
         self._own, self._prior = space, prior or {}
+        self._rows: dict[int, Codes | None] = {}  # of finished trials, by number: each is asked for again and again
         mine = [own(parameter) for parameter in space.choices] if space else []
         self.n_own = len(mine)
         self._newest: dict[str, BaseDistribution] = {one.name: one.distribution for one in mine}
@@ -96,6 +97,28 @@ class Parameters:
 
     def _row(self, trial: FrozenTrial) -> Codes | None:
         """``(d,)`` codes, -1 for parameters that the trial lacks; None where a value is outside its distribution."""
+        if trial.number not in self._rows:
+            row = self._read(trial)
+            if not trial.state.is_finished():
+                return row
+            self._rows[trial.number] = row
+        return self._rows[trial.number]
+
+    def _read_all(self, trials: Sequence[FrozenTrial]) -> None:
+        """Know the rows of complete trials, parameter by parameter, and of no others."""
+        self._rows = {}
+        if not trials or not self.searched:
+            return
+        params = [trial.params for trial in trials]
+        rows, outside = np.full((len(trials), len(self.searched)), ABSENT), np.zeros(len(trials), dtype=bool)
+        for j, one in enumerate(self.searched):
+            there = np.flatnonzero([one.name in known for known in params])
+            codes = one.codes([params[i][one.name] for i in there])
+            rows[there, j] = [ABSENT if code is None else code for code in codes]
+            outside[there] |= [code is None for code in codes]
+        self._rows = {trial.number: None if out else row for trial, row, out in zip(trials, rows, outside, strict=True)}
+
+    def _read(self, trial: FrozenTrial) -> Codes | None:
         suggested = {} if trial.state is TrialState.COMPLETE else trial.system_attrs.get(ASKED, {})
         row = np.full(len(self.searched), ABSENT, dtype=np.int64)
         params = trial.params
@@ -131,7 +154,9 @@ class Parameters:
     def _explained(self, trials: Sequence[FrozenTrial]) -> dict[int, When]:
         """Column -> condition; parameters without an explanation are no longer searched together."""
         while True:
-            rows = [self._row(trial) for trial in trials if trial.state is TrialState.COMPLETE]
+            complete = [trial for trial in trials if trial.state is TrialState.COMPLETE]
+            self._read_all(complete)
+            rows = map(self._row, complete)
             known = [row for row in rows if row is not None]
             if self._own is not None:
                 known = [row for row in known if (self._exists(row) == (row[: self.n_own] != ABSENT)).all()]

@@ -30,6 +30,9 @@ def _no_waiting_for_a_disk(connection: object, record: object) -> None:
             connection.execute("PRAGMA synchronous = OFF")
 
 
+for _name in ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "PYTHONWARNINGS"):
+    os.environ.pop(_name, None)  # what is printed does not depend on the terminal that the tests are begun from
+
 torch.set_num_threads(1)  # beside a busy neighbour two threads are slower than one, several times
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():

@@ -281,6 +281,7 @@ def test_every_room_is_on_a_level_and_says_what_it_is_for() -> None:
             assert ast.get_docstring(parsed(f"searchkit.{room}"))
 
 
+@pytest.mark.slow
 def test_modules_import_each_other_in_no_circle() -> None:
     """Names for type checkers aside, which are not imported when a module is."""
     below: dict[str, set[str]] = {}
@@ -422,6 +423,7 @@ def test_the_table_of_the_architecture_says_what_each_room_touches() -> None:
         before += rooms
 
 
+@pytest.mark.slow
 def test_a_search_of_a_function_loads_no_torch() -> None:
     code = (
         "import sys, searchkit; from searchkit import Choice, Space\n"

@@ -62,7 +62,7 @@ def test_networks_are_distinct_have_a_convolution_and_are_the_same_in_every_run(
     np.testing.assert_array_equal(tiny.codes(20), codes[:20])
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_accuracies_of_a_search_come_in_the_order_of_the_networks(tiny: Any) -> None:
     training = benchmark("training")
     setting = dataclasses.replace(tiny, data=load_data("digits"))  # which they learn at different speed

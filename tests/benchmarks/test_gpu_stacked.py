@@ -62,6 +62,7 @@ def apart(first: nn.Module, second: nn.Module) -> float:
     return max(float((value.double() - others[name]).abs().max()) for name, value in first.state_dict().items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CODES)
 def test_each_network_is_trained_as_it_would_be_alone(stacked: Any, data: Data, name: str) -> None:
     space = space_of(name, data)

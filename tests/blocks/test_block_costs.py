@@ -135,6 +135,7 @@ def test_a_space_made_of_a_trained_network_is_timed_as_others_are() -> None:
         assert sum(one.macs for one in [*found.blocks, found.outside]) == count(network, (1, 6, 6))["macs"]
 
 
+@pytest.mark.slow
 def test_it_is_timed_by_a_clock_where_none_is_given_and_changes_nothing() -> None:
     space = searchkit.load_space("macro", width=8, input_shape=(1, 8, 8))
     state, code = torch.get_rng_state(), space.sample(1, np.random.default_rng(1))[0]

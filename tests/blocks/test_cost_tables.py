@@ -45,6 +45,7 @@ def test_a_space_without_a_formula_is_counted_by_building_its_networks() -> None
         assert all(np.array_equal(a, b) for a, b in zip(model.tables, known.tables, strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("space", "words"),
     [
@@ -133,7 +134,7 @@ def test_a_table_is_corrected_by_other_networks() -> None:
         table.corrected(codes[:2], twice[:2])
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_an_interval_has_the_latency_of_so_many_networks() -> None:
     """Nine in ten of those that the table has not seen, when times vary by a tenth."""
     rng = np.random.default_rng(0)

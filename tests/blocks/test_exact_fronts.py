@@ -45,6 +45,7 @@ def test_the_front_is_that_of_all_networks(k: int, ties: bool) -> None:
         assert (np.diff(values[:, 0]) >= 0).all()
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.integers(0, 10_000), st.integers(1, 60))
 def test_the_k_best_are_the_first_of_all_sorted(seed: int, k: int) -> None:
@@ -163,6 +164,7 @@ def test_the_strategy_finds_the_whole_front_of_an_additive_problem_of_many_netwo
     assert exact > other
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("known", [True, False])
 def test_the_strategy_reaches_into_a_bound_that_no_random_candidate_keeps(known: bool) -> None:
     rng = np.random.default_rng(0)

@@ -155,7 +155,7 @@ def test_scores_of_any_values_lead_back_to_them(observed: list[float], value: fl
         assert values_of(scores, known)[0] == pytest.approx(value, rel=1e-6, abs=1e-6)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize("n", [25, 50, 100])
 def test_90_percent_intervals_hold_90_percent_of_new_results(n: int) -> None:
     held = []
@@ -167,6 +167,7 @@ def test_90_percent_intervals_hold_90_percent_of_new_results(n: int) -> None:
     assert 0.87 < np.mean(held) < (0.98 if n == 25 else 0.95)
 
 
+@pytest.mark.slow
 def test_intervals_hold_values_of_which_ranks_were_fitted() -> None:
     held, on_ranks = [], []
     for seed in range(8):

@@ -75,6 +75,7 @@ def middling(costs: list[Additive], seed: int = 0) -> list[Limit]:
     return [Limit(f"c{i}", cost, *map(float, end)) for i, (cost, end) in enumerate(zip(costs, ends, strict=True))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("core", [module.CORE, 0])  # 0: most alternatives are left out at first
 @pytest.mark.parametrize("ratio", [False, True])
 @pytest.mark.parametrize("ties", [False, True])
@@ -127,6 +128,7 @@ def test_limits_that_cannot_be_met_together_are_named_and_none_too_many() -> Non
     assert sizes.count(3) >= 2
 
 
+@pytest.mark.slow
 def test_two_sided_limits_in_conflict_are_irreducible_too() -> None:
     conflicts = 0
     for seed in range(300):
@@ -190,6 +192,7 @@ def test_the_limit_that_the_best_network_is_near_is_named() -> None:
     assert found.value == pytest.approx(4.1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1])
 def test_under_a_budget_the_solution_is_that_of_the_exact_front(seed: int) -> None:
     loss, (cost, *_) = large(20, 10, seed)  # 1e20 networks
@@ -234,6 +237,7 @@ def test_what_only_forbidden_networks_meet_is_said() -> None:
     assert solve(MACS, forbidden=everything).reason == "all networks are forbidden"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ratio", [False, True])
 def test_a_bound_holds_however_short_the_time(ratio: bool) -> None:
     loss, costs = large(15, 15)
@@ -256,6 +260,7 @@ def test_a_bound_holds_however_short_the_time(ratio: bool) -> None:
     assert seen[0] == "gap"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ratio", [False, True])
 @pytest.mark.parametrize("base", [-30.0, -5.0, 0.0, 100.0])  # -5: values are near 0
 def test_a_gap_that_is_asked_for_is_kept(ratio: bool, base: float) -> None:

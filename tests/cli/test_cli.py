@@ -212,6 +212,7 @@ def test_the_line_that_exports_is_complete(found: bool, run, tmp_path: Path, mon
     assert (tmp_path / "best.onnx").exists()
 
 
+@pytest.mark.slow
 def test_the_table_is_printed_before_the_picture_is_drawn(run, monkeypatch) -> None:
     from matplotlib.figure import Figure
 
@@ -281,6 +282,7 @@ def test_why_nothing_was_found_is_told_of_every_kind() -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", ["searching", "beginning"])
 def test_an_interrupted_search_says_how_to_go_on(run, moment: str, monkeypatch) -> None:
     from searchkit.search import space_setup as networks
@@ -331,7 +333,7 @@ def test_a_study_with_a_proxy_of_the_users_own_is_not_resumed_with_another(
     assert len(searchkit.load("mine", tmp_path).history) == 4
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_study_that_learned_from_another_is_resumed_with_it(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     call = ["run", "--space", "macro", "--space-option", "width=4", "--objectives", "params,macs"]
     where = ["--storage", str(tmp_path)]
@@ -401,6 +403,7 @@ def test_simple_models_stand_below_the_front_unless_they_are_not_wanted(run, tmp
     assert [row["model"] for row in json.loads(out)["baselines"]] == table.model.tolist()
 
 
+@pytest.mark.slow
 def test_what_is_no_better_than_a_simple_model_is_said_beside_json(run, tmp_path: Path) -> None:
     x = np.random.default_rng(0).normal(size=(200, 5))
     np.savez(tmp_path / "mine.npz", X=x, y=(x[:, 0] > 0).astype(int))

@@ -77,6 +77,7 @@ def test_what_cannot_be_compared_is_said(run) -> None:
     assert "Did you mean 'one'" in run("compare", "one", "oen")[2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("storage", [None, "all.journal", "sqlite:///all.db"])
 def test_a_study_is_removed_and_others_stay(run, storage: str | None) -> None:
     for name in ("one", "two"):

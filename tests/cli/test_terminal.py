@@ -100,6 +100,7 @@ def test_an_option_does_not_steer_the_terminal(terminal: Terminal, capsys: pytes
         assert "\x1b[2J" not in said
 
 
+@pytest.mark.slow
 def test_an_output_that_cannot_be_written_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     search(progress=False)
@@ -166,6 +167,7 @@ def test_a_study_that_is_removed_while_it_is_watched_ends_the_watching(
     assert printed.err.splitlines()[-1] == "study 'numbers' was removed; this was the last of it"
 
 
+@pytest.mark.slow
 def test_a_shell_is_told_commands_options_and_studies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     search(progress=False)

@@ -138,6 +138,7 @@ def test_export_report_and_loading(small: searchkit.Compressed, tmp_path: Path) 
     assert sorted(loaded.history.params) == sorted(small.history.params)
 
 
+@pytest.mark.slow
 def test_the_same_call_again_does_nothing_and_other_bounds_learn_nothing(
     trained: nn.Module, small: searchkit.Compressed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -173,7 +174,7 @@ def test_a_bound_on_latency_holds_for_whole_networks(trained: nn.Module) -> None
     assert found <= 0.75 * own
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_bound_on_the_size_of_the_file_holds_for_the_file(trained: nn.Module, tmp_path: Path) -> None:
     given = LAST | {"epochs": 0, "networks": 1}
     result = searchkit.compress(trained, DATA, constraints={"file_bytes": "60%"}, storage=tmp_path / "runs", **given)
@@ -183,7 +184,7 @@ def test_a_bound_on_the_size_of_the_file_holds_for_the_file(trained: nn.Module, 
     assert result.delivered.file_bytes[0] > 0.3 * result.original["file_bytes"]  # near what is allowed
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_measured_bounds_are_measured_once(
     trained: nn.Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -217,6 +218,7 @@ def test_a_fine_tuning_that_makes_it_worse_does_not_count(trained: nn.Module) ->
     assert accuracy(result.build(0)) > 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("storage", ["new", "new/study.journal", "sqlite:///{}/new.db", None])
 def test_a_name_in_a_storage_that_is_not_there_yet(
     trained: nn.Module, storage: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

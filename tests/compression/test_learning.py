@@ -55,6 +55,7 @@ def lessons(model: nn.Module, path: Path | None = None, setting: LearningSetting
     return Lessons(model, PLACES, library(), {}, pictures(), setting or LearningSetting(least=60, passes=4), 3, path)
 
 
+@pytest.mark.slow
 def test_they_come_nearer_and_the_network_is_as_it_was() -> None:
     model = network()
     before, taught = (
@@ -73,6 +74,7 @@ def test_they_come_nearer_and_the_network_is_as_it_was() -> None:
     assert not any(module._forward_hooks for module in model.modules())
 
 
+@pytest.mark.slow
 def test_what_was_stopped_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:
     whole = lessons(network())
     whole.learn()
@@ -143,7 +145,7 @@ def test_what_is_worse_and_no_cheaper_is_dropped() -> None:
     assert [label for label in "abcd" if taught.learners["first", label].dropped] == ["b"]
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_library_is_learned_once_and_in_any_number_of_processes_alike(tmp_path: Path) -> None:
     setting = LearningSetting(least=60, passes=2)
     calls: list[int] = []
@@ -188,7 +190,7 @@ def test_what_was_dropped_for_one_cost_learns_for_another(tmp_path: Path) -> Non
     assert taught
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_group_that_fails_says_so_and_the_others_are_kept(tmp_path: Path) -> None:
     broken = library()
     broken["second"]["1x1"] = nn.Conv2d(5, 8, 1)

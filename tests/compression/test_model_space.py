@@ -55,6 +55,7 @@ def singles(space: NetworkSpace) -> Codes:
     return np.array(rows)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_candidate_0_is_the_network_bit_for_bit(family: str) -> None:
     model = network(family)

@@ -123,6 +123,7 @@ def test_threads_take_turns_on_a_card_and_not_on_another(in_tmp: Path) -> None:
         pool.submit(measure, "b").result()
 
 
+@pytest.mark.slow
 def test_another_process_waits_until_the_measurement_is_done(in_tmp: Path) -> None:
     told = in_tmp / "told"
     told.write_text("early")
@@ -470,6 +471,7 @@ class WithACard(ThreadPoolExecutor):
         return torch.device("cpu")
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:proxy 'synflow' has no score")
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a card")
 @pytest.mark.parametrize("wanted", [{}, {"proxies": ["synflow"]}, {"objectives": ("naswot", "params"), "verify": 1}])
@@ -502,7 +504,7 @@ def test_what_the_searching_machine_measures_needs_a_card_of_its_own() -> None:
 EVERY_PART = ("step", "training", "ways", "eproxy", "signals", "latency", "memory")
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "parts",
     [

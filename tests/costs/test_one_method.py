@@ -69,6 +69,7 @@ def test_one_that_cannot_be_exported_as_the_others_has_failed() -> None:
     assert all(method.startswith("onnxruntime ") for method in result.methods["latency_ms"])
 
 
+@pytest.mark.slow
 def test_the_same_networks_are_looked_at_whatever_was_drawn_before() -> None:
     """So that the method of a study is a function of its space alone."""
     built: list[int] = []
@@ -88,6 +89,7 @@ def test_the_same_networks_are_looked_at_whatever_was_drawn_before() -> None:
     assert looked_at[0] == looked_at[1]
 
 
+@pytest.mark.slow
 def test_a_continued_study_keeps_its_method(tmp_path: Path) -> None:
     begun = search(space(odd=tuple(range(12))), 2, tmp_path)
     assert all(method.startswith("torch ") for method in begun.methods["latency_ms"])

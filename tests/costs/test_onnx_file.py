@@ -56,6 +56,7 @@ def test_it_is_the_size_of_the_file_that_export_writes(kind: str, tmp_path: Path
     assert set(result.methods["file_bytes"]) == {"the ONNX file that is exported, float32"}
 
 
+@pytest.mark.slow
 def test_the_file_has_nothing_about_the_code_it_comes_from(tmp_path: Path) -> None:
     path = tmp_path / "network.onnx"
     write_onnx(Small().eval(), torch.randn(2, 1, 8, 8), path, "images", "logits")
@@ -70,6 +71,7 @@ def test_a_network_that_cannot_be_exported_is_told() -> None:
         file_bytes(Unusual(), (1, 8, 8))
 
 
+@pytest.mark.slow
 def test_the_network_is_not_changed() -> None:
     network = Small()
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
@@ -95,6 +97,7 @@ def outputs(path: Path, x: Tensor) -> np.ndarray[Any, Any]:
     return np.asarray(session.run(["logits"], {"images": x.numpy()})[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", [Small(), OnlyThree()], ids=["traced", "not to be traced"])
 def test_a_traced_file_is_the_network_for_any_number_of_examples(network: nn.Module) -> None:
     known = distinct(network)

@@ -73,7 +73,7 @@ def test_energy_is_power_times_the_time_of_a_run(watts: float) -> None:
     assert found.n >= 3
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_search_measures_it(watts: float) -> None:
     result = searchkit.run(
         "random", data=searchkit.load_data("digits", limit=200), objectives=("accuracy", "energy_mj"), budget=2,

@@ -88,6 +88,7 @@ def test_nonsense_is_no_measurement(printed: str, said: str) -> None:
         read_output(printed, "latency_ms")
 
 
+@pytest.mark.slow
 @given(st.text(max_size=60))
 def test_whatever_is_printed_there_is_a_positive_number_or_a_reason(printed: str) -> None:
     try:
@@ -175,6 +176,7 @@ def test_a_function_measures_is_repeated_and_is_not_waited_for(tmp_path: Path) -
         ask(Target(lambda path: 1.0, repeats=1), tmp_path, ("latencyms",))
 
 
+@pytest.mark.slow
 def test_a_program_that_takes_its_input_late_gets_all_of_it() -> None:
     code = "import sys, time; time.sleep(1); print(len(sys.stdin.buffer.read()))"
     assert run_command([sys.executable, "-c", code], 60, b"x" * 3_000_000) == "3000000\n"

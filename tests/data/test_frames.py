@@ -228,6 +228,7 @@ VALUES = {
 }
 
 
+@pytest.mark.slow
 @settings(max_examples=12, deadline=None)
 @given(st.data(), st.integers(12, 30))
 def test_whatever_the_rows_are_features_are_finite_and_do_not_depend_on_other_rows(drawn: Any, n: int) -> None:

@@ -168,6 +168,7 @@ def test_shifted_signals_are_parts_of_the_signal_between_zeros() -> None:
     assert len(shifts) > 3
 
 
+@pytest.mark.slow
 def test_simple_models_see_how_often_tokens_occur_and_signals_flattened() -> None:
     for x, kind in ((TOKENS, "tokens"), (SIGNALS, "signals"), (RNG.normal(size=(60, 1, 9000)), "signals")):
         rows = baselines(searchkit.load_data((x, Y), kind=kind, limit=30), seconds=1)  # type: ignore[arg-type]

@@ -58,6 +58,7 @@ def single_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("searchkit.training.turns.SECONDS", 0.0)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("single_steps")
 @settings(max_examples=15, deadline=None)
 @given(order=st.lists(st.integers(0, 2), min_size=0, max_size=40), noise=st.integers(0, 9))

@@ -75,6 +75,7 @@ def test_a_timer_and_a_handler_of_the_users_are_as_they_were() -> None:
         signal.signal(signal.SIGALRM, handler)
 
 
+@pytest.mark.slow
 @posix
 def test_an_import_is_not_interrupted(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "slow_module.py").write_text("import time\nfor _ in range(20):\n    time.sleep(0.01)\nwhole = True\n")
@@ -90,6 +91,7 @@ def test_an_import_is_not_interrupted(tmp_path: Any, monkeypatch: pytest.MonkeyP
     assert sys.modules.pop("slow_module").whole
 
 
+@pytest.mark.slow
 @posix
 def test_what_cannot_be_interrupted_is_said_once(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture

@@ -99,6 +99,7 @@ def client(folder: Path) -> Iterator[Client]:
         yield Client(portal, session)
 
 
+@pytest.mark.slow
 def test_every_tool_says_what_it_takes_and_returns(client: Client) -> None:
     tools = client.portal.call(client.session.list_tools).tools
     assert [tool.name for tool in tools] == list(TOOLS)
@@ -112,6 +113,7 @@ def test_every_tool_says_what_it_takes_and_returns(client: Client) -> None:
         assert tool.outputSchema["type"] == "object"
 
 
+@pytest.mark.slow
 def test_what_there_is_is_described_in_a_line_each(client: Client) -> None:
     names = client.found("describe")["names"]
     assert "naswot" in names["proxies"]
@@ -315,6 +317,7 @@ def test_candidates_are_scored_and_their_order_judged() -> None:
     assert "trust" not in found
 
 
+@pytest.mark.slow
 def test_a_network_is_compressed_where_the_server_allows_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "of_a_user.py").write_text(
@@ -345,6 +348,7 @@ def test_a_network_is_compressed_where_the_server_allows_code(tmp_path: Path, mo
         compress(read(given | {"model": "of_a_user:model"}), replace(settings, allow_code=False), print)
 
 
+@pytest.mark.slow
 def test_the_command_serves_and_nothing_but_the_protocol_is_on_its_output(tmp_path: Path) -> None:
     client = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "test", "version": "0"}}
     lines = [
@@ -381,7 +385,7 @@ def test_the_command_serves_and_nothing_but_the_protocol_is_on_its_output(tmp_pa
         assert said in errors
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_call_whose_server_is_gone_ends_as_if_it_were_interrupted(tmp_path: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "searchkit.integrations.mcp.worker"],
@@ -437,6 +441,7 @@ def test_a_process_that_dies_ends_its_call_and_not_the_server(monkeypatch: pytes
         anyio.run(jobs.called_apart, "export", given, NOWHERE, ignore)
 
 
+@pytest.mark.slow
 def test_a_process_that_does_not_end_when_it_is_told_to_is_killed_and_its_call_ends_with_a_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -512,6 +517,7 @@ def test_an_unknown_argument_is_told_with_the_nearest_name() -> None:
         read_input("run", SearchInput, {"epoch": 3})
 
 
+@pytest.mark.slow
 def test_the_page_has_every_tool_and_option_and_a_configuration_that_is_read() -> None:
     page = (ROOT / "docs" / "how-to" / "assistants.md").read_text()
     assert [name for name in TOOLS if f"| `{name}` |" not in page] == []

@@ -273,6 +273,7 @@ def test_thresholds_of_numbers_are_read_off_trials() -> None:
     assert conditions_of(np.array([[rates[i], 5, 1 if i < 2 else -1] for i in range(4)]), numbers)[2].sign == "<="
 
 
+@pytest.mark.slow
 def test_conditional_parameters_are_searched_with_the_others() -> None:
     def objective(trial: Trial) -> float:
         if trial.suggest_categorical("model", ["line", "tree"]) == "line":

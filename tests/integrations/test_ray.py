@@ -84,6 +84,7 @@ def test_candidates_run_on_every_node_and_the_history_is_that_of_this_process(ex
     assert there.equals(search(loss, None, batch=6).history.drop(columns="seconds"))
 
 
+@pytest.mark.thorough
 def test_a_candidate_that_kills_its_worker_is_tried_again_and_then_fails_alone(executor: RayExecutor) -> None:
     def deadly(choices: dict) -> dict:
         if choices["a"] == 5 and choices["b"] == 5:
@@ -113,6 +114,7 @@ searchkit.run(
 """
 
 
+@pytest.mark.thorough
 def test_a_driver_that_is_killed_is_continued(cluster: Any, tmp_path: Path) -> None:
     command = [sys.executable, "-W", "ignore", "-c", DRIVER, cluster.address, str(tmp_path)]
     driver = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)

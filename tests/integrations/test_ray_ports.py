@@ -107,6 +107,7 @@ def stale(folder: Path, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_TMPDIR", str(folder))
 
 
+@pytest.mark.thorough
 def test_a_cluster_that_a_search_starts_listens_on_the_loopback_only(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, short: Path, silent: str
 ) -> None:

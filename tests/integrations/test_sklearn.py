@@ -99,6 +99,7 @@ def fitted_regressor() -> SearchRegressor:
     return regressor(epochs=15, budget=4, test_fraction=0.2).fit(XR, YR)
 
 
+@pytest.mark.slow
 def test_ten_lines_find_a_classifier() -> None:
     train, test, y_train, y_test = train_test_split(X, NAMES, random_state=0)
     search = SearchClassifier(budget=3, epochs=10, random_state=0).fit(train, y_train)
@@ -122,6 +123,7 @@ def test_what_is_said_of_a_row_does_not_depend_on_the_rows_beside_it(fitted: Sea
     np.testing.assert_allclose(alone, together, rtol=1e-10)
 
 
+@pytest.mark.slow
 def test_a_quantity_is_predicted_in_its_unit(fitted_regressor: SearchRegressor) -> None:
     predicted = fitted_regressor.predict(XR)
     assert predicted.shape == YR.shape
@@ -130,6 +132,7 @@ def test_a_quantity_is_predicted_in_its_unit(fitted_regressor: SearchRegressor) 
     assert "test_r2" in fitted_regressor.result_.front
 
 
+@pytest.mark.slow
 def test_the_same_random_state_gives_the_same_network_and_another_another(fitted: SearchClassifier) -> None:
     again = clone(fitted).fit(X, NAMES)
     assert np.array_equal(again.predict_proba(X), fitted.predict_proba(X))
@@ -167,6 +170,7 @@ def test_a_pickle_keeps_the_network_when_the_search_is_gone() -> None:
     assert not folder.exists(), "the weights of a search in memory go with its result"  # type: ignore[union-attr]
 
 
+@pytest.mark.slow
 def test_it_works_in_a_pipeline_in_cross_validation_and_in_a_grid() -> None:
     pipeline = make_pipeline(StandardScaler(), classifier())
     assert cross_val_score(pipeline, X, NAMES, cv=2).mean() > 0.7
@@ -249,6 +253,7 @@ def test_a_storage_continues_the_same_fit(tmp_path: Path) -> None:
     assert len(again.result_.history) == 3
 
 
+@pytest.mark.slow
 def test_rare_classes_are_found_where_classes_are_weighted_alike() -> None:
     x, y = make_classification(600, 8, weights=[0.93], class_sep=0.5, flip_y=0, random_state=1)
     train, test, y_train, y_test = train_test_split(x, y, stratify=y, random_state=0)
@@ -380,6 +385,7 @@ def test_the_same_random_state_evaluates_the_same_candidates(strategy: str) -> N
     assert first.cv_results_["params"] == again.cv_results_["params"]
 
 
+@pytest.mark.slow
 def test_several_scorers_are_several_objectives_and_refit_takes_one_of_the_front() -> None:
     def least_recall(results: dict[str, Any]) -> int:
         return int(np.argmin(results["mean_test_recall"]))

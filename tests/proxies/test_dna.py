@@ -391,7 +391,7 @@ def test_dna_plus_keeps_limits_and_says_which_cannot_be_met(digits: Data) -> Non
         dna_plus(space, digits, rounds=1, setting=QUICK, limits=[Limit("params", params, high=0.9 * least)])
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.filterwarnings("ignore:proxy")
 def test_all_three_block_methods_judge_a_search_together(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)

@@ -49,6 +49,7 @@ def test_every_network_is_rated_and_labels_are_not_looked_at(digits: Data) -> No
     assert all(np.array_equal(again.ratings[name], ratings) for name, ratings in dna.ratings.items())
 
 
+@pytest.mark.slow
 def test_it_goes_on_where_it_was_stopped(tmp_path: Path, digits: Data) -> None:
     told: list[tuple[str, int]] = []
 

@@ -97,7 +97,7 @@ def test_where_labels_follow_the_macs_a_weight_of_macs_is_found_and_believed() -
     assert [member.reduction for member in search.members] == [TINY.reduction] * len(search.settings)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_of_labels_that_are_noise_the_first_setting_stays() -> None:
     for seed in range(2):
         labels = np.random.default_rng(seed).normal(size=len(CODES))
@@ -139,7 +139,7 @@ def test_several_good_settings_together_gain_more_than_the_best_of_them() -> Non
     assert gain_of(several, several[0], labels, 0, 5) > gain_of(several, several[0], labels, 0, 1) + 0.05
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_the_fittest_settings_score_together(tmp_path: Path) -> None:
     macs = space_counts(CELLS, CODES)["macs"]
     few = FEW | {"start": replace(TINY, resolution=8), "path": tmp_path / "dps.jsonl"}  # scored once for both

@@ -122,6 +122,7 @@ def test_genes_differ_by_their_share() -> None:
     assert mutated(settings[0], 0.0, rng) == settings[0]
 
 
+@pytest.mark.slow
 def test_reduced_networks_score_as_those_of_the_smaller_space() -> None:
     large = nas_bench_201(width=8, cells=3, input_shape=(3, 16, 16))
     reduced = Scorer(large, [Eproxy(TINY, width=0.5, cells=1, resolution=None)])(CODES)

@@ -47,6 +47,7 @@ def errors(subject: Built, setting: EproxySetting, capture: Capture | None = Non
         return regression_errors(setting, subject, capture)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("space", "codes", "setting"),
     [

@@ -133,6 +133,7 @@ def test_no_exponent_is_fitted_where_blocks_add_up_or_macs_are_not_known() -> No
     assert MathNAS(SPACE).fit(bare, truth()(bare) ** 2).model.exponent == 0
 
 
+@pytest.mark.slow
 def test_of_a_bent_scale_the_order_is_fitted_and_predictions_are_values_again() -> None:
     values = np.exp(2 * (truth()(ALL) - 70))
     known = np.random.default_rng(1).permutation(len(ALL))[:60]

@@ -142,7 +142,7 @@ def search(folder: Path, proxy: Slow, **given: Any) -> Any:
     return searchkit.run("random", proxies=[proxy], storage=folder, **call)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_planned_search_keeps_its_time_and_trains_its_winner(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

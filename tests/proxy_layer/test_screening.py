@@ -81,7 +81,7 @@ def found(request: pytest.FixtureRequest) -> dict[str, float]:
     return {name: float(np.mean(values)) for name, values in volumes.items()}
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_good_proxy_finds_much_more_than_none(found: dict[str, float]) -> None:
     assert found["a good one"] > 1.2 * found["no proxy"]
 

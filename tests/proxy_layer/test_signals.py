@@ -322,7 +322,7 @@ def test_a_continued_search_with_proxies_equals_an_uninterrupted_one(strategy, n
     assert continued.signals.equals(whole.signals)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @ONE_ORDER
 @pytest.mark.parametrize("n_before", [pytest.param(21, marks=pytest.mark.thorough), 26])
 def test_turns_go_on_as_they_were_in_a_continued_search(n_before: int, tmp_path: Path) -> None:

@@ -204,7 +204,7 @@ def test_a_file_that_answers_otherwise_is_refused(
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_files_of_the_same_network_are_described_together_and_those_of_another_are_not(tmp_path: Path) -> None:
     result = searched(4, 8)
     result.export(0, tmp_path / "best", trial=0, precision="int8")
@@ -288,7 +288,7 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str], mo
     assert "in format 'onnx' only" in capsys.readouterr().err
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_no_package_of_a_format_is_loaded_before_it_is_asked_for(tmp_path: Path) -> None:
     code = (
         "import sys, searchkit, searchkit.results.export\n"

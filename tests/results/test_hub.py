@@ -72,10 +72,12 @@ def blocks(folder: Path) -> list[str]:
     return re.findall(r"^```python\n(.*?)^```", (folder / "README.md").read_text(), re.DOTALL | re.MULTILINE)
 
 
+@pytest.mark.slow
 def test_the_folder_has_nothing_but_its_files(folder: Path) -> None:
     assert sorted(path.name for path in folder.iterdir()) == FILES
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("alone", [False, True], ids=["with searchkit", "with torch alone"])
 def test_the_ten_lines_of_the_card_load_the_network_in_a_new_process(
     alone: bool, result: searchkit.Result, folder: Path, tmp_path: Path
@@ -265,6 +267,7 @@ def places(value: Any, before: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]
         yield from places(entry, (*before, key))
 
 
+@pytest.mark.slow
 def test_a_configuration_with_a_wrong_value_anywhere_loads_the_network_or_is_an_error_in_a_sentence(
     folder: Path, tmp_path: Path
 ) -> None:
@@ -317,6 +320,7 @@ def test_damaged_weights_are_an_error_in_a_sentence(folder: Path, tmp_path: Path
             searchkit.load_network(tmp_path)
 
 
+@pytest.mark.slow
 def test_the_command_line_writes_a_folder(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -343,6 +347,7 @@ def test_any_text_stands_in_the_front_matter_and_the_card_as_it_is() -> None:
     assert plain("a|b `c`\n<d> _e_ f_g") == r"a\|b \`c\` \<d> \_e\_ f_g"
 
 
+@pytest.mark.slow
 def test_sentences_and_rows_of_data_frames_come_with_what_makes_them_inputs(tmp_path: Path) -> None:
     sentences = (["good film", "bad film", "good day", "bad day"] * 15, ["p", "n"] * 30)
     texts = searchkit.load_data(sentences, kind="tokens")

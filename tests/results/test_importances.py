@@ -62,6 +62,7 @@ def test_the_report_shows_them(tmp_path):
     assert page.index("<b>strong</b>") < page.index("<b>idle</b>")
 
 
+@pytest.mark.slow
 def test_optunas_own_importances_slices_and_contours_take_a_written_study():
     result = _result(budget=40)
     study = write_study(result)

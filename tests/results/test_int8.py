@@ -53,6 +53,7 @@ def answers(path: Path, x: torch.Tensor) -> np.ndarray[Any, Any]:
     return np.asarray(session.run(None, {session.get_inputs()[0].name: x.numpy().astype(np.float32)})[0])
 
 
+@pytest.mark.slow
 def test_the_scores_are_those_of_the_files(tmp_path: Path) -> None:
     result = searched(1.0)
     files = result.export(0, tmp_path / "small", precision="int8")
@@ -142,7 +143,7 @@ def test_data_of_ones_own_are_given_on_the_command_line_too(
     assert (tmp_path / "n.int8.onnx").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_data_known_by_a_name_that_is_not_their_own_are_found_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

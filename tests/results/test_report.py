@@ -268,7 +268,7 @@ def test_every_kind_of_search_has_a_page(make, words, page) -> None:
         assert word in found.text
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_page_of_thousands_of_candidates_stays_small(tmp_path: Path) -> None:
     space = Space([Choice(f"choice_{i}", range(9)) for i in range(30)])
     rng = np.random.default_rng(0)

@@ -94,6 +94,7 @@ def test_the_table_adds_up_to_the_network(found: searchkit.Result) -> None:
     assert table.block.iloc[-1] == OUTSIDE
 
 
+@pytest.mark.slow
 def test_other_networks_are_timed_when_asked_for_and_kept(
     found: searchkit.Result, folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -136,6 +137,7 @@ def test_nothing_is_timed_where_it_is_not_asked_for_or_takes_too_long(
     assert section_of(result, tmp_path) is None
 
 
+@pytest.mark.slow
 def test_a_network_that_cannot_be_timed_in_parts_is_no_failure_of_the_search(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -209,6 +211,7 @@ class Block(nn.Module):
         return y
 
 
+@pytest.mark.slow
 def test_blocks_of_a_space_made_of_a_trained_network_stand_in_its_page(tmp_path: Path) -> None:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(1, 16, 3, padding=1), Block(16), Block(16), nn.Flatten(), nn.Linear(1024, 10))

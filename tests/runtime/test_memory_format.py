@@ -103,6 +103,7 @@ def test_trainings(channels: int, convolutions: Convolutions) -> None:
     assert convolutions.channels_last == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("channels", [1, 3])
 def test_passes_of_every_proxy(channels: int, convolutions: Convolutions) -> None:
     space, data = residual_space(channels), pictures(channels)
@@ -113,6 +114,7 @@ def test_passes_of_every_proxy(channels: int, convolutions: Convolutions) -> Non
     assert convolutions.channels_last == 0
 
 
+@pytest.mark.slow
 def test_shared_weights_and_mixed_networks(convolutions: Convolutions) -> None:
     space = searchkit.load_space("macro", width=4, layers=(2, 1)).for_data((3, 16, 16), 3)
     data = pictures(3)

@@ -290,7 +290,7 @@ def worker_processes() -> set[psutil.Process]:
     return {child for child in psutil.Process().children() if "popen_loky" in " ".join(child.cmdline())}
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_the_table_and_the_command_score_with_processes(at_once: None, capsys: pytest.CaptureFixture[str]) -> None:
     alone = searchkit.score("macro", 6, proxies=("params", "synflow"))
     before = worker_processes()  # joblib keeps those of an earlier test for a while

@@ -100,6 +100,7 @@ def test_what_is_being_evaluated_is_pending_when_the_next_is_asked(threads: Thre
     assert max(len(rows) for what, rows in made[0].log if what == "pending") >= 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", plugins.names("strategy"))
 def test_every_strategy_searches_so_and_repeats_nothing(strategy: str, threads: ThreadPoolExecutor) -> None:
     seen: Counter[str] = Counter()
@@ -156,6 +157,7 @@ def test_a_continued_study_tells_the_strategy_in_the_order_in_which_they_ended(t
     assert told[1].index(late) >= 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["nsga2", "evolution", "bo"])
 @pytest.mark.parametrize("first", ["batches", "as workers free"])
 def test_a_study_goes_on_in_the_other_way(
@@ -261,7 +263,7 @@ def test_evolution_steps_with_every_outcome(threads: ThreadPoolExecutor) -> None
     assert history.batch.tolist() == list(range(60)), "each candidate is a batch of its own"
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_ladder_promotes_each_candidate_by_itself(tmp_path: Path) -> None:
     space = searchkit.load_space("nas-bench-201", width=4, cells=1)
     given = {"space": space, "epochs": 2, "ladder": ({"epochs": 1, "data": 0.2},), "storage": tmp_path, "name": "l"}

@@ -112,7 +112,7 @@ def test_where_trainings_are_short_nothing_judges(caplog: pytest.LogCaptureFixtu
     assert result.signals.empty
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "then", [pytest.param(0.0, id="as quick", marks=pytest.mark.thorough), pytest.param(1e9, id="slow by then")]
 )
@@ -269,7 +269,7 @@ def test_networks_that_no_signal_scores_are_judged_by_counts(
     assert judged_by(result) == {"params", "macs", "mathnas"}
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_bounds_on_what_is_measured_are_not_measured_to_decide(price: dict[str, float]) -> None:
     calls: list[int] = []
 
@@ -305,7 +305,7 @@ def deadly(how: str) -> Any:
     return searchkit.NetworkSpace([searchkit.Choice("width", range(1, 40))], build, name=f"width-{how}")
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("how", "protection", "why"),
     [("hangs", {"time_limit": 1}, "over its time limit"), ("ends", {"executor": 1}, "its worker process died")],

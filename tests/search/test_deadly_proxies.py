@@ -89,7 +89,7 @@ def test_a_network_that_ends_the_process_while_it_is_scored_has_no_score(how: st
     assert not list(tmp_path.glob("*.at-work"))
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize("kind", [pytest.param("always", marks=pytest.mark.thorough), "always bounded"])
 def test_a_network_that_always_ends_the_process_has_failed_once_and_for_all(kind: str, tmp_path: Path) -> None:
     ran = searches(kind, "exit", tmp_path, 4)
@@ -102,7 +102,7 @@ def test_a_network_that_always_ends_the_process_has_failed_once_and_for_all(kind
     assert again.lines == lines
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_proxy_of_codes_is_asked_one_by_one_after_the_process_ended(tmp_path: Path) -> None:
     ran = searches("codes", "exit", tmp_path, 5)
     assert ran.ends == [7, 7, 7, 0], ran.said  # once with several candidates, then twice with one
@@ -110,7 +110,7 @@ def test_a_proxy_of_codes_is_asked_one_by_one_after_the_process_ended(tmp_path: 
     assert "proxy 'mine' has no score for some candidates: the process ended 2 times in the scoring" in ran.said
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_candidate_of_several_in_turns_that_ends_the_process_has_failed(tmp_path: Path) -> None:
     ran = searches("trained interleaved", "crash", tmp_path, 4)
     assert ran.ends == [-signal.SIGSEGV, -signal.SIGSEGV, 0], ran.said

@@ -31,6 +31,7 @@ def test_half_of_the_candidates_are_designs() -> None:
     assert not np.array_equal(first(result, 3)[2], SPACE.reference[2])
 
 
+@pytest.mark.slow
 def test_a_strategy_that_is_named_and_a_start_that_is_given_decide_themselves() -> None:
     assert not np.array_equal(first(search("random"), 2), SPACE.reference[:2])
     start = SPACE.reference[5:6]

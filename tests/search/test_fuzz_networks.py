@@ -289,13 +289,14 @@ def search(networks: list[tuple[str, str]], folder: Path, executor: Any, **given
     result.report(folder / "report.html")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("executor", [None, "interleaved"])
 @pytest.mark.parametrize("kind", ALL)
 def test_each_network(kind: str, executor: Any, tmp_path: Path) -> None:
     search([(kind, name) for name in ALL[kind]], tmp_path, executor)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_each_network_in_worker_processes(tmp_path: Path) -> None:
     search([(kind, name) for kind in ALL for name in ALL[kind]], tmp_path, 2)
 
@@ -333,6 +334,7 @@ def test_each_network_that_works_with_proxies_costs_and_export(name: str, tmp_pa
     assert float(correct) == pytest.approx(result.trials[0].values["accuracy"])
 
 
+@pytest.mark.slow
 @settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     networks=st.lists(

@@ -66,7 +66,7 @@ def test_costs_in_int8_are_measured_before_the_training_and_bounds_on_them_kept(
     assert states == {True: "scored", False: "infeasible"}
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_planned_search_in_int8_ends_with_final_trainings_and_exports_the_file(tmp_path: Path) -> None:
     result = search(
         objectives=("accuracy@int8", "file_bytes@int8"), budget={"seconds": 20}, epochs=None, storage=tmp_path
@@ -128,6 +128,7 @@ def test_no_target_is_called_int8() -> None:
         search(objectives=("accuracy", "latency_ms@int8"), targets={"int8": "echo 1 {file}"})
 
 
+@pytest.mark.slow
 def test_a_network_without_an_int8_file_fails_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*given: Any) -> None:
         raise RuntimeError("no such operator")

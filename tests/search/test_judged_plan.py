@@ -69,6 +69,7 @@ def words_of(line: str) -> str:
     return re.sub(r"[\d.,]+", "0", line)
 
 
+@pytest.mark.slow
 def test_the_plan_of_the_default_call_has_the_line_that_its_search_logs(caplog: pytest.LogCaptureFixture) -> None:
     (line,) = said_of_proxies(planned(budget={"seconds": 8, "evaluations": 4}).lines)
     with caplog.at_level(logging.INFO, "searchkit"):
@@ -104,7 +105,7 @@ def stop(trial: Any, trials: Sequence[Any]) -> None:
     raise StopSearch
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize("names", [(), ("params", "macs")], ids=["none", "some"])
 @pytest.mark.parametrize("given", [{"budget": 30, "epochs": 1}, {"budget": {"seconds": 20}}], ids=["number", "time"])
 def test_a_continued_study_says_again_what_judges(

@@ -68,7 +68,7 @@ def assert_late(ended: dict[int, Any], reason: str) -> None:
 
 
 @posix
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_with_workers_a_cost_that_never_returns_is_ended() -> None:
     ended = search(never(native), 2, 3)
     told = "over its time limit of 3 s, and its worker process was ended after 6.5 s"

@@ -75,6 +75,7 @@ def test_only_the_front_keeps_its_weights(result) -> None:
     assert len(list(result.folder.glob("*.safetensors"))) == len(result.front)
 
 
+@pytest.mark.slow
 def test_the_winner_leaves_as_it_was_measured(result, tmp_path: Path) -> None:
     import onnxruntime
 
@@ -203,6 +204,7 @@ def test_metrics_of_the_trained_network_are_objectives_too() -> None:
     assert result.front.iloc[0].largest_weight == pytest.approx(largest_weight(network.network))
 
 
+@pytest.mark.slow
 def test_latency_and_memory_are_measured_when_asked_for() -> None:
     result = search(objectives=("accuracy", "latency_ms", "peak_memory"), budget=2, epochs=1)
     history = result.history
@@ -229,7 +231,7 @@ def test_a_candidate_that_diverges_has_failed_and_the_search_goes_on() -> None:
     assert set(history[history.depth != 1].state) == {"scored"}
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_time_limit_ends_a_slow_training() -> None:
     class Slow(nn.Flatten):
         def forward(self, x: torch.Tensor) -> torch.Tensor:

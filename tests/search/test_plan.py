@@ -50,6 +50,7 @@ def speeds(*steps: float) -> list[Speed]:
     return [Speed(np.zeros(1, np.int64), step, 32) for step in steps]
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(st.floats(5, 1e5), st.integers(1, 16), st.floats(1e-4, 0.05), st.floats(1, 10), st.floats(1, 10))
 def test_what_is_planned_fits_into_the_time(
@@ -106,6 +107,7 @@ class Slow:
         return number_of_weights(network)
 
 
+@pytest.mark.slow
 def test_measuring_who_meets_the_bounds_takes_a_small_part_of_the_time(caplog: pytest.LogCaptureFixture) -> None:
     cost, data = Slow(), searchkit.load_data("digits", limit=300)
     arguments = {"data": data, "constraints": {Metric("weight_count", cost): 30_000}}
@@ -118,7 +120,7 @@ def test_measuring_who_meets_the_bounds_takes_a_small_part_of_the_time(caplog: p
     assert "in a large network within the bounds" in plan.lines[0]
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_search_under_a_slow_measurement_delivers_a_network(tmp_path: Path) -> None:
     result = searchkit.run(
         "random", data=searchkit.load_data("digits", limit=300), budget={"seconds": 12}, storage=tmp_path,
@@ -382,6 +384,7 @@ def test_a_search_without_a_time_trains_nothing_more(tmp_path: Path) -> None:
     assert result.finals == {}
 
 
+@pytest.mark.slow
 def test_more_evaluations_are_counted_from_here(tmp_path: Path) -> None:
     arguments = {"strategy": "random", "space": TINY, "epochs": 1, "storage": tmp_path}
     assert len(searchkit.run(budget=2, **arguments).trials) == 2
@@ -389,7 +392,7 @@ def test_more_evaluations_are_counted_from_here(tmp_path: Path) -> None:
     assert len(searchkit.run(budget={"more_evaluations": 2}, **arguments).trials) == 5
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_planned_study_goes_on_by_a_number_of_candidates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With its name or without; they are trained as planned, and the winners have their share of time."""
     monkeypatch.chdir(tmp_path)
@@ -433,6 +436,7 @@ def test_budgets_that_mean_nothing_are_refused(budget: object, said: str) -> Non
         searchkit.run("random", space=TINY, budget=budget, storage="memory")
 
 
+@pytest.mark.slow
 def test_a_plan_is_told_and_nothing_is_searched(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -517,7 +521,7 @@ def test_while_nothing_is_scored_candidates_begin_in_the_time_of_the_ending() ->
     assert plan.begin_until < plan.last_hope < plan.final_until
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_run_that_adds_nothing_takes_no_time_of_the_study(tmp_path: Path) -> None:
     arguments: dict[str, Any] = {"strategy": "random", "space": TINY, "storage": tmp_path, "name": "s"}
     searchkit.run(budget={"seconds": 10}, **arguments)
@@ -540,6 +544,7 @@ def test_a_study_is_compared_with_the_call_before_its_time_is_planned(
             ask(budget=1, epochs=1, data=searchkit.load_data("digits", limit=200), **arguments)
 
 
+@pytest.mark.slow
 def test_an_estimate_has_as_many_candidates_as_begin_in_the_time() -> None:
     few = searchkit.plan(space=TINY, budget={"seconds": 0.01}, epochs=2)
     assert isinstance(few, Estimate)

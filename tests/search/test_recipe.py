@@ -203,7 +203,7 @@ def test_a_planned_search_and_its_final_trainings_keep_to_it(made: list[Recipe])
     assert all(recipe.steps is not None and recipe.steps > LEAST_STEPS for recipe in finals)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_planned_study_goes_on_with_its_recipe(made: list[Recipe], tmp_path: Path) -> None:
     data = tmp_path / "data.npz"
     np.savez(data, X=np.random.default_rng(0).integers(0, 255, (60, 8, 8)).astype(np.uint8), y=np.arange(60) % 3)
@@ -258,6 +258,7 @@ def test_a_plan_says_what_really_holds() -> None:
     assert "options" not in plain.described()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("recipe", "said"),
     [

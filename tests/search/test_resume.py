@@ -58,6 +58,7 @@ def logged(log: Path) -> Callable[[dict], dict]:
     return function
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 @pytest.mark.parametrize("strategy", slow_if(lambda name: name not in ("bo", "nsga2"), plugins.names("strategy")))
 def test_killed_at_five_points_and_continued_the_history_is_the_same(strategy: str, tmp_path: Path) -> None:

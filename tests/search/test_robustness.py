@@ -152,6 +152,7 @@ def tied(choices: dict, input_shape: tuple[int, int, int], n_classes: int) -> nn
     return Tied(choices["width"])
 
 
+@pytest.mark.slow
 def test_a_network_with_tied_weights_is_trained_rebuilt_and_exported(tmp_path: Path) -> None:
     space = NetworkSpace([Choice("width", (8, 16))], tied, name="tied")
     result = searchkit.run("random", space=space, data=DIGITS, budget=2, epochs=4, storage=tmp_path / "runs")
@@ -228,6 +229,7 @@ def test_a_search_without_a_console_or_with_one_that_is_gone_goes_on(
     assert len(search(progress=None).trials) == 12
 
 
+@pytest.mark.slow
 def test_the_progress_bar_counts_the_seconds_down(capsys: pytest.CaptureFixture[str]) -> None:
     search(lambda c: time.sleep(0.35) or loss(c), budget={"seconds": 1.2}, batch=9, progress=True)
     shown = capsys.readouterr().err.replace("\r", "\n").strip().splitlines()

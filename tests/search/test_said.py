@@ -141,6 +141,7 @@ def test_a_network_in_half_precision_is_told_what_inputs_are(dtype: torch.dtype,
         searchkit.run("random", space=networks(dtype=dtype), objectives=objective, budget=1, epochs=1, storage="memory")
 
 
+@pytest.mark.slow
 def test_an_export_that_depends_on_values_prints_nothing_of_torchs(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

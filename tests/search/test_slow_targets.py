@@ -357,7 +357,7 @@ def test_this_machine_has_no_first_networks_and_a_space_that_cannot_be_built_has
         search(device.target(known={}), space=space)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_the_command_line_continues_a_study_whose_devices_are_known_by_a_study(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

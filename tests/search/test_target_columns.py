@@ -48,6 +48,7 @@ def test_whatever_predicted_costs_turn_out_to_be_the_winners_were_kept(
     assert {one.number for one in pareto_front(trials, GOALS)} <= kept
 
 
+@pytest.mark.slow
 @given(
     st.lists(rows, min_size=1, max_size=7),
     st.lists(st.floats(-1, 1), min_size=14, max_size=14),

@@ -81,6 +81,7 @@ def test_ten_thousand_classes(tmp_path: Path) -> None:
     assert result.build(0)(torch.zeros(1, 1, 2, 2)).shape == (1, 10_000)
 
 
+@pytest.mark.slow
 def test_a_time_too_short_for_one_training_names_the_least_before_anything_is_recorded(tmp_path: Path) -> None:
     slow_from_the_start = space(Slowing(after=0, seconds=0.05))
     with pytest.raises(
@@ -110,7 +111,7 @@ class Slowing:
                 time.sleep(self.seconds)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_device_that_turns_slow_in_the_middle_of_the_search(tmp_path: Path) -> None:
     seconds = 12.0
     result = search(examples([200, 200]), tmp_path, seconds, space=space(Slowing(after=400)))

@@ -355,6 +355,7 @@ def test_a_study_that_is_deleted_while_it_is_shown_stays_as_it_was_and_says_so(f
     assert shown.shown("first").word == "ended"
 
 
+@pytest.mark.slow
 def test_a_deleted_study_is_answered_as_gone_with_what_was_shown_last(served: Server, folder: Path) -> None:
     assert study(served, "first").status == 200
     (folder / "first.journal").unlink()
@@ -618,6 +619,7 @@ def test_a_closed_server_frees_its_port(folder: Path) -> None:
         assert asked(again, "/status").status == 200
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="signals are sent otherwise elsewhere")
 def test_the_command_serves_until_it_is_interrupted_and_says_so_in_one_line(folder: Path) -> None:
     command = [sys.executable, "-m", "searchkit", "serve", "--storage", str(folder), "--port", "0"]

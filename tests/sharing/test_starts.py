@@ -154,7 +154,7 @@ def test_a_search_by_shared_weights_trains_none_but_the_verified(
     assert "evaluation=shared" in result.report(tmp_path / "page.html").read_text()
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_by_name_the_weights_are_kept_with_the_study(digits: Data, tmp_path: Path) -> None:
     given = SEARCH | {"storage": str(tmp_path), "data": digits, "evaluation": "one-shot", "name": "study"}
     given |= {"space": macro(width=2, layers=(1, 1))}

@@ -217,6 +217,7 @@ def test_several_resolutions_are_the_last_choice_and_images_stay_the_users() -> 
         assert network.features(torch.zeros(1, 1, 9, 9))[-1].shape[-1] == side  # type: ignore[operator]
 
 
+@pytest.mark.slow
 def test_it_follows_the_data_and_a_rung_makes_it_narrower() -> None:
     space = load_space("mobilenet", width=0.5).for_data((1, 8, 8), 7)
     code = random_codes(space, 1, seed=6)[2]

@@ -77,6 +77,7 @@ def test_features_and_targets_in_tiny_units_count_and_constant_ones_do_no_harm()
     assert data.target.std[0] < 1e-9
 
 
+@pytest.mark.slow
 def test_a_quantity_may_be_read_off_images() -> None:
     data = load_data("digits", task="regression", limit=90)
     assert (data.kind, data.task, data.classes, data.input_shape) == ("images", "regression", (), (1, 8, 8))
@@ -125,6 +126,7 @@ def test_bad_tables_are_refused_in_one_sentence(data: Any, options: Any, sentenc
 # --- the space
 
 
+@pytest.mark.slow
 def test_every_network_is_listed_once_and_counted_exactly() -> None:
     space = SPACE.for_data((7,), 3)
     codes = space.enumerate()

@@ -132,6 +132,7 @@ def test_any_operations_come_to_what_optuna_makes_of_them(history: list[dict[str
         assert as_we_read(path) == as_optuna_reads(path)
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(history=logs(), data=st.data())
 def test_what_optuna_cannot_read_is_damaged_and_the_line_is_named(

@@ -115,7 +115,7 @@ def row(trial: searchkit.problem.trial.Trial) -> tuple:
     )
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_with_workers_no_result_is_lost_and_none_counted_twice(storage: Any, tmp_path: Path) -> None:
     kills = KILLS if "postgresql" in str(storage) else 4  # workers take a second or two to start each time
     budget = 4 * kills  # no run comes further than four results

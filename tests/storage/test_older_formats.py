@@ -51,6 +51,7 @@ def test_a_search_of_networks_is_continued_with_the_split_that_it_had(old: Path)
     assert len(searchkit.run("nsga2", **call, split_seed=3).history) == 6
 
 
+@pytest.mark.slow
 def test_the_command_line_goes_on_with_it(old: Path) -> None:
     assert main(["resume", "networks", "--storage", str(old), "--budget", "5"]) == 0
     assert len(searchkit.load("networks", old).history) == 5

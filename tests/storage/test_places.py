@@ -204,6 +204,7 @@ def test_a_storage_that_can_be_no_path_is_refused(where: str, tmp_path: Path, mo
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_a_pipe_in_the_place_of_the_append_lock_does_not_hang(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "s.journal.lock")
     assert len(search(tmp_path, "s").history) == 4

@@ -95,7 +95,7 @@ def volume(codes: Codes) -> float:
     return hypervolume(two(codes), np.array([3.2, 3.0]))
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize(("noise", "more"), [pytest.param(0.0, 0.4, marks=pytest.mark.thorough), (0.2, 0.05)])
 def test_of_two_objectives_it_finds_more_than_random_search_noisy_or_not(noise: float, more: float) -> None:
     problem, found = Problem(SCALES, 2, budget=40), {BO: 0.0, Random: 0.0}

@@ -118,7 +118,7 @@ def pair(seed: int) -> Floats:
     return -gain
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_bo_leaves_a_mode_that_two_changes_at_once_lead_out_of() -> None:
     """Where it looked one change around its best only, it ended in the mode in three of these six instances."""
     out = 0

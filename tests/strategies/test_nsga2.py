@@ -181,6 +181,7 @@ def test_thousands_of_equal_or_useless_outcomes_take_no_time(strategy, case: str
     assert time.process_time() - start < 5
 
 
+@pytest.mark.slow
 def test_nsga3_finds_more_than_nsga2_with_five_objectives():
     reference = np.median(additive(SPACE.sample(2000, np.random.default_rng(0)), 5), axis=0)
     volumes = {

@@ -39,6 +39,7 @@ def test_conformance(check: Callable, name: str) -> None:
     check(plugins.resolve("strategy", name))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("ordered", [True, False])
 @pytest.mark.parametrize("name", slow_if(lambda name: name == "bo", [name for name in NAMES if name != "auto"]))
 def test_a_choice_of_thousands_of_options_takes_bounded_memory_a_step(name: str, ordered: bool) -> None:
@@ -57,6 +58,7 @@ def test_a_choice_of_thousands_of_options_takes_bounded_memory_a_step(name: str,
     assert peak < 400e6, "6,000 options squared are 36 million numbers; 10,000 neighbours times as many features, 60"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", slow_if(lambda name: name in MODELLED, [name for name in NAMES if name != "random"]))
 def test_it_beats_random_search(name: str) -> None:
     space = Space([Choice(f"c{i}", range(5)) for i in range(8)])

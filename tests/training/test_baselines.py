@@ -153,6 +153,7 @@ def test_chosen_rows_of_quantities_are_spread_over_them() -> None:
         assert np.mean(y[rows] <= np.quantile(y, q)) == pytest.approx(q, abs=0.011)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["weight", "class_weights"])
 def test_weights_decide_what_is_learned_as_in_training(how: str) -> None:
     """Two classes that no feature tells apart: the rarer one is predicted where it weighs more."""
@@ -264,6 +265,7 @@ def test_parts_that_are_empty_have_no_scores() -> None:
         assert row["reason"] == ""
 
 
+@pytest.mark.slow
 def test_targets_far_from_1_and_all_alike() -> None:
     x = RNG.normal(size=(80, 3))
     for y in (1e150 * x[:, 0], 1e-150 * x[:, 0], np.full(80, 7.0)):

@@ -456,6 +456,7 @@ def test_the_front_is_of_full_trainings_only() -> None:
     assert all("accuracy" in trial.values for trial in pareto_front(result.trials, result.goals))
 
 
+@pytest.mark.slow
 def test_the_front_shows_no_columns_of_rungs_and_the_history_does() -> None:
     result = search(budget=4, epochs=2, ladder=({"epochs": 1},))
     assert "accuracy (epochs=1)" in result.history

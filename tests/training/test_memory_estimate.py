@@ -130,6 +130,7 @@ def test_a_linear_layer_is_counted_as_by_hand() -> None:
     assert (n_bytes - plain, adamw - plain) == (weights, 2 * weights + 2 * 4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", [SGD, ADAMW], ids=["sgd", "adamw"])
 @pytest.mark.parametrize("name", slow_if(lambda name: name == "mobilenet", SPACES))
 def test_it_is_what_a_real_training_holds(name: str, recipe: Recipe) -> None:
@@ -141,6 +142,7 @@ def test_it_is_what_a_real_training_holds(name: str, recipe: Recipe) -> None:
         assert predicted == pytest.approx(trained_peak(network, data, recipe), rel=0.01, abs=1024)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", slow_if(lambda name: name == "mobilenet", SPACES))
 def test_under_autocast_it_is_what_real_steps_hold(name: str) -> None:
     space, data = SPACES[name]

@@ -98,7 +98,7 @@ def test_a_recorded_training_is_the_same_bit_by_bit_as_one_step_by_step(case: st
         torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "name", slow_if(lambda name: name in ("macro", "mobilenet"), ["nas-bench-201", "macro", "mobilenet", "residual"])
 )

@@ -199,7 +199,7 @@ def test_a_function_without_a_scored_test_part_ends_with_a_warning(caplog: pytes
     assert "has no score on the test part" in caplog.text
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_worker_processes_report_and_stop_too() -> None:
     result = run(reporting, budget=16, executor=2, early_stopping="halving")
     states = result.history.state.value_counts()
@@ -214,6 +214,7 @@ def test_worker_processes_report_and_stop_too() -> None:
 # Early stopping
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", ["halving", "median", Halving(first=2, eta=2), Median(least=3)])
 def test_the_worst_are_stopped_and_recorded_as_dropped(rule: Any, tmp_path: Path) -> None:
     result = run(reporting, budget=20, objectives="accuracy", early_stopping=rule, storage=tmp_path, name="s")
@@ -250,6 +251,7 @@ def test_the_rungs_of_a_ladder_are_epochs_of_halving() -> None:
     assert ends == {2.0, 5.0}
 
 
+@pytest.mark.slow
 def test_reports_are_kept_in_a_database_too(tmp_path: Path) -> None:
     place = f"sqlite:///{tmp_path / 'studies.db'}"
     result = run(reporting, storage=place, name="s", early_stopping="halving", budget=6)
@@ -466,6 +468,7 @@ def test_another_function_makes_another_study_and_under_a_name_it_is_told(
     assert "is continued with another version of the evaluated function" in caplog.text
 
 
+@pytest.mark.slow
 def test_with_a_time_candidates_begin_until_it_is_over(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "searchkit")
 

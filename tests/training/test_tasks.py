@@ -334,6 +334,7 @@ def test_networks_with_3d_convolutions_are_trained_and_scored() -> None:
     assert len(result.trials) == 2
 
 
+@pytest.mark.slow
 def test_a_lower_error_on_the_test_part_is_better_than_a_simple_model(caplog: pytest.LogCaptureFixture) -> None:
     result = searchkit.run(
         "random", space=pixelwise(), data=DATA["maps"], budget=3, epochs=15, seed=1, storage="memory", progress=False,

@@ -17,11 +17,17 @@ ifneq ($(PYTHON),python3)
 endif
 VENV ?= .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
+# pip would compile on one core, and Python at every start where it may not keep what it compiles; some files of some
+# packages are for other versions of Python
+COMPILE := $(BIN)/python -m compileall -q -j 0 $(VENV)/lib > /dev/null 2>&1 || true
 TORCH := $(shell grep '^torch==' constraints.txt)
 
 # One thread a process: searchkit runs processes side by side, where more threads are slower.
 export OMP_NUM_THREADS ?= 1
+
+# What Python has compiled is kept: the tests begin hundreds of processes, which would compile the package anew each time.
+unexport PYTHONDONTWRITEBYTECODE
 
 # Two processes take modules in the order of tests/conftest.py, the longest first.
 TWO := -n 2 --dist loadscope --no-loadscope-reorder
@@ -72,10 +78,12 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) $(TORCH)
 	$(PIP) --constraint constraints.txt --editable .
+	@$(COMPILE)
 	@touch $@
 
 $(VENV)/.installed-test: $(VENV)/.installed
 	$(PIP) --constraint constraints.txt --editable '.[test]'
+	@$(COMPILE)
 	touch $@
 
 clean:

@@ -215,9 +215,9 @@ class Ledger:
         return all(trial.finished for trial in self._study.trials[:last])
 
     def _enough(self) -> int:
-        """Failures without a success that end the search: up to a quarter of the budget if failures cost no time."""
+        """Failures without a success that end the search: up to the whole budget if failures cost no time."""
         quick = self._costs is None and sum(trial.seconds for trial in self._failures) < PATIENCE
-        return max(FIRST, min(QUICK, (self._budget.evaluations or 0) // 4)) if quick else FIRST
+        return max(FIRST, min(QUICK, self._budget.evaluations or QUICK)) if quick else FIRST
 
     def elapsed(self) -> float:
         """Seconds that the study has taken, with earlier runs."""

@@ -112,7 +112,7 @@ class TestCallbacks:
         with pytest.raises(SearchFailedError) as failed:
             search(told, storage="memory", evaluate=lambda choices: {}["nothing"])
         assert told.end[0][1] is failed.value
-        assert told.end[0][0].startswith("SearchFailedError: the first 6 candidates all failed")
+        assert told.end[0][0].startswith("SearchFailedError: the first 20 candidates all failed")
 
     def test_a_class_in_place_of_an_object_is_refused(self) -> None:
         with pytest.raises(SearchkitError, match=r"JSONLines is a class: write JSONLines\(\)"):

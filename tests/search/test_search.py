@@ -100,8 +100,8 @@ def test_if_the_first_candidates_all_fail_the_search_stops_with_the_first_error(
     def broken(choices):
         raise RuntimeError(f"bug {choices['a']}")
 
-    with pytest.raises(SearchFailedError, match=r"first 5 candidates all failed.*RuntimeError: bug \d"):
-        search(broken, strategy)  # a quarter of 20: failures that cost nothing
+    with pytest.raises(SearchFailedError, match=r"first 20 candidates all failed.*RuntimeError: bug \d"):
+        search(broken, strategy)  # failures that cost nothing
     monkeypatch.setattr("searchkit.search.accounting.PATIENCE", 0.0)
     with pytest.raises(SearchFailedError, match=r"first 3 candidates all failed.*RuntimeError: bug \d"):
         search(broken, strategy)

@@ -19,6 +19,7 @@ from searchkit.errors import SpaceError, first_line_said, plural
 from searchkit.space.choice import Choice
 from searchkit.space.conditions import Conditions
 from searchkit.space.dictionaries import decoded, encoded
+from searchkit.space.functions import check_functions
 from searchkit.space.indicators import indicators
 from searchkit.space.neighbours import neighbours
 from searchkit.space.numbers import Float, Int
@@ -52,6 +53,7 @@ class Space:
         self.choices: tuple[Parameter, ...] = tuple(choices)
         self.name = name
         self._canonical = canonical
+        check_functions(canonical=("(codes) -> codes (n, d)", canonical))
         if not self.choices:
             raise SpaceError("a space needs at least one choice")
         for choice in self.choices:

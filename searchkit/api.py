@@ -91,7 +91,7 @@ def run(
     progress: bool | Literal["table"] | None = None,
     baselines: bool | None = None,
     weights: SharedWeights | Result | Mapping[str, Tensor] | nn.Module | str | Path | None = None,
-    evaluation: str | SharedWeights | None = None,
+    evaluation: str | Mapping[str, object] | SharedWeights | None = None,
 ) -> Result:
     """Search a space for the best trade-offs and return them.
 
@@ -196,9 +196,9 @@ def run(
             :class:`searchkit.SharedWeights`, the :class:`Result` of an earlier search over the same space (its front),
             a torch module or its state, or a file of that. A network takes what has the name and shape of its own.
         evaluation: "one-shot": no candidate is trained. One set of weights, shared by all networks of the space, is
-            trained once (:class:`searchkit.SharedWeights`, which may be given here with other settings), and minus the
-            loss that a network has with its part of them, "one-shot", is the objective in place of a score. With
-            ``verify=10`` the ten best are then trained.
+            trained once (:class:`searchkit.SharedWeights`), and minus the loss that a network has with its part of
+            them, "one-shot", is the objective in place of a score. With ``verify=10`` the ten best are then trained.
+            Settings of these weights by name, ``{"policy": "fair", "epochs": 50}``, or weights of your own.
 
     Raises:
         SearchkitError: an argument is invalid; one of its subclasses, raised before any work.

@@ -22,6 +22,7 @@ from searchkit.cli.values import (
     read_candidate,
     read_constraints,
     read_data,
+    read_evaluation,
     read_executor,
     read_proxies,
     read_recipe,
@@ -34,7 +35,7 @@ from searchkit.cli.values import (
 from searchkit.errors import SearchkitError
 
 AS_WRITTEN = (
-    "strategy", "screen", "verify", "weights", "evaluation", "batch", "device", "storage", "name", "seed", "epochs",
+    "strategy", "screen", "verify", "weights", "batch", "device", "storage", "name", "seed", "epochs",
     "time_limit", "baselines",
 )  # fmt: skip
 
@@ -56,6 +57,7 @@ def run(given: argparse.Namespace) -> int:
         targets=read_targets(given.target, given.target_option),
         **read_executor(given),
         recipe=read_recipe(given.recipe),
+        evaluation=read_evaluation(given.evaluation, given.shared),
     )
     saved = (
         [] if given.save_config is None else [Saved(given.save_config, written(given, commands_of(parser())["run"]))]
@@ -146,6 +148,8 @@ def resume(given: argparse.Namespace) -> int:
             (f"its {'proxies' if len(objects) > 1 else 'proxy'} {' and '.join(objects)}", not objects),
             (f"its {function} function", context["kind"] == "networks" and function != "training"),
             ("its strategy", context["strategy"] is not None),
+            ("its weights", "weights" not in context or "weights_file" in context),
+            ("its shared weights", not context.get("shared")),
             ("its targets", None not in (call.get("targets") or {}).values()),
             ("its space", hasattr(study.space, "build")),
             ("its data", loaded or (data is not None and is_found(data))),

@@ -229,6 +229,28 @@ def read_recipe(texts: Sequence[str]) -> dict[str, Any] | None:
     return found or None
 
 
+def read_evaluation(how: str | None, texts: Sequence[str]) -> str | dict[str, Any] | None:
+    """What --evaluation and the settings of --shared say; a name with a dot is a setting within one.
+
+    Raises:
+        SearchkitError: a setting is not of its form, is given twice, or is for weights that nobody asked for.
+    """
+    found: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = (part.strip() for part in text.partition("="))
+        whole, dot, inner = name.partition(".")
+        if not equals or not value or not all(name.split(".")):
+            raise SearchkitError(f"--shared is NAME=VALUE, such as policy=fair or bounds.params=30000, not {text!r}")
+        holder = found.setdefault(whole, {}) if dot else found
+        key = inner if dot else whole
+        if not isinstance(holder, dict) or key in holder:
+            raise SearchkitError(f"--shared sets {name} twice")
+        holder[key] = _value(value)
+    if found and how != "one-shot":
+        raise SearchkitError("--shared says how the weights of --evaluation one-shot are trained: give both")
+    return found or how
+
+
 def _value(text: str) -> Any:
     """A number, true, false or null as JSON has them, or as Python has them; else the text itself."""
     try:

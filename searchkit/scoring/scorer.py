@@ -21,7 +21,7 @@ from searchkit.scoring.network import NOT_FINITE, NetworkScores, Scores, asked, 
 from searchkit.scoring.passes.inputs import ProxyInputs
 from searchkit.scoring.pool import ScoringPool, read_workers
 from searchkit.scoring.protocols import Learner, NetworkProxy, Proxy, Setting
-from searchkit.scoring.registry import AnyProxy, made, names_of
+from searchkit.scoring.registry import AnyProxy, Configured, made, names_of
 from searchkit.space import NetworkSpace, Space, keys
 from searchkit.training.starts import Start
 from searchkit.types import Bools, Codes, Floats
@@ -64,7 +64,7 @@ class Scorer:
     def __init__(
         self,
         space: Space,
-        proxies: Sequence[str | AnyProxy],
+        proxies: Sequence[str | AnyProxy | Configured],
         data: Data | None = None,
         *,
         device: str = "cpu",

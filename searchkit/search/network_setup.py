@@ -19,13 +19,13 @@ from searchkit.problem.objectives import Goals, read_bounds, read_objectives
 from searchkit.results.baselines import Source
 from searchkit.results.recorded_data import recorded
 from searchkit.runtime.fingerprint import fingerprint
-from searchkit.scoring.registry import AnyProxy
+from searchkit.scoring.registry import AnyProxy, Configured
 from searchkit.scoring.scorer import Scorer
 from searchkit.search.evaluations import Scoring
 from searchkit.search.kinds import called
 from searchkit.search.known_costs import with_known
 from searchkit.search.network_task import NetworkTask, no_training
-from searchkit.search.one_shot import read_evaluation
+from searchkit.search.one_shot import Shared, read_evaluation
 from searchkit.search.own_training import Own, by_function, own_scores
 from searchkit.search.space_setup import read_space, space_and_data
 from searchkit.search.start_weights import read_weights
@@ -34,6 +34,7 @@ from searchkit.sharing.shared_weights import SharedWeights
 from searchkit.sharing.starts import same_choices
 from searchkit.space import NetworkSpace
 from searchkit.space.recipe_space import networks_of
+from searchkit.surroundings import settled
 from searchkit.training.evaluation import Evaluate
 from searchkit.training.evaluator import Training, at_rung
 from searchkit.training.fidelity import Ladder, Rung, check_cheaper, read_ladder
@@ -94,8 +95,9 @@ def network_task(
     _check_rungs(rungs, recipe.epochs, loaded, own)
     begin = read_weights(weights, space)
     context = _context(space, data, loaded, metrics, there, [rung.label for rung in rungs])
-    context |= {"shared": shared is not None} if evaluation is not None else {}
+    context |= {"shared": isinstance(shared, SharedWeights)} if evaluation is not None else {}
     context |= {"weights": begin.identity} if begin is not None else {}
+    context |= {"weights_file": str(settled(weights))} if isinstance(weights, str | Path) else {}
     known = loaded.without_test()
     scored = trained_scores(metrics, loaded.task)
     metrics = with_functions(metrics, space, known, own_names)
@@ -223,13 +225,14 @@ def _scorer(
     device: str,
     seed: int,
     weights: Start | None,
-    shared: SharedWeights | None,
+    shared: Shared | None,
 ) -> Scorer:
     """A scorer of the proxies that the signals belong to; shared weights of the user's in place of one by name."""
     registered = plugins.signals()
-    proxies: list[str | AnyProxy] = list(dict.fromkeys(registered[name] for name in signals))
-    if shared is not None:
+    proxies: list[str | AnyProxy | Configured] = list(dict.fromkeys(registered[name] for name in signals))
+    if isinstance(shared, SharedWeights):
         same_choices(networks_of(space), shared.space)
+    if shared is not None:
         proxies = [shared if proxy == shared.name else proxy for proxy in proxies]
     return Scorer(space, proxies, data, device=device, seed=seed, weights=weights)
 

@@ -35,13 +35,13 @@ from searchkit.search.finals import not_shorter, planned_finals, scoring_seconds
 from searchkit.search.kept_weights import KeepFront
 from searchkit.search.network_bounds import Known, within
 from searchkit.search.network_identity import identity_of
+from searchkit.search.one_shot import Shared
 from searchkit.search.own_training import Own, reporting_of
 from searchkit.search.plan import Plan
 from searchkit.search.planning import make_plan
 from searchkit.search.sanity import beside
 from searchkit.search.task import OpenPool, Task
 from searchkit.search.verification import Verification
-from searchkit.sharing.shared_weights import SharedWeights
 from searchkit.space import NetworkSpace
 from searchkit.storage.record import Record
 from searchkit.training.evaluation import Evaluate
@@ -74,7 +74,8 @@ class NetworkTask(Task):
         source: where the data come from.
         targets: other devices on which costs are measured, by name.
         trained_by: the user's training function; None: searchkit trains.
-        shared: shared weights of the user's that candidates are evaluated with; None: none, or those made by name.
+        shared: shared weights of the user's that candidates are evaluated with, or the settings of those that the
+            search makes; None: none, or those of the usual settings.
     """
 
     space: NetworkSpace
@@ -96,7 +97,7 @@ class NetworkTask(Task):
     plannable: bool = False
     targets: Mapping[str, Target] = field(default_factory=dict)
     trained_by: Own | None = None
-    shared: SharedWeights | None = None
+    shared: Shared | None = None
 
     @property
     def identity(self) -> dict[str, Any]:  # type: ignore[override]

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from searchkit.errors import SpaceError
+from searchkit.errors import SpaceError, check_functions
 from searchkit.random_state import untouched
-from searchkit.space.functions import check_functions
 from searchkit.space.inputs import (
     Kind,
     as_output_shape,

@@ -10,7 +10,8 @@ import numpy.typing as npt
 from searchkit.errors import CandidateError, SpaceError
 from searchkit.space.choice import Choice
 from searchkit.space.narrower_space import whole_of
-from searchkit.space.network_space import NetworkSpace, Node
+from searchkit.space.network_space import NetworkSpace
+from searchkit.space.node import Node
 from searchkit.space.recipe_space import networks_of
 from searchkit.space.space import Space
 from searchkit.space.wider_space import WiderSpace

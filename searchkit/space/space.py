@@ -15,11 +15,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from searchkit.errors import SpaceError, first_line_said, plural
+from searchkit.errors import SpaceError, check_functions, first_line_said, plural
 from searchkit.space.choice import Choice
 from searchkit.space.conditions import Conditions
 from searchkit.space.dictionaries import decoded, encoded
-from searchkit.space.functions import check_functions
 from searchkit.space.indicators import indicators
 from searchkit.space.neighbours import neighbours
 from searchkit.space.numbers import Float, Int

@@ -68,7 +68,7 @@ def run(
     proxies: str | Proxy | NetworkProxy | Sequence[str | Proxy | NetworkProxy] | Proxies | None = "auto",
     training: Training | TrainingFunction | None = None,
     early_stopping: str | Halving | Median | None = None,
-    start: Result | Sequence[Mapping[str, object]] | Sequence[Sequence[int]] | Codes | None = None,
+    start: Result | Sequence[Result | Mapping[str, object] | Sequence[int]] | Codes | None = None,
     earlier: Result | Comparisons | Sequence[Result | Comparisons] | None = None,
     screen: int | None = None,
     verify: int | None = None,
@@ -90,7 +90,7 @@ def run(
     callbacks: Sequence[Callback] = (),
     progress: bool | Literal["table"] | None = None,
     baselines: bool | None = None,
-    weights: SharedWeights | Result | Mapping[str, Tensor] | nn.Module | str | Path | None = None,
+    weights: SharedWeights | Result | Sequence[Result] | Mapping[str, Tensor] | nn.Module | str | Path | None = None,
     evaluation: str | Mapping[str, object] | SharedWeights | None = None,
 ) -> Result:
     """Search a space for the best trade-offs and return them.
@@ -133,7 +133,7 @@ def run(
             "halving", "median", or :class:`~searchkit.training.Halving` or ``Median`` with other settings. Those
             that are stopped end as "dropped", as on a ladder, whose rungs set epochs of halving here.
         start: candidates to evaluate first: dictionaries of choices, rows of codes ``(n, d)``, or a :class:`Result`,
-            whose front is taken. They count in the budget.
+            whose front is taken, or several in the list. They count in the budget.
         earlier: the :class:`Result` of an earlier study over the same choices, or several, also on other data. A
             predictor fitted to each is added to the proxies, and loses its weight if it predicts badly. One of another
             space is a hint, if both have roles (:class:`Choice`). Also :class:`~searchkit.Comparisons` of candidates.
@@ -193,8 +193,9 @@ def run(
             warns where the best of the front is not above them. None: as False. Where nothing is trained there is
             nothing to compare, and it has no effect.
         weights: what networks begin with in place of random weights, in trainings and for proxies:
-            :class:`searchkit.SharedWeights`, the :class:`Result` of an earlier search over the same space (its front),
-            a torch module or its state, or a file of that. A network takes what has the name and shape of its own.
+            :class:`searchkit.SharedWeights`, the :class:`Result` of an earlier search over the same space (its front)
+            or a list of these, a torch module or its state, or a file of that. A network takes what has the name and
+            shape of its own.
         evaluation: "one-shot": no candidate is trained. One set of weights, shared by all networks of the space, is
             trained once (:class:`searchkit.SharedWeights`), and minus the loss that a network has with its part of
             them, "one-shot", is the objective in place of a score. With ``verify=10`` the ten best are then trained.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,8 +35,9 @@ def read_weights(given: object, space: NetworkSpace) -> Start | None:
 
     Args:
         given: :class:`searchkit.sharing.SharedWeights`, or anything with ``start(code)``; a
-            :class:`~searchkit.results.result.Result`, whose front's weights are taken; a torch module or its state; or
-            the path of a file of these, ``.safetensors`` or of ``torch.save``.
+            :class:`~searchkit.results.result.Result`, whose front's weights are taken, or several, the first before
+            the others; a torch module or its state; or the path of a file of these, ``.safetensors`` or of
+            ``torch.save``.
 
     Raises:
         SearchkitError: it is nothing of these, of another space, or no network of the space has such parameters.
@@ -52,7 +53,9 @@ def read_weights(given: object, space: NetworkSpace) -> Start | None:
 
 def _made(given: object, space: NetworkSpace) -> Start:
     if isinstance(given, Result):
-        return _of_result(given, space)
+        return _of_results([given], space)
+    if isinstance(given, list | tuple) and given and all(isinstance(one, Result) for one in given):
+        return _of_results(given, space)
     if isinstance(given, Start):
         other = getattr(given, "space", None)
         if isinstance(other, NetworkSpace):
@@ -65,8 +68,8 @@ def _made(given: object, space: NetworkSpace) -> Start:
     if isinstance(given, str | Path):
         return _of_file(settled(given))
     raise SearchkitError(
-        "weights= are shared weights (searchkit.SharedWeights), the Result of an earlier search, a torch module or its "
-        f"state, or the path of a file of one, not {given!r:.80}"
+        "weights= are shared weights (searchkit.SharedWeights), the Result of an earlier search or a list of these, a "
+        f"torch module or its state, or the path of a file of one, not {given!r:.80}"
     )
 
 
@@ -107,19 +110,26 @@ def _digest(tensors: Mapping[str, Tensor]) -> str:
     return fingerprint(*tensors, *((one.float() if one.dtype is torch.bfloat16 else one).numpy() for one in values))
 
 
-def _of_result(result: Result, space: NetworkSpace) -> Start:
+def _of_results(results: Sequence[Result], space: NetworkSpace) -> Start:
+    """The weights of several fronts, those of the first result before those of the next."""
+    trained = [pair for result in results for pair in _trained(result, space)]
+    return TrainedBefore(space, trained, fingerprint(*((code.tolist(), _digest(state)) for code, state in trained)))
+
+
+def _trained(result: Result, space: NetworkSpace) -> list[tuple[Codes, Mapping[str, Tensor]]]:
+    """The networks of a front with their weights, the best first."""
     if not isinstance(result.space, NetworkSpace):
         raise SearchkitError(f"weights= study '{result.name}' has no networks, and so no weights to begin with")
     other = networks_of(result.space)
     same_networks(space, other)
-    trained = []
+    trained: list[tuple[Codes, Mapping[str, Tensor]]] = []
     for trial in pareto_front(result.trials, result.goals):
         path = delivered_path(result.folder or Path(), trial.code)
         if path.exists():
             trained.append((trial.code[: other.n_choices], load_file(path)))
     if not trained:
         raise SearchkitError(f"weights= study '{result.name}' has no trained network on its front to begin with")
-    return TrainedBefore(space, trained, fingerprint(*((code.tolist(), _digest(state)) for code, state in trained)))
+    return trained
 
 
 def _check_fits(start: Given, space: NetworkSpace) -> None:

@@ -99,7 +99,7 @@ def test_weights_in_half_the_numbers_are_taken(digits: Data, tmp_path: Path) -> 
 
 
 def test_studies_of_one_name_with_other_weights_are_told_apart(digits: Data, tmp_path: Path) -> None:
-    starts = []
+    starts, results = [], []
     for seed in (0, 1):
         given = SEARCH | {
             "storage": str(tmp_path / str(seed)),
@@ -110,9 +110,17 @@ def test_studies_of_one_name_with_other_weights_are_told_apart(digits: Data, tmp
         }
         found = searchkit.run("random", budget=1, start=[[1, 2, 1]], **given)
         starts.append(read_weights(found, SPACE))
+        results.append(found)
     assert starts[0] is not None
     assert starts[1] is not None
     assert starts[0].identity != starts[1].identity
+    code = SPACE.check([[1, 2, 1]])[0]
+    for order in ((0, 1), (1, 0)):
+        both = read_weights([results[i] for i in order], SPACE)
+        assert both is not None
+        first = starts[order[0]].start(code)
+        assert all(both.start(code)[name].equal(tensor) for name, tensor in first.items())
+        assert both.identity not in (starts[0].identity, starts[1].identity)
 
 
 def test_weights_that_fit_nothing_are_refused(shared: SharedWeights, tmp_path: Path) -> None:
@@ -123,6 +131,8 @@ def test_weights_that_fit_nothing_are_refused(shared: SharedWeights, tmp_path: P
         (tmp_path / "text.pt", "text.pt' holds no tensors|cannot be read"),
         (tmp_path / "nothing.pt", "cannot be read"),
         (3, "weights= are shared weights"),
+        ([], "weights= are shared weights"),
+        (["study"], "weights= are shared weights"),
     ):
         with pytest.raises(SearchkitError, match=said):
             read_weights(given, SPACE)

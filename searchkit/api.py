@@ -138,7 +138,8 @@ def run(
             predictor fitted to each is added to the proxies, and loses its weight if it predicts badly. One of another
             space is a hint, if both have roles (:class:`Choice`). Also :class:`~searchkit.Comparisons` of candidates.
         screen: candidates scored by the proxies for each one that is evaluated (16).
-        verify: number of best candidates to train at the end of a search without training; see ``result.verified``.
+        verify: number of best candidates to train at the end of a search without training; ``result.verified`` has the
+            scores of the task that they reach.
         budget: a time, ``{"seconds": s}``, or a number of evaluations, or both: ``{"evaluations": n, "seconds": s}``;
             counted over the whole study. "+60" is 60 evaluations from now on, ``{"more_seconds": 300}`` so much time.
             With a time, and without ``epochs`` or ``ladder``, the search plans how it is spent: for how many steps
@@ -258,7 +259,7 @@ def run(
         if plan is not None and result.stopped in ENDED:
             note_spent(search.ledger.elapsed())  # a killed ending has had it
             task.train_finals(record, pool, plan, search.ledger.elapsed(), options.seed)
-        task.verify(result, record, lambda evaluate: open_pool(evaluate, ("accuracy",)))
+        task.verify(result, record, open_pool)
         if record.trials:
             task.finish(result, record)
             task.compare(result, record, options.baselines)

@@ -83,13 +83,14 @@ def network_task(
         read_metrics("params", constraints, targets)  # what is wrong with a bound is said before data are loaded
         found = space_and_data(space, data, split_seed, _task_hint(_names(constraints)))
         objectives = (SCORES[found[1].task][0], "params")
+    asked = _scores_among(objectives)
     objectives, shared = read_evaluation(evaluation, objectives, constraints, trained_by is not None)
     own_names = {} if trained_by is None else own_scores(objectives, constraints)
     metrics, directions = read_metrics(objectives, constraints, targets, own_names)
     check_measurable(metrics, where, there)
     check_here(targets, metrics, where, there)
     goals = _goals(metrics, directions, constraints)
-    space, loaded = found or space_and_data(space, data, split_seed, _task_hint(metrics))
+    space, loaded = found or space_and_data(space, data, split_seed, _task_hint([*metrics, *asked]))
     space, own, recipe = _with_recipe(space, own or NOTHING, epochs, loaded)
     rungs = read_ladder(ladder, recipe.epochs)
     _check_rungs(rungs, recipe.epochs, loaded, own)
@@ -99,11 +100,11 @@ def network_task(
     context |= {"weights": begin.identity} if begin is not None else {}
     context |= {"weights_file": str(settled(weights))} if isinstance(weights, str | Path) else {}
     known = loaded.without_test()
-    scored = trained_scores(metrics, loaded.task)
+    scored = trained_scores([*metrics, *asked], loaded.task)
     metrics = with_functions(metrics, space, known, own_names)
     functions = tuple(m for m in metrics.values() if m.stage == "trained" and m.function is not None)
     trained = [name for name, metric in metrics.items() if metric.stage == "trained"]
-    _check_trained(trained, goals, loaded, verify, rungs)
+    _check_trained(trained, goals, verify, rungs)
     _check_recipe(own, trained, goals, verify)
     training = Training(space, known, recipe, there, functions, Path(), time_limit, scored=scored, own=own, start=begin)
     training = replace(training, rungs=tuple(at_rung(training, rung, split_seed) for rung in rungs))
@@ -148,17 +149,19 @@ def _goals(metrics: dict[str, Metric], directions: dict[str, Any], constraints: 
     return Goals(read_objectives(directions), read_bounds(named, usual, margins))
 
 
-def _check_trained(trained: Sequence[str], goals: Goals, data: Data, verify: int, rungs: Sequence[Rung]) -> None:
+def _scores_among(objectives: Any) -> list[str]:
+    """The scores of trained networks that objectives are, also where shared weights will stand in their place."""
+    listed = [objectives] if isinstance(objectives, str | Metric) else objectives or ()
+    names = [one for one in listed if isinstance(one, str)]
+    return [name for name in names if any(name in of for of in SCORES.values())]
+
+
+def _check_trained(trained: Sequence[str], goals: Goals, verify: int, rungs: Sequence[Rung]) -> None:
     """Refuse ``verify=`` in a search that trains, and ``ladder=`` in one that does not."""
     if verify and trained:
         raise SearchkitError(
             "verify trains the best candidates of a search without training, such as objectives=('eproxy', 'params'); "
             f"this search trains every candidate, for {', '.join(trained)}"
-        )
-    if verify and data.task != "classification":
-        raise SearchkitError(
-            f"verify trains classifiers, and these data are loaded for {data.task}: search with "
-            f"objectives=('{SCORES[data.task][0]}', ...)"
         )
     if rungs and not trained:
         raise SearchkitError(

@@ -29,7 +29,8 @@ class Proxy(Protocol):
         name: of its signal. One with several signals also has ``names: tuple[str, ...]``; a class may say
             ``needs_networks = True`` (it is refused for spaces without), ``cached = False`` (its scores are cheaper
             than a look-up) and ``features_only = True`` (no direction: nothing to be an objective). Where all scores
-            are NaN for one reason, ``no_score`` may say it, for the warning.
+            are NaN for one reason, ``no_score`` may say it, for the warning; where candidates have reasons of their
+            own, ``why_none(code) -> str | None`` may, of a candidate ``(d,)`` that was scored.
         ``needs_data = True``: it is made with ``factory(space, setting)``, see :class:`Setting`.
     """
 

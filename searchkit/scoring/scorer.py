@@ -206,9 +206,17 @@ class Scorer:
         values = found.reshape(len(rows), len(names)).copy()
         for name, column in zip(names, values.T, strict=True):
             if not np.isfinite(column).all():
-                self._refused(rows[~np.isfinite(column)], name, getattr(proxy, "no_score", None) or NOT_FINITE)
+                self._refused_plain(proxy, rows[~np.isfinite(column)], name)
                 column[~np.isfinite(column)] = np.nan
         return values
+
+    def _refused_plain(self, proxy: Proxy, rows: Codes, name: str) -> None:
+        """Keep why each of several candidates has no score, as far as the proxy says it; one warning for all."""
+        own = getattr(proxy, "why_none", None)
+        for row in rows:
+            why = own(row) if own is not None else None
+            kind = None if why is None else "each its own"
+            self._refused(row[None], name, why or getattr(proxy, "no_score", None) or NOT_FINITE, kind)
 
     def _one_by_one(self, proxy: Proxy, names: Sequence[str], rows: Codes) -> Floats:
         return np.concatenate([self._from_codes(proxy, names, row[None]) for row in rows])
@@ -256,10 +264,10 @@ class Scorer:
         if self.on_scored is not None:
             self.on_scored(row, scores)
 
-    def _refused(self, rows: Codes, name: str, why: str) -> None:
-        """Keep the reason for each candidate, and warn once for each proxy and reason."""
+    def _refused(self, rows: Codes, name: str, why: str, kind: str | None = None) -> None:
+        """Keep the reason for each candidate, and warn once for each proxy and reason, or kind of reasons."""
         for key in keys(rows):
             self._reasons.setdefault(key, {})[name] = why
-        if self._warns and (name, why) not in self._warned:
-            self._warned.add((name, why))
+        if self._warns and (name, kind or why) not in self._warned:
+            self._warned.add((name, kind or why))
             warnings.warn(f"proxy '{name}' has no score for some candidates: {why}", stacklevel=2)

@@ -210,7 +210,7 @@ class Fitting:
 
     def _probed(self, epoch: int, loss: float) -> EpochDone:
         """What is known after an epoch."""
-        losses = [self.judged.loss_if_trained(self.bank, code) for code in self.probes]
+        losses = [self.judged.loss_if_trained(self.bank, code)[0] for code in self.probes]
         now = np.array([loss for loss in losses if np.isfinite(loss)])
         agreement = self._agreement(losses, self._orders[-1][1]) if self._orders else None
         self._orders.append((epoch, losses))

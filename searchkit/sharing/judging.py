@@ -14,7 +14,7 @@ from searchkit.data.data import Data
 from searchkit.data.loader import in_order
 from searchkit.data.normalising import Normaliser, targets
 from searchkit.data.splits import Split
-from searchkit.errors import PASSED_ON
+from searchkit.errors import PASSED_ON, message_of
 from searchkit.runtime.devices import placed
 from searchkit.sharing.bank import Bank, Path
 from searchkit.training.recalibration import fresh_statistics, inputs_of, spaced
@@ -26,6 +26,7 @@ from searchkit.types import Codes
 Judge = Literal["loss", "score"]
 STATISTICS = 256  # training examples of which the statistics of a path are taken
 EXAMPLES = 1024  # validation examples on which it is judged, at most
+IN_NO_STEP = "in no step of the training of the shared weights"
 BATCH = 128  # examples of which statistics are taken at a time
 
 
@@ -59,21 +60,26 @@ class Judged:
         """Examples that run through a network to judge it."""
         return len(self.split) + sum(len(x) for x in self.statistics)
 
-    def loss_if_trained(self, bank: Bank, code: Codes, judge: Judge = "loss") -> float:
-        """The loss of a candidate ``(d,)``; NaN where it cannot be run, or has a parameter that was never trained.
+    def loss_if_trained(self, bank: Bank, code: Codes, judge: Judge = "loss") -> tuple[float, str]:
+        """The loss of a candidate ``(d,)``, and why there is none; then it is NaN, else the reason is empty.
+
+        There is none where it cannot be built or run, or has a parameter that was never trained.
 
         Args:
             judge: "score": minus the reward in place of the loss.
         """
         try:
             path = bank.path(code)
-            if bank.untrained(path):
-                return math.nan
-            return self.loss(bank, path) if judge == "loss" else -self.reward(bank, path)
+            lacking = bank.untrained(path)
+            if lacking:
+                n = f"{len(lacking)} of its {len(path.slots)} parameters"
+                return math.nan, f"{n}, such as '{lacking[0]}', were {IN_NO_STEP}"
+            found = self.loss(bank, path) if judge == "loss" else -self.reward(bank, path)
         except PASSED_ON:
             raise
-        except Exception:
-            return math.nan
+        except Exception as error:
+            return math.nan, f"{type(error).__name__}: {message_of(error)}".removeprefix("CandidateError: ")
+        return found, "" if math.isfinite(found) else f"its {judge} with the shared weights is {found}"
 
     def loss(self, bank: Bank, path: Path) -> float:
         """The mean loss of a path; infinite or NaN where its outputs are."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from searchkit.sharing.fitting import EpochDone
+from searchkit.sharing.judging import IN_NO_STEP
 
 SETTLED = 0.7  # rank correlation of two late orders of the probes, below which a warning is given
 log = logging.getLogger("searchkit")
@@ -15,6 +16,18 @@ def logged(done: EpochDone, epochs: int) -> None:
     said = "" if done.val_loss is None else f", validation loss of a few networks {done.val_loss:.3f}"
     said += "" if done.agreement is None else f", their order is as before by {done.agreement:.2f}"
     log.info("shared weights: epoch %d of %d, training loss %.3f%s", done.epoch, epochs, done.train_loss, said)
+
+
+def said_longer(why: str, epochs: float, bounded: bool) -> str:
+    """The reason why a network has no loss, with what to change where that was too short a training.
+
+    Args:
+        bounded: whether only paths within bounds were trained.
+    """
+    if IN_NO_STEP not in why:
+        return why
+    within = ", or search within the bounds that they were trained in" if bounded else ""
+    return f"{why}: give more epochs than {epochs:g}{within}"
 
 
 def warn_unsettled(settled: float | None, epochs: float) -> None:

@@ -27,7 +27,7 @@ from searchkit.sharing.checks import check_networks
 from searchkit.sharing.fitting import PROBED, EpochDone, Fitting
 from searchkit.sharing.judging import Judge, Judged
 from searchkit.sharing.keys import read_share
-from searchkit.sharing.log import logged, warn_unsettled
+from searchkit.sharing.log import logged, said_longer, warn_unsettled
 from searchkit.sharing.paths import Paths
 from searchkit.sharing.policies.protocol import Policy
 from searchkit.sharing.policies.table import made_policy
@@ -120,6 +120,7 @@ class SharedWeights:
         self._judged: Judged | None = None
         self._curve: list[EpochDone] = []
         self._values: dict[bytes, float] = {}
+        self._reasons: dict[bytes, str] = {}
         self._fitted = False
         self._answer: Codes | None = None
 
@@ -174,14 +175,19 @@ class SharedWeights:
         """``(n,)`` the mean validation loss of every network with its part of the weights; lower is better.
 
         The statistics of its batch normalisations are its own, of training examples. NaN where a network has a
-        parameter that was in no training step. With ``judge="score"`` minus the accuracy, where there are classes.
+        parameter that was in no training step; :meth:`why_none` says so. With ``judge="score"`` minus the accuracy,
+        where there are classes.
         """
         self.fit()
         rows = self.space.check(codes)
         for key, row in zip(keys(rows), rows, strict=True):
             if key not in self._values:
-                self._values[key] = self._judge(row)
+                self._values[key], self._reasons[key] = self._judge(row)
         return np.array([self._values[key] for key in keys(rows)])
+
+    def why_none(self, code: npt.ArrayLike) -> str | None:
+        """Why a network ``(d,)`` that was judged has no loss; None where it has one, or was not judged."""
+        return self._reasons.get(keys(self.space.check_one(code)[None])[0]) or None
 
     def start(self, code: npt.ArrayLike) -> dict[str, Tensor]:
         """Parameter -> a copy of what the network ``(d,)`` takes of the shared weights, on the CPU."""
@@ -234,6 +240,7 @@ class SharedWeights:
         self._curve, self._fitted = [EpochDone(**one) for one in held["curve"]], True
         self._answer = None if held["answer"] is None else np.array(held["answer"], dtype=np.int64)
         self._values.clear()
+        self._reasons.clear()
         return self
 
     def described(self) -> dict[str, Any]:
@@ -247,11 +254,12 @@ class SharedWeights:
         plain: dict[str, Any] = json.loads(json.dumps(described))
         return plain
 
-    def _judge(self, code: Codes) -> float:
+    def _judge(self, code: Codes) -> tuple[float, str]:
         with self._alone():
             if self._judged is None:
                 self._judged = Judged.of(self.data, self._bank.device)
-            return self._judged.loss_if_trained(self._bank, code, self.judge)
+            value, why = self._judged.loss_if_trained(self._bank, code, self.judge)
+        return value, said_longer(why, self.epochs, bool(self.bounds))
 
     def _probes(self) -> Codes:
         rng = np.random.default_rng([self.seed, PROBES])

@@ -14,7 +14,7 @@ import searchkit
 from searchkit import SearchkitError, SharedWeights
 from searchkit.data.data import Data
 from searchkit.data.loading import load_data
-from searchkit.errors import SpaceError
+from searchkit.errors import SearchFailedError, SpaceError
 from searchkit.search.start_weights import read_weights
 from searchkit.sharing.starts import TrainedBefore
 from searchkit.spaces.macro import macro
@@ -191,3 +191,9 @@ def test_by_name_the_weights_are_kept_with_the_study(digits: Data, tmp_path: Pat
 def test_what_does_not_fit_an_evaluation_by_shared_weights_is_refused(given: dict[str, Any], said: str) -> None:
     with pytest.raises(SearchkitError, match=said):
         searchkit.run(**(SEARCH | ({} if "evaluate" in given else {"data": "digits"}) | given))
+
+
+def test_a_search_says_why_shared_weights_have_no_score(digits: Data) -> None:
+    given = SEARCH | {"data": digits, "evaluation": {"epochs": 0.2}, "objectives": ("accuracy", "params")}
+    with pytest.raises(SearchFailedError, match=r"first: proxy 'one-shot' .*in no step.*more epochs than 0.2"):
+        searchkit.run("random", budget=3, start=[[0, 0, 1], [2, 2, 2], [0, 2, 0]], **given)

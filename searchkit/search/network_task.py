@@ -40,6 +40,7 @@ from searchkit.search.own_training import Own, reporting_of
 from searchkit.search.plan import Plan
 from searchkit.search.planning import make_plan
 from searchkit.search.sanity import beside
+from searchkit.search.start_weights import Telling, say_taken, shares_taken
 from searchkit.search.task import OpenPool, Task
 from searchkit.search.verification import Verification
 from searchkit.space import NetworkSpace
@@ -151,9 +152,10 @@ class NetworkTask(Task):
         return LISTABLE if self.costs.vectorised else COUNTABLE
 
     @property
-    def callbacks(self) -> tuple[KeepFront, ...]:
-        """A callback that deletes the weights of networks that are not on the front."""
-        return (KeepFront(self.goals, self.folder),) if self.trains and self.folder is not None else ()
+    def callbacks(self) -> tuple[KeepFront | Telling, ...]:
+        """What deletes the weights of networks that are not on the front, and what says how many began with others."""
+        telling = () if self.training.start is None or not self.trains else (Telling(),)
+        return (*([KeepFront(self.goals, self.folder)] if self.trains and self.folder is not None else []), *telling)
 
     @property
     def reporting(self) -> Reporting | None:
@@ -269,6 +271,9 @@ class NetworkTask(Task):
             cleaner.clean(record.trials)
         result.finals = {int(number): entry for number, entry in (record.notes(NOTE) or {}).items()}
         finish_timings(result, record, self.metrics, self.device)
+        if not self.trains and self.training.start is not None:
+            codes = np.array([trial.code for trial in record.trials])
+            say_taken(shares_taken(self.space, self.training.start, codes))
         if not self.trains or not len(self.data.test):
             return
         scores: dict[str, float] = dict(record.notes(TESTED) or {})

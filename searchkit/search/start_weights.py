@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from searchkit.errors import SearchkitError, message_of
-from searchkit.problem.trial import pareto_front
+from searchkit.problem.trial import Trial, pareto_front
 from searchkit.random_state import seeded
 from searchkit.results.result import Result
 from searchkit.runtime.fingerprint import fingerprint
@@ -22,11 +23,12 @@ from searchkit.sharing.starts import Given, TrainedBefore, same_networks
 from searchkit.space import NetworkSpace, distinct_rows
 from searchkit.space.recipe_space import RecipeSpace, networks_of
 from searchkit.surroundings import settled
-from searchkit.training.starts import Start, begin_with
+from searchkit.training.starts import WEIGHTS_TAKEN, Start, begin_with, share_of
 from searchkit.training.weights import delivered_path
 from searchkit.types import Codes
 
 LOOKED_AT = 20  # networks of a space that may take weights
+log = logging.getLogger("searchkit")
 INSIDE = "network."  # begins the names of a network in a :class:`~searchkit.training.normalised.Normalised`
 
 
@@ -148,6 +150,47 @@ def _check_fits(start: Given, space: NetworkSpace) -> None:
             f"weights= have no tensor of the name and shape of a parameter of space '{space.name}': its networks have "
             f"'{own}', and these '{given}'"
         )
+
+
+@dataclass
+class Telling:
+    """A callback that says how much of the weights the first candidate takes, and at the end how much all of them."""
+
+    _told: bool = False
+
+    def __call__(self, trial: Trial, trials: Sequence[Trial]) -> None:
+        """Log the share of the first candidate that was trained."""
+        share = trial.values.get(WEIGHTS_TAKEN)
+        if share is not None and not self._told:
+            self._told = True
+            log.info("weights=: %.0f %% of the parameters of candidate %d begin with them", 100 * share, trial.number)
+
+    def clean(self, trials: Sequence[Trial]) -> None:
+        """Log the shares of all candidates."""
+        say_taken([trial.values[WEIGHTS_TAKEN] for trial in trials if WEIGHTS_TAKEN in trial.values])
+
+
+def say_taken(shares: Sequence[float]) -> None:
+    """Log which shares of their parameters networks took of given weights; a warning where these are nothing."""
+    if len(shares) and max(shares) == 0:
+        log.warning("weights=: none of %d networks has a parameter of the name and shape of theirs", len(shares))
+    elif len(shares):
+        low, middle, high = (100 * float(np.quantile(shares, q)) for q in (0, 0.5, 1))
+        log.info(
+            "weights=: networks began with %.0f to %.0f %% of their parameters from them, half of them with %.0f %% or "
+            "more; the others were random",
+            low, high, middle,
+        )  # fmt: skip
+
+
+def shares_taken(space: NetworkSpace, start: Start, codes: Codes) -> list[float]:
+    """The shares of their parameters that some networks ``(n, d)``, at most :data:`LOOKED_AT`, take of weights."""
+    shares: list[float] = []
+    for code in codes[:LOOKED_AT]:
+        with seeded(0), contextlib.suppress(Exception):  # one that cannot be built is said elsewhere
+            network = space.build(code)
+            shares.append(share_of(network, begin_with(network, start.start(code))))
+    return shares
 
 
 @dataclass(frozen=True)

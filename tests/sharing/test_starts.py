@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +122,31 @@ def test_studies_of_one_name_with_other_weights_are_told_apart(digits: Data, tmp
         first = starts[order[0]].start(code)
         assert all(both.start(code)[name].equal(tensor) for name, tensor in first.items())
         assert both.identity not in (starts[0].identity, starts[1].identity)
+
+
+def test_how_much_of_given_weights_is_taken_is_told_and_on_record(
+    digits: Data, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    caplog.set_level(logging.INFO, "searchkit")
+    network = build_seeded(SPACE, SPACE.check([[1, 2, 1]])[0], 7)
+    stem = {name: tensor for name, tensor in network.state_dict().items() if name.startswith("stem")}
+    given = SEARCH | {"data": digits, "epochs": 1, "weights": stem}
+    result = searchkit.run("random", budget=1, start=[[1, 2, 1]], **given)
+    own = sum(tensor.numel() for name, tensor in stem.items() if name in dict(network.named_parameters()))
+    share = own / sum(parameter.numel() for parameter in network.parameters())
+    assert 0 < share < 1
+    assert result.history.weights_taken.tolist() == [pytest.approx(share)]
+    said = f"{100 * share:.0f} % of the parameters of candidate 0 begin with them"
+    assert said in caplog.text
+    assert f"networks began with {100 * share:.0f} to {100 * share:.0f} % of their parameters" in caplog.text
+    own_training = lambda network, data, report: {"accuracy": 0.5}  # noqa: E731
+    trained = searchkit.run("random", budget=1, start=[[1, 2, 1]], training=own_training, **given | {"epochs": None})
+    assert trained.history.weights_taken.tolist() == [pytest.approx(share)]
+    caplog.clear()
+    signals = {"proxies": ("synflow",), "data": digits, "device": "cpu"}
+    searchkit.score(SEARCH["space"], [dict(zip(SPACE.names, ("mb3_k3", "mb6_k5", "mb3_k3"), strict=True))],
+                    weights=network, **signals)  # fmt: skip
+    assert "weights=: networks began with" in caplog.text
 
 
 def test_weights_that_fit_nothing_are_refused(shared: SharedWeights, tmp_path: Path) -> None:

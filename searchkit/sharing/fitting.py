@@ -19,6 +19,7 @@ from searchkit.runtime.gpu_lock import give_way, key_of
 from searchkit.runtime.pooling import right_pooling
 from searchkit.sharing.bank import Bank, Path, Shared
 from searchkit.sharing.batches import Batches
+from searchkit.sharing.epoch import EpochDone
 from searchkit.sharing.judging import Judged
 from searchkit.sharing.policies.protocol import Policy
 from searchkit.sharing.slices import grown
@@ -32,25 +33,6 @@ PROBED = 256  # validation examples on which the probes are judged after an epoc
 SETTLING = 0.6  # share of the epochs after which the order of paths should hardly change
 HOPELESS = 100  # paths in a row that cannot be trained
 WORTH = 0.2  # of the work of an epoch that probes may be; with few examples they are judged after some epochs only
-
-
-@dataclass(frozen=True)
-class EpochDone:
-    """What is known of the weights after an epoch.
-
-    Attributes:
-        epoch: number of epochs done, from 1.
-        train_loss: mean of its steps.
-        val_loss: mean of the probes, a few paths that are the same after every epoch; None where none is trained yet,
-            and after epochs after which they are not judged, as that would take longer than the epoch.
-        agreement: Spearman's rho of the probes' losses with those when they were judged before: whether the order of
-            paths has settled. None where they were not.
-    """
-
-    epoch: int
-    train_loss: float
-    val_loss: float | None = None
-    agreement: float | None = None
 
 
 @dataclass
@@ -215,6 +197,12 @@ class Fitting:
         agreement = self._agreement(losses, self._orders[-1][1]) if self._orders else None
         self._orders.append((epoch, losses))
         return EpochDone(epoch, loss, float(now.mean()) if len(now) else None, agreement)
+
+    @property
+    def last(self) -> list[float]:
+        """The losses of the probes when they were judged last, as far as there are any."""
+        losses = self._orders[-1][1] if self._orders else []
+        return [loss for loss in losses if np.isfinite(loss)]
 
     @property
     def settled(self) -> float | None:

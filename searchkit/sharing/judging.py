@@ -12,6 +12,7 @@ from torch import Tensor
 
 from searchkit.data.data import Data
 from searchkit.data.loader import in_order
+from searchkit.data.masks import IGNORED
 from searchkit.data.normalising import Normaliser, targets
 from searchkit.data.splits import Split
 from searchkit.errors import PASSED_ON, message_of
@@ -27,6 +28,7 @@ Judge = Literal["loss", "score"]
 STATISTICS = 256  # training examples of which the statistics of a path are taken
 EXAMPLES = 1024  # validation examples on which it is judged, at most
 IN_NO_STEP = "in no step of the training of the shared weights"
+LEAST = 1e-6  # share of a class that is in no training example
 BATCH = 128  # examples of which statistics are taken at a time
 
 
@@ -90,6 +92,22 @@ class Judged:
             n += len(y)
         return total / n
 
+    @property
+    def guessing(self) -> float:
+        """The loss of the best answer that is the same for all examples: of balanced classes the log of their number.
+
+        That is the share of each class in the train part, or no preference where classes have weights, and the mean of
+        quantities.
+        """
+        of_task, shares = task_loss(self.data, "usual", 0.0, self.device), _shares(self.data)
+        told = [torch.zeros(self.data.output_shape), *([] if shares is None else [shares])]
+        totals = [0.0] * len(told)
+        for _, y in self.examples:
+            for i, outputs in enumerate(told):
+                same = outputs.to(self.device).expand(len(y), *outputs.shape)
+                totals[i] += float(of_task(same, targets(self.data, y), None)) * len(y)
+        return min(totals) / len(self.split)
+
     def scores(self, bank: Bank, path: Path) -> dict[str, float]:
         """The scores of a path, as of a trained network."""
         tally = Tally(self.data)
@@ -108,3 +126,15 @@ class Judged:
                     bank.run(path, x)
             for x, y in self.examples:
                 yield bank.run(path, x), y
+
+
+def _shares(data: Data) -> Tensor | None:
+    """Outputs of the task's shape that say how often each class is there in the train part; None of quantities."""
+    if data.task in ("regression", "maps"):
+        return None
+    y, shape = data.train.y, data.output_shape
+    if data.task == "multilabel":
+        return torch.logit(y.double().mean(dim=0).clamp(LEAST, 1 - LEAST)).float()
+    counts = torch.bincount(y[y != IGNORED].long().flatten(), minlength=shape[0]).double()
+    logs = (counts / counts.sum()).clamp(min=LEAST).log().float()
+    return logs.view(-1, *[1] * (len(shape) - 1)).expand(shape)

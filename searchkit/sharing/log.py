@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import logging
+import math
+from collections.abc import Sequence
 
-from searchkit.sharing.fitting import EpochDone
+import numpy as np
+
+from searchkit.sharing.epoch import EpochDone
 from searchkit.sharing.judging import IN_NO_STEP
 
+GUESSED = 0.97  # of the loss of guessing: what networks have at least that have learned nothing
 SETTLED = 0.7  # rank correlation of two late orders of the probes, below which a warning is given
 log = logging.getLogger("searchkit")
 
@@ -43,3 +48,20 @@ def warn_unsettled(settled: float | None, epochs: float) -> None:
             settled,
             epochs,
         )
+
+
+def warn_guessing(losses: Sequence[float], guessing: float, epochs: float, lr: float) -> None:
+    """Warn where networks with shared weights are no better than a guess that does not look at the inputs.
+
+    Args:
+        losses: of networks drawn at random, after the training.
+        guessing: the loss of such a guess.
+    """
+    middle = float(np.median(losses)) if losses else math.nan
+    if losses and middle >= GUESSED * guessing:
+        log.warning(
+            "the shared weights have learned nothing yet: the loss of %d networks drawn at random is %.3f (median), "
+            "and that of guessing is %.3f; the order of networks by them is chance, give more epochs than %g, or "
+            "another lr than %g",
+            len(losses), middle, guessing, epochs, lr,
+        )  # fmt: skip

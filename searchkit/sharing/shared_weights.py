@@ -24,10 +24,11 @@ from searchkit.runtime.threads import one_thread
 from searchkit.sharing.bank import Bank
 from searchkit.sharing.bounds import within
 from searchkit.sharing.checks import check_networks
-from searchkit.sharing.fitting import PROBED, EpochDone, Fitting
+from searchkit.sharing.epoch import EpochDone
+from searchkit.sharing.fitting import PROBED, Fitting
 from searchkit.sharing.judging import Judge, Judged
 from searchkit.sharing.keys import read_share
-from searchkit.sharing.log import logged, said_longer, warn_unsettled
+from searchkit.sharing.log import logged, said_longer, warn_guessing, warn_unsettled
 from searchkit.sharing.paths import Paths
 from searchkit.sharing.policies.protocol import Policy
 from searchkit.sharing.policies.table import made_policy
@@ -71,7 +72,7 @@ class SharedWeights:
         bounds: ``{"params": most, "macs": most}``; no path over them is drawn.
         device, seed: as for :func:`searchkit.run`.
         folder: for the weights; None: they are not kept.
-        on_epoch: called after every epoch with an :class:`~searchkit.sharing.fitting.EpochDone` and the number of
+        on_epoch: called after every epoch with an :class:`~searchkit.sharing.epoch.EpochDone` and the number of
             epochs in all; by default they are logged.
 
     Raises:
@@ -168,6 +169,7 @@ class SharedWeights:
             fitting.run(self.on_epoch or logged)
         self._curve, self._fitted = fitting.curve, True
         warn_unsettled(fitting.settled, self.epochs)
+        warn_guessing(fitting.last, judged.guessing, self.epochs, self.recipe.lr)
         self._answer = getattr(fitting.policy, "answer", None)
         return self
 

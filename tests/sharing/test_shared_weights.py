@@ -25,7 +25,8 @@ from searchkit.sharing import SharedWeights
 from searchkit.sharing.bank import Bank
 from searchkit.sharing.batches import Batches
 from searchkit.sharing.bounds import within
-from searchkit.sharing.fitting import CLIPPED, EpochDone, Fitting
+from searchkit.sharing.epoch import EpochDone
+from searchkit.sharing.fitting import CLIPPED, Fitting
 from searchkit.sharing.judging import Judged
 from searchkit.sharing.keys import as_plain
 from searchkit.sharing.paths import Paths

@@ -23,6 +23,7 @@ from searchkit.planned import (
     begin_until,
     checked_problem,
     first_candidates,
+    keep_time,
     scoring_time,
     with_plan,
 )
@@ -217,6 +218,7 @@ def run(
         scorer = stack.enter_context(open_scorer(options)) if options.signals else None
         header = options.header(begun)
         task, keep = with_folder(options, stack)
+        keep_time(task, scorer, options.budget, began)
         note_check = check_targets(options, task)
         open_pool = pools_of(options, task)
         pool = stack.enter_context(closing(open_pool(task.evaluate, task.needed)))

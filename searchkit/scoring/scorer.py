@@ -152,6 +152,17 @@ class Scorer:
         """Whether a proxy trains something, which it may keep."""
         return any(getattr(proxy, "needs_data", False) for proxy in self._plain)
 
+    def train_until(self, until: float) -> None:
+        """Have proxies that were made here, by name, end what they train at a time, where they can.
+
+        Args:
+            until: by :func:`time.perf_counter`.
+        """
+        for proxy in self._plain:
+            keep_time = getattr(proxy, "train_until", None)
+            if keep_time is not None and not any(proxy is given for given in self._given[0]):
+                keep_time(until)
+
     def in_folder(self, folder: Path) -> Scorer:
         """The same scorer, whose proxies that train something keep it in a folder; for one that has scored nothing."""
         proxies, data, device, executor, workers = self._given

@@ -12,6 +12,7 @@ from searchkit.sharing.epoch import EpochDone
 from searchkit.sharing.judging import IN_NO_STEP
 
 GUESSED = 0.97  # of the loss of guessing: what networks have at least that have learned nothing
+LITTLE = 0.5  # of the epochs that were asked for, below which a shorter training is warned of
 SETTLED = 0.7  # rank correlation of two late orders of the probes, below which a warning is given
 log = logging.getLogger("searchkit")
 
@@ -23,16 +24,18 @@ def logged(done: EpochDone, epochs: int) -> None:
     log.info("shared weights: epoch %d of %d, training loss %.3f%s", done.epoch, epochs, done.train_loss, said)
 
 
-def said_longer(why: str, epochs: float, bounded: bool) -> str:
+def said_longer(why: str, epochs: float, bounded: bool, timed: bool) -> str:
     """The reason why a network has no loss, with what to change where that was too short a training.
 
     Args:
         bounded: whether only paths within bounds were trained.
+        timed: whether a time has decided how many epochs there were.
     """
     if IN_NO_STEP not in why:
         return why
     within = ", or search within the bounds that they were trained in" if bounded else ""
-    return f"{why}: give more epochs than {epochs:g}{within}"
+    more = f"more time, which {epochs:.3g} epochs fitted into" if timed else f"more epochs than {epochs:g}"
+    return f"{why}: give {more}{within}"
 
 
 def warn_unsettled(settled: float | None, epochs: float) -> None:
@@ -50,18 +53,30 @@ def warn_unsettled(settled: float | None, epochs: float) -> None:
         )
 
 
-def warn_guessing(losses: Sequence[float], guessing: float, epochs: float, lr: float) -> None:
+def say_planned(steps: int, asked: int, per_epoch: int, seconds: float) -> None:
+    """Say how long a training is that a time has planned; a warning where that is less than half of what was asked."""
+    if steps < asked:
+        log.log(
+            logging.WARNING if steps < LITTLE * asked else logging.INFO,
+            "shared weights: %.3g of %.3g epochs, as many as are expected to fit into %.3g s%s",
+            steps / per_epoch, asked / per_epoch, max(0.0, seconds),
+            "; after a short training they may rank networks the wrong way round" if steps < LITTLE * asked else "",
+        )  # fmt: skip
+
+
+def warn_guessing(losses: Sequence[float], guessing: float, epochs: float, lr: float, left: bool = False) -> None:
     """Warn where networks with shared weights are no better than a guess that does not look at the inputs.
 
     Args:
         losses: of networks drawn at random, after the training.
         guessing: the loss of such a guess.
+        left: the losses are of the network that a policy is left with.
     """
     middle = float(np.median(losses)) if losses else math.nan
     if losses and middle >= GUESSED * guessing:
         log.warning(
-            "the shared weights have learned nothing yet: the loss of %d networks drawn at random is %.3f (median), "
-            "and that of guessing is %.3f; the order of networks by them is chance, give more epochs than %g, or "
-            "another lr than %g",
-            len(losses), middle, guessing, epochs, lr,
+            "the shared weights have learned nothing yet: the loss of %s is %.3f, and that of guessing is %.3f; the "
+            "order of networks by them is chance, give more epochs than %g, or another lr than %g",
+            "the network that is left" if left else f"{len(losses)} networks drawn at random (median)",
+            middle, guessing, epochs, lr,
         )  # fmt: skip

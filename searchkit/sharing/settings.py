@@ -8,7 +8,7 @@ from typing import Any
 
 from searchkit.errors import SearchkitError, UnknownNameError
 
-SETTINGS = ("policy", "epochs", "share", "batch", "lr", "recipe", "judge", "bounds")
+SETTINGS = ("policy", "epochs", "seconds", "share", "batch", "lr", "recipe", "judge", "bounds")
 OF_NAMES = ("recipe", "bounds")  # which are mappings themselves
 
 

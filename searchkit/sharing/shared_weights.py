@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
@@ -32,7 +34,8 @@ from searchkit.sharing.log import logged, said_longer, warn_guessing, warn_unset
 from searchkit.sharing.paths import Paths
 from searchkit.sharing.policies.protocol import Policy
 from searchkit.sharing.policies.table import made_policy
-from searchkit.sharing.recipe import recipe_of, usual_epochs
+from searchkit.sharing.recipe import check_numbers, recipe_of, usual_epochs
+from searchkit.sharing.timing import planned
 from searchkit.space import NetworkSpace, Space, keys
 from searchkit.space.parameters import check_listed
 from searchkit.surroundings import settled
@@ -63,6 +66,7 @@ class SharedWeights:
         epochs: passes over the train part; less than 1 is a part of one. None: as many as 3,000 steps take, from 20 to
             200. Weights of few epochs rank networks the wrong way round, since shallow ones learn faster: look at
             :attr:`curve`.
+        seconds: that the training may take: as many of the epochs as fit into it, by its first steps. None: all.
         share: "exact": parameters of each shape are trained alone. "slice": networks of several widths, kernels and
             heads take parts of one tensor. None: "slice" where a choice is a scale of numbers.
         batch: examples a step.
@@ -89,6 +93,7 @@ class SharedWeights:
         *,
         policy: str | Callable[[Paths], Policy] = "uniform",
         epochs: float | None = None,
+        seconds: float | None = None,
         share: str | None = None,
         batch: int = 64,
         lr: float | None = None,
@@ -103,9 +108,7 @@ class SharedWeights:
         if not isinstance(space, NetworkSpace):
             raise ProxyError(f"shared weights need networks, and space '{space.name}' builds none")
         check_listed(space.choices, "shared weights")
-        number = isinstance(epochs, int | float) and not isinstance(epochs, bool)
-        if epochs is not None and not (number and 0 < epochs < math.inf):
-            raise ProxyError(f"epochs is a number above 0, not {epochs!r}")
+        check_numbers(epochs=epochs, seconds=seconds)
         if judge not in get_args(Judge):
             raise ProxyError(f"judge is one of {', '.join(get_args(Judge))}, not {judge!r}")
         self.data = load_data(data, seed=seed).without_test()
@@ -114,6 +117,7 @@ class SharedWeights:
         self.policy, self.bounds, self.on_epoch = policy, dict(bounds or {}), on_epoch
         self.recipe = recipe_of(self.space, self.data, batch, lr, recipe)
         self.epochs = usual_epochs(len(self.data.train), batch) if epochs is None else epochs
+        self.seconds, self._until = seconds, math.inf
         self.folder = None if folder is None else settled(folder)
         self._paths = Paths(self.space, *within(self.space, self.bounds))
         made_policy(policy, self._paths)  # refuses a name before any work
@@ -122,7 +126,7 @@ class SharedWeights:
         self._curve: list[EpochDone] = []
         self._values: dict[bytes, float] = {}
         self._reasons: dict[bytes, str] = {}
-        self._fitted = False
+        self._fitted, self._trained = False, float(self.epochs)
         self._answer: Codes | None = None
 
     @property
@@ -155,6 +159,7 @@ class SharedWeights:
         """
         if self._fitted:
             return self
+        until = min(self._until, math.inf if self.seconds is None else time.perf_counter() + self.seconds)
         checkpoint = self._checkpoint()
         if checkpoint is not None:
             check_writable(checkpoint)
@@ -163,15 +168,25 @@ class SharedWeights:
         judged = Judged.of(self.data, self._bank.device, PROBED, PROBED // 2)
         fitting = Fitting(
             self._bank, self.data, made_policy(self.policy, self._paths), self.recipe, self.epochs, judged, self.seed,
-            self._probes(), checkpoint,
+            self._probes(), checkpoint, functools.partial(planned, until=until) if until < math.inf else None,
         )  # fmt: skip
         with self._alone():
             fitting.run(self.on_epoch or logged)
+            self._answer = answer = getattr(fitting.policy, "answer", None)
+            reached = fitting.last if answer is None else [judged.loss_if_trained(self._bank, answer)[0]]
         self._curve, self._fitted = fitting.curve, True
-        warn_unsettled(fitting.settled, self.epochs)
-        warn_guessing(fitting.last, judged.guessing, self.epochs, self.recipe.lr)
-        self._answer = getattr(fitting.policy, "answer", None)
+        epochs = self._trained = min(float(self.epochs), fitting.steps / fitting.per_epoch)
+        warn_unsettled(fitting.settled, epochs)
+        warn_guessing(reached, judged.guessing, epochs, self.recipe.lr, answer is not None)
         return self
+
+    def train_until(self, until: float) -> None:
+        """Train for as many epochs as end in time, which nothing but the curve says: of a search with a time.
+
+        Args:
+            until: by :func:`time.perf_counter`.
+        """
+        self._until = until
 
     def losses(self, codes: npt.ArrayLike) -> Floats:
         """``(n,)`` the mean validation loss of every network with its part of the weights; lower is better.
@@ -251,7 +266,7 @@ class SharedWeights:
         described = {
             "format": FORMAT, "space": self.space.describe(), "data": self.data.fingerprint, "policy": policy,
             "epochs": self.epochs, "share": self.share, "recipe": asdict(self.recipe), "bounds": self.bounds,
-            "seed": self.seed,
+            "seed": self.seed, **({} if self.seconds is None else {"seconds": self.seconds}),
         }  # fmt: skip
         plain: dict[str, Any] = json.loads(json.dumps(described))
         return plain
@@ -261,7 +276,7 @@ class SharedWeights:
             if self._judged is None:
                 self._judged = Judged.of(self.data, self._bank.device)
             value, why = self._judged.loss_if_trained(self._bank, code, self.judge)
-        return value, said_longer(why, self.epochs, bool(self.bounds))
+        return value, said_longer(why, self._trained, bool(self.bounds), self._trained < self.epochs)
 
     def _probes(self) -> Codes:
         rng = np.random.default_rng([self.seed, PROBES])

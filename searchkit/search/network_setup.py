@@ -30,10 +30,9 @@ from searchkit.search.own_training import Own, by_function, own_scores
 from searchkit.search.space_setup import read_space, space_and_data
 from searchkit.search.start_weights import read_weights
 from searchkit.search.verification import Verification
+from searchkit.sharing.parts import proxy_of_part
 from searchkit.sharing.shared_weights import SharedWeights
-from searchkit.sharing.starts import same_choices
 from searchkit.space import NetworkSpace
-from searchkit.space.recipe_space import networks_of
 from searchkit.surroundings import settled
 from searchkit.training.evaluation import Evaluate
 from searchkit.training.evaluator import Training, at_rung
@@ -233,10 +232,9 @@ def _scorer(
     """A scorer of the proxies that the signals belong to; shared weights of the user's in place of one by name."""
     registered = plugins.signals()
     proxies: list[str | AnyProxy | Configured] = list(dict.fromkeys(registered[name] for name in signals))
-    if isinstance(shared, SharedWeights):
-        same_choices(networks_of(space), shared.space)
     if shared is not None:
-        proxies = [shared if proxy == shared.name else proxy for proxy in proxies]
+        used: AnyProxy | Configured = proxy_of_part(shared, space)
+        proxies = [used if proxy == shared.name else proxy for proxy in proxies]
     return Scorer(space, proxies, data, device=device, seed=seed, weights=weights)
 
 

@@ -19,7 +19,8 @@ from searchkit.problem.trial import Trial, pareto_front
 from searchkit.random_state import seeded
 from searchkit.results.result import Result
 from searchkit.runtime.fingerprint import fingerprint
-from searchkit.sharing.starts import Given, TrainedBefore, same_networks
+from searchkit.sharing.parts import Into, of_part
+from searchkit.sharing.starts import Given, TrainedBefore
 from searchkit.space import NetworkSpace, distinct_rows
 from searchkit.space.recipe_space import RecipeSpace, networks_of
 from searchkit.surroundings import settled
@@ -60,9 +61,7 @@ def _made(given: object, space: NetworkSpace) -> Start:
         return _of_results(given, space)
     if isinstance(given, Start):
         other = getattr(given, "space", None)
-        if isinstance(other, NetworkSpace):
-            same_networks(space, other)
-        return given
+        return of_part(given, Into(space, other)) if isinstance(other, NetworkSpace) else given
     if isinstance(given, nn.Module):
         return _of_state(given.state_dict(), f"a {type(given).__name__}")
     if isinstance(given, Mapping):
@@ -114,21 +113,29 @@ def _digest(tensors: Mapping[str, Tensor]) -> str:
 
 def _of_results(results: Sequence[Result], space: NetworkSpace) -> Start:
     """The weights of several fronts, those of the first result before those of the next."""
-    trained = [pair for result in results for pair in _trained(result, space)]
-    return TrainedBefore(space, trained, fingerprint(*((code.tolist(), _digest(state)) for code, state in trained)))
+    trained, others = [], []
+    for result in results:
+        if not isinstance(result.space, NetworkSpace):
+            raise SearchkitError(f"weights= study '{result.name}' has no networks, and so no weights to begin with")
+        others.append(networks_of(result.space))
+        Into(space, others[-1])  # refuses another space
+        if others[-1].describe()["choices"] != others[0].describe()["choices"]:
+            raise SearchkitError(
+                f"weights= studies '{results[0].name}' and '{result.name}' are of spaces with other options: give one"
+            )
+        trained += _trained(result, others[-1])
+    identity = fingerprint(*((code.tolist(), _digest(state)) for code, state in trained))
+    into = Into(space, others[0])
+    return TrainedBefore(space, trained, identity, None if into.same else others[0], into)
 
 
-def _trained(result: Result, space: NetworkSpace) -> list[tuple[Codes, Mapping[str, Tensor]]]:
+def _trained(result: Result, networks: NetworkSpace) -> list[tuple[Codes, Mapping[str, Tensor]]]:
     """The networks of a front with their weights, the best first."""
-    if not isinstance(result.space, NetworkSpace):
-        raise SearchkitError(f"weights= study '{result.name}' has no networks, and so no weights to begin with")
-    other = networks_of(result.space)
-    same_networks(space, other)
     trained: list[tuple[Codes, Mapping[str, Tensor]]] = []
     for trial in pareto_front(result.trials, result.goals):
         path = delivered_path(result.folder or Path(), trial.code)
         if path.exists():
-            trained.append((trial.code[: other.n_choices], load_file(path)))
+            trained.append((trial.code[: networks.n_choices], load_file(path)))
     if not trained:
         raise SearchkitError(f"weights= study '{result.name}' has no trained network on its front to begin with")
     return trained

@@ -85,6 +85,7 @@ class SharedWeights:
 
     name = "one-shot"
     needs_networks = True
+    _no_identity = ("_bank", "_judged", "_curve", "_values", "_reasons", "_fitted", "_answer", "_trained", "_until")
 
     def __init__(
         self,
@@ -256,8 +257,7 @@ class SharedWeights:
         self._bank.restore(held["bank"])
         self._curve, self._fitted = [EpochDone(**one) for one in held["curve"]], True
         self._answer = None if held["answer"] is None else np.array(held["answer"], dtype=np.int64)
-        self._values.clear()
-        self._reasons.clear()
+        self._values, self._reasons = {}, {}
         return self
 
     def described(self) -> dict[str, Any]:
@@ -265,8 +265,8 @@ class SharedWeights:
         policy = self.policy if isinstance(self.policy, str) else fingerprint(self.policy)
         described = {
             "format": FORMAT, "space": self.space.describe(), "data": self.data.fingerprint, "policy": policy,
-            "epochs": self.epochs, "share": self.share, "recipe": asdict(self.recipe), "bounds": self.bounds,
-            "seed": self.seed, **({} if self.seconds is None else {"seconds": self.seconds}),
+            "epochs": self.epochs, "share": self._bank.keys.described, "recipe": asdict(self.recipe),
+            "bounds": self.bounds, "seed": self.seed, **({} if self.seconds is None else {"seconds": self.seconds}),
         }  # fmt: skip
         plain: dict[str, Any] = json.loads(json.dumps(described))
         return plain

@@ -142,6 +142,11 @@ def precision_choice(space: Space, block: str) -> str | None:
     return block + _ENDING if _has_precisions(space) and block + _ENDING in space.names else None
 
 
+def precision_names(space: Space) -> frozenset[str]:
+    """The choices of precisions, of which the parameters of a network do not depend; none where there are none."""
+    return frozenset(name for name in space.names if name.endswith(_ENDING)) if _has_precisions(space) else frozenset()
+
+
 def _has_precisions(space: Space) -> bool:
     return isinstance(space, NetworkSpace) and isinstance(whole_of(networks_of(space)), PrecisionSpace)
 

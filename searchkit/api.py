@@ -234,8 +234,7 @@ def run(
         task.begin()
         plan = judged_plan(plan, options, problem, chosen, scorer, record)
         plan, limits, note_spent = begin_plan(plan, options.budget, record, pool, began)
-        if chosen_by(begun):
-            log.info("strategy 'auto' takes %s", chosen_by(begun))
+        _say_strategy(begun)
         result = Result(
             task.space, task.goals, record.trials, options.name, "not begun", header["context"], task.folder
         )
@@ -269,6 +268,12 @@ def run(
         _say_if_empty(result)
         keep(result)
         return result
+
+
+def _say_strategy(begun: Strategy) -> None:
+    """Log which strategy "auto" takes, where it was asked for."""
+    if chosen_by(begun):
+        log.info("strategy 'auto' takes %s", chosen_by(begun))
 
 
 def _say_if_empty(result: Result) -> None:

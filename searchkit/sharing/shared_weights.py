@@ -24,7 +24,7 @@ from searchkit.runtime.devices import resolve_device
 from searchkit.runtime.fingerprint import fingerprint
 from searchkit.runtime.threads import one_thread
 from searchkit.sharing.bank import Bank
-from searchkit.sharing.bounds import within
+from searchkit.sharing.bounds import counted_bounds, within
 from searchkit.sharing.checks import check_networks
 from searchkit.sharing.epoch import EpochDone
 from searchkit.sharing.fitting import PROBED, Fitting
@@ -115,7 +115,7 @@ class SharedWeights:
         self.data = load_data(data, seed=seed).without_test()
         self.space = space.for_data(self.data.input_shape, self.data.output_shape)
         self.share, self.judge, self.seed = read_share(share, self.space), judge, seed
-        self.policy, self.bounds, self.on_epoch = policy, dict(bounds or {}), on_epoch
+        self.policy, self.bounds, self.on_epoch = policy, counted_bounds(bounds), on_epoch
         self.recipe = recipe_of(self.space, self.data, batch, lr, recipe)
         self.epochs = usual_epochs(len(self.data.train), batch) if epochs is None else epochs
         self.seconds, self._until = seconds, math.inf

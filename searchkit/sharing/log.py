@@ -24,6 +24,14 @@ def logged(done: EpochDone, epochs: int) -> None:
     log.info("shared weights: epoch %d of %d, training loss %.3f%s", done.epoch, epochs, done.train_loss, said)
 
 
+def said_other(path: object, differs: Sequence[str]) -> str:
+    """Why a file of shared weights is not read, by what differs, and what to do where that is the space."""
+    hint = ""
+    if "space" in differs:
+        hint = "; weights of a whole space are loaded into SharedWeights of it, which searches of its parts take"
+    return f"{path} holds shared weights with another {' and another '.join(differs)}{hint}"
+
+
 def said_longer(why: str, epochs: float, bounded: bool, timed: bool) -> str:
     """The reason why a network has no loss, with what to change where that was too short a training.
 

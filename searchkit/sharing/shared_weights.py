@@ -30,7 +30,7 @@ from searchkit.sharing.epoch import EpochDone
 from searchkit.sharing.fitting import PROBED, Fitting
 from searchkit.sharing.judging import Judge, Judged
 from searchkit.sharing.keys import read_share
-from searchkit.sharing.log import logged, said_longer, warn_guessing, warn_unsettled
+from searchkit.sharing.log import logged, said_longer, said_other, warn_guessing, warn_unsettled
 from searchkit.sharing.paths import Paths
 from searchkit.sharing.policies.protocol import Policy
 from searchkit.sharing.policies.table import made_policy
@@ -253,7 +253,7 @@ class SharedWeights:
         now = self.described()
         differs = [key for key in now if described.get(key) != now[key]]
         if differs:
-            raise ProxyError(f"{path} holds shared weights with another {' and another '.join(differs)}")
+            raise ProxyError(said_other(path, differs))
         self._bank.restore(held["bank"])
         self._curve, self._fitted = [EpochDone(**one) for one in held["curve"]], True
         self._answer = None if held["answer"] is None else np.array(held["answer"], dtype=np.int64)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from searchkit.errors import ProxyError
 from searchkit.random_state import seeded
 from searchkit.runtime.pooling import right_pooling
 from searchkit.sharing.bank import Bank
@@ -51,6 +52,24 @@ class Listed:
         """Nothing."""
 
 
+def _measured(scratch: Fitting, seconds: float) -> tuple[float, float]:
+    """Seconds of a step, and of the judgement of a network, told by a training that is not used otherwise.
+
+    Args:
+        seconds: after which no further steps are made, if there were some.
+    """
+    device, rng = scratch.bank.device, np.random.default_rng(scratch.seed)
+    with seeded(scratch.seed, device), right_pooling(device):
+        scratch.advance(1, rng)  # the first step loads libraries
+        began, n = time.perf_counter(), 0
+        while n < AT_ONCE * MOST and (not n or time.perf_counter() - began < seconds):
+            n += scratch.advance(AT_ONCE, rng)
+        step = (time.perf_counter() - began) / n
+        began = time.perf_counter()
+        scratch.judged.loss_if_trained(scratch.bank, scratch.probes[0])
+        return step, time.perf_counter() - began
+
+
 def planned(fitting: Fitting, until: float) -> Pace:
     """As many steps of a training that has not begun as end in time, at most those that it has.
 
@@ -66,20 +85,15 @@ def planned(fitting: Fitting, until: float) -> Pace:
         Bank(bank.space, bank.keys.share, bank.device, bank.seed), fitting.data, Listed(fitting.probes),
         fitting.recipe, fitting.epochs, fitting.judged, fitting.seed, fitting.probes,
     )  # fmt: skip
-    given, rng = until - time.perf_counter(), np.random.default_rng(fitting.seed)
-    with seeded(fitting.seed, bank.device), right_pooling(bank.device):
-        scratch.advance(1, rng)  # the first step loads libraries
-        began, n = time.perf_counter(), 0
-        while n < AT_ONCE * MOST and (not n or time.perf_counter() - began < SHARE * given):
-            n += scratch.advance(AT_ONCE, rng)
-        step = (time.perf_counter() - began) / n
-        began = time.perf_counter()
-        fitting.judged.loss_if_trained(scratch.bank, fitting.probes[0])
-        judge = time.perf_counter() - began
+    given = until - time.perf_counter()
+    try:
+        step, judge = _measured(scratch, SHARE * given)
+    except ProxyError:  # these few networks cannot be trained, which need not be so of all
+        return Pace(until, fitting.steps, 0.0)
     judged = fitting.policy.reward == "validation"
     paths = getattr(fitting.policy, "n_paths", fitting.steps)
     left = until - time.perf_counter()
-    fitting.probes = fitting.probes[: max(1, int(SHARE * left / judge))]  # fewer where the time is short
+    fitting.probes = fitting.probes[: max(1, int(SHARE * left / max(judge, 1e-9)))]  # fewer where the time is short
     ending = len(fitting.probes) * judge
 
     def cost(steps: int) -> float:

@@ -12,6 +12,7 @@ from searchkit.data.data import Data
 from searchkit.data.loading import load_data
 from searchkit.errors import ProxyError, SearchFailedError
 from searchkit.sharing import SharedWeights
+from searchkit.sharing.fitting import Fitting
 from searchkit.sharing.pace import Pace, most_steps
 from searchkit.sharing.policies.table import POLICIES
 from searchkit.spaces.macro import macro
@@ -113,3 +114,13 @@ def test_shared_weights_of_the_users_are_trained_as_they_are_in_a_search_with_a_
     shared = SharedWeights(SMALL, digits, epochs=5)
     assert len(searchkit.run(evaluation=shared, **hurried).front) == 1
     assert len(shared.curve) == 5
+
+
+def test_where_the_networks_that_are_measured_cannot_be_trained_others_are(
+    digits: Data, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(scratch: Fitting, seconds: float) -> tuple[float, float]:
+        raise ProxyError("100 paths in a row could not be trained")
+
+    monkeypatch.setattr("searchkit.sharing.timing._measured", fails)
+    assert len(SharedWeights(SMALL, digits, epochs=1, seconds=1e6).fit().curve) == 1

@@ -66,16 +66,16 @@ class GradientSetting:
 
     def __post_init__(self) -> None:
         for name, least in (("epochs", 1), ("batch", 2)):  # batch normalisation needs two examples
-            value = getattr(self, name)
-            if not is_whole(value) or value < least:
-                raise ProxyError(f"{name} is a whole number of {least} or more, not {value!r}")
+            whole = getattr(self, name)
+            if not is_whole(whole) or whole < least:
+                raise ProxyError(f"{name} is a whole number of {least} or more, not {whole!r}")
         for name in ("lr", "lr_end", "weight_decay", "alpha_lr", "alpha_decay", "beta_decay", "flood"):
-            value, least = getattr(self, name), "above 0" if name in ("lr", "alpha_lr") else "of 0 or more"
+            value, allowed = getattr(self, name), "above 0" if name in ("lr", "alpha_lr") else "of 0 or more"
             if name == "flood" and value is None:
                 continue
             number = is_whole(value) or (isinstance(value, float | np.floating) and math.isfinite(value))
-            if not number or value < 0 or (least == "above 0" and not value):
-                raise ProxyError(f"{name} is a finite number {least}, not {value!r}")
+            if not number or value < 0 or (allowed == "above 0" and not value):
+                raise ProxyError(f"{name} is a finite number {allowed}, not {value!r}")
 
 
 class Gradient:

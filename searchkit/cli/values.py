@@ -229,7 +229,7 @@ def read_recipe(texts: Sequence[str]) -> dict[str, Any] | None:
     return found or None
 
 
-def read_evaluation(how: str | None, texts: Sequence[str]) -> str | dict[str, Any] | None:
+def read_evaluation(how: str | None, texts: Sequence[str]) -> str | dict[str, object] | None:
     """What --evaluation and the settings of --shared say; a name with a dot is a setting within one.
 
     Raises:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 from torch import Tensor
@@ -17,6 +17,7 @@ from searchkit.space.recipe_space import networks_of
 from searchkit.training.starts import Start, Trained
 from searchkit.types import Codes, Floats
 
+Given = TypeVar("Given")
 OWN_OPTIONS = ("precisions",)  # of a space, that change no parameter of its networks
 
 
@@ -86,7 +87,7 @@ def _tables(space: NetworkSpace, other: NetworkSpace) -> list[tuple[int, Codes] 
     return tables
 
 
-def proxy_of_part(given: Any, space: Space) -> Any:
+def proxy_of_part(given: Given, space: Space) -> Given | SharedOfPart:
     """A proxy for the space that is searched: shared weights told in their own space; others stay as they are.
 
     Raises:
@@ -130,7 +131,7 @@ class TrainedOfPart(StartOfPart):
         return self.given.initial(self.into(code))
 
 
-@dataclass(frozen=True)
+@dataclass
 class SharedOfPart:
     """Shared weights as a proxy of the space that is searched; higher is better."""
 

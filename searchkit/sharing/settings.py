@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
 
 from searchkit.errors import SearchkitError, UnknownNameError
 
@@ -12,7 +11,7 @@ SETTINGS = ("policy", "epochs", "seconds", "share", "batch", "lr", "recipe", "ju
 OF_NAMES = ("recipe", "bounds")  # which are mappings themselves
 
 
-def read_settings(given: Mapping[str, object]) -> dict[str, Any]:
+def read_settings(given: Mapping[str, object]) -> dict[str, object]:
     """The settings as JSON values, for a record; what they are worth is said where the weights are made.
 
     Raises:
@@ -30,7 +29,7 @@ def read_settings(given: Mapping[str, object]) -> dict[str, Any]:
         if name in OF_NAMES and not isinstance(value, Mapping):
             raise SearchkitError(f"{name} of shared weights is a mapping from names to values, not {value!r:.80}")
     try:
-        plain: dict[str, Any] = json.loads(json.dumps(dict(given)))
+        plain: dict[str, object] = json.loads(json.dumps(dict(given)))
     except (TypeError, ValueError):
         raise SearchkitError(f"the settings of shared weights are plain values, not {dict(given)!r:.200}") from None
     return plain

@@ -22,7 +22,7 @@ AT_ONCE, MOST = 2, 10  # steps between two looks at the clock, and such looks
 SHARE = 0.1  # of the time in which steps are measured, after the first; and of what is left, in which probes are judged
 
 
-class Listed:
+class _Listed:
     """A policy that takes some paths in turn."""
 
     reward: Reward = "none"
@@ -82,7 +82,7 @@ def planned(fitting: Fitting, until: float) -> Pace:
     """
     bank = fitting.bank
     scratch = Fitting(
-        Bank(bank.space, bank.keys.share, bank.device, bank.seed), fitting.data, Listed(fitting.probes),
+        Bank(bank.space, bank.keys.share, bank.device, bank.seed), fitting.data, _Listed(fitting.probes),
         fitting.recipe, fitting.epochs, fitting.judged, fitting.seed, fitting.probes,
     )  # fmt: skip
     given = until - time.perf_counter()

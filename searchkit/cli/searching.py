@@ -14,6 +14,7 @@ from searchkit.cli.printing import (
     print_json,
     print_result,
 )
+from searchkit.cli.shared_settings import read_evaluation, read_scored
 from searchkit.cli.tables import print_table, shown_progress
 from searchkit.cli.values import (
     budget_of,
@@ -22,7 +23,6 @@ from searchkit.cli.values import (
     read_candidate,
     read_constraints,
     read_data,
-    read_evaluation,
     read_executor,
     read_proxies,
     read_recipe,
@@ -104,7 +104,7 @@ def score(given: argparse.Namespace) -> int:
     table = score(
         read_space(given),
         candidates,
-        proxies=listed(given.proxies),
+        proxies=read_scored(given.proxies, given.shared),
         **read_data(given),
         device=given.device,
         seed=given.seed,

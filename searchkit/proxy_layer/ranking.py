@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from searchkit.scoring.protocols import NetworkProxy, Proxy
+    from searchkit.scoring.registry import Configured
 
 FEWEST = 5  # candidates that are ranked against each other
 RANKED = ("rho", "low", "high", "top", "ndcg")  # of the table that says how well signals rank known values
@@ -32,7 +33,7 @@ def score(
     space: str | Space | None = None,
     candidates: int | Mapping[str, object] | Iterable[Mapping[str, object]] = 10,
     *,
-    proxies: str | Proxy | NetworkProxy | Sequence[str | Proxy | NetworkProxy] | None = "default",
+    proxies: str | Proxy | NetworkProxy | Sequence[str | Proxy | NetworkProxy | Configured] | None = "default",
     data: object = None,
     device: str = "auto",
     seed: int = 0,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from searchkit.cli import main
 from searchkit.cli.argparse_compat import commands_of
 from searchkit.cli.arguments import parser
 from searchkit.cli.config import with_config
-from searchkit.cli.values import read_evaluation
+from searchkit.cli.shared_settings import read_evaluation
 from searchkit.errors import SearchkitError
 
 SMALL = ["--space", "macro", "--space-option", "width=2", "--space-option", "layers=[1, 1]", "--workers", "1"]
@@ -99,3 +100,15 @@ def test_a_row_that_is_no_number_is_said(capsys: pytest.CaptureFixture[str]) -> 
     with pytest.raises(SystemExit):
         main(["export", "study", "first", "best"])
     assert "a row is a number, or the number of a candidate, such as trial=12, not 'first'" in capsys.readouterr().err
+
+
+def test_candidates_are_scored_by_shared_weights_with_settings(capsys: pytest.CaptureFixture[str]) -> None:
+    score = ["score", *SMALL, "--data-option", "limit=200", "--n", "2", "--json", "--shared", "epochs=12"]
+    assert main([*score, "--proxies", "params,one-shot", "--shared", "share=slice"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert len(rows) == 2
+    assert all(row["one-shot"] is not None for row in rows)
+    assert main([*score, "--proxies", "params"]) == 2
+    assert "of --proxies one-shot are trained: give both" in capsys.readouterr().err
+    assert main([*score, "--proxies", "one-shot", "--shared", "polcy=fair"]) == 2
+    assert "Did you mean 'policy'" in capsys.readouterr().err

@@ -73,6 +73,7 @@ def test_wrong_settings_of_an_evaluation_are_refused_before_the_search(given: An
         searchkit.run(space=space, data="digits", evaluation=given, storage="memory")
 
 
+@pytest.mark.slow
 def test_a_search_by_settings_is_resumed_and_a_verified_network_exported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -71,6 +71,7 @@ def test_a_part_is_searched_by_shared_weights_of_the_whole(shared: SharedWeights
         assert trial.values["one-shot"] == -shared.losses(code)[0]
 
 
+@pytest.mark.slow
 def test_shared_weights_as_a_proxy_judge_networks_of_a_part_and_with_settings(
     shared: SharedWeights, digits: Data
 ) -> None:

@@ -22,6 +22,7 @@ from searchkit.costs.counts import space_counts
 from searchkit.data.data import Data
 from searchkit.data.loading import load_data
 from searchkit.errors import CandidateError, ProxyError
+from searchkit.problem.numbers import is_whole
 from searchkit.proxies.mixed_network import MixedNetwork, base_of
 from searchkit.random_state import seeded
 from searchkit.runtime.devices import resolve_device
@@ -29,7 +30,7 @@ from searchkit.runtime.fingerprint import fingerprint
 from searchkit.runtime.threads import one_thread
 from searchkit.scoring.protocols import Setting
 from searchkit.sharing.batches import Batches
-from searchkit.sharing.bounds import COUNTED
+from searchkit.sharing.bounds import counted_bounds
 from searchkit.space import NetworkSpace, Space
 from searchkit.surroundings import settled
 from searchkit.training.checkpoints import read_checkpoint, write_checkpoint
@@ -62,6 +63,19 @@ class GradientSetting:
     alpha_decay: float = 1e-3
     beta_decay: float = 50.0
     flood: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, least in (("epochs", 1), ("batch", 2)):  # batch normalisation needs two examples
+            whole = getattr(self, name)
+            if not is_whole(whole) or whole < least:
+                raise ProxyError(f"{name} is a whole number of {least} or more, not {whole!r}")
+        for name in ("lr", "lr_end", "weight_decay", "alpha_lr", "alpha_decay", "beta_decay", "flood"):
+            value, allowed = getattr(self, name), "above 0" if name in ("lr", "alpha_lr") else "of 0 or more"
+            if name == "flood" and value is None:
+                continue
+            number = is_whole(value) or (isinstance(value, float | np.floating) and math.isfinite(value))
+            if not number or value < 0 or (allowed == "above 0" and not value):
+                raise ProxyError(f"{name} is a finite number {allowed}, not {value!r}")
 
 
 class Gradient:
@@ -102,13 +116,13 @@ class Gradient:
             raise ProxyError(f"proxy '{self.name}' needs networks and space '{space.name}' has none")
         if isinstance(data, Setting):
             device, seed, folder, data = data.device, data.seed, data.folder, data.data
-        unknown = [name for name in bounds or {} if name not in COUNTED]
-        if unknown:
-            raise ProxyError(f"bounds are on {' and '.join(COUNTED)}, which are counted, not on {unknown[0]!r}")
+        if setting is not None and not isinstance(setting, GradientSetting):
+            raise ProxyError(f"setting is a GradientSetting(epochs=..., ...), not {setting!r:.80}")
         self.data: Data = load_data(data, seed=seed).without_test()
         self.space = space.for_data(self.data.input_shape, self.data.output_shape)
         base_of(self.space)  # refuses a space that cannot be mixed, before any work
-        self.setting, self.bounds, self.seed = setting or GradientSetting(), dict(bounds or {}), seed
+        self.setting, self.seed = setting or GradientSetting(), seed
+        self.bounds = counted_bounds(bounds, "bounds are on")
         self.device = resolve_device(device)
         self.folder = None if folder is None else settled(folder) / self.name
         self._network: MixedNetwork | None = None

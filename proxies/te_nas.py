@@ -242,6 +242,11 @@ class TENAS:
         ranked: Floats = np.where(np.isfinite(scores).all(axis=1), np.mean(shares, axis=0), np.nan)
         return ranked
 
+    def why_none(self, code: Codes) -> str | None:
+        """Why a candidate ``(d,)`` that was scored has no score; None where it has one."""
+        whys = {name: self._scorer.reason(code, name) for name in self._scorer.names}
+        return next((f"it has no {name}: {why}" for name, why in whys.items() if why), None)
+
 
 def _draw(network: nn.Module, mode: Literal["fan_in", "fan_out"], generator: torch.Generator) -> None:
     """Kaiming's normal weights of convolutions and linear layers."""

@@ -23,6 +23,7 @@ from searchkit.planned import (
     begin_until,
     checked_problem,
     first_candidates,
+    keep_time,
     scoring_time,
     with_plan,
 )
@@ -68,7 +69,7 @@ def run(
     proxies: str | Proxy | NetworkProxy | Sequence[str | Proxy | NetworkProxy] | Proxies | None = "auto",
     training: Training | TrainingFunction | None = None,
     early_stopping: str | Halving | Median | None = None,
-    start: Result | Sequence[Mapping[str, object]] | Sequence[Sequence[int]] | Codes | None = None,
+    start: Result | Sequence[Result | Mapping[str, object] | Sequence[int]] | Codes | None = None,
     earlier: Result | Comparisons | Sequence[Result | Comparisons] | None = None,
     screen: int | None = None,
     verify: int | None = None,
@@ -90,8 +91,8 @@ def run(
     callbacks: Sequence[Callback] = (),
     progress: bool | Literal["table"] | None = None,
     baselines: bool | None = None,
-    weights: SharedWeights | Result | Mapping[str, Tensor] | nn.Module | str | Path | None = None,
-    evaluation: str | SharedWeights | None = None,
+    weights: SharedWeights | Result | Sequence[Result] | Mapping[str, Tensor] | nn.Module | str | Path | None = None,
+    evaluation: str | Mapping[str, object] | SharedWeights | None = None,
 ) -> Result:
     """Search a space for the best trade-offs and return them.
 
@@ -133,12 +134,13 @@ def run(
             "halving", "median", or :class:`~searchkit.training.Halving` or ``Median`` with other settings. Those
             that are stopped end as "dropped", as on a ladder, whose rungs set epochs of halving here.
         start: candidates to evaluate first: dictionaries of choices, rows of codes ``(n, d)``, or a :class:`Result`,
-            whose front is taken. They count in the budget.
+            whose front is taken, or several in the list. They count in the budget.
         earlier: the :class:`Result` of an earlier study over the same choices, or several, also on other data. A
             predictor fitted to each is added to the proxies, and loses its weight if it predicts badly. One of another
             space is a hint, if both have roles (:class:`Choice`). Also :class:`~searchkit.Comparisons` of candidates.
         screen: candidates scored by the proxies for each one that is evaluated (16).
-        verify: number of best candidates to train at the end of a search without training; see ``result.verified``.
+        verify: number of best candidates to train at the end of a search without training; ``result.verified`` has the
+            scores of the task that they reach.
         budget: a time, ``{"seconds": s}``, or a number of evaluations, or both: ``{"evaluations": n, "seconds": s}``;
             counted over the whole study. "+60" is 60 evaluations from now on, ``{"more_seconds": 300}`` so much time.
             With a time, and without ``epochs`` or ``ladder``, the search plans how it is spent: for how many steps
@@ -193,12 +195,13 @@ def run(
             warns where the best of the front is not above them. None: as False. Where nothing is trained there is
             nothing to compare, and it has no effect.
         weights: what networks begin with in place of random weights, in trainings and for proxies:
-            :class:`searchkit.SharedWeights`, the :class:`Result` of an earlier search over the same space (its front),
-            a torch module or its state, or a file of that. A network takes what has the name and shape of its own.
+            :class:`searchkit.SharedWeights`, the :class:`Result` of an earlier search over the same space (its front)
+            or a list of these, a torch module or its state, or a file of that. A network takes what has the name and
+            shape of its own.
         evaluation: "one-shot": no candidate is trained. One set of weights, shared by all networks of the space, is
-            trained once (:class:`searchkit.SharedWeights`, which may be given here with other settings), and minus the
-            loss that a network has with its part of them, "one-shot", is the objective in place of a score. With
-            ``verify=10`` the ten best are then trained.
+            trained once (:class:`searchkit.SharedWeights`), and minus the loss that a network has with its part of
+            them, "one-shot", is the objective in place of a score. With ``verify=10`` the ten best are then trained.
+            Settings of these weights by name, ``{"policy": "fair", "epochs": 50}``, or weights of your own.
 
     Raises:
         SearchkitError: an argument is invalid; one of its subclasses, raised before any work.
@@ -215,6 +218,7 @@ def run(
         scorer = stack.enter_context(open_scorer(options)) if options.signals else None
         header = options.header(begun)
         task, keep = with_folder(options, stack)
+        keep_time(task, scorer, options.budget, began)
         note_check = check_targets(options, task)
         open_pool = pools_of(options, task)
         pool = stack.enter_context(closing(open_pool(task.evaluate, task.needed)))
@@ -230,8 +234,7 @@ def run(
         task.begin()
         plan = judged_plan(plan, options, problem, chosen, scorer, record)
         plan, limits, note_spent = begin_plan(plan, options.budget, record, pool, began)
-        if chosen_by(begun):
-            log.info("strategy 'auto' takes %s", chosen_by(begun))
+        _say_strategy(begun)
         result = Result(
             task.space, task.goals, record.trials, options.name, "not begun", header["context"], task.folder
         )
@@ -257,7 +260,7 @@ def run(
         if plan is not None and result.stopped in ENDED:
             note_spent(search.ledger.elapsed())  # a killed ending has had it
             task.train_finals(record, pool, plan, search.ledger.elapsed(), options.seed)
-        task.verify(result, record, lambda evaluate: open_pool(evaluate, ("accuracy",)))
+        task.verify(result, record, open_pool)
         if record.trials:
             task.finish(result, record)
             task.compare(result, record, options.baselines)
@@ -265,6 +268,12 @@ def run(
         _say_if_empty(result)
         keep(result)
         return result
+
+
+def _say_strategy(begun: Strategy) -> None:
+    """Log which strategy "auto" takes, where it was asked for."""
+    if chosen_by(begun):
+        log.info("strategy 'auto' takes %s", chosen_by(begun))
 
 
 def _say_if_empty(result: Result) -> None:

@@ -135,6 +135,20 @@ def nearest(name: object, names: Iterable[str]) -> str | None:
     return close[0] if close else None
 
 
+def check_functions(**given: tuple[str, object]) -> None:
+    """Refuse what should be a function of a space and cannot be called, before it is called in the midst of a search.
+
+    Args:
+        given: name of an argument -> how its function is called, and what was given; None is no function.
+
+    Raises:
+        SpaceError: it is no function.
+    """
+    for name, (called, function) in given.items():
+        if function is not None and not callable(function):
+            raise SpaceError(f"{name} is a function {called}, not {function!r:.80}")
+
+
 def first_line_said(error: BaseException) -> str:
     """The first line of an error's message, without passwords; empty if it has none."""
     return concealed((message_of(error).strip().splitlines() or [""])[0])

@@ -116,6 +116,7 @@ def read_options(
         from searchkit.runtime.devices import devices_of
         from searchkit.search.network_setup import network_task
         from searchkit.search.planning import usual_seconds
+        from searchkit.sharing.parts import proxy_of_part
 
         here, there = devices_of(device, is_external(executor))
         task = network_task(
@@ -123,6 +124,7 @@ def read_options(
             ladder if trained_by is None else None,
             own, devices, trained_by, weights, evaluation,
         )  # fmt: skip
+        signals = [proxy_of_part(proxy, task.space) for proxy in signals]
         plannable = task.trains and epochs is None and ladder is None and not task.training.own.sets_length
         plannable = plannable and trained_by is None
         limits = Budget(seconds=usual_seconds(task.data)) if plannable and budget is None else limits

@@ -249,8 +249,12 @@ def call_of(
         call |= {"proxies": [proxy for proxy in proxies if isinstance(proxy, str)]}
     if proxies or (screen != SCREEN and not off):
         call |= {"screen": screen}
+    if "weights_file" in task.context:
+        call |= {"weights": task.context["weights_file"]}
     if "recipe" in task.identity:
         call |= {"recipe": task.identity["recipe"]}
+    if isinstance(task.identity.get("evaluation"), Mapping):  # settings; weights that were given are not on record
+        call |= {"evaluation": task.identity["evaluation"]}
     if verify:
         call |= {"verify": verify}
     if task.identity.get("early_stopping") is not None:

@@ -26,6 +26,7 @@ from searchkit.search.task import Task
 from searchkit.space import keys
 from searchkit.storage.header import compare_headers
 from searchkit.storage.record import Record
+from searchkit.training.evaluation import as_evaluation
 from searchkit.types import Codes
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ log = logging.getLogger("searchkit")
 
 WORTH = 1.0  # seconds after the last candidate of a search without a plan that are noted
 FIRST = 1.0  # seconds in which the first candidate is begun, whatever a search took before
+JUDGES = 0.7  # of the time for the training of what judges candidates, where they are not trained
+BESIDE = 0.3  # of the time for that of proxies beside trainings
 PLAN = "plan"  # the note of a record with the plan of its first run
 
 
@@ -225,6 +228,21 @@ def begin_until(plan: Plan | None, limits: Budget, record: Record, began: float,
     return PlannedBudget(
         limits.evaluations, max(plan.begin_until, least), None, None, hopeful=max(plan.last_hope, least)
     )
+
+
+def keep_time(task: Task, scorer: Scorer | None, budget: Budget, began: float) -> None:
+    """Have what is trained before the first candidate end in time, where the call has one.
+
+    Args:
+        began: ``time.perf_counter()`` at the beginning of the call.
+    """
+    seconds = budget.seconds or budget.more_seconds
+    if seconds is None:
+        return
+    now = time.perf_counter()  # beginning may have taken longer than a short time
+    as_evaluation(task.evaluate).train_until(max(began + JUDGES * seconds, now + JUDGES * JUDGES * seconds))
+    if scorer is not None:
+        scorer.train_until(max(began + BESIDE * seconds, now + BESIDE * BESIDE * seconds))
 
 
 def scoring_time(

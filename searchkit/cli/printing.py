@@ -56,14 +56,28 @@ def print_result(result: Result, given: argparse.Namespace) -> int:
     if not given.json:
         if plot is not None:
             print(f"picture: {plot}")
-        if found and result.folder:
+        if found and (row := _exported(result)):
             from searchkit.storage.urls import shown
 
             where = ["--storage", shown(given.storage)] if given.storage else []  # a password is the user's to fill in
-            print("network:", shlex.join([*_program(), "export", result.name, "0", "best", *where]))
+            print("network:", shlex.join([*_program(), "export", result.name, row, "best", *where]))
     if result.stopped == "interrupted":
         return interrupted(given)
     return OK if found else FAILED
+
+
+def _exported(result: Result) -> str:
+    """What ``searchkit export`` writes of a search: row 0, or the best that ``--verify`` has trained; else nothing."""
+    from searchkit.training.weights import delivered_path
+
+    if result.folder is None:
+        return ""
+    for table, row in ((result.verified, "trial={}"), (result.front, "0")):
+        number = "trial (record)" if "trial (record)" in table else "trial"
+        for trial in table[number][:1] if len(table) else ():
+            if delivered_path(result.folder, result.trials[int(trial)].code).exists():
+                return row.format(trial)
+    return ""
 
 
 def print_compressed(result: Compressed, given: argparse.Namespace, files: Sequence[Path]) -> int:

@@ -64,11 +64,12 @@ def compare(given: argparse.Namespace) -> int:
 
 
 def export(given: argparse.Namespace) -> int:
-    """Write a network of the front."""
+    """Write a network of the front, or that of another candidate."""
     from searchkit.results.studies import load
 
+    row, trial = given.row
     files = load(given.name, given.storage).export(
-        given.row, given.path, format=given.format, precision=given.precision, data=given.data
+        row, given.path, format=given.format, trial=trial, precision=given.precision, data=given.data
     )
     if given.json:
         print_json([str(file) for file in files])

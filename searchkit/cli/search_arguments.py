@@ -32,11 +32,7 @@ def run_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--earlier", action="append", default=[], metavar="NAME", help="a study to learn from; may be repeated"
     )
-    parser.add_argument(
-        "--evaluation", metavar="HOW", help="one-shot: judge networks by weights that all share, and train none"
-    )
-    parser.add_argument("--weights", metavar="FILE", help="what networks begin with: the state of a torch module")
-    parser.add_argument("--verify", type=int, metavar="N", help="of a search without training, train the N best")
+    _weights_arguments(parser)
     parser.add_argument(
         "--constraint", action="append", default=[], metavar="BOUND",
         help='a bound such as "params<=100000"; may be repeated',
@@ -69,6 +65,23 @@ def run_arguments(parser: argparse.ArgumentParser) -> None:
         help="print what would be searched and how the time would be spent, and search nothing",
     )
     running_arguments(parser, budget=True)
+
+
+def _weights_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--evaluation", metavar="HOW", help="one-shot: judge networks by weights that all share, and train none"
+    )
+    _shared_argument(parser, "--evaluation one-shot")
+    parser.add_argument("--weights", metavar="FILE", help="what networks begin with: the state of a torch module")
+    parser.add_argument("--verify", type=int, metavar="N", help="of a search without training, train the N best")
+
+
+def _shared_argument(parser: argparse.ArgumentParser, of: str) -> None:
+    parser.add_argument(
+        "--shared", action="append", default=[], metavar="NAME=VALUE",
+        help=f"of {of}, a setting of the shared weights, such as policy=fair, epochs=50, share=slice, "
+        "bounds.params=30000 or recipe.weight_decay=0; may be repeated",
+    )  # fmt: skip
 
 
 def _config_argument(parser: argparse.ArgumentParser) -> None:
@@ -139,6 +152,7 @@ def score_arguments(parser: argparse.ArgumentParser) -> None:
         default="default",
         help=f"default, or of: {', '.join(plugins.names('proxy'))} (default)",
     )
+    _shared_argument(parser, "--proxies one-shot")
     parser.add_argument("--n", type=int, default=10, help="random candidates (10)")
     parser.add_argument(
         "--candidate", action="append", default=[], metavar="JSON",

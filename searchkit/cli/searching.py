@@ -14,6 +14,7 @@ from searchkit.cli.printing import (
     print_json,
     print_result,
 )
+from searchkit.cli.shared_settings import read_evaluation, read_scored
 from searchkit.cli.tables import print_table, shown_progress
 from searchkit.cli.values import (
     budget_of,
@@ -34,7 +35,7 @@ from searchkit.cli.values import (
 from searchkit.errors import SearchkitError
 
 AS_WRITTEN = (
-    "strategy", "screen", "verify", "weights", "evaluation", "batch", "device", "storage", "name", "seed", "epochs",
+    "strategy", "screen", "verify", "weights", "batch", "device", "storage", "name", "seed", "epochs",
     "time_limit", "baselines",
 )  # fmt: skip
 
@@ -56,6 +57,7 @@ def run(given: argparse.Namespace) -> int:
         targets=read_targets(given.target, given.target_option),
         **read_executor(given),
         recipe=read_recipe(given.recipe),
+        evaluation=read_evaluation(given.evaluation, given.shared),
     )
     saved = (
         [] if given.save_config is None else [Saved(given.save_config, written(given, commands_of(parser())["run"]))]
@@ -102,7 +104,7 @@ def score(given: argparse.Namespace) -> int:
     table = score(
         read_space(given),
         candidates,
-        proxies=listed(given.proxies),
+        proxies=read_scored(given.proxies, given.shared),
         **read_data(given),
         device=given.device,
         seed=given.seed,
@@ -146,6 +148,8 @@ def resume(given: argparse.Namespace) -> int:
             (f"its {'proxies' if len(objects) > 1 else 'proxy'} {' and '.join(objects)}", not objects),
             (f"its {function} function", context["kind"] == "networks" and function != "training"),
             ("its strategy", context["strategy"] is not None),
+            ("its weights", "weights" not in context or "weights_file" in context),
+            ("its shared weights", not context.get("shared")),
             ("its targets", None not in (call.get("targets") or {}).values()),
             ("its space", hasattr(study.space, "build")),
             ("its data", loaded or (data is not None and is_found(data))),

@@ -28,7 +28,11 @@ def compare_arguments(parser: argparse.ArgumentParser) -> None:
 
 def export_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", help="name of the study; see searchkit list")
-    parser.add_argument("row", type=int, help="row of the front, from 0; see searchkit show")
+    parser.add_argument(
+        "row",
+        type=row_or_trial,
+        help="row of the front, from 0, see searchkit show; or trial=N: candidate N, such as a verified one",
+    )
     parser.add_argument("path", type=settled, help="where to: best makes best.onnx, best.safetensors and best.json")
     parser.add_argument(
         "--format",
@@ -47,6 +51,20 @@ def export_arguments(parser: argparse.ArgumentParser) -> None:
         "file",
     )
     json_argument(parser)
+
+
+def row_or_trial(text: str) -> tuple[int, int | None]:
+    """What ``row`` of an export says: a row of the front; or, after "trial=", the number of a candidate.
+
+    Raises:
+        argparse.ArgumentTypeError: it is no number.
+    """
+    try:
+        return (0, int(text.removeprefix("trial="))) if text.startswith("trial=") else (int(text), None)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"a row is a number, or the number of a candidate, such as trial=12, not {text!r}"
+        ) from None
 
 
 def list_arguments(parser: argparse.ArgumentParser) -> None:

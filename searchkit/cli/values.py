@@ -157,7 +157,7 @@ def _set_option(target: dict[str, Any], setting: str, other: str | None, value: 
     holder, key = (target, setting) if other is None else (target.setdefault(setting, {}), other)
     if key in holder:
         raise DeviceError(f"--target-option sets {text.partition('=')[0].strip()} twice")
-    holder[key] = _value(value) if setting in ("timeout", "repeats", "first") else value
+    holder[key] = value_of(value) if setting in ("timeout", "repeats", "first") else value
     if setting == "known":
         study, colon, column = value.rpartition(":")
         if not colon or not study or not column:
@@ -183,7 +183,7 @@ def read_option(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not equals:
         raise SpaceError(f"--space-option is NAME=VALUE, not {text!r}")
-    return name, _value(value)
+    return name, value_of(value)
 
 
 def read_data(given: argparse.Namespace) -> dict[str, Any]:
@@ -204,7 +204,7 @@ def read_data(given: argparse.Namespace) -> dict[str, Any]:
             near = nearest(name, allowed)
             hint = f". Did you mean '{near}'?" if equals and near else ""
             raise DataError(f"--data-option is NAME=VALUE, of {', '.join(allowed)}; not {text!r}{hint}")
-        options[name] = _value(value)
+        options[name] = value_of(value)
     return {"data": load_data(given.data, seed=given.split_seed, **options), "split_seed": 0}
 
 
@@ -217,7 +217,7 @@ def read_recipe(texts: Sequence[str]) -> dict[str, Any] | None:
     found: dict[str, Any] = {}
     for text in texts:
         name, equals, value = (part.strip() for part in text.partition("="))
-        values = [_value(part.strip()) for part in value.split(",")]
+        values = [value_of(part.strip()) for part in value.split(",")]
         if not equals or not name or "" in values:
             raise SearchkitError(
                 f"--recipe is a setting and its value, such as lr=0.05, or its options, optimiser=sgd,adamw; not "
@@ -229,7 +229,7 @@ def read_recipe(texts: Sequence[str]) -> dict[str, Any] | None:
     return found or None
 
 
-def _value(text: str) -> Any:
+def value_of(text: str) -> object:
     """A number, true, false or null as JSON has them, or as Python has them; else the text itself."""
     try:
         return json.loads({"True": "true", "False": "false", "None": "null"}.get(text, text))

@@ -88,7 +88,7 @@ def _coarse(space: Space, codes: Codes) -> tuple[Codes, Codes]:
 
 
 def read_start(given: object, space: Space) -> Codes:
-    """``(n, d)`` distinct candidates from dictionaries, codes, or the front of a result.
+    """``(n, d)`` distinct candidates from dictionaries, codes, the front of a result, or a list of all of these.
 
     Of a result whose search chose of the recipe, too, settings that this search does not choose are left out.
 
@@ -97,18 +97,35 @@ def read_start(given: object, space: Space) -> Codes:
     """
     if given is None:
         return np.empty((0, space.n_choices), dtype=np.int64)
-    if hasattr(given, "trials") and hasattr(given, "goals") and hasattr(given, "space"):
-        left_out = setting_names(given.space) - set(space.names)
-        rows = [given.space.decode(trial.code)[0] for trial in pareto_front(given.trials, given.goals)]
-        given = [{name: option for name, option in row.items() if name not in left_out} for row in rows]
-    if isinstance(given, str):
-        raise SpaceError(f"start is a list of dictionaries or of rows of codes, or a result, not {given!r}")
+    if isinstance(given, str) or (isinstance(given, list | tuple) and any(isinstance(one, str) for one in given)):
+        raise SpaceError(
+            "start is a list of dictionaries, of rows of codes or of results (of a study by name: "
+            f"searchkit.load(name)), not {given!r:.80}"
+        )
     try:
+        listed = [given] if _is_result(given) else given
+        if isinstance(listed, list | tuple) and any(map(_is_result, listed)):
+            given = [row for one in listed for row in _rows_of(one, space)]
         rows = [cast("dict[str, Any]", given)] if isinstance(given, Mapping) else list(cast("Iterable[Any]", given))
         if any(isinstance(row, Mapping) for row in rows):
             codes = space.encode(rows)
         else:
             codes = space.check(np.array(rows)) if rows else np.empty((0, space.n_choices), dtype=np.int64)
     except (SpaceError, ValueError, TypeError, AttributeError) as error:
-        raise SpaceError(f"start is a list of dictionaries or of rows of codes: {error}") from error
+        raise SpaceError(f"start is a list of dictionaries, of rows of codes or of results: {error}") from error
     return distinct_rows(codes)
+
+
+def _is_result(given: object) -> bool:
+    return hasattr(given, "trials") and hasattr(given, "goals") and hasattr(given, "space")
+
+
+def _rows_of(given: Any, space: Space) -> list[dict[str, Any]]:
+    """One element of a list, as dictionaries of a space: several of a result, which are its front."""
+    if isinstance(given, Mapping):
+        return [dict(given)]
+    if not _is_result(given):
+        return space.decode(space.check_one(given)[None])
+    left_out = setting_names(given.space) - set(space.names)
+    rows = [given.space.decode(trial.code)[0] for trial in pareto_front(given.trials, given.goals)]
+    return [{name: option for name, option in row.items() if name not in left_out} for row in rows]

@@ -15,7 +15,7 @@ from searchkit.proxy_layer.votes import votes_of
 from searchkit.scoring.pool import read_workers
 from searchkit.scoring.scorer import Scorer
 from searchkit.search.space_setup import space_and_data
-from searchkit.search.start_weights import read_weights
+from searchkit.search.start_weights import read_weights, say_taken, shares_taken
 from searchkit.space import NetworkSpace, Space, distinct_rows, keys
 from searchkit.types import Codes, Floats
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from searchkit.scoring.protocols import NetworkProxy, Proxy
+    from searchkit.scoring.registry import Configured
 
 FEWEST = 5  # candidates that are ranked against each other
 RANKED = ("rho", "low", "high", "top", "ndcg")  # of the table that says how well signals rank known values
@@ -32,7 +33,7 @@ def score(
     space: str | Space | None = None,
     candidates: int | Mapping[str, object] | Iterable[Mapping[str, object]] = 10,
     *,
-    proxies: str | Proxy | NetworkProxy | Sequence[str | Proxy | NetworkProxy] | None = "default",
+    proxies: str | Proxy | NetworkProxy | Sequence[str | Proxy | NetworkProxy | Configured] | None = "default",
     data: object = None,
     device: str = "auto",
     seed: int = 0,
@@ -89,6 +90,8 @@ def score(
             of_each = np.array([places[key] for key in keys(given)])
             known = np.bincount(of_each, known) / np.bincount(of_each)
         scores = scorer(codes)
+    if begin is not None and isinstance(scorer.space, NetworkSpace):
+        say_taken(shares_taken(scorer.space, begin, codes))
     quantiles = Reference(scores).quantiles(scores)
     enough = len(codes) >= FEWEST
     judged = np.full(len(codes), np.nan)

@@ -16,6 +16,7 @@ from searchkit.proxy_layer.score_cache import ScoreCache
 from searchkit.proxy_layer.screening import Screen
 from searchkit.proxy_layer.signals import Known, Signals
 from searchkit.runtime.fingerprint import fingerprint
+from searchkit.scoring.registry import Configured
 from searchkit.search.task import Task
 from searchkit.space import NetworkSpace, Space
 from searchkit.storage.record import Record
@@ -57,7 +58,7 @@ def read_proxies(given: object, default: Sequence[str] = DEFAULT) -> list[Any]:
         elif isinstance(proxy, str):
             plugins.resolve("proxy", proxy)
             proxies.append(proxy)
-        elif hasattr(proxy, "score") or hasattr(proxy, "passes"):
+        elif hasattr(proxy, "score") or hasattr(proxy, "passes") or isinstance(proxy, Configured):
             proxies.append(proxy)
         else:
             raise SearchkitError(f"a proxy is a name or an object with score(codes), not {proxy!r}")

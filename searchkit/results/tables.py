@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from searchkit.costs.metrics import sign_of
 from searchkit.costs.task_scores import SCORES, recorded_task
 from searchkit.problem.objectives import Goals
 from searchkit.problem.ranks import TRUST
@@ -168,14 +169,22 @@ class Tables:
 
     @cached_property
     def verified(self) -> pd.DataFrame:
-        """Candidates that ``verify=`` trained, the most accurate first, with ``accuracy`` and ``test_accuracy``."""
+        """Candidates that ``verify=`` trained, the best first, with their scores, such as accuracy."""
         table = self._table([trial for trial in self.trials if trial.number in self.verifications])
         table = table.drop(columns=self._columns("batch", "state", "reason", "seconds"))
         numbers = table[self._columns("trial")[0]]
-        for place, name in enumerate(("accuracy", "test_accuracy", "reason")):
-            if any(name in entry for entry in self.verifications.values()):
-                table.insert(place, name, [self.verifications[number].get(name) for number in numbers])
-        return table.sort_values("accuracy", ascending=False, ignore_index=True) if "accuracy" in table else table
+        names = self.verified_scores
+        failed = any("reason" in entry for entry in self.verifications.values())
+        for place, name in enumerate([*names, *["reason"] * failed]):
+            table.insert(place, name, [self.verifications[number].get(name) for number in numbers])
+        lower = bool(names) and sign_of(names[0]) < 0
+        return table.sort_values(names[0], ascending=lower, ignore_index=True) if names else table
+
+    @property
+    def verified_scores(self) -> list[str]:
+        """Names of the scores of what ``verify=`` trained, the first of the task first, that on the test part last."""
+        scores = (*SCORES[recorded_task(self.context.get("data", {}))], self.tested)
+        return [name for name in scores if any(name in entry for entry in self.verifications.values())]
 
     @property
     def methods(self) -> dict[str, list[str]]:

@@ -29,7 +29,9 @@ class Proxy(Protocol):
         name: of its signal. One with several signals also has ``names: tuple[str, ...]``; a class may say
             ``needs_networks = True`` (it is refused for spaces without), ``cached = False`` (its scores are cheaper
             than a look-up) and ``features_only = True`` (no direction: nothing to be an objective). Where all scores
-            are NaN for one reason, ``no_score`` may say it, for the warning.
+            are NaN for one reason, ``no_score`` may say it, for the warning; where candidates have reasons of their
+            own, ``why_none(code) -> str | None`` may, of a candidate ``(d,)`` that was scored. One that trains for long
+            may have ``train_until(until)``, a time by ``time.perf_counter()`` at which a search wants it to be done.
         ``needs_data = True``: it is made with ``factory(space, setting)``, see :class:`Setting`.
     """
 

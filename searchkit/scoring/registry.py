@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from searchkit import plugins
 from searchkit.errors import SearchkitError, check_name
@@ -12,7 +13,21 @@ from searchkit.space import NetworkSpace, Space
 AnyProxy = Proxy | NetworkProxy
 
 
-def made(proxies: Sequence[str | AnyProxy], space: Space, setting: Setting | None = None) -> list[AnyProxy]:
+@dataclass(frozen=True)
+class Configured:
+    """A registered proxy that trains something, by its name, with settings of how.
+
+    Attributes:
+        settings: keyword arguments of its factory, JSON values.
+    """
+
+    name: str
+    settings: Mapping[str, object] = field(default_factory=dict)
+
+
+def made(
+    proxies: Sequence[str | AnyProxy | Configured], space: Space, setting: Setting | None = None
+) -> list[AnyProxy]:
     """Proxy objects from names and objects.
 
     Args:
@@ -26,6 +41,8 @@ def made(proxies: Sequence[str | AnyProxy], space: Space, setting: Setting | Non
     found: list[AnyProxy] = []
     needing: list[str] = []
     for given in proxies:
+        settings = given.settings if isinstance(given, Configured) else {}
+        given = given.name if isinstance(given, Configured) else given
         factory = plugins.resolve("proxy", given) if isinstance(given, str) else None
         if factory is None:
             proxy = given
@@ -36,7 +53,7 @@ def made(proxies: Sequence[str | AnyProxy], space: Space, setting: Setting | Non
             if getattr(factory, "needs_data", False):
                 if setting is None:
                     raise SearchkitError(f"proxy '{given}' trains networks on images: give data=")
-                proxy = factory(space, setting)
+                proxy = factory(space, setting, **settings)
             else:
                 proxy = factory(space)
         else:

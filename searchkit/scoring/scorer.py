@@ -21,7 +21,7 @@ from searchkit.scoring.network import NOT_FINITE, NetworkScores, Scores, asked, 
 from searchkit.scoring.passes.inputs import ProxyInputs
 from searchkit.scoring.pool import ScoringPool, read_workers
 from searchkit.scoring.protocols import Learner, NetworkProxy, Proxy, Setting
-from searchkit.scoring.registry import AnyProxy, made, names_of
+from searchkit.scoring.registry import AnyProxy, Configured, made, names_of
 from searchkit.space import NetworkSpace, Space, keys
 from searchkit.training.starts import Start
 from searchkit.types import Bools, Codes, Floats
@@ -64,7 +64,7 @@ class Scorer:
     def __init__(
         self,
         space: Space,
-        proxies: Sequence[str | AnyProxy],
+        proxies: Sequence[str | AnyProxy | Configured],
         data: Data | None = None,
         *,
         device: str = "cpu",
@@ -152,6 +152,17 @@ class Scorer:
         """Whether a proxy trains something, which it may keep."""
         return any(getattr(proxy, "needs_data", False) for proxy in self._plain)
 
+    def train_until(self, until: float) -> None:
+        """Have proxies that were made here, by name, end what they train at a time, where they can.
+
+        Args:
+            until: by :func:`time.perf_counter`.
+        """
+        for proxy in self._plain:
+            keep_time = getattr(proxy, "train_until", None)
+            if keep_time is not None and not any(proxy is given for given in self._given[0]):
+                keep_time(until)
+
     def in_folder(self, folder: Path) -> Scorer:
         """The same scorer, whose proxies that train something keep it in a folder; for one that has scored nothing."""
         proxies, data, device, executor, workers = self._given
@@ -206,9 +217,17 @@ class Scorer:
         values = found.reshape(len(rows), len(names)).copy()
         for name, column in zip(names, values.T, strict=True):
             if not np.isfinite(column).all():
-                self._refused(rows[~np.isfinite(column)], name, getattr(proxy, "no_score", None) or NOT_FINITE)
+                self._refused_plain(proxy, rows[~np.isfinite(column)], name)
                 column[~np.isfinite(column)] = np.nan
         return values
+
+    def _refused_plain(self, proxy: Proxy, rows: Codes, name: str) -> None:
+        """Keep why each of several candidates has no score, as far as the proxy says it; one warning for all."""
+        own = getattr(proxy, "why_none", None)
+        for row in rows:
+            why = own(row) if own is not None else None
+            kind = None if why is None else "each its own"
+            self._refused(row[None], name, why or getattr(proxy, "no_score", None) or NOT_FINITE, kind)
 
     def _one_by_one(self, proxy: Proxy, names: Sequence[str], rows: Codes) -> Floats:
         return np.concatenate([self._from_codes(proxy, names, row[None]) for row in rows])
@@ -256,10 +275,10 @@ class Scorer:
         if self.on_scored is not None:
             self.on_scored(row, scores)
 
-    def _refused(self, rows: Codes, name: str, why: str) -> None:
-        """Keep the reason for each candidate, and warn once for each proxy and reason."""
+    def _refused(self, rows: Codes, name: str, why: str, kind: str | None = None) -> None:
+        """Keep the reason for each candidate, and warn once for each proxy and reason, or kind of reasons."""
         for key in keys(rows):
             self._reasons.setdefault(key, {})[name] = why
-        if self._warns and (name, why) not in self._warned:
-            self._warned.add((name, why))
+        if self._warns and (name, kind or why) not in self._warned:
+            self._warned.add((name, kind or why))
             warnings.warn(f"proxy '{name}' has no score for some candidates: {why}", stacklevel=2)

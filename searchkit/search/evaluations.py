@@ -63,6 +63,10 @@ class Scoring(Evaluation):
                 raise CandidateError(f"proxy '{name}' has no score for it" + (f": {why}" if why else ""))
         return values | ((yield from self.then.in_turns(code, seed, rung, within, final)) if self.then else {})
 
+    def train_until(self, until: float) -> None:
+        """See :class:`~searchkit.training.evaluation.Evaluation`."""
+        self.scorer.train_until(until)
+
     def memory(self, code: Codes, seed: int, rung: int | None = None) -> int:
         """See :meth:`Training.memory`; the memory of the proxies, which run before, is not included."""
         return self.then.memory(code, seed, rung) if self.then else 0

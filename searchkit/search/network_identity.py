@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from searchkit.costs.measure import MEASURED, measured_on
+from searchkit.scoring.registry import Configured
 
 if TYPE_CHECKING:
     from searchkit.search.network_task import NetworkTask
@@ -29,7 +30,8 @@ def identity_of(task: NetworkTask) -> dict[str, Any]:
     if task.training.start is not None:
         identity["weights"] = task.training.start.identity
     if task.shared is not None:
-        identity["evaluation"] = task.shared.identity
+        shared = task.shared
+        identity["evaluation"] = dict(shared.settings) if isinstance(shared, Configured) else shared.identity
     if task.ladder is not None:
         identity["ladder"] = [rung.written for rung in task.ladder.rungs]
     return identity

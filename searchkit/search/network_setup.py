@@ -19,21 +19,21 @@ from searchkit.problem.objectives import Goals, read_bounds, read_objectives
 from searchkit.results.baselines import Source
 from searchkit.results.recorded_data import recorded
 from searchkit.runtime.fingerprint import fingerprint
-from searchkit.scoring.registry import AnyProxy
+from searchkit.scoring.registry import AnyProxy, Configured
 from searchkit.scoring.scorer import Scorer
 from searchkit.search.evaluations import Scoring
 from searchkit.search.kinds import called
 from searchkit.search.known_costs import with_known
 from searchkit.search.network_task import NetworkTask, no_training
-from searchkit.search.one_shot import read_evaluation
+from searchkit.search.one_shot import Shared, read_evaluation
 from searchkit.search.own_training import Own, by_function, own_scores
 from searchkit.search.space_setup import read_space, space_and_data
 from searchkit.search.start_weights import read_weights
 from searchkit.search.verification import Verification
+from searchkit.sharing.parts import proxy_of_part
 from searchkit.sharing.shared_weights import SharedWeights
-from searchkit.sharing.starts import same_choices
 from searchkit.space import NetworkSpace
-from searchkit.space.recipe_space import networks_of
+from searchkit.surroundings import settled
 from searchkit.training.evaluation import Evaluate
 from searchkit.training.evaluator import Training, at_rung
 from searchkit.training.fidelity import Ladder, Rung, check_cheaper, read_ladder
@@ -82,26 +82,28 @@ def network_task(
         read_metrics("params", constraints, targets)  # what is wrong with a bound is said before data are loaded
         found = space_and_data(space, data, split_seed, _task_hint(_names(constraints)))
         objectives = (SCORES[found[1].task][0], "params")
+    asked = _scores_among(objectives)
     objectives, shared = read_evaluation(evaluation, objectives, constraints, trained_by is not None)
     own_names = {} if trained_by is None else own_scores(objectives, constraints)
     metrics, directions = read_metrics(objectives, constraints, targets, own_names)
     check_measurable(metrics, where, there)
     check_here(targets, metrics, where, there)
     goals = _goals(metrics, directions, constraints)
-    space, loaded = found or space_and_data(space, data, split_seed, _task_hint(metrics))
+    space, loaded = found or space_and_data(space, data, split_seed, _task_hint([*metrics, *asked]))
     space, own, recipe = _with_recipe(space, own or NOTHING, epochs, loaded)
     rungs = read_ladder(ladder, recipe.epochs)
     _check_rungs(rungs, recipe.epochs, loaded, own)
     begin = read_weights(weights, space)
     context = _context(space, data, loaded, metrics, there, [rung.label for rung in rungs])
-    context |= {"shared": shared is not None} if evaluation is not None else {}
+    context |= {"shared": isinstance(shared, SharedWeights)} if evaluation is not None else {}
     context |= {"weights": begin.identity} if begin is not None else {}
+    context |= {"weights_file": str(settled(weights))} if isinstance(weights, str | Path) else {}
     known = loaded.without_test()
-    scored = trained_scores(metrics, loaded.task)
+    scored = trained_scores([*metrics, *asked], loaded.task)
     metrics = with_functions(metrics, space, known, own_names)
     functions = tuple(m for m in metrics.values() if m.stage == "trained" and m.function is not None)
     trained = [name for name, metric in metrics.items() if metric.stage == "trained"]
-    _check_trained(trained, goals, loaded, verify, rungs)
+    _check_trained(trained, goals, verify, rungs)
     _check_recipe(own, trained, goals, verify)
     training = Training(space, known, recipe, there, functions, Path(), time_limit, scored=scored, own=own, start=begin)
     training = replace(training, rungs=tuple(at_rung(training, rung, split_seed) for rung in rungs))
@@ -146,17 +148,19 @@ def _goals(metrics: dict[str, Metric], directions: dict[str, Any], constraints: 
     return Goals(read_objectives(directions), read_bounds(named, usual, margins))
 
 
-def _check_trained(trained: Sequence[str], goals: Goals, data: Data, verify: int, rungs: Sequence[Rung]) -> None:
+def _scores_among(objectives: Any) -> list[str]:
+    """The scores of trained networks that objectives are, also where shared weights will stand in their place."""
+    listed = [objectives] if isinstance(objectives, str | Metric) else objectives or ()
+    names = [one for one in listed if isinstance(one, str)]
+    return [name for name in names if any(name in of for of in SCORES.values())]
+
+
+def _check_trained(trained: Sequence[str], goals: Goals, verify: int, rungs: Sequence[Rung]) -> None:
     """Refuse ``verify=`` in a search that trains, and ``ladder=`` in one that does not."""
     if verify and trained:
         raise SearchkitError(
             "verify trains the best candidates of a search without training, such as objectives=('eproxy', 'params'); "
             f"this search trains every candidate, for {', '.join(trained)}"
-        )
-    if verify and data.task != "classification":
-        raise SearchkitError(
-            f"verify trains classifiers, and these data are loaded for {data.task}: search with "
-            f"objectives=('{SCORES[data.task][0]}', ...)"
         )
     if rungs and not trained:
         raise SearchkitError(
@@ -223,14 +227,14 @@ def _scorer(
     device: str,
     seed: int,
     weights: Start | None,
-    shared: SharedWeights | None,
+    shared: Shared | None,
 ) -> Scorer:
     """A scorer of the proxies that the signals belong to; shared weights of the user's in place of one by name."""
     registered = plugins.signals()
-    proxies: list[str | AnyProxy] = list(dict.fromkeys(registered[name] for name in signals))
+    proxies: list[str | AnyProxy | Configured] = list(dict.fromkeys(registered[name] for name in signals))
     if shared is not None:
-        same_choices(networks_of(space), shared.space)
-        proxies = [shared if proxy == shared.name else proxy for proxy in proxies]
+        used: AnyProxy | Configured = proxy_of_part(shared, space)
+        proxies = [used if proxy == shared.name else proxy for proxy in proxies]
     return Scorer(space, proxies, data, device=device, seed=seed, weights=weights)
 
 

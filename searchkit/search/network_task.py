@@ -35,13 +35,14 @@ from searchkit.search.finals import not_shorter, planned_finals, scoring_seconds
 from searchkit.search.kept_weights import KeepFront
 from searchkit.search.network_bounds import Known, within
 from searchkit.search.network_identity import identity_of
+from searchkit.search.one_shot import Shared
 from searchkit.search.own_training import Own, reporting_of
 from searchkit.search.plan import Plan
 from searchkit.search.planning import make_plan
 from searchkit.search.sanity import beside
+from searchkit.search.start_weights import Telling, say_taken, shares_taken
 from searchkit.search.task import OpenPool, Task
 from searchkit.search.verification import Verification
-from searchkit.sharing.shared_weights import SharedWeights
 from searchkit.space import NetworkSpace
 from searchkit.storage.record import Record
 from searchkit.training.evaluation import Evaluate
@@ -74,7 +75,8 @@ class NetworkTask(Task):
         source: where the data come from.
         targets: other devices on which costs are measured, by name.
         trained_by: the user's training function; None: searchkit trains.
-        shared: shared weights of the user's that candidates are evaluated with; None: none, or those made by name.
+        shared: shared weights of the user's that candidates are evaluated with, or the settings of those that the
+            search makes; None: none, or those of the usual settings.
     """
 
     space: NetworkSpace
@@ -96,7 +98,7 @@ class NetworkTask(Task):
     plannable: bool = False
     targets: Mapping[str, Target] = field(default_factory=dict)
     trained_by: Own | None = None
-    shared: SharedWeights | None = None
+    shared: Shared | None = None
 
     @property
     def identity(self) -> dict[str, Any]:  # type: ignore[override]
@@ -150,9 +152,10 @@ class NetworkTask(Task):
         return LISTABLE if self.costs.vectorised else COUNTABLE
 
     @property
-    def callbacks(self) -> tuple[KeepFront, ...]:
-        """A callback that deletes the weights of networks that are not on the front."""
-        return (KeepFront(self.goals, self.folder),) if self.trains and self.folder is not None else ()
+    def callbacks(self) -> tuple[KeepFront | Telling, ...]:
+        """What deletes the weights of networks that are not on the front, and what says how many began with others."""
+        telling = () if self.training.start is None or not self.trains else (Telling(),)
+        return (*([KeepFront(self.goals, self.folder)] if self.trains and self.folder is not None else []), *telling)
 
     @property
     def reporting(self) -> Reporting | None:
@@ -268,6 +271,9 @@ class NetworkTask(Task):
             cleaner.clean(record.trials)
         result.finals = {int(number): entry for number, entry in (record.notes(NOTE) or {}).items()}
         finish_timings(result, record, self.metrics, self.device)
+        if not self.trains and self.training.start is not None:
+            codes = np.array([trial.code for trial in record.trials])
+            say_taken(shares_taken(self.space, self.training.start, codes))
         if not self.trains or not len(self.data.test):
             return
         scores: dict[str, float] = dict(record.notes(TESTED) or {})

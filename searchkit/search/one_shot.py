@@ -8,21 +8,24 @@ from typing import Any
 from searchkit.costs.metrics import Metric
 from searchkit.costs.task_scores import SCORES
 from searchkit.errors import SearchkitError, nearest
+from searchkit.scoring.registry import Configured
+from searchkit.sharing.settings import read_settings
 from searchkit.sharing.shared_weights import SharedWeights
 
 EVALUATIONS = ("training", "one-shot")
 ONE_SHOT = SharedWeights.name
+Shared = SharedWeights | Configured  # the user's, or those that a search makes with the user's settings
 _SCORES = {name for names in SCORES.values() for name in names}
 
 
-def read_evaluation(given: object, objectives: Any, constraints: object, own: bool) -> tuple[Any, SharedWeights | None]:
-    """The objectives of a search, and the shared weights that the user gave.
+def read_evaluation(given: object, objectives: Any, constraints: object, own: bool) -> tuple[Any, Shared | None]:
+    """The objectives of a search, and the shared weights that the user gave, or said how to train.
 
     With "one-shot", or shared weights, minus the loss of a network with its part of shared weights stands in place of
     the score of a trained network; it is no accuracy, and has a name of its own, "one-shot".
 
     Args:
-        given: None, "training", "one-shot" or :class:`searchkit.sharing.SharedWeights`.
+        given: None, "training", "one-shot", :class:`searchkit.sharing.SharedWeights`, or settings of these by name.
         objectives: of the call, as they were written.
         own: whether a function of the user's trains.
 
@@ -31,11 +34,15 @@ def read_evaluation(given: object, objectives: Any, constraints: object, own: bo
     """
     if given is None or given == EVALUATIONS[0]:
         return objectives, None
-    if not isinstance(given, SharedWeights) and given != ONE_SHOT:
+    shared: Shared | None = given if isinstance(given, SharedWeights) else None
+    if isinstance(given, Mapping):
+        shared = Configured(ONE_SHOT, read_settings(given))
+    elif shared is None and given != ONE_SHOT:
         near = nearest(given, EVALUATIONS) if isinstance(given, str) else None
         hint = f"; is {near!r} meant?" if near else ""
         raise SearchkitError(
-            f"evaluation is {' or '.join(map(repr, EVALUATIONS))}, or searchkit.SharedWeights, not {given!r:.80}{hint}"
+            f"evaluation is {' or '.join(map(repr, EVALUATIONS))}, settings of shared weights such as "
+            f"{{'policy': 'fair'}}, or searchkit.SharedWeights, not {given!r:.80}{hint}"
         )
     if own:
         raise SearchkitError("evaluation='one-shot' trains no candidate, and training= is a function that does")
@@ -46,7 +53,7 @@ def read_evaluation(given: object, objectives: Any, constraints: object, own: bo
                 f"evaluation='one-shot' trains no candidate, so that no bound on {name} can be kept; bound costs, such "
                 "as params or latency_ms"
             )
-    return _replaced(objectives), given if isinstance(given, SharedWeights) else None
+    return _replaced(objectives), shared
 
 
 def _replaced(objectives: Any) -> Any:

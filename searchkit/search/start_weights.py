@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,19 +15,21 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from searchkit.errors import SearchkitError, message_of
-from searchkit.problem.trial import pareto_front
+from searchkit.problem.trial import Trial, pareto_front
 from searchkit.random_state import seeded
 from searchkit.results.result import Result
 from searchkit.runtime.fingerprint import fingerprint
-from searchkit.sharing.starts import Given, TrainedBefore, same_networks
+from searchkit.sharing.parts import Into, of_part
+from searchkit.sharing.starts import Given, TrainedBefore
 from searchkit.space import NetworkSpace, distinct_rows
 from searchkit.space.recipe_space import RecipeSpace, networks_of
 from searchkit.surroundings import settled
-from searchkit.training.starts import Start, begin_with
+from searchkit.training.starts import WEIGHTS_TAKEN, Start, begin_with, share_of
 from searchkit.training.weights import delivered_path
 from searchkit.types import Codes
 
 LOOKED_AT = 20  # networks of a space that may take weights
+log = logging.getLogger("searchkit")
 INSIDE = "network."  # begins the names of a network in a :class:`~searchkit.training.normalised.Normalised`
 
 
@@ -35,8 +38,9 @@ def read_weights(given: object, space: NetworkSpace) -> Start | None:
 
     Args:
         given: :class:`searchkit.sharing.SharedWeights`, or anything with ``start(code)``; a
-            :class:`~searchkit.results.result.Result`, whose front's weights are taken; a torch module or its state; or
-            the path of a file of these, ``.safetensors`` or of ``torch.save``.
+            :class:`~searchkit.results.result.Result`, whose front's weights are taken, or several, the first before
+            the others; a torch module or its state; or the path of a file of these, ``.safetensors`` or of
+            ``torch.save``.
 
     Raises:
         SearchkitError: it is nothing of these, of another space, or no network of the space has such parameters.
@@ -52,12 +56,12 @@ def read_weights(given: object, space: NetworkSpace) -> Start | None:
 
 def _made(given: object, space: NetworkSpace) -> Start:
     if isinstance(given, Result):
-        return _of_result(given, space)
+        return _of_results([given], space)
+    if isinstance(given, list | tuple) and given and all(isinstance(one, Result) for one in given):
+        return _of_results(given, space)
     if isinstance(given, Start):
         other = getattr(given, "space", None)
-        if isinstance(other, NetworkSpace):
-            same_networks(space, other)
-        return given
+        return of_part(given, Into(space, other)) if isinstance(other, NetworkSpace) else given
     if isinstance(given, nn.Module):
         return _of_state(given.state_dict(), f"a {type(given).__name__}")
     if isinstance(given, Mapping):
@@ -65,8 +69,8 @@ def _made(given: object, space: NetworkSpace) -> Start:
     if isinstance(given, str | Path):
         return _of_file(settled(given))
     raise SearchkitError(
-        "weights= are shared weights (searchkit.SharedWeights), the Result of an earlier search, a torch module or its "
-        f"state, or the path of a file of one, not {given!r:.80}"
+        "weights= are shared weights (searchkit.SharedWeights), the Result of an earlier search or a list of these, a "
+        f"torch module or its state, or the path of a file of one, not {given!r:.80}"
     )
 
 
@@ -107,19 +111,34 @@ def _digest(tensors: Mapping[str, Tensor]) -> str:
     return fingerprint(*tensors, *((one.float() if one.dtype is torch.bfloat16 else one).numpy() for one in values))
 
 
-def _of_result(result: Result, space: NetworkSpace) -> Start:
-    if not isinstance(result.space, NetworkSpace):
-        raise SearchkitError(f"weights= study '{result.name}' has no networks, and so no weights to begin with")
-    other = networks_of(result.space)
-    same_networks(space, other)
-    trained = []
+def _of_results(results: Sequence[Result], space: NetworkSpace) -> Start:
+    """The weights of several fronts, those of the first result before those of the next."""
+    trained, others = [], []
+    for result in results:
+        if not isinstance(result.space, NetworkSpace):
+            raise SearchkitError(f"weights= study '{result.name}' has no networks, and so no weights to begin with")
+        others.append(networks_of(result.space))
+        Into(space, others[-1])  # refuses another space
+        if others[-1].describe()["choices"] != others[0].describe()["choices"]:
+            raise SearchkitError(
+                f"weights= studies '{results[0].name}' and '{result.name}' are of spaces with other options: give one"
+            )
+        trained += _trained(result, others[-1])
+    identity = fingerprint(*((code.tolist(), _digest(state)) for code, state in trained))
+    into = Into(space, others[0])
+    return TrainedBefore(space, trained, identity, None if into.same else others[0], into)
+
+
+def _trained(result: Result, networks: NetworkSpace) -> list[tuple[Codes, Mapping[str, Tensor]]]:
+    """The networks of a front with their weights, the best first."""
+    trained: list[tuple[Codes, Mapping[str, Tensor]]] = []
     for trial in pareto_front(result.trials, result.goals):
         path = delivered_path(result.folder or Path(), trial.code)
         if path.exists():
-            trained.append((trial.code[: other.n_choices], load_file(path)))
+            trained.append((trial.code[: networks.n_choices], load_file(path)))
     if not trained:
         raise SearchkitError(f"weights= study '{result.name}' has no trained network on its front to begin with")
-    return TrainedBefore(space, trained, fingerprint(*((code.tolist(), _digest(state)) for code, state in trained)))
+    return trained
 
 
 def _check_fits(start: Given, space: NetworkSpace) -> None:
@@ -138,6 +157,47 @@ def _check_fits(start: Given, space: NetworkSpace) -> None:
             f"weights= have no tensor of the name and shape of a parameter of space '{space.name}': its networks have "
             f"'{own}', and these '{given}'"
         )
+
+
+@dataclass
+class Telling:
+    """A callback that says how much of the weights the first candidate takes, and at the end how much all of them."""
+
+    _told: bool = False
+
+    def __call__(self, trial: Trial, trials: Sequence[Trial]) -> None:
+        """Log the share of the first candidate that was trained."""
+        share = trial.values.get(WEIGHTS_TAKEN)
+        if share is not None and not self._told:
+            self._told = True
+            log.info("weights=: %.0f %% of the parameters of candidate %d begin with them", 100 * share, trial.number)
+
+    def clean(self, trials: Sequence[Trial]) -> None:
+        """Log the shares of all candidates."""
+        say_taken([trial.values[WEIGHTS_TAKEN] for trial in trials if WEIGHTS_TAKEN in trial.values])
+
+
+def say_taken(shares: Sequence[float]) -> None:
+    """Log which shares of their parameters networks took of given weights; a warning where these are nothing."""
+    if len(shares) and max(shares) == 0:
+        log.warning("weights=: none of %d networks has a parameter of the name and shape of theirs", len(shares))
+    elif len(shares):
+        low, middle, high = (100 * float(np.quantile(shares, q)) for q in (0, 0.5, 1))
+        log.info(
+            "weights=: networks began with %.0f to %.0f %% of their parameters from them, half of them with %.0f %% or "
+            "more; the others were random",
+            low, high, middle,
+        )  # fmt: skip
+
+
+def shares_taken(space: NetworkSpace, start: Start, codes: Codes) -> list[float]:
+    """The shares of their parameters that some networks ``(n, d)``, at most :data:`LOOKED_AT`, take of weights."""
+    shares: list[float] = []
+    for code in codes[:LOOKED_AT]:
+        with seeded(0), contextlib.suppress(Exception):  # one that cannot be built is said elsewhere
+            network = space.build(code)
+            shares.append(share_of(network, begin_with(network, start.start(code))))
+    return shares
 
 
 @dataclass(frozen=True)

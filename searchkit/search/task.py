@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from searchkit.search.plan import Plan
     from searchkit.training.recipe import Recipe
 
-OpenPool = Callable[[Evaluate], Pool]
+OpenPool = Callable[[Evaluate, tuple[str, ...]], Pool]  # with the names of the values that an evaluation has to return
 
 
 class Task(Protocol):

@@ -20,12 +20,14 @@ from searchkit.training.weights import weights_path
 
 log = logging.getLogger("searchkit")
 
-Open = Callable[[Training], Pool]
+Open = Callable[[Training, tuple[str, ...]], Pool]
 
 
 @dataclass(frozen=True)
 class Verification:
     """Trains the best ``n`` candidates, each once in a study, however often the study is continued.
+
+    What they are worth are the scores of the task: accuracy of classes, r2 and rmse of quantities, miou of masks.
 
     These are the candidates of the front, then of the front of the remaining ones, and so on, each front in the order
     of the first objective; so no single objective decides.
@@ -42,16 +44,19 @@ class Verification:
     device: str
 
     def __call__(self, result: Result, record: Record, open_workers: Open) -> None:
-        """Train them; the record and the result get ``{trial: {"accuracy", "test_accuracy"} or {"reason"}}``."""
+        """Train them; the record and the result get ``{trial: scores and that on the test part, or {"reason"}}``.
+
+        The scores are those of the task, such as ``{"accuracy", "test_accuracy"}`` or ``{"r2", "rmse", "test_r2"}``.
+        """
         found: dict[str, dict[str, Any]] = dict(record.notes("verified") or {})
         wanted = [trial for trial in best(result, self.n) if str(trial.number) not in found]
-        workers = open_workers(self.training)
+        workers = open_workers(self.training, self.training.scored[:1])
         try:
             jobs = [Job(trial.code, evaluation_seed(self.seed, trial.code)) for trial in wanted]
             for i, outcome in as_they_finish(workers, jobs):
                 trial, outcomes = wanted[i], dict(outcome.values)
                 if not outcome.reason and self.test is not None:
-                    outcomes["test_accuracy"] = self._test(trial)
+                    outcomes[result.tested] = self._test(trial)
                 found[str(trial.number)] = {"reason": readable(outcome.reason)} if outcome.reason else outcomes
                 record.note("verified", found)
         finally:

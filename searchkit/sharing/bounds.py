@@ -37,14 +37,30 @@ def within(space: NetworkSpace, bounds: Mapping[str, float]) -> tuple[Allowed | 
     """
     if not bounds:
         return None, None
-    for name, most in bounds.items():
+    return functools.partial(_allowed, space, dict(bounds)), _sampler(space, bounds)
+
+
+def counted_bounds(bounds: object, said: str = "paths are bounded by") -> dict[str, float]:
+    """Bounds on costs that are counted, as a user gives them; None is none.
+
+    Args:
+        said: begins the message about a name that is none of these.
+
+    Raises:
+        ProxyError: bounds on something else, or that are no numbers above 0.
+    """
+    if bounds is not None and not isinstance(bounds, Mapping):
+        raise ProxyError(f"bounds are a mapping from {' or '.join(COUNTED)} to the most, not {bounds!r:.80}")
+    read = dict(bounds or {})
+    for name, most in read.items():
         if name not in COUNTED:
             near = nearest(name, COUNTED)
             hint = f"; is {near!r} meant?" if near else ""
-            raise ProxyError(f"paths are bounded by {' and '.join(COUNTED)}, which are counted, not by {name!r}{hint}")
-        if isinstance(most, bool) or not isinstance(most, int | float) or not math.isfinite(most):
-            raise ProxyError(f"the bound on {name} is a finite number, not {most!r}")
-    return functools.partial(_allowed, space, dict(bounds)), _sampler(space, bounds)
+            raise ProxyError(f"{said} {' and '.join(COUNTED)}, which are counted, not {name!r}{hint}")
+        number = isinstance(most, int | float | np.number) and not isinstance(most, bool)
+        if not number or not math.isfinite(most) or most <= 0:
+            raise ProxyError(f"the bound on {name} is a finite number above 0, not {most!r}")
+    return read
 
 
 def _allowed(space: NetworkSpace, bounds: Mapping[str, float], codes: Codes) -> Bools:

@@ -19,7 +19,9 @@ from searchkit.runtime.gpu_lock import give_way, key_of
 from searchkit.runtime.pooling import right_pooling
 from searchkit.sharing.bank import Bank, Path, Shared
 from searchkit.sharing.batches import Batches
+from searchkit.sharing.epoch import EpochDone
 from searchkit.sharing.judging import Judged
+from searchkit.sharing.pace import Pace
 from searchkit.sharing.policies.protocol import Policy
 from searchkit.sharing.slices import grown
 from searchkit.training.checkpoints import read_checkpoint, write_checkpoint
@@ -34,25 +36,6 @@ HOPELESS = 100  # paths in a row that cannot be trained
 WORTH = 0.2  # of the work of an epoch that probes may be; with few examples they are judged after some epochs only
 
 
-@dataclass(frozen=True)
-class EpochDone:
-    """What is known of the weights after an epoch.
-
-    Attributes:
-        epoch: number of epochs done, from 1.
-        train_loss: mean of its steps.
-        val_loss: mean of the probes, a few paths that are the same after every epoch; None where none is trained yet,
-            and after epochs after which they are not judged, as that would take longer than the epoch.
-        agreement: Spearman's rho of the probes' losses with those when they were judged before: whether the order of
-            paths has settled. None where they were not.
-    """
-
-    epoch: int
-    train_loss: float
-    val_loss: float | None = None
-    agreement: float | None = None
-
-
 @dataclass
 class Fitting:
     """One training of a bank.
@@ -62,6 +45,7 @@ class Fitting:
         seed: of the paths, the order of examples and all that networks draw.
         probes: ``(p, d)`` canonical candidates.
         path: of the checkpoint; None: none is written.
+        plan: how many steps a training that begins now makes, where a time decides (:mod:`searchkit.sharing.timing`).
         curve: of the epochs that are done.
     """
 
@@ -74,6 +58,7 @@ class Fitting:
     seed: int
     probes: Codes
     path: File | None = None
+    plan: Callable[[Fitting], Pace] | None = None
     curve: list[EpochDone] = field(default_factory=list)
     _step: int = 0
     _code: Codes | None = None
@@ -81,6 +66,7 @@ class Fitting:
     _refusals: int = 0
     _orders: list[tuple[int, list[float]]] = field(default_factory=list)  # epochs done, and the losses of the probes
     _optimiser: torch.optim.Optimizer | None = None
+    _pace: Pace | None = None
 
     def __post_init__(self) -> None:
         n, together = len(self.data.train), self.policy.together
@@ -99,23 +85,35 @@ class Fitting:
             ProxyError: paths can no longer be trained.
         """
         self._resume()
-        device, n_epochs = self.bank.device, -(-self.steps // self.per_epoch)
+        if self.plan is not None and not self._step:
+            self._pace = self.plan(self)
+            self.steps = self._pace.steps
+            self.policy.begin(self.steps)
         while self._step < self.steps:
             epoch = self._step // self.per_epoch
             rng = np.random.default_rng([self.seed, epoch])
-            with seeded(int(rng.integers(2**31)), device), right_pooling(device):
+            with seeded(int(rng.integers(2**31)), self.bank.device), right_pooling(self.bank.device):
                 loss = self._epoch(rng)
-            probed = (epoch + 1) % self._probed_every == 0 or self._step == self.steps
+            probed = (epoch + 1) % self._probed_every(self.steps) == 0 or self._step == self.steps
             self.curve.append(self._probed(epoch + 1, loss) if probed else EpochDone(epoch + 1, loss))
             self._keep()
             if on_epoch is not None:
-                on_epoch(self.curve[-1], n_epochs)
+                on_epoch(self.curve[-1], -(-self.steps // self.per_epoch))
 
-    @property
-    def _probed_every(self) -> int:
-        """Epochs between two times at which the probes are judged."""
+    def advance(self, n: int, rng: np.random.Generator) -> int:
+        """Make some steps, or those to the end of an epoch, and nothing of what follows one; returns their number."""
+        before, self.steps = self._step, self._step + n
+        self._epoch(rng)
+        return self._step - before
+
+    def rounds(self, steps: int) -> int:
+        """How many times the probes are judged in a training of so many steps."""
+        return -(-steps // self.per_epoch // self._probed_every(steps))
+
+    def _probed_every(self, steps: int) -> int:
+        """Epochs between two times at which the probes are judged, in a training of so many steps."""
         work = len(self.probes) * self.judged.n_examples / (3 * len(self.data.train))  # a step is three passes forward
-        quarter = self.steps // self.per_epoch // 4  # whatever they cost, they are judged four times
+        quarter = steps // self.per_epoch // 4  # whatever they cost, they are judged four times
         return max(1, min(round(work / WORTH), quarter))
 
     def _epoch(self, rng: np.random.Generator) -> float:
@@ -126,8 +124,8 @@ class Fitting:
         batches = Batches(self.data, self.recipe, self.bank.device, self.seed, rng)
         losses: list[float] = []
         used: dict[int, Shared] = {}
-        last = min(self.steps, (self._step // self.per_epoch + 1) * self.per_epoch)
-        while self._step < last:
+        last = (self._step // self.per_epoch + 1) * self.per_epoch
+        while self._step < min(self.steps, last):
             if card is not None:
                 give_way(card)  # to a process that measures there
             code = self._next(rng)
@@ -154,6 +152,7 @@ class Fitting:
                 self._change(list(used.values()))
                 used = {}
             self._tell(code, path, losses[-1])
+            self.steps = self.steps if self._pace is None else self._pace.kept(self._step, self.policy.together)
         return float(np.mean(losses))
 
     def _refused(self, code: Codes, error: Exception) -> None:
@@ -210,11 +209,17 @@ class Fitting:
 
     def _probed(self, epoch: int, loss: float) -> EpochDone:
         """What is known after an epoch."""
-        losses = [self.judged.loss_if_trained(self.bank, code) for code in self.probes]
+        losses = [self.judged.loss_if_trained(self.bank, code)[0] for code in self.probes]
         now = np.array([loss for loss in losses if np.isfinite(loss)])
         agreement = self._agreement(losses, self._orders[-1][1]) if self._orders else None
         self._orders.append((epoch, losses))
         return EpochDone(epoch, loss, float(now.mean()) if len(now) else None, agreement)
+
+    @property
+    def last(self) -> list[float]:
+        """The losses of the probes when they were judged last, as far as there are any."""
+        losses = self._orders[-1][1] if self._orders else []
+        return [loss for loss in losses if np.isfinite(loss)]
 
     @property
     def settled(self) -> float | None:
@@ -241,6 +246,7 @@ class Fitting:
             "policy": self.policy.state(),
             "curve": [asdict(one) for one in self.curve],
             "step": self._step,
+            "steps": self.steps,
             "code": None if self._code is None else self._code.tolist(),
             "left": self._left,
             "orders": self._orders,
@@ -248,11 +254,14 @@ class Fitting:
 
     def _restore(self, state: Mapping[str, Any]) -> None:
         self.bank.restore(state["bank"])
+        self.steps = int(state.get("steps", self.steps))
+        self.policy.begin(self.steps)
         self.policy.restore(state["policy"])
         self.curve = [EpochDone(**one) for one in state["curve"]]
         self._step, self._left = int(state["step"]), int(state["left"])
         self._code = None if state["code"] is None else np.array(state["code"], dtype=np.int64)
         self._orders = [(int(epoch), list(losses)) for epoch, losses in state["orders"]]
+        self.probes = self.probes[: len(self._orders[-1][1])] if self._orders else self.probes
         tensors = [one.tensor for _, one in self.bank]
         if not tensors:
             return
@@ -271,8 +280,7 @@ class Fitting:
 
     def _resume(self) -> None:
         """Go on from the checkpoint, where there is one."""
-        held = read_checkpoint(self.path)
-        if held is not None:
+        if (held := read_checkpoint(self.path)) is not None:
             self._restore(held)
 
 

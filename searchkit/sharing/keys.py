@@ -11,6 +11,7 @@ import numpy as np
 
 from searchkit.errors import ProxyError, nearest
 from searchkit.space import NetworkSpace, Node
+from searchkit.space.precision_space import precision_names
 from searchkit.types import Codes
 
 Share = Literal["exact", "slice"]
@@ -50,7 +51,9 @@ class Keys:
 
     def __init__(self, space: NetworkSpace, share: Share) -> None:
         self.share = share
-        self._columns = {name: column for column, name in enumerate(space.names)}
+        precisions = precision_names(space)  # a network is trained in float32 whatever they are
+        self.described = f"{share}, the same in all precisions" if precisions else str(share)
+        self._columns = {name: column for column, name in enumerate(space.names) if name not in precisions}
         self._kinds = {choice.name for choice in space.choices if not all(map(_is_size, choice.options))}
         governing = [node for node in space.nodes if node.module]
         self._nodes = sorted(governing, key=lambda node: -len(node.module.split(".")))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -28,6 +29,18 @@ def recipe_of(
     n = len(data.train)
     applied = read.applied(usual, data.kind, n)
     return applied if "lr" in read.options | dict(read.usual) else replace(applied, lr=usual.lr)
+
+
+def check_numbers(**given: object) -> None:
+    """Refuse what is neither None nor a finite number above 0.
+
+    Raises:
+        ProxyError: of which argument, by its name.
+    """
+    for name, value in given.items():
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if value is not None and not (number and 0 < value < math.inf):  # type: ignore[operator]
+            raise ProxyError(f"{name} is a number above 0, not {value!r}")
 
 
 STEPS = 3000  # of a training whose length nobody gave

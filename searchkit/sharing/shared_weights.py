@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
@@ -22,16 +24,18 @@ from searchkit.runtime.devices import resolve_device
 from searchkit.runtime.fingerprint import fingerprint
 from searchkit.runtime.threads import one_thread
 from searchkit.sharing.bank import Bank
-from searchkit.sharing.bounds import within
+from searchkit.sharing.bounds import counted_bounds, within
 from searchkit.sharing.checks import check_networks
-from searchkit.sharing.fitting import PROBED, EpochDone, Fitting
+from searchkit.sharing.epoch import EpochDone
+from searchkit.sharing.fitting import PROBED, Fitting
 from searchkit.sharing.judging import Judge, Judged
 from searchkit.sharing.keys import read_share
-from searchkit.sharing.log import logged, warn_unsettled
+from searchkit.sharing.log import logged, said_longer, said_other, warn_guessing, warn_unsettled
 from searchkit.sharing.paths import Paths
 from searchkit.sharing.policies.protocol import Policy
 from searchkit.sharing.policies.table import made_policy
-from searchkit.sharing.recipe import recipe_of, usual_epochs
+from searchkit.sharing.recipe import check_numbers, recipe_of, usual_epochs
+from searchkit.sharing.timing import planned
 from searchkit.space import NetworkSpace, Space, keys
 from searchkit.space.parameters import check_listed
 from searchkit.surroundings import settled
@@ -62,6 +66,7 @@ class SharedWeights:
         epochs: passes over the train part; less than 1 is a part of one. None: as many as 3,000 steps take, from 20 to
             200. Weights of few epochs rank networks the wrong way round, since shallow ones learn faster: look at
             :attr:`curve`.
+        seconds: that the training may take: as many of the epochs as fit into it, by its first steps. None: all.
         share: "exact": parameters of each shape are trained alone. "slice": networks of several widths, kernels and
             heads take parts of one tensor. None: "slice" where a choice is a scale of numbers.
         batch: examples a step.
@@ -71,7 +76,7 @@ class SharedWeights:
         bounds: ``{"params": most, "macs": most}``; no path over them is drawn.
         device, seed: as for :func:`searchkit.run`.
         folder: for the weights; None: they are not kept.
-        on_epoch: called after every epoch with an :class:`~searchkit.sharing.fitting.EpochDone` and the number of
+        on_epoch: called after every epoch with an :class:`~searchkit.sharing.epoch.EpochDone` and the number of
             epochs in all; by default they are logged.
 
     Raises:
@@ -80,6 +85,7 @@ class SharedWeights:
 
     name = "one-shot"
     needs_networks = True
+    _no_identity = ("_bank", "_judged", "_curve", "_values", "_reasons", "_fitted", "_answer", "_trained", "_until")
 
     def __init__(
         self,
@@ -88,6 +94,7 @@ class SharedWeights:
         *,
         policy: str | Callable[[Paths], Policy] = "uniform",
         epochs: float | None = None,
+        seconds: float | None = None,
         share: str | None = None,
         batch: int = 64,
         lr: float | None = None,
@@ -102,17 +109,16 @@ class SharedWeights:
         if not isinstance(space, NetworkSpace):
             raise ProxyError(f"shared weights need networks, and space '{space.name}' builds none")
         check_listed(space.choices, "shared weights")
-        number = isinstance(epochs, int | float) and not isinstance(epochs, bool)
-        if epochs is not None and not (number and 0 < epochs < math.inf):
-            raise ProxyError(f"epochs is a number above 0, not {epochs!r}")
+        check_numbers(epochs=epochs, seconds=seconds)
         if judge not in get_args(Judge):
             raise ProxyError(f"judge is one of {', '.join(get_args(Judge))}, not {judge!r}")
         self.data = load_data(data, seed=seed).without_test()
         self.space = space.for_data(self.data.input_shape, self.data.output_shape)
         self.share, self.judge, self.seed = read_share(share, self.space), judge, seed
-        self.policy, self.bounds, self.on_epoch = policy, dict(bounds or {}), on_epoch
+        self.policy, self.bounds, self.on_epoch = policy, counted_bounds(bounds), on_epoch
         self.recipe = recipe_of(self.space, self.data, batch, lr, recipe)
         self.epochs = usual_epochs(len(self.data.train), batch) if epochs is None else epochs
+        self.seconds, self._until = seconds, math.inf
         self.folder = None if folder is None else settled(folder)
         self._paths = Paths(self.space, *within(self.space, self.bounds))
         made_policy(policy, self._paths)  # refuses a name before any work
@@ -120,7 +126,8 @@ class SharedWeights:
         self._judged: Judged | None = None
         self._curve: list[EpochDone] = []
         self._values: dict[bytes, float] = {}
-        self._fitted = False
+        self._reasons: dict[bytes, str] = {}
+        self._fitted, self._trained = False, float(self.epochs)
         self._answer: Codes | None = None
 
     @property
@@ -153,6 +160,7 @@ class SharedWeights:
         """
         if self._fitted:
             return self
+        until = min(self._until, math.inf if self.seconds is None else time.perf_counter() + self.seconds)
         checkpoint = self._checkpoint()
         if checkpoint is not None:
             check_writable(checkpoint)
@@ -161,27 +169,43 @@ class SharedWeights:
         judged = Judged.of(self.data, self._bank.device, PROBED, PROBED // 2)
         fitting = Fitting(
             self._bank, self.data, made_policy(self.policy, self._paths), self.recipe, self.epochs, judged, self.seed,
-            self._probes(), checkpoint,
+            self._probes(), checkpoint, functools.partial(planned, until=until) if until < math.inf else None,
         )  # fmt: skip
         with self._alone():
             fitting.run(self.on_epoch or logged)
+            self._answer = answer = getattr(fitting.policy, "answer", None)
+            reached = fitting.last if answer is None else [judged.loss_if_trained(self._bank, answer)[0]]
         self._curve, self._fitted = fitting.curve, True
-        warn_unsettled(fitting.settled, self.epochs)
-        self._answer = getattr(fitting.policy, "answer", None)
+        epochs = self._trained = min(float(self.epochs), fitting.steps / fitting.per_epoch)
+        warn_unsettled(fitting.settled, epochs)
+        warn_guessing(reached, judged.guessing, epochs, self.recipe.lr, answer is not None)
         return self
+
+    def train_until(self, until: float) -> None:
+        """Train for as many epochs as end in time, which nothing but the curve says: of a search with a time.
+
+        Args:
+            until: by :func:`time.perf_counter`.
+        """
+        self._until = until
 
     def losses(self, codes: npt.ArrayLike) -> Floats:
         """``(n,)`` the mean validation loss of every network with its part of the weights; lower is better.
 
         The statistics of its batch normalisations are its own, of training examples. NaN where a network has a
-        parameter that was in no training step. With ``judge="score"`` minus the accuracy, where there are classes.
+        parameter that was in no training step; :meth:`why_none` says so. With ``judge="score"`` minus the accuracy,
+        where there are classes.
         """
         self.fit()
         rows = self.space.check(codes)
         for key, row in zip(keys(rows), rows, strict=True):
             if key not in self._values:
-                self._values[key] = self._judge(row)
+                self._values[key], self._reasons[key] = self._judge(row)
         return np.array([self._values[key] for key in keys(rows)])
+
+    def why_none(self, code: npt.ArrayLike) -> str | None:
+        """Why a network ``(d,)`` that was judged has no loss; None where it has one, or was not judged."""
+        return self._reasons.get(keys(self.space.check_one(code)[None])[0]) or None
 
     def start(self, code: npt.ArrayLike) -> dict[str, Tensor]:
         """Parameter -> a copy of what the network ``(d,)`` takes of the shared weights, on the CPU."""
@@ -229,11 +253,11 @@ class SharedWeights:
         now = self.described()
         differs = [key for key in now if described.get(key) != now[key]]
         if differs:
-            raise ProxyError(f"{path} holds shared weights with another {' and another '.join(differs)}")
+            raise ProxyError(said_other(path, differs))
         self._bank.restore(held["bank"])
         self._curve, self._fitted = [EpochDone(**one) for one in held["curve"]], True
         self._answer = None if held["answer"] is None else np.array(held["answer"], dtype=np.int64)
-        self._values.clear()
+        self._values, self._reasons = {}, {}
         return self
 
     def described(self) -> dict[str, Any]:
@@ -241,17 +265,18 @@ class SharedWeights:
         policy = self.policy if isinstance(self.policy, str) else fingerprint(self.policy)
         described = {
             "format": FORMAT, "space": self.space.describe(), "data": self.data.fingerprint, "policy": policy,
-            "epochs": self.epochs, "share": self.share, "recipe": asdict(self.recipe), "bounds": self.bounds,
-            "seed": self.seed,
+            "epochs": self.epochs, "share": self._bank.keys.described, "recipe": asdict(self.recipe),
+            "bounds": self.bounds, "seed": self.seed, **({} if self.seconds is None else {"seconds": self.seconds}),
         }  # fmt: skip
         plain: dict[str, Any] = json.loads(json.dumps(described))
         return plain
 
-    def _judge(self, code: Codes) -> float:
+    def _judge(self, code: Codes) -> tuple[float, str]:
         with self._alone():
             if self._judged is None:
                 self._judged = Judged.of(self.data, self._bank.device)
-            return self._judged.loss_if_trained(self._bank, code, self.judge)
+            value, why = self._judged.loss_if_trained(self._bank, code, self.judge)
+        return value, said_longer(why, self._trained, bool(self.bounds), self._trained < self.epochs)
 
     def _probes(self) -> Codes:
         rng = np.random.default_rng([self.seed, PROBES])

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 from torch import Tensor
 
-from searchkit.errors import SpaceError
 from searchkit.random_state import seeded
 from searchkit.sharing.keys import Key, Keys
 from searchkit.space import NetworkSpace
@@ -38,15 +37,21 @@ class TrainedBefore:
 
     Args:
         space: of the candidates that take them.
-        trained: canonical candidates ``(d,)`` with their state, by name.
+        trained: canonical candidates ``(d,)`` of the other space with their state, by name.
+        other: the space of the trained networks; codes of the candidates are told in it by ``into``. None: the same.
         identity: see :class:`~searchkit.training.starts.Start`.
     """
 
     def __init__(
-        self, space: NetworkSpace, trained: Iterable[tuple[Codes, Mapping[str, Tensor]]], identity: str
+        self,
+        space: NetworkSpace,
+        trained: Iterable[tuple[Codes, Mapping[str, Tensor]]],
+        identity: str,
+        other: NetworkSpace | None = None,
+        into: Callable[[Codes], Codes] | None = None,
     ) -> None:
-        self.space, self.identity = space, identity
-        self._keys = Keys(space, "exact")
+        self.space, self.identity, self._into = space, identity, into
+        self._keys = Keys(other or space, "exact")
         self._tensors: dict[Key, Tensor] = {}
         self._own: dict[bytes, Mapping[str, Tensor]] = {}
         for code, state in trained:
@@ -57,39 +62,11 @@ class TrainedBefore:
 
     def start(self, code: Codes) -> Mapping[str, Tensor]:
         """See :class:`~searchkit.training.starts.Start`; a candidate that was trained gets its own weights."""
-        row = np.ascontiguousarray(code, dtype=np.int64)
+        row = np.ascontiguousarray(code if self._into is None else self._into(code), dtype=np.int64)
         own = self._own.get(row.tobytes())
         if own is not None:
             return own
         with seeded(0):
-            state = self.space.build(row).state_dict()
+            state = self.space.build(code).state_dict()
         found = {name: self._keys.of(name, tuple(tensor.shape), row) for name, tensor in state.items()}
         return {name: self._tensors[key] for name, key in found.items() if key in self._tensors}
-
-
-def same_networks(space: NetworkSpace, other: NetworkSpace) -> None:
-    """Refuse weights of another space.
-
-    Raises:
-        SpaceError: the spaces have other choices, or networks made with other options.
-    """
-    same_choices(space, other)
-    here, there = space.describe().get("options"), other.describe().get("options")
-    if here != there:
-        raise SpaceError(
-            f"the weights are of space '{other.name}' with the options {there}, and the networks to begin with them "
-            f"are of {here}: these have other parameters"
-        )
-
-
-def same_choices(space: NetworkSpace, other: NetworkSpace) -> None:
-    """Refuse weights of a space whose candidates are others; its networks may be narrower.
-
-    Raises:
-        SpaceError: the spaces have other choices.
-    """
-    if space.describe()["choices"] != other.describe()["choices"]:
-        raise SpaceError(
-            f"the weights are of space '{other.name}', whose choices are not those of space '{space.name}', which is "
-            "searched"
-        )

@@ -2,7 +2,8 @@
 
 from searchkit.space.choice import Choice
 from searchkit.space.inputs import TokenShape
-from searchkit.space.network_space import NetworkSpace, Node
+from searchkit.space.network_space import NetworkSpace
+from searchkit.space.node import Node
 from searchkit.space.numbers import Float, Int
 from searchkit.space.parameters import Parameter, is_number
 from searchkit.space.rows import distinct_rows, keys, network_seed

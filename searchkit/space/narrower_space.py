@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from searchkit.errors import SpaceError, UnknownNameError
 from searchkit.space.choice import Choice
-from searchkit.space.network_space import Builder, NetworkSpace, Node
+from searchkit.space.network_space import Builder, NetworkSpace
+from searchkit.space.node import Node
 from searchkit.space.part import Kept, Part
 from searchkit.space.recipe_space import RecipeSpace
 from searchkit.space.space import Space

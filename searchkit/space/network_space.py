@@ -1,17 +1,16 @@
-"""Spaces whose candidates are networks, and the nodes at which their blocks are chosen."""
+"""Spaces whose candidates are networks."""
 
 from __future__ import annotations
 
 import copy
 import importlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from searchkit.errors import SpaceError
+from searchkit.errors import SpaceError, check_functions
 from searchkit.random_state import untouched
 from searchkit.space.inputs import (
     Kind,
@@ -22,6 +21,7 @@ from searchkit.space.inputs import (
     read_kinds,
     takes_output_shape,
 )
+from searchkit.space.node import Node, NodesOf, checked_nodes, read_nodes
 from searchkit.space.parameters import Parameter
 from searchkit.space.rows import distinct_rows
 from searchkit.space.space import Space
@@ -30,47 +30,6 @@ from searchkit.types import Codes, Floats
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
-
-
-@dataclass(frozen=True)
-class Node:
-    """A node of a modular space, where one block of the network is chosen: its choices, and the shapes it maps between.
-
-    Shapes are ``(channels, height, width)`` of one image, without the batch.
-
-    Args:
-        choices: whose options are the node's alternatives.
-        block: nodes of one name form a block, such as the layers of a stage. The space's canonical map
-            may change choices within a block but not move them between blocks. A node without a block name is a block
-            of its own.
-        module: dotted name of the node's module in a built network, such as "stages.0.1". One that is repeated is named
-            by a pattern in which "*" is any one part: "stages.*.*.edges.edge_0_to_1" of a cell. Empty where what is
-            chosen is no module.
-        optional: ``(choice, least)``: the node is there only where the option of that choice is at least ``least``,
-            such as ``("depth", 3)`` for a third layer. Elsewhere it is "no block". The choice belongs to the block.
-    """
-
-    name: str
-    choices: tuple[str, ...]
-    input_shape: tuple[int, ...]
-    output_shape: tuple[int, ...]
-    block: str = ""
-    module: str = ""
-    optional: tuple[str, Any] | None = None
-
-    @property
-    def one_module(self) -> str:
-        """``module`` where it is one; empty where it is a pattern, as there is no one module to run alone."""
-        return "" if "*" in self.module else self.module
-
-    def part_of(self, choice: str) -> str:
-        """The part of a choice's name that is not the node's: "kernel" of "kernel_2_1"."""
-        words = [word for word in choice.removeprefix(self.name + "_").split("_") if not word.isdigit()]
-        return " ".join(words) or choice
-
-    def left_out(self, options: Mapping[str, Any]) -> bool:
-        """Whether a network with these options has nothing at the node, see ``optional``."""
-        return self.optional is not None and bool(options[self.optional[0]] < self.optional[1])
 
 
 Builder = Callable[..., "nn.Module"]
@@ -93,7 +52,8 @@ class NetworkSpace(Space):
         options: arguments that the space was made with; recorded, to tell two spaces of one name apart.
         count: optional ``count(space, codes) -> {"params": (n,), "macs": (n,)}``, exact and vectorised. Without it,
             every candidate is built on the meta device and counted, some 20 ms each.
-        nodes: optional ``nodes(space) -> tuple[Node, ...]`` for block-wise methods.
+        nodes: optional ``nodes(space) -> tuple[Node, ...]`` for block-wise methods and shared weights; or these nodes
+            themselves, whose shapes are then those of your data.
         graph: optional ``codes (n, d) -> (n, g)``, features of the networks' graph for surrogate models.
         reference: optional ``reference(space) -> codes (s, d)``, designs to begin with, the most useful first: what
             someone who knows the field would train before any search. Valid and canonical, as ``space.encode`` and
@@ -121,7 +81,7 @@ class NetworkSpace(Space):
         n_classes: int | Sequence[int] = 10,
         options: Mapping[str, Any] | None = None,
         count: Counter | None = None,
-        nodes: Callable[[NetworkSpace], tuple[Node, ...]] | None = None,
+        nodes: NodesOf | Sequence[Node] | None = None,
         graph: Callable[[Codes], Floats] | None = None,
         reference: Callable[[NetworkSpace], npt.ArrayLike] | None = None,
         recipe: Mapping[str, str | int | float | bool | None] | None = None,
@@ -132,6 +92,12 @@ class NetworkSpace(Space):
         super().__init__(choices, name=name, canonical=canonical)
         if not callable(build):
             raise SpaceError(f"build is a function (choices, input_shape, n_classes) -> nn.Module, not {build!r}")
+        check_functions(
+            count=("(space, codes) -> {'params': (n,), 'macs': (n,)}", count),
+            graph=("(codes) -> (n, g) features", graph),
+            reference=(f"(space) -> codes (s, {self.n_choices})", reference),
+            times=(f"(codes) -> (n, {self.n_choices})", times),
+        )
         self.input_shape = as_shape(input_shape)
         self.kinds = read_kinds(kind, self.input_shape, name)
         self.output_shape = as_output_shape(n_classes)
@@ -139,10 +105,8 @@ class NetworkSpace(Space):
         self.count = count
         self._build = build
         self._takes_shape = takes_output_shape(build)
-        self._nodes = nodes
+        self._nodes = read_nodes(nodes, self.names)
         self.graph_features = graph
-        if reference is not None and not callable(reference):
-            raise SpaceError(f"reference is a function (space) -> codes (s, {self.n_choices}), not {reference!r:.80}")
         self._reference = reference
         self.recipe = dict(recipe or {})
         self.times, self.ways = times, tuple(map(tuple, ways))
@@ -216,7 +180,7 @@ class NetworkSpace(Space):
     @property
     def nodes(self) -> tuple[Node, ...]:
         """The block nodes, in depth order; empty where the space names none."""
-        return () if self._nodes is None else self._nodes(self)
+        return () if self._nodes is None else checked_nodes(self._nodes(self), self.names)
 
     @property
     def teacher(self) -> nn.Module | None:

@@ -10,7 +10,8 @@ import numpy.typing as npt
 from searchkit.errors import CandidateError, SpaceError
 from searchkit.space.choice import Choice
 from searchkit.space.narrower_space import whole_of
-from searchkit.space.network_space import NetworkSpace, Node
+from searchkit.space.network_space import NetworkSpace
+from searchkit.space.node import Node
 from searchkit.space.recipe_space import networks_of
 from searchkit.space.space import Space
 from searchkit.space.wider_space import WiderSpace
@@ -139,6 +140,11 @@ def rest_precision(space: Space) -> str:
 def precision_choice(space: Space, block: str) -> str | None:
     """The choice of a block's precision; None where there is none."""
     return block + _ENDING if _has_precisions(space) and block + _ENDING in space.names else None
+
+
+def precision_names(space: Space) -> frozenset[str]:
+    """The choices of precisions, of which the parameters of a network do not depend; none where there are none."""
+    return frozenset(name for name in space.names if name.endswith(_ENDING)) if _has_precisions(space) else frozenset()
 
 
 def _has_precisions(space: Space) -> bool:

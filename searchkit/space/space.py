@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from searchkit.errors import SpaceError, first_line_said, plural
+from searchkit.errors import SpaceError, check_functions, first_line_said, plural
 from searchkit.space.choice import Choice
 from searchkit.space.conditions import Conditions
 from searchkit.space.dictionaries import decoded, encoded
@@ -52,6 +52,7 @@ class Space:
         self.choices: tuple[Parameter, ...] = tuple(choices)
         self.name = name
         self._canonical = canonical
+        check_functions(canonical=("(codes) -> codes (n, d)", canonical))
         if not self.choices:
             raise SpaceError("a space needs at least one choice")
         for choice in self.choices:

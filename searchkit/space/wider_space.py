@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from searchkit.space.network_space import Builder, NetworkSpace, Node
+from searchkit.space.network_space import Builder, NetworkSpace
+from searchkit.space.node import Node
 from searchkit.space.parameters import Parameter
 from searchkit.types import Codes, Floats
 

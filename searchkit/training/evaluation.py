@@ -71,6 +71,10 @@ class Evaluation(Protocol):
         yield None
         return self(code, seed, rung)
 
+    def train_until(self, until: float) -> None:
+        """End by a time (``time.perf_counter()``) what is trained before the first candidate, where there is such."""
+        return
+
     def prepare(self, code: Codes, seed: int, rung: int | None = None) -> None:
         """Set up what all candidates share, before the first turn; its memory is not counted as the candidate's."""
         return

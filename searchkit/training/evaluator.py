@@ -34,7 +34,7 @@ from searchkit.training.own_recipe import NOTHING, OwnRecipe
 from searchkit.training.recalibration import as_it_is, best_of
 from searchkit.training.recipe import Recipe
 from searchkit.training.reduced import narrower
-from searchkit.training.starts import Start, begin_with
+from searchkit.training.starts import WEIGHTS_TAKEN, Start, begin_with, share_of
 from searchkit.training.train import build_seeded, course, score
 from searchkit.training.turns import Course, finish
 from searchkit.training.weights import check_names, final_path, load_weights, own_state, save_weights, weights_path
@@ -115,7 +115,7 @@ class Training(Evaluation):
         if rung is not None:
             return (yield from self.rungs[rung].in_turns(code, seed))
         began = time.perf_counter()
-        network, recipe = self.built(code, seed), self.recipe_of(code, final)
+        (network, taken), recipe = self.begun(code, seed), self.recipe_of(code, final)
         names = list(network.state_dict())
         before: dict[str, float] = {}
         start: nn.Module | None = None
@@ -141,7 +141,7 @@ class Training(Evaluation):
         reached: Mapping[str, float] = trained.scores
         if start is not None:
             network, reached = best_of(network, reached, start, found, self.data, self.scored[0])
-        values = {name: reached[name] for name in self.scored} | before
+        values = {name: reached[name] for name in self.scored} | before | taken
         check_names(names, network)
         state = own_state(network) if self.keep else None
         values |= {
@@ -155,10 +155,15 @@ class Training(Evaluation):
 
     def built(self, code: Codes, seed: int) -> nn.Module:
         """The network of a candidate ``(d,)`` as its training begins."""
+        return self.begun(code, seed)[0]
+
+    def begun(self, code: Codes, seed: int) -> tuple[nn.Module, dict[str, float]]:
+        """The same, and the share of its parameters that begin with given weights, where there are any."""
         network = build_seeded(self.space, code, seed)
-        if self.start is not None:
-            begin_with(network, self.start.start(self.space.check_one(code)))
-        return network
+        if self.start is None:
+            return network, {}
+        taken = begin_with(network, self.start.start(self.space.check_one(code)))
+        return network, {WEIGHTS_TAKEN: share_of(network, taken)}
 
     def recipe_of(self, code: Codes, final: Recipe | None = None) -> Recipe:
         """The recipe of a candidate ``(d,)``, with the settings that it has chosen.

@@ -72,11 +72,13 @@ class OwnTraining(Training):
     ) -> Reported:
         """Train, and return the scores and the metrics; an exception fails the candidate."""
         device = torch.device(self.device)
-        network = self.built(code, seed)
+        network, taken = self.begun(code, seed)
         whole = normalised(network, self.data).to(device).train()
         report, structure = self._reporting(code, seed), Structure(whole)
         try:
-            return self._evaluated(whole, structure, report, code, seed, device)
+            done = self._evaluated(whole, structure, report, code, seed, device)
+            done.update(taken)
+            return done
         finally:
             whole.to("cpu")
             if device.type == "cuda":

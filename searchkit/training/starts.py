@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
 from searchkit.types import Codes
+
+WEIGHTS_TAKEN = "weights_taken"  # among the values of a training: the share of the parameters that were not random
 
 
 @runtime_checkable
@@ -48,3 +50,10 @@ def begin_with(network: nn.Module, tensors: Mapping[str, Tensor]) -> list[str]:
         for name in taken:
             state[name].copy_(tensors[name])
     return taken
+
+
+def share_of(network: nn.Module, taken: Sequence[str]) -> float:
+    """The share of a network's parameters, from 0 to 1, that are in tensors of these names; 1 where it has none."""
+    sizes = {name: parameter.numel() for name, parameter in network.named_parameters()}
+    total = sum(sizes.values())
+    return sum(sizes.get(name, 0) for name in taken) / total if total else 1.0

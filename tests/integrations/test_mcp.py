@@ -260,6 +260,8 @@ def test_a_network_is_exported_into_the_servers_folder_only(client: Client, fold
         ("run", {"seconds": 1e6}, "seconds is at most 600 on this server, not 1e.06"),
         ("run", {"workers": 64}, "workers is from 1 to 1 on this server, not 64"),
         ("export", {"study": "a", "to": "x", "format": "onxn"}, "unknown format 'onxn'.*Did you mean 'onnx'?"),
+        ("export", {"study": "a", "to": "x", "trial": 99}, "'a' has candidates 0 to .*, not 99"),
+        ("run", {"evaluation": {"polcy": "fair"}}, "unknown setting of shared weights 'polcy'.*Did you mean 'policy'"),
         ("compress", {"model": "os:abort", "data": "digits", "constraints": {}}, "has to be started with --allow-code"),
     ],
 )

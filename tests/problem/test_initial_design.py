@@ -253,6 +253,23 @@ def test_they_are_read_as_rows_of_codes() -> None:
     assert read_start(None, SPACE).shape == read_start([], SPACE).shape == (0, 4)
 
 
+def test_several_results_dictionaries_and_rows_are_candidates_to_begin_with() -> None:
+    one, other = (
+        searchkit.run(
+            "random", space=SPACE, evaluate=lambda c, sign=sign: {"loss": sign * c["width"]},
+            objectives={"loss": "min"}, budget=3, storage="memory", seed=3,
+        )
+        for sign in (1, -1)
+    )  # fmt: skip
+    fronts = [SPACE.encode(result.front[list(SPACE.names)].to_dict("records")) for result in (one, other)]
+    found = read_start([one, START[0], other, [0, 0, 0, 0]], SPACE)
+    expected = [*fronts[0], SPACE.encode(START)[0], *fronts[1], SPACE.check([0, 0, 0, 0])[0]]
+    assert set(map(tuple, found.tolist())) == set(map(tuple, np.array(expected).tolist()))
+    assert read_start((one, one), SPACE).tolist() == read_start(one, SPACE).tolist()
+    with pytest.raises(SpaceError, match="of results .of a study by name: searchkit.load.name.., not"):
+        read_start([one, "other"], SPACE)
+
+
 def test_one_that_fails_or_breaks_a_bound_that_is_measured_counts_and_the_search_goes_on() -> None:
     def fails(choices: dict) -> dict:
         if choices == START[1]:

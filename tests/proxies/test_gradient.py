@@ -113,3 +113,41 @@ def test_spaces_that_cannot_be_mixed_are_refused(digits: Data) -> None:
         Gradient(NetworkSpace(choices, build, input_shape=(1, 8, 8), nodes=nodes), digits).fit()
     with pytest.raises(ProxyError, match="bounds are on"):
         Gradient(CELLS, digits, bounds={"latency_ms": 3})
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"epochs": 0}, "epochs is a whole number of 1 or more, not 0"),
+        ({"epochs": 1.5}, "epochs is a whole number of 1 or more, not 1.5"),
+        ({"batch": 1}, "batch is a whole number of 2 or more, not 1"),
+        ({"batch": True}, "batch is a whole number of 2 or more, not True"),
+        ({"lr": 0}, "lr is a finite number above 0, not 0"),
+        ({"lr": "0.1"}, "lr is a finite number above 0, not '0.1'"),
+        ({"lr_end": -1.0}, "lr_end is a finite number of 0 or more, not -1.0"),
+        ({"alpha_lr": float("nan")}, "alpha_lr is a finite number above 0, not nan"),
+        ({"weight_decay": float("inf")}, "weight_decay is a finite number of 0 or more, not inf"),
+        ({"beta_decay": None}, "beta_decay is a finite number of 0 or more, not None"),
+        ({"flood": -0.1}, "flood is a finite number of 0 or more, not -0.1"),
+    ],
+)
+def test_settings_of_the_descent_that_mean_nothing_are_refused(given: dict[str, Any], said: str) -> None:
+    with pytest.raises(ProxyError, match=said):
+        GradientSetting(**given)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"setting": {"epochs": 3}}, "setting is a GradientSetting"),
+        ({"bounds": 3}, "bounds are a mapping from params or macs"),
+        ({"bounds": {"parms": 3}}, "not 'parms'; is 'params' meant"),
+        ({"bounds": {"params": "3"}}, "the bound on params is a finite number above 0, not '3'"),
+        ({"bounds": {"params": 0}}, "the bound on params is a finite number above 0, not 0"),
+    ],
+)
+def test_arguments_of_a_search_by_gradient_that_mean_nothing_are_refused(
+    digits: Data, given: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(ProxyError, match=said):
+        Gradient(LAYERS, digits, **given)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -84,3 +86,16 @@ def test_what_cannot_be_scored_says_why(digits: Data) -> None:
         Regions(1)
     with pytest.raises(ProxyError, match="2 or more other"):
         TENAS(CELLS, digits, others=1)
+
+
+def test_a_candidate_without_one_of_its_signals_says_which(digits: Data) -> None:
+    def build(choices: Mapping[str, Any], input_shape: Sequence[int], n_classes: int) -> nn.Module:
+        act = nn.ReLU() if choices["act"] == "relu" else nn.Identity()
+        return nn.Sequential(nn.Conv2d(input_shape[0], n_classes, 3), act, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+    space = NetworkSpace([Choice("act", ("relu", "none"))], build, name="acts", input_shape=(1, 8, 8))
+    scorer = Scorer(space, [TENAS(space, digits, others=2, ntk=NTK(4, 1), regions=Regions(8, 1))], warns=False)
+    scores = scorer(space.enumerate())
+    assert np.isnan(scores[:, 0]).tolist() == [False, True]
+    assert str(scorer.reason(space.enumerate()[1], "te_nas")).startswith("it has no regions: ")
+    assert scorer.reason(space.enumerate()[0], "te_nas") is None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -124,3 +125,21 @@ def test_what_is_left_keeps_the_bounds(make: Callable[..., Shrinking | Grouped])
     drawn(policy, 0, policy.n_paths)
     assert policy.answer is not None
     assert SPACE.count(SPACE, policy.answer[None])["params"][0] <= most  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("policy", "said"),
+    [
+        (functools.partial(Shrinking, rounds=1.5), "rounds is a whole number of at least 1, not 1.5"),
+        (functools.partial(Shrinking, rounds="2"), "rounds is a whole number of at least 1, not '2'"),
+        (functools.partial(Shrinking, data=0.5), "data are shares of the training examples .*, not 0.5"),
+        (functools.partial(Shrinking, data=("a",)), "data are shares of the training examples"),
+        (functools.partial(Grouped, at_once=1.5), "at_once is a whole number from 1 to 10"),
+        (functools.partial(Grouped, members="8"), "members one of at least 1, not 3, '8'"),
+        (functools.partial(Grouped, groups=[("a", "b")]), "groups are a mapping from choices"),
+        (lambda paths: "uniform", "policy= returns 'uniform', which is no policy: it has no 'reward'"),
+    ],
+)
+def test_settings_of_policies_that_mean_nothing_are_refused(policy: Any, said: str) -> None:
+    with pytest.raises(ProxyError, match=said):
+        made_policy(policy, Paths(SPACE))

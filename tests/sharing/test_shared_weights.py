@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
@@ -24,7 +25,8 @@ from searchkit.sharing import SharedWeights
 from searchkit.sharing.bank import Bank
 from searchkit.sharing.batches import Batches
 from searchkit.sharing.bounds import within
-from searchkit.sharing.fitting import CLIPPED, EpochDone, Fitting
+from searchkit.sharing.epoch import EpochDone
+from searchkit.sharing.fitting import CLIPPED, Fitting
 from searchkit.sharing.judging import Judged
 from searchkit.sharing.keys import as_plain
 from searchkit.sharing.paths import Paths
@@ -128,6 +130,30 @@ def test_a_part_that_was_never_trained_has_no_score(digits: Data) -> None:
     assert not bank.untrained(wide_thin)
     assert not bank.untrained(narrow_thick)
     assert bank.untrained(both) == ["2.weight"]
+
+
+def test_a_network_without_a_loss_says_why(digits: Data) -> None:
+    shared = SharedWeights(SMALL, digits, epochs=0.2)  # one step
+    codes = shared.space.enumerate()
+    losses = shared.losses(codes)
+    whys = [shared.why_none(code) for code in codes]
+    assert [why is None for why in whys] == np.isfinite(losses).tolist()
+    said = next(why for why in whys if why is not None)
+    assert re.fullmatch(
+        r"\d+ of its \d+ parameters, such as 'stages\..*', were in no step of .*: give more epochs than 0\.2", said
+    )
+    bounded = SharedWeights(SMALL, digits, epochs=0.2, bounds={"params": 1e9})
+    whys = [bounded.why_none(code) for code, loss in zip(codes, bounded.losses(codes), strict=True) if loss != loss]
+    assert str(whys[0]).endswith("0.2, or search within the bounds that they were trained in")
+
+
+def test_a_network_that_fails_when_it_is_judged_says_its_error(digits: Data) -> None:
+    shared = SharedWeights(SMALL, digits, epochs=0.2).fit()
+    code = next(code for code in shared.space.enumerate() if not shared._bank.untrained(shared._bank.path(code)))
+    path = shared._bank.path(code)
+    path.network.forward = lambda x: x.nothing  # type: ignore[method-assign,assignment]
+    assert np.isnan(shared.losses(code)).all()
+    assert str(shared.why_none(code)).startswith("AttributeError: ")
 
 
 def test_with_one_candidate_the_training_is_a_plain_one(digits: Data) -> None:

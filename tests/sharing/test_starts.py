@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import searchkit
 from searchkit import SearchkitError, SharedWeights
 from searchkit.data.data import Data
 from searchkit.data.loading import load_data
-from searchkit.errors import SpaceError
+from searchkit.errors import SearchFailedError, SpaceError
 from searchkit.search.start_weights import read_weights
 from searchkit.sharing.starts import TrainedBefore
 from searchkit.spaces.macro import macro
@@ -99,7 +100,7 @@ def test_weights_in_half_the_numbers_are_taken(digits: Data, tmp_path: Path) -> 
 
 
 def test_studies_of_one_name_with_other_weights_are_told_apart(digits: Data, tmp_path: Path) -> None:
-    starts = []
+    starts, results = [], []
     for seed in (0, 1):
         given = SEARCH | {
             "storage": str(tmp_path / str(seed)),
@@ -110,9 +111,42 @@ def test_studies_of_one_name_with_other_weights_are_told_apart(digits: Data, tmp
         }
         found = searchkit.run("random", budget=1, start=[[1, 2, 1]], **given)
         starts.append(read_weights(found, SPACE))
+        results.append(found)
     assert starts[0] is not None
     assert starts[1] is not None
     assert starts[0].identity != starts[1].identity
+    code = SPACE.check([[1, 2, 1]])[0]
+    for order in ((0, 1), (1, 0)):
+        both = read_weights([results[i] for i in order], SPACE)
+        assert both is not None
+        first = starts[order[0]].start(code)
+        assert all(both.start(code)[name].equal(tensor) for name, tensor in first.items())
+        assert both.identity not in (starts[0].identity, starts[1].identity)
+
+
+def test_how_much_of_given_weights_is_taken_is_told_and_on_record(
+    digits: Data, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    caplog.set_level(logging.INFO, "searchkit")
+    network = build_seeded(SPACE, SPACE.check([[1, 2, 1]])[0], 7)
+    stem = {name: tensor for name, tensor in network.state_dict().items() if name.startswith("stem")}
+    given = SEARCH | {"data": digits, "epochs": 1, "weights": stem}
+    result = searchkit.run("random", budget=1, start=[[1, 2, 1]], **given)
+    own = sum(tensor.numel() for name, tensor in stem.items() if name in dict(network.named_parameters()))
+    share = own / sum(parameter.numel() for parameter in network.parameters())
+    assert 0 < share < 1
+    assert result.history.weights_taken.tolist() == [pytest.approx(share)]
+    said = f"{100 * share:.0f} % of the parameters of candidate 0 begin with them"
+    assert said in caplog.text
+    assert f"networks began with {100 * share:.0f} to {100 * share:.0f} % of their parameters" in caplog.text
+    own_training = lambda network, data, report: {"accuracy": 0.5}  # noqa: E731
+    trained = searchkit.run("random", budget=1, start=[[1, 2, 1]], training=own_training, **given | {"epochs": None})
+    assert trained.history.weights_taken.tolist() == [pytest.approx(share)]
+    caplog.clear()
+    signals = {"proxies": ("synflow",), "data": digits, "device": "cpu"}
+    searchkit.score(SEARCH["space"], [dict(zip(SPACE.names, ("mb3_k3", "mb6_k5", "mb3_k3"), strict=True))],
+                    weights=network, **signals)  # fmt: skip
+    assert "weights=: networks began with" in caplog.text
 
 
 def test_weights_that_fit_nothing_are_refused(shared: SharedWeights, tmp_path: Path) -> None:
@@ -123,6 +157,8 @@ def test_weights_that_fit_nothing_are_refused(shared: SharedWeights, tmp_path: P
         (tmp_path / "text.pt", "text.pt' holds no tensors|cannot be read"),
         (tmp_path / "nothing.pt", "cannot be read"),
         (3, "weights= are shared weights"),
+        ([], "weights= are shared weights"),
+        (["study"], "weights= are shared weights"),
     ):
         with pytest.raises(SearchkitError, match=said):
             read_weights(given, SPACE)
@@ -181,3 +217,9 @@ def test_by_name_the_weights_are_kept_with_the_study(digits: Data, tmp_path: Pat
 def test_what_does_not_fit_an_evaluation_by_shared_weights_is_refused(given: dict[str, Any], said: str) -> None:
     with pytest.raises(SearchkitError, match=said):
         searchkit.run(**(SEARCH | ({} if "evaluate" in given else {"data": "digits"}) | given))
+
+
+def test_a_search_says_why_shared_weights_have_no_score(digits: Data) -> None:
+    given = SEARCH | {"data": digits, "evaluation": {"epochs": 0.2}, "objectives": ("accuracy", "params")}
+    with pytest.raises(SearchFailedError, match=r"first: proxy 'one-shot' .*in no step.*more epochs than 0.2"):
+        searchkit.run("random", budget=3, start=[[0, 0, 1], [2, 2, 2], [0, 2, 0]], **given)

@@ -284,10 +284,6 @@ def test_errors_may_be_searched_for_in_the_targets_unit() -> None:
             "accuracy is a score of classification, but the data are loaded for regression: choose among r2, rmse",
         ),
         ({"ladder": ({"resolution": 4},)}, "a rung of the ladder sets resolution, but data 'custom' are a table"),
-        (
-            {"objectives": ("params", "macs"), "verify": 1, "data": load_data((X, PRICE), task="regression")},
-            "verify trains classifiers",
-        ),
     ],
 )
 def test_what_does_not_fit_a_table_is_refused_before_any_work(given: Any, sentence: str) -> None:

@@ -269,7 +269,11 @@ REFUSED: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
         SearchkitError,
         "sets resolution, but data 'custom' have something",
     ),
-    "verify": ({"objectives": ("naswot", "params"), "verify": 1}, SearchkitError, "loaded for segmentation"),
+    "one-shot": (
+        {"objectives": ("accuracy", "params"), "evaluation": "one-shot"},
+        ObjectiveError,
+        "accuracy is a score of classification, but the data are loaded for segmentation",
+    ),
 }
 
 
@@ -279,6 +283,40 @@ def test_what_does_not_fit_is_refused_before_work(case: str) -> None:
     asked: dict[str, Any] = {"space": pixelwise(), "data": DATA["segmentation"], "budget": 1, "storage": "memory"}
     with pytest.raises(error, match=said):
         searchkit.run("random", **asked | given, progress=False)
+
+
+@pytest.mark.parametrize(
+    ("task", "scores"),
+    [
+        ("multilabel", ["f1_macro", "test_f1_macro"]),
+        ("regression", ["r2", "rmse", "test_r2"]),
+        ("segmentation", ["miou", "test_miou"]),
+        ("maps", ["rmse", "test_rmse"]),
+    ],
+)
+def test_verify_trains_networks_of_every_task_and_puts_the_best_first(
+    task: str, scores: list[str], tmp_path: Path
+) -> None:
+    space = pixelwise() if task in ("segmentation", "maps") else searchkit.load_space("tabular")
+    result = searchkit.run(
+        "random", space=space, data=DATA[task], objectives=("params", "macs"), verify=2, epochs=1, budget=4,
+        storage="memory", progress=False, time_limit=60,
+    )  # fmt: skip
+    table = result.verified
+    assert list(table.columns[: len(scores)]) == scores
+    assert table[scores].notna().all(axis=None)
+    first = table[scores[0]]
+    assert first.is_monotonic_increasing if scores[0] == "rmse" else first.is_monotonic_decreasing
+    page = result.report(tmp_path / "page.html").read_text()
+    assert scores[-1] in page[page.index("Verified by training") :]
+
+
+def test_verify_gives_the_score_that_shared_weights_stand_for() -> None:
+    result = searchkit.run(
+        "random", space=pixelwise(), data=DATA["segmentation"], objectives=("pixel_accuracy", "params"), epochs=1,
+        evaluation={"epochs": 8}, verify=1, budget=1, storage="memory", progress=False,
+    )  # fmt: skip
+    assert list(result.verified.columns[:3]) == ["miou", "pixel_accuracy", "test_miou"]
 
 
 def test_outputs_of_another_shape_fail_a_candidate_in_words() -> None:

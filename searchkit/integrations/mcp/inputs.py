@@ -98,7 +98,13 @@ class SearchInput(Input):
     ] = None
     time_limit: Annotated[float | None, Field(description="seconds that one candidate may take")] = None
     batch: Annotated[int | None, Field(description="candidates asked for at once")] = None
-    evaluation: Annotated[str | None, Field(description="one-shot: judge by weights that all networks share")] = None
+    evaluation: Annotated[
+        str | dict[str, JsonValue] | None,
+        Field(
+            description="one-shot: judge by weights that all networks share; or settings of these, such as "
+            "{'policy': 'fair', 'epochs': 50}"
+        ),
+    ] = None
     verify: Annotated[int | None, Field(description="of a search without training, train the N best")] = None
     baselines: Annotated[bool, Field(description="say what simple models reach on the same data, in about 10 s")] = True
     earlier: Annotated[list[str], Field(description="names of studies to learn from")] = []
@@ -132,6 +138,9 @@ class ScoreInput(Input):
 class ExportInput(Input):
     study: Study
     row: Annotated[int, Field(description="row of the front, from 0, see front")] = 0
+    trial: Annotated[int | None, Field(ge=0, description="number of a candidate, such as a verified one, in place")] = (
+        None
+    )
     to: Annotated[str, Field(description="name of the files, or of the folder of format hub, in the server's folder")]
     format: Annotated[str, Field(description=f"one of {', '.join(FORMATS)}")] = "onnx"
     precision: Annotated[Literal["float32", "int8"], Field(description="int8: a quantised ONNX file as well")] = (

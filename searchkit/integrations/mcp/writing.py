@@ -33,7 +33,7 @@ def export(given: ExportInput, settings: Settings, tell: Tell) -> Exported:
 
     result, target = load(given.study, settings.storage), settings.target(given.to)
     with heard() as said:
-        trial = _row(result, given.row)
+        trial = _row(result, given.row, given.trial)
         files = written(result, trial, target, given.precision, given.data, given.format)
     return {"files": [str(file) for file in files], "bytes": [file.stat().st_size for file in files], "said": said}
 
@@ -91,8 +91,12 @@ def compress(given: CompressInput, settings: Settings, tell: Tell) -> Shrunk:
     }
 
 
-def _row(result: Result, row: int) -> Trial:
-    """The candidate in a row of a front; a SearchkitError where there is none."""
+def _row(result: Result, row: int, trial: int | None = None) -> Trial:
+    """The candidate in a row of a front, or of a number; a SearchkitError where there is none."""
+    if trial is not None:
+        if trial >= len(result.trials):
+            raise SearchkitError(f"'{result.name}' has candidates 0 to {len(result.trials) - 1}, not {trial}")
+        return result.trials[trial]
     n = len(result.front)
     if not 0 <= row < n:
         there = f"has rows 0 to {n - 1}, not {row}" if n else f"is empty: {result.nothing}"

@@ -127,9 +127,8 @@ def _recipe(result: Result) -> list[Line]:
 
 def _weights(context: dict[str, Any]) -> list[Line]:
     """Weights that are not in the record: those that networks began with, and shared ones that were given."""
-    lines = (
-        [("weights=weights", "which networks began with; they are not in the record")] if "weights" in context else []
-    )
+    given = "weights" in context and "weights_file" not in context
+    lines = [("weights=weights", "which networks began with; they are not in the record")] if given else []
     if context.get("shared"):
         lines.append(("evaluation=shared", "your searchkit.SharedWeights, which are not in the record"))
     return lines

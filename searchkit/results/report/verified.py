@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from searchkit.costs.metrics import sign_of
 from searchkit.results.report.facts import Facts
 from searchkit.results.report.markup import cell, identity, note, table
 from searchkit.results.safe_html import Html, joined
 
 
 def verified(facts: Facts) -> Html:
-    """The accuracies of ``verify=``, beside the objectives of the search; empty if nothing was verified."""
+    """The scores of ``verify=``, beside the objectives of the search; empty if nothing was verified."""
     result = facts.result
     if not result.verifications:
         return joined([])
-    names = [n for n in ("accuracy", "test_accuracy") if any(n in entry for entry in result.verifications.values())]
-    entries = sorted(result.verifications.items(), key=lambda item: -item[1].get("accuracy", float("-inf")))
+    names = result.verified_scores
+    first, sign = (names[0], sign_of(names[0])) if names else ("", 1.0)
+    entries = sorted(result.verifications.items(), key=lambda item: -sign * item[1].get(first, -sign * float("inf")))
     rows = [
         [
             identity(trial),

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from searchkit.errors import ProxyError
+from searchkit.problem.numbers import is_whole
 from searchkit.sharing.paths import Paths
 from searchkit.sharing.policies.left import Left
 from searchkit.sharing.policies.protocol import Reward
@@ -37,7 +38,7 @@ class Grouped:
     share = 1.0
 
     def __init__(self, paths: Paths, *, at_once: int = 3, members: int = 8, groups: Groups | None = None) -> None:
-        if not 1 <= at_once <= 10 or members < 1:
+        if not (is_whole(at_once) and is_whole(members)) or not 1 <= at_once <= 10 or members < 1:
             raise ProxyError(
                 f"at_once is a whole number from 1 to 10 and members one of at least 1, not {at_once!r}, {members!r}"
             )
@@ -148,6 +149,8 @@ def _first_groups(paths: Paths, groups: Groups) -> list[tuple[list[int], list[in
         ProxyError: groups of no choice, or that are not all its options.
     """
     names = [choice.name for choice in paths.space.choices]
+    if not isinstance(groups, Mapping):
+        raise ProxyError(f"groups are a mapping from choices to two groups of their options, not {groups!r:.80}")
     for name in groups:
         if name not in names:
             raise ProxyError(f"groups are of choices, which are {', '.join(names)}; {name!r} is none of them")

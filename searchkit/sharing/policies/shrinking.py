@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from searchkit.errors import ProxyError
+from searchkit.problem.numbers import is_whole
 from searchkit.sharing.paths import Paths
 from searchkit.sharing.policies.left import Left
 from searchkit.sharing.policies.protocol import Reward
@@ -36,9 +37,10 @@ class Shrinking:
     together = 1
 
     def __init__(self, paths: Paths, *, rounds: int = 3, data: Sequence[float] = (1.0,)) -> None:
-        if rounds < 1:
+        if not is_whole(rounds) or rounds < 1:
             raise ProxyError(f"rounds is a whole number of at least 1, not {rounds!r}")
-        if not data or not all(0 < share <= 1 for share in data):
+        shares = list(data) if isinstance(data, list | tuple) else []
+        if not shares or not all(isinstance(share, int | float) and 0 < share <= 1 for share in shares):
             raise ProxyError(f"data are shares of the training examples above 0 and up to 1, not {data!r}")
         self.paths, self.rounds, self.data = paths, rounds, tuple(data)
         sizes = [len(choice.options) for choice in paths.space.choices]

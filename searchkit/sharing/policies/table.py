@@ -20,15 +20,20 @@ POLICIES: dict[str, Callable[[Paths], Policy]] = {
     "grouped": Grouped,
 }
 
+NEEDED = ("reward", "together", "share", "begin", "draw", "tell", "state", "restore")
+
 
 def made_policy(given: object, paths: Paths) -> Policy:
     """A policy by its name, or by a function of :class:`~searchkit.sharing.paths.Paths`.
 
     Raises:
-        ProxyError: there is no policy of that name.
+        ProxyError: there is no policy of that name, or what the function returns is none.
     """
     if callable(given):
         policy: Policy = given(paths)
+        lacks = [name for name in NEEDED if not hasattr(policy, name)]
+        if lacks:
+            raise ProxyError(f"policy= returns {policy!r:.80}, which is no policy: it has no {lacks[0]!r}")
         return policy
     if not isinstance(given, str) or given not in POLICIES:
         near = nearest(given, POLICIES) if isinstance(given, str) else None

@@ -95,6 +95,7 @@ def test_it_is_smaller_and_nearly_as_good(trained: nn.Module, small: searchkit.C
     assert small.front.accuracy_before.notna().all()
 
 
+@pytest.mark.slow
 def test_the_network_that_was_given_is_measured_and_is_as_it_was(
     trained: nn.Module, small: searchkit.Compressed
 ) -> None:

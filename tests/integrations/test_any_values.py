@@ -174,6 +174,7 @@ class Scored(BaseEstimator):
         return float(len(str(type(self.value))))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("group", [*GROUPS, "no options"])
 def test_values_of_a_grid_come_back_in_the_results_of_scikit_learn(group: str) -> None:
     values = [Unprintable(), object(), object(), 1, 1, "1"] if group == "no options" else GROUPS[group]

@@ -131,6 +131,7 @@ def test_what_there_is_is_described_in_a_line_each(client: Client) -> None:
     assert (limits["max_workers"], limits["allow_code"]) == (1, False)
 
 
+@pytest.mark.slow
 def test_studies_are_listed_and_their_fronts_read(client: Client, folder: Path) -> None:
     rows = {row["study"]: row for row in client.found("list_studies")["studies"]}
     assert (rows["a"]["candidates"], rows["b"]["candidates"]) == (2, 3)

@@ -71,6 +71,7 @@ def test_a_weight_of_zero_is_a_row_that_is_not_there(make: Callable[..., Any], x
     np.testing.assert_array_equal(said(weighted, x), said(without, x))
 
 
+@pytest.mark.slow
 @BOTH
 @pytest.mark.parametrize("weight", [2.5, np.full(1, 3.0), "ones"], ids=["a number", "threes", "ones"])
 def test_equal_weights_are_no_weights(make: Callable[..., Any], x: Any, y: Any, weight: Any) -> None:
@@ -78,6 +79,7 @@ def test_equal_weights_are_no_weights(make: Callable[..., Any], x: Any, y: Any, 
     np.testing.assert_array_equal(said(make().fit(x, y, sample_weight=given), x), said(make().fit(x, y), x))
 
 
+@pytest.mark.slow
 @BOTH
 def test_only_ratios_of_weights_matter(make: Callable[..., Any], x: Any, y: Any) -> None:
     weight = np.random.default_rng(0).integers(1, 9, len(y)).astype(float)

@@ -146,6 +146,7 @@ def history(result: searchkit.Result):
     return result.history.drop(columns="seconds")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["nsga2", "bo", "tpe"])
 @pytest.mark.parametrize("n_before", [1, 5, 6, 7])
 @pytest.mark.parametrize("batch", [1, 4])
@@ -161,6 +162,7 @@ def test_interrupted_among_them_it_goes_on_to_the_same_history(
     assert history(search(storage=tmp_path, **given)).equals(history(search(**given)))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 @pytest.mark.parametrize("strategy", ["nsga2", "bo"])
 @pytest.mark.parametrize(

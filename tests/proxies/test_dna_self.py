@@ -35,6 +35,7 @@ def test_it_is_registered_beside_dna() -> None:
     assert plugins.resolve("proxy", "dna++") is DNASelf
 
 
+@pytest.mark.slow
 def test_every_network_is_rated_and_labels_are_not_looked_at(digits: Data) -> None:
     dna = DNASelf(LAYERS, digits, setting=QUICK).fit()
     assert all(np.isfinite(r).all() and (r >= 0).all() for r in dna.ratings.values())

@@ -285,6 +285,7 @@ def search(strategy: str = "nsga2", **given) -> searchkit.Result:
     return searchkit.run(strategy, space=SPACE, evaluate=function, **given)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["nsga2", "bo", "tpe", "random"])
 def test_every_strategy_is_better_with_a_good_proxy(strategy: str) -> None:
     objectives = {"accuracy": "max"}
@@ -313,6 +314,7 @@ def continued_and_whole(
     return search(strategy, storage=folder, **given), search(strategy, storage="memory", **given)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("strategy", "n_before"), [("nsga2", 1), ("nsga2", 6), ("nsga2", 9), ("bo", 6), ("tpe", 6), ("random", 6)]
 )

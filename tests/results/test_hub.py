@@ -105,6 +105,7 @@ def test_the_ten_lines_of_the_card_load_the_network_in_a_new_process(
         assert len(json.loads(ended.stdout.partition(")")[2])) == 2
 
 
+@pytest.mark.slow
 def test_the_card_is_one_that_the_hub_reads(result: searchkit.Result, folder: Path) -> None:
     hub = pytest.importorskip("huggingface_hub")
     card = hub.ModelCard.load(folder / "README.md")

@@ -211,6 +211,7 @@ def test_a_network_that_cannot_be_built_takes_no_other_s_score(make: Callable[[]
     assert table.loc[3, ["params", "macs"]].isna().all()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:proxy")
 @pytest.mark.parametrize("proxies", ["default", ("params", "macs"), ("grad_norm",)])
 @pytest.mark.parametrize("make", RAISED.values(), ids=RAISED)

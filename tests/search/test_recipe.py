@@ -88,6 +88,7 @@ def test_options_of_any_setting_are_a_choice_of_the_search(name: str, made: list
     assert loaded.space.describe() == result.space.describe()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", plugins.names("strategy"))
 def test_every_strategy_searches_networks_and_settings(strategy: str, made: list[Recipe]) -> None:
     macro = searchkit.load_space("macro", width=4, layers=(1, 1))

@@ -1,15 +1,21 @@
 """Covariances of candidates of numbers, categories and conditional parameters.
 
-The squared distance of two candidates is a sum over columns of a weight times a part: of numbers the square of their
-difference, of categories 1 where they differ. An inactive number stands in the middle of its range, at a distance
-from all active ones; so every part is the square of a Euclidean distance, and the covariance is positive definite, as
-it would not be with one constant between an inactive number and all active ones. The covariance is Matérn's with
-smoothness 5/2 (Rasmussen and Williams 2006, eq. 4.17).
+A loss is taken to be a sum of functions: one of all columns; where there are numbers beside categories, one of the
+numbers alone; and the effect of each category. So what is learned beside some options counts beside the others, as it
+does in the sums of Ru et al. (Bayesian optimisation over multiple continuous and categorical inputs, ICML 2020), whose
+parts are other ones.
+
+The first two have Matérn's covariance with smoothness 5/2 (Rasmussen and Williams 2006, eq. 4.17) of a distance whose
+square is a sum over columns of a weight times a part: of numbers the square of their difference, of categories 1 where
+they differ. An inactive number stands in the middle of its range, at a distance from all active ones; so every part is
+the square of a Euclidean distance, and the covariance is positive definite, as it would not be with one constant
+between an inactive number and all active ones. An effect has a variance where two candidates have the same option, and
+is independent of that of another option.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -40,6 +46,16 @@ class Columns:
             conditional[list(space.conditions.columns)] = True
         return cls(category, conditional & ~category)
 
+    @property
+    def mixed(self) -> bool:
+        """Whether there are both numbers and categories."""
+        return bool(self.category.any() and not self.category.all())
+
+    @property
+    def n_effects(self) -> int:
+        """Of categories that there are effects of; that of a single column is a function of all columns."""
+        return int(self.category.sum()) if len(self.category) > 1 else 0
+
     def encoded(self, positions: Floats) -> Encoded:
         """Positions ``(n, d)``, NaN where inactive, as they are compared."""
         inactive = np.isnan(positions)
@@ -51,6 +67,35 @@ class Columns:
     def weights(self, weights: Floats) -> tuple[Floats, Floats]:
         """Weights of the columns ``(d,)`` as those of encoded numbers and categories."""
         return np.concatenate([weights[~self.category], weights[self.conditional]]), weights[self.category]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Hyperparameters of a process.
+
+    Attributes:
+        lengths: ``(d,)`` length scales in ranges.
+        scale, shared: variances of the functions of all columns and of numbers alone.
+        noise: variance of the noise.
+        effects: ``(q,)`` variances of the effects of categories; empty without any.
+    """
+
+    lengths: Floats
+    scale: float
+    noise: float
+    shared: float = 0.0
+    effects: Floats = field(default_factory=lambda: np.empty(0))
+
+    @property
+    def weights(self) -> Floats:
+        """``(d,)`` of the squared distances."""
+        found: Floats = self.lengths**-2.0
+        return found
+
+    @property
+    def variance(self) -> float:
+        """Of every candidate, noise not included."""
+        return self.scale + self.shared + float(self.effects.sum())
 
 
 @dataclass(frozen=True)
@@ -86,17 +131,42 @@ def parts(columns: Columns, a: Encoded) -> Floats:
     return found
 
 
-def squared_distances(columns: Columns, a: Encoded, b: Encoded, weights: Floats) -> Floats:
-    """``(n, m)`` weighted squared distances of candidates."""
-    numbers, categories = columns.weights(weights)
+def covariances(columns: Columns, setting: Setting, a: Encoded, b: Encoded) -> Floats:
+    """``(n, m)`` covariances of candidates."""
+    of_all, of_numbers, effects = _compared(columns, setting, a, b)
+    found = setting.scale * matern(of_all)
+    if setting.shared > 0:
+        found += setting.shared * matern(of_numbers)
+    return found + effects
+
+
+def covariances_and_slopes(columns: Columns, setting: Setting, a: Encoded, b: Encoded) -> tuple[Floats, Floats]:
+    """Covariances ``(n, m)``, and over ``setting.scale`` their derivatives by the squared distance of numbers."""
+    of_all, of_numbers, effects = _compared(columns, setting, a, b)
+    correlation, slope = matern_and_slope(of_all)
+    found = setting.scale * correlation
+    if setting.shared > 0:
+        correlation, other = matern_and_slope(of_numbers)
+        found += setting.shared * correlation
+        slope += setting.shared / setting.scale * other
+    return found + effects, slope
+
+
+def _compared(columns: Columns, setting: Setting, a: Encoded, b: Encoded) -> tuple[Floats, Floats, Floats]:
+    """``(n, m)`` weighted squared distances in all columns and in numbers, and covariances of effects."""
+    numbers, categories = columns.weights(setting.weights)
     scale = np.sqrt(numbers)
     one, two = (a.numbers - 0.5) * scale, (b.numbers - 0.5) * scale
-    found: Floats = (one**2).sum(axis=1)[:, None] + (two**2).sum(axis=1)
-    found -= 2 * one @ two.T
-    np.maximum(found, 0.0, out=found)
-    for weight, left, right in zip(categories, a.categories.T, b.categories.T, strict=True):
-        found += weight * (left[:, None] != right)
-    return found
+    of_numbers: Floats = (one**2).sum(axis=1)[:, None] + (two**2).sum(axis=1)
+    of_numbers -= 2 * one @ two.T
+    np.maximum(of_numbers, 0.0, out=of_numbers)
+    of_all, effects = of_numbers.copy(), np.zeros(())
+    for j, (left, right) in enumerate(zip(a.categories.T, b.categories.T, strict=True)):
+        differ = left[:, None] != right
+        of_all += categories[j] * differ
+        if len(setting.effects):
+            effects = effects + setting.effects[j] * ~differ
+    return of_all, of_numbers, effects
 
 
 def matern(squared: Floats) -> Floats:

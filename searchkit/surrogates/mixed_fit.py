@@ -90,22 +90,21 @@ class Objective:
     """
 
     def __init__(self, columns: Columns, distances: Floats, y: Floats, belief: Floats) -> None:
-        self._columns, self._distances, self._y, self._belief = columns, distances, y, belief
+        self._columns, self._y, self._belief = columns, y, belief
+        self._numbers, self._categories = distances[~columns.category], distances[columns.category]
         self._ones = np.ones(len(y))
         self._pairs = np.tril_indices(len(y), -1)
-        self._same = 1.0 - distances[columns.category] if columns.n_effects else distances[:0]
+        self._same = 1.0 - self._categories if columns.n_effects else self._categories[:0]
 
     def __call__(self, theta: Floats) -> tuple[float, Floats]:
         n, y = len(self._y), self._y
         setting = setting_of(self._columns, theta)
-        terms = [(setting.scale, setting.weights)]
-        if self._columns.mixed:
-            terms.append((setting.shared, setting.weights * ~self._columns.category))
-        materns = [matern_and_slope(weights @ self._distances) for _, weights in terms]
+        numbers, categories = setting.weights[~self._columns.category], setting.weights[self._columns.category]
+        alone, by_distance = matern_and_slope(numbers @ self._numbers)
+        alike = np.exp(-0.5 * (categories @ self._categories))
+        correlation, weighed = alone * alike, alike + setting.shared / setting.scale
         covariance = np.zeros((n, n), order="F")
-        covariance[self._pairs] = setting.effects @ self._same
-        for (variance, _), (correlation, _) in zip(terms, materns, strict=True):
-            covariance[self._pairs] += variance * correlation
+        covariance[self._pairs] = setting.scale * (alone * weighed) + setting.effects @ self._same
         covariance[np.diag_indices(n)] = setting.variance + setting.noise
         factor, failed = dpotrf(covariance, lower=1, overwrite_a=1)  # the upper half is not looked at
         if failed:
@@ -118,13 +117,15 @@ class Objective:
         inverse, _ = dpotri(factor, lower=1)
         slope = alpha[self._pairs[0]] * alpha[self._pairs[1]] - inverse[self._pairs]
         diagonal = 0.5 * (alpha @ alpha - np.trace(inverse))
-        by_lengths, by_variances = np.zeros(len(self._distances)), []
-        for (variance, weights), (correlation, by_distance) in zip(terms, materns, strict=True):
-            by_lengths -= 2.0 * variance * weights * (self._distances @ (slope * by_distance))
-            by_variances.append(variance * (slope @ correlation + diagonal))
-        by_effects = setting.effects * (self._same @ slope + diagonal)
-        gradient = np.concatenate(
-            [by_lengths, by_variances[:1], [setting.noise * diagonal], by_variances[1:], by_effects]
-        )
+        by_lengths = np.empty(len(setting.lengths))
+        by_numbers = self._numbers @ (slope * by_distance * weighed)
+        by_lengths[~self._columns.category] = -2.0 * setting.scale * numbers * by_numbers
+        by_lengths[self._columns.category] = setting.scale * categories * (self._categories @ (slope * correlation))
+        gradient = np.concatenate([
+            by_lengths,
+            [setting.scale * (slope @ correlation + diagonal), setting.noise * diagonal],
+            [setting.shared * (slope @ alone + diagonal)] * self._columns.mixed,
+            setting.effects * (self._same @ slope + diagonal),
+        ])  # fmt: skip
         away = (theta - self._belief[:, 0]) / self._belief[:, 1]
         return float(0.5 * (away**2).sum() - likelihood), away / self._belief[:, 1] - gradient

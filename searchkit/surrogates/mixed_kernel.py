@@ -1,16 +1,16 @@
 """Covariances of candidates of numbers, categories and conditional parameters.
 
 A loss is taken to be a sum of functions: one of all columns; where there are numbers beside categories, one of the
-numbers alone; and the effect of each category. So what is learned beside some options counts beside the others, as it
-does in the sums of Ru et al. (Bayesian optimisation over multiple continuous and categorical inputs, ICML 2020), whose
-parts are other ones.
+numbers alone; and the effect of each category. So what is learned beside some options counts beside others. Ru et al.
+(Bayesian optimisation over multiple continuous and categorical inputs, ICML 2020) sum and multiply covariances of
+numbers and of categories to that end.
 
-The first two have Matérn's covariance with smoothness 5/2 (Rasmussen and Williams 2006, eq. 4.17) of a distance whose
-square is a sum over columns of a weight times a part: of numbers the square of their difference, of categories 1 where
-they differ. An inactive number stands in the middle of its range, at a distance from all active ones; so every part is
-the square of a Euclidean distance, and the covariance is positive definite, as it would not be with one constant
-between an inactive number and all active ones. An effect has a variance where two candidates have the same option, and
-is independent of that of another option.
+Numbers have Matérn's covariance with smoothness 5/2 (Rasmussen and Williams 2006, eq. 4.17) of a weighted distance. An
+inactive number stands in the middle of its range, at a distance from all active ones; so every part of the squared
+distance is the square of a Euclidean distance, and the covariance is positive definite, as it would not be with one
+constant between an inactive number and all active ones. Of all columns it is multiplied by exp(-weight / 2) for each
+category that differs. An effect has a variance where two candidates have the same option, and is independent of that of
+another option.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from searchkit.space import Space
 from searchkit.types import Bools, Floats
@@ -61,7 +62,7 @@ class Columns:
         inactive = np.isnan(positions)
         numbers = np.where(inactive, 0.5, positions)[:, ~self.category]
         active = APART * ~inactive[:, self.conditional]
-        categories = np.where(inactive, -1.0, positions)[:, self.category]
+        categories = np.where(inactive, -1.0, positions)[:, self.category].astype(np.int32)
         return Encoded(np.concatenate([numbers, active], axis=1), categories)
 
     def weights(self, weights: Floats) -> tuple[Floats, Floats]:
@@ -103,7 +104,7 @@ class Encoded:
     """Candidates as they are compared: ``(n, p)`` numbers with activities, and ``(n, q)`` categories."""
 
     numbers: Floats
-    categories: Floats
+    categories: NDArray[np.int32]
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -133,40 +134,46 @@ def parts(columns: Columns, a: Encoded) -> Floats:
 
 def covariances(columns: Columns, setting: Setting, a: Encoded, b: Encoded) -> Floats:
     """``(n, m)`` covariances of candidates."""
-    of_all, of_numbers, effects = _compared(columns, setting, a, b)
-    found = setting.scale * matern(of_all)
-    if setting.shared > 0:
-        found += setting.shared * matern(of_numbers)
+    factor, effects = _of_categories(columns, setting, a, b)
+    found = setting.scale * (matern(_of_numbers(columns, setting, a, b)) * factor)
     return found + effects
 
 
 def covariances_and_slopes(columns: Columns, setting: Setting, a: Encoded, b: Encoded) -> tuple[Floats, Floats]:
     """Covariances ``(n, m)``, and over ``setting.scale`` their derivatives by the squared distance of numbers."""
-    of_all, of_numbers, effects = _compared(columns, setting, a, b)
-    correlation, slope = matern_and_slope(of_all)
-    found = setting.scale * correlation
-    if setting.shared > 0:
-        correlation, other = matern_and_slope(of_numbers)
-        found += setting.shared * correlation
-        slope += setting.shared / setting.scale * other
-    return found + effects, slope
+    factor, effects = _of_categories(columns, setting, a, b)
+    correlation, slope = matern_and_slope(_of_numbers(columns, setting, a, b))
+    return setting.scale * (correlation * factor) + effects, slope * factor
 
 
-def _compared(columns: Columns, setting: Setting, a: Encoded, b: Encoded) -> tuple[Floats, Floats, Floats]:
-    """``(n, m)`` weighted squared distances in all columns and in numbers, and covariances of effects."""
-    numbers, categories = columns.weights(setting.weights)
-    scale = np.sqrt(numbers)
+def _of_numbers(columns: Columns, setting: Setting, a: Encoded, b: Encoded) -> Floats:
+    """``(n, m)`` weighted squared distances."""
+    scale = np.sqrt(columns.weights(setting.weights)[0])
     one, two = (a.numbers - 0.5) * scale, (b.numbers - 0.5) * scale
-    of_numbers: Floats = (one**2).sum(axis=1)[:, None] + (two**2).sum(axis=1)
-    of_numbers -= 2 * one @ two.T
-    np.maximum(of_numbers, 0.0, out=of_numbers)
-    of_all, effects = of_numbers.copy(), np.zeros(())
-    for j, (left, right) in enumerate(zip(a.categories.T, b.categories.T, strict=True)):
-        differ = left[:, None] != right
-        of_all += categories[j] * differ
-        if len(setting.effects):
-            effects = effects + setting.effects[j] * ~differ
-    return of_all, of_numbers, effects
+    found: Floats = (one**2).sum(axis=1)[:, None] + (two**2).sum(axis=1)
+    found -= 2 * one @ two.T
+    return np.maximum(found, 0.0, out=found)
+
+
+def _of_categories(columns: Columns, setting: Setting, a: Encoded, b: Encoded) -> tuple[Floats, Floats]:
+    """What Matérn's covariance is multiplied by, over ``setting.scale``, and the covariance of effects.
+
+    Both ``(n, m)``, or of shape () without categories. Which of eight categories differ is a number below 256, by which
+    sums over the eight are looked up.
+    """
+    weights, size = columns.weights(setting.weights)[1], a.categories.shape[1]
+    effects = setting.effects if len(setting.effects) else np.zeros(size)
+    apart, same = np.zeros(()), np.zeros(())
+    for start in range(0, size, 8):
+        some = slice(start, start + 8)
+        pattern = np.zeros((len(a), len(b)), dtype=np.uint8)
+        for bit, (left, right) in enumerate(zip(a.categories.T[some], b.categories.T[some], strict=True)):
+            pattern |= (left[:, None] != right).view(np.uint8) << np.uint8(bit)
+        differ = np.unpackbits(np.arange(2 ** (bit + 1), dtype=np.uint8)[:, None], axis=1, bitorder="little")
+        differ = differ[:, : bit + 1].astype(np.float64)
+        apart = apart + (differ @ weights[some])[pattern]
+        same = same + ((1.0 - differ) @ effects[some])[pattern]
+    return np.exp(-0.5 * apart) + setting.shared / setting.scale, same
 
 
 def matern(squared: Floats) -> Floats:

@@ -36,35 +36,41 @@ def observed(n: int, seed: int = 0) -> Floats:
     return np.random.default_rng([seed, 1]).normal(size=n)
 
 
-def distance(a: Floats, b: Floats, columns: Sequence[int]) -> float:
-    """The squared distance of two candidates in some columns, written as it is told."""
+def distance(a: Floats, b: Floats) -> float:
+    """The squared distance of two candidates in numbers, written as it is told."""
     total = 0.0
-    for j in columns:
-        weight = SETTING.lengths[j] ** -2.0
-        if CATEGORY[j]:
-            total += weight * (a[j] != b[j])
-        else:
-            one, two = (0.5 if np.isnan(x[j]) else x[j] for x in (a, b))
-            total += weight * ((one - two) ** 2 + APART**2 * (np.isnan(a[j]) != np.isnan(b[j])))
+    for j in np.flatnonzero(~CATEGORY):
+        one, two = (0.5 if np.isnan(x[j]) else x[j] for x in (a, b))
+        total += ((one - two) ** 2 + APART**2 * (np.isnan(a[j]) != np.isnan(b[j]))) / SETTING.lengths[j] ** 2
     return total
 
 
 def covariance(a: Floats, b: Floats) -> Floats:
     """Of the functions of all columns and of numbers alone, and of the effect of the category."""
-    found = np.zeros((len(a), len(b)))
-    for variance, columns in ((SETTING.scale, range(4)), (SETTING.shared, (0, 1, 3))):
-        squared = np.array([[distance(one, two, columns) for two in b] for one in a])
-        root = np.sqrt(5 * squared)
-        found += variance * (1 + root + 5 * squared / 3) * np.exp(-root)
-    return found + SETTING.effects[0] * (a[:, None, 2] == b[:, 2])
+    squared = np.array([[distance(one, two) for two in b] for one in a])
+    differ = a[:, None, 2] != b[:, 2]
+    alike = SETTING.scale * np.exp(-0.5 * differ / SETTING.lengths[2] ** 2) + SETTING.shared
+    root = np.sqrt(5 * squared)
+    return alike * (1 + root + 5 * squared / 3) * np.exp(-root) + SETTING.effects[0] * ~differ
 
 
 def test_covariances_of_mixed_candidates_are_those_of_their_definition() -> None:
     a, b = positions(9), positions(5, 1)
     assert np.allclose(covariances(COLUMNS, SETTING, COLUMNS.encoded(a), COLUMNS.encoded(b)), covariance(a, b))
-    stacked = SETTING.weights @ parts(COLUMNS, COLUMNS.encoded(a))
-    expected = np.array([[distance(one, two, range(4)) for two in a] for one in a])
-    assert np.allclose(stacked, expected[np.tril_indices(9, -1)], atol=1e-12)
+    one, two = np.tril_indices(9, -1)
+    apart = parts(COLUMNS, COLUMNS.encoded(a))
+    expected = [distance(a[i], a[j]) for i, j in zip(one, two, strict=True)]
+    assert np.allclose(SETTING.weights[~CATEGORY] @ apart[~CATEGORY], expected)
+    assert np.array_equal(apart[2], a[one, 2] != a[two, 2])
+
+
+def test_covariances_of_more_categories_than_are_looked_up_at_once_are_those_of_their_definition() -> None:
+    codes = np.random.default_rng(0).integers(0, 3, (20, 11)).astype(float)
+    columns = Columns(np.ones(11, dtype=bool), np.zeros(11, dtype=bool))
+    setting = Setting(np.linspace(0.5, 3.0, 11), 1.4, 0.0, 0.0, np.linspace(0.1, 0.6, 11))
+    same = codes[:, None] == codes
+    expected = 1.4 * np.exp(-0.5 * ~same @ setting.weights) + same @ setting.effects
+    assert np.allclose(covariances(columns, setting, columns.encoded(codes), columns.encoded(codes)), expected)
 
 
 def test_the_covariance_of_candidates_with_inactive_numbers_is_positive_definite() -> None:

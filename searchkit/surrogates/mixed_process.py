@@ -111,7 +111,7 @@ class MixedProcess:
         return found
 
     def _chained(self, new: Encoded, coefficients: Floats, positions: Floats) -> Floats:
-        """``(m, d)`` sums over observations of coefficients ``(m, n)`` times scale d(squared distance) / d(position)."""
+        """``(m, d)`` sums over observations of coefficients ``(m, n)`` times scale d(squared distance) / d(x)."""
         numbers = ~self.columns.category
         p = int(numbers.sum())
         x, known = new.numbers[:, :p], self.known.numbers[:, :p]

@@ -159,11 +159,11 @@ def _of_categories(columns: Columns, setting: Setting, a: Encoded, b: Encoded) -
     """What Matérn's covariance is multiplied by, over ``setting.scale``, and the covariance of effects.
 
     Both ``(n, m)``, or of shape () without categories. Which of eight categories differ is a number below 256, by which
-    sums over the eight are looked up.
+    the product and the sum over the eight are looked up.
     """
     weights, size = columns.weights(setting.weights)[1], a.categories.shape[1]
     effects = setting.effects if len(setting.effects) else np.zeros(size)
-    apart, same = np.zeros(()), np.zeros(())
+    factor, same = np.ones(()), np.zeros(())
     for start in range(0, size, 8):
         some = slice(start, start + 8)
         pattern = np.zeros((len(a), len(b)), dtype=np.uint8)
@@ -171,9 +171,9 @@ def _of_categories(columns: Columns, setting: Setting, a: Encoded, b: Encoded) -
             pattern |= (left[:, None] != right).view(np.uint8) << np.uint8(bit)
         differ = np.unpackbits(np.arange(2 ** (bit + 1), dtype=np.uint8)[:, None], axis=1, bitorder="little")
         differ = differ[:, : bit + 1].astype(np.float64)
-        apart = apart + (differ @ weights[some])[pattern]
+        factor = factor * np.exp(-0.5 * (differ @ weights[some]))[pattern]
         same = same + ((1.0 - differ) @ effects[some])[pattern]
-    return np.exp(-0.5 * apart) + setting.shared / setting.scale, same
+    return factor + setting.shared / setting.scale, same
 
 
 def matern(squared: Floats) -> Floats:

@@ -14,8 +14,8 @@ import numpy as np
 
 from searchkit.problem.pareto import beaten_by
 from searchkit.surrogates.mixed_fit import fit
-from searchkit.surrogates.mixed_kernel import Columns
-from searchkit.surrogates.mixed_process import MixedProcess, Setting
+from searchkit.surrogates.mixed_kernel import Columns, Setting
+from searchkit.surrogates.mixed_process import MixedProcess
 from searchkit.surrogates.output_scales import SCALES, Excess, Scale
 from searchkit.surrogates.refitting import ALL, GROWTH, fitted_at, informative
 from searchkit.types import Codes, Floats

@@ -1,17 +1,24 @@
 """Covariances of candidates of numbers, categories and conditional parameters.
 
-The squared distance of two candidates is a sum over columns of a weight times a part: of numbers the square of their
-difference, of categories 1 where they differ. An inactive number stands in the middle of its range, at a distance
-from all active ones; so every part is the square of a Euclidean distance, and the covariance is positive definite, as
-it would not be with one constant between an inactive number and all active ones. The covariance is Matérn's with
-smoothness 5/2 (Rasmussen and Williams 2006, eq. 4.17).
+A loss is taken to be a sum of functions: one of all columns; where there are numbers beside categories, one of the
+numbers alone; and the effect of each category. So what is learned beside some options counts beside others. Ru et al.
+(Bayesian optimisation over multiple continuous and categorical inputs, ICML 2020) sum and multiply covariances of
+numbers and of categories to that end.
+
+Numbers have Matérn's covariance with smoothness 5/2 (Rasmussen and Williams 2006, eq. 4.17) of a weighted distance. An
+inactive number stands in the middle of its range, at a distance from all active ones; so every part of the squared
+distance is the square of a Euclidean distance, and the covariance is positive definite, as it would not be with one
+constant between an inactive number and all active ones. Of all columns it is multiplied by exp(-weight / 2) for each
+category that differs. An effect has a variance where two candidates have the same option, and is independent of that of
+another option.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from searchkit.space import Space
 from searchkit.types import Bools, Floats
@@ -40,12 +47,22 @@ class Columns:
             conditional[list(space.conditions.columns)] = True
         return cls(category, conditional & ~category)
 
+    @property
+    def mixed(self) -> bool:
+        """Whether there are both numbers and categories."""
+        return bool(self.category.any() and not self.category.all())
+
+    @property
+    def n_effects(self) -> int:
+        """Of categories that there are effects of; that of a single column is a function of all columns."""
+        return int(self.category.sum()) if len(self.category) > 1 else 0
+
     def encoded(self, positions: Floats) -> Encoded:
         """Positions ``(n, d)``, NaN where inactive, as they are compared."""
         inactive = np.isnan(positions)
         numbers = np.where(inactive, 0.5, positions)[:, ~self.category]
         active = APART * ~inactive[:, self.conditional]
-        categories = np.where(inactive, -1.0, positions)[:, self.category]
+        categories = np.where(inactive, -1.0, positions)[:, self.category].astype(np.int32)
         return Encoded(np.concatenate([numbers, active], axis=1), categories)
 
     def weights(self, weights: Floats) -> tuple[Floats, Floats]:
@@ -54,11 +71,40 @@ class Columns:
 
 
 @dataclass(frozen=True)
+class Setting:
+    """Hyperparameters of a process.
+
+    Attributes:
+        lengths: ``(d,)`` length scales in ranges.
+        scale, shared: variances of the functions of all columns and of numbers alone.
+        noise: variance of the noise.
+        effects: ``(q,)`` variances of the effects of categories; empty without any.
+    """
+
+    lengths: Floats
+    scale: float
+    noise: float
+    shared: float = 0.0
+    effects: Floats = field(default_factory=lambda: np.empty(0))
+
+    @property
+    def weights(self) -> Floats:
+        """``(d,)`` of the squared distances."""
+        found: Floats = self.lengths**-2.0
+        return found
+
+    @property
+    def variance(self) -> float:
+        """Of every candidate, noise not included."""
+        return self.scale + self.shared + float(self.effects.sum())
+
+
+@dataclass(frozen=True)
 class Encoded:
     """Candidates as they are compared: ``(n, p)`` numbers with activities, and ``(n, q)`` categories."""
 
     numbers: Floats
-    categories: Floats
+    categories: NDArray[np.int32]
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -86,17 +132,48 @@ def parts(columns: Columns, a: Encoded) -> Floats:
     return found
 
 
-def squared_distances(columns: Columns, a: Encoded, b: Encoded, weights: Floats) -> Floats:
-    """``(n, m)`` weighted squared distances of candidates."""
-    numbers, categories = columns.weights(weights)
-    scale = np.sqrt(numbers)
+def covariances(columns: Columns, setting: Setting, a: Encoded, b: Encoded) -> Floats:
+    """``(n, m)`` covariances of candidates."""
+    factor, effects = _of_categories(columns, setting, a, b)
+    found = setting.scale * (matern(_of_numbers(columns, setting, a, b)) * factor)
+    return found + effects
+
+
+def covariances_and_slopes(columns: Columns, setting: Setting, a: Encoded, b: Encoded) -> tuple[Floats, Floats]:
+    """Covariances ``(n, m)``, and over ``setting.scale`` their derivatives by the squared distance of numbers."""
+    factor, effects = _of_categories(columns, setting, a, b)
+    correlation, slope = matern_and_slope(_of_numbers(columns, setting, a, b))
+    return setting.scale * (correlation * factor) + effects, slope * factor
+
+
+def _of_numbers(columns: Columns, setting: Setting, a: Encoded, b: Encoded) -> Floats:
+    """``(n, m)`` weighted squared distances."""
+    scale = np.sqrt(columns.weights(setting.weights)[0])
     one, two = (a.numbers - 0.5) * scale, (b.numbers - 0.5) * scale
     found: Floats = (one**2).sum(axis=1)[:, None] + (two**2).sum(axis=1)
     found -= 2 * one @ two.T
-    np.maximum(found, 0.0, out=found)
-    for weight, left, right in zip(categories, a.categories.T, b.categories.T, strict=True):
-        found += weight * (left[:, None] != right)
-    return found
+    return np.maximum(found, 0.0, out=found)
+
+
+def _of_categories(columns: Columns, setting: Setting, a: Encoded, b: Encoded) -> tuple[Floats, Floats]:
+    """What Matérn's covariance is multiplied by, over ``setting.scale``, and the covariance of effects.
+
+    Both ``(n, m)``, or of shape () without categories. Which of eight categories differ is a number below 256, by which
+    the product and the sum over the eight are looked up.
+    """
+    weights, size = columns.weights(setting.weights)[1], a.categories.shape[1]
+    effects = setting.effects if len(setting.effects) else np.zeros(size)
+    factor, same = np.ones(()), np.zeros(())
+    for start in range(0, size, 8):
+        some = slice(start, start + 8)
+        pattern = np.zeros((len(a), len(b)), dtype=np.uint8)
+        for bit, (left, right) in enumerate(zip(a.categories.T[some], b.categories.T[some], strict=True)):
+            pattern |= (left[:, None] != right).view(np.uint8) << np.uint8(bit)
+        differ = np.unpackbits(np.arange(2 ** (bit + 1), dtype=np.uint8)[:, None], axis=1, bitorder="little")
+        differ = differ[:, : bit + 1].astype(np.float64)
+        factor = factor * np.exp(-0.5 * (differ @ weights[some]))[pattern]
+        same = same + ((1.0 - differ) @ effects[some])[pattern]
+    return factor + setting.shared / setting.scale, same
 
 
 def matern(squared: Floats) -> Floats:

@@ -14,23 +14,8 @@ import numpy as np
 from scipy.linalg import cho_solve, solve_triangular
 from scipy.linalg.lapack import dtrtri
 
-from searchkit.surrogates.mixed_kernel import Columns, Encoded, matern, matern_and_slope, squared_distances
+from searchkit.surrogates.mixed_kernel import Columns, Encoded, Setting, covariances, covariances_and_slopes
 from searchkit.types import Codes, Floats
-
-
-@dataclass(frozen=True)
-class Setting:
-    """Hyperparameters: length scales ``(d,)`` in ranges, variances of the function and of the noise."""
-
-    lengths: Floats
-    scale: float
-    noise: float
-
-    @property
-    def weights(self) -> Floats:
-        """``(d,)`` of the squared distances."""
-        found: Floats = self.lengths**-2.0
-        return found
 
 
 @dataclass(frozen=True)
@@ -60,8 +45,8 @@ class MixedProcess:
             numpy.linalg.LinAlgError: the covariance is not positive definite.
         """
         known = columns.encoded(positions)
-        covariance = setting.scale * matern(squared_distances(columns, known, known, setting.weights))
-        covariance[np.diag_indices(len(y))] = setting.scale + setting.noise
+        covariance = covariances(columns, setting, known, known)
+        covariance[np.diag_indices(len(y))] = setting.variance + setting.noise
         factor = np.linalg.cholesky(covariance).astype(np.float64, copy=False)
         return cls(columns, setting, known, y, 0.0, factor, y).observing(y)
 
@@ -79,7 +64,7 @@ class MixedProcess:
         one = self.columns.encoded(positions[None])
         across = self._covariances(one)[0]
         row = solve_triangular(self.factor, across, lower=True, check_finite=False)
-        corner = self.setting.scale + self.setting.noise - float(row @ row)
+        corner = self.setting.variance + self.setting.noise - float(row @ row)
         n = len(row)
         factor = np.zeros((n + 1, n + 1))
         factor[:n, :n], factor[n, :n], factor[n, n] = self.factor, row, np.sqrt(max(corner, 0.5 * self.setting.noise))
@@ -90,14 +75,14 @@ class MixedProcess:
         )  # fmt: skip
 
     def _covariances(self, new: Encoded) -> Floats:
-        return self.setting.scale * matern(squared_distances(self.columns, new, self.known, self.setting.weights))
+        return covariances(self.columns, self.setting, new, self.known)
 
     def predict(self, positions: Floats) -> tuple[Floats, Floats]:
         """Mean and standard deviation ``(m,)`` of candidates ``(m, d)``, noise not included."""
         across = self._covariances(self.columns.encoded(positions))
         half = solve_triangular(self.factor, across.T, lower=True, check_finite=False)
-        variance = self.setting.scale - np.einsum("ij,ij->j", half, half)
-        return self.mean + across @ self.alpha, np.sqrt(np.maximum(variance, 1e-10 * self.setting.scale))
+        variance = self.setting.variance - np.einsum("ij,ij->j", half, half)
+        return self.mean + across @ self.alpha, np.sqrt(np.maximum(variance, 1e-10 * self.setting.variance))
 
     def at_known(self) -> Floats:
         """``(n,)`` the posterior mean, noise not included, of the observed candidates."""
@@ -110,11 +95,10 @@ class MixedProcess:
         Derivatives by categories and by inactive columns are 0.
         """
         new = self.columns.encoded(positions)
-        correlation, slope = matern_and_slope(squared_distances(self.columns, new, self.known, self.setting.weights))
-        across = self.setting.scale * correlation
+        across, slope = covariances_and_slopes(self.columns, self.setting, new, self.known)
         half = across @ self._inverse.T
         solved = half @ self._inverse
-        variance = np.maximum(self.setting.scale - (half**2).sum(axis=1), 1e-10 * self.setting.scale)
+        variance = np.maximum(self.setting.variance - (half**2).sum(axis=1), 1e-10 * self.setting.variance)
         std = np.sqrt(variance)
         by_mean = self._chained(new, slope * self.alpha, positions)
         by_variance = -2.0 * self._chained(new, slope * solved, positions)
@@ -127,7 +111,7 @@ class MixedProcess:
         return found
 
     def _chained(self, new: Encoded, coefficients: Floats, positions: Floats) -> Floats:
-        """``(m, d)`` sums over observations of coefficients ``(m, n)`` times d(squared distance) / d(position)."""
+        """``(m, d)`` sums over observations of coefficients ``(m, n)`` times scale d(squared distance) / d(x)."""
         numbers = ~self.columns.category
         p = int(numbers.sum())
         x, known = new.numbers[:, :p], self.known.numbers[:, :p]
@@ -148,5 +132,5 @@ class MixedProcess:
         some = Encoded(self.known.numbers[rows], self.known.categories[rows])
         across = self._covariances(some)
         half = solve_triangular(self.factor, across.T, lower=True, check_finite=False)
-        among = self.setting.scale * matern(squared_distances(self.columns, some, some, self.setting.weights))
+        among = covariances(self.columns, self.setting, some, some)
         return self.mean + across @ self.alpha, among - half.T @ half

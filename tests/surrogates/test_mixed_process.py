@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy.optimize import approx_fprime
 
 from searchkit.surrogates.log_improvement import log_chance, log_improvement
-from searchkit.surrogates.mixed_fit import PRIOR, Objective, fit
-from searchkit.surrogates.mixed_kernel import APART, Columns, matern, parts, squared_distances
-from searchkit.surrogates.mixed_process import MixedProcess, Setting
+from searchkit.surrogates.mixed_fit import PRIOR, Objective, fit, setting_of
+from searchkit.surrogates.mixed_kernel import APART, Columns, Setting, covariances, parts
+from searchkit.surrogates.mixed_process import MixedProcess
 from searchkit.surrogates.output_scales import SCALES, Scale
 from searchkit.types import Floats
 
 CATEGORY = np.array([False, False, True, False])
 COLUMNS = Columns(CATEGORY, np.array([False, True, False, False]))  # the second number may be inactive
-SETTING = Setting(np.array([0.4, 0.7, 1.3, 2.0]), 1.4, 0.02)
+SETTING = Setting(np.array([0.4, 0.7, 1.3, 2.0]), 1.4, 0.02, 0.6, np.array([0.3]))
 
 
 def positions(n: int, seed: int = 0) -> Floats:
@@ -35,35 +36,58 @@ def observed(n: int, seed: int = 0) -> Floats:
 
 
 def distance(a: Floats, b: Floats) -> float:
-    """The squared distance of two candidates, written as it is told."""
+    """The squared distance of two candidates in numbers, written as it is told."""
     total = 0.0
-    for j, weight in enumerate(SETTING.lengths**-2.0):
-        if CATEGORY[j]:
-            total += weight * (a[j] != b[j])
-        else:
-            one, two = (0.5 if np.isnan(x[j]) else x[j] for x in (a, b))
-            total += weight * ((one - two) ** 2 + APART**2 * (np.isnan(a[j]) != np.isnan(b[j])))
+    for j in np.flatnonzero(~CATEGORY):
+        one, two = (0.5 if np.isnan(x[j]) else x[j] for x in (a, b))
+        total += ((one - two) ** 2 + APART**2 * (np.isnan(a[j]) != np.isnan(b[j]))) / SETTING.lengths[j] ** 2
     return total
 
 
 def covariance(a: Floats, b: Floats) -> Floats:
+    """Of the functions of all columns and of numbers alone, and of the effect of the category."""
     squared = np.array([[distance(one, two) for two in b] for one in a])
+    differ = a[:, None, 2] != b[:, 2]
+    alike = SETTING.scale * np.exp(-0.5 * differ / SETTING.lengths[2] ** 2) + SETTING.shared
     root = np.sqrt(5 * squared)
-    return SETTING.scale * (1 + root + 5 * squared / 3) * np.exp(-root)
+    return alike * (1 + root + 5 * squared / 3) * np.exp(-root) + SETTING.effects[0] * ~differ
 
 
-def test_distances_of_mixed_candidates_are_those_of_their_definition() -> None:
-    a = COLUMNS.encoded(positions(9))
-    stacked = SETTING.weights @ parts(COLUMNS, a)
-    expected = np.array([[distance(one, two) for two in positions(9)] for one in positions(9)])
-    assert np.allclose(stacked, expected[np.tril_indices(9, -1)], atol=1e-12)
-    assert np.allclose(squared_distances(COLUMNS, a, a, SETTING.weights), expected, atol=1e-12)
+def test_covariances_of_mixed_candidates_are_those_of_their_definition() -> None:
+    a, b = positions(9), positions(5, 1)
+    assert np.allclose(covariances(COLUMNS, SETTING, COLUMNS.encoded(a), COLUMNS.encoded(b)), covariance(a, b))
+    one, two = np.tril_indices(9, -1)
+    apart = parts(COLUMNS, COLUMNS.encoded(a))
+    expected = [distance(a[i], a[j]) for i, j in zip(one, two, strict=True)]
+    assert np.allclose(SETTING.weights[~CATEGORY] @ apart[~CATEGORY], expected)
+    assert np.array_equal(apart[2], a[one, 2] != a[two, 2])
+
+
+def test_covariances_of_more_categories_than_are_looked_up_at_once_are_those_of_their_definition() -> None:
+    codes = np.random.default_rng(0).integers(0, 3, (20, 11)).astype(float)
+    columns = Columns(np.ones(11, dtype=bool), np.zeros(11, dtype=bool))
+    setting = Setting(np.linspace(0.5, 3.0, 11), 1.4, 0.0, 0.0, np.linspace(0.1, 0.6, 11))
+    same = codes[:, None] == codes
+    expected = 1.4 * np.exp(-0.5 * ~same @ setting.weights) + same @ setting.effects
+    assert np.allclose(covariances(columns, setting, columns.encoded(codes), columns.encoded(codes)), expected)
 
 
 def test_the_covariance_of_candidates_with_inactive_numbers_is_positive_definite() -> None:
-    some = COLUMNS.encoded(positions(60, 3)[:-1])
-    values = np.linalg.eigvalsh(matern(squared_distances(COLUMNS, some, some, 0.01 * SETTING.weights)))
+    some, wide = COLUMNS.encoded(positions(60, 3)[:-1]), replace(SETTING, lengths=10 * SETTING.lengths)
+    values = np.linalg.eigvalsh(covariances(COLUMNS, wide, some, some))
     assert values.min() > -1e-10
+
+
+def test_there_are_as_many_hyperparameters_as_columns_have_use_for() -> None:
+    def of(*category: bool) -> Setting:
+        columns = Columns(np.array(category), np.zeros(len(category), dtype=bool))
+        return setting_of(columns, PRIOR.of(columns)[:, 0])
+
+    assert of(False, False).variance == of(False, False).scale
+    assert of(True).variance == of(True).scale
+    assert (of(True, True).shared, len(of(True, True).effects)) == (0.0, 2)
+    assert of(True, False, True).shared > 0
+    assert len(of(True, False, True).effects) == 2
 
 
 def test_a_posterior_on_mixed_positions_is_that_of_the_textbook() -> None:
@@ -75,7 +99,7 @@ def test_a_posterior_on_mixed_positions_is_that_of_the_textbook() -> None:
     across = covariance(new, known)
     predicted, std = process.predict(new)
     assert np.allclose(predicted, mean + across @ inverse @ (y - mean))
-    assert np.allclose(std**2, SETTING.scale - np.einsum("ij,jk,ik->i", across, inverse, across))
+    assert np.allclose(std**2, SETTING.variance - np.einsum("ij,jk,ik->i", across, inverse, across))
     assert np.allclose(process.at_known(), process.predict(known)[0])
 
 
@@ -114,8 +138,8 @@ def test_a_believed_candidate_changes_no_prediction_but_its_certainty() -> None:
 
 
 def test_the_gradient_of_a_mixed_fit_is_that_of_finite_differences() -> None:
-    objective = Objective(parts(COLUMNS, COLUMNS.encoded(positions(14))), observed(14), PRIOR.of(COLUMNS))
-    theta = np.array([-0.4, 0.3, 0.1, -1.0, 0.2, -3.0])
+    objective = Objective(COLUMNS, parts(COLUMNS, COLUMNS.encoded(positions(14))), observed(14), PRIOR.of(COLUMNS))
+    theta = np.array([-0.4, 0.3, 0.1, -1.0, 0.2, -3.0, -1.2, -0.7])
     numeric = approx_fprime(theta, lambda at: objective(at)[0], 1e-6)
     assert np.allclose(objective(theta)[1], numeric, rtol=1e-4, atol=1e-3)
 
@@ -127,6 +151,20 @@ def test_a_fit_tells_the_columns_that_matter_from_those_that_do_not() -> None:
     assert setting.lengths[0] < 0.5 * setting.lengths[3]
     assert setting.lengths[2] < setting.lengths[3]
     assert setting.noise < 1e-3
+
+
+def test_what_an_option_adds_to_a_loss_is_learned_beside_other_options_and_numbers() -> None:
+    rng = np.random.default_rng(2)
+    columns = Columns(np.array([True, True, True, False]), np.zeros(4, dtype=bool))
+    known, new = (np.column_stack([*rng.integers(0, 3, (3, n)), rng.random(n)]) for n in (30, 200))
+
+    def loss(x: Floats) -> Floats:
+        return np.asarray(x[:, 0] + 2.0 * (x[:, 1] == 1) - x[:, 2] + 2.0 * (x[:, 3] - 0.4) ** 2)
+
+    centre, spread = loss(known).mean(), loss(known).std()
+    y = (loss(known) - centre) / spread
+    found = MixedProcess.of(columns, fit(columns, known, y)[0], known, y).predict(new)[0]
+    assert np.abs(found * spread + centre - loss(new)).max() < 0.1
 
 
 @pytest.mark.parametrize("z", [-1000.0, -60.0, -49.0, -10.0, -1.0001, -0.9999, 0.0, 4.0, 30.0])

@@ -116,7 +116,8 @@ def read_options(
         from searchkit.runtime.devices import devices_of
         from searchkit.search.network_setup import network_task
         from searchkit.search.planning import usual_seconds
-        from searchkit.sharing.parts import proxy_of_part
+        from searchkit.sharing.parts import proxy_of_part, say_other
+        from searchkit.sharing.shared_weights import SharedWeights
 
         here, there = devices_of(device, is_external(executor))
         task = network_task(
@@ -124,6 +125,9 @@ def read_options(
             ladder if trained_by is None else None,
             own, devices, trained_by, weights, evaluation,
         )  # fmt: skip
+        for proxy in signals:
+            if isinstance(proxy, SharedWeights):
+                say_other(proxy, task.space, task.data)
         signals = [proxy_of_part(proxy, task.space) for proxy in signals]
         plannable = task.trains and epochs is None and ladder is None and not task.training.own.sets_length
         plannable = plannable and trained_by is None

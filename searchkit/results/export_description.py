@@ -34,6 +34,7 @@ def described(result: Result, trial: Trial) -> dict[str, Any]:
     measured = result.as_delivered(trial)
     if trial.number in result.test_accuracy:
         measured[result.tested] = result.test_accuracy[trial.number]
+    measured |= {name: x for name, x in result.verifications.get(trial.number, {}).items() if name != "reason"}
     return {
         "study": result.name,
         "candidate": trial.number,

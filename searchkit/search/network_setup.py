@@ -25,12 +25,12 @@ from searchkit.search.evaluations import Scoring
 from searchkit.search.kinds import called
 from searchkit.search.known_costs import with_known
 from searchkit.search.network_task import NetworkTask, no_training
-from searchkit.search.one_shot import Shared, read_evaluation
+from searchkit.search.one_shot import Shared, read_evaluation, say_bounds
 from searchkit.search.own_training import Own, by_function, own_scores
 from searchkit.search.space_setup import read_space, space_and_data
 from searchkit.search.start_weights import read_weights
 from searchkit.search.verification import Verification
-from searchkit.sharing.parts import proxy_of_part
+from searchkit.sharing.parts import proxy_of_part, say_other
 from searchkit.sharing.shared_weights import SharedWeights
 from searchkit.space import NetworkSpace
 from searchkit.surroundings import settled
@@ -84,6 +84,7 @@ def network_task(
         objectives = (SCORES[found[1].task][0], "params")
     asked = _scores_among(objectives)
     objectives, shared = read_evaluation(evaluation, objectives, constraints, trained_by is not None)
+    say_bounds(shared, _names(constraints))
     own_names = {} if trained_by is None else own_scores(objectives, constraints)
     metrics, directions = read_metrics(objectives, constraints, targets, own_names)
     check_measurable(metrics, where, there)
@@ -233,6 +234,8 @@ def _scorer(
     registered = plugins.signals()
     proxies: list[str | AnyProxy | Configured] = list(dict.fromkeys(registered[name] for name in signals))
     if shared is not None:
+        if isinstance(shared, SharedWeights):
+            say_other(shared, space, data)
         used: AnyProxy | Configured = proxy_of_part(shared, space)
         proxies = [used if proxy == shared.name else proxy for proxy in proxies]
     return Scorer(space, proxies, data, device=device, seed=seed, weights=weights)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,8 @@ from searchkit.errors import SearchkitError, nearest
 from searchkit.scoring.registry import Configured
 from searchkit.sharing.settings import read_settings
 from searchkit.sharing.shared_weights import SharedWeights
+
+log = logging.getLogger("searchkit")
 
 EVALUATIONS = ("training", "one-shot")
 ONE_SHOT = SharedWeights.name
@@ -54,6 +57,18 @@ def read_evaluation(given: object, objectives: Any, constraints: object, own: bo
                 "as params or latency_ms"
             )
     return _replaced(objectives), shared
+
+
+def say_bounds(shared: Shared | None, bounded: Sequence[str]) -> None:
+    """Log which bounds of shared weights are none of the search, whose candidates over them can have no score."""
+    given = getattr(shared, "bounds", None) or dict(getattr(shared, "settings", {})).get("bounds") or {}
+    free = [name for name in given if name not in bounded] if isinstance(given, Mapping) else []
+    if free:
+        log.warning(
+            "bounds of the shared weights on %s keep networks from their training, and not from the search: give the "
+            "same constraints= (--constraint), since what was in no step has no score",
+            ", ".join(free),
+        )
 
 
 def _replaced(objectives: Any) -> Any:

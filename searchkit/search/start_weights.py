@@ -181,6 +181,8 @@ def say_taken(shares: Sequence[float]) -> None:
     """Log which shares of their parameters networks took of given weights; a warning where these are nothing."""
     if len(shares) and max(shares) == 0:
         log.warning("weights=: none of %d networks has a parameter of the name and shape of theirs", len(shares))
+    elif len(shares) and min(shares) >= 1:
+        log.info("weights=: networks began with all of their parameters from them")
     elif len(shares):
         low, middle, high = (100 * float(np.quantile(shares, q)) for q in (0, 0.5, 1))
         log.info(

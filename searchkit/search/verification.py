@@ -50,6 +50,8 @@ class Verification:
         """
         found: dict[str, dict[str, Any]] = dict(record.notes("verified") or {})
         wanted = [trial for trial in best(result, self.n) if str(trial.number) not in found]
+        if wanted:
+            log.info("verification: %d of the best are trained", len(wanted))
         workers = open_workers(self.training, self.training.scored[:1])
         try:
             jobs = [Job(trial.code, evaluation_seed(self.seed, trial.code)) for trial in wanted]
@@ -59,6 +61,8 @@ class Verification:
                     outcomes[result.tested] = self._test(trial)
                 found[str(trial.number)] = {"reason": readable(outcome.reason)} if outcome.reason else outcomes
                 record.note("verified", found)
+                told = ", ".join(f"{name} {x:.4g}" for name, x in outcomes.items() if isinstance(x, float))
+                log.info("verified candidate %d: %s", trial.number, outcome.reason or told)
         finally:
             workers.close()
         reasons = [entry["reason"] for entry in found.values() if entry.get("reason")]

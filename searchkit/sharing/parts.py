@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeVar
@@ -9,6 +10,7 @@ from typing import TypeVar
 import numpy as np
 from torch import Tensor
 
+from searchkit.data.data import Data
 from searchkit.errors import SpaceError
 from searchkit.sharing.shared_weights import SharedWeights
 from searchkit.space import Choice, NetworkSpace, Space
@@ -16,6 +18,8 @@ from searchkit.space.precision_space import precision_names
 from searchkit.space.recipe_space import networks_of
 from searchkit.training.starts import Start, Trained
 from searchkit.types import Codes, Floats
+
+log = logging.getLogger("searchkit")
 
 Given = TypeVar("Given")
 OWN_OPTIONS = ("precisions",)  # of a space, that change no parameter of its networks
@@ -85,6 +89,21 @@ def _tables(space: NetworkSpace, other: NetworkSpace) -> list[tuple[int, Codes] 
             raise SpaceError(f"{said}searched: they know no option {lacks[0]!r} of '{choice.name}'")
         tables.append((column, np.array([choice.index(option) for option in here.options], dtype=np.int64)))
     return tables
+
+
+def say_other(shared: SharedWeights, space: NetworkSpace, data: Data) -> None:
+    """Log where shared weights judge other networks, or learned from other data, than those of a search."""
+    here, there = _options(networks_of(space)), _options(shared.space)
+    if here != there:
+        log.warning(
+            "the shared weights are of networks of %s with %s, and judge those with %s in their place",
+            shared.space.name, there, here,
+        )  # fmt: skip
+    if data.without_test().fingerprint != shared.data.fingerprint:
+        log.warning(
+            "the shared weights were trained on other data than those of this search, and say how well networks "
+            "learn those"
+        )
 
 
 def proxy_of_part(given: Given, space: Space) -> Given | SharedOfPart:

@@ -246,7 +246,8 @@ class SharedWeights:
         """
         path = settled(path)
         try:
-            held = torch.load(path, map_location="cpu", weights_only=True)
+            with open(path, "rb") as file:  # by its name, torch would take some files for other formats
+                held = torch.load(file, map_location="cpu", weights_only=True)
             described = held["described"]
         except Exception as error:
             raise ProxyError(f"{path} holds no shared weights: {message_of(error)}") from error

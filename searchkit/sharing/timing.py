@@ -61,10 +61,12 @@ def _measured(scratch: Fitting, seconds: float) -> tuple[float, float]:
     device, rng = scratch.bank.device, np.random.default_rng(scratch.seed)
     with seeded(scratch.seed, device), right_pooling(device):
         scratch.advance(1, rng)  # the first step loads libraries
-        began, n = time.perf_counter(), 0
-        while n < AT_ONCE * MOST and (not n or time.perf_counter() - began < seconds):
-            n += scratch.advance(AT_ONCE, rng)
-        step = (time.perf_counter() - began) / n
+        began, each = time.perf_counter(), list[float]()
+        while len(each) < MOST and (not each or time.perf_counter() - began < seconds):
+            before = time.perf_counter()
+            done = scratch.advance(AT_ONCE, rng)
+            each.append((time.perf_counter() - before) / done)
+        step = float(np.median(each[len(each) // 2 :]))  # the first steps of a network take longer than later ones
         began = time.perf_counter()
         scratch.judged.loss_if_trained(scratch.bank, scratch.probes[0])
         return step, time.perf_counter() - began

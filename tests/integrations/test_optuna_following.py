@@ -91,3 +91,18 @@ def test_a_suggestion_lists_no_finished_trials_again(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(InMemoryStorage, "get_all_trials", counted)
     study.tell(study.ask(RANGE), 1.0)
     assert listed == [(TrialState.WAITING,)], "which is Optuna's own"
+
+
+@pytest.mark.parametrize("state", [optuna.trial.TrialState.PRUNED, optuna.trial.TrialState.FAIL])
+def test_a_parameter_that_no_complete_trial_has_does_no_harm(state: optuna.trial.TrialState) -> None:
+    def objective(trial: optuna.Trial) -> float:
+        x = trial.suggest_float("x", 0, 1)
+        if trial.number == 1:
+            trial.suggest_int("depth", 1, 3)
+            raise optuna.TrialPruned if state is optuna.trial.TrialState.PRUNED else ValueError
+        return x
+
+    study = optuna.create_study(sampler=SearchkitSampler("tpe", seed=0))
+    study.optimize(objective, n_trials=5, catch=(ValueError,))
+    assert [trial.state.is_finished() for trial in study.trials] == [True] * 5
+    assert study.trials[1].state is state

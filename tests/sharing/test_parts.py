@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,40 @@ def digits() -> Data:
 @pytest.fixture(scope="module")
 def shared(digits: Data) -> SharedWeights:
     return SharedWeights(WHOLE, digits, epochs=8).fit()
+
+
+def test_other_networks_and_other_data_than_those_of_the_weights_are_said(
+    shared: SharedWeights, digits: Data, caplog: pytest.LogCaptureFixture
+) -> None:
+    ask = SEARCH | {"evaluation": shared, "budget": 2, "strategy": "random"}
+    searchkit.run(**ask, space=WHOLE, data=digits)
+    assert not [one for one in caplog.messages if "shared weights" in one]
+    searchkit.run(**ask, space=macro(width=8, layers=(2, 1), input_shape=(1, 8, 8)), data=digits)
+    assert "of networks of macro with " in caplog.text
+    assert "other data" not in caplog.text
+    searchkit.run(**ask, space=WHOLE, data=load_data("digits", limit=300))
+    assert "trained on other data than those of this search" in caplog.text
+
+
+def test_candidates_with_precisions_are_scored_outside_of_a_search(shared: SharedWeights, digits: Data) -> None:
+    assert searchkit.score(PRECISE, 3, proxies=[shared], data=digits)["one-shot"].notna().all()
+
+
+def test_bounds_that_are_none_of_the_search_are_said(digits: Data, caplog: pytest.LogCaptureFixture) -> None:
+    ask = SEARCH | {"space": WHOLE, "data": digits, "budget": 1, "strategy": "random"}
+    settings = {"epochs": 8, "bounds": {"params": 1e9}}
+    searchkit.run(**ask, evaluation=settings, constraints={"params": 1e9})
+    assert "bounds of the shared weights" not in caplog.text
+    searchkit.run(**ask, evaluation=settings)
+    assert "bounds of the shared weights on params keep networks from their training" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "weights.pt", "weights"])
+def test_a_file_of_any_name_is_loaded_again(shared: SharedWeights, digits: Data, tmp_path: Path, name: str) -> None:
+    shared.save(tmp_path / name)
+    again = SharedWeights(WHOLE, digits, epochs=8).load(tmp_path / name)
+    code = np.zeros((1, WHOLE.n_choices), dtype=np.int64)
+    assert again.score(code) == shared.score(code)
 
 
 def names_of(space: Any, code: Any) -> dict[str, Any]:

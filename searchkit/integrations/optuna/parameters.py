@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,6 +18,8 @@ from searchkit.space.conditions import When
 from searchkit.space.parameters import changed
 from searchkit.storage.parameters import same_distribution
 from searchkit.types import Codes
+
+log = logging.getLogger("searchkit")
 
 CHANGES = 3  # of a parameter's distribution in a study; if there are more, it is drawn at random
 ASKED = "searchkit:asked"  # attribute of a trial: the suggested values, before the objective uses them
@@ -115,7 +118,7 @@ class Parameters:
             there = np.flatnonzero([one.name in known for known in params])
             codes = one.codes([params[i][one.name] for i in there])
             rows[there, j] = [ABSENT if code is None else code for code in codes]
-            outside[there] |= [code is None for code in codes]
+            outside[there] |= np.array([code is None for code in codes], dtype=bool)
         self._rows = {trial.number: None if out else row for trial, row, out in zip(trials, rows, outside, strict=True)}
 
     def _read(self, trial: FrozenTrial) -> Codes | None:
@@ -146,8 +149,9 @@ class Parameters:
         """A parameter with its prior, if any; without it where the distribution has changed and has it no longer."""
         try:
             return searched(name, distribution, self._prior.get(name))
-        except SpaceError:
+        except SpaceError as error:
             if name not in self._changed:
+                log.warning("%s", error)  # `catch=` of a study may hide it in a failed trial
                 raise
             return searched(name, distribution)
 

@@ -150,7 +150,8 @@ def _success(returned: Any, needed: tuple[str, ...], start: float, limit: float 
 
 def _failure(error: BaseException, start: float) -> Outcome:
     seconds = time.perf_counter() - start
-    return Outcome({}, reason_of(error), traceback_of(error), seconds, is_out_of_memory(error))
+    told = isinstance(error, CandidateError) and error.__cause__ is None  # the sentence is all there is to say
+    return Outcome({}, reason_of(error), None if told else traceback_of(error), seconds, is_out_of_memory(error))
 
 
 def traceback_of(error: BaseException) -> str:

@@ -26,6 +26,8 @@ def packed(task: EvaluationTask) -> bytes:
 
     try:
         sent: bytes = cloudpickle.dumps(task)
+    except SearchkitError:  # of what is made before it is sent, such as weights that are trained once
+        raise
     except Exception as error:
         what = task[0].user_function  # the function that searchkit's wrappers contain
         name = getattr(what, "__qualname__", type(what).__qualname__)

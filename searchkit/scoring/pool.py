@@ -208,6 +208,8 @@ def packed(what: object, called: str) -> bytes:
 
     try:
         sent: bytes = cloudpickle.dumps(what)
+    except SearchkitError:  # of what is made before it is sent
+        raise
     except Exception as error:
         raise SearchkitError(
             f"{called} cannot be sent to worker processes ({type(error).__name__}: {error}): leave workers out, or "

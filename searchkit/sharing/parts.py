@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -117,6 +117,18 @@ def proxy_of_part(given: Given, space: Space) -> Given | SharedOfPart:
     networks = networks_of(space)
     into = Into(networks, given.space, narrower=True)
     return given if into.same and networks is space else SharedOfPart(given, into)
+
+
+def proxies_of_part(given: Sequence[Given], space: Space, data: Data | None) -> list[Given | SharedOfPart]:
+    """:func:`proxy_of_part` of each, and :func:`say_other` of shared weights.
+
+    Raises:
+        SpaceError: as of :func:`proxy_of_part`.
+    """
+    for proxy in given:
+        if isinstance(proxy, SharedWeights) and isinstance(space, NetworkSpace) and data is not None:
+            say_other(proxy, space, data)
+    return [proxy_of_part(proxy, space) for proxy in given]
 
 
 def of_part(given: Start, into: Into) -> Start:

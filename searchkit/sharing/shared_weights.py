@@ -109,7 +109,7 @@ class SharedWeights:
         if not isinstance(space, NetworkSpace):
             raise ProxyError(f"shared weights need networks, and space '{space.name}' builds none")
         check_listed(space.choices, "shared weights")
-        check_numbers(epochs=epochs, seconds=seconds)
+        check_numbers(epochs=epochs, seconds=seconds, batch=batch)
         if judge not in get_args(Judge):
             raise ProxyError(f"judge is one of {', '.join(get_args(Judge))}, not {judge!r}")
         self.data = load_data(data, seed=seed).without_test()
@@ -244,9 +244,10 @@ class SharedWeights:
         Raises:
             ProxyError: there are none, or they are of another space, other data or other settings.
         """
-        path = settled(path)
         try:
-            with open(path, "rb") as file:  # by its name, torch would take some files for other formats
+            with open(
+                path := settled(path), "rb"
+            ) as file:  # by its name, torch would take some files for other formats
                 held = torch.load(file, map_location="cpu", weights_only=True)
             described = held["described"]
         except Exception as error:
@@ -257,8 +258,8 @@ class SharedWeights:
             raise ProxyError(said_other(path, differs))
         self._bank.restore(held["bank"])
         self._curve, self._fitted = [EpochDone(**one) for one in held["curve"]], True
-        self._answer = None if held["answer"] is None else np.array(held["answer"], dtype=np.int64)
         self._values, self._reasons = {}, {}
+        self._answer = None if held["answer"] is None else np.array(held["answer"], dtype=np.int64)
         return self
 
     def described(self) -> dict[str, Any]:

@@ -88,7 +88,10 @@ def checked_nodes(given: object, names: Collection[str]) -> tuple[Node, ...]:
         if node.name in found:
             raise SpaceError(f"two nodes have the name '{node.name}'")
         found.add(node.name)
-        for choice in node.choices:
+        choices: object = node.choices
+        if isinstance(choices, str):
+            raise SpaceError(f"the choices of node '{node.name}' are a tuple of names, not {choices!r}")
+        for choice in (*node.choices, *([] if node.optional is None else [node.optional[0]])):
             if choice not in names:
                 near = nearest(choice, names)
                 hint = f"; is {near!r} meant?" if near else ""

@@ -245,9 +245,7 @@ class SharedWeights:
             ProxyError: there are none, or they are of another space, other data or other settings.
         """
         try:
-            with open(
-                path := settled(path), "rb"
-            ) as file:  # by its name, torch would take some files for other formats
+            with open(path := settled(path), "rb") as file:  # by a name, torch may take another format
                 held = torch.load(file, map_location="cpu", weights_only=True)
             described = held["described"]
         except Exception as error:

@@ -430,8 +430,9 @@ def test_a_candidate_that_cannot_be_scored_has_failed_too() -> None:
 
 def test_where_every_candidate_fails_the_fits_error_is_raised() -> None:
     grid = {"C": [-1.0, -2.0, -3.0, -4.0]}
-    with pytest.raises(ValueError, match="All the 2 fits failed"):
+    with pytest.raises(ValueError, match="All the 2 fits failed") as failed:
         SearchkitCV(SVC(), grid, batch=1, cv=2).fit(X, Y)
+    assert failed.value.__notes__ == ["All fits of all 4 candidates that were tried failed."]
     with pytest.raises(ValueError, match="The 'C' parameter of SVC must be"):
         SearchkitCV(SVC(), grid, cv=2, error_score="raise").fit(X, Y)
 

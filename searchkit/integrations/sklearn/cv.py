@@ -118,12 +118,12 @@ class SearchkitCV(SearchCV):
             stopped = Search(problem, strategy, goals, None, folds, record, limits, size, seed, start=start).run()
         except SearchFailedError as failed:
             if folds.error is not None and not folds.n_evaluated:
-                raise folds.error from None
+                raise folds.all_failed() from None
             stopped = first_line_said(failed)  # scores are NaN without an error: scikit-learn's own search goes on, too
         if stopped == "interrupted":
             raise KeyboardInterrupt
         if folds.error is not None and not folds.n_evaluated:
-            raise folds.error
+            raise folds.all_failed()
         if folds.error is not None:
             self._add_failed(folds)
             warnings.warn(f"all fits of some candidates failed, the first with:{folds.error}", FitFailedWarning, 2)

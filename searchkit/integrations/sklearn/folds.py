@@ -57,8 +57,7 @@ class Folds:
             if isinstance(row, int):
                 prefix = "mean_test_"
                 return codes[:n], [name.removeprefix(prefix) for name in self._results if name.startswith(prefix)]
-        assert self.error is not None
-        raise self.error
+        raise self.all_failed()
 
     def submit(self, number: int, job: Job) -> None:
         """Keep a candidate for the batch."""
@@ -73,6 +72,14 @@ class Folds:
             first = self._evaluated([jobs[number].code for number in fresh])
             found |= {number: first + i if isinstance(first, int) else first for i, number in enumerate(fresh)}
         return [(number, self._outcome(row)) for number, row in found.items() if row is not None]
+
+    def all_failed(self) -> ValueError:
+        """scikit-learn's error of the first batch, with a note of how many candidates were tried."""
+        assert self.error is not None
+        n = len(self.failed)
+        if n > 1:
+            self.error.add_note(f"All fits of all {n} candidates that were tried failed.")
+        return self.error
 
     def discard(self) -> None:
         """Forget what was submitted."""

@@ -95,9 +95,9 @@ def test_feasible_ones_survive_first_then_the_least_violation_and_failed_ones_la
         ({"population": 1}, "population must be at least 2, not 1"),
         ({"crossover_rate": 1.5}, "crossover_rate is a share from 0 to 1, not 1.5"),
         ({"mutation_rate": -0.1}, "mutation_rate is a share from 0 to 1, not -0.1"),
-        ({"start": [[9] * D]}, "start is .* rows of codes: candidate 0 takes option 9 of choice 'c0'"),
+        ({"start": [[9] * D]}, "start is .* rows of codes or of results: candidate 0 takes option 9 of choice 'c0'"),
         ({"start": [{"c0": 1}]}, "start is .*: candidate 0 says nothing of choice 'c1'"),
-        ({"start": 5}, "start is a list of dictionaries or of rows of codes"),
+        ({"start": 5}, "start is a list of dictionaries, of rows of codes or of results"),
     ],
 )
 @pytest.mark.parametrize("strategy", [NSGA2, NSGA3])

@@ -50,13 +50,14 @@ class Searched:
         except (ValueError, SpaceError):
             return None
 
-    def codes(self, values: Sequence[Any]) -> list[int | None]:
+    def codes(self, values: Sequence[object]) -> list[int | None]:
         """:meth:`code` of each value; of many numbers at once, where it takes a hundredth of the time."""
         parameter = self.parameter
-        if isinstance(parameter, Choice) or not all(type(value) in (int, float) for value in values):
+        given = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
+        if isinstance(parameter, Choice) or len(given) < len(values):
             return [self.code(value) for value in values]
-        inside = [parameter.low <= value <= parameter.high for value in values]
-        numbers = np.array([value if ok else parameter.low for value, ok in zip(values, inside, strict=True)], float)
+        inside = [parameter.low <= value <= parameter.high for value in given]
+        numbers = np.array([value if ok else parameter.low for value, ok in zip(given, inside, strict=True)], float)
         found = parameter.nearest_codes(numbers).tolist()
         return [code if ok else None for code, ok in zip(found, inside, strict=True)]
 

@@ -194,6 +194,7 @@ def test_it_is_searched_by_name_with_any_objectives(folder: Path, monkeypatch: p
         assert len(result.history) == 5
 
 
+@pytest.mark.slow
 def test_without_the_table_accuracies_come_from_the_package(
     folder: Path, nowhere: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

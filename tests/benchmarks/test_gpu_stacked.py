@@ -76,6 +76,7 @@ def test_each_network_is_trained_as_it_would_be_alone(stacked: Any, data: Data, 
     np.testing.assert_allclose(accuracies, [one.accuracy for one in found], atol=1.01 / len(data.val))
 
 
+@pytest.mark.slow
 def test_a_step_can_be_recorded(stacked: Any, data: Data) -> None:
     space = space_of("nas-bench-201", data)
     eager, recorded = (seeded(space, CODES["nas-bench-201"]) for _ in range(2))
@@ -86,6 +87,7 @@ def test_a_step_can_be_recorded(stacked: Any, data: Data) -> None:
     assert [apart(one, other) for one, other in zip(eager, recorded, strict=True)] == [0, 0, 0]
 
 
+@pytest.mark.slow
 def test_a_network_that_diverges_leaves_the_others_alone(stacked: Any, data: Data) -> None:
     space = space_of("nas-bench-201", data)
     sound, broken = (seeded(space, CODES["nas-bench-201"]) for _ in range(2))

@@ -159,6 +159,7 @@ def test_the_error_is_that_on_networks_that_were_not_fitted() -> None:
     assert np.allclose(table.measured_ms, times)
 
 
+@pytest.mark.slow
 def test_the_seed_says_which_networks_are_timed() -> None:
     tables = [measure_latency(SMALL, seed=seed, fitted=4, held_out=4, measure=Clock()) for seed in (1, 1, 2)]
     assert np.array_equal(tables[0].held_out, tables[1].held_out)
@@ -182,6 +183,7 @@ def test_modules_of_nodes_are_those_of_networks_with_the_shapes_that_they_map_be
     assert [isinstance(one.module, nn.Identity) for one in first + second] == [False] * 3 + [True, False, False]
 
 
+@pytest.mark.slow
 def test_a_layer_that_is_not_there_is_no_module() -> None:
     space = mobilenet(width=0.25, input_shape=(1, 8, 8))
     nodes = node_modules(space, blocks_of(space), 0)

@@ -189,6 +189,7 @@ def test_the_strategy_reaches_into_a_bound_that_no_random_candidate_keeps(known:
     assert min(feasible) < best + 0.1 * (loss(space.sample(2000, rng)).mean() - best)
 
 
+@pytest.mark.slow
 def test_three_objectives_take_the_strategy_no_exact_front_of_three_terms() -> None:
     rng = np.random.default_rng(0)
     terms = [read_additive([rng.random(30) for _ in range(15)]) for _ in range(3)]

@@ -101,6 +101,7 @@ def test_the_solution_is_the_best_of_all_networks_within_the_limits(monkeypatch,
     assert statuses.count("infeasible") >= 2
 
 
+@pytest.mark.slow
 def test_limits_that_cannot_be_met_together_are_named_and_none_too_many() -> None:
     sizes = []
     for seed in range(600):
@@ -205,6 +206,7 @@ def test_under_a_budget_the_solution_is_that_of_the_exact_front(seed: int) -> No
         assert found.value == pytest.approx(best, abs=1e-7)
 
 
+@pytest.mark.slow
 def test_a_ratio_of_many_networks_has_no_better_one_by_its_own_certificate() -> None:
     loss, costs = large(20, 10)
     limits = middling(costs)

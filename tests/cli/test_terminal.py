@@ -122,6 +122,7 @@ def test_options_in_brackets_are_text_and_no_markup(terminal: Terminal) -> None:
     assert "[red]x[/]" in plain(terminal.so_far())
 
 
+@pytest.mark.slow
 def test_a_study_is_watched_until_its_search_ends(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
     with terminal:
         monkeypatch.setattr("searchkit.cli.watching.EVERY", 0.05)

@@ -390,6 +390,7 @@ def test_bad_input(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrap", [lambda network: torch.compile(network, backend="eager"), nn.DataParallel])
 def test_a_compiled_network_is_taken_as_it_was_before(trained: nn.Module, wrap: Callable[[Any], Any]) -> None:
     plain = NetworkSpace.from_model(trained, DATA.train.x[:32].float())

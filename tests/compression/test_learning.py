@@ -97,6 +97,7 @@ def test_what_was_stopped_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:
         assert equal(state_of(one.module), state_of(rest.learners[key].module)), key
 
 
+@pytest.mark.slow
 def test_a_time_ends_the_learning_early() -> None:
     taught = lessons(network(), setting=LearningSetting(least=60, passes=10_000))
     taught.learn(seconds=0.5)

@@ -85,6 +85,7 @@ def test_every_alternative_runs_keeps_the_shape_and_costs_what_is_counted(family
     assert cheaper[1:].all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["mobilenet", "vit", "unet"])
 def test_random_assemblies_run_and_cost_what_is_counted(family: str) -> None:
     space = space_of(family)
@@ -97,6 +98,7 @@ def test_random_assemblies_run_and_cost_what_is_counted(family: str) -> None:
     assert space_peak_memory(space, codes[:1])[0] == peak_memory(space.build(codes[0]), SHAPE)
 
 
+@pytest.mark.slow
 def test_the_usual_alternatives_are_there() -> None:
     labels = {name: space_of(name).choices for name in ("resnet", "efficientnet", "vit", "vgg")}
     options = {name: {choice.name: set(choice.options) for choice in choices} for name, choices in labels.items()}
@@ -109,6 +111,7 @@ def test_the_usual_alternatives_are_there() -> None:
     assert options["vgg"]["0.4"] >= {"rank 1/2", "rank 1/8", "separable"}
 
 
+@pytest.mark.slow
 def test_alternatives_made_from_the_weights_are_nearer_than_fresh_ones() -> None:
     """A narrowed block and a linear map give something of the original's output; new weights give nothing of it."""
     space = model_space(network("resnet"), pictures(16))
@@ -129,6 +132,7 @@ def test_alternatives_made_from_the_weights_are_nearer_than_fresh_ones() -> None
         assert np.mean(near) < np.mean(fresh), label
 
 
+@pytest.mark.slow
 def test_the_model_is_not_changed_and_shares_nothing_with_what_is_built() -> None:
     model = network("mobilenet")
     model[1].requires_grad_(False)
@@ -252,6 +256,7 @@ def own(name: str, module: nn.Module, before: tuple[int, ...], after: tuple[int,
     return {"mine": nn.Conv2d(16, 16, 1), "wide": Wide(), "broken": Broken(), "big": big, "same": Basic(16, 16)}
 
 
+@pytest.mark.slow
 def test_a_user_adds_alternatives_and_those_that_do_not_fit_are_said() -> None:
     model = network("resnet")
     space = model_space(model, pictures(), alternatives=own)
@@ -342,6 +347,7 @@ def test_a_search_over_the_space() -> None:
     assert run(result.build(0), pictures()).shape == (4, 5)
 
 
+@pytest.mark.slow
 def test_transformers_of_torch_keep_their_attention_without_a_fast_path() -> None:
     class Own(nn.Module):
         def __init__(self) -> None:

@@ -349,6 +349,7 @@ def test_a_device_lost_in_the_middle_ends_the_search_and_the_same_call_continues
     assert not result.history.duplicated(["a", "b"]).any()
 
 
+@pytest.mark.slow
 def test_a_device_lost_while_costs_are_measured_ends_the_search_too(monkeypatch: pytest.MonkeyPatch) -> None:
     def lost(*_: Any, **__: Any) -> Any:
         with device_errors(CARD):

@@ -36,6 +36,7 @@ class Unexportable(nn.Module):
         return y
 
 
+@pytest.mark.slow
 def test_a_measurement_says_how_it_was_made() -> None:
     measured = latency(NETWORK, SPACE.input_shape, batch=2, seconds=0.05)
     assert 0.001 < measured.median_ms < 50
@@ -46,6 +47,7 @@ def test_a_measurement_says_how_it_was_made() -> None:
     assert (measured.threads, measured.batch) == (1, 2)
 
 
+@pytest.mark.slow
 def test_measuring_leaves_the_network_the_threads_and_the_random_state_alone() -> None:
     network = SPACE.build([3, 1, 4, 0, 2, 3]).train()
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
@@ -75,6 +77,7 @@ def test_a_broken_network_raises_its_own_error() -> None:
         latency(nn.Linear(10, 20), (9,))
 
 
+@pytest.mark.slow
 def test_a_network_thirty_times_as_large_is_slower() -> None:
     large = macro(width=16)
     assert (

@@ -113,6 +113,7 @@ class Eigenvalues(nn.Module):
         return torch.linalg.eigvalsh(x).flatten(1)
 
 
+@pytest.mark.slow
 def test_a_network_without_a_file_says_so() -> None:
     network = Eigenvalues()
     setattr(network, BLOCK, "int8")

@@ -66,6 +66,7 @@ def test_the_file_has_nothing_about_the_code_it_comes_from(tmp_path: Path) -> No
     assert str(Path(__file__).parent).encode() not in path.read_bytes()
 
 
+@pytest.mark.slow
 def test_a_network_that_cannot_be_exported_is_told() -> None:
     with pytest.raises(CandidateError, match="its file_bytes cannot be told, since it has no ONNX file: "):
         file_bytes(Unusual(), (1, 8, 8))
@@ -108,6 +109,7 @@ def test_a_traced_file_is_the_network_for_any_number_of_examples(network: nn.Mod
                 np.testing.assert_allclose(outputs(path, x), known(x).numpy(), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_network_that_only_its_trace_can_write_is_told_as_well() -> None:
     said = "its latency_ms@phone cannot be told, since it has no ONNX file: "
     with pytest.raises(CandidateError, match=said), exported(Unusual(), (1, 8, 8), False, "latency_ms@phone", True):

@@ -260,6 +260,7 @@ def ssh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return there
 
 
+@pytest.mark.slow
 def test_an_ssh_target_is_sent_its_runner_and_says_its_versions(ssh: Path, network: Path) -> None:
     answer = ask(Target("ssh://me@pi:2222", python=sys.executable), network, ASKED)
     assert 0 < answer.values["latency_ms"] < 100

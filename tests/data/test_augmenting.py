@@ -57,6 +57,7 @@ def test_strong_changes_stay_in_the_range_of_the_images_and_move_the_masks() -> 
     assert bool((y == -1).any())  # what comes in is left out
 
 
+@pytest.mark.slow
 def test_randaugment_is_an_augmentation_by_name_that_the_seed_determines() -> None:
     data = load_data((X, Y), augment="randaugment")
     plain = load_data((X, Y), augment="none")

@@ -373,6 +373,7 @@ def test_fashion_mnist_has_its_official_test_set(
     assert (data.input_shape, data.classes[9], data.augment) == ((1, 28, 28), "Ankle boot", "crop-flip")
 
 
+@pytest.mark.slow
 def test_a_part_of_cifar_is_called_a_part(real_data: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEARCHKIT_DATA", str(real_data("images/cifar10_subset.npz").parents[1]))
     data = load_data("cifar-10")

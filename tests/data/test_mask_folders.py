@@ -74,6 +74,7 @@ def test_parts_are_taken_as_they_are(tmp_path: Path, inside: bool) -> None:
     assert pairs(data) == EXPECTED
 
 
+@pytest.mark.slow
 def test_masks_follow_their_pictures_into_another_size(tmp_path: Path) -> None:
     whole = load_data(written(tmp_path), size=24)
     assert load_data(tmp_path, size=12).output_shape == (3, 12, 12)

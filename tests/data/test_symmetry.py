@@ -73,6 +73,7 @@ def test_digits_are_not_mirrored() -> None:
     assert mirrored_share(data.train, data.n_classes) < 0.4 < ALIKE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "limit"), [("fashion-mnist", 1_000), ("cifar-10", 2_000)])
 def test_clothes_and_things_may_be_mirrored(name: str, limit: int) -> None:
     try:

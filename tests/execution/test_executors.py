@@ -250,6 +250,7 @@ def test_a_module_that_workers_lack_is_named_with_the_fix() -> None:
         search(lambda c: {"loss": 1.0}, Strange())
 
 
+@pytest.mark.slow
 def test_a_worker_that_evaluates_a_function_starts_without_torch() -> None:
     """Its import takes six times as long as all the rest of a worker's start."""
 

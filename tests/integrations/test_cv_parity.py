@@ -236,6 +236,7 @@ def test_what_is_taken_beyond_grid_search(grid: Any) -> None:
     assert 2 <= len(search.cv_results_["params"]) <= 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["predict", "predict_proba", "predict_log_proba", "decision_function", "score"])
 def test_methods_are_those_of_the_best(method: str) -> None:
     model = LogisticRegression(max_iter=999)

@@ -515,6 +515,7 @@ def test_a_server_that_cannot_be_is_refused_with_a_sentence(
     assert 'pip install "searchkit-nas[mcp]"' in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_an_unknown_argument_is_told_with_the_nearest_name() -> None:
     with pytest.raises(UnknownNameError, match="unknown argument of run 'epoch'.*Did you mean 'epochs'"):
         read_input("run", SearchInput, {"epoch": 3})

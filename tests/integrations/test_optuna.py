@@ -82,6 +82,7 @@ def study_of(sampler: BaseSampler | None, **given: Any) -> optuna.Study:
 # -- suggestions -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_model_finds_what_random_search_does_not() -> None:
     best = {}
     for name in ("random", "bo"):
@@ -323,6 +324,7 @@ def test_enqueued_trials_are_learned_and_fixed_parameters_stay_fixed() -> None:
 # -- outcomes --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["raises", "nan", "constraint", "constraints_func", "pruned"])
 def test_what_fails_or_breaks_a_constraint_is_avoided(kind: str) -> None:
     def objective(trial: Trial) -> float:
@@ -528,6 +530,7 @@ def same(one: searchkit.Result, other: searchkit.Result) -> None:
     assert one.goals == other.goals
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["in memory", "journal", "sqlite"])
 def test_a_result_comes_back_from_an_optuna_study_as_it_was(kind: str, tmp_path: Path) -> None:
     result = searched()
@@ -635,6 +638,7 @@ def test_categories_of_one_text_come_back_as_they_were() -> None:
 # -- where samplers go -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_ask_and_tell_as_other_libraries_do_it() -> None:
     """Ray Tune and OptunaSearchCV ask with distributions, and tell failures as states."""
     space = {"C": FloatDistribution(1e-3, 1e2, log=True), "kind": CategoricalDistribution(["a", "b"])}

@@ -48,6 +48,7 @@ def told(searcher: SearchkitSearcher, first: int, last: int, fails: int = 7) -> 
     return configs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["nsga2", "bo", "auto"])
 def test_two_objectives_and_failures_are_learned_from(strategy: str) -> None:
     searcher = begun(SearchkitSearcher(strategy, metric=["loss", "size"], mode=["min", "min"], seed=0))

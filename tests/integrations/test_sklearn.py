@@ -107,6 +107,7 @@ def test_ten_lines_find_a_classifier() -> None:
     assert len(search.result_.front) >= 1
 
 
+@pytest.mark.slow
 def test_what_was_fitted_is_there(fitted: SearchClassifier) -> None:
     assert fitted.classes_.tolist() == ["benign", "malignant"]
     assert fitted.n_features_in_ == 30
@@ -354,6 +355,7 @@ def scaled_svc(**given: Any) -> SearchkitCV:
     return SearchkitCV(make_pipeline(StandardScaler(), SVC()), grid, **options)
 
 
+@pytest.mark.slow
 def test_a_part_of_the_grid_is_evaluated_and_the_best_of_it_taken() -> None:
     search = scaled_svc(strategy="bo").fit(X, Y)
     assert len(search.cv_results_["params"]) == 12
@@ -444,6 +446,7 @@ def test_optunas_samplers_search_a_grid_too() -> None:
     assert len(search.cv_results_["params"]) == 5
 
 
+@pytest.mark.slow
 def test_a_search_of_a_search_is_cloned_and_pickled() -> None:
     search = SearchkitCV(classifier(budget=1), {"epochs": [1, 3]}, cv=2, budget=2).fit(X, Y)
     assert clone(search).get_params()["estimator__budget"] == 1

@@ -199,6 +199,7 @@ class TestJSONLines:
         assert states[8] == ("failed", None)
         assert states[64][0] == "scored"
 
+    @pytest.mark.slow
     def test_a_candidate_that_breaks_a_bound_before_training_has_its_line(self, tmp_path: Path) -> None:
         largest = Metric("largest", lambda network: max(p.numel() for p in network.parameters()))
         path = tmp_path / "s.jsonl"
@@ -264,6 +265,7 @@ def session_groups(folder: Path) -> list[Any]:
 
 
 class TestTensorBoard:
+    @pytest.mark.slow
     def test_the_course_is_in_curves_and_pictures(self, tmp_path: Path) -> None:
         result = search(TensorBoardTracker(tmp_path), storage="memory")
         read = accumulated(tmp_path / "a study")
@@ -281,6 +283,7 @@ class TestTensorBoard:
         told = read.Tensors("stopped")[0].tensor_proto.string_val[0].decode()
         assert told.startswith("24 candidates; the budget is spent; the hypervolume is measured to loss ")
 
+    @pytest.mark.slow
     def test_the_hparams_tab_has_every_candidate_with_its_choices_and_metrics(self, tmp_path: Path) -> None:
         result = search(TensorBoardTracker(tmp_path), storage="memory")
         groups = session_groups(tmp_path)
@@ -294,6 +297,7 @@ class TestTensorBoard:
             assert metrics.keys() - {"candidate/seconds"} == {f"candidate/{name}" for name in trial.values}
             assert group.sessions[0].status == (1 if trial.state is State.SCORED else 2)
 
+    @pytest.mark.slow
     def test_the_steps_of_a_continued_study_continue(self, tmp_path: Path) -> None:
         study, runs = tmp_path / "record", tmp_path / "runs"
         search(TensorBoardTracker(runs), storage=study, budget=9)
@@ -315,6 +319,7 @@ class TestTensorBoard:
         ]
         assert curves[0] == curves[1]
 
+    @pytest.mark.slow
     def test_a_study_begun_anew_has_a_folder_of_its_own(self, tmp_path: Path) -> None:
         for _ in range(3):
             search(TensorBoardTracker(tmp_path, hparams=False), storage="memory", budget=3)
@@ -426,6 +431,7 @@ class TestNothingBreaks:
         with pytest.raises(SearchkitError, match=rf'pip install "searchkit-nas\[{module}\]"'):
             tracker()
 
+    @pytest.mark.slow
     def test_importing_trackers_imports_no_library_of_theirs(self) -> None:
         code = (
             "import sys, searchkit.integrations.jsonlines, searchkit.integrations.mlflow, "
@@ -613,6 +619,7 @@ class TestMLflow:
         assert warned[0].startswith("MLflowTracker logs no more of this search (MlflowException")
 
 
+@pytest.mark.slow
 def test_the_folder_of_tensorboard_is_where_it_was_when_the_tracker_was_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -62,6 +62,7 @@ BOTH = pytest.mark.parametrize(
 )
 
 
+@pytest.mark.slow
 @BOTH
 def test_a_weight_of_zero_is_a_row_that_is_not_there(make: Callable[..., Any], x: Any, y: Any) -> None:
     kept = np.random.default_rng(0).random(len(y)) < 0.6
@@ -104,6 +105,7 @@ def test_heavy_rows_decide_what_is_learned() -> None:
         assert search.predict(x).mean() * heavy > 50
 
 
+@pytest.mark.slow
 def test_images_are_weighted_too() -> None:
     digits = load_digits(n_class=2)
     given = {"space": load_space("nas-bench-201", width=4, cells=1), "budget": 1, "epochs": 1}
@@ -229,6 +231,7 @@ def test_balanced_classes_count_rows_by_their_weights() -> None:
     assert class_weights("balanced", np.array([0, 1]), y, np.array([1.0, 1, 1, 0])).tolist() == [1.0, 1.0]
 
 
+@pytest.mark.slow
 def test_a_class_of_weight_zero_is_not_learned() -> None:
     y = np.arange(len(Y)) % 3
     search = classifier(class_weight={0: 0, 1: 1.0}).fit(X, y)

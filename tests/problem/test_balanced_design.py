@@ -26,6 +26,7 @@ def off(space: Space, codes: Codes) -> float:
     return sum(float(((count - expected) ** 2 / expected).sum()) for count, expected in counts)
 
 
+@pytest.mark.slow
 @given(sizes=st.lists(st.integers(1, 6), min_size=1, max_size=6), n=st.integers(0, 15), seed=st.integers(0, 99))
 def test_they_are_candidates_of_the_space(sizes: list[int], n: int, seed: int) -> None:
     space = Space([Choice(f"c{j}", range(size)) for j, size in enumerate(sizes)])

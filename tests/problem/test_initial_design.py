@@ -203,6 +203,7 @@ class Hint:
         return -np.array([evaluate(choices)["loss"] for choices in SPACE.decode(codes)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch", [1, 4])
 def test_they_come_before_what_proxies_pick_also_when_interrupted(batch: int, tmp_path: Path) -> None:
     def stop(trial, trials) -> None:

@@ -30,6 +30,7 @@ def _found(strategy, prior, seed, budget=20):
     return best
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["evolution", "tpe"])
 def test_a_right_guess_helps_and_a_wrong_one_costs_little(strategy):
     none, right, wrong = (
@@ -57,6 +58,7 @@ def test_the_first_candidate_takes_the_guesses():
     assert asked[0] | {"other": None} == {"rate": 0.003, "units": 64, "kind": "b", "other": None}
 
 
+@pytest.mark.slow
 def test_a_search_with_guesses_is_continued_as_it_was_and_they_may_be_changed(tmp_path):
     space = Space([Float("x", 0, 1, prior=0.3), Choice("c", ("a", "b"), prior=("b", 0.7))])
     call = {

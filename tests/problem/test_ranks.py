@@ -16,6 +16,7 @@ from searchkit.problem.ranks import ndcg, rank_correlation
 NUMBERS = st.lists(st.tuples(st.integers(-5, 5), st.integers(-5, 5)), min_size=2, max_size=40)
 
 
+@pytest.mark.slow
 @given(NUMBERS, st.floats(0.01, 1.0))
 def test_ndcg_is_that_of_scikit_learn(pairs: list[tuple[int, int]], share: float) -> None:
     predicted, values = np.array(pairs, dtype=float).T

@@ -187,6 +187,7 @@ def data_of(space: NetworkSpace) -> Data:
     return load_data((x, y))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SPACES)
 def test_signals_of_networks_with_attention_are_finite_and_what_is_not_is_said_once(name: str) -> None:
     space = SPACES[name]

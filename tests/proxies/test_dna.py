@@ -191,6 +191,7 @@ def test_the_same_seed_gives_the_same_ratings_also_in_worker_processes(digits: D
         assert not np.array_equal(ratings, other[name])
 
 
+@pytest.mark.slow
 def test_training_leaves_the_caller_s_random_state_alone(digits: Data) -> None:
     torch.manual_seed(3)
     expected = torch.rand(1)
@@ -365,6 +366,7 @@ def test_a_training_that_diverges_says_so(digits: Data) -> None:
         DNA(LAYERS, digits, setting=DNASetting(epochs=1, steps=3, images=128, lr=1e30, teacher_epochs=1)).fit()
 
 
+@pytest.mark.slow
 def test_the_found_network_teaches_the_next_round(tmp_path: Path, digits: Data) -> None:
     space = LAYERS.for_data(digits.input_shape, digits.n_classes)
     rounds = dna_plus(space, digits, rounds=2, setting=QUICK, folder=tmp_path)

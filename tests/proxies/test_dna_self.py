@@ -72,6 +72,7 @@ def test_it_goes_on_where_it_was_stopped(tmp_path: Path, digits: Data) -> None:
     assert not told
 
 
+@pytest.mark.slow
 def test_a_collapse_is_said_with_the_block_and_how_far(digits: Data) -> None:
     """Images that are all one grey: whatever is projected is the same for all of them."""
 

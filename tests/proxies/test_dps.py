@@ -122,6 +122,7 @@ def test_the_best_of_many_noises_is_rarely_believed() -> None:
     assert believed <= 6  # of 60, where one in twenty passes for luck alone
 
 
+@pytest.mark.slow
 def test_a_setting_that_tells_the_labels_is_believed_and_one_no_better_than_the_first_is_not() -> None:
     rng = np.random.default_rng(0)
     labels = rng.normal(size=20)
@@ -132,6 +133,7 @@ def test_a_setting_that_tells_the_labels_is_believed_and_one_no_better_than_the_
     assert gain_of(np.stack([good, poor, *noises]), good, labels, 0) <= 0
 
 
+@pytest.mark.slow
 def test_several_good_settings_together_gain_more_than_the_best_of_them() -> None:
     rng = np.random.default_rng(0)
     labels = rng.normal(size=20)
@@ -220,6 +222,7 @@ def test_what_cannot_be_searched_with_is_refused() -> None:
         DPS(Space([Choice("a", (1, 2))]))  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_a_folder_is_no_file_for_the_settings(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="is a folder"):
         DPS(CELLS, path=tmp_path, **FEW).fit(CODES, own_labels())

@@ -95,6 +95,7 @@ def test_a_setting_is_saved_and_loaded_and_checked(tmp_path: Path) -> None:
         Branch(head_kernel=2)
 
 
+@pytest.mark.slow
 def test_a_macs_weight_favours_larger_networks_or_smaller() -> None:
     pair = CODES[[0, 3]]
 
@@ -131,6 +132,7 @@ def test_reduced_networks_score_as_those_of_the_smaller_space() -> None:
     assert np.isfinite(Scorer(large, [Eproxy(TINY, resolution=8)])(CODES)).all()
 
 
+@pytest.mark.slow
 def test_the_weight_of_macs_is_of_the_candidates_own_networks() -> None:
     large = nas_bench_201(width=8, cells=3, input_shape=(3, 16, 16))
     plain = Scorer(large, [Eproxy(TINY)])(CODES)[:, 0]

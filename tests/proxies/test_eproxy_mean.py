@@ -23,6 +23,7 @@ OTHER = Eproxy(replace(SETTING, lr=0.7, macs_weight=0.2, macs_max=1e6), width=No
 BOTH = EproxyMean((ONE, OTHER), (0.5, -1.0), (2.0, 1.0))
 
 
+@pytest.mark.slow
 def test_it_is_the_mean_of_what_its_members_say_standardised() -> None:
     scores = [Scorer(CELLS, [member])(CODES)[:, 0] for member in (ONE, OTHER)]
     wanted = ((-np.log(-scores[0]) - 0.5) / 2 + (-np.log(-scores[1]) + 1) / 1.0) / 2

@@ -388,6 +388,7 @@ def test_a_search_is_better_with_block_values() -> None:
     assert np.mean(with_it) > np.mean(without)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", [4, 12])
 def test_a_search_that_is_continued_has_the_history_of_one_that_was_not_stopped(first: int, tmp_path: Path) -> None:
     search(budget=first, storage=tmp_path)

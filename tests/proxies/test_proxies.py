@@ -154,6 +154,7 @@ def test_scores_depend_on_neither_order_nor_neighbours_nor_the_callers_randomnes
         np.testing.assert_array_equal(one(proxy, CODES), together[:, i], err_msg=str(proxy))
 
 
+@pytest.mark.slow
 def test_the_callers_random_state_stays_as_it_is() -> None:
     torch.manual_seed(3)
     before = torch.get_rng_state()

@@ -57,6 +57,7 @@ def test_regions_are_the_distinct_patterns_of_units() -> None:
     assert patterns.distinct() == 4
 
 
+@pytest.mark.slow
 def test_signals_rank_among_random_networks(digits: Data) -> None:
     codes = CELLS.sample(4, np.random.default_rng(3))
     one, many = NTK(8, 1), Regions(60, 1)

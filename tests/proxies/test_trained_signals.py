@@ -47,6 +47,7 @@ def test_the_angle_is_between_weights_as_they_were_and_as_they_are(shared: Share
     assert (scores > 0).all()
 
 
+@pytest.mark.slow
 def test_flatness_is_the_slope_of_the_loss_along_noise(shared: SharedWeights, digits: Data) -> None:
     near, far = (Scorer(SPACE, [Flatness((d,))], digits, weights=shared)(CODES)[:, 0] for d in (1e-4, 3.0))
     assert (near <= 0).all()

@@ -87,6 +87,7 @@ def test_a_process_predicts_from_a_bounded_number_of_observations() -> None:
     assert chance[failed].max() < chance[~failed].min()
 
 
+@pytest.mark.slow
 def test_the_pool_of_a_pick_is_bounded_and_still_finds_new_candidates() -> None:
     most = 0
 

@@ -52,6 +52,7 @@ def test_what_was_said_is_kept_and_its_reverse_is_the_reverse() -> None:
     assert np.allclose(scores.score(codes), -Compared(backwards, SPACE).score(codes), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_search_learns_from_them_beside_other_studies_and_goes_on(tmp_path) -> None:
     before = search(name="before", budget=20)
     given = {"earlier": [before, told(30), told(10, seed=1)], "storage": tmp_path, "name": "s"}

@@ -70,6 +70,7 @@ def test_a_batch_brings_something_that_extends_a_front_and_one_that_failed_does_
     assert turns.share > even
 
 
+@pytest.mark.slow
 @given(seed=st.integers(0, 10**6), k=st.integers(1, 3))
 def test_turns_are_a_function_of_what_was_told(seed: int, k: int) -> None:
     rng = np.random.default_rng(seed)

@@ -67,6 +67,7 @@ def test_what_is_named_beside_the_default_is_there_once(given: tuple[str, ...]) 
     assert sorted(read_proxies(given, IN_SEARCH)) == sorted(IN_SEARCH)
 
 
+@pytest.mark.slow
 def test_a_table_of_default_scores_has_no_column_without_values() -> None:
     table = searchkit.score("macro", 2, data=searchkit.load_data("digits", limit=60))
     assert "mathnas" not in table.columns

@@ -60,6 +60,7 @@ def test_a_study_of_another_space_ranks_networks_of_this_one(cells: searchkit.Re
     assert rank_correlation(Earlier(back, CELL, goals).score(codes), truth(CELL, codes)) > 0.6
 
 
+@pytest.mark.slow
 def test_a_search_learns_from_it_and_says_so(cells: searchkit.Result, tmp_path) -> None:
     result = search(good, LAYERS, earlier=cells, budget=10, storage=tmp_path, name="s")
     assert result.signals.proxy.tolist() == ["elsewhere:cells"]
@@ -70,6 +71,7 @@ def test_a_search_learns_from_it_and_says_so(cells: searchkit.Result, tmp_path) 
     assert np.mean(helped) > np.mean(alone) + 0.5
 
 
+@pytest.mark.slow
 def test_a_misleading_study_loses_its_weight_and_does_no_harm() -> None:
     misleading = search(bad, CELL, name="misleading")
     result = search(good, LAYERS, earlier=misleading, budget=20)

@@ -86,6 +86,7 @@ def test_of_two_studies_the_one_that_holds_has_the_weight(
     assert weights["earlier:misleading"] == 0
 
 
+@pytest.mark.slow
 def test_the_prediction_is_that_of_the_earlier_objective_and_higher_is_better(before: searchkit.Result) -> None:
     codes = SPACE.enumerate()[::7]
     loss = VALUE[PLACES, codes].sum(axis=1)
@@ -196,6 +197,7 @@ def history(result: searchkit.Result):
     return result.history.drop(columns="seconds")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["nsga2", "bo"])
 @pytest.mark.parametrize("n_before", [1, 7])
 def test_an_interrupted_search_goes_on_to_the_same_history(
@@ -215,6 +217,7 @@ def test_an_interrupted_search_goes_on_to_the_same_history(
     assert searchkit.load("s", file).signals.equals(whole.signals)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 @pytest.mark.parametrize(("kind", "count"), [("evaluation", 5), ("write", 3), ("write", 9)])
 def test_a_killed_search_goes_on_to_the_same_history(

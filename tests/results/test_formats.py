@@ -185,6 +185,7 @@ def test_a_network_that_cannot_be_exported_says_why_and_leaves_nothing(name: str
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_file_that_answers_otherwise_is_refused(
     result: searchkit.Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

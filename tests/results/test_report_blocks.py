@@ -114,6 +114,7 @@ def test_both_networks_are_drawn_block_by_block(result: searchkit.Compressed, se
     assert f"{result.front.macs[0]:,.0f} MACs" in last
 
 
+@pytest.mark.slow
 def test_every_alternative_has_a_row_with_what_became_of_it(
     result: searchkit.Compressed, section: ElementTree.Element
 ) -> None:

@@ -80,6 +80,7 @@ def test_a_search_for_latency_times_the_blocks_of_the_first_network_of_its_front
     assert said.method in text_of(section)
 
 
+@pytest.mark.slow
 def test_the_table_adds_up_to_the_network(found: searchkit.Result) -> None:
     table = found.blocks(0)
     assert list(table) == ["block", "choice", "macs", "macs_share", "ms", "ms_share", "ratio"]

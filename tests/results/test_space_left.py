@@ -107,6 +107,7 @@ def test_networks_of_the_space_left_are_searched_loaded_continued_and_built(tmp_
         call(budget=3, space=MACRO)
 
 
+@pytest.mark.slow
 def test_signals_and_counts_judge_networks_of_the_space_left_under_a_bound() -> None:
     signals = functools.partial(
         searchkit.run, objectives={"naswot": "max", "params": "min"}, data="digits", storage="memory", progress=False

@@ -33,6 +33,7 @@ def search(seconds: float, folder: Path) -> searchkit.Result:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_continued_study_has_spent_the_seconds_of_earlier_runs(tmp_path: Path) -> None:
     first = search(0.5, tmp_path)
     again = search(0.5, tmp_path)

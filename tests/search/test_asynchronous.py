@@ -122,6 +122,7 @@ def test_a_space_is_searched_to_its_end(threads: ThreadPoolExecutor) -> None:
     assert result.stopped == "every candidate of the space has been evaluated"
 
 
+@pytest.mark.slow
 def test_a_budget_in_seconds_ends_with_what_is_running(threads: ThreadPoolExecutor) -> None:
     stop = threading.Event()
 
@@ -300,6 +301,7 @@ class Memory:
                 self.free += choices["c"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch", [None, 6])
 def test_what_ran_out_of_memory_beside_others_runs_again_alone(batch: int | None, threads: ThreadPoolExecutor) -> None:
     memory = Memory(8)

@@ -54,6 +54,7 @@ def test_few_trainings_are_not_judged_and_nothing_is_timed() -> None:
     assert few(FEWEST) is None
 
 
+@pytest.mark.slow
 def test_the_first_network_is_not_in_the_price() -> None:
     def score(codes: np.ndarray) -> np.ndarray:
         time.sleep(0.5 if len(calls) == 0 else 0.01 * len(codes))

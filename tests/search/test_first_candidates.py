@@ -25,6 +25,7 @@ def first(result: Result, n: int) -> np.ndarray:
     return np.stack([trial.code for trial in result.trials[:n]])
 
 
+@pytest.mark.slow
 def test_half_of_the_candidates_are_designs() -> None:
     result = search()
     assert np.array_equal(first(result, 2), SPACE.reference[:2])
@@ -45,6 +46,7 @@ def test_designs_that_break_a_bound_are_left_out() -> None:
     assert (search(constraints={"params": most}).history.params <= most).all()
 
 
+@pytest.mark.slow
 def test_under_bounds_on_what_is_measured_there_are_none() -> None:
     """They may break them, and would be lost."""
     weights = Metric("weights", lambda network: float(sum(p.numel() for p in network.parameters())))

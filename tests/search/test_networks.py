@@ -50,6 +50,7 @@ def result(tmp_path_factory) -> searchkit.Result:
     return search(storage=tmp_path_factory.mktemp("runs"), name="mine", budget=8, epochs=4)
 
 
+@pytest.mark.slow
 def test_the_front_shows_accuracy_costs_test_score_and_choices(result) -> None:
     assert {"accuracy", "params", "macs", "test_accuracy", "width", "depth", "kernel", "trial"} == set(
         result.front.columns

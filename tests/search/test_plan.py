@@ -379,6 +379,7 @@ def test_a_search_with_a_time_trains_its_winners_and_delivers_them(
     assert more.context["plan"]["recipe"] == result.context["plan"]["recipe"]
 
 
+@pytest.mark.slow
 def test_a_search_without_a_time_trains_nothing_more(tmp_path: Path) -> None:
     result = searchkit.run("random", space=TINY, budget=2, epochs=1, storage=tmp_path)
     assert result.finals == {}

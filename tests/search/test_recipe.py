@@ -239,6 +239,7 @@ def test_a_refit_keeps_to_the_settings_of_the_network(made: list[Recipe], tmp_pa
 # --- what is said of it -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_plan_says_what_really_holds() -> None:
     call: dict[str, Any] = {"space": TINY, "data": DATA, "budget": {"seconds": 30}}
     plan = searchkit.plan(**call, recipe={"batch_size": 16, "lr": 0.03})
@@ -291,6 +292,7 @@ def test_adamw_at_the_rate_of_sgd_is_said(caplog: pytest.LogCaptureFixture) -> N
 # --- the record -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_another_recipe_is_another_study(tmp_path: Path) -> None:
     given: list[Any] = [
         None, {}, {"lr": 0.1}, {"lr": 0.2}, {"lr": [0.1, 0.2]}, {"lr": Choice("lr", (0.1, 0.2))}, {"lr": [0.2, 0.1]},

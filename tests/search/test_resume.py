@@ -75,6 +75,7 @@ def test_killed_at_five_points_and_continued_the_history_is_the_same(strategy: s
         assert lost <= (kind == "write"), "a recorded candidate was evaluated again"
 
 
+@pytest.mark.slow
 def test_killed_many_times_in_one_study(tmp_path: Path) -> None:
     whole = search("nsga2", tmp_path / "whole").history.drop(columns="seconds")
     for kind, count in (("evaluation", 5), ("write", 2), ("write", 4), ("evaluation", 3), ("write", 1)):

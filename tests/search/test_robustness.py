@@ -126,6 +126,7 @@ def test_threads_train_to_the_same_accuracies_as_one_process() -> None:
     assert there.equals(here)
 
 
+@pytest.mark.slow
 def test_waiting_for_another_thread_is_not_a_candidates_time() -> None:
     given = {"space": NETWORKS, "data": DIGITS, "budget": 8, "batch": 8, "epochs": 4, "storage": "memory"}
     seconds = searchkit.run("random", **given).history.seconds
@@ -266,6 +267,7 @@ def test_a_history_without_a_feasible_candidate_is_drawn(ending: str, tmp_path: 
         assert [trace.name for trace in figure.data] == [f"{n} infeasible"]
 
 
+@pytest.mark.slow
 def test_a_candidate_that_was_never_trained_is_drawn_where_both_metrics_are_costs() -> None:
     result = searchkit.run(
         "random", space=NETWORKS, data=DIGITS, objectives=("accuracy", "params", "peak_memory"), budget=8, epochs=1,

@@ -41,6 +41,7 @@ def test_a_search_that_does_not_ask_fits_none(tmp_path: Path, caplog: pytest.Log
     assert not caplog.records
 
 
+@pytest.mark.slow
 def test_they_are_recorded_once_and_the_search_warns(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "searchkit"):
         table = search(storage=tmp_path, name="s", baselines=True).baselines
@@ -114,6 +115,7 @@ def test_a_search_that_trains_nothing_has_nothing_to_compare() -> None:
     assert result.simple == []
 
 
+@pytest.mark.slow
 def test_what_verify_trained_is_compared(caplog: pytest.LogCaptureFixture) -> None:
     images = np.repeat(np.arange(2), 60)
     x = np.random.default_rng(0).integers(0, 100, (120, 8, 8)).astype(np.uint8)

@@ -179,6 +179,7 @@ def test_a_late_answer_is_missing(tmp_path: Path) -> None:
     assert [answer for answer, _ in device.asked].count("late") == 1
 
 
+@pytest.mark.slow
 def test_a_killed_search_measures_no_candidate_twice(tmp_path: Path) -> None:
     device = Device(tmp_path / "device", "ok")
 

@@ -561,6 +561,7 @@ def test_a_folder_that_goes_away_is_told_and_what_was_shown_stays(folder: Path) 
     assert shown.shown("first").report is report
 
 
+@pytest.mark.slow
 def test_a_change_in_one_study_of_a_database_leaves_the_report_of_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

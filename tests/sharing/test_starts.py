@@ -149,6 +149,7 @@ def test_how_much_of_given_weights_is_taken_is_told_and_on_record(
     assert "weights=: networks began with" in caplog.text
 
 
+@pytest.mark.slow
 def test_weights_that_fit_nothing_are_refused(shared: SharedWeights, tmp_path: Path) -> None:
     (tmp_path / "text.pt").write_text("no tensors")
     for given, said in (
@@ -176,6 +177,7 @@ def test_proxies_see_the_weights_that_are_given(shared: SharedWeights, digits: D
     assert fresh["synflow"][0] != trained["synflow"][0]
 
 
+@pytest.mark.slow
 def test_a_search_by_shared_weights_trains_none_but_the_verified(
     shared: SharedWeights, digits: Data, tmp_path: Path
 ) -> None:

@@ -278,6 +278,7 @@ def test_macro_puts_the_identities_of_a_stage_last_and_leaves_its_first_layer() 
     assert len(macro().enumerate()) == 9 * 21 * 21
 
 
+@pytest.mark.slow
 def test_nas_bench_201_params_equal_the_published_table_but_for_its_150_inconsistent_rows(real_data: Table) -> None:
     table = pd.read_csv(real_data("nasbench201/nb201_cifar10.csv.gz"), dtype={"ops": str})
     deviation = published_params(nas_bench_201(), digits(table.ops)) - np.round(table.cifar10valid_params_M * 1e6)

@@ -138,6 +138,7 @@ def test_every_network_is_listed_once_and_counted_exactly() -> None:
         assert costs.count(space.build(code), (7,)) == {name: counted[name][i] for name in ("params", "macs")}
 
 
+@pytest.mark.slow
 def test_candidates_of_one_canonical_form_are_one_network() -> None:
     free = np.random.default_rng(1).integers(0, SPACE.n_options, (300, 6))
     for code, same in zip(free, SPACE.canonical(free), strict=True):
@@ -269,6 +270,7 @@ def test_a_data_object_of_a_regression_says_what_is_searched_for() -> None:
     assert result.goals.names == ("r2", "params")
 
 
+@pytest.mark.slow
 def test_errors_may_be_searched_for_in_the_targets_unit() -> None:
     result = search(PRICE, objectives=("rmse", "macs"), start=[PLAIN], budget=2, epochs=20)
     assert result.front.rmse[0] < PRICE.std()

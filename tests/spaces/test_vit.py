@@ -195,6 +195,7 @@ def test_the_space_brings_its_recipe_and_the_users_settings_come_before_it(monke
         search("memory", budget=1, recipe={"momentum": 0.5})
 
 
+@pytest.mark.slow
 def test_a_planned_search_trains_by_the_recipe_of_the_space() -> None:
     plan = searchkit.plan(space=TINY, data="digits", budget={"seconds": 60})
     assert "adamw" in str(plan)

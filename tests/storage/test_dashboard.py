@@ -109,6 +109,7 @@ def test_the_dashboard_is_told_what_the_result_says(study: tuple[searchkit.Resul
     assert len(reasons) > 1  # a NaN has another one
 
 
+@pytest.mark.slow
 def test_a_written_study_shows_what_is_infeasible(tmp_path: Path) -> None:
     """The form that the dashboard reads; whatever Optuna itself reads stands beside it."""
     dashboard = pytest.importorskip("optuna_dashboard")

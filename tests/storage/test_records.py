@@ -328,6 +328,7 @@ def test_half_a_line_on_a_full_disk_is_taken_back(tmp_path: Path, monkeypatch) -
     )
 
 
+@pytest.mark.slow
 def test_a_lock_that_somebody_renews_is_theirs(tmp_path: Path) -> None:
     file, lock = tmp_path / "s.journal", tmp_path / "s.journal.lock"
     lock.write_text("")

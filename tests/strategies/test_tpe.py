@@ -41,6 +41,7 @@ def test_asking_leaves_no_trial_behind(k: int) -> None:
     assert len(strategy._shelf.get_all_trials(0)) == before == 40
 
 
+@pytest.mark.slow
 def test_it_finds_more_than_random_search_with_two_objectives():
     def volume(strategy, seed: int) -> float:
         found = []

@@ -133,6 +133,7 @@ def test_without_uncertainty_it_is_the_gain_in_hypervolume(case: tuple[Floats, F
     assert found == pytest.approx(wanted, abs=1e-6)
 
 
+@pytest.mark.slow
 @given(integer_cases(), st.sampled_from([0.3, 1.0, 3.0]))
 @settings(max_examples=60, deadline=None)
 def test_with_uncertainty_it_is_the_sum_over_all_cells_also_of_ties(case, deviation: float) -> None:

@@ -110,6 +110,7 @@ def test_nothing_is_printed_and_nothing_warned_of(capfd: pytest.CaptureFixture[s
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.slow
 def test_larger_data_are_fitted_on_fewer_rows_and_the_number_is_said() -> None:
     data = table(4000)
     found = by_name(baselines(data, seconds=0.5))
@@ -209,6 +210,7 @@ def test_one_class_to_learn_from() -> None:
     assert_reasons(rows[1:], "all rows of the train part are of one class")
 
 
+@pytest.mark.slow
 def test_ten_thousand_classes_of_few_rows() -> None:
     y = np.repeat(np.arange(10_000), 2)
     rows = baselines(of_parts(RNG.normal(size=(20_000, 8)), y))

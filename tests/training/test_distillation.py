@@ -34,6 +34,7 @@ def test_the_distance_of_class_scores_is_the_divergence_of_softened_probabilitie
     assert float(distance(found, wanted, "regression")) == pytest.approx(float(((found - wanted) ** 2).mean()))
 
 
+@pytest.mark.slow
 def test_a_student_comes_to_give_the_teachers_answers_and_the_teacher_is_as_it_was() -> None:
     teacher, students = linear(1), [linear(2), linear(2)]
     before = {name: tensor.clone() for name, tensor in teacher.state_dict().items()}

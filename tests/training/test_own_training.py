@@ -259,6 +259,7 @@ def test_reports_are_kept_in_a_database_too(tmp_path: Path) -> None:
     assert len(run(reporting, storage=place, name="s", early_stopping="halving", budget=8).trials) == 8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("count", "batch"), [(3, None), (24, None), (30, 4)])
 def test_a_killed_search_goes_on_as_if_never_killed(count: int, batch: int | None, tmp_path: Path) -> None:
     def search(training, storage, **given):

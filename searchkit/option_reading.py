@@ -116,7 +116,7 @@ def read_options(
         from searchkit.runtime.devices import devices_of
         from searchkit.search.network_setup import network_task
         from searchkit.search.planning import usual_seconds
-        from searchkit.sharing.parts import proxies_of_part
+        from searchkit.sharing.parts import proxy_of_part
 
         here, there = devices_of(device, is_external(executor))
         task = network_task(
@@ -124,7 +124,7 @@ def read_options(
             ladder if trained_by is None else None,
             own, devices, trained_by, weights, evaluation,
         )  # fmt: skip
-        signals = proxies_of_part(signals, task.space, task.data)
+        signals = [proxy_of_part(proxy, task.space, task.data) for proxy in signals]
         plannable = task.trains and epochs is None and ladder is None and not task.training.own.sets_length
         plannable = plannable and trained_by is None
         limits = Budget(seconds=usual_seconds(task.data)) if plannable and budget is None else limits

@@ -22,18 +22,27 @@ _turn = threading.Lock()  # for evaluations of which a process may run only one 
 
 def packed(task: EvaluationTask) -> bytes:
     """The task as bytes. It is packed once, so that data are sent once to each worker, and not with every candidate."""
+    what = task[0].user_function  # the function that searchkit's wrappers contain
+    name = getattr(what, "__qualname__", type(what).__qualname__)
+    return pickled(task, name, "open files, locks and connections inside the function, or use executor=None")
+
+
+def pickled(what: object, called: str, advice: str) -> bytes:
+    """An object as bytes that any process can load.
+
+    Raises:
+        SearchkitError: it cannot be pickled; the message names it ``called`` and ends with the advice. Or its own, of
+            what it makes before it is sent, such as weights that are trained once.
+    """
     import cloudpickle
 
     try:
-        sent: bytes = cloudpickle.dumps(task)
-    except SearchkitError:  # of what is made before it is sent, such as weights that are trained once
+        sent: bytes = cloudpickle.dumps(what)
+    except SearchkitError:
         raise
     except Exception as error:
-        what = task[0].user_function  # the function that searchkit's wrappers contain
-        name = getattr(what, "__qualname__", type(what).__qualname__)
         raise SearchkitError(
-            f"{name} cannot be sent to worker processes ({type(error).__name__}: {error}): open files, locks and "
-            "connections inside the function, or use executor=None"
+            f"{called} cannot be sent to worker processes ({type(error).__name__}: {error}): {advice}"
         ) from error
     return sent
 

@@ -16,7 +16,7 @@ from searchkit.scoring.pool import read_workers
 from searchkit.scoring.scorer import Scorer
 from searchkit.search.space_setup import space_and_data
 from searchkit.search.start_weights import read_weights, say_taken, shares_taken
-from searchkit.sharing.parts import proxies_of_part
+from searchkit.sharing.parts import proxy_of_part
 from searchkit.space import NetworkSpace, Space, distinct_rows, keys
 from searchkit.types import Codes, Floats
 
@@ -78,7 +78,7 @@ def score(
         chosen, loaded = space_and_data(space, data, split_seed)
         images = loaded.without_test()
     begin = read_weights(weights, chosen) if isinstance(chosen, NetworkSpace) else None
-    asked = proxies_of_part(read_proxies(proxies), chosen, images)
+    asked = [proxy_of_part(proxy, chosen, images) for proxy in read_proxies(proxies)]
     with Scorer(chosen, asked, images, device=device, seed=seed, workers=workers, weights=begin) as scorer:
         if not scorer.names:
             raise SearchkitError("no proxies were given: name at least one")

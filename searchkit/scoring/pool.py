@@ -16,6 +16,7 @@ from searchkit.errors import CandidateError, OutOfMemoryError, SearchkitError
 from searchkit.execution.gpu_placement import visible_cards
 from searchkit.execution.outcome import Job, Outcome
 from searchkit.execution.processes import Workers
+from searchkit.execution.serialization import pickled
 from searchkit.scoring.network import NetworkScores, asked, score_network
 from searchkit.scoring.passes.inputs import ProxyInputs
 from searchkit.scoring.protocols import NetworkProxy
@@ -204,18 +205,7 @@ def packed(what: object, called: str) -> bytes:
     Raises:
         SearchkitError: it cannot be pickled; the message names it ``called``.
     """
-    import cloudpickle
-
-    try:
-        sent: bytes = cloudpickle.dumps(what)
-    except SearchkitError:  # of what is made before it is sent
-        raise
-    except Exception as error:
-        raise SearchkitError(
-            f"{called} cannot be sent to worker processes ({type(error).__name__}: {error}): leave workers out, or "
-            "open files, locks and connections where they are used"
-        ) from error
-    return sent
+    return pickled(what, called, "leave workers out, or open files, locks and connections where they are used")
 
 
 def read_workers(workers: object) -> int:

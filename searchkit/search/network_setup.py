@@ -30,7 +30,7 @@ from searchkit.search.own_training import Own, by_function, own_scores
 from searchkit.search.space_setup import read_space, space_and_data
 from searchkit.search.start_weights import read_weights
 from searchkit.search.verification import Verification
-from searchkit.sharing.parts import proxy_of_part, say_other
+from searchkit.sharing.parts import proxy_of_part
 from searchkit.sharing.shared_weights import SharedWeights
 from searchkit.space import NetworkSpace
 from searchkit.surroundings import settled
@@ -234,9 +234,7 @@ def _scorer(
     registered = plugins.signals()
     proxies: list[str | AnyProxy | Configured] = list(dict.fromkeys(registered[name] for name in signals))
     if shared is not None:
-        if isinstance(shared, SharedWeights):
-            say_other(shared, space, data)
-        used: AnyProxy | Configured = proxy_of_part(shared, space)
+        used: AnyProxy | Configured = proxy_of_part(shared, space, data)
         proxies = [used if proxy == shared.name else proxy for proxy in proxies]
     return Scorer(space, proxies, data, device=device, seed=seed, weights=weights)
 

@@ -61,8 +61,11 @@ def read_evaluation(given: object, objectives: Any, constraints: object, own: bo
 
 def say_bounds(shared: Shared | None, bounded: Sequence[str]) -> None:
     """Log which bounds of shared weights are none of the search, whose candidates over them can have no score."""
-    given = getattr(shared, "bounds", None) or dict(getattr(shared, "settings", {})).get("bounds") or {}
-    free = [name for name in given if name not in bounded] if isinstance(given, Mapping) else []
+    if shared is None:
+        return
+    given = shared.bounds if isinstance(shared, SharedWeights) else shared.settings.get("bounds", {})
+    assert isinstance(given, Mapping)  # as read_settings has it
+    free = [name for name in given if name not in bounded]
     if free:
         log.warning(
             "bounds of the shared weights on %s keep networks from their training, and not from the search: give the "

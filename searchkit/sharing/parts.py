@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -91,22 +91,7 @@ def _tables(space: NetworkSpace, other: NetworkSpace) -> list[tuple[int, Codes] 
     return tables
 
 
-def say_other(shared: SharedWeights, space: NetworkSpace, data: Data) -> None:
-    """Log where shared weights judge other networks, or learned from other data, than those of a search."""
-    here, there = _options(networks_of(space)), _options(shared.space)
-    if here != there:
-        log.warning(
-            "the shared weights are of networks of %s with %s, and judge those with %s in their place",
-            shared.space.name, there, here,
-        )  # fmt: skip
-    if data.without_test().fingerprint != shared.data.fingerprint:
-        log.warning(
-            "the shared weights were trained on other data than those of this search, and say how well networks "
-            "learn those"
-        )
-
-
-def proxy_of_part(given: Given, space: Space) -> Given | SharedOfPart:
+def proxy_of_part(given: Given, space: Space, data: Data | None) -> Given | SharedOfPart:
     """A proxy for the space that is searched: shared weights told in their own space; others stay as they are.
 
     Raises:
@@ -116,19 +101,23 @@ def proxy_of_part(given: Given, space: Space) -> Given | SharedOfPart:
         return given
     networks = networks_of(space)
     into = Into(networks, given.space, narrower=True)
+    _say_other(given, networks, data)
     return given if into.same and networks is space else SharedOfPart(given, into)
 
 
-def proxies_of_part(given: Sequence[Given], space: Space, data: Data | None) -> list[Given | SharedOfPart]:
-    """:func:`proxy_of_part` of each, and :func:`say_other` of shared weights.
-
-    Raises:
-        SpaceError: as of :func:`proxy_of_part`.
-    """
-    for proxy in given:
-        if isinstance(proxy, SharedWeights) and isinstance(space, NetworkSpace) and data is not None:
-            say_other(proxy, space, data)
-    return [proxy_of_part(proxy, space) for proxy in given]
+def _say_other(shared: SharedWeights, networks: NetworkSpace, data: Data | None) -> None:
+    """Log where shared weights judge other networks, or learned from other data, than those of a search."""
+    here, there = _options(networks), _options(shared.space)
+    if here != there:
+        log.warning(
+            "the shared weights are of networks of %s with %s, and judge those with %s in their place",
+            shared.space.name, there, here,
+        )  # fmt: skip
+    if data is not None and data.without_test().fingerprint != shared.data.fingerprint:
+        log.warning(
+            "the shared weights were trained on other data than those of this search, and say how well networks "
+            "learn those"
+        )
 
 
 def of_part(given: Start, into: Into) -> Start:

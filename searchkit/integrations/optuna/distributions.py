@@ -51,7 +51,7 @@ class Searched:
             return None
 
     def codes(self, values: Sequence[object]) -> list[int | None]:
-        """:meth:`code` of each value; of many numbers at once, where it takes a hundredth of the time."""
+        """:meth:`code` of each value; of numbers all at once, which takes a fraction of the time."""
         parameter = self.parameter
         given = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
         if isinstance(parameter, Choice) or len(given) < len(values):

@@ -15,6 +15,7 @@ from searchkit.proxy_layer.comparisons import Compared, Comparisons
 from searchkit.proxy_layer.setup import name_of
 from searchkit.proxy_layer.transfer import Earlier
 from searchkit.runtime.fingerprint import fingerprint
+from searchkit.scoring.registry import Configured
 
 if TYPE_CHECKING:
     from searchkit.costs.targets.target import Target
@@ -241,12 +242,14 @@ def call_of(
     """Those arguments of a call that ``searchkit resume`` passes again; JSON values.
 
     Args:
-        proxies: names and objects; objects are left out. ``off``: none were wanted.
+        proxies: names, also with settings, and objects; objects are left out. ``off``: none were wanted.
         settings: arguments that are recorded as they are.
     """
     call: dict[str, Any] = dict(settings)
     if off or proxies:
-        call |= {"proxies": [proxy for proxy in proxies if isinstance(proxy, str)]}
+        call |= {"proxies": [name_of(proxy) for proxy in proxies if isinstance(proxy, str | Configured)]}
+    if told := {proxy.name: dict(proxy.settings) for proxy in proxies if isinstance(proxy, Configured)}:
+        call |= {"proxy_settings": told}
     if proxies or (screen != SCREEN and not off):
         call |= {"screen": screen}
     if "weights_file" in task.context:

@@ -24,7 +24,7 @@ from searchkit.problem.problem import Problem, Strategy
 from searchkit.proxy_layer.setup import name_of
 from searchkit.proxy_layer.transfer import Earlier
 from searchkit.runtime.fingerprint import fingerprint
-from searchkit.scoring.registry import AnyProxy
+from searchkit.scoring.registry import AnyProxy, Configured
 from searchkit.search.accounting import Callback
 from searchkit.search.task import Task
 from searchkit.storage.header import FORMAT, plain
@@ -204,7 +204,7 @@ class Options:
                 time_limit=self.time_limit,
                 split_seed=self.split_seed,
             ),
-            "objects": [name_of(proxy) for proxy in self.proxies if not isinstance(proxy, str | Earlier)],
+            "objects": [name_of(proxy) for proxy in self.proxies if not isinstance(proxy, str | Configured | Earlier)],
             "earlier": [proxy.study for proxy in self.proxies if isinstance(proxy, Earlier)],
             "plan": self.plan,
             "parts": {key: fingerprint(json.dumps(plain(part))) for key, part in self.parts.items()},

@@ -15,6 +15,7 @@ from searchkit.errors import SearchkitError
 from searchkit.results.formats.table import FORMATS
 from searchkit.storage.urls import is_url
 
+OF_STUDIES = ("earlier", "start")  # options whose values are studies
 SHELLS = ("bash", "zsh", "fish", "powershell", "tcsh")
 
 
@@ -49,7 +50,7 @@ def complete(parser: argparse.ArgumentParser, commands: Mapping[str, argparse.Ar
 def values_of(action: argparse.Action) -> Callable[..., Iterable[str]] | None:
     """What completes an option's values, where that is no file."""
     kinds = {"strategy": "strategy", "space": "space"}
-    if (action.dest in ("name", "names") and not action.option_strings) or action.dest == "earlier":
+    if (action.dest in ("name", "names") and not action.option_strings) or action.dest in OF_STUDIES:
         return _studies
     if action.dest in kinds:
         names = plugins.names(kinds[action.dest])
@@ -82,7 +83,7 @@ def _studies(parsed_args: argparse.Namespace, **_: object) -> list[str]:
     Those that the line has already are left out.
     """
     storage = getattr(parsed_args, "storage", None) or "searchkit-runs"
-    there = [*(getattr(parsed_args, "names", None) or []), *(getattr(parsed_args, "earlier", None) or [])]
+    there = [one for dest in ("names", *OF_STUDIES) for one in getattr(parsed_args, dest, None) or []]
     with contextlib.suppress(OSError, SearchkitError):
         if not is_url(storage) and Path(storage).is_dir():
             return sorted(file.stem for file in Path(storage).glob("*.journal") if file.stem not in there)

@@ -32,6 +32,11 @@ def run_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--earlier", action="append", default=[], metavar="NAME", help="a study to learn from; may be repeated"
     )
+    parser.add_argument(
+        "--start", action="append", default=[], metavar="WHAT",
+        help="candidates to begin with: choices as a JSON object, the file of an export, or the name of a study, whose "
+        "front is taken; may be repeated",
+    )  # fmt: skip
     _weights_arguments(parser)
     parser.add_argument(
         "--constraint", action="append", default=[], metavar="BOUND",
@@ -71,7 +76,7 @@ def _weights_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--evaluation", metavar="HOW", help="one-shot: judge networks by weights that all share, and train none"
     )
-    _shared_argument(parser, "--evaluation one-shot")
+    _shared_argument(parser, "--evaluation one-shot or --proxies one-shot")
     parser.add_argument("--weights", metavar="FILE", help="what networks begin with: the state of a torch module")
     parser.add_argument("--verify", type=int, metavar="N", help="of a search without training, train the N best")
 

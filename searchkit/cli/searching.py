@@ -14,7 +14,7 @@ from searchkit.cli.printing import (
     print_json,
     print_result,
 )
-from searchkit.cli.shared_settings import read_evaluation, read_scored
+from searchkit.cli.shared_settings import read_scored, read_shared
 from searchkit.cli.tables import print_table, shown_progress
 from searchkit.cli.values import (
     budget_of,
@@ -24,10 +24,10 @@ from searchkit.cli.values import (
     read_constraints,
     read_data,
     read_executor,
-    read_proxies,
     read_recipe,
     read_shares,
     read_space,
+    read_start,
     read_targets,
     recorded_call,
     recorded_recipe,
@@ -46,18 +46,20 @@ def run(given: argparse.Namespace) -> int:
     from searchkit.results.studies import load
 
     check_plot(given)
+    evaluation, proxies = read_shared(given.evaluation, given.proxies, given.shared)
     arguments = {name: getattr(given, name) for name in AS_WRITTEN} | dict(
         space=read_space(given),
         **read_data(given),
         objectives=listed(given.objectives),
-        proxies=read_proxies(given.proxies),
+        proxies=proxies,
+        start=[read_start(text, given.storage) for text in given.start],
         earlier=[load(name, given.storage) for name in given.earlier],
         constraints=read_constraints(given.constraint),
         budget=read_budget(given),
         targets=read_targets(given.target, given.target_option),
         **read_executor(given),
         recipe=read_recipe(given.recipe),
-        evaluation=read_evaluation(given.evaluation, given.shared),
+        evaluation=evaluation,
     )
     saved = (
         [] if given.save_config is None else [Saved(given.save_config, written(given, commands_of(parser())["run"]))]

@@ -7,7 +7,7 @@ import inspect
 import json
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from searchkit import plugins
 from searchkit.errors import (
@@ -25,6 +25,10 @@ from searchkit.space import Space
 from searchkit.space.recipe_space import RecipeSpace
 from searchkit.surroundings import settled
 
+if TYPE_CHECKING:
+    from searchkit.results.result import Result
+    from searchkit.scoring.registry import Configured
+
 
 def read_space(given: argparse.Namespace) -> Any:
     """The space of --space and its options."""
@@ -35,17 +39,26 @@ def read_space(given: argparse.Namespace) -> Any:
     return plugins.load_space_for_data(given.space, **dict(read_option(text) for text in given.space_option))
 
 
-def read_candidate(text: str) -> dict[str, Any]:
+def read_candidate(text: str, option: str = "--candidate") -> dict[str, Any]:
     """Choices from JSON, or from the JSON file that an export wrote."""
     try:
         path = settled(text) if text.endswith(".json") else None
         found = json.loads(path.read_text() if path is not None and path.exists() else text)
     except (OSError, json.JSONDecodeError) as error:
-        raise SpaceError(f'--candidate is an object such as {{"width": 8}} or a file of it, not {text!r}') from error
+        raise SpaceError(f'{option} is an object such as {{"width": 8}} or a file of it, not {text!r}') from error
     if not isinstance(found, dict):
-        raise SpaceError(f'--candidate is an object such as {{"width": 8}}, not {text!r}')
+        raise SpaceError(f'{option} is an object such as {{"width": 8}}, not {text!r}')
     choices: dict[str, Any] = found.get("choices", found)
     return choices
+
+
+def read_start(text: str, storage: str) -> Result | dict[str, Any]:
+    """What --start says: choices, as :func:`read_candidate` reads them, or a study by its name."""
+    from searchkit.results.studies import load
+
+    given = text.strip()
+    is_json = given[:1] in ("{", "[") or given.endswith(".json")
+    return read_candidate(given, "--start") if is_json else load(given, storage)
 
 
 def listed(text: str | None) -> list[str] | None:
@@ -53,10 +66,10 @@ def listed(text: str | None) -> list[str] | None:
     return [name.strip() for name in text.split(",") if name.strip()] if text else None
 
 
-def read_proxies(text: str) -> str | list[str]:
+def read_proxies(text: str | None) -> str | list[str | Configured]:
     """What --proxies says: "auto", names, or none."""
     names = listed(text) or []
-    return names[0] if names in (["auto"], ["none"]) else names
+    return names[0] if names in (["auto"], ["none"]) else [*names]
 
 
 def read_executor(given: argparse.Namespace) -> dict[str, Any]:
@@ -252,6 +265,10 @@ def recorded_call(header: dict[str, Any]) -> tuple[dict[str, Any], list[str], li
     context, call = header["context"], dict(header["context"]["call"])
     call.setdefault("split_seed", header["search"].get("seed"))
     if "objects" in context:
+        if told := call.pop("proxy_settings", {}):
+            from searchkit.scoring.registry import Configured
+
+            call["proxies"] = [Configured(name, told[name]) if name in told else name for name in call["proxies"]]
         return call, list(context.get("earlier", [])), list(context["objects"])
     names = call.get("proxies", [])
     learned_from = [name.removeprefix("earlier:") for name in names if name.startswith("earlier:")]

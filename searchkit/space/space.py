@@ -128,8 +128,13 @@ class Space:
         """Number of combinations (before equal ones are merged); of a number, its floats are counted."""
         return math.prod(int(n) for n in self.n_options)
 
-    def sample(self, n: int, rng: np.random.Generator) -> Codes:
-        """``(n, d)`` canonical codes, each parameter uniform on its scale and independent; rows may repeat."""
+    def sample(self, n: int, rng: np.random.Generator | int) -> Codes:
+        """``(n, d)`` canonical codes, each parameter uniform on its scale and independent; rows may repeat.
+
+        Args:
+            rng: a generator, or the seed of one.
+        """
+        rng = np.random.default_rng(rng)  # a generator is left as it is
         if self._numbers:
             return self.canonical(drawn(self.choices, n, rng))
         return self.canonical(rng.integers(0, self.n_options, size=(n, self.n_choices)))

@@ -13,8 +13,9 @@ from searchkit.cli import main
 from searchkit.cli.argparse_compat import commands_of
 from searchkit.cli.arguments import parser
 from searchkit.cli.config import with_config
-from searchkit.cli.shared_settings import read_evaluation
+from searchkit.cli.shared_settings import read_shared
 from searchkit.errors import SearchkitError
+from searchkit.scoring.registry import Configured
 
 SMALL = ["--space", "macro", "--space-option", "width=2", "--space-option", "layers=[1, 1]", "--workers", "1"]
 WHOLE = ["policy=fair", "epochs=0.2", "bounds.params=30000", "recipe.weight_decay=0", "share=slice"]
@@ -24,9 +25,14 @@ SAID = {
 
 
 def test_settings_of_shared_weights_are_read_from_options() -> None:
-    assert read_evaluation("one-shot", WHOLE) == SAID
-    assert read_evaluation("one-shot", []) == "one-shot"
-    assert read_evaluation(None, []) is None
+    assert read_shared("one-shot", "auto", WHOLE) == (SAID, "auto")
+    assert read_shared("one-shot", "none", []) == ("one-shot", "none")
+    assert read_shared(None, "params,one-shot", []) == (None, ["params", "one-shot"])
+    how, proxies = read_shared(None, "params,one-shot", WHOLE)
+    assert (how, proxies[0]) == (None, "params")
+    assert isinstance(proxies[1], Configured)
+    assert proxies[1].settings == SAID
+    assert read_shared("one-shot", "params,one-shot", WHOLE) == (SAID, ["params", "one-shot"])
 
 
 def test_settings_of_shared_weights_may_stand_in_a_configuration(
@@ -38,7 +44,7 @@ def test_settings_of_shared_weights_may_stand_in_a_configuration(
         "recipe.weight_decay = 0\n"
     )
     given = parser().parse_args(with_config(["run", "--config", "study.toml"], commands_of(parser())))
-    assert read_evaluation(given.evaluation, given.shared) == SAID
+    assert read_shared(given.evaluation, given.proxies, given.shared) == (SAID, "auto")
 
 
 @pytest.mark.parametrize(
@@ -48,12 +54,12 @@ def test_settings_of_shared_weights_may_stand_in_a_configuration(
         ("one-shot", ["bounds.=3"], "--shared is NAME=VALUE"),
         ("one-shot", ["policy=fair", "policy=tree"], "--shared sets policy twice"),
         ("one-shot", ["bounds=3", "bounds.params=3"], "--shared sets bounds.params twice"),
-        (None, ["policy=fair"], "of --evaluation one-shot are trained: give both"),
+        (None, ["policy=fair"], "of --evaluation one-shot, or of --proxies one-shot, are trained: give both"),
     ],
 )
 def test_settings_that_are_not_of_their_form_are_refused(how: str | None, texts: list[str], said: str) -> None:
     with pytest.raises(SearchkitError, match=said):
-        read_evaluation(how, texts)
+        read_shared(how, "auto", texts)
 
 
 @pytest.mark.parametrize(
@@ -113,3 +119,21 @@ def test_candidates_are_scored_by_shared_weights_with_settings(capsys: pytest.Ca
     assert "of --proxies one-shot are trained: give both" in capsys.readouterr().err
     assert main([*score, "--proxies", "one-shot", "--shared", "polcy=fair"]) == 2
     assert "Did you mean 'policy'" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_search_screened_by_shared_weights_with_settings_is_resumed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shared = ["--proxies", "params,one-shot", "--shared", "epochs=1", "--shared", "policy=fair", "--screen", "2"]
+    few = ["--epochs", "1", "--data-option", "limit=200", "--no-baselines", "--strategy", "random", "--name", "study"]
+    assert main(["run", *SMALL, *shared, *few, "--budget", "2"]) == 0
+    result = searchkit.load("study")
+    assert result.context["call"]["proxies"] == ["params", "one-shot"]
+    assert result.context["call"]["proxy_settings"] == {"one-shot": {"epochs": 1, "policy": "fair"}}
+    assert result.context["objects"] == []
+    page = result.report(tmp_path / "page.html").read_text().replace("&quot;", '"')
+    assert 'one-shot had the settings {"epochs": 1, "policy": "fair"}' in page
+    assert main(["resume", "study", "--budget", "3", "--workers", "1", "--no-baselines"]) == 0
+    assert len(searchkit.load("study").history) == 3

@@ -295,6 +295,8 @@ def test_bad_input_is_an_error_of_the_tool_in_one_sentence(
         ),
         ({"budget": 0}, "budget"),
         ({"earlier": ["gone"]}, "unknown study"),
+        ({"start": ["gone"]}, "unknown study"),
+        ({"start": [{"width": 8}]}, "width"),
         ({"recipe": {"lrr": 0.1}}, "Did you mean 'lr'"),
     ],
 )

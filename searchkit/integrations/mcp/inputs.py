@@ -108,6 +108,10 @@ class SearchInput(Input):
     verify: Annotated[int | None, Field(description="of a search without training, train the N best")] = None
     baselines: Annotated[bool, Field(description="say what simple models reach on the same data, in about 10 s")] = True
     earlier: Annotated[list[str], Field(description="names of studies to learn from")] = []
+    start: Annotated[
+        list[dict[str, JsonValue] | str],
+        Field(description="candidates to begin with: choices, or names of studies, whose fronts are taken"),
+    ] = []
     workers: Workers = None
     device: Device = "auto"
     seed: Seed = 0

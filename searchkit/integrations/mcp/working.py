@@ -62,6 +62,7 @@ def search(given: SearchInput, settings: Settings, tell: Tell) -> Found:
         **_parts(given.data, given.data_options, given.split_seed),
         "constraints": {name: _bound(name, bound) for name, bound in (given.constraints or {}).items()},
         "earlier": [load(name, settings.storage) for name in given.earlier],
+        "start": [load(one, settings.storage) if isinstance(one, str) else one for one in given.start],
         "budget": budget or {"seconds": settings.usual_seconds},
         "executor": None if workers == 1 else workers,
         "storage": settings.storage,

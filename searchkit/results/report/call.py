@@ -91,7 +91,7 @@ def _settings(context: dict[str, Any]) -> list[Line]:
     given = dict(context.get("call") or {})
     for apart in ("recipe", "early_stopping"):
         given.pop(apart, None)
-    proxies = given.pop("proxies", None)
+    proxies, told = given.pop("proxies", None), given.pop("proxy_settings", {})
     objects = [*context.get("objects", ()), *(f"earlier:{name}" for name in context.get("earlier", ()))]
     proxies = [*(proxies or ()), *objects] if objects else proxies  # a call's own are names alone
     if given.get("device") == "auto":
@@ -102,7 +102,8 @@ def _settings(context: dict[str, Any]) -> list[Line]:
         given["ladder"] = tuple(given["ladder"])
     targets = given.pop("targets", None)
     named = {key: value for key, value in given.items() if value is not None and key.isidentifier()}
-    return [*_proxies(proxies), *_targets(targets), *((f"{key}={_python(value)}", "") for key, value in named.items())]
+    others = [(f"{key}={_python(value)}", "") for key, value in named.items()]
+    return [*_proxies(proxies, told), *_targets(targets), *others]
 
 
 def _targets(given: dict[str, Any] | None) -> list[Line]:
@@ -211,15 +212,16 @@ def _constraints(result: Result) -> list[Line]:
     return [(f"constraints={_python(bounds)}", "")] if bounds else []
 
 
-def _proxies(names: Sequence[str] | None) -> list[Line]:
-    """Proxies by name; objects and earlier studies have to be filled in."""
+def _proxies(names: Sequence[str] | None, told: dict[str, Any]) -> list[Line]:
+    """Proxies by name; objects, settings and earlier studies have to be filled in."""
     earlier = [name.partition(":")[2] for name in names or () if name.startswith(EARLIER)]
     given = [name for name in names or () if not name.startswith(EARLIER) and name != COMPARISONS]
     own = [name for name in given if name not in plugins.names("proxy")]
-    note = f"{', '.join(own)}: give your own object instead of its name" if own else ""
+    notes = [f"{', '.join(own)}: give your own object instead of its name"] if own else []
+    notes += [f"{name} had the settings {_python(settings)}" for name, settings in told.items()]
     compared = COMPARISONS in (names or ())
     loads = ", ".join([f"searchkit.load({_text(name)})" for name in earlier] + ["comparisons"] * compared)
-    lines = [(f"proxies={_python(tuple(given))}", note)] if given or names == [] else []
+    lines = [(f"proxies={_python(tuple(given))}", "; ".join(notes))] if given or names == [] else []
     said = "comparisons: give your own searchkit.Comparisons" if compared else ""
     return [*lines, *([(f"earlier=[{loads}]", said)] if loads else [])]
 

@@ -328,7 +328,7 @@ def libraries(tree: ast.Module) -> dict[str, str]:
     return {name: dotted for name, dotted in found.items() if dotted.split(".")[0] not in ours or dotted in OF_OURS}
 
 
-OF_OURS = {"searchkit.costs.meta_tensors.aten"}  # torch's, passed on
+OF_OURS = {"searchkit.runtime.meta_operations.aten"}  # torch's, passed on
 
 
 def whole_name(node: ast.expr, known: dict[str, str]) -> str:
@@ -399,7 +399,7 @@ def test_no_other_file_uses_a_private_name(path: Path) -> None:
         "from torch import nn as n\nn.modules.module._global_hooks()",
         "from pandas import api\napi.types._x",
         "aten = torch.ops.aten\naten._trilinear",
-        "from searchkit.costs.meta_tensors import aten\naten._trilinear",
+        "from searchkit.runtime.meta_operations import aten\naten._trilinear",
         "getattr(torch, '_C')",
         "import importlib\nimportlib.import_module('torch._C')",
         "connection._sock.fileno()",
@@ -491,7 +491,7 @@ def test_torch_kinds_are_what_they_were() -> None:
     assert torch_compat.suggest_memory_format(lies_last) == torch.channels_last
     seen = []
 
-    class Mode(torch_compat.TorchDispatchMode):
+    class Mode(torch_compat.DispatchMode):
         def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
             seen.append(func)
             return func(*args, **(kwargs or {}))

@@ -100,7 +100,7 @@ KNOWN = {
     "searchkit.cli.values.read_recipe": ARGUMENTS,
     "searchkit.cli.values.recorded_call": JSON,
     "searchkit.cli.values.recorded_recipe": JSON,
-    "searchkit.costs.meta_tensors.run": TORCH,
+    "searchkit.runtime.meta_operations.run": TORCH,
     "searchkit.costs.metrics.read_metrics": ARGUMENTS,
     "searchkit.data.images.read_npz": READ,
     "searchkit.execution.external.ExternalPool.__init__": LIBRARY,

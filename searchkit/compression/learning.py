@@ -23,6 +23,7 @@ from searchkit.errors import SearchkitError
 from searchkit.random_state import seeded
 from searchkit.runtime.copies import copied
 from searchkit.runtime.devices import bfloat16_is_quicker, placed
+from searchkit.runtime.torch_compat import make_step, spare_compiler
 from searchkit.runtime.whole_files import whole_file
 from searchkit.training.optimisation import one_cycle
 from searchkit.training.train import place
@@ -87,6 +88,7 @@ class Learner:
 
     def __post_init__(self) -> None:
         learned = [parameter for parameter in self.module.parameters() if parameter.requires_grad]
+        spare_compiler()
         self.optimiser = torch.optim.Adam(learned or [torch.nn.Parameter(torch.zeros(1))], lr=1e-3, foreach=True)
         self.learns = bool(learned)
 
@@ -190,7 +192,7 @@ class Lessons:
         if one.learns:
             one.optimiser.zero_grad(set_to_none=True)
             loss.backward()
-            one.optimiser.step()
+            make_step(one.optimiser)
         return float(loss.detach())
 
     def _precision(self) -> torch.autocast:

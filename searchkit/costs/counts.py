@@ -28,10 +28,11 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import flop_registry
 
 from searchkit.costs.memory_tracker import LiveMemory
-from searchkit.costs.meta_tensors import aten, no_gradients, on_meta, run, shape_only
+from searchkit.costs.meta_tensors import no_gradients, on_meta, shape_only
 from searchkit.problem.numbers import numbers_of
 from searchkit.runtime import torch_compat
 from searchkit.runtime.copies import copied
+from searchkit.runtime.meta_operations import QuickShapes, aten, run
 from searchkit.space import NetworkSpace, keys
 from searchkit.space.inputs import plain_inputs
 from searchkit.types import Codes, Floats
@@ -162,11 +163,11 @@ def _plain_forward() -> Iterator[None]:
         yield
 
 
-class _MacCounter(torch_compat.TorchDispatchMode):
+class _MacCounter(QuickShapes):
     """Adds up the MACs of every convolution and matrix product that runs inside."""
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self.macs = 0
 
     def __torch_dispatch__(

@@ -8,11 +8,11 @@ from typing import Any
 
 from torch import Tensor
 
-from searchkit.costs.meta_tensors import run
-from searchkit.runtime.torch_compat import TorchDispatchMode
+from searchkit.runtime.meta_operations import run
+from searchkit.runtime.torch_compat import DispatchMode
 
 
-class LiveMemory(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class LiveMemory(DispatchMode):
     """Tracks tensor storages: each counts from the operation that made it until it is freed.
 
     An operation's inputs still exist when its outputs have been made, so the peak is updated after each operation.
@@ -27,7 +27,7 @@ class LiveMemory(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """
 
     def __init__(self, held: Sequence[Tensor]) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self.live = 0
         self.peak = 0
         self.history: list[int] = []

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -12,9 +12,6 @@ from torch import Tensor, nn
 from searchkit.errors import PASSED_ON
 from searchkit.random_state import untouched
 from searchkit.runtime.copies import copied
-from searchkit.runtime.torch_compat import suggest_memory_format
-
-aten = torch.ops.aten
 
 _T = TypeVar("_T")
 
@@ -59,81 +56,3 @@ def no_gradients() -> Iterator[None]:
             yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fast_path)
-
-
-def run(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-    """Run an operation in a dispatch mode; for common slow ones on the meta device, only make outputs of that shape.
-
-    Some of these are written in Python and take 0.15 to 2 ms, while computing the shapes alone takes 0.01 ms.
-    """
-    if args and isinstance(args[0], Tensor) and args[0].is_meta:
-        if func in _LIKE_FIRST and args[0].is_floating_point():
-            return _like(args[0])
-        if func in _LIKE_BOTH and isinstance(args[1], Tensor) and _alike(args[0], args[1]):
-            return _like(args[0])
-        if func is aten.native_batch_norm.default:
-            return _batch_norm(*args)
-        if func is aten.native_batch_norm_backward.default:
-            return _batch_norm_backward(*args)
-        if func is aten.convolution.default:
-            return _convolution(*args, **kwargs)
-    return func(*args, **kwargs)
-
-
-_LIKE_FIRST = {
-    aten.relu.default,
-    aten.hardswish.default,
-    aten.hardsigmoid.default,
-    aten.sigmoid.default,
-    aten.silu.default,
-    aten.gelu.default,
-    aten.tanh.default,
-}
-_LIKE_BOTH = {
-    aten.add.Tensor,
-    aten.mul.Tensor,
-    aten.threshold_backward.default,
-    aten.hardswish_backward.default,
-    aten.hardsigmoid_backward.default,
-    aten.sigmoid_backward.default,
-    aten.silu_backward.default,
-    aten.gelu_backward.default,
-    aten.tanh_backward.default,
-}
-
-
-def _like(x: Tensor) -> Tensor:
-    """``torch.empty_like``, five times faster for the two usual memory formats."""
-    if x.is_contiguous() or x.is_contiguous(memory_format=torch.channels_last):
-        return x.new_empty_strided(x.shape, x.stride())
-    return torch.empty_like(x)
-
-
-def _convolution(x: Tensor, weight: Tensor, *others: Any) -> Tensor:
-    """The output has the memory format of real devices: channels last where the input or the weight has it."""
-    out: Tensor = aten.convolution.default(x, weight, *others)
-    if out.ndim == 4 and torch.channels_last in map(suggest_memory_format, (x, weight)):
-        return torch.empty_like(out, memory_format=torch.channels_last)
-    return out
-
-
-def _alike(a: Tensor, b: Tensor) -> bool:
-    return a.shape == b.shape and a.dtype == b.dtype
-
-
-def _batch_norm(x: Tensor, *others: Any) -> tuple[Tensor, Tensor, Tensor]:
-    """Output, and the batch's mean and inverse deviation, which are empty in evaluation mode as on real devices."""
-    training = others[4]
-    n = x.shape[1] if training else 0
-    return _like(x), _per_channel(x, n), _per_channel(x, n)
-
-
-def _batch_norm_backward(gradient: Tensor, x: Tensor, *others: Any) -> tuple[Tensor | None, ...]:
-    wanted = others[-1]
-    made = _like(x), _per_channel(x, x.shape[1]), _per_channel(x, x.shape[1])
-    return tuple(tensor if on else None for tensor, on in zip(made, wanted, strict=True))
-
-
-def _per_channel(x: Tensor, size: int) -> Tensor:
-    """Statistics of a batch: at least float32, also in half precision."""
-    return x.new_empty(size, dtype=torch.promote_types(x.dtype, torch.float32))

@@ -5,7 +5,10 @@ No other file uses private names of torch. If a later torch moves one, ``tests/t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import functools
+import inspect
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -15,17 +18,32 @@ from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 from torch.utils._python_dispatch import TorchDispatchMode
 
 __all__ = [
-    "CDIST", "NO_PRODUCTS", "OPERATIONS", "PRODUCTS", "TRILINEAR",
-    "BatchNorm", "TorchDispatchMode", "before_compile", "begin_allocations", "changes_in_place",
-    "copy_all", "end_allocations", "has_amx", "lerp_all", "no_onnx_log", "release_pool", "suggest_memory_format",
+    "CDIST", "NO_PRODUCTS", "OPERATIONS", "PRODUCTS", "SAFE_SOFTMAX", "TRILINEAR", "BatchNorm", "DispatchMode",
+    "before_compile", "begin_allocations", "changes_in_place", "copy_all", "end_allocations", "has_amx", "lerp_all",
+    "make_step", "no_onnx_log", "release_pool", "spare_compiler", "suggest_memory_format",
 ]  # fmt: skip
 
 
 CDIST = torch.ops.aten._cdist_forward  # of ``torch.cdist``
+SAFE_SOFTMAX = torch.ops.aten._safe_softmax.default  # of attention
 TRILINEAR = torch.ops.aten._trilinear  # of ``nn.Bilinear``
 PRODUCTS = ("_linalg_", "_fft_", "_cdist", "_cudnn_rnn")  # beginnings of names of operations that contain products
 NO_PRODUCTS = ("_linalg_check_errors",)  # and of those that begin like them and contain none
 OPERATIONS = ("_c10d_functional",)  # beside aten, torch's own operations
+
+
+class DispatchMode(TorchDispatchMode):
+    """A dispatch mode whose first operation does not import torch's compiler to be left alone by it."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()  # type: ignore[no-untyped-call]
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False
 
 
 def copy_all(targets: Sequence[Tensor], sources: Sequence[Tensor]) -> None:
@@ -54,6 +72,46 @@ def before_compile(model: nn.Module) -> nn.Module | None:
         return None
     made_from: object = getattr(model, "_orig_mod", None)
     return made_from if isinstance(made_from, nn.Module) else None
+
+
+COMPILER, APART = "torch._dynamo", "__dynamo_disable"  # torch's compiler; where functions keep what is apart from it
+KEPT_APART = ("add_param_group", "zero_grad", "state_dict", "load_state_dict")  # of optimisers
+
+
+def spare_compiler() -> None:
+    """Let optimisers do without torch's compiler, whose import takes a process one or two seconds.
+
+    They import it to keep some of their functions out of what it compiles. In a process that has not imported it,
+    nothing is compiled. Where it is imported later, these functions are kept apart from it from their next call on.
+    """
+    for name in KEPT_APART:
+        decorated = getattr(torch.optim.Optimizer, name)
+        plain = getattr(decorated, "__wrapped__", None)
+        if plain is not None and COMPILER not in sys.modules and not hasattr(plain, APART):
+            setattr(plain, APART, _until_compiler(decorated, plain))
+
+
+def make_step(optimiser: torch.optim.Optimizer) -> None:
+    """``optimiser.step()`` without torch's compiler, profiler and hooks."""
+    with torch.no_grad():
+        _plain_step(type(optimiser).step)(optimiser)
+
+
+@functools.cache
+def _plain_step(step: Callable[..., object]) -> Callable[..., object]:
+    plain: Callable[..., object] = inspect.unwrap(step)
+    return plain
+
+
+def _until_compiler(decorated: Callable[..., object], plain: Callable[..., object]) -> Callable[..., object]:
+    def call(*args: object, **kwargs: object) -> object:
+        if COMPILER not in sys.modules:
+            return plain(*args, **kwargs)
+        if getattr(plain, APART, None) is call:
+            delattr(plain, APART)
+        return decorated(*args, **kwargs)
+
+    return call
 
 
 @contextmanager

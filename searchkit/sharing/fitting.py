@@ -17,6 +17,7 @@ from searchkit.problem.ranks import rank_correlation
 from searchkit.random_state import seeded
 from searchkit.runtime.gpu_lock import give_way, key_of
 from searchkit.runtime.pooling import right_pooling
+from searchkit.runtime.torch_compat import make_step
 from searchkit.sharing.bank import Bank, Path, Shared
 from searchkit.sharing.batches import Batches
 from searchkit.sharing.epoch import EpochDone
@@ -172,9 +173,8 @@ class Fitting:
 
     def _next(self, rng: np.random.Generator) -> Codes:
         """The path of the next step: the one of the last step, or a new one."""
-        if not self._left:
+        if self._code is None or not self._left:
             self._code, self._left = self.policy.draw(rng)
-        assert self._code is not None
         self._left -= 1
         return self._code
 
@@ -192,9 +192,9 @@ class Fitting:
             self._optimiser = optimiser_of(learned, self.recipe, self.recipe.lr)
         optimiser = self._optimiser
         nn.utils.clip_grad_norm_(learned, CLIPPED)
+        lr = self.recipe.lr * one_cycle((self._step - 1) / self.steps, self.recipe.warm_up)
         for group, members in zip(optimiser.param_groups, groups_of(learned), strict=True):
-            group["params"] = members
-            group["lr"] = self.recipe.lr * one_cycle((self._step - 1) / self.steps, self.recipe.warm_up)
+            group |= {"params": members, "lr": lr}
         for shared in used:
             if shared.smaller is not None:
                 optimiser.state[shared.tensor] = optimiser.state.pop(shared.smaller, {})
@@ -203,7 +203,7 @@ class Fitting:
             if self.recipe.optimiser == "sgd" and self.recipe.momentum and not kept:
                 kept["momentum_buffer"] = torch.zeros_like(shared.tensor)  # fused steps want all or none to have one
             _as_large(kept, shared)
-        optimiser.step()
+        make_step(optimiser)
         for tensor in learned:
             tensor.grad = None
 

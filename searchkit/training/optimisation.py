@@ -13,6 +13,7 @@ from searchkit.data.data import Data
 from searchkit.data.loader import train_batches
 from searchkit.runtime.cuda_graphs import Capture, Work, draws_on_host, recorded
 from searchkit.runtime.devices import bfloat16_is_quicker
+from searchkit.runtime.torch_compat import make_step, spare_compiler
 from searchkit.training.recipe import Recipe
 from searchkit.training.tasks.losses import Loss, Weights, distance, task_loss
 from searchkit.training.tasks.outputs import check_outputs
@@ -190,7 +191,7 @@ class Steps:
                 raise
             self.half = False  # some operations have no bfloat16 on CPUs; an error in float32 is the candidate's own
             loss = self._gradients(x, y, weights, share)
-        self._optimiser.step()
+        make_step(self._optimiser)
         self._total += loss.detach()
 
     def _share(self, places: slice | torch.Tensor) -> torch.Tensor:
@@ -261,6 +262,7 @@ def optimiser_of(parameters: Iterable[nn.Parameter], recipe: Recipe, lr: float |
         {"params": each, "weight_decay": decay}
         for each, decay in zip(groups_of(learned), (recipe.weight_decay, 0.0), strict=True)
     ]
+    spare_compiler()
     fused = all(p.is_floating_point() for p in learned)  # there are no fused steps for complex numbers
     if recipe.optimiser == "adamw":
         return torch.optim.AdamW(groups, lr=lr, fused=fused)

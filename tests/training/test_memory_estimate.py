@@ -17,11 +17,13 @@ from torch import Tensor, nn
 
 from searchkit.costs.autocast import HalfPrecision
 from searchkit.costs.memory_tracker import LiveMemory
-from searchkit.costs.meta_tensors import run, shape_only
+from searchkit.costs.meta_tensors import shape_only
 from searchkit.data.assembling import assemble
 from searchkit.data.data import Data
 from searchkit.data.loader import train_batches
 from searchkit.data.splits import Split
+from searchkit.runtime import torch_compat
+from searchkit.runtime.meta_operations import run
 from searchkit.space import NetworkSpace
 from searchkit.spaces.macro import macro
 from searchkit.spaces.mobilenet import mobilenet
@@ -297,6 +299,15 @@ def test_operations_by_shape_make_what_the_kernels_make(dtype: torch.dtype, trai
         (aten.hardsigmoid_backward.default, (x, gradient)),
         (aten.add.Tensor, (gradient, x)),
         (aten.mul.Tensor, (gradient, gradient)),
+        (aten.mul.Tensor, (x, x.mean((2, 3), keepdim=True))),
+        (aten.add.Tensor, (x, x[0, 0, 0])),
+        (aten.mul.Scalar, (x, 0.5)),
+        (aten.mean.dim, (x, [2, 3])),
+        (aten.mean.dim, (x, [-1, 1], True)),
+        (aten.native_layer_norm.default, (x.contiguous(), [4, 5], *(torch.ones(4, 5, dtype=dtype),) * 2, 1e-5)),
+        (aten.native_layer_norm.default, (x.contiguous(), [5], None, None, 1e-5)),
+        (aten.addmm.default, (x[0, 0, 0], x[0, 0].T, x[0, 0].contiguous())),
+        (torch_compat.SAFE_SOFTMAX, (x.contiguous(), -1)),
     ]
     for func, args in calls:
         shapes = [bare(value) if isinstance(value, Tensor) else value for value in args]

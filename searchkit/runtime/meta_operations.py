@@ -1,0 +1,129 @@
+"""Operations on torch's meta device in a tenth of their time: outputs have shapes but no values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from searchkit.runtime.torch_compat import SAFE_SOFTMAX, DispatchMode, suggest_memory_format
+
+aten = torch.ops.aten
+
+
+class QuickShapes(DispatchMode):
+    """What runs inside runs as by :func:`run`."""
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        return run(func, args, kwargs or {})
+
+
+def run(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    """Run an operation in a dispatch mode; for common slow ones on the meta device, only make outputs of that shape.
+
+    Some of these are written in Python and take 0.15 to 2 ms, while computing the shapes alone takes 0.01 ms.
+    """
+    if args and isinstance(args[0], Tensor) and args[0].is_meta:
+        if func in _LIKE_FIRST and args[0].is_floating_point():
+            return _like(args[0])
+        if func in _LIKE_BOTH and isinstance(args[1], Tensor) and _alike(args[0], args[1]):
+            return _like(args[0])
+        if func in _SPREAD and isinstance(args[1], Tensor) and _spreads(args[1], args[0]):
+            return _like(args[0])
+        if func is aten.mean.dim and not kwargs:
+            return _mean(*args)
+        if func is aten.addmm.default:
+            return args[1].new_empty(args[1].shape[0], args[2].shape[1])
+        if func is aten.native_layer_norm.default:
+            return _layer_norm(*args)
+        if func is aten.native_batch_norm.default:
+            return _batch_norm(*args)
+        if func is aten.native_batch_norm_backward.default:
+            return _batch_norm_backward(*args)
+        if func is aten.convolution.default:
+            return _convolution(*args, **kwargs)
+    return func(*args, **kwargs)
+
+
+_LIKE_FIRST = {
+    aten.relu.default,
+    aten.hardswish.default,
+    aten.hardsigmoid.default,
+    aten.sigmoid.default,
+    aten.silu.default,
+    aten.gelu.default,
+    aten.tanh.default,
+    aten.mul.Scalar,
+    SAFE_SOFTMAX,
+}
+_LIKE_BOTH = {
+    aten.add.Tensor,
+    aten.mul.Tensor,
+    aten.threshold_backward.default,
+    aten.hardswish_backward.default,
+    aten.hardsigmoid_backward.default,
+    aten.sigmoid_backward.default,
+    aten.silu_backward.default,
+    aten.gelu_backward.default,
+    aten.tanh_backward.default,
+}
+_SPREAD = {aten.add.Tensor, aten.mul.Tensor}  # whose second tensor may be spread over the first
+
+
+def _like(x: Tensor) -> Tensor:
+    """``torch.empty_like``, five times faster for the two usual memory formats."""
+    if x.is_contiguous() or x.is_contiguous(memory_format=torch.channels_last):
+        return x.new_empty_strided(x.shape, x.stride())
+    return torch.empty_like(x)
+
+
+def _convolution(x: Tensor, weight: Tensor, *others: Any) -> Tensor:
+    """The output has the memory format of real devices: channels last where the input or the weight has it."""
+    out: Tensor = aten.convolution.default(x, weight, *others)
+    if out.ndim == 4 and torch.channels_last in map(suggest_memory_format, (x, weight)):
+        return torch.empty_like(out, memory_format=torch.channels_last)
+    return out
+
+
+def _alike(a: Tensor, b: Tensor) -> bool:
+    return a.shape == b.shape and a.dtype == b.dtype
+
+
+def _spreads(small: Tensor, large: Tensor) -> bool:
+    """Whether each axis of one tensor is as long as that of another, or 1."""
+    pairs = zip(small.shape, large.shape[-small.ndim :], strict=False)
+    return small.dtype == large.dtype and 0 < small.ndim <= large.ndim and all(a in (1, b) for a, b in pairs)
+
+
+def _mean(x: Tensor, axes: Sequence[int] | None, keep: bool = False) -> Tensor:
+    gone = {axis % x.ndim for axis in axes} if axes else set(range(x.ndim))
+    return x.new_empty([1 if i in gone else n for i, n in enumerate(x.shape) if keep or i not in gone])
+
+
+def _layer_norm(x: Tensor, inner: Sequence[int], *others: Any) -> tuple[Tensor, Tensor, Tensor]:
+    """Output, and the mean and inverse deviation of each."""
+    outer = [*x.shape[: x.ndim - len(inner)], *(1 for _ in inner)]
+    dtype = torch.promote_types(x.dtype, others[0].dtype) if others[0] is not None else x.dtype
+    return x.new_empty(x.shape), x.new_empty(outer, dtype=dtype), x.new_empty(outer, dtype=dtype)
+
+
+def _batch_norm(x: Tensor, *others: Any) -> tuple[Tensor, Tensor, Tensor]:
+    """Output, and the batch's mean and inverse deviation, which are empty in evaluation mode as on real devices."""
+    training = others[4]
+    n = x.shape[1] if training else 0
+    return _like(x), _per_channel(x, n), _per_channel(x, n)
+
+
+def _batch_norm_backward(gradient: Tensor, x: Tensor, *others: Any) -> tuple[Tensor | None, ...]:
+    wanted = others[-1]
+    made = _like(x), _per_channel(x, x.shape[1]), _per_channel(x, x.shape[1])
+    return tuple(tensor if on else None for tensor, on in zip(made, wanted, strict=True))
+
+
+def _per_channel(x: Tensor, size: int) -> Tensor:
+    """Statistics of a batch: at least float32, also in half precision."""
+    return x.new_empty(size, dtype=torch.promote_types(x.dtype, torch.float32))

@@ -34,13 +34,13 @@ def run(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
             return _like(args[0])
         if func in _SPREAD and isinstance(args[1], Tensor) and _spreads(args[1], args[0]):
             return _like(args[0])
-        if func is aten.mean.dim and not kwargs:
+        if func is aten.mean.dim and not kwargs and all(-args[0].ndim <= i < args[0].ndim for i in args[1] or ()):
             return _mean(*args)
-        if func is aten.addmm.default:
+        if func is aten.addmm.default and not kwargs and _multiplies(*args):
             return args[1].new_empty(args[1].shape[0], args[2].shape[1])
-        if func is aten.native_layer_norm.default:
+        if func is aten.native_layer_norm.default and _ends_with(*args):
             return _layer_norm(*args)
-        if func is aten.native_batch_norm.default:
+        if func is aten.native_batch_norm.default and _has_channels(*args):
             return _batch_norm(*args)
         if func is aten.native_batch_norm_backward.default:
             return _batch_norm_backward(*args)
@@ -99,6 +99,18 @@ def _spreads(small: Tensor, large: Tensor) -> bool:
     return small.dtype == large.dtype and 0 < small.ndim <= large.ndim and all(a in (1, b) for a, b in pairs)
 
 
+def _multiplies(bias: Tensor, a: Tensor, b: Tensor) -> bool:
+    """Whether shapes are those of a matrix product; torch says what is wrong with others."""
+    fit = a.ndim == b.ndim == 2 and bias.ndim == 1 and a.shape[1] == b.shape[0] and bias.shape[0] == b.shape[1]
+    return fit and bias.dtype == a.dtype == b.dtype
+
+
+def _ends_with(x: Tensor, inner: Sequence[int], weight: Tensor | None, bias: Tensor | None, *_: Any) -> bool:
+    """Whether a layer norm fits its input; torch says what is wrong with others."""
+    given = [tensor.shape for tensor in (weight, bias) if tensor is not None]
+    return list(x.shape[x.ndim - len(inner) :]) == list(inner) and all(list(shape) == list(inner) for shape in given)
+
+
 def _mean(x: Tensor, axes: Sequence[int] | None, keep: bool = False) -> Tensor:
     gone = {axis % x.ndim for axis in axes} if axes else set(range(x.ndim))
     return x.new_empty([1 if i in gone else n for i, n in enumerate(x.shape) if keep or i not in gone])
@@ -109,6 +121,11 @@ def _layer_norm(x: Tensor, inner: Sequence[int], *others: Any) -> tuple[Tensor, 
     outer = [*x.shape[: x.ndim - len(inner)], *(1 for _ in inner)]
     dtype = torch.promote_types(x.dtype, others[0].dtype) if others[0] is not None else x.dtype
     return x.new_empty(x.shape), x.new_empty(outer, dtype=dtype), x.new_empty(outer, dtype=dtype)
+
+
+def _has_channels(x: Tensor, *others: Any) -> bool:
+    """Whether what is kept for each channel fits; torch says what is wrong with others."""
+    return x.ndim > 1 and all(tensor.shape == x.shape[1:2] for tensor in others[:4] if tensor is not None)
 
 
 def _batch_norm(x: Tensor, *others: Any) -> tuple[Tensor, Tensor, Tensor]:

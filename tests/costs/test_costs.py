@@ -222,6 +222,31 @@ def test_a_space_without_a_formula_is_counted_by_building_each_candidate_once() 
     assert memory.tolist() == [4.0 * (20 + 9 + 2), 4.0 * (80 + 9 + 8), 4.0 * (20 + 9 + 2)]
 
 
-def test_a_network_that_cannot_run_says_so_itself() -> None:
-    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
-        costs.count(nn.Linear(10, 20), (9,))
+class Mean(nn.Module):
+    """The mean over an axis that images do not have."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.mean(4)
+
+
+class Sum(nn.Module):
+    """A sum of tensors that do not fit."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + torch.ones(3, device=x.device)
+
+
+@pytest.mark.parametrize(
+    ("network", "shape", "said"),
+    [
+        (nn.Linear(10, 20), (9,), "shapes cannot be multiplied"),
+        (nn.LayerNorm(4), (2, 5), "normalized_shape"),
+        (nn.BatchNorm2d(3), (4, 5, 5), "running_mean|weight"),
+        (nn.Conv2d(3, 4, 3), (2, 5, 5), "channels"),
+        (Mean(), (2, 5, 5), "out of range"),
+        (Sum(), (2, 5, 5), "size of tensor|broadcast"),
+    ],
+)
+def test_a_network_that_cannot_run_says_so_itself(network: nn.Module, shape: tuple[int, ...], said: str) -> None:
+    with pytest.raises((RuntimeError, IndexError), match=said):
+        costs.count(network, shape)

@@ -1,4 +1,4 @@
-"""What the commands take that search nothing: processor seconds of whole processes, beside Python's own start.
+"""What the commands take that search nothing, and a search of one network: processor seconds of whole processes.
 
     python -m benchmarks.overhead.commands [--repeats 5]
 
@@ -30,7 +30,11 @@ COMMANDS = {
     "suggest, bo": ["suggest", "bo"],
     "suggest --pending": ["suggest", "bo", "--pending"],
     "tell": ["tell", "bo"],
-}
+    "run, one network": [
+        "run", "--space", "macro", "--space-option", "width=2", "--data-option", "limit=200", "--epochs", "1",
+        "--budget", "1", "--workers", "1", "--no-baselines", "--name",
+    ],
+}  # fmt: skip
 
 
 def main() -> None:
@@ -47,6 +51,7 @@ def main() -> None:
             for name in random.Random(i).sample(list(seconds), len(seconds)):
                 given = PYTHON.get(name) or ["-m", "searchkit", *COMMANDS[name]]
                 given = [*given, str(pending["bo"][i]), f"loss={i}"] if name == "tell" else given
+                given = [*given, f"one-{i}"] if given[-1] == "--name" else given
                 seconds[name].append(_seconds(given, place))
     torch = statistics.median(seconds["python, import torch"])
     print("\n| command | processor seconds | of `import torch` |\n|---|---|---|")

@@ -129,7 +129,7 @@ class Exact:
         if len(fits) == 1 or not len(codes):
             return np.argsort(hopeful[:, 0], kind="stable")[:n]
         told = self._blocks.choose(self._told.codes[self._told.feasible])
-        known = np.column_stack([fit.predict(told)[0] for fit in fits])
+        known = np.column_stack([fit.means(told) for fit in fits])
         both = np.concatenate([hopeful, known])
         low, span = both.min(axis=0), np.ptp(both, axis=0)
         span[span == 0] = 1.0

@@ -135,9 +135,10 @@ def run(
             that are stopped end as "dropped", as on a ladder, whose rungs set epochs of halving here.
         start: candidates to evaluate first: dictionaries of choices, rows of codes ``(n, d)``, or a :class:`Result`,
             whose front is taken, or several in the list. They count in the budget.
-        earlier: the :class:`Result` of an earlier study over the same choices, or several, also on other data. A
-            predictor fitted to each is added to the proxies, and loses its weight if it predicts badly. One of another
-            space is a hint, if both have roles (:class:`Choice`). Also :class:`~searchkit.Comparisons` of candidates.
+        earlier: the :class:`Result` of an earlier study over the same choices, or several, also on other data, also
+            with options more or fewer, where five of its scored candidates are of the new space. A predictor fitted to
+            each is added to the proxies, and loses its weight if it predicts badly. One of another space is a hint, if
+            both have roles (:class:`Choice`). Also :class:`~searchkit.Comparisons` of candidates.
         screen: candidates scored by the proxies for each one that is evaluated (16).
         verify: number of best candidates to train at the end of a search without training; ``result.verified`` has the
             scores of the task that they reach.

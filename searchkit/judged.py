@@ -24,7 +24,7 @@ from searchkit.options import Options
 from searchkit.problem.problem import Problem, Strategy
 from searchkit.proxy_layer.automatic import COUNTS, QUICK, SCORED, Judges, choose, few, price_of, scored_in
 from searchkit.proxy_layer.scoring_time import fitting
-from searchkit.proxy_layer.setup import IN_SEARCH, open_scorer
+from searchkit.proxy_layer.setup import IN_SEARCH, open_scorer, suiting
 from searchkit.results.found_studies import is_recorded, recorded_note
 from searchkit.results.studies import read_study
 from searchkit.space import distinct_rows
@@ -257,7 +257,8 @@ def _by_price(options: Options, problem: Problem, plan: Plan | None, candidates:
             scores = scorer(codes)[:, signals]
             return math.inf if signals and np.isnan(scores).all() else found
 
-    chosen = choose((IN_SEARCH, QUICK, COUNTS), price, candidates, seconds, options.screen)
+    sets = [suiting(names, problem.space) for names in (IN_SEARCH, QUICK, COUNTS)]
+    chosen = choose(sets, price, candidates, seconds, options.screen)
     if "trained_by" not in options.task.context:
         return chosen
     return replace(chosen, why=f"{chosen.why}; {OWN}")

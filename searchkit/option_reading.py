@@ -29,7 +29,7 @@ from searchkit.problem.initial_design import read_start
 from searchkit.problem.numbers import seed_of
 from searchkit.problem.objectives import check_constraints
 from searchkit.proxy_layer.automatic import AUTO
-from searchkit.proxy_layer.setup import IN_SEARCH, read_proxies
+from searchkit.proxy_layer.setup import IN_SEARCH, read_proxies, suiting
 from searchkit.proxy_layer.transfer import read_earlier
 from searchkit.search.accounting import Callback
 from searchkit.search.callbacks import read_callbacks
@@ -124,6 +124,7 @@ def read_options(
             ladder if trained_by is None else None,
             own, devices, trained_by, weights, evaluation,
         )  # fmt: skip
+        signals = [] if automatic else read_proxies(proxies, suiting(IN_SEARCH, task.space))
         signals = [proxy_of_part(proxy, task.space, task.data) for proxy in signals]
         plannable = task.trains and epochs is None and ladder is None and not task.training.own.sets_length
         plannable = plannable and trained_by is None

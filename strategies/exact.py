@@ -25,7 +25,8 @@ from searchkit.types import Codes, Floats
 SAMPLE = 300  # random networks from which block values of known bounds are fitted
 LONGEST = 500  # most networks of a front that are considered
 PROJECTIONS = 4  # with three objectives or more: fronts, each of two random weighted sums of the objectives
-FEW = 20  # candidates that are kept where all are expected to break a bound
+RISK = 0.35  # predicted chance of failing above which a candidate is proposed only where all are above it
+FEW = 20  # candidates that are kept where all are expected to fail or to break a bound
 LIKELY = 200  # best networks under a random weighted sum of the objectives, considered besides the front
 
 
@@ -62,9 +63,10 @@ class Exact:
             return complete(self.problem, self.problem.sample(n, rng), n, seen, rng)
         fits = [fit_blocks(self._blocks, scored.codes, of_usual_size(column)) for column in scored.losses.T]
         learned = _excesses(self._blocks, self._told.codes, self._told.violations)
-        picked = self._candidates(fits, [*self._known_excesses(), *learned], n + len(self._told), rng)
+        failing = self._failing()
+        picked = self._candidates(fits, [*self._known_excesses(), *learned, *failing], n + len(self._told), rng)
         picked = np.unique(picked, axis=0)
-        picked = picked[self._promising(picked, learned)]
+        picked = picked[self._promising(picked, learned, failing)]
         codes = distinct(self.problem, self._blocks.codes(picked), seen)
         codes = codes[self.problem.allowed(codes)]
         return complete(self.problem, codes[self._informative(codes, fits, n)], n, seen, rng)
@@ -96,13 +98,20 @@ class Exact:
             self._known = _excesses(self._blocks, sample, self.problem.known(sample))
         return self._known
 
-    def _promising(self, picked: Codes, learned: list[Additive]) -> Codes:
+    def _failing(self) -> list[Additive]:
+        """An additive model of the chance of failing; none where all candidates failed, or none did."""
+        failed = self._told.failed
+        if not failed.any() or failed.all():
+            return []
+        return [fit_blocks(self._blocks, self._told.codes, failed.astype(np.float64), ranks=False).model]
+
+    def _promising(self, picked: Codes, learned: list[Additive], failing: list[Additive]) -> Codes:
         """Rows that should not fail and should keep the bounds; those with the least violation where there are none."""
         rows = np.arange(len(picked))
-        failed = self._told.failed
-        if failed.any() and not failed.all():
-            wrong = fit_blocks(self._blocks, self._told.codes, failed.astype(np.float64)).model(picked)
-            rows = rows[wrong <= np.median(wrong)]
+        for model in failing:
+            wrong = model(picked)
+            sound = wrong <= min(float(np.median(wrong)), RISK)
+            rows = np.flatnonzero(sound) if sound.any() else np.argsort(wrong, kind="stable")[:FEW]
         if learned:
             excess = np.sum([np.maximum(model(picked[rows]), 0.0) for model in learned], axis=0)
             inside = excess <= 0
@@ -120,7 +129,7 @@ class Exact:
         if len(fits) == 1 or not len(codes):
             return np.argsort(hopeful[:, 0], kind="stable")[:n]
         told = self._blocks.choose(self._told.codes[self._told.feasible])
-        known = np.column_stack([fit.predict(told)[0] for fit in fits])
+        known = np.column_stack([fit.means(told) for fit in fits])
         both = np.concatenate([hopeful, known])
         low, span = both.min(axis=0), np.ptp(both, axis=0)
         span[span == 0] = 1.0

@@ -17,7 +17,7 @@ from typing import Literal
 import numpy as np
 
 from searchkit.blocks.additive import Additive, Blocks
-from searchkit.blocks.gaussian_process import FREE, BlockFeatures, BlockProcess, chosen, fit_process
+from searchkit.blocks.gaussian_process import FREE, BlockFeatures, BlockProcess, chosen, fit_process, held
 from searchkit.problem.ranks import normal_scores
 from searchkit.types import Codes, Floats
 
@@ -31,7 +31,8 @@ class BlockFit:
         on_ranks: everything is in normal scores, which fitted the order better than the values.
         smooth: the share of smooth effects in what ordered choices vary by; 0 where single options fitted better.
         pairwise, exponent, penalty: what was chosen; 0 where the model is additive.
-        left_out: ``(n,)`` leave-one-out predictions of what was fitted.
+        left_out: ``(n,)`` leave-one-out predictions of what was fitted. Of more than 1,500 networks so many are fitted
+            (:func:`~searchkit.blocks.gaussian_process.held`), and the others are left out anyway.
         apart: ``(n,)`` the same with the base taken as known: use these to rank networks, since in ``left_out`` the
             mean of the others falls where a network's own value is high.
         error: their root mean square error.
@@ -58,6 +59,11 @@ class BlockFit:
         """
         inputs = _inputs(self._blocks, picked, macs, self._full.inputs.mean_macs, self._trend, beside)
         return self._full.predict(inputs.blended(self.smooth))
+
+    def means(self, picked: Codes) -> Floats:
+        """``(n,)`` means of networks ``(n, m)``, where the model was fitted without MACs and further features."""
+        inputs = _inputs(self._blocks, picked, None, self._full.inputs.mean_macs, self._trend, None)
+        return self._full.means(inputs.blended(self.smooth))
 
     def std(self, picked: Codes, macs: Floats | None = None) -> Floats:
         """``(n,)`` standard deviation of the prediction, the noise of one evaluation not included."""
@@ -96,13 +102,19 @@ def fit_blocks(
     choice = chosen(inputs, targets, y, ratio=macs is not None)
     on_ranks = ranks == "only" or choice.target == 1
     shift, scale = (0.0, 1.0) if on_ranks else (float(y.mean()), float(y.std() or 1.0))
-    t = targets[choice.target]
+    rows = held(len(y))
+    t, fitted = targets[choice.target][rows], inputs.rows(rows)
     share = choice.share
-    full = fit_process(inputs.blended(share), t, choice.pairwise, choice.exponent, choice.penalty).scaled(shift, scale)
+    full = fit_process(fitted.blended(share), t, choice.pairwise, choice.exponent, choice.penalty).scaled(shift, scale)
     sums = full
     if choice.pairwise or choice.exponent:
         share = choice.additive_share
-        sums = fit_process(inputs.blended(share), t, 0.0, 0.0, choice.additive_penalty).scaled(shift, scale)
+        sums = fit_process(fitted.blended(share), t, 0.0, 0.0, choice.additive_penalty).scaled(shift, scale)
+    left_out, apart = full.left_out, full.apart
+    if len(rows) < len(y):
+        predicted = full.means(inputs.blended(choice.share))
+        left_out, apart = predicted.copy(), predicted
+        left_out[rows], apart[rows] = full.left_out, full.apart
     return BlockFit(
         model=_tables(blocks, sums, trend, share),
         on_ranks=on_ranks,
@@ -110,8 +122,8 @@ def fit_blocks(
         pairwise=choice.pairwise,
         exponent=choice.exponent,
         penalty=choice.penalty,
-        left_out=full.left_out,
-        apart=full.apart,
+        left_out=left_out,
+        apart=apart,
         error=float(np.sqrt(np.mean((full.left_out - full.targets) ** 2))),
         _blocks=blocks,
         _full=full,

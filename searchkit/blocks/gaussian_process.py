@@ -24,6 +24,7 @@ SHARES = (0.0, 0.9, 0.99)  # of the variance due to ordered choices, for their s
 WEIGHTIEST = 1.0  # pairwise terms of smooth features: of a few dozen networks, 3 fitted noise
 ENOUGH = 20  # networks from which pairwise terms and an exponent are tried
 MOST = 500  # networks on which the hyperparameters are chosen
+HELD = 1500  # networks that the posterior is of: it takes n^3, with 5,000 half a minute
 FREE = 100.0  # prior variance of the base and of the trend: next to no penalty
 
 
@@ -158,6 +159,12 @@ class BlockProcess:
             self, targets=targets, left_out=left_out, apart=apart, variance=variance, shift=shift, scale=scale
         )
 
+    def means(self, new: BlockFeatures) -> Floats:
+        """``(n,)`` means of new networks."""
+        between = _covariance(new, self.inputs, self.pairwise, self.exponent, self.unit)
+        mean: Floats = self.shift + self.scale * (between @ self.alpha)
+        return mean
+
     def predict(self, new: BlockFeatures) -> tuple[Floats, Floats]:
         """Mean and standard deviation ``(n,)`` of new networks, noise not included."""
         parts = [self._part(new.rows(np.arange(i, min(i + 4096, len(new.x))))) for i in range(0, len(new.x), 4096)]
@@ -172,6 +179,15 @@ class BlockProcess:
         own += FREE * (new.free**2).sum(axis=1)
         left = np.maximum(own - ((between @ self.inverse) * between).sum(axis=1), 0.0)
         return self.shift + self.scale * (between @ self.alpha), np.sqrt(self.variance * left)
+
+
+def held(n: int) -> Codes:
+    """``(m,)`` rows of n networks that the posterior is of: all up to 1,500, else the last 750 and as many before."""
+    if n <= HELD:
+        return np.arange(n)
+    newest = HELD // 2
+    older = np.random.default_rng(0).permutation(n - newest)[: HELD - newest]
+    return np.concatenate([np.sort(older), np.arange(n - newest, n)])
 
 
 def fit_process(inputs: BlockFeatures, t: Floats, pairwise: float, exponent: float, penalty: float) -> BlockProcess:

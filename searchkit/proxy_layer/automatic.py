@@ -5,7 +5,7 @@ finds better networks earlier, and where size is an objective, counts alone brin
 the networks and on the machine, so it is measured: a few networks are scored, and the time of all scores is compared
 with that of all trainings. Where the whole default set takes more than a small part of it, the quickest signals are
 considered alone, and then the counts, for which nothing has to run. Block values, which are learned from the results,
-are in all three.
+are in all three, where the blocks of the space can be listed.
 """
 
 from __future__ import annotations

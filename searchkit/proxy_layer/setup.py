@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from searchkit import plugins
+from searchkit.blocks.additive import blocks_if_listed
 from searchkit.errors import SearchkitError
 from searchkit.execution.executors import n_processes
 from searchkit.problem.problem import Problem, Strategy
@@ -30,6 +31,11 @@ if TYPE_CHECKING:
 DEFAULT = ("params", "macs", "jacov", "naswot", "synflow", "grad_norm", "az_nas")  # what "default" stands for
 TRUST = "trust"  # the note of a record with how well each proxy predicted
 IN_SEARCH = (*DEFAULT, "mathnas")  # what it stands for in a search, whose results block values are learned from
+
+
+def suiting(names: Sequence[str], space: Space) -> tuple[str, ...]:
+    """Those of a set that nobody named one by one that a space allows: block values need blocks that can be listed."""
+    return tuple(name for name in names if name != "mathnas" or blocks_if_listed(space) is not None)
 
 
 def read_proxies(given: object, default: Sequence[str] = DEFAULT) -> list[Any]:

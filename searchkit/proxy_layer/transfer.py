@@ -8,21 +8,23 @@ Of several studies each predicts its own labels, and learns from those of the ot
 (:mod:`searchkit.surrogates.grouped`): accuracies of other data or of other epochs are not comparable, and their order
 within a study is.
 
-A study of another space says something here where both spaces declare what their options mean
+Where options were added or left out since, or choices are in another order, the candidates that are of both spaces
+count. A study of another space says something here where both spaces declare what their options mean
 (:mod:`searchkit.space.roles`): then a linear model of :mod:`searchkit.surrogates.role_features` predicts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from searchkit.errors import SearchkitError
+from searchkit.errors import SearchkitError, SpaceError
 from searchkit.problem.objectives import Goals
 from searchkit.problem.ranks import normal_scores
-from searchkit.problem.trial import State
+from searchkit.problem.trial import State, Trial
 from searchkit.proxy_layer.comparisons import Compared, Comparisons
 from searchkit.proxy_layer.votes import ELSEWHERE
 from searchkit.runtime.fingerprint import fingerprint
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from searchkit.results.result import Result
 
 Inputs = Features | RoleFeatures
+Scored = list[tuple[Codes, Trial]]
 
 FEWEST = 5  # scored candidates that a study must have
 MOST = 400  # most candidates that it is fitted to: half of them the best, half evenly from the others
@@ -58,15 +61,15 @@ class Earlier:
 
     Args:
         result: of the earlier study; its space has the same choices and options, whatever the input shapes, or choices
-            with roles as the new one has.
+            with roles as the new one has, or at least five of its scored candidates are of the new space, too.
         space, goals: of the new one.
         known: names of the new one's objectives that need no training, and so no prediction.
         judged: the objective of the new one that its proxies predict.
         beside: other earlier studies, which it learns from as far as they agree with it, if all have the same choices.
 
     Raises:
-        SearchkitError: other choices and no roles in common, no objective in common, or fewer than five scored
-            candidates.
+        SearchkitError: other choices, no roles in common and too few candidates of the new space; no objective in
+            common; or fewer than five scored candidates.
     """
 
     def __init__(
@@ -79,11 +82,14 @@ class Earlier:
         beside: Sequence[Result] = (),
     ) -> None:
         self.study = result.name
-        same = same_choices(result.space, space)
-        self.name = f"earlier:{result.name}" if same else f"{ELSEWHERE}{result.name}"
-        self._inputs, self._seen_as = _inputs(result.space, space, result.name)
-        others = [one for one in beside if same and same_choices(one.space, space)]
-        learned = [_Labels(one, space if same else one.space, goals, known, judged) for one in (result, *others)]
+        found = _here(result, space)
+        here = len(found) >= FEWEST or same_choices(result.space, space)
+        self.name = f"earlier:{result.name}" if here else f"{ELSEWHERE}{result.name}"
+        self._inputs, self._seen_as = (Features(space),) * 2 if here else _by_roles(result, space, len(found))
+        of, found = (space, found) if here else (result.space, _here(result, result.space))
+        others = [(one, _here(one, space)) for one in beside] if here else []
+        learned = [_Labels(result, of, found, goals, known, judged)]
+        learned += [_Labels(one, of, own, goals, known, judged) for one, own in others if len(own) >= FEWEST]
         self.learned_from = learned[0].digest  # differs once the study has more candidates
         self._model = self._fitted(learned)
 
@@ -111,7 +117,9 @@ class _Labels:
         digest: of them.
     """
 
-    def __init__(self, result: Result, space: Space, goals: Goals, known: Collection[str], judged: str | None) -> None:
+    def __init__(
+        self, result: Result, space: Space, scored: Scored, goals: Goals, known: Collection[str], judged: str | None
+    ) -> None:
         directions = {objective.name: objective.direction for objective in result.goals.objectives}
         shared = [o for o in goals.objectives if directions.get(o.name) == o.direction and o.name not in known]
         if not shared:
@@ -120,13 +128,12 @@ class _Labels:
                 "knowledge carries over where both have to learn an objective of the same name and direction"
             )
         shared.sort(key=lambda objective: objective.name != judged)
-        scored = [trial for trial in result.trials if trial.state is State.SCORED]
         if len(scored) < FEWEST:
             raise SearchkitError(
                 f"earlier study '{result.name}' has {len(scored)} scored candidates; at least {FEWEST} are needed"
             )
-        codes = space.check(np.stack([trial.code for trial in scored]))
-        values = np.array([trial.values[shared[0].name] for trial in scored])
+        codes = space.check(np.stack([code for code, _ in scored]))
+        values = np.array([trial.values[shared[0].name] for _, trial in scored])
         self.codes, self.digest = codes, fingerprint(codes, values)
         self.gains = normal_scores(values if shared[0].direction == "max" else -values)
 
@@ -179,16 +186,35 @@ def _difference(old: Space, new: Space) -> str | None:
     return "their order differs" if old.names != new.names else None
 
 
-def _inputs(old: Space, new: Space, name: str) -> tuple[Inputs, Inputs]:
-    """Features of the new space, and those of the old one that mean the same.
+def _here(result: Result, space: Space) -> Scored:
+    """The scored candidates of a study that are of a space, with their codes ``(d,)`` there.
+
+    Of spaces with other options whose options all have roles, none: what these mean says more.
+    """
+    scored = [trial for trial in result.trials if trial.state is State.SCORED]
+    if same_choices(result.space, space):
+        return [(trial.code, trial) for trial in scored]
+    if has_roles(result.space) and has_roles(space):
+        return []
+    found: Scored = []
+    for trial in scored if set(result.space.names) <= set(space.names) else ():
+        with suppress(SpaceError):
+            found.append((space.encode(result.space.decode(trial.code))[0], trial))
+    return found
+
+
+def _by_roles(result: Result, new: Space, n: int) -> tuple[Inputs, Inputs]:
+    """Features of the new space, and those of the space of an earlier study that mean the same.
+
+    Args:
+        n: scored candidates of that study that are of the new space.
 
     Raises:
         SearchkitError: there are none.
     """
-    if same_choices(old, new):
-        features = Features(new)
-        return features, features
-    said = f"earlier study '{name}' searched other choices than this one: {_difference(old, new)}"
+    old = result.space
+    said = f"earlier study '{result.name}' searched other choices than this one: {_difference(old, new)}"
+    said += f", only {n} of its scored candidates {'is' if n == 1 else 'are'} of this space" if n else ""
     for space, whose in ((old, "its"), (new, "this")):
         if not has_roles(space):
             raise SearchkitError(f"{said}, and {whose} space '{space.name}' declares no roles of options to compare by")

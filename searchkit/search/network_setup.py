@@ -11,6 +11,7 @@ from typing import Any
 from searchkit import plugins
 from searchkit.costs.measure import check_here, check_measurable
 from searchkit.costs.metrics import MARGINS, Metric, read_metrics
+from searchkit.costs.reach import check_reach
 from searchkit.costs.targets.target import Target, described
 from searchkit.costs.task_scores import SCORES, tasks_of, trained_scores
 from searchkit.data.data import Data
@@ -90,6 +91,7 @@ def network_task(
     check_measurable(metrics, where, there)
     check_here(targets, metrics, where, there)
     goals = _goals(metrics, directions, constraints)
+    check_reach(goals.bounds, metrics, trained_by is not None)
     space, loaded = found or space_and_data(space, data, split_seed, _task_hint([*metrics, *asked]))
     space, own, recipe = _with_recipe(space, own or NOTHING, epochs, loaded)
     rungs = read_ladder(ladder, recipe.epochs)

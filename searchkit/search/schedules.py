@@ -33,7 +33,12 @@ NOTICED = 0.02  # share of an evaluation's time that a free worker may wait
 
 SPENT = "the budget is spent"
 EXHAUSTED = "every candidate of the space has been evaluated"
-ENDED = (SPENT, EXHAUSTED)  # a search that came to its end, and was not stopped
+WITHIN = "every candidate of the space that keeps the bounds has been evaluated"
+ENDED = (SPENT, EXHAUSTED, WITHIN)  # a search that came to its end, and was not stopped
+
+
+def _exhausted(search: Search) -> str:
+    return EXHAUSTED if search.problem.known is None else WITHIN
 
 
 class BatchByBatch:
@@ -57,7 +62,7 @@ class BatchByBatch:
         while not self.ledger.spent():
             trials = search.ask(self.size, begun.pop(0) if begun else [])
             if not trials:
-                return EXHAUSTED
+                return _exhausted(search)
             self._evaluate([trial for trial in trials if not trial.finished])
             if not all(trial.finished for trial in trials):
                 break
@@ -141,7 +146,7 @@ class AsWorkersFree:
                 self._take((trial, batch, rung), self.search.alone(trial, rung))
                 continue
             if not self._running:
-                return SPENT if self.ledger.spent() else EXHAUSTED
+                return SPENT if self.ledger.spent() else _exhausted(self.search)
             self._thought.append(time.perf_counter() - back)
             done = self.executor.wait()
             back = time.perf_counter()

@@ -180,10 +180,10 @@ WRITERS = sorted(
 )
 
 
-@pytest.mark.parametrize("path", WRITERS, ids=lambda path: path.name)
-def test_every_part_of_a_page_goes_through_the_one_escaping_function(path: Path) -> None:
-    if path.name != "safe_html.py":
-        assert templates(path.read_text(encoding="utf-8")) == []
+def test_every_part_of_a_page_goes_through_the_one_escaping_function() -> None:
+    others = [path for path in WRITERS if path.name != "safe_html.py"]
+    found = {path.name: templates(path.read_text(encoding="utf-8")) for path in others}
+    assert not {name: said for name, said in found.items() if said}
 
 
 def test_markup_that_goes_round_it_is_seen() -> None:

@@ -29,7 +29,7 @@ def worth(choices: Mapping[str, Any]) -> dict[str, float]:
     return {"loss": (choices["x"] - 0.5) ** 2 + choices.get("n", 3), "gain": choices["x"]}
 
 
-@pytest.mark.parametrize("strategy", ["random", "tpe", "nsga2", "bo"])
+@pytest.mark.parametrize("strategy", ["random", "tpe", "nsga2", pytest.param("bo", marks=pytest.mark.slow)])
 def test_what_is_asked_for_and_told_one_by_one_is_what_run_would_evaluate(strategy: str, tmp_path: Path) -> None:
     searched = searchkit.run(
         strategy, space=SPACE, evaluate=worth, objectives=BOTH, budget=9, batch=1, seed=3, storage="memory",

@@ -194,7 +194,11 @@ QUICK = [*SMALL, "--budget", "2", "--epochs", "1", *ALONE]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("found", [True, False], ids=["on the path", "not on the path"])
+@pytest.mark.parametrize(
+    "found",
+    [pytest.param(True, marks=pytest.mark.thorough), False],
+    ids=["on the path", "not on the path"],
+)
 def test_the_line_that_exports_is_complete(found: bool, run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(Path(sys.executable).parent) if found else str(tmp_path))
     code, out, _ = run(

@@ -64,6 +64,10 @@ def search_less(monkeypatch: pytest.MonkeyPatch, evaluations: int, workers: int 
     monkeypatch.setattr("searchkit.proxies.block_ratings.DNASetting", lambda: quick)
     monkeypatch.setattr("searchkit.proxy_layer.signals.N_REFERENCE", 10)  # networks that are scored in any case
     monkeypatch.setattr(searchkit, "run", less)
+    monkeypatch.setattr(  # of the estimators
+        "searchkit.integrations.sklearn.search.run",
+        lambda *args, **given: run(*args, **(given | {"budget": 3, "epochs": 2})),
+    )
 
     def few_scores(space: Any, networks: Any, **given: Any) -> Any:
         given |= {"data": few(given["data"])} if "data" in given else {}

@@ -171,7 +171,7 @@ def test_widths_and_depths_of_a_block_are_alternatives_of_it() -> None:
     assert list(net.after) == ["4", "6"]
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_what_learns_better_is_rated_better(digits: Data) -> None:
     """Doing nothing at all is the worst path of a stage that has to change its input."""
     setting = DNASetting(epochs=6, steps=150, images=200, rated=64, recalibrated=64, teacher_epochs=4)

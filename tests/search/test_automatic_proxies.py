@@ -90,7 +90,11 @@ def judged_by(result: Result) -> set[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("budget", [N, {"evaluations": N, "seconds": 3600}, {"seconds": 3}], ids=str)
+@pytest.mark.parametrize(
+    "budget",
+    [N, pytest.param({"evaluations": N, "seconds": 3600}, marks=pytest.mark.thorough), {"seconds": 3}],
+    ids=str,
+)
 def test_what_judges_is_said_in_one_line_and_used(
     budget: Any, price: dict[str, float], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

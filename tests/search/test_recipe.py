@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
 import pytest
+from helpers.marks import slow_if
 
 import searchkit
 from searchkit import Choice, NetworkSpace, Recipe, SearchkitError, Training, plugins
@@ -76,7 +77,7 @@ def test_a_value_of_any_setting_holds_in_a_training(name: str, made: list[Recipe
         assert made[-1] == replace(own, **changed)
 
 
-@pytest.mark.parametrize("name", ANY_SPACE)
+@pytest.mark.parametrize("name", slow_if(lambda name: name not in ("epochs", "augment", "loss"), ANY_SPACE))
 def test_options_of_any_setting_are_a_choice_of_the_search(name: str, made: list[Recipe], tmp_path: Path) -> None:
     options = options_of(name)
     result = search(tmp_path, budget=8, recipe={name: options, **short(name)})
@@ -326,7 +327,11 @@ def test_a_study_continues_only_with_its_ladder(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "recipe", [{"lr": 0.03, "steps": 2}, {"lr": [0.03, 0.2, 0.1], "steps": 2, "augment": "none"}, {"epochs": [1, 2]}]
+    "recipe",
+    slow_if(
+        lambda recipe: "epochs" in recipe or recipe["lr"] == 0.03,
+        [{"lr": 0.03, "steps": 2}, {"lr": [0.03, 0.2, 0.1], "steps": 2, "augment": "none"}, {"epochs": [1, 2]}],
+    ),
 )
 def test_the_command_line_resumes_it(
     recipe: dict[str, Any], made: list[Recipe], tmp_path: Path, capsys: pytest.CaptureFixture[str]

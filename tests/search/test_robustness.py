@@ -166,13 +166,13 @@ def test_a_network_with_tied_weights_is_trained_rebuilt_and_exported(tmp_path: P
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("given", ["q", "q.onnx", "q.json", "q.safetensors", "q.v2"])
-def test_an_ending_given_with_the_path_is_not_doubled(given: str, tmp_path: Path) -> None:
+def test_an_ending_given_with_the_path_is_not_doubled(tmp_path: Path) -> None:
     result = searchkit.run("random", space=NETWORKS, data=DIGITS, budget=1, epochs=1, storage="memory")
-    stem = "q.v2" if given == "q.v2" else "q"
-    written = result.export(0, tmp_path / given)
-    assert [path.name for path in written] == [f"{stem}.onnx", f"{stem}.safetensors", f"{stem}.json"]
-    assert {path.name for path in tmp_path.iterdir()} == {path.name for path in written}
+    for given, stem in {"q": "q", "q.onnx": "q", "q.json": "q", "q.safetensors": "q", "q.v2": "q.v2"}.items():
+        folder = tmp_path / f"of {given}"
+        written = result.export(0, folder / given)
+        assert [path.name for path in written] == [f"{stem}.onnx", f"{stem}.safetensors", f"{stem}.json"]
+        assert {path.name for path in folder.iterdir()} == {path.name for path in written}
 
 
 @pytest.mark.parametrize("strategy", ["bo", "nsga2"])
@@ -299,7 +299,9 @@ def test_metrics_named_like_columns_of_the_record_are_drawn() -> None:
 
 
 @pytest.mark.parametrize("constraints", [None, {"params": 5000}])
-@pytest.mark.parametrize("error", [ValueError("bad width"), SystemExit("bad width")])
+@pytest.mark.parametrize(
+    "error", [pytest.param(ValueError("bad width"), marks=pytest.mark.slow), SystemExit("bad width")]
+)
 def test_a_network_that_cannot_be_built_is_a_recorded_failure_also_beside_a_bound(error, constraints) -> None:
     def fragile(choices: dict, input_shape: tuple[int, int, int], n_classes: int) -> nn.Module:
         if choices["width"] > 28:

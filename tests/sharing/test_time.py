@@ -72,6 +72,7 @@ def test_with_no_time_a_training_has_the_fewest_steps_and_says_so(
     assert "may rank networks the wrong way round" in caplog.text
 
 
+@pytest.mark.slow
 def test_with_time_enough_a_training_is_as_without(digits: Data) -> None:
     codes = SMALL.enumerate()
     timed, free = (SharedWeights(SMALL, digits, epochs=4, seconds=seconds) for seconds in (1e6, None))

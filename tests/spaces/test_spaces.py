@@ -77,7 +77,7 @@ def test_the_canonical_form_is_idempotent_and_keeps_the_counts(space: NetworkSpa
 
 @spaces
 def test_counts_are_those_of_the_network_that_is_built(space: NetworkSpace) -> None:
-    codes = np.vstack([np.zeros((1, space.n_choices), np.int64), random_codes(space, 8, seed=1)])
+    codes = np.vstack([np.zeros((1, space.n_choices), np.int64), random_codes(space, 4, seed=1)])
     counted = costs.space_counts(space, codes)
     without_formula = copy.copy(space)
     without_formula.count = None

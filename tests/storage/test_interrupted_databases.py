@@ -16,7 +16,7 @@ from typing import Any
 import optuna
 import pytest
 from helpers.killing import forked
-from helpers.marks import slow_if
+from helpers.marks import thorough_if
 from helpers.postgresql import (
     postgresql,  # noqa: F401 - a fixture
     start,
@@ -55,8 +55,8 @@ def crash(address: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("disturb", "as_object"),
-    slow_if(
-        lambda disturb, as_object: disturb is restart_late or disturb is restart or as_object != (disturb is cut),
+    thorough_if(
+        lambda disturb, as_object: as_object != (disturb is cut),
         itertools.product((cut, restart, restart_late, crash), (False, True)),
     ),
 )

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from helpers.marks import slow_if
 
 import searchkit
 from searchkit import Choice, Space
@@ -70,7 +71,7 @@ def sampled(space: Space, n: int, seed: int = 0) -> Codes:
     return np.random.default_rng(seed).permutation(codes)[:n]
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", slow_if(bool, range(3)))
 def test_the_best_of_1024_is_found_within_40(seed: int) -> None:
     value = np.random.default_rng(seed).normal(size=(5, 4))
     problem = Problem(SMALL, 1, budget=40)
@@ -254,7 +255,7 @@ DIFFICULT: dict[str, Losses] = {
 
 
 @pytest.mark.parametrize("name", DIFFICULT)
-@pytest.mark.parametrize("k", [1, 2])
+@pytest.mark.parametrize("k", slow_if(lambda k: k == 1, [1, 2]))
 def test_whatever_losses_are_like_it_goes_on(name: str, k: int) -> None:
     problem = Problem(LARGE, k, budget=100)
     strategy, codes = BO(problem, pool=200), sampled(LARGE, 40)
@@ -277,7 +278,7 @@ def test_300_observations_of_two_distinct_values_are_no_error() -> None:
     assert (new[:, 0] % 2 == 0).all(), "of the better value"
 
 
-@pytest.mark.parametrize("k", [1, 2, 4])
+@pytest.mark.parametrize("k", slow_if(lambda k: k > 1, [1, 2, 4]))
 @pytest.mark.parametrize("scored", [True, False])
 def test_where_everything_is_infeasible_it_goes_on(k: int, scored: bool) -> None:
     problem = Problem(LARGE, k, 1, budget=40)

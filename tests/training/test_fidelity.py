@@ -15,7 +15,7 @@ import optuna
 import pytest
 import torch
 from helpers.killing import in_a_process_that_is_killed
-from helpers.marks import slow_if
+from helpers.marks import thorough_if
 
 import searchkit
 from searchkit import Choice, NetworkSpace, Space, plugins
@@ -407,7 +407,10 @@ KILLS = [("training", 3), ("training", 5), ("training", 7), ("training", 15), ("
 @pytest.mark.slow
 @pytest.mark.usefixtures("no_training")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
-@pytest.mark.parametrize("strategy", slow_if(lambda name: name != "nsga2", plugins.names("strategy")))
+@pytest.mark.parametrize(
+    "strategy",  # search/test_resume.py kills all of them without rungs
+    thorough_if(lambda name: name not in ("nsga2", "tpe", "exact", "evolution"), plugins.names("strategy")),
+)
 def test_killed_between_rungs_and_continued_the_history_is_the_same(
     strategy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

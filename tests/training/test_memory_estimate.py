@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from helpers.marks import slow_if
+from helpers.marks import slow_if, thorough_if
 from torch import Tensor, nn
 
 from searchkit.costs.autocast import HalfPrecision
@@ -132,7 +132,7 @@ def test_a_linear_layer_is_counted_as_by_hand() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("recipe", [SGD, ADAMW], ids=["sgd", "adamw"])
-@pytest.mark.parametrize("name", slow_if(lambda name: name == "mobilenet", SPACES))
+@pytest.mark.parametrize("name", thorough_if(lambda name: name == "mobilenet", SPACES))
 def test_it_is_what_a_real_training_holds(name: str, recipe: Recipe) -> None:
     space, data = SPACES[name]
     for code in space.sample(2, np.random.default_rng(1)):
@@ -178,7 +178,7 @@ def test_it_grows_with_the_batch_and_with_the_width(autocast: bool) -> None:
 
 
 @pytest.mark.parametrize("autocast", [False, True])
-@pytest.mark.parametrize("name", list(SPACES))
+@pytest.mark.parametrize("name", slow_if(lambda name: name == "mobilenet", SPACES))
 def test_a_network_that_reads_its_values_is_run_small_and_comes_to_the_same(name: str, autocast: bool) -> None:
     space, data = SPACES[name]
     network = space.build(space.sample(1, np.random.default_rng(2))[0])

@@ -16,6 +16,8 @@ import pytest
 import torch
 from sqlalchemy import Engine, event
 
+from searchkit.cli import values as cli_values
+
 # Tests kill processes and not machines, so that nothing has to wait for a disk, which takes milliseconds each time.
 os.fsync = lambda descriptor: None
 
@@ -32,6 +34,9 @@ def _no_waiting_for_a_disk(connection: object, record: object) -> None:
 
 for _name in ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "PYTHONWARNINGS"):
     os.environ.pop(_name, None)  # what is printed does not depend on the terminal that the tests are begun from
+
+# A search by the command line begins processes where --workers asks for them only: each would load torch.
+cli_values.n_cores = lambda: 1
 
 torch.set_num_threads(1)  # beside a busy neighbour two threads are slower than one, several times
 

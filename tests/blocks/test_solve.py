@@ -199,7 +199,7 @@ def test_the_limit_that_the_best_network_is_near_is_named() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.thorough)])
 def test_under_a_budget_the_solution_is_that_of_the_exact_front(seed: int) -> None:
     loss, (cost, *_) = large(20, 10, seed)  # 1e20 networks
     _, values = front([loss, cost])

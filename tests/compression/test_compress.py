@@ -232,7 +232,7 @@ def test_a_name_in_a_storage_that_is_not_there_yet(
     assert len(result.delivered)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_others_within_the_bounds(
     trained: nn.Module, small: searchkit.Compressed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

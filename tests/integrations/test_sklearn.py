@@ -144,7 +144,7 @@ def test_the_same_random_state_gives_the_same_network_and_another_another(fitted
 
 
 @pytest.mark.slow  # a second interpreter imports torch
-@pytest.mark.parametrize("library", ["pickle", "joblib"])
+@pytest.mark.parametrize("library", ["pickle", pytest.param("joblib", marks=pytest.mark.thorough)])
 def test_a_fresh_process_predicts_the_same(fitted: SearchClassifier, tmp_path: Path, library: str) -> None:
     path, rows, out = tmp_path / "model", tmp_path / "rows.npy", tmp_path / "out.npy"
     np.save(rows, X)

@@ -78,7 +78,9 @@ def test_the_folder_has_nothing_but_its_files(folder: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("alone", [False, True], ids=["with searchkit", "with torch alone"])
+@pytest.mark.parametrize(
+    "alone", [pytest.param(False, marks=pytest.mark.thorough), True], ids=["with searchkit", "with torch alone"]
+)
 def test_the_ten_lines_of_the_card_load_the_network_in_a_new_process(
     alone: bool, result: searchkit.Result, folder: Path, tmp_path: Path
 ) -> None:

@@ -19,7 +19,7 @@ from searchkit.costs.onnx_file import write_onnx
 from searchkit.errors import DeviceError, SearchkitError
 
 DATA = searchkit.load_data("digits", limit=400)
-TINY = searchkit.load_space("residual", input_shape=(1, 8, 8), n_classes=10)
+TINY = searchkit.load_space("macro", width=8, layers=(1, 1), input_shape=(1, 8, 8), n_classes=10)
 
 
 def search(**given: Any) -> Any:

@@ -213,7 +213,9 @@ def test_a_network_that_cannot_be_built_takes_no_other_s_score(make: Callable[[]
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:proxy")
-@pytest.mark.parametrize("proxies", ["default", ("params", "macs"), ("grad_norm",)])
+@pytest.mark.parametrize(
+    "proxies", [pytest.param("default", marks=pytest.mark.thorough), ("params", "macs"), ("grad_norm",)]
+)
 @pytest.mark.parametrize("make", RAISED.values(), ids=RAISED)
 def test_what_build_raises_in_the_proxy_layer_fails_the_candidate_only(
     make: Callable[[], BaseException], proxies: Any

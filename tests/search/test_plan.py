@@ -80,7 +80,7 @@ def test_more_time_is_more_candidates_that_train_no_shorter(workers: int) -> Non
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("metric", ["macs", "flash_int8"])
+@pytest.mark.parametrize("metric", ["macs", pytest.param("flash_int8", marks=pytest.mark.thorough)])
 def test_a_plan_is_made_for_networks_within_the_bounds(metric: str) -> None:
     """Both of what is counted for many at once, and of what is measured for each."""
     budget, data = {"seconds": 60}, searchkit.load_data("digits", limit=300)
@@ -135,7 +135,7 @@ def test_a_search_under_a_slow_measurement_delivers_a_network(tmp_path: Path) ->
     assert f">{steps:,.0f}<" in result.report(tmp_path / "page.html").read_text()
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_search_begins_with_designs_that_were_found_to_meet_what_is_measured(tmp_path: Path) -> None:
     """The first of the space's designs, of 77,754 parameters, breaks this bound."""
     result = searchkit.run(
@@ -349,7 +349,7 @@ def test_the_best_of_the_front_is_the_first_winner(name: str, direction: Any, fi
     assert [trial.number for trial in winners] == [first, 1 - first]
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_search_with_a_time_trains_its_winners_and_delivers_them(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -102,7 +102,7 @@ def test_every_strategy_searches_networks_and_settings(strategy: str, made: list
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("executor", [2, "interleaved"])
+@pytest.mark.parametrize("executor", [pytest.param(2, marks=pytest.mark.thorough), "interleaved"])
 def test_other_executors_train_with_the_same_settings(executor: Any) -> None:
     recipe = {"lr": [0.02, 0.1], "steps": 2}
     here = search(budget=4, batch=2, recipe=recipe)

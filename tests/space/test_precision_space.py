@@ -110,7 +110,7 @@ def test_a_target_measures_the_file_in_the_precisions_of_the_blocks() -> None:
     assert (int8["latency_ms@scales"] / int8.params).max() < (others["latency_ms@scales"] / others.params).min()
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_file_of_a_network_without_a_block_in_int8_is_said_to_be_none(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -203,7 +203,7 @@ def test_dna_says_that_it_is_about_images() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("x", "kind"), [(WORDS, "tokens"), (WAVES, "signals")])
+@pytest.mark.parametrize(("x", "kind"), [(WORDS, "tokens"), pytest.param(WAVES, "signals", marks=pytest.mark.thorough)])
 def test_a_search_delivers_a_network_of_raw_inputs_and_its_file(x: np.ndarray, kind: str, tmp_path: Path) -> None:
     import onnxruntime
 

@@ -143,7 +143,10 @@ def test_where_three_of_four_candidates_fail_few_of_the_first_hundred_do(name: s
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["nsga2", "tpe", "evolution"])
+@pytest.mark.parametrize(
+    "name",
+    ["nsga2", pytest.param("tpe", marks=pytest.mark.thorough), pytest.param("evolution", marks=pytest.mark.thorough)],
+)
 def test_the_few_candidates_that_work_are_found_before_most_that_do_not(name: str) -> None:
     """32 of 243 work: of the first hundred at least 68 fail, and no more do where all that work are among them."""
     bad = [failures(name, (0, 1, 9), seed) for seed in range(3)]

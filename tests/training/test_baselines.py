@@ -180,7 +180,7 @@ def test_weights_decide_in_regression_and_rows_of_weight_0_are_left_out() -> Non
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["uint8", "float32", "colour", "large"])
+@pytest.mark.parametrize("kind", ["uint8", "float32", "colour", pytest.param("large", marks=pytest.mark.thorough)])
 def test_pictures_of_every_kind(kind: str) -> None:
     y = np.repeat([0, 1], 60)
     side, channels = (100, 3) if kind == "large" else (9, 3 if kind == "colour" else 1)

@@ -367,7 +367,7 @@ def test_the_ladder_is_part_of_what_a_study_is(tmp_path: Path) -> None:
         search(storage=tmp_path, name="without")
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_worker_processes_give_the_same_history() -> None:
     alone, beside = (search("nsga2", budget=8, executor=executor).history for executor in (None, 2))
     assert {"scored", "dropped"} == set(alone.state)

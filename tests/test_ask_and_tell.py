@@ -76,6 +76,7 @@ def test_in_memory_a_study_lives_as_long_as_it_is_open() -> None:
         assert study.trials[0].values["gain"] == 2.0
 
 
+@pytest.mark.slow
 def test_a_study_that_another_process_writes_is_waited_for(tmp_path: Path) -> None:
     given: dict[str, Any] = {"space": SPACE, "objectives": BOTH, "storage": tmp_path, "strategy": "random"}
     claim = claim_study(tmp_path, "s")

@@ -497,6 +497,7 @@ sys.exit(code)
 """
 
 
+@pytest.mark.slow
 def test_what_a_library_in_c_prints_is_not_on_standard_output() -> None:
     done = subprocess.run([sys.executable, "-c", NOISY], capture_output=True, text=True, check=True)
     assert done.stdout == "ours\nafter\n"

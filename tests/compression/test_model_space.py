@@ -297,6 +297,7 @@ class Looked(nn.Module):
         return self.tail(self.block(self.stem(x)) * self.block.conv2.weight.shape[0])
 
 
+@pytest.mark.slow
 def test_alternatives_with_which_the_network_does_not_run_are_left_out() -> None:
     space = model_space(Looked(), pictures())
     (choice,) = (choice for choice in space.choices if choice.name == "block")
@@ -307,6 +308,7 @@ def test_alternatives_with_which_the_network_does_not_run_are_left_out() -> None
         assert run(space.build(code), pictures()).shape == (4, 5)
 
 
+@pytest.mark.slow
 def test_nodes_by_name_are_the_choices() -> None:
     space = model_space(network("resnet"), pictures(), nodes=["1", "2.1"])
     assert space.names == ("1", "2.1")
@@ -333,6 +335,7 @@ class Always(nn.Module):
         return x + torch.rand_like(x)
 
 
+@pytest.mark.slow
 def test_a_search_over_the_space() -> None:
     torch.manual_seed(0)
     space = space_of("resnet")

@@ -137,6 +137,7 @@ def test_a_path_is_the_space_s_own_network_up_to_there(digits: Data) -> None:
     assert torch.allclose(net(x, part.taken[5]), network.features(x)[0], atol=1e-6)  # type: ignore[operator]
 
 
+@pytest.mark.slow
 def test_shallow_paths_are_trained_as_often_as_deep_ones() -> None:
     space = mobilenet(width=0.25)
     part = parts_of(space, blocks_of(space))[0]
@@ -231,6 +232,7 @@ def test_a_table_of_another_shape_or_with_nan_is_refused(tmp_path: Path, digits:
             DNA(LAYERS, digits, setting=QUICK).load(tmp_path / "ratings")
 
 
+@pytest.mark.slow
 def test_a_pickled_dna_is_not_trained_again(digits: Data, monkeypatch) -> None:
     dna = pickle.loads(pickle.dumps(DNA(LAYERS, digits, setting=QUICK)))
     monkeypatch.setattr(DNA, "_rated", lambda self: pytest.fail("trained again"))
@@ -281,6 +283,7 @@ def test_a_training_that_was_killed_goes_on_and_ends_with_the_same_ratings(tmp_p
     assert not told
 
 
+@pytest.mark.slow
 def test_a_given_teacher_may_have_other_channels_and_is_left_as_it_is(digits: Data) -> None:
     torch.manual_seed(0)
     teacher = PlainTeacher(digits.input_shape, [(8, 8), (4, 4), (4, 4)], [5, 7, 6], 2, digits.n_classes)
@@ -297,6 +300,7 @@ def test_a_given_teacher_may_have_other_channels_and_is_left_as_it_is(digits: Da
     assert all(torch.equal(tensor, before[name]) for name, tensor in teacher.state_dict().items())
 
 
+@pytest.mark.slow
 def test_a_network_of_the_space_can_teach(digits: Data) -> None:
     space = macro(width=6, layers=(2, 1)).for_data(digits.input_shape, digits.n_classes)
     dna = DNA(LAYERS, digits, teacher=space.build([2, 2, 2]), setting=QUICK)
@@ -325,6 +329,7 @@ def test_spaces_without_nodes_or_modules_are_refused(digits: Data) -> None:
         DNA(searchkit.Space(OWN.choices), digits)
 
 
+@pytest.mark.slow
 def test_a_node_that_names_a_wrong_module_or_shape_is_refused(digits: Data) -> None:
     def space(**changed: Any) -> NetworkSpace:
         def nodes(space: NetworkSpace) -> tuple[Node, ...]:
@@ -435,6 +440,7 @@ def test_lessons_are_the_teachers_maps_and_answers(digits: Data) -> None:
     assert not torch.allclose(lesson.answers(x, stage, torch.zeros_like(maps[0])), lesson.answers(x))
 
 
+@pytest.mark.slow
 def test_ratings_of_a_narrow_space_judge_a_wide_one(digits: Data) -> None:
     dna = DNA(macro(width=4, layers=(2, 1)), digits, setting=QUICK)
     wide = macro(width=12, layers=(2, 1))

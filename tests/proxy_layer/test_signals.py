@@ -356,6 +356,7 @@ def test_scores_of_other_settings_are_not_taken_from_the_record(tmp_path: Path) 
     assert sum(CALLS) > 30
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:proxy")
 def test_a_proxy_that_raises_costs_a_warning_and_not_the_search() -> None:
     with pytest.warns(UserWarning, match="proxy 'hint' has no score .*no hint today"):

@@ -121,6 +121,7 @@ def test_markup_in_any_field_changes_no_tag_of_the_page(kind: str, edges: bool, 
     assert pages[1].count("&lt;/script&gt;&lt;/style&gt;") > 40
 
 
+@pytest.mark.slow
 def test_what_a_notebook_shows_of_a_result_has_no_markup_of_the_users() -> None:
     harmless, evil = (Tags(result(word)._repr_html_()).found for word in (PLAIN, MARKUP))
     assert evil == harmless

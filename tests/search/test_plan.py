@@ -146,6 +146,7 @@ def test_a_search_begins_with_designs_that_were_found_to_meet_what_is_measured(t
     assert len(result.front)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ask", [searchkit.run, searchkit.plan])
 def test_bounds_that_nothing_meets_are_refused_before_the_time_is_planned(
     ask: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -198,6 +199,7 @@ def test_a_time_too_short_for_one_training_is_refused_with_the_least() -> None:
     assert plan_by(speeds(0.1, 0.2, 0.3), DATA, least, 2).candidates >= 1
 
 
+@pytest.mark.slow
 def test_the_usual_time_is_minutes_and_grows_with_the_data() -> None:
     assert usual_seconds(DATA) == 150
     many = np.zeros((20_000, 28, 28), np.uint8), np.arange(20_000) % 10
@@ -532,6 +534,7 @@ def test_a_run_that_adds_nothing_takes_no_time_of_the_study(tmp_path: Path) -> N
     assert searchkit.list_studies(tmp_path).seconds.tolist() == spent
 
 
+@pytest.mark.slow
 def test_a_study_is_compared_with_the_call_before_its_time_is_planned(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -118,6 +118,7 @@ def build(choices: dict, input_shape: tuple[int, int, int], n_classes: int) -> n
 NETWORKS = NetworkSpace([Choice("width", (8, 12, 16, 20, 24, 28, 32, 36))], build, name="dropout")
 
 
+@pytest.mark.slow
 def test_threads_train_to_the_same_accuracies_as_one_process() -> None:
     given = {"space": NETWORKS, "data": DIGITS, "budget": 8, "batch": 8, "epochs": 2, "storage": "memory"}
     here = searchkit.run("random", **given).history.drop(columns="seconds")
@@ -175,6 +176,7 @@ def test_an_ending_given_with_the_path_is_not_doubled(tmp_path: Path) -> None:
         assert {path.name for path in folder.iterdir()} == {path.name for path in written}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["bo", "nsga2"])
 def test_losses_near_the_largest_float_do_not_stop_a_search(strategy: str) -> None:
     def huge(choices: dict) -> dict:
@@ -256,6 +258,7 @@ def test_infeasible_candidates_are_drawn_apart() -> None:
     assert labels == [f"{broken} infeasible", f"{others} other candidates", f"{len(result.front)} on the front"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", ["png", "html", "PNG"])
 def test_a_history_without_a_feasible_candidate_is_drawn(ending: str, tmp_path: Path) -> None:
     result = search(two, objectives=BOTH, constraints={"loss": -1}, budget=20)
@@ -298,6 +301,7 @@ def test_metrics_named_like_columns_of_the_record_are_drawn() -> None:
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("trial", "state")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("constraints", [None, {"params": 5000}])
 @pytest.mark.parametrize(
     "error", [pytest.param(ValueError("bad width"), marks=pytest.mark.slow), SystemExit("bad width")]

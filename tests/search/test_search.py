@@ -293,6 +293,7 @@ def test_three_objectives_and_maximisation():
     assert list(result.front.x) == sorted(result.front.x, reverse=True)
 
 
+@pytest.mark.slow
 def test_a_result_shows_its_best_within_bounds_and_draws(tmp_path: Path):
     def two(choices):
         return {"loss": sum(choices.values()), "size": 25 - sum(choices.values()) + choices["a"]}

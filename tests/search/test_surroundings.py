@@ -74,6 +74,7 @@ def files(folder: Path) -> list[Path]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("start", ["", "~/"])
 @pytest.mark.parametrize(
     "storage",

@@ -119,6 +119,7 @@ def test_shared_weights_as_a_proxy_judge_networks_of_a_part_and_with_settings(
     assert "one-shot" in set(result.signals.proxy)
 
 
+@pytest.mark.slow
 def test_networks_of_a_part_begin_where_those_of_the_whole_ended(digits: Data) -> None:
     first = searchkit.run("random", space=WHOLE, data=digits, epochs=1, budget=2, start=[[1, 2, 1]], **SEARCH)
     part = WHOLE.narrowed({"layer_1": [WHOLE.choices[0].options[1]], "layer_2": [WHOLE.choices[1].options[2]]})

@@ -90,6 +90,7 @@ def test_what_is_no_sequence_of_options_is_refused(options: Any, said: str) -> N
         Choice("c", options)
 
 
+@pytest.mark.slow
 def test_what_is_not_an_option_is_refused_in_a_sentence_whatever_it_is() -> None:
     choice = Choice("c", [1, 2.5, "a", *(f"option {i}" for i in range(1000))])
     for options in GROUPS.values():
@@ -126,6 +127,7 @@ def _shown(value: Any) -> str:
     return f"{type(value).__name__} {value!r}"
 
 
+@pytest.mark.slow
 @given(st.lists(NESTED, min_size=1, max_size=8, unique_by=_shown))
 def test_any_values_that_differ_in_type_or_text_are_options_that_are_found_again(options: list[Any]) -> None:
     choice = Choice("c", options)

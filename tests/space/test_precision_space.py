@@ -232,6 +232,7 @@ def whole(network: nn.Module, input_shape: tuple[int, ...] = ()) -> float:
     return 1.0 - 0.2 * (rest_precision_of(network) == "int8") + 0.8 * sum(times)
 
 
+@pytest.mark.slow
 def test_a_latency_table_has_the_times_of_both_precisions() -> None:
     space = spaces()["macro"].with_precisions()
     table = measure_latency(space, measure=whole)
@@ -245,6 +246,7 @@ def test_a_latency_table_has_the_times_of_both_precisions() -> None:
     assert "ms x modules in int8" in table.report()
 
 
+@pytest.mark.slow
 def test_the_exact_programme_chooses_precisions_under_a_bound() -> None:
     space = spaces()["macro"].with_precisions()
     table = measure_latency(space, measure=whole)

@@ -105,6 +105,7 @@ def test_an_encoder_that_does_not_say_what_shapes_its_maps_is_built_to_be_counte
     assert space_counts(space, code)["params"] == sum(p.numel() for p in space.build(code[0]).parameters())
 
 
+@pytest.mark.slow
 def test_levels_that_a_candidate_lacks_are_none_whatever_others_have() -> None:
     space = encoder_decoder(encoder=residual(width=4), decoder=4, input_shape=(1, 16, 16), n_classes=(2, 16, 16))
     rows = [{**space.decode(space.reference)[0], "stem": stem, "levels": 3} for stem in (1, 2)]

@@ -82,6 +82,7 @@ def test_channels_stay_divisible_by_8_and_lose_no_more_than_a_tenth() -> None:
     assert [divisible(n) for n in (0.1, 8, 10, 11.9, 12)] == [8, 8, 16, 16, 16]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("side", "sizes"),
     [
@@ -145,6 +146,7 @@ def test_there_are_over_ten_to_the_nineteen_networks_in_five_blocks() -> None:
     assert resolutions.names[-1] == "resolution"
 
 
+@pytest.mark.slow
 @spaces
 def test_blocks_and_codes_are_two_ways_to_say_the_same(space: NetworkSpace) -> None:
     blocks = blocks_of(space)

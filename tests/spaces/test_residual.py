@@ -133,6 +133,7 @@ def test_a_stem_that_is_not_used_is_the_same_candidate_and_the_same_network(stem
     assert pickle.loads(pickle.dumps(space)).check(codes).tolist() == once.tolist()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(8, 8), (66, 70)])
 def test_candidates_that_differ_are_networks_that_differ(size: tuple[int, int]) -> None:
     space = residual(input_shape=(1, *size))

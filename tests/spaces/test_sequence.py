@@ -137,6 +137,7 @@ def test_a_signal_is_taken_to_its_last_value(shape: tuple[int, int]) -> None:
         assert bool((x.grad != 0).all())
 
 
+@pytest.mark.slow
 def test_layers_that_are_always_there_are_blocks_and_the_depth_belongs_to_the_others() -> None:
     blocks = blocks_of(sequence())
     layer = 3 * 2 + 2 * 2

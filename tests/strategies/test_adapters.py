@@ -266,6 +266,7 @@ def own_adapter(given: object) -> str:
     return "a factory"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "make",
     [lambda: NSGA2(pop_size=6), SAMPLERS["nsgaii"], SAMPLERS["tpe"]],

@@ -71,6 +71,7 @@ def sampled(space: Space, n: int, seed: int = 0) -> Codes:
     return np.random.default_rng(seed).permutation(codes)[:n]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", slow_if(bool, range(3)))
 def test_the_best_of_1024_is_found_within_40(seed: int) -> None:
     value = np.random.default_rng(seed).normal(size=(5, 4))
@@ -303,6 +304,7 @@ def test_of_many_failures_and_few_scores_it_goes_on(n_scored: int) -> None:
     assert len(set(keys(new)) - set(keys(codes))) == 3
 
 
+@pytest.mark.slow
 def test_pending_candidates_count_as_begun_and_are_not_proposed() -> None:
     problem = Problem(NINE, 1, budget=40)
     strategy = BO(problem)
@@ -315,6 +317,7 @@ def test_pending_candidates_count_as_begun_and_are_not_proposed() -> None:
     assert not set(keys(new)).intersection([*keys(pending), *keys(codes)])
 
 
+@pytest.mark.slow
 def test_a_known_bound_is_kept_by_all_that_is_proposed() -> None:
     problem = Problem(LARGE, 1, 1, budget=40, known=lambda codes: np.maximum(codes.sum(axis=1, keepdims=True) - 6.0, 0))
     codes = searched(BO, problem, lambda codes: -codes[:, :1] * 1.0 - codes[:, 1:2], 30, 0, batch=3)

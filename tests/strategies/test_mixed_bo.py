@@ -65,11 +65,13 @@ def test_the_mixed_search_passes(check: Callable[..., None]) -> None:
     check(MixedBO)
 
 
+@pytest.mark.slow
 def test_the_optimum_of_a_conditional_bowl_is_found_in_few_evaluations() -> None:
     found = searched(Problem(SPACE), lambda codes: told(codes, bowl(codes)), 30)
     assert found.losses.min() < 1e-3
 
 
+@pytest.mark.slow
 def test_asking_a_mixed_search_changes_nothing_and_batches_repeat_nothing() -> None:
     problem = Problem(SPACE)
     codes = SPACE.sample(20, np.random.default_rng(0))

@@ -317,6 +317,7 @@ def test_a_proxy_that_is_an_objective_is_exact_on_every_rung() -> None:
     assert not any("naswot (" in column for column in result.history)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_training")
 def test_a_budget_of_seconds_ends_between_candidates_of_a_rung_and_the_search_goes_on_from_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -355,6 +356,7 @@ def test_in_optuna_a_dropped_candidate_is_pruned_with_an_intermediate_value_a_ru
     assert repr(loaded).count("dropped") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_training")
 def test_the_ladder_is_part_of_what_a_study_is(tmp_path: Path) -> None:
     search(storage=tmp_path, name="with")

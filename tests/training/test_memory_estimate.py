@@ -162,6 +162,7 @@ def test_the_scoring_counts_where_its_larger_batches_hold_more() -> None:
     assert predicted > 1.5 * training_bytes(network, replace(data, val=images(32, 8).val), recipe, autocast=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("autocast", [False, True])
 def test_it_grows_with_the_batch_and_with_the_width(autocast: bool) -> None:
     data, code = images(), [3, 1, 3, 2, 4, 3]
@@ -201,6 +202,7 @@ def test_whatever_is_raised_for_shapes_alone_is_left_to_small_batches() -> None:
     assert training_bytes(StopsWithoutValues(network), data, SGD, autocast=False) == expected
 
 
+@pytest.mark.slow
 def test_attention_is_what_real_steps_hold_under_autocast_and_a_bound_otherwise() -> None:
     data, network = images(), Attention()
     predicted = training_bytes(network, data, SGD, autocast=True)

@@ -182,7 +182,7 @@ def test_what_learns_better_is_rated_better(digits: Data) -> None:
     assert nothing > 1.05 * np.sort(ratings)[-2]
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_the_same_seed_gives_the_same_ratings_also_in_worker_processes(digits: Data) -> None:
     here = DNA(LAYERS, digits, setting=QUICK).ratings
     there = DNA(LAYERS, digits, setting=QUICK, executor=2).ratings
@@ -248,7 +248,7 @@ from searchkit.spaces.macro import macro
 dna = DNA(macro(width=4, layers=(2, 1)), load_data("digits", limit=400), folder=sys.argv[1],
           setting=DNASetting(epochs=6, steps=3, images=128, rated=32, recalibrated=32, teacher_epochs=1,
                              teacher_width=1.0),
-          on_epoch=lambda *a: (print(*a[:2], flush=True), time.sleep(1)))  # in which it is killed
+          on_epoch=lambda *a: (print(*a[:2], flush=True), time.sleep(60 * (f"{a[0]} {a[1]}" == sys.argv[2]))))
 dna.fit()
 """
 
@@ -264,7 +264,10 @@ def test_a_training_that_was_killed_goes_on_and_ends_with_the_same_ratings(tmp_p
     expected = DNA(LAYERS, digits, setting=setting).ratings
     for killed_at in ("stage_1 2", "stage_2 3"):
         process = subprocess.Popen(
-            [sys.executable, "-c", SCRIPT, str(tmp_path)], stdout=subprocess.PIPE, text=True, env=dict(os.environ)
+            [sys.executable, "-c", SCRIPT, str(tmp_path), killed_at],
+            stdout=subprocess.PIPE,
+            text=True,
+            env=dict(os.environ),
         )
         assert process.stdout is not None
         for line in process.stdout:

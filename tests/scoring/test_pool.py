@@ -329,7 +329,7 @@ def test_a_search_on_processes_scores_its_proposals_on_processes_too(at_once: No
     assert are_gone(scored_in - {DRIVER})
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_program_that_ends_without_closing_leaves_no_process_behind(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(

@@ -354,7 +354,7 @@ CHANCE = NetworkSpace(SPACE.choices, build_by_chance, name="chance")
         {"strategy": "bo", "budget": 8},
         {"strategy": "tpe", "objectives": ("accuracy", "latency_ms")},
         {"executor": "interleaved", "constraints": {"params": 2000}},
-        pytest.param({"proxies": ("naswot", "zico", "eproxy", "macs")}, marks=pytest.mark.slow),
+        pytest.param({"proxies": ("naswot", "zico", "eproxy", "macs")}, marks=pytest.mark.thorough),
         {"objectives": ("swap", "params"), "verify": 1},
         {"objectives": ("accuracy", Metric("own", n_modules))},
     ],

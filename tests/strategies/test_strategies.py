@@ -61,7 +61,7 @@ def test_a_choice_of_thousands_of_options_takes_bounded_memory_a_step(name: str,
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "name", thorough_if(lambda name: name in ("auto", "portfolio"), [name for name in NAMES if name != "random"])
+    "name", thorough_if(lambda name: name in MODELLED, [name for name in NAMES if name != "random"])
 )
 def test_it_beats_random_search(name: str) -> None:
     space = Space([Choice(f"c{i}", range(5)) for i in range(8)])

@@ -320,6 +320,7 @@ def continued_and_whole(
     return search(strategy, storage=folder, **given), search(strategy, storage="memory", **given)
 
 
+@MOSTLY_ONE_ORDER
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("strategy", "n_before"), [("nsga2", 1), ("nsga2", 6), ("nsga2", 9), ("bo", 6), ("tpe", 6), ("random", 6)]

@@ -92,7 +92,10 @@ def test_one_candidate_that_breaks_a_bound_is_one(tmp_path: Path) -> None:
     assert "1 candidate breaks a bound that is known without training, and was not trained." in said
 
 
-@pytest.mark.parametrize("given", [{"budget": 2, "epochs": 1}, {"budget": {"seconds": 6}, "epochs": None}])
+@pytest.mark.parametrize(
+    "given",
+    [{"budget": 2, "epochs": 1}, pytest.param({"budget": {"seconds": 6}, "epochs": None}, marks=pytest.mark.thorough)],
+)
 @pytest.mark.slow
 def test_the_time_of_a_search_includes_what_came_after_its_last_candidate(
     given: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

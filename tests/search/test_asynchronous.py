@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from helpers.marks import thorough_if
 
 import searchkit
 from searchkit import Choice, Space, StopSearch, plugins
@@ -101,7 +102,9 @@ def test_what_is_being_evaluated_is_pending_when_the_next_is_asked(threads: Thre
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("strategy", plugins.names("strategy"))
+@pytest.mark.parametrize(
+    "strategy", thorough_if(lambda name: name in ("auto", "exact", "portfolio"), plugins.names("strategy"))
+)
 def test_every_strategy_searches_so_and_repeats_nothing(strategy: str, threads: ThreadPoolExecutor) -> None:
     seen: Counter[str] = Counter()
 

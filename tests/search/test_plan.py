@@ -107,7 +107,7 @@ class Slow:
         return number_of_weights(network)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_measuring_who_meets_the_bounds_takes_a_small_part_of_the_time(caplog: pytest.LogCaptureFixture) -> None:
     cost, data = Slow(), searchkit.load_data("digits", limit=300)
     arguments = {"data": data, "constraints": {Metric("weight_count", cost): 30_000}}

@@ -57,7 +57,7 @@ def test_a_plain_process_pool_takes_lambdas_and_unpacks_the_task_once() -> None:
     assert there.drop(columns=["seconds", "calls"]).equals(here.drop(columns="seconds"))
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_broken_process_pool_is_said_and_the_same_call_continues(tmp_path: Path) -> None:
     def deadly(choices: dict) -> dict:
         if choices["a"] == 3:

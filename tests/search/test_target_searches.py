@@ -105,7 +105,7 @@ def test_costs_of_targets_are_columns_that_are_measured_once(tmp_path: Path) -> 
     assert result.report(tmp_path / "report.html")
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_nothing_is_lost_on_a_target_that_fails_a_third_of_the_time(tmp_path: Path) -> None:
     """In bursts longer than the repeats, too, so that measurements are missing for a while."""
     rng = np.random.default_rng(0)

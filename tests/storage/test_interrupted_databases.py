@@ -114,7 +114,7 @@ def test_what_the_server_committed_before_it_was_cut_is_not_written_twice(postgr
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("still_there", [True, False])
+@pytest.mark.parametrize("still_there", [True, pytest.param(False, marks=pytest.mark.thorough)])
 def test_a_study_that_another_search_claimed_meanwhile_is_left_to_it(
     still_there: bool,
     postgresql: str,  # noqa: F811

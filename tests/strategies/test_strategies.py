@@ -20,6 +20,7 @@ from searchkit.testing import STRATEGY_CHECKS
 
 NAMES = plugins.names("strategy")
 MODELLED = ("auto", "bo", "portfolio")  # they fit a model for every proposal
+FITTED = ("failures_do_not_stop_it", "learned_bounds_do_not_stop_it", "equal_losses_do_not_stop_it")
 LONG = ("numbers_and_conditions_are_searched", "proposals_are_new_and_valid")
 
 
@@ -32,7 +33,9 @@ def test_the_strategies_are_registered():
     slow_if(
         lambda check, name: name in MODELLED,
         itertools.product(STRATEGY_CHECKS, NAMES),
-        lambda check, name: check.__name__ in LONG and name in ("auto", "portfolio"),  # both hand on to others
+        lambda check, name: (
+            check.__name__ in (*LONG, *FITTED) and name in ("auto", "portfolio")
+        ),  # both hand on to others
     ),
     ids=lambda given: getattr(given, "__name__", given),
 )

@@ -154,7 +154,7 @@ def test_the_few_candidates_that_work_are_found_before_most_that_do_not(name: st
     assert np.mean([b[:40].sum() for b in bad]) <= 28  # random: 35
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_with_thousands_of_options_the_regression_is_solved_over_the_observations() -> None:
     rng = np.random.default_rng(0)
     space = Space([Choice(f"c{j}", range(500)) for j in range(4)])

@@ -143,7 +143,7 @@ def test_it_is_what_a_real_training_holds(name: str, recipe: Recipe) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", slow_if(lambda name: name == "mobilenet", SPACES))
+@pytest.mark.parametrize("name", thorough_if(lambda name: name == "mobilenet", SPACES))
 def test_under_autocast_it_is_what_real_steps_hold(name: str) -> None:
     space, data = SPACES[name]
     for code in space.sample(2, np.random.default_rng(1)):

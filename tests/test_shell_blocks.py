@@ -100,7 +100,7 @@ def test_the_commands_of_a_page_run_one_after_another_on_a_terminal(
             words = [word.replace("<=96000", "<=9e6") for word in words]  # which two candidates may both exceed
             words = ["--budget" if word == "--seconds" else word for word in words]
             if words[0] == "run" and not {"--space", "--data"} & {*words}:
-                words += ["--space", "residual", "--space-option", "stages=2", "--space-option", "width=8,12"]
+                words += ["--space", "residual", "--space-option", "stages=2", "--space-option", "width=8"]
             words += SHORT.get(words[0], [])
             if words[0] == "compress":
                 words += ["--epochs", "0", "--workers", "1"]

@@ -54,9 +54,9 @@ def _interrupts_as_before() -> Iterator[None]:
 
 
 LONG = (  # modules that are begun first, so that no process is left with one of them at the end
-    "test_readme.py", "search/test_deadly_proxies.py", "costs/test_gpu_costs.py", "costs/test_latency.py",
-    "integrations/test_ray_tune.py", "integrations/test_sklearn.py", "compression/test_compress.py", "test_docs.py",
-    "proxies/test_dna.py", "search/test_timed_searches.py", "search/test_plan.py", "storage/test_killed.py",
+    "test_docs.py", "test_readme.py", "search/test_plan.py", "search/test_recipe.py", "test_shell_blocks.py",
+    "integrations/test_mcp.py", "strategies/test_strategies.py", "spaces/test_mobilenet.py",
+    "search/test_slow_targets.py", "integrations/test_sklearn.py", "cli/test_cli.py", "scoring/test_pool.py",
 )  # fmt: skip
 
 

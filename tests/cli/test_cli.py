@@ -438,7 +438,7 @@ def broken():
 """
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_network_of_the_users_is_compressed_and_exported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -160,7 +160,7 @@ def test_bounds_that_nothing_meets_are_refused_before_the_time_is_planned(
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_sizes_are_of_networks_within_the_bounds_where_there_are_any() -> None:
     space = searchkit.load_space("residual", input_shape=(1, 8, 8), n_classes=10)
     least = space_counts(space, space.reference)["params"].min()

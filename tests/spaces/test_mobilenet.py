@@ -127,7 +127,7 @@ def test_layers_beyond_the_depth_make_no_other_candidate() -> None:
     assert (codes[0] != codes[2]).any()
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_candidates_that_differ_are_networks_that_differ() -> None:
     space = mobilenet(width=0.1, resolution=(8, 16), input_shape=(1, 8, 8))
     near = space.neighbours(space.sample(1, np.random.default_rng(2))[0])

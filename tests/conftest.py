@@ -16,6 +16,8 @@ import pytest
 import torch
 from sqlalchemy import Engine, event
 
+from searchkit.cli import values as cli_values
+
 # Tests kill processes and not machines, so that nothing has to wait for a disk, which takes milliseconds each time.
 os.fsync = lambda descriptor: None
 
@@ -33,6 +35,9 @@ def _no_waiting_for_a_disk(connection: object, record: object) -> None:
 for _name in ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "PYTHONWARNINGS"):
     os.environ.pop(_name, None)  # what is printed does not depend on the terminal that the tests are begun from
 
+# A search by the command line begins processes where --workers asks for them only: each would load torch.
+cli_values.n_cores = lambda: 1
+
 torch.set_num_threads(1)  # beside a busy neighbour two threads are slower than one, several times
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
@@ -49,9 +54,9 @@ def _interrupts_as_before() -> Iterator[None]:
 
 
 LONG = (  # modules that are begun first, so that no process is left with one of them at the end
-    "test_readme.py", "search/test_deadly_proxies.py", "costs/test_gpu_costs.py", "costs/test_latency.py",
-    "integrations/test_ray_tune.py", "integrations/test_sklearn.py", "compression/test_compress.py", "test_docs.py",
-    "proxies/test_dna.py", "search/test_timed_searches.py", "search/test_plan.py", "storage/test_killed.py",
+    "test_docs.py", "test_readme.py", "search/test_plan.py", "search/test_recipe.py", "test_shell_blocks.py",
+    "integrations/test_mcp.py", "strategies/test_strategies.py", "spaces/test_mobilenet.py",
+    "search/test_slow_targets.py", "integrations/test_sklearn.py", "cli/test_cli.py", "scoring/test_pool.py",
 )  # fmt: skip
 
 

@@ -29,7 +29,7 @@ def worth(choices: Mapping[str, Any]) -> dict[str, float]:
     return {"loss": (choices["x"] - 0.5) ** 2 + choices.get("n", 3), "gain": choices["x"]}
 
 
-@pytest.mark.parametrize("strategy", ["random", "tpe", "nsga2", "bo"])
+@pytest.mark.parametrize("strategy", ["random", "tpe", "nsga2", pytest.param("bo", marks=pytest.mark.slow)])
 def test_what_is_asked_for_and_told_one_by_one_is_what_run_would_evaluate(strategy: str, tmp_path: Path) -> None:
     searched = searchkit.run(
         strategy, space=SPACE, evaluate=worth, objectives=BOTH, budget=9, batch=1, seed=3, storage="memory",
@@ -76,6 +76,7 @@ def test_in_memory_a_study_lives_as_long_as_it_is_open() -> None:
         assert study.trials[0].values["gain"] == 2.0
 
 
+@pytest.mark.slow
 def test_a_study_that_another_process_writes_is_waited_for(tmp_path: Path) -> None:
     given: dict[str, Any] = {"space": SPACE, "objectives": BOTH, "storage": tmp_path, "strategy": "random"}
     claim = claim_study(tmp_path, "s")

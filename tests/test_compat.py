@@ -23,6 +23,8 @@ import numpy as np
 import optuna
 import pytest
 import torch
+from helpers.repository import ROOT
+from helpers.sources import Source, modules, source, sources
 from optuna.storages import InMemoryStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from packaging.specifiers import SpecifierSet
@@ -31,9 +33,6 @@ from searchkit.execution.executor_compat import n_workers
 from searchkit.runtime import torch_compat
 from searchkit.storage import optuna_compat
 from searchkit.storage.pymysql_compat import socket_of
-
-ROOT = Path(__file__).parents[1]
-FOLDERS = ("searchkit", "strategies", "proxies")
 
 # the package, the file in which its private names stand, and these names: what is imported, and what objects have
 OPTUNA = ("optuna", "searchkit/storage/optuna_compat.py")
@@ -257,7 +256,7 @@ def test_what_has_moved_is_named_in_a_sentence() -> None:
 )
 def test_a_file_says_on_which_version_it_was_checked(package: str, file: str) -> None:
     (pinned,) = re.findall(rf"^{package}==(\S+)$", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
-    said = re.findall(rf"{package} (\d[\d.]*\d)", ast.get_docstring(ast.parse((ROOT / file).read_text())) or "", re.I)
+    said = re.findall(rf"{package} (\d[\d.]*\d)", ast.get_docstring(source(ROOT / file).tree) or "", re.I)
     assert said == [pinned], f"constraints.txt pins {package} {pinned}: check the names, and say so in {file}"
 
 
@@ -289,39 +288,37 @@ OF_EXTRAS = {  # modules of packages that need not be there when tests run -> th
 }  # fmt: skip
 
 
-@pytest.mark.slow
+def top_imports(module: Source) -> set[str]:
+    """The packages that a module imports from."""
+    named = {alias.name for node in module.nodes(ast.Import) for alias in node.names}
+    return {name.split(".")[0] for name in named | {node.module or "sys" for node in module.nodes(ast.ImportFrom)}}
+
+
 def test_what_is_imported_is_declared() -> None:
     packages = importlib.metadata.packages_distributions()
     names = {name.lower() for name in declared()} | {"nvidia-ml-py"}
-    for path in (path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text())):
-            module = node.module if isinstance(node, ast.ImportFrom) else None
-            modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [module or "sys"]
-            for top in {module.split(".")[0] for module in modules} - {*sys.stdlib_module_names, "searchkit"}:
-                if top in OF_EXTRAS:
-                    assert OF_EXTRAS[top] in names
-                    continue
-                with_torch = top == "triton"  # a part of torch's CUDA builds, and imported only where it is there
-                assert {name.lower() for name in packages.get(top, [])} & names or top == "pynvml" or with_torch, (
-                    f"{path.relative_to(ROOT)} imports {top}, which pyproject.toml does not have"
-                )
+    for module, parsed in sources().items():
+        for top in top_imports(parsed) - {*sys.stdlib_module_names, "searchkit"}:
+            if top in OF_EXTRAS:
+                assert OF_EXTRAS[top] in names
+                continue
+            with_torch = top == "triton"  # a part of torch's CUDA builds, and imported only where it is there
+            assert {name.lower() for name in packages.get(top, [])} & names or top == "pynvml" or with_torch, (
+                f"{module} imports {top}, which pyproject.toml does not have"
+            )
 
 
-def libraries(tree: ast.Module) -> dict[str, str]:
+def libraries(module: Source) -> dict[str, str]:
     """Names of a file that stand for something of another library -> its dotted name there.
 
     That is what is imported, under any name, and what a plain assignment takes from it (``aten = torch.ops.aten``).
     """
     found: dict[str, str] = {}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                found[alias.asname or alias.name.split(".")[0]] = (
-                    alias.name if alias.asname else alias.name.split(".")[0]
-                )
-        elif isinstance(node, ast.ImportFrom):
-            found |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
-    for node in tree.body:
+    for alias in (alias for node in module.nodes(ast.Import) for alias in node.names):
+        found[alias.asname or alias.name.split(".")[0]] = alias.name if alias.asname else alias.name.split(".")[0]
+    for taken_from in module.nodes(ast.ImportFrom):
+        found |= {alias.asname or alias.name: f"{taken_from.module}.{alias.name}" for alias in taken_from.names}
+    for node in module.tree.body:
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Name | ast.Attribute):
             found |= {ast.unparse(target): taken for target in node.targets if (taken := whole_name(node.value, found))}
     ours = ("searchkit", "strategies", "proxies", "__future__")
@@ -345,22 +342,22 @@ def is_private(dotted: str) -> bool:
 DOCUMENTED = {"os._exit"}  # public, whatever they are called
 
 
-def private_names(path: Path) -> Iterator[str]:
+def private_names(module: Source) -> Iterator[str]:
     """Names with an underscore that a file takes from other libraries, or by which their objects keep something."""
     held = {name for name in (name.rpartition(".")[2] for name in HELD) if name.startswith("_")}
-    tree = ast.parse(path.read_text())
-    known = libraries(tree)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and not str(node.module).startswith(("searchkit", "__future__")):
-            yield from filter(is_private, (f"{node.module}.{alias.name}" for alias in node.names))
-        elif isinstance(node, ast.Import):
-            yield from filter(is_private, (alias.name for alias in node.names))
-        elif isinstance(node, ast.Attribute):
-            dotted = whole_name(node, known)
-            if is_private(dotted) or (node.attr in held and not ast.unparse(node).startswith("self._")):
-                yield dotted or ast.unparse(node)
-        elif isinstance(node, ast.Call) and node.args:
-            yield from private_texts(node, held, known)
+    known = libraries(module)
+    for imported in module.nodes(ast.ImportFrom):
+        if not str(imported.module).startswith(("searchkit", "__future__")):
+            yield from filter(is_private, (f"{imported.module}.{alias.name}" for alias in imported.names))
+    for plain in module.nodes(ast.Import):
+        yield from filter(is_private, (alias.name for alias in plain.names))
+    for read in module.nodes(ast.Attribute):
+        dotted = whole_name(read, known)
+        if is_private(dotted) or (read.attr in held and not ast.unparse(read).startswith("self._")):
+            yield dotted or ast.unparse(read)
+    for call in module.nodes(ast.Call):
+        if call.args:
+            yield from private_texts(call, held, known)
 
 
 def private_texts(node: ast.Call, held: set[str], known: dict[str, str]) -> Iterator[str]:
@@ -375,12 +372,10 @@ def private_texts(node: ast.Call, held: set[str], known: dict[str, str]) -> Iter
         yield from filter(is_private, texts[:1])
 
 
-PATHS = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py") if not path.stem.endswith("_compat")]
-
-
-@pytest.mark.parametrize("path", PATHS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_no_other_file_uses_a_private_name(path: Path) -> None:
-    assert not list(private_names(path)), "it belongs in the _compat.py of its library"
+def test_no_other_file_uses_a_private_name() -> None:
+    others = [path for path in modules().values() if not path.stem.endswith("_compat")]
+    found = {str(path.relative_to(ROOT)): list(private_names(source(path))) for path in others}
+    assert not {path: names for path, names in found.items() if names}, "it belongs in the _compat.py of its library"
 
 
 @pytest.mark.parametrize(
@@ -405,10 +400,8 @@ def test_no_other_file_uses_a_private_name(path: Path) -> None:
         "connection._sock.fileno()",
     ],
 )
-def test_a_private_name_elsewhere_is_seen(planted: str, tmp_path: Path) -> None:
-    path = tmp_path / "planted.py"
-    path.write_text(f"import torch\n{planted}\n")
-    assert len(list(private_names(path))) >= 1
+def test_a_private_name_elsewhere_is_seen(planted: str) -> None:
+    assert len(list(private_names(Source(f"import torch\n{planted}\n")))) >= 1
 
 
 def test_optuna_objects_are_seen_through(tmp_path: Path) -> None:

@@ -9,18 +9,13 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
+from helpers.repository import ROOT
+from helpers.sources import PACKAGES, Source, modules, sources
 
 from searchkit.moved import MOVED
 
-ROOT = Path(__file__).parents[1]
-FOLDERS = {
-    "searchkit": ROOT / "searchkit",
-    "searchkit.strategies": ROOT / "strategies",
-    "searchkit.proxies": ROOT / "proxies",
-}
 BACKENDS = {"pymoo", "botorch", "gpytorch"}
 
 # A room imports those above its line only: the rooms of one line know nothing of each other.
@@ -62,19 +57,7 @@ BESIDE = {
 LEVEL = {room: number for number, rooms in enumerate(LEVELS) for room in rooms.split()}
 
 
-def modules() -> dict[str, Path]:
-    """Every module of the package by its dotted name."""
-    found = {}
-    for package, folder in FOLDERS.items():
-        for path in folder.rglob("*.py"):
-            inside = path.relative_to(folder).with_suffix("").parts
-            if package != "searchkit" or inside[0] not in ("strategies", "proxies"):
-                found[".".join((package, *inside)).removesuffix(".__init__")] = path
-    return found
-
-
 MODULES = modules()
-PACKAGES = {"searchkit", "searchkit.strategies", "searchkit.proxies"}
 
 # What a module loads from a room above it, by name and when it is asked for, each with its reason.
 FROM_ABOVE = {
@@ -84,33 +67,44 @@ FROM_ABOVE = {
 }
 
 
-@functools.cache  # several tests ask for every module, and to parse all of them takes seconds
-def parsed(module: str) -> ast.Module:
-    """The tree of a module, which nobody changes."""
-    return ast.parse(MODULES[module].read_text())
-
-
 def room_of(module: str) -> str:
     """The room of a module: its first part below searchkit; of searchkit itself "searchkit"."""
     return ".".join(module.split(".")[1:2]) or "searchkit"
 
 
-def imports(tree: ast.AST) -> Iterator[tuple[str, str]]:
+def imports(source: Source) -> Iterator[tuple[str, str]]:
     """``(module, name)`` of every import, also those inside functions; the name is empty of ``import module``."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from ((alias.name, "") for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, "a relative import"
-            yield from ((str(node.module), alias.name) for alias in node.names)
+    for node in source.nodes(ast.Import):
+        yield from ((alias.name, "") for alias in node.names)
+    for node in source.nodes(ast.ImportFrom):
+        yield from imported_from(node)
 
 
-def named_imports(module: str, tree: ast.AST) -> Iterator[tuple[str, str]]:
+def imported_from(node: ast.ImportFrom) -> Iterator[tuple[str, str]]:
+    assert node.level == 0, "a relative import"
+    return ((str(node.module), alias.name) for alias in node.names)
+
+
+def at_import(source: Source) -> Iterator[tuple[str, str]]:
+    """``(module, name)`` of what is imported when the module is: not in a function, and not for type checkers."""
+    later: set[ast.AST] = set()
+    for owner in source.nodes(ast.FunctionDef, ast.AsyncFunctionDef):
+        later |= {inner for statement in owner.body for inner in ast.walk(statement)}
+    for condition in source.nodes(ast.If):
+        if ast.unparse(condition.test) == "TYPE_CHECKING":
+            later |= {inner for statement in condition.body for inner in ast.walk(statement)}
+    for node in source.nodes(ast.Import):
+        yield from ((alias.name, "") for alias in node.names if node not in later)
+    for node in source.nodes(ast.ImportFrom):
+        yield from imported_from(node) if node not in later else ()
+
+
+def named_imports(module: str, source: Source) -> Iterator[tuple[str, str]]:
     """``(module, name)`` of what is imported by its name in a text: ``import_module``, and the tables of ``lazily``."""
-    for node in ast.walk(tree):
-        called = ast.unparse(node.func) if isinstance(node, ast.Call) and node.args else ""
-        if not isinstance(node, ast.Call) or not called:
+    for node in source.nodes(ast.Call):
+        if not node.args:
             continue
+        called = ast.unparse(node.func)
         first = node.args[0]
         if called.rpartition(".")[2] in ("import_module", "__import__"):
             if isinstance(first, ast.JoinedStr) and isinstance(first.values[0], ast.Constant):
@@ -130,10 +124,10 @@ def under(name: str, *packages: str) -> bool:
     return any(name == package or name.startswith(package + ".") for package in packages)
 
 
-def faults(module: str, tree: ast.AST) -> list[str]:
+def faults(module: str, source: Source) -> list[str]:
     """What is wrong with a module's imports, in words."""
     room, found = room_of(module), []
-    for name, what in [*imports(tree), *named_imports(module, tree)]:
+    for name, what in [*imports(source), *named_imports(module, source)]:
         full = f"{name}.{what}" if f"{name}.{what}" in MODULES else name
         if under(name, "strategies", "proxies"):
             found.append(f"{module} imports {name}: it is searchkit.{name}")
@@ -156,21 +150,18 @@ def faults(module: str, tree: ast.AST) -> list[str]:
         allowed = BESIDE[room].split() if room in BESIDE else [r for r in LEVEL if LEVEL[r] < LEVEL[room]]
         if other not in allowed:
             found.append(f"{module}, of room {room}, imports {full}, of room {other}, which is not below it")
-    return found + private_reads(module, tree) + private_attributes(module, tree)
+    return found + private_reads(module, source) + private_attributes(module, source)
 
 
-def private_reads(module: str, tree: ast.AST) -> list[str]:
+def private_reads(module: str, source: Source) -> list[str]:
     """Private names that a module reads from an imported module of another room, as ``other._name``, in words."""
     local: dict[str, str] = {}  # name in this module -> the module that it stands for
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            local |= {alias.asname: alias.name for alias in node.names if alias.asname}
-            local |= {alias.name: alias.name for alias in node.names if not alias.asname}
-        elif isinstance(node, ast.ImportFrom):
-            local |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
+    for imported in source.nodes(ast.Import, ast.ImportFrom):
+        start = f"{imported.module}." if isinstance(imported, ast.ImportFrom) else ""
+        local |= {alias.asname or alias.name: f"{start}{alias.name}" for alias in imported.names}
     found = []
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.startswith("__"):
+    for node in source.nodes(ast.Attribute):
+        if is_private(node.attr):
             whose = local.get(ast.unparse(node.value), "")
             if whose in MODULES and room_of(whose) != room_of(module):
                 found.append(f"{module} reads the private {whose}.{node.attr} of another room")
@@ -181,11 +172,9 @@ def is_private(name: str) -> bool:
     return name.startswith("_") and not name.startswith("__")
 
 
-def private_names_of_classes(tree: ast.AST) -> Iterator[str]:
+def private_names_of_classes(source: Source) -> Iterator[str]:
     """Private names that the classes of a module define: methods, names of the class, and what is set on ``self``."""
-    for owner in ast.walk(tree):
-        if not isinstance(owner, ast.ClassDef):
-            continue
+    for owner in source.nodes(ast.ClassDef):
         assigned = targets(owner.body)
         for node in ast.walk(owner):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
@@ -211,8 +200,8 @@ def own(node: ast.Attribute) -> bool:
 def owners() -> dict[str, set[str]]:
     """Private name of a class -> the rooms whose classes define it."""
     found: dict[str, set[str]] = {}
-    for module in MODULES:
-        for name in filter(is_private, private_names_of_classes(parsed(module))):
+    for module, source in sources().items():
+        for name in filter(is_private, private_names_of_classes(source)):
             found.setdefault(name, set()).add(room_of(module))
     return found
 
@@ -220,11 +209,11 @@ def owners() -> dict[str, set[str]]:
 OF_TORCH = {"_parameters", "_buffers", "_modules"}  # a torch module has these too; tests/test_compat.py's matter
 
 
-def private_attributes(module: str, tree: ast.AST) -> list[str]:
+def private_attributes(module: str, source: Source) -> list[str]:
     """Private attributes of objects that only classes of another room define, in words."""
     room, found = room_of(module), []
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute) and is_private(node.attr) and not own(node):
+    for node in source.nodes(ast.Attribute):
+        if is_private(node.attr) and not own(node):
             rooms = owners().get(node.attr, set())
             if rooms and room not in rooms and node.attr not in OF_TORCH:
                 found.append(
@@ -233,9 +222,8 @@ def private_attributes(module: str, tree: ast.AST) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_imports_point_down(module: str) -> None:
-    assert not faults(module, parsed(module))
+def test_imports_point_down() -> None:
+    assert not [fault for module, source in sources().items() for fault in faults(module, source)]
 
 
 @pytest.mark.parametrize(
@@ -268,8 +256,7 @@ def test_imports_point_down(module: str) -> None:
     ],
 )
 def test_an_import_against_the_order_is_seen(module: str, planted: str, said: str) -> None:
-    assert not faults(module, parsed(module))
-    (found,) = faults(module, ast.parse(f"{MODULES[module].read_text()}\n{planted}\n"))
+    (found,) = faults(module, Source(planted))
     assert said in found
 
 
@@ -278,21 +265,14 @@ def test_every_room_is_on_a_level_and_says_what_it_is_for() -> None:
     assert rooms == {*LEVEL, *BESIDE}
     for room in rooms:
         if f"searchkit.{room}" in MODULES:
-            assert ast.get_docstring(parsed(f"searchkit.{room}"))
+            assert ast.get_docstring(sources()[f"searchkit.{room}"].tree)
 
 
-@pytest.mark.slow
 def test_modules_import_each_other_in_no_circle() -> None:
     """Names for type checkers aside, which are not imported when a module is."""
     below: dict[str, set[str]] = {}
-    for module, path in MODULES.items():
-        tree = ast.parse(path.read_text())
-        for node in ast.walk(tree):
-            if (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING") or isinstance(
-                node, ast.FunctionDef
-            ):
-                node.body = [ast.Pass()]
-        named = {f"{name}.{what}" if f"{name}.{what}" in MODULES else name for name, what in imports(tree)}
+    for module, source in sources().items():
+        named = {f"{name}.{what}" if f"{name}.{what}" in MODULES else name for name, what in at_import(source)}
         below[module] = {name for name in named if name in MODULES and name != module}
     while below:
         free = [module for module, others in below.items() if not others & set(below)]
@@ -301,16 +281,27 @@ def test_modules_import_each_other_in_no_circle() -> None:
             del below[module]
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_modules_and_functions_are_short(module: str) -> None:
-    assert len(MODULES[module].read_text().splitlines()) <= 300
-    for node in ast.walk(parsed(module)):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            docstring = node.body[0] if ast.get_docstring(node) is not None else None
-            documented = 0 if docstring is None else int(docstring.end_lineno or 0) - docstring.lineno + 1
-            signature = node.body[0].lineno - node.lineno
-            n_lines = int(node.end_lineno or 0) - node.lineno + 1 - documented - signature
-            assert n_lines <= 60, f"{node.name} has {n_lines} lines"
+def too_long(module: str, source: Source) -> Iterator[str]:
+    """What of a module has too many lines, in words."""
+    if (n_lines := len(source.text.splitlines())) > 300:
+        yield f"{module} has {n_lines} lines"
+    for node in source.nodes(ast.FunctionDef, ast.AsyncFunctionDef):
+        docstring = node.body[0] if ast.get_docstring(node) is not None else None
+        documented = 0 if docstring is None else int(docstring.end_lineno or 0) - docstring.lineno + 1
+        signature = node.body[0].lineno - node.lineno
+        n_lines = int(node.end_lineno or 0) - node.lineno + 1 - documented - signature
+        if n_lines > 60:
+            yield f"{node.name} of {module} has {n_lines} lines"
+
+
+def test_modules_and_functions_are_short() -> None:
+    assert not [one for module, source in sources().items() for one in too_long(module, source)]
+
+
+def test_what_is_too_long_is_seen() -> None:
+    assert list(too_long("m", Source("x = 1\n" * 301))) == ["m has 301 lines"]
+    assert not list(too_long("m", Source("def f():\n" + "    x = 1\n" * 60)))
+    assert list(too_long("m", Source("def f():\n" + "    x = 1\n" * 61))) == ["f of m has 61 lines"]
 
 
 @pytest.mark.parametrize("old", MOVED)
@@ -378,7 +369,7 @@ def test_importing_searchkit_loads_few_of_its_own_modules() -> None:
 def test_no_module_stands_in_the_place_of_a_public_name() -> None:
     import searchkit
 
-    modules = {path.stem for path in FOLDERS["searchkit"].iterdir()}
+    modules = {path.stem for path in (ROOT / "searchkit").iterdir()}
     assert not modules & set(searchkit.__all__)
 
 
@@ -414,9 +405,9 @@ def test_the_table_of_the_architecture_says_what_each_room_touches() -> None:
     for rooms, said in table:
         allowed = {*before} if said == "all before it" else {*beside, *said.split(", ")}
         assert said in ("all before it", "each other", "nothing more") or {*said.split(", ")} <= {*before}, said
-        for module in MODULES:
+        for module, source in sources().items():
             if room_of(module) in rooms:
-                named = {name for name, _ in imports(parsed(module)) if (module, name) not in FROM_ABOVE}
+                named = {name for name, _ in imports(source) if (module, name) not in FROM_ABOVE}
                 of_ours = {room_of(name if under(name, "searchkit") else "") for name in named}
                 touched = of_ours - {"searchkit", *rooms}
                 assert touched <= allowed, f"{module} touches {', '.join(sorted(touched - allowed))}"

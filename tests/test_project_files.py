@@ -59,6 +59,7 @@ def test_a_file_that_other_programs_read_fits_its_schema(schema: str) -> None:
     assert ended.value.code == 0
 
 
+@pytest.mark.slow
 def test_a_file_with_a_mistake_does_not_fit(tmp_path: Path) -> None:
     wrong = tmp_path / "CITATION.cff"
     wrong.write_text((ROOT / "CITATION.cff").read_text().replace("authors:", "writers:"))

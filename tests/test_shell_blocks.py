@@ -99,6 +99,8 @@ def test_the_commands_of_a_page_run_one_after_another_on_a_terminal(
             words = [names[0] if word == "NAME" else SMALL.get(word, word) for word in words]
             words = [word.replace("<=96000", "<=9e6") for word in words]  # which two candidates may both exceed
             words = ["--budget" if word == "--seconds" else word for word in words]
+            if words[0] == "run" and not {"--space", "--data"} & {*words}:
+                words += ["--space", "residual", "--space-option", "stages=2", "--space-option", "width=8"]
             words += SHORT.get(words[0], [])
             if words[0] == "compress":
                 words += ["--epochs", "0", "--workers", "1"]

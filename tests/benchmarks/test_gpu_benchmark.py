@@ -74,7 +74,7 @@ def test_accuracies_of_a_search_come_in_the_order_of_the_networks(tiny: Any) -> 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("tuned", [False, True])
+@pytest.mark.parametrize("tuned", [pytest.param(False, marks=pytest.mark.thorough), True])
 def test_the_plain_loop_trains_as_well_as_searchkit_does(tuned: bool) -> None:
     module = benchmark("setting")
     data, recipe = load_data("digits"), Recipe(epochs=8)

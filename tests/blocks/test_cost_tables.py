@@ -85,7 +85,11 @@ class Clock:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("space", [SMALL, mobilenet(width=0.25, input_shape=(1, 8, 8))], ids=lambda space: space.name)
+@pytest.mark.parametrize(
+    "space",
+    [SMALL, pytest.param(mobilenet(width=0.25, input_shape=(1, 8, 8)), marks=pytest.mark.thorough)],
+    ids=lambda space: space.name,
+)
 def test_blocks_and_an_overhead_are_found_again(space: NetworkSpace) -> None:
     clock = Clock()
     table = measure_latency(space, measure=clock)
@@ -106,7 +110,7 @@ def test_a_few_disturbed_networks_do_not_move_the_fit() -> None:
     assert (table.overhead_ms, table.scale) == (pytest.approx(0.5), pytest.approx(0.8))
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_parameters_that_cost_time_beside_their_blocks_are_found() -> None:
     """As weights do that are out of the cache within a network, and in it alone."""
     clock = Clock()

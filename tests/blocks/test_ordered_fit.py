@@ -110,6 +110,7 @@ def test_of_features_beside_the_blocks_the_sum_has_none() -> None:
     assert np.allclose(fit.model(picked), without)
 
 
+@pytest.mark.slow
 def test_layers_that_are_left_out_have_no_place_on_a_scale() -> None:
     space = mobilenet()
     blocks = blocks_of(space)

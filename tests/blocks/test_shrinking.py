@@ -69,6 +69,7 @@ def test_the_chance_of_one_of_two_options_is_that_of_the_normal_posterior() -> N
         np.testing.assert_allclose(found.gains[j], -mean[2 * j : 2 * j + 2], atol=1e-9)
 
 
+@pytest.mark.slow
 def test_without_noise_the_best_option_of_a_sum_never_falls_and_the_others_do() -> None:
     n_fallen = []
     for seed in range(40):
@@ -98,6 +99,7 @@ def test_options_fall_in_the_order_of_how_much_worse_they_are() -> None:
     assert [int(np.flatnonzero(alive)[0]) for alive in shrinking.living] == [0, 0, 0]
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(cuts=st.lists(st.integers(0, 81), max_size=5), seed=st.integers(0, 5))
 def test_what_fell_is_a_function_of_the_evaluations_whatever_their_batches(cuts: list[int], seed: int) -> None:

@@ -194,7 +194,11 @@ QUICK = [*SMALL, "--budget", "2", "--epochs", "1", *ALONE]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("found", [True, False], ids=["on the path", "not on the path"])
+@pytest.mark.parametrize(
+    "found",
+    [pytest.param(True, marks=pytest.mark.thorough), False],
+    ids=["on the path", "not on the path"],
+)
 def test_the_line_that_exports_is_complete(found: bool, run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(Path(sys.executable).parent) if found else str(tmp_path))
     code, out, _ = run(
@@ -434,7 +438,7 @@ def broken():
 """
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_network_of_the_users_is_compressed_and_exported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -493,6 +497,7 @@ sys.exit(code)
 """
 
 
+@pytest.mark.slow
 def test_what_a_library_in_c_prints_is_not_on_standard_output() -> None:
     done = subprocess.run([sys.executable, "-c", NOISY], capture_output=True, text=True, check=True)
     assert done.stdout == "ours\nafter\n"

@@ -49,6 +49,7 @@ def test_candidates_are_suggested_told_and_on_record(run) -> None:
     assert json.loads(run("list", "--json")[1])[0]["candidates"] == 3
 
 
+@pytest.mark.slow
 def test_what_was_suggested_in_two_processes_is_what_one_would_suggest(run, tmp_path: Path) -> None:
     given = ("--space", SPACE, "--objectives", "loss:min", "--strategy", "tpe", "--seed", "5")
     together = json.loads(run("suggest", "one", *given, "--n", "4")[1])

@@ -164,7 +164,7 @@ def test_the_same_call_again_does_nothing_and_other_bounds_learn_nothing(
     assert (other.history.accuracy == other.history.accuracy_before).all()
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_bound_on_latency_holds_for_whole_networks(trained: nn.Module) -> None:
     from searchkit.costs.together import latencies_together
 
@@ -232,7 +232,7 @@ def test_a_name_in_a_storage_that_is_not_there_yet(
     assert len(result.delivered)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_others_within_the_bounds(
     trained: nn.Module, small: searchkit.Compressed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

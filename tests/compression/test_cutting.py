@@ -46,6 +46,7 @@ def test_the_nodes_are_the_blocks_and_cover_the_work(family: str) -> None:
         assert node.name in found.report()
 
 
+@pytest.mark.slow
 def test_shapes_and_kinds_are_those_of_the_modules() -> None:
     node = {node.name: node for node in cut(network("resnet"), pictures()).nodes}["2.0"]
     assert (node.input_shape, node.output_shape, node.kind, node.block) == (
@@ -206,6 +207,7 @@ class Rated(nn.Module):
         return x + factor * functional.dropout(out, rate or 0.0, self.training)
 
 
+@pytest.mark.slow
 def test_further_arguments_that_change_nothing_do_not_hinder() -> None:
     model = Dropped(1.0).eval()
     found = cut(model, pictures(2))
@@ -292,6 +294,7 @@ def state_of(model: nn.Module) -> list[object]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["mobilenet", "vit", "twice"])
 @pytest.mark.parametrize("training", [True, False])
 def test_the_model_and_the_random_states_are_as_they_were(family: str, training: bool) -> None:
@@ -310,6 +313,7 @@ def test_the_model_and_the_random_states_are_as_they_were(family: str, training:
     assert torch.equal(torch.get_rng_state(), drawn)
 
 
+@pytest.mark.slow
 def test_an_array_and_a_single_picture_are_examples() -> None:
     model, one = network("resnet"), pictures(1)
     wanted = cut(model, pictures(3))

@@ -170,6 +170,7 @@ def test_a_library_is_learned_once_and_in_any_number_of_processes_alike(tmp_path
     assert not list(tmp_path.rglob("*.pt"))
 
 
+@pytest.mark.slow
 def test_what_was_dropped_for_one_cost_learns_for_another(tmp_path: Path) -> None:
     taught: list[int] = []
 

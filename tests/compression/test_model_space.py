@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from helpers.marks import thorough_if
 from helpers.networks import FAMILIES, SHAPE, Basic, ViT, conv, network, pictures, pooled
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -56,7 +57,7 @@ def singles(space: NetworkSpace) -> Codes:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", thorough_if(lambda family: family in ("vit", "bottleneck", "densenet"), FAMILIES))
 def test_candidate_0_is_the_network_bit_for_bit(family: str) -> None:
     model = network(family)
     space = NetworkSpace.from_model(model, pictures())
@@ -69,7 +70,7 @@ def test_candidate_0_is_the_network_bit_for_bit(family: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", thorough_if(lambda family: family in ("vit", "mobilenet", "densenet"), FAMILIES))
 def test_every_alternative_runs_keeps_the_shape_and_costs_what_is_counted(family: str) -> None:
     space = space_of(family)
     codes = singles(space)
@@ -296,6 +297,7 @@ class Looked(nn.Module):
         return self.tail(self.block(self.stem(x)) * self.block.conv2.weight.shape[0])
 
 
+@pytest.mark.slow
 def test_alternatives_with_which_the_network_does_not_run_are_left_out() -> None:
     space = model_space(Looked(), pictures())
     (choice,) = (choice for choice in space.choices if choice.name == "block")
@@ -306,6 +308,7 @@ def test_alternatives_with_which_the_network_does_not_run_are_left_out() -> None
         assert run(space.build(code), pictures()).shape == (4, 5)
 
 
+@pytest.mark.slow
 def test_nodes_by_name_are_the_choices() -> None:
     space = model_space(network("resnet"), pictures(), nodes=["1", "2.1"])
     assert space.names == ("1", "2.1")
@@ -332,6 +335,7 @@ class Always(nn.Module):
         return x + torch.rand_like(x)
 
 
+@pytest.mark.slow
 def test_a_search_over_the_space() -> None:
     torch.manual_seed(0)
     space = space_of("resnet")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 import torch
+from helpers.marks import slow_if
 from helpers.networks import FAMILIES, Bottleneck, ConvNeXtBlock, Encoder, Gate, Inverted, conv, network, pictures
 from torch import Tensor, nn
 from torch.nn import functional
@@ -16,6 +19,8 @@ from searchkit.compression.cutting import recorded
 from searchkit.compression.layers import Projection, SelfAttention
 from searchkit.compression.linear_maps import linear_map
 from searchkit.compression.narrowing import narrowed, sound, width_of
+
+LARGE = ("vit", "mobilenet", "efficientnet", "densenet")
 
 
 def nodes_of(family: str) -> list[tuple[str, nn.Module, Tensor]]:
@@ -30,7 +35,7 @@ def run(module: nn.Module, fed: Tensor) -> Tensor:
         return module.eval()(fed.clone())
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", slow_if(lambda family: family in LARGE, FAMILIES))
 def test_with_all_channels_a_narrowed_block_is_the_original(family: str) -> None:
     n_groups = 0
     for name, module, fed in nodes_of(family):
@@ -45,8 +50,13 @@ def test_with_all_channels_a_narrowed_block_is_the_original(family: str) -> None
     assert n_groups
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("share", [1 / 2, 1 / 4])
+@pytest.mark.parametrize(
+    ("share", "family"),
+    slow_if(
+        lambda share, family: share == 1 / 4 or family in LARGE,
+        itertools.product((1 / 2, 1 / 4), FAMILIES),
+    ),
+)
 def test_a_narrowed_block_is_the_original_without_the_other_channels(family: str, share: float) -> None:
     """The oracle zeroes the weights that read the channels, and cuts nothing."""
     for _, module, fed in nodes_of(family):

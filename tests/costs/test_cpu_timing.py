@@ -255,6 +255,7 @@ def powersave(*mhz: float, governor: str = "powersave") -> Callable[[], Speed]:
     return lambda: Speed(governor, ("performance", "powersave"), next(clocks), "mains")
 
 
+@pytest.mark.slow
 def test_the_record_says_under_which_clock_and_governor_latencies_were_measured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, timings: Callable[..., list[float]]
 ) -> None:

@@ -328,7 +328,7 @@ def loss(choices: dict[str, Any]) -> dict[str, float]:
     return {"loss": float(choices["a"] + choices["b"])}
 
 
-@pytest.mark.parametrize("executor", [None, pytest.param(2, marks=pytest.mark.slow), "threads"])
+@pytest.mark.parametrize("executor", [None, pytest.param(2, marks=pytest.mark.thorough), "threads"])
 def test_a_device_lost_in_the_middle_ends_the_search_and_the_same_call_continues(executor: Any, tmp_path: Path) -> None:
     done = tmp_path / "done"
 

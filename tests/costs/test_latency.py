@@ -137,13 +137,13 @@ def test_two_measurements_differ_by_less_than_a_tenth() -> None:
     assert median_disagreement(20) < 0.1
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_two_measurements_differ_by_less_than_a_tenth_beside_a_busy_neighbour() -> None:
     with busy_neighbour():
         assert median_disagreement(11) < 0.1
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_beside_a_busy_neighbour_no_latency_of_a_search_is_refused() -> None:
     timing = OneMethod(SPACE, "cpu")
     with busy_neighbour():

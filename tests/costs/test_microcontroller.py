@@ -66,6 +66,7 @@ def graphs(draw: st.DrawFn) -> tuple[list[Step], dict[str, int]]:
     return steps, sizes
 
 
+@pytest.mark.slow
 @given(graphs())
 def test_the_peak_is_that_of_a_run_that_frees_what_nothing_reads_any_more(
     graph: tuple[list[Step], dict[str, int]],

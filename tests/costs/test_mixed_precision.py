@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from helpers.marks import thorough_if
 from torch import nn
 
 import searchkit
@@ -75,7 +76,7 @@ def test_all_in_float32_is_the_network_and_all_in_int8_the_plain_int8_file(name:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", OPTIONS)
+@pytest.mark.parametrize("name", thorough_if(lambda name: name != "macro", OPTIONS))
 def test_only_the_chosen_blocks_are_in_int8(name: str, tmp_path: Path) -> None:
     """Each weight is in int8 in the file of one block alone, and in that of all."""
     n = n_blocks(name)

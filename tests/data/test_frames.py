@@ -273,6 +273,7 @@ def test_the_encoder_is_kept_with_the_study_and_beside_an_export(tmp_path: Path)
         _ = searchkit.load("shop", tmp_path).encoder
 
 
+@pytest.mark.slow
 def test_simple_models_see_the_encoded_rows_and_a_study_in_memory_has_the_encoder() -> None:
     split = load_data((FRAME.assign(city=np.where(Y == "much", "Oslo", None)), "spends"))
     found = searchkit.run(

@@ -45,11 +45,7 @@ CALL: dict[str, Any] = {"space": "macro", "epochs": 1, "budget": 1, "proxies": (
 def test_a_study_of_such_data_is_shown_resumed_and_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     folder(tmp_path / "photos", n=6)
-    given = {
-        "limited": load_data("digits", limit=150),
-        "small": load_data("photos", size=8, augment="none"),
-        "photos": "photos",
-    }
+    given = {"limited": load_data("digits", limit=150), "small": load_data("photos", size=8, augment="none")}
     for name, data in given.items():
         result = searchkit.run("random", data=data, name=name, **CALL)
         loaded = searchkit.load(name)

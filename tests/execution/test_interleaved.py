@@ -109,6 +109,7 @@ def run(folder: Path, **changes: Any) -> searchkit.Result:
     return searchkit.run("random", **(wanted | changes))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("single_steps")
 @pytest.mark.parametrize("settings", [{}, {"ladder": [{"epochs": 1}]}], ids=["in full", "up a ladder"])
 def test_a_search_finds_the_same_interleaved_as_one_after_another(tmp_path: Path, settings: Any) -> None:

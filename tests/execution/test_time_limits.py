@@ -115,7 +115,7 @@ def test_what_cannot_be_interrupted_is_said_once(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("executor", [1, 2])
+@pytest.mark.parametrize("executor", [1, pytest.param(2, marks=pytest.mark.thorough)])
 def test_a_worker_that_is_well_over_the_limit_is_ended(executor: int, tmp_path: Any) -> None:
     def evaluate(choices: dict[str, Any]) -> dict[str, float]:
         if choices["i"] == 2:

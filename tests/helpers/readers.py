@@ -42,6 +42,7 @@ def search_less(monkeypatch: pytest.MonkeyPatch, evaluations: int, workers: int 
     run, score, shared = searchkit.run, searchkit.score, searchkit.SharedWeights
     digits, more_digits = (searchkit.load_data("digits", limit=limit) for limit in (200, 600))
     narrow = {"macro": searchkit.load_space("macro", width=8)}
+    usual = searchkit.load_space("residual", width=(8, 12), stages=2)  # of pictures
 
     def few(data: Any) -> Any:
         if isinstance(data, str) and data == "digits":
@@ -57,6 +58,8 @@ def search_less(monkeypatch: pytest.MonkeyPatch, evaluations: int, workers: int 
         given |= {"budget": budget, "progress": False, "screen": 2}
         given |= {} if callable(given.get("training")) else {"epochs": 4 if "ladder" in given else 1}
         given |= {"verify": 1} if "verify" in given else {}
+        if given.get("space") is None and str(given.get("data")) in ("None", "digits"):
+            given["space"] = usual
         given["data"] = few(given.get("data"))
         return run(*args, **(given | {"space": narrow.get(given.get("space"), given.get("space"))}))
 
@@ -64,11 +67,18 @@ def search_less(monkeypatch: pytest.MonkeyPatch, evaluations: int, workers: int 
     monkeypatch.setattr("searchkit.proxies.block_ratings.DNASetting", lambda: quick)
     monkeypatch.setattr("searchkit.proxy_layer.signals.N_REFERENCE", 10)  # networks that are scored in any case
     monkeypatch.setattr(searchkit, "run", less)
+    monkeypatch.setattr(  # of the estimators
+        "searchkit.integrations.sklearn.search.run",
+        lambda *args, **given: run(*args, **(given | {"budget": 3, "epochs": 2})),
+    )
 
     def few_scores(space: Any, networks: Any, **given: Any) -> Any:
         given |= {"data": few(given["data"])} if "data" in given else {}
         networks = min(networks, 10) if isinstance(networks, int) else networks
         return score(narrow.get(space, space), networks, **(given | {"workers": None} if "workers" in given else given))
 
-    monkeypatch.setattr(searchkit, "SharedWeights", lambda space, data, **more: shared(space, few(data), **more))
+    def few_epochs(space: Any, data: Any, **more: Any) -> Any:
+        return shared(space, few(data), **(more | {"epochs": min(more["epochs"], 4)}))
+
+    monkeypatch.setattr(searchkit, "SharedWeights", few_epochs)
     monkeypatch.setattr(searchkit, "score", few_scores)

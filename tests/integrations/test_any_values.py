@@ -12,6 +12,7 @@ import numpy as np
 import optuna
 import pytest
 from helpers.awkward import GROUPS, Named, Unprintable, copied, made, same
+from helpers.marks import slow_if
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from sklearn.base import BaseEstimator
@@ -64,8 +65,9 @@ def test_numbers_that_agree_in_twelve_digits_are_searched_and_read(kind: str) ->
 @pytest.mark.parametrize(
     ("group", "kind"),
     [
-        *itertools.product(GROUPS, ["journal"]),
-        *(pytest.param(group, "SQLite", marks=pytest.mark.slow) for group in ("texts", "more texts", "not finite")),
+        *slow_if(lambda group, _: group not in ("ones", "not finite", "bytes"), itertools.product(GROUPS, ["journal"])),
+        *slow_if(lambda *_: True, [(group, "SQLite") for group in ("texts", "not finite")]),
+        pytest.param("more texts", "SQLite", marks=[pytest.mark.slow, pytest.mark.thorough]),
     ],
 )
 def test_options_of_a_space_are_suggested_to_optuna_and_read_back(group: str, kind: str, tmp_path: Path) -> None:
@@ -214,7 +216,7 @@ def test_trackers_log_options_of_any_kind(
     from searchkit.integrations.tensorboard import TensorBoardTracker
 
     place = f"sqlite:///{tmp_path}/mlflow.db"
-    for group in ("ones", "texts", "more texts", "not finite", "sets", "arrays", "objects"):
+    for group in ("ones", "more texts", "objects"):
         options = GROUPS[group]
         trackers = (MLflowTracker(group, tracking_uri=place), TensorBoardTracker(tmp_path / "tensorboard"))
         space, _ = _search(group, tmp_path, *trackers)

@@ -193,7 +193,10 @@ def said(search: Any, name: str) -> Any:
         return "absent"
 
 
-@pytest.mark.parametrize("name", slow_if(lambda name: "n_jobs" in name, SAME))
+@pytest.mark.parametrize(
+    "name",
+    slow_if(lambda name: "n_jobs" in name or name.startswith(("values", "refit")) or name == "probabilities", SAME),
+)
 def test_a_search_of_the_whole_grid_is_grid_search(name: str) -> None:
     theirs, mine = fitted(GridSearchCV, SAME[name]), fitted(ours, SAME[name])
     rows = [rows_of(search) for search in (theirs, mine)]

@@ -92,6 +92,7 @@ def test_a_model_finds_what_random_search_does_not() -> None:
     assert best["bo"] < 1.3 < 1.8 < best["random"]
 
 
+@pytest.mark.slow
 def test_a_study_that_another_sampler_continues_goes_on_as_if_it_had_not_been_stopped() -> None:
     whole = study_of(SearchkitSampler("tpe", seed=3))
     whole.optimize(two_objective_free, n_trials=24)
@@ -115,6 +116,7 @@ def two_objective_free(trial: Trial) -> float:
     return abs(total - 60) + late
 
 
+@pytest.mark.slow
 def test_both_directions_are_searched_and_all_results_of_a_front_are_learned() -> None:
     found = {}
     for directions in (["maximize", "minimize"], ["minimize", "maximize"]):
@@ -134,6 +136,7 @@ def test_whatever_the_sampler_suggests_nothing_is_evaluated_twice_until_all_is()
     assert len({tuple(p.values()) for p in params(study)[:12]}) == 12
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["random", "bo"])
 def test_threads_never_run_one_candidate_at_once(strategy: str) -> None:
     study = study_of(SearchkitSampler(strategy, seed=0, space=Space([Choice("a", range(6)), Choice("b", range(6))])))
@@ -378,6 +381,7 @@ def test_a_pruned_trial_is_told_with_what_its_last_value_lets_expect() -> None:
     assert told[0].losses[0, 0] == -study.trials[0].value
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pruner", [optuna.pruners.HyperbandPruner(), optuna.pruners.MedianPruner(n_startup_trials=3)])
 def test_under_a_pruner_all_trials_are_learned(pruner: optuna.pruners.BasePruner) -> None:
     """Hyperband shows a sampler one bracket; and a pruned trial has not come to its last parameter."""
@@ -402,6 +406,7 @@ def test_under_a_pruner_all_trials_are_learned(pruner: optuna.pruners.BasePruner
 # -- signals and proxies ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_signals_guide_the_search_from_the_first_trials_on_and_their_worth_is_told() -> None:
     def objective(trial: Trial) -> float:
         return sum((trial.suggest_float(f"x{i}", -5, 5) - 2) ** 2 for i in range(6))
@@ -461,6 +466,7 @@ def test_an_objective_and_a_signal_that_change_an_option_change_no_other_trials(
     assert {trial.state for trial in study.trials} == {TrialState.COMPLETE}
 
 
+@pytest.mark.slow
 def test_proxies_judge_the_networks_of_a_space_beside_other_parameters() -> None:
     space = NetworkSpace(
         [Choice("width", (4, 8, 16, 32), ordered=True), Choice("depth", (1, 2, 3), ordered=True)],

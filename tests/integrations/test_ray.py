@@ -196,6 +196,7 @@ def test_without_ray_the_install_line_is_said(monkeypatch: pytest.MonkeyPatch) -
         search(loss, "ray")
 
 
+@pytest.mark.thorough
 def test_networks_are_trained_on_the_cluster_and_built_here(executor: RayExecutor, tmp_path: Path) -> None:
     space = searchkit.load_space("nas-bench-201", width=4, cells=1)
     result = searchkit.run("random", space=space, epochs=1, budget=3, executor=executor, storage=tmp_path, name="s")

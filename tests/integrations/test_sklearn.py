@@ -144,7 +144,7 @@ def test_the_same_random_state_gives_the_same_network_and_another_another(fitted
 
 
 @pytest.mark.slow  # a second interpreter imports torch
-@pytest.mark.parametrize("library", ["pickle", "joblib"])
+@pytest.mark.parametrize("library", ["pickle", pytest.param("joblib", marks=pytest.mark.thorough)])
 def test_a_fresh_process_predicts_the_same(fitted: SearchClassifier, tmp_path: Path, library: str) -> None:
     path, rows, out = tmp_path / "model", tmp_path / "rows.npy", tmp_path / "out.npy"
     np.save(rows, X)
@@ -241,6 +241,7 @@ def test_bounds_hold_for_the_network_that_is_taken() -> None:
     assert sum(p.numel() for p in search.network_.parameters()) <= 500
 
 
+@pytest.mark.slow
 def test_a_search_without_training_ends_in_a_trained_network() -> None:
     search = classifier(objectives=("synflow", "params"), epochs=20).fit(X, Y)
     assert search.score(X, Y) > 0.9
@@ -381,6 +382,7 @@ def test_where_the_budget_is_the_grid_it_is_the_grid_search() -> None:
     assert search.best_score_ == whole.best_score_
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["auto", "nsga2", "tpe", "random"])
 def test_the_same_random_state_evaluates_the_same_candidates(strategy: str) -> None:
     first, again = (scaled_svc(strategy=strategy, budget=8, cv=2).fit(X, Y) for _ in range(2))

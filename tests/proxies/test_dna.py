@@ -137,6 +137,7 @@ def test_a_path_is_the_space_s_own_network_up_to_there(digits: Data) -> None:
     assert torch.allclose(net(x, part.taken[5]), network.features(x)[0], atol=1e-6)  # type: ignore[operator]
 
 
+@pytest.mark.slow
 def test_shallow_paths_are_trained_as_often_as_deep_ones() -> None:
     space = mobilenet(width=0.25)
     part = parts_of(space, blocks_of(space))[0]
@@ -171,7 +172,7 @@ def test_widths_and_depths_of_a_block_are_alternatives_of_it() -> None:
     assert list(net.after) == ["4", "6"]
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_what_learns_better_is_rated_better(digits: Data) -> None:
     """Doing nothing at all is the worst path of a stage that has to change its input."""
     setting = DNASetting(epochs=6, steps=150, images=200, rated=64, recalibrated=64, teacher_epochs=4)
@@ -181,7 +182,7 @@ def test_what_learns_better_is_rated_better(digits: Data) -> None:
     assert nothing > 1.05 * np.sort(ratings)[-2]
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_the_same_seed_gives_the_same_ratings_also_in_worker_processes(digits: Data) -> None:
     here = DNA(LAYERS, digits, setting=QUICK).ratings
     there = DNA(LAYERS, digits, setting=QUICK, executor=2).ratings
@@ -231,6 +232,7 @@ def test_a_table_of_another_shape_or_with_nan_is_refused(tmp_path: Path, digits:
             DNA(LAYERS, digits, setting=QUICK).load(tmp_path / "ratings")
 
 
+@pytest.mark.slow
 def test_a_pickled_dna_is_not_trained_again(digits: Data, monkeypatch) -> None:
     dna = pickle.loads(pickle.dumps(DNA(LAYERS, digits, setting=QUICK)))
     monkeypatch.setattr(DNA, "_rated", lambda self: pytest.fail("trained again"))
@@ -246,7 +248,7 @@ from searchkit.spaces.macro import macro
 dna = DNA(macro(width=4, layers=(2, 1)), load_data("digits", limit=400), folder=sys.argv[1],
           setting=DNASetting(epochs=6, steps=3, images=128, rated=32, recalibrated=32, teacher_epochs=1,
                              teacher_width=1.0),
-          on_epoch=lambda *a: (print(*a[:2], flush=True), time.sleep(1)))  # in which it is killed
+          on_epoch=lambda *a: (print(*a[:2], flush=True), time.sleep(60 * (f"{a[0]} {a[1]}" == sys.argv[2]))))
 dna.fit()
 """
 
@@ -262,7 +264,10 @@ def test_a_training_that_was_killed_goes_on_and_ends_with_the_same_ratings(tmp_p
     expected = DNA(LAYERS, digits, setting=setting).ratings
     for killed_at in ("stage_1 2", "stage_2 3"):
         process = subprocess.Popen(
-            [sys.executable, "-c", SCRIPT, str(tmp_path)], stdout=subprocess.PIPE, text=True, env=dict(os.environ)
+            [sys.executable, "-c", SCRIPT, str(tmp_path), killed_at],
+            stdout=subprocess.PIPE,
+            text=True,
+            env=dict(os.environ),
         )
         assert process.stdout is not None
         for line in process.stdout:
@@ -281,6 +286,7 @@ def test_a_training_that_was_killed_goes_on_and_ends_with_the_same_ratings(tmp_p
     assert not told
 
 
+@pytest.mark.slow
 def test_a_given_teacher_may_have_other_channels_and_is_left_as_it_is(digits: Data) -> None:
     torch.manual_seed(0)
     teacher = PlainTeacher(digits.input_shape, [(8, 8), (4, 4), (4, 4)], [5, 7, 6], 2, digits.n_classes)
@@ -297,6 +303,7 @@ def test_a_given_teacher_may_have_other_channels_and_is_left_as_it_is(digits: Da
     assert all(torch.equal(tensor, before[name]) for name, tensor in teacher.state_dict().items())
 
 
+@pytest.mark.slow
 def test_a_network_of_the_space_can_teach(digits: Data) -> None:
     space = macro(width=6, layers=(2, 1)).for_data(digits.input_shape, digits.n_classes)
     dna = DNA(LAYERS, digits, teacher=space.build([2, 2, 2]), setting=QUICK)
@@ -325,6 +332,7 @@ def test_spaces_without_nodes_or_modules_are_refused(digits: Data) -> None:
         DNA(searchkit.Space(OWN.choices), digits)
 
 
+@pytest.mark.slow
 def test_a_node_that_names_a_wrong_module_or_shape_is_refused(digits: Data) -> None:
     def space(**changed: Any) -> NetworkSpace:
         def nodes(space: NetworkSpace) -> tuple[Node, ...]:
@@ -435,6 +443,7 @@ def test_lessons_are_the_teachers_maps_and_answers(digits: Data) -> None:
     assert not torch.allclose(lesson.answers(x, stage, torch.zeros_like(maps[0])), lesson.answers(x))
 
 
+@pytest.mark.slow
 def test_ratings_of_a_narrow_space_judge_a_wide_one(digits: Data) -> None:
     dna = DNA(macro(width=4, layers=(2, 1)), digits, setting=QUICK)
     wide = macro(width=12, layers=(2, 1))

@@ -86,13 +86,13 @@ def test_a_good_proxy_finds_much_more_than_none(found: dict[str, float]) -> None
     assert found["a good one"] > 1.2 * found["no proxy"]
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_misleading_proxy_costs_at_most_a_tenth(found: dict[str, float]) -> None:
     assert found["its negative too"] >= 0.9 * found["a good one"]
     gain = found["a good one"] - found["no proxy"]
     assert found["its negative too"] >= found["a good one"] - 0.1 * gain, "of what the good one had brought, too"
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_noise_proxy_costs_at_most_a_twentieth(found: dict[str, float]) -> None:
     assert found["noise too"] >= 0.95 * found["a good one"]

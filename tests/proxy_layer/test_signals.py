@@ -37,6 +37,12 @@ def _order(request: pytest.FixtureRequest) -> None:
 
 # for tests on which the order of the objectives has no influence
 ONE_ORDER = pytest.mark.parametrize("_order", ORDERS[:1], ids=["accuracy first"], indirect=True)
+MOSTLY_ONE_ORDER = pytest.mark.parametrize(  # for dear ones
+    "_order",
+    [ORDERS[0], pytest.param(ORDERS[1], marks=pytest.mark.thorough)],
+    ids=["accuracy first", "cost first"],
+    indirect=True,
+)
 GOALS = Goals(())
 A = S = 0  # columns of the accuracy and of the cost
 
@@ -314,6 +320,7 @@ def continued_and_whole(
     return search(strategy, storage=folder, **given), search(strategy, storage="memory", **given)
 
 
+@MOSTLY_ONE_ORDER
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("strategy", "n_before"), [("nsga2", 1), ("nsga2", 6), ("nsga2", 9), ("bo", 6), ("tpe", 6), ("random", 6)]
@@ -350,6 +357,7 @@ def test_scores_of_other_settings_are_not_taken_from_the_record(tmp_path: Path) 
     assert sum(CALLS) > 30
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:proxy")
 def test_a_proxy_that_raises_costs_a_warning_and_not_the_search() -> None:
     with pytest.warns(UserWarning, match="proxy 'hint' has no score .*no hint today"):
@@ -436,6 +444,7 @@ def test_a_study_with_proxies_is_not_continued_without_them(tmp_path: Path) -> N
         search(proxies=[Hint()], storage=tmp_path, name="t", budget=6)
 
 
+@MOSTLY_ONE_ORDER
 @pytest.mark.slow
 def test_what_is_counted_is_known_without_a_bound_and_not_judged() -> None:
     def searched(constraints: dict | None) -> searchkit.Result:

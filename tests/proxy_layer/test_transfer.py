@@ -63,7 +63,7 @@ def test_a_study_of_a_like_function_helps(strategy: str, before: searchkit.Resul
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("strategy", ["nsga2", "random"])
+@pytest.mark.parametrize("strategy", ["nsga2", pytest.param("random", marks=pytest.mark.thorough)])
 def test_a_misleading_study_loses_its_weight_and_does_no_harm(strategy: str, misleading: searchkit.Result) -> None:
     misled, alone = [], []
     for seed in range(5):

@@ -78,7 +78,9 @@ def test_the_folder_has_nothing_but_its_files(folder: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("alone", [False, True], ids=["with searchkit", "with torch alone"])
+@pytest.mark.parametrize(
+    "alone", [pytest.param(False, marks=pytest.mark.thorough), True], ids=["with searchkit", "with torch alone"]
+)
 def test_the_ten_lines_of_the_card_load_the_network_in_a_new_process(
     alone: bool, result: searchkit.Result, folder: Path, tmp_path: Path
 ) -> None:
@@ -181,6 +183,7 @@ def test_values_of_a_table_come_in_the_unit_of_their_targets(tmp_path: Path) -> 
         assert torch.equal(network(rows), result.build(0)(rows))
 
 
+@pytest.mark.slow
 def test_only_the_test_score_is_of_weights_that_have_seen_the_validation_part(tmp_path: Path) -> None:
     result = searchkit.run(
         "random", space=own_space(4), data=DIGITS, budget=1, epochs=1, storage=tmp_path / "s", name="n"

@@ -33,6 +33,7 @@ def _result(strategy="random", budget=60, **more):
     )
 
 
+@pytest.mark.slow
 def test_shares_are_those_of_the_function_and_the_most_important_goes_first():
     frame = _result(budget=150).importances()
     assert list(frame.columns) == ["loss", "other"]

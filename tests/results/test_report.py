@@ -109,6 +109,7 @@ def page(tmp_path: Path):
     return lambda result, **given: Page(result.report(tmp_path / "study.html", **given))
 
 
+@pytest.mark.slow
 def test_the_front_stands_in_the_page_as_it_stands_in_the_result(result, page) -> None:
     found = page(result)
     rows = {int(row[1].value): row for row in found.rows if len(row) == 9}
@@ -120,6 +121,7 @@ def test_the_front_stands_in_the_page_as_it_stands_in_the_result(result, page) -
         assert [cell.text for cell in row[6:]] == [str(wanted[name]) for name in SPACE.names]
 
 
+@pytest.mark.slow
 def test_every_candidate_is_in_the_page_with_its_choices_and_values(result, page) -> None:
     data = page(result).data["candidates"]
     assert len(data["trials"]["fate"]) == len(result.history)
@@ -165,6 +167,7 @@ def test_the_page_loads_nothing_and_forbids_it(result, page) -> None:
     assert policy.startswith("default-src 'none';")
 
 
+@pytest.mark.slow
 def test_names_and_messages_of_the_user_are_text_and_no_markup(result, page) -> None:
     found = page(result)
     assert not [tag for tag, _ in found.tags if tag == "i"]
@@ -335,6 +338,7 @@ def test_another_search_is_drawn_beside_and_must_have_the_same_objectives(result
         result.report(tmp_path / "x.html", beside=["other"])
 
 
+@pytest.mark.slow
 def test_a_file_that_cannot_be_a_page_is_refused_before_any_work(result, tmp_path: Path) -> None:
     with pytest.raises(SearchkitError, match=r"a report is written as .html or as .htm; not '.pdf'"):
         result.report(tmp_path / "x.pdf")

@@ -52,6 +52,7 @@ def test_the_call_of_a_search_over_data_that_were_loaded_loads_them(tmp_path: Pa
     assert len(names["result"].trials) == 2
 
 
+@pytest.mark.slow
 def test_the_call_of_a_search_over_a_name_has_the_name(tmp_path: Path) -> None:
     assert 'data="digits",' in call(Facts(search(tmp_path, "digits", budget=1)))
 
@@ -71,6 +72,7 @@ def test_other_data_of_the_same_name_are_refused_in_words(tmp_path: Path) -> Non
         search(tmp_path, "digits", budget=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [1, 2])
 def test_candidates_without_an_outcome_of_a_search_that_ended(n: int, tmp_path: Path) -> None:
     result = search("memory", searchkit.load_data("digits", limit=200), budget=4)
@@ -82,6 +84,7 @@ def test_candidates_without_an_outcome_of_a_search_that_ended(n: int, tmp_path: 
     assert "outcome yet" not in said
 
 
+@pytest.mark.slow
 def test_one_candidate_that_breaks_a_bound_is_one(tmp_path: Path) -> None:
     result = search("memory", searchkit.load_data("digits", limit=200), budget=4)
     result.trials[-1].state = State.INFEASIBLE
@@ -89,7 +92,10 @@ def test_one_candidate_that_breaks_a_bound_is_one(tmp_path: Path) -> None:
     assert "1 candidate breaks a bound that is known without training, and was not trained." in said
 
 
-@pytest.mark.parametrize("given", [{"budget": 2, "epochs": 1}, {"budget": {"seconds": 6}, "epochs": None}])
+@pytest.mark.parametrize(
+    "given",
+    [{"budget": 2, "epochs": 1}, pytest.param({"budget": {"seconds": 6}, "epochs": None}, marks=pytest.mark.thorough)],
+)
 @pytest.mark.slow
 def test_the_time_of_a_search_includes_what_came_after_its_last_candidate(
     given: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

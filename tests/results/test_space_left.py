@@ -67,6 +67,7 @@ def test_the_space_left_holds_the_best_and_is_searched_by_the_next_study(result:
     assert after.best().loss <= result.best().loss + 1e-12 or len(after.trials) == 8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["random", "evolution"])
 def test_it_is_a_function_of_the_record_whatever_the_strategy(strategy: str, tmp_path) -> None:
     found = study(strategy, budget=80, storage=tmp_path, name="s")

@@ -104,7 +104,7 @@ def test_trainings(channels: int, convolutions: Convolutions) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("channels", [1, pytest.param(3, marks=pytest.mark.thorough)])
 def test_passes_of_every_proxy(channels: int, convolutions: Convolutions) -> None:
     space, data = residual_space(channels), pictures(channels)
     apart = ("dna", "dna++", "gradient", "one-shot", "mathnas", "topology", "angle", "flatness")
@@ -126,7 +126,7 @@ def test_shared_weights_and_mixed_networks(convolutions: Convolutions) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", [DNA, DNASelf])
+@pytest.mark.parametrize("kind", [DNA, pytest.param(DNASelf, marks=pytest.mark.thorough)])
 def test_blocks_of_dna(kind: type, convolutions: Convolutions) -> None:
     space = searchkit.load_space("macro", width=8, layers=(2, 1)).for_data((3, 16, 16), 3)
     few = DNASetting(epochs=1, steps=8, images=64, rated=32, recalibrated=32, teacher_epochs=1)

@@ -207,7 +207,7 @@ def test_scores_are_kept_as_they_come_a_killed_worker_costs_none_a_lost_device_e
     ]
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_network_that_kills_its_worker_costs_its_own_scores_only(at_once: None) -> None:
     with pooled(lambda n: os._exit(1) if n == 5 else None) as scorer:
         scores, reasons = said(scorer)
@@ -329,7 +329,7 @@ def test_a_search_on_processes_scores_its_proposals_on_processes_too(at_once: No
     assert are_gone(scored_in - {DRIVER})
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_program_that_ends_without_closing_leaves_no_process_behind(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(

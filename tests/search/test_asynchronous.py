@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from helpers.marks import thorough_if
 
 import searchkit
 from searchkit import Choice, Space, StopSearch, plugins
@@ -101,7 +102,9 @@ def test_what_is_being_evaluated_is_pending_when_the_next_is_asked(threads: Thre
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("strategy", plugins.names("strategy"))
+@pytest.mark.parametrize(
+    "strategy", thorough_if(lambda name: name in ("auto", "exact", "portfolio"), plugins.names("strategy"))
+)
 def test_every_strategy_searches_so_and_repeats_nothing(strategy: str, threads: ThreadPoolExecutor) -> None:
     seen: Counter[str] = Counter()
 
@@ -212,6 +215,7 @@ def test_a_batch_given_makes_the_history_a_function_of_the_seed(threads: ThreadP
     assert search("nsga2", batch=6, executor=threads).history.drop(columns="seconds").equals(alone)
 
 
+@pytest.mark.slow
 def test_the_proxy_layer_picks_beside_pending_candidates(threads: ThreadPoolExecutor) -> None:
     class Sum:
         name = "sum"
@@ -311,6 +315,7 @@ def test_what_ran_out_of_memory_beside_others_runs_again_alone(batch: int | None
     assert len(history.drop_duplicates(["a", "b", "c"])) == 40
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch", [None, 6])
 def test_what_does_not_fit_alone_has_failed_and_harms_nobody(batch: int | None, threads: ThreadPoolExecutor) -> None:
     history = search(function=Memory(6), executor=threads, batch=batch, budget=40).history

@@ -90,7 +90,15 @@ def judged_by(result: Result) -> set[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("budget", [N, {"evaluations": N, "seconds": 3600}, {"seconds": 3}], ids=str)
+@pytest.mark.parametrize(
+    "budget",
+    [
+        pytest.param(N, marks=pytest.mark.thorough),
+        pytest.param({"evaluations": N, "seconds": 3600}, marks=pytest.mark.thorough),
+        {"seconds": 3},
+    ],
+    ids=str,
+)
 def test_what_judges_is_said_in_one_line_and_used(
     budget: Any, price: dict[str, float], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -211,7 +219,7 @@ def test_a_study_that_ended_before_its_first_candidate_is_new(price: dict[str, f
     assert search(storage=tmp_path, name="t", budget=1).signals.empty  # as it was decided
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_note_that_was_not_written_is_made_up_for(
     price: dict[str, float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -178,6 +178,7 @@ def test_another_search_under_the_same_name_is_refused_with_what_differs(tmp_pat
     assert searchkit.load("s", tmp_path).history.equals(first.history), "the record was touched"
 
 
+@pytest.mark.slow
 def test_a_study_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/o.db"
     optuna.create_study(storage=url, study_name="theirs").optimize(lambda trial: trial.suggest_float("x", 0, 1), 2)

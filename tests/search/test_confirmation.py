@@ -120,7 +120,7 @@ def test_the_front_after_it_was_among_those_that_might_win(rows: list[tuple[int,
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["latency_ms", "latency_ms@me"])
+@pytest.mark.parametrize("name", ["latency_ms", pytest.param("latency_ms@me", marks=pytest.mark.thorough)])
 def test_the_network_that_is_timed_is_the_one_that_is_delivered(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the normalisation of its inputs, which took half of the time of small networks and was left out."""
     timed, call = [], OneMethod.__call__

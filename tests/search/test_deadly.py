@@ -41,7 +41,7 @@ def searches(how: str, storage: object, batch: int, times: int) -> Ran:
 @pytest.mark.parametrize(
     ("how", "code", "batch"),
     [
-        ("exit", 7, 4),
+        pytest.param("exit", 7, 4, marks=pytest.mark.thorough),
         ("crash", -signal.SIGSEGV, 1),
         pytest.param("exit", 7, 1, marks=pytest.mark.thorough),
         pytest.param("crash", -signal.SIGSEGV, 4, marks=pytest.mark.thorough),
@@ -86,7 +86,7 @@ def test_workers_evaluate_what_ended_the_process_before(tmp_path: Path) -> None:
     assert all(trial.state == "scored" for trial in result.trials)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize("executor", ["None", pytest.param("1", marks=pytest.mark.thorough)])
 def test_a_network_whose_building_ends_the_process_has_failed_too(executor: str, tmp_path: Path) -> None:
     code = f"""

@@ -119,7 +119,7 @@ def test_a_candidate_of_several_in_turns_that_ends_the_process_has_failed(tmp_pa
     assert lines[1].startswith("1 failed the process ended 2 times in the evaluation of this candidate, and then its")
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_candidate_that_ends_the_process_while_it_is_verified_has_failed_there(tmp_path: Path) -> None:
     ran = searches("trained verify", "exit", tmp_path, 4)
     assert ran.ends == [7, 7, 0], ran.said

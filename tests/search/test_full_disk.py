@@ -43,7 +43,7 @@ def search(storage: Path, **given: Any) -> searchkit.Result:
     ("how", "executor"),
     [
         *itertools.product(("no folder", "all but one"), (None, "interleaved", "threads")),
-        pytest.param("all but one", 1, marks=pytest.mark.slow),
+        pytest.param("all but one", 1, marks=[pytest.mark.slow, pytest.mark.thorough]),
     ],
 )
 def test_weights_that_cannot_be_written_stop_the_search_and_the_same_call_continues(

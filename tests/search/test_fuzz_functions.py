@@ -403,7 +403,7 @@ def test_each_behaviour_in_this_process(kind: str, tmp_path: Path) -> None:
     search([(kind, name) for name in NAMES[kind]], tmp_path, None)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_each_behaviour_in_worker_processes(tmp_path: Path) -> None:
     """In one search, since starting workers takes longer than all that they do."""
     search([(kind, name) for kind, names in NAMES.items() for name in names], tmp_path, 2)

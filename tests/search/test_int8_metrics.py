@@ -19,7 +19,7 @@ from searchkit.costs.onnx_file import write_onnx
 from searchkit.errors import DeviceError, SearchkitError
 
 DATA = searchkit.load_data("digits", limit=400)
-TINY = searchkit.load_space("residual", input_shape=(1, 8, 8), n_classes=10)
+TINY = searchkit.load_space("macro", width=8, layers=(1, 1), input_shape=(1, 8, 8), n_classes=10)
 
 
 def search(**given: Any) -> Any:
@@ -43,7 +43,7 @@ def accuracy_in_int8(network: torch.nn.Module) -> float:
 
 @pytest.mark.slow
 def test_the_accuracy_in_int8_is_that_of_the_file(tmp_path: Path) -> None:
-    result = search(objectives={"accuracy@int8": "max", "params": "max"}, executor=2, storage=tmp_path, name="eight")
+    result = search(objectives={"accuracy@int8": "max", "params": "max"}, budget=2, storage=tmp_path, name="eight")
     for row in range(len(result.front)):
         assert result.front["accuracy@int8"][row] == pytest.approx(accuracy_in_int8(result.build(row)), abs=1.5 / 80)
     again = searchkit.load("eight", tmp_path)
@@ -81,14 +81,14 @@ def test_a_planned_search_in_int8_ends_with_final_trainings_and_exports_the_file
 @pytest.mark.slow
 def test_a_search_chooses_the_precision_of_each_block_and_exports_that_file(tmp_path: Path) -> None:
     result = search(
-        space=searchkit.load_space("macro", width=8, layers=(1, 1), precisions=True), budget=12, epochs=2,
+        space=searchkit.load_space("macro", width=8, layers=(1, 1), precisions=True), budget=6, epochs=2,
         objectives=("accuracy@int8", "file_bytes@int8"), storage=tmp_path,
     )  # fmt: skip
     values = result.history
     chosen = (values[["stage_1.precision", "stage_2.precision", "rest.precision"]] == "int8").sum(axis=1)
     assert chosen.nunique() > 1
     assert np.allclose(values["accuracy@int8"], values.accuracy, atol=0.1)
-    for i in range(len(result.front)):
+    for i in {0, len(result.front) - 1}:
         result.export(i, tmp_path / f"n{i}", precision="int8")
         size = (tmp_path / f"n{i}.int8.onnx").stat().st_size
         assert size == pytest.approx(result.front["file_bytes@int8"][i], rel=0.02)

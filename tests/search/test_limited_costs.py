@@ -77,7 +77,7 @@ def test_with_workers_a_cost_that_never_returns_is_ended() -> None:
 
 @posix
 @pytest.mark.slow
-@pytest.mark.parametrize("executor", [None, 2])
+@pytest.mark.parametrize("executor", [None, pytest.param(2, marks=pytest.mark.thorough)])
 def test_a_cost_that_cannot_be_sent_is_interrupted_in_this_process(executor: int | None) -> None:
     lock = threading.Lock()
 

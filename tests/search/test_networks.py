@@ -169,6 +169,7 @@ def test_a_network_that_breaks_a_counted_bound_is_never_trained(monkeypatch) -> 
         assert set(history.state) == {"scored"}
 
 
+@pytest.mark.slow
 def test_a_bound_on_a_measured_cost_spares_the_training() -> None:
     def n_layers(network: nn.Module) -> float:
         return sum(isinstance(module, nn.Conv2d) for module in network.modules())
@@ -217,6 +218,7 @@ def test_latency_and_memory_are_measured_when_asked_for() -> None:
     assert (history.peak_memory > 1000).all()
 
 
+@pytest.mark.slow
 def test_a_candidate_that_diverges_has_failed_and_the_search_goes_on() -> None:
     def explosive(choices: dict, input_shape: tuple[int, int, int], n_classes: int) -> nn.Module:
         network = build(choices, input_shape, n_classes)
@@ -352,7 +354,7 @@ CHANCE = NetworkSpace(SPACE.choices, build_by_chance, name="chance")
         {"strategy": "bo", "budget": 8},
         {"strategy": "tpe", "objectives": ("accuracy", "latency_ms")},
         {"executor": "interleaved", "constraints": {"params": 2000}},
-        pytest.param({"proxies": ("naswot", "zico", "eproxy", "macs")}, marks=pytest.mark.slow),
+        pytest.param({"proxies": ("naswot", "zico", "eproxy", "macs")}, marks=pytest.mark.thorough),
         {"objectives": ("swap", "params"), "verify": 1},
         {"objectives": ("accuracy", Metric("own", n_modules))},
     ],
@@ -389,6 +391,7 @@ def right(network: nn.Module) -> float:
         return float((network(DIGITS.val.x).argmax(1) == DIGITS.val.y).double().mean())
 
 
+@pytest.mark.slow
 def test_a_metric_is_given_the_network_that_takes_raw_images_before_and_after_training() -> None:
     shapes = []
 
@@ -405,6 +408,7 @@ def test_a_metric_is_given_the_network_that_takes_raw_images_before_and_after_tr
     assert set(shapes) == {(3, 10)}
 
 
+@pytest.mark.slow
 def test_a_metric_of_a_regression_is_in_the_targets_unit() -> None:
     rng = np.random.default_rng(0)
     x = rng.normal(50, 10, (200, 4)).astype(np.float32)

@@ -88,7 +88,7 @@ def _assert_recorded_and_shown(result: searchkit.Result, folder: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:proxy 'naswot' has no score")
-@pytest.mark.parametrize("executor", [None, "interleaved"])
+@pytest.mark.parametrize("executor", [None, pytest.param("interleaved", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("make", RAISED.values(), ids=RAISED)
 def test_what_build_raises_fails_the_candidate_only(make: Callable[[], BaseException], executor: Any) -> None:
     def build(choices: Any, input_shape: Any, n_classes: int) -> nn.Module:
@@ -163,7 +163,7 @@ def test_messages_are_made_readable() -> None:
     assert long.endswith("end")
 
 
-@pytest.mark.parametrize("executor", [None, "interleaved"])
+@pytest.mark.parametrize("executor", [pytest.param(None, marks=pytest.mark.slow), "interleaved"])
 @pytest.mark.parametrize("make", RAISED.values(), ids=RAISED)
 def test_what_a_forward_pass_raises_fails_the_candidate_only(make: Callable[[], BaseException], executor: Any) -> None:
     class Raises(nn.Module):
@@ -213,7 +213,9 @@ def test_a_network_that_cannot_be_built_takes_no_other_s_score(make: Callable[[]
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:proxy")
-@pytest.mark.parametrize("proxies", ["default", ("params", "macs"), ("grad_norm",)])
+@pytest.mark.parametrize(
+    "proxies", [pytest.param("default", marks=pytest.mark.thorough), ("params", "macs"), ("grad_norm",)]
+)
 @pytest.mark.parametrize("make", RAISED.values(), ids=RAISED)
 def test_what_build_raises_in_the_proxy_layer_fails_the_candidate_only(
     make: Callable[[], BaseException], proxies: Any

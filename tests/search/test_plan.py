@@ -80,7 +80,7 @@ def test_more_time_is_more_candidates_that_train_no_shorter(workers: int) -> Non
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("metric", ["macs", "flash_int8"])
+@pytest.mark.parametrize("metric", ["macs", pytest.param("flash_int8", marks=pytest.mark.thorough)])
 def test_a_plan_is_made_for_networks_within_the_bounds(metric: str) -> None:
     """Both of what is counted for many at once, and of what is measured for each."""
     budget, data = {"seconds": 60}, searchkit.load_data("digits", limit=300)
@@ -107,7 +107,7 @@ class Slow:
         return number_of_weights(network)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_measuring_who_meets_the_bounds_takes_a_small_part_of_the_time(caplog: pytest.LogCaptureFixture) -> None:
     cost, data = Slow(), searchkit.load_data("digits", limit=300)
     arguments = {"data": data, "constraints": {Metric("weight_count", cost): 30_000}}
@@ -135,7 +135,7 @@ def test_a_search_under_a_slow_measurement_delivers_a_network(tmp_path: Path) ->
     assert f">{steps:,.0f}<" in result.report(tmp_path / "page.html").read_text()
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_search_begins_with_designs_that_were_found_to_meet_what_is_measured(tmp_path: Path) -> None:
     """The first of the space's designs, of 77,754 parameters, breaks this bound."""
     result = searchkit.run(
@@ -146,6 +146,7 @@ def test_a_search_begins_with_designs_that_were_found_to_meet_what_is_measured(t
     assert len(result.front)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ask", [searchkit.run, searchkit.plan])
 def test_bounds_that_nothing_meets_are_refused_before_the_time_is_planned(
     ask: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -159,7 +160,7 @@ def test_bounds_that_nothing_meets_are_refused_before_the_time_is_planned(
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_sizes_are_of_networks_within_the_bounds_where_there_are_any() -> None:
     space = searchkit.load_space("residual", input_shape=(1, 8, 8), n_classes=10)
     least = space_counts(space, space.reference)["params"].min()
@@ -198,6 +199,7 @@ def test_a_time_too_short_for_one_training_is_refused_with_the_least() -> None:
     assert plan_by(speeds(0.1, 0.2, 0.3), DATA, least, 2).candidates >= 1
 
 
+@pytest.mark.slow
 def test_the_usual_time_is_minutes_and_grows_with_the_data() -> None:
     assert usual_seconds(DATA) == 150
     many = np.zeros((20_000, 28, 28), np.uint8), np.arange(20_000) % 10
@@ -349,7 +351,7 @@ def test_the_best_of_the_front_is_the_first_winner(name: str, direction: Any, fi
     assert [trial.number for trial in winners] == [first, 1 - first]
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_search_with_a_time_trains_its_winners_and_delivers_them(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -532,6 +534,7 @@ def test_a_run_that_adds_nothing_takes_no_time_of_the_study(tmp_path: Path) -> N
     assert searchkit.list_studies(tmp_path).seconds.tolist() == spent
 
 
+@pytest.mark.slow
 def test_a_study_is_compared_with_the_call_before_its_time_is_planned(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

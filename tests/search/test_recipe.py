@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
 import pytest
+from helpers.marks import slow_if
 
 import searchkit
 from searchkit import Choice, NetworkSpace, Recipe, SearchkitError, Training, plugins
@@ -76,7 +77,8 @@ def test_a_value_of_any_setting_holds_in_a_training(name: str, made: list[Recipe
         assert made[-1] == replace(own, **changed)
 
 
-@pytest.mark.parametrize("name", ANY_SPACE)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", slow_if(lambda name: name not in ("epochs", "augment", "loss"), ANY_SPACE))
 def test_options_of_any_setting_are_a_choice_of_the_search(name: str, made: list[Recipe], tmp_path: Path) -> None:
     options = options_of(name)
     result = search(tmp_path, budget=8, recipe={name: options, **short(name)})
@@ -101,7 +103,7 @@ def test_every_strategy_searches_networks_and_settings(strategy: str, made: list
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("executor", [2, "interleaved"])
+@pytest.mark.parametrize("executor", [pytest.param(2, marks=pytest.mark.thorough), "interleaved"])
 def test_other_executors_train_with_the_same_settings(executor: Any) -> None:
     recipe = {"lr": [0.02, 0.1], "steps": 2}
     here = search(budget=4, batch=2, recipe=recipe)
@@ -110,6 +112,7 @@ def test_other_executors_train_with_the_same_settings(executor: Any) -> None:
     assert here.history[columns].equals(there.history.sort_values("trial")[columns])
 
 
+@pytest.mark.slow
 def test_proxies_and_other_costs_go_on_working(tmp_path: Path) -> None:
     result = search(
         tmp_path,
@@ -309,6 +312,7 @@ def test_another_recipe_is_another_study(tmp_path: Path) -> None:
     assert len(same.history) == 1
 
 
+@pytest.mark.slow
 def test_a_study_continues_only_with_its_recipe(tmp_path: Path) -> None:
     call: dict[str, Any] = {"name": "one", "epochs": 1}
     search(tmp_path, recipe={"lr": 0.1}, **call)
@@ -325,8 +329,13 @@ def test_a_study_continues_only_with_its_ladder(tmp_path: Path) -> None:
         search(tmp_path, budget=4, **call)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    "recipe", [{"lr": 0.03, "steps": 2}, {"lr": [0.03, 0.2, 0.1], "steps": 2, "augment": "none"}, {"epochs": [1, 2]}]
+    "recipe",
+    slow_if(
+        lambda recipe: "epochs" in recipe or recipe["lr"] == 0.03,
+        [{"lr": 0.03, "steps": 2}, {"lr": [0.03, 0.2, 0.1], "steps": 2, "augment": "none"}, {"epochs": [1, 2]}],
+    ),
 )
 def test_the_command_line_resumes_it(
     recipe: dict[str, Any], made: list[Recipe], tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -387,6 +396,7 @@ def test_a_space_of_the_users_is_given_again_without_the_settings(tmp_path: Path
         searchkit.load(result.name, tmp_path, space=NetworkSpace([Choice("width", (2, 4))], build_own, name="own"))
 
 
+@pytest.mark.slow
 def test_the_space_of_a_result_can_be_searched_again(made: list[Recipe]) -> None:
     first = search(recipe={"lr": [0.02, 0.1], "steps": 2})
     again = search(space=first.space, recipe={"steps": 3}, budget=3, start=first)

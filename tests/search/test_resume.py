@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections import Counter
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from pathlib import Path
 import optuna
 import pytest
 from helpers.killing import in_a_process_that_is_killed
-from helpers.marks import slow_if
+from helpers.marks import thorough_if
 
 import searchkit
 from searchkit import Choice, Space, plugins
@@ -18,6 +19,7 @@ from searchkit import Choice, Space, plugins
 SPACE = Space([Choice("a", range(5)), Choice("b", ("u", "vv", "www", "xxxx")), Choice("c", (1, 2, 4, 8), ordered=True)])
 BUDGET, BATCH = 22, 4
 KILLS: list[tuple[str, int]] = [("evaluation", 1), ("evaluation", 6), ("evaluation", 19), ("write", 3), ("write", 12)]
+OFTEN = ("bo", "evolution", "nsga2", "tpe")  # these are killed at all points in `make test`, and others at two of them
 
 
 def evaluate(choices: dict) -> dict:
@@ -60,11 +62,20 @@ def logged(log: Path) -> Callable[[dict], dict]:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
-@pytest.mark.parametrize("strategy", slow_if(lambda name: name not in ("bo", "nsga2"), plugins.names("strategy")))
-def test_killed_at_five_points_and_continued_the_history_is_the_same(strategy: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("strategy", "kills"),
+    thorough_if(
+        lambda strategy, kills: (strategy in OFTEN) == (len(kills) == 2),
+        itertools.product(plugins.names("strategy"), (KILLS, KILLS[2:4])),
+    ),
+    ids=lambda given: given if isinstance(given, str) else f"{len(given)} points",
+)
+def test_killed_and_continued_the_history_is_the_same(
+    strategy: str, kills: list[tuple[str, int]], tmp_path: Path
+) -> None:
     whole = search(strategy, tmp_path / "whole").history.drop(columns="seconds")
     log = tmp_path / "evaluations"
-    for kind, count in KILLS:
+    for kind, count in kills:
         folder = tmp_path / f"{kind}{count}"
         log.write_text("")
         killed(strategy, folder, log, kind, count)

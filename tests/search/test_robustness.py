@@ -57,7 +57,7 @@ def test_a_plain_process_pool_takes_lambdas_and_unpacks_the_task_once() -> None:
     assert there.drop(columns=["seconds", "calls"]).equals(here.drop(columns="seconds"))
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_broken_process_pool_is_said_and_the_same_call_continues(tmp_path: Path) -> None:
     def deadly(choices: dict) -> dict:
         if choices["a"] == 3:
@@ -118,6 +118,7 @@ def build(choices: dict, input_shape: tuple[int, int, int], n_classes: int) -> n
 NETWORKS = NetworkSpace([Choice("width", (8, 12, 16, 20, 24, 28, 32, 36))], build, name="dropout")
 
 
+@pytest.mark.slow
 def test_threads_train_to_the_same_accuracies_as_one_process() -> None:
     given = {"space": NETWORKS, "data": DIGITS, "budget": 8, "batch": 8, "epochs": 2, "storage": "memory"}
     here = searchkit.run("random", **given).history.drop(columns="seconds")
@@ -166,15 +167,16 @@ def test_a_network_with_tied_weights_is_trained_rebuilt_and_exported(tmp_path: P
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("given", ["q", "q.onnx", "q.json", "q.safetensors", "q.v2"])
-def test_an_ending_given_with_the_path_is_not_doubled(given: str, tmp_path: Path) -> None:
+def test_an_ending_given_with_the_path_is_not_doubled(tmp_path: Path) -> None:
     result = searchkit.run("random", space=NETWORKS, data=DIGITS, budget=1, epochs=1, storage="memory")
-    stem = "q.v2" if given == "q.v2" else "q"
-    written = result.export(0, tmp_path / given)
-    assert [path.name for path in written] == [f"{stem}.onnx", f"{stem}.safetensors", f"{stem}.json"]
-    assert {path.name for path in tmp_path.iterdir()} == {path.name for path in written}
+    for given, stem in {"q": "q", "q.onnx": "q", "q.json": "q", "q.safetensors": "q", "q.v2": "q.v2"}.items():
+        folder = tmp_path / f"of {given}"
+        written = result.export(0, folder / given)
+        assert [path.name for path in written] == [f"{stem}.onnx", f"{stem}.safetensors", f"{stem}.json"]
+        assert {path.name for path in folder.iterdir()} == {path.name for path in written}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["bo", "nsga2"])
 def test_losses_near_the_largest_float_do_not_stop_a_search(strategy: str) -> None:
     def huge(choices: dict) -> dict:
@@ -256,6 +258,7 @@ def test_infeasible_candidates_are_drawn_apart() -> None:
     assert labels == [f"{broken} infeasible", f"{others} other candidates", f"{len(result.front)} on the front"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", ["png", "html", "PNG"])
 def test_a_history_without_a_feasible_candidate_is_drawn(ending: str, tmp_path: Path) -> None:
     result = search(two, objectives=BOTH, constraints={"loss": -1}, budget=20)
@@ -298,8 +301,11 @@ def test_metrics_named_like_columns_of_the_record_are_drawn() -> None:
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("trial", "state")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("constraints", [None, {"params": 5000}])
-@pytest.mark.parametrize("error", [ValueError("bad width"), SystemExit("bad width")])
+@pytest.mark.parametrize(
+    "error", [pytest.param(ValueError("bad width"), marks=pytest.mark.slow), SystemExit("bad width")]
+)
 def test_a_network_that_cannot_be_built_is_a_recorded_failure_also_beside_a_bound(error, constraints) -> None:
     def fragile(choices: dict, input_shape: tuple[int, int, int], n_classes: int) -> nn.Module:
         if choices["width"] > 28:

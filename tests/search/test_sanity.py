@@ -128,6 +128,7 @@ def test_what_verify_trained_is_compared(caplog: pytest.LogCaptureFixture) -> No
     assert "space 'tabular'" in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("score", ["r2", "rmse"])
 def test_regression(score: str) -> None:
     table = search((X, 100 * X[:, 0]), objectives=(score, "params"), baselines=True).baselines
@@ -137,12 +138,14 @@ def test_regression(score: str) -> None:
     assert table[score].argmax() == (1 if score == "r2" else 0)
 
 
+@pytest.mark.slow
 def test_the_score_is_that_of_the_study() -> None:
     table = search(objectives=("params",), constraints={"balanced_accuracy": (0.0, None)}, baselines=True).baselines
     assert list(table.columns[:4]) == ["model", "balanced_accuracy", "test_balanced_accuracy", "test_accuracy"]
     assert table.balanced_accuracy[0] == 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bad", ["three rows", "one class", "many classes"])
 def test_data_on_which_they_fail_end_no_search(bad: str, tmp_path: Path) -> None:
     x = X.astype(np.float32)
@@ -160,6 +163,7 @@ def test_data_on_which_they_fail_end_no_search(bad: str, tmp_path: Path) -> None
     assert searchkit.load("s", tmp_path).baselines.equals(result.baselines)
 
 
+@pytest.mark.slow
 def test_weights_of_classes_and_rows_reach_them() -> None:
     y = np.array([0] * 100 + [1] * 50)
     parts = [split_of(np.zeros((150, 2), np.float32), y) for _ in range(3)]
@@ -177,6 +181,7 @@ def test_an_interrupted_search_ends_without_them() -> None:
     assert result.simple == []
 
 
+@pytest.mark.slow
 def test_an_interruption_while_they_are_fitted_loses_nothing_of_the_search(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

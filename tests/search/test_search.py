@@ -231,7 +231,7 @@ if any("loky" in argument and "tracker" not in argument for argument in sys.orig
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc").exists(), reason="looks for processes in /proc")
-@pytest.mark.parametrize("moment", ["evaluating", "starting"])
+@pytest.mark.parametrize("moment", ["evaluating", pytest.param("starting", marks=pytest.mark.thorough)])
 def test_workers_do_not_outlive_a_killed_driver(moment: str, tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text(KILLED)
     if moment == "starting":
@@ -293,6 +293,7 @@ def test_three_objectives_and_maximisation():
     assert list(result.front.x) == sorted(result.front.x, reverse=True)
 
 
+@pytest.mark.slow
 def test_a_result_shows_its_best_within_bounds_and_draws(tmp_path: Path):
     def two(choices):
         return {"loss": sum(choices.values()), "size": 25 - sum(choices.values()) + choices["a"]}

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers.marks import slow_if
 from torch import nn
 
 import searchkit
@@ -73,8 +74,15 @@ def files(folder: Path) -> list[Path]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("start", ["", "~/"])
-@pytest.mark.parametrize("storage", [None, "runs", "runs/all.journal", "sqlite:///{}all.db", "memory"])
+@pytest.mark.parametrize(
+    "storage",
+    slow_if(
+        lambda storage: storage not in ("runs", None),
+        [None, "runs", "runs/all.journal", "sqlite:///{}all.db", "memory"],
+    ),
+)
 def test_a_search_of_a_function_keeps_its_files_where_they_were_meant(
     storage: str | None, start: str, home: Path
 ) -> None:
@@ -104,7 +112,7 @@ def test_a_search_of_a_function_keeps_its_files_where_they_were_meant(
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("executor", "start"), [(None, ""), (None, "~/"), pytest.param(1, "~/", marks=pytest.mark.slow)]
+    ("executor", "start"), [(None, ""), (None, "~/"), pytest.param(1, "~/", marks=pytest.mark.thorough)]
 )
 def test_a_search_of_networks_keeps_its_weights_and_exports_where_they_were_meant(
     start: str, executor: int | None, home: Path

@@ -29,6 +29,7 @@ rows = st.tuples(st.integers(0, 5).map(lambda i: i / 5), st.integers(1, 5), st.i
 late = st.lists(st.sampled_from([0.5, 1, 2, 3, 4, 9]), min_size=14, max_size=14)
 
 
+@pytest.mark.slow
 @given(
     st.lists(rows, min_size=1, max_size=7), st.lists(st.sampled_from([0.5, 1, 2, 3, 4, 9]), min_size=14, max_size=14)
 )

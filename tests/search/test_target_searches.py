@@ -105,7 +105,7 @@ def test_costs_of_targets_are_columns_that_are_measured_once(tmp_path: Path) -> 
     assert result.report(tmp_path / "report.html")
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_nothing_is_lost_on_a_target_that_fails_a_third_of_the_time(tmp_path: Path) -> None:
     """In bursts longer than the repeats, too, so that measurements are missing for a while."""
     rng = np.random.default_rng(0)
@@ -203,6 +203,7 @@ def test_a_killed_search_measures_no_candidate_twice(tmp_path: Path) -> None:
     assert n == 4
 
 
+@pytest.mark.slow
 def test_bad_input_is_one_sentence_before_the_search(tmp_path: Path) -> None:
     device = Device(tmp_path / "device", "nonsense")
     with pytest.raises(
@@ -246,6 +247,7 @@ def test_settings_of_targets_are_given_on_the_command_line() -> None:
     assert read_targets([], []) is None
 
 
+@pytest.mark.slow
 def test_a_continued_study_says_another_target_and_refuses_another_runtime(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -287,6 +289,7 @@ def test_the_command_line_takes_targets_and_resumes_with_them(
     assert "target 'board' is not of the form" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_study_with_a_function_as_target_is_not_resumed_by_its_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

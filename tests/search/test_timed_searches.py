@@ -65,7 +65,11 @@ def _loaded() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "counts", [pytest.param([10, 10, 10], id="30 examples"), pytest.param([60, 60, 3], id="a class with 3 examples")]
+    "counts",
+    [
+        pytest.param([10, 10, 10], id="30 examples"),
+        pytest.param([60, 60, 3], id="a class with 3 examples", marks=pytest.mark.thorough),
+    ],
 )
 def test_few_examples(counts: list[int], tmp_path: Path) -> None:
     result = search(examples(counts), tmp_path)
@@ -123,7 +127,7 @@ def test_a_device_that_turns_slow_in_the_middle_of_the_search(tmp_path: Path) ->
     assert 0 < sum(ended) < most, "the final trainings were not fitted into the time that was left"
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_clock_that_is_set_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     began, clock = time.perf_counter(), time.time
 

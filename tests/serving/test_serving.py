@@ -84,6 +84,7 @@ def study(server: Server, name: str) -> SimpleNamespace:
     return asked(server, f"/study?name={quote(name, safe='')}")
 
 
+@pytest.mark.slow
 def test_every_study_of_a_folder_is_listed_and_leads_to_its_report(served: Server, folder: Path) -> None:
     listed = asked(served, "/")
     assert listed.status == 200
@@ -153,6 +154,7 @@ def test_an_unknown_study_is_told_with_the_nearest_name(served: Server) -> None:
     assert asked(served, "/study/status?name=frist").status == 404
 
 
+@pytest.mark.slow
 def test_the_name_of_a_study_is_text_whatever_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     search("sqlite:///odd.db", "first", 2)
@@ -181,6 +183,7 @@ class Clock:
         return self.now
 
 
+@pytest.mark.slow
 def test_a_report_is_made_only_when_its_record_has_changed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[str] = []
     load = studies.load
@@ -375,6 +378,7 @@ def wait_for(seen: Callable[[], bool]) -> None:
     raise AssertionError("it was not seen")
 
 
+@pytest.mark.slow
 def test_the_page_of_a_damaged_record_says_what_is_wrong_and_others_go_on(folder: Path) -> None:
     clock, journal = Clock(), folder / "first.journal"
     shown = Studies(folder, clock)

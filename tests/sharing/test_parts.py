@@ -37,6 +37,7 @@ def shared(digits: Data) -> SharedWeights:
     return SharedWeights(WHOLE, digits, epochs=8).fit()
 
 
+@pytest.mark.slow
 def test_other_networks_and_other_data_than_those_of_the_weights_are_said(
     shared: SharedWeights, digits: Data, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -54,6 +55,7 @@ def test_candidates_with_precisions_are_scored_outside_of_a_search(shared: Share
     assert searchkit.score(PRECISE, 3, proxies=[shared], data=digits)["one-shot"].notna().all()
 
 
+@pytest.mark.slow
 def test_bounds_that_are_none_of_the_search_are_said(digits: Data, caplog: pytest.LogCaptureFixture) -> None:
     ask = SEARCH | {"space": WHOLE, "data": digits, "budget": 1, "strategy": "random"}
     settings = {"epochs": 8, "bounds": {"params": 1e9}}
@@ -117,6 +119,7 @@ def test_shared_weights_as_a_proxy_judge_networks_of_a_part_and_with_settings(
     assert "one-shot" in set(result.signals.proxy)
 
 
+@pytest.mark.slow
 def test_networks_of_a_part_begin_where_those_of_the_whole_ended(digits: Data) -> None:
     first = searchkit.run("random", space=WHOLE, data=digits, epochs=1, budget=2, start=[[1, 2, 1]], **SEARCH)
     part = WHOLE.narrowed({"layer_1": [WHOLE.choices[0].options[1]], "layer_2": [WHOLE.choices[1].options[2]]})

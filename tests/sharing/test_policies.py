@@ -45,6 +45,7 @@ def drawn(policy: Policy, seed: int, n: int) -> list[list[int]]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", POLICIES)
 @given(seed=st.integers(0, 50), n=st.integers(0, 30))
 def test_the_same_record_gives_the_same_draws(name: str, seed: int, n: int) -> None:

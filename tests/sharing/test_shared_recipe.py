@@ -42,6 +42,7 @@ def test_a_failed_training_of_the_weights_is_told_as_it_is_where_workers_would_g
         )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_candidate_without_a_score_is_a_sentence_and_no_traceback() -> None:
     with pytest.raises(SearchFailedError) as failed:
         searchkit.run(

@@ -85,6 +85,7 @@ def test_an_edge_of_every_cell_is_governed_by_its_node() -> None:
         assert narrow.slots[name] != wide.slots[name]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", ["exact", "slice"])
 def test_a_space_without_nodes_shares_by_name_and_shape_and_says_so(digits: Data, share: str) -> None:
     shared = SharedWeights(own_space(), digits, epochs=8, share=share)
@@ -132,6 +133,7 @@ def test_a_part_that_was_never_trained_has_no_score(digits: Data) -> None:
     assert bank.untrained(both) == ["2.weight"]
 
 
+@pytest.mark.slow
 def test_a_network_without_a_loss_says_why(digits: Data) -> None:
     shared = SharedWeights(SMALL, digits, epochs=0.2)  # one step
     codes = shared.space.enumerate()
@@ -277,6 +279,7 @@ def test_a_score_is_the_loss_with_statistics_of_its_own(digits: Data) -> None:
     assert float(loss) == pytest.approx(-scores[3], abs=1e-4)
 
 
+@pytest.mark.slow
 def test_saved_weights_are_read_and_those_of_another_space_or_data_refused(digits: Data, tmp_path: Path) -> None:
     first = OneShot(SMALL, digits, epochs=0.5)
     first.save(tmp_path / "bank")
@@ -359,6 +362,7 @@ def test_buffers_that_change_are_not_shared_and_named(digits: Data) -> None:
         SharedWeights(space, digits, epochs=0.2).fit()
 
 
+@pytest.mark.slow
 def test_no_path_is_over_a_bound(digits: Data) -> None:
     space = SMALL.for_data((1, 8, 8), 10)
     params = space.count(space, space.enumerate())["params"]  # type: ignore[misc]
@@ -371,6 +375,7 @@ def test_no_path_is_over_a_bound(digits: Data) -> None:
     assert (space.count(space, drawn)["params"] <= most).all()  # type: ignore[misc]
 
 
+@pytest.mark.slow
 def test_the_sampler_within_bounds_draws_all_that_fit_equally_often() -> None:
     space = macro(width=4, layers=(1, 2, 1), input_shape=(1, 8, 8))
     codes = space.enumerate()
@@ -433,6 +438,7 @@ def test_an_interrupted_training_begins_anew_where_nothing_is_kept(digits: Data,
     assert np.array_equal(shared.losses(codes), whole.losses(codes), equal_nan=True)
 
 
+@pytest.mark.slow
 def test_weights_are_read_into_an_object_that_has_judged_others(digits: Data, tmp_path: Path) -> None:
     shared = SharedWeights(own_space(range(2, 30)), digits, epochs=0.5, share="exact")  # type: ignore[arg-type]
     with pytest.warns(UserWarning, match="names no nodes"):

@@ -99,6 +99,7 @@ def test_weights_in_half_the_numbers_are_taken(digits: Data, tmp_path: Path) -> 
         read_weights(away, SPACE)
 
 
+@pytest.mark.slow
 def test_studies_of_one_name_with_other_weights_are_told_apart(digits: Data, tmp_path: Path) -> None:
     starts, results = [], []
     for seed in (0, 1):

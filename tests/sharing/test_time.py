@@ -72,6 +72,7 @@ def test_with_no_time_a_training_has_the_fewest_steps_and_says_so(
     assert "may rank networks the wrong way round" in caplog.text
 
 
+@pytest.mark.slow
 def test_with_time_enough_a_training_is_as_without(digits: Data) -> None:
     codes = SMALL.enumerate()
     timed, free = (SharedWeights(SMALL, digits, epochs=4, seconds=seconds) for seconds in (1e6, None))
@@ -80,6 +81,7 @@ def test_with_time_enough_a_training_is_as_without(digits: Data) -> None:
     assert timed.described() != free.described(), "they may be others on another machine"
 
 
+@pytest.mark.slow
 def test_what_was_planned_holds_when_a_training_is_continued(digits: Data, tmp_path: Path) -> None:
     given: dict[str, Any] = {"epochs": 50, "folder": tmp_path}
     first = SharedWeights(SMALL, digits, **given)
@@ -110,6 +112,7 @@ def test_a_search_with_a_time_shortens_the_training_of_its_shared_weights(
     assert "of 100 epochs, as many as are expected to fit into 0 s" in caplog.text
 
 
+@pytest.mark.slow
 def test_shared_weights_of_the_users_are_trained_as_they_are_in_a_search_with_a_time(
     digits: Data, hurried: dict[str, Any]
 ) -> None:

@@ -127,6 +127,7 @@ def test_choices_under_conditions_are_one_block():
     assert sorted(blocks.sizes) == [2, 4], "x, and y with each of three"
 
 
+@pytest.mark.slow
 def test_a_record_lacks_what_does_not_exist(tmp_path):
     space = _space()
     result = searchkit.run(

@@ -177,6 +177,7 @@ def test_what_lists_options_says_that_a_number_cannot_be_listed():
         searchkit.SharedWeights(space)
 
 
+@pytest.mark.slow
 @given(st.integers(0, 2**31), st.sampled_from([(0.0, 1.0), (-3.0, 5.0), (-1e250, 1e250), (-7.5, -2.0), (0.1, 1e9)]))
 def test_values_one_by_one_are_those_of_an_array(seed: int, ends: tuple[float, float]) -> None:
     for log in (False, True)[: 1 + (ends[0] > 0)]:

@@ -110,7 +110,7 @@ def test_a_target_measures_the_file_in_the_precisions_of_the_blocks() -> None:
     assert (int8["latency_ms@scales"] / int8.params).max() < (others["latency_ms@scales"] / others.params).min()
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_file_of_a_network_without_a_block_in_int8_is_said_to_be_none(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -232,6 +232,7 @@ def whole(network: nn.Module, input_shape: tuple[int, ...] = ()) -> float:
     return 1.0 - 0.2 * (rest_precision_of(network) == "int8") + 0.8 * sum(times)
 
 
+@pytest.mark.slow
 def test_a_latency_table_has_the_times_of_both_precisions() -> None:
     space = spaces()["macro"].with_precisions()
     table = measure_latency(space, measure=whole)
@@ -245,6 +246,7 @@ def test_a_latency_table_has_the_times_of_both_precisions() -> None:
     assert "ms x modules in int8" in table.report()
 
 
+@pytest.mark.slow
 def test_the_exact_programme_chooses_precisions_under_a_bound() -> None:
     space = spaces()["macro"].with_precisions()
     table = measure_latency(space, measure=whole)

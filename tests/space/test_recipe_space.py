@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from helpers.marks import slow_if
 from torch import nn
 
 from searchkit import Choice, NetworkSpace, load_space
@@ -25,6 +26,7 @@ from searchkit.space.recipe_space import RecipeSpace, listed_choice, networks_of
 from searchkit.surrogates.features import structure
 from searchkit.training.reduced import narrower
 
+LARGE = ("encoder-decoder", "mobilenet")
 SETTINGS = (Choice("optimiser", ("sgd", "adamw")), Choice("lr", (0.02, 0.05, 0.1), ordered=True))
 
 
@@ -49,7 +51,7 @@ def states(network: nn.Module) -> list[torch.Tensor]:
     return list(network.state_dict().values())
 
 
-@pytest.mark.parametrize("name", SPACES)
+@pytest.mark.parametrize("name", slow_if(lambda name: name == "encoder-decoder", SPACES))
 def test_the_networks_are_those_of_the_space(name: str) -> None:
     networks = SPACES[name]()
     outputs = (5, 16, 16) if name == "encoder-decoder" else 5
@@ -80,7 +82,7 @@ def test_the_networks_are_those_of_the_space(name: str) -> None:
     assert networks_of(networks) is networks
 
 
-@pytest.mark.parametrize("name", [name for name in SPACES if name != "own"])
+@pytest.mark.parametrize("name", slow_if(lambda name: name in LARGE, [name for name in SPACES if name != "own"]))
 def test_a_setting_is_a_block_of_its_own(name: str) -> None:
     space = RecipeSpace(SPACES[name](), SETTINGS)
     blocks = blocks_of(space)

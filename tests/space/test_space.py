@@ -147,6 +147,7 @@ def test_where_one_candidate_is_wanted_several_are_refused() -> None:
             door([[0, 0], [1, 1]])
 
 
+@pytest.mark.slow
 @given(spaces(), st.integers(0, 99))
 def test_canonical_is_idempotent_and_enumeration_is_distinct(space: Space, seed: int) -> None:
     every = space.enumerate()
@@ -155,6 +156,7 @@ def test_canonical_is_idempotent_and_enumeration_is_distinct(space: Space, seed:
     assert set(keys(space.sample(30, np.random.default_rng(seed)))) <= set(keys(every))
 
 
+@pytest.mark.slow
 @given(spaces(), st.integers(0, 99))
 def test_neighbours_are_all_candidates_one_decision_away(space: Space, seed: int) -> None:
     code = space.sample(1, np.random.default_rng(seed))[0]
@@ -344,6 +346,7 @@ def test_a_descent_to_what_is_allowed_looks_at_few_candidates() -> None:
     )
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4), st.integers(0, 4)), max_size=12), st.integers(1, 3))
 def test_non_dominated_is_what_the_definition_says(rows: list, k: int) -> None:
     losses = np.array(rows, dtype=float).reshape(-1, 3)[:, :k]

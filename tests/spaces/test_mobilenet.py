@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from helpers.marks import slow_if
+from helpers.marks import thorough_if
 
 import searchkit
 from searchkit import plugins
@@ -36,6 +36,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "as published": {"width": 1.2, "input_shape": (3, 224, 224), "n_classes": 1000},
 }
 spaces = pytest.mark.parametrize("space", [mobilenet(**options) for options in OPTIONS.values()], ids=OPTIONS.keys())
+some_spaces = pytest.mark.parametrize("space", [mobilenet(**OPTIONS[name]) for name in ("digits", "resized")])
 NAMES = plugins.names("strategy")
 N_NETWORKS = (9**2 + 9**3 + 9**4) ** 5
 
@@ -54,7 +55,7 @@ def on_meta(space: NetworkSpace, code: Codes) -> torch.nn.Module:
 @pytest.mark.slow
 @spaces
 def test_params_and_macs_are_those_of_the_network_that_is_built(space: NetworkSpace) -> None:
-    codes = random_codes(space, 6, seed=0)
+    codes = random_codes(space, 3, seed=0)
     counted = costs.space_counts(space, codes)
     for i, code in enumerate(codes):
         built = costs.count(on_meta(space, code), space.input_shape)
@@ -82,6 +83,7 @@ def test_channels_stay_divisible_by_8_and_lose_no_more_than_a_tenth() -> None:
     assert [divisible(n) for n in (0.1, 8, 10, 11.9, 12)] == [8, 8, 16, 16, 16]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("side", "sizes"),
     [
@@ -125,7 +127,7 @@ def test_layers_beyond_the_depth_make_no_other_candidate() -> None:
     assert (codes[0] != codes[2]).any()
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_candidates_that_differ_are_networks_that_differ() -> None:
     space = mobilenet(width=0.1, resolution=(8, 16), input_shape=(1, 8, 8))
     near = space.neighbours(space.sample(1, np.random.default_rng(2))[0])
@@ -145,6 +147,7 @@ def test_there_are_over_ten_to_the_nineteen_networks_in_five_blocks() -> None:
     assert resolutions.names[-1] == "resolution"
 
 
+@pytest.mark.slow
 @spaces
 def test_blocks_and_codes_are_two_ways_to_say_the_same(space: NetworkSpace) -> None:
     blocks = blocks_of(space)
@@ -166,7 +169,7 @@ def shapes_seen(network: torch.nn.Module, modules: list[str], input_shape: tuple
 
 
 @pytest.mark.slow
-@spaces
+@some_spaces
 def test_nodes_are_modules_of_the_network_with_the_shapes_they_say(space: NetworkSpace) -> None:
     for code in random_codes(space, 3, seed=4):
         choices = space.decode(code)[0]
@@ -255,7 +258,7 @@ def test_an_impossible_option_is_refused_in_a_sentence(options: dict[str, Any], 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", slow_if(lambda name: name in ("auto", "bo", "exact"), NAMES))
+@pytest.mark.parametrize("name", thorough_if(lambda name: name in ("auto", "bo", "portfolio"), NAMES))
 def test_every_strategy_asks_for_new_candidates_of_it(name: str) -> None:
     space = mobilenet(width=0.25, resolution=(8, 16), input_shape=(1, 8, 8))
     strategy = plugins.resolve("strategy", name)(Problem(space, 2, budget=24))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import pickle
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from helpers.marks import slow_if
 
 import searchkit
 from searchkit import plugins
@@ -46,11 +48,16 @@ def on_meta(space: NetworkSpace, code: Codes) -> torch.nn.Module:
         return space.build(code).eval()
 
 
-@pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("options", [{}, {"width": (6, 5), "stem": 2, "stages": 4}, {"stem": (2, 1), "resolution": 66}])
+@pytest.mark.parametrize(
+    ("options", "size"),
+    slow_if(
+        lambda options, size: size not in ((8, 8), (6, 9)),
+        itertools.product(({}, {"width": (6, 5), "stem": 2, "stages": 4}, {"stem": (2, 1), "resolution": 66}), SIZES),
+    ),
+)
 def test_params_and_macs_are_those_of_the_network_that_is_built(size: tuple[int, int], options: dict[str, Any]) -> None:
     space = residual(**options, input_shape=(2, *size), n_classes=7)
-    codes = random_codes(space, 4, seed=sum(size))
+    codes = random_codes(space, 2, seed=sum(size))
     counted = costs.space_counts(space, codes)
     for i, code in enumerate(codes):
         built = costs.count(on_meta(space, code), space.input_shape)
@@ -126,6 +133,7 @@ def test_a_stem_that_is_not_used_is_the_same_candidate_and_the_same_network(stem
     assert pickle.loads(pickle.dumps(space)).check(codes).tolist() == once.tolist()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(8, 8), (66, 70)])
 def test_candidates_that_differ_are_networks_that_differ(size: tuple[int, int]) -> None:
     space = residual(input_shape=(1, *size))
@@ -222,7 +230,7 @@ def test_reference_designs_are_of_the_widths_that_there_are(options: dict[str, A
     assert [row.get("width", options["width"]) for row in space.decode(space.reference)] == widths
 
 
-@pytest.mark.parametrize("name", plugins.names("strategy"))
+@pytest.mark.parametrize("name", slow_if(lambda name: name in ("auto", "bo", "portfolio"), plugins.names("strategy")))
 def test_every_strategy_asks_for_new_candidates_of_it(name: str) -> None:
     space = residual(input_shape=(1, 8, 8))
     strategy = plugins.resolve("strategy", name)(Problem(space, 2, budget=24))

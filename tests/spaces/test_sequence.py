@@ -51,7 +51,7 @@ def outputs(space: NetworkSpace, code: np.ndarray, x: Tensor) -> Tensor:
 @pytest.mark.parametrize("shape", [(1, 1000), (3, 37), TokenShape(32, 500), TokenShape(1, 2)])
 def test_counts_are_torchs_own_with_attention_included(shape: tuple[int, ...]) -> None:
     space = sequence().for_data(shape, 7)
-    codes = space.sample(50, np.random.default_rng(0))
+    codes = space.sample(10, np.random.default_rng(0))
     counted = space_counts(space, codes)
     for i, code in enumerate(codes):
         network = space.build(code).eval()
@@ -137,6 +137,7 @@ def test_a_signal_is_taken_to_its_last_value(shape: tuple[int, int]) -> None:
         assert bool((x.grad != 0).all())
 
 
+@pytest.mark.slow
 def test_layers_that_are_always_there_are_blocks_and_the_depth_belongs_to_the_others() -> None:
     blocks = blocks_of(sequence())
     layer = 3 * 2 + 2 * 2
@@ -203,7 +204,7 @@ def test_dna_says_that_it_is_about_images() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("x", "kind"), [(WORDS, "tokens"), (WAVES, "signals")])
+@pytest.mark.parametrize(("x", "kind"), [(WORDS, "tokens"), pytest.param(WAVES, "signals", marks=pytest.mark.thorough)])
 def test_a_search_delivers_a_network_of_raw_inputs_and_its_file(x: np.ndarray, kind: str, tmp_path: Path) -> None:
     import onnxruntime
 

@@ -359,6 +359,7 @@ def test_proxies_and_earlier_studies_judge_tables(classified: searchkit.Result) 
 # --- training
 
 
+@pytest.mark.slow
 def test_a_training_on_a_table_is_repeatable_and_learns() -> None:
     data = load_data((X, PRICE), task="regression")
     space, recipe = SPACE.for_data((5,), 1), Recipe(epochs=40, batch_size=32, lr=0.01, optimiser="adamw")

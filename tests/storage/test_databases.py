@@ -214,6 +214,7 @@ def test_another_optunas_tables_are_refused_with_what_to_do(url: str) -> None:
     assert len(search(url, budget=9).history) == 9
 
 
+@pytest.mark.slow
 def test_a_record_of_a_newer_searchkit_is_refused_and_kept(tmp_path: Path) -> None:
     address = f"sqlite:///{tmp_path}/studies.db"
     search(address)

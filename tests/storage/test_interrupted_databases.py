@@ -16,7 +16,7 @@ from typing import Any
 import optuna
 import pytest
 from helpers.killing import forked
-from helpers.marks import slow_if
+from helpers.marks import thorough_if
 from helpers.postgresql import (
     postgresql,  # noqa: F401 - a fixture
     start,
@@ -55,8 +55,8 @@ def crash(address: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("disturb", "as_object"),
-    slow_if(
-        lambda disturb, as_object: disturb is restart_late or disturb is restart or as_object != (disturb is cut),
+    thorough_if(
+        lambda disturb, as_object: as_object != (disturb is cut),
         itertools.product((cut, restart, restart_late, crash), (False, True)),
     ),
 )
@@ -114,7 +114,7 @@ def test_what_the_server_committed_before_it_was_cut_is_not_written_twice(postgr
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("still_there", [True, False])
+@pytest.mark.parametrize("still_there", [True, pytest.param(False, marks=pytest.mark.thorough)])
 def test_a_study_that_another_search_claimed_meanwhile_is_left_to_it(
     still_there: bool,
     postgresql: str,  # noqa: F811

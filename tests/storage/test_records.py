@@ -85,6 +85,7 @@ def test_a_function_that_keeps_what_it_saw_stays_the_same() -> None:
     assert fingerprint(function) == before
 
 
+@pytest.mark.slow
 def test_two_closures_are_two_studies_and_the_same_one_is_continued(tmp_path: Path) -> None:
     first, second = (search(made_with(factor), storage=tmp_path) for factor in (1.0, 2.0))
     assert first.name != second.name
@@ -222,6 +223,7 @@ def test_candidates_of_somebody_else_in_a_study_are_refused(tmp_path: Path) -> N
         search(storage=storage, name="s", budget=9)
 
 
+@pytest.mark.slow
 def test_a_study_killed_before_its_header_was_written_is_begun(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/study.db"
     optuna.create_study(storage=url, study_name="s", directions=["minimize", "maximize"])
@@ -269,6 +271,7 @@ def test_two_storages_in_memory_do_not_share_networks() -> None:
     assert networks_folder("runs", "s") == networks_folder("runs/s.journal", "s")
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_the_record_whole(tmp_path: Path, monkeypatch) -> None:
     sync, count = os.fsync, 0
 
@@ -289,6 +292,7 @@ def test_a_full_disk_leaves_the_record_whole(tmp_path: Path, monkeypatch) -> Non
     )
 
 
+@pytest.mark.slow
 def test_half_a_line_on_a_full_disk_is_taken_back(tmp_path: Path, monkeypatch) -> None:
     """The disk takes a part of a write and refuses the rest; the search that goes on must find whole lines only."""
     count = 0
@@ -431,6 +435,7 @@ def test_network_searches_with_other_builders_or_metrics_are_other_studies(tmp_p
     assert names[3] == names[0]
 
 
+@pytest.mark.slow
 def test_an_error_in_a_memory_search_leaves_no_folder_behind(tmp_path: Path, tmp_path_factory, monkeypatch) -> None:
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path_factory.mktemp("torch")))  # torch makes it
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))

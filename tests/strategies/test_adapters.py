@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import itertools
 from collections.abc import Callable
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import optuna
 import pandas as pd
 import pytest
+from helpers.marks import slow_if, thorough_if
 from pymoo.algorithms.moo.gde3 import GDE3
 from pymoo.algorithms.moo.moead import MOEAD
 from pymoo.algorithms.moo.nsga2 import NSGA2
@@ -88,8 +90,11 @@ def best_of(make: Callable, budget: int = 96, batch: int = 4, seed: int = 0) -> 
     return best
 
 
-@pytest.mark.parametrize("check", STRATEGY_CHECKS, ids=lambda check: check.__name__)
-@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize(
+    ("name", "check"),
+    slow_if(lambda name, check: name != "nsgaii", itertools.product(SAMPLERS, STRATEGY_CHECKS)),
+    ids=lambda given: getattr(given, "__name__", given),
+)
 def test_a_sampler_of_optuna_conforms(name: str, check: Callable) -> None:
     if name == "brute force" and check is numbers_and_conditions_are_searched:
         with pytest.raises(ValueError, match="BruteForceSampler cannot search this: FloatDistribution.step must be"):
@@ -98,14 +103,21 @@ def test_a_sampler_of_optuna_conforms(name: str, check: Callable) -> None:
     check(plugins.adapt(SAMPLERS[name]()))
 
 
-@pytest.mark.parametrize("check", STRATEGY_CHECKS, ids=lambda check: check.__name__)
-@pytest.mark.parametrize("name", ALGORITHMS)
+@pytest.mark.parametrize(
+    ("name", "check"),
+    slow_if(lambda name, check: name not in ("NSGA2", "RVEA"), itertools.product(ALGORITHMS, STRATEGY_CHECKS)),
+    ids=lambda given: getattr(given, "__name__", given),
+)
 def test_an_algorithm_of_pymoo_conforms(name: str, check: Callable) -> None:
     check(lambda problem: plugins.adapt(ALGORITHMS[name](problem.n_objectives))(problem))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("check", [ask_changes_nothing, learned_bounds_do_not_stop_it], ids=lambda c: c.__name__)
+@pytest.mark.parametrize(
+    "check",
+    thorough_if(lambda check: check is ask_changes_nothing, [ask_changes_nothing, learned_bounds_do_not_stop_it]),
+    ids=lambda c: c.__name__,
+)
 def test_optunas_gaussian_process_conforms(check: Callable) -> None:
     check(plugins.adapt(optuna.samplers.GPSampler(n_startup_trials=30)))
     if check is ask_changes_nothing:
@@ -254,6 +266,7 @@ def own_adapter(given: object) -> str:
     return "a factory"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "make",
     [lambda: NSGA2(pop_size=6), SAMPLERS["nsgaii"], SAMPLERS["tpe"]],

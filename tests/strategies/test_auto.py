@@ -29,6 +29,7 @@ def search(folder: Path | str = "memory", strategy: str | None = None, **given) 
     return searchkit.run(*positional, evaluate=loss, **given)
 
 
+@pytest.mark.slow
 def test_a_search_that_names_no_strategy_gets_one_chosen_and_is_told_which_and_why() -> None:
     result = search()
     choice, why = choose(Problem(SPACE, 1, budget=12))
@@ -80,6 +81,7 @@ def test_proxies_are_mentioned_where_the_search_has_some(budget: int) -> None:
     assert "proxies" not in choose(Problem(SPACE, 1, budget=budget))[1]
 
 
+@pytest.mark.slow
 def test_a_budget_in_seconds_and_one_that_covers_the_space_come_through_the_front_door() -> None:
     result = search(space=TINY, budget=50)
     assert result.strategy.startswith("random: 50 evaluations are enough for all 9 combinations")
@@ -104,6 +106,7 @@ def test_what_is_asked_for_is_handed_on() -> None:
         alone.tell(told)
 
 
+@pytest.mark.slow
 def test_a_loaded_result_still_says_its_strategy(tmp_path: Path) -> None:
     result = search(tmp_path)
     assert searchkit.load("s", tmp_path).strategy == result.strategy
@@ -126,6 +129,7 @@ def test_a_study_that_auto_began_goes_on_with_another_budget_and_another_choice(
     assert f"strategy 'auto' takes {more.strategy}" in said
 
 
+@pytest.mark.slow
 def test_a_study_that_auto_began_goes_on_with_another_strategy_and_says_so(tmp_path: Path, caplog) -> None:
     first = search(tmp_path, budget=12)
     with caplog.at_level(logging.WARNING, "searchkit"):
@@ -151,6 +155,7 @@ def test_the_same_call_again_says_nothing_and_evaluates_nothing(tmp_path: Path, 
     assert again.strategy == first.strategy
 
 
+@pytest.mark.slow
 def test_without_a_name_a_longer_budget_finds_the_study_again(tmp_path: Path) -> None:
     first = search(tmp_path, name=None, budget=10)
     more = search(tmp_path, name=None, budget=14)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from helpers.marks import slow_if
 
 import searchkit
 from searchkit import Choice, Space
@@ -70,7 +71,8 @@ def sampled(space: Space, n: int, seed: int = 0) -> Codes:
     return np.random.default_rng(seed).permutation(codes)[:n]
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", slow_if(bool, range(3)))
 def test_the_best_of_1024_is_found_within_40(seed: int) -> None:
     value = np.random.default_rng(seed).normal(size=(5, 4))
     problem = Problem(SMALL, 1, budget=40)
@@ -214,7 +216,7 @@ def test_what_fails_is_learned_and_avoided() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.thorough)])
 def test_in_a_larger_space_most_do_not_fail_once_that_is_learned(seed: int) -> None:
     assert n_failed(NINE_OF_FOUR, BO, 100, seed) <= 60
 
@@ -254,7 +256,7 @@ DIFFICULT: dict[str, Losses] = {
 
 
 @pytest.mark.parametrize("name", DIFFICULT)
-@pytest.mark.parametrize("k", [1, 2])
+@pytest.mark.parametrize("k", slow_if(lambda k: k == 1, [1, 2]))
 def test_whatever_losses_are_like_it_goes_on(name: str, k: int) -> None:
     problem = Problem(LARGE, k, budget=100)
     strategy, codes = BO(problem, pool=200), sampled(LARGE, 40)
@@ -277,7 +279,7 @@ def test_300_observations_of_two_distinct_values_are_no_error() -> None:
     assert (new[:, 0] % 2 == 0).all(), "of the better value"
 
 
-@pytest.mark.parametrize("k", [1, 2, 4])
+@pytest.mark.parametrize("k", slow_if(lambda k: k > 1, [1, 2, 4]))
 @pytest.mark.parametrize("scored", [True, False])
 def test_where_everything_is_infeasible_it_goes_on(k: int, scored: bool) -> None:
     problem = Problem(LARGE, k, 1, budget=40)
@@ -302,6 +304,7 @@ def test_of_many_failures_and_few_scores_it_goes_on(n_scored: int) -> None:
     assert len(set(keys(new)) - set(keys(codes))) == 3
 
 
+@pytest.mark.slow
 def test_pending_candidates_count_as_begun_and_are_not_proposed() -> None:
     problem = Problem(NINE, 1, budget=40)
     strategy = BO(problem)
@@ -314,6 +317,7 @@ def test_pending_candidates_count_as_begun_and_are_not_proposed() -> None:
     assert not set(keys(new)).intersection([*keys(pending), *keys(codes)])
 
 
+@pytest.mark.slow
 def test_a_known_bound_is_kept_by_all_that_is_proposed() -> None:
     problem = Problem(LARGE, 1, 1, budget=40, known=lambda codes: np.maximum(codes.sum(axis=1, keepdims=True) - 6.0, 0))
     codes = searched(BO, problem, lambda codes: -codes[:, :1] * 1.0 - codes[:, 1:2], 30, 0, batch=3)

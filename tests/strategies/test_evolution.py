@@ -24,6 +24,7 @@ def distance(codes, others) -> int:
     return int((codes[:, None] != others[None]).sum(axis=2).min(axis=1).max())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("k", [1, 2, 3])
 def test_it_beats_random_search(k: int) -> None:
     weights = np.random.default_rng(1).normal(size=(k, 10, 5))

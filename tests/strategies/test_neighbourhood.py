@@ -77,7 +77,7 @@ def test_bo_leaves_a_mode_that_its_model_believes_in() -> None:
     assert found >= 3
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_bo_finds_the_best_cell_of_a_harder_data_set() -> None:
     """It ended 60 evaluations up to two points below it where one edge kept its model from the optimum."""
     try:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers.marks import slow_if
+from helpers.marks import slow_if, thorough_if
 
 import searchkit
 from searchkit import Choice, Space, plugins
@@ -19,7 +19,8 @@ from searchkit.problem.problem import Problem
 from searchkit.testing import STRATEGY_CHECKS
 
 NAMES = plugins.names("strategy")
-MODELLED = ("auto", "bo")  # they fit a model for every proposal
+MODELLED = ("auto", "bo", "portfolio")  # they fit a model for every proposal
+FITTED = ("failures_do_not_stop_it", "learned_bounds_do_not_stop_it", "equal_losses_do_not_stop_it")
 LONG = ("numbers_and_conditions_are_searched", "proposals_are_new_and_valid")
 
 
@@ -30,8 +31,11 @@ def test_the_strategies_are_registered():
 @pytest.mark.parametrize(
     ("check", "name"),
     slow_if(
-        lambda check, name: check.__name__ in LONG and name in (*MODELLED, "portfolio"),
+        lambda check, name: name in MODELLED,
         itertools.product(STRATEGY_CHECKS, NAMES),
+        lambda check, name: (
+            check.__name__ in (*LONG, *FITTED) and name in ("auto", "portfolio")
+        ),  # both hand on to others
     ),
     ids=lambda given: getattr(given, "__name__", given),
 )
@@ -59,7 +63,9 @@ def test_a_choice_of_thousands_of_options_takes_bounded_memory_a_step(name: str,
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", slow_if(lambda name: name in MODELLED, [name for name in NAMES if name != "random"]))
+@pytest.mark.parametrize(
+    "name", thorough_if(lambda name: name in MODELLED, [name for name in NAMES if name != "random"])
+)
 def test_it_beats_random_search(name: str) -> None:
     space = Space([Choice(f"c{i}", range(5)) for i in range(8)])
     value = np.random.default_rng(0).normal(size=(8, 5))
@@ -78,7 +84,10 @@ def test_it_beats_random_search(name: str) -> None:
     assert np.mean([best_of(name, s) for s in range(3)]) < np.mean([best_of("random", s) for s in range(3)]) - 1
 
 
-@pytest.mark.parametrize("strategy", ["exact", "portfolio", "bo", "tpe", "nsga2", "evolution", "shrink"])
+@pytest.mark.parametrize(
+    "strategy",
+    slow_if(lambda name: name in MODELLED, ["exact", "portfolio", "bo", "tpe", "nsga2", "evolution", "shrink"]),
+)
 @pytest.mark.filterwarnings("error::RuntimeWarning")
 def test_losses_of_any_size_are_searched_as_others_are(strategy: str) -> None:
     def of(choices: dict[str, Any], unit: float) -> dict[str, float]:

@@ -71,7 +71,7 @@ def test_of_very_many_trials_the_sampler_sees_the_best_and_the_newest():
     assert len(strategy.ask(4, np.random.default_rng(0), NONE)) == 4
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize("k", [1, 2])
 def test_a_suggestion_costs_no_more_than_optunas_own(k: int) -> None:
     n = 1000

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import optuna
 import pytest
+from helpers.marks import slow_if
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.samplers import TPESampler
 from optuna.samplers._tpe.parzen_estimator import _ParzenEstimator
@@ -113,7 +114,7 @@ CASES: list[tuple[dict[str, Any], list[str], int, int, int, bool]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("case", range(len(CASES)))
+@pytest.mark.parametrize("case", slow_if(lambda case: case in (3, 4, 5, 7), range(len(CASES))))
 def test_suggestions_are_those_of_optunas_tpe(case: int) -> None:
     options, names, n, k, running, lacking = CASES[case]
     shelf = history(names, n, k, case, lacking)
@@ -134,7 +135,7 @@ def test_suggestions_are_those_of_optunas_tpe(case: int) -> None:
         assert suggested(ours, shelf, names, running, 5) == suggested(theirs, fresh, names, running, 5)
 
 
-@pytest.mark.parametrize("n", [0, 1, 5, 130, 2100])
+@pytest.mark.parametrize("n", slow_if(lambda n: n > 2000, [0, 1, 5, 130, 2100]))
 def test_densities_are_optunas_to_the_last_bit(n: int) -> None:
     shelf, names = (
         history(list(SPACE), n, 1, 3),

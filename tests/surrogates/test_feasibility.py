@@ -6,6 +6,7 @@ import time
 
 import numpy as np
 import pytest
+from helpers.marks import thorough_if
 
 from searchkit import Choice, Space, plugins
 from searchkit.problem.observations import Observations
@@ -134,13 +135,18 @@ def failures(name: str, options: tuple, seed: int, budget: int = 100) -> np.ndar
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "most"), [("tpe", 40), ("nsga2", 50), ("evolution", 50), ("nsga3", 50)])
+@pytest.mark.parametrize(
+    ("name", "most"), [("tpe", 40), ("nsga2", 50), *thorough_if(lambda *_: True, [("evolution", 50), ("nsga3", 50)])]
+)
 def test_where_three_of_four_candidates_fail_few_of_the_first_hundred_do(name: str, most: int) -> None:
     assert np.mean([failures(name, (0, 1, 2, 9), seed).sum() for seed in range(4)]) <= most  # random: 77
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["nsga2", "tpe", "evolution"])
+@pytest.mark.parametrize(
+    "name",
+    ["nsga2", pytest.param("tpe", marks=pytest.mark.thorough), pytest.param("evolution", marks=pytest.mark.thorough)],
+)
 def test_the_few_candidates_that_work_are_found_before_most_that_do_not(name: str) -> None:
     """32 of 243 work: of the first hundred at least 68 fail, and no more do where all that work are among them."""
     bad = [failures(name, (0, 1, 9), seed) for seed in range(3)]
@@ -148,7 +154,7 @@ def test_the_few_candidates_that_work_are_found_before_most_that_do_not(name: st
     assert np.mean([b[:40].sum() for b in bad]) <= 28  # random: 35
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_with_thousands_of_options_the_regression_is_solved_over_the_observations() -> None:
     rng = np.random.default_rng(0)
     space = Space([Choice(f"c{j}", range(500)) for j in range(4)])

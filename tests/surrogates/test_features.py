@@ -39,7 +39,10 @@ def test_the_space_hands_its_graph_to_the_layer() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("n", [2, 1024, 1025, 16_129, 20_000])
+@pytest.mark.parametrize(
+    "n",
+    [2, 1024, 1025, pytest.param(16_129, marks=pytest.mark.thorough), pytest.param(20_000, marks=pytest.mark.thorough)],
+)
 def test_every_option_has_features_of_its_own_and_the_same_norm(n: int) -> None:
     made = indicators(np.arange(n), n)
     assert made.shape == (n, width(n))

@@ -56,6 +56,7 @@ def trade_off(k: int, seed: int, m: int) -> Floats:
     return x - x.mean(axis=1, keepdims=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("k", [1, 2, 3, 4])
 def test_it_is_the_mean_of_the_gains_that_are_drawn(k: int) -> None:
     mean, std, front, reference = random_case(k, seed=0, n=3)
@@ -122,6 +123,7 @@ def integer_cases(draw: st.DrawFn) -> tuple[Floats, Floats, Floats]:
     return np.array(points, float), np.array(front, float).reshape(-1, k), np.array(reference, float)
 
 
+@pytest.mark.slow
 @given(integer_cases())
 @example((np.array([[1.0, 1.0]]), np.array([[0.0, 2.0], [2.0, 0.0], [0.0, 2.0]]), np.array([3.0, 3.0])))
 @example((np.array([[0.0, 0.0, 0.0]]), np.array([[0.0, 0.0, 0.0], [0.0, 0.0, 0.0]]), np.array([2.0, 2.0, 2.0])))

@@ -57,6 +57,7 @@ def test_a_device_with_the_order_of_a_known_one_is_ranked_exactly(devices: Known
     assert rank_correlation(devices.fit(rows, new[rows]).predict()[0], new) == pytest.approx(1.0)
 
 
+@pytest.mark.slow
 def test_a_new_device_is_ranked_as_well_as_by_the_best_known_one() -> None:
     for seed in range(1, 5):
         known, features, new = made_up(seed)
@@ -71,6 +72,7 @@ def test_a_new_device_is_ranked_as_well_as_by_the_best_known_one() -> None:
         assert model.expected_rho > 0.8
 
 
+@pytest.mark.slow
 def test_with_more_measurements_it_is_more_accurate_and_says_so() -> None:
     known, features, new = made_up(7)
     devices = KnownDevices(known, features=features)
@@ -90,6 +92,7 @@ def test_features_alone_are_enough_to_choose_and_to_fit() -> None:
     assert model.weights == {}
 
 
+@pytest.mark.slow
 def test_devices_alone_are_enough_and_one_is_too() -> None:
     known, _, new = made_up(3)
     several = KnownDevices(known)
@@ -100,6 +103,7 @@ def test_devices_alone_are_enough_and_one_is_too() -> None:
     assert rank_correlation(one.fit(rows, new[rows]).predict()[0], new) > 0.9 * rank_correlation(known["device 0"], new)
 
 
+@pytest.mark.slow
 def test_a_gap_in_a_table_is_no_gap_in_the_prediction() -> None:
     known, features, new = made_up(4)
     known["device 2"][::3] = np.nan
@@ -162,6 +166,7 @@ def test_the_choice_is_the_one_that_leaves_the_least_variance() -> None:
         assert found[step] == min(set(range(30)) - set(before), key=lambda row, b=before: left([*b, row]))
 
 
+@pytest.mark.slow
 def test_devices_of_one_family_do_not_vouch_for_each_other() -> None:
     known, features, new = made_up(6)
     known["twin"] = 2 * known["device 0"]

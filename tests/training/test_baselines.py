@@ -42,6 +42,7 @@ def by_name(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     return {row["model"]: row for row in rows}
 
 
+@pytest.mark.slow
 def test_models_are_scored_on_both_parts_and_better_than_chance() -> None:
     data = searchkit.load_data("digits", limit=500)
     rows = baselines(data, seconds=LONG)
@@ -55,6 +56,7 @@ def test_models_are_scored_on_both_parts_and_better_than_chance() -> None:
         assert row["seconds"] > 0
 
 
+@pytest.mark.slow
 def test_scores_are_those_of_scikit_learn_on_the_same_parts() -> None:
     from sklearn.linear_model import Ridge
     from sklearn.preprocessing import StandardScaler
@@ -73,6 +75,7 @@ def test_scores_are_those_of_scikit_learn_on_the_same_parts() -> None:
     assert found["MLP"]["test"]["r2"] > 0.9
 
 
+@pytest.mark.slow
 def test_the_majority_class_is_scored_as_scikit_learn_scores_it() -> None:
     y = np.array([0] * 30 + [1] * 60 + [2] * 10)
     data = of_parts(RNG.normal(size=(100, 2)), y)
@@ -101,6 +104,7 @@ def test_the_same_split_gives_the_same_and_leaves_random_states_and_threads(regr
     assert [row | {"seconds": 0} for row in first] == [row | {"seconds": 0} for row in again]
 
 
+@pytest.mark.slow
 def test_nothing_is_printed_and_nothing_warned_of(capfd: pytest.CaptureFixture[str]) -> None:
     x = 1e6 * RNG.normal(size=(120, 40))  # does not converge
     with warnings.catch_warnings():
@@ -170,6 +174,7 @@ def test_weights_decide_what_is_learned_as_in_training(how: str) -> None:
         assert weighted[name]["validation"]["accuracy"] == pytest.approx(counted), name
 
 
+@pytest.mark.slow
 def test_weights_decide_in_regression_and_rows_of_weight_0_are_left_out() -> None:
     x, y = np.zeros((200, 3)), np.array([0.0] * 150 + [8.0] * 50)
     weight = np.where(y == 0, 0.0, 2.0)
@@ -180,7 +185,7 @@ def test_weights_decide_in_regression_and_rows_of_weight_0_are_left_out() -> Non
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["uint8", "float32", "colour", "large"])
+@pytest.mark.parametrize("kind", ["uint8", "float32", "colour", pytest.param("large", marks=pytest.mark.thorough)])
 def test_pictures_of_every_kind(kind: str) -> None:
     y = np.repeat([0, 1], 60)
     side, channels = (100, 3) if kind == "large" else (9, 3 if kind == "colour" else 1)
@@ -221,6 +226,7 @@ def test_ten_thousand_classes_of_few_rows() -> None:
     assert_reasons([rows[3]], "its 4 s are enough for")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("regression", [False, True])
 def test_three_rows(regression: bool) -> None:
     x, y = RNG.normal(size=(3, 2)), np.array([0.5, 1.5, 2.5]) if regression else np.array([0, 1, 1])
@@ -230,6 +236,7 @@ def test_three_rows(regression: bool) -> None:
     assert all(row["validation"] for row in rows)
 
 
+@pytest.mark.slow
 def test_a_class_that_is_in_other_parts_only_has_a_finite_loss() -> None:
     x, y = RNG.normal(size=(60, 3)).astype(np.float32), np.arange(60) % 3
     known = y < 2
@@ -258,6 +265,7 @@ def test_values_that_are_no_numbers_are_a_reason_and_no_score(bad: float, where:
     assert all(not row["validation"] and "finite" in row["reason"] for row in rows[1:]), rows
 
 
+@pytest.mark.slow
 def test_parts_that_are_empty_have_no_scores() -> None:
     x, y = RNG.normal(size=(60, 3)).astype(np.float32), np.arange(60) % 3
     parts = [split_of(x, y), split_of(x, y), split_of(x[:0], y[:0])]

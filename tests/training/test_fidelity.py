@@ -15,7 +15,7 @@ import optuna
 import pytest
 import torch
 from helpers.killing import in_a_process_that_is_killed
-from helpers.marks import slow_if
+from helpers.marks import thorough_if
 
 import searchkit
 from searchkit import Choice, NetworkSpace, Space, plugins
@@ -317,6 +317,7 @@ def test_a_proxy_that_is_an_objective_is_exact_on_every_rung() -> None:
     assert not any("naswot (" in column for column in result.history)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_training")
 def test_a_budget_of_seconds_ends_between_candidates_of_a_rung_and_the_search_goes_on_from_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -355,6 +356,7 @@ def test_in_optuna_a_dropped_candidate_is_pruned_with_an_intermediate_value_a_ru
     assert repr(loaded).count("dropped") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_training")
 def test_the_ladder_is_part_of_what_a_study_is(tmp_path: Path) -> None:
     search(storage=tmp_path, name="with")
@@ -367,7 +369,7 @@ def test_the_ladder_is_part_of_what_a_study_is(tmp_path: Path) -> None:
         search(storage=tmp_path, name="without")
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_worker_processes_give_the_same_history() -> None:
     alone, beside = (search("nsga2", budget=8, executor=executor).history for executor in (None, 2))
     assert {"scored", "dropped"} == set(alone.state)
@@ -407,7 +409,10 @@ KILLS = [("training", 3), ("training", 5), ("training", 7), ("training", 15), ("
 @pytest.mark.slow
 @pytest.mark.usefixtures("no_training")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
-@pytest.mark.parametrize("strategy", slow_if(lambda name: name != "nsga2", plugins.names("strategy")))
+@pytest.mark.parametrize(
+    "strategy",  # search/test_resume.py kills all of them without rungs
+    thorough_if(lambda name: name not in ("nsga2", "tpe", "exact", "evolution"), plugins.names("strategy")),
+)
 def test_killed_between_rungs_and_continued_the_history_is_the_same(
     strategy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

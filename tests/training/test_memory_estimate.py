@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from helpers.marks import slow_if
+from helpers.marks import slow_if, thorough_if
 from torch import Tensor, nn
 
 from searchkit.costs.autocast import HalfPrecision
@@ -134,7 +134,7 @@ def test_a_linear_layer_is_counted_as_by_hand() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("recipe", [SGD, ADAMW], ids=["sgd", "adamw"])
-@pytest.mark.parametrize("name", slow_if(lambda name: name == "mobilenet", SPACES))
+@pytest.mark.parametrize("name", thorough_if(lambda name: name == "mobilenet", SPACES))
 def test_it_is_what_a_real_training_holds(name: str, recipe: Recipe) -> None:
     space, data = SPACES[name]
     for code in space.sample(2, np.random.default_rng(1)):
@@ -145,7 +145,7 @@ def test_it_is_what_a_real_training_holds(name: str, recipe: Recipe) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", slow_if(lambda name: name == "mobilenet", SPACES))
+@pytest.mark.parametrize("name", thorough_if(lambda name: name == "mobilenet", SPACES))
 def test_under_autocast_it_is_what_real_steps_hold(name: str) -> None:
     space, data = SPACES[name]
     for code in space.sample(2, np.random.default_rng(1)):
@@ -164,6 +164,7 @@ def test_the_scoring_counts_where_its_larger_batches_hold_more() -> None:
     assert predicted > 1.5 * training_bytes(network, replace(data, val=images(32, 8).val), recipe, autocast=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("autocast", [False, True])
 def test_it_grows_with_the_batch_and_with_the_width(autocast: bool) -> None:
     data, code = images(), [3, 1, 3, 2, 4, 3]
@@ -180,7 +181,7 @@ def test_it_grows_with_the_batch_and_with_the_width(autocast: bool) -> None:
 
 
 @pytest.mark.parametrize("autocast", [False, True])
-@pytest.mark.parametrize("name", list(SPACES))
+@pytest.mark.parametrize("name", slow_if(lambda name: name == "mobilenet", SPACES))
 def test_a_network_that_reads_its_values_is_run_small_and_comes_to_the_same(name: str, autocast: bool) -> None:
     space, data = SPACES[name]
     network = space.build(space.sample(1, np.random.default_rng(2))[0])
@@ -203,6 +204,7 @@ def test_whatever_is_raised_for_shapes_alone_is_left_to_small_batches() -> None:
     assert training_bytes(StopsWithoutValues(network), data, SGD, autocast=False) == expected
 
 
+@pytest.mark.slow
 def test_attention_is_what_real_steps_hold_under_autocast_and_a_bound_otherwise() -> None:
     data, network = images(), Attention()
     predicted = training_bytes(network, data, SGD, autocast=True)

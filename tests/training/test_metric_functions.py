@@ -39,6 +39,7 @@ def found(data: Any, *objectives: Any, **given: Any) -> Any:
     )
 
 
+@pytest.mark.slow
 def test_a_function_of_predictions_gets_the_users_labels() -> None:
     kappa = Metric("kappa", cohen_kappa_score, direction="max")
     ups = Metric("ups", share_of_ups)
@@ -90,6 +91,7 @@ def test_scorers_of_scikit_learn_are_objectives_by_name(y: Any, names: tuple[str
     assert result.front[list(names)].notna().all().all()
 
 
+@pytest.mark.slow
 def test_the_log_loss_of_scikit_learn_is_ours() -> None:
     result = found((TABLE, CLASSES), "neg_log_loss", "log_loss")
     assert (-result.front["neg_log_loss"]).tolist() == pytest.approx(result.front["log_loss"].tolist(), rel=1e-5)

@@ -131,6 +131,7 @@ def test_it_gets_a_seeded_network_in_training_mode_and_data_without_their_test_p
     assert first[0][3:] != first[1][3:]
 
 
+@pytest.mark.slow
 def test_in_regression_the_network_returns_values_in_the_unit_of_the_target() -> None:
     rng = np.random.default_rng(0)
     x = rng.normal(size=(200, 5)).astype(np.float32)
@@ -312,6 +313,7 @@ def goes_on(network, data, report, catch: type[BaseException] | tuple[type[BaseE
     return {"accuracy": 1.0}  # what it made up must not win
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("catch", [(), Exception, TrainingStopped, BaseException])
 def test_a_function_that_goes_on_counts_with_what_it_had(catch: Any, caplog: pytest.LogCaptureFixture) -> None:
     training = functools.partial(goes_on, catch=catch)
@@ -459,6 +461,7 @@ def test_a_study_is_continued_only_by_the_same_kind_of_training_and_rule(tmp_pat
         run(None, storage=tmp_path, name="s", epochs=1)
 
 
+@pytest.mark.slow
 def test_another_function_makes_another_study_and_under_a_name_it_is_told(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -514,12 +517,14 @@ def test_proxies_as_objectives_stand_beside_what_the_function_returns() -> None:
     assert set(result.history.state) == {"scored", "dropped"}
 
 
+@pytest.mark.slow
 def test_proxies_judge_before_a_function_trains(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "searchkit")
     result = run(reporting, proxies="params", budget=6, screen=4)
     assert len(result.signals) >= 1
 
 
+@pytest.mark.slow
 def test_the_command_line_says_that_it_has_no_function_to_resume_with(
     tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:

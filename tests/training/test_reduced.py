@@ -38,6 +38,7 @@ def test_networks_are_those_of_the_smaller_space() -> None:
     assert shapes(Reduction(width=0.5, cells=1).of(macro(width=16)), layers) == shapes(macro(width=8), layers)
 
 
+@pytest.mark.slow
 def test_a_resolution_of_the_space_itself_is_reduced_too() -> None:
     space = Reduction(resolution=16).of(mobilenet(resolution=64, input_shape=(3, 48, 64)))
     assert space.input_shape == (3, 16, 21)

@@ -143,6 +143,7 @@ def test_an_interrupted_search_goes_on_to_the_same_history(strategy: str, stoppe
     assert twice(whole.trials)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 @pytest.mark.parametrize("count", [11, 31])
 def test_killed_in_the_middle_of_a_write_it_goes_on_to_the_same_history(count: int, tmp_path: Path) -> None:
@@ -150,6 +151,7 @@ def test_killed_in_the_middle_of_a_write_it_goes_on_to_the_same_history(count: i
     assert history(search(storage=tmp_path, name="s")).equals(history(search()))
 
 
+@pytest.mark.slow
 def test_as_workers_free_candidates_come_back_and_nothing_is_trained_twice_or_lost(tmp_path: Path) -> None:
     def stop(trial: Trial, trials: list[Trial]) -> None:
         if sum(one.finished for one in trials) == 25:

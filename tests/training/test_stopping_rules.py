@@ -31,6 +31,7 @@ def dominates(a: tuple[float, ...], b: tuple[float, ...]) -> bool:
     return all(x <= y for x, y in zip(a, b, strict=True)) and a != b
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(curves(), st.lists(curves(), max_size=8), st.sampled_from([1, 2]), st.sampled_from([2, 3]))
 def test_halving_of_one_objective_is_the_place_at_the_last_rung(
@@ -50,6 +51,7 @@ def test_halving_of_one_objective_is_the_place_at_the_last_rung(
     assert (rule.why(own, others, ONE) == "") == goes_on
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(curves(), st.lists(curves(), max_size=9), st.integers(1, 4))
 def test_the_median_is_that_of_averages_of_those_who_got_as_far(own: Curve, others: list[Curve], least: int) -> None:
@@ -64,6 +66,7 @@ def test_the_median_is_that_of_averages_of_those_who_got_as_far(own: Curve, othe
     assert bool(Median(least=least).why(own, others, ONE)) == stops
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(curves(), st.lists(curves(), max_size=9), st.sampled_from([Halving(), Median(least=1)]))
 def test_what_no_other_dominates_is_never_stopped(own: Curve, others: list[Curve], rule: Halving | Median) -> None:
@@ -129,6 +132,7 @@ def test_what_is_on_record_replaces_what_is_there(tmp_path: Path) -> None:
 # In the record
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 3), st.floats(allow_nan=False, allow_infinity=False))
 def test_reports_of_any_length_are_read_back_exactly(thousands: int, number: float) -> None:

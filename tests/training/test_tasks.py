@@ -311,6 +311,7 @@ def test_verify_trains_networks_of_every_task_and_puts_the_best_first(
     assert scores[-1] in page[page.index("Verified by training") :]
 
 
+@pytest.mark.slow
 def test_verify_gives_the_score_that_shared_weights_stand_for() -> None:
     result = searchkit.run(
         "random", space=pixelwise(), data=DATA["segmentation"], objectives=("pixel_accuracy", "params"), epochs=1,
@@ -337,6 +338,7 @@ def test_losses_by_name_train(loss: Any) -> None:
     assert Recipe(loss=loss).loss == loss
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", DATA)
 def test_proxies_take_any_output(task: str) -> None:
     names = ["naswot", "jacov", "synflow", "grad_norm", "zico", "swap", "vkdnw", "eproxy", "zen"]

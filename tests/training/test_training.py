@@ -189,6 +189,7 @@ def test_a_trained_network_is_in_eval_mode_without_gradients() -> None:
     assert all(p.grad is None for p in network.parameters())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n", "batch_size"), [(n, 16) for n in (9, 16, 17, 33, 60)] + [(9, 4), (16, 4), (17, 500)])
 def test_any_number_of_examples_fits_any_batch_size(n: int, batch_size: int) -> None:
     trained = train(build_seeded(SPACE, [0], 0), striped(n), recipe=Recipe(1, batch_size), device="cpu")

@@ -74,6 +74,7 @@ def test_a_card_that_another_process_has_is_no_failure_of_the_first_candidate(mo
         Turns(CARD, 0)
 
 
+@pytest.mark.slow
 def test_a_turn_is_longer_where_the_card_was_done_with_the_last_and_within_bounds() -> None:
     turns = Turns(torch.device("cpu"), 0)
     turns._stream = object()  # type: ignore[assignment]  # as on a card

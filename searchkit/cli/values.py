@@ -52,7 +52,7 @@ def read_candidate(text: str, option: str = "--candidate") -> dict[str, Any]:
     return choices
 
 
-def read_start(text: str, storage: str) -> Result | dict[str, Any]:
+def read_start(text: str, storage: str) -> Result | Mapping[str, object]:
     """What --start says: choices, as :func:`read_candidate` reads them, or a study by its name."""
     from searchkit.results.studies import load
 

@@ -98,6 +98,7 @@ KNOWN = {
     "searchkit.cli.values.read_recipe": ARGUMENTS,
     "searchkit.cli.values.recorded_call": JSON,
     "searchkit.cli.values.recorded_recipe": JSON,
+    "searchkit.runtime.meta_operations.QuickShapes.__torch_dispatch__": TORCH,
     "searchkit.runtime.meta_operations.run": TORCH,
     "searchkit.costs.metrics.read_metrics": ARGUMENTS,
     "searchkit.data.images.read_npz": READ,

@@ -94,7 +94,7 @@ def judged_by(result: Result) -> set[str]:
     "budget",
     [
         pytest.param(N, marks=pytest.mark.thorough),
-        pytest.param({"evaluations": N, "seconds": 3600}, marks=pytest.mark.thorough),
+        {"evaluations": N, "seconds": 3600},
         {"seconds": 3},
     ],
     ids=str,
@@ -107,8 +107,9 @@ def test_what_judges_is_said_in_one_line_and_used(
         result = search(budget=budget)
     (line,) = [line for line in caplog.messages if line.startswith("proxies: ")]
     assert ", ".join(BEST) in line
-    if len(result.history):
+    if len(result.history) == N:  # in three seconds a busy machine may have no results to judge proxies by
         assert judged_by(result) == set(BEST)
+    assert judged_by(result) <= set(BEST)
 
 
 @pytest.mark.slow

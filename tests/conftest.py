@@ -8,6 +8,7 @@ import importlib.metadata
 import os
 import signal
 import sqlite3
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -37,6 +38,11 @@ for _name in ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLICOL
 
 # A search by the command line begins processes where --workers asks for them only: each would load torch.
 cli_values.n_cores = lambda: 1
+
+# Ray finds clusters by files in this folder: those of other test processes and of the user are not for tests.
+_short = "/tmp" if os.path.isdir("/tmp") else None  # Ray's sockets need paths that are short
+_of_ray = tempfile.TemporaryDirectory(prefix="r", dir=_short, ignore_cleanup_errors=True)
+os.environ["RAY_TMPDIR"] = _of_ray.name
 
 torch.set_num_threads(1)  # beside a busy neighbour two threads are slower than one, several times
 

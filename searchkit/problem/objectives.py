@@ -171,7 +171,7 @@ def read_bounds(
             raise ConstraintError(said) from None
         if np.isnan(bound.low) or np.isnan(bound.high):
             raise ConstraintError(f"constraint {name!r} is a number or a pair (low, high), not nan")
-        if bound.low > bound.high:
+        if bound.low > bound.high or bound.low == np.inf or bound.high == -np.inf:
             raise ConstraintError(f"constraint {name!r} leaves nothing: low {bound.low:g}, high {bound.high:g}")
         bounds.append(bound)
     return tuple(bounds)

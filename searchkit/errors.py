@@ -130,8 +130,14 @@ PASSED_ON = (KeyboardInterrupt, TimeUp, *STOPS_THE_SEARCH)
 
 
 def nearest(name: object, names: Iterable[str]) -> str | None:
-    """The registered name most similar to ``name``, or None if none is similar."""
-    close = difflib.get_close_matches(str(name).lower(), list(names), n=1, cutoff=0.5)
+    """The registered name most similar to ``name``, or None if none is similar.
+
+    Where names begin with what was written, of three letters or more, it is the most similar of these: 'accuracy' for
+    'acc', though 'macs' has as many letters of it.
+    """
+    written, allowed = str(name).lower(), list(names)
+    begun = [one for one in allowed if one.lower().startswith(written)] if len(written.lstrip("-")) >= 3 else []
+    close = difflib.get_close_matches(written, begun or allowed, n=1, cutoff=0.0 if begun else 0.5)
     return close[0] if close else None
 
 

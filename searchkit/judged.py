@@ -27,6 +27,7 @@ from searchkit.proxy_layer.scoring_time import fitting
 from searchkit.proxy_layer.setup import IN_SEARCH, open_scorer, suiting
 from searchkit.results.found_studies import is_recorded, recorded_note
 from searchkit.results.studies import read_study
+from searchkit.scoring.registry import Configured
 from searchkit.space import distinct_rows
 from searchkit.storage.record import Record
 from searchkit.training.evaluation import as_evaluation
@@ -180,7 +181,8 @@ def _price(options: Options, problem: Problem, scorer: Scorer, most: float) -> f
     Args:
         most: seconds after which no further network is scored to measure it.
     """
-    kinds = [plugins.resolve("proxy", proxy) if isinstance(proxy, str) else proxy for proxy in options.signals]
+    given = [proxy.name if isinstance(proxy, Configured) else proxy for proxy in options.signals]
+    kinds = [plugins.resolve("proxy", proxy) if isinstance(proxy, str) else proxy for proxy in given]
     if any(getattr(kind, "needs_data", False) for kind in kinds):  # it trains something before its first score
         return None
     took: list[float] = []

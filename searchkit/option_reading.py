@@ -112,6 +112,7 @@ def read_options(
         looked_at |= {"early_stopping": early_stopping, "weights": weights, "evaluation": evaluation}
         refuse_network_arguments(**looked_at, targets=targets)
         task, here = function_task(evaluate, space, objectives, constraints, data, split_seed), device
+        signals = [] if automatic else read_proxies(proxies, suiting(IN_SEARCH, task.space))
     else:
         from searchkit.runtime.devices import devices_of
         from searchkit.search.network_setup import network_task

@@ -161,13 +161,17 @@ class BlockProcess:
 
     def means(self, new: BlockFeatures) -> Floats:
         """``(n,)`` means of new networks."""
+        parts = [self._mean(part) for part in _parts(new)]
+        return np.concatenate(parts) if parts else np.empty(0)
+
+    def _mean(self, new: BlockFeatures) -> Floats:
         between = _covariance(new, self.inputs, self.pairwise, self.exponent, self.unit)
         mean: Floats = self.shift + self.scale * (between @ self.alpha)
         return mean
 
     def predict(self, new: BlockFeatures) -> tuple[Floats, Floats]:
         """Mean and standard deviation ``(n,)`` of new networks, noise not included."""
-        parts = [self._part(new.rows(np.arange(i, min(i + 4096, len(new.x))))) for i in range(0, len(new.x), 4096)]
+        parts = [self._part(part) for part in _parts(new)]
         if not parts:
             return np.empty(0), np.empty(0)
         return np.concatenate([mean for mean, _ in parts]), np.concatenate([std for _, std in parts])
@@ -179,6 +183,12 @@ class BlockProcess:
         own += FREE * (new.free**2).sum(axis=1)
         left = np.maximum(own - ((between @ self.inverse) * between).sum(axis=1), 0.0)
         return self.shift + self.scale * (between @ self.alpha), np.sqrt(self.variance * left)
+
+
+def _parts(new: BlockFeatures) -> Iterator[BlockFeatures]:
+    """Networks 4,096 at a time, so that covariances of many take little memory."""
+    for i in range(0, len(new.x), 4096):
+        yield new.rows(np.arange(i, min(i + 4096, len(new.x))))
 
 
 def held(n: int) -> Codes:

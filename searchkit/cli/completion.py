@@ -51,7 +51,7 @@ def values_of(action: argparse.Action) -> Callable[..., Iterable[str]] | None:
     """What completes an option's values, where that is no file."""
     kinds = {"strategy": "strategy", "space": "space"}
     if (action.dest in ("name", "names") and not action.option_strings) or action.dest in OF_STUDIES:
-        return _studies
+        return _studies(action.dest)
     if action.dest in kinds:
         names = plugins.names(kinds[action.dest])
         return lambda **_: names
@@ -77,17 +77,23 @@ def _of_a_list(names: Iterable[str]) -> Callable[..., Iterable[str]]:
     return completed
 
 
-def _studies(parsed_args: argparse.Namespace, **_: object) -> list[str]:
-    """Names of the studies in a folder; other storages would have to be opened, which takes too long for a key.
+def _studies(dest: str) -> Callable[..., list[str]]:
+    """Completes the names of studies in a folder; others would have to be opened, which takes too long for a key.
 
-    Those that the line has already are left out.
+    Those that the same option has already are left out. Candidates to start with may be in a file, too.
     """
-    storage = getattr(parsed_args, "storage", None) or "searchkit-runs"
-    there = [one for dest in ("names", *OF_STUDIES) for one in getattr(parsed_args, dest, None) or []]
-    with contextlib.suppress(OSError, SearchkitError):
-        if not is_url(storage) and Path(storage).is_dir():
-            return sorted(file.stem for file in Path(storage).glob("*.journal") if file.stem not in there)
-    return []
+
+    def completed(parsed_args: argparse.Namespace, prefix: str = "", **_: object) -> list[str]:
+        storage = getattr(parsed_args, "storage", None) or "searchkit-runs"
+        there = (getattr(parsed_args, dest, None) or []) if dest != "name" else []
+        files = [file for file in _files(prefix) if file.endswith((".json", "/"))] if dest == "start" else []
+        with contextlib.suppress(OSError, SearchkitError):
+            if not is_url(storage) and Path(storage).is_dir():
+                names = sorted(file.stem for file in Path(storage).glob("*.journal") if file.stem not in there)
+                return [*names, *files]
+        return files
+
+    return completed
 
 
 def _files(prefix: str) -> list[str]:

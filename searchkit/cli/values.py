@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from searchkit import plugins
+from searchkit.cli.json_reading import read_json
 from searchkit.errors import (
     BudgetError,
     ConstraintError,
@@ -18,6 +19,7 @@ from searchkit.errors import (
     SearchkitError,
     SpaceError,
     UnknownNameError,
+    first_line_said,
     nearest,
 )
 from searchkit.runtime.cores import n_cores
@@ -41,15 +43,16 @@ def read_space(given: argparse.Namespace) -> Any:
 
 def read_candidate(text: str, option: str = "--candidate") -> dict[str, Any]:
     """Choices from JSON, or from the JSON file that an export wrote."""
+    said = f'{option} is an object such as {{"width": 8}} or a file of it, not {text!r:.200}'
     try:
         path = settled(text) if text.endswith(".json") else None
-        found = json.loads(path.read_text() if path is not None and path.exists() else text)
-    except (OSError, json.JSONDecodeError) as error:
-        raise SpaceError(f'{option} is an object such as {{"width": 8}} or a file of it, not {text!r}') from error
+        found = read_json(path.read_text(encoding="utf-8") if path is not None and path.exists() else text)
+    except (OSError, ValueError) as error:  # ValueError: no JSON, or no UTF-8
+        raise SpaceError(f"{said}: {first_line_said(error)}") from error
     if not isinstance(found, dict):
-        raise SpaceError(f'{option} is an object such as {{"width": 8}}, not {text!r}')
-    choices: dict[str, Any] = found.get("choices", found)
-    return choices
+        raise SpaceError(f'{option} is an object such as {{"width": 8}}, not {text!r:.200}')
+    choices = found.get("choices")
+    return choices if isinstance(choices, dict) else found
 
 
 def read_start(text: str, storage: str) -> Result | Mapping[str, object]:

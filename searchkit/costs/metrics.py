@@ -11,7 +11,7 @@ from searchkit.costs.scikit_scores import is_scorer
 from searchkit.costs.task_scores import AT, INT8, OF_SKLEARN, SCORES, in_float, in_int8
 from searchkit.errors import ObjectiveError, UnknownNameError, check_name, nearest
 from searchkit.problem.calls import check_call, n_needed
-from searchkit.problem.objectives import DIRECTIONS, Direction
+from searchkit.problem.objectives import DIRECTIONS, Direction, check_once
 
 if TYPE_CHECKING:
     pass
@@ -133,8 +133,8 @@ def read_metrics(
     Raises:
         UnknownNameError: a name that is neither that of a built-in metric or a proxy, nor that of a given Metric; or a
             target that was not given.
-        ObjectiveError: a Metric without a function has another stage than the built-in metric of its name, or one with
-            a function has the name of a metric that searchkit counts or scores.
+        ObjectiveError: an objective is named twice; a Metric without a function has another stage than the built-in
+            metric of its name, or one with a function has the name of a metric that searchkit counts or scores.
     """
     given: Sequence[Any]
     directions: dict[str, Any] = {}
@@ -143,6 +143,7 @@ def read_metrics(
         directions = {_name(key): value for key, value in objectives.items()}
     else:
         given = [objectives] if isinstance(objectives, str | Metric) else list(objectives)
+    check_once([_name(entry) for entry in given])
     own = {entry.name: entry for entry in [*given, *(constraints or {})] if isinstance(entry, Metric)}
     names = [_name(entry) for entry in [*given, *(constraints or {})]]
     known = BUILT_IN | {name: _on_target(name, targets) for name in names if AT in name and name not in own} | own

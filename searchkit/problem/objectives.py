@@ -117,11 +117,19 @@ def read_objectives(given: object, known: Mapping[str, Direction] | None = None)
         raise ObjectiveError(f"objectives are names, or a mapping name -> 'min' or 'max'; got {given!r}")
     if not objectives:
         raise ObjectiveError("at least one objective is needed, e.g. objectives={'loss': 'min'}")
-    names = [objective.name for objective in objectives]
+    check_once([objective.name for objective in objectives])
+    return objectives
+
+
+def check_once(names: Sequence[str]) -> None:
+    """Refuse names of objectives of which one is there twice.
+
+    Raises:
+        ObjectiveError: says which.
+    """
     twice = {name for name in names if names.count(name) > 1}
     if twice:
         raise ObjectiveError(f"objective {', '.join(sorted(twice))} is named more than once")
-    return objectives
 
 
 def check_constraints(given: object) -> None:
@@ -163,7 +171,7 @@ def read_bounds(
             raise ConstraintError(said) from None
         if np.isnan(bound.low) or np.isnan(bound.high):
             raise ConstraintError(f"constraint {name!r} is a number or a pair (low, high), not nan")
-        if bound.low > bound.high:
+        if bound.low > bound.high or bound.low == np.inf or bound.high == -np.inf:
             raise ConstraintError(f"constraint {name!r} leaves nothing: low {bound.low:g}, high {bound.high:g}")
         bounds.append(bound)
     return tuple(bounds)

@@ -25,28 +25,42 @@ class QuickShapes(DispatchMode):
 def run(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
     """Run an operation in a dispatch mode; for common slow ones on the meta device, only make outputs of that shape.
 
-    Some of these are written in Python and take 0.15 to 2 ms, while computing the shapes alone takes 0.01 ms.
+    Some of these are written in Python and take 0.15 to 2 ms, while computing the shapes alone takes 0.01 ms. What is
+    not of real numbers, or has axes or shapes that do not fit, is left to torch, which says what is wrong with it.
     """
-    if args and isinstance(args[0], Tensor) and args[0].is_meta:
-        if func in _LIKE_FIRST and args[0].is_floating_point():
-            return _like(args[0])
-        if func in _LIKE_BOTH and isinstance(args[1], Tensor) and _alike(args[0], args[1]):
-            return _like(args[0])
-        if func in _SPREAD and isinstance(args[1], Tensor) and _spreads(args[1], args[0]):
-            return _like(args[0])
-        if func is aten.mean.dim and not kwargs and all(-args[0].ndim <= i < args[0].ndim for i in args[1] or ()):
-            return _mean(*args)
-        if func is aten.addmm.default and not kwargs and _multiplies(*args):
-            return args[1].new_empty(args[1].shape[0], args[2].shape[1])
-        if func is aten.native_layer_norm.default and _ends_with(*args):
-            return _layer_norm(*args)
-        if func is aten.native_batch_norm.default and _has_channels(*args):
-            return _batch_norm(*args)
-        if func is aten.native_batch_norm_backward.default:
-            return _batch_norm_backward(*args)
+    x = args[0] if args else None
+    if isinstance(x, Tensor) and x.is_meta:
         if func is aten.convolution.default:
             return _convolution(*args, **kwargs)
+        if x.is_floating_point():
+            made = _quick(func, args, kwargs)
+            if made is not None:
+                return made
     return func(*args, **kwargs)
+
+
+def _quick(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    """The outputs of an operation whose first argument is of real numbers; None where they are not made here."""
+    x = args[0]
+    if func in _LIKE_FIRST or (func is aten.mul.Scalar and not isinstance(args[1], complex)):
+        return _like(x)
+    if func in _LIKE_BOTH and isinstance(args[1], Tensor) and _alike(x, args[1]):
+        return _like(x)
+    if func in _SPREAD and isinstance(args[1], Tensor) and _spreads(args[1], x):
+        return _like(x)
+    if func is SAFE_SOFTMAX and len(args) == 2 and not kwargs and x.is_contiguous() and _has_axes(x, args[1:2]):
+        return _like(x)
+    if func is aten.mean.dim and not kwargs and _has_axes(x, args[1] or ()):
+        return _mean(*args)
+    if func is aten.addmm.default and not kwargs and _multiplies(*args):
+        return args[1].new_empty(args[1].shape[0], args[2].shape[1])
+    if func is aten.native_layer_norm.default and _ends_with(*args):
+        return _layer_norm(*args)
+    if func is aten.native_batch_norm.default and _has_channels(*args):
+        return _batch_norm(*args)
+    if func is aten.native_batch_norm_backward.default:
+        return _batch_norm_backward(*args)
+    return None
 
 
 _LIKE_FIRST = {
@@ -57,8 +71,6 @@ _LIKE_FIRST = {
     aten.silu.default,
     aten.gelu.default,
     aten.tanh.default,
-    aten.mul.Scalar,
-    SAFE_SOFTMAX,
 }
 _LIKE_BOTH = {
     aten.add.Tensor,
@@ -99,6 +111,11 @@ def _spreads(small: Tensor, large: Tensor) -> bool:
     return small.dtype == large.dtype and 0 < small.ndim <= large.ndim and all(a in (1, b) for a, b in pairs)
 
 
+def _has_axes(x: Tensor, axes: Sequence[int]) -> bool:
+    """Whether a tensor has these axes, and each is named once."""
+    return all(-x.ndim <= axis < x.ndim for axis in axes) and len({axis % x.ndim for axis in axes}) == len(axes)
+
+
 def _multiplies(bias: Tensor, a: Tensor, b: Tensor) -> bool:
     """Whether shapes are those of a matrix product; torch says what is wrong with others."""
     fit = a.ndim == b.ndim == 2 and bias.ndim == 1 and a.shape[1] == b.shape[0] and bias.shape[0] == b.shape[1]
@@ -108,7 +125,8 @@ def _multiplies(bias: Tensor, a: Tensor, b: Tensor) -> bool:
 def _ends_with(x: Tensor, inner: Sequence[int], weight: Tensor | None, bias: Tensor | None, *_: Any) -> bool:
     """Whether a layer norm fits its input; torch says what is wrong with others."""
     given = [tensor.shape for tensor in (weight, bias) if tensor is not None]
-    return list(x.shape[x.ndim - len(inner) :]) == list(inner) and all(list(shape) == list(inner) for shape in given)
+    fit = len(inner) > 0 and list(x.shape[x.ndim - len(inner) :]) == list(inner)
+    return fit and all(list(shape) == list(inner) for shape in given)
 
 
 def _mean(x: Tensor, axes: Sequence[int] | None, keep: bool = False) -> Tensor:

@@ -15,6 +15,7 @@ from searchkit.cli.arguments import parser
 from searchkit.cli.config import with_config
 from searchkit.cli.shared_settings import read_shared
 from searchkit.errors import SearchkitError
+from searchkit.judged import UNKNOWN
 from searchkit.scoring.registry import Configured
 
 SMALL = ["--space", "macro", "--space-option", "width=2", "--space-option", "layers=[1, 1]", "--workers", "1"]
@@ -137,3 +138,15 @@ def test_a_search_screened_by_shared_weights_with_settings_is_resumed(
     assert 'one-shot had the settings {"epochs": 1, "policy": "fair"}' in page
     assert main(["resume", "study", "--budget", "3", "--workers", "1", "--no-baselines"]) == 0
     assert len(searchkit.load("study").history) == 3
+
+
+@pytest.mark.slow
+def test_a_plan_trains_no_shared_weights_of_a_proxy_with_settings(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "searchkit")
+    space, data = searchkit.load_space("macro", width=2, layers=(1, 1)), searchkit.load_data("digits", limit=120)
+    said = []
+    for proxy in ("one-shot", Configured("one-shot", {"epochs": 1})):
+        made = searchkit.plan("random", space=space, data=data, proxies=[proxy], budget=2, epochs=1, storage="memory")
+        said.append(made.judged)
+    assert said[0] == said[1] == "proxies: one-shot judge networks before they are trained, " + UNKNOWN
+    assert not [line for line in caplog.messages if line.startswith("shared weights")]

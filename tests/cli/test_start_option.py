@@ -43,6 +43,10 @@ def test_a_search_begins_with_what_it_is_given(
         ("{width: 8}", '--start is an object such as {"width": 8} or a file of it'),
         ("[1, 2]", '--start is an object such as {"width": 8}, not'),
         ("none.json", "--start is an object"),
+        ("binary.json", "or a file of it, not 'binary.json': 'utf-8' codec"),
+        ("number.json", "no choice 'choices'"),
+        ('{"width": 1, "width": 2}', "'width' stands in it twice"),
+        ("[" * 100_000, "nested too deeply"),
         ('{"no choice": 8}', "no choice"),
     ],
 )
@@ -50,6 +54,8 @@ def test_what_is_no_candidate_is_refused_before_the_search(
     given: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    Path("binary.json").write_bytes(b"\xff\xfe\0")
+    Path("number.json").write_text('{"choices": 5}')
     assert main([*COUNTED, "--budget", "2", "--name", "first"]) == 0
     capsys.readouterr()
     assert main([*COUNTED, "--budget", "2", "--name", "later", "--start", given]) == 2

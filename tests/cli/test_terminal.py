@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import re
 import subprocess
@@ -210,6 +211,28 @@ def test_names_complete_an_option_and_the_last_of_a_list(
     found = set(completer(prefix=prefix))
     assert some <= found
     assert "swap,swap" not in found
+
+
+@pytest.mark.parametrize(
+    ("option", "given", "found"),
+    [
+        ("--start", {"start": [], "earlier": ["first"]}, {"first", "second", "best.json"}),
+        ("--start", {"start": ["first"], "earlier": []}, {"second", "best.json"}),
+        ("--earlier", {"start": ["first"], "earlier": []}, {"first", "second"}),
+    ],
+)
+def test_a_study_to_start_with_is_one_to_learn_from(
+    option: str, given: dict[str, list[str]], found: set[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "searchkit-runs").mkdir()
+    for name in ("searchkit-runs/first.journal", "searchkit-runs/second.journal", "best.json", "best.onnx"):
+        Path(name).write_text("")
+    actions = actions_of(commands_of(parser())["run"])
+    (completer,) = [values_of(action) for action in actions if option in action.option_strings]
+    assert completer is not None
+    completed = completer(prefix="", parsed_args=argparse.Namespace(storage=None, **given))
+    assert set(completed) - {"searchkit-runs/"} == found
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -53,6 +53,17 @@ def test_a_number_in_the_recipe_leaves_the_signals(caplog: pytest.LogCaptureFixt
     assert not [line for line in said if "could not be measured" in line]
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:proxy .* has no score")
+def test_the_default_set_works_beside_a_function_of_the_user() -> None:
+    result = searchkit.run(
+        "random", space=SPACE, data=DATA, evaluate=lambda choices: {"loss": choices["width"] * choices["drop"]},
+        objectives={"loss": "min"}, proxies="default", budget=6, storage="memory",
+    )  # fmt: skip
+    assert len(result.trials) == 6
+    assert "mathnas" not in set(result.signals.proxy)
+
+
 def test_who_names_block_values_is_told_why_not() -> None:
     with pytest.raises(SpaceError, match="block values need alternatives that can be listed, and 'drop'"):
         searchkit.run(space=SPACE, data=DATA, proxies=("mathnas",), budget=3, storage="memory")

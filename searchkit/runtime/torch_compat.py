@@ -108,7 +108,7 @@ def _until_compiler(decorated: Callable[..., object], plain: Callable[..., objec
         if COMPILER not in sys.modules:
             return plain(*args, **kwargs)
         if getattr(plain, APART, None) is call:
-            delattr(plain, APART)
+            vars(plain).pop(APART, None)  # another thread may have been first
         return decorated(*args, **kwargs)
 
     return call

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import flop_registry
 
 from searchkit.errors import CandidateError
-from searchkit.runtime.meta_operations import QuickShapes, run
+from searchkit.runtime.mac_counter import MacCounter
 from searchkit.space import NetworkSpace
 from searchkit.spaces.pyramid import pyramid_costs
 from searchkit.spaces.skeleton import StagedSpace
@@ -88,38 +86,19 @@ def shapes_of(space: StagedSpace, codes: Codes) -> tuple[list[Shapes], Codes]:
     return found, np.asarray(which, dtype=np.int64).reshape(-1)
 
 
-class _Products(QuickShapes):
-    """Adds up the MACs of what runs inside, by torch's formulas."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.macs = 0
-
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
-    ) -> Any:
-        out = run(func, args, kwargs or {})
-        formula = flop_registry.get(func.overloadpacket)
-        if formula is not None:  # of multiplications and additions
-            self.macs += int(formula(*args, **(kwargs or {}), out_val=out)) // 2
-        return out
-
-
 def _shapes(space: NetworkSpace, code: Codes) -> Shapes:
     with torch.device("meta"):
         network = space.build(code).eval()
         x = torch.zeros(1, *space.input_shape)
-    spent = []
-    for part in (network, network.features):
-        # attention as two products: other ways to compute it are counted by other formulas
-        with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), _Products() as counter:
-            part(x)  # type: ignore[operator]
-        spent.append(counter.macs)
     before = sum(parameter.numel() for parameter in network.parameters())
-    with QuickShapes():
-        levels = levels_of(network, space.input_shape, strip=True)
+    # attention as two products: other ways to compute it are counted by other formulas
+    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
+        with MacCounter() as whole:
+            network(x)
+        with MacCounter() as used:
+            levels = levels_of(network, space.input_shape, strip=True)
     after = sum(parameter.numel() for parameter in network.parameters())
-    return Shapes(tuple(shape for _, shape in levels), before - after, spent[0] - spent[1])
+    return Shapes(tuple(shape for _, shape in levels), before - after, whole.macs - used.macs)
 
 
 def encoder_counts(space: StagedSpace, codes: Codes) -> tuple[Floats, list[Shapes], Codes]:
